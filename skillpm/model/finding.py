@@ -1,0 +1,72 @@
+"""What a check found: one problem each, and all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["Finding", "Report", "Severity"]
+
+
+class Severity(StrEnum):
+    """How bad: an error refuses the skill, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem. ``path`` is relative to the skill, ``line`` is 1-based or None."""
+
+    code: str
+    severity: Severity
+    message: str
+    path: str = ""
+    line: int | None = None
+    hint: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints this finding."""
+        return {
+            "code": self.code,
+            "severity": str(self.severity),
+            "path": self.path,
+            "line": self.line,
+            "message": self.message,
+            "hint": self.hint,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All findings on one tree. ``name`` is the skill's, where it could be read."""
+
+    path: str
+    name: str | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that refuse the skill."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings that do not."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.WARNING)
+
+    @property
+    def ok(self) -> bool:
+        """Is there no error?"""
+        return not self.errors
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints this report."""
+        return {
+            "path": self.path,
+            "name": self.name,
+            "ok": self.ok,
+            "findings": [finding.document() for finding in self.findings],
+        }

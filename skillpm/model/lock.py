@@ -1,0 +1,73 @@
+"""skillpm.lock: what was chosen, with digests. Canonical text: same content, same bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from skillpm.errors import DocumentError, LockOutOfDateError
+from skillpm.model.document import Document, model_errors, strict_json
+from skillpm.model.release import Digest, Requires, SkillNameText
+
+__all__ = ["LOCK_VERSION", "Lock", "LockedSkill"]
+
+LOCK_VERSION = 1
+
+
+class LockedSkill(Document):
+    """One chosen release. ``source`` names where it came from: ``bundled``, ``path:…`` or a registry's URL."""
+
+    name: SkillNameText
+    version: str
+    source: str
+    archive: Digest
+    tree: Digest
+    requires: Requires = Field(default_factory=dict)
+    hooks: int = 1
+    signature: str | None = None
+
+
+class Lock(Document):
+    """Every installed skill of one project, by name."""
+
+    lock: Annotated[int, Field(ge=1)] = LOCK_VERSION
+    requirements: tuple[str, ...] = ()
+    skills: tuple[LockedSkill, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str, *, path: str = "skillpm.lock") -> Lock:
+        """Read a lock.
+
+        Raises:
+            LockOutOfDateError: written by a newer skillpm, or holds merge-conflict markers.
+            DocumentError: anything else that is wrong.
+        """
+        if text.startswith("<<<<<<<") or "\n<<<<<<< " in text:
+            raise LockOutOfDateError(
+                f"{path} holds conflict markers", hint="take one side with git, then run `skillpm install` again"
+            )
+        try:
+            root = strict_json(text)
+        except ValueError as error:
+            raise DocumentError(f"not JSON: {error}", path=path) from None
+        if isinstance(root, dict) and isinstance(root.get("lock"), int) and root["lock"] > LOCK_VERSION:
+            raise LockOutOfDateError(
+                f"{path} has version {root['lock']}, this skillpm reads {LOCK_VERSION}", hint="upgrade skillpm-core"
+            )
+        try:
+            return cls.model_validate(root)
+        except ValidationError as error:
+            raise model_errors(error, root, path=path)[0] from None
+
+    def text(self) -> str:
+        """Return the canonical text: sorted, one key a line, ends with a newline."""
+        document = self.model_dump(mode="json", exclude_none=True)
+        document["requirements"] = sorted(set(document["requirements"]))
+        document["skills"] = sorted(document["skills"], key=lambda skill: skill["name"])
+        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    def skill(self, name: str) -> LockedSkill | None:
+        """Return the entry of a name."""
+        return next((skill for skill in self.skills if skill.name == name), None)

@@ -1,0 +1,81 @@
+"""The two documents that describe a skill: SKILL.md's frontmatter (the open format) and skill.yaml (the package)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from packaging.requirements import InvalidRequirement
+from packaging.requirements import Requirement as PythonRequirement
+from pydantic import Field, field_validator
+
+from skillpm.errors import UsageError
+from skillpm.model.document import Document
+from skillpm.model.requirement import Requirement, parse_version
+
+__all__ = ["Frontmatter", "Manifest", "Permissions"]
+
+Text = Annotated[str, Field(max_length=4096)]
+
+
+class Frontmatter(Document):
+    """SKILL.md's frontmatter as the Agent Skills specification has it; only name and description are required."""
+
+    name: str
+    description: str
+    license: str | None = None
+    compatibility: str | None = None
+    metadata: dict[str, str] | None = None
+    allowed_tools: str | None = Field(default=None, alias="allowed-tools")
+
+
+class Permissions(Document):
+    """What the code of a skill says that it needs."""
+
+    network: bool = False
+    run: tuple[str, ...] = ()
+
+
+class Manifest(Document):
+    """skill.yaml: what a package manager needs to know."""
+
+    manifest: Annotated[int, Field(ge=1, le=1)]
+    version: str
+    requires: dict[str, str] = Field(default_factory=dict)
+    python: tuple[str, ...] = ()
+    hooks: Annotated[int, Field(ge=1)] = 1
+    permissions: Permissions = Permissions()
+    keywords: tuple[Text, ...] = ()
+    homepage: Text | None = None
+    repository: Text | None = None
+    authors: tuple[Text, ...] = ()
+
+    @field_validator("version")
+    @classmethod
+    def _is_version(cls, value: str) -> str:
+        try:
+            parse_version(value)
+        except UsageError as error:
+            raise ValueError(error.message) from None
+        return value
+
+    @field_validator("requires")
+    @classmethod
+    def _are_requirements(cls, value: dict[str, str]) -> dict[str, str]:
+        try:
+            return {name: Requirement.of(name, specifier).specifier for name, specifier in value.items()}
+        except UsageError as error:
+            raise ValueError(error.message) from None
+
+    @field_validator("python")
+    @classmethod
+    def _are_python_requirements(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                PythonRequirement(text)
+            except InvalidRequirement as error:
+                raise ValueError(f"`{text}` is not a PEP 508 requirement: {error}") from None
+        return value
+
+    def requirements(self) -> tuple[Requirement, ...]:
+        """Return the skills that this one needs, by name."""
+        return tuple(Requirement(name, specifier) for name, specifier in sorted(self.requires.items()))

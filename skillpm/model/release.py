@@ -1,0 +1,52 @@
+"""What an index says of a skill: every published version with its digests."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from packaging.version import Version
+from pydantic import Field
+
+from skillpm.model.document import Document
+from skillpm.model.name import NAME_PATTERN
+
+__all__ = ["Digest", "Page", "RegistryConfig", "Release", "Requires", "SkillNameText"]
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+SkillNameText = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$", max_length=129)]
+Requires = dict[SkillNameText, Annotated[str, Field(max_length=512)]]
+
+
+class Release(Document):
+    """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes."""
+
+    version: Annotated[str, Field(max_length=64)]
+    archive: Digest
+    tree: Digest
+    size: Annotated[int, Field(ge=0)]
+    requires: Requires = Field(default_factory=dict)
+    hooks: int = 1
+    yanked: bool | str = False
+    published: str | None = None
+    summary: Annotated[str, Field(max_length=1024)] = ""
+    signature: str | None = None
+
+
+class Page(Document):
+    """Every release of one name, as an index serves it."""
+
+    name: SkillNameText
+    releases: tuple[Release, ...] = ()
+
+    def newest_first(self) -> list[Release]:
+        """Return the releases by version, newest first."""
+        return sorted(self.releases, key=lambda release: Version(release.version), reverse=True)
+
+
+class RegistryConfig(Document):
+    """config.json at the root of a registry."""
+
+    registry: Annotated[int, Field(ge=1, le=1)]
+    name: str
+    publish: str | None = None
+    search: str | None = None

@@ -1,0 +1,32 @@
+"""An unpacked skill on the local disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Skill"]
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """What every room needs to know of a skill: its identity and where its files are.
+
+    Attributes:
+        name: ``name`` or ``owner/name``.
+        version: PEP 440; "0" for a folder without skill.yaml.
+        tree: digest of the content, hex SHA-256; the identity.
+        root: the unpacked folder; read only.
+        description: SKILL.md's, one paragraph.
+        bundled: is the content one that ships with skillpm, and so trusted as skillpm is?
+    """
+
+    name: str
+    version: str
+    tree: str
+    root: Path
+    description: str = ""
+    bundled: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"

@@ -1,0 +1,85 @@
+"""Seeds and tasks. A task's identity is the digest of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import Field
+
+from skillpm.model.document import Document, Json
+
+__all__ = ["Message", "Origin", "Seed", "Split", "Task", "canonical_json", "request_key"]
+
+Origin = Literal["seed", "rule", "trace", "suite"]
+Split = Literal["train", "held_out", "suite"]
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, UTF-8 text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def request_key(request: str) -> str:
+    """Return the form in which two requests are compared: case and runs of white space do not count."""
+    return " ".join(request.casefold().split())
+
+
+class Message(Document):
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class Seed(Document):
+    """One hand-written example of a skill: a request and its expected answer."""
+
+    id: str | None = None
+    request: str = Field(min_length=1, max_length=8192)
+    expected: Json
+    tags: tuple[str, ...] = ()
+
+
+class Task(Document):
+    """One problem: what is asked, what is expected, and which side of the split it is on."""
+
+    key: str
+    skill: str
+    prompt: tuple[Message, ...]
+    expected: Json
+    split: Split
+    tags: tuple[str, ...] = ()
+    origin: Origin
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        skill: str,
+        system: str,
+        request: str,
+        expected: Any,
+        split: Split,
+        origin: Origin,
+        tags: tuple[str, ...] = (),
+    ) -> Task:
+        """Build a task of one request; the key is the digest of (skill, system, request, expected)."""
+        content = canonical_json([skill, system, request, expected])
+        key = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        messages = [{"role": "system", "content": system}] if system else []
+        return cls.model_construct(
+            key=key,
+            skill=skill,
+            prompt=tuple(Message.model_construct(**m) for m in [*messages, {"role": "user", "content": request}]),
+            expected=expected,
+            split=split,
+            tags=tags,
+            origin=origin,
+        )
+
+    @property
+    def request(self) -> str:
+        """The last thing the user said."""
+        return self.prompt[-1].content

@@ -1,0 +1,61 @@
+"""What was found true of an answer. What we pay for it is a Reward, a different thing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from skillpm.model.document import Document
+
+__all__ = ["Judgement", "Status", "Verdict"]
+
+Status = Literal["passed", "failed", "ambiguous", "abstained", "errored"]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Verdict(Document):
+    """A verifier's finding.
+
+    Attributes:
+        status: passed (what was asked), failed, ambiguous (would do the same, is not what was asked), abstained (the
+            verifier does not judge this task), errored (could not judge: an outage, never a zero).
+        score: 0 to 1; None exactly when abstained or errored.
+        components: named parts of the score, finite numbers.
+        reasons: sentences for people.
+    """
+
+    status: Status
+    score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
+    components: dict[str, Number] = Field(default_factory=dict)
+    reasons: tuple[Annotated[str, Field(max_length=2000)], ...] = ()
+
+    @model_validator(mode="after")
+    def _score_agrees_with_status(self) -> Verdict:
+        if (self.score is None) != (self.status in ("abstained", "errored")):
+            raise ValueError(f"a verdict that {self.status} cannot have the score {self.score}")
+        return self
+
+    @classmethod
+    def errored(cls, reason: str) -> Verdict:
+        """Could not judge."""
+        return cls.model_construct(status="errored", score=None, components={}, reasons=(reason[:2000],))
+
+    @classmethod
+    def abstained(cls, reason: str) -> Verdict:
+        """Does not judge this task."""
+        return cls.model_construct(status="abstained", score=None, components={}, reasons=(reason[:2000],))
+
+
+class Judgement(Document):
+    """All that a skill's worker says of one answer.
+
+    Attributes:
+        verdict: what is true.
+        rewards: what each named reward pays; None where it does not apply or could not be judged.
+        argv: the commands as an executor would run them, or None where it would refuse.
+    """
+
+    verdict: Verdict
+    rewards: dict[str, Number | None] = Field(default_factory=dict)
+    argv: tuple[tuple[str, ...], ...] | None = None
