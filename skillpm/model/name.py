@@ -12,11 +12,10 @@ from collections.abc import Iterable
 
 from skillpm.errors import UsageError
 
-__all__ = ["NAME_PATTERN", "WINDOWS_DEVICES", "is_name", "near_names", "parse_name"]
+__all__ = ["WINDOWS_DEVICES", "is_name", "near_names", "parse_name"]
 
 _PART = r"(?=[a-z0-9-]{1,64}(?:/|\Z))[a-z0-9]+(?:-[a-z0-9]+)*"
-NAME_PATTERN = rf"(?:{_PART}/)?{_PART}"
-_NAME = re.compile(rf"{NAME_PATTERN}\Z")
+_NAME = re.compile(rf"(?:{_PART}/)?{_PART}\Z")
 
 WINDOWS_DEVICES = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(1, 10)), *(f"lpt{i}" for i in range(1, 10))}

@@ -5,15 +5,23 @@ from __future__ import annotations
 from typing import Annotated
 
 from packaging.version import Version
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from skillpm.model.document import Document
-from skillpm.model.name import NAME_PATTERN
+from skillpm.model.name import is_name
 
 __all__ = ["Digest", "Page", "RegistryConfig", "Release", "Requires", "SkillNameText"]
 
+
+
+def _a_name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(f"`{text[:80]}` is not a skill name")
+    return text
+
+
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-SkillNameText = Annotated[str, Field(pattern=rf"^{NAME_PATTERN}$", max_length=129)]
+SkillNameText = Annotated[str, AfterValidator(_a_name)]
 Requires = dict[SkillNameText, Annotated[str, Field(max_length=512)]]
 
 

@@ -1,0 +1,5 @@
+"""``python -m skillpm``."""
+
+from skillpm.cli.main import run
+
+run()

@@ -1,0 +1,1 @@
+"""One command a file, lazily loaded: parse, call an operation, render. May import ``ops``, ``model``, ``settings``, ``errors``."""

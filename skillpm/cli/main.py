@@ -1,0 +1,123 @@
+"""The entry: a group that imports a command only when it is called, and the one place that prints errors and exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from skillpm import __version__
+from skillpm.errors import SkillpmError
+
+__all__ = ["COMMANDS", "main", "run"]
+
+# command: (module, one-line help); the help stands here so that `--help` imports no command
+COMMANDS = {
+    "new": ("skillpm.cli.new", "Make a new skill from a template."),
+    "validate": ("skillpm.cli.validate", "Check the layout and the documents of skills."),
+    "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
+    "uninstall": ("skillpm.cli.uninstall", "Remove skills from this project."),
+    "list": ("skillpm.cli.list", "List installed skills and runs."),
+    "show": ("skillpm.cli.show", "Show what a skill is and what it contributes."),
+    "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),
+    "train": ("skillpm.cli.train", "Train a model on installed skills."),
+    "eval": ("skillpm.cli.eval", "Evaluate a model or a run on skills' suites or your own tasks."),
+    "score": ("skillpm.cli.score", "Judge answers from outside with a skill's verifier."),
+    "selftest": ("skillpm.cli.selftest", "Check that a skill's verifier keeps its promises."),
+    "model": ("skillpm.cli.model", "Prepare and list base models."),
+    "schema": ("skillpm.cli.schema", "Print the JSON Schema of a document."),
+    "plugins": ("skillpm.cli.plugins", "List the plugins that are loaded, and from where."),
+    "doctor": ("skillpm.cli.doctor", "Tell what this machine can do."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules named by COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the table, which is the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the one command that is asked for."""
+        if cmd_name not in COMMANDS:
+            return None
+        import importlib
+
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest near names for a mistyped command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=2)
+            known = f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "see `skillpm --help`"
+            raise SystemExit(_report(f"no command `{args[0][:80]}`", known, 2))
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "-V", "--version", prog_name="skillpm", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Keep the traceback of errors.")
+@click.pass_context
+def main(ctx: click.Context, debug: bool) -> None:
+    """Install, publish and train on agent skills."""
+    ctx.obj = {"debug": debug}
+
+
+def _report(message: str, hint: str | None, exit_code: int) -> int:
+    click.secho("error: ", err=True, nl=False, fg="red", bold=True)
+    click.echo(_printable(message), err=True)
+    if hint:
+        click.secho("hint: ", err=True, nl=False, fg="cyan", bold=True)
+        click.echo(_printable(hint), err=True)
+    return exit_code
+
+
+def _printable(text: str) -> str:
+    """Escape control characters, bidirectional overrides and lone surrogates: messages quote hostile text."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _report_error(error: SkillpmError, arguments: list[str]) -> int:
+    if "--json" in arguments:
+        import json
+
+        click.echo(json.dumps(error.document(), ensure_ascii=True, default=str))
+    return _report(error.message, error.hint, error.exit_code)
+
+
+def _quiet_exit() -> NoReturn:
+    """The reader of our stdout has gone (`| head`): leave without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def run(arguments: list[str] | None = None) -> Any:
+    """Run the command line; exits."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = main.main(args=words, prog_name="skillpm", standalone_mode=False)
+        sys.stdout.flush()
+    except SkillpmError as error:
+        if "--debug" in words:
+            raise
+        sys.exit(_report_error(error, words))
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"see `{context.command_path} --help`" if context else None
+        sys.exit(_report(error.format_message(), hint, error.exit_code))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        _quiet_exit()
+    sys.exit(code if isinstance(code, int) else 0)

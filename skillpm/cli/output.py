@@ -1,0 +1,110 @@
+"""Renderers: tables and progress for people on a terminal, plain text where piped, JSON for programs.
+
+stdout is data, stderr is everything else. rich is imported only on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["TerminalProgress", "echo_json", "json_option", "note", "progress", "safe", "table"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(function: F) -> F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
+
+
+def safe(text: object) -> str:
+    """Escape control characters and bidirectional overrides of text that came from outside."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def echo_json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(json.dumps(document, ensure_ascii=True, indent=2, default=str, allow_nan=False))
+
+
+def note(text: str) -> None:
+    """Say something to the person, on stderr."""
+    click.echo(text, err=True)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
+    """Print a table on stdout: drawn by rich on a terminal, aligned plain text where piped."""
+    cells = [[safe(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        drawn = Table(title=title, header_style="bold", title_justify="left")
+        for column in columns:
+            drawn.add_column(column)
+        for row in cells:
+            drawn.add_row(*(Text(cell) for cell in row))
+        Console().print(drawn)
+        return
+    widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
+    for row in [list(columns), *cells]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+class PlainProgress:
+    """Progress where stderr is no terminal: one line when a piece of work ends."""
+
+    def start(self, title: str, total: int | None) -> None:
+        """Remember what begins."""
+        self._title, self._total, self._done = title, total, 0
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Count."""
+        self._done += count
+
+    def finish(self, note: str = "") -> None:
+        """Print the line."""
+        click.echo(f"{self._title}: {self._done}{f' {note}' if note else ''}", err=True)
+
+
+class TerminalProgress:
+    """Progress bars on stderr, drawn by rich."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+        )
+        self._bar: Any = None
+
+    def start(self, title: str, total: int | None) -> None:
+        """Draw a new bar."""
+        self._bars.start()
+        self._bar = self._bars.add_task(title, total=total, note="")
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Move it."""
+        self._bars.update(self._bar, advance=count, **({"note": note} if note else {}))
+
+    def finish(self, note: str = "") -> None:
+        """Leave it as it stands."""
+        self._bars.update(self._bar, **({"note": note} if note else {}))
+        self._bars.stop()
+
+
+def progress() -> PlainProgress | TerminalProgress:
+    """Return what fits stderr."""
+    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()

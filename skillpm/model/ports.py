@@ -1,0 +1,96 @@
+"""What one room needs of another, without importing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from skillpm.model.episode import Episode
+from skillpm.model.release import Page, Release
+from skillpm.model.task import Message, Seed, Task
+from skillpm.model.verdict import Verdict
+
+__all__ = ["Attempt", "Completion", "Index", "Policy", "Progress", "SynthesisRule", "Verifier"]
+
+
+class Index(Protocol):
+    """Where skills come from."""
+
+    name: str
+
+    def page(self, name: str) -> Page | None:
+        """Return every release of a name, or None where it is unknown. Raises RegistryError."""
+
+    def names(self) -> list[str]:
+        """Return the names that this index can list, for near names in messages; empty where it cannot."""
+
+    def archive(self, name: str, release: Release) -> bytes:
+        """Return the bytes of a release's archive, not yet checked. Raises RegistryError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a policy wrote to one prompt."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    finish_reason: str  # "stop" or "length"
+
+
+class Policy(Protocol):
+    """Completes prompts."""
+
+    name: str
+
+    def complete(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> Iterator[tuple[int, Completion]]:
+        """Yield ``(index of the prompt, completion)`` in any order, greedy, as they finish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What a verifier judges: the task, the episode, and what the skill's contract found (None without one)."""
+
+    task: Task
+    episode: Episode
+    verdict: Verdict | None = None
+
+    @property
+    def expected(self) -> Any:
+        """The expected answer."""
+        return self.task.expected
+
+    @property
+    def completion(self) -> str:
+        """The text of the answer."""
+        return self.episode.completion
+
+
+class Verifier(Protocol):
+    """Judges attempts in batches."""
+
+    def verify(self, attempts: Sequence[Attempt]) -> Sequence[Verdict]:
+        """Return one verdict for each attempt, in order."""
+
+
+class SynthesisRule(Protocol):
+    """Makes tasks out of seeds and chance."""
+
+    name: str
+
+    def tasks(self, seeds: Sequence[Seed], seed: int) -> Iterator[Task]:
+        """Yield tasks without end, or until the rule has no more; same seeds and seed, same tasks."""
+
+
+class Progress(Protocol):
+    """Where long work tells how far it is."""
+
+    def start(self, title: str, total: int | None) -> None:
+        """A piece of work begins; ``total`` is None where it cannot be known."""
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """``count`` more are done."""
+
+    def finish(self, note: str = "") -> None:
+        """The piece of work is done."""

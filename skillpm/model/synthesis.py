@@ -1,0 +1,167 @@
+"""synthesis.yaml: sample the target first, phrase the request after. Behaviour lives in ``skillpm.synth``.
+
+```yaml
+synthesis: 1
+held_out: 0.2                     # share of each pool's values and of each list of phrasings that training never shows
+frames: ["{request}", "Please {request}.", "Could you {request}?"]      # optional: wrapped around every request
+values:
+  port: {integers: [3000, 9000]}
+  tag: {template: "{repository}:{release}"}                             # built from other pools
+  repository: {choice: [shop, acme/shop]}
+  release: {choice: [v1, "2.0"]}
+  span: {choice: [{value: 60, texts: [a minute, 60 seconds]}, {value: 300, texts: [five minutes]}]}
+tasks:
+  - name: dev
+    weight: 3
+    tool: dev
+    draw:                         # slots: from which pool, how often at all, and the value while not drawn (else null)
+      port: {from: port, probability: 0.7}
+      no_browser: {from: [true], probability: 0.25}
+    args: {port: "{port}", no_browser: "{no_browser}"}      # "{slot}" alone keeps the type; with more text it is a string
+    requests: ["start the dev server [*]", "bring up local development [port] [no_browser]"]
+    clauses:                      # [slot] is replaced by one of these while the slot is drawn, [*] by all the others
+      port: ["on port {port}", "listening on {port}"]
+      no_browser: ["without opening a browser"]
+    constraints: [{at_most_one: [port, no_browser]}]
+```
+Arguments of the tool that ``args`` does not name are null.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from skillpm.model.document import Document, Json
+
+__all__ = ["CLAUSE", "SLOT", "Constraint", "Draw", "Entry", "Pool", "SynthesisDocument", "TaskRule"]
+
+SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
+CLAUSE = re.compile(r"\[([a-z][a-z0-9_]*|\*)\]")  # [port], [*]
+SlotName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Phrasings = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=2000)], ...], Field(min_length=1)]
+
+
+class Entry(Document):
+    """A value and the ways in which a person says it."""
+
+    value: Json
+    texts: Phrasings
+
+
+def _item(value: Any) -> Any:
+    """Read one member of a pool: an Entry where it has texts of its own, else a JSON value."""
+    if isinstance(value, dict) and set(value) == {"value", "texts"}:
+        return Entry.model_validate(value)
+    return value
+
+
+Items = Annotated[tuple[Annotated[Json, BeforeValidator(_item)], ...], Field(min_length=1)]
+
+
+class Pool(Document):
+    """A named set of values: exactly one of the three forms."""
+
+    integers: tuple[int, int] | None = None
+    choice: Items | None = None
+    template: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Pool:
+        forms = [form for form in (self.integers, self.choice, self.template) if form is not None]
+        if len(forms) != 1:
+            raise ValueError("needs exactly one of `integers`, `choice`, `template`")
+        if self.integers is not None and self.integers[0] > self.integers[1]:
+            raise ValueError("`integers` is [lowest, highest]")
+        return self
+
+
+class Draw(Document):
+    """How a slot is filled; ``source`` is a pool's name or an inline list of values."""
+
+    source: str | Items = Field(alias="from")
+    probability: Share = 1.0
+    otherwise: Json = None
+
+
+class Constraint(Document):
+    """A rule between the slots of one task; a sample that breaks it is drawn again."""
+
+    at_most_one: tuple[str, ...] = ()
+    at_least_one: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+
+    def slots(self) -> set[str]:
+        """Return the slots that it names."""
+        return {*self.at_most_one, *self.at_least_one, *self.different}
+
+
+class TaskRule(Document):
+    """One family of tasks."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    tool: str
+    draw: dict[SlotName, Draw] = Field(default_factory=dict)
+    args: dict[str, Json] = Field(default_factory=dict)
+    requests: Phrasings
+    clauses: dict[SlotName, Phrasings] = Field(default_factory=dict)
+    constraints: tuple[Constraint, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_known_slots(self) -> TaskRule:
+        texts = [*self.requests, *(text for texts in self.clauses.values() for text in texts)]
+        used = {slot for text in texts for slot in SLOT.findall(text)} | set(self.clauses)
+        used |= {slot for value in _strings(self.args) for slot in SLOT.findall(value)}
+        used |= {slot for constraint in self.constraints for slot in constraint.slots()}
+        unknown = used - set(self.draw)
+        if unknown:
+            raise ValueError(f"slot `{min(unknown)}` is used but `draw` does not fill it")
+        places = {place for text in self.requests for place in CLAUSE.findall(text)} - {"*"}
+        if places - set(self.clauses):
+            raise ValueError(f"[{min(places - set(self.clauses))}] stands in a request but `clauses` does not have it")
+        return self
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _strings(item)]
+    if isinstance(value, list | tuple):
+        return [text for item in value for text in _strings(item)]
+    return []
+
+
+class SynthesisDocument(Document):
+    """synthesis.yaml, whole."""
+
+    synthesis: Annotated[int, Field(ge=1, le=1)]
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    frames: Phrasings = ("{request}",)
+    values: dict[SlotName, Pool] = Field(default_factory=dict)
+    tasks: Annotated[tuple[TaskRule, ...], Field(min_length=1)]
+
+    @field_validator("frames")
+    @classmethod
+    def _frames_hold_the_request(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for frame in value:
+            if frame.count("{request}") != 1:
+                raise ValueError(f"frame `{frame}` must hold {{request}} once")
+        return value
+
+    @model_validator(mode="after")
+    def _names_known_pools(self) -> SynthesisDocument:
+        for rule in self.tasks:
+            for slot, draw in rule.draw.items():
+                if isinstance(draw.source, str) and draw.source not in self.values:
+                    raise ValueError(f"task `{rule.name}` draws `{slot}` from `{draw.source}`, which `values` does not have")
+        for name, pool in self.values.items():
+            for part in SLOT.findall(pool.template or ""):
+                if part not in self.values or self.values[part].template is not None:
+                    raise ValueError(f"the template of `{name}` needs `{part}` to be a pool that is no template itself")
+        return self

@@ -1,0 +1,130 @@
+"""The project fixture: ``project(files).run("install", "x") -> Outcome``, in a subprocess-free, isolated home."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+settings.load_profile("default")
+
+ROOT = Path(__file__).parent.parent
+SKILLS = ROOT / "skills"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did; its repr explains a failing assertion."""
+
+    arguments: tuple[str, ...]
+    code: int
+    out: str
+    err: str
+    cwd: Path
+
+    @property
+    def document(self) -> Any:
+        """stdout, read as one JSON document."""
+        return json.loads(self.out)
+
+    def ok(self) -> Outcome:
+        """Assert exit 0 and return self."""
+        assert self.code == 0, self
+        return self
+
+    def fails(self, code: int, *texts: str) -> Outcome:
+        """Assert this exit code, no traceback, and these texts on stderr."""
+        assert self.code == code, self
+        assert "Traceback" not in self.err, self
+        for text in texts:
+            assert text in self.err, self
+        return self
+
+    def __repr__(self) -> str:
+        return f"skillpm {' '.join(self.arguments)}\nin {self.cwd}\nexit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
+
+
+def write_tree(root: Path, files: Mapping[str, Any]) -> Path:
+    """Write a dict of files: text, bytes, or a nested dict for a folder; ``name*`` makes the file executable."""
+    for name, content in files.items():
+        path = root / name.removesuffix("*")
+        if isinstance(content, Mapping):
+            path.mkdir(parents=True, exist_ok=True)
+            write_tree(path, content)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        path.chmod(0o755 if name.endswith("*") else 0o644)
+    return root
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder with a home of its own."""
+
+    root: Path
+    environment: Mapping[str, str]
+
+    def write(self, files: Mapping[str, Any]) -> Project:
+        """Add files."""
+        write_tree(self.root, files)
+        return self
+
+    def run(self, *arguments: str | Path, input: str | bytes | None = None, cwd: Path | None = None, **environment: str) -> Outcome:
+        """Run skillpm in a process of its own."""
+        words = tuple(str(argument) for argument in arguments)
+        done = subprocess.run(
+            [sys.executable, "-m", "skillpm", *words],
+            cwd=cwd or self.root,
+            env={**self.environment, **environment},
+            input=input.encode() if isinstance(input, str) else input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            timeout=110,
+        )
+        return Outcome(
+            words, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), cwd or self.root
+        )
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
+    """Return ``project(files) -> Project``; two calls in one test share the home (and so the store)."""
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("SKILLPM_")},
+        "HOME": str(home),
+        "SKILLPM_HOME": str(home / "skillpm"),
+        "NO_COLOR": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": str(ROOT),
+        "PYTHONHASHSEED": "0",
+    }
+    made: list[Path] = []
+
+    def make(files: Mapping[str, Any] | None = None) -> Project:
+        root = tmp_path / f"project{len(made) or ''}"
+        root.mkdir()
+        made.append(root)
+        return Project(write_tree(root, files or {}), environment)
+
+    yield make
+
+
+@pytest.fixture(autouse=True)
+def _environment_is_left_alone() -> Iterator[None]:
+    before = dict(os.environ)
+    yield
+    after = {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"}
+    before.pop("PYTEST_CURRENT_TEST", None)
+    assert after == before, "a test changed os.environ"
