@@ -93,9 +93,7 @@ class DocumentError(UsageError):
 
     name = "document"
 
-    def __init__(
-        self, message: str, *, path: str = "", line: int | None = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, path: str = "", line: int | None = None, hint: str | None = None) -> None:
         place = f"{path}:{line}" if path and line else path
         super().__init__(f"{place}: {message}" if place else message, hint=hint, path=path, line=line)
         self.rule = message

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from skillpm.model.contract import Tool
     from skillpm.model.ports import Attempt, Index, SynthesisRule, Verifier
     from skillpm.model.reward import RewardFunction
     from skillpm.model.skill import Skill
     from skillpm.model.suite import Suite
-    from skillpm.model.contract import Tool
     from skillpm.model.verdict import Judgement
 
 __all__ = ["HOOKS_VERSION", "PROJECT", "EventHooks", "HostHooks", "SkillHooks", "hookimpl", "hookspec"]

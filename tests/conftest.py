@@ -79,21 +79,21 @@ class Project:
         write_tree(self.root, files)
         return self
 
-    def run(self, *arguments: str | Path, input: str | bytes | None = None, cwd: Path | None = None, **environment: str) -> Outcome:
+    def run(
+        self, *arguments: str | Path, stdin: str | bytes | None = None, cwd: Path | None = None, **environment: str
+    ) -> Outcome:
         """Run skillpm in a process of its own."""
         words = tuple(str(argument) for argument in arguments)
         done = subprocess.run(
             [sys.executable, "-m", "skillpm", *words],
             cwd=cwd or self.root,
             env={**self.environment, **environment},
-            input=input.encode() if isinstance(input, str) else input,
-            stdin=subprocess.DEVNULL if input is None else None,
+            input=stdin.encode() if isinstance(stdin, str) else (stdin or b""),
             capture_output=True,
             timeout=110,
         )
-        return Outcome(
-            words, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), cwd or self.root
-        )
+        out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        return Outcome(words, done.returncode, out, err, cwd or self.root)
 
 
 @pytest.fixture

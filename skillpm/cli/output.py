@@ -89,19 +89,22 @@ class TerminalProgress:
             console=Console(stderr=True),
         )
         self._bar: Any = None
+        self._note = ""
 
     def start(self, title: str, total: int | None) -> None:
         """Draw a new bar."""
         self._bars.start()
+        self._note = ""
         self._bar = self._bars.add_task(title, total=total, note="")
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """Move it."""
-        self._bars.update(self._bar, advance=count, **({"note": note} if note else {}))
+        self._note = note or self._note
+        self._bars.update(self._bar, advance=count, note=self._note)
 
     def finish(self, note: str = "") -> None:
         """Leave it as it stands."""
-        self._bars.update(self._bar, **({"note": note} if note else {}))
+        self._bars.update(self._bar, note=note or self._note)
         self._bars.stop()
 
 

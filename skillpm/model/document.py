@@ -109,9 +109,7 @@ def read_yaml(text: str, *, path: str = "", first_line: int = 1) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "malformed"
-        raise DocumentError(
-            f"not YAML: {problem}", path=path, line=mark.line + offset if mark else None
-        ) from None
+        raise DocumentError(f"not YAML: {problem}", path=path, line=mark.line + offset if mark else None) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DocumentError(f"not YAML: {reason}", path=path) from None
@@ -166,7 +164,7 @@ def _value(loader: Any, path: str, offset: int, depth: int) -> Any:
 def _scalar(event: Any, path: str, line: int) -> str | None:
     if event.tag is not None and event.tag not in ("!", "tag:yaml.org,2002:str"):
         raise DocumentError(f"YAML tag {event.tag} is not allowed", path=path, line=line)
-    if event.style is None and event.tag is None:
+    if not event.style and event.tag is None:
         return None if event.value in ("", "~", "null", "Null", "NULL") else PlainScalar(event.value)
     return str(event.value)
 
@@ -176,9 +174,9 @@ def _line_of(root: Any, location: tuple[int | str, ...]) -> int | None:
     line: int | None = None
     node = root
     for step in location:
-        if isinstance(node, Table) and isinstance(step, str) and step in node:
-            line, node = node.lines[step], node[step]
-        elif isinstance(node, Items) and isinstance(step, int) and step < len(node):
+        if (isinstance(node, Table) and isinstance(step, str) and step in node) or (
+            isinstance(node, Items) and isinstance(step, int) and step < len(node)
+        ):
             line, node = node.lines[step], node[step]
     return line
 
@@ -224,9 +222,7 @@ def strict_json(text: str | bytes) -> Any:
         ValueError: with the reason.
     """
     try:
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
-        )
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

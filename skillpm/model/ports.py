@@ -44,7 +44,9 @@ class Policy(Protocol):
 
     name: str
 
-    def complete(self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int) -> Iterator[tuple[int, Completion]]:
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
         """Yield ``(index of the prompt, completion)`` in any order, greedy, as they finish."""
 
 

@@ -13,7 +13,6 @@ from skillpm.model.name import is_name
 __all__ = ["Digest", "Page", "RegistryConfig", "Release", "Requires", "SkillNameText"]
 
 
-
 def _a_name(text: str) -> str:
     if not is_name(text):
         raise ValueError(f"`{text[:80]}` is not a skill name")

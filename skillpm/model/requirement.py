@@ -25,7 +25,8 @@ def parse_version(text: str) -> Version:
     except InvalidVersion:
         pass
     raise UsageError(
-        f"`{text[:80]}` is not a version", hint="versions follow PEP 440, such as 1.2.0 or 2.0rc1, at most 64 characters"
+        f"`{text[:80]}` is not a version",
+        hint="versions follow PEP 440, such as 1.2.0 or 2.0rc1, at most 64 characters",
     )
 
 
@@ -42,7 +43,8 @@ class Requirement:
         match = _SPLIT.match(text)
         if match is None:
             raise UsageError(
-                f"`{text[:80]}` is not a requirement", hint="write `name`, `name>=1,<2`, `name@1.2.0`, or a path with a `/`"
+                f"`{text[:80]}` is not a requirement",
+                hint="write `name`, `name>=1,<2`, `name@1.2.0`, or a path with a `/`",
             )
         if match["exact"]:
             return cls(parse_name(match["name"]), f"=={parse_version(match['exact'])}")

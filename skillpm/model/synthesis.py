@@ -159,7 +159,9 @@ class SynthesisDocument(Document):
         for rule in self.tasks:
             for slot, draw in rule.draw.items():
                 if isinstance(draw.source, str) and draw.source not in self.values:
-                    raise ValueError(f"task `{rule.name}` draws `{slot}` from `{draw.source}`, which `values` does not have")
+                    raise ValueError(
+                        f"task `{rule.name}` draws `{slot}` from `{draw.source}`, which `values` does not have"
+                    )
         for name, pool in self.values.items():
             for part in SLOT.findall(pool.template or ""):
                 if part not in self.values or self.values[part].template is not None:

@@ -68,11 +68,12 @@ class Task(Document):
         """Build a task of one request; the key is the digest of (skill, system, request, expected)."""
         content = canonical_json([skill, system, request, expected])
         key = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        messages = [{"role": "system", "content": system}] if system else []
+        user = Message.model_construct(role="user", content=request)
+        prompt = (Message.model_construct(role="system", content=system), user) if system else (user,)
         return cls.model_construct(
             key=key,
             skill=skill,
-            prompt=tuple(Message.model_construct(**m) for m in [*messages, {"role": "user", "content": request}]),
+            prompt=prompt,
             expected=expected,
             split=split,
             tags=tags,
