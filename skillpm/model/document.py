@@ -18,7 +18,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from skillpm.errors import DocumentError
 
-__all__ = ["Document", "Json", "PlainScalar", "Table", "read_json_lines", "read_model", "read_yaml"]
+__all__ = [
+    "STRICT_DECODER",
+    "Document",
+    "Items",
+    "Json",
+    "PlainScalar",
+    "Table",
+    "model_errors",
+    "read_json_lines",
+    "read_model",
+    "read_yaml",
+    "strict_json",
+]
 
 MAX_DOCUMENT = 1 << 20  # bytes of one YAML document
 MAX_DEPTH = 32  # levels of nesting
@@ -215,18 +227,6 @@ def read_model(model: type[D], text: str, *, path: str = "") -> D:
         raise model_errors(error, root, path=path)[0] from None
 
 
-def strict_json(text: str | bytes) -> Any:
-    """Parse JSON, refusing duplicate keys, NaN, infinities and numbers out of range (RFC 8259, RFC 7493).
-
-    Raises:
-        ValueError: with the reason.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) != len(pairs):
@@ -247,6 +247,21 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:40]} is out of range")
     return number
+
+
+STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def strict_json(text: str) -> Any:
+    """Parse JSON, refusing duplicate keys, NaN, infinities and numbers out of range (RFC 8259, RFC 7493).
+
+    Raises:
+        ValueError: with the reason.
+    """
+    try:
+        return STRICT_DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def read_json_lines(model: type[D], text: str, *, path: str = "") -> Iterator[tuple[int, D]]:

@@ -1,0 +1,90 @@
+"""Reading a model's answer. Only one JSON object and nothing else is an answer; an object among prose is merely found.
+
+What is read is hostile: sizes and depths are bounded, duplicate keys, NaN and numbers out of range are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from skillpm.model.document import STRICT_DECODER
+
+__all__ = ["MAX_ANSWER", "Answer", "read_answer"]
+
+MAX_ANSWER = 1 << 16  # characters
+_MAX_STARTS = 8  # opening braces that are tried while looking for an object among prose
+_THINKING = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+_JSON_SPACE = " \t\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What stands in a completion.
+
+    Attributes:
+        value: the object, or None where there is none that can be read.
+        only_json: is the object all that the completion says (beside a leading ``<think>…</think>``)?
+        reason: why it is not a proper answer; empty where it is.
+    """
+
+    value: dict[str, Any] | None
+    only_json: bool
+    reason: str = ""
+
+
+@lru_cache(maxsize=512)
+def read_answer(completion: str) -> Answer:
+    """Read a completion; never raises."""
+    if len(completion) > MAX_ANSWER:
+        return Answer(None, False, f"longer than {MAX_ANSWER} characters")
+    thinking = _THINKING.match(completion) if "<think>" in completion else None
+    text = (completion[thinking.end() :] if thinking else completion).strip(_JSON_SPACE)
+    if not text:
+        return Answer(None, False, "empty")
+    try:
+        value = STRICT_DECODER.decode(text)
+    except RecursionError:
+        return Answer(None, False, "nested too deeply")
+    except json.JSONDecodeError as error:
+        return _found_among_prose(text, error.msg)
+    except ValueError as error:
+        return Answer(None, False, f"not JSON: {error}")
+    if not isinstance(value, dict):
+        return Answer(None, False, "JSON, but not an object")
+    if "\\u" in text or not text.isascii():
+        return _without_surrogates(value, True, "")
+    return Answer(value, True)
+
+
+def _without_surrogates(value: dict[str, Any], only_json: bool, reason: str) -> Answer:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return Answer(None, False, "holds a lone surrogate, which no program can be given")
+    return Answer(value, only_json, reason)
+
+
+def _found_among_prose(text: str, problem: str) -> Answer:
+    start = text.find("{")
+    for _ in range(_MAX_STARTS):
+        if start < 0:
+            break
+        try:
+            value, end = STRICT_DECODER.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            start = text.find("{", start + 1)
+            continue
+        return _without_surrogates(value, False, _surroundings(text[:start], text[end:]))
+    return Answer(None, False, f"not JSON: {problem}")
+
+
+def _surroundings(before: str, after: str) -> str:
+    if after.lstrip(_JSON_SPACE).startswith("{"):
+        return "more than one JSON object"
+    if before.rstrip(_JSON_SPACE).endswith(("```", "```json")):
+        return "the JSON object is fenced"
+    return "text stands around the JSON object"

@@ -1,0 +1,57 @@
+"""The rewards that every contract brings.
+
+``graded``     the verdict's score, 0 to 1.
+``tool_call``  0 for another tool, else 1 minus 0.5 for each expected argument that differs, at least 0. It looks at the
+               parsed object only, compares as Python does, and knows nothing of schemas or surplus arguments.
+``signed``     passed +1, failed -1, ambiguous 0.
+
+Each is None where nothing could be judged.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from skillpm.contract.answer import read_answer
+from skillpm.model.episode import Episode
+from skillpm.model.reward import RewardFunction
+from skillpm.model.task import Task
+from skillpm.model.verdict import Verdict
+
+__all__ = ["BUILTIN", "graded", "signed", "tool_call", "verify_tool_call"]
+
+_SIGNS = {"passed": 1.0, "failed": -1.0, "ambiguous": 0.0}
+
+
+def graded(task: Task, episode: Episode, verdict: Verdict) -> float | None:
+    """Pay the verdict's score."""
+    return verdict.score
+
+
+def signed(task: Task, episode: Episode, verdict: Verdict) -> float | None:
+    """Pay +1, -1 or 0."""
+    return _SIGNS.get(verdict.status)
+
+
+def tool_call(task: Task, episode: Episode, verdict: Verdict) -> float | None:
+    """Pay for the right tool and arguments of the parsed object."""
+    if verdict.score is None:
+        return None
+    answer = read_answer(episode.completion)
+    return verify_tool_call(task.expected, answer.value) if answer.only_json and answer.value is not None else 0.0
+
+
+def verify_tool_call(expected: dict[str, Any], actual: dict[str, Any]) -> float:
+    """Compare two tool calls: 0 for another tool, else 1 - 0.5 for each expected argument that differs, floor 0."""
+    arguments = actual.get("args")
+    if actual.get("tool") != expected.get("tool") or not isinstance(arguments, dict):
+        return 0.0
+    wrong = sum(1 for name, value in expected.get("args", {}).items() if arguments.get(name) != value)
+    return max(0.0, 1.0 - 0.5 * wrong)
+
+
+BUILTIN = (
+    RewardFunction("graded", graded, default=True),
+    RewardFunction("tool_call", tool_call),
+    RewardFunction("signed", signed),
+)

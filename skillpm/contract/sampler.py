@@ -1,0 +1,73 @@
+"""Valid answers by chance: for tests of an argv against the real program, and for mutations of a gold answer."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from skillpm.errors import DocumentError
+from skillpm.model.contract import CommandLine, Program, Tool
+
+__all__ = ["sample_arguments"]
+
+_WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
+_INTEGERS = (0, 1000)
+
+
+def sample_arguments(tool: Tool, chance: random.Random) -> dict[str, Any]:
+    """Return arguments: required ones always, optional ones half of the time, else null.
+
+    Raises:
+        DocumentError: a schema without `examples` from which no value can be made.
+    """
+    values: dict[str, Any] = {}
+    for name, schema in tool.properties.items():
+        if name not in tool.required and chance.random() < 0.5:
+            values[name] = None
+        elif isinstance(tool.argv, CommandLine) and name == tool.argv.command_line:
+            values[name] = _command_line(tool.argv, chance)
+        else:
+            values[name] = _value(tool, name, schema, chance)
+    return values
+
+
+def _value(tool: Tool, name: str, schema: dict[str, Any], chance: random.Random) -> Any:
+    choices = schema.get("examples") or schema.get("enum")
+    if choices:
+        return chance.choice(choices)
+    if "const" in schema:
+        return schema["const"]
+    declared = schema.get("type")
+    kind = declared if isinstance(declared, str) else next((t for t in declared or () if t != "null"), None)
+    if kind == "boolean":
+        return True
+    if kind == "integer":
+        low = int(schema.get("minimum", schema.get("exclusiveMinimum", _INTEGERS[0] - 1) + 1))
+        high = int(schema.get("maximum", schema.get("exclusiveMaximum", max(low, _INTEGERS[1]) + 1) - 1))
+        return chance.randint(low, high)
+    if kind == "number":
+        return round(chance.uniform(schema.get("minimum", 0), schema.get("maximum", 1)), 3)
+    if kind == "string" and "pattern" not in schema:
+        return f"{chance.choice(_WORDS)}-{chance.randint(1, 999)}"[: schema.get("maxLength", 64)]
+    if kind == "array":
+        return [
+            _value(tool, name, schema.get("items", {"type": "string"}), chance) for _ in range(chance.randint(1, 3))
+        ]
+    raise DocumentError(f"tool `{tool.name}`: `{name}` cannot be sampled", hint="give its schema `examples`")
+
+
+def _command_line(rules: CommandLine, chance: random.Random) -> str:
+    names = chance.sample(sorted(rules.allow), k=min(len(rules.allow), chance.randint(1, 2)))
+    return " && ".join(_command(name, rules.allow[name], chance) for name in names)
+
+
+def _command(name: str, program: Program, chance: random.Random) -> str:
+    words = [name]
+    if program.subcommands:
+        words.append(chance.choice(program.subcommands))
+    if program.options and chance.random() < 0.5:
+        words.append(chance.choice(program.options))
+    if program.values and chance.random() < 0.5:
+        words += [chance.choice(program.values), str(chance.randint(1, 500))]
+    words += chance.sample(_WORDS, k=chance.randint(0, min(program.operands, 2)))
+    return " ".join(words)

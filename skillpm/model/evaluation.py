@@ -1,0 +1,186 @@
+"""What an evaluation found: every answer of every arm, with its verdict. Figures are made from it elsewhere.
+
+An *arm* is one policy asked one way: the base model, the base model with the skill's text in its prompt, the adapter
+after a stage. Arms are compared on the tasks that they share, so a record names its task by key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from skillpm.errors import DocumentError
+from skillpm.model.document import Document, Json, model_errors, strict_json
+from skillpm.model.suite import Gate, Metric
+from skillpm.model.task import canonical_json
+from skillpm.model.verdict import Number, Verdict
+
+__all__ = [
+    "ALL_METRICS",
+    "EVALUATION_VERSION",
+    "HELD_OUT",
+    "Answer",
+    "Arm",
+    "EvaluatedSkill",
+    "Evaluation",
+    "Record",
+    "TaskKey",
+    "TaskRow",
+    "TaskSet",
+]
+
+EVALUATION_VERSION = 1
+HELD_OUT = "held_out"
+ALL_METRICS: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
+
+TaskKey = tuple[str, str, str]
+"""(skill, task set, key of the task): what two arms are paired by."""
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Record(Document):
+    """One answer to one task.
+
+    Attributes:
+        task: key of the task.
+        suite: name of the task set: a suite's, or ``held_out``.
+        argv: the commands as an executor would run them, or None where it would refuse.
+        exact: did the verdict pass? The skill's verifier decides what the same answer is.
+        valid_json: was the answer one JSON object and nothing else? None where the skill has no contract.
+    """
+
+    task: str
+    skill: str
+    suite: str
+    request: str
+    expected: Json
+    completion: str
+    argv: tuple[tuple[str, ...], ...] | None
+    verdict: Verdict
+    rewards: dict[str, Number | None] = Field(default_factory=dict)
+    exact: bool
+    valid_json: bool | None
+    finish_reason: Literal["stop", "length"]
+    prompt_tokens: Count
+    completion_tokens: Count
+
+    @property
+    def key(self) -> TaskKey:
+        """What this record is paired by."""
+        return (self.skill, self.suite, self.task)
+
+    @property
+    def judged(self) -> bool:
+        """Is there a verdict to count? An outage or an abstention is neither right nor wrong."""
+        return self.verdict.score is not None
+
+
+class Arm(Document):
+    """Every answer of one policy asked one way.
+
+    Attributes:
+        name: ``base``, ``base+skill`` or the name of a stage; unique within an evaluation.
+        model: the base model as the user named it.
+        skill_text: did the skill's own text stand in the prompt?
+        adapter: the adapter on top of the model, relative to the run folder, or None.
+        settings: what else decides the answers, such as ``max_new_tokens``.
+        seconds: wall-clock time of completing and judging.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    model: str
+    skill_text: bool = False
+    adapter: str | None = None
+    settings: dict[str, Json] = Field(default_factory=dict)
+    records: tuple[Record, ...]
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class EvaluatedSkill(Document):
+    """A skill as it was when it was evaluated; ``reward`` names the one that tables show."""
+
+    name: str
+    version: str
+    tree: str
+    reward: str | None = None
+
+
+class TaskSet(Document):
+    """A named set of tasks of one skill, and what its author wants shown and reached."""
+
+    skill: str
+    name: str
+    tasks: Count
+    metrics: tuple[Metric, ...] = ALL_METRICS
+    gate: Gate | None = None
+
+
+class Evaluation(Document):
+    """Arms over task sets.
+
+    Attributes:
+        data: digest of which tasks were asked; two evaluations with the same digest asked the same.
+        versions: of skillpm and of what it ran on.
+    """
+
+    evaluation: Annotated[int, Field(ge=1, le=EVALUATION_VERSION)] = EVALUATION_VERSION
+    skills: tuple[EvaluatedSkill, ...]
+    task_sets: tuple[TaskSet, ...]
+    arms: tuple[Arm, ...]
+    data: str
+    versions: dict[str, str] = Field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str, *, path: str) -> Evaluation:
+        """Read an evaluation.
+
+        Raises:
+            DocumentError: it is not one.
+        """
+        try:
+            root: Any = strict_json(text)
+        except ValueError as error:
+            raise DocumentError(f"not JSON: {error}", path=path) from None
+        try:
+            return cls.model_validate(root)
+        except ValidationError as error:
+            raise model_errors(error, root, path=path)[0] from None
+
+    def text(self) -> str:
+        """Return the JSON text, ending with a newline."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    def arm(self, name: str) -> Arm | None:
+        """Return the arm of a name."""
+        return next((arm for arm in self.arms if arm.name == name), None)
+
+    @staticmethod
+    def data_digest(keys: list[TaskKey]) -> str:
+        """Return the digest over which tasks were asked, in any order."""
+        return hashlib.sha256(canonical_json(sorted(set(keys))).encode()).hexdigest()
+
+
+class TaskRow(Document):
+    """A task from outside: what is asked and, where it is known, what is expected; ``id`` is echoed."""
+
+    id: str | int | None = None
+    request: Annotated[str, Field(min_length=1, max_length=65536)]
+    expected: Json = None
+
+
+class Answer(Document):
+    """What a policy answered to a ``TaskRow``; the verdict is None where nothing was expected."""
+
+    id: str | int | None = None
+    request: str
+    expected: Json = None
+    completion: str
+    argv: tuple[tuple[str, ...], ...] | None
+    verdict: Verdict | None
+    rewards: dict[str, Number | None] = Field(default_factory=dict)
+    finish_reason: Literal["stop", "length"]
+    prompt_tokens: Count
+    completion_tokens: Count
