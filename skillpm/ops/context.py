@@ -1,0 +1,118 @@
+"""The composition root: wires settings, store and indexes; finds skills by what a person types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from skillpm.errors import LockOutOfDateError, UnknownSkillError, UsageError
+from skillpm.index.bundled import bundled_skills
+from skillpm.layout.description import describe
+from skillpm.layout.tree import FolderTree, tree_digest
+from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.name import near_names
+from skillpm.model.skill import Skill
+from skillpm.settings import Settings
+from skillpm.storage.files import read_text
+from skillpm.storage.store import Store
+
+__all__ = ["Context", "open_context"]
+
+
+@dataclass
+class Context:
+    """One invocation's world.
+
+    Attributes:
+        settings: where things live.
+        store: the content-addressed store.
+        notices: sentences for the person, which the command prints on stderr.
+    """
+
+    settings: Settings
+    store: Store
+    notices: list[str] = field(default_factory=list)
+
+    def lock(self) -> Lock:
+        """Return the project's lock; an empty one where there is none.
+
+        Raises:
+            LockOutOfDateError: conflict markers, or written by a newer skillpm.
+            DocumentError: it is not a lock.
+        """
+        path = self.settings.lock_path
+        return Lock.parse(read_text(path), path=str(path)) if path.exists() else Lock()
+
+    def installed(self) -> list[Skill]:
+        """Return the skills that the lock names, by name.
+
+        Raises:
+            LockOutOfDateError: one of them is not in the store.
+        """
+        return [self._stored(entry) for entry in self.lock().skills]
+
+    def skill(self, text: str) -> Skill:
+        """Return the skill that a person means: a folder (with a ``/``, or ``.``), an installed or a bundled name.
+
+        Raises:
+            UnknownSkillError: there is none; the hint has near names.
+        """
+        if "/" in text or text in (".", ".."):
+            return self._folder(Path(text))
+        entry = self.lock().skill(text)
+        if entry is not None:
+            return self._stored(entry)
+        bundled = bundled_skills()
+        if text in bundled:
+            self.notices.append(f"{text} is not installed here; the one that ships with skillpm is used")
+            return _described(bundled[text], bundled=True)
+        near = near_names(text, [*bundled, *(skill.name for skill in self.lock().skills)])
+        raise UnknownSkillError(
+            f"no skill `{text[:80]}` is installed",
+            hint=f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "see `skillpm list`",
+        )
+
+    def skills(self, texts: Sequence[str]) -> list[Skill]:
+        """Return the skills that are meant; all installed ones where nothing is said.
+
+        Raises:
+            UsageError: nothing is said and nothing is installed.
+        """
+        found = [self.skill(text) for text in texts] if texts else self.installed()
+        if not found:
+            raise UsageError("no skill is installed here", hint="run `skillpm install NAME`, or name a skill")
+        return found
+
+    def _folder(self, root: Path) -> Skill:
+        if not root.is_dir():
+            raise UnknownSkillError(f"{root} is not a folder", hint="give the folder that holds SKILL.md")
+        skill = _described(root.resolve())
+        bundled = bundled_skills().get(skill.name)
+        return skill if bundled is None or bundled.resolve() != skill.root else _described(bundled, bundled=True)
+
+    def _stored(self, entry: LockedSkill) -> Skill:
+        root = self.store.path(entry.tree)
+        if not root.is_dir():
+            raise LockOutOfDateError(
+                f"{entry.name} {entry.version} is locked but not in the store", hint="run `skillpm install`"
+            )
+        description = describe(FolderTree(root)).description
+        return Skill(entry.name, entry.version, entry.tree, root, description, bundled=_ships(entry.name, entry.tree))
+
+
+def open_context(settings: Settings) -> Context:
+    """Wire everything for these settings; nothing is read or written yet."""
+    return Context(settings, Store(settings.store))
+
+
+def _described(root: Path, *, bundled: bool = False) -> Skill:
+    tree = FolderTree(root)
+    found = describe(tree)
+    return Skill(found.name, found.version, tree_digest(tree), root, found.description, bundled=bundled)
+
+
+def _ships(name: str, tree: str) -> bool:
+    """Is this content, whatever its lock says of its source, one that ships with skillpm?"""
+    folder = bundled_skills().get(name)
+    return folder is not None and tree_digest(FolderTree(folder)) == tree

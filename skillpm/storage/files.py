@@ -1,0 +1,87 @@
+"""Small files, read and written whole: a reader sees the old bytes or the new ones, never half of either."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from skillpm.errors import DocumentError, StorageError
+
+__all__ = ["fsync_folder", "read_text", "storage_error", "write_atomic"]
+
+_HINTS = {
+    errno.ENOSPC: "the disk is full: free some space, then run the command again",
+    errno.EDQUOT: "your disk quota is used up: free some space, then run the command again",
+    errno.EROFS: "the file system is read-only: work in a folder that can be written, or set SKILLPM_HOME to one",
+    errno.EACCES: "you may not write there: check the owner and the mode of the folder, or set SKILLPM_HOME to another",
+    errno.EPERM: "you may not write there: check the owner and the mode of the folder, or set SKILLPM_HOME to another",
+    errno.ENOTDIR: "a file stands where a folder is needed: move it away",
+    errno.EMFILE: "too many files are open: raise the limit with `ulimit -n`",
+    errno.ENAMETOOLONG: "the path is too long: work in a folder nearer to the root",
+}
+
+
+def storage_error(action: str, path: Path, error: OSError) -> StorageError:
+    """Turn an OSError into a sentence that names the file, with a hint that tells what to do."""
+    reason = error.strerror or type(error).__name__
+    hint = _HINTS.get(error.errno or 0, "check the disk and the permissions of the folder, then run the command again")
+    return StorageError(f"cannot {action} {path}: {reason}", hint=hint, path=str(path), errno=error.errno)
+
+
+def read_text(path: Path) -> str:
+    """Return a UTF-8 file's text, line ends untouched.
+
+    Raises:
+        StorageError: the file cannot be read.
+        DocumentError: the file is not UTF-8.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise storage_error("read", path, error) from None
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DocumentError(
+            f"not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", path=str(path), hint="save it as UTF-8"
+        ) from None
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write a file through a temporary one beside it: fsync, rename, fsync of the folder; makes missing folders.
+
+    Raises:
+        StorageError: the disk refused; what stood there before stands there still.
+    """
+    content = data.encode("utf-8") if isinstance(data, str) else data
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        fsync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise storage_error("write", path, error) from None
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a rename in this folder outlast a power cut, where the platform can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:  # some network file systems know no fsync of a folder
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
