@@ -14,7 +14,7 @@ class Skill:
 
     Attributes:
         name: ``name`` or ``owner/name``.
-        version: PEP 440; "0" for a folder without skill.yaml.
+        version: PEP 440; "0" where neither skill.yaml nor SKILL.md's metadata names one.
         tree: digest of the content, hex SHA-256; the identity.
         root: the unpacked folder; read only.
         description: SKILL.md's, one paragraph.

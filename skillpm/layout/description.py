@@ -1,0 +1,114 @@
+"""What a package manager needs to know of a tree before it installs, lists or shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from skillpm.errors import LayoutError, UsageError
+from skillpm.layout.frontmatter import BYTE_ORDER_MARK, read_frontmatter, split
+from skillpm.layout.tree import Tree
+from skillpm.model.name import is_name
+from skillpm.model.requirement import parse_version
+
+if TYPE_CHECKING:
+    from skillpm.model.manifest import Manifest
+
+__all__ = ["MAX_SKILL_TEXT", "UNVERSIONED", "Description", "describe", "skill_file"]
+
+MAX_SKILL_TEXT = 1 << 20  # bytes of SKILL.md
+UNVERSIONED = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A skill, as its own files describe it.
+
+    Attributes:
+        name: SKILL.md's, a name that can be installed.
+        description: SKILL.md's, one paragraph.
+        version: skill.yaml's, else SKILL.md's ``metadata.version`` where it follows PEP 440, else "0".
+        manifest: skill.yaml, or None for a folder with only a SKILL.md.
+        body: SKILL.md without its frontmatter.
+    """
+
+    name: str
+    description: str
+    version: str
+    manifest: Manifest | None
+    body: str
+
+
+def skill_file(paths: list[str]) -> str | None:
+    """Return the path of SKILL.md, or of the lower-case ``skill.md`` that clients read too, or None."""
+    return next((name for name in ("SKILL.md", "skill.md") if name in paths), None)
+
+
+def describe(tree: Tree) -> Description:
+    """Read name, description, version, manifest and body.
+
+    Raises:
+        LayoutError: the tree is not a skill that can be installed.
+        DocumentError: skill.yaml is invalid.
+        StorageError: a file cannot be read.
+    """
+    paths = tree.paths()
+    path = skill_file(paths)
+    if path is None:
+        raise LayoutError("no SKILL.md", hint="a skill is a folder with a SKILL.md; `skillpm new NAME` makes one")
+    parts = split(_text(tree, path))
+    frontmatter = read_frontmatter(parts)
+    fields = frontmatter.value
+    if not frontmatter.readable or not isinstance(fields, dict):
+        reason = frontmatter.error.rule if frontmatter.error else "no frontmatter that is a mapping"
+        raise _unreadable(path, reason)
+    name, description = _field(fields, "name", path), " ".join(_field(fields, "description", path).split())
+    if not is_name(name) or "/" in name:
+        raise LayoutError(
+            f"{path}: `{name[:80]}` is not a name that can be installed",
+            hint="a name is lowercase ASCII letters, digits and single hyphens, 1 to 64 characters",
+        )
+    manifest = _manifest(tree) if "skill.yaml" in paths else None
+    version = manifest.version if manifest else _version(fields.get("metadata"))
+    return Description(name, description, version, manifest, parts.body.lstrip("\r\n"))
+
+
+def _text(tree: Tree, path: str) -> str:
+    data = tree.head(path, MAX_SKILL_TEXT + 1)
+    if len(data) > MAX_SKILL_TEXT:
+        raise _unreadable(path, f"larger than {MAX_SKILL_TEXT} bytes")
+    try:
+        return data.decode("utf-8").removeprefix(BYTE_ORDER_MARK)
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"not UTF-8 at byte {error.start}") from None
+
+
+def _field(fields: dict[str, Any], name: str, path: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise _unreadable(path, f"no `{name}`")
+    return value.strip()
+
+
+def _unreadable(path: str, reason: str) -> LayoutError:
+    return LayoutError(f"{path}: {reason}", hint="`skillpm validate` lists everything that is wrong")
+
+
+def _manifest(tree: Tree) -> Manifest:
+    from skillpm.layout.package import Package
+
+    read = Package(tree).manifest
+    if read.value is None:
+        raise read.errors[0]
+    return read.value
+
+
+def _version(metadata: Any) -> str:
+    text = metadata.get("version") if isinstance(metadata, dict) else None
+    try:
+        if not isinstance(text, str):
+            return UNVERSIONED
+        parse_version(text)
+        return str(text)
+    except UsageError:
+        return UNVERSIONED

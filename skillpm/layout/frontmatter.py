@@ -1,0 +1,145 @@
+"""SKILL.md taken apart: frontmatter and body, read as strictly as YAML allows and then as leniently as clients do.
+
+Source: the Agent Skills specification and its guide for clients: where a frontmatter is no YAML because a value needed
+quotes (an unquoted colon, a leading ``*``), it is read as if that value were quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from skillpm.errors import DocumentError
+from skillpm.model.document import Table, read_yaml
+
+__all__ = ["MAX_FRONTMATTER", "Frontmatter", "Parts", "read_frontmatter", "split"]
+
+MAX_FRONTMATTER = 1 << 16  # characters
+BYTE_ORDER_MARK = "\ufeff"
+_PAIR = re.compile(r"( *)([A-Za-z_][A-Za-z0-9_.-]*:[ \t]+)(\S.*)\Z")
+_BLOCK_SCALAR = re.compile(r"[|>][-+0-9]*(?:[ \t]+#.*)?\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The text of SKILL.md, split at its two ``---`` lines.
+
+    Attributes:
+        leading: what stands before the first ``---``, or None where no line is ``---``.
+        yaml: the text between the two lines, or None where the second is missing.
+        line: the line on which ``yaml`` begins, 1-based.
+        body: what follows; the whole text where there is no frontmatter.
+        body_line: the line on which ``body`` begins.
+    """
+
+    leading: str | None
+    yaml: str | None
+    line: int
+    body: str
+    body_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Frontmatter:
+    """What the YAML between the ``---`` lines says.
+
+    Attributes:
+        value: the parsed document, a Table where all is well; None where it could not be read or is empty.
+        error: why it is not YAML; kept where quoting helped.
+        quoted: the lines whose values were read as if quoted; empty where it is YAML as it stands.
+    """
+
+    value: Any = None
+    error: DocumentError | None = None
+    quoted: tuple[int, ...] = ()
+
+    @property
+    def readable(self) -> bool:
+        """Could it be read, with or without help?"""
+        return self.error is None or bool(self.quoted)
+
+
+def split(text: str) -> Parts:
+    """Split SKILL.md; ``---`` counts only as a line of its own, so it may stand inside a value."""
+    start = next(_fences(text, 0), None)
+    if start is None:
+        return Parts(None, None, 1, text, 1)
+    leading = text[: start[0]]
+    line = text.count("\n", 0, start[1]) + 1
+    end = next(_fences(text, start[1]), None)
+    if end is None:
+        return Parts(leading, None, line, text, 1)
+    return Parts(leading, text[start[1] : end[0]], line, text[end[1] :], text.count("\n", 0, end[1]) + 1)
+
+
+def _fences(text: str, position: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of each line that is ``---``, from the line that begins at ``position`` on."""
+    while position < len(text):
+        newline = text.find("\n", position)
+        end = len(text) if newline < 0 else newline + 1
+        begin = position + 1 if position == 0 and text.startswith(BYTE_ORDER_MARK) else position
+        if text.startswith("---", begin) and text[begin:end].rstrip(" \t\r\n") == "---":
+            yield begin, end
+        position = end
+
+
+def read_frontmatter(parts: Parts) -> Frontmatter:
+    """Parse the YAML of a split SKILL.md; never raises."""
+    if parts.yaml is None:
+        return Frontmatter()
+    if len(parts.yaml) > MAX_FRONTMATTER:
+        return Frontmatter(error=DocumentError(f"larger than {MAX_FRONTMATTER} characters", line=parts.line))
+    try:
+        return Frontmatter(_read(parts.yaml, parts.line))
+    except DocumentError as error:
+        text, quoted = _quote_values(parts.yaml, parts.line)
+        if not quoted:
+            return Frontmatter(error=error)
+        try:
+            return Frontmatter(_read(text, parts.line), error, quoted)
+        except DocumentError:
+            return Frontmatter(error=error)
+
+
+def _read(text: str, line: int) -> Any:
+    return read_yaml(text.replace("\r\n", "\n"), first_line=line)
+
+
+def _quote_values(text: str, first_line: int) -> tuple[str, tuple[int, ...]]:
+    """Put single quotes around each ``key: value`` that is no YAML when it stands alone; return the lines touched."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    quoted = []
+    index = 0
+    while index < len(lines):
+        match = _PAIR.match(lines[index].rstrip())
+        if match is None:
+            index += 1
+            continue
+        end = _end_of_value(lines, index, len(match[1]))
+        value = "\n".join([match[3], *lines[index + 1 : end]]).rstrip()
+        if not _BLOCK_SCALAR.match(match[3]) and not _is_value(value):
+            lines[index:end] = (match[1] + match[2] + "'" + value.replace("'", "''") + "'").split("\n")
+            quoted.append(first_line + index)
+        index = end
+    return "\n".join(lines), tuple(quoted)
+
+
+def _end_of_value(lines: list[str], index: int, indentation: int) -> int:
+    """Return the index after the last line that is indented deeper than the key at ``index``; trailing blanks apart."""
+    end = index + 1
+    for position in range(index + 1, len(lines)):
+        content = lines[position].lstrip(" ")
+        if content.strip() and len(lines[position]) - len(content) <= indentation:
+            break
+        if content.strip():
+            end = position + 1
+    return end
+
+
+def _is_value(text: str) -> bool:
+    try:
+        return isinstance(read_yaml(f"value: {text}"), Table)
+    except DocumentError:
+        return False

@@ -1,0 +1,174 @@
+"""A read-only tree of files: a folder, a mapping, an unpacked archive. Everything in it is hostile until checked.
+
+Invariants: paths are relative, posix, sorted; links are never followed; reading never blocks on a pipe or a device.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Container, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from skillpm.errors import StorageError
+
+__all__ = ["FolderTree", "MappingTree", "Tree", "tree_digest"]
+
+LEFT_OUT_FOLDERS = frozenset({".git", ".hg", "__pycache__"})
+LEFT_OUT_FILES = frozenset({".DS_Store"})
+_KINDS = {
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+
+
+class Tree(Protocol):
+    """What a skill is made of, wherever it lies."""
+
+    def paths(self) -> list[str]:
+        """Return the sorted posix paths of the regular files."""
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            StorageError: there is no such file, or it cannot be read.
+        """
+
+    def head(self, path: str, limit: int) -> bytes:
+        """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
+
+    def executable(self, path: str) -> bool:
+        """May the owner execute this file?"""
+
+    def irregular(self) -> dict[str, str]:
+        """Return what is no regular file: path to kind (symlink, fifo, socket, device, unreadable folder)."""
+
+
+class MappingTree:
+    """A tree in memory.
+
+    Args:
+        files: content by posix path.
+        executables: the paths with the executable bit.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], executables: Container[str] = ()) -> None:
+        self._files = dict(sorted(files.items()))
+        self._executables = executables
+
+    def paths(self) -> list[str]:
+        """Return the sorted posix paths of the regular files."""
+        return list(self._files)
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file. Raises StorageError."""
+        try:
+            return self._files[path]
+        except KeyError:
+            raise StorageError(f"{path}: no such file") from None
+
+    def head(self, path: str, limit: int) -> bytes:
+        """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
+        return self.read(path)[:limit]
+
+    def executable(self, path: str) -> bool:
+        """May the owner execute this file?"""
+        return path in self._executables
+
+    def irregular(self) -> dict[str, str]:
+        """Return nothing: a mapping holds regular files only."""
+        return {}
+
+
+class FolderTree:
+    """A folder on the local disk, walked once. What version control and interpreters leave behind is left out.
+
+    Args:
+        root: the folder; may itself be reached through a link.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @cached_property
+    def _entries(self) -> tuple[dict[str, bool], dict[str, str]]:
+        """Return (regular file to executable bit, irregular entry to kind)."""
+        files: dict[str, bool] = {}
+        irregular: dict[str, str] = {}
+        pending = [""]
+        while pending:
+            prefix = pending.pop()
+            try:
+                entries = list(os.scandir(self.root / prefix))
+            except OSError:
+                irregular[prefix.rstrip("/") or "."] = "unreadable folder"
+                continue
+            for entry in entries:
+                path = prefix + entry.name
+                mode = _mode(entry)
+                if stat.S_ISDIR(mode):
+                    if entry.name not in LEFT_OUT_FOLDERS:
+                        pending.append(f"{path}/")
+                elif not stat.S_ISREG(mode):
+                    irregular[path] = _KINDS.get(stat.S_IFMT(mode), "unknown kind")
+                elif entry.name not in LEFT_OUT_FILES and not entry.name.endswith(".pyc"):
+                    files[path] = bool(mode & stat.S_IXUSR)
+        return dict(sorted(files.items())), dict(sorted(irregular.items()))
+
+    def paths(self) -> list[str]:
+        """Return the sorted posix paths of the regular files."""
+        return list(self._entries[0])
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file. Raises StorageError."""
+        return self._read(path, -1)
+
+    def head(self, path: str, limit: int) -> bytes:
+        """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
+        return self._read(path, limit)
+
+    def executable(self, path: str) -> bool:
+        """May the owner execute this file?"""
+        return self._entries[0].get(path, False)
+
+    def irregular(self) -> dict[str, str]:
+        """Return what is no regular file: path to kind."""
+        return dict(self._entries[1])
+
+    def _read(self, path: str, limit: int) -> bytes:
+        try:
+            descriptor = os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb", buffering=0 if limit >= 0 else -1) as file:
+                return file.read(limit)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise StorageError(f"{path}: cannot be read: {reason}") from None
+
+
+def _mode(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat(follow_symlinks=False).st_mode
+    except OSError:
+        return 0
+
+
+def tree_digest(tree: Tree) -> str:
+    """Return the identity of a tree: hex SHA-256 over (path, executable bit, SHA-256 of the bytes) of every file.
+
+    The hashed text is the canonical JSON of that sorted list, so a folder, a commit and an archive of one skill agree.
+
+    Raises:
+        StorageError: a file cannot be read.
+    """
+    entries = [
+        [path, tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()] for path in sorted(tree.paths())
+    ]
+    return hashlib.sha256(json.dumps(entries, separators=(",", ":")).encode("ascii")).hexdigest()
