@@ -1,18 +1,128 @@
-"""The content-addressed store: ``tree-v1/<digest>/`` holds the files of the tree with that digest."""
+"""The content-addressed store: ``tree-v1/<digest>/`` holds exactly the files of the tree with that digest.
+
+Append-only and shared by all projects and versions of skillpm. An entry is written under ``tmp/``, compared with its
+digest, and renamed into place, so a killed run leaves nothing but a folder in ``tmp/``, which the next writer that is
+alone removes. Writers hold the shared lock; only cleaning needs the store alone.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Store"]
+from skillpm.errors import IntegrityError, StorageError
+from skillpm.layout.tree import FolderTree, Tree, tree_digest
+from skillpm.storage.files import fsync_folder, storage_error
+from skillpm.storage.process_lock import ProcessLock
+from skillpm.storage.unpack import remove_tree, unpack
+
+__all__ = ["Store", "folder_digest"]
+
+
+def folder_digest(folder: Path) -> str | None:
+    """Return the digest of a folder; None where it is missing, unreadable, or holds what no skill may hold."""
+    tree = FolderTree(folder)
+    try:
+        return None if tree.irregular() else tree_digest(tree)
+    except (StorageError, UnicodeEncodeError):
+        return None
 
 
 class Store:
-    """Unpacked trees by digest."""
+    """Unpacked trees by digest, what users call the local registry."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._writing = False
 
     def path(self, digest: str) -> Path:
         """Return where the tree of this digest is, or would be."""
         return self.root / "tree-v1" / digest
+
+    def has(self, digest: str) -> bool:
+        """Is there an entry, whole or damaged?"""
+        return self.path(digest).is_dir()
+
+    def verify(self, digest: str) -> bool:
+        """Is there an entry with exactly this content?"""
+        return self.has(digest) and folder_digest(self.path(digest)) == digest
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the store for several ``add``: what killed runs left is removed first, names are made durable last.
+
+        Raises:
+            StorageError: the store cannot be written.
+            BusyError: another process is cleaning the store and does not end.
+        """
+        if self._writing:
+            yield
+            return
+        lock = ProcessLock(self.root / "lock")
+        try:
+            if lock.try_exclusive():
+                self._remove_leftovers()
+            lock.shared()
+            self._writing = True
+            yield
+            if (self.root / "tree-v1").is_dir():
+                fsync_folder(self.root / "tree-v1")
+        finally:
+            self._writing = False
+            lock.release()
+
+    def add(self, tree: Tree) -> Path:
+        """Store a tree and return its folder; a damaged entry of that digest is replaced.
+
+        Raises:
+            StorageError: the disk refused.
+            IntegrityError: the disk gave back other bytes than were written.
+        """
+        digest = tree_digest(tree)
+        if self.verify(digest):
+            return self.path(digest)
+        with self.writing():
+            temporary = self.root / "tmp" / secrets.token_hex(8)
+            unpack(tree, temporary)
+            if folder_digest(temporary) != digest:
+                remove_tree(temporary)
+                raise IntegrityError(
+                    f"{temporary} does not hold what was written there", hint="check the disk, then try again"
+                )
+            self._publish(temporary, digest)
+        return self.path(digest)
+
+    def _publish(self, temporary: Path, digest: str) -> None:
+        """Rename into place; another process may be doing the same, and wins if it is first."""
+        target = self.path(digest)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            while True:
+                try:
+                    temporary.rename(target)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                    if self.verify(digest):
+                        return
+                    self._set_aside(target)
+                else:
+                    return
+        except OSError as error:
+            raise storage_error("write", target, error) from None
+        finally:
+            remove_tree(temporary)
+
+    def _set_aside(self, damaged: Path) -> None:
+        aside = self.root / "tmp" / secrets.token_hex(8)
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            damaged.rename(aside)
+        remove_tree(aside)
+
+    def _remove_leftovers(self) -> None:
+        temporary = self.root / "tmp"
+        for path in temporary.iterdir() if temporary.is_dir() else ():
+            remove_tree(path)

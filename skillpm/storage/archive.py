@@ -1,0 +1,221 @@
+"""Archives of skills: gzip over ustar, regular files only. The writer is canonical, the reader is strict.
+
+The writer: sorted paths, modes 644 and 755, no time, no owner, a fixed gzip header; the same tree gives the same bytes
+with the same deflate implementation. An archive's identity in a lock is nevertheless its tree digest, because
+implementations of deflate (zlib, zlib-ng) may compress differently.
+
+The reader is our own because tar libraries disagree about hostile archives: no extension records (PAX, GNU), no links,
+no devices, nothing hidden between or after the members. All of it is checked before anything is returned.
+Formats: POSIX.1-1988 (ustar), RFC 1952 (gzip).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+
+from skillpm.errors import IntegrityError
+from skillpm.layout.tree import MappingTree, Tree
+from skillpm.storage.member import LIMITS, Limits, Members
+
+__all__ = ["build_archive", "read_archive"]
+
+_BLOCK = 512
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"  # deflate, no flags, no time, unknown system
+_OCTAL = re.compile(rb" {0,7}([0-7]{1,11})[ \0]{0,8}\Z")
+_MODES = {0o644: False, 0o755: True}
+_KINDS = {
+    b"1": "a hard link",
+    b"2": "a symbolic link",
+    b"3": "a character device",
+    b"4": "a block device",
+    b"5": "a folder entry",
+    b"6": "a FIFO",
+    b"7": "a contiguous file",
+    b"x": "a PAX header",
+    b"g": "a global PAX header",
+    b"L": "a GNU long name",
+    b"K": "a GNU long link",
+    b"S": "a GNU sparse file",
+    b"D": "a GNU folder listing",
+    b"V": "a GNU volume label",
+    b"M": "a GNU continuation",
+}
+
+
+def build_archive(tree: Tree, limits: Limits = LIMITS) -> bytes:
+    """Return the archive of a tree.
+
+    Raises:
+        IntegrityError: the reader would refuse it; the message names the file.
+        StorageError: a file cannot be read.
+    """
+    for path, kind in tree.irregular().items():
+        raise _refused_tree(path, f"is a {kind}", "replace it by a regular file")
+    members, parts, size = Members(limits), [], 0
+    for path in sorted(tree.paths()):
+        problem = members.problem(path)
+        if problem:
+            raise _refused_tree(path, problem, "rename or remove it")
+        data = tree.read(path)
+        size += len(data)
+        if size > limits.size:
+            raise _refused_tree(path, f"takes the skill over {limits.size} bytes", "leave out what it does not need")
+        parts += [_header(path, len(data), tree.executable(path)), data, b"\0" * (-len(data) % _BLOCK)]
+    return _gzip(b"".join([*parts, b"\0" * (2 * _BLOCK)]))
+
+
+def _refused_tree(path: str, problem: str, hint: str) -> IntegrityError:
+    return IntegrityError(f"cannot archive: {path!r} {problem}", hint=hint, member=path, reason=problem)
+
+
+def _split(path: str) -> tuple[bytes, bytes]:
+    """Split a path into ustar's name (100 bytes) and prefix (155 bytes)."""
+    encoded = path.encode("ascii")
+    if len(encoded) <= 100:
+        return encoded, b""
+    cut = encoded.rfind(b"/", 0, 156)
+    name = encoded[cut + 1 :]
+    if cut < 0 or len(name) > 100:
+        raise _refused_tree(path, "cannot be split into ustar's 155 and 100 bytes", "shorten it")
+    return name, encoded[:cut]
+
+
+def _header(path: str, size: int, executable: bool) -> bytes:
+    name, prefix = _split(path)
+    fields = struct.pack(
+        "100s8s8s8s12s12s8s1s100s6s2s32s32s8s8s155s12x",
+        name,
+        b"0000755\0" if executable else b"0000644\0",
+        b"0000000\0",
+        b"0000000\0",
+        b"%011o\0" % size,
+        b"00000000000\0",
+        b" " * 8,
+        b"0",
+        b"",
+        b"ustar\0",
+        b"00",
+        b"",
+        b"",
+        b"0000000\0",
+        b"0000000\0",
+        prefix,
+    )
+    return fields[:148] + b"%06o\0 " % sum(fields) + fields[156:]
+
+
+def _gzip(data: bytes) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = compressor.compress(data) + compressor.flush()
+    return _GZIP_HEADER + body + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+
+
+def read_archive(data: bytes, limits: Limits = LIMITS) -> MappingTree:
+    """Return the tree in an archive; nothing is returned before the whole archive has passed.
+
+    Raises:
+        IntegrityError: with the member and the reason in ``details``.
+    """
+    content = _gunzip(data, limits)
+    members, files, executables, size = Members(limits), {}, set(), 0
+    offset = 0
+    while True:
+        header = content[offset : offset + _BLOCK]
+        if len(header) < _BLOCK:
+            raise _refused("", "ends in the middle of a header")
+        if not any(header):
+            break
+        path, length, executable = _member(header)
+        problem = members.problem(path)
+        if problem:
+            raise _refused(path, problem)
+        size += length
+        if size > limits.size:
+            raise _refused(path, f"takes the archive over {limits.size} bytes")
+        start, end = offset + _BLOCK, offset + _BLOCK + length
+        offset = end + (-length % _BLOCK)
+        if offset > len(content):
+            raise _refused(path, "is cut off")
+        if any(content[end:offset]):
+            raise _refused(path, "has hidden bytes after its end")
+        files[path] = content[start:end]
+        if executable:
+            executables.add(path)
+    _check_end(content, offset)
+    return MappingTree(files, frozenset(executables))
+
+
+def _refused(path: str, problem: str) -> IntegrityError:
+    subject = f"the archive's member {path!r}" if path else "the archive"
+    return IntegrityError(
+        f"{subject} {problem}",
+        hint="do not use this archive; tell its author, whose tool or server made it",
+        member=path,
+        reason=problem,
+    )
+
+
+def _gunzip(data: bytes, limits: Limits) -> bytes:
+    cap = limits.size + (limits.files + 20) * 2 * _BLOCK
+    if data[:2] != b"\x1f\x8b":
+        raise _refused("", "is not gzip" + (": it is HTML" if data.lstrip()[:1] == b"<" else ""))
+    decompressor = zlib.decompressobj(31)
+    try:
+        content = decompressor.decompress(data, cap)
+    except zlib.error as error:
+        raise _refused("", f"is damaged: {error}") from None
+    if decompressor.unconsumed_tail:
+        raise _refused("", f"unpacks to more than {cap} bytes")
+    if not decompressor.eof:
+        raise _refused("", "is cut off")
+    if decompressor.unused_data:
+        raise _refused("", "has bytes after its end")
+    return content
+
+
+def _member(header: bytes) -> tuple[str, int, bool]:
+    """Read one header into (path, size, executable)."""
+    path = _path(header)
+    if header[257:265] != b"ustar\x0000":
+        raise _refused(path, "is not in the ustar format")
+    plain = header[:148] + b" " * 8 + header[156:]
+    if _number(header[148:156], path, "checksum") != sum(plain):
+        raise _refused(path, "has a wrong checksum")
+    kind = header[156:157]
+    if kind not in (b"0", b"\0"):
+        raise _refused(path, f"is {_KINDS.get(kind, f'of the unknown type {kind!r}')}; only regular files are allowed")
+    if any(header[157:257]) or any(header[500:512]):
+        raise _refused(path, "has bytes where a regular file has none")
+    mode = _number(header[100:108], path, "mode")
+    if mode not in _MODES:
+        raise _refused(path, f"has the mode {mode:o}; only 644 and 755 are allowed")
+    return path, _number(header[124:136], path, "size"), _MODES[mode]
+
+
+def _path(header: bytes) -> str:
+    name, prefix = _text(header[:100]), _text(header[345:500])
+    return (prefix + b"/" + name if prefix else name).decode("latin-1")
+
+
+def _text(field: bytes) -> bytes:
+    text, _, rest = field.partition(b"\0")
+    if any(rest):
+        raise _refused(text.decode("latin-1"), "has bytes after the end of its name")
+    return text
+
+
+def _number(field: bytes, path: str, what: str) -> int:
+    match = _OCTAL.match(field)
+    if match is None:
+        raise _refused(path, f"has a {what} that is not octal")
+    return int(match[1], 8)
+
+
+def _check_end(content: bytes, offset: int) -> None:
+    """Refuse anything but at least two blocks of zeros after the last member."""
+    if len(content) - offset < 2 * _BLOCK or len(content) % _BLOCK:
+        raise _refused("", "is cut off at its end")
+    if content.count(0, offset) != len(content) - offset:
+        raise _refused("", "has bytes after its end")

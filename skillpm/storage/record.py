@@ -1,0 +1,141 @@
+"""``.skillpm/installed.json``: what was put into which folder of a project, and which lock it was made from.
+
+It lets an install see without another document that nothing has changed, and tells our folders from a person's own.
+It is a convenience: where it is lost, folders are recognised by their content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from skillpm.errors import DocumentError
+from skillpm.storage.files import read_text, write_atomic
+
+__all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "text_digest", "write_record"]
+
+RECORD = Path(".skillpm", "installed.json")
+_VERSION = 1
+LinkKind = Literal["copy", "symlink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One skill in one agent's folder.
+
+    Attributes:
+        folder: relative to the project, posix: ``.agents/skills/incident-triage``.
+        skill: the name that the lock knows.
+        version: for people.
+        tree: the digest of what was put there.
+        link: how.
+    """
+
+    folder: str
+    skill: str
+    version: str
+    tree: str
+    link: LinkKind
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All placements of a project.
+
+    Attributes:
+        lock: digest of the text of the lock after which this was written; empty while an install is under way.
+        agents: folders of agents that later installs fill too, the universal one included.
+        link: how later installs place skills.
+        placements: by folder.
+    """
+
+    lock: str = ""
+    agents: tuple[str, ...] = ()
+    link: LinkKind = "copy"
+    placements: tuple[Placement, ...] = ()
+
+    def placement(self, folder: str) -> Placement | None:
+        """Return what was put into a folder."""
+        return next((item for item in self.placements if item.folder == folder), None)
+
+    def of(self, skill: str) -> list[Placement]:
+        """Return where a skill was put."""
+        return [item for item in self.placements if item.skill == skill]
+
+    def unsettled(self) -> Record:
+        """Return this record as it stands while an install is under way."""
+        return replace(self, lock="")
+
+
+def text_digest(text: str) -> str:
+    """Return the digest by which a record knows a lock."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_record(project: Path) -> Record:
+    """Return the project's record, an empty one where there is none.
+
+    Raises:
+        DocumentError: it is not a record.
+        StorageError: it cannot be read.
+    """
+    path = project / RECORD
+    if not path.exists():
+        return Record()
+    try:
+        document = json.loads(read_text(path))
+        if document["installed"] != _VERSION:
+            raise ValueError(f"version {document['installed']!r}")
+        return Record(
+            lock=_text(document["lock"]),
+            agents=tuple(_text(item) for item in document["agents"]),
+            link=_link(document["link"]),
+            placements=tuple(_placement(folder, item) for folder, item in sorted(document["folders"].items())),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DocumentError(
+            f"not a record of this skillpm: {error}", path=str(RECORD), hint="remove it, then run `skillpm install`"
+        ) from None
+
+
+def write_record(project: Path, record: Record) -> None:
+    """Write the record where it has changed. Raises StorageError."""
+    folders = {
+        item.folder: {"skill": item.skill, "version": item.version, "tree": item.tree, "link": item.link}
+        for item in record.placements
+    }
+    document = {
+        "installed": _VERSION,
+        "lock": record.lock,
+        "agents": sorted(record.agents),
+        "link": record.link,
+        "folders": folders,
+    }
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    path = project / RECORD
+    if not path.exists() or path.read_bytes() != text.encode():
+        write_atomic(path, text)
+
+
+def _placement(folder: str, document: Any) -> Placement:
+    parts = folder.split("/")
+    if len(parts) < 2 or not all(parts) or {".", ".."} & set(parts):
+        raise ValueError(f"`{folder[:80]}` is not a folder below the project")
+    return Placement(
+        folder, _text(document["skill"]), _text(document["version"]), _text(document["tree"]), _link(document["link"])
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _link(value: Any) -> LinkKind:
+    if value not in ("copy", "symlink"):
+        raise ValueError(f"`{value}` is not a way to link")
+    return "symlink" if value == "symlink" else "copy"

@@ -1,0 +1,53 @@
+"""Writes a checked tree into a fresh folder. No file is ever opened that is there already, no link is followed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from skillpm.layout.tree import Tree
+from skillpm.storage.files import fsync_folder, storage_error
+
+__all__ = ["remove_tree", "unpack"]
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def unpack(tree: Tree, folder: Path) -> None:
+    """Make ``folder`` and write the tree's files below it; one fsync, of the folder, at the end.
+
+    Raises:
+        StorageError: the disk refused; what was written so far is removed.
+    """
+    made: set[str] = set()
+    path = ""
+    try:
+        folder.mkdir(parents=True)
+        for path in tree.paths():
+            parent = path.rpartition("/")[0]
+            if parent and parent not in made:
+                (folder / parent).mkdir(parents=True, exist_ok=True)
+                made.add(parent)
+            descriptor = os.open(folder / path, _FLAGS, 0o755 if tree.executable(path) else 0o644)
+            with os.fdopen(descriptor, "wb", buffering=0) as file:
+                _write_all(file.fileno(), tree.read(path))
+        fsync_folder(folder)
+    except OSError as error:
+        remove_tree(folder)
+        raise storage_error("write", folder / path, error) from None
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder, a link or a file, never following links; what cannot be removed stays for the next clean-up."""
+    import shutil
+
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
