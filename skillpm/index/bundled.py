@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["bundled_root", "bundled_skills"]
+from skillpm.errors import RegistryError
+from skillpm.index.path import Pack, PathIndex
+from skillpm.model.release import Page, Release
 
+__all__ = ["BUNDLED", "BundledIndex", "bundled_root", "bundled_skills"]
+
+BUNDLED = "bundled"
 _PACKAGE = Path(__file__).parent.parent
 
 
@@ -21,3 +26,34 @@ def bundled_skills() -> dict[str, Path]:
     if not root.is_dir():
         return {}
     return {path.name: path for path in sorted(root.iterdir()) if (path / "SKILL.md").is_file()}
+
+
+class BundledIndex:
+    """The embedded registry: it needs no network and no configuration."""
+
+    def __init__(self, pack: Pack) -> None:
+        self.name = BUNDLED
+        self._pack = pack
+        self._opened: dict[str, PathIndex] = {}
+
+    def page(self, name: str) -> Page | None:
+        """Return the one release that this version of skillpm ships. Raises LayoutError."""
+        index = self._index(name)
+        return index.page(name) if index else None
+
+    def names(self) -> list[str]:
+        """Return the names of the bundled skills."""
+        return list(bundled_skills())
+
+    def archive(self, name: str, release: Release) -> bytes:
+        """Return the archive. Raises RegistryError where this version of skillpm ships another release."""
+        index = self._index(name)
+        if index is None:
+            raise RegistryError(f"skillpm ships no skill `{name}`")
+        return index.archive(name, release)
+
+    def _index(self, name: str) -> PathIndex | None:
+        folder = bundled_skills().get(name)
+        if folder is None:
+            return None
+        return self._opened.setdefault(name, PathIndex(folder, BUNDLED, self._pack))

@@ -1,0 +1,56 @@
+"""Several indexes, asked in order: the first that knows a name answers for it alone.
+
+Releases of one name are never merged from several indexes: whoever may publish to one of them could otherwise shadow
+the skills of another (dependency confusion).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from skillpm.errors import RegistryError
+from skillpm.model.name import near_names
+from skillpm.model.ports import Index
+from skillpm.model.release import Page, Release
+
+__all__ = ["ChainIndex"]
+
+
+class ChainIndex:
+    """An ordered list of indexes that is an index itself."""
+
+    def __init__(self, indexes: Sequence[Index]) -> None:
+        self.name = ", ".join(index.name for index in indexes)
+        self._indexes = tuple(indexes)
+        self._found: dict[str, tuple[Index, Page] | None] = {}
+
+    def page(self, name: str) -> Page | None:
+        """Return the page of the first index that knows the name. Raises RegistryError."""
+        found = self._find(name)
+        return found[1] if found else None
+
+    def source(self, name: str) -> Index | None:
+        """Return the index that answers for a name. Raises RegistryError."""
+        found = self._find(name)
+        return found[0] if found else None
+
+    def names(self) -> list[str]:
+        """Return the names of all indexes that can list theirs."""
+        return sorted({name for index in self._indexes for name in index.names()})
+
+    def near(self, name: str) -> list[str]:
+        """Return known names that a person may have meant."""
+        return near_names(name, self.names())
+
+    def archive(self, name: str, release: Release) -> bytes:
+        """Return the archive from the index that answers for the name. Raises RegistryError."""
+        index = self.source(name)
+        if index is None:
+            raise RegistryError(f"no index knows `{name}`")
+        return index.archive(name, release)
+
+    def _find(self, name: str) -> tuple[Index, Page] | None:
+        if name not in self._found:
+            pages = ((index, page) for index in self._indexes if (page := index.page(name)) is not None)
+            self._found[name] = next(pages, None)
+        return self._found[name]

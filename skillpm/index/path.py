@@ -1,0 +1,83 @@
+"""One folder that is a skill: an index of one name with one release, made from what lies there now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from skillpm.errors import RegistryError
+from skillpm.layout.description import describe
+from skillpm.layout.tree import FolderTree, Tree, tree_digest
+from skillpm.model.release import Page, Release
+
+__all__ = ["Pack", "PathIndex", "release_of"]
+
+Pack = Callable[[Tree], bytes]
+
+
+def release_of(tree: Tree, archive: bytes) -> tuple[str, Release]:
+    """Return the name of a tree and the release that it makes.
+
+    Raises:
+        LayoutError: it is not a skill.
+        DocumentError: its skill.yaml is invalid.
+    """
+    found = describe(tree)
+    manifest = found.manifest
+    return found.name, Release(
+        version=found.version,
+        archive=hashlib.sha256(archive).hexdigest(),
+        tree=tree_digest(tree),
+        size=len(archive),
+        requires=manifest.requires if manifest else {},
+        hooks=manifest.hooks if manifest else 1,
+        summary=found.description[:1024],
+    )
+
+
+class PathIndex:
+    """A skill's folder.
+
+    Args:
+        folder: the folder with SKILL.md.
+        name: what a lock calls this source: ``path:../skills/mine`` or ``bundled``.
+        pack: how a tree becomes an archive.
+    """
+
+    def __init__(self, folder: Path, name: str, pack: Pack) -> None:
+        self.name = name
+        self._folder = folder
+        self._pack = pack
+
+    @cached_property
+    def _content(self) -> tuple[str, Release, bytes]:
+        tree = FolderTree(self._folder)
+        archive = self._pack(tree)
+        skill, release = release_of(tree, archive)
+        return skill, release, archive
+
+    @property
+    def skill(self) -> str:
+        """The name of the skill that lies there. Raises LayoutError, DocumentError."""
+        return self._content[0]
+
+    def page(self, name: str) -> Page | None:
+        """Return the one release. Raises LayoutError, DocumentError, IntegrityError."""
+        skill, release, _ = self._content
+        return Page(name=skill, releases=(release,)) if name == skill else None
+
+    def names(self) -> list[str]:
+        """Return the one name."""
+        return [self.skill]
+
+    def archive(self, name: str, release: Release) -> bytes:
+        """Return the archive of what lies there. Raises RegistryError where that is not this release."""
+        skill, present, archive = self._content
+        if (name, release.tree) != (skill, present.tree):
+            raise RegistryError(
+                f"{self._folder} no longer holds {name} {release.version} as it was",
+                hint=f"run `skillpm install {self._folder}` to take what it holds now",
+            )
+        return archive

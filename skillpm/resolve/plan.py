@@ -1,0 +1,100 @@
+"""What an install changes: the difference between a resolution and the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.release import Release
+from skillpm.model.requirement import Requirement
+
+__all__ = ["Change", "Plan", "Step", "needed", "plan", "requirers"]
+
+
+class Change(StrEnum):
+    """What happens to one name."""
+
+    ADDED = "added"
+    REPLACED = "replaced"
+    REMOVED = "removed"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One name: ``before`` and ``after`` are its lock entries, None where it has none."""
+
+    name: str
+    change: Change
+    before: LockedSkill | None
+    after: LockedSkill | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every name of the old and of the new lock, by name, and the new lock."""
+
+    steps: tuple[Step, ...]
+    lock: Lock
+
+    def of(self, *changes: Change) -> list[Step]:
+        """Return the steps of these kinds."""
+        return [step for step in self.steps if step.change in changes]
+
+
+def plan(
+    chosen: Mapping[str, Release], sources: Mapping[str, str], requirements: Iterable[Requirement], lock: Lock
+) -> Plan:
+    """Compare a resolution with the lock.
+
+    An entry whose tree, version and source stay is kept as it is, to the letter: another implementation of deflate may
+    give the same tree another archive digest, and that is no change.
+    """
+    entries = {name: _entry(name, release, sources[name]) for name, release in chosen.items()}
+    before = {entry.name: entry for entry in lock.skills}
+    steps = tuple(_step(name, before.get(name), entries.get(name)) for name in sorted({*before, *entries}))
+    skills = tuple(step.after for step in steps if step.after is not None)
+    return Plan(steps, Lock(requirements=tuple(sorted({str(item) for item in requirements})), skills=skills))
+
+
+def _entry(name: str, release: Release, source: str) -> LockedSkill:
+    return LockedSkill(
+        name=name,
+        version=release.version,
+        source=source,
+        archive=release.archive,
+        tree=release.tree,
+        requires=release.requires,
+        hooks=release.hooks,
+        signature=release.signature,
+    )
+
+
+def _step(name: str, before: LockedSkill | None, after: LockedSkill | None) -> Step:
+    if before is None:
+        return Step(name, Change.ADDED, None, after)
+    if after is None:
+        return Step(name, Change.REMOVED, before, None)
+    if (before.tree, before.version, before.source) == (after.tree, after.version, after.source):
+        return Step(name, Change.KEPT, before, before)
+    return Step(name, Change.REPLACED, before, after)
+
+
+def needed(lock: Lock, roots: Iterable[str]) -> set[str]:
+    """Return the locked names that these names need, themselves included."""
+    entries = {entry.name: entry for entry in lock.skills}
+    found: set[str] = set()
+    pending = [name for name in roots if name in entries]
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending += [required for required in entries[name].requires if required in entries]
+    return found
+
+
+def requirers(lock: Lock, name: str) -> list[str]:
+    """Return the locked skills that require a name directly."""
+    return [entry.name for entry in lock.skills if name in entry.requires and entry.name != name]
