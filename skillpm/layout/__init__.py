@@ -1,1 +1,1 @@
-"""Is this tree a skill? Pure over a read-only ``Tree``. May import ``hookspecs``, ``model``, ``settings``, ``errors``."""
+"""Is this tree a skill? Pure over a read-only ``Tree``. May import hookspecs, model, settings and errors."""

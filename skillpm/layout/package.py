@@ -42,10 +42,10 @@ class Read(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Row(Generic[T]):
-    """One document of a JSON Lines file, and where it stands."""
+    """One document among many in a file, and the line on which it stands; None where it is not known."""
 
     path: str
-    line: int
+    line: int | None
     value: T
 
 
@@ -175,7 +175,7 @@ class Package:
     def _with_tasks(self, suite: Read[Suite]) -> SuiteFile:
         tasks = suite.value.tasks if suite.value else ()
         if not isinstance(tasks, str):
-            return SuiteFile(suite, Read(suite.path, tuple(Row(suite.path, 0, seed) for seed in tasks)))
+            return SuiteFile(suite, Read(suite.path, tuple(Row(suite.path, None, seed) for seed in tasks)))
         path = self._resolved(tasks, suite.path)
         if path is None:
             problem = DocumentError(f"`tasks`: there is no file `{tasks[:200]}` in this skill", path=suite.path)

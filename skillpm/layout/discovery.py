@@ -1,0 +1,57 @@
+"""Where are the skills below a folder? Bounded, as the guide for clients asks, and never through a link.
+
+Source: Agent Skills, guide for clients: skip ``.git`` and ``node_modules``, bound the depth and the number of folders.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from skillpm.layout.tree import LEFT_OUT_FOLDERS
+
+__all__ = ["MAX_DEPTH", "MAX_FOLDERS", "Discovery", "discover"]
+
+MAX_DEPTH = 6  # levels below the folder that was asked for
+MAX_FOLDERS = 2000  # that hold no skill themselves; a folder of skills may be larger
+_SKIPPED = LEFT_OUT_FOLDERS | {"node_modules"}
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What was found: the skills' folders, sorted, and whether there were few enough to look at all."""
+
+    skills: tuple[Path, ...]
+    complete: bool
+
+
+def discover(root: Path) -> Discovery:
+    """Return the folders with a SKILL.md: ``root`` itself, else all below it; a skill's own folders are not entered."""
+    skills: list[Path] = []
+    level, looked = [root], 0
+    for _ in range(MAX_DEPTH + 1):
+        below: list[Path] = []
+        for folder in level:
+            names, folders = _listing(folder)
+            if not {"SKILL.md", "skill.md"}.isdisjoint(names):
+                skills.append(folder)
+                continue
+            looked += 1
+            if looked > MAX_FOLDERS:
+                return Discovery(tuple(sorted(skills)), complete=False)
+            below += [folder / name for name in folders]
+        level = below
+    return Discovery(tuple(sorted(skills)), complete=True)
+
+
+def _listing(folder: Path) -> tuple[list[str], list[str]]:
+    """Return (all names, names of the folders to enter), empty where the folder cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except OSError:
+        return [], []
+    return [name for name, _ in listed], sorted(
+        name for name, is_folder in listed if is_folder and name not in _SKIPPED
+    )

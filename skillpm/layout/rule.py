@@ -1,0 +1,104 @@
+"""What a layout rule is: a record with a code, a severity at each level, a reason, and one function that looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from skillpm.errors import DocumentError
+from skillpm.model.finding import Finding, Severity
+
+if TYPE_CHECKING:
+    from skillpm.layout.subject import Subject
+
+__all__ = ["Level", "Problem", "Rule", "Scope", "document_problems", "rule"]
+
+
+class Level(StrEnum):
+    """How a skill is judged: as clients load it, or by the specification to the letter."""
+
+    LENIENT = "lenient"
+    STRICT = "strict"
+
+
+class Scope(StrEnum):
+    """What a rule needs before it can look."""
+
+    TREE = "tree"  # nothing: the tree is always there
+    TEXT = "text"  # SKILL.md could be read as text
+    FRONTMATTER = "frontmatter"  # its frontmatter is a mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a rule saw; ``path`` is relative to the skill, and SKILL.md's where empty."""
+
+    message: str
+    line: int | None = None
+    path: str = ""
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    Attributes:
+        code: ``SK`` and three digits; never used again for another rule.
+        title: what is wrong, in a few words.
+        lenient: the severity at level ``lenient``.
+        strict: the severity at level ``strict``.
+        why: what goes wrong for whom.
+        look: yields the problems of a subject.
+        scope: what must be readable before ``look`` is called.
+    """
+
+    code: str
+    title: str
+    lenient: Severity
+    strict: Severity
+    why: str
+    look: Callable[[Subject], Iterable[Problem]]
+    scope: Scope
+
+    def findings(self, subject: Subject, level: Level) -> Iterator[Finding]:
+        """Yield what this rule finds at this level."""
+        severity = self.strict if level is Level.STRICT else self.lenient
+        for problem in self.look(subject):
+            path = problem.path or subject.skill_path or ""
+            yield Finding(self.code, severity, problem.message, path, problem.line, problem.hint)
+
+    def document(self) -> dict[str, str]:
+        """Return the form in which ``--json`` prints this rule."""
+        return {
+            "code": self.code,
+            "title": self.title,
+            "lenient": str(self.lenient),
+            "strict": str(self.strict),
+            "why": self.why,
+        }
+
+
+def rule(
+    code: str,
+    title: str,
+    *,
+    why: str,
+    lenient: Severity = Severity.ERROR,
+    strict: Severity = Severity.ERROR,
+    scope: Scope = Scope.TREE,
+) -> Callable[[Callable[[Subject], Iterable[Problem]]], Rule]:
+    """Make a rule of the function below it."""
+
+    def make(look: Callable[[Subject], Iterable[Problem]]) -> Rule:
+        return Rule(code, title, lenient, strict, why, look, scope)
+
+    return make
+
+
+def document_problems(errors: Iterable[DocumentError]) -> Iterator[Problem]:
+    """Turn the errors of a document into problems at their path and line."""
+    for error in errors:
+        yield Problem(error.rule, error.line, error.path, error.hint)

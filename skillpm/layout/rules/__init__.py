@@ -1,0 +1,1 @@
+"""The rules SK###, by what they look at. May import the rest of ``layout``, never ``check``."""

@@ -1,0 +1,99 @@
+"""What the rules look at: one tree, with SKILL.md read and taken apart once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from skillpm.errors import StorageError
+from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
+from skillpm.layout.frontmatter import Frontmatter, Parts, read_frontmatter, split
+from skillpm.layout.rule import Problem
+from skillpm.layout.tree import Tree
+from skillpm.model.document import Table
+
+if TYPE_CHECKING:
+    from skillpm.layout.package import Package
+
+__all__ = ["Subject"]
+
+OUR_DOCUMENTS = frozenset(
+    {"skill.yaml", "contract.yaml", "synthesis.yaml", "cases.jsonl", "verifier.py", "plugin.py", "evals/evals.json"}
+)
+OUR_FOLDERS = ("seeds/", "suites/")
+
+
+class Subject:
+    """A tree under examination.
+
+    Args:
+        tree: the files.
+        folder: the name of the folder that holds them; None where there is none, as in an archive.
+    """
+
+    def __init__(self, tree: Tree, folder: str | None) -> None:
+        self.tree = tree
+        self.folder = folder
+        self.paths = tree.paths()
+        self.files = frozenset(self.paths)
+        self.skill_path = skill_file(self.paths)
+
+    @cached_property
+    def _read(self) -> str | Problem:
+        """The text of SKILL.md, or why it cannot be read."""
+        assert self.skill_path is not None
+        try:
+            data = self.tree.head(self.skill_path, MAX_SKILL_TEXT + 1)
+        except StorageError as error:
+            return Problem(error.message.removeprefix(f"{self.skill_path}: "))
+        if len(data) > MAX_SKILL_TEXT:
+            return Problem(f"larger than {MAX_SKILL_TEXT} bytes", hint="move detail into references/")
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            return Problem(f"not UTF-8: byte 0x{data[error.start]:02x}", line, hint="save the file as UTF-8")
+
+    @property
+    def unreadable(self) -> Problem | None:
+        """Why SKILL.md is not text, or None where it is or is missing."""
+        return self._read if self.skill_path and isinstance(self._read, Problem) else None
+
+    @property
+    def text(self) -> str | None:
+        """SKILL.md, whole."""
+        return self._read if self.skill_path and isinstance(self._read, str) else None
+
+    @cached_property
+    def parts(self) -> Parts:
+        """SKILL.md, split."""
+        return split(self.text or "")
+
+    @cached_property
+    def frontmatter(self) -> Frontmatter:
+        """What its frontmatter says."""
+        return read_frontmatter(self.parts)
+
+    @cached_property
+    def fields(self) -> Table | None:
+        """The frontmatter as a mapping, or None where it is none."""
+        value = self.frontmatter.value if self.text is not None else None
+        return value if isinstance(value, Table) else None
+
+    def field(self, name: str) -> Any:
+        """Return a field of the frontmatter, None where there is none."""
+        return None if self.fields is None else self.fields.get(name)
+
+    @property
+    def is_package(self) -> bool:
+        """Does it have a package manifest?"""
+        return "skill.yaml" in self.files
+
+    @cached_property
+    def package(self) -> Package | None:
+        """Our own documents; None where there are none, so that a plain skill costs no models."""
+        if not any(path in OUR_DOCUMENTS or path.startswith(OUR_FOLDERS) for path in self.paths):
+            return None
+        from skillpm.layout.package import Package
+
+        return Package(self.tree)

@@ -1,0 +1,157 @@
+"""Check folders of skills: layout, documents, and the examples against the contract. Runs no skill's code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skillpm.errors import DocumentError
+from skillpm.layout import check
+from skillpm.layout.discovery import MAX_FOLDERS, discover
+from skillpm.layout.rule import Level, Problem, Rule, document_problems, rule
+from skillpm.layout.subject import Subject
+from skillpm.layout.tree import FolderTree
+from skillpm.model.finding import Finding, Report, Severity
+
+if TYPE_CHECKING:
+    from skillpm.contract.contract import Contract
+    from skillpm.layout.package import Package, Row
+
+__all__ = ["RULES", "Level", "validate", "validate_skill"]
+
+MAX_PROBLEMS = 50  # of one kind in one skill
+
+
+@rule(
+    "SK551",
+    "contract.yaml cannot be compiled",
+    why="A schema or the prompt's template is wrong, so no answer can be judged.",
+)
+def uncompilable_contract(subject: Subject) -> Iterator[Problem]:
+    """What only building the contract shows."""
+    if subject.package and subject.package.contract.value:
+        try:
+            _compiled(subject.package)
+        except DocumentError as error:
+            yield from document_problems([error])
+
+
+@rule(
+    "SK552",
+    "seed breaks the contract",
+    why="A model would be trained on an answer that the skill's own verifier refuses.",
+)
+def seed_breaks_contract(subject: Subject) -> Iterator[Problem]:
+    """The expected answer of every seed."""
+    if subject.package:
+        yield from _broken(subject.package, (row for read in subject.package.seeds for row in read.value or ()))
+
+
+@rule(
+    "SK553",
+    "suite task breaks the contract",
+    why="No model could ever solve it.",
+)
+def suite_task_breaks_contract(subject: Subject) -> Iterator[Problem]:
+    """The expected answer of every task of every suite."""
+    if subject.package:
+        yield from _broken(
+            subject.package, (row for suite in subject.package.suites for row in suite.tasks.value or ())
+        )
+
+
+@rule(
+    "SK554",
+    "case breaks the contract",
+    why="The self-test would fail on the case, not on the verifier.",
+)
+def case_breaks_contract(subject: Subject) -> Iterator[Problem]:
+    """The expected answer of every case."""
+    if subject.package and "cases.jsonl" in subject.files:
+        yield from _broken(subject.package, subject.package.cases.value or ())
+
+
+RULES: tuple[Rule, ...] = (
+    *check.RULES,
+    uncompilable_contract,
+    seed_breaks_contract,
+    suite_task_breaks_contract,
+    case_breaks_contract,
+)
+
+
+def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT) -> list[Report]:
+    """Check each path: a skill's folder, its SKILL.md, or a folder with skills somewhere below; one report a skill.
+
+    A path without any skill gets a report with one error, never an exception.
+    """
+    return [report for path in paths for report in _reports(path, level)]
+
+
+def validate_skill(root: Path, *, level: Level = Level.LENIENT) -> Report:
+    """Check one skill's folder with every rule, those on its contract too."""
+    subject = Subject(FolderTree(root), Path(os.path.realpath(root)).name)
+    return check.examine(subject, RULES, path=str(root), level=level)
+
+
+def _reports(path: Path, level: Level) -> Iterator[Report]:
+    try:
+        root = path.parent if path.name in ("SKILL.md", "skill.md") and path.is_file() else path
+        missing, is_folder = not root.exists(), root.is_dir()
+    except (OSError, ValueError) as error:
+        yield _no_skill(path, f"cannot be opened: {error}")
+        return
+    if missing or not is_folder:
+        yield _no_skill(path, "there is no such path" if missing else "is neither a folder nor a SKILL.md")
+        return
+    found = discover(root)
+    for folder in found.skills:
+        yield validate_skill(folder, level=level)
+    if not found.complete:
+        yield _no_skill(path, f"more than {MAX_FOLDERS} folders without a skill: the rest was not searched")
+    elif not found.skills:
+        yield validate_skill(root, level=level)
+
+
+def _no_skill(path: Path, message: str) -> Report:
+    hint = "name a folder with a SKILL.md, or a folder of such folders"
+    return Report(str(path), None, (Finding("SK001", Severity.ERROR, message, hint=hint),))
+
+
+def _compiled(package: Package) -> Contract | None:
+    if package.contract.value is None:
+        return None
+    from skillpm.contract.contract import Contract
+
+    try:
+        return Contract.of(package.contract.value)
+    except DocumentError as error:
+        raise DocumentError(error.rule, path=package.contract.path, hint=error.hint) from None
+
+
+def _broken(package: Package, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
+    """Yield the rows whose expected answer the contract refuses; nothing where there is no contract that compiles."""
+    try:
+        contract = _compiled(package)
+    except DocumentError:
+        return  # SK551 has told it
+    count = 0
+    for row in rows if contract else ():
+        assert contract is not None
+        try:
+            contract.complete(row.value.expected)
+        except DocumentError as error:
+            count += 1
+            if count <= MAX_PROBLEMS:
+                hint = f"the answer is {json.dumps(row.value.expected, default=str)[:200]}"
+                yield Problem(_at(row, error.rule), row.line, row.path, hint)
+    if count > MAX_PROBLEMS:
+        yield Problem(f"and {count - MAX_PROBLEMS} more answers that break the contract", path="contract.yaml")
+
+
+def _at(row: Row[Any], message: str) -> str:
+    """Name a task by its request where its line is not known."""
+    return message if row.line else f"`{row.value.request[:80]}`: {message}"
