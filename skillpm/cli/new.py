@@ -1,0 +1,34 @@
+"""``skillpm new``: make a new skill from a template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note
+
+__all__ = ["command"]
+
+
+@click.command("new")
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(),
+    help="Where the skill's folder is made; the working directory by default.",
+)
+@click.option("--minimal", is_flag=True, help="Only SKILL.md: a skill to install, with nothing to train on.")
+@json_option
+def command(name: str, directory: Path, minimal: bool, as_json: bool) -> None:
+    """Make a new skill called NAME: small, valid and working."""
+    from skillpm.ops.new import create_skill
+
+    folder = create_skill(name, directory, minimal=minimal)
+    if as_json:
+        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        echo_json({"name": name, "path": str(folder), "files": files})
+        return
+    click.echo(folder)
+    note(f"next: edit {folder / 'SKILL.md'}, then run `skillpm validate {folder} --level strict`")

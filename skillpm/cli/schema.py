@@ -1,0 +1,24 @@
+"""``skillpm schema``: list the documents, or print the JSON Schema of one."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, table
+
+__all__ = ["command"]
+
+
+@click.command("schema")
+@click.argument("name", required=False)
+@json_option
+def command(name: str | None, as_json: bool) -> None:
+    """Print the JSON Schema of the document NAME; without NAME, list the documents."""
+    from skillpm.ops.schema import DOCUMENTS, document_schema
+
+    if name is not None:
+        echo_json(document_schema(name))
+    elif as_json:
+        echo_json([{"name": document, "where": where} for document, (_, where) in DOCUMENTS.items()])
+    else:
+        table(("name", "where"), [(document, where) for document, (_, where) in DOCUMENTS.items()])

@@ -1,0 +1,49 @@
+"""The JSON Schema of each document, generated from its model, so that editors and other programs can check files."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from skillpm.errors import UsageError
+from skillpm.model.name import near_names
+
+__all__ = ["DOCUMENTS", "document_schema"]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+# name: (model, the file or the place where the document is found)
+DOCUMENTS = {
+    "frontmatter": ("skillpm.model.manifest:Frontmatter", "the frontmatter of SKILL.md"),
+    "skill": ("skillpm.model.manifest:Manifest", "skill.yaml"),
+    "contract": ("skillpm.model.contract:ContractDocument", "contract.yaml"),
+    "synthesis": ("skillpm.model.synthesis:SynthesisDocument", "synthesis.yaml"),
+    "seed": ("skillpm.model.task:Seed", "one line of seeds/*.jsonl"),
+    "suite": ("skillpm.model.suite:Suite", "suites/*.yaml"),
+    "case": ("skillpm.model.suite:Case", "one line of cases.jsonl"),
+    "evals": ("skillpm.model.suite:AgentSkillsEvals", "evals/evals.json in the dialect of agentskills.io"),
+    "nvidia-eval": ("skillpm.model.suite:NvidiaEval", "one row of evals/evals.json in the dialect of NVIDIA/skills"),
+    "task": ("skillpm.model.task:Task", "one line of a run's data/*.jsonl"),
+    "episode": ("skillpm.model.episode:Episode", "one attempt at a task"),
+    "verdict": ("skillpm.model.verdict:Verdict", "what a verifier returns"),
+    "judgement": ("skillpm.model.verdict:Judgement", "what scoring returns"),
+    "lock": ("skillpm.model.lock:Lock", "skillpm.lock"),
+    "page": ("skillpm.model.release:Page", "skills/NAME.json of a registry"),
+    "release": ("skillpm.model.release:Release", "one release of a page"),
+    "registry": ("skillpm.model.release:RegistryConfig", "config.json of a registry"),
+}
+
+
+def document_schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a document.
+
+    Raises:
+        UsageError: there is no document of that name.
+    """
+    if name not in DOCUMENTS:
+        near = near_names(name, DOCUMENTS)
+        hint = f"did you mean `{near[0]}`?" if near else "`skillpm schema` lists the documents"
+        raise UsageError(f"no document `{name[:80]}`", hint=hint)
+    module, _, attribute = DOCUMENTS[name][0].partition(":")
+    model = getattr(importlib.import_module(module), attribute)
+    return {"$schema": DIALECT, **model.model_json_schema(by_alias=True)}
