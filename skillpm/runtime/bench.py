@@ -1,0 +1,237 @@
+"""Judging a batch inside the worker: the contract first, the skill's verifier on top, then the rewards.
+
+One bad item must not cost the others theirs: where a verifier fails on a batch, or returns another number of verdicts,
+it is asked again with one attempt at a time, and what still fails is errored alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from skillpm.contract.argv import build_argv
+from skillpm.contract.contract import Contract
+from skillpm.contract.judge import Gold
+from skillpm.contract.rewards import BUILTIN
+from skillpm.errors import DocumentError
+from skillpm.model.episode import Episode, FinishReason
+from skillpm.model.ports import Attempt, Verifier
+from skillpm.model.reward import RewardFunction
+from skillpm.model.task import Message, Task
+from skillpm.model.verdict import Verdict
+from skillpm.runtime.collect import Given
+from skillpm.runtime.protocol import verdict_document
+
+__all__ = ["Bench"]
+
+_BUILTIN = frozenset(reward.function for reward in BUILTIN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """What the built-in rewards read of a task or an episode; a skill's own code gets the real ones."""
+
+    expected: Any = None
+    completion: str = ""
+
+
+class Bench:
+    """Where one skill's answers are judged.
+
+    Args:
+        contract: the skill's, or None.
+        verifier: of plugin.py or verifier.py; None where the contract alone judges.
+        rewards: RewardFunctions with the file that brought each.
+    """
+
+    def __init__(self, contract: Contract | None, verifier: Verifier | None, rewards: Sequence[Given]) -> None:
+        self._contract = contract
+        self._verifier = verifier
+        self._rewards = [(item.plugin, item.record) for item in rewards]
+        self._has_code = verifier is not None or any(reward.function not in _BUILTIN for _, reward in self._rewards)
+
+    def judge(self, tasks: list[dict[str, Any]], items: list[list[Any]]) -> dict[str, Any]:
+        """Judge items ``[place of the task, answer, finish reason, verdict or None]``; return grades and items."""
+        golds = [self._gold(task["expected"]) for task in tasks]
+        grades: dict[Any, int] = {}
+        documents: list[dict[str, Any]] = []
+        judged: list[tuple[int, Any]] = []
+        for task, episode, verdict, argv in self._found(golds, tasks, items):
+            rewards, reasons = self._paid(task, episode, verdict)
+            key = (verdict.status, verdict.score, *verdict.components.items(), *reasons, *rewards.values())
+            place = grades.get(key)
+            if place is None:
+                place = grades[key] = len(documents)
+                document = {**verdict_document(verdict), "reasons": reasons}
+                documents.append({"verdict": document, "rewards": rewards})
+            judged.append((place, argv))
+        return {"grades": documents, "items": judged}
+
+    def _found(
+        self, golds: list[Gold | Verdict], tasks: list[dict[str, Any]], items: list[list[Any]]
+    ) -> Iterator[tuple[Task, Episode, Verdict, Any]]:
+        """Yield (task, episode, verdict, argv) of each item."""
+        if self._has_code:
+            yield from self._found_by_code(golds, tasks, items)
+            return
+        plain = [_Plain(expected=task["expected"]) for task in tasks]
+        for place, answer, _, given in items:
+            completion = _completion(answer)
+            found = self._contract_verdict(golds[place], completion)
+            verdict = found if given is None else Verdict.model_validate(given)
+            episode = _Plain(completion=completion)
+            yield cast(Task, plain[place]), cast(Episode, episode), verdict, self._argv(found, completion)
+
+    def _found_by_code(
+        self, golds: list[Gold | Verdict], tasks: list[dict[str, Any]], items: list[list[Any]]
+    ) -> Iterator[tuple[Task, Episode, Verdict, Any]]:
+        made = [_task(task) for task in tasks]
+        episodes = [_episode(made[place], answer, reason) for place, answer, reason, _ in items]
+        found = [
+            self._contract_verdict(golds[item[0]], episode.completion)
+            for item, episode in zip(items, episodes, strict=True)
+        ]
+        verdicts = [
+            verdict if item[3] is None else Verdict.model_validate(item[3])
+            for item, verdict in zip(items, found, strict=True)
+        ]
+        if self._verifier is not None:
+            given = [item[3] is not None for item in items]
+            verdicts = self._verified(self._verifier, episodes, verdicts, given)
+        for episode, verdict, before in zip(episodes, verdicts, found, strict=True):
+            yield episode.task, episode, verdict, self._argv(before, episode.completion)
+
+    def _gold(self, expected: Any) -> Gold | Verdict:
+        """Return the expected answer ready to be judged against, or the verdict that all its answers get."""
+        if self._contract is None:
+            return Verdict.abstained("the skill has neither a contract nor a verifier")
+        try:
+            return self._contract.gold(expected)
+        except DocumentError as error:
+            return Verdict.errored(error.rule)
+
+    def _contract_verdict(self, gold: Gold | Verdict, completion: str) -> Verdict:
+        if isinstance(gold, Verdict):
+            return gold
+        assert self._contract is not None
+        return self._contract.judge_gold(gold, completion)
+
+    def _argv(self, found: Verdict, completion: str) -> tuple[tuple[str, ...], ...] | None:
+        """Return the commands of a completion that the contract found to be runnable."""
+        if self._contract is None:
+            return None
+        if found.score is None:  # not looked at yet
+            return self._contract.argv_of(completion)
+        if not (found.components["only_json"] and found.components["schema_valid"]):
+            return None
+        value = self._contract.read(completion).value
+        assert value is not None
+        tool = self._contract.tools[value["tool"]]
+        return None if tool.argv is None else build_argv(tool, value["args"])
+
+    def _verified(
+        self, verifier: Verifier, episodes: list[Episode], found: list[Verdict], given: list[bool]
+    ) -> list[Verdict]:
+        """Let the verifier judge what is open to it: not what a host has judged, nor an expectation that is broken."""
+        open_to = [index for index, verdict in enumerate(found) if not given[index] and verdict.status != "errored"]
+        attempts = [
+            Attempt(episodes[index].task, episodes[index], found[index] if self._contract is not None else None)
+            for index in open_to
+        ]
+        verdicts = list(found)
+        for index, verdict in zip(open_to, _ask(verifier, attempts), strict=True):
+            verdicts[index] = verdict
+        return verdicts
+
+    def _paid(self, task: Task, episode: Episode, verdict: Verdict) -> tuple[dict[str, float | None], tuple[str, ...]]:
+        """Return the rewards by name, and the verdict's reasons with those of rewards that failed."""
+        if verdict.score is None:
+            return {reward.name: None for _, reward in self._rewards}, verdict.reasons
+        failures: list[str] = []
+        rewards = {
+            reward.name: reward.function(task, episode, verdict)
+            if reward.function in _BUILTIN
+            else _pay(plugin, reward, episode, verdict, failures)
+            for plugin, reward in self._rewards
+        }
+        return rewards, (*verdict.reasons, *failures)
+
+
+def _completion(answer: Any) -> str:
+    if isinstance(answer, str):
+        return answer
+    return str(answer[-1][1]) if answer else ""
+
+
+def _task(document: dict[str, Any]) -> Task:
+    prompt = tuple(Message.model_construct(**message) for message in document["prompt"])
+    return Task.model_construct(**{**document, "prompt": prompt, "tags": tuple(document["tags"])})
+
+
+def _episode(task: Task, answer: Any, reason: FinishReason) -> Episode:
+    parts: Any = [("assistant", answer)] if isinstance(answer, str) else answer
+    messages = tuple(Message.model_construct(role=role, content=content) for role, content in parts)
+    return Episode.model_construct(task=task, messages=messages, finish_reason=reason, usage=None)
+
+
+def _ask(verifier: Verifier, attempts: list[Attempt]) -> list[Verdict]:
+    if not attempts:
+        return []
+    try:
+        verdicts = verifier.verify(attempts)
+        if isinstance(verdicts, list | tuple) and len(verdicts) == len(attempts):
+            return [_checked(verdict) for verdict in verdicts]
+        problem = _miscount(verdicts, len(attempts))
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything
+        problem = f"the verifier raised {type(error).__name__}: {error}"
+    if len(attempts) == 1:
+        return [Verdict.errored(_text(problem))]
+    return [verdict for attempt in attempts for verdict in _ask(verifier, [attempt])]
+
+
+def _miscount(verdicts: Any, wanted: int) -> str:
+    if not isinstance(verdicts, list | tuple):
+        return f"the verifier returned {type(verdicts).__name__} where a list of {wanted} verdicts belongs"
+    return f"the verifier returned {len(verdicts)} verdicts for {wanted} attempts"
+
+
+def _checked(verdict: Any) -> Verdict:
+    """Return the verdict, or an errored one: whatever stands in it was made by skill code."""
+    if not isinstance(verdict, Verdict):
+        return Verdict.errored(_text(f"the verifier returned {verdict!r:.80} where a Verdict belongs"))
+    try:
+        checked = Verdict.model_validate(verdict_document(verdict), strict=True)
+    except (ValidationError, AttributeError, TypeError) as error:
+        return Verdict.errored(_text(f"the verifier returned a wrong verdict: {_first_line(error)}"))
+    if all(reason.isascii() for reason in checked.reasons):
+        return checked
+    return checked.model_copy(update={"reasons": tuple(_text(reason) for reason in checked.reasons)})
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"`{'.'.join(str(step) for step in first['loc'])}`: {first['msg']}"
+    return str(error)
+
+
+def _pay(plugin: str, reward: RewardFunction, episode: Episode, verdict: Verdict, failures: list[str]) -> float | None:
+    try:
+        paid = reward.function(episode.task, episode, verdict)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything
+        failures.append(_text(f"reward `{reward.name}` of {plugin} raised {type(error).__name__}: {error}"))
+        return None
+    if paid is None:
+        return None
+    if isinstance(paid, bool) or not isinstance(paid, int | float) or not math.isfinite(paid):
+        failures.append(_text(f"reward `{reward.name}` of {plugin} returned {paid!r:.80}, which is no finite number"))
+        return None
+    return float(paid)
+
+
+def _text(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()[:2000]

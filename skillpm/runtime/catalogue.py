@@ -1,0 +1,151 @@
+"""What the skills at hand contribute: documents, suites, rewards, tools, each with the plugin that brought it.
+
+Everything that plain files say is read here, in skillpm's own process, for it is data. What a plugin.py says is known
+only where a ``describe`` is given, which asks the skill's worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from skillpm.contract.contract import Contract
+from skillpm.errors import UnknownSkillError
+from skillpm.layout.description import describe as describe_tree
+from skillpm.layout.tree import FolderTree
+from skillpm.model.contract import Tool
+from skillpm.model.skill import Skill
+from skillpm.model.suite import Suite
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.model.task import Seed
+from skillpm.runtime.collect import Given, unique
+from skillpm.runtime.conventions import CONVENTIONS
+from skillpm.runtime.host import Host
+from skillpm.runtime.protocol import Described
+from skillpm.runtime.skillfiles import SkillFiles
+
+__all__ = ["Catalogue", "Contributions", "RewardRecord", "build_catalogue"]
+
+Describe = Callable[[Skill], Described]
+
+
+@dataclass(frozen=True, slots=True)
+class RewardRecord:
+    """A reward by name; what it pays is computed where the plugin lives."""
+
+    name: str
+    default: bool
+    plugin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Contributions:
+    """All that one skill brings.
+
+    Attributes:
+        skill: whose they are.
+        contract: contract.yaml, compiled; None without one.
+        prompt: the rendered system prompt; empty without a contract.
+        skill_text: SKILL.md without its frontmatter.
+        seeds: the rows of seeds/*.jsonl.
+        synthesis: synthesis.yaml; None without one.
+        rules: the names of synthesis rules that plugins bring.
+        suites: with their tasks inline.
+        rewards: what a trainer sees as ``skill:name``.
+        tools: what a correct answer may call.
+        origins: ``kind:name`` to the plugin that brought it.
+    """
+
+    skill: Skill
+    contract: Contract | None = None
+    prompt: str = ""
+    skill_text: str = ""
+    seeds: tuple[Seed, ...] = ()
+    synthesis: SynthesisDocument | None = None
+    rules: tuple[str, ...] = ()
+    suites: tuple[Suite, ...] = ()
+    rewards: tuple[RewardRecord, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+
+class Catalogue(Mapping[str, Contributions]):
+    """Contributions by the name of the skill."""
+
+    def __init__(self, contributions: Sequence[Contributions]) -> None:
+        self._contributions = {item.skill.name: item for item in contributions}
+
+    def __getitem__(self, name: str) -> Contributions:
+        """Return a skill's contributions. Raises UnknownSkillError."""
+        try:
+            return self._contributions[name]
+        except KeyError:
+            raise UnknownSkillError(f"no skill `{name}` among {', '.join(self) or 'none'}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._contributions)
+
+    def __len__(self) -> int:
+        """Return how many skills there are."""
+        return len(self._contributions)
+
+
+def build_catalogue(skills: Sequence[Skill], host: Host, *, describe: Describe | None = None) -> Catalogue:
+    """Gather what the skills contribute.
+
+    Args:
+        skills: which skills.
+        host: the user's own plugins and the built-in one.
+        describe: asks a skill's worker (``Scorer.describe``); needed for what a plugin.py contributes.
+
+    Raises:
+        PluginError: two plugins bring records of one name, or a skill's code cannot be loaded.
+        DocumentError: a document of a skill is wrong.
+    """
+    return Catalogue([_contributions(skill, host, describe) for skill in skills])
+
+
+def _contributions(skill: Skill, host: Host, describe: Describe | None) -> Contributions:
+    files = SkillFiles(skill)
+    contract = files.contract()
+    files.suites()  # raises where collecting would only note that the built-in plugin failed
+    described = describe(skill) if describe is not None and "plugin.py" in files.code() else None
+    kinds = {
+        "suite": _records("suite", "skillpm_suites", skill, host, described),
+        "reward": _records("reward", "skillpm_rewards", skill, host, described),
+        "tool": _records("tool", "skillpm_tools", skill, host, described),
+        "rule": _records("rule", "skillpm_synthesis_rules", skill, host, described),
+    }
+    return Contributions(
+        skill=skill,
+        contract=contract,
+        prompt="" if contract is None else contract.prompt,
+        skill_text=describe_tree(FolderTree(skill.root)).body,
+        seeds=files.seeds(),
+        synthesis=files.synthesis(),
+        rules=tuple(item.record.name for item in kinds["rule"]),
+        suites=tuple(item.record for item in kinds["suite"]),
+        rewards=tuple(RewardRecord(item.record.name, item.record.default, item.plugin) for item in kinds["reward"]),
+        tools=tuple(item.record for item in kinds["tool"]),
+        origins={f"{kind}:{item.record.name}": item.plugin for kind, items in kinds.items() for item in items},
+    )
+
+
+def _records(kind: str, hook: str, skill: Skill, host: Host, described: Described | None) -> list[Given]:
+    """Return the host's records, and the worker's in place of the built-in plugin's where it was asked."""
+    given = host.collect(hook, skill=skill)
+    if described is not None:
+        given = [*(item for item in given if item.plugin != CONVENTIONS), *_described_records(kind, described)]
+    return unique(kind, given)
+
+
+def _described_records(kind: str, described: Described) -> list[Given]:
+    pairs: Mapping[str, Sequence[tuple[str, Any]]] = {
+        "suite": described.suites,
+        "tool": described.tools,
+        "reward": [(item.plugin, item) for item in described.rewards],
+        "rule": [(item.plugin, item) for item in described.rules],
+    }
+    return [Given(plugin, record) for plugin, record in pairs[kind]]

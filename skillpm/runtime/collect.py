@@ -1,0 +1,93 @@
+"""Asking plugins one at a time: every record with its giver, and one plugin's failure without anyone else's loss.
+
+pluggy gives neither (one exception loses all results, and results have no origin), but its public
+``subset_hook_caller`` with all plugins removed but one gives both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+from skillpm.errors import PluginError
+
+__all__ = ["Failure", "Given", "collect", "implemented", "unique"]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A record and the plugin that gave it."""
+
+    plugin: str
+    record: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A plugin that failed, and where: a hook's name, or ``load``."""
+
+    plugin: str
+    hook: str
+    message: str
+
+    def error(self) -> PluginError:
+        """Return the failure as an error to raise."""
+        return PluginError(f"{self.plugin}: {self.hook}: {self.message}", plugin=self.plugin, hook=self.hook)
+
+
+def implemented(manager: pluggy.PluginManager, plugin: object) -> list[str]:
+    """Return the names of the hooks that a registered plugin implements, sorted."""
+    return sorted(caller.name for caller in manager.get_hookcallers(plugin) or ())
+
+
+def collect(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> tuple[list[Given], list[Failure]]:
+    """Call a hook on each plugin by itself, in the order of their names; generators are drained here."""
+    given: list[Given] = []
+    failures: list[Failure] = []
+    plugins = sorted((name, plugin) for name, plugin in manager.list_name_plugin() if plugin is not None)
+    for name, plugin in plugins:
+        if hook not in implemented(manager, plugin):
+            continue
+        others = [other for _, other in plugins if other is not plugin]
+        try:
+            given += _records(name, manager.subset_hook_caller(hook, others)(**arguments))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is its own failure
+            failures.append(Failure(name, hook, f"{type(error).__name__}: {error}"[:500]))
+    return given, failures
+
+
+def _records(plugin: str, result: Any) -> list[Given]:
+    """Unfold what a hook call returned: one record (firstresult), or a list with one iterable of records."""
+    if result is None:
+        return []
+    if not isinstance(result, list):
+        return [Given(plugin, result)]
+    records: list[Given] = []
+    for part in result:
+        items: Iterable[Any] = part if isinstance(part, Iterable) and not isinstance(part, str | bytes) else (part,)
+        records += [Given(plugin, record) for record in items]
+    return records
+
+
+def unique(kind: str, given: Sequence[Given]) -> list[Given]:
+    """Return the records, sorted by name.
+
+    Raises:
+        PluginError: a record without a name, or two of one name; both plugins are named.
+    """
+    found: dict[str, Given] = {}
+    for item in given:
+        name = getattr(item.record, "name", None)
+        if not isinstance(name, str) or not name:
+            raise PluginError(f"{item.plugin}: a {kind} without a name", plugin=item.plugin)
+        if name in found:
+            raise PluginError(
+                f"{found[name].plugin} and {item.plugin} both bring a {kind} called `{name}`",
+                hint="rename one of them, or remove one of the two plugins",
+                plugins=[found[name].plugin, item.plugin],
+            )
+        found[name] = item
+    return [found[name] for name in sorted(found)]

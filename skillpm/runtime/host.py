@@ -1,0 +1,143 @@
+"""Plugins of the user's own installed distributions: trusted, in this process, loaded one by one.
+
+One plugin that cannot be imported, misspells a hook or raises is named with its distribution and version, and the rest
+goes on. ``SKILLPM_NO_PLUGINS`` loads none of them.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+from skillpm.errors import PluginError
+from skillpm.hookspecs import PROJECT, EventHooks, HostHooks, SkillHooks
+from skillpm.model.skill import Skill
+from skillpm.runtime.collect import Failure, Given, collect, implemented, unique
+from skillpm.runtime.conventions import CONVENTIONS, Conventions
+
+__all__ = ["GROUP", "Host", "Loaded", "load_host"]
+
+GROUP = "skillpm"  # the entry-point group
+MAX_TOLD = 3  # failures of one observer in one run, after which it is not told any more
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A registered plugin. ``source`` is ``built in`` or the distribution with its version."""
+
+    name: str
+    source: str
+    hooks: tuple[str, ...]
+
+
+class Host:
+    """The plugin manager of skillpm's own process; the built-in plugin is registered first."""
+
+    def __init__(self) -> None:
+        self.manager = pluggy.PluginManager(PROJECT)
+        for hooks in (SkillHooks, HostHooks, EventHooks):
+            self.manager.add_hookspecs(hooks)
+        self.failures: list[Failure] = []
+        self._sources: dict[str, str] = {}
+        self._told_failures: dict[str, int] = {}
+        self.register(Conventions(), CONVENTIONS, "built in")
+
+    def register(self, plugin: object, name: str, source: str) -> None:
+        """Register a plugin.
+
+        Raises:
+            PluginError: it misspells a hook, asks for an argument that a hook does not have, or its name is taken.
+        """
+        if name in self._sources:
+            raise PluginError(
+                f"{self._sources[name]} and {source} both bring a plugin called `{name}`",
+                hint="uninstall one of the two distributions",
+                plugins=[self._sources[name], source],
+            )
+        try:
+            self.manager.register(plugin, name=name)
+            self.manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            if self.manager.has_plugin(name):
+                self.manager.unregister(name=name)
+            reason = str(error).strip().splitlines()[-1]
+            raise PluginError(f"{source}: plugin `{name}`: {reason}", hint="see docs/hooks.md", plugin=name) from None
+        self._sources[name] = source
+
+    def loaded(self) -> list[Loaded]:
+        """Return the registered plugins, by name."""
+        plugins = sorted((name, plugin) for name, plugin in self.manager.list_name_plugin() if plugin is not None)
+        return [Loaded(name, self._sources[name], tuple(implemented(self.manager, plugin))) for name, plugin in plugins]
+
+    def collect(self, hook: str, **arguments: Any) -> list[Given]:
+        """Return what the plugins give, plugin by plugin; failures are remembered in ``failures``."""
+        given, failures = collect(self.manager, hook, **arguments)
+        self.failures += [failure for failure in failures if failure not in self.failures]
+        return given
+
+    def named(self, kind: str, hook: str, skill: Skill) -> list[Given]:
+        """Return a skill's records by name, without the built-in plugin's, which the skill's worker gives itself.
+
+        Raises:
+            PluginError: two plugins give records of one name.
+        """
+        return unique(kind, [item for item in self.collect(hook, skill=skill) if item.plugin != CONVENTIONS])
+
+    def verifier(self, skill: Skill) -> Given | None:
+        """Return what a plugin judges this skill with.
+
+        Raises:
+            PluginError: two plugins would.
+        """
+        given = self.collect("skillpm_verifier", skill=skill)
+        if len(given) > 1:
+            raise PluginError(
+                f"{given[0].plugin} and {given[1].plugin} both bring a verifier for {skill.name}",
+                hint="uninstall one of them",
+                plugins=[item.plugin for item in given],
+            )
+        return given[0] if given else None
+
+    def listens(self, hook: str) -> bool:
+        """Does any plugin implement this hook?"""
+        return bool(getattr(self.manager.hook, hook).get_hookimpls())
+
+    def tell(self, hook: str, **arguments: Any) -> None:
+        """Tell the observers; a failure changes nothing, and an observer that keeps failing is not told any more."""
+        _, failures = collect(self.manager, hook, **arguments)
+        for failure in failures:
+            count = self._told_failures[failure.plugin] = self._told_failures.get(failure.plugin, 0) + 1
+            if failure not in self.failures:
+                self.failures.append(failure)
+            if count >= MAX_TOLD:
+                self.manager.unregister(name=failure.plugin)
+
+
+def load_host(*, plugins: bool = True) -> Host:
+    """Return a host with the plugins of the entry-point group ``skillpm``; failures stand in ``Host.failures``.
+
+    Args:
+        plugins: load any? ``settings.plugins``.
+    """
+    host = Host()
+    if not plugins:
+        return host
+    points = importlib.metadata.entry_points(group=GROUP)
+    for point in sorted(points, key=lambda item: (item.name, _source(item))):
+        source = _source(point)
+        try:
+            host.register(point.load(), point.name, source)
+        except PluginError as error:
+            host.failures.append(Failure(source, "load", error.message))
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - an import may raise anything
+            reason = f"plugin `{point.name}` ({point.value}): {type(error).__name__}: {error}"
+            host.failures.append(Failure(source, "load", reason[:500]))
+    return host
+
+
+def _source(point: importlib.metadata.EntryPoint) -> str:
+    distribution = point.dist
+    return "an unknown distribution" if distribution is None else f"{distribution.name} {distribution.version}"

@@ -1,0 +1,27 @@
+"""What a worker may take, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one worker and of one call. All are checked by the host or by the kernel, never by skill code."""
+
+    start_seconds: float = 30.0  # from spawning to the description
+    batch_seconds: float = 15.0  # one message, and on top of it
+    item_seconds: float = 0.02  # for each item of that message
+    batch_items: int = 4096  # items of one message
+    batch_characters: int = 1 << 24  # completion text of one message; one longer completion travels alone
+    frame_bytes: int = 1 << 26  # largest frame that either side reads
+    restarts: int = 24  # restarts of one skill's worker during one call of the scorer
+    memo_items: int = 1 << 16  # judgements that are remembered
+    memo_characters: int = 1 << 12  # completions longer than this are not remembered
+    memory_bytes: int = 4 << 30  # address space of the worker
+    file_bytes: int = 64 << 20  # largest file it may write into its scratch folder
+    open_files: int = 256
+    processes: int = 256  # of this user, where the skill may start programs at all
+    output_bytes: int = 1 << 14  # what is kept of its stdout and stderr

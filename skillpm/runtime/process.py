@@ -1,0 +1,254 @@
+"""One worker process seen from the host: spawn, one request and its reply under a deadline, kill.
+
+Whatever comes back is bytes that nobody has checked yet. A worker that failed in any way is not used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from skillpm.errors import VerifierError
+from skillpm.model.manifest import Permissions
+from skillpm.model.skill import Skill
+from skillpm.runtime.frame import HEADER, encode, pack
+from skillpm.runtime.limits import Limits
+from skillpm.runtime.protocol import Described, read_reply
+
+__all__ = ["WorkerProcess"]
+
+_TICK = 0.05  # seconds between looks at whether the process is alive; the pipe's end normally tells at once
+_CHUNK = 1 << 20
+_PIPE_BYTES = 1 << 20
+_SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
+
+# -I: no PYTHON* variables, no working directory, no user site on the path; the folders of skillpm and pydantic are
+# added at the end for the sake of installations that the isolated interpreter would not find.
+_BOOTSTRAP = (
+    "import sys; sys.path += [f for f in sys.argv[4:] if f not in sys.path]; "
+    "from skillpm.runtime.worker import main; main(sys.argv[1:4])"
+)
+
+
+class WorkerProcess:
+    """A running worker.
+
+    Args:
+        skill: whose code it runs.
+        permissions: what its manifest asks for.
+        limits: of time, memory and sizes.
+
+    Raises:
+        VerifierError: it could not start; ``details['kind']`` is ``start``.
+    """
+
+    def __init__(self, skill: Skill, permissions: Permissions, limits: Limits) -> None:
+        self.skill = skill
+        self._limits = limits
+        self._scratch = Path(tempfile.mkdtemp(prefix="skillpm-worker-"))
+        self._said = bytearray()
+        self._closed = False
+        theirs, self._requests = os.pipe()
+        self._replies, their_replies = os.pipe()
+        their_lifeline, self._lifeline = os.pipe()
+        handed = (theirs, their_replies, their_lifeline)
+        _enlarge(self._requests, self._replies)
+        try:
+            self._process = subprocess.Popen(
+                _command(handed),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=self._scratch,
+                env=_environment(self._scratch),
+                pass_fds=handed,
+                start_new_session=True,
+            )
+        finally:
+            for descriptor in handed:
+                os.close(descriptor)
+        assert self._process.stdout is not None
+        self._output = self._process.stdout.fileno()
+        for descriptor in (self._requests, self._replies, self._output):
+            os.set_blocking(descriptor, False)
+        self.described = self._start(permissions)
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    def _start(self, permissions: Permissions) -> Described:
+        number = new_number()
+        start = {
+            "number": number,
+            "skill": {**asdict(self.skill), "root": str(self.skill.root.resolve())},
+            "scratch": str(self._scratch),
+            "network": permissions.network,
+            "programs": permissions.run,
+            "limits": asdict(self._limits),
+        }
+        try:
+            described = read_reply(Described, self.call(encode(start), self._limits.start_seconds), number)
+            if described.error is not None:
+                raise VerifierError(described.error, kind="start")
+        except VerifierError as error:
+            self.close()
+            raise VerifierError(
+                error.message, hint=f"run `skillpm selftest {self.skill.name}`", skill=self.skill.name, kind="start"
+            ) from None
+        return described
+
+    def call(self, payload: bytes, seconds: float) -> bytes:
+        """Send one request and return its reply, unchecked.
+
+        Raises:
+            VerifierError: ``details['kind']`` is ``crash``, ``timeout`` or ``reply``; the worker is closed.
+        """
+        try:
+            return self._exchange(payload, time.monotonic() + seconds, seconds)
+        except VerifierError:
+            self.close()
+            raise
+        except OSError as error:
+            self.close()
+            raise VerifierError(f"the worker cannot be reached: {error.strerror}", kind="crash") from None
+
+    def _exchange(self, payload: bytes, deadline: float, seconds: float) -> bytes:
+        outgoing = memoryview(pack(payload))
+        incoming = bytearray()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._replies, selectors.EVENT_READ)
+            selector.register(self._requests, selectors.EVENT_WRITE)
+            if not self._output_ended:
+                selector.register(self._output, selectors.EVENT_READ)
+            while True:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise VerifierError(f"no verdicts after {seconds:.0f} seconds{self._last_words()}", kind="timeout")
+                ready = {key.fd for key, _ in selector.select(min(left, _TICK))}
+                if self._output in ready and not self._listen():
+                    selector.unregister(self._output)
+                if self._requests in ready:
+                    outgoing = self._write(outgoing)
+                    if not outgoing:
+                        selector.unregister(self._requests)
+                if self._replies in ready and self._read(incoming):
+                    return bytes(memoryview(incoming)[HEADER.size :])
+                if not ready and self._process.poll() is not None:
+                    raise self._crash()
+
+    def _write(self, outgoing: memoryview) -> memoryview:
+        try:
+            return outgoing[os.write(self._requests, outgoing[:_CHUNK]) :]
+        except BlockingIOError:
+            return outgoing
+        except BrokenPipeError:
+            raise self._crash() from None
+
+    def _read(self, incoming: bytearray) -> bool:
+        """Read what is there; has the frame arrived whole?"""
+        chunk = os.read(self._replies, _CHUNK)
+        if not chunk:
+            raise self._crash()
+        incoming += chunk
+        if len(incoming) < HEADER.size:
+            return False
+        (size,) = HEADER.unpack_from(incoming)
+        if size > self._limits.frame_bytes:
+            raise VerifierError(f"a reply of {size} bytes, more than {self._limits.frame_bytes}", kind="reply")
+        if len(incoming) > HEADER.size + size:
+            raise VerifierError("more than one reply to one request", kind="reply")
+        return len(incoming) == HEADER.size + int(size)
+
+    _output_ended = False
+
+    def _listen(self) -> bool:
+        """Keep the last of what the skill prints; has its output not ended?"""
+        with contextlib.suppress(BlockingIOError):
+            chunk = os.read(self._output, _CHUNK)
+            if not chunk:
+                self._output_ended = True
+                return False
+            self._said += chunk
+            del self._said[: -self._limits.output_bytes]
+        return True
+
+    def _crash(self) -> VerifierError:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)
+        if not self._output_ended:
+            self._listen()
+        code = self._process.returncode
+        if code is None:
+            way = "the worker closed its pipe"
+        elif code < 0:
+            way = f"the worker was ended by {signal.Signals(-code).name}"
+        else:
+            way = f"the worker exited with code {code}"
+        return VerifierError(f"{way}{self._last_words()}", kind="crash")
+
+    def _last_words(self) -> str:
+        lines = self._said.decode(errors="backslashreplace").strip().splitlines()
+        return f" (it said: {lines[-1][:300]})" if lines else ""
+
+    @property
+    def output(self) -> str:
+        """The last of what the skill printed."""
+        if not self._closed and not self._output_ended:
+            self._listen()
+        return self._said.decode(errors="backslashreplace")
+
+    def close(self) -> None:
+        """End the worker and all that it started, and remove its scratch folder."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        for descriptor in (self._requests, self._replies, self._lifeline):
+            os.close(descriptor)
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def new_number() -> int:
+    """Return the number of a request; one that skill code cannot guess before it is asked."""
+    return secrets.randbits(48)
+
+
+def _command(handed: tuple[int, ...]) -> list[str]:
+    import pydantic
+
+    import skillpm
+
+    folders = [str(Path(module.__file__ or "").parents[1]) for module in (skillpm, pydantic)]
+    flags = ["-I", "-B", "--check-hash-based-pycs", "always"]
+    return [sys.executable, *flags, "-c", _BOOTSTRAP, *map(str, handed), *folders]
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG") or name.startswith("LC_")}
+    return {**kept, "HOME": str(scratch), "TMPDIR": str(scratch)}
+
+
+def _enlarge(*descriptors: int) -> None:
+    """Ask for larger pipes, so that a batch takes fewer turns; 64 KiB do as well."""
+    if sys.platform != "linux":
+        return
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(descriptor, _SET_PIPE_SIZE, _PIPE_BYTES)

@@ -1,0 +1,155 @@
+"""Judging episodes of any mix of skills, each in its skill's worker: one message for each skill and batch, and a memo.
+
+"Could not judge" is a value here: whatever a skill's code does, the result is a Verdict that is errored, never an
+exception that ends a training run and never a zero that would train a policy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Sequence
+from types import TracebackType
+
+from skillpm.errors import UsageError
+from skillpm.model.episode import Episode
+from skillpm.model.ports import Attempt
+from skillpm.model.skill import Skill
+from skillpm.model.task import Seed, Task
+from skillpm.model.verdict import Judgement
+from skillpm.runtime.consent import Consents
+from skillpm.runtime.crew import Crew
+from skillpm.runtime.host import Host
+from skillpm.runtime.hosted import Hosted
+from skillpm.runtime.limits import Limits
+from skillpm.runtime.protocol import Described
+
+__all__ = ["Scorer"]
+
+
+class Scorer:
+    """A pool of workers, one for each skill, that lives as long as the context.
+
+    Args:
+        skills: whose episodes may come.
+        consents: the user's record; asked when the context is entered.
+        limits: of workers and calls.
+        host: the user's own plugins, which may bring verifiers, rewards and observers.
+
+    Raises:
+        ConsentError: on entering, where nobody has agreed to run a skill's code.
+    """
+
+    def __init__(
+        self, skills: Sequence[Skill], *, consents: Consents, limits: Limits | None = None, host: Host | None = None
+    ) -> None:
+        self._limits = limits or Limits()
+        self._consents = consents
+        self._host = host
+        self._crews = {skill.name: Crew(skill, self._limits) for skill in skills}
+        self._memo = _Memo(self._limits)
+
+    def __enter__(self) -> Scorer:
+        self._consents.demand(crew.skill for crew in self._crews.values())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers; the next call would start them again."""
+        for crew in self._crews.values():
+            crew.close()
+
+    def describe(self, skill: Skill) -> Described:
+        """Return what a skill's worker says that it contributes. Raises PluginError where its code cannot be loaded."""
+        return self._crew(skill.name).describe()
+
+    def synthesise(self, skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
+        """Let a rule of a skill's plugin.py make tasks. Raises PluginError where it fails."""
+        return self._crew(skill).synthesise(rule, seeds, seed=seed, count=count)
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """Judge episodes, in order. The same answer to the same task is judged once.
+
+        Raises:
+            UsageError: an episode of a skill that this scorer was not made for.
+        """
+        keys = [_key(episode) for episode in episodes]
+        known = self._memo.get_all(keys)
+        unknown: dict[str, dict[Hashable, Episode]] = {}
+        for key, episode in zip(keys, episodes, strict=True):
+            if key not in known:
+                unknown.setdefault(episode.task.skill, {})[key] = episode
+        for name, group in unknown.items():
+            judgements = self._judge_group(self._crew(name), list(group.values()))
+            fresh = dict(zip(group, judgements, strict=True))
+            known.update(fresh)
+            self._memo.put_all(fresh, group)
+        result = [known[key] for key in keys]
+        if self._host is not None and self._host.listens("skillpm_scored"):
+            self._tell(self._host, episodes, result)
+        return result
+
+    def judge_afresh(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """Judge episodes of one skill without the memo, for those who ask whether a verifier repeats itself."""
+        return self._judge_group(self._crew(episodes[0].task.skill), episodes) if episodes else []
+
+    def _judge_group(self, crew: Crew, episodes: Sequence[Episode]) -> list[Judgement]:
+        judgements = crew.judge(episodes)
+        if self._host is not None:
+            hosted = Hosted(self._host, crew)
+            if hosted.has_anything():
+                judgements = hosted.judge(episodes, judgements)
+        return [_without_pay(item) if item.verdict.score is None else item for item in judgements]
+
+    def _crew(self, name: str) -> Crew:
+        try:
+            return self._crews[name]
+        except KeyError:
+            raise UsageError(f"skill `{name}` is not among those that are scored: {', '.join(self._crews)}") from None
+
+    def _tell(self, host: Host, episodes: Iterable[Episode], judgements: Iterable[Judgement]) -> None:
+        for episode, judgement in zip(episodes, judgements, strict=True):
+            attempt = Attempt(episode.task, episode, judgement.verdict)
+            host.tell("skillpm_scored", attempt=attempt, judgement=judgement)
+
+
+class _Memo:
+    """Judgements by (task, answer), the least recently used forgotten first. Outages and long answers are not kept."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._judgements: OrderedDict[Hashable, Judgement] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def get_all(self, keys: Iterable[Hashable]) -> dict[Hashable, Judgement]:
+        with self._turn:
+            known = {key: self._judgements[key] for key in keys if key in self._judgements}
+            for key in known:
+                self._judgements.move_to_end(key)
+        return known
+
+    def put_all(self, judgements: dict[Hashable, Judgement], episodes: dict[Hashable, Episode]) -> None:
+        with self._turn:
+            for key, judgement in judgements.items():
+                size = sum(len(message.content) for message in episodes[key].messages)
+                if judgement.verdict.status != "errored" and size <= self._limits.memo_characters:
+                    self._judgements[key] = judgement
+            while len(self._judgements) > self._limits.memo_items:
+                self._judgements.popitem(last=False)
+
+
+def _key(episode: Episode) -> Hashable:
+    messages = episode.messages
+    if len(messages) == 1:
+        return (episode.task.key, episode.finish_reason, messages[0].role, messages[0].content)
+    return (episode.task.key, episode.finish_reason, tuple((item.role, item.content) for item in messages))
+
+
+def _without_pay(judgement: Judgement) -> Judgement:
+    """Return what could not be judged with all its rewards None."""
+    nothing = dict.fromkeys(judgement.rewards)
+    return Judgement.model_construct(verdict=judgement.verdict, rewards=nothing, argv=judgement.argv)

@@ -1,0 +1,80 @@
+"""The documents of an unpacked skill, read as data: the first error is raised. No skill code runs here."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from skillpm.contract.contract import Contract
+from skillpm.errors import DocumentError
+from skillpm.layout.package import Package, Read
+from skillpm.layout.tree import FolderTree
+from skillpm.model.manifest import Manifest
+from skillpm.model.skill import Skill
+from skillpm.model.suite import Case, Suite
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.model.task import Seed
+
+__all__ = ["CODE", "SkillFiles"]
+
+CODE = ("plugin.py", "verifier.py")  # what a worker would execute
+T = TypeVar("T")
+
+
+class SkillFiles:
+    """A skill's documents, read when they are asked for; links are never followed.
+
+    Every reader raises DocumentError, with path and line, where a document is wrong.
+    """
+
+    def __init__(self, skill: Skill) -> None:
+        self.skill = skill
+        self._package = Package(FolderTree(skill.root))
+
+    def code(self) -> list[str]:
+        """Return the files that a worker would execute."""
+        return [name for name in CODE if name in self._package.paths]
+
+    def manifest(self) -> Manifest | None:
+        """Return skill.yaml."""
+        return self._value(self._package.manifest) if "skill.yaml" in self._package.paths else None
+
+    def contract(self) -> Contract | None:
+        """Return contract.yaml, compiled."""
+        if "contract.yaml" not in self._package.paths:
+            return None
+        document = self._value(self._package.contract)
+        try:
+            return Contract.of(document)
+        except DocumentError as error:
+            raise DocumentError(error.rule, path=self._place("contract.yaml"), hint=error.hint) from None
+
+    def synthesis(self) -> SynthesisDocument | None:
+        """Return synthesis.yaml."""
+        return self._value(self._package.synthesis) if "synthesis.yaml" in self._package.paths else None
+
+    def seeds(self) -> tuple[Seed, ...]:
+        """Return the rows of seeds/*.jsonl, file by file."""
+        return tuple(row.value for read in self._package.seeds for row in self._value(read))
+
+    def cases(self) -> tuple[Case, ...]:
+        """Return the rows of cases.jsonl; none where the skill has no such file."""
+        if "cases.jsonl" not in self._package.paths:
+            return ()
+        return tuple(row.value for row in self._value(self._package.cases))
+
+    def suites(self) -> tuple[Suite, ...]:
+        """Return suites/*.yaml with their tasks inline."""
+        found = []
+        for file in self._package.suites:
+            tasks = tuple(row.value for row in self._value(file.tasks))
+            found.append(self._value(file.read).model_copy(update={"tasks": tasks}))
+        return tuple(found)
+
+    def _value(self, read: Read[T]) -> T:
+        if read.errors or read.value is None:
+            first = read.errors[0] if read.errors else DocumentError("cannot be read", path=read.path)
+            raise DocumentError(first.rule, path=self._place(first.path or read.path), line=first.line, hint=first.hint)
+        return read.value
+
+    def _place(self, path: str) -> str:
+        return f"{self.skill.name}/{path}"
