@@ -21,11 +21,11 @@ __all__ = [
     "ALL_METRICS",
     "EVALUATION_VERSION",
     "HELD_OUT",
-    "Answer",
     "Arm",
     "EvaluatedSkill",
     "Evaluation",
     "Record",
+    "TaskAnswer",
     "TaskKey",
     "TaskRow",
     "TaskSet",
@@ -171,7 +171,7 @@ class TaskRow(Document):
     expected: Json = None
 
 
-class Answer(Document):
+class TaskAnswer(Document):
     """What a policy answered to a ``TaskRow``; the verdict is None where nothing was expected."""
 
     id: str | int | None = None

@@ -1,0 +1,62 @@
+"""Put arms together with what is known of the skills, their task sets and the machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import skillpm
+from skillpm.evals.tasks import EvalTask
+from skillpm.model.evaluation import HELD_OUT, Arm, EvaluatedSkill, Evaluation, TaskSet
+from skillpm.runtime.conventions import CONVENTIONS
+
+if TYPE_CHECKING:
+    from skillpm.runtime.catalogue import Contributions
+
+__all__ = ["assemble"]
+
+_VERSIONED = ("torch", "transformers", "peft", "trl")
+
+
+def assemble(contributions: Mapping[str, Contributions], tasks: Sequence[EvalTask], arms: Sequence[Arm]) -> Evaluation:
+    """Return the evaluation of these arms on these tasks; of each skill the held-out tasks come first."""
+    keys = [(task.task.skill, task.suite, task.task.key) for task in tasks]
+    sizes = Counter((skill, suite) for skill, suite, _ in keys)
+    skills = list(dict.fromkeys(skill for skill, _ in sizes))
+    ordered = sorted(sizes, key=lambda place: (skills.index(place[0]), place[1] != HELD_OUT))
+    return Evaluation(
+        skills=tuple(_skill(contributions[name]) for name in skills),
+        task_sets=tuple(_task_set(contributions[skill], suite, sizes[skill, suite]) for skill, suite in ordered),
+        arms=tuple(arms),
+        data=Evaluation.data_digest(keys),
+        versions=_versions(),
+    )
+
+
+def _skill(contributions: Contributions) -> EvaluatedSkill:
+    skill = contributions.skill
+    defaults = [reward for reward in contributions.rewards if reward.default]
+    defaults.sort(key=lambda reward: reward.plugin == CONVENTIONS)  # a skill's own goes before the built-in ones
+    reward = defaults[0].name if defaults else None
+    return EvaluatedSkill(name=skill.name, version=skill.version, tree=skill.tree, reward=reward)
+
+
+def _task_set(contributions: Contributions, name: str, size: int) -> TaskSet:
+    skill = contributions.skill.name
+    suite = next((suite for suite in contributions.suites if suite.name == name), None)
+    if suite is None:
+        return TaskSet(skill=skill, name=name, tasks=size)
+    return TaskSet(skill=skill, name=name, tasks=size, metrics=suite.metrics, gate=suite.gate)
+
+
+def _versions() -> dict[str, str]:
+    versions = {"skillpm": skillpm.__version__, "python": platform.python_version()}
+    for name in _VERSIONED:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,96 @@
+"""The figures of an evaluation, for each task set and arm: share of exact answers, reward, share of valid JSON.
+
+An answer that could not be judged counts neither as right nor as wrong: it is counted apart.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from skillpm.evals.statistics import Interval, mean_interval, wilson
+from skillpm.model.evaluation import Evaluation, Record, TaskSet
+from skillpm.model.suite import Metric
+
+__all__ = ["Cell", "Row", "arm_label", "cell", "figures", "task_set_label"]
+
+_LABELS = {
+    "base": "base",
+    "base+skill": "base + skill text",
+    "sft": "after SFT",
+    "grpo": "after GRPO",
+    "dpo": "after DPO",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one arm reached on one task set; a figure is None where nothing could be counted.
+
+    ``judged`` leaves out what errored (an outage) and what the verifier abstained from.
+    """
+
+    asked: int
+    judged: int
+    errored: int
+    exact: Interval | None
+    reward: Interval | None
+    valid_json: Interval | None
+    truncated: int
+
+    def metric(self, name: Metric) -> Interval | None:
+        """Return the figure that a suite or a gate names."""
+        return {"exact_match": self.exact, "reward": self.reward, "valid_json": self.valid_json}[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One task set: a cell for each arm that was asked it."""
+
+    task_set: TaskSet
+    cells: Mapping[str, Cell]
+
+
+def arm_label(name: str) -> str:
+    """Return what people read for an arm."""
+    return _LABELS.get(name, f"after {name}")
+
+
+def task_set_label(name: str) -> str:
+    """Return what people read for a task set."""
+    return name.replace("_", " ")
+
+
+def cell(records: Sequence[Record], reward: str | None) -> Cell:
+    """Return the figures of some records of one arm; ``reward`` names the one that is averaged."""
+    judged = [record for record in records if record.judged]
+    shapes = [record.valid_json for record in judged if record.valid_json is not None]
+    paid = [value for record in judged if (value := record.rewards.get(reward or "")) is not None]
+    return Cell(
+        asked=len(records),
+        judged=len(judged),
+        errored=sum(record.verdict.status == "errored" for record in records),
+        exact=wilson(sum(record.exact for record in judged), len(judged)),
+        reward=mean_interval(paid),
+        valid_json=wilson(sum(shapes), len(shapes)),
+        truncated=sum(record.finish_reason == "length" for record in records),
+    )
+
+
+def figures(evaluation: Evaluation) -> list[Row]:
+    """Return one row for each task set, in order, with a cell for each arm that was asked any of its tasks."""
+    rewards = {skill.name: skill.reward for skill in evaluation.skills}
+    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for arm in evaluation.arms:
+        for record in arm.records:
+            groups[record.skill, record.suite, arm.name].append(record)
+    rows = []
+    for task_set in evaluation.task_sets:
+        cells = {
+            arm.name: cell(records, rewards.get(task_set.skill))
+            for arm in evaluation.arms
+            if (records := groups.get((task_set.skill, task_set.name, arm.name)))
+        }
+        rows.append(Row(task_set, cells))
+    return rows

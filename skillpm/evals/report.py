@@ -1,0 +1,203 @@
+"""The report: one HTML file that needs no network and no script, readable on a screen by day or night and on paper.
+
+Everything in it that a model or a skill wrote is hostile: it is escaped, its control characters and bidirectional
+overrides are shown as escapes, its length is bounded, and a policy in the page forbids it to load or run anything.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jinja2
+
+from skillpm.evals.charts import LineChart, line_chart
+from skillpm.evals.compare import MINIMUM_PAIRS, Comparison, comparisons
+from skillpm.evals.curves import Curve
+from skillpm.evals.figures import Row, arm_label, figures, task_set_label
+from skillpm.evals.statistics import Interval
+from skillpm.model.evaluation import HELD_OUT, Evaluation, Record
+
+__all__ = ["ReportData", "Setting", "render_report"]
+
+SHOWN_FAILURES = 3  # of each task set
+SHOWN_CHARACTERS = 600  # of each text
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of what was run: a name and a value."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """All that a report shows.
+
+    Attributes:
+        title: of the page.
+        evaluation: every arm.
+        settings: what was run, such as seed and lock digest.
+        curves: learning curves, none without a run.
+        profile: the data profile of each skill, name to values; empty without a run.
+        recipe: the resolved recipe, as YAML.
+        commands: what a person types to have this again.
+    """
+
+    title: str
+    evaluation: Evaluation
+    settings: tuple[Setting, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    profile: Mapping[str, Sequence[Setting]] = field(default_factory=dict)
+    recipe: str = ""
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Headline:
+    """The first and the last arm on one skill's most telling task set."""
+
+    skill: str
+    task_set: str
+    before: Interval | None
+    after: Interval
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Failures:
+    """Some answers of one task set that were not what was asked."""
+
+    skill: str
+    task_set: str
+    count: int
+    judged: int
+    records: tuple[Record, ...]
+
+
+def render_report(run: ReportData) -> str:
+    """Return the page. Same data, same bytes."""
+    evaluation = run.evaluation
+    rows = figures(evaluation)
+    charts: list[LineChart] = [line_chart(curve) for curve in run.curves]
+    template = _environment().get_template("report.html.j2")
+    return template.render(
+        run=run,
+        evaluation=evaluation,
+        arms=evaluation.arms,
+        rows=rows,
+        skills=_by_skill(rows),
+        headlines=_headlines(rows, evaluation),
+        charts=charts,
+        comparisons=_shown_comparisons(evaluation),
+        minimum_pairs=MINIMUM_PAIRS,
+        failures=_failures(evaluation),
+        last_arm=evaluation.arms[-1].name if evaluation.arms else "",
+    )
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("skillpm.evals", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "arm_label": arm_label,
+        "task_set_label": task_set_label,
+        "percent": _percent,
+        "span": _span,
+        "signed": _signed,
+        "p_value": _p_value,
+        "visible": visible,
+        "pretty": lambda value: visible(json.dumps(value, ensure_ascii=False)),
+    }
+    return environment
+
+
+def visible(text: str, limit: int = SHOWN_CHARACTERS) -> str:
+    """Show what cannot be seen as escapes, and say how much was left out."""
+    shown = "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text[:limit])
+    return f"{shown} … ({len(text) - limit:,} more characters)" if len(text) > limit else shown
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f}".removesuffix(".0")
+
+
+def _span(interval: Interval) -> str:
+    return f"{_percent(interval.low)}–{_percent(interval.high)}"
+
+
+def _signed(share: float) -> str:
+    points = share * 100
+    return f"{points:+.1f}".replace("-", "−")
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _by_skill(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(row.task_set.skill, []).append(row)
+    return grouped
+
+
+def _headlines(rows: Sequence[Row], evaluation: Evaluation) -> list[_Headline]:
+    """Choose one figure for each skill: on held-out tasks where there are any, else on its first suite."""
+    made = []
+    for skill, skill_rows in _by_skill(rows).items():
+        row = next((row for row in skill_rows if row.task_set.name == HELD_OUT), skill_rows[0])
+        last = evaluation.arms[-1].name
+        after = row.cells[last].exact if last in row.cells else None
+        if after is None:
+            continue
+        first = evaluation.arms[0].name
+        before = row.cells[first].exact if first != last and first in row.cells else None
+        made.append(_Headline(skill, row.task_set.name, before, after, last))
+    return made
+
+
+def _shown_comparisons(evaluation: Evaluation) -> list[Comparison]:
+    return comparisons(evaluation)
+
+
+def _failures(evaluation: Evaluation) -> list[_Failures]:
+    """Choose, for the last arm, the first answers of each task set that were judged and not right."""
+    if not evaluation.arms:
+        return []
+    made = []
+    for task_set in evaluation.task_sets:
+        records = [
+            record
+            for record in evaluation.arms[-1].records
+            if record.skill == task_set.skill and record.suite == task_set.name and record.judged
+        ]
+        wrong = tuple(record for record in records if not record.exact)
+        if wrong:
+            made.append(_Failures(task_set.skill, task_set.name, len(wrong), len(records), wrong[:SHOWN_FAILURES]))
+    return made
+
+
+def profile_settings(profile: Mapping[str, Any]) -> tuple[Setting, ...]:
+    """Return the plain figures of a data profile as lines; nested ones carry their path."""
+    lines: list[Setting] = []
+    for key, value in profile.items():
+        name = key.replace("_", " ")
+        if isinstance(value, Mapping):
+            lines += [Setting(f"{name}: {inner.name}", inner.value) for inner in profile_settings(value)]
+        elif isinstance(value, str | int | float):
+            lines.append(Setting(name, f"{value:,}" if isinstance(value, int) else str(value)))
+        elif isinstance(value, list | tuple):
+            lines.append(Setting(name, ", ".join(str(item) for item in value)))
+    return tuple(lines)

@@ -1,0 +1,133 @@
+"""The statistics of an evaluation, from first principles and the standard library.
+
+Everything is two-sided and at 95 %. Shares get Wilson's interval, which holds at the edges 0 and 1, means Student's,
+the difference of paired shares Newcombe's; whether two paired arms differ at all is McNemar's exact test.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["CONFIDENCE", "Interval", "mcnemar", "mean_interval", "paired_difference", "student_quantile", "wilson"]
+
+CONFIDENCE = 0.95
+_Z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate and the interval that covers the truth with the stated confidence."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def wilson(successes: int, trials: int) -> Interval | None:
+    """Return the share with Wilson's score interval; None without trials.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209-212.
+    """
+    if trials == 0:
+        return None
+    share = successes / trials
+    weight = _Z * _Z / trials
+    centre = (share + weight / 2) / (1 + weight)
+    half = _Z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == trials else min(1.0, centre + half)
+    return Interval(share, low, high)
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Return the exact p value that gains and losses of paired arms are equally likely.
+
+    Only tasks on which the arms disagree tell anything; under the null each is a fair coin.
+
+    Source: Q. McNemar, Psychometrika 12 (1947) 153-157, with the binomial distribution in place of chi-squared.
+    """
+    discordant = gained + lost
+    tail = sum(math.comb(discordant, count) for count in range(min(gained, lost) + 1))
+    p: float = 2 * tail / 2**discordant
+    return min(1.0, p)
+
+
+def paired_difference(both: int, gained: int, lost: int, neither: int) -> Interval | None:
+    """Return the difference of two paired shares (second minus first); None without pairs.
+
+    Source: R. G. Newcombe, Improved confidence intervals for the difference between binomial proportions based on
+    paired data, Statistics in Medicine 17 (1998) 2635-2650, method 10: Wilson's intervals, squared and added with the
+    correlation of the two arms.
+    """
+    pairs = both + gained + lost + neither
+    first, second = wilson(both + lost, pairs), wilson(both + gained, pairs)
+    if first is None or second is None:
+        return None
+    correlation = _correlation(both, gained, lost, neither)
+
+    def reach(here: float, there: float) -> float:
+        return math.sqrt(max(0.0, here * here - 2 * correlation * here * there + there * there))
+
+    difference = (gained - lost) / pairs
+    down = reach(second.estimate - second.low, first.high - first.estimate)
+    up = reach(second.high - second.estimate, first.estimate - first.low)
+    return Interval(difference, max(-1.0, difference - down), min(1.0, difference + up))
+
+
+def _correlation(both: int, gained: int, lost: int, neither: int) -> float:
+    """Return the phi coefficient of a paired table, with Newcombe's continuity correction where it is positive."""
+    margins = (both + gained) * (lost + neither) * (both + lost) * (gained + neither)
+    if margins == 0:
+        return 0.0
+    product: float = both * neither - gained * lost
+    if product > 0:
+        product = max(product - (both + gained + lost + neither) / 2, 0)
+    return product / math.sqrt(margins)
+
+
+def mean_interval(values: Sequence[float]) -> Interval | None:
+    """Return the mean with Student's t interval; None without values, no width for a single one.
+
+    Source: Student, The probable error of a mean, Biometrika 6 (1908) 1-25.
+    """
+    if not values:
+        return None
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return Interval(mean, mean, mean)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    half = student_quantile(len(values) - 1) * math.sqrt(variance / len(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+@functools.lru_cache(maxsize=256)
+def student_quantile(degrees: int) -> float:
+    """Return t such that a Student variable of so many degrees of freedom lies within ±t with 95 %.
+
+    The probability has a closed form in the angle atan(t / sqrt(degrees)); the angle is found by bisection.
+
+    Source: Abramowitz and Stegun, Handbook of Mathematical Functions (1964), 26.7.3 and 26.7.4.
+    """
+    if degrees > 10_000:
+        return _Z
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _probability_within(middle, degrees) < CONFIDENCE else (low, middle)
+    return math.sqrt(degrees) * math.tan((low + high) / 2)
+
+
+def _probability_within(angle: float, degrees: int) -> float:
+    odd = degrees % 2
+    square = math.cos(angle) ** 2
+    term: float = math.cos(angle) if odd else 1.0
+    total: float = term if degrees > 1 else 0.0
+    for step in range(2 + odd, degrees - 1, 2):
+        term *= square * (step - 1) / step
+        total += term
+    within = math.sin(angle) * total
+    return 2 / math.pi * (angle + within) if odd else within

@@ -1,0 +1,117 @@
+"""The tasks of an evaluation: suites written by hand, held-out rows of synthesis, rows from outside."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skillpm.errors import DocumentError
+from skillpm.model.evaluation import HELD_OUT, TaskRow
+from skillpm.model.task import Message, Seed, Task
+
+if TYPE_CHECKING:
+    from skillpm.runtime.catalogue import Contributions
+
+__all__ = ["OUTSIDE", "EvalTask", "held_out_tasks", "outside_tasks", "suite_tasks", "with_skill_text"]
+
+OUTSIDE = "tasks"
+"""The name of the task set of rows from outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvalTask:
+    """One task as it is asked.
+
+    Attributes:
+        suite: the name of its task set.
+        task: what it is judged by; the same in every arm, so that arms can be paired.
+        prompt: what the policy reads, which differs between arms.
+    """
+
+    suite: str
+    task: Task
+    prompt: tuple[Message, ...]
+
+
+def _tasks(suite: str, tasks: Iterable[Task]) -> list[EvalTask]:
+    unique = {(task.skill, task.key): task for task in tasks}
+    return [EvalTask(suite, task, task.prompt) for task in unique.values()]
+
+
+def suite_tasks(contributions: Contributions) -> list[EvalTask]:
+    """Return the tasks of every suite of one skill, in the author's order; a task repeated in a suite counts once.
+
+    Raises:
+        DocumentError: an expected answer breaks the skill's contract.
+    """
+    made: list[EvalTask] = []
+    for suite in contributions.suites:
+        seeds = [seed for seed in suite.tasks if isinstance(seed, Seed)]
+        path = f"{contributions.skill.name}/suites/{suite.name}"
+        made += _tasks(suite.name, (_task(contributions, seed, path) for seed in seeds))
+    return made
+
+
+def _task(contributions: Contributions, seed: Seed, path: str) -> Task:
+    expected = seed.expected
+    if contributions.contract is not None:
+        try:
+            expected = contributions.contract.complete(expected)
+        except DocumentError as error:
+            raise DocumentError(f"`{seed.request[:80]}`: {error.rule}", path=path, hint=error.hint) from None
+    return Task.of(
+        skill=contributions.skill.name,
+        system=contributions.prompt,
+        request=seed.request,
+        expected=expected,
+        split="suite",
+        origin="suite",
+        tags=seed.tags,
+    )
+
+
+def held_out_tasks(tasks: Iterable[Task]) -> list[EvalTask]:
+    """Return rows that synthesis held out, as the task set ``held_out``."""
+    return _tasks(HELD_OUT, tasks)
+
+
+def outside_tasks(contributions: Contributions, rows: Sequence[tuple[int, TaskRow]], *, path: str) -> list[EvalTask]:
+    """Return one task for each row, in order; ``rows`` come with their line numbers.
+
+    Raises:
+        DocumentError: an expected answer breaks the skill's contract, with its line.
+    """
+    return [_outside_task(contributions, row, path, line) for line, row in rows]
+
+
+def _outside_task(contributions: Contributions, row: TaskRow, path: str, line: int) -> EvalTask:
+    expected = row.expected
+    if expected is not None and contributions.contract is not None:
+        try:
+            expected = contributions.contract.complete(expected)
+        except DocumentError as error:
+            raise DocumentError(f"`expected`: {error.rule}", path=path, line=line, hint=error.hint) from None
+    task = Task.of(
+        skill=contributions.skill.name,
+        system=contributions.prompt,
+        request=row.request,
+        expected=expected,
+        split="suite",
+        origin="suite",
+    )
+    return EvalTask(OUTSIDE, task, task.prompt)
+
+
+def with_skill_text(tasks: Iterable[EvalTask], texts: Mapping[str, str]) -> list[EvalTask]:
+    """Return the same tasks asked with each skill's own text before the prompt, as an agent that loads skills would."""
+    return [_with_text(task, texts.get(task.task.skill, "")) for task in tasks]
+
+
+def _with_text(task: EvalTask, text: str) -> EvalTask:
+    block = f'<skill_content name="{task.task.skill}">\n{text.strip()}\n</skill_content>'
+    system = [message.content for message in task.prompt if message.role == "system"]
+    rest = tuple(message for message in task.prompt if message.role != "system")
+    first = Message(role="system", content="\n\n".join([block, *system]))
+    return dataclasses.replace(task, prompt=(first, *rest))

@@ -1,0 +1,215 @@
+"""Evaluate the stages of a training run beside earlier arms, and write the run's report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skillpm.errors import DocumentError, UsageError
+from skillpm.evals.assemble import assemble
+from skillpm.evals.compare import merge
+from skillpm.evals.curves import learning_curves
+from skillpm.evals.gate import check_gates
+from skillpm.evals.report import ReportData, Setting, profile_settings, render_report
+from skillpm.evals.rows import read_held_out
+from skillpm.evals.tasks import EvalTask
+from skillpm.model.document import strict_json
+from skillpm.model.evaluation import Arm, Evaluation
+from skillpm.model.ports import Progress
+from skillpm.model.run import RunManifest
+from skillpm.ops.context import Context
+from skillpm.ops.evaluate import Asking, Evaluated, ReadySkills, ask, base_arms, chosen_tasks, judging
+from skillpm.ops.policy import PolicyFactory, PolicyRequest, load_policy
+from skillpm.storage.files import read_text
+from skillpm.train.run_folder import RunFolder
+
+__all__ = ["evaluate_run", "read_evaluation"]
+
+_INPUTS = ("skillpm.lock", "recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
+
+
+def evaluate_run(
+    context: Context,
+    skills: Sequence[str],
+    run: Path,
+    *,
+    asking: Asking,
+    progress: Progress,
+    before: Path | None = None,
+    with_base: bool = False,
+    policies: PolicyFactory = load_policy,
+) -> Evaluated:
+    """Evaluate every stage of a run on the skills' suites and on the tasks that the run held out.
+
+    Args:
+        context: where skills are found.
+        skills: what a person typed; those that the run trained where empty.
+        run: a finished run folder; gets evals/after.json, evals/before.json and report.html.
+        asking: how policies are asked; ``skill_text`` asks the base model so, too.
+        progress: told of every answer.
+        before: an earlier evaluation, or a folder with one; the run's own evals/before.json where None.
+        with_base: ask the base model, too.
+        policies: makes the policies.
+
+    Raises:
+        UsageError: there is no such run, it is unfinished, or the earlier evaluation shares no task with it.
+        DocumentError: a document of the run or of a skill is wrong.
+        ConsentError: skill code would run that nobody agreed to.
+        TrainingError: no model can be loaded.
+    """
+    folder = RunFolder.open(run)
+    manifest = folder.manifest
+    earlier = _earlier(folder, before)
+    found = context.skills(skills or [skill.name for skill in manifest.skills])
+    _note_other_content(context, manifest, {skill.name: skill.tree for skill in found})
+    path = run / "data" / "held_out.jsonl"
+    held_out = read_held_out(path, [skill.name for skill in manifest.skills]) if _has_rows(path) else []
+    names = {skill.name for skill in found}
+    with judging(context, found, consent=asking.consent) as ready:
+        tasks = chosen_tasks(ready, [task for task in held_out if task.skill in names], asking.limit)
+        arms = _arms(context, folder, manifest, ready, tasks, asking, progress, policies, with_base=with_base)
+        evaluation = assemble(ready.contributions, tasks, arms)
+    if earlier is not None:
+        evaluation = _merged(earlier, evaluation)
+    return _write(folder, manifest, evaluation, before)
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read an evaluation from its file, or from the folder that holds evaluation.json.
+
+    Raises:
+        UsageError: there is none.
+        DocumentError: it is not an evaluation.
+    """
+    file = path / "evaluation.json" if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"no evaluation at {file}", hint="`skillpm eval … --output DIR` writes one")
+    return Evaluation.parse(read_text(file), path=str(file))
+
+
+def _earlier(folder: RunFolder, before: Path | None) -> Evaluation | None:
+    own = folder.path / "evals" / "before.json"
+    if before is None:
+        return read_evaluation(own) if own.is_file() else None
+    return read_evaluation(before)
+
+
+def _note_other_content(context: Context, manifest: RunManifest, trees: Mapping[str, str]) -> None:
+    for skill in manifest.skills:
+        if skill.name in trees and trees[skill.name] != skill.tree:
+            context.notices.append(
+                f"{skill.name} has changed since the run, which trained on {skill.version} ({skill.tree[:12]})"
+            )
+
+
+def _has_rows(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _arms(
+    context: Context,
+    folder: RunFolder,
+    manifest: RunManifest,
+    ready: ReadySkills,
+    tasks: Sequence[EvalTask],
+    asking: Asking,
+    progress: Progress,
+    policies: PolicyFactory,
+    *,
+    with_base: bool,
+) -> list[Arm]:
+    model = manifest.model
+    arms: list[Arm] = []
+    if with_base or asking.skill_text:
+        policy = policies(PolicyRequest(model, None, asking.batch_size), context.settings)
+        arms += base_arms(policy, model, ready, tasks, asking, progress)
+    for stage in manifest.stages:
+        adapter = folder.path / stage.adapter
+        if not adapter.is_dir():
+            raise UsageError(f"the run has no adapter at {adapter}", hint="the folder is damaged: train again")
+        policy = policies(PolicyRequest(model, adapter, asking.batch_size), context.settings)
+        arms.append(ask(policy, ready, tasks, asking, progress, name=stage.name, model=model, adapter=stage.adapter))
+    if not arms:
+        raise UsageError(f"the run {folder.path} has no stage", hint="train with at least one stage")
+    return arms
+
+
+def _merged(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:
+    merged = merge(earlier, evaluation)
+    fresh = {arm.name for arm in evaluation.arms}
+    if not any(arm.name not in fresh for arm in merged.arms) and any(arm.name not in fresh for arm in earlier.arms):
+        raise UsageError(
+            "the earlier evaluation shares no task with this one",
+            hint="evaluate before on the same skills and the same held-out file, or use --with-base",
+        )
+    return merged
+
+
+def _write(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, before: Path | None) -> Evaluated:
+    stages = {stage.name for stage in manifest.stages}
+    earlier = tuple(arm for arm in evaluation.arms if arm.name not in stages)
+    later = tuple(arm for arm in evaluation.arms if arm.name in stages)
+    written: dict[str, str] = {}
+    if earlier:
+        written["evals/before.json"] = evaluation.model_copy(update={"arms": earlier}).text()
+    written["evals/after.json"] = evaluation.model_copy(update={"arms": later}).text()
+    written["report.html"] = render_report(_report(folder, manifest, evaluation, before))
+    for name, text in written.items():
+        folder.write(name, text)
+    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in written.items()}
+    complete = manifest.model_copy(update={"files": dict(sorted({**manifest.files, **digests}.items()))})
+    folder.write("manifest.json", complete.model_dump_json(indent=2, exclude_none=True) + "\n")
+    gates = tuple(check_gates(evaluation, evaluation.arms[-1].name))
+    return Evaluated(evaluation, gates, folder.path / "report.html")
+
+
+def _report(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, before: Path | None) -> ReportData:
+    settings = [
+        Setting("run", folder.path.resolve().name),
+        Setting("created", manifest.created),
+        Setting("seed", str(manifest.seed)),
+        *(Setting(f"stage {stage.name}", f"{stage.steps} steps, {stage.seconds:.0f} s") for stage in manifest.stages),
+    ]
+    settings += [Setting(name, manifest.files[name]) for name in _INPUTS if name in manifest.files]
+    earlier = f" --before {before}" if before else ""
+    return ReportData(
+        title=f"{manifest.name}: {', '.join(skill.name for skill in manifest.skills)}",
+        evaluation=evaluation,
+        settings=tuple(settings),
+        curves=learning_curves(_rows(folder.path / "metrics.jsonl")),
+        profile=_profile(folder.path / "data" / "profile.json"),
+        recipe=_optional(folder.path / "recipe.yaml"),
+        commands=("skillpm train recipe.yaml", f"skillpm eval --run RUN{earlier}"),
+    )
+
+
+def _optional(path: Path) -> str:
+    return read_text(path) if path.is_file() else ""
+
+
+def _rows(path: Path) -> list[Mapping[str, Any]]:
+    """Read metrics; a last line that a crash cut short is left out."""
+    rows: list[Mapping[str, Any]] = []
+    for line in _optional(path).splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def _profile(path: Path) -> dict[str, tuple[Setting, ...]]:
+    text = _optional(path)
+    if not text:
+        return {}
+    try:
+        document = strict_json(text)
+    except ValueError as error:
+        raise DocumentError(f"not JSON: {error}", path=str(path)) from None
+    skills = document.get("skills", document) if isinstance(document, dict) else {}
+    return {name: profile_settings(value) for name, value in skills.items() if isinstance(value, dict)}
