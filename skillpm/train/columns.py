@@ -1,0 +1,85 @@
+"""Rewards in the shape that TRL calls: one object for each ``skill:reward``, over one shared judge.
+
+TRL calls every column in turn with the whole batch. Each hands its rows to the judge, whose memo answers all but the
+first, so an answer is judged once. A row of another skill, and one that could not be judged, is None: TRL turns that
+into NaN and leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from skillpm.errors import TrainingError
+from skillpm.model.episode import Episode
+from skillpm.model.task import Message, Task
+from skillpm.model.verdict import Judgement
+from skillpm.train.plan import RewardColumn
+
+__all__ = ["Judge", "Rewarder", "reward_functions"]
+
+Judge = Callable[[Sequence[Episode]], list[Judgement]]
+
+
+class Rewarder:
+    """Judges batches of completions for all columns of a stage.
+
+    Args:
+        tasks: the tasks by key.
+        judge: usually ``Scorer.judge``; remembers what it has judged.
+        max_error_share: the share of a batch that may be errored.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], judge: Judge, max_error_share: float) -> None:
+        self._tasks = tasks
+        self._judge = judge
+        self._max_error_share = max_error_share
+
+    def judgements(self, keys: Sequence[str], completions: Sequence[str]) -> list[Judgement]:
+        """Judge one batch.
+
+        Raises:
+            TrainingError: too large a share could not be judged.
+        """
+        episodes = [
+            Episode.model_construct(
+                task=self._tasks[key],
+                messages=(Message.model_construct(role="assistant", content=text),),
+                finish_reason="stop",
+                usage=None,
+            )
+            for key, text in zip(keys, completions, strict=True)
+        ]
+        judgements = self._judge(episodes)
+        errored = [j.verdict.reasons for j in judgements if j.verdict.status == "errored"]
+        if len(errored) > self._max_error_share * len(judgements):
+            raise TrainingError(
+                f"{len(errored)} of {len(judgements)} answers could not be judged: {' '.join(errored[0])[:300]}",
+                hint="run `skillpm selftest` on the skills; an outage must not train a policy",
+            )
+        return judgements
+
+
+class _Column:
+    """One reward function as TRL calls it."""
+
+    def __init__(self, column: RewardColumn, rewarder: Rewarder) -> None:
+        self.__name__ = column.name
+        self._column = column
+        self._rewarder = rewarder
+
+    def __call__(
+        self, *, completions: Sequence[Any], task_key: Sequence[str], skill: Sequence[str], **_: Any
+    ) -> list[float | None]:
+        """Return one reward for each completion, None where this column does not apply."""
+        texts = [completion if isinstance(completion, str) else completion[-1]["content"] for completion in completions]
+        judgements = self._rewarder.judgements(task_key, texts)
+        return [
+            judgement.rewards.get(self._column.reward) if name == self._column.skill else None
+            for name, judgement in zip(skill, judgements, strict=True)
+        ]
+
+
+def reward_functions(columns: Sequence[RewardColumn], rewarder: Rewarder) -> list[Callable[..., list[float | None]]]:
+    """Return what ``GRPOTrainer(reward_funcs=…)`` takes, in the order of the columns."""
+    return [_Column(column, rewarder) for column in columns]

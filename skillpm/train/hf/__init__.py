@@ -1,0 +1,1 @@
+"""The only folder that may import torch, transformers, trl, peft and datasets; reached by name from ``ops``."""

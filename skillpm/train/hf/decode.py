@@ -1,0 +1,207 @@
+"""A decoding loop for many short answers to prompts that begin alike.
+
+What the prompts of a batch have in common is run through the model once, samples of one prompt share its prefill, rows
+that have ended leave the batch, and keys and values are written in place into buffers that grow by doubling. The
+answers are those of plain decoding: greedy at temperature 0, else sampled from the model's distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+__all__ = ["Decoded", "Sampling", "common_prefix", "decode"]
+
+_LEAVE = 0.75  # the batch is gathered anew when so few of its rows are still going
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to decode.
+
+    Attributes:
+        max_new_tokens: where an answer is cut.
+        stop: tokens that end an answer; they are part of it.
+        pad: the padding token.
+        temperature: 0 for greedy.
+        samples: answers to each prompt.
+        batch_size: rows that are decoded side by side.
+        seed: of the sampling.
+    """
+
+    max_new_tokens: int
+    stop: frozenset[int]
+    pad: int
+    temperature: float = 0.0
+    samples: int = 1
+    batch_size: int = 32
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One answer: to which prompt, which of its samples, its tokens, and whether it ended by itself."""
+
+    prompt: int
+    sample: int
+    tokens: list[int]
+    stopped: bool
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row of the batch while it is decoded."""
+
+    prompt: int
+    sample: int
+    tokens: list[int] = field(default_factory=list)
+    going: bool = True
+
+
+class _GrowingLayer(DynamicLayer):
+    """Keys and values of one layer as views of buffers with room to grow; DynamicLayer copies all at each token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: torch.Tensor
+        self.values: torch.Tensor
+        self._room: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        length = self.get_seq_length()
+        end = length + key_states.shape[-2]
+        if self._room is None or self._room[0].shape[-2] < end:
+            self._room = (self._grown(key_states, length, end), self._grown(value_states, length, end))
+            if length:
+                self._room[0][:, :, :length] = self.keys
+                self._room[1][:, :, :length] = self.values
+        self._room[0][:, :, length:end] = key_states
+        self._room[1][:, :, length:end] = value_states
+        self.keys, self.values = self._room[0][:, :, :end], self._room[1][:, :, :end]
+        return self.keys, self.values
+
+    def _grown(self, states: torch.Tensor, length: int, end: int) -> torch.Tensor:
+        shape = (*states.shape[:2], end + max(32, length // 2), states.shape[-1])
+        return torch.empty(shape, dtype=states.dtype, device=states.device)
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        super().batch_repeat_interleave(repeats)
+        self._room = None
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        super().batch_select_indices(indices)
+        self._room = None
+
+
+def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """Return how many leading tokens all prompts share, at least one token of each left over."""
+    shortest = min(len(prompt) for prompt in prompts) - 1
+    first = prompts[0]
+    for position in range(shortest):
+        if any(prompt[position] != first[position] for prompt in prompts):
+            return position
+    return shortest
+
+
+@torch.inference_mode()
+def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Decoded]:
+    """Decode answers to prompts; batches are made of prompts that begin alike and are of like length.
+
+    Args:
+        model: a causal language model in evaluation mode.
+        prompts: token ids.
+        sampling: how.
+
+    Yields:
+        Each answer when it has ended, in no order.
+    """
+    order = sorted(range(len(prompts)), key=lambda i: (tuple(prompts[i][:16]), len(prompts[i])))
+    size = max(1, sampling.batch_size // sampling.samples)
+    generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
+    for start in range(0, len(order), size):
+        chosen = order[start : start + size]
+        yield from _decode_batch(model, [prompts[i] for i in chosen], chosen, sampling, generator)
+
+
+def _decode_batch(
+    model: Any, prompts: list[Sequence[int]], names: list[int], sampling: Sampling, generator: torch.Generator
+) -> Iterator[Decoded]:
+    logits, cache, mask = _prefill(model, prompts, sampling)
+    rows = [_Row(name, sample) for name in names for sample in range(sampling.samples)]
+    for step in range(sampling.max_new_tokens):
+        tokens = _choose(logits, sampling.temperature, generator)
+        last = step + 1 == sampling.max_new_tokens
+        for row, token in zip(rows, tokens.tolist(), strict=True):
+            if row.going:
+                row.tokens.append(token)
+                row.going = token not in sampling.stop and not last
+                if not row.going:
+                    yield Decoded(row.prompt, row.sample, row.tokens, token in sampling.stop)
+        going = [number for number, row in enumerate(rows) if row.going]
+        if not going:
+            return
+        if len(going) <= _LEAVE * len(rows):
+            keep = torch.tensor(going, device=mask.device)
+            cache.batch_select_indices(keep)
+            rows, mask, tokens = [rows[number] for number in going], mask[keep], tokens[keep]
+        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+        positions = mask.sum(dim=1, keepdim=True) - 1
+        logits = _forward(model, tokens[:, None], cache, mask, positions)
+
+
+def _prefill(
+    model: Any, prompts: list[Sequence[int]], sampling: Sampling
+) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
+    device = model.device
+    cache = DynamicCache(config=model.config)
+    cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    shared = common_prefix(prompts) if len(prompts) > 1 else 0
+    if shared:
+        prefix = torch.tensor([prompts[0][:shared]], device=device)
+        _forward(model, prefix, cache, torch.ones_like(prefix), torch.arange(shared, device=device)[None])
+        cache.batch_repeat_interleave(len(prompts))
+    width = max(len(prompt) for prompt in prompts) - shared
+    ids = torch.full((len(prompts), width), sampling.pad, dtype=torch.long)
+    mask = torch.ones(len(prompts), shared + width, dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        padding = width - (len(prompt) - shared)
+        ids[row, padding:] = torch.tensor(prompt[shared:])
+        mask[row, shared : shared + padding] = 0
+    mask = mask.to(device)
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, shared:]
+    logits = _forward(model, ids.to(device), cache, mask, positions)
+    if sampling.samples > 1:
+        cache.batch_repeat_interleave(sampling.samples)
+        mask, logits = (tensor.repeat_interleave(sampling.samples, dim=0) for tensor in (mask, logits))
+    return logits, cache, mask
+
+
+def _forward(
+    model: Any, ids: torch.Tensor, cache: DynamicCache, mask: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
+    """Return the logits of the last position, shape (rows, vocabulary), float32."""
+    output = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return output.logits[:, -1].float()
+
+
+def _choose(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
+    if temperature == 0.0:
+        return logits.argmax(dim=-1)
+    probabilities = torch.softmax(logits / temperature, dim=-1)
+    return torch.multinomial(probabilities.cpu(), 1, generator=generator)[:, 0].to(logits.device)

@@ -1,0 +1,66 @@
+"""A transformers model, with or without an adapter, as a Policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+
+from skillpm.errors import UsageError
+from skillpm.model.ports import Completion
+from skillpm.model.task import Message
+from skillpm.train.hf.decode import Sampling, decode
+from skillpm.train.hf.model import load_model, load_tokenizer, stop_tokens
+
+__all__ = ["TransformersPolicy", "prompt_tokens"]
+
+
+def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
+    """Return the tokens of a conversation, up to where the assistant begins."""
+    rendered = [{"role": message.role, "content": message.content} for message in messages]
+    return list(tokenizer.apply_chat_template(rendered, add_generation_prompt=True, tokenize=True, return_dict=False))
+
+
+class TransformersPolicy:
+    """Greedy completions of a local model.
+
+    Args:
+        model: a folder or a hub id.
+        adapter: a LoRA adapter, merged into the weights on loading.
+        dtype: of the weights; ``auto`` as in ``choose_dtype``.
+        batch_size: rows decoded side by side.
+
+    Raises:
+        UsageError: model or adapter cannot be loaded.
+    """
+
+    def __init__(
+        self, model: Path | str, adapter: Path | None = None, *, dtype: str = "auto", batch_size: int = 48
+    ) -> None:
+        self.name = str(model)
+        self._tokenizer = load_tokenizer(model)
+        loaded = load_model(model, dtype)
+        if adapter is not None:
+            try:
+                loaded = PeftModel.from_pretrained(loaded, str(adapter)).merge_and_unload()
+            except (OSError, ValueError, RuntimeError) as error:
+                reason = str(error).splitlines()[0][:300]
+                raise UsageError(
+                    f"the adapter {adapter} does not fit {model}: {reason}", hint="use the model that it was trained on"
+                ) from None
+        self._model = loaded.eval()
+        self._batch_size = batch_size
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield ``(index of the prompt, completion)`` as they finish."""
+        tokens = [prompt_tokens(self._tokenizer, prompt) for prompt in prompts]
+        stop = stop_tokens(self._model, self._tokenizer)
+        sampling = Sampling(max_new_tokens, stop, self._tokenizer.pad_token_id, batch_size=self._batch_size)
+        for answer in decode(self._model, tokens, sampling):
+            text = self._tokenizer.decode(answer.tokens, skip_special_tokens=True)
+            reason = "stop" if answer.stopped else "length"
+            yield answer.prompt, Completion(text, len(tokens[answer.prompt]), len(answer.tokens), reason)

@@ -1,0 +1,82 @@
+"""The SFT stage: TRL's SFTTrainer on rows whose answers alone are learned, packed by shared beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
+from skillpm.errors import TrainingError
+from skillpm.train.hf.head import labelled_positions_only
+from skillpm.train.hf.packing import PrefixPacking, encode_rows
+from skillpm.train.hf.policy import prompt_tokens
+from skillpm.train.hf.watch import Watch, silence
+from skillpm.train.plan import TrainRow
+from skillpm.train.recipe import Sft
+
+__all__ = ["train_sft"]
+
+
+def train_sft(
+    model: Any, tokenizer: Any, stage: Sft, rows: Sequence[TrainRow], *, seed: int, work: Path, watch: Watch
+) -> int:
+    """Fine-tune the model's adapter in place.
+
+    Args:
+        model: a PEFT model.
+        tokenizer: with a chat template.
+        stage: the recipe's settings.
+        rows: tasks with the text of their answers.
+        seed: of the order of the rows.
+        work: a folder for the trainer's own files; nothing of worth is left there.
+        watch: reports the steps.
+
+    Returns:
+        The optimiser steps taken.
+
+    Raises:
+        TrainingError: every row is longer than ``max_length``.
+    """
+    tokens = [(row.task.skill, prompt_tokens(tokenizer, row.task.prompt), _ids(tokenizer, row.answer)) for row in rows]
+    features = encode_rows(tokens, tokenizer.eos_token_id, stage.max_length)
+    if not features:
+        raise TrainingError(
+            f"no row fits into {stage.max_length} tokens", hint=f"raise it: --set stages.{stage.name}.max_length=4096"
+        )
+    arguments = SFTConfig(
+        output_dir=str(work),
+        per_device_train_batch_size=stage.batch_size,
+        num_train_epochs=stage.epochs,
+        learning_rate=stage.learning_rate,
+        lr_scheduler_type=stage.scheduler,
+        warmup_steps=stage.warmup,
+        max_length=stage.max_length,
+        seed=seed,
+        bf16=False,
+        gradient_checkpointing=False,
+        logging_steps=1,
+        disable_tqdm=True,
+        report_to="none",
+        save_strategy="no",
+        remove_unused_columns=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
+    trainer = SFTTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_list(features),
+        data_collator=PrefixPacking(),
+        processing_class=tokenizer,
+        callbacks=[watch],
+    )
+    silence(trainer)
+    with labelled_positions_only():
+        trainer.train()
+    return int(trainer.state.global_step)
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -1,0 +1,118 @@
+"""The folder of one run: everything that went in, everything that came out, and manifest.json last.
+
+recipe.yaml  skillpm.lock  data/{train,held_out}.jsonl  data/profile.json  metrics.jsonl  stages/NAME/adapter/
+adapter/ (the last stage's)  evals/*.json  report.html  card.md  manifest.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from skillpm.errors import StorageError, UsageError
+from skillpm.model.document import read_model
+from skillpm.model.run import RunManifest
+from skillpm.storage.files import read_text, storage_error, write_atomic
+
+__all__ = ["RunFolder"]
+
+_CHUNK = 1 << 20
+
+
+class RunFolder:
+    """A run's folder.
+
+    Attributes:
+        path: where it is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, parent: Path, slug: str, now: datetime | None = None) -> RunFolder:
+        """Make a new folder ``<time>-<slug>``; two runs in one second get two folders.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+        for number in range(1, 1000):
+            path = parent / (f"{stamp}-{slug}" if number == 1 else f"{stamp}-{slug}-{number}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise storage_error("make the run folder", path, error) from None
+            return cls(path)
+        raise StorageError(f"no free name for a run folder in {parent}", hint="move old runs away")
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open a finished run.
+
+        Raises:
+            UsageError: there is no such run, or it was not finished.
+        """
+        if not path.is_dir():
+            raise UsageError(f"no run folder at {path}", hint="`skillpm list` shows the runs of this project")
+        if not (path / "manifest.json").is_file():
+            raise UsageError(f"the run {path} is unfinished: it has no manifest.json", hint="start it again")
+        return cls(path)
+
+    @property
+    def manifest(self) -> RunManifest:
+        """The manifest of a finished run. Raises DocumentError."""
+        path = self.path / "manifest.json"
+        return read_model(RunManifest, read_text(path), path=str(path))
+
+    def write(self, name: str, data: bytes | str) -> None:
+        """Write one file of the run. Raises StorageError."""
+        write_atomic(self.path / name, data)
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Append one row to metrics.jsonl. Raises StorageError."""
+        path = self.path / "metrics.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row, sort_keys=True) + "\n")
+        except OSError as error:
+            raise storage_error("write", path, error) from None
+
+    def adapter(self, stage: str) -> Path:
+        """Return the folder of a stage's adapter."""
+        return self.path / "stages" / stage / "adapter"
+
+    def publish_adapter(self, stage: str) -> None:
+        """Make ``adapter/`` the adapter of this stage."""
+        target = self.path / "adapter"
+        target.mkdir(exist_ok=True)
+        for file in sorted(self.adapter(stage).iterdir()):
+            if file.is_file():
+                temporary = target / f".{file.name}.new"
+                shutil.copyfile(file, temporary)
+                temporary.replace(target / file.name)
+
+    def finish(self, manifest: RunManifest) -> RunManifest:
+        """Write manifest.json, last of all, with the digests of all files. Raises StorageError."""
+        complete = manifest.model_copy(update={"files": self._digests()})
+        self.write("manifest.json", complete.model_dump_json(indent=2, exclude_none=True) + "\n")
+        return complete
+
+    def _digests(self) -> dict[str, str]:
+        files = sorted(path for path in self.path.rglob("*") if path.is_file() and path.name != "manifest.json")
+        return {path.relative_to(self.path).as_posix(): _sha256(path) for path in files}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
