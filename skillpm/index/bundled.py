@@ -46,7 +46,12 @@ class BundledIndex:
         return list(bundled_skills())
 
     def archive(self, name: str, release: Release) -> bytes:
-        """Return the archive. Raises RegistryError where this version of skillpm ships another release."""
+        """Return the archive.
+
+        Raises:
+            RegistryError: skillpm ships no such skill.
+            LockOutOfDateError: this version of skillpm ships another release of it.
+        """
         index = self._index(name)
         if index is None:
             raise RegistryError(f"skillpm ships no skill `{name}`")
@@ -56,4 +61,4 @@ class BundledIndex:
         folder = bundled_skills().get(name)
         if folder is None:
             return None
-        return self._opened.setdefault(name, PathIndex(folder, BUNDLED, self._pack))
+        return self._opened.setdefault(name, PathIndex(folder, BUNDLED, self._pack, again=name))

@@ -9,13 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
-from skillpm.errors import RegistryError
+from skillpm.errors import RegistryError, UsageError
 from skillpm.model.document import Document, model_errors, strict_json
 from skillpm.model.name import is_name
 from skillpm.model.release import Page, RegistryConfig, Release
+from skillpm.model.requirement import Requirement, parse_version
 
 __all__ = ["DirectoryIndex", "archive_path", "page_path"]
 
@@ -67,11 +67,11 @@ class DirectoryIndex:
             raise RegistryError(f"registry {self._root}: {path} is the page of `{page.name}`, not of `{name}`")
         for release in page.releases:
             try:
-                Version(release.version)
-            except InvalidVersion:
-                raise RegistryError(
-                    f"registry {self._root}: {path} has `{release.version}`, which is no version"
-                ) from None
+                parse_version(release.version)
+                for required, specifier in release.requires.items():
+                    Requirement.of(required, specifier)
+            except UsageError as error:
+                raise RegistryError(f"registry {self._root}: {path}: {error.message}") from None
         return page
 
     def names(self) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-from skillpm.errors import RegistryError
+from skillpm.errors import LockOutOfDateError, UsageError
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
 from skillpm.model.release import Page, Release
@@ -44,23 +44,30 @@ class PathIndex:
         folder: the folder with SKILL.md.
         name: what a lock calls this source: ``path:../skills/mine`` or ``bundled``.
         pack: how a tree becomes an archive.
+        again: what to install in order to take what lies there now, for a hint.
     """
 
-    def __init__(self, folder: Path, name: str, pack: Pack) -> None:
+    def __init__(self, folder: Path, name: str, pack: Pack, *, again: str = "") -> None:
         self.name = name
-        self._folder = folder
+        self.folder = folder
+        self._again = again or str(folder)
         self._pack = pack
 
     @cached_property
     def _content(self) -> tuple[str, Release, bytes]:
-        tree = FolderTree(self._folder)
+        if not self.folder.is_dir():
+            raise UsageError(
+                f"{self.folder} is not a folder",
+                hint="give the folder that holds SKILL.md, or a name without `/` to look it up",
+            )
+        tree = FolderTree(self.folder)
         archive = self._pack(tree)
         skill, release = release_of(tree, archive)
         return skill, release, archive
 
     @property
     def skill(self) -> str:
-        """The name of the skill that lies there. Raises LayoutError, DocumentError."""
+        """The name of the skill that lies there. Raises UsageError, LayoutError, DocumentError."""
         return self._content[0]
 
     def page(self, name: str) -> Page | None:
@@ -73,11 +80,13 @@ class PathIndex:
         return [self.skill]
 
     def archive(self, name: str, release: Release) -> bytes:
-        """Return the archive of what lies there. Raises RegistryError where that is not this release."""
+        """Return the archive of what lies there. Raises LockOutOfDateError where that is not this release."""
         skill, present, archive = self._content
         if (name, release.tree) != (skill, present.tree):
-            raise RegistryError(
-                f"{self._folder} no longer holds {name} {release.version} as it was",
-                hint=f"run `skillpm install {self._folder}` to take what it holds now",
+            raise LockOutOfDateError(
+                f"{self.name} no longer holds {name} {release.version} with the content that is locked",
+                hint=f"run `skillpm install {self._again}` to take what it holds now",
+                locked=release.tree,
+                found=present.tree,
             )
         return archive

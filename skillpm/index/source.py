@@ -11,16 +11,24 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from skillpm.errors import RegistryError, UsageError
+from skillpm.errors import RegistryError
 from skillpm.index.bundled import BUNDLED, BundledIndex
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.path import Pack, PathIndex
+from skillpm.model.name import is_name
 from skillpm.model.ports import Index
 
-__all__ = ["open_path", "open_registry", "open_source"]
+__all__ = ["is_path", "open_path", "open_registry", "open_source"]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _SUPPORTED = "this version reads bundled skills, skills' folders and registry folders (a path or file:///…)"
+
+
+def is_path(text: str) -> bool:
+    """Does a person mean a folder, a file or a URL by this, and not a name?"""
+    if text.startswith((".", "/", "~", "git@")) or _SCHEME.match(text):
+        return True
+    return "/" in text and (Path(text).exists() or not is_name(re.split(r"[<>=!~@\s]", text, maxsplit=1)[0]))
 
 
 def open_registry(text: str, project: Path, base: Path | None = None) -> DirectoryIndex:
@@ -39,17 +47,12 @@ def open_registry(text: str, project: Path, base: Path | None = None) -> Directo
 
 
 def open_path(text: str, project: Path, pack: Pack) -> PathIndex:
-    """Return the index of one skill's folder.
+    """Return the index of one skill's folder; nothing is read yet.
 
     Raises:
-        UsageError: it is not a folder.
         RegistryError: it is a URL.
     """
     folder = Path.cwd() / _folder(text)
-    if not folder.is_dir():
-        raise UsageError(
-            f"{text} is not a folder", hint="give the folder that holds SKILL.md, or a name without `/` for an index"
-        )
     return PathIndex(folder, f"path:{_relative(folder, project)}", pack)
 
 
@@ -74,7 +77,7 @@ def _folder(text: str) -> str:
     if text.startswith("git@") or text.endswith(".git") or (scheme and scheme[0].lower() != "file:"):
         raise RegistryError(f"`{text[:200]}`: this kind of source is not supported by this version", hint=_SUPPORTED)
     if scheme is None:
-        return text
+        return str(Path(text).expanduser())
     parts = urlsplit(text)
     if parts.netloc not in ("", "localhost"):
         raise RegistryError(f"`{text[:200]}` names another machine", hint=_SUPPORTED)

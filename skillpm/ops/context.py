@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from skillpm.errors import LockOutOfDateError, UnknownSkillError, UsageError
-from skillpm.index.bundled import bundled_skills
+from skillpm.errors import IntegrityError, LockOutOfDateError, UnknownSkillError, UsageError
+from skillpm.index.bundled import BundledIndex, bundled_skills
+from skillpm.index.chain import ChainIndex
+from skillpm.index.source import is_path, open_registry, open_source
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import near_names
+from skillpm.model.ports import Index
 from skillpm.model.skill import Skill
 from skillpm.settings import Settings
-from skillpm.storage.files import read_text
+from skillpm.storage.archive import build_archive
+from skillpm.storage.lockfile import read_lock
 from skillpm.storage.store import Store
 
 __all__ = ["Context", "open_context"]
@@ -33,6 +38,23 @@ class Context:
     settings: Settings
     store: Store
     notices: list[str] = field(default_factory=list)
+    _sources: dict[str, Index] = field(default_factory=dict)
+
+    @cached_property
+    def index(self) -> ChainIndex:
+        """The registries of the settings in their order, then the skills that ship with skillpm.
+
+        Raises:
+            RegistryError: a kind of registry that this version cannot read.
+        """
+        registries = [open_registry(text, self.settings.project) for text in self.settings.indexes]
+        return ChainIndex([*registries, BundledIndex(build_archive)])
+
+    def source(self, name: str) -> Index:
+        """Return the index that a lock calls ``name``. Raises RegistryError where this version cannot read it."""
+        if name not in self._sources:
+            self._sources[name] = open_source(name, self.settings.project, build_archive)
+        return self._sources[name]
 
     def lock(self) -> Lock:
         """Return the project's lock; an empty one where there is none.
@@ -41,25 +63,25 @@ class Context:
             LockOutOfDateError: conflict markers, or written by a newer skillpm.
             DocumentError: it is not a lock.
         """
-        path = self.settings.lock_path
-        return Lock.parse(read_text(path), path=str(path)) if path.exists() else Lock()
+        return read_lock(self.settings.lock_path)
 
     def installed(self) -> list[Skill]:
         """Return the skills that the lock names, by name.
 
         Raises:
             LockOutOfDateError: one of them is not in the store.
+            IntegrityError: what the store holds was changed.
         """
         return [self._stored(entry) for entry in self.lock().skills]
 
     def skill(self, text: str) -> Skill:
-        """Return the skill that a person means: a folder (with a ``/``, or ``.``), an installed or a bundled name.
+        """Return the skill that a person means: a folder (with a ``/``, or ``.``), an installed name, a bundled one.
 
         Raises:
             UnknownSkillError: there is none; the hint has near names.
         """
-        if "/" in text or text in (".", ".."):
-            return self._folder(Path(text))
+        if is_path(text):
+            return self._folder(Path(text).expanduser())
         entry = self.lock().skill(text)
         if entry is not None:
             return self._stored(entry)
@@ -96,6 +118,10 @@ class Context:
         if not root.is_dir():
             raise LockOutOfDateError(
                 f"{entry.name} {entry.version} is locked but not in the store", hint="run `skillpm install`"
+            )
+        if not self.store.verify(entry.tree):
+            raise IntegrityError(
+                f"{entry.name} {entry.version} was changed in the store", hint="run `skillpm install`, which repairs it"
             )
         description = describe(FolderTree(root)).description
         return Skill(entry.name, entry.version, entry.tree, root, description, bundled=_ships(entry.name, entry.tree))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from skillpm.errors import DocumentError, UsageError
 from skillpm.model.lock import Lock
+from skillpm.model.requirement import Requirement, parse_version
 from skillpm.storage.files import read_text, write_atomic
 
 __all__ = ["read_lock", "write_lock"]
@@ -18,7 +20,22 @@ def read_lock(path: Path) -> Lock:
         DocumentError: it is not a lock.
         StorageError: it cannot be read.
     """
-    return Lock.parse(read_text(path), path=path.name) if path.exists() else Lock()
+    if not path.exists():
+        return Lock()
+    lock = Lock.parse(read_text(path), path=path.name)
+    try:
+        for text in lock.requirements:
+            Requirement.parse(text)
+        for entry in lock.skills:
+            parse_version(entry.version)
+            for name, specifier in entry.requires.items():
+                Requirement.of(name, specifier)
+    except UsageError as error:
+        raise DocumentError(error.message, path=path.name, hint=error.hint) from None
+    names = [entry.name for entry in lock.skills]
+    if len(set(names)) != len(names):
+        raise DocumentError("a skill stands there twice", path=path.name, hint="restore it from version control")
+    return lock
 
 
 def write_lock(path: Path, lock: Lock) -> str:

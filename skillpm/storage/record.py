@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,14 +29,12 @@ class Placement:
     Attributes:
         folder: relative to the project, posix: ``.agents/skills/incident-triage``.
         skill: the name that the lock knows.
-        version: for people.
         tree: the digest of what was put there.
         link: how.
     """
 
     folder: str
     skill: str
-    version: str
     tree: str
     link: LinkKind
 
@@ -46,9 +44,9 @@ class Record:
     """All placements of a project.
 
     Attributes:
-        lock: digest of the text of the lock after which this was written; empty while an install is under way.
-        agents: folders of agents that later installs fill too, the universal one included.
-        link: how later installs place skills.
+        lock: digest of the text of the lock that it belongs to.
+        agents: the agents' folders that installs fill.
+        link: how installs place skills.
         placements: by folder.
     """
 
@@ -64,10 +62,6 @@ class Record:
     def of(self, skill: str) -> list[Placement]:
         """Return where a skill was put."""
         return [item for item in self.placements if item.skill == skill]
-
-    def unsettled(self) -> Record:
-        """Return this record as it stands while an install is under way."""
-        return replace(self, lock="")
 
 
 def text_digest(text: str) -> str:
@@ -103,10 +97,7 @@ def read_record(project: Path) -> Record:
 
 def write_record(project: Path, record: Record) -> None:
     """Write the record where it has changed. Raises StorageError."""
-    folders = {
-        item.folder: {"skill": item.skill, "version": item.version, "tree": item.tree, "link": item.link}
-        for item in record.placements
-    }
+    folders = {item.folder: {"skill": item.skill, "tree": item.tree, "link": item.link} for item in record.placements}
     document = {
         "installed": _VERSION,
         "lock": record.lock,
@@ -124,9 +115,7 @@ def _placement(folder: str, document: Any) -> Placement:
     parts = folder.split("/")
     if len(parts) < 2 or not all(parts) or {".", ".."} & set(parts):
         raise ValueError(f"`{folder[:80]}` is not a folder below the project")
-    return Placement(
-        folder, _text(document["skill"]), _text(document["version"]), _text(document["tree"]), _link(document["link"])
-    )
+    return Placement(folder, _text(document["skill"]), _text(document["tree"]), _link(document["link"]))
 
 
 def _text(value: Any) -> str:

@@ -1,0 +1,85 @@
+"""``skillpm install``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.installation import Installation
+    from skillpm.settings import Settings
+    from skillpm.storage.record import LinkKind
+
+__all__ = ["command", "render"]
+
+
+@click.command("install", epilog="Example: skillpm install incident-triage langgraph-cli")
+@click.argument("texts", metavar="[REQUIREMENT|PATH]...", nargs=-1)
+@click.option("--index", "indexes", metavar="FOLDER", multiple=True, help="A registry to ask first; may be repeated.")
+@click.option("--agent", "agents", metavar="NAME", multiple=True, help="Fill this agent's folder too, or `all`.")
+@click.option("--link", type=click.Choice(["copy", "symlink"]), help="How skills are put there.  [default: copy]")
+@click.option("--user", is_flag=True, help="Install for yourself, in your home folder.")
+@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
+@click.option("--force", is_flag=True, help="Keep a folder that is not skillpm's as NAME.orig, instead of refusing.")
+@json_option
+def command(
+    texts: tuple[str, ...],
+    indexes: tuple[str, ...],
+    agents: tuple[str, ...],
+    link: LinkKind | None,
+    user: bool,
+    dry_run: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Install skills and what they require, lock them, and put them where agents look.
+
+    A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`; a PATH is a skill's folder, written with a `/`.
+    Without any, install exactly what skillpm.lock says.
+    """
+    from skillpm.ops.installation import unchanged
+    from skillpm.settings import load_settings
+    from skillpm.storage.agents import agent_folders
+
+    settings = load_settings(user=user, indexes=indexes)
+    folders = agent_folders(agents, user=user)
+    done = None if texts else unchanged(settings, folders, link)
+    render(done or _install(settings, texts, folders, link, dry_run=dry_run, force=force), as_json=as_json)
+
+
+def _install(
+    settings: Settings,
+    texts: tuple[str, ...],
+    folders: tuple[str, ...],
+    link: LinkKind | None,
+    *,
+    dry_run: bool,
+    force: bool,
+) -> Installation:
+    from skillpm.ops.context import open_context
+    from skillpm.ops.install import install
+
+    return install(open_context(settings), texts, folders=folders, link=link, dry_run=dry_run, force=force)
+
+
+def render(done: Installation, *, as_json: bool) -> None:
+    """Print what an install or an uninstall did."""
+    for warning in done.warnings:
+        note(f"warning: {warning}")
+    if as_json:
+        echo_json(done.document())
+        return
+    shown = [skill for skill in done.skills if skill.change != "kept"] or done.skills
+    rows = [(skill.name, _versions(skill.previous, skill.version), skill.change, skill.source) for skill in shown]
+    if rows:
+        table(("skill", "version", "change", "source"), rows)
+    counts = [f"{done.count(change)} {change}" for change in ("added", "replaced", "removed", "kept")]
+    summary = ", ".join(text for text in counts if not text.startswith("0 ")) or "no skills"
+    note(f"{'would be: ' if done.dry_run else ''}{summary}; folders: {', '.join(done.folders)}")
+
+
+def _versions(before: str | None, after: str) -> str:
+    return after if before in (None, after) else f"{before} -> {after}"

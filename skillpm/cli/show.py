@@ -1,0 +1,56 @@
+"""``skillpm show``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.show import Overview
+
+__all__ = ["command"]
+
+
+@click.command("show", epilog="Example: skillpm show incident-triage")
+@click.argument("text", metavar="NAME|PATH")
+@click.option("--index", "indexes", metavar="FOLDER", multiple=True, help="A registry to ask first; may be repeated.")
+@json_option
+def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
+    """Show what a skill is and what it contributes. None of its code runs."""
+    from skillpm.ops.context import open_context
+    from skillpm.ops.show import show
+    from skillpm.settings import load_settings
+
+    context = open_context(load_settings(indexes=indexes))
+    found = show(context, text)
+    for notice in context.notices:
+        note(notice)
+    if as_json:
+        echo_json(found.document())
+    else:
+        table(("", found.name), _rows(found))
+
+
+def _rows(found: Overview) -> list[tuple[str, str]]:
+    suites = ", ".join(f"{name} ({count} tasks)" for name, count in found.suites.items())
+    return [
+        ("version", found.version),
+        ("description", found.description),
+        ("source", found.source),
+        ("installed", "yes" if found.installed else "no"),
+        ("tree", found.tree),
+        ("archive", found.archive or "-"),
+        ("requires", ", ".join(f"{name}{specifier}" for name, specifier in found.requires.items()) or "-"),
+        ("python", ", ".join(found.python) or "-"),
+        ("files", f"{len(found.files)}, {found.size} bytes"),
+        ("tools", ", ".join(found.tools) or "-"),
+        ("seeds", str(found.seeds)),
+        ("rules", str(found.rules)),
+        ("suites", suites or "-"),
+        ("cases", str(found.cases)),
+        ("code", ", ".join(found.code) or "none"),
+        ("releases", ", ".join(found.releases) or "-"),
+    ]

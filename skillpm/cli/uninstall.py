@@ -1,0 +1,26 @@
+"""``skillpm uninstall``."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.output import json_option
+
+__all__ = ["command"]
+
+
+@click.command("uninstall", epilog="Example: skillpm uninstall langgraph-cli")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--user", is_flag=True, help="Uninstall from your home folder.")
+@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
+@click.option("--force", is_flag=True, help="Keep an edited skill as NAME.orig, instead of refusing.")
+@json_option
+def command(names: tuple[str, ...], user: bool, dry_run: bool, force: bool, as_json: bool) -> None:
+    """Remove skills from this project, with the dependencies that nothing else needs."""
+    from skillpm.cli.install import render
+    from skillpm.ops.context import open_context
+    from skillpm.ops.uninstall import uninstall
+    from skillpm.settings import load_settings
+
+    context = open_context(load_settings(user=user))
+    render(uninstall(context, names, dry_run=dry_run, force=force), as_json=as_json)

@@ -1,0 +1,88 @@
+"""Brings a locked release into the store. Everything is checked before the store is touched; no skill code runs."""
+
+from __future__ import annotations
+
+import hashlib
+
+from skillpm.errors import IntegrityError
+from skillpm.index.bundled import BUNDLED
+from skillpm.layout.check import check
+from skillpm.layout.description import describe
+from skillpm.layout.tree import Tree, tree_digest
+from skillpm.model.lock import LockedSkill
+from skillpm.model.ports import Index
+from skillpm.model.release import Release
+from skillpm.ops.selection import refuse_broken
+from skillpm.storage.archive import read_archive
+from skillpm.storage.store import Store
+
+__all__ = ["fetch", "open_release"]
+
+
+def fetch(store: Store, entry: LockedSkill, index: Index) -> list[str]:
+    """Bring an entry into the store; return sentences about what is odd in it.
+
+    Raises:
+        RegistryError: the index failed.
+        LockOutOfDateError: a folder no longer holds what is locked.
+        IntegrityError: bytes differ from a digest, or the archive is not one that may be opened.
+        LayoutError: the tree is not a skill that can be installed.
+        StorageError: the disk refused.
+    """
+    release = Release(version=entry.version, archive=entry.archive, tree=entry.tree, size=0, requires=entry.requires)
+    tree = open_release(entry.name, release, index)
+    report = check(tree, path=f"{entry.name} {entry.version}", folder=None)
+    refuse_broken(report, f"{entry.name} {entry.version}")
+    _refuse_disagreement(entry, tree, index)
+    store.add(tree)
+    count = len(report.warnings)
+    return [f"{entry.name} {entry.version} has {count} warning{'s' if count > 1 else ''}"] if count else []
+
+
+def open_release(name: str, release: Release, index: Index) -> Tree:
+    """Return the tree of a release, in memory, checked against its digests.
+
+    The archive digest of a folder or of a bundled skill is not compared: that archive was made here, just now, and
+    another implementation of deflate may have made the locked one. Their tree digest is.
+
+    Raises:
+        RegistryError: the index failed.
+        LockOutOfDateError: a folder no longer holds this release.
+        IntegrityError: bytes differ from a digest, or the archive is not one that may be opened.
+    """
+    data = index.archive(name, release)
+    found = hashlib.sha256(data).hexdigest()
+    made_here = index.name == BUNDLED or index.name.startswith("path:")
+    if found != release.archive and not made_here:
+        raise _mismatch(f"the archive of {name} {release.version} from {index.name}", release.archive, found)
+    tree = read_archive(data)
+    digest = tree_digest(tree)
+    if digest != release.tree:
+        raise _mismatch(f"the content of {name} {release.version} from {index.name}", release.tree, digest)
+    return tree
+
+
+def _mismatch(what: str, expected: str, found: str) -> IntegrityError:
+    return IntegrityError(
+        f"{what} has sha256 {found[:16]}…, expected {expected[:16]}…",
+        hint="it was changed on its way or at its source: do not use it, tell who keeps the registry",
+        expected=expected,
+        found=found,
+    )
+
+
+def _refuse_disagreement(entry: LockedSkill, tree: Tree, index: Index) -> None:
+    """An index must not say anything of a skill that the skill does not say itself."""
+    own = describe(tree)
+    requires = own.manifest.requires if own.manifest else {}
+    claims = (
+        ("name", entry.name.rpartition("/")[2], own.name),
+        ("version", entry.version, own.version),
+        ("requires", entry.requires, requires),
+    )
+    for what, claimed, true in claims:
+        if claimed != true:
+            raise IntegrityError(
+                f"{index.name} says of {entry.name} {entry.version}: {what} {claimed}; the skill says {true}",
+                hint="do not use it, tell who keeps the registry",
+            )

@@ -1,0 +1,116 @@
+"""``skillpm install``: resolve, fetch, check, store, link, lock. No code of any skill runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from skillpm.errors import UsageError
+from skillpm.model.lock import Lock
+from skillpm.model.ports import Progress
+from skillpm.model.skill import Skill
+from skillpm.ops.apply import Linking, apply, linking
+from skillpm.ops.context import Context
+from skillpm.ops.fetch import fetch
+from skillpm.ops.installation import Installation, SkillChange
+from skillpm.ops.selection import Selection, select
+from skillpm.resolve.plan import Change, Plan, Step
+from skillpm.storage.process_lock import locked
+from skillpm.storage.record import LinkKind, read_record
+
+__all__ = ["PROJECT_LOCK", "describe_changes", "install"]
+
+PROJECT_LOCK = Path(".skillpm", "lock")
+
+
+def install(
+    context: Context,
+    texts: Sequence[str],
+    *,
+    folders: Sequence[str],
+    link: LinkKind | None = None,
+    dry_run: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+    installed: Callable[[Skill], None] | None = None,
+) -> Installation:
+    """Install what was typed beside what is locked; where nothing was typed, exactly what is locked.
+
+    Args:
+        context: the world.
+        texts: requirements and skills' folders.
+        folders: agents' folders to fill, beside those of earlier installs.
+        link: copies or links; as before where None.
+        dry_run: plan only, write nothing.
+        force: keep a folder that is not ours as ``.orig`` instead of refusing.
+        progress: told of each skill that is fetched.
+        installed: called for each added or replaced skill once the lock is written.
+
+    Raises:
+        UsageError: nothing is locked and nothing was typed, or a folder is not ours.
+        SkillpmError: whatever ``select``, ``fetch`` and ``apply`` raise.
+    """
+    if dry_run:
+        selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
+        return _installation(selection.plan, to, [], dry_run=True)
+    with locked(context.settings.project / PROJECT_LOCK):
+        selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
+        warnings = _fetch_all(context, selection, progress)
+        apply(context.settings, context.store, selection.plan, to, force=force)
+    if installed is not None:
+        changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
+        for skill in context.installed():
+            if skill.name in changed:
+                installed(skill)
+    return _installation(selection.plan, to, warnings, dry_run=False)
+
+
+def _select(context: Context, texts: Sequence[str]) -> Selection:
+    lock = context.lock()
+    if texts:
+        return select(context, texts, lock)
+    if not context.settings.lock_path.exists():
+        raise UsageError("nothing to install: there is no skillpm.lock here", hint="run `skillpm install NAME`")
+    return _as_locked(lock)
+
+
+def _as_locked(lock: Lock) -> Selection:
+    """Select exactly what the lock says, without resolving."""
+    return Selection(Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock), {})
+
+
+def _fetch_all(context: Context, selection: Selection, progress: Progress | None) -> list[str]:
+    entries = [step.after for step in selection.plan.steps if step.after is not None]
+    missing = [entry for entry in entries if not context.store.verify(entry.tree)]
+    if not missing:
+        return []
+    warnings: list[str] = []
+    if progress is not None:
+        progress.start("fetching skills", len(missing))
+    with context.store.writing():
+        for entry in missing:
+            index = selection.indexes.get(entry.name) or context.source(entry.source)
+            warnings += fetch(context.store, entry, index)
+            if progress is not None:
+                progress.advance(1, entry.name)
+    if progress is not None:
+        progress.finish()
+    return warnings
+
+
+def describe_changes(plan: Plan) -> tuple[SkillChange, ...]:
+    """Return a plan's steps in the form that commands print."""
+    return tuple(_change(step) for step in plan.steps)
+
+
+def _change(step: Step) -> SkillChange:
+    entry = step.after or step.before
+    assert entry is not None
+    previous = step.before.version if step.before else None
+    return SkillChange(step.name, str(step.change), entry.version, previous, entry.source, entry.tree)
+
+
+def _installation(plan: Plan, to: Linking, warnings: list[str], *, dry_run: bool) -> Installation:
+    found = Installation(describe_changes(plan), to.folders, tuple(warnings))
+    return replace(found, dry_run=dry_run)
