@@ -1,0 +1,34 @@
+"""``skillpm plugins``: what is loaded, from where, and which hooks it implements."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+
+__all__ = ["command"]
+
+
+@click.command("plugins")
+@json_option
+def command(as_json: bool) -> None:
+    """List the plugins that are loaded, and from where.
+
+    Plugins of installed distributions are loaded into skillpm itself (SKILLPM_NO_PLUGINS=1 loads none). The code of
+    installed skills is listed but not loaded: it runs in a worker process of its own.
+    """
+    from skillpm.ops.context import open_context
+    from skillpm.ops.plugins import plugins_report
+    from skillpm.runtime.host import load_host
+    from skillpm.settings import load_settings
+
+    context = open_context(load_settings())
+    report = plugins_report(load_host(plugins=context.settings.plugins), context.installed())
+    if as_json:
+        echo_json(report.document())
+        return
+    rows = [(item.name, item.source, "skillpm", ", ".join(item.hooks)) for item in report.loaded]
+    rows += [(skill.name, str(skill), "its own worker", ", ".join(files)) for skill, files in report.skills]
+    table(("plugin", "from", "runs in", "hooks or files"), rows)
+    for failure in report.failures:
+        note(f"failed: {safe(failure.plugin)}: {safe(failure.hook)}: {safe(failure.message)}")

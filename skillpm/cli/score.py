@@ -1,0 +1,48 @@
+"""``skillpm score``: judge answers from outside with a skill's verifier."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import BinaryIO
+
+import click
+
+from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.output import note
+
+__all__ = ["command"]
+
+
+@click.command("score")
+@click.argument("skill")
+@click.argument("file", type=click.File("rb"), default="-")
+@yes_option
+def command(skill: str, file: BinaryIO, yes: bool) -> None:
+    """Judge rows of JSON Lines with SKILL's verifier.
+
+    Reads rows {"expected": ..., "completion": "..."} from FILE or stdin; `request` and `id` may be given, other keys
+    are ignored. Writes for each row, in order, {status, score, components, reasons, rewards, argv}, with the row's
+    `id` where it has one. A row that cannot be judged has the status `errored` and the score null.
+
+    Output is a stream: at a bad row (exit 2, the line is named) the judgements of all rows before it have been written.
+    """
+    from skillpm.ops.context import open_context
+    from skillpm.ops.score import score_rows
+    from skillpm.runtime.catalogue import build_catalogue
+    from skillpm.runtime.consent import Consents
+    from skillpm.runtime.host import load_host
+    from skillpm.runtime.scoring import Scorer
+    from skillpm.settings import load_settings
+
+    context = open_context(load_settings())
+    found = context.skill(skill)
+    for notice in context.notices:
+        note(notice)
+    grant_consents(context, [found], yes)
+    host = load_host(plugins=context.settings.plugins)
+    contributions = build_catalogue([found], host)[found.name]
+    with Scorer([found], consents=Consents(context.settings.consents), host=host) as scorer:
+        scorer.describe(found)
+        for judgement in score_rows(file, scorer, contributions, path=file.name):
+            sys.stdout.write(json.dumps(judgement, allow_nan=False) + "\n")
