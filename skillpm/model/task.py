@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import Field
@@ -14,11 +15,12 @@ __all__ = ["Message", "Origin", "Seed", "Split", "Task", "canonical_json", "requ
 
 Origin = Literal["seed", "rule", "trace", "suite"]
 Split = Literal["train", "held_out", "suite"]
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, UTF-8 text."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _encode(value)
 
 
 def request_key(request: str) -> str:
@@ -31,6 +33,11 @@ class Message(Document):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
+
+
+@lru_cache(maxsize=64)
+def _system_message(content: str) -> Message:
+    return Message.made(role="system", content=content)
 
 
 class Seed(Document):
@@ -68,12 +75,11 @@ class Task(Document):
         """Build a task of one request; the key is the digest of (skill, system, request, expected)."""
         content = canonical_json([skill, system, request, expected])
         key = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        user = Message.model_construct(role="user", content=request)
-        prompt = (Message.model_construct(role="system", content=system), user) if system else (user,)
-        return cls.model_construct(
+        user = Message.made(role="user", content=request)
+        return cls.made(
             key=key,
             skill=skill,
-            prompt=prompt,
+            prompt=(_system_message(system), user) if system else (user,),
             expected=expected,
             split=split,
             tags=tags,

@@ -1,0 +1,97 @@
+"""``skillpm synth``: training and held-out tasks of skills."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
+from skillpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from skillpm.synth.generate import Synthesis
+    from skillpm.synth.profile import Profile, SplitProfile
+
+__all__ = ["command"]
+
+_ROWS = click.IntRange(min=0, max=10_000_000)
+
+
+@click.command("synth")
+@click.argument("skills", nargs=-1, metavar="[SKILL]...")
+@click.option("--rows", type=_ROWS, default=400, show_default=True, metavar="N", help="Training rows of each skill.")
+@click.option(
+    "--held-out", type=_ROWS, default=100, show_default=True, metavar="M", help="Held-out rows of each skill."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="A new folder for the files.")
+@click.option("--force", is_flag=True, help="Replace what an earlier synthesis wrote there.")
+@yes_option
+@json_option
+def command(
+    skills: tuple[str, ...],
+    rows: int,
+    held_out: int,
+    seed: int,
+    output: Path | None,
+    force: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Make training and held-out tasks from the seeds and rules of SKILLs.
+
+    SKILLs are names or folders; all installed ones where none is given. Every row passes its skill's own verifier.
+    Held-out rows show values and phrasings that training never shows, and no row stands in a suite.
+
+    With --output, writes train.jsonl, held_out.jsonl and profile.json; without it, prints the training tasks.
+    """
+    if as_json and output is None:
+        raise UsageError("`--json` needs `--output DIR`", hint="without it, stdout holds the tasks as JSON Lines")
+    from skillpm.ops.context import open_context
+    from skillpm.ops.synth import check_output, synth, write_synthesis
+    from skillpm.settings import load_settings
+
+    if output is not None:
+        check_output(output, force=force)
+    context = open_context(load_settings())
+    found = context.skills(skills)
+    for notice in context.notices:
+        note(notice)
+    grant_consents(context, found, yes)
+    made = synth(context, found, rows=rows, held_out=held_out, seed=seed, progress=progress())
+    for name, skill in made.profile.skills.items():
+        for text in skill.notes:
+            note(safe(f"note: {name}: {text}"))
+    if output is None:
+        _print_tasks(made)
+        return
+    write_synthesis(made, output, force=force)
+    if as_json:
+        echo_json({"output": str(output), **made.profile.model_dump(mode="json")})
+    else:
+        _print_profile(made.profile)
+
+
+def _print_tasks(made: Synthesis) -> None:
+    from skillpm.synth.generate import task_lines
+
+    sys.stdout.write(task_lines(made.train))
+
+
+def _print_profile(profile: Profile) -> None:
+    rows = [
+        [name, side.replace("_", "-"), *_cells(getattr(skill, side))]
+        for name, skill in profile.skills.items()
+        for side in ("train", "held_out")
+    ]
+    columns = ("skill", "split", "rows", "asked", "targets", "request p50/p95", "answer p50/p95", "thrown away")
+    table(columns, rows, title="Synthesis")
+
+
+def _cells(side: SplitProfile) -> list[object]:
+    lengths = [f"{item.p50}/{item.p95}" for item in (side.request_characters, side.answer_characters)]
+    return [side.rows, side.asked, side.distinct_targets, *lengths, sum(side.rejected.values())]

@@ -1,0 +1,1 @@
+"""Tasks from seeds and rules: sample, phrase, dedupe, verify, split, profile. May import ``runtime`` and below."""

@@ -1,0 +1,322 @@
+"""Synthesis, whole: seeds and families go into the baskets of training, then of held-out, and come out as tasks.
+
+The same skills, seed and counts give the same bytes on every machine and under any number of workers: chance is seeded
+by digests, nothing is ordered by a hash table of text, and verdicts arrive in the order of the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from skillpm.errors import DocumentError
+from skillpm.model.ports import Progress
+from skillpm.model.task import Seed, Split, Task
+from skillpm.synth.basket import Answers, Basket, Offer, Row
+from skillpm.synth.contamination import SuiteIndex
+from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
+from skillpm.synth.pools import value_text
+from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, measure
+from skillpm.synth.sample import Sampler
+from skillpm.synth.split import Division, divide
+from skillpm.synth.verify import Judge
+
+if TYPE_CHECKING:
+    from skillpm.runtime.catalogue import Contributions
+
+__all__ = ["Synthesis", "synthesise", "task_lines"]
+
+BATCH = 512  # rows that go to the verifier in one message
+MISSES_IN_A_ROW = 1_000  # a family that gives nothing new so often is exhausted
+MISSES_A_ROW = 50  # and so is one that misses this often for each row asked of it
+SEED = "seed"
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesis:
+    """What was made."""
+
+    train: tuple[Task, ...]
+    held_out: tuple[Task, ...]
+    profile: Profile
+
+
+class _Maker:
+    """Makes the rows of one skill."""
+
+    def __init__(self, given: Contributions, judge: Judge, suites: SuiteIndex, seed: int) -> None:
+        self.given = given
+        self.name = given.skill.name
+        self.baskets: dict[Split, Basket] = {}
+        self.asked: dict[Split, int] = {}
+        self.notes: list[str] = []
+        self.division = None if given.synthesis is None else divide(given.synthesis, given.seeds)
+        self._answers = Answers(given.contract)
+        self._judge = judge
+        self._suites = suites
+        self._seed = seed
+        self._check_rules()
+
+    def _check_rules(self) -> None:
+        """Refuse tasks of synthesis.yaml that the contract does not know, before a row is drawn."""
+        contract, document = self.given.contract, self.given.synthesis
+        if contract is None or document is None:
+            return
+        path = f"{self.name}/synthesis.yaml"
+        for rule in document.tasks:
+            if rule.tool not in contract.tools:
+                raise DocumentError(f"task `{rule.name}`: contract.yaml has no tool `{rule.tool}`", path=path)
+            unknown = sorted(set(rule.args) - set(contract.tools[rule.tool].properties))
+            if unknown:
+                raise DocumentError(f"task `{rule.name}`: tool `{rule.tool}` has no argument `{unknown[0]}`", path=path)
+
+    def make(
+        self, split: Split, asked: int, elsewhere: AbstractSet[str], run: RuleRunner | None, progress: Progress | None
+    ) -> None:
+        """Fill the basket of one side."""
+        basket = Basket(self.name, self.given.prompt, self._answers, split, self._suites, elsewhere)
+        self.baskets[split], self.asked[split] = basket, asked
+        for suite in self.given.suites:
+            basket.avoid([task for task in suite.tasks if isinstance(task, Seed)])
+        if progress is not None:
+            progress.start(f"{self.name} {split.replace('_', '-')}", asked)
+        if split == "train":
+            seeds = [Offer(SEED, seed.request, seed.expected, "seed", seed.tags) for seed in self.given.seeds[:asked]]
+            basket.verify([row for offer in seeds if (row := basket.offer(offer))], self._judge)
+            if progress is not None:
+                progress.advance(len(basket.rows))
+        families = self._families(split, asked, run)
+        self._fill(basket, families, asked, progress)
+        for family in families:
+            basket.rejected.update(family.rejected)
+        if len(basket.rows) < asked:
+            self.notes.append(self._shortage(split, families))
+        if progress is not None:
+            progress.finish()
+
+    def _families(self, split: Split, asked: int, run: RuleRunner | None) -> list[Family]:
+        families: list[Family] = []
+        document = self.given.synthesis
+        if document is not None and self.division is not None:
+            samplers = [Sampler(document, rule, self.division, split) for rule in document.tasks]
+            for sampler in samplers:
+                if sampler.possible:
+                    families.append(declared_family(sampler, skill=self.name, split=split, seed=self._seed))
+                else:
+                    self.notes.append(f"task `{sampler.rule.name}` has nothing that could be held out")
+        for rule in self.given.rules if run is not None else ():
+            assert run is not None
+            families.append(
+                plugin_family(
+                    run, rule, skill=self.name, seeds=self.given.seeds, split=split, seed=self._seed, count=2 * asked
+                )
+            )
+        return families
+
+    def _fill(self, basket: Basket, families: Sequence[Family], asked: int, progress: Progress | None) -> None:
+        """Take rows by weight; what an exhausted family leaves goes to the others."""
+        active = list(families)
+        for _ in range(2 * len(families) + 4):
+            missing = asked - len(basket.rows)
+            if missing <= 0 or not active:
+                return
+            quotas = _apportion(missing, [family.weight for family in active])
+            goals = [basket.families[family.name] + quota for family, quota in zip(active, quotas, strict=True)]
+            full = [self._take(basket, family, goal, progress) for family, goal in zip(active, goals, strict=True)]
+            active = [family for family, is_full in zip(active, full, strict=True) if is_full]
+
+    def _take(self, basket: Basket, family: Family, goal: int, progress: Progress | None) -> bool:
+        """Take rows from one family until it has given ``goal``; False where it is exhausted."""
+        wanted = goal - basket.families[family.name]
+        misses = in_a_row = 0
+        while (missing := goal - basket.families[family.name]) > 0:
+            candidates: list[Row] = []
+            while len(candidates) < min(BATCH, missing):
+                if in_a_row >= MISSES_IN_A_ROW or misses >= MISSES_IN_A_ROW + MISSES_A_ROW * wanted:
+                    break
+                offer = next(family.offers, _END)
+                if isinstance(offer, _End):
+                    in_a_row = MISSES_IN_A_ROW
+                    break
+                row = None if offer is None else basket.offer(offer)
+                if row is None:
+                    misses, in_a_row = misses + 1, in_a_row + 1
+                else:
+                    candidates.append(row)
+                    in_a_row = 0
+            if not candidates:
+                return False
+            before = basket.families[family.name] - len(candidates)
+            basket.verify(candidates, self._judge)
+            kept = max(0, basket.families[family.name] - before)
+            misses += len(candidates) - kept
+            if progress is not None:
+                progress.advance(kept)
+        return True
+
+    def _shortage(self, split: Split, families: Sequence[Family]) -> str:
+        basket = self.baskets[split]
+        made = f"{split.replace('_', '-')}: {len(basket.rows)} of {self.asked[split]} rows"
+        if not families:
+            return f"{made}: nothing in the skill makes any"
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in basket.rejected.most_common(3))
+        return f"{made}: no more distinct ones were found ({reasons or 'the rules ended'})"
+
+    def rows(self, split: Split) -> list[Row]:
+        """Return the rows: seeds first, the others shuffled."""
+        rows = list(self.baskets[split].rows.values())
+        seeds = [row for row in rows if row.offer.origin == "seed"]
+        made = [row for row in rows if row.offer.origin != "seed"]
+        random_of(self.name, "order", split, self._seed).shuffle(made)
+        return seeds + made
+
+    def profile(self) -> SkillProfile:
+        """Return what happened."""
+        sides = {
+            split: measure(
+                [(row.offer.family, _tool(row.task), row.task.request, row.answer) for row in basket.rows.values()],
+                asked=self.asked[split],
+                rejected=basket.rejected,
+            )
+            for split, basket in self.baskets.items()
+        }
+        pools: dict[str, PoolProfile] = {}
+        phrasings: dict[str, tuple[int, int]] = {}
+        if self.division is not None and self.given.synthesis is not None:
+            pools = {
+                name: PoolProfile(values=pool.values, train=pool.train, held_out=pool.held_out, shared=pool.shared)
+                for name, pool in self.division.pools.items()
+            }
+            phrasings = _phrasing_sizes(self.given, self.division)
+        return SkillProfile(
+            tree=self.given.skill.tree,
+            train=sides["train"],
+            held_out=sides["held_out"],
+            pools=pools,
+            phrasings=phrasings,
+            notes=tuple(self.notes),
+        )
+
+    def leaked_values(self) -> int:
+        """Count the values of split pools that both sides show: zero."""
+        if self.division is None or self.given.synthesis is None:
+            return 0
+        sources = {rule.name: rule.draw for rule in self.given.synthesis.tasks}
+        split = {name for name, pool in self.division.pools.items() if pool.shared is None}
+        shown = {
+            value_text(value)
+            for row in self.baskets["train"].rows.values()
+            for value in (row.offer.values or {}).values()
+        }
+        held = {
+            value_text(value)
+            for row in self.baskets["held_out"].rows.values()
+            for slot, value in (row.offer.values or {}).items()
+            if sources[row.offer.family][slot].source in split
+        }
+        return len(shown & held)
+
+
+class _End:
+    """A family has no more."""
+
+
+_END = _End()
+
+
+def _apportion(total: int, weights: Sequence[float]) -> list[int]:
+    """Divide a total by weights into whole parts (largest remainder; the earlier of equals first)."""
+    whole = sum(weights)
+    exact = [total * weight / whole for weight in weights]
+    parts = [int(share) for share in exact]
+    order = sorted(range(len(parts)), key=lambda place: (parts[place] - exact[place], place))
+    for place in order[: total - sum(parts)]:
+        parts[place] += 1
+    return parts
+
+
+def _tool(task: Task) -> str:
+    return str(task.expected.get("tool", "")) if isinstance(task.expected, dict) else ""
+
+
+def _phrasing_sizes(given: Contributions, division: Division) -> dict[str, tuple[int, int]]:
+    assert given.synthesis is not None
+    lists = {"frames": given.synthesis.frames}
+    for rule in given.synthesis.tasks:
+        lists[f"{rule.name}.requests"] = rule.requests
+        lists.update({f"{rule.name}.clauses.{slot}": texts for slot, texts in rule.clauses.items()})
+    return {
+        place: (len(division.phrasings_of(texts, "train")), len(division.phrasings_of(texts, "held_out")))
+        for place, texts in lists.items()
+    }
+
+
+def task_lines(tasks: Iterable[Task]) -> str:
+    """Return tasks as JSON Lines, in ASCII."""
+    from skillpm.runtime.protocol import task_document
+
+    encode = json.JSONEncoder().encode
+    return "".join(encode(task_document(task)) + "\n" for task in tasks)
+
+
+def synthesise(
+    contributions: Sequence[Contributions],
+    judge: Judge,
+    *,
+    rows: int,
+    held_out: int,
+    seed: int,
+    run_rule: RuleRunner | None = None,
+    progress: Progress | None = None,
+) -> Synthesis:
+    """Make training and held-out tasks of skills.
+
+    Args:
+        contributions: of the skills.
+        judge: judges gold answers, such as ``Scorer.judge``.
+        rows: training rows of each skill, its seeds among them.
+        held_out: held-out rows of each skill.
+        seed: other seeds, other rows; what is held out does not depend on it.
+        run_rule: runs plugins' rules, such as ``Scorer.synthesise``; without it they give nothing.
+        progress: is told how far it is.
+
+    Raises:
+        CheckError: a seed stands in a suite.
+        DocumentError: a rule does not fit its contract.
+        VerifierError: a verifier can judge nothing.
+    """
+    suites = SuiteIndex((given.skill.name, suite) for given in contributions for suite in given.suites)
+    for given in contributions:
+        suites.refuse(given.skill.name, given.seeds)
+    makers = [_Maker(given, judge, suites, seed) for given in contributions]
+    for maker in makers:
+        maker.make("train", rows, frozenset(), run_rule, progress)
+    shown = frozenset(form for maker in makers for form in maker.baskets["train"].rows)
+    for maker in makers:
+        maker.make("held_out", held_out, shown, run_rule, progress)
+    return _finished(makers, suites, seed)
+
+
+def _finished(makers: Sequence[_Maker], suites: SuiteIndex, seed: int) -> Synthesis:
+    sides: dict[Split, list[Row]] = {
+        split: [row for maker in makers for row in maker.rows(split)] for split in ("train", "held_out")
+    }
+    forms = {split: {row.form for row in rows} for split, rows in sides.items()}
+    tasks = {split: tuple(row.task for row in rows) for split, rows in sides.items()}
+    overlap = OverlapCheck(
+        train_requests_in_held_out=len(forms["train"] & forms["held_out"]),
+        train_requests_in_suites=sum(form in suites for form in forms["train"]),
+        held_out_requests_in_suites=sum(form in suites for form in forms["held_out"]),
+        held_out_values_in_train=sum(maker.leaked_values() for maker in makers),
+    )
+    digests: dict[Split, str] = {
+        split: hashlib.sha256(task_lines(made).encode()).hexdigest() for split, made in tasks.items()
+    }
+    profile = Profile(
+        seed=seed, skills={maker.name: maker.profile() for maker in makers}, overlap=overlap, digests=digests
+    )
+    return Synthesis(tasks["train"], tasks["held_out"], profile)

@@ -1,0 +1,234 @@
+"""Phrasing: the request for a target that has been drawn already.
+
+Templates are compiled once into parts. A row then picks a frame, a request and a clause for each drawn slot, and the
+parts are written one after the other. White space and punctuation are put in order between parts, never inside a value:
+a path that is ``.`` or a tag with capitals reaches the request as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+from skillpm.model.synthesis import CLAUSE, SLOT
+from skillpm.synth.pools import Chance
+
+__all__ = ["Frame", "Part", "Phrasing", "Plan", "Template", "write"]
+
+_HOLES = re.compile(rf"(?P<slot>{SLOT.pattern})|(?P<place>{CLAUSE.pattern})")
+_SPACES = re.compile(r"\s+")
+_SPACE_BEFORE_MARK = re.compile(r" (?=[.,!?]+(?:\s|$))")
+_CLOSING = re.compile(r"[.,!?]+(?:\s|$)")
+_MARKS = (".", ",", "!", "?")
+REST = "*"
+
+
+class Part(NamedTuple):
+    """A piece of a template: a literal, or a hole.
+
+    Attributes:
+        slot: the slot whose text stands here, or empty.
+        place: the slot whose clause stands here, ``*`` for all that are left, or empty.
+        literal: the text where it is neither, without the space around it.
+        leads: does a space stand before the literal?
+        trails: does a space stand after it?
+        closes: does the literal begin with a mark that belongs to what stands before it?
+    """
+
+    slot: str = ""
+    place: str = ""
+    literal: str = ""
+    leads: bool = False
+    trails: bool = False
+    closes: bool = False
+
+    @classmethod
+    def of(cls, literal: str, *, before_place: bool = False) -> Part:
+        """Compile a literal whose white space is in order."""
+        closes = _CLOSING.match(literal) is not None or (before_place and literal in _MARKS)
+        return cls(literal=literal.strip(" "), leads=literal[0] == " ", trails=literal[-1] == " ", closes=closes)
+
+
+_SPACE = Part(leads=True, trails=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled request or clause.
+
+    Attributes:
+        slots: the slots whose text it holds.
+        places: the slots that have a place of their own.
+        rest: does it have a place for all the others?
+    """
+
+    parts: tuple[Part, ...]
+    slots: frozenset[str]
+    places: frozenset[str]
+    rest: bool
+
+    @classmethod
+    def of(cls, text: str) -> Template:
+        """Compile a template of synthesis.yaml."""
+        parts = tuple(_parts(_SPACE_BEFORE_MARK.sub("", _SPACES.sub(" ", text.strip()))))
+        places = frozenset(part.place for part in parts if part.place)
+        slots = frozenset(part.slot for part in parts if part.slot)
+        return cls(parts, slots, places - {REST}, REST in places)
+
+
+class Frame(NamedTuple):
+    """What stands before and after a request."""
+
+    before: tuple[Part, ...]
+    after: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, text: str) -> Frame:
+        """Compile a frame: text with ``{request}`` once."""
+        before, _, after = _SPACES.sub(" ", text.strip()).partition("{request}")
+        return cls(tuple(map(Part.of, filter(None, [before]))), tuple(map(Part.of, filter(None, [after]))))
+
+
+def _parts(text: str) -> Iterator[Part]:
+    end, rest_seen = 0, False
+    for found in chain(_HOLES.finditer(text), (None,)):
+        literal = text[end : found.start() if found else len(text)]
+        if literal:
+            yield Part.of(literal, before_place=found is not None and found["place"] is not None)
+        if found is None:
+            return
+        end = found.end()
+        name = found[0][1:-1]
+        if found["slot"]:
+            yield Part(slot=name)
+        elif name != REST or not rest_seen:
+            rest_seen = rest_seen or name == REST
+            yield Part(place=name)
+
+
+def write(parts: Sequence[Part], texts: Mapping[str, str], *, capital: bool = True) -> str:
+    """Write literals and slots as one sentence.
+
+    No two spaces and no space before a closing mark come to stand between parts; of two closing marks the later stays,
+    and none follows a value that ends with one. ``capital`` raises the first letter where it is a literal's.
+    """
+    out: list[str] = []
+    space = from_value = False  # is a space due? is the last piece a value?
+    for slot, _, literal, leads, trails, closes in parts:
+        text = texts[slot] if slot else literal
+        if closes and out and out[-1].endswith(_MARKS):
+            if from_value:
+                text = text[1:]
+            else:
+                out[-1] = out[-1][:-1]
+        if text:
+            if (space or leads) and out and not closes:
+                out.append(" ")
+            if not out and capital and not slot:
+                text = text[0].upper() + text[1:]
+            out.append(text)
+            space, from_value = trails, bool(slot)
+        elif not slot:
+            space = space or leads or trails
+    return "".join(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a set of drawn slots can be said.
+
+    Attributes:
+        requests: templates that fit, each with the slots that go to its ``[*]``.
+        clauses: the clauses that fit, by slot.
+    """
+
+    requests: tuple[tuple[Template, tuple[str, ...]], ...]
+    clauses: Mapping[str, tuple[Template, ...]]
+
+
+class Phrasing:
+    """The requests, clauses and frames of one task on one side of the split."""
+
+    def __init__(
+        self,
+        frames: Sequence[str],
+        requests: Sequence[str],
+        clauses: Mapping[str, Sequence[str]],
+        *,
+        implied: frozenset[str],
+        spoken: frozenset[str],
+    ) -> None:
+        """Compile.
+
+        Args:
+            frames: wrapped around every request.
+            requests: what is asked.
+            clauses: by slot.
+            implied: slots that are always drawn with one value, so that a request need not say them.
+            spoken: slots that have a text even while they are not drawn.
+        """
+        self._frames = tuple(Frame.of(text) for text in frames)
+        self._requests = tuple(Template.of(text) for text in requests)
+        self._clauses = {slot: tuple(Template.of(text) for text in texts) for slot, texts in clauses.items()}
+        self._implied = implied
+        self._spoken = spoken
+
+    def plan(self, drawn: frozenset[str]) -> Plan | None:
+        """Return how these slots can be said, or None where no request says them all."""
+        sayable = drawn | self._spoken
+        clauses = {
+            slot: sensible
+            for slot, texts in self._clauses.items()
+            if slot in drawn and (sensible := tuple(text for text in texts if text.slots <= sayable))
+        }
+        requests: list[tuple[Template, tuple[str, ...]]] = []
+        for request in self._requests:
+            here = request.places & drawn
+            placed = request.places | request.slots
+            rest = tuple(slot for slot in clauses if slot not in placed) if request.rest else ()
+            said = request.slots.union(*self._said((*here, *rest), clauses))
+            if request.slots <= sayable and here <= clauses.keys() and drawn - self._implied <= said:
+                requests.append((request, rest))
+        return Plan(tuple(requests), clauses) if requests else None
+
+    @staticmethod
+    def _said(
+        slots: frozenset[str] | tuple[str, ...], clauses: Mapping[str, tuple[Template, ...]]
+    ) -> Iterator[set[str]]:
+        """Yield, for each slot, what every one of its clauses says: the slot itself and the values in all of them."""
+        for slot in slots:
+            if slot in clauses:
+                yield {slot}.union(frozenset.intersection(*(clause.slots for clause in clauses[slot])))
+
+    def write(self, plan: Plan, texts: Mapping[str, str], chance: Chance) -> str:
+        """Return a request that says the drawn slots with these texts."""
+        frame = self._frames[int(chance() * len(self._frames))]
+        request, rest = plan.requests[int(chance() * len(plan.requests))]
+        parts = list(frame.before)
+        for part in request.parts:
+            place = part.place
+            if not place:
+                parts.append(part)
+            elif place == REST:
+                for slot in _shuffled(rest, chance):
+                    options = plan.clauses[slot]
+                    parts += (_SPACE, *options[int(chance() * len(options))].parts)
+                parts.append(_SPACE)
+            elif place in plan.clauses:
+                options = plan.clauses[place]
+                parts += options[int(chance() * len(options))].parts
+        parts += frame.after
+        return write(parts, texts, capital=not frame.before)
+
+
+def _shuffled(slots: tuple[str, ...], chance: Chance) -> Sequence[str]:
+    if len(slots) < 2:
+        return slots
+    order = list(slots)
+    for last in range(len(order) - 1, 0, -1):
+        other = int(chance() * (last + 1))
+        order[last], order[other] = order[other], order[last]
+    return order

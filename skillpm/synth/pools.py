@@ -1,0 +1,167 @@
+"""Pools of values: their members, and the sources that draw from one side of the split.
+
+A source draws a ``(value, text)`` pair: what the target holds, and how the request says it. The text is one of the
+``texts`` of an entry, else the value itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Protocol
+
+from skillpm.model.synthesis import SLOT, Entry, Pool, SynthesisDocument
+from skillpm.model.task import canonical_json
+
+__all__ = [
+    "LISTED",
+    "Chance",
+    "Composed",
+    "Listed",
+    "Member",
+    "NoValueError",
+    "Ranged",
+    "Source",
+    "members",
+    "parts",
+    "size",
+    "texts_of",
+    "used_pools",
+    "value_text",
+]
+
+LISTED = 10_000  # members; a longer range of integers or product of parts is never written out
+REDRAWS = 1_000  # draws before a filtered source gives up
+
+Chance = Callable[[], float]  # random.Random.random
+
+
+class NoValueError(Exception):
+    """A source has (nearly) no value on its side of the split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A value and the ways in which a request says it."""
+
+    value: Any
+    texts: tuple[str, ...]
+
+
+class Source(Protocol):
+    """Draws values."""
+
+    def draw(self, chance: Chance) -> tuple[Any, str]:
+        """Return a value and its text. Raises NoValueError."""
+
+
+def value_text(value: Any) -> str:
+    """Return a value as it stands in a longer string: text as it is, null as nothing, the rest as JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else canonical_json(value)
+
+
+def members(items: Sequence[Any]) -> tuple[Member, ...]:
+    """Return the members of a list of entries and plain values."""
+    return tuple(
+        Member(item.value, item.texts) if isinstance(item, Entry) else Member(item, (value_text(item),))
+        for item in items
+    )
+
+
+def parts(template: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split a pool's template into its literals and the pools between them: one literal more than pools."""
+    pieces = SLOT.split(template)
+    return tuple(pieces[0::2]), tuple(pieces[1::2])
+
+
+def size(pool: Pool, pools: Mapping[str, Pool]) -> int:
+    """Return how many values a pool has, counting a template's combinations."""
+    if pool.choice is not None:
+        return len(pool.choice)
+    if pool.integers is not None:
+        return pool.integers[1] - pool.integers[0] + 1
+    return math.prod(size(pools[name], pools) for name in parts(pool.template or "")[1])
+
+
+def texts_of(pool: Pool, pools: Mapping[str, Pool]) -> Iterator[str]:
+    """Yield the text of every value, in order; for pools of at most LISTED values."""
+    if pool.choice is not None:
+        yield from (value_text(member.value) for member in members(pool.choice))
+    elif pool.integers is not None:
+        yield from map(str, range(pool.integers[0], pool.integers[1] + 1))
+    else:
+        literals, names = parts(pool.template or "")
+        for combination in product(*(list(texts_of(pools[name], pools)) for name in names)):
+            yield literals[0] + "".join(text + tail for text, tail in zip(combination, literals[1:], strict=True))
+
+
+def used_pools(document: SynthesisDocument) -> dict[str, Pool]:
+    """Return the pools that some task draws from, and the parts of those, by name."""
+    drawn = {draw.source for rule in document.tasks for draw in rule.draw.values() if isinstance(draw.source, str)}
+    for name in tuple(drawn):
+        drawn.update(parts(document.values[name].template or "")[1])
+    return {name: document.values[name] for name in sorted(drawn)}
+
+
+class Listed:
+    """Draws from members that are written out."""
+
+    __slots__ = ("_members",)
+
+    def __init__(self, chosen: Sequence[Member]) -> None:
+        self._members = tuple((member.value, member.texts) for member in chosen)
+
+    def draw(self, chance: Chance) -> tuple[Any, str]:
+        """Return a member, each with the same probability, in one of its texts."""
+        value, texts = self._members[int(chance() * len(self._members))]
+        return value, texts[0] if len(texts) == 1 else texts[int(chance() * len(texts))]
+
+
+class Ranged:
+    """Draws from a range of integers too long to write out; ``allowed`` tells the side of one."""
+
+    __slots__ = ("_allowed", "_low", "_name", "_span")
+
+    def __init__(self, name: str, integers: tuple[int, int], allowed: Callable[[str], bool]) -> None:
+        self._name = name
+        self._low = integers[0]
+        self._span = integers[1] - integers[0] + 1
+        self._allowed = allowed
+
+    def draw(self, chance: Chance) -> tuple[Any, str]:
+        """Return an integer by rejection. Raises NoValueError."""
+        for _ in range(REDRAWS):
+            value = self._low + int(chance() * self._span)
+            text = str(value)
+            if self._allowed(text):
+                return value, text
+        raise NoValueError(self._name)
+
+
+class Composed:
+    """Joins values of other sources into one string; ``allowed`` tells the side of the whole."""
+
+    __slots__ = ("_allowed", "_first", "_name", "_rest")
+
+    def __init__(self, name: str, template: str, sources: Mapping[str, Source], allowed: Callable[[str], bool]) -> None:
+        literals, names = parts(template)
+        self._name = name
+        self._first = literals[0]
+        self._rest = tuple((sources[part], tail) for part, tail in zip(names, literals[1:], strict=True))
+        self._allowed = allowed
+
+    def draw(self, chance: Chance) -> tuple[Any, str]:
+        """Return a string by rejection. Raises NoValueError."""
+        for _ in range(REDRAWS):
+            value = text = self._first
+            for source, tail in self._rest:
+                part, said = source.draw(chance)
+                value += value_text(part) + tail
+                text += said + tail
+            if self._allowed(value):
+                return value, text
+        raise NoValueError(self._name)

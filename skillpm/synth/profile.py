@@ -1,0 +1,134 @@
+"""The profile: what a synthesis made, of what, and what it threw away and why. Written as profile.json."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import Field
+
+from skillpm.model.document import Document
+from skillpm.model.task import Split
+
+__all__ = [
+    "Lengths",
+    "OverlapCheck",
+    "PoolProfile",
+    "Profile",
+    "SkillProfile",
+    "SplitProfile",
+    "measure",
+    "top_reasons",
+]
+
+REASONS = 20  # that are told one by one
+
+
+class Lengths(Document):
+    """Lengths in characters."""
+
+    min: int = 0
+    mean: float = 0.0
+    p50: int = 0
+    p95: int = 0
+    max: int = 0
+
+    @classmethod
+    def of(cls, values: Sequence[int]) -> Lengths:
+        """Measure; percentiles are members (nearest rank)."""
+        if not values:
+            return cls()
+        ranked = sorted(values)
+        at = {share: ranked[max(0, -(-share * len(ranked) // 100) - 1)] for share in (50, 95)}
+        mean = round(sum(ranked) / len(ranked), 1)
+        return cls(min=ranked[0], mean=mean, p50=at[50], p95=at[95], max=ranked[-1])
+
+
+class SplitProfile(Document):
+    """One side of one skill.
+
+    Attributes:
+        families: rows by the task of synthesis.yaml or the rule that made them; seeds are ``seed``.
+        rejected: why rows were thrown away; draws that broke a constraint count here too.
+    """
+
+    asked: int
+    rows: int
+    families: dict[str, int]
+    tools: dict[str, int]
+    distinct_targets: int
+    request_characters: Lengths
+    answer_characters: Lengths
+    rejected: dict[str, int]
+
+
+class PoolProfile(Document):
+    """How a pool was split; sizes are None where values are not counted one by one."""
+
+    values: int
+    train: int | None
+    held_out: int | None
+    shared: str | None = None
+
+
+class SkillProfile(Document):
+    """One skill.
+
+    Attributes:
+        pools: of values.
+        phrasings: lists of phrasings by place, ``[training, held out]``; both are the whole list where it is shared.
+        notes: sentences for people: what could not be done as asked, and why.
+    """
+
+    tree: str
+    train: SplitProfile
+    held_out: SplitProfile
+    pools: dict[str, PoolProfile] = Field(default_factory=dict)
+    phrasings: dict[str, tuple[int, int]] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class OverlapCheck(Document):
+    """What training shares with what it must not, counted in the finished rows: zeros."""
+
+    train_requests_in_held_out: int
+    train_requests_in_suites: int
+    held_out_requests_in_suites: int
+    held_out_values_in_train: int
+
+
+class Profile(Document):
+    """profile.json, whole; the digests are SHA-256 of the JSON Lines files."""
+
+    profile: int = 1
+    seed: int
+    skills: dict[str, SkillProfile]
+    overlap: OverlapCheck
+    digests: dict[Split, str]
+
+
+def measure(rows: Sequence[tuple[str, str, str, str]], *, asked: int, rejected: Mapping[str, int]) -> SplitProfile:
+    """Profile rows of (family, tool, request, answer)."""
+    return SplitProfile(
+        asked=asked,
+        rows=len(rows),
+        families=_counted(family for family, _, _, _ in rows),
+        tools=_counted(tool for _, tool, _, _ in rows),
+        distinct_targets=len({answer for _, _, _, answer in rows}),
+        request_characters=Lengths.of([len(request) for _, _, request, _ in rows]),
+        answer_characters=Lengths.of([len(answer) for _, _, _, answer in rows]),
+        rejected=top_reasons(rejected),
+    )
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def top_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
+    """Return the most frequent reasons, the others in one."""
+    ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    told = dict(ranked[:REASONS])
+    if len(ranked) > REASONS:
+        told["other reasons"] = sum(count for _, count in ranked[REASONS:])
+    return told

@@ -1,0 +1,186 @@
+"""Sampling, the target first: slots are drawn, again where a constraint is broken, and the arguments are filled in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from skillpm.model.synthesis import SLOT, Constraint, SynthesisDocument, TaskRule
+from skillpm.model.task import Split
+from skillpm.synth.phrase import Phrasing, Plan
+from skillpm.synth.pools import Chance, Listed, NoValueError, Source, members, size, value_text
+from skillpm.synth.split import Division
+
+__all__ = ["REDRAWS", "Sample", "Sampler"]
+
+REDRAWS = 100  # draws for one row before it counts as a miss
+
+Values = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Sample:
+    """A target and the request that asks for it; ``values`` are those of the drawn slots."""
+
+    target: dict[str, Any]
+    request: str
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    name: str
+    bit: int
+    probability: float
+    source: Source
+    split: bool  # does the source draw from one side only?
+
+
+class Sampler:
+    """One task of a synthesis document on one side of the split.
+
+    Attributes:
+        rule: the task.
+        rejected: why draws were thrown away, counted.
+    """
+
+    def __init__(self, document: SynthesisDocument, rule: TaskRule, division: Division, split: Split) -> None:
+        self.rule = rule
+        self.rejected: Counter[str] = Counter()
+        sources = division.sources(document, split)
+        self._slots = tuple(_slots(rule, division, sources))
+        self._bits = {slot.name: slot.bit for slot in self._slots}
+        self._otherwise = {name: draw.otherwise for name, draw in rule.draw.items()}
+        self._texts = {name: value_text(draw.otherwise) for name, draw in rule.draw.items()}
+        self._constraints = [self._compile(constraint) for constraint in rule.constraints]
+        self._arguments = tuple((name, _filler(value)) for name, value in rule.args.items())
+        self._phrasing = Phrasing(
+            division.phrasings_of(document.frames, split),
+            division.phrasings_of(rule.requests, split),
+            {slot: division.phrasings_of(texts, split) for slot, texts in rule.clauses.items()},
+            implied=frozenset(slot for slot in rule.draw if _is_constant(document, rule, slot)),
+            spoken=frozenset(slot for slot, text in self._texts.items() if text),
+        )
+        self._plans: dict[int, Plan | str] = {}
+        new_phrasing = division.is_split(rule.requests)
+        self._proof = 0 if split == "train" or new_phrasing else sum(slot.bit for slot in self._slots if slot.split)
+        self.possible = split == "train" or new_phrasing or self._proof != 0
+
+    def draw(self, chance: Chance) -> Sample | None:
+        """Return a target with its request, or None where no draw kept the constraints; the reasons are counted."""
+        for _ in range(REDRAWS):
+            drawn = 0
+            for slot in self._slots:
+                if slot.probability >= 1 or chance() < slot.probability:
+                    drawn |= slot.bit
+            plan = self._plans.get(drawn)
+            if plan is None:
+                plan = self._plans[drawn] = self._plan(drawn)
+            if isinstance(plan, str):
+                self.rejected[plan] += 1
+                continue
+            sample = self._fill(drawn, plan, chance)
+            if sample is not None:
+                return sample
+        return None
+
+    def _plan(self, drawn: int) -> Plan | str:
+        """Return how these slots can be said, or why they are not drawn together."""
+        names = frozenset(slot.name for slot in self._slots if slot.bit & drawn)
+        for text, keeps in self._constraints:
+            if not keeps(drawn, None):
+                return text
+        if self._proof and not drawn & self._proof:
+            return "nothing in the row would be held out"
+        told = ", ".join(sorted(names))
+        return self._phrasing.plan(names) or f"no request can say the slots {{{told}}} and nothing else"
+
+    def _fill(self, drawn: int, plan: Plan, chance: Chance) -> Sample | None:
+        values, texts = self._otherwise.copy(), self._texts.copy()
+        shown = {}
+        try:
+            for slot in self._slots:
+                if slot.bit & drawn:
+                    value, texts[slot.name] = slot.source.draw(chance)
+                    values[slot.name] = shown[slot.name] = value
+        except NoValueError as error:
+            self.rejected[f"pool `{error}` has no value on this side of the split"] += 1
+            return None
+        for text, keeps in self._constraints:
+            if not keeps(drawn, values):
+                self.rejected[text] += 1
+                return None
+        target = {"tool": self.rule.tool, "args": {name: fill(values) for name, fill in self._arguments}}
+        return Sample(target, self._phrasing.write(plan, texts, chance), shown)
+
+    def _compile(self, constraint: Constraint) -> tuple[str, Callable[[int, Values | None], bool]]:
+        """Return the constraint in words, and its test of (drawn slots, their values where known)."""
+        at_most = sum(self._bits[name] for name in set(constraint.at_most_one))
+        at_least = sum(self._bits[name] for name in set(constraint.at_least_one))
+        different = tuple(dict.fromkeys(constraint.different))
+
+        def keeps(drawn: int, values: Values | None) -> bool:
+            if (at_most & drawn).bit_count() > 1 or (at_least and not at_least & drawn):
+                return False
+            if values is None or not different:
+                return True
+            texts = [value_text(values[name]) for name in different if self._bits[name] & drawn]
+            return len(texts) == len(set(texts))
+
+        return f"constraint {_described(constraint)}", keeps
+
+
+def _described(constraint: Constraint) -> str:
+    forms = (
+        ("at_most_one", constraint.at_most_one),
+        ("at_least_one", constraint.at_least_one),
+        ("different", constraint.different),
+    )
+    return ", ".join(f"{name} [{', '.join(slots)}]" for name, slots in forms if slots)
+
+
+def _slots(rule: TaskRule, division: Division, sources: Mapping[str, Source]) -> list[_Slot]:
+    made = []
+    for place, (name, draw) in enumerate(rule.draw.items()):
+        if isinstance(draw.source, str):
+            source, split = sources[draw.source], division.pools[draw.source].shared is None
+        else:
+            source, split = Listed(members(draw.source)), False
+        made.append(_Slot(name, 1 << place, draw.probability, source, split))
+    return made
+
+
+def _is_constant(document: SynthesisDocument, rule: TaskRule, slot: str) -> bool:
+    """Is the slot always drawn, with one value?"""
+    draw = rule.draw[slot]
+    if draw.probability < 1:
+        return False
+    if isinstance(draw.source, str):
+        return size(document.values[draw.source], document.values) == 1
+    return len(draw.source) == 1
+
+
+def _filler(value: Any) -> Callable[[Values], Any]:
+    """Compile an argument of ``args`` into a function of the slots' values."""
+    if isinstance(value, str):
+        return _text_filler(value)
+    if isinstance(value, dict):
+        fields = {name: _filler(item) for name, item in value.items()}
+        return lambda values: {name: fill(values) for name, fill in fields.items()}
+    if isinstance(value, list | tuple):
+        items = [_filler(item) for item in value]
+        return lambda values: [fill(values) for fill in items]
+    return lambda values: value
+
+
+def _text_filler(text: str) -> Callable[[Values], Any]:
+    pieces = SLOT.split(text)
+    if len(pieces) == 1:
+        return lambda values: text
+    if len(pieces) == 3 and not pieces[0] and not pieces[2]:
+        slot = pieces[1]
+        return lambda values: values[slot]
+    first, rest = pieces[0], tuple(zip(pieces[1::2], pieces[2::2], strict=True))
+    return lambda values: first + "".join(value_text(values[slot]) + tail for slot, tail in rest)

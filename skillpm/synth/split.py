@@ -1,0 +1,307 @@
+"""The split, made before anything is generated: values and phrasings that training never shows.
+
+What is held out follows from content alone, never from a seed, so that a value or a phrasing which training shows under
+one seed cannot be held out under another. A value is one value wherever it stands: what a seed, a phrasing, a constant
+or a shared pool shows is not held out of any other pool. Splitting by entity and by template instead of by row is what
+keeps the targets of training out of the evaluation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from skillpm.model.synthesis import CLAUSE, SLOT, Pool, SynthesisDocument, TaskRule
+from skillpm.model.task import Seed, Split
+from skillpm.synth.pools import (
+    LISTED,
+    Composed,
+    Listed,
+    Member,
+    Ranged,
+    Source,
+    members,
+    parts,
+    size,
+    texts_of,
+    used_pools,
+    value_text,
+)
+
+__all__ = ["Division", "PoolSplit", "divide", "hold_out", "phrasing_key", "rank"]
+
+SHARED_BELOW = 4  # members; an enumeration this small is knowledge that both sides need
+_WORD = re.compile(r"\w+")
+_HOLE = re.compile(rf"(?:{SLOT.pattern}|{CLAUSE.pattern})".replace("([", "(?:["))
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSplit:
+    """How one pool was split.
+
+    Attributes:
+        train: values that training may show; None where they are not counted one by one.
+        held_out: values that only held-out rows show; None likewise.
+        shared: why both sides draw from all of it, or None where it is split.
+    """
+
+    values: int
+    train: int | None
+    held_out: int | None
+    shared: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """Which values and phrasings are held out.
+
+    Attributes:
+        share: of what has no entry in ``sides``, by rank.
+        sides: the text of a value -> is it held out?
+        phrasings: the requests, clauses and frames that are held out, by ``phrasing_key``.
+        pools: how each pool was split, by name.
+    """
+
+    share: float
+    sides: Mapping[str, bool]
+    phrasings: frozenset[str]
+    pools: Mapping[str, PoolSplit] = field(default_factory=dict)
+
+    def is_held_out(self, text: str) -> bool:
+        """Is the value with this text kept from training?"""
+        side = self.sides.get(text)
+        return rank(text) < self.share if side is None else side
+
+    def is_split(self, texts: Sequence[str]) -> bool:
+        """Has this list of phrasings members on both sides?"""
+        return len({phrasing_key(text) in self.phrasings for text in texts}) == 2
+
+    def phrasings_of(self, texts: Sequence[str], split: Split) -> tuple[str, ...]:
+        """Return the phrasings that one side uses, each once: all of them where the list is not split."""
+        unique = {phrasing_key(text): text for text in reversed(texts)}
+        held, split_list = split == "held_out", self.is_split(texts)
+        chosen = [text for key, text in unique.items() if not split_list or (key in self.phrasings) == held]
+        return tuple(reversed(chosen))
+
+    def sources(self, document: SynthesisDocument, split: Split) -> dict[str, Source]:
+        """Return a source for each used pool that draws from one side only."""
+        made: dict[str, Source] = {}
+        pools = used_pools(document)
+        for name, pool in sorted(pools.items(), key=lambda item: item[1].template is not None):
+            made[name] = self._source(name, pool, split, made)
+        return made
+
+    def _source(self, name: str, pool: Pool, split: Split, sources: Mapping[str, Source]) -> Source:
+        held, shared = split == "held_out", self.pools[name].shared is not None
+        if pool.template is not None:
+            by_parts = any(self.pools[part].shared is None for part in parts(pool.template)[1])
+            if shared:
+                return Composed(name, pool.template, sources, lambda text: True)
+            if by_parts:
+                return Composed(name, pool.template, sources, lambda text: self.sides.get(text, held) == held)
+            return Composed(name, pool.template, sources, lambda text: self.is_held_out(text) == held)
+        if pool.integers is not None and size(pool, {}) > LISTED:
+            return Ranged(name, pool.integers, lambda text: self.is_held_out(text) == held)
+        return Listed([item for item in _members(pool) if shared or self.is_held_out(value_text(item.value)) == held])
+
+
+def _members(pool: Pool) -> tuple[Member, ...]:
+    if pool.choice is not None:
+        return members(pool.choice)
+    low, high = pool.integers or (0, -1)
+    return tuple(Member(value, (str(value),)) for value in range(low, high + 1))
+
+
+def rank(text: str) -> float:
+    """Return the place of a text in [0, 1), from its digest: the same on every machine and under every seed."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:6]) / (1 << 48)
+
+
+def hold_out(lists: Iterable[Sequence[str]], share: float, shown: Iterable[str] = ()) -> frozenset[str]:
+    """Choose what to hold out of several lists that may have members in common.
+
+    Of each list the members of lowest rank, ``share`` of them and at least one; never all of a list and never one that
+    is ``shown`` anyway. A list of one member is shown. Adding a list can move a text of another to the training side,
+    but a text is always on one side only.
+    """
+    unique = sorted({tuple(sorted(set(members))) for members in lists}, key=lambda texts: (len(texts), texts))
+    known = {*shown, *(texts[0] for texts in unique if len(texts) == 1)}
+    held: set[str] = set()
+    ranked = [sorted(texts, key=lambda text: (rank(text), text)) for texts in unique if len(texts) > 1]
+    for texts in ranked:
+        wanted = min(max(1, round(share * len(texts))), len(texts) - 1)
+        missing = wanted - sum(text in held for text in texts)
+        free = [text for text in texts if text not in known and text not in held]
+        held.update(free[: max(0, missing)])
+    for texts in ranked:
+        if held.issuperset(texts):
+            held.discard(texts[-1])
+    return frozenset(held)
+
+
+def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
+    """Split the values and phrasings of a document."""
+    pools = used_pools(document)
+    shared = {name: reason for name, pool in pools.items() if (reason := _why_shared(pool, pools))}
+    corpus = _Corpus(_shown(document, seeds))
+    listed = {
+        name: list(texts_of(pool, pools))
+        for name, pool in pools.items()
+        if pool.template is None and size(pool, pools) <= LISTED
+    }
+    known = {text for texts in listed.values() for text in texts if corpus.shows(text)} | corpus.words
+    known |= {text for name in shared for text in listed.get(name, ())}
+    held = set(hold_out([listed[name] for name in listed if name not in shared], document.held_out, known))
+    sides = dict.fromkeys(known, False)
+    sides.update({text: text in held for texts in listed.values() for text in texts})
+    for name in listed:
+        if name not in shared and held.isdisjoint(listed[name]):
+            shared[name] = "a seed, a phrasing or another pool shows every value that could be held out"
+    _divide_templates(document, pools, shared, sides)
+    said = [_words(seed.request) for seed in seeds]
+    lists = [list(map(phrasing_key, texts)) for texts in _phrasing_lists(document)]
+    read = {text for texts in lists for text in texts if any(_reads_like(text, request) for request in said)}
+    phrasings = hold_out(lists, document.held_out, read)
+    return Division(
+        document.held_out,
+        sides,
+        phrasings,
+        {name: _pool_split(name, pool, pools, shared, sides) for name, pool in pools.items()},
+    )
+
+
+def _divide_templates(
+    document: SynthesisDocument, pools: Mapping[str, Pool], shared: dict[str, str], sides: dict[str, bool]
+) -> None:
+    """Hold out whole values of those templates none of whose parts is split."""
+    whole = {
+        name: list(texts_of(pool, pools))
+        for name, pool in pools.items()
+        if pool.template is not None
+        and name not in shared
+        and size(pool, pools) <= LISTED
+        and all(part in shared for part in parts(pool.template)[1])
+    }
+    held = hold_out(whole.values(), document.held_out, [text for text, side in sides.items() if not side])
+    for name, texts in whole.items():
+        for text in texts:
+            sides[text] = sides.get(text, False) or text in held
+        if held.isdisjoint(texts):
+            shared[name] = "a seed, a phrasing or another pool shows every value that could be held out"
+
+
+def _why_shared(pool: Pool, pools: Mapping[str, Pool]) -> str | None:
+    if pool.choice is not None and all(isinstance(member.value, bool) for member in members(pool.choice)):
+        return "booleans"
+    return f"fewer than {SHARED_BELOW} values" if size(pool, pools) < SHARED_BELOW else None
+
+
+def _pool_split(
+    name: str, pool: Pool, pools: Mapping[str, Pool], shared: Mapping[str, str], sides: Mapping[str, bool]
+) -> PoolSplit:
+    values = size(pool, pools)
+    if name in shared:
+        return PoolSplit(values, values, values, shared[name])
+    names = parts(pool.template or "")[1]
+    if any(part not in shared for part in names) and all(size(pools[part], pools) <= LISTED for part in names):
+        return PoolSplit(values, *_template_sides(pool, pools, shared, sides))
+    if values > LISTED:
+        return PoolSplit(values, None, None)
+    held = sum(sides[text] for text in texts_of(pool, pools))
+    return PoolSplit(values, values - held, held)
+
+
+def _template_sides(
+    pool: Pool, pools: Mapping[str, Pool], shared: Mapping[str, str], sides: Mapping[str, bool]
+) -> tuple[int, int]:
+    """Count the combinations of training parts and those of held-out parts."""
+    train = held = 1
+    for part in parts(pool.template or "")[1]:
+        texts = list(texts_of(pools[part], pools))
+        out = sum(sides[text] for text in texts)
+        train *= len(texts) if part in shared else len(texts) - out
+        held *= len(texts) if part in shared else out
+    return train, held
+
+
+def _phrasing_lists(document: SynthesisDocument) -> Iterator[tuple[str, ...]]:
+    yield document.frames
+    for rule in document.tasks:
+        yield rule.requests
+        yield from rule.clauses.values()
+
+
+def phrasing_key(text: str) -> str:
+    """Return the form in which two phrasings are one: case, white space and the closing mark do not count."""
+    return " ".join(text.casefold().split()).rstrip(".!? ")
+
+
+def _words(text: str) -> str:
+    return f" {' '.join(_WORD.findall(text.casefold()))} "
+
+
+def _reads_like(phrasing: str, said: str) -> bool:
+    """Do the words of a phrasing stand in a request in this order, whatever fills its slots?"""
+    start = 0
+    for piece in _HOLE.split(phrasing):
+        words = _words(piece)
+        if not words.strip():
+            continue
+        found = said.find(words, start)
+        if found < 0:
+            return False
+        start = found + len(words) - 1
+    return True
+
+
+class _Corpus:
+    """Texts that training shows whatever is drawn."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._text = "\n".join(texts).casefold()
+        self.words = frozenset(_WORD.findall(self._text))
+
+    def shows(self, text: str) -> bool:
+        """Does the text stand there, not as a part of a longer word?"""
+        folded = text.casefold()
+        if folded in self.words:
+            return True
+        if _WORD.fullmatch(folded) or folded not in self._text:
+            return False
+        return re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", self._text) is not None
+
+
+def _shown(document: SynthesisDocument, seeds: Sequence[Seed]) -> Iterator[str]:
+    for texts in _phrasing_lists(document):
+        yield from (CLAUSE.sub(" ", SLOT.sub(" ", text)) for text in texts)
+    for rule in document.tasks:
+        yield from _constants(rule)
+    for seed in seeds:
+        yield seed.request
+        yield from _leaves(seed.expected)
+
+
+def _constants(rule: TaskRule) -> Iterator[str]:
+    for leaf in _leaves(rule.args):
+        yield SLOT.sub(" ", leaf)
+    for draw in rule.draw.values():
+        yield value_text(draw.otherwise)
+        if not isinstance(draw.source, str):
+            for member in members(draw.source):
+                yield value_text(member.value)
+                yield from member.texts
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value_text(value)
