@@ -94,7 +94,7 @@ def read_frontmatter(parts: Parts) -> Frontmatter:
     try:
         return Frontmatter(_read(parts.yaml, parts.line))
     except DocumentError as error:
-        text, quoted = _quote_values(parts.yaml, parts.line)
+        text, quoted = _quote_values(parts.yaml, parts.line) if _is_syntax(error) else ("", ())
         if not quoted:
             return Frontmatter(error=error)
         try:
@@ -141,5 +141,10 @@ def _end_of_value(lines: list[str], index: int, indentation: int) -> int:
 def _is_value(text: str) -> bool:
     try:
         return isinstance(read_yaml(f"value: {text}"), Table)
-    except DocumentError:
-        return False
+    except DocumentError as error:
+        return not _is_syntax(error)
+
+
+def _is_syntax(error: DocumentError) -> bool:
+    """Is it no YAML at all? Anchors, tags and duplicate keys are YAML that is refused, and no quotes help them."""
+    return error.rule.startswith("not YAML")

@@ -21,6 +21,7 @@ OUR_DOCUMENTS = frozenset(
     {"skill.yaml", "contract.yaml", "synthesis.yaml", "cases.jsonl", "verifier.py", "plugin.py", "evals/evals.json"}
 )
 OUR_FOLDERS = ("seeds/", "suites/")
+HEAD = 4  # bytes that tell a native binary
 
 
 class Subject:
@@ -79,6 +80,17 @@ class Subject:
         """The frontmatter as a mapping, or None where it is none."""
         value = self.frontmatter.value if self.text is not None else None
         return value if isinstance(value, Table) else None
+
+    @cached_property
+    def heads(self) -> dict[str, bytes | StorageError]:
+        """The first bytes of every file but SKILL.md, or why it cannot be read."""
+        return {path: self._head(path) for path in self.paths if path != self.skill_path}
+
+    def _head(self, path: str) -> bytes | StorageError:
+        try:
+            return self.tree.head(path, HEAD)
+        except StorageError as error:
+            return error
 
     def field(self, name: str) -> Any:
         """Return a field of the frontmatter, None where there is none."""

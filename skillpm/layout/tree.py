@@ -29,6 +29,9 @@ _KINDS = {
 }
 
 
+_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
 class Tree(Protocol):
     """What a skill is made of, wherever it lies."""
 
@@ -97,6 +100,7 @@ class FolderTree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._prefix = f"{root}{os.sep}"
 
     @cached_property
     def _entries(self) -> tuple[dict[str, bool], dict[str, str]]:
@@ -107,7 +111,7 @@ class FolderTree:
         while pending:
             prefix = pending.pop()
             try:
-                entries = list(os.scandir(self.root / prefix))
+                entries = list(os.scandir(f"{self._prefix}{prefix}"))
             except OSError:
                 irregular[prefix.rstrip("/") or "."] = "unreadable folder"
                 continue
@@ -145,7 +149,7 @@ class FolderTree:
 
     def _read(self, path: str, limit: int) -> bytes:
         try:
-            descriptor = os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            descriptor = os.open(f"{self._prefix}{path}", _OPEN_FLAGS)
             with os.fdopen(descriptor, "rb", buffering=0 if limit >= 0 else -1) as file:
                 return file.read(limit)
         except (OSError, ValueError) as error:

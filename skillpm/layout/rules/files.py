@@ -130,12 +130,9 @@ def many_files(subject: Subject) -> Iterator[Problem]:
 )
 def unreadable_file(subject: Subject) -> Iterator[Problem]:
     """Not permitted, or gone while it was read."""
-    for path in subject.paths:
-        if path != subject.skill_path:
-            try:
-                subject.tree.head(path, 0)
-            except StorageError as error:
-                yield Problem(error.message.removeprefix(f"{path}: "), path=path, hint="make it readable, or remove it")
+    for path, head in subject.heads.items():
+        if isinstance(head, StorageError):
+            yield Problem(head.message.removeprefix(f"{path}: "), path=path, hint="make it readable, or remove it")
 
 
 @rule(
@@ -183,8 +180,8 @@ def root_conftest(subject: Subject) -> Iterator[Problem]:
 )
 def native_binary(subject: Subject) -> Iterator[Problem]:
     """By ending, or by the first bytes: ELF, PE, Mach-O."""
-    for path in subject.paths:
-        if path != subject.skill_path and (path.endswith(_NATIVE_ENDINGS) or _is_native(subject, path)):
+    for path, head in subject.heads.items():
+        if path.endswith(_NATIVE_ENDINGS) or (isinstance(head, bytes) and head.startswith(_NATIVE_MAGIC)):
             yield Problem("native binary", path=path, hint="ship the source, or have it installed as a dependency")
 
 
@@ -218,13 +215,6 @@ def _unportable(path: str) -> str | None:
         if segment.split(".")[0].lower() in WINDOWS_DEVICES:
             return "is reserved on Windows"
     return None
-
-
-def _is_native(subject: Subject, path: str) -> bool:
-    try:
-        return subject.tree.head(path, 4).startswith(_NATIVE_MAGIC)
-    except StorageError:
-        return False
 
 
 RULES: tuple[Rule, ...] = (

@@ -1,0 +1,264 @@
+"""Every rule finds what it is for, and where it is, and is silent on the nearest tree that does not break it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from skillpm.errors import StorageError
+from skillpm.layout.check import examine
+from skillpm.layout.rule import Level
+from skillpm.layout.subject import Subject
+from skillpm.layout.tree import MappingTree
+from skillpm.model.finding import Report, Severity
+from skillpm.ops.validate import RULES
+
+FOLDER = "find-text"
+
+
+def skill_text(fields: str = "", body: str = "# Find\n\nSay where.\n", name: str = FOLDER) -> str:
+    """Return a SKILL.md; ``fields`` are more lines of frontmatter."""
+    return f"---\nname: {name}\ndescription: Finds text. Use when asked where.\n{fields}---\n\n{body}"
+
+
+SKILL = skill_text()
+CONTRACT = """contract: 1
+tools:
+  - name: find
+    input_schema:
+      type: object
+      properties: {text: {type: string}, path: {type: string}}
+      required: [text]
+      additionalProperties: false
+"""
+SYNTHESIS = """synthesis: 1
+tasks:
+  - name: find
+    tool: find
+    args: {text: TODO}
+    requests: [find it]
+"""
+PACKAGE = {"SKILL.md": SKILL, "README.md": "# Find\n", "skill.yaml": "manifest: 1\nversion: 1.2.0\n"}
+GOLD = {"tool": "find", "args": {"text": "TODO"}}
+WRONG = {"tool": "find", "args": {"path": "src"}}
+
+
+def row(**fields: Any) -> str:
+    """Return one line of JSON Lines."""
+    return json.dumps(fields) + "\n"
+
+
+def case_row(name: str, expected: Any = GOLD) -> str:
+    """Return one line of cases.jsonl."""
+    return row(name=name, kind="full_reward", expected=expected, completion="{}")
+
+
+class HostileTree(MappingTree):
+    """A mapping that also holds what no mapping holds: ``path@kind`` is irregular, ``path!`` cannot be read."""
+
+    def __init__(self, files: Mapping[str, str | bytes]) -> None:
+        content = {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
+        super().__init__({path.removesuffix("!"): data for path, data in content.items() if "@" not in path})
+        self._kinds = dict(path.split("@") for path in content if "@" in path)
+        self._unreadable = {path[:-1] for path in content if path.endswith("!")}
+
+    def irregular(self) -> dict[str, str]:
+        return self._kinds
+
+    def read(self, path: str) -> bytes:
+        if path in self._unreadable:
+            raise StorageError(f"{path}: cannot be read: Permission denied")
+        return super().read(path)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A broken tree, a whole one, and where the finding must be."""
+
+    bad: Mapping[str, str | bytes]
+    good: Mapping[str, str | bytes]
+    path: str = "SKILL.md"
+    line: int | None = None
+
+
+def text(bad: str | bytes, good: str | bytes = SKILL, line: int | None = None) -> Case:
+    """Return a case of SKILL.md alone."""
+    return Case({"SKILL.md": bad}, {"SKILL.md": good}, line=line)
+
+
+def field(bad: str, good: str = "license: MIT\n", line: int | None = 4) -> Case:
+    """Return a case of one more field."""
+    return text(skill_text(bad), skill_text(good), line)
+
+
+def named(bad: str, good: str = FOLDER) -> Case:
+    """Return a case of another name."""
+    return text(skill_text(name=bad), skill_text(name=good), 2)
+
+
+def file(bad: str, good: str, content: str = "x\n") -> Case:
+    """Return a case of one more file."""
+    return Case({"SKILL.md": SKILL, bad: content}, {"SKILL.md": SKILL, good: content}, bad.rstrip("!").split("@")[0])
+
+
+def package(path: str, bad: str | bytes, good: str | bytes, line: int | None = None, contract: str = "") -> Case:
+    """Return a case of one document of a package."""
+    files = {**PACKAGE, "contract.yaml": contract} if contract else PACKAGE
+    return Case({**files, path: bad}, {**files, path: good}, path, line)
+
+
+SUITE = "name: core\ntasks:\n  - request: where is it?\n    expected: {tool: find, args: {text: TODO}}\n"
+
+CASES: dict[str, Case] = {
+    "SK001": Case({"README.md": "x"}, {"SKILL.md": SKILL}),
+    "SK002": Case({"skill.md": SKILL}, {"SKILL.md": SKILL}, "skill.md"),
+    "SK003": Case({"SKILL.md": SKILL, "skill.md": SKILL}, {"SKILL.md": SKILL}),
+    "SK004": text(b"---\nname: \xff\n---\n", line=2),
+    "SK005": text("\ufeff" + SKILL, line=1),
+    "SK006": text(SKILL + "a\0b", line=9),
+    "SK007": text(SKILL + "\x1b[31mred\n", SKILL + "a\tb\r\n", 9),
+    "SK008": text(SKILL + "hi\U000e0041\n", SKILL + "\U0001f3f4\U000e0067\U000e0062\U000e007f\n", 9),
+    "SK009": text(SKILL + "a\u202eb\n", SKILL + "\u0646\u200c\u0645 \U0001f469\u200d\U0001f4bb\n", 9),
+    "SK010": text(
+        SKILL + "<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n",
+        SKILL + "```\n<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n```\n",
+        9,
+    ),
+    "SK101": text("Hello\n" + SKILL, line=1),
+    "SK102": text("\n" + SKILL, line=1),
+    "SK103": text("---\nname: x\ndescription: y\n", line=1),
+    "SK104": text(skill_text("name: again\n"), line=4),
+    "SK105": text(SKILL.replace("Finds text.", "Finds: text."), SKILL.replace("Finds text.", "Finds:text."), 3),
+    "SK106": text("---\n- name\n---\n", line=2),
+    "SK201": field("version: 1.0\n"),
+    "SK202": text("---\ndescription: x\n---\nbody\n", line=2),
+    "SK203": named("a" * 65, "a" * 64),
+    "SK204": named("Find-Text"),
+    "SK205": named("find-"),
+    "SK206": named("find--text"),
+    "SK207": named("find_text", "füge-日本"),
+    "SK208": named("other", FOLDER),
+    "SK209": named("../../escape"),
+    "SK210": text("---\nname: find-text\n---\nbody\n", line=2),
+    "SK211": text(skill_text().replace("where.", "w" * 1024), skill_text().replace("where.", "w" * 990), 3),
+    "SK212": text(SKILL.replace("where.", "where <it> is."), line=3),
+    "SK213": field("compatibility: " + "x" * 501 + "\n", "compatibility: " + "x" * 500 + "\n"),
+    "SK214": field("license: [MIT]\n"),
+    "SK215": field("metadata:\n  version: 1.0\n", 'metadata:\n  version: "1.0"\n', 5),
+    "SK216": field("allowed-tools: [Read, Grep]\n", "allowed-tools: Read Grep\n"),
+    "SK217": field("allowed-tools: Read, Grep\n", "allowed-tools: Bash(git add, commit) Read\n"),
+    "SK218": field("license: 2.0\n", 'license: "2.0"\n'),
+    "SK301": text(skill_text(body=" \n"), line=5),
+    "SK302": text(skill_text(body="x\n" * 501), skill_text(body="x\n" * 499), 5),
+    "SK303": text(skill_text(body="x" * 20_010), skill_text(body="x" * 19_990), 5),
+    "SK304": Case(
+        {"SKILL.md": skill_text(body="[a](references/a.md)\n")},
+        {"SKILL.md": skill_text(body="[a](references/a.md#b) [u](https://x.y/z) `[c](d)`\n"), "references/a.md": "a"},
+        line=6,
+    ),
+    "SK305": text(skill_text(body="[a](../other/a.md)\n"), skill_text(body="[a](x/../SKILL.md)\n"), 6),
+    "SK401": file("inner/SKILL.md", "inner/OTHER.md", SKILL),
+    "SK402": file("assets/link@symlink", "assets/link"),
+    "SK403": file("a\x1b[31m.md", "a.md"),
+    "SK404": file("références.md", "references.md"),
+    "SK405": Case({"SKILL.md": SKILL, "A.md": "", "a.md": ""}, {"SKILL.md": SKILL, "A.md": "", "b.md": ""}, "a.md"),
+    "SK406": Case(
+        {"SKILL.md": SKILL, **{f"{number}.txt": "" for number in range(1000)}},
+        {"SKILL.md": SKILL, **{f"{number}.txt": "" for number in range(999)}},
+    ),
+    "SK407": file("notes.md!", "notes.md"),
+    "SK411": file("scripts/__pycache__/a.cpython-311.pyc", "scripts/a.py"),
+    "SK412": file("scripts/sitecustomize.py", "scripts/customize.py"),
+    "SK413": file("conftest.py", "tests/conftest.py"),
+    "SK414": Case(
+        {"SKILL.md": SKILL, "bin/tool": b"\x7fELF\x02"}, {"SKILL.md": SKILL, "bin/tool": "#!/bin/sh\n"}, "bin/tool"
+    ),
+    "SK415": Case(
+        {"SKILL.md": SKILL, "scripts/json.py": ""},
+        {"SKILL.md": SKILL, "lib/json.py": "", "lib/__init__.py": ""},
+        "scripts/json.py",
+    ),
+    "SK501": package("skill.yaml", "manifest: 1\nversion: 1.0.0\ncolour: red\n", "manifest: 1\nversion: 1.0\n", 3),
+    "SK502": package(
+        "SKILL.md", skill_text('metadata:\n  version: "1.3"\n'), skill_text('metadata:\n  version: "1.2"\n'), 5
+    ),
+    "SK503": package("SKILL.md", skill_text(name="füge"), SKILL, 2),
+    "SK504": Case({key: PACKAGE[key] for key in ("SKILL.md", "skill.yaml")}, PACKAGE, "README.md"),
+    "SK511": package("contract.yaml", CONTRACT + "colour: red\n", CONTRACT, 9),
+    "SK512": package("synthesis.yaml", SYNTHESIS + "held_out: 2\n", SYNTHESIS, 7),
+    "SK513": package("synthesis.yaml", SYNTHESIS.replace("tool: find", "tool: seek"), SYNTHESIS, contract=CONTRACT),
+    "SK521": package("seeds/a.jsonl", row(request="a", expected=GOLD) + "{\n", row(request="a", expected=GOLD), 2),
+    "SK522": package("suites/core.yaml", SUITE.replace("core", "Core X"), SUITE, 1),
+    "SK523": Case(
+        {**PACKAGE, "suites/a.yaml": SUITE, "suites/b.yaml": SUITE},
+        {**PACKAGE, "suites/a.yaml": SUITE, "suites/b.yaml": SUITE.replace("core", "more")},
+        "suites/b.yaml",
+    ),
+    "SK524": package("cases.jsonl", case_row("a") + case_row("b").replace("full_reward", "maybe"), case_row("a"), 2),
+    "SK525": package("cases.jsonl", case_row("a") + case_row("a"), case_row("a") + case_row("b"), 2),
+    "SK531": package("evals/evals.json", '[{"query": "a"}]', '[{"id": 1, "question": "a"}]'),
+    "SK532": package(
+        "evals/evals.json",
+        '{"skill_name": "a", "evals": [{"id": 1}]}',
+        '{"skill_name": "a", "evals": [{"id": 1, "prompt": "b", "more": 2}]}',
+    ),
+    "SK541": package("verifier.py", "def verify(attempts, contract):\n  return [\n", "raise SystemExit\n", 2),
+    "SK551": package(
+        "contract.yaml",
+        CONTRACT.replace("contract: 1\n", "contract: 1\nsystem_prompt: '{{ tools() }}'\n"),
+        CONTRACT.replace("contract: 1\n", "contract: 1\nsystem_prompt: '{{ tools }}'\n"),
+    ),
+    "SK552": package(
+        "seeds/a.jsonl", row(request="a", expected=WRONG), row(request="a", expected=GOLD), 1, contract=CONTRACT
+    ),
+    "SK553": package("suites/core.yaml", SUITE.replace("{text: TODO}", "{}"), SUITE, contract=CONTRACT),
+    "SK554": package("cases.jsonl", case_row("a", WRONG), case_row("a"), 1, contract=CONTRACT),
+}
+
+
+def report(files: Mapping[str, str | bytes], level: Level, code: str) -> Report:
+    """Examine a tree; its folder is called as the skill, save where the folder is the rule's own matter."""
+    subject = Subject(HostileTree(files), None)
+    subject.folder = FOLDER if code == "SK208" else None
+    return examine(subject, RULES, path="x", level=level)
+
+
+def test_each_rule_has_a_pair_and_a_code_of_its_own() -> None:
+    codes = [rule.code for rule in RULES]
+    assert sorted(codes) == sorted(CASES)
+    assert len(set(codes)) == len(codes)
+    assert all(rule.title and rule.why and rule.look.__doc__ for rule in RULES)
+
+
+@pytest.mark.parametrize("level", list(Level))
+@pytest.mark.parametrize("code", CASES)
+def test_a_rule_finds_what_breaks_it_where_it_is(code: str, level: Level) -> None:
+    case, rule = CASES[code], next(rule for rule in RULES if rule.code == code)
+    found = [finding for finding in report(case.bad, level, code).findings if finding.code == code]
+    assert [(finding.path, finding.line) for finding in found] == [(case.path, case.line)]
+    assert found[0].severity is (rule.strict if level is Level.STRICT else rule.lenient)
+    assert found[0].message
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_a_rule_is_silent_where_nothing_breaks_it(code: str) -> None:
+    findings = report(CASES[code].good, Level.STRICT, code).findings
+    assert [finding for finding in findings if finding.code == code] == []
+
+
+@pytest.mark.parametrize("code", [code for code in CASES if code not in {"SK207", "SK504"}])
+def test_the_whole_tree_of_a_pair_has_no_error(code: str) -> None:
+    """A good tree that is broken elsewhere would prove nothing."""
+    errors = report(CASES[code].good, Level.LENIENT, code).errors
+    assert errors == ()
+
+
+def test_errors_come_first_and_only_errors_refuse() -> None:
+    found = report({"SKILL.md": skill_text("colour: red\nname: x\n")}, Level.LENIENT, "")
+    assert not found.ok and found.findings[0].severity is Severity.ERROR
+    warned = report({"SKILL.md": skill_text("colour: red\n")}, Level.LENIENT, "")
+    assert warned.ok and len(warned.warnings) == 1
