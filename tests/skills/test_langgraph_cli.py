@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,19 @@ class TestTheRealProgram:
             self.accepts(commands, contract, {"tool": "dockerfile", "args": {"output_path": path}})
         for port in chance.sample(pool_values(synthesis, "port"), 500):
             self.accepts(commands, contract, dev(port))
+
+    def test_parses_every_synthesised_target(
+        self, commands: Mapping[str, click.Command], contract: Contract, project: Callable[..., Any], tmp_path: Path
+    ) -> None:
+        project().run("synth", SKILL, "--rows", "200", "--held-out", "50", "--output", tmp_path / "tasks").ok()
+        rows = [
+            json.loads(row)
+            for split, count in (("train", 200), ("held_out", 50))
+            for row in (tmp_path / "tasks" / f"{split}.jsonl").read_text().splitlines()[:count]
+        ]
+        assert len(rows) == 250
+        for row in rows:
+            self.accepts(commands, contract, row["expected"])
 
     def test_knows_the_same_templates(self, contract: Contract) -> None:
         from langgraph_cli.templates import TEMPLATE_IDS
