@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from skillpm.model.document import Document, Json
 
@@ -65,13 +65,28 @@ class CommandLine(Document):
         return value
 
 
+def _form_of_part(value: Any) -> str:
+    return "tag-word" if isinstance(value, str) else "tag-part"
+
+
+def _form_of_argv(value: Any) -> str:
+    return "tag-line" if isinstance(value, dict | CommandLine) else "tag-words"
+
+
+Part = Annotated[Annotated[str, Tag("tag-word")] | Annotated[ArgvPart, Tag("tag-part")], Discriminator(_form_of_part)]
+Argv = Annotated[
+    Annotated[tuple[Part, ...], Tag("tag-words")] | Annotated[CommandLine, Tag("tag-line")],
+    Discriminator(_form_of_argv),
+]
+
+
 class Tool(Document):
     """One tool. Every property of ``input_schema`` must stand in an answer; those not ``required`` may be null."""
 
     name: ToolName
     description: str = ""
     input_schema: Json
-    argv: tuple[str | ArgvPart, ...] | CommandLine | None = None
+    argv: Argv | None = None
     confirm: Literal["always", "never"] = "always"
 
     @property

@@ -201,15 +201,17 @@ def _line_of(root: Any, location: tuple[int | str, ...]) -> int | None:
     line: int | None = None
     node = root
     for step in location:
-        if (isinstance(node, Table) and isinstance(step, str) and step in node) or (
-            isinstance(node, Items) and isinstance(step, int) and step < len(node)
-        ):
-            line, node = node.lines[step], node[step]
+        if isinstance(node, Table) and isinstance(step, str) and step in node:
+            line = node.lines[step]
+            node = node[step]
+        elif isinstance(node, Items) and isinstance(step, int) and step < len(node):
+            line = node.lines[step]
+            node = node[step]
     return line
 
 
 def _sentence(error: Any) -> str:
-    place = ".".join(str(step) for step in error["loc"] if not str(step).startswith(("function-", "constrained-")))
+    place = ".".join(str(step) for step in error["loc"] if not str(step).startswith("tag-"))
     if error["type"] == "extra_forbidden":
         return f"unknown key `{place}`"
     if error["type"] == "missing":

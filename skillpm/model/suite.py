@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from skillpm.model.document import Document, Json
 from skillpm.model.task import Seed
@@ -21,12 +21,22 @@ class Gate(Document):
     at_least: Annotated[float, Field(ge=0, le=1)]
 
 
+def _form_of_tasks(value: Any) -> str:
+    return "tag-file" if isinstance(value, str) else "tag-inline"
+
+
+SuiteTasks = Annotated[
+    Annotated[str, Field(min_length=1), Tag("tag-file")] | Annotated[tuple[Seed, ...], Tag("tag-inline")],
+    Discriminator(_form_of_tasks),
+]
+
+
 class Suite(Document):
     """suites/*.yaml: tasks that nobody trains on. ``tasks`` is a list, or the path of a JSON Lines file of seeds."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
     description: str = ""
-    tasks: Annotated[str, Field(min_length=1)] | tuple[Seed, ...]
+    tasks: SuiteTasks
     metrics: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
     gate: Gate | None = None
 

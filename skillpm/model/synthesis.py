@@ -32,7 +32,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from skillpm.model.document import Document, Json
 
@@ -79,10 +79,19 @@ class Pool(Document):
         return self
 
 
+def _form_of_source(value: Any) -> str:
+    return "tag-pool" if isinstance(value, str) else "tag-values"
+
+
+Source = Annotated[
+    Annotated[str, Tag("tag-pool")] | Annotated[Items, Tag("tag-values")], Discriminator(_form_of_source)
+]
+
+
 class Draw(Document):
     """How a slot is filled; ``source`` is a pool's name or an inline list of values."""
 
-    source: str | Items = Field(alias="from")
+    source: Source = Field(alias="from")
     probability: Share = 1.0
     otherwise: Json = None
 

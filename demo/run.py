@@ -1,0 +1,53 @@
+"""The main job as a user types it: install two skills, evaluate, train, evaluate again.
+
+Every step is a `skillpm` command in a project folder of its own; this script only types them and keeps the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RECIPE = Path(__file__).resolve().parent / "recipe.yaml"
+SKILLS = ("incident-triage", "langgraph-cli")
+
+
+def skillpm(folder: Path, *arguments: str) -> None:
+    """Show a command, run it, and leave with its exit code where it fails."""
+    print(f"\n$ skillpm {shlex.join(arguments)}", flush=True)
+    begin = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "skillpm", *arguments], cwd=folder, check=False)
+    if done.returncode != 0:
+        sys.exit(done.returncode)
+    print(f"({time.monotonic() - begin:.0f} s)", flush=True)
+
+
+def main() -> None:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True, help="the project folder; made anew")
+    folder = parser.parse_args().folder.resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    begin = time.monotonic()
+    asking = ("--max-new-tokens", "80", "--batch-size", "48", "--no-gate", "--yes")
+    skillpm(folder, "install", *SKILLS)
+    skillpm(folder, "model", "prepare", "smollm2-135m")
+    skillpm(folder, "synth", *SKILLS, "--rows", "400", "--held-out", "50", "--seed", "0", "--output", "data", "--yes")
+    skillpm(
+        folder, "eval", *SKILLS, "--model", "smollm2-135m", "--skill-text", "--held-out", "data/held_out.jsonl",
+        "--output", "before", *asking,
+    )  # fmt: skip
+    skillpm(folder, "train", "--recipe", str(RECIPE), "--yes")
+    run = max(path.parent for path in folder.glob("runs/*/manifest.json"))
+    skillpm(folder, "eval", "--run", str(run.relative_to(folder)), "--before", "before", "--compare", *asking)
+    print(f"\nreport: {run / 'report.html'}\nwhole demo: {(time.monotonic() - begin) / 60:.1f} minutes", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The document contract.yaml: what is refused, the prompt's template, sampling."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from skillpm.contract.load import load_contract
+from skillpm.errors import DocumentError
+
+TOOL = "tools: [{name: dev, input_schema: {type: object, properties: {port: {type: integer}}}}]"
+
+BAD = [
+    ("contract: 2\n" + TOOL, "contract"),
+    ("contract: 1\ntools: []", "tools"),
+    ("contract: 1\nextra: 1\n" + TOOL, "unknown key `extra`"),
+    ("contract: 1\ntools: [{name: dev, input_schema: {type: string}}]", "type: object"),
+    ("contract: 1\ntools: [{name: dev, input_schema: {type: object, required: [x]}}]", "required"),
+    ("contract: 1\ntools: [{name: dev, input_schema: {type: object, properties: {a: {type: nope}}}}]", "input_schema"),
+    (
+        "contract: 1\ntools: [{name: d, input_schema: {type: object, properties: {a: {pattern: '(?=x)'}}}}]",
+        "input_schema",
+    ),
+    (
+        "contract: 1\ntools: [{name: d, input_schema: {type: object, properties: {a: {$ref: 'http://x/y'}}}}]",
+        "inside the schema",
+    ),
+    ("contract: 1\ntools: [{name: d, argv: [x, {value: y}], input_schema: {type: object}}]", "argv reads `y`"),
+    ("contract: 1\ntools: [{name: d, argv: [x, {flag: --y}], input_schema: {type: object}}]", "needs `value`"),
+    ("contract: 1\ntools: [{name: d, argv: {command_line: c, allow: {}}, input_schema: {type: object}}]", "argv"),
+    (
+        "contract: 1\ntools: [{name: d, input_schema: {type: object}}, {name: d, input_schema: {type: object}}]",
+        "two tools",
+    ),
+    ("contract: 1\ncontract: 1\n" + TOOL, "duplicate key"),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), BAD)
+def test_a_bad_contract_is_refused(text: str, problem: str) -> None:
+    """The message names the file and the rule."""
+    with pytest.raises(DocumentError) as caught:
+        load_contract(text, "contract.yaml")
+
+    assert problem in caught.value.message
+    assert caught.value.path == "contract.yaml"
+
+
+PROMPTS = [
+    "{{ ''.__class__.__mro__ }}",
+    "{{ 'a' * 1000000000 }}",
+    "{% for i in range(1000000000) %}x{% endfor %}",
+    "{{ tools.__class__ }}",
+    "{% set a = 1 %}{{ a }}",
+    "{{ lipsum() }}",
+    "{{ unknown }}",
+    "{% for a in tools %}{% for b in tools %}{% for c in tools %}x{% endfor %}{% endfor %}{% endfor %}",
+    "{{ tools | map('upper') }}",
+    "{% include 'x' %}",
+    "{{ tools[0].name.format }}{% if %}",
+]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_hostile_prompt_template_is_refused_or_harmless(prompt: str) -> None:
+    """A template reaches neither Python nor unbounded work."""
+    with pytest.raises(DocumentError, match="system_prompt"):
+        load_contract(f"contract: 1\nsystem_prompt: {prompt!r}\n{TOOL}")
+
+
+def test_the_prompt_sees_the_tools() -> None:
+    """Names, descriptions, arguments and schemas are in scope."""
+    text = "{% for t in tools %}{{ t.name }}({{ t.arguments | join(', ') }}) {{ t.input_schema | tojson }}{% endfor %}"
+
+    prompt = load_contract(f'contract: 1\nsystem_prompt: "{text}"\n{TOOL}').prompt
+
+    assert prompt == 'dev(port) {"properties": {"port": {"type": "integer"}}, "type": "object"}'
+
+
+SAMPLED = """
+contract: 1
+tools:
+  - name: all
+    input_schema:
+      type: object
+      properties:
+        a: {type: integer, minimum: 5, maximum: 9}
+        b: {type: number, minimum: 0, maximum: 1}
+        c: {type: boolean}
+        d: {enum: [x, y]}
+        e: {type: array, items: {type: integer}}
+        f: {type: string, pattern: "^z+$", examples: [z, zz]}
+        g: {type: [string, "null"]}
+        h: {const: 3}
+      required: [a, f]
+"""
+
+
+def test_samples_are_valid_and_reproducible() -> None:
+    """Every sample may be run, optional arguments come and go, and the same chance gives the same answer."""
+    contract = load_contract(SAMPLED)
+    samples = [contract.sample("all", random.Random(seed)) for seed in range(200)]
+
+    assert all(contract.problems(sample) == [] for sample in samples)
+    assert samples == [contract.sample("all", random.Random(seed)) for seed in range(200)]
+    assert {sample["args"]["d"] for sample in samples} == {None, "x", "y"}
+    assert all(sample["args"]["a"] is not None for sample in samples)
+
+
+def test_what_cannot_be_sampled_says_what_is_missing() -> None:
+    """A pattern without examples is an error with a hint, not an endless search."""
+    properties = "{a: {type: string, pattern: '^q$'}}"
+    text = f"contract: 1\ntools: [{{name: d, input_schema: {{type: object, required: [a], properties: {properties}}}}}]"
+    with pytest.raises(DocumentError) as caught:
+        load_contract(text).sample("d", random.Random(0))
+
+    assert "examples" in str(caught.value.hint)
