@@ -1,0 +1,76 @@
+"""`skillpm new` makes a whole skill that is strictly valid and that works, or nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from skillpm.contract.load import load_contract
+from skillpm.layout.package import Package
+from skillpm.layout.tree import FolderTree
+
+
+def test_a_new_skill_is_strictly_valid_and_says_where_it_is(project) -> None:
+    root = project()
+    outcome = root.run("new", "my-skill", "--directory", "skills").ok()
+    assert outcome.out == "skills/my-skill\n" and "skillpm validate" in outcome.err
+    checked = root.run("validate", "skills/my-skill", "--level", "strict", "--json").ok()
+    assert checked.document["reports"][0]["findings"] == []
+
+
+def test_its_seeds_suite_and_cases_agree_with_its_contract(project) -> None:
+    root = project()
+    root.run("new", "my-skill").ok()
+    package = Package(FolderTree(root.root / "my-skill"))
+    contract = load_contract((root.root / "my-skill/contract.yaml").read_text())
+    rows = [row.value for read in package.seeds for row in read.value]
+    rows += [row.value for suite in package.suites for row in suite.tasks.value]
+    assert len(rows) >= 14
+    for seed in rows:
+        assert contract.judge(seed.expected, contract.render(seed.expected)).status == "passed"
+    for row in package.cases.value:
+        verdict = contract.judge(row.value.expected, row.value.completion)
+        if row.value.kind in ("full_reward", "determinism"):
+            assert verdict.score == 1
+        elif row.value.kind == "zero_reward":
+            assert verdict.score <= row.value.at_most
+        else:
+            assert verdict.status != "passed" and contract.argv_of(row.value.completion) is None
+    assert contract.argv(contract.complete(rows[0].expected)) == (("grep", "-rn", "--", "TODO", "src"),)
+
+
+def test_a_minimal_skill_is_one_file(project) -> None:
+    root = project()
+    assert root.run("new", "my-skill", "--minimal", "--json").ok().document == {
+        "name": "my-skill", "path": "my-skill", "files": ["SKILL.md"],
+    }  # fmt: skip
+    root.run("validate", "my-skill", "--level", "strict").ok()
+
+
+@pytest.mark.parametrize("name", ["My-Skill", "a--b", "-a", "../a", "owner/a", "con", "a" * 65, "ä", "a\n", "."])
+def test_a_name_that_cannot_be_a_skill_s_makes_nothing(project, name: str) -> None:
+    root = project()
+    root.run("new", "--", name).fails(2, "hint: ")
+    assert list(root.root.iterdir()) == []
+
+
+@pytest.mark.parametrize("there", [{"my-skill": {}}, {"my-skill": "a file"}, {"my-skill/notes.md": "mine"}])
+def test_what_is_there_is_left_alone(project, there) -> None:
+    root = project(there)
+    before = sorted(path.as_posix() for path in root.root.rglob("*"))
+    root.run("new", "my-skill").fails(2, "is there already")
+    assert sorted(path.as_posix() for path in root.root.rglob("*")) == before
+
+
+def test_a_dangling_link_of_that_name_counts_as_there(project) -> None:
+    root = project()
+    (root.root / "my-skill").symlink_to("nowhere")
+    root.run("new", "my-skill").fails(2, "is there already")
+
+
+def test_a_folder_that_cannot_be_made_leaves_nothing(project) -> None:
+    root = project({"file": "x"})
+    error = root.run("new", "my-skill", "--directory", "file/below", "--json").fails(6)
+    assert json.loads(error.out)["error"] == "storage"
+    assert [path.name for path in root.root.iterdir()] == ["file"]
