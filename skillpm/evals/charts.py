@@ -52,7 +52,7 @@ class LineChart:
 
 def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return about ``count`` multiples of 1, 2 or 5 times a power of ten that cover ``[low, high]``."""
-    if not high > low:
+    if high - low < 1e-6 * max(abs(low), abs(high), 1e-3):  # as good as one value: make room around it
         low, high = low - 0.5, high + 0.5
     rough = (high - low) / count
     power = 10.0 ** math.floor(math.log10(rough))

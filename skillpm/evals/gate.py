@@ -38,7 +38,7 @@ class GateResult:
         metric = _NAMES[self.gate.metric]
         found = "nothing could be judged" if self.reached is None else f"{metric} is {self.reached:.3f}"
         if self.errored and self.reached is not None:
-            found += f" and {self.errored} answers could not be judged"
+            found += f" and {self.errored} answer{'s' * (self.errored > 1)} could not be judged"
         place = f"{self.skill}, suite {self.suite}, {arm_label(self.arm)}"
         return f"{place}: {found}, the gate asks for {self.gate.at_least:g}"
 

@@ -10,12 +10,11 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import jinja2
 
 from skillpm.evals.charts import LineChart, line_chart
-from skillpm.evals.compare import MINIMUM_PAIRS, Comparison, comparisons
+from skillpm.evals.compare import MINIMUM_PAIRS, comparisons
 from skillpm.evals.curves import Curve
 from skillpm.evals.figures import Row, arm_label, figures, task_set_label
 from skillpm.evals.statistics import Interval
@@ -94,7 +93,7 @@ def render_report(run: ReportData) -> str:
         skills=_by_skill(rows),
         headlines=_headlines(rows, evaluation),
         charts=charts,
-        comparisons=_shown_comparisons(evaluation),
+        comparisons=comparisons(evaluation),
         minimum_pairs=MINIMUM_PAIRS,
         failures=_failures(evaluation),
         last_arm=evaluation.arms[-1].name if evaluation.arms else "",
@@ -168,10 +167,6 @@ def _headlines(rows: Sequence[Row], evaluation: Evaluation) -> list[_Headline]:
     return made
 
 
-def _shown_comparisons(evaluation: Evaluation) -> list[Comparison]:
-    return comparisons(evaluation)
-
-
 def _failures(evaluation: Evaluation) -> list[_Failures]:
     """Choose, for the last arm, the first answers of each task set that were judged and not right."""
     if not evaluation.arms:
@@ -187,17 +182,3 @@ def _failures(evaluation: Evaluation) -> list[_Failures]:
         if wrong:
             made.append(_Failures(task_set.skill, task_set.name, len(wrong), len(records), wrong[:SHOWN_FAILURES]))
     return made
-
-
-def profile_settings(profile: Mapping[str, Any]) -> tuple[Setting, ...]:
-    """Return the plain figures of a data profile as lines; nested ones carry their path."""
-    lines: list[Setting] = []
-    for key, value in profile.items():
-        name = key.replace("_", " ")
-        if isinstance(value, Mapping):
-            lines += [Setting(f"{name}: {inner.name}", inner.value) for inner in profile_settings(value)]
-        elif isinstance(value, str | int | float):
-            lines.append(Setting(name, f"{value:,}" if isinstance(value, int) else str(value)))
-        elif isinstance(value, list | tuple):
-            lines.append(Setting(name, ", ".join(str(item) for item in value)))
-    return tuple(lines)

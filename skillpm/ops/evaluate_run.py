@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from skillpm.errors import DocumentError, UsageError
+from skillpm.errors import UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import merge
-from skillpm.evals.curves import learning_curves
 from skillpm.evals.gate import check_gates
-from skillpm.evals.report import ReportData, Setting, profile_settings, render_report
+from skillpm.evals.report import render_report
 from skillpm.evals.rows import read_held_out
 from skillpm.evals.tasks import EvalTask
-from skillpm.model.document import strict_json
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Progress
 from skillpm.model.run import RunManifest
 from skillpm.ops.context import Context
 from skillpm.ops.evaluate import Asking, Evaluated, ReadySkills, ask, base_arms, chosen_tasks, judging
 from skillpm.ops.policy import PolicyFactory, PolicyRequest, load_policy
+from skillpm.ops.run_report import run_report
 from skillpm.storage.files import read_text
 from skillpm.train.run_folder import RunFolder
 
 __all__ = ["evaluate_run", "read_evaluation"]
-
-_INPUTS = ("skillpm.lock", "recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
 
 
 def evaluate_run(
@@ -156,7 +151,7 @@ def _write(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, bef
     if earlier:
         written["evals/before.json"] = evaluation.model_copy(update={"arms": earlier}).text()
     written["evals/after.json"] = evaluation.model_copy(update={"arms": later}).text()
-    written["report.html"] = render_report(_report(folder, manifest, evaluation, before))
+    written["report.html"] = render_report(run_report(folder, manifest, evaluation, before))
     for name, text in written.items():
         folder.write(name, text)
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in written.items()}
@@ -164,52 +159,3 @@ def _write(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, bef
     folder.write("manifest.json", complete.model_dump_json(indent=2, exclude_none=True) + "\n")
     gates = tuple(check_gates(evaluation, evaluation.arms[-1].name))
     return Evaluated(evaluation, gates, folder.path / "report.html")
-
-
-def _report(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, before: Path | None) -> ReportData:
-    settings = [
-        Setting("run", folder.path.resolve().name),
-        Setting("created", manifest.created),
-        Setting("seed", str(manifest.seed)),
-        *(Setting(f"stage {stage.name}", f"{stage.steps} steps, {stage.seconds:.0f} s") for stage in manifest.stages),
-    ]
-    settings += [Setting(name, manifest.files[name]) for name in _INPUTS if name in manifest.files]
-    earlier = f" --before {before}" if before else ""
-    return ReportData(
-        title=f"{manifest.name}: {', '.join(skill.name for skill in manifest.skills)}",
-        evaluation=evaluation,
-        settings=tuple(settings),
-        curves=learning_curves(_rows(folder.path / "metrics.jsonl")),
-        profile=_profile(folder.path / "data" / "profile.json"),
-        recipe=_optional(folder.path / "recipe.yaml"),
-        commands=("skillpm train recipe.yaml", f"skillpm eval --run RUN{earlier}"),
-    )
-
-
-def _optional(path: Path) -> str:
-    return read_text(path) if path.is_file() else ""
-
-
-def _rows(path: Path) -> list[Mapping[str, Any]]:
-    """Read metrics; a last line that a crash cut short is left out."""
-    rows: list[Mapping[str, Any]] = []
-    for line in _optional(path).splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
-
-
-def _profile(path: Path) -> dict[str, tuple[Setting, ...]]:
-    text = _optional(path)
-    if not text:
-        return {}
-    try:
-        document = strict_json(text)
-    except ValueError as error:
-        raise DocumentError(f"not JSON: {error}", path=str(path)) from None
-    skills = document.get("skills", document) if isinstance(document, dict) else {}
-    return {name: profile_settings(value) for name, value in skills.items() if isinstance(value, dict)}

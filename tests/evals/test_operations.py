@@ -1,0 +1,479 @@
+"""The three use cases, with a scripted policy in place of a model and everything else real."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+from skillpm.errors import ConsentError, DocumentError, TrainingError, UnknownSkillError, UsageError
+from skillpm.evals.figures import figures
+from skillpm.evals.summary import arm_table, metric_table
+from skillpm.model.evaluation import Evaluation
+from skillpm.model.run import RunManifest, RunSkill, RunStage
+from skillpm.ops.evaluate import Asking, evaluate_model
+from skillpm.ops.evaluate_rows import answer_rows
+from skillpm.ops.evaluate_run import evaluate_run
+from skillpm.ops.policy import PolicyRequest, load_policy
+from skillpm.train.run_folder import RunFolder
+
+
+def policies(**by_adapter):
+    """A factory: ``base`` for no adapter, else the name of the stage."""
+    asked = []
+
+    def make(request, settings):
+        name = "base" if request.adapter is None else request.adapter.parent.name
+        asked.append(request)
+        return by_adapter[name]
+
+    make.asked = asked
+    return make
+
+
+@pytest.fixture
+def evaluate_it(server, count):
+    """``evaluate_it(right, **options) -> Evaluated`` of the server skill."""
+
+    def run(right=(), *, skills=None, model=None, asking=None, **options):
+        return evaluate_model(
+            server.context(),
+            [server.name] if skills is None else skills,
+            model or str(server.model),
+            asking=asking or Asking(),
+            progress=count,
+            policies=policies(base=server.policy(right)),
+            **options,
+        )
+
+    return run
+
+
+# --- a model -------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_asked_the_suites_and_the_held_out_tasks(server, evaluate_it, tmp_path):
+    out = tmp_path / "out"
+    found = evaluate_it([1, 2, 3, 50], held_out=server.held_out([50, 51]), output=out)
+    rows = {row.task_set.name: row.cells["base"] for row in figures(found.evaluation)}
+    assert (rows["held_out"].asked, rows["held_out"].exact.estimate) == (2, 0.5)
+    assert (rows["handwritten"].asked, rows["handwritten"].exact.estimate) == (12, 0.25)
+    assert Evaluation.parse((out / "evaluation.json").read_text(), path="x") == found.evaluation
+    assert "<!doctype html>" in (out / "report.html").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
+
+
+def test_the_arm_with_the_skills_text_asks_the_same_tasks_with_another_prompt(server, count):
+    policy = server.policy([1])
+    found = evaluate_model(
+        server.context(),
+        [server.name],
+        str(server.model),
+        asking=Asking(skill_text=True),
+        progress=count,
+        policies=policies(base=policy),
+    )
+    base, with_text = found.evaluation.arms
+    assert [record.key for record in base.records] == [record.key for record in with_text.records]
+    assert (base.skill_text, with_text.skill_text) == (False, True)
+    assert sum("Ports are numbers." in prompt[0].content for prompt in policy.prompts) == 12
+
+
+def test_a_limit_takes_the_first_tasks_of_each_task_set(server, evaluate_it):
+    found = evaluate_it(held_out=server.held_out(range(50, 60)), asking=Asking(limit=3))
+    assert [(item.name, item.tasks) for item in found.evaluation.task_sets] == [("held_out", 3), ("handwritten", 3)]
+
+
+def test_the_table_names_skill_task_set_figures_and_interval(evaluate_it):
+    columns, lines = arm_table(figures(evaluate_it(range(1, 7)).evaluation))
+    assert columns == ["skill", "task set", "n", "exact [95 %]", "reward", "valid JSON"]
+    assert lines == [["server", "handwritten", "12", "50.0 % [25.4, 74.6]", "0.50", "50.0 %"]]
+
+
+def test_a_suite_shows_only_the_metrics_that_it_names(server, evaluate_it):
+    server.write(range(1, 13), metrics=["exact_match"])
+    rows = figures(evaluate_it(range(1, 7)).evaluation)
+    assert arm_table(rows)[1] == [["server", "handwritten", "12", "50.0 % [25.4, 74.6]", "-", "-"]]
+    assert [line[3] for line in metric_table(rows, ["base"])[1]] == ["exact"]
+
+
+def test_a_gate_is_held_against_the_last_arm(server, evaluate_it):
+    server.write(range(1, 13), gate={"at_least": 0.5})
+    assert evaluate_it(range(1, 7)).gates[0].passed
+    assert not evaluate_it(range(1, 6)).gates[0].passed
+
+
+@pytest.mark.parametrize("model", ["./nowhere", "/nowhere/at/all", "smollm2-999m", "", "a/b/c"])
+def test_a_model_that_does_not_exist_is_refused_before_anything_is_done(evaluate_it, tmp_path, model):
+    with pytest.raises(UsageError, match="no model"):
+        evaluate_it(model=model or " ", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_skill_is_an_error(evaluate_it):
+    with pytest.raises(UnknownSkillError, match="no skill `langgraph-cly`"):
+        evaluate_it(skills=["langgraph-cly"])
+
+
+def test_an_output_that_exists_is_left_alone(evaluate_it, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine").write_text("kept")
+    with pytest.raises(UsageError, match="exists already"):
+        evaluate_it(output=out)
+    assert [path.name for path in out.iterdir()] == ["mine"]
+
+
+def test_an_empty_folder_may_be_the_output(evaluate_it, tmp_path):
+    (tmp_path / "out").mkdir()
+    assert evaluate_it(output=tmp_path / "out").report.is_file()
+
+
+def test_nothing_is_half_written_when_the_policy_fails(server, count, tmp_path):
+    class Broken:
+        name = "broken"
+
+        def complete(self, prompts, *, max_new_tokens):
+            raise TrainingError("out of memory")
+            yield
+
+    before = set(tmp_path.iterdir())
+    with pytest.raises(TrainingError):
+        evaluate_model(
+            server.context(),
+            [server.name],
+            str(server.model),
+            asking=Asking(),
+            progress=count,
+            output=tmp_path / "out",
+            policies=policies(base=Broken()),
+        )
+    assert {path for path in tmp_path.iterdir() if path.name != "home"} == before
+
+
+def test_an_empty_suite_is_named(server, evaluate_it):
+    server.write([])
+    with pytest.raises(DocumentError, match="server/suites/handwritten: a suite without tasks"):
+        evaluate_it()
+
+
+def test_a_skill_without_a_suite_has_nothing_to_be_asked(server, evaluate_it):
+    (server.folder / "suites" / "handwritten.yaml").unlink()
+    with pytest.raises(UsageError, match="nothing to ask: server have no suite"):
+        evaluate_it()
+    assert evaluate_it(held_out=server.held_out([1])).evaluation.task_sets[0].name == "held_out"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda row: "{", r"held_out.jsonl:2: not JSON"),
+        (lambda row: json.dumps({**row, "skill": "other"}), r"held_out.jsonl:2: a task of `other`"),
+        (lambda row: json.dumps({**row, "more": 1}), r"held_out.jsonl:2: unknown key `more`"),
+        (lambda row: json.dumps({**row, "expected": None}), r"held_out.jsonl:2: the key .* is not that of this task"),
+        (lambda row: json.dumps({**row, "prompt": []}), r"held_out.jsonl:2: a task must end with what the user said"),
+        (None, r"held_out.jsonl:2: the task .* stands here twice"),
+    ],
+)
+def test_a_bad_held_out_row_is_named_with_its_line(server, evaluate_it, change, message):
+    path = server.held_out([50, 51])
+    first, second = path.read_text().splitlines()
+    path.write_text(f"{first}\n{first if change is None else change(json.loads(second))}\n")
+    with pytest.raises(DocumentError, match=message):
+        evaluate_it(held_out=path)
+
+
+@pytest.mark.parametrize("content", [None, "", "\n\n"])
+def test_a_held_out_file_that_is_missing_or_empty_is_refused(evaluate_it, tmp_path, content):
+    path = tmp_path / "rows.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=r"rows\.jsonl"):
+        evaluate_it(held_out=path)
+
+
+def test_skill_code_needs_consent_and_says_what_would_run(server, evaluate_it):
+    (server.folder / "verifier.py").write_text(
+        "def verify(attempts, contract):\n    return [a.verdict for a in attempts]\n"
+    )
+    with pytest.raises(ConsentError) as error:
+        evaluate_it()
+    assert "verifier.py" in error.value.hint
+    assert evaluate_it([1], asking=Asking(consent=True)).evaluation.arms[0].records[0].exact
+    assert evaluate_it([1]).evaluation.arms[0].records[0].exact
+
+
+def test_a_model_without_torch_says_what_to_install(server, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "skillpm.train.hf.policy", None)
+    with pytest.raises(TrainingError) as error:
+        load_policy(PolicyRequest(str(server.model), None, 1), server.context().settings)
+    assert error.value.hint == "pip install 'skillpm-core[train]'"
+
+
+# --- a run ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run_folder(server, tmp_path):
+    """A finished run of two stages, with two held-out tasks."""
+    folder = RunFolder(tmp_path / "runs" / "demo")
+    for stage in ("sft", "grpo"):
+        folder.write(f"stages/{stage}/adapter/adapter_config.json", "{}")
+        folder.write("adapter/adapter_config.json", "{}")
+    folder.write("data/held_out.jsonl", server.held_out([50, 51]).read_text())
+    folder.write("recipe.yaml", "recipe: 1\n")
+    for step in (1, 2, 3):
+        folder.log({"stage": "sft", "step": step, "loss": 1 / step, "mean_token_accuracy": 0.5})
+    with (folder.path / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "sft", "st')
+    skill = server.skill
+    folder.finish(
+        RunManifest(
+            name="demo",
+            created="2026-01-01T00:00:00Z",
+            model=str(server.model),
+            seed=7,
+            skills=(RunSkill(name=skill.name, version=skill.version, tree=skill.tree),),
+            stages=tuple(
+                RunStage(name=name, kind=name, adapter=f"stages/{name}/adapter", steps=3, seconds=1.0)
+                for name in ("sft", "grpo")
+            ),
+            versions={},
+            files={},
+        )
+    )
+    return folder
+
+
+@pytest.fixture
+def evaluate_a_run(server, run_folder, count):
+    def run(**options):
+        asking = options.pop("asking", Asking())
+        factory = policies(
+            base=server.policy([1]), sft=server.policy([1, 2, 50]), grpo=server.policy([1, 2, 3, 4, 50, 51])
+        )
+        return evaluate_run(
+            server.context(),
+            options.pop("skills", [server.name]),
+            options.pop("run", run_folder.path),
+            asking=asking,
+            progress=count,
+            policies=factory,
+            **options,
+        )
+
+    return run
+
+
+def shares(evaluation):
+    return {
+        (row.task_set.name, arm): round(cell.exact.estimate, 3)
+        for row in figures(evaluation)
+        for arm, cell in row.cells.items()
+    }
+
+
+def test_each_stage_of_a_run_is_an_arm_with_its_adapter(run_folder, evaluate_a_run):
+    found = evaluate_a_run()
+    assert [(arm.name, arm.adapter) for arm in found.evaluation.arms] == [
+        ("sft", "stages/sft/adapter"),
+        ("grpo", "stages/grpo/adapter"),
+    ]
+    assert shares(found.evaluation)["held_out", "grpo"] == 1.0
+    assert found.report == run_folder.path / "report.html"
+    assert not (run_folder.path / "evals" / "before.json").exists()
+
+
+def test_earlier_arms_stand_before_the_stages_on_the_same_tasks(
+    server, run_folder, evaluate_it, evaluate_a_run, tmp_path
+):
+    evaluate_it([1], held_out=server.held_out([50, 51]), output=tmp_path / "before", asking=Asking(skill_text=True))
+    found = evaluate_a_run(before=tmp_path / "before")
+    assert [arm.name for arm in found.evaluation.arms] == ["base", "base+skill", "sft", "grpo"]
+    columns, lines = metric_table(figures(found.evaluation), [arm.name for arm in found.evaluation.arms])
+    assert columns == ["skill", "task set", "n", "metric", "base", "base + skill text", "after SFT", "after GRPO"]
+    assert [line[:4] for line in lines[:3]] == [
+        ["server", "held out", "2", "exact"],
+        ["server", "held out", "2", "reward"],
+        ["server", "held out", "2", "valid JSON"],
+    ]
+    before = Evaluation.parse((run_folder.path / "evals" / "before.json").read_text(), path="x")
+    after = Evaluation.parse((run_folder.path / "evals" / "after.json").read_text(), path="x")
+    assert [arm.name for arm in before.arms] == ["base", "base+skill"]
+    assert [arm.name for arm in after.arms] == ["sft", "grpo"]
+    assert before.data == after.data
+    again = evaluate_a_run()
+    assert [arm.name for arm in again.evaluation.arms] == ["base", "base+skill", "sft", "grpo"]
+
+
+def test_the_base_model_can_be_asked_with_the_run(evaluate_a_run):
+    found = evaluate_a_run(with_base=True, asking=Asking(skill_text=True))
+    assert [arm.name for arm in found.evaluation.arms] == ["base", "base+skill", "sft", "grpo"]
+
+
+def test_the_manifest_knows_what_was_added_and_nothing_else_changes(run_folder, evaluate_a_run):
+    before = run_folder.manifest
+    evaluate_a_run(with_base=True)
+    after = run_folder.manifest
+    added = {"evals/before.json", "evals/after.json", "report.html"}
+    assert set(after.files) - set(before.files) == added
+    for name in added:
+        assert after.files[name] == hashlib.sha256((run_folder.path / name).read_bytes()).hexdigest()
+    assert after.model_copy(update={"files": before.files}) == before
+
+
+def test_the_report_of_a_run_has_its_curves_and_settings(run_folder, evaluate_a_run):
+    evaluate_a_run()
+    page = (run_folder.path / "report.html").read_text()
+    assert "SFT: loss" in page
+    assert "<dt>seed</dt><dd>7</dd>" in page
+    assert run_folder.manifest.files["data/held_out.jsonl"] in page
+
+
+def test_a_skill_that_changed_since_the_run_is_said_so(server, run_folder, count):
+    server.write(range(1, 5))
+    context = server.context()
+    factory = policies(sft=server.policy([1]), grpo=server.policy([1]))
+    evaluate_run(context, [server.name], run_folder.path, asking=Asking(), progress=count, policies=factory)
+    assert any("server has changed since the run" in notice for notice in context.notices)
+
+
+def test_a_run_without_a_manifest_is_unfinished(run_folder, evaluate_a_run):
+    (run_folder.path / "manifest.json").unlink()
+    with pytest.raises(UsageError, match="is unfinished"):
+        evaluate_a_run()
+    assert not (run_folder.path / "evals").exists()
+
+
+def test_a_run_that_is_not_there_is_refused(evaluate_a_run, tmp_path):
+    with pytest.raises(UsageError, match="no run folder"):
+        evaluate_a_run(run=tmp_path / "nowhere")
+
+
+def test_a_run_without_its_adapter_is_damaged(run_folder, evaluate_a_run):
+    (run_folder.path / "stages" / "grpo" / "adapter" / "adapter_config.json").unlink()
+    (run_folder.path / "stages" / "grpo" / "adapter").rmdir()
+    with pytest.raises(UsageError, match="no adapter"):
+        evaluate_a_run()
+    assert not (run_folder.path / "evals").exists()
+
+
+def test_an_earlier_evaluation_that_shares_no_task_is_refused(server, evaluate_it, evaluate_a_run, tmp_path):
+    server.write(range(100, 110))
+    evaluate_it(output=tmp_path / "before")
+    server.write(range(1, 13))
+    with pytest.raises(UsageError, match="shares no task"):
+        evaluate_a_run(before=tmp_path / "before")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no evaluation at"),
+        ("{", "not JSON"),
+        ("[]", "evaluation.json"),
+        ('{"evaluation": 99}', "evaluation.json: "),
+        ('{"arms": 1, "arms": 2}', "duplicate key"),
+    ],
+)
+def test_an_earlier_evaluation_that_is_none_is_refused(evaluate_a_run, tmp_path, content, message):
+    (tmp_path / "before").mkdir()
+    if content is not None:
+        (tmp_path / "before" / "evaluation.json").write_text(content)
+    with pytest.raises(UsageError, match=message):
+        evaluate_a_run(before=tmp_path / "before")
+
+
+# --- rows from outside ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def answer_them(server, count, tmp_path):
+    """``answer_them(rows, **options) -> Answered``; the policy knows port 1 and 2."""
+
+    def run(rows, **options):
+        path = tmp_path / "rows.jsonl"
+        path.write_text(rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows))
+        asking = options.pop("asking", Asking())
+        who = {} if "run" in options else {"model": str(server.model)}
+        return answer_rows(
+            server.context(),
+            options.pop("skills", [server.name]),
+            path,
+            asking=asking,
+            progress=count,
+            output=tmp_path / "answers",
+            policies=options.pop("policies", policies(base=server.policy([1, 2]))),
+            **{**who, **options},
+        )
+
+    return run
+
+
+def written(tmp_path):
+    return [json.loads(line) for line in (tmp_path / "answers" / "completions.jsonl").read_text().splitlines()]
+
+
+def test_rows_are_answered_in_order_with_their_ids_argv_and_verdicts(server, answer_them, tmp_path):
+    right = {"tool": "dev", "args": {"port": 1}}
+    rows = [
+        {"id": "b", "request": server.request(2)},
+        {"id": 7, "request": server.request(1), "expected": right},
+        {"request": server.request(9), "expected": right},
+    ]
+    found = answer_them(rows)
+    first, second, third = written(tmp_path)
+    assert (first["id"], first["argv"], first["verdict"]) == ("b", [["server", "--port", "2"]], None)
+    assert (second["id"], second["verdict"]["status"], second["rewards"]["graded"]) == (7, "passed", 1.0)
+    assert (third["id"], third["argv"], third["verdict"]["status"]) == (None, None, "failed")
+    assert found.summary["tasks"] == 3
+    assert found.summary["runnable"] == 2
+    assert found.summary["figures"][0]["exact"]["estimate"] == 0.5
+    assert json.loads((tmp_path / "answers" / "summary.json").read_text()) == found.summary
+
+
+def test_rows_that_expect_nothing_have_no_figures(server, answer_them):
+    found = answer_them([{"request": server.request(1)}])
+    assert found.evaluation is None
+    assert found.summary["figures"] == []
+
+
+def test_the_same_request_twice_is_two_answers(server, answer_them, tmp_path):
+    answer_them([{"request": server.request(1)}] * 2)
+    assert len(written(tmp_path)) == 2
+
+
+def test_a_run_answers_with_its_last_adapter(server, run_folder, answer_them):
+    factory = policies(**{run_folder.path.name: server.policy([1])})
+    found = answer_them([{"request": server.request(1)}], run=run_folder.path, policies=factory)
+    assert factory.asked[0].adapter == run_folder.path / "adapter"
+    assert found.answers[0].argv == (("server", "--port", "1"),)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ('{"request": "x"}\n{"request": }\n', r"rows.jsonl:2: not JSON"),
+        ('{"request": ""}\n', r"rows.jsonl:1: `request`"),
+        ('{"expected": {}}\n', r"rows.jsonl:1: missing key `request`"),
+        ('{"request": "x", "answer": 1}\n', r"rows.jsonl:1: unknown key `answer`"),
+        (
+            '{"request": "x"}\n\n{"request": "x", "expected": {"tool": "rm"}}\n',
+            r"rows.jsonl:3: `expected`: the expected",
+        ),
+        ('{"request": "x", "expected": NaN}\n', r"rows.jsonl:1: not JSON"),
+        ('{"request": "\\ud800"}\n', r"rows.jsonl:1: `request`"),
+        ("", r"rows.jsonl holds no task"),
+    ],
+)
+def test_a_bad_row_is_named_with_its_line_and_nothing_is_written(answer_them, tmp_path, rows, message):
+    with pytest.raises(UsageError, match=message):
+        answer_them(rows)
+    assert not (tmp_path / "answers").exists()
+
+
+def test_rows_belong_to_one_skill(answer_them):
+    for skills in ([], ["a", "b"]):
+        with pytest.raises(UsageError, match="one skill"):
+            answer_them([{"request": "x"}], skills=skills)

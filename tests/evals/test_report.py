@@ -1,0 +1,188 @@
+"""The report is whole, calm about hostile text, and says what the numbers say."""
+
+from __future__ import annotations
+
+import html.parser
+import itertools
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skillpm.evals.assemble import assemble
+from skillpm.evals.charts import line_chart, round_ticks
+from skillpm.evals.curves import Curve, Series, learning_curves
+from skillpm.evals.report import ReportData, Setting, render_report, visible
+from skillpm.runtime.catalogue import build_catalogue
+from skillpm.runtime.host import Host
+
+VOID = {"meta", "line", "rect", "circle", "polyline", "br"}
+
+
+class Checker(html.parser.HTMLParser):
+    """Collects what a page would load or run, and checks that its elements nest."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.active, self.text = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag in ("script", "img", "iframe", "object", "embed", "link", "form", "base"):
+            self.active.append(tag)
+        self.active += [name for name, _ in attributes if name.startswith("on") or name in ("src", "href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        pass
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(page):
+    checker = Checker()
+    checker.feed(page)
+    assert not checker.open
+    return checker
+
+
+def data(server, *arms, **more):
+    evaluation = assemble(build_catalogue([server.skill], Host()), server.tasks(), arms)
+    return ReportData("server", evaluation, **more)
+
+
+def test_a_page_loads_nothing_and_runs_nothing(server, make_arm):
+    page = render_report(data(server, make_arm("base", []), make_arm("sft", [1, 2, 3])))
+    assert read(page).active == []
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</style></code></article><h1>owned",
+    "{{ 7 * 7 }}{% raw %}",
+    "<!-- ",
+    "]]>&#0;",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_a_model_wrote_is_text_and_nothing_else(server, make_arm, text):
+    page = render_report(data(server, make_arm("base", [], **{server.request(1): text}), recipe=text, commands=(text,)))
+    checker = read(page)
+    assert checker.active == []
+    assert "".join(checker.text).count(text) == 3
+
+
+def test_control_characters_and_overrides_are_shown_as_escapes():
+    assert visible("a\u202eb\x00c\x1b[31m") == "a\\u202eb\\x00c\\x1b[31m"
+    assert visible("two\nlines\tü") == "two\nlines\tü"
+
+
+def test_a_long_text_is_cut_and_says_by_how_much():
+    assert visible("x" * 1_000_600) == f"{'x' * 600} … (1,000,000 more characters)"
+
+
+def test_the_figures_of_every_arm_stand_in_the_table(server, make_arm):
+    page = render_report(data(server, make_arm("base", []), make_arm("sft", list(range(1, 10)))))
+    text = re.sub(r"\s+", " ", "".join(read(page).text))
+    assert "75 %" in text
+    assert "46.8–91.1" in text
+    assert "after SFT" in text
+    assert "3 of 12 wrong after SFT" in text
+    assert "start it on 10" in text
+    assert "better" in text
+
+
+def test_an_arm_that_was_not_asked_a_task_set_is_said_so(server, make_arm):
+    base, sft = make_arm("base", []), make_arm("sft", [])
+    page = render_report(data(server, base.model_copy(update={"records": ()}), sft))
+    assert "not asked" in page
+
+
+def test_a_perfect_arm_has_no_failures_to_show(server, make_arm):
+    page = render_report(data(server, make_arm("sft", list(range(1, 13)))))
+    assert "Every judged answer of the last arm is exact." in page
+
+
+def test_the_same_data_give_the_same_bytes(server, make_arm):
+    settings = (Setting("seed", "7"),)
+    report = data(server, make_arm("base", [1]), settings=settings, profile={"server": settings})
+    assert render_report(report) == render_report(report)
+
+
+ROWS = [
+    *({"stage": "sft", "step": step, "loss": 2 / step, "mean_token_accuracy": 1 - 1 / step} for step in range(1, 9)),
+    *(
+        {
+            "stage": "grpo",
+            "step": step,
+            "loss": 0.0,
+            "rewards/a:graded/mean": 0.5,
+            "rewards/b:graded/mean": 0.1 * step,
+            "completions/mean_length": 40 + step,
+        }
+        for step in range(1, 5)
+    ),
+]
+
+
+def test_supervised_stages_show_loss_and_accuracy_others_rewards_and_length():
+    curves = learning_curves(ROWS)
+    assert [curve.title for curve in curves] == [
+        "SFT: loss",
+        "SFT: token accuracy",
+        "GRPO: reward",
+        "GRPO: length of completions",
+    ]
+    assert [series.label for series in curves[2].series] == ["a:graded", "b:graded"]
+    assert curves[0].series[0].points[0] == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("value", [None, "0.3", True, float("nan"), float("inf")])
+def test_a_value_that_is_no_finite_number_is_no_point(value):
+    rows = [{"stage": "sft", "step": step, "loss": 1.0} for step in (1, 2, 3)]
+    (curve,) = learning_curves([*rows, {"stage": "sft", "step": 4, "loss": value}])
+    assert [x for x, _ in curve.series[0].points] == [1, 2, 3]
+
+
+def test_a_single_point_is_no_curve():
+    assert learning_curves(ROWS[:1]) == ()
+
+
+def test_curves_stand_in_the_page_with_their_units(server, make_arm):
+    page = render_report(data(server, make_arm("sft", []), curves=learning_curves(ROWS)))
+    checker = read(page)
+    for text in ("optimiser step", "cross-entropy (nats a token)", "mean length (tokens)", "b:graded"):
+        assert text in "".join(checker.text)
+
+
+FLOATS = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@given(FLOATS, FLOATS)
+def test_ticks_are_few_even_steps_that_cover_the_range(low, high):
+    low, high = sorted((low, high))
+    ticks = round_ticks(low, high)
+    steps = [after - before for before, after in itertools.pairwise(ticks)]
+    assert 2 <= len(ticks) <= 9
+    assert ticks[0] <= low + 1e-9
+    assert ticks[-1] >= high - 1e-9
+    assert max(steps) == pytest.approx(min(steps), rel=1e-3)
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.floats(-100, 100)), min_size=2, unique_by=lambda point: point[0]))
+def test_every_point_lies_inside_the_frame(points):
+    chart = line_chart(Curve("t", "x", "y", (Series("", tuple(sorted(points))),)))
+    for pair in chart.lines[0].points.split():
+        x, y = map(float, pair.split(","))
+        assert chart.left - 0.01 <= x <= chart.right + 0.01
+        assert chart.top - 0.01 <= y <= chart.bottom + 0.01
