@@ -37,7 +37,7 @@ class Crew:
         self._process: WorkerProcess | None = None
         self._broken: VerifierError | None = None  # why it cannot be started; asked once
         self._turn = threading.RLock()
-        self._restarts_left = 0
+        self._starts_left = 0  # of processes, in the present call of ``judge``
 
     def describe(self) -> Described:
         """Return what the skill contributes.
@@ -56,7 +56,7 @@ class Crew:
             verdicts: what a host's verifier found; the worker then only pays rewards.
         """
         with self._turn:
-            self._restarts_left = self._limits.restarts
+            self._starts_left = self._limits.restarts + 1
             judgements: list[Judgement] = []
             for start, stop in self._batches(episodes):
                 found = None if verdicts is None else verdicts[start:stop]
@@ -88,6 +88,7 @@ class Crew:
         if self._broken is not None:
             raise self._broken
         if self._process is None:
+            self._starts_left -= 1
             try:
                 manifest = check_requirements(self.skill)
                 permissions = Permissions() if manifest is None else manifest.permissions
@@ -119,14 +120,12 @@ class Crew:
             return self._ask(episodes, verdicts)
         except VerifierError as error:
             failure = error
-        hopeless = self._broken is not None or self._restarts_left <= 0
-        if not hopeless and again and failure.details.get("kind") == "crash":
-            self._restarts_left -= 1
+        hopeless = self._broken is not None or self._starts_left <= 0
+        if again and not hopeless and failure.details.get("kind") == "crash":
             return self._judge(episodes, verdicts, again=False)
         if hopeless or len(episodes) == 1:
             unjudged = Judgement.model_construct(verdict=Verdict.errored(failure.message), rewards={}, argv=None)
             return [unjudged] * len(episodes)
-        self._restarts_left -= 1
         step = -(-len(episodes) // _PARTS)
         judgements: list[Judgement] = []
         for start in range(0, len(episodes), step):
@@ -135,6 +134,8 @@ class Crew:
         return judgements
 
     def _ask(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None) -> list[Judgement]:
+        if self._process is None and self._starts_left <= 0 and self._broken is None:
+            raise VerifierError("the worker failed too often", kind="crash")
         request = judge_request(0, episodes, verdicts)
         reply = self._call(Judged, request, self._seconds(len(episodes)))
         if reply.error is not None:

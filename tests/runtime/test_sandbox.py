@@ -1,0 +1,180 @@
+"""What a skill's code may not do in its worker: see secrets, read other files, write, connect, start or signal processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from skillpm.model.episode import Episode
+from skillpm.model.skill import Skill
+from skillpm.runtime import landlock, seccomp
+from skillpm.runtime.sandbox import gaps, level, strength
+from skillpm.runtime.scoring import Scorer
+
+MakeSkill = Callable[..., Skill]
+MakeScorer = Callable[..., Scorer]
+MakeEpisode = Callable[..., Episode]
+
+needs_landlock = pytest.mark.skipif(landlock.abi_version() < 4, reason="this kernel has no Landlock that covers TCP")
+needs_seccomp = pytest.mark.skipif(not seccomp.available(), reason="no system-call table for this machine")
+
+# judges an answer by running it: the verdict's reason is what came of it
+SHELL = """
+import ctypes, os, socket, subprocess, sys, threading
+from pathlib import Path
+from skillpm import Verdict
+
+def verify(attempts, contract):
+    out = []
+    for attempt in attempts:
+        try:
+            said = repr(eval(attempt.completion, {**globals()}))
+        except BaseException as error:
+            said = f"{type(error).__name__}"
+        out.append(Verdict(status="failed", score=0.0, reasons=(said[:1900],)))
+    return out
+"""
+
+
+@pytest.fixture
+def ask(make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode) -> Callable[..., list[str]]:
+    """Return ``ask(*expressions, manifest=...)``: what they give inside a worker."""
+
+    def evaluate(*expressions: str, manifest: str = "") -> list[str]:
+        files = {"verifier.py": SHELL, "skill.yaml": f"manifest: 1\nversion: 1.0.0\n{manifest}"}
+        skill = make_skill(files)
+        with make_scorer(skill) as scorer:
+            judgements = scorer.judge([episode(expression) for expression in expressions])
+        return [judgement.verdict.reasons[0] for judgement in judgements]
+
+    return evaluate
+
+
+def test_the_environment_holds_no_secret_and_the_folder_is_fresh(
+    ask: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setenv("PYTHONPATH", "/nowhere")
+    names, listing, home = ask("sorted(os.environ)", "os.listdir('.')", "os.environ['HOME'] == os.getcwd()")
+    monkeypatch.undo()
+    assert set(eval(names)) <= {"PATH", "LANG", "HOME", "TMPDIR", *(name for name in os.environ if name.startswith("LC_"))}
+    assert (listing, home) == ("[]", "True")
+
+
+def test_stdin_is_empty_and_only_the_pipe_is_inherited(ask: Callable[..., list[str]]) -> None:
+    stdin, descriptors = ask(
+        "sys.stdin.read()", "[d for d in range(3, 64) if not isinstance((lambda: os.fstat(d))(), type(None))] if 0 else "
+        "sum(1 for d in range(3, 256) if ctypes.CDLL(None).fcntl(d, 1) >= 0)",
+    )  # fmt: skip
+    assert stdin == "''"
+    assert int(descriptors) == 3
+
+
+@needs_landlock
+def test_files_outside_are_neither_read_nor_written(ask: Callable[..., list[str]], tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    answers = ask(
+        f"open({str(secret)!r}).read()",
+        "open('/etc/passwd').read()",
+        "os.listdir('/')",
+        f"open('/proc/{os.getpid()}/environ').read()",
+        f"open({str(tmp_path / 'new')!r}, 'w')",
+        "open(Path(__file__).parent / 'verifier.py', 'a')",
+        f"os.remove({str(secret)!r})",
+        "open('scratch.txt', 'w').write('mine')",
+        "open(Path(__file__).parent / 'SKILL.md').read()[:3]",
+    )
+    assert answers == ["PermissionError"] * 7 + ["4", "'---'"]
+    assert secret.read_text() == "secret"
+
+
+@needs_seccomp
+@needs_landlock
+def test_the_network_is_refused_unless_the_manifest_asks_for_it(ask: Callable[..., list[str]]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        tcp = f"socket.create_connection(('127.0.0.1', {port}), timeout=5).close()"
+        udp = "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()"
+        assert ask(tcp, udp) == ["PermissionError"] * 2
+        assert ask(tcp, udp, manifest="permissions: {network: true}\n") == ["None"] * 2
+
+
+@needs_seccomp
+def test_processes_are_neither_started_nor_reached(ask: Callable[..., list[str]]) -> None:
+    parent = os.getpid()
+    victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        answers = ask(
+            "os.fork()",
+            "subprocess.run(['true'])",
+            "os.system('true')",
+            "os.execv('/bin/true', ['true'])",
+            f"os.kill({victim.pid}, 9)",
+            f"os.kill({parent}, 0)",
+            f"__import__('resource').prlimit({victim.pid}, 0, (0, 0))",
+            "ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)",
+        )
+        threads = ask("[t.start() or t.join() for t in [threading.Thread(target=int)]]")
+        assert victim.poll() is None
+    finally:
+        victim.kill()
+        victim.wait()
+    assert answers[:2] == ["PermissionError"] * 2
+    assert answers[2] in ("-1", "32512")
+    assert answers[3:] == ["PermissionError"] * 4 + ["-1"]
+    assert threads == ["[None]"]
+
+
+def test_memory_is_bounded(ask: Callable[..., list[str]]) -> None:
+    assert ask("len(bytearray(1 << 36))") == ["MemoryError"]
+
+
+def test_a_program_that_the_manifest_names_can_be_run(ask: Callable[..., list[str]]) -> None:
+    run = "subprocess.run(['uname'], capture_output=True).returncode"
+    other = "subprocess.run(['id'], capture_output=True).returncode"
+    answers = ask(run, other, manifest="permissions: {run: [uname]}\n")
+    assert answers[0] == "0"
+    if landlock.abi_version():
+        assert answers[1] == "PermissionError"
+
+
+def test_the_level_is_said_and_so_is_what_it_does_not_stop() -> None:
+    assert level().startswith(strength())
+    assert ("using the network" in gaps()) == (not seccomp.available())
+
+
+def test_a_worker_ends_with_its_host_even_in_the_middle_of_a_loop(make_skill: MakeSkill, tmp_path: Path) -> None:
+    skill = make_skill({"verifier.py": "def verify(attempts, contract):\n    while True: pass\n"})
+    script = tmp_path / "host.py"
+    script.write_text(f"""
+import os, threading, time
+from pathlib import Path
+from skillpm.model.manifest import Permissions
+from skillpm.model.skill import Skill
+from skillpm.runtime.limits import Limits
+from skillpm.runtime.process import WorkerProcess
+worker = WorkerProcess(Skill("serving", "1", {skill.tree!r}, Path({str(skill.root)!r})), Permissions(), Limits())
+message = b'{{"do":"judge","number":1,"tasks":[{{"key":"","skill":"","prompt":[],"expected":{{"tool":"serve","args":{{}}}},"split":"train","tags":[],"origin":"rule"}}],"items":[[0,"","stop",null]]}}'
+threading.Thread(target=worker.call, args=(message, 60), daemon=True).start()
+time.sleep(0.5)
+print(worker.pid, flush=True)
+os.kill(os.getpid(), 9)
+""")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    worker = int(done.stdout)
+    for _ in range(100):
+        if not Path(f"/proc/{worker}").exists() or " Z " in Path(f"/proc/{worker}/stat").read_text():
+            return
+        time.sleep(0.05)
+    os.kill(worker, signal.SIGKILL)
+    pytest.fail("the worker outlived its host")
