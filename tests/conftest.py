@@ -121,6 +121,22 @@ def project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
     yield make
 
 
+@pytest.fixture
+def skill_files() -> Callable[..., dict[str, Any]]:
+    """Return ``skill_files(name, version, requires={...}, body="…", **more files) -> dict`` for ``project`` or a tree."""
+
+    def make(
+        name: str = "demo", version: str = "1.0", requires: Mapping[str, str] | None = None, body: str = "Do it.\n"
+    ) -> dict[str, Any]:
+        needs = "".join(f"  {other}: '{specifier}'\n" for other, specifier in (requires or {}).items())
+        return {
+            "SKILL.md": f"---\nname: {name}\ndescription: Shows {name} to people who test. Use when testing.\n---\n{body}",
+            "skill.yaml": f"manifest: 1\nversion: '{version}'\n" + (f"requires:\n{needs}" if needs else ""),
+        }
+
+    return make
+
+
 @pytest.fixture(autouse=True)
 def _environment_is_left_alone() -> Iterator[None]:
     before = dict(os.environ)

@@ -1,0 +1,179 @@
+"""What each index refuses, and how sources are named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.errors import LockOutOfDateError, RegistryError, SkillpmError, UsageError
+from skillpm.index.bundled import BundledIndex
+from skillpm.index.chain import ChainIndex
+from skillpm.index.directory import DirectoryIndex, page_path
+from skillpm.index.path import PathIndex
+from skillpm.index.source import is_path, open_path, open_registry, open_source
+from skillpm.layout.tree import MappingTree
+from skillpm.ops.registry import write_registry
+from skillpm.storage.archive import build_archive
+
+SkillFiles = Callable[..., dict[str, Any]]
+
+
+def tree(files: dict[str, Any]) -> MappingTree:
+    return MappingTree({path: text.encode() for path, text in files.items()})
+
+
+@pytest.fixture
+def registry(tmp_path: Path, skill_files: SkillFiles) -> Path:
+    write_registry(tmp_path / "shop", [tree(skill_files("demo", "1.0")), tree(skill_files("demo", "2.0"))])
+    return tmp_path / "shop"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "",
+        "[]",
+        "{",
+        '{"name": "demo", "releases": [], "surprise": 1}',
+        '{"name": "other", "releases": []}',
+        '{"name": "demo", "name": "demo"}',
+        b"\xff",
+    ],
+)
+def test_a_damaged_page_is_an_error_that_names_it(registry: Path, page: str | bytes) -> None:
+    (registry / page_path("demo")).write_bytes(page if isinstance(page, bytes) else page.encode())
+    with pytest.raises(RegistryError, match=r"demo\.json") as caught:
+        DirectoryIndex(registry, "shop").page("demo")
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("version", "one"),
+        ("version", "1" * 5000),
+        ("requires", {"x": "=>1"}),
+        ("requires", {"../x": ""}),
+        ("archive", "../../etc/passwd"),
+        ("size", -1),
+    ],
+)
+def test_a_page_with_an_impossible_release_is_refused(registry: Path, key: str, value: Any) -> None:
+    path = registry / page_path("demo")
+    page = json.loads(path.read_text())
+    page["releases"][0][key] = value
+    path.write_text(json.dumps(page))
+    with pytest.raises(RegistryError):
+        DirectoryIndex(registry, "shop").page("demo")
+
+
+def test_a_folder_that_is_no_registry_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(RegistryError) as caught:
+            DirectoryIndex(folder, "shop").page("demo")
+        assert caught.value.hint
+
+
+def test_a_newer_registry_is_refused(registry: Path) -> None:
+    (registry / "config.json").write_text('{"registry": 2, "name": "x"}')
+    with pytest.raises(RegistryError):
+        DirectoryIndex(registry, "shop").page("demo")
+
+
+def test_a_missing_archive_is_an_error_that_names_the_registry(registry: Path) -> None:
+    index = DirectoryIndex(registry, "shop")
+    page = index.page("demo")
+    assert page is not None
+    for path in registry.glob("archives/*/*"):
+        path.unlink()
+    with pytest.raises(RegistryError, match="shop"):
+        index.archive("demo", page.releases[0])
+
+
+def test_a_published_version_is_never_replaced(registry: Path, skill_files: SkillFiles) -> None:
+    write_registry(registry, [tree(skill_files("demo", "1.0"))])
+    with pytest.raises(RegistryError, match="another content"):
+        write_registry(registry, [tree(skill_files("demo", "1.0", body="other"))])
+
+
+def test_the_first_index_that_knows_a_name_answers_alone(tmp_path: Path, skill_files: SkillFiles) -> None:
+    """Never the best of both: that is dependency confusion."""
+    write_registry(tmp_path / "team", [tree(skill_files("demo", "1.0"))])
+    write_registry(tmp_path / "public", [tree(skill_files("demo", "9.9")), tree(skill_files("far", "1.0"))])
+    chain = ChainIndex([DirectoryIndex(tmp_path / "team", "team"), DirectoryIndex(tmp_path / "public", "public")])
+    page, far, source = chain.page("demo"), chain.page("far"), chain.source("demo")
+    assert page is not None
+    assert [release.version for release in page.releases] == ["1.0"]
+    assert far is not None
+    assert source is not None
+    assert source.name == "team"
+    assert chain.near("dem") == ["demo"]
+    with pytest.raises(RegistryError):
+        chain.archive("nowhere", far.releases[0])
+
+
+def test_a_folder_that_has_changed_is_not_what_was_locked(tmp_path: Path, skill_files: SkillFiles) -> None:
+    for path, text in skill_files().items():
+        (tmp_path / path).write_text(text)
+    page = PathIndex(tmp_path, "path:x", build_archive).page("demo")
+    assert page is not None
+    (tmp_path / "SKILL.md").write_text(skill_files(body="changed")["SKILL.md"])
+    with pytest.raises(LockOutOfDateError) as caught:
+        PathIndex(tmp_path, "path:x", build_archive).archive("demo", page.releases[0])
+    assert caught.value.details["locked"] == page.releases[0].tree
+
+
+def test_an_unknown_bundled_skill_has_no_archive(registry: Path) -> None:
+    page = DirectoryIndex(registry, "shop").page("demo")
+    assert page is not None
+    with pytest.raises(RegistryError):
+        BundledIndex(build_archive).archive("demo", page.releases[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://example.org/x", "http://example.org", "git@example.org:a/b", "git+ssh://x/y", "ssh://x", "./repo.git",
+     "file://elsewhere/x", "oci://x/y"],
+)  # fmt: skip
+def test_sources_that_this_version_cannot_read_are_named_with_those_that_it_can(tmp_path: Path, text: str) -> None:
+    assert is_path(text)
+    for opened in (lambda: open_registry(text, tmp_path), lambda: open_path(text, tmp_path, build_archive)):
+        with pytest.raises(RegistryError) as caught:
+            opened()
+        assert "registry folders" in str(caught.value.hint)
+
+
+def test_sources_are_named_relative_to_the_project_and_opened_again(registry: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    for text in (str(registry), registry.as_uri()):
+        assert open_registry(text, project).name == "registry:../shop"
+    assert open_source("registry:../shop", project, build_archive).names() == ["demo"]
+    assert open_source("bundled", project, build_archive).name == "bundled"
+    for unknown in ("https://example.org", "path:", "tree"):
+        with pytest.raises(RegistryError):
+            open_source(unknown, project, build_archive)
+
+
+def test_a_missing_skill_folder_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a folder"):
+        open_path(str(tmp_path / "missing"), tmp_path, build_archive).names()
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [(".", True), ("..", True), ("./a", True), ("/a", True), ("~/a", True), ("a", False), ("a>=1", False),
+     ("acme/tools", False), ("acme/tools>=1.0", False), ("a/b/c", True), ("A/b", True), ("a@1.0", False)],
+)  # fmt: skip
+def test_a_path_is_told_from_a_name(text: str, path: bool) -> None:
+    assert is_path(text) is path
+
+
+def test_errors_of_indexes_are_never_anything_else(tmp_path: Path) -> None:
+    (tmp_path / "SKILL.md").write_bytes(b"\xff")
+    with pytest.raises(SkillpmError):
+        PathIndex(tmp_path, "path:x", build_archive).names()

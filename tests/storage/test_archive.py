@@ -1,0 +1,266 @@
+"""An archive is byte-identical for one tree, and only what the writer could have written is read."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import struct
+import tarfile
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skillpm.errors import IntegrityError
+from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
+from skillpm.storage.archive import build_archive, read_archive
+from skillpm.storage.member import LIMITS, Limits, path_problem
+
+Edit = Callable[[bytearray], None]
+
+
+def member(path: str = "SKILL.md", data: bytes = b"x", edit: Edit | None = None, *, seal: bool = True) -> bytes:
+    """One header and its data; ``edit`` changes the header, and the checksum is made right again."""
+    whole = bytearray(gzip.decompress(build_archive(MappingTree({"SKILL.md": data})))[: 512 + 512 * (len(data) > 0)])
+    whole[0:100] = path.encode("utf-8", "surrogateescape")[:100].ljust(100, b"\0")
+    if edit is not None:
+        edit(whole)
+    if seal:
+        whole[148:156] = b" " * 8
+        whole[148:156] = b"%06o\0 " % sum(whole[:512])
+    return bytes(whole)
+
+
+def archive(*members: bytes, end: bytes = b"\0" * 1024) -> bytes:
+    return gzip.compress(b"".join(members) + end, mtime=0)
+
+
+def put(start: int, value: bytes) -> Edit:
+    def edit(header: bytearray) -> None:
+        header[start : start + len(value)] = value
+
+    return edit
+
+
+def mode(text: bytes) -> Edit:
+    return put(100, text)
+
+
+def kind(letter: bytes, link: bytes = b"") -> Edit:
+    def edit(header: bytearray) -> None:
+        header[156:157] = letter
+        header[157 : 157 + len(link)] = link
+
+    return edit
+
+
+def pax(**headers: str) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("SKILL.md")
+        info.size, info.pax_headers = 1, headers
+        tar.addfile(info, io.BytesIO(b"x"))
+    return gzip.compress(file.getvalue())
+
+
+def gnu_long_name() -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo("a/" * 80 + "b"))
+    return gzip.compress(file.getvalue())
+
+
+BAD_NAMES = [
+    *("../x", "/etc/passwd", "a/../../x", "./x", "//x", "a//b", ".", "..", "", "a/", "a/.", "a\\b", "C:x", "-rf", " a"),
+    *("CON", "nul.txt", "a/aux.md", "a.", "a ", "a\tb", "a\nb", "a\x1bb", "ä.md", "a\u202eb", "a\u200bb", "[a]"),
+    *(
+        "__pycache__/x.py",
+        "x.pyc",
+        "x.PYC",
+        "x.pth",
+        "x.start",
+        "sitecustomize.py",
+        "lib/usercustomize.py",
+        "x.egg-link",
+    ),
+    *(".git/config", "a/.GIT/hooks/x", "a/b/c/d/e/f/g/h/i/j/k"),
+]
+
+HOSTILE = {
+    "a symbolic link": (archive(member(edit=kind(b"2", b"/etc/passwd"))), "symbolic link"),
+    "a hard link": (archive(member(edit=kind(b"1", b"SKILL.md"))), "hard link"),
+    "a FIFO": (archive(member(edit=kind(b"6"))), "FIFO"),
+    "a character device": (archive(member(edit=kind(b"3"))), "character device"),
+    "a block device": (archive(member(edit=kind(b"4"))), "block device"),
+    "a folder entry": (archive(member(edit=kind(b"5"))), "folder entry"),
+    "an unknown type": (archive(member(edit=kind(b"Z"))), "unknown type"),
+    "a set-uid file": (archive(member(edit=mode(b"0004755\0"))), "mode 4755"),
+    "a sticky file": (archive(member(edit=mode(b"0001644\0"))), "mode 1644"),
+    "a world-writable file": (archive(member(edit=mode(b"0000666\0"))), "mode 666"),
+    "a PAX path": (pax(path="../evil"), "PAX"),
+    "a PAX size": (pax(size="1000"), "PAX"),
+    "a PAX comment": (pax(comment="c" * (1 << 20)), "PAX"),
+    "a global PAX header": (archive(member(edit=kind(b"g"))), "PAX"),
+    "a GNU long name": (gnu_long_name(), "ustar"),
+    "a GNU long name under a ustar magic": (archive(member(edit=kind(b"L"))), "GNU"),
+    "a sparse file": (archive(member(edit=kind(b"S"))), "GNU"),
+    "a base-256 size": (archive(member(edit=put(124, b"\x80" + b"\0" * 10 + b"\1"))), "octal"),
+    "a size that is not octal": (archive(member(edit=put(124, b"00000000009\0"))), "octal"),
+    "a negative size": (archive(member(edit=put(124, b"-0000000001\0"))), "octal"),
+    "a wrong checksum": (archive(member(edit=put(148, b"0000001\0"), seal=False)), "checksum"),
+    "no ustar magic": (archive(member(edit=put(257, b"\0" * 8))), "ustar"),
+    "the same member twice": (archive(member(), member()), "twice"),
+    "two spellings of one name": (archive(member(), member("skill.md")), "twice"),
+    "a file used as a folder": (archive(member("a"), member("a/b")), "file and as a folder"),
+    "a folder used as a file": (archive(member("a/b"), member("A")), "file and as a folder"),
+    "bytes after a name": (archive(member(edit=put(20, b"hidden"))), "after the end of its name"),
+    "bytes in the padding of a header": (archive(member(edit=put(505, b"x"))), "where a regular file has none"),
+    "bytes in the padding of a file": (archive(member(edit=put(1000, b"x"))), "hidden bytes"),
+    "a file that is cut off": (archive(member(edit=put(124, b"00000100000\0"))), "cut off"),
+    "no end": (archive(member(), end=b""), "middle"),
+    "half an end": (archive(member(), end=b"\0" * 512), "cut off"),
+    "a second tar after the end": (archive(member(), end=b"\0" * 1024 + member("b")), "after its end"),
+    "gzip that is cut off": (archive(member())[:-9], "cut off"),
+    "a wrong checksum of gzip": (archive(member())[:-8] + b"\0" * 8, "damaged"),
+    "bytes after gzip": (archive(member()) + b"x", "after its end"),
+    "a second gzip member": (archive(member()) + archive(member("b")), "after its end"),
+    "a zip": (b"PK\3\4" + b"\0" * 100, "not gzip"),
+    "an xz": (b"\xfd7zXZ\0" + b"\0" * 100, "not gzip"),
+    "a bare tar": (gzip.decompress(archive(member())), "not gzip"),
+    "the page of a captive portal": (b"<!DOCTYPE html><html></html>", "HTML"),
+    "nothing": (b"", "not gzip"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_archives_are_refused_with_the_reason(name: str) -> None:
+    data, reason = HOSTILE[name]
+    with pytest.raises(IntegrityError, match=reason) as caught:
+        read_archive(data)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_names_that_could_mean_another_file_are_refused_by_reader_and_writer(name: str) -> None:
+    assert path_problem(name)
+    with pytest.raises(IntegrityError):
+        read_archive(archive(member(name)))
+    with pytest.raises(IntegrityError) as caught:
+        build_archive(MappingTree({name: b"x"}))
+    assert caught.value.details["member"] == name
+    assert caught.value.hint
+
+
+def test_a_path_of_more_than_240_bytes_is_refused() -> None:
+    assert path_problem("/".join(["a" * 60] * 4)) is not None
+    assert path_problem("/".join(["a" * 59] * 4)) is None
+
+
+def test_a_bomb_is_not_inflated() -> None:
+    bomb = gzip.compress(bytes(96 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(IntegrityError, match="unpacks to more"):
+            read_archive(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_too_many_files_are_refused() -> None:
+    small = replace(LIMITS, files=3)
+    files = {f"{number}.md": b"" for number in range(4)}
+    data = build_archive(MappingTree(files))
+    with pytest.raises(IntegrityError, match="too many"):
+        read_archive(data, small)
+    with pytest.raises(IntegrityError, match="too many"):
+        build_archive(MappingTree(files), small)
+
+
+def test_too_many_bytes_are_refused() -> None:
+    small = replace(LIMITS, size=1000)
+    tree = MappingTree({"a": bytes(600), "b": bytes(600)})
+    with pytest.raises(IntegrityError, match="over 1000 bytes"):
+        read_archive(build_archive(tree), small)
+    with pytest.raises(IntegrityError, match="over 1000 bytes"):
+        build_archive(tree, small)
+
+
+def test_the_limits_fit_every_public_skill() -> None:
+    assert Limits() == Limits(size=20 << 20, files=2000, path=240, depth=10)
+
+
+def test_dot_files_are_kept() -> None:
+    tree = MappingTree({"SKILL.md": b"", ".gitignore": b"x", "a/.env.example": b"y"})
+    assert read_archive(build_archive(tree)).paths() == tree.paths()
+
+
+def test_a_link_in_a_folder_is_not_followed_but_refused(tmp_path) -> None:
+    (tmp_path / "SKILL.md").write_text("x")
+    (tmp_path / "passwd").symlink_to("/etc/passwd")
+    with pytest.raises(IntegrityError, match="passwd"):
+        build_archive(FolderTree(tmp_path))
+
+
+def test_long_paths_use_the_prefix_of_ustar() -> None:
+    path = "/".join(["a" * 50] * 4)
+    assert read_archive(build_archive(MappingTree({path: b"x"}))).read(path) == b"x"
+
+
+def test_an_archive_has_the_same_bytes_for_ever() -> None:
+    """The header and the tar inside are pinned; deflate's own output may differ between implementations of zlib."""
+    tree = MappingTree({"scripts/run.sh": b"echo\n", "SKILL.md": b"---\nname: a\n---\n"}, {"scripts/run.sh"})
+    data = build_archive(tree)
+    assert data[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+    content = gzip.decompress(data)
+    assert hashlib.sha256(content).hexdigest() == "bda5304ca4bbca31356ce05e720cc8f06bc2ea0570cac0303e56773d7c0df96b"
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        assert [(info.name, info.mode, info.mtime, info.uid) for info in tar] == [
+            ("SKILL.md", 0o644, 0, 0),
+            ("scripts/run.sh", 0o755, 0, 0),
+        ]
+
+
+SEGMENTS = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.\-+]{0,8}[A-Za-z0-9_]", fullmatch=True).filter(
+    lambda text: path_problem(text) is None
+)
+TREES = st.dictionaries(st.lists(SEGMENTS, min_size=1, max_size=3).map("/".join), st.binary(max_size=1500), max_size=6)
+
+
+@given(TREES, st.data())
+def test_what_is_written_is_read_back_and_order_does_not_matter(files: dict[str, bytes], data: st.DataObject) -> None:
+    executables = {path for path in files if data.draw(st.booleans())}
+    tree = MappingTree(files, executables)
+    shuffled = MappingTree(dict(data.draw(st.permutations(list(files.items())))), executables)
+    try:
+        archive = build_archive(tree)
+    except IntegrityError:
+        return  # two names that are one where case does not count
+    assert build_archive(shuffled) == archive
+    assert tree_digest(read_archive(archive)) == tree_digest(tree)
+
+
+@given(st.integers(0, 511), st.integers(1, 255))
+def test_no_change_of_a_byte_in_a_header_is_silent(position: int, flip: int) -> None:
+    """Whatever a header is changed to without its checksum, it is refused."""
+    content = bytearray(gzip.decompress(build_archive(MappingTree({"SKILL.md": b"x" * 512}))))
+    content[position] ^= flip
+    body = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = body.compress(bytes(content)) + body.flush()
+    data = b"\x1f\x8b\x08\0\0\0\0\0\2\xff" + packed + struct.pack("<II", zlib.crc32(content), len(content))
+    with pytest.raises(IntegrityError):
+        read_archive(data)
+
+
+@given(st.binary(max_size=2000))
+def test_any_bytes_give_an_integrity_error_and_nothing_else(junk: bytes) -> None:
+    for data in (junk, gzip.compress(junk), gzip.compress(junk.ljust(1024, b"\0") + bytes(1024))):
+        try:
+            read_archive(data)
+        except IntegrityError:
+            continue
