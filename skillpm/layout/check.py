@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from skillpm.layout.rule import Level, Rule, Scope
-from skillpm.layout.rules import body, documents, fields, files, source, syntax
+from skillpm.layout.rules import body, documents, fields, files, name, source, syntax
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import Tree
 from skillpm.model.finding import Report, Severity
 
 __all__ = ["RULES", "Level", "check", "examine"]
 
-RULES: tuple[Rule, ...] = (*source.RULES, *syntax.RULES, *fields.RULES, *body.RULES, *files.RULES, *documents.RULES)
+RULES: tuple[Rule, ...] = tuple(
+    sorted(
+        (rule for part in (source, syntax, fields, name, body, files, documents) for rule in part.RULES),
+        key=lambda rule: rule.code,
+    )
+)
 
 
 def check(tree: Tree, *, path: str, folder: str | None, level: Level = Level.LENIENT) -> Report:
@@ -36,5 +41,5 @@ def examine(subject: Subject, rules: Iterable[Rule], *, path: str, level: Level)
         scopes.add(Scope.FRONTMATTER)
     findings = [finding for rule in rules if rule.scope in scopes for finding in rule.findings(subject, level)]
     findings.sort(key=lambda f: (f.severity is not Severity.ERROR, f.path, f.line or 0, f.code))
-    name = subject.field("name")
-    return Report(path, name.strip() or None if isinstance(name, str) else None, tuple(findings))
+    named = subject.field("name")
+    return Report(path, named.strip() or None if isinstance(named, str) else None, tuple(findings))
