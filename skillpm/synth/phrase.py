@@ -73,7 +73,7 @@ class Template:
     @classmethod
     def of(cls, text: str) -> Template:
         """Compile a template of synthesis.yaml."""
-        parts = tuple(_parts(_SPACE_BEFORE_MARK.sub("", _SPACES.sub(" ", text.strip()))))
+        parts = tuple(_parts(_in_order(text)))
         places = frozenset(part.place for part in parts if part.place)
         slots = frozenset(part.slot for part in parts if part.slot)
         return cls(parts, slots, places - {REST}, REST in places)
@@ -88,8 +88,12 @@ class Frame(NamedTuple):
     @classmethod
     def of(cls, text: str) -> Frame:
         """Compile a frame: text with ``{request}`` once."""
-        before, _, after = _SPACES.sub(" ", text.strip()).partition("{request}")
+        before, _, after = _in_order(text).partition("{request}")
         return cls(tuple(map(Part.of, filter(None, [before]))), tuple(map(Part.of, filter(None, [after]))))
+
+
+def _in_order(text: str) -> str:
+    return _SPACE_BEFORE_MARK.sub("", _SPACES.sub(" ", text.strip()))
 
 
 def _parts(text: str) -> Iterator[Part]:

@@ -1,0 +1,157 @@
+"""``skillpm synth``: files that appear whole or not at all, the same bytes for the same seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pytest
+
+SKILL = """---
+name: ports
+description: Opens ports. Use when a port is to be opened.
+---
+Open ports.
+"""
+CONTRACT = """contract: 1
+system_prompt: Answer with one JSON object.
+tools:
+  - name: open
+    input_schema: {type: object, properties: {port: {type: integer, minimum: 1, maximum: 65535}}, required: [port]}
+"""
+SYNTHESIS = """synthesis: 1
+frames: ["{request}", "Please {request}."]
+values:
+  port: {integers: [2000, 9000]}
+tasks:
+  - name: open
+    tool: open
+    draw: {port: {from: port}}
+    args: {port: "{port}"}
+    requests: ["open port {port}", "let traffic in on {port}", "make {port} reachable"]
+"""
+SEED = '{"id": "first", "request": "Open 80", "expected": {"tool": "open", "args": {"port": 80}}}\n'
+SUITE = """name: held
+tasks:
+  - {id: t1, request: "Can you open 8080 for me?", expected: {tool: open, args: {port: 8080}}}
+"""
+
+
+def files(**more: str) -> dict[str, str]:
+    """A skill in the folder ``ports``."""
+    mine = {
+        "SKILL.md": SKILL,
+        "skill.yaml": "manifest: 1\nversion: 1.0.0\n",
+        "contract.yaml": CONTRACT,
+        "synthesis.yaml": SYNTHESIS,
+        "seeds/seeds.jsonl": SEED,
+        "suites/held.yaml": SUITE,
+        **more,
+    }
+    return {f"ports/{name}": text for name, text in mine.items()}
+
+
+def test_a_folder_with_both_sides_and_the_profile_is_written(project):
+    here = project(files())
+    done = here.run("synth", "./ports", "--rows", "30", "--held-out", "8", "--output", "made").ok()
+    assert done.out.splitlines()[0].split()[:3] == ["skill", "split", "rows"]
+    assert "ports train: 30" in done.err
+    sides = {side: (here.root / f"made/{side}.jsonl").read_text() for side in ("train", "held_out")}
+    assert {side: text.count("\n") for side, text in sides.items()} == {"train": 30, "held_out": 8}
+    profile = json.loads((here.root / "made/profile.json").read_text())
+    assert profile["digests"] == {side: hashlib.sha256(text.encode()).hexdigest() for side, text in sides.items()}
+    assert profile["skills"]["ports"]["train"]["families"] == {"open": 29, "seed": 1}
+    assert sorted(path.name for path in here.root.iterdir()) == ["made", "ports"]
+    again = here.run("synth", "ports/", "--rows", "30", "--held-out", "8", "-o", "again", PYTHONHASHSEED="5").ok()
+    assert again.out == done.out
+    assert (here.root / "again/profile.json").read_bytes() == (here.root / "made/profile.json").read_bytes()
+
+
+def test_without_an_output_stdout_holds_the_training_tasks_alone(project):
+    done = project(files()).run("synth", "./ports", "--rows", "5").ok()
+    rows = [json.loads(line) for line in done.out.splitlines()]
+    assert len(rows) == 5
+    assert {row["split"] for row in rows} == {"train"}
+    assert rows[0]["origin"] == "seed"
+
+
+def test_json_is_the_profile_and_needs_an_output(project):
+    here = project(files())
+    done = here.run("synth", "./ports", "--rows", "5", "--held-out", "2", "--output", "made", "--json").ok()
+    assert done.document["output"] == "made"
+    assert done.document["skills"]["ports"]["train"]["rows"] == 5
+    assert done.document["skills"]["ports"]["pools"]["port"]["values"] == 7001
+    refused = here.run("synth", "./ports", "--json").fails(2, "--output")
+    assert refused.document["error"] == "usage"
+
+
+def test_an_output_is_replaced_only_by_force_and_only_if_we_wrote_it(project):
+    here = project(files()).write({"mine": {"thesis.txt": "text"}})
+    for flags in ((), ("--force",)):
+        here.run("synth", "./ports", "--rows", "3", "-o", "mine", *flags).fails(2, "mine")
+    assert (here.root / "mine/thesis.txt").read_text() == "text"
+    here.run("synth", "./ports", "--rows", "3", "--held-out", "1", "-o", "made").ok()
+    here.run("synth", "./ports", "--rows", "4", "--held-out", "1", "-o", "made").fails(
+        2, "made exists already", "--force"
+    )
+    here.run("synth", "./ports", "--rows", "4", "--held-out", "1", "-o", "made", "--force").ok()
+    assert (here.root / "made/train.jsonl").read_text().count("\n") == 4
+    assert sorted(path.name for path in here.root.iterdir()) == ["made", "mine", "ports"]
+
+
+def test_a_suite_that_overlaps_training_is_refused_and_nothing_is_written(project):
+    suite = SUITE.replace("Can you open 8080 for me?", "open  80!").replace("8080", "80")
+    here = project(files(**{"suites/held.yaml": suite}))
+    refused = here.run("synth", "./ports", "-o", "made", "--json")
+    refused.fails(1, "seed `first`", "task `t1`", "suite `held`")
+    assert refused.document["details"]["overlaps"]
+    assert not (here.root / "made").exists()
+
+
+def test_too_few_distinct_rows_are_told_with_the_reason(project):
+    few = SYNTHESIS.replace("[2000, 9000]", "[2000, 2009]")
+    done = project(files(**{"synthesis.yaml": few})).run("synth", "./ports", "--rows", "500", "-o", "made").ok()
+    assert "of 500 rows: no more distinct ones were found" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("synthesis.yaml", SYNTHESIS.replace("tool: open", "tool: shut"), "has no tool `shut`"),
+        ("synthesis.yaml", SYNTHESIS.replace("values:", "value:"), "synthesis.yaml:3"),
+        ("seeds/seeds.jsonl", '{"request": "x"}\n', "seeds.jsonl:1"),
+    ],
+)
+def test_a_wrong_document_is_named_and_nothing_is_written(project, name, text, message):
+    here = project(files(**{name: text}))
+    here.run("synth", "./ports", "-o", "made").fails(2, message)
+    assert not (here.root / "made").exists()
+
+
+def test_a_plugin_s_rule_runs_in_the_worker_after_consent(project):
+    plugin = """
+import skillpm
+
+class Even:
+    name = "even"
+
+    def tasks(self, seeds, seed):
+        for port in range(100, 200, 2):
+            yield skillpm.Task.of(
+                skill="ports",
+                system="",
+                request=f"open the even port {port}",
+                expected={"tool": "open", "args": {"port": port}},
+                split="train",
+                origin="rule",
+            )
+
+@skillpm.hookimpl
+def skillpm_synthesis_rules(skill):
+    return [Even()]
+"""
+    here = project(files(**{"plugin.py": plugin}))
+    here.run("synth", "./ports", "--rows", "20").fails(6, "--yes")
+    done = here.run("synth", "./ports", "--rows", "20", "--yes").ok()
+    tags = [tag for line in done.out.splitlines() for tag in json.loads(line)["tags"]]
+    assert tags.count("rule:even") >= 9

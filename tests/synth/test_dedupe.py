@@ -1,0 +1,88 @@
+"""Duplicates: prefix filtering finds exactly what comparing all pairs finds."""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
+
+WORDS = st.sampled_from(list("abcdefghijkl"))
+
+
+def jaccard(left: frozenset[str], right: frozenset[str]) -> Fraction:
+    return Fraction(len(left & right), len(left | right)) if left | right else Fraction(1)
+
+
+def oracle(rows: list[tuple[str, str]]) -> list[Finding]:
+    """Compare every pair."""
+    targets: dict[str, set[str]] = {}
+    kept: list[tuple[str, frozenset[str]]] = []
+    findings = []
+    for form, target in rows:
+        words = frozenset(form.split())
+        known = targets.setdefault(form, set())
+        if known and known != {target}:
+            known.add(target)
+            findings.append(Finding.AMBIGUOUS)
+        elif known:
+            findings.append(Finding.DUPLICATE)
+        elif any(other == target and jaccard(words, seen) >= Fraction(4, 5) for other, seen in kept):
+            findings.append(Finding.NEAR_DUPLICATE)
+        else:
+            findings.append(Finding.NEW)
+            kept.append((target, words))
+        known.add(target)
+    return findings
+
+
+@given(st.lists(st.tuples(st.lists(WORDS, max_size=14).map(" ".join), st.sampled_from(["x", "y"])), max_size=80))
+def test_findings_are_those_of_comparing_all_pairs(rows):
+    duplicates = Deduplicator()
+    assert [duplicates.add(form, target) for form, target in rows] == oracle(rows)
+
+
+@given(st.integers(0, 10_000))
+def test_large_groups_of_long_requests_are_searched_exactly(seed):
+    """Groups far above the size at which the index takes over."""
+    chance = random.Random(seed)
+    vocabulary = [f"w{number}" for number in range(25)]
+    base = [" ".join(chance.sample(vocabulary, 12)) for _ in range(6)]
+    rows = []
+    for _ in range(120):
+        words = chance.choice(base).split()
+        for _ in range(chance.randrange(3)):
+            words[chance.randrange(len(words))] = chance.choice(vocabulary)
+        rows.append((" ".join(words), "x"))
+    duplicates = Deduplicator()
+    assert [duplicates.add(form, target) for form, target in rows] == oracle(rows)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("Start  the server.", "start the server"),
+        ("Start 'the' server!", "start the server?!"),
+        ("(Start) “the” server…", "start the server…"),
+    ],
+)
+def test_marks_around_words_do_not_count(left, right):
+    assert normal_form(left) == normal_form(right)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [("tag v1.2", "tag v12"), ("open .env", "open env"), ("check /", "check"), ("in ..", "in"), ("./a", "../a")],
+)
+def test_marks_of_a_value_do_count(left, right):
+    assert normal_form(left) != normal_form(right)
+
+
+@given(st.text(max_size=40))
+def test_the_normal_form_is_its_own_normal_form(text):
+    once = normal_form(text)
+    assert normal_form(once) == once

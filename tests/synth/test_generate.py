@@ -1,0 +1,384 @@
+"""Synthesis, whole: right labels, nothing of training in held-out, same seed same bytes, bad input refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given as given_by_hypothesis
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from skillpm.errors import CheckError, DocumentError, VerifierError
+from skillpm.model.document import read_json_lines
+from skillpm.model.suite import Suite
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.model.task import Seed, Task
+from skillpm.model.verdict import Judgement, Verdict
+from skillpm.synth.dedupe import normal_form
+from skillpm.synth.generate import synthesise, task_lines
+from skillpm.synth.split import divide
+
+SEEDS = [
+    Seed(id="one", request="Start the server on port 3001.", expected={"tool": "dev", "args": {"port": 3001}}),
+    Seed(request="Stop 10010", expected={"tool": "stop", "args": {"port": 10010}}, tags=("hand",)),
+]
+
+
+def shown(task: Task) -> set[str]:
+    return {str(value) for value in task.expected["args"].values() if value not in (None, True)}
+
+
+def test_every_row_satisfies_the_contract_and_says_its_values(given, judge, document, contract):
+    made = synthesise([given(document, seeds=SEEDS)], judge, rows=300, held_out=60, seed=1)
+    assert len(made.train) == 300
+    assert len(made.held_out) == 60
+    for task in (*made.train, *made.held_out):
+        assert contract.problems(task.expected) == []
+        for text in shown(task):
+            assert text in task.request, (text, task.request)
+        if task.expected["args"].get("quiet"):
+            assert any(word in task.request for word in ("without a browser", "uietly", "and open nothing"))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_held_out_rows_show_values_and_phrasings_that_training_never_shows(given, judge, document, seed):
+    """Under any seed of training: held-out rows of one seed against the training rows of the others, too."""
+    small = given(document, seeds=SEEDS)
+    synthesis = SynthesisDocument.model_validate({"synthesis": 1, **document})
+    division = divide(synthesis, SEEDS)
+    held = synthesise([small], judge, rows=0, held_out=80, seed=seed).held_out
+    train = [task for other in (0, 1, 7) for task in synthesise([small], judge, rows=300, held_out=0, seed=other).train]
+    known = set().union(*map(shown, train))
+    for task in held:
+        assert shown(task).isdisjoint(known)
+        for text in shown(task):
+            assert not any(f" {text} " in f" {other.request.rstrip('.?!')} " for other in train)
+    for rule in synthesis.tasks:
+        mine, theirs = (set(division.phrasings_of(rule.requests, side)) for side in ("held_out", "train"))
+        assert mine
+        assert theirs
+        assert mine.isdisjoint(theirs)
+    assert {normal_form(task.request) for task in held}.isdisjoint(normal_form(task.request) for task in train)
+
+
+def test_a_rule_with_nothing_to_hold_out_gives_no_held_out_row(given, judge):
+    task = {
+        "name": "t",
+        "tool": "dev",
+        "draw": {"x": {"from": ["a", "b"]}},
+        "args": {"tag": "{x}"},
+        "requests": ["go {x}"],
+    }
+    made = synthesise([given({"tasks": [task]})], judge, rows=2, held_out=5, seed=0)
+    assert len(made.train) == 2
+    assert made.held_out == ()
+    assert "nothing that could be held out" in " ".join(made.profile.skills["small"].notes)
+
+
+def test_a_single_phrasing_needs_a_held_out_value_in_every_held_out_row(given, judge):
+    task = {
+        "name": "t",
+        "tool": "stop",
+        "draw": {"x": {"from": "x", "probability": 0.5}},
+        "args": {"port": "{x}"},
+        "requests": ["stop it [x]"],
+        "clauses": {"x": ["on {x}"]},
+    }
+    made = synthesise(
+        [given({"values": {"x": {"integers": [1, 50]}}, "tasks": [task]})], judge, rows=20, held_out=5, seed=0
+    )
+    assert len(made.held_out) == 5
+    assert all(task.expected["args"]["port"] for task in made.held_out)
+    assert made.profile.overlap.held_out_values_in_train == 0
+    assert made.profile.skills["small"].held_out.rejected["nothing in the row would be held out"] > 0
+
+
+def test_constraints_are_kept_and_broken_draws_counted(given, judge, document):
+    made = synthesise([given(document)], judge, rows=200, held_out=0, seed=3)
+    rows = [task.expected["args"] for task in made.train if "rule:dev" in task.tags]
+    assert rows
+    assert all(not (row["tag"] and row["quiet"]) and (row["port"] or row["tag"]) for row in rows)
+    rejected = made.profile.skills["small"].train.rejected
+    assert rejected["constraint at_most_one [tag, quiet]"] > 0
+    assert rejected["constraint at_least_one [port, tag]"] > 0
+
+
+def test_different_means_different_values(given, judge):
+    task = {
+        "name": "t",
+        "tool": "dev",
+        "draw": {"x": {"from": ["1", "2", "3"]}, "y": {"from": [1, 2, 3]}},
+        "args": {"tag": "{x}", "port": "{y}"},
+        "requests": ["{x} {y}"],
+        "constraints": [{"different": ["x", "y"]}],
+    }
+    made = synthesise([given({"tasks": [task]})], judge, rows=9, held_out=0, seed=0)
+    assert {(row.expected["args"]["tag"], str(row.expected["args"]["port"])) for row in made.train} == {
+        (left, right) for left in "123" for right in "123" if left != right
+    }
+
+
+def test_constraints_that_nothing_satisfies_end_in_a_note(given, judge):
+    task = {
+        "name": "t",
+        "tool": "dev",
+        "draw": {"x": {"from": ["1"]}, "y": {"from": ["2"]}},
+        "requests": ["{x} {y}"],
+        "constraints": [{"at_most_one": ["x", "y"]}],
+    }
+    made = synthesise([given({"tasks": [task]})], judge, rows=3, held_out=0, seed=0)
+    assert made.train == ()
+    assert "train: 0 of 3 rows" in made.profile.skills["small"].notes[0]
+
+
+def test_requests_with_two_answers_are_dropped_altogether(given, judge):
+    one = {"name": "one", "tool": "dev", "requests": ["do it"]}
+    two = {"name": "two", "tool": "stop", "requests": ["Do it."]}
+    three = {"name": "three", "tool": "stop", "requests": ["stop the server"]}
+    made = synthesise([given({"tasks": [one, two, three]})], judge, rows=10, held_out=0, seed=0)
+    assert [task.request for task in made.train] == ["Stop the server"]
+    assert made.profile.skills["small"].train.rejected["ambiguous: the same request with another answer"] >= 2
+
+
+def test_no_two_rows_are_near_duplicates(given, judge, document):
+    made = synthesise([given(document, seeds=SEEDS)], judge, rows=250, held_out=50, seed=5)
+    for side in (made.train, made.held_out):
+        for place, left in enumerate(side):
+            for right in side[:place]:
+                if left.expected == right.expected:
+                    ours, theirs = (set(normal_form(task.request).split()) for task in (left, right))
+                    assert len(ours & theirs) / len(ours | theirs) < 0.8
+
+
+def test_a_seed_that_stands_in_a_suite_is_refused_by_name(given, judge, document):
+    suite = Suite(name="hard", tasks=(Seed(id="t7", request="start the  server on port 3001", expected={}),))
+    other = given(None, suites=[suite], name="other")
+    with pytest.raises(CheckError) as caught:
+        synthesise([given(document, seeds=SEEDS), other], judge, rows=5, held_out=0, seed=0)
+    assert "seed `one`" in caught.value.message
+    assert "task `t7`" in caught.value.message
+    assert "suite `hard` of other" in caught.value.message
+    assert len(caught.value.details["overlaps"]) == 1
+
+
+def test_rows_that_stand_in_a_suite_or_are_near_to_one_are_thrown_away_and_counted(given, judge):
+    task = {"name": "t", "tool": "stop", "requests": ["stop all of the servers now", "halt everything"]}
+    same = Suite(name="s", tasks=(Seed(request="HALT everything", expected={"tool": "stop"}),))
+    near = Suite(name="n", tasks=(Seed(request="do stop all of the servers now", expected={"tool": "stop"}),))
+    made = synthesise([given({"tasks": [task]}, suites=[same, near])], judge, rows=10, held_out=10, seed=0)
+    assert made.train == made.held_out == ()
+    sides = made.profile.skills["small"]
+    reasons = {*sides.train.rejected, *sides.held_out.rejected}
+    assert {"stands in a suite", "near duplicate"} <= reasons
+    assert made.profile.overlap.train_requests_in_suites == 0
+
+
+def test_rows_that_the_verifier_refuses_are_counted_by_reason(given, judge, document):
+    def strict(episodes: Sequence[Any]) -> list[Judgement]:
+        found = judge(episodes)
+        for place, episode in enumerate(episodes):
+            if episode.task.expected["tool"] == "stop":
+                found[place] = Judgement(verdict=Verdict(status="failed", score=0.0, reasons=("no stopping",)))
+        return found
+
+    made = synthesise([given(document, seeds=SEEDS)], strict, rows=60, held_out=10, seed=0)
+    assert all(task.expected["tool"] == "dev" for task in (*made.train, *made.held_out))
+    assert made.profile.skills["small"].train.rejected["verifier failed: no stopping"] > 0
+
+
+def test_a_verifier_that_can_judge_nothing_is_an_error_not_an_empty_file(given, document):
+    def broken(episodes: Sequence[Any]) -> list[Judgement]:
+        return [Judgement(verdict=Verdict.errored("the worker died")) for _ in episodes]
+
+    with pytest.raises(VerifierError, match="the worker died"):
+        synthesise([given(document)], broken, rows=5, held_out=0, seed=0)
+
+
+def test_targets_out_of_the_contract_are_thrown_away_and_counted(given, judge):
+    task = {
+        "name": "t",
+        "tool": "stop",
+        "draw": {"x": {"from": [0, 80]}},
+        "args": {"port": "{x}"},
+        "requests": ["stop {x}"],
+    }
+    made = synthesise([given({"tasks": [task]})], judge, rows=2, held_out=0, seed=0)
+    assert [row.expected["args"]["port"] for row in made.train] == [80]
+    assert any("breaks the contract" in reason for reason in made.profile.skills["small"].train.rejected)
+
+
+@pytest.mark.parametrize(("field", "value"), [("tool", "unknown"), ("args", {"unknown": 1})])
+def test_a_rule_that_does_not_fit_the_contract_is_refused_before_a_row_is_made(given, judge, field, value):
+    task = {"name": "t", "tool": "dev", "requests": ["go"], field: value}
+    with pytest.raises(DocumentError, match=r"task `t`.*`unknown`"):
+        synthesise([given({"tasks": [task]})], judge, rows=2, held_out=0, seed=0)
+
+
+def test_weights_are_kept_and_exhausted_rules_leave_their_rows_to_the_others(given, judge):
+    def task(name: str, weight: float, pool: str) -> dict[str, Any]:
+        draw = {"x": {"from": pool}}
+        return {
+            "name": name,
+            "weight": weight,
+            "tool": "dev",
+            "draw": draw,
+            "args": {"tag": "{x}"},
+            "requests": [f"{name} {{x}}"],
+        }
+
+    values = {"few": {"choice": ["a", "b", "c"]}, "many": {"choice": [f"m{n}" for n in range(200)]}}
+    small = given({"held_out": 0.01, "values": values, "tasks": [task("one", 1, "few"), task("two", 1, "many")]})
+    made = synthesise([small], judge, rows=100, held_out=0, seed=0).profile.skills["small"].train
+    assert made.families == {"one": 3, "two": 97}
+    equal = given({"values": values, "tasks": [task("one", 3, "many"), task("two", 1, "many")]})
+    made = synthesise([equal], judge, rows=100, held_out=0, seed=0).profile.skills["small"].train
+    assert made.families == {"one": 75, "two": 25}
+
+
+def test_a_plugin_s_rule_makes_rows_of_the_side_that_it_names(given, judge):
+    def run(skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
+        made = []
+        for port in range(1, 1 + min(count, 40)):
+            split = "held_out" if port % 4 == 0 else "train"
+            expected = {"tool": "stop", "args": {"port": port}}
+            made.append(
+                Task.of(
+                    skill="forged", system="", request=f"stop {port}", expected=expected, split=split, origin="trace"
+                )
+            )
+        return made
+
+    made = synthesise([given(None, rules=["ports"])], judge, rows=10, held_out=4, seed=0, run_rule=run)
+    assert len(made.train) == 10
+    assert len(made.held_out) == 2, "of 8 tasks that the rule was asked for, 2 were of this side"
+    assert {(task.skill, task.origin, task.tags[0]) for task in made.train} == {("small", "rule", "rule:ports")}
+
+
+def test_seeds_come_first_and_count_among_the_rows(given, judge, document):
+    made = synthesise([given(document, seeds=SEEDS)], judge, rows=10, held_out=0, seed=0)
+    assert [task.origin for task in made.train] == ["seed", "seed", *["rule"] * 8]
+    assert made.train[1].tags == ("hand",)
+    assert [
+        task.origin for task in synthesise([given(document, seeds=SEEDS)], judge, rows=1, held_out=0, seed=0).train
+    ] == ["seed"]
+
+
+def test_rows_are_task_documents_and_the_profile_counts_them(given, judge, document):
+    made = synthesise([given(document, seeds=SEEDS)], judge, rows=50, held_out=10, seed=0)
+    rows = [task for _, task in read_json_lines(Task, task_lines(made.train))]
+    assert tuple(rows) == made.train
+    train = made.profile.skills["small"].train
+    assert train.rows == 50 == sum(train.families.values()) == sum(train.tools.values())
+    assert train.distinct_targets == len({json.dumps(row.expected) for row in rows})
+    assert train.request_characters.max == max(len(row.request) for row in rows)
+    assert train.request_characters.min <= train.request_characters.p50 <= train.request_characters.p95
+    assert made.profile.overlap.model_dump() == dict.fromkeys(made.profile.overlap.model_dump(), 0)
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from skillpm.contract.contract import Contract
+from skillpm.model.contract import ContractDocument
+from skillpm.model.skill import Skill
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.model.verdict import Judgement
+from skillpm.runtime.catalogue import Contributions
+from skillpm.synth.generate import synthesise
+document, contract, root = json.load(sys.stdin)
+contract = Contract.of(ContractDocument.model_validate(contract))
+synthesis = SynthesisDocument.model_validate({"synthesis": 1, **document})
+judge = lambda found: [Judgement(verdict=contract.judge(e.task.expected, e.completion)) for e in found]
+skill = Skill("small", "1", "0" * 64, Path(root))
+given = Contributions(skill=skill, contract=contract, prompt="p", synthesis=synthesis)
+print(synthesise([given], judge, rows=200, held_out=40, seed=4).profile.model_dump_json())
+"""
+
+
+def test_the_bytes_do_not_depend_on_hash_seeds_or_paths(document):
+    from tests.synth.conftest import CONTRACT
+
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            input=json.dumps([document, CONTRACT, root]),
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed, root in (("0", "/a"), ("1", "/b"), ("77", "/c/d"))
+    }
+    assert len(outputs) == 1
+    assert json.loads(outputs.pop())["digests"]
+
+
+def test_another_seed_gives_other_rows_and_the_same_seed_the_same(given, judge, document):
+    digests = [
+        synthesise([given(document)], judge, rows=50, held_out=10, seed=seed).profile.digests["train"]
+        for seed in (1, 1, 2)
+    ]
+    assert digests[0] == digests[1] != digests[2]
+
+
+WORDS = st.sampled_from(["alpha", "b c", "./x", "Y.z", "it's", "9", "-", "a"])
+SLOTS = ("one", "two", "three")
+
+
+@st.composite
+def documents(draw: Any) -> dict[str, Any]:
+    """Small documents with one task of up to three slots."""
+    pools = {
+        "words": {"choice": draw(st.lists(WORDS, min_size=1, max_size=8, unique=True))},
+        "ports": {"integers": draw(st.tuples(st.integers(1, 50), st.integers(51, 400)))},
+        "joined": {"template": "{words}/{ports}"},
+    }
+    names = SLOTS[: draw(st.integers(1, 3))]
+    argument = {"words": "path", "joined": "tag", "ports": "port"}
+    sources = draw(st.permutations(list(argument)))[: len(names)]
+    chances = [draw(st.sampled_from([0.3, 0.8, 1.0])) for _ in names]
+    draws = {
+        name: {"from": source, "probability": chance}
+        for name, source, chance in zip(names, sources, chances, strict=True)
+    }
+    requests = draw(
+        st.lists(st.sampled_from(["go [*]", "run [one] [*]", "start, [*] now", "do [*] ."]), min_size=1, unique=True)
+    )
+    clauses = {
+        name: draw(st.lists(st.sampled_from([f"with {{{name}}}", f"{{{name}}} ,", f"on {{{name}}}"]), min_size=1))
+        for name in names
+    }
+    return {
+        "held_out": draw(st.sampled_from([0.1, 0.3, 0.6])),
+        "values": pools,
+        "tasks": [
+            {
+                "name": "t",
+                "tool": "dev",
+                "draw": draws,
+                "args": {argument[source]: f"{{{name}}}" for name, source in zip(names, sources, strict=True)},
+                "requests": requests,
+                "clauses": clauses,
+            }
+        ],
+    }
+
+
+@settings(max_examples=40)
+@given_by_hypothesis(document=documents(), seed=st.integers(0, 3))
+def test_any_document_gives_right_labels_and_disjoint_sides(given, judge, contract, document, seed):
+    made = synthesise([given(document)], judge, rows=15, held_out=5, seed=seed)
+    for task in (*made.train, *made.held_out):
+        assert contract.problems(task.expected) == []
+        assert all(text in task.request for text in shown(task))
+        assert "  " not in task.request
+    assert made.profile.overlap.model_dump() == dict.fromkeys(made.profile.overlap.model_dump(), 0)
+    again = synthesise([given(document)], judge, rows=15, held_out=5, seed=seed)
+    assert again.profile == made.profile

@@ -1,0 +1,121 @@
+"""The split: by content, on one side only, and never all of a list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given as given_by_hypothesis
+from hypothesis import strategies as st
+
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.model.task import Seed
+from skillpm.synth.split import divide, hold_out, rank
+
+TEXTS = st.text("abcdefgh", min_size=1, max_size=2)
+LISTS = st.lists(st.lists(TEXTS, min_size=1, max_size=9), max_size=8)
+
+
+def made(**fields: Any) -> SynthesisDocument:
+    task = {"name": "t", "tool": "dev", "draw": {}, "requests": ["go"]}
+    return SynthesisDocument.model_validate({"synthesis": 1, "tasks": [task], **fields})
+
+
+def of_pool(pool: dict[str, Any], *, requests: list[str] | None = None, **others: Any) -> SynthesisDocument:
+    task = {"name": "t", "tool": "dev", "draw": {"x": {"from": "x"}}, "requests": requests or ["go {x}"]}
+    return made(values={"x": pool, **others}, tasks=[task])
+
+
+@given_by_hypothesis(LISTS, st.floats(0.01, 0.99), st.sets(TEXTS, max_size=5))
+def test_no_list_is_held_out_whole_and_nothing_shown_is(lists, share, shown):
+    held = hold_out(lists, share, shown)
+    assert held.isdisjoint(shown)
+    for members in lists:
+        assert not held.issuperset(members)
+
+
+@given_by_hypothesis(st.lists(TEXTS, min_size=2, max_size=30, unique=True), st.floats(0.01, 0.99))
+def test_one_list_alone_has_its_share_on_each_side(members, share):
+    held = hold_out([members], share)
+    assert len(held) == min(max(1, round(share * len(members))), len(members) - 1)
+    assert held == set(sorted(members, key=lambda text: (rank(text), text))[: len(held)])
+
+
+@given_by_hypothesis(LISTS, st.randoms())
+def test_the_choice_does_not_depend_on_the_order_of_lists_or_members(lists, chance):
+    mixed = [chance.sample(members, len(members)) for members in lists]
+    chance.shuffle(mixed)
+    assert hold_out(lists, 0.3) == hold_out(mixed, 0.3)
+
+
+def test_small_enumerations_booleans_and_inline_lists_are_shared_and_the_profile_says_so():
+    division = divide(of_pool({"choice": ["a", "b", "c"]}))
+    assert division.pools["x"].shared == "fewer than 4 values"
+    division = divide(of_pool({"choice": [True, False, True, False]}))
+    assert division.pools["x"].shared == "booleans"
+    division = divide(of_pool({"integers": [1, 3]}))
+    assert division.pools["x"].shared == "fewer than 4 values"
+
+
+def test_a_value_has_one_side_in_all_pools():
+    letters = [f"v{number}" for number in range(40)]
+    document = made(
+        values={"x": {"choice": letters[:30]}, "y": {"choice": letters[10:]}, "n": {"integers": [0, 10**6]}},
+        tasks=[
+            {
+                "name": "t",
+                "tool": "dev",
+                "draw": {"x": {"from": "x"}, "y": {"from": "y"}, "n": {"from": "n"}, "m": {"from": [1, 2, 3]}},
+                "requests": ["go {x} {y} {n} {m}"],
+            }
+        ],
+    )
+    division = divide(document)
+    sides = {text: division.is_held_out(text) for text in letters}
+    for pool in ("x", "y"):
+        held = [text for text in document.values[pool].choice or () if sides[text]]
+        assert len(held) == division.pools[pool].held_out
+    assert not any(division.is_held_out(text) for text in "123"), "an inline list shows them"
+
+
+def test_what_a_seed_a_phrasing_or_a_constant_shows_is_not_held_out():
+    cities = ["Rome", "Oslo", "Lima", "Bern", "New York", "Kyiv"]
+    seed = Seed(request="fly to Rome, then Oslo", expected={"tool": "dev", "args": {"to": "New York"}})
+    task = {
+        "name": "t",
+        "tool": "dev",
+        "draw": {"x": {"from": "x"}, "y": {"from": ["Lima"], "otherwise": "Kyiv"}},
+        "args": {"home": "from Bern"},
+        "requests": ["go {x} {y}"],
+    }
+    division = divide(made(values={"x": {"choice": [*cities, "Ulm", "Wick"]}}, tasks=[task]), [seed])
+    assert not any(map(division.is_held_out, cities))
+    assert division.is_held_out("Ulm")
+    assert division.is_held_out("Wick")
+
+
+def test_a_pool_of_which_everything_is_shown_is_shared():
+    seed = Seed(request="a b c d e", expected={})
+    assert "shows every value" in (divide(of_pool({"choice": list("abcde")}), [seed]).pools["x"].shared or "")
+
+
+def test_a_template_is_held_out_through_its_parts_or_as_a_whole_where_they_are_shared():
+    parts = {"p": {"choice": list("abcdef")}, "q": {"choice": ["1", "2"]}}
+    split = divide(of_pool({"template": "{p}:{q}"}, **parts)).pools["x"]
+    assert (split.values, split.train, split.held_out) == (12, 10, 2)
+    whole = divide(of_pool({"template": "{p}:{q}"}, p={"choice": ["a", "b"]}, q=parts["q"])).pools["x"]
+    assert (whole.values, whole.train, whole.held_out) == (4, 3, 1)
+
+
+def test_phrasings_that_differ_in_case_or_closing_mark_are_one():
+    document = of_pool({"choice": list("abcdef")}, requests=["Go {x}", "go  {x}.", "run {x}", "use {x}"])
+    division = divide(document)
+    both = [division.phrasings_of(document.tasks[0].requests, split) for split in ("train", "held_out")]
+    assert sorted(map(len, both)) == [1, 2]
+
+
+def test_a_request_that_reads_like_a_seed_is_not_held_out():
+    requests = ["start the server [*]", "boot {x}"]
+    document = of_pool({"choice": list("pqrstu")}, requests=requests)
+    for seed, held in (("Start the server on 1!", ("boot {x}",)), ("Boot it", ("start the server [*]",))):
+        division = divide(document, [Seed(request=seed, expected={})])
+        assert division.phrasings_of(requests, "held_out") == held
