@@ -1,7 +1,7 @@
 """Sees that two command lines are the same: ``journalctl -n 200`` and ``journalctl --lines=200`` are one answer.
 
-The expected and the given answer are written in one canonical form and judged again by the contract. Only an answer that
-the contract would run gets this far, so nothing that it refuses can pass. In the canonical form
+The expected and the given answer are written in one canonical form and judged again by the contract. Only an answer
+that the contract would run gets this far, so nothing that it refuses can pass. In the canonical form
 
 - options have their long names, values are attached (``--lines=200``), options stand in one order, repeated flags once;
 - a priority is a name, a unit carries its suffix, a span of time is counted in seconds;
@@ -76,7 +76,8 @@ UNIT_SUFFIXES = (
 )  # fmt: skip
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 SPAN = re.compile(
-    r"(?P<sign>-?)(?P<count>\d{1,6}) ?(?P<unit>s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?)(?P<ago> ago)?\Z"
+    r"(?P<sign>-?)(?P<count>\d{1,6}) ?"
+    r"(?P<unit>s|sec|seconds?|m|min|minutes?|h|hr|hours?|d|days?|w|weeks?)(?P<ago> ago)?\Z"
 )
 
 

@@ -18,6 +18,7 @@ __all__ = ["KINDS", "Detector", "Finding"]
 
 KINDS = ("disk_pressure", "oom_kill", "failed_unit", "error_burst")
 MAX_EVIDENCE = 3  # lines quoted for one finding
+MAX_LISTING = 1000  # characters of a listing's line
 MAX_SUBJECTS = 200  # findings of one kind that are told apart; the rest is counted as "other"
 ERROR = SEVERITIES.index("err")
 
@@ -27,21 +28,20 @@ _DISK = re.compile(
     re.IGNORECASE,
 )
 _PATH = re.compile(r"(?<![\w./-])(/[\w.@+-]+(?:/[\w.@+-]+)*)")
+_UNIT = r"(?<!\S)(?P<name>\S+\.(?:service|scope|slice|socket|mount|timer|target|path|swap))"
 _OOM = (
-    re.compile(r"Out of memory: Killed process \d+ \((?P<name>[^)]{1,64})\)", re.IGNORECASE),
-    re.compile(r"Memory cgroup out of memory: Killed process \d+ \((?P<name>[^)]{1,64})\)", re.IGNORECASE),
-    re.compile(r"Out of memory: Kill process \d+ \((?P<name>[^)]{1,64})\)", re.IGNORECASE),
-    re.compile(r"(?P<name>\S+\.(?:service|scope|slice)): (?:A process of this unit has been killed by the OOM killer)"),
-    re.compile(r"(?P<name>\S+\.(?:service|scope|slice)): Failed with result 'oom-kill'"),
-    re.compile(r"systemd-oomd.*Killed (?P<name>\S+) due to", re.IGNORECASE),
+    re.compile(r"out of memory: Kill(?:ed)? process \d+ \((?P<name>[^)]{1,64})\)", re.IGNORECASE),
+    re.compile(_UNIT + r": A process of this unit has been killed by the OOM killer"),
+    re.compile(_UNIT + r": Failed with result 'oom-kill'"),
+    re.compile(r"systemd-oomd.{0,100}Killed (?P<name>\S+) due to", re.IGNORECASE),
 )
 _FAILED = (
-    re.compile(r"(?P<name>\S+\.(?:service|socket|mount|timer|target|path|swap)): Failed with result '(?P<why>[^']{1,64})'"),
+    re.compile(_UNIT + r": Failed with result '(?P<why>[^']{1,64})'"),
     re.compile(r"Unit (?P<name>\S+) entered failed state"),
-    re.compile(r"(?P<name>\S+\.service): Start request repeated too quickly"),
-    re.compile(r"Failed to (?:start|mount|listen on) (?P<name>\S+\.(?:service|socket|mount|timer|target))\b"),
+    re.compile(_UNIT + r": Start request repeated too quickly"),
+    re.compile(r"Failed to (?:start|mount|listen on) " + _UNIT + r"\b"),
 )
-_FAILED_LISTING = re.compile(r"[●*x× ]*(?P<name>\S+\.[a-z]+)\s+(?:loaded|not-found|masked)\s+failed\s+failed\b")
+_FAILED_LISTING = re.compile(r"(?: *[●*x×] +)?(?P<name>\S+\.[a-z]+)\s+(?:loaded|not-found|masked)\s+failed\s+failed\b")
 _DISK_USAGE = re.compile(r"(?P<device>\S+)\s+\d+\s+\d+\s+\d+\s+(?P<used>\d{1,3})%\s+(?P<mount>/.*)\Z")
 
 
@@ -101,7 +101,9 @@ class Detector:
         said = (event.message, event.source, event.line, event.time)
         if _DISK.search(event.message):
             path = _PATH.search(event.message)
-            self._add("disk_pressure", path[1] if path else "unknown path", "critical", "no space left").add(*said)
+            self._add(
+                "disk_pressure", path[1] if path else "unknown path", "critical", "no space left, or quota reached"
+            ).add(*said)
         killed = next((match for form in _OOM if (match := form.search(event.message))), None)
         if killed:
             self._add("oom_kill", killed["name"], "critical", "killed for want of memory").add(*said)
@@ -111,11 +113,12 @@ class Detector:
             detail = f"failed: {reason}" if reason else "failed"
             self._add("failed_unit", failed["name"].rstrip("."), "critical", detail).add(*said)
         if event.time is not None and SEVERITIES.index(event.severity) <= ERROR:
-            moment = datetime.fromisoformat(event.time.replace("Z", "+00:00")).timestamp()
+            moment = datetime.fromisoformat(event.time).timestamp()
             self._errors.setdefault(event.program or "unknown", []).append((moment, event))
 
     def see_listing(self, text: str, *, source: str, line: int) -> bool:
         """Take a line of ``df -P`` or of ``systemctl list-units --failed`` into account; say whether it is one."""
+        text = text[:MAX_LISTING]
         usage = _DISK_USAGE.match(text)
         if usage:
             used = int(usage["used"])
@@ -126,7 +129,9 @@ class Detector:
             return True
         failed = _FAILED_LISTING.match(text)
         if failed:
-            self._add("failed_unit", failed["name"], "critical", "in failed state").add(text.strip(), source, line, None)
+            self._add("failed_unit", failed["name"], "critical", "in failed state").add(
+                text.strip(), source, line, None
+            )
         return failed is not None
 
     def findings(self) -> list[Finding]:

@@ -1,8 +1,8 @@
 """Reads one line of a log into an event, whatever form the line has. Nothing here decides what an event means.
 
 Forms: RFC 5424 syslog; RFC 3164 syslog (with or without ``<PRI>``, with the classical or an ISO 8601 time, as rsyslog
-writes it); ``journalctl -o json``; the kernel ring buffer (``dmesg``, plain or with ISO times). A line is hostile text: it is
-cut at a limit and control characters are taken out.
+writes it); ``journalctl -o json``; the kernel ring buffer (``dmesg``, plain or with ISO times). A line is hostile text:
+it is cut at a limit and control characters are taken out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 __all__ = ["SEVERITIES", "Event", "read_line"]
@@ -23,8 +24,12 @@ _ISO_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
 _DMESG_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{6}(?:Z|[+-]\d\d:?\d\d)"  # the comma tells it from rsyslog's
 _PRI = r"(?:<(?P<pri>\d{1,3})>)?"
 _TAG = r"(?P<program>[^\s:\[]{1,128})(?:\[(?P<pid>\d{1,10})\])?:"
+_STRUCTURED_DATA = r'(?:-|(?:\[[^\]"]*(?:"(?:[^"\\]|\\.)*"[^\]"]*)*\])+)'  # RFC 5424, section 6.3
 _RFC5424 = re.compile(
-    r"<(?P<pri>\d{1,3})>1 (?P<time>\S+) (?P<host>\S+) (?P<program>\S+) (?P<pid>\S+) \S+ (?P<rest>.*)\Z", re.DOTALL
+    r"<(?P<pri>\d{1,3})>1 (?P<time>\S+) (?P<host>\S+) (?P<program>\S+) (?P<pid>\S+) \S+ "
+    + _STRUCTURED_DATA
+    + r"(?: |\Z)(?P<message>.*)\Z",
+    re.DOTALL,
 )
 _RFC3164 = re.compile(
     _PRI + r"(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?P<host>\S{1,255}) (?:" + _TAG + r" ?)?(?P<message>.*)\Z",
@@ -108,11 +113,8 @@ def _fields(match: re.Match[str], *, time: str | None, host: str | None) -> dict
     }
 
 
-def _rfc5424(match: re.Match[str]) -> dict[str, Any] | None:
-    message = _without_structured_data(match["rest"])
-    if message is None:
-        return None
-    text = _clean(message.removeprefix("\ufeff"))
+def _rfc5424(match: re.Match[str]) -> dict[str, Any]:
+    text = _clean(match["message"].removeprefix("\ufeff"))
     pid = match["pid"]
     return {
         "time": _iso_time(match["time"]),
@@ -127,29 +129,6 @@ def _rfc5424(match: re.Match[str]) -> dict[str, Any] | None:
 
 def _unless_nil(value: str) -> str | None:
     return None if value == "-" else _clean(value)[:255]
-
-
-def _without_structured_data(text: str) -> str | None:
-    """Return what follows the structured data (RFC 5424, section 6.3), or None where it never ends."""
-    if text == "-" or text.startswith("- "):
-        return text[2:]
-    position = 0
-    while text[position : position + 1] == "[":
-        quoted = escaped = False
-        for position in range(position + 1, len(text)):  # noqa: PLW2901  # the scan goes on where the element ends
-            character = text[position]
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                quoted = not quoted
-            elif character == "]" and not quoted:
-                break
-        else:
-            return None
-        position += 1
-    return text[position:].removeprefix(" ") if position else None
 
 
 def _journal(text: str) -> dict[str, Any] | None:
@@ -174,7 +153,7 @@ def _journal(text: str) -> dict[str, Any] | None:
 
 
 def _journal_text(value: Any) -> str:
-    """Return a field's text; journalctl writes bytes that are not UTF-8 as a list of numbers, and repeated fields as a list."""
+    """Return a field's text; bytes that are not UTF-8 come as a list of numbers, a repeated field as a list."""
     if isinstance(value, list) and all(isinstance(item, int) and 0 <= item < 256 for item in value):
         return bytes(value).decode("utf-8", "replace")
     if isinstance(value, list):
@@ -192,29 +171,30 @@ def _clean(text: str) -> str:
 
 
 def _severity(pri: str | None, message: str) -> str:
-    """Name the severity: PRI is facility * 8 + severity (RFC 5424, section 6.2.1); the journal's PRIORITY has no facility."""
+    """Name the severity: PRI is facility * 8 + severity (RFC 5424, section 6.2.1), PRIORITY the severity alone."""
     if pri and pri.isdecimal() and int(pri) <= 191:
         return SEVERITIES[int(pri) % 8]
     return "err" if _TROUBLE.search(message) else "info"
 
 
 def _utc(moment: datetime) -> str:
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _iso_time(text: str) -> str | None:
     text = re.sub(r"[.,](\d{1,6})\d*", lambda fraction: f".{fraction[1]:0<6}", text)
     try:
-        return _utc(datetime.fromisoformat(text.replace("Z", "+00:00")))
+        return _utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         return None
 
 
+@lru_cache(maxsize=4096)
 def _classical_time(text: str, now: datetime) -> str | None:
     for year in (now.year + 1, now.year, now.year - 1, now.year - 2, now.year - 3, now.year - 4):
         try:
-            moment = datetime.strptime(f"{year} {text}", "%Y %b %d %H:%M:%S").replace(tzinfo=timezone.utc)
+            moment = datetime.strptime(f"{year} {text}", "%Y %b %d %H:%M:%S").replace(tzinfo=UTC)
         except ValueError:  # 29 February in a common year, or no date at all
             continue
         if moment <= now + timedelta(days=1):
@@ -226,6 +206,6 @@ def _journal_time(value: Any) -> str | None:
     if not isinstance(value, str | int) or not str(value).isdecimal():
         return None
     try:
-        return _utc(datetime.fromtimestamp(int(value) / 1_000_000, timezone.utc))
+        return _utc(datetime.fromtimestamp(int(value) / 1_000_000, UTC))
     except (ValueError, OverflowError, OSError):
         return None

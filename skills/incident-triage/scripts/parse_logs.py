@@ -14,7 +14,7 @@ import os
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +107,7 @@ def _lines(path: str, max_bytes: int) -> Iterator[str]:
     Raises:
         OSError: it cannot be read.
     """
-    stream = sys.stdin.buffer if path == "-" else Path(path).open("rb")
-    with stream:
+    with sys.stdin.buffer if path == "-" else Path(path).open("rb") as stream:
         left = max_bytes
         while left > 0 and (line := stream.readline(min(left, MAX_LINE_BYTES))):
             left -= len(line)
@@ -132,8 +131,8 @@ def _read(path: str, options: argparse.Namespace, detector: Detector, counts: Co
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _positive(text: str) -> int:
@@ -152,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("paths", nargs="+", metavar="FILE", help="log file, folder of log files, or - for stdin")
     parser.add_argument("--only", choices=("events", "findings"), help="leave the other records out")
-    parser.add_argument("--max-events", type=_positive, default=500, metavar="N", help="newest events kept (default: 500)")
+    parser.add_argument(
+        "--max-events", type=_positive, default=500, metavar="N", help="newest events kept (default: 500)"
+    )
     parser.add_argument(
         "--max-bytes", type=_positive, default=64 << 20, metavar="N", help="read of each file (default: 67108864)"
     )
@@ -176,10 +177,8 @@ def _write(records: Iterable[dict[str, Any]]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, read the logs, write the records, and return the exit code."""
     options = _parser().parse_args(arguments)
-    options.now = options.now or datetime.now(timezone.utc)
-    detector = Detector(
-        window=options.burst_window, threshold=options.burst_count, disk_percent=options.disk_percent
-    )
+    options.now = options.now or datetime.now(UTC)
+    detector = Detector(window=options.burst_window, threshold=options.burst_count, disk_percent=options.disk_percent)
     counts = Counts()
     newest: deque[Event] = deque(maxlen=options.max_events)
     readable = 0

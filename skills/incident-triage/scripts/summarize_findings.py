@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import string
 import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +36,20 @@ TITLES = {
     "error_burst": "Error burst",
 }
 NEXT_STEPS = {
-    "disk_pressure": "See what fills the file system: {code} names the biggest folders.",
-    "oom_kill": "See what memory is left and who asked for it: {code}.",
+    "disk_pressure": "See how full the file system is: {code}.",
+    "oom_kill": "See what memory is left and what the kernel said: {code}.",
     "failed_unit": "Read why the unit failed before it is restarted: {code}.",
     "error_burst": "Read the errors around the burst: {code}.",
 }
 COMMANDS = {
-    "disk_pressure": "du -h -d 1 {subject}",
+    "disk_pressure": "df -h {subject} && journalctl -n 200",
     "oom_kill": "free -m && journalctl -k -n 200",
     "failed_unit": "systemctl status {subject} && journalctl -u {subject} -n 200",
     "error_burst": "journalctl -p err -n 200",
 }
+WITHOUT_SUBJECT = {"disk_pressure": "df -h / && journalctl -n 200", "failed_unit": "systemctl list-units --failed"}
+PATH = re.compile(r"/[A-Za-z0-9@._+/-]*\Z")
+UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]*\.[a-z]+\Z")
 
 EPILOG = """\
 exit codes:
@@ -102,10 +106,14 @@ def _record(line: str, number: int) -> dict[str, Any]:
     return record
 
 
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
 def _checked(finding: dict[str, Any], number: int) -> dict[str, Any]:
     texts = all(isinstance(finding.get(key), str) for key in ("subject", "severity", "detail"))
     evidence = finding.get("evidence")
-    if finding.get("kind") not in TITLES or not texts or not isinstance(evidence, list):
+    if finding.get("kind") not in TITLES or not texts or not _are_objects(evidence):
         raise BadInputError(f"line {number} is no finding of parse_logs.py")
     return finding
 
@@ -122,6 +130,10 @@ def _span(first: Any, last: Any) -> str:
     return str(first) if first == last else f"{first} to {last}"
 
 
+def _times(count: Any) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
 def _headline(findings: list[dict[str, Any]]) -> str:
     if not findings:
         return "No disk pressure, OOM kill, failed unit or error burst was found in what was read."
@@ -134,16 +146,18 @@ def _headline(findings: list[dict[str, Any]]) -> str:
 def _findings(findings: list[dict[str, Any]]) -> str:
     blocks = []
     for finding in findings[:MAX_FINDINGS]:
-        lines = [
+        title = [
             f"### {TITLES[finding['kind']]}: {code(finding['subject'])}",
             "",
-            f"{finding['severity']}; {code(finding['detail'])}; seen {finding.get('count')} times; "
+            f"{finding['severity']}; {code(finding['detail'])}; seen {_times(finding.get('count'))}; "
             f"{_span(finding.get('first'), finding.get('last'))}.",
             "",
         ]
-        for item in finding["evidence"]:
-            lines.append(f"- {code(item.get('message'))} ({code(item.get('source'))}, line {item.get('line')})")
-        blocks.append("\n".join(lines))
+        quotes = [
+            f"- {code(item.get('message'))} ({code(item.get('source'))}, line {item.get('line')})"
+            for item in finding["evidence"]
+        ]
+        blocks.append("\n".join([*title, *quotes]))
     if len(findings) > MAX_FINDINGS:
         blocks.append(f"{len(findings) - MAX_FINDINGS} more findings are left out.")
     return "\n\n".join(blocks) or "None."
@@ -157,12 +171,18 @@ def _timeline(findings: list[dict[str, Any]]) -> str:
     return "\n".join(lines) or "No finding carries a time."
 
 
+def _command(finding: dict[str, Any]) -> str:
+    """Return the command to go on with; a subject that a shell could read otherwise is left out of it."""
+    kind, subject = finding["kind"], finding["subject"]
+    if kind in WITHOUT_SUBJECT and not (PATH if kind == "disk_pressure" else UNIT).match(subject):
+        return WITHOUT_SUBJECT[kind]
+    return COMMANDS[kind].format(subject=subject)
+
+
 def _next_steps(findings: list[dict[str, Any]]) -> str:
     steps: dict[str, None] = {}
     for finding in findings:
-        subject = finding["subject"] if finding["subject"].startswith("/") or "." in finding["subject"] else "/"
-        command = COMMANDS[finding["kind"]].format(subject=subject)
-        steps[NEXT_STEPS[finding["kind"]].format(code=code(command))] = None
+        steps[NEXT_STEPS[finding["kind"]].format(code=code(_command(finding)))] = None
     lines = [f"{number}. {step}" for number, step in enumerate(list(steps)[:10], 1)]
     return "\n".join(lines) or "1. Widen the period, or read the logs of the service that people complain about."
 
@@ -223,7 +243,7 @@ def _write(path: Path, text: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, write the report, and return the exit code."""
     options = _parser().parse_args(arguments)
-    generated = datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    generated = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     try:
         text = sys.stdin.read() if options.records == "-" else Path(options.records).read_text("utf-8")
         records = Records.read(text.split("\n"))

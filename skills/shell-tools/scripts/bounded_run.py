@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Run one program without a shell, inside a time limit and an output limit, and leave nothing of it behind.
 
-The program gets an empty standard input and a process group of its own. When the time is up, when this script is told to
-stop, and when the program itself has ended, the whole group is ended (TERM, then KILL), so a forgotten background child
-cannot hold the pipes open. Output past the limit is read and thrown away: a program never blocks on a full pipe.
+The program gets an empty standard input and a process group of its own. When the time is up, when this script is told
+to stop, and when the program itself has ended, the whole group is ended (TERM, then KILL), so a forgotten background
+child cannot hold the pipes open. Output past the limit is read and thrown away: a program never blocks on a full pipe.
 Linux only.
 """
 
@@ -50,7 +50,7 @@ examples:
 """
 
 
-class Interrupted(Exception):
+class InterruptedBySignalError(Exception):
     """This script was asked to stop."""
 
     def __init__(self, number: int) -> None:
@@ -226,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(number)
+    raise InterruptedBySignalError(number)
 
 
 def _report(argv: list[str], result: Result, out: Stream, err: Stream) -> str:
@@ -292,7 +292,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         _complain(f"{options.argv[0]} could not be executed: {error}")
         return EXIT_NOT_EXECUTABLE
-    except Interrupted as stop:
+    except InterruptedBySignalError as stop:
         _complain(f"stopped by signal {stop.number}; {options.argv[0]} was ended")
         return EXIT_SIGNAL + stop.number
 
