@@ -128,6 +128,6 @@ def test_bad_input_is_a_sentence_and_nothing_is_written(evaluate, words, code, t
 def test_help_imports_nothing_heavy(project):
     done = project().run("eval", "--help", PYTHONPROFILEIMPORTTIME="1").ok()
     imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines() if line.startswith("import time:")}
-    assert "skillpm.cli.eval" in imported
+    assert "skillpm.cli.output" in imported
     assert imported.isdisjoint({"torch", "pydantic", "jinja2", "pluggy", "rich"})
     assert "--skill-text" in done.out
