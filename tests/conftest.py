@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -95,6 +98,25 @@ class Project:
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         return Outcome(words, done.returncode, out, err, cwd or self.root)
 
+    def call(self, *arguments: str | Path, cwd: Path | None = None, **environment: str) -> Outcome:
+        """Run skillpm in this process: much faster, for commands that need no process of their own."""
+        from skillpm.cli.main import run
+
+        words = [str(argument) for argument in arguments]
+        place, code = cwd or self.root, 0
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, {**self.environment, **environment}, clear=True),
+            contextlib.chdir(place),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            try:
+                run(words)
+            except SystemExit as ended:
+                code = ended.code if isinstance(ended.code, int) else 0
+        return Outcome(tuple(words), code, out.getvalue(), err.getvalue(), place)
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
@@ -123,14 +145,15 @@ def project(tmp_path: Path) -> Iterator[Callable[..., Project]]:
 
 @pytest.fixture
 def skill_files() -> Callable[..., dict[str, Any]]:
-    """Return ``skill_files(name, version, requires={...}, body="…", **more files) -> dict`` for ``project`` or a tree."""
+    """Return ``skill_files(name, version, requires={…}, body="…")``, the files of a small skill for ``project``."""
 
     def make(
         name: str = "demo", version: str = "1.0", requires: Mapping[str, str] | None = None, body: str = "Do it.\n"
     ) -> dict[str, Any]:
         needs = "".join(f"  {other}: '{specifier}'\n" for other, specifier in (requires or {}).items())
+        description = f"Shows {name} to people who test. Use when testing."
         return {
-            "SKILL.md": f"---\nname: {name}\ndescription: Shows {name} to people who test. Use when testing.\n---\n{body}",
+            "SKILL.md": f"---\nname: {name}\ndescription: {description}\n---\n{body}",
             "skill.yaml": f"manifest: 1\nversion: '{version}'\n" + (f"requires:\n{needs}" if needs else ""),
         }
 
