@@ -1,0 +1,157 @@
+"""install, uninstall, list and show speak to people on a terminal and to programs through --json."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.layout.tree import MappingTree
+from skillpm.ops.registry import write_registry
+from skillpm.storage.agents import UNIVERSAL
+
+SkillFiles = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
+    releases = [skill_files("base"), skill_files("base", "2.0"), skill_files("top", requires={"base": "<2"})]
+    trees = [MappingTree({path: text.encode() for path, text in files.items()}) for files in releases]
+    write_registry(tmp_path / "shop", trees)
+    return tmp_path / "shop"
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall", "list", "show"])
+def test_every_command_helps_without_importing_what_it_does_not_need(project, command: str) -> None:
+    outcome = project().run(command, "--help").ok()
+    assert "Example: skillpm" in outcome.out
+    assert "--json" in outcome.out
+
+
+def test_a_no_op_install_imports_neither_pydantic_nor_yaml_nor_the_resolver(project, shop: Path) -> None:
+    import subprocess
+    import sys
+
+    place = project()
+    place.call("install", "top", "--index", shop).ok()
+    code = (
+        "import sys; from skillpm.cli.main import main; main(['install'], standalone_mode=False);"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place.root, env=dict(place.environment), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & {"pydantic", "yaml", "nab_resolver", "packaging", "jinja2", "jsonschema", "rich", "torch"}
+
+
+def test_install_prints_what_changed_and_says_the_rest_on_stderr(project, shop: Path) -> None:
+    outcome = project().call("install", "top", "--index", shop).ok()
+    assert [line.split()[:3] for line in outcome.out.splitlines()] == [
+        ["skill", "version", "change"],
+        ["base", "1.0", "added"],
+        ["top", "1.0", "added"],
+    ]
+    assert "2 added; folders: .agents/skills" in outcome.err
+
+
+def test_uninstall_removes_what_only_the_skill_needed(project, shop: Path) -> None:
+    place = project()
+    place.call("install", "top", "--index", shop).ok()
+    done = place.call("uninstall", "top", "--json").ok().document
+    assert {(item["name"], item["change"]) for item in done["skills"]} == {("base", "removed"), ("top", "removed")}
+    assert not list((place.root / UNIVERSAL).iterdir())
+    assert place.call("list", "--json").ok().document["skills"] == []
+
+
+def test_uninstall_keeps_what_was_asked_for_itself(project, shop: Path) -> None:
+    place = project()
+    place.call("install", "base<2", "top", "--index", shop).ok()
+    place.call("uninstall", "top").ok()
+    assert [item["name"] for item in place.call("list", "--json").document["skills"]] == ["base"]
+
+
+def test_uninstall_refuses_what_another_skill_requires(project, shop: Path) -> None:
+    place = project()
+    place.call("install", "top", "--index", shop).ok()
+    before = (place.root / "skillpm.lock").read_bytes()
+    place.call("uninstall", "base").fails(2, "base is required by top", "uninstall top as well")
+    assert (place.root / "skillpm.lock").read_bytes() == before
+    place.call("uninstall", "base", "top").ok()
+
+
+def test_uninstall_of_an_unknown_name_suggests_a_near_one(project, shop: Path) -> None:
+    place = project()
+    place.call("install", "top", "--index", shop).ok()
+    place.call("uninstall", "tops").fails(2, "`top`")
+
+
+def test_uninstall_refuses_an_edited_folder(project, shop: Path) -> None:
+    place = project()
+    place.call("install", "top", "--index", shop).ok()
+    place.write({UNIVERSAL: {"top": {"notes.md": "mine"}}})
+    place.call("uninstall", "top").fails(2, "edited", "--force")
+    assert (place.root / UNIVERSAL / "base").exists(), "nothing was removed"
+    place.call("uninstall", "top", "--dry-run", "--json").ok()
+    place.call("uninstall", "top", "--force").ok()
+    assert (place.root / UNIVERSAL / "top.orig/notes.md").read_text() == "mine"
+
+
+def test_list_shows_skills_with_their_state_and_runs(project, shop: Path) -> None:
+    place = project()
+    assert "no skill is installed" in place.call("list").ok().err
+    place.call("install", "top", "--index", shop).ok()
+    place.write({"runs": {"a": {"manifest.json": "{}"}, "b": {"recipe.yaml": ""}}})
+    place.write({UNIVERSAL: {"base": {"notes.md": "mine"}}})
+    found = place.call("list", "--json").ok().document
+    assert {item["name"]: item["state"] for item in found["skills"]} == {"base": "changed", "top": "ok"}
+    assert found["skills"][0]["folders"] == [".agents/skills/base"]
+    assert found["skills"][0]["description"].startswith("Shows base")
+    assert found["runs"] == [{"name": "a", "state": "finished"}, {"name": "b", "state": "unfinished"}]
+    (place.root / UNIVERSAL / "top").rename(place.root / "away")
+    assert "missing" in place.call("list").ok().out
+
+
+def test_show_describes_installed_bundled_published_and_local_skills(project, shop: Path, skill_files) -> None:
+    files = {
+        **skill_files("mine", requires={"base": ">=1"}),
+        "verifier.py": "raise SystemExit('code ran')\n",
+        "seeds": {"a.jsonl": '{"request": "x", "expected": {}}\n{"request": "y", "expected": {}}\n'},
+        "suites": {"s.yaml": "name: small\ntasks:\n- request: z\n  expected: {}\n"},
+        "cases.jsonl": '{"name": "c", "kind": "malformed", "expected": {}, "completion": "x"}\n',
+    }
+    place = project({"mine": files})
+    local = place.call("show", "./mine", "--json").ok().document
+    assert (local["name"], local["version"], local["requires"]) == ("mine", "1.0", {"base": ">=1"})
+    assert (local["seeds"], local["suites"], local["cases"]) == (2, {"small": 1}, 1)
+    assert (local["code"], local["installed"], len(local["files"])) == (["verifier.py"], False, 6)
+    assert place.call("show", "langgraph-cli", "--json").ok().document["source"] == "bundled"
+    published = place.call("show", "base<2", "--index", shop, "--json").ok().document
+    assert (published["version"], published["releases"]) == ("1.0", ["2.0", "1.0"])
+    place.call("install", "top", "--index", shop).ok()
+    installed = place.call("show", "top", "--json").ok().document
+    assert installed["installed"]
+    assert len(installed["archive"]) == 64
+    assert "Shows top" in place.call("show", "top").ok().out
+    place.call("show", "nothing-like-it").fails(2, "no index knows")
+    place.call("show", "base==7", "--index", shop).fails(3, "you require base==7")
+
+
+def test_errors_are_one_json_document_where_asked(project) -> None:
+    outcome = project().call("install", "no-such-skill", "--json").fails(2, "error:")
+    assert outcome.document["error"] == "unknown-skill"
+    assert outcome.document["details"]["names"] == ["no-such-skill"]
+
+
+def test_hostile_text_is_escaped_on_its_way_to_the_terminal(project, skill_files) -> None:
+    files = skill_files("mine")
+    files["SKILL.md"] = (
+        files["SKILL.md"].replace("Shows mine", '"Shows \\x1b[31mred').replace("testing.\n", 'testing."\n')
+    )
+    place = project({"mine": files})
+    for arguments in (["install", "./mine"], ["list"], ["show", "mine"]):
+        outcome = place.call(*arguments)
+        assert "\x1b" not in outcome.out + outcome.err
