@@ -61,7 +61,9 @@ def gold() -> dict[str, Any]:
 def episode(gold: dict[str, Any]) -> Callable[..., Episode]:
     """Return ``episode(completion, ...)``; the gold answer where no completion is given."""
 
-    def make(completion: str | None = None, *, expected: Any = gold, skill: str = "serving", request: str = "go") -> Episode:
+    def make(
+        completion: str | None = None, *, expected: Any = gold, skill: str = "serving", request: str = "go"
+    ) -> Episode:
         task = Task.of(skill=skill, system="", request=request, expected=expected, split="train", origin="rule")
         text = json.dumps(expected) if completion is None else completion
         return Episode(task=task, messages=(Message(role="assistant", content=text),))

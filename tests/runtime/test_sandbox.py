@@ -1,4 +1,4 @@
-"""What a skill's code may not do in its worker: see secrets, read other files, write, connect, start or signal processes."""
+"""What a skill's code may not do in its worker: see secrets, read or write other files, connect, reach processes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import pytest
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.runtime import landlock, seccomp
+from skillpm.runtime.frame import encode
+from skillpm.runtime.protocol import judge_request
 from skillpm.runtime.sandbox import gaps, level, strength
 from skillpm.runtime.scoring import Scorer
 
@@ -65,15 +67,18 @@ def test_the_environment_holds_no_secret_and_the_folder_is_fresh(
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     names, listing, home = ask("sorted(os.environ)", "os.listdir('.')", "os.environ['HOME'] == os.getcwd()")
     monkeypatch.undo()
-    assert set(eval(names)) <= {"PATH", "LANG", "HOME", "TMPDIR", *(name for name in os.environ if name.startswith("LC_"))}
+    assert set(eval(names)) <= {
+        "PATH",
+        "LANG",
+        "HOME",
+        "TMPDIR",
+        *(name for name in os.environ if name.startswith("LC_")),
+    }
     assert (listing, home) == ("[]", "True")
 
 
 def test_stdin_is_empty_and_only_the_pipe_is_inherited(ask: Callable[..., list[str]]) -> None:
-    stdin, descriptors = ask(
-        "sys.stdin.read()", "[d for d in range(3, 64) if not isinstance((lambda: os.fstat(d))(), type(None))] if 0 else "
-        "sum(1 for d in range(3, 256) if ctypes.CDLL(None).fcntl(d, 1) >= 0)",
-    )  # fmt: skip
+    stdin, descriptors = ask("sys.stdin.read()", "sum(1 for d in range(3, 256) if ctypes.CDLL(None).fcntl(d, 1) >= 0)")
     assert stdin == "''"
     assert int(descriptors) == 3
 
@@ -152,9 +157,12 @@ def test_the_level_is_said_and_so_is_what_it_does_not_stop() -> None:
     assert ("using the network" in gaps()) == (not seccomp.available())
 
 
-def test_a_worker_ends_with_its_host_even_in_the_middle_of_a_loop(make_skill: MakeSkill, tmp_path: Path) -> None:
+def test_a_worker_ends_with_its_host_even_in_the_middle_of_a_loop(
+    make_skill: MakeSkill, episode: MakeEpisode, tmp_path: Path
+) -> None:
     skill = make_skill({"verifier.py": "def verify(attempts, contract):\n    while True: pass\n"})
     script = tmp_path / "host.py"
+    message = encode(judge_request(1, [episode()], None))
     script.write_text(f"""
 import os, threading, time
 from pathlib import Path
@@ -163,7 +171,7 @@ from skillpm.model.skill import Skill
 from skillpm.runtime.limits import Limits
 from skillpm.runtime.process import WorkerProcess
 worker = WorkerProcess(Skill("serving", "1", {skill.tree!r}, Path({str(skill.root)!r})), Permissions(), Limits())
-message = b'{{"do":"judge","number":1,"tasks":[{{"key":"","skill":"","prompt":[],"expected":{{"tool":"serve","args":{{}}}},"split":"train","tags":[],"origin":"rule"}}],"items":[[0,"","stop",null]]}}'
+message = {message!r}
 threading.Thread(target=worker.call, args=(message, 60), daemon=True).start()
 time.sleep(0.5)
 print(worker.pid, flush=True)

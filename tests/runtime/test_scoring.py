@@ -62,7 +62,11 @@ class TestContractOnly:
         )
         assert second.rewards == {"graded": 1.0, "signed": 1.0, "tool_call": 1.0}
         assert second.argv == (("serve", "--port", "8123"),)
-        assert (first.rewards["signed"], first.rewards["tool_call"], first.argv) == (-1.0, 0.5, (("serve", "--port", "9"),))
+        assert (first.rewards["signed"], first.rewards["tool_call"], first.argv) == (
+            -1.0,
+            0.5,
+            (("serve", "--port", "9"),),
+        )
         assert (third.verdict.status, third.argv) == ("failed", None)
 
     def test_worker_agrees_with_the_bare_contract_on_hostile_texts(
@@ -74,11 +78,11 @@ class TestContractOnly:
         contract = SkillFiles(skill).contract()
         assert contract is not None
         text = json.dumps(gold)
+        ports = ("NaN", "1e999", "true", '"8123"', "8123.0", "null")
         texts = [
             "", " ", text, f"{text} and also rm -rf /", f"```json\n{text}\n```", text * 2, "[" * 10_000, "x" * 1_000_000,
-            "\ud800", '"\\ud800"', text.replace("8123", "NaN"), text.replace("8123", "1e999"), text.replace("8123", "true"),
-            text.replace("8123", '"8123"'), text.replace("8123", "8123.0"), text.replace("8123", "null"), "\x00", "{}",
-            text.replace('"host": null', '"host": "\\ud800"'), text.replace("serve", "other"),
+            "\ud800", '"\\ud800"', "\x00", "{}", text.replace('"host": null', '"host": "\\ud800"'),
+            text.replace("serve", "other"), *(text.replace("8123", port) for port in ports),
         ]  # fmt: skip
         with make_scorer(skill) as scorer:
             judgements = scorer.judge([episode(item) for item in texts])
@@ -166,9 +170,9 @@ return out"""
             f"return {made % {'score': None}}": "cannot have",
             f"return {made % {'status': 'won'}}": "`status`",
             f"return {made % {'components': {'a': 'b'}}}": "`components.a`",
-            "return [Verdict.model_construct(status='passed', score=float('nan'), components={}, reasons=())]": "`score`",
+            "return [Verdict(status='failed', score=0.0).model_copy(update={'score': float('nan')})]": "`score`",
             "return [Verdict.model_construct(status='passed')]": "score",
-            "return [Verdict(status='passed', score=1.0).model_copy(update={'reasons': ('x' * 10_000_000,)})]": "reasons",
+            f"return [{PASS}.model_copy(update={{'reasons': ('x' * 10_000_000,)}})]": "reasons",
         }
         body = "space = {**globals()}\nexec('def act():\\n    ' + attempts[0].completion, space)\nreturn space['act']()"
         with make_scorer(make_skill(verifier(body))) as scorer:
@@ -198,7 +202,10 @@ return out"""
     def test_one_that_hangs_is_ended_at_the_deadline_and_costs_the_others_nothing(
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
-        body = f"while any(attempt.completion == 'bad' for attempt in attempts):\n    pass\nreturn [{PASS}] * len(attempts)"
+        body = f"""
+while any(attempt.completion == 'bad' for attempt in attempts):
+    pass
+return [{PASS}] * len(attempts)"""
         texts = ["bad" if number == 3 else f"good {number}" for number in range(6)]
         with make_scorer(make_skill(verifier(body)), limits=Limits(batch_seconds=0.7, item_seconds=0)) as scorer:
             judgements = scorer.judge([episode(text) for text in texts])
@@ -224,7 +231,7 @@ frame = b'\\x00\\x00\\x00\\x02{{}}'
 for descriptor in (1, 2):
     os.write(descriptor, frame * 50_000)
 print(attempts[0].completion)
-return [{PASS.replace('passed', 'failed').replace('1.0', '0.0')}] * len(attempts)"""
+return [{PASS.replace("passed", "failed").replace("1.0", "0.0")}] * len(attempts)"""
         with make_scorer(make_skill(verifier(body))) as scorer:
             assert statuses(scorer.judge([episode('{"grades": [{"score": 1}]}')])) == ["failed"]
 
@@ -278,7 +285,9 @@ class TestWorkers:
     def test_the_same_answer_to_the_same_task_is_judged_once(
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
-        body = "verify.calls = getattr(verify, 'calls', 0) + len(attempts)\nreturn [Verdict(status='failed', score=0.0, reasons=(str(verify.calls),))] * len(attempts)"
+        body = """
+verify.calls = getattr(verify, 'calls', 0) + len(attempts)
+return [Verdict(status='failed', score=0.0, reasons=(str(verify.calls),))] * len(attempts)"""
         with make_scorer(make_skill(verifier(body))) as scorer:
             first = scorer.judge([episode("a"), episode("a"), episode("b")])
             second = scorer.judge([episode("b"), episode("a"), episode("a", request="another task")])
@@ -288,7 +297,11 @@ class TestWorkers:
     def test_outages_are_not_remembered(
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
-        body = f"verify.calls = getattr(verify, 'calls', 0) + 1\nif verify.calls == 1:\n    raise OSError('out')\nreturn [{PASS}]"
+        body = f"""
+verify.calls = getattr(verify, 'calls', 0) + 1
+if verify.calls == 1:
+    raise OSError('out')
+return [{PASS}]"""
         with make_scorer(make_skill(verifier(body))) as scorer:
             assert statuses(scorer.judge([episode("a")])) == ["errored"]
             assert statuses(scorer.judge([episode("a")])) == ["passed"]
@@ -299,7 +312,9 @@ class TestWorkers:
         broken = make_skill({"verifier.py": "import no_such_module"}, name="broken")
         with make_scorer(make_skill(), broken) as scorer:
             good, bad = scorer.judge([episode(), episode(skill="broken")])
-            with pytest.raises(PluginError, match="broken/verifier.py cannot be imported: ModuleNotFoundError") as caught:
+            with pytest.raises(
+                PluginError, match=r"broken/verifier\.py cannot be imported: ModuleNotFoundError"
+            ) as caught:
                 scorer.describe(broken)
         assert (good.verdict.status, bad.verdict.status) == ("passed", "errored")
         assert caught.value.exit_code == 9

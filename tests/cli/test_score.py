@@ -1,0 +1,115 @@
+"""``skillpm score``: rows in, judgements out, in order, whatever stands in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.errors import DocumentError
+from skillpm.model.skill import Skill
+from skillpm.ops.score import score_rows
+from skillpm.runtime.catalogue import Contributions
+from skillpm.runtime.consent import Consents
+from skillpm.runtime.scoring import Scorer
+
+SKILL = {
+    "SKILL.md": "---\nname: serving\ndescription: Serve things.\n---\nUse serve.\n",
+    "skill.yaml": "manifest: 1\nversion: 1.0.0\n",
+    "contract.yaml": """
+contract: 1
+system_prompt: Answer with JSON.
+tools:
+  - name: serve
+    input_schema: {type: object, properties: {port: {type: integer}}}
+    argv: [serve, {flag: --port, value: port}]
+""",
+}
+GOLD = {"tool": "serve", "args": {"port": 8123}}
+
+
+def rows(*items: dict[str, Any]) -> str:
+    return "".join(json.dumps(item) + "\n" for item in items)
+
+
+def test_each_row_gets_its_judgement_in_order_with_its_id(project: Callable[..., Any]) -> None:
+    text = json.dumps(GOLD)
+    texts = [
+        text,
+        f"{text} and also rm -rf /",
+        "\ud800",
+        "x" * 1_000_000,
+        "[" * 10_000,
+        "",
+        text.replace("8123", "1e999"),
+    ]
+    given = rows(
+        *({"id": index, "expected": GOLD, "completion": item, "mine": [1]} for index, item in enumerate(texts))
+    )
+    outcome = project({"skill": SKILL}).run("score", "./skill", stdin=given + "\n").ok()
+    found = [json.loads(line) for line in outcome.out.splitlines()]
+    assert [item["id"] for item in found] == list(range(len(texts)))
+    assert set(found[0]) == {"id", "status", "score", "components", "reasons", "rewards", "argv"}
+    assert found[0]["argv"] == [["serve", "--port", "8123"]]
+    assert found[0]["rewards"] == {"graded": 1.0, "signed": 1.0, "tool_call": 1.0}
+    assert [item["status"] for item in found] == ["passed"] + ["failed"] * 6
+    assert [item["argv"] for item in found[1:]] == [None] * 6
+
+
+def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goes_on(
+    project: Callable[..., Any],
+) -> None:
+    broken = {"tool": "serve", "args": {"port": "8123"}}
+    given = rows({"expected": broken, "completion": "{}"}, {"expected": GOLD, "completion": json.dumps(GOLD)})
+    outcome = project({"skill": SKILL, "rows.jsonl": given}).run("score", "./skill", "rows.jsonl").ok()
+    first, second = (json.loads(line) for line in outcome.out.splitlines())
+    assert (first["status"], first["score"], first["rewards"]["graded"]) == ("errored", None, None)
+    assert "breaks the contract" in first["reasons"][0] and "id" not in first
+    assert second["status"] == "passed"
+
+
+def test_a_bad_row_is_named_and_all_rows_before_it_have_been_judged(project: Callable[..., Any]) -> None:
+    good = rows({"expected": GOLD, "completion": "{}"})
+    given = good + '{"expected": {}}\n' + good
+    outcome = project({"skill": SKILL}).run("score", "./skill", stdin=given)
+    outcome.fails(2, "<stdin>:2: missing key `completion`", 'a row is {"expected"')
+    assert len(outcome.out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"not json", "not JSON"),
+        (b'{"expected": {}, "completion": 5}', "`completion`"),
+        (b'{"completion": "x"}', "missing key `expected`"),
+        (b"[1]", "valid dictionary"),
+        (b'{"expected": NaN, "completion": "x"}', "NaN is not JSON"),
+        (b'{"expected": 1, "expected": 2, "completion": "x"}', "duplicate key"),
+        (b"\xff", "not UTF-8"),
+        (b'{"expected": ' + b"[" * 5000 + b"]" * 5000 + b', "completion": "x"}', "nested too deeply"),
+    ],
+)
+def test_whatever_is_wrong_with_a_row_its_line_is_named(row: bytes, reason: str) -> None:
+    skill = Skill("serving", "1", "0" * 64, Path())
+    with Scorer([skill], consents=Consents(Path("nowhere"))) as scorer, pytest.raises(DocumentError) as caught:
+        list(score_rows([b"\n", row], scorer, Contributions(skill), path="rows.jsonl"))
+    assert caught.value.message.startswith("rows.jsonl:2: ") and reason in caught.value.message
+
+
+def test_code_runs_only_with_consent_and_its_printing_stays_out_of_the_output(project: Callable[..., Any]) -> None:
+    code = "def verify(attempts, contract):\n    print('noise')\n    return [a.verdict for a in attempts]\n"
+    here = project({"skill": {**SKILL, "verifier.py": code}})
+    given = rows({"expected": GOLD, "completion": json.dumps(GOLD)})
+    here.run("score", "./skill", stdin=given).fails(6, "verifier.py", "--yes")
+    assert len(here.run("score", "./skill", "--yes", stdin=given).ok().out.splitlines()) == 1
+    here.run("score", "./skill", stdin=given).ok()
+
+
+def test_unknown_skills_files_and_unloadable_code_are_errors(project: Callable[..., Any]) -> None:
+    here = project({"skill": {**SKILL, "verifier.py": "import no_such_module\n"}})
+    here.run("score", "no-such-skill").fails(2, "no skill `no-such-skill`")
+    here.run("score", "./skill", "--yes", "missing.jsonl").fails(2, "missing.jsonl")
+    here.run("score", "./skill", "--yes").fails(9, "verifier.py cannot be imported")

@@ -1,0 +1,180 @@
+"""The host: one plugin at a time, failures named, clashes refused, observers harmless."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.errors import PluginError
+from skillpm.hookspecs import hookimpl
+from skillpm.model.episode import Episode
+from skillpm.model.ports import Attempt
+from skillpm.model.reward import RewardFunction
+from skillpm.model.skill import Skill
+from skillpm.model.verdict import Judgement, Verdict
+from skillpm.runtime.catalogue import build_catalogue
+from skillpm.runtime.host import MAX_TOLD, Host, load_host
+from skillpm.runtime.scoring import Scorer
+
+MakeSkill = Callable[..., Skill]
+MakeScorer = Callable[..., Scorer]
+MakeEpisode = Callable[..., Episode]
+
+
+class Rewarding:
+    """A host plugin that brings one reward."""
+
+    def __init__(self, name: str = "brevity") -> None:
+        self.name = name
+
+    @hookimpl
+    def skillpm_rewards(self, skill: Skill) -> Iterator[RewardFunction]:
+        yield RewardFunction(self.name, lambda task, episode, verdict: 1.0 / (1 + len(episode.completion)))
+
+
+class Exploding:
+    """A host plugin whose generator fails half way."""
+
+    @hookimpl
+    def skillpm_rewards(self, skill: Skill) -> Iterator[RewardFunction]:
+        yield RewardFunction("first", lambda task, episode, verdict: 1.0)
+        sys.exit("enough")
+
+
+class Lenient:
+    """A host plugin that passes everything."""
+
+    @hookimpl
+    def skillpm_verifier(self, skill: Skill) -> Any:
+        return self
+
+    def verify(self, attempts: list[Attempt]) -> list[Verdict]:
+        return [Verdict(status="passed", score=1.0, reasons=("lenient",)) for _ in attempts]
+
+
+class Listening:
+    """A host plugin that observes."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.fails = fails
+
+    @hookimpl
+    def skillpm_scored(self, attempt: Attempt, judgement: Judgement) -> None:
+        self.told.append((attempt.completion, judgement.verdict.status))
+        if self.fails:
+            raise RuntimeError("observer broke")
+
+
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return ``distribution(name, module=source, ...)``: installs one whose entry points are these modules."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+
+    def install(name: str, **modules: str) -> None:
+        information = folder / f"{name}-1.2.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+        points = [f"{module.removeprefix(f'{name}_')} = {module}" for module in modules]
+        (information / "entry_points.txt").write_text("\n".join(["[skillpm]", *points]) + "\n")
+        for module, source in modules.items():
+            (folder / f"{module}.py").write_text(source)
+        importlib.invalidate_caches()
+
+    return install
+
+
+GOOD = "import skillpm\n@skillpm.hookimpl\ndef skillpm_run_finished(run):\n    pass\n"
+
+
+def test_every_broken_distribution_is_named_with_its_version_and_the_rest_is_loaded(
+    distribution: Callable[..., None],
+) -> None:
+    distribution("acme", acme_good=GOOD, acme_missing="import no_such_module", acme_leaving="import sys; sys.exit(3)")
+    distribution(
+        "typo", typo_hook=GOOD.replace("run_finished", "run_finnished"), typo_argument=GOOD.replace("(run)", "(rum)")
+    )
+    host = load_host()
+    assert [item.name for item in host.loaded()] == ["conventions", "good"]
+    assert host.loaded()[1].source == "acme 1.2" and host.loaded()[1].hooks == ("skillpm_run_finished",)
+    messages = "\n".join(f"{item.plugin}: {item.message}" for item in host.failures)
+    assert len(host.failures) == 4
+    for text in ("acme 1.2: plugin `missing`", "ModuleNotFoundError", "acme 1.2: plugin `leaving`", "SystemExit"):
+        assert text in messages
+    assert "typo 1.2" in messages and "skillpm_run_finnished" in messages and "rum" in messages
+
+
+def test_two_plugins_of_one_name_are_an_error_that_names_both_distributions(
+    distribution: Callable[..., None],
+) -> None:
+    distribution("acme", acme_same=GOOD)
+    distribution("bolt", bolt_same=GOOD)
+    host = load_host()
+    assert [item.source for item in host.loaded()] == ["built in", "acme 1.2"]
+    assert "acme 1.2 and bolt 1.2 both bring a plugin called `same`" in host.failures[0].message
+
+
+def test_no_plugin_is_loaded_where_the_settings_say_so(distribution: Callable[..., None]) -> None:
+    distribution("acme", acme_good=GOOD)
+    assert [item.name for item in load_host(plugins=False).loaded()] == ["conventions"]
+
+
+def test_one_plugin_that_fails_costs_the_others_nothing(make_skill: MakeSkill) -> None:
+    host = Host()
+    host.register(Exploding(), "exploding", "acme 1")
+    host.register(Rewarding(), "rewarding", "bolt 1")
+    contributions = build_catalogue([make_skill()], host)["serving"]
+    assert [reward.name for reward in contributions.rewards] == ["brevity", "graded", "signed", "tool_call"]
+    assert contributions.origins["reward:brevity"] == "rewarding"
+    assert [(item.plugin, item.hook) for item in host.failures] == [("exploding", "skillpm_rewards")]
+
+
+def test_two_rewards_of_one_name_are_an_error_that_names_both_plugins(make_skill: MakeSkill) -> None:
+    host = Host()
+    host.register(Rewarding("graded"), "rewarding", "acme 1")
+    with pytest.raises(PluginError, match="conventions and rewarding both bring a reward called `graded`"):
+        build_catalogue([make_skill()], host)
+
+
+def test_a_hosts_verifier_wins_over_the_convention_and_its_rewards_are_paid(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+) -> None:
+    host = Host()
+    host.register(Lenient(), "lenient", "acme 1")
+    host.register(Rewarding(), "rewarding", "acme 1")
+    with make_scorer(make_skill(), host=host) as scorer:
+        (judgement,) = scorer.judge([episode("1234")])
+    assert judgement.verdict.reasons == ("lenient",)
+    assert judgement.rewards == {"graded": 1.0, "signed": 1.0, "tool_call": 0.0, "brevity": 0.2}
+
+
+def test_a_skills_own_verifier_wins_over_a_hosts(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+) -> None:
+    host = Host()
+    host.register(Lenient(), "lenient", "acme 1")
+    own = "def verify(attempts, contract):\n    return [attempt.verdict for attempt in attempts]\n"
+    with make_scorer(make_skill({"verifier.py": own}), host=host) as scorer:
+        assert scorer.judge([episode("x")])[0].verdict.status == "failed"
+
+
+def test_observers_hear_of_every_judgement_and_their_failures_change_nothing(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+) -> None:
+    host = Host()
+    listening, failing = Listening(), Listening(fails=True)
+    host.register(listening, "listening", "acme 1")
+    host.register(failing, "failing", "acme 1")
+    with make_scorer(make_skill(), host=host) as scorer:
+        judgements = scorer.judge([episode("x")] * (MAX_TOLD + 2))
+    assert [item.verdict.status for item in judgements] == ["failed"] * (MAX_TOLD + 2)
+    assert listening.told == [("x", "failed")] * (MAX_TOLD + 2)
+    assert len(failing.told) == MAX_TOLD
+    assert host.failures[0].plugin == "failing"
