@@ -24,7 +24,8 @@ tasks:
       no_browser: ["without opening a browser"]
     constraints: [{at_most_one: [port, no_browser]}]
 ```
-Arguments of the tool that ``args`` does not name are null.
+Arguments of the tool that ``args`` does not name are null. A request is taken only where it says every drawn slot (by
+``{slot}``, ``[slot]`` or ``[*]``) and no other; a slot that is always drawn with one value need not be said.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from enum import Enum
 __all__ = ["Deduplicator", "Finding", "normal_form"]
 
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
-SMALL = 8  # sets; a smaller group is compared whole, an index would cost more than it saves
+SMALL = 5  # sets; a smaller group is compared whole, an index would cost more than it saves
 _MARKS = ".,!?;:"
 _QUOTES = "\"'`“”‘’()"
 

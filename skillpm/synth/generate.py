@@ -6,10 +6,12 @@ by digests, nothing is ordered by a hash table of text, and verdicts arrive in t
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -263,6 +265,19 @@ def task_lines(tasks: Iterable[Task]) -> str:
     return "".join(encode(task_document(task)) + "\n" for task in tasks)
 
 
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Pause the search for reference cycles: rows make none, and walking over all of them costs a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_garbage_left()
 def synthesise(
     contributions: Sequence[Contributions],
     judge: Judge,

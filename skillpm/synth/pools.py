@@ -61,6 +61,8 @@ def value_text(value: Any) -> str:
     """Return a value as it stands in a longer string: text as it is, null as nothing, the rest as JSON."""
     if isinstance(value, str):
         return value
+    if type(value) is int:
+        return str(value)
     return "" if value is None else canonical_json(value)
 
 

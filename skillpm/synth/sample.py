@@ -44,6 +44,7 @@ class Sampler:
     Attributes:
         rule: the task.
         rejected: why draws were thrown away, counted.
+        possible: can this side have rows at all? Held-out ones need a phrasing or a value that training never shows.
     """
 
     def __init__(self, document: SynthesisDocument, rule: TaskRule, division: Division, split: Split) -> None:

@@ -43,6 +43,7 @@ class PoolSplit:
     """How one pool was split.
 
     Attributes:
+        values: how many there are.
         train: values that training may show; None where they are not counted one by one.
         held_out: values that only held-out rows show; None likewise.
         shared: why both sides draw from all of it, or None where it is split.
