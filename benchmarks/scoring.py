@@ -110,16 +110,20 @@ def peer(pairs: list[tuple[dict[str, Any], str]]) -> float:
 
     rubric = vf.Rubric(funcs=[of(well_formed), of(right_tool), of(right_arguments)], weights=[0.2, 0.3, 0.5])
 
-    async def score() -> None:
-        for start in range(0, len(pairs), 8):
-            group = [
-                vf.State(prompt=[], completion=[{"role": "assistant", "content": text}], info=gold, answer="", task="",
-                         timing={}, trajectory=[])
-                for gold, text in pairs[start : start + 8]
-            ]  # fmt: skip
+    def groups() -> list[Any]:
+        states = [
+            vf.State(prompt=[], completion=[{"role": "assistant", "content": text}], info=gold, answer="", task="",
+                     timing={}, trajectory=[])
+            for gold, text in pairs
+        ]  # fmt: skip
+        return [states[start : start + 8] for start in range(0, len(states), 8)]
+
+    async def score(batch: list[Any]) -> None:
+        for group in batch:
             await rubric.score_group(group)
 
-    return rate(len(pairs), lambda: asyncio.run(score()))
+    batches = [groups() for _ in range(PASSES)]  # scoring writes into them, so each pass has its own
+    return rate(len(pairs), lambda: asyncio.run(score(batches.pop())))
 
 
 def worker_seconds(process: int) -> float:

@@ -80,8 +80,8 @@ class TestContractOnly:
         text = json.dumps(gold)
         ports = ("NaN", "1e999", "true", '"8123"', "8123.0", "null")
         texts = [
-            "", " ", text, f"{text} and also rm -rf /", f"```json\n{text}\n```", text * 2, "[" * 10_000, "x" * 1_000_000,
-            "\ud800", '"\\ud800"', "\x00", "{}", text.replace('"host": null', '"host": "\\ud800"'),
+            "", " ", text, f"{text} and also rm -rf /", f"```json\n{text}\n```", text * 2, "[" * 10_000,
+            "x" * 1_000_000, "\ud800", '"\\ud800"', "\x00", "{}", text.replace('"host": null', '"host": "\\ud800"'),
             text.replace("serve", "other"), *(text.replace("8123", port) for port in ports),
         ]  # fmt: skip
         with make_scorer(skill) as scorer:
