@@ -17,7 +17,7 @@ tasks:
     draw:                         # slots: from which pool, how often at all, and the value while not drawn (else null)
       port: {from: port, probability: 0.7}
       no_browser: {from: [true], probability: 0.25}
-    args: {port: "{port}", no_browser: "{no_browser}"}      # "{slot}" alone keeps the type; with more text it is a string
+    args: {port: "{port}", no_browser: "{no_browser}"}    # "{slot}" alone keeps the type; with more text it is a string
     requests: ["start the dev server [*]", "bring up local development [port] [no_browser]"]
     clauses:                      # [slot] is replaced by one of these while the slot is drawn, [*] by all the others
       port: ["on port {port}", "listening on {port}"]
