@@ -177,7 +177,8 @@ time.sleep(0.5)
 print(worker.pid, flush=True)
 os.kill(os.getpid(), 9)
 """)
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # a host that is killed cannot clean up
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == -signal.SIGKILL, done.stderr
     worker = int(done.stdout)
     for _ in range(100):
