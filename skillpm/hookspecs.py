@@ -1,12 +1,12 @@
 """The contract between skillpm and what extends it.
 
-HOOKS_VERSION rises when a hook is removed or changes its meaning; ``hooks:`` in skill.yaml says for which one a skill's
-plugin.py was written. A hook takes only arguments without defaults (pluggy never passes those that have one) and
+HOOKS_VERSION rises when a hook is removed or changes its meaning; ``hooks:`` in skill.yaml says for which one a
+skill's plugin.py was written. A hook takes only arguments without defaults (pluggy never passes those that have one) and
 returns records that carry a name; two records of one name are an error that names both plugins.
 
-``SkillHooks`` are implemented by a skill's plugin.py for itself and by ``runtime/conventions.py`` for every skill, and run
-in the skill's worker process. ``HostHooks`` and ``EventHooks`` are implemented by distributions with an entry point in the
-group ``skillpm`` and run in skillpm's own process.
+``SkillHooks`` are implemented by a skill's plugin.py for itself and by ``runtime/conventions.py`` for every skill, and
+run in the skill's worker process. ``HostHooks`` and ``EventHooks`` are implemented by distributions with an entry point
+in the group ``skillpm`` and run in skillpm's own process.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SkillHooks:
     def skillpm_synthesis_rules(self, skill: Skill) -> Iterable[SynthesisRule]:
         """Return the rules that make tasks for this skill.
 
-        Example: ``return [PortRule()]`` where ``PortRule.name = "ports"`` and ``PortRule.tasks(seeds, seed)`` yields Tasks.
+        Example: ``return [PortRule()]`` with ``PortRule.name = "ports"``; ``PortRule.tasks(seeds, seed)`` yields Tasks.
         versionadded: 1
         """
         return ()

@@ -1,4 +1,4 @@
-"""Where things live and which registries are asked: flag, then environment, then project file, then user file, then default.
+"""Where things live and which registries are asked: flag, environment, project file, user file, default, in this order.
 
 Environment: ``SKILLPM_HOME`` (everything below one folder), ``SKILLPM_INDEX`` (registries, separated by spaces),
 ``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin). Project file: ``skillpm.toml``; user file:

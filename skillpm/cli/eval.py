@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.consent import grant_consents, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table
 from skillpm.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
+    from skillpm.model.skill import Skill
     from skillpm.ops.context import Context
     from skillpm.ops.evaluate import Asking, Evaluated
 
@@ -61,7 +63,7 @@ class _Flags:
         """Return how policies are asked."""
         from skillpm.ops.evaluate import Asking
 
-        return Asking(self.max_new_tokens, self.batch_size, self.limit, self.skill_text, self.yes)
+        return Asking(self.max_new_tokens, self.batch_size, self.limit, self.skill_text)
 
 
 @click.command("eval")
@@ -79,7 +81,7 @@ class _Flags:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N tasks of each task set.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=128, show_default=True, metavar="N")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True, metavar="N")
-@click.option("--yes", "-y", is_flag=True, help="Agree that the skills' code runs, confined.")
+@yes_option
 @json_option
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
@@ -94,6 +96,7 @@ def command(context: click.Context, /, **options: Any) -> None:
     from skillpm.settings import load_settings
 
     world = open_context(load_settings())
+    grant_consents(world, _meant(world, flags), flags.yes)
     if flags.tasks is not None:
         _answer(world, flags, flags.tasks)
         return
@@ -107,6 +110,14 @@ def command(context: click.Context, /, **options: Any) -> None:
         context.exit(CheckError.exit_code)
     if missed:
         raise CheckError("; ".join(missed), hint="train further, or use `--no-gate`")
+
+
+def _meant(world: Context, flags: _Flags) -> list[Skill]:
+    if flags.run is None or flags.skills:
+        return world.skills(flags.skills)
+    from skillpm.ops.evaluate_run import trained_skills
+
+    return trained_skills(world, (), flags.run)
 
 
 def _evaluate(world: Context, flags: _Flags) -> Evaluated:

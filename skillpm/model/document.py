@@ -98,7 +98,7 @@ class Document(BaseModel):
 
     @classmethod
     def made(cls, **values: Any) -> Self:
-        """Build from values that need no check, all fields given: ``model_construct`` for hot paths, twice as fast.
+        """Build from values that need no check, all fields given: ``model_construct`` twice as fast, for hot paths.
 
         It sets the attributes that pydantic documents for instances of a model.
         """
@@ -201,14 +201,19 @@ def _line_of(root: Any, location: tuple[int | str, ...]) -> int | None:
     line: int | None = None
     node = root
     for step in location:
-        if isinstance(node, Table | Items) and _has(node, step):
-            line = node.lines[step]
-            node = node[step]
+        found = _step(node, step)
+        if found is not None:
+            line, node = found
     return line
 
 
-def _has(node: Table | Items, step: int | str) -> bool:
-    return step in node if isinstance(node, Table) else isinstance(step, int) and step < len(node)
+def _step(node: Any, step: int | str) -> tuple[int, Any] | None:
+    """Return the line and the value of a key or an item, where the node is a parsed one that has it."""
+    if isinstance(node, Table) and isinstance(step, str) and step in node:
+        return node.lines[step], node[step]
+    if isinstance(node, Items) and isinstance(step, int) and step < len(node):
+        return node.lines[step], node[step]
+    return None
 
 
 def _sentence(error: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError, LockOutOfDateError, UnknownSkillError, UsageError
 from skillpm.index.bundled import BundledIndex, bundled_skills
@@ -15,12 +16,14 @@ from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import near_names
-from skillpm.model.ports import Index
 from skillpm.model.skill import Skill
 from skillpm.settings import Settings
 from skillpm.storage.archive import build_archive
 from skillpm.storage.lockfile import read_lock
 from skillpm.storage.store import Store
+
+if TYPE_CHECKING:
+    from skillpm.model.ports import Index
 
 __all__ = ["Context", "open_context"]
 
@@ -56,6 +59,11 @@ class Context:
             self._sources[name] = open_source(name, self.settings.project, build_archive)
         return self._sources[name]
 
+    def note(self, sentence: str) -> None:
+        """Keep a sentence for the person, once."""
+        if sentence not in self.notices:
+            self.notices.append(sentence)
+
     def lock(self) -> Lock:
         """Return the project's lock; an empty one where there is none.
 
@@ -87,7 +95,7 @@ class Context:
             return self._stored(entry)
         bundled = bundled_skills()
         if text in bundled:
-            self.notices.append(f"{text} is not installed here; the one that ships with skillpm is used")
+            self.note(f"{text} is not installed here; the one that ships with skillpm is used")
             return _described(bundled[text], bundled=True)
         near = near_names(text, [*bundled, *(skill.name for skill in self.lock().skills)])
         raise UnknownSkillError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,18 @@ from skillpm.evals.gate import GateResult, check_gates
 from skillpm.evals.output import whole_folder
 from skillpm.evals.report import ReportData, render_report
 from skillpm.evals.rows import read_held_out
-from skillpm.evals.run import Judge, evaluate
+from skillpm.evals.run import evaluate
 from skillpm.evals.tasks import EvalTask, held_out_tasks, suite_tasks, with_skill_text
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Policy, Progress
-from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.policy import PolicyFactory, PolicyRequest, load_policy
-from skillpm.runtime.catalogue import Contributions, build_catalogue
-from skillpm.runtime.consent import Consents
-from skillpm.runtime.host import load_host
-from skillpm.runtime.scoring import Scorer
+from skillpm.ops.ready import ReadySkills, judging
 from skillpm.storage.files import write_atomic
 from skillpm.train.base_model import locate_model
 
-__all__ = ["Asking", "Evaluated", "ReadySkills", "ask", "base_arms", "chosen_tasks", "evaluate_model", "judging"]
+__all__ = ["Asking", "Evaluated", "ask", "base_arms", "chosen_tasks", "evaluate_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +38,12 @@ class Asking:
         batch_size: prompts completed at once.
         limit: the first so many tasks of each task set, all where None.
         skill_text: also ask the base model with the skills' text in the prompt.
-        consent: the person agrees that the skills' code runs.
     """
 
     max_new_tokens: int = 128
     batch_size: int = 16
     limit: int | None = None
     skill_text: bool = False
-    consent: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -70,14 +64,6 @@ class Evaluated:
     evaluation: Evaluation
     gates: tuple[GateResult, ...]
     report: Path | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReadySkills:
-    """Skills whose workers stand ready to judge: what each contributes, by name, and the judge of them all."""
-
-    contributions: Mapping[str, Contributions]
-    judge: Judge
 
 
 def evaluate_model(
@@ -114,7 +100,7 @@ def evaluate_model(
     rows = [] if held_out is None else read_held_out(held_out, [skill.name for skill in found])
     with (
         whole_folder(output) if output else nullcontext() as folder,
-        judging(context, found, consent=asking.consent) as ready,
+        judging(context, found) as ready,
     ):
         tasks = chosen_tasks(ready, rows, asking.limit)
         policy = policies(PolicyRequest(model, None, asking.batch_size), context.settings)
@@ -127,24 +113,6 @@ def evaluate_model(
             write_atomic(folder / "report.html", render_report(report))
     gates = tuple(check_gates(evaluation, evaluation.arms[-1].name))
     return Evaluated(evaluation, gates, output / "report.html" if output else None)
-
-
-@contextmanager
-def judging(context: Context, skills: Sequence[Skill], *, consent: bool) -> Iterator[ReadySkills]:
-    """Make skills ready to judge, and end their workers afterwards.
-
-    Raises:
-        ConsentError: skill code would run that nobody agreed to.
-        PluginError: a skill's code cannot be loaded.
-    """
-    consents = Consents(context.settings.consents)
-    if consent:
-        for skill in consents.missing(skills):
-            consents.grant(skill)
-    host = load_host(plugins=context.settings.plugins)
-    with Scorer(skills, consents=consents, host=host) as scorer:
-        catalogue = build_catalogue(skills, host, describe=scorer.describe)
-        yield ReadySkills(catalogue, scorer.judge)
 
 
 def chosen_tasks(ready: ReadySkills, held_out: Sequence[Task], limit: int | None) -> list[EvalTask]:
@@ -208,7 +176,7 @@ def ask(
     return evaluate(
         policy,
         tasks,
-        ready.judge,
+        ready.scorer.judge,
         name=name,
         max_new_tokens=asking.max_new_tokens,
         progress=progress,

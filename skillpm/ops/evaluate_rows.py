@@ -19,8 +19,9 @@ from skillpm.evals.tasks import outside_tasks, with_skill_text
 from skillpm.model.evaluation import Evaluation, TaskAnswer
 from skillpm.model.ports import Progress
 from skillpm.ops.context import Context
-from skillpm.ops.evaluate import Asking, judging
+from skillpm.ops.evaluate import Asking
 from skillpm.ops.policy import PolicyFactory, PolicyRequest, load_policy
+from skillpm.ops.ready import judging
 from skillpm.storage.files import write_atomic
 from skillpm.train.base_model import locate_model
 from skillpm.train.run_folder import RunFolder
@@ -81,7 +82,7 @@ def answer_rows(
     request = _request(context, model, run, asking.batch_size)
     rows = read_task_rows(tasks)[: asking.limit]
     found = context.skills(skills)
-    with whole_folder(output) as folder, judging(context, found, consent=asking.consent) as ready:
+    with whole_folder(output) as folder, judging(context, found) as ready:
         contributions = ready.contributions[found[0].name]
         asked = outside_tasks(contributions, rows, path=str(tasks))
         if asking.skill_text:
@@ -90,7 +91,7 @@ def answer_rows(
             policies(request, context.settings),
             [row for _, row in rows],
             asked,
-            ready.judge,
+            ready.scorer.judge,
             contributions.contract,
             max_new_tokens=asking.max_new_tokens,
             progress=progress,

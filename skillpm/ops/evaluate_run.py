@@ -16,14 +16,16 @@ from skillpm.evals.tasks import EvalTask
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Progress
 from skillpm.model.run import RunManifest
+from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
-from skillpm.ops.evaluate import Asking, Evaluated, ReadySkills, ask, base_arms, chosen_tasks, judging
+from skillpm.ops.evaluate import Asking, Evaluated, ask, base_arms, chosen_tasks
 from skillpm.ops.policy import PolicyFactory, PolicyRequest, load_policy
+from skillpm.ops.ready import ReadySkills, judging
 from skillpm.ops.run_report import run_report
 from skillpm.storage.files import read_text
 from skillpm.train.run_folder import RunFolder
 
-__all__ = ["evaluate_run", "read_evaluation"]
+__all__ = ["evaluate_run", "read_evaluation", "trained_skills"]
 
 
 def evaluate_run(
@@ -58,18 +60,27 @@ def evaluate_run(
     folder = RunFolder.open(run)
     manifest = folder.manifest
     earlier = _earlier(folder, before)
-    found = context.skills(skills or [skill.name for skill in manifest.skills])
+    found = trained_skills(context, skills, run)
     _note_other_content(context, manifest, {skill.name: skill.tree for skill in found})
     path = run / "data" / "held_out.jsonl"
     held_out = read_held_out(path, [skill.name for skill in manifest.skills]) if _has_rows(path) else []
     names = {skill.name for skill in found}
-    with judging(context, found, consent=asking.consent) as ready:
+    with judging(context, found) as ready:
         tasks = chosen_tasks(ready, [task for task in held_out if task.skill in names], asking.limit)
         arms = _arms(context, folder, manifest, ready, tasks, asking, progress, policies, with_base=with_base)
         evaluation = assemble(ready.contributions, tasks, arms)
     if earlier is not None:
         evaluation = _merged(earlier, evaluation)
     return _write(folder, manifest, evaluation, before)
+
+
+def trained_skills(context: Context, skills: Sequence[str], run: Path) -> list[Skill]:
+    """Return the skills that are meant: those that were typed, else those that a finished run trained.
+
+    Raises:
+        UsageError: there is no such run or skill, or the run is unfinished.
+    """
+    return context.skills(skills or [skill.name for skill in RunFolder.open(run).manifest.skills])
 
 
 def read_evaluation(path: Path) -> Evaluation:
@@ -95,7 +106,7 @@ def _earlier(folder: RunFolder, before: Path | None) -> Evaluation | None:
 def _note_other_content(context: Context, manifest: RunManifest, trees: Mapping[str, str]) -> None:
     for skill in manifest.skills:
         if skill.name in trees and trees[skill.name] != skill.tree:
-            context.notices.append(
+            context.note(
                 f"{skill.name} has changed since the run, which trained on {skill.version} ({skill.tree[:12]})"
             )
 

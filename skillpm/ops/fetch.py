@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError
 from skillpm.index.bundled import BUNDLED
@@ -10,11 +11,13 @@ from skillpm.layout.check import check
 from skillpm.layout.description import describe
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
-from skillpm.model.ports import Index
 from skillpm.model.release import Release
 from skillpm.ops.selection import refuse_broken
 from skillpm.storage.archive import read_archive
 from skillpm.storage.store import Store
+
+if TYPE_CHECKING:
+    from skillpm.model.ports import Index
 
 __all__ = ["fetch", "open_release"]
 
@@ -33,7 +36,8 @@ def fetch(store: Store, entry: LockedSkill, index: Index) -> list[str]:
     tree = open_release(entry.name, release, index)
     report = check(tree, path=f"{entry.name} {entry.version}", folder=None)
     refuse_broken(report, f"{entry.name} {entry.version}")
-    _refuse_disagreement(entry, tree, index)
+    if not _made_here(index):
+        _refuse_disagreement(entry, tree, index)
     store.add(tree)
     count = len(report.warnings)
     return [f"{entry.name} {entry.version} has {count} warning{'s' if count > 1 else ''}"] if count else []
@@ -52,14 +56,18 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
     """
     data = index.archive(name, release)
     found = hashlib.sha256(data).hexdigest()
-    made_here = index.name == BUNDLED or index.name.startswith("path:")
-    if found != release.archive and not made_here:
+    if found != release.archive and not _made_here(index):
         raise _mismatch(f"the archive of {name} {release.version} from {index.name}", release.archive, found)
     tree = read_archive(data)
     digest = tree_digest(tree)
     if digest != release.tree:
         raise _mismatch(f"the content of {name} {release.version} from {index.name}", release.tree, digest)
     return tree
+
+
+def _made_here(index: Index) -> bool:
+    """Is what this index says made from the files themselves, just now?"""
+    return index.name == BUNDLED or index.name.startswith("path:")
 
 
 def _mismatch(what: str, expected: str, found: str) -> IntegrityError:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skillpm.errors import UsageError
 from skillpm.model.lock import Lock
-from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
 from skillpm.ops.apply import Linking, apply, linking
 from skillpm.ops.context import Context
@@ -18,6 +18,9 @@ from skillpm.ops.selection import Selection, select
 from skillpm.resolve.plan import Change, Plan, Step
 from skillpm.storage.process_lock import locked
 from skillpm.storage.record import LinkKind, read_record
+
+if TYPE_CHECKING:
+    from skillpm.model.ports import Progress
 
 __all__ = ["PROJECT_LOCK", "describe_changes", "install"]
 

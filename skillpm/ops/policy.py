@@ -9,8 +9,8 @@ from pathlib import Path
 
 from skillpm.errors import TrainingError
 from skillpm.model.ports import Policy
+from skillpm.ops.model import ready_model
 from skillpm.settings import Settings
-from skillpm.train.base_model import KNOWN_MODELS, locate_model, prepare_model
 
 __all__ = ["PolicyFactory", "PolicyRequest", "load_policy"]
 
@@ -41,12 +41,9 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
         UsageError: the model or the adapter cannot be loaded.
         RegistryError: a known model could not be fetched.
     """
-    source = locate_model(request.model, settings.models)
+    source = ready_model(request.model, settings)
     try:
         make = importlib.import_module("skillpm.train.hf.policy").TransformersPolicy
-        if source is None:
-            dequantise = importlib.import_module("skillpm.train.hf.model").dequantise
-            source = prepare_model(KNOWN_MODELS[request.model], settings.models, dequantise)
     except ImportError as error:
         raise TrainingError(f"no model can be loaded: {error}", hint="pip install 'skillpm-core[train]'") from None
     policy: Policy = make(source, request.adapter, batch_size=request.batch_size)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from skillpm.errors import IntegrityError, LayoutError, ResolutionError
+from skillpm.errors import DocumentError, IntegrityError, LayoutError, ResolutionError
 from skillpm.index.path import PathIndex
 from skillpm.index.source import is_path, open_path
 from skillpm.layout.check import check
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Report
 from skillpm.model.lock import Lock, LockedSkill
-from skillpm.model.ports import Index
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
 from skillpm.resolve.plan import Plan, plan
 from skillpm.resolve.resolver import resolve
 from skillpm.storage.archive import build_archive
+
+if TYPE_CHECKING:
+    from skillpm.model.ports import Index
 
 __all__ = ["Selection", "refuse_broken", "select"]
 
@@ -48,7 +51,7 @@ def refuse_broken(report: Report, name: str) -> None:
     raise LayoutError(
         f"{name} cannot be installed: {place}{': ' if place else ''}{first.message} [{first.code}]"
         + (f", and {more} more error{'s' if more > 1 else ''}" if more else ""),
-        hint=first.hint or f"`skillpm validate {report.path}` lists everything that is wrong",
+        hint=first.hint or "`skillpm validate` lists everything that is wrong",
         findings=[finding.document() for finding in report.findings],
     )
 
@@ -89,12 +92,20 @@ def _read(context: Context, texts: Sequence[str]) -> _Request:
             request.requirements[requirement.name] = requirement
             continue
         index = open_path(text, context.settings.project, build_archive)
-        if index.folder.is_dir():
-            report = check(FolderTree(index.folder), path=text, folder=None)
-            refuse_broken(report, report.name or text)
+        _refuse_broken_folder(index, text)
         request.requirements[index.skill] = Requirement(index.skill)
         request.folders[index.skill] = index
     return request
+
+
+def _refuse_broken_folder(index: PathIndex, text: str) -> None:
+    """Tell all that is wrong with a folder of which no release can be made; ``fetch`` checks the others."""
+    try:
+        index.names()
+    except (LayoutError, DocumentError, IntegrityError):
+        report = check(FolderTree(index.folder), path=text, folder=None)
+        refuse_broken(report, report.name or text)
+        raise
 
 
 def _refuse_other_bytes(entry: LockedSkill | None, release: Release, source: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from typing import Any
 from skillpm import __version__
 from skillpm.errors import TrainingError
 from skillpm.model.ports import Progress
-from skillpm.model.run import RunManifest, RunSkill
+from skillpm.model.run import RunManifest, RunSkill, RunStage
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
@@ -81,21 +81,29 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         done = stages.run_stages(
             plan, model, ready.scorer.judge, adapter=folder.adapter, log=folder.log, progress=progress
         )
-    folder.publish_adapter(done[-1].name)
+        folder.publish_adapter(done[-1].name)
+        manifest = _manifest(recipe, skills, done, stages.library_versions())
+        folder.write("card.md", model_card(manifest, plan))
+        complete = folder.finish(manifest)
+        ready.host.tell("skillpm_run_finished", run={"folder": str(folder.path), **complete.model_dump(mode="json")})
+    return Trained(folder.path, complete)
+
+
+def _manifest(
+    recipe: Recipe, skills: Sequence[Skill], stages: Sequence[RunStage], versions: Mapping[str, str]
+) -> RunManifest:
     known = KNOWN_MODELS.get(recipe.model)
-    manifest = RunManifest(
+    return RunManifest(
         name=recipe.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=recipe.model,
         model_digest=known.sha256 if known else None,
         seed=recipe.seed,
         skills=tuple(RunSkill(name=skill.name, version=skill.version, tree=skill.tree) for skill in skills),
-        stages=tuple(done),
-        versions={"skillpm": __version__, "python": sys.version.split()[0], **stages.library_versions()},
+        stages=tuple(stages),
+        versions={"skillpm": __version__, "python": platform.python_version(), **versions},
         files={},
     )
-    folder.write("card.md", model_card(manifest, plan))
-    return Trained(folder.path, folder.finish(manifest))
 
 
 def _trainer() -> Any:

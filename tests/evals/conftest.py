@@ -20,7 +20,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
 from skillpm.ops.context import Context, open_context
-from skillpm.ops.evaluate import ReadySkills
+from skillpm.ops.ready import ReadySkills
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.consent import Consents
 from skillpm.runtime.host import Host
@@ -157,7 +157,8 @@ def server(tmp_path: Path) -> Server:
 def ready(server: Server, tmp_path: Path) -> Iterator[ReadySkills]:
     """The server skill, ready to judge in its worker."""
     with Scorer([server.skill], consents=Consents(tmp_path / "consents.json")) as scorer:
-        yield ReadySkills(build_catalogue([server.skill], Host()), scorer.judge)
+        host = Host()
+        yield ReadySkills(build_catalogue([server.skill], host), scorer, host)
 
 
 @pytest.fixture

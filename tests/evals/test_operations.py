@@ -16,6 +16,7 @@ from skillpm.ops.evaluate import Asking, evaluate_model
 from skillpm.ops.evaluate_rows import answer_rows
 from skillpm.ops.evaluate_run import evaluate_run
 from skillpm.ops.policy import PolicyRequest, load_policy
+from skillpm.runtime.consent import Consents
 from skillpm.train.run_folder import RunFolder
 
 
@@ -200,7 +201,8 @@ def test_skill_code_needs_consent_and_says_what_would_run(server, evaluate_it):
     with pytest.raises(ConsentError) as error:
         evaluate_it()
     assert "verifier.py" in error.value.hint
-    assert evaluate_it([1], asking=Asking(consent=True)).evaluation.arms[0].records[0].exact
+    context = server.context()
+    Consents(context.settings.consents).grant(context.skill(str(server.folder)))
     assert evaluate_it([1]).evaluation.arms[0].records[0].exact
 
 

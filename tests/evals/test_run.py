@@ -79,13 +79,13 @@ def test_a_policy_that_leaves_a_prompt_out_is_an_error(server, count, answered):
 
 def test_a_lone_surrogate_is_replaced_before_it_is_judged_and_kept(server, ready, count):
     policy = server.policy([], **{server.request(1): "\ud800 {}"})
-    arm = evaluate(policy, server.tasks(), ready.judge, name="base", max_new_tokens=99, progress=count)
+    arm = evaluate(policy, server.tasks(), ready.scorer.judge, name="base", max_new_tokens=99, progress=count)
     assert arm.records[0].completion == "\ufffd {}"
     assert arm.model_dump_json().encode()
 
 
 def test_progress_hears_of_every_answer(server, ready, count):
-    evaluate(server.policy(), server.tasks(), ready.judge, name="base", max_new_tokens=99, progress=count)
+    evaluate(server.policy(), server.tasks(), ready.scorer.judge, name="base", max_new_tokens=99, progress=count)
     assert count.done == 12
 
 
@@ -103,6 +103,6 @@ def test_what_could_not_be_judged_is_counted_apart_and_never_as_zero(server, cou
 
 def test_an_answer_that_was_cut_off_is_counted_as_truncated(server, ready, count):
     policy = server.policy([1])
-    arm = evaluate(policy, server.tasks(), ready.judge, name="base", max_new_tokens=20, progress=count)
+    arm = evaluate(policy, server.tasks(), ready.scorer.judge, name="base", max_new_tokens=20, progress=count)
     assert arm.records[0].finish_reason == "length"
     assert cell(arm.records, "graded").truncated == 1

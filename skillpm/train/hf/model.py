@@ -9,10 +9,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-# A trainer tells nobody what is trained: set before transformers and trl are imported.
+# Set before transformers and trl are imported: no telemetry, no advice, no bars of their own.
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 import transformers

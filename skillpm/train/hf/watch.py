@@ -13,6 +13,7 @@ from skillpm.model.ports import Progress
 __all__ = ["Watch", "silence"]
 
 _SHOWN = {"loss": "loss", "mean_token_accuracy": "accuracy", "reward": "reward", "completions/mean_length": "length"}
+_WRONG = {"num_tokens"}  # TRL sums the attention mask, which here is a matrix
 
 
 class Watch(TrainerCallback):
@@ -32,7 +33,9 @@ class Watch(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Write a row and move the bar."""
-        numbers = {k: v for k, v in (logs or {}).items() if isinstance(v, int | float) and math.isfinite(v)}
+        numbers = {
+            k: v for k, v in (logs or {}).items() if k not in _WRONG and isinstance(v, int | float) and math.isfinite(v)
+        }
         if state.global_step <= self._done or "loss" not in numbers:
             return
         self._log({"stage": self._stage, "step": state.global_step, **numbers})
