@@ -7,11 +7,14 @@ the skills of another (dependency confusion).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
 from skillpm.model.name import near_names
-from skillpm.model.ports import Index
 from skillpm.model.release import Page, Release
+
+if TYPE_CHECKING:
+    from skillpm.model.ports import Index
 
 __all__ = ["ChainIndex"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from skillpm.errors import RegistryError
@@ -16,7 +17,9 @@ from skillpm.index.bundled import BUNDLED, BundledIndex
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.path import Pack, PathIndex
 from skillpm.model.name import is_name
-from skillpm.model.ports import Index
+
+if TYPE_CHECKING:
+    from skillpm.model.ports import Index
 
 __all__ = ["is_path", "open_path", "open_registry", "open_source"]
 

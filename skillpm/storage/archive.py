@@ -22,7 +22,7 @@ from skillpm.storage.member import LIMITS, Limits, Members
 __all__ = ["build_archive", "read_archive"]
 
 _BLOCK = 512
-_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"  # deflate, no flags, no time, unknown system
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no flags, no time, unknown system
 _OCTAL = re.compile(rb" {0,7}([0-7]{1,11})[ \0]{0,8}\Z")
 _MODES = {0o644: False, 0o755: True}
 _KINDS = {
@@ -107,7 +107,7 @@ def _header(path: str, size: int, executable: bool) -> bytes:
 
 
 def _gzip(data: bytes) -> bytes:
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -15)
     body = compressor.compress(data) + compressor.flush()
     return _GZIP_HEADER + body + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import secrets
 import sys
 from enum import Enum
 from functools import cache
@@ -90,7 +89,7 @@ class Places:
         if occupant is Occupant.FOREIGN and not force:
             self.refuse_foreign(wanted, recorded)
         path = self._project / wanted.folder
-        fresh = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+        fresh = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if wanted.link == "symlink":
@@ -122,7 +121,7 @@ class Places:
             return
         if occupant is Occupant.FOREIGN and not force:
             self.refuse_foreign(placed, placed)
-        aside = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+        aside = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
         try:
             path.rename(_free_name(path) if occupant is Occupant.FOREIGN else aside)
         except OSError as error:
@@ -159,7 +158,7 @@ def _exchange(fresh: Path, path: Path) -> None:
     call = _renameat2()
     if call is not None and call(_AT_FDCWD, os.fsencode(fresh), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0:
         return
-    aside = fresh.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
+    aside = fresh.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
     path.rename(aside)
     try:
         fresh.rename(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import secrets
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,7 +85,7 @@ class Store:
         if self.verify(digest):
             return self.path(digest)
         with self.writing():
-            temporary = self.root / "tmp" / secrets.token_hex(8)
+            temporary = self.root / "tmp" / os.urandom(8).hex()
             unpack(tree, temporary)
             if folder_digest(temporary) != digest:
                 remove_tree(temporary)
@@ -117,7 +117,7 @@ class Store:
             remove_tree(temporary)
 
     def _set_aside(self, damaged: Path) -> None:
-        aside = self.root / "tmp" / secrets.token_hex(8)
+        aside = self.root / "tmp" / os.urandom(8).hex()
         with contextlib.suppress(FileNotFoundError):  # another process was faster
             damaged.rename(aside)
         remove_tree(aside)

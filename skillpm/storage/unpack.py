@@ -28,9 +28,11 @@ def unpack(tree: Tree, folder: Path) -> None:
             if parent and parent not in made:
                 (folder / parent).mkdir(parents=True, exist_ok=True)
                 made.add(parent)
-            descriptor = os.open(folder / path, _FLAGS, 0o755 if tree.executable(path) else 0o644)
-            with os.fdopen(descriptor, "wb", buffering=0) as file:
-                _write_all(file.fileno(), tree.read(path))
+            descriptor = os.open(f"{folder}/{path}", _FLAGS, 0o755 if tree.executable(path) else 0o644)
+            try:
+                _write_all(descriptor, tree.read(path))
+            finally:
+                os.close(descriptor)
         fsync_folder(folder)
     except OSError as error:
         remove_tree(folder)
