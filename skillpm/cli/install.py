@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import echo_json, json_option, note, progress, table
 
 if TYPE_CHECKING:
     from skillpm.ops.installation import Installation
@@ -62,7 +63,15 @@ def _install(
     from skillpm.ops.context import open_context
     from skillpm.ops.install import install
 
-    return install(open_context(settings), texts, folders=folders, link=link, dry_run=dry_run, force=force)
+    return install(
+        open_context(settings),
+        texts,
+        folders=folders,
+        link=link,
+        dry_run=dry_run,
+        force=force,
+        progress=progress() if sys.stderr.isatty() else None,
+    )
 
 
 def render(done: Installation, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from skillpm.errors import UsageError
 from skillpm.model.name import near_names
 
-__all__ = ["AGENTS", "UNIVERSAL", "agent_folders"]
+__all__ = ["AGENTS", "UNIVERSAL", "agent_folders", "is_agent_folder"]
 
 UNIVERSAL = ".agents/skills"
 
@@ -61,3 +61,8 @@ def agent_folders(agents: Sequence[str], *, user: bool = False) -> tuple[str, ..
             )
         folders.append(AGENTS[agent][1 if user else 0])
     return tuple(dict.fromkeys(folders))
+
+
+def is_agent_folder(folder: str) -> bool:
+    """Is this, relative to a project or to a home folder, where some agent looks for skills?"""
+    return any(folder in folders for folders in AGENTS.values())

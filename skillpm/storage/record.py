@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skillpm.errors import DocumentError
+from skillpm.model.name import is_name
+from skillpm.storage.agents import is_agent_folder
 from skillpm.storage.files import read_text, write_atomic
 
 __all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "text_digest", "write_record"]
@@ -85,7 +87,7 @@ def read_record(project: Path) -> Record:
             raise ValueError(f"version {document['installed']!r}")
         return Record(
             lock=_text(document["lock"]),
-            agents=tuple(_text(item) for item in document["agents"]),
+            agents=tuple(_agent(item) for item in document["agents"]),
             link=_link(document["link"]),
             placements=tuple(_placement(folder, item) for folder, item in sorted(document["folders"].items())),
         )
@@ -112,10 +114,16 @@ def write_record(project: Path, record: Record) -> None:
 
 
 def _placement(folder: str, document: Any) -> Placement:
-    parts = folder.split("/")
-    if len(parts) < 2 or not all(parts) or {".", ".."} & set(parts):
-        raise ValueError(f"`{folder[:80]}` is not a folder below the project")
+    place, _, name = folder.rpartition("/")
+    if not is_agent_folder(place) or not is_name(name):  # a project's record may come from anybody
+        raise ValueError(f"`{folder[:80]}` is not a skill's folder of any agent")
     return Placement(folder, _text(document["skill"]), _text(document["tree"]), _link(document["link"]))
+
+
+def _agent(value: Any) -> str:
+    if not is_agent_folder(_text(value)):
+        raise ValueError(f"`{_text(value)[:80]}` is not the folder of any agent")
+    return _text(value)
 
 
 def _text(value: Any) -> str:
