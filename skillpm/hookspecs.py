@@ -1,8 +1,8 @@
 """The contract between skillpm and what extends it.
 
 HOOKS_VERSION rises when a hook is removed or changes its meaning; ``hooks:`` in skill.yaml says for which one a
-skill's plugin.py was written. A hook takes only arguments without defaults (pluggy never passes those that have one) and
-returns records that carry a name; two records of one name are an error that names both plugins.
+skill's plugin.py was written. A hook takes only arguments without defaults (pluggy never passes those that have one)
+and returns records that carry a name; two records of one name are an error that names both plugins.
 
 ``SkillHooks`` are implemented by a skill's plugin.py for itself and by ``runtime/conventions.py`` for every skill, and
 run in the skill's worker process. ``HostHooks`` and ``EventHooks`` are implemented by distributions with an entry point

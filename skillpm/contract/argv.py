@@ -7,21 +7,12 @@ from typing import Any
 from skillpm.contract.command import CommandError, split_command_line
 from skillpm.model.contract import ArgvPart, CommandLine, Tool
 
-__all__ = ["argv_problems", "build_argv"]
+__all__ = ["Argv", "build_argv"]
+
+Argv = tuple[tuple[str, ...], ...]
 
 
-def argv_problems(tool: Tool, arguments: dict[str, Any]) -> list[str]:
-    """Return why an executor would refuse these arguments; empty where it would run them."""
-    if tool.argv is None:
-        return []
-    try:
-        build_argv(tool, arguments)
-    except CommandError as error:
-        return [str(error)]
-    return []
-
-
-def build_argv(tool: Tool, arguments: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+def build_argv(tool: Tool, arguments: dict[str, Any]) -> Argv:
     """Build the commands.
 
     Args:

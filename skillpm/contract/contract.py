@@ -7,8 +7,8 @@ import random
 from typing import Any
 
 from skillpm.contract.answer import Answer, read_answer
-from skillpm.contract.argv import build_argv
-from skillpm.contract.judge import Gold, judge_answer
+from skillpm.contract.argv import Argv
+from skillpm.contract.judge import EXACT, Gold, judge_answer
 from skillpm.contract.prompt import render_prompt
 from skillpm.contract.sampler import sample_arguments
 from skillpm.contract.schema import ToolSchema
@@ -36,7 +36,7 @@ class Contract:
         self.tools: dict[str, Tool] = {tool.name: tool for tool in document.tools}
         self.prompt = render_prompt(document.system_prompt, document.tools)
         self._schemas = {tool.name: ToolSchema(tool) for tool in document.tools}
-        self._empty_defaults = {name: dict.fromkeys(tool.properties) for name, tool in self.tools.items()}
+        self._nothing = {name: dict.fromkeys(tool.properties) for name, tool in self.tools.items()}
 
     @classmethod
     def of(cls, document: ContractDocument) -> Contract:
@@ -49,14 +49,17 @@ class Contract:
 
     def problems(self, value: Any) -> list[str]:
         """Return why an executor would refuse this answer object; empty where it would run it."""
+        return self._examine(value)[0]
+
+    def _examine(self, value: Any) -> tuple[list[str], Argv | None]:
         if not isinstance(value, dict) or value.keys() != {"tool", "args"}:
-            return ["an answer has the keys `tool` and `args`, and no others"]
+            return ["an answer has the keys `tool` and `args`, and no others"], None
         name, arguments = value["tool"], value["args"]
         if not isinstance(name, str) or name not in self._schemas:
-            return [f"unknown tool {str(name)[:80]!r}"]
+            return [f"unknown tool {str(name)[:80]!r}"], None
         if not isinstance(arguments, dict):
-            return ["`args` must be an object"]
-        return self._schemas[name].problems(arguments)
+            return ["`args` must be an object"], None
+        return self._schemas[name].examine(arguments)
 
     def complete(self, expected: Any) -> dict[str, Any]:
         """Return an expected answer with every argument present, in the order of the schema.
@@ -64,21 +67,24 @@ class Contract:
         Raises:
             DocumentError: it breaks the contract.
         """
+        return self._completed(expected)[0]
+
+    def _completed(self, expected: Any) -> tuple[dict[str, Any], Argv | None]:
         if not isinstance(expected, dict) or not isinstance(expected.get("args", {}), dict):
             raise DocumentError("an expected answer is an object with `tool` and `args`")
-        defaults = self._empty_defaults.get(str(expected.get("tool")), {})
-        completed = {**expected, "args": {**defaults, **expected.get("args", {})}}
-        problems = self.problems(completed)
+        nothing = self._nothing.get(str(expected.get("tool")), {})
+        completed = {**expected, "args": {**nothing, **expected.get("args", {})}}
+        problems, argv = self._examine(completed)
         if problems:
             raise DocumentError(f"the expected answer breaks the contract: {'; '.join(problems)}")
-        return completed
+        return completed, argv
 
     def gold(self, expected: Any) -> Gold:
         """Return an expected answer ready to be judged against. Raises DocumentError as ``complete`` does."""
-        completed = self.complete(expected)
+        completed, argv = self._completed(expected)
         arguments = completed["args"]
         asked = sum(1 for value in arguments.values() if value is not None)
-        return Gold(self.tools[completed["tool"]], arguments, asked)
+        return Gold(self.tools[completed["tool"]], arguments, asked, _text(completed), argv)
 
     def judge(self, expected: Any, completion: str) -> Verdict:
         """Judge a completion; an expected answer that breaks the contract gives an errored verdict."""
@@ -86,21 +92,23 @@ class Contract:
             gold = self.gold(expected)
         except DocumentError as error:
             return Verdict.errored(error.rule)
-        return self.judge_gold(gold, completion)
+        return self.assess(gold, completion)[0]
 
-    def judge_gold(self, gold: Gold, completion: str) -> Verdict:
-        """Judge a completion against an expected answer that is ready; the hot path."""
+    def assess(self, gold: Gold, completion: str) -> tuple[Verdict, Argv | None]:
+        """Judge a completion, and return the commands that an executor would run; the hot path."""
+        if completion == gold.text:
+            return EXACT, gold.argv
         answer = read_answer(completion)
-        return judge_answer(gold, answer, [] if answer.value is None else self.problems(answer.value))
+        if answer.value is None:
+            return judge_answer(gold, answer, []), None
+        problems, argv = self._examine(answer.value)
+        return judge_answer(gold, answer, problems), argv if answer.only_json else None
 
-    def argv(self, value: Any) -> tuple[tuple[str, ...], ...] | None:
+    def argv(self, value: Any) -> Argv | None:
         """Return the commands that an executor would run, or None where it would refuse or has nothing to run."""
-        if self.problems(value):
-            return None
-        tool = self.tools[value["tool"]]
-        return None if tool.argv is None else build_argv(tool, value["args"])
+        return self._examine(value)[1]
 
-    def argv_of(self, completion: str) -> tuple[tuple[str, ...], ...] | None:
+    def argv_of(self, completion: str) -> Argv | None:
         """Return the commands of a completion; None unless it is one JSON object and nothing else."""
         answer = read_answer(completion)
         return self.argv(answer.value) if answer.only_json else None
@@ -111,8 +119,7 @@ class Contract:
 
     def render(self, expected: Any) -> str:
         """Return the one text of an expected answer, which a model is trained to write."""
-        completed = self.complete(expected)
-        return json.dumps({"tool": completed["tool"], "args": completed["args"]}, ensure_ascii=False)
+        return _text(self.complete(expected))
 
     def sample(self, tool: str, chance: random.Random) -> dict[str, Any]:
         """Return a valid answer of a tool.
@@ -125,3 +132,7 @@ class Contract:
             if not self.problems(value):
                 return value
         raise DocumentError(f"tool `{tool}`: no valid answer found by chance", hint="give its arguments `examples`")
+
+
+def _text(completed: dict[str, Any]) -> str:
+    return json.dumps({"tool": completed["tool"], "args": completed["args"]}, ensure_ascii=False)

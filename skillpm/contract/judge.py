@@ -23,21 +23,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from skillpm.contract.answer import Answer
+from skillpm.contract.argv import Argv
 from skillpm.model.contract import Tool
 from skillpm.model.verdict import Status, Verdict
 
-__all__ = ["Gold", "judge_answer", "same_value"]
+__all__ = ["EXACT", "Gold", "judge_answer", "same_value"]
 
-_NOTHING = {"parsed": 0.0, "only_json": 0.0, "schema_valid": 0.0, "tool": 0.0, "arguments": 0.0, "exact": 0.0}
+_COMPONENTS = ("parsed", "only_json", "schema_valid", "tool", "arguments", "exact")
+_NOTHING = dict.fromkeys(_COMPONENTS, 0.0)
+EXACT = Verdict.made(status="passed", score=1.0, components=dict.fromkeys(_COMPONENTS, 1.0), reasons=())
 
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """An expected answer that satisfies the contract, every argument present."""
+    """An expected answer that satisfies the contract.
+
+    Attributes:
+        tool: which is to be called.
+        arguments: every one of the tool's, in the order of its schema.
+        asked: how many of them are not null.
+        text: the answer as a model is trained to write it.
+        argv: the commands that it stands for.
+    """
 
     tool: Tool
     arguments: dict[str, Any]
-    asked: int  # arguments that are not null
+    asked: int
+    text: str
+    argv: Argv | None
 
 
 def same_value(left: Any, right: Any) -> bool:
@@ -82,15 +95,14 @@ def judge_answer(gold: Gold, answer: Answer, problems: list[str]) -> Verdict:
         return _failed(0.1, components, f"tool `{value['tool']}` where `{gold.tool.name}` was asked")
     differences = _differences(gold, arguments)
     if not differences:
-        components["exact"] = 1.0
-        return Verdict.model_construct(status="passed", score=1.0, components=components, reasons=())
+        return EXACT
     status: Status = "ambiguous" if share == 1.0 else "failed"
     score = round(0.2 + 0.3 * (1.0 + share), 6)
-    return Verdict.model_construct(status=status, score=score, components=components, reasons=tuple(differences))
+    return Verdict.made(status=status, score=score, components=components, reasons=tuple(differences))
 
 
 def _failed(score: float, components: dict[str, float], *reasons: str) -> Verdict:
-    return Verdict.model_construct(status="failed", score=score, components=components, reasons=reasons)
+    return Verdict.made(status="failed", score=score, components=components, reasons=reasons)
 
 
 def _is_idle(gold: Gold, name: str, value: Any) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 
 import jsonschema_rs
 
-from skillpm.contract.argv import argv_problems
+from skillpm.contract.argv import Argv, build_argv
+from skillpm.contract.command import CommandError
 from skillpm.errors import DocumentError
 from skillpm.model.contract import Tool
 
@@ -40,8 +41,17 @@ class ToolSchema:
             reason = str(error).splitlines()[0]
             raise DocumentError(f"tool `{tool.name}`: input_schema: {reason}") from None
 
-    def problems(self, arguments: dict[str, Any]) -> list[str]:
-        """Return what is wrong with these arguments; empty when an executor may be given them."""
+    def examine(self, arguments: dict[str, Any]) -> tuple[list[str], Argv | None]:
+        """Return what is wrong with these arguments, and, where nothing is, the commands that they stand for."""
+        problems = self._problems(arguments)
+        if problems or self.tool.argv is None:
+            return problems, None
+        try:
+            return [], build_argv(self.tool, arguments)
+        except CommandError as error:
+            return [str(error)], None
+
+    def _problems(self, arguments: dict[str, Any]) -> list[str]:
         if arguments.keys() != self._names:
             return self._wrong_names(arguments)
         present = {k: v for k, v in arguments.items() if v is not None or k not in self._optional}
@@ -50,7 +60,7 @@ class ToolSchema:
         for name, value in present.items():
             if type(value) in (float, dict, list) and _float_for_integer(self.tool.properties[name], value):
                 return [f"`{name}`: a number with a fraction where an integer belongs"]
-        return argv_problems(self.tool, arguments)
+        return []
 
     def _wrong_names(self, arguments: dict[str, Any]) -> list[str]:
         missing = [f"argument `{name}` is missing" for name in self.tool.properties if name not in arguments]

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from skillpm.contract.argv import build_argv
+from skillpm.contract.argv import Argv
 from skillpm.contract.contract import Contract
 from skillpm.contract.judge import Gold
 from skillpm.contract.rewards import BUILTIN
@@ -81,10 +81,10 @@ class Bench:
         plain = [_Plain(expected=task["expected"]) for task in tasks]
         for place, answer, _, given in items:
             completion = _completion(answer)
-            found = self._contract_verdict(golds[place], completion)
+            found, argv = self._assess(golds[place], completion)
             verdict = found if given is None else Verdict.model_validate(given)
             episode = _Plain(completion=completion)
-            yield cast(Task, plain[place]), cast(Episode, episode), verdict, self._argv(found, completion)
+            yield cast(Task, plain[place]), cast(Episode, episode), verdict, argv
 
     def _found_by_code(
         self, golds: list[Gold | Verdict], tasks: list[dict[str, Any]], items: list[list[Any]]
@@ -92,18 +92,17 @@ class Bench:
         made = [_task(task) for task in tasks]
         episodes = [_episode(made[place], answer, reason) for place, answer, reason, _ in items]
         found = [
-            self._contract_verdict(golds[item[0]], episode.completion)
-            for item, episode in zip(items, episodes, strict=True)
+            self._assess(golds[item[0]], episode.completion) for item, episode in zip(items, episodes, strict=True)
         ]
         verdicts = [
             verdict if item[3] is None else Verdict.model_validate(item[3])
-            for item, verdict in zip(items, found, strict=True)
+            for item, (verdict, _) in zip(items, found, strict=True)
         ]
         if self._verifier is not None:
             given = [item[3] is not None for item in items]
             verdicts = self._verified(self._verifier, episodes, verdicts, given)
-        for episode, verdict, before in zip(episodes, verdicts, found, strict=True):
-            yield episode.task, episode, verdict, self._argv(before, episode.completion)
+        for episode, verdict, (_, argv) in zip(episodes, verdicts, found, strict=True):
+            yield episode.task, episode, verdict, argv
 
     def _gold(self, expected: Any) -> Gold | Verdict:
         """Return the expected answer ready to be judged against, or the verdict that all its answers get."""
@@ -114,24 +113,14 @@ class Bench:
         except DocumentError as error:
             return Verdict.errored(error.rule)
 
-    def _contract_verdict(self, gold: Gold | Verdict, completion: str) -> Verdict:
-        if isinstance(gold, Verdict):
-            return gold
-        assert self._contract is not None
-        return self._contract.judge_gold(gold, completion)
-
-    def _argv(self, found: Verdict, completion: str) -> tuple[tuple[str, ...], ...] | None:
-        """Return the commands of a completion that the contract found to be runnable."""
+    def _assess(self, gold: Gold | Verdict, completion: str) -> tuple[Verdict, Argv | None]:
+        """Return what the contract finds, and the commands of the completion where an executor would run them."""
         if self._contract is None:
-            return None
-        if found.score is None:  # not looked at yet
-            return self._contract.argv_of(completion)
-        if not (found.components["only_json"] and found.components["schema_valid"]):
-            return None
-        value = self._contract.read(completion).value
-        assert value is not None
-        tool = self._contract.tools[value["tool"]]
-        return None if tool.argv is None else build_argv(tool, value["args"])
+            assert isinstance(gold, Verdict)
+            return gold, None
+        if isinstance(gold, Verdict):
+            return gold, self._contract.argv_of(completion)
+        return self._contract.assess(gold, completion)
 
     def _verified(
         self, verifier: Verifier, episodes: list[Episode], found: list[Verdict], given: list[bool]
