@@ -18,7 +18,9 @@ from skillpm.errors import StorageError
 
 __all__ = ["FolderTree", "MappingTree", "Tree", "tree_digest"]
 
-LEFT_OUT_FOLDERS = frozenset({".git", ".hg", "__pycache__"})
+LEFT_OUT_FOLDERS = frozenset(
+    {".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".venv"}
+)
 LEFT_OUT_FILES = frozenset({".DS_Store"})
 _KINDS = {
     stat.S_IFLNK: "symlink",

@@ -117,7 +117,7 @@ def _accelerator(context: Context) -> Iterator[Check]:
 def _models(context: Context) -> Iterator[Check]:
     folder = context.settings.models
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    hint = None if names else "`skillpm model` prepares the default one"
+    hint = None if names else "`skillpm model prepare` fetches the default one"
     yield Check("base models", bool(names), ", ".join(names) or "none prepared", hint)
 
 
