@@ -53,7 +53,8 @@ class Outcome:
         return self
 
     def __repr__(self) -> str:
-        return f"skillpm {' '.join(self.arguments)}\nin {self.cwd}\nexit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
+        command = f"skillpm {' '.join(self.arguments)}"
+        return f"{command}\nin {self.cwd}\nexit {self.code}\n--- out\n{self.out}\n--- err\n{self.err}"
 
 
 def write_tree(root: Path, files: Mapping[str, Any]) -> Path:

@@ -14,7 +14,7 @@ import torch
 
 from skillpm.train.hf.decode import common_prefix
 
-__all__ = ["PrefixPacking", "encode_rows"]
+__all__ = ["IGNORED", "PrefixPacking", "encode_rows"]
 
 IGNORED = -100  # the label of a token that is not learned
 

@@ -6,18 +6,41 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from skillpm.errors import TrainingError
-from skillpm.train.hf.head import labelled_positions_only
-from skillpm.train.hf.packing import PrefixPacking, encode_rows
+from skillpm.train.hf.packing import IGNORED, PrefixPacking, encode_rows
 from skillpm.train.hf.policy import prompt_tokens
 from skillpm.train.hf.watch import Watch, silence
 from skillpm.train.plan import TrainRow
 from skillpm.train.recipe import Sft
 
-__all__ = ["train_sft"]
+__all__ = ["AnswerTrainer", "train_sft"]
+
+
+class AnswerTrainer(SFTTrainer):
+    """An SFTTrainer whose loss runs the output layer on the tokens of answers alone.
+
+    TRL's own fused head saves memory by running the layer again in the backward pass, and keeps statistics of the whole
+    vocabulary. For answers of a few dozen tokens the logits fit, and the step is a fifth faster. The loss is the same.
+    """
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return the mean cross-entropy of the labelled tokens, and count how many are the most likely ones."""
+        labels = inputs["labels"][0, 1:]
+        learned = (labels != IGNORED).nonzero()[:, 0]
+        places = {key: inputs[key] for key in ("input_ids", "attention_mask", "position_ids")}
+        logits = model(**places, use_cache=False, logits_to_keep=learned).logits[0].float()
+        targets = labels[learned]
+        total = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+        hits = (logits.detach().argmax(dim=-1) == targets).float().mean().item()
+        self._metrics["train"]["mean_token_accuracy"].append(hits)
+        loss = total / (len(targets) if num_items_in_batch is None else num_items_in_batch)
+        return (loss, None) if return_outputs else loss
 
 
 def train_sft(
@@ -64,7 +87,7 @@ def train_sft(
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    trainer = SFTTrainer(
+    trainer = AnswerTrainer(
         model=model,
         args=arguments,
         train_dataset=Dataset.from_list(features),
@@ -73,8 +96,7 @@ def train_sft(
         callbacks=[watch],
     )
     silence(trainer)
-    with labelled_positions_only():
-        trainer.train()
+    trainer.train()
     return int(trainer.state.global_step)
 
 

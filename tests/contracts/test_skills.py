@@ -1,0 +1,53 @@
+"""Every first-party skill is what an outside author's should be: strictly valid, tested, enough to learn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SKILLS = Path(__file__).parent.parent.parent / "skills"
+NAMES = sorted(path.name for path in SKILLS.iterdir() if (path / "SKILL.md").is_file())
+
+
+def test_there_are_three() -> None:
+    """incident-triage and langgraph-cli, and one that another requires."""
+    assert NAMES == ["incident-triage", "langgraph-cli", "shell-tools"]
+
+
+def test_one_requires_another(project: Callable[..., Any]) -> None:
+    """Installing incident-triage brings shell-tools along, and shell-tools cannot be removed alone."""
+    world = project()
+    world.run("install", "incident-triage").ok()
+
+    assert (world.root / ".agents/skills/shell-tools/scripts/bounded_run.py").is_file()
+    world.run("uninstall", "shell-tools").fails(2, "incident-triage")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_is_valid_to_the_letter(project: Callable[..., Any], name: str) -> None:
+    """No error and no warning at `--level strict`."""
+    done = project().run("validate", "--level", "strict", "--json", SKILLS / name).ok()
+
+    assert [report["findings"] for report in json.loads(done.out)["reports"]] == [[]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_has_enough_to_learn_from(project: Callable[..., Any], name: str) -> None:
+    """20 seeds, 12 cases, a suite of 40 hand-written tasks, rules to synthesise from, and a README."""
+    shown = project().run("show", name, "--json").ok().document
+
+    assert "README.md" in shown["files"]
+    assert shown["seeds"] >= 20
+    assert shown["cases"] >= 12
+    assert max(shown["suites"].values()) >= 40
+    assert shown["rules"] >= 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_verifier_keeps_its_promises(project: Callable[..., Any], name: str) -> None:
+    """`skillpm selftest` finds nothing."""
+    project().run("selftest", name, "--yes").ok()

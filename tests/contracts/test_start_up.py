@@ -1,0 +1,58 @@
+"""What a command may import, shown in fresh interpreters: speed that no later change can lose unseen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from skillpm.cli.main import COMMANDS
+
+HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "numpy")
+TABLE_ONLY = ("pydantic", "rich", "pluggy", "yaml", "jinja2", "jsonschema_rs", "packaging", "nab_resolver", *HEAVY)
+
+
+def imported(code: str, *names: str) -> set[str]:
+    """Return which of these packages a fresh interpreter has imported after running the code."""
+    probe = f"{code}\nimport sys\nprint(*[n for n in {names!r} if n in sys.modules], file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines()[-1].split()) if done.stderr.strip() else set()
+
+
+def calling(*arguments: str) -> str:
+    return f"from skillpm.cli.main import main\nmain.main({list(arguments)!r}, standalone_mode=False)"
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",)])
+def test_the_table_of_commands_imports_nothing_else(arguments: tuple[str, ...]) -> None:
+    """`--help` and `--version` need click and the standard library."""
+    assert imported(calling(*arguments), *TABLE_ONLY) == set()
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_help_of_a_command_imports_nothing_heavy(command: str) -> None:
+    """Each command's own help works, and imports no model library, no pydantic and no rich."""
+    assert imported(calling(command, "--help"), *HEAVY, "pydantic", "rich") == set()
+
+
+def test_validate_and_list_import_no_model_library(tmp_path) -> None:
+    """The package manager works where no trainer is installed."""
+    code = f"import os\nos.chdir({str(tmp_path)!r})\n" + calling("list") + "\n" + calling("new", "demo-skill")
+    code += "\n" + calling("validate", "demo-skill")
+
+    assert imported(code, *HEAVY) == set()
+
+
+@pytest.mark.parametrize("name", __import__("skillpm").__all__)
+def test_public_names_are_there(name: str) -> None:
+    """What authors import from `skillpm` is loaded when it is asked for."""
+    import skillpm
+
+    assert getattr(skillpm, name) is not None
+
+
+def test_importing_skillpm_imports_nothing() -> None:
+    """A plugin's entry module may say `from skillpm import hookimpl` at no cost but pluggy's."""
+    assert imported("import skillpm", *TABLE_ONLY) == set()
