@@ -70,8 +70,8 @@ def _print_plan(plan: TrainPlan, as_json: bool) -> None:
         echo_json(document)
         return
     table(
-        ["skill", "training rows", "held-out rows"],
-        [[name, rows, document["held_out"][name]] for name, rows in document["rows"].items()],
+        ["skill", "training rows", "rows to refine on", "held-out rows"],
+        [[name, rows, document["refine"][name], document["held_out"][name]] for name, rows in document["rows"].items()],
         title=f"{plan.recipe.model}, seed {plan.recipe.seed}",
     )
     rewards = {stage.name: ", ".join(f"{c.name} x {c.weight:g}" for c in stage.columns) for stage in plan.stages}

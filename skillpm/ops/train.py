@@ -120,7 +120,7 @@ def _synthesise(recipe: Recipe, ready: ReadySkills, progress: Progress) -> Synth
     return synthesise(
         list(ready.contributions.values()),
         ready.scorer.judge,
-        rows=recipe.data.rows,
+        rows=recipe.data.rows + recipe.data.refine,
         held_out=recipe.data.held_out,
         seed=recipe.seed,
         run_rule=ready.scorer.synthesise,

@@ -15,7 +15,10 @@ def model_card(manifest: RunManifest, plan: TrainPlan) -> str:
     skills = "\n".join(f"| {skill.name} | {skill.version} | `{skill.tree}` |" for skill in manifest.skills)
     stages = "\n".join(f"| {s.name} | {s.kind} | {s.steps} | {s.seconds:.0f} |" for s in manifest.stages)
     counts = plan.document()
-    rows = "\n".join(f"| {name} | {n} | {counts['held_out'][name]} |" for name, n in counts["rows"].items())
+    rows = "\n".join(
+        f"| {name} | {n} | {counts['refine'][name]} | {counts['held_out'][name]} |"
+        for name, n in counts["rows"].items()
+    )
     versions = ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))
     base = f"`{manifest.model}`{f' ({known.license})' if known else ''}"
     return f"""# {manifest.name}
@@ -34,8 +37,8 @@ Requests are synthesised from the skills' rules: the expected answer is drawn fi
 every row passes the skill's own verifier. Held-out rows use values and phrasings that training never shows. No row
 stands in a suite.
 
-| skill | training rows | held-out rows |
-|---|---|---|
+| skill | rows of SFT | rows to refine on | held-out rows |
+|---|---|---|---|
 {rows}
 
 ## Stages

@@ -59,6 +59,17 @@ class Rewarder:
             )
         return judgements
 
+    def varies(self, key: str, completions: Sequence[str], columns: Sequence[RewardColumn]) -> bool:
+        """Do these answers to one task get different pay? Raises TrainingError as ``judgements`` does."""
+        skill = self._tasks[key].skill
+        weights = {column.reward: column.weight for column in columns if column.skill == skill}
+        paid = [
+            sum(weight * (judgement.rewards.get(name) or 0.0) for name, weight in weights.items())
+            for judgement in self.judgements([key] * len(completions), completions)
+            if judgement.verdict.score is not None
+        ]
+        return len(set(paid)) > 1
+
 
 class _Column:
     """One reward function as TRL calls it."""

@@ -57,10 +57,19 @@ class StagePlan:
 
 @dataclass(frozen=True, slots=True)
 class TrainPlan:
-    """A whole run."""
+    """A whole run.
+
+    Attributes:
+        recipe: what was asked.
+        train: rows of the SFT stages.
+        refine: rows of the stages that refine by reward.
+        held_out: tasks to measure with.
+        stages: in order.
+    """
 
     recipe: Recipe
     train: tuple[TrainRow, ...]
+    refine: tuple[TrainRow, ...]
     held_out: tuple[Task, ...]
     stages: tuple[StagePlan, ...]
 
@@ -68,11 +77,13 @@ class TrainPlan:
         """Return the form in which ``--json`` prints it."""
         skills = sorted({row.task.skill for row in self.train})
         rows = {skill: sum(row.task.skill == skill for row in self.train) for skill in skills}
+        refine = {skill: sum(row.task.skill == skill for row in self.refine) for skill in skills}
         held_out = {skill: sum(task.skill == skill for task in self.held_out) for skill in skills}
         return {
             "model": self.recipe.model,
             "seed": self.recipe.seed,
             "rows": rows,
+            "refine": refine,
             "held_out": held_out,
             "stages": [stage.document() for stage in self.stages],
             "recipe": self.recipe.model_dump(mode="json"),
@@ -80,23 +91,24 @@ class TrainPlan:
 
 
 def make_plan(
-    recipe: Recipe, train: Sequence[TrainRow], held_out: Sequence[Task], rewards: Mapping[str, Sequence[str]]
+    recipe: Recipe, rows: Sequence[TrainRow], held_out: Sequence[Task], rewards: Mapping[str, Sequence[str]]
 ) -> TrainPlan:
     """Work a run out.
 
     Args:
         recipe: what was asked.
-        train: rows to train on, all skills mixed.
+        rows: rows to train on, all skills mixed.
         held_out: rows to measure with.
         rewards: the names of each skill's rewards.
 
     Raises:
         UsageError: there is nothing to train on, or a stage names a reward that no skill has.
     """
-    if not train:
+    if not rows:
         raise UsageError(
             "the skills make no training tasks", hint="they need seeds or synthesis.yaml; see `skillpm show`"
         )
+    train, refine = _divide(rows, recipe.data.refine)
     stages = []
     for stage in recipe.stages:
         if isinstance(stage, Sft):
@@ -104,8 +116,20 @@ def make_plan(
             stages.append(StagePlan(stage.name, stage.kind, steps, len(train)))
         else:
             columns = _columns(stage, rewards)
-            stages.append(StagePlan(stage.name, stage.kind, stage.steps, stage.steps * stage.prompts, columns))
-    return TrainPlan(recipe, tuple(train), tuple(held_out), tuple(stages))
+            stages.append(StagePlan(stage.name, stage.kind, stage.steps, len(refine), columns))
+    return TrainPlan(recipe, train, refine, tuple(held_out), tuple(stages))
+
+
+def _divide(rows: Sequence[TrainRow], count: int) -> tuple[tuple[TrainRow, ...], tuple[TrainRow, ...]]:
+    """Keep ``count`` rule-made rows of each skill away from SFT, chosen by their keys, at most half of the skill's."""
+    chosen: set[str] = set()
+    for skill in {row.task.skill for row in rows}:
+        keys = sorted(row.task.key for row in rows if row.task.skill == skill and row.task.origin == "rule")
+        chosen.update(keys[: min(count, len(keys) // 2)])
+    if not chosen:
+        return tuple(rows), tuple(rows)
+    refine = tuple(row for row in rows if row.task.key in chosen)
+    return tuple(row for row in rows if row.task.key not in chosen), refine
 
 
 def _columns(stage: Grpo, rewards: Mapping[str, Sequence[str]]) -> tuple[RewardColumn, ...]:

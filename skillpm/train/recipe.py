@@ -23,9 +23,16 @@ StageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 
 
 class Data(Document):
-    """How many rows are made for each skill: to train on, and with held-out values and phrasings to measure with."""
+    """How many rows are made for each skill.
+
+    Attributes:
+        rows: to learn from in SFT stages.
+        refine: kept away from SFT for the stages that refine by reward; with 0 they use the same rows.
+        held_out: with values and phrasings that training never shows, to measure with.
+    """
 
     rows: Positive = 400
+    refine: Annotated[int, Field(ge=0)] = 64
     held_out: Annotated[int, Field(ge=0)] = 50
 
 
@@ -58,6 +65,7 @@ class Grpo(Document):
         steps: optimiser steps.
         prompts: prompts of one step.
         generations: completions of each prompt, the group.
+        screen: rows that are tried before the first step, to refine on those whose answers differ in pay; 0 for none.
         rewards: weights by reward name, for every skill that has a reward of that name.
         max_error_share: stop when more of a step's answers could not be judged.
     """
@@ -67,6 +75,7 @@ class Grpo(Document):
     steps: Positive = 10
     prompts: Positive = 8
     generations: Annotated[int, Field(ge=2)] = 4
+    screen: Annotated[int, Field(ge=0)] = 64
     learning_rate: Rate = 1e-4
     scheduler: Literal["cosine", "linear", "constant"] = "constant"
     temperature: Annotated[float, Field(gt=0, le=2)] = 1.0

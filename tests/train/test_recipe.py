@@ -74,13 +74,28 @@ def rows(count: int, skill: str = "a") -> list[TrainRow]:
 def test_a_plan_counts_steps_and_qualifies_rewards() -> None:
     """Steps are rounded up; a reward that only one skill has is a column of that skill alone."""
     recipe = Recipe.model_validate(
-        {"stages": [{"kind": "sft", "epochs": 2}, {"kind": "grpo", "rewards": {"x": 1, "y": 2}}]}
+        {"data": {"refine": 0}, "stages": [{"kind": "sft", "epochs": 2}, {"kind": "grpo", "rewards": {"x": 1, "y": 2}}]}
     )
 
     plan = make_plan(recipe, rows(9), [], {"a": ["x", "y"], "b": ["x"]})
 
     assert plan.stages[0].steps == 3
     assert [(c.name, c.weight) for c in plan.stages[1].columns] == [("a:x", 1), ("a:y", 2), ("b:x", 1)]
+
+
+def test_rows_to_refine_on_are_kept_away_from_sft() -> None:
+    """No row is in both, at most half of a skill's is taken, and the choice does not depend on the order."""
+    recipe = Recipe.model_validate({"data": {"refine": 3}})
+    many, few = rows(10, "many"), rows(4, "few")
+
+    plan = make_plan(recipe, [*many, *few], [], {"many": ["graded"], "few": ["graded"]})
+    turned = make_plan(recipe, [*few, *many][::-1], [], {"many": ["graded"], "few": ["graded"]})
+
+    refine = {row.task.key for row in plan.refine}
+    assert refine == {row.task.key for row in turned.refine}
+    assert refine.isdisjoint(row.task.key for row in plan.train)
+    assert [sum(row.task.skill == name for row in plan.refine) for name in ("many", "few")] == [3, 2]
+    assert len(plan.train) + len(plan.refine) == 14
 
 
 def test_a_plan_refuses_a_reward_that_nobody_has() -> None:
@@ -231,12 +246,12 @@ def test_dry_run_needs_no_torch(project, tmp_path: Path) -> None:  # type: ignor
     world = project(broken)
     world.run("install", "langgraph-cli").ok()
 
-    done = world.run(
-        "train", "langgraph-cli", "--dry-run", "--json", "--set", "data.rows=20", "--set", "data.held_out=5",
-        PYTHONPATH=f"{world.root}:{world.environment['PYTHONPATH']}",
-    ).ok()  # fmt: skip
+    changes = ("--set", "data.rows=60", "--set", "data.refine=4", "--set", "data.held_out=5")
+    path = f"{world.root}:{world.environment['PYTHONPATH']}"
+    done = world.run("train", "langgraph-cli", "--dry-run", "--json", *changes, PYTHONPATH=path).ok()
 
     document = json.loads(done.out)
-    assert document["rows"] == {"langgraph-cli": 20}
+    assert document["rows"] == {"langgraph-cli": 60}
+    assert document["refine"] == {"langgraph-cli": 4}
     assert document["stages"][1]["rewards"] == {"langgraph-cli:graded": 1.0}
     assert not (world.root / "runs").exists()

@@ -1,24 +1,24 @@
 """The GRPO stage: TRL's GRPOTrainer, our decoding loop for its rollouts, the skills' verifiers for its rewards.
 
 Departures from the paper (arXiv 2402.03300): no KL term and no reference model, clip-higher (DAPO, 2503.14476), no
-division by the group's standard deviation or by the length (Dr. GRPO, 2503.20783), truncated completions are masked.
+division by the group's standard deviation or by the length (Dr. GRPO, 2503.20783), truncated completions are masked,
+and prompts are screened once for groups whose rewards differ (the zero-variance filter of DAPO, before the first step).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from skillpm.model.task import Message
 from skillpm.train.columns import Judge, Rewarder, reward_functions
-from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.head import labelled_positions_only
-from skillpm.train.hf.model import stop_tokens
 from skillpm.train.hf.policy import prompt_tokens
+from skillpm.train.hf.rollout import rollout_function, sample_groups
 from skillpm.train.hf.watch import Watch, silence
 from skillpm.train.plan import StagePlan, TrainRow
 from skillpm.train.recipe import Grpo
@@ -60,19 +60,46 @@ def train_grpo(
         TrainingError: too many answers could not be judged.
     """
     rewarder = Rewarder({row.task.key: row.task for row in rows}, judge, stage.max_error_share)
+    if stage.screen:
+        rows = _screened(model, tokenizer, stage, plan, rows, rewarder, seed)
     trainer = GRPOTrainer(
         model=model,
         args=_arguments(stage, plan, seed, work),
         reward_funcs=reward_functions(plan.columns, rewarder),
         train_dataset=Dataset.from_list([_example(row) for row in rows]),
         processing_class=tokenizer,
-        rollout_func=_rollouts(tokenizer, stage, seed),
+        rollout_func=rollout_function(tokenizer, stage, seed),
         callbacks=[watch],
     )
     silence(trainer)
     with labelled_positions_only():
         trainer.train()
     return int(trainer.state.global_step)
+
+
+def _screened(
+    model: Any,
+    tokenizer: Any,
+    stage: Grpo,
+    plan: StagePlan,
+    rows: Sequence[TrainRow],
+    rewarder: Rewarder,
+    seed: int,
+) -> Sequence[TrainRow]:
+    """Return the rows whose answers are sometimes better, sometimes worse: a group of equals teaches nothing.
+
+    As many rows as ``stage.screen`` says are tried with one group each. All rows are returned where fewer than one
+    step's prompts are found.
+    """
+    tried = random.Random(seed).sample(list(rows), k=min(stage.screen, len(rows)))
+    prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in tried]
+    groups = sample_groups(model, tokenizer, prompts, stage, seed)
+    found = []
+    for row, group in zip(tried, groups, strict=True):
+        texts = tokenizer.batch_decode(group, skip_special_tokens=True)
+        if rewarder.varies(row.task.key, texts, plan.columns):
+            found.append(row)
+    return found if len(found) >= stage.prompts else rows
 
 
 def _arguments(stage: Grpo, plan: StagePlan, seed: int, work: Path) -> GRPOConfig:
@@ -109,33 +136,3 @@ def _arguments(stage: Grpo, plan: StagePlan, seed: int, work: Path) -> GRPOConfi
 def _example(row: TrainRow) -> dict[str, Any]:
     prompt = [{"role": message.role, "content": message.content} for message in row.task.prompt]
     return {"prompt": prompt, "task_key": row.task.key, "skill": row.task.skill}
-
-
-def _rollouts(tokenizer: Any, stage: Grpo, seed: int) -> Callable[[list[Any], Any], dict[str, Any]]:
-    """Return a rollout function: TRL hands it each prompt as often as it wants completions of it."""
-
-    def rollouts(prompts: list[Any], trainer: Any) -> dict[str, Any]:
-        model = trainer.accelerator.unwrap_model(trainer.model)
-        tokens = [prompt_tokens(tokenizer, [Message(**message) for message in prompt]) for prompt in prompts]
-        first = {tuple(ids): number for number, ids in reversed(list(enumerate(tokens)))}
-        unique = [list(ids) for ids in first]
-        sampling = Sampling(
-            stage.max_new_tokens,
-            stop_tokens(model, tokenizer),
-            tokenizer.pad_token_id,
-            temperature=stage.temperature,
-            samples=stage.generations,
-            batch_size=stage.prompts * stage.generations,
-            seed=seed + trainer.state.global_step,
-        )
-        training = model.training
-        model.eval()
-        answers: dict[tuple[int, ...], list[list[int]]] = {tuple(ids): [] for ids in unique}
-        decoded = sorted(decode(model, unique, sampling), key=lambda answer: (answer.prompt, answer.sample))
-        model.train(training)
-        for answer in decoded:
-            answers[tuple(unique[answer.prompt])].append(answer.tokens)
-        completions = [answers[tuple(ids)].pop(0) for ids in tokens]
-        return {"prompt_ids": tokens, "completion_ids": completions, "logprobs": None}
-
-    return rollouts

@@ -83,7 +83,7 @@ def run_stages(
                 )
             else:
                 steps = train_grpo(
-                    peft_model, tokenizer, stage, stage_plan, plan.train, judge,
+                    peft_model, tokenizer, stage, stage_plan, plan.refine, judge,
                     seed=recipe.seed, work=Path(work), watch=watch,
                 )  # fmt: skip
         peft_model.save_pretrained(adapter(stage.name))

@@ -18,7 +18,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.hf.head import labelled_positions_only
 from skillpm.train.hf.stages import run_stages
 from skillpm.train.plan import TrainPlan, TrainRow, make_plan
-from skillpm.train.recipe import Grpo, Lora, Recipe, Sft
+from skillpm.train.recipe import Data, Grpo, Lora, Recipe, Sft
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -41,7 +41,7 @@ def make_rows(count: int) -> list[TrainRow]:
 
 
 def plan_of(*stages: Sft | Grpo, rows: int = 24) -> TrainPlan:
-    recipe = Recipe(stages=stages, lora=Lora(rank=8), dtype="float32")
+    recipe = Recipe(stages=stages, lora=Lora(rank=8), dtype="float32", data=Data(refine=0))
     return make_plan(recipe, make_rows(rows), [], {"even": ["graded"], "odd": ["graded"]})
 
 
@@ -80,7 +80,7 @@ def test_grpo_follows_the_reward_of_each_skill(tiny_model: Path, tmp_path: Path)
     """Every skill has a reward column of its own, both are logged, and the adapter moves."""
     plan = plan_of(
         Sft(kind="sft", batch_size=6, learning_rate=1e-3),
-        Grpo(kind="grpo", steps=2, prompts=4, generations=4, max_new_tokens=8, learning_rate=1e-3),
+        Grpo(kind="grpo", steps=2, prompts=4, generations=4, screen=8, max_new_tokens=8, learning_rate=1e-3),
     )
 
     log = [row for row in run(plan, tiny_model, tmp_path) if row["stage"] == "grpo"]

@@ -1,0 +1,54 @@
+"""Rollouts of a policy while it is trained: our decoding loop in the shape that TRL asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from skillpm.model.task import Message
+from skillpm.train.hf.decode import Sampling, decode
+from skillpm.train.hf.model import stop_tokens
+from skillpm.train.hf.policy import prompt_tokens
+from skillpm.train.recipe import Grpo
+
+__all__ = ["rollout_function", "sample_groups"]
+
+
+def sample_groups(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], stage: Grpo, seed: int
+) -> list[list[list[int]]]:
+    """Return a group of sampled answers, token ids, for each prompt; leaves the model in the mode it was in."""
+    sampling = Sampling(
+        stage.max_new_tokens,
+        stop_tokens(model, tokenizer),
+        tokenizer.pad_token_id,
+        temperature=stage.temperature,
+        samples=stage.generations,
+        batch_size=stage.prompts * stage.generations,
+        seed=seed,
+    )
+    groups: list[list[list[int]]] = [[[] for _ in range(stage.generations)] for _ in prompts]
+    training = model.training
+    model.eval()
+    for answer in decode(model, prompts, sampling):
+        groups[answer.prompt][answer.sample] = answer.tokens
+    model.train(training)
+    return groups
+
+
+def rollout_function(tokenizer: Any, stage: Grpo, seed: int) -> Callable[[list[Any], Any], dict[str, Any]]:
+    """Return what ``GRPOTrainer(rollout_func=…)`` takes: TRL hands it each prompt once for each completion it wants."""
+
+    def rollouts(prompts: list[Any], trainer: Any) -> dict[str, Any]:
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        tokens = [prompt_tokens(tokenizer, [Message(**message) for message in prompt]) for prompt in prompts]
+        unique = list(dict.fromkeys(tuple(ids) for ids in tokens))
+        groups = sample_groups(model, tokenizer, unique, stage, seed + trainer.state.global_step)
+        answers = {ids: iter(group) for ids, group in zip(unique, groups, strict=True)}
+        return {
+            "prompt_ids": tokens,
+            "completion_ids": [next(answers[tuple(ids)]) for ids in tokens],
+            "logprobs": None,
+        }
+
+    return rollouts
