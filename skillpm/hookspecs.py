@@ -93,9 +93,9 @@ class HostHooks:
 
     @hookspec
     def skillpm_layout_rules(self) -> Iterable[Any]:
-        """Return more layout rules: records with ``code`` (outside SK), ``check(tree)`` yielding Findings.
+        """Return more layout rules: ``skillpm.layout.rule.Rule`` records whose codes do not begin with SK.
 
-        Example: ``return [CompanyHeaderRule()]``
+        Example: ``return [company_header]``, a function under the decorator ``skillpm.layout.rule.rule("ACME001", …)``
         versionadded: 1
         """
         return ()

@@ -61,6 +61,7 @@ def _install(
     force: bool,
 ) -> Installation:
     from skillpm.ops.context import open_context
+    from skillpm.ops.extensions import installed_observer
     from skillpm.ops.install import install
 
     return install(
@@ -71,6 +72,7 @@ def _install(
         dry_run=dry_run,
         force=force,
         progress=progress() if sys.stderr.isatty() else None,
+        installed=installed_observer(settings),
     )
 
 

@@ -34,14 +34,16 @@ def command(ctx: click.Context, paths: tuple[Path, ...], level: str, show_rules:
 
     Exits 1 where any error is found. Runs no code of a skill.
     """
+    from skillpm.ops.extensions import extra_rules
     from skillpm.ops.validate import Level, validate
+    from skillpm.settings import load_settings
 
     if show_rules:
         _print_rules(as_json)
         return
     if not paths:
         raise click.UsageError("name at least one PATH, such as `skillpm validate .`", ctx)
-    reports = validate(paths, level=Level(level))
+    reports = validate(paths, level=Level(level), extra=extra_rules(load_settings()))
     if as_json:
         ok = all(report.ok for report in reports)
         echo_json({"level": level, "ok": ok, "reports": [report.document() for report in reports]})

@@ -21,13 +21,14 @@ class RunSkill(Document):
 
 
 class RunStage(Document):
-    """A finished stage; ``adapter`` is relative to the run folder."""
+    """A finished stage; ``adapter`` is relative to the run folder, and the one before where it was not ``kept``."""
 
     name: str
     kind: str
     adapter: str
     steps: int
     seconds: float
+    kept: bool = True
 
 
 class RunManifest(Document):

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skillpm.errors import IntegrityError, LockOutOfDateError, UnknownSkillError, UsageError
+from skillpm.errors import IntegrityError, LockOutOfDateError, RegistryError, UnknownSkillError, UsageError
 from skillpm.index.bundled import BundledIndex, bundled_skills
 from skillpm.index.chain import ChainIndex
 from skillpm.index.source import is_path, open_registry, open_source
@@ -17,6 +17,7 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import near_names
 from skillpm.model.skill import Skill
+from skillpm.ops.extensions import foreign_index
 from skillpm.settings import Settings
 from skillpm.storage.archive import build_archive
 from skillpm.storage.lockfile import read_lock
@@ -50,14 +51,32 @@ class Context:
         Raises:
             RegistryError: a kind of registry that this version cannot read.
         """
-        registries = [open_registry(text, self.settings.project) for text in self.settings.indexes]
+        registries = [self._registry(text) for text in self.settings.indexes]
         return ChainIndex([*registries, BundledIndex(build_archive)])
+
+    def _registry(self, text: str) -> Index:
+        try:
+            return open_registry(text, self.settings.project)
+        except RegistryError:
+            index = foreign_index(text, self.settings)
+            if index is None:
+                raise
+            return index
 
     def source(self, name: str) -> Index:
         """Return the index that a lock calls ``name``. Raises RegistryError where this version cannot read it."""
         if name not in self._sources:
-            self._sources[name] = open_source(name, self.settings.project, build_archive)
+            self._sources[name] = self._open_source(name)
         return self._sources[name]
+
+    def _open_source(self, name: str) -> Index:
+        try:
+            return open_source(name, self.settings.project, build_archive)
+        except RegistryError:
+            index = foreign_index(name, self.settings)
+            if index is None:
+                raise
+            return index
 
     def note(self, sentence: str) -> None:
         """Keep a sentence for the person, once."""

@@ -83,21 +83,22 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT) -> list[Report]:
+def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT, extra: Sequence[Rule] = ()) -> list[Report]:
     """Check each path: a skill's folder, its SKILL.md, or a folder with skills somewhere below; one report a skill.
 
-    A path without any skill gets a report with one error, never an exception.
+    A path without any skill gets a report with one error, never an exception. ``extra`` are the rules of plugins.
     """
-    return [report for path in paths for report in _reports(path, level)]
+    rules = (*RULES, *extra)
+    return [report for path in paths for report in _reports(path, level, rules)]
 
 
-def validate_skill(root: Path, *, level: Level = Level.LENIENT) -> Report:
+def validate_skill(root: Path, *, level: Level = Level.LENIENT, rules: Sequence[Rule] = RULES) -> Report:
     """Check one skill's folder with every rule, those on its contract too."""
     subject = Subject(FolderTree(root), Path(os.path.realpath(root)).name)
-    return check.examine(subject, RULES, path=str(root), level=level)
+    return check.examine(subject, rules, path=str(root), level=level)
 
 
-def _reports(path: Path, level: Level) -> Iterator[Report]:
+def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report]:
     try:
         root = path.parent if path.name in ("SKILL.md", "skill.md") and path.is_file() else path
         missing, is_folder = not root.exists(), root.is_dir()
@@ -109,11 +110,11 @@ def _reports(path: Path, level: Level) -> Iterator[Report]:
         return
     found = discover(root)
     for folder in found.skills:
-        yield validate_skill(folder, level=level)
+        yield validate_skill(folder, level=level, rules=rules)
     if not found.complete:
         yield _no_skill(path, f"more than {MAX_FOLDERS} folders without a skill: the rest was not searched")
     elif not found.skills:
-        yield validate_skill(root, level=level)
+        yield validate_skill(root, level=level, rules=rules)
 
 
 def _no_skill(path: Path, message: str) -> Report:

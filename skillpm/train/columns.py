@@ -59,6 +59,12 @@ class Rewarder:
             )
         return judgements
 
+    def mean_score(self, keys: Sequence[str], completions: Sequence[str]) -> float:
+        """Return the mean score of answers that could be judged. Raises TrainingError as ``judgements`` does."""
+        scores = [judgement.verdict.score for judgement in self.judgements(keys, completions)]
+        judged = [score for score in scores if score is not None]
+        return sum(judged) / max(1, len(judged))
+
     def varies(self, key: str, completions: Sequence[str], columns: Sequence[RewardColumn]) -> bool:
         """Do these answers to one task get different pay? Raises TrainingError as ``judgements`` does."""
         skill = self._tasks[key].skill

@@ -66,6 +66,7 @@ class Grpo(Document):
         prompts: prompts of one step.
         generations: completions of each prompt, the group.
         screen: rows that are tried before the first step, to refine on those whose answers differ in pay; 0 for none.
+        validate_on: rows kept out of the stage; where its greedy answers to them get worse, the stage is taken back.
         rewards: weights by reward name, for every skill that has a reward of that name.
         max_error_share: stop when more of a step's answers could not be judged.
     """
@@ -76,6 +77,7 @@ class Grpo(Document):
     prompts: Positive = 8
     generations: Annotated[int, Field(ge=2)] = 4
     screen: Annotated[int, Field(ge=0)] = 64
+    validate_on: Annotated[int, Field(ge=0)] = 48
     learning_rate: Rate = 1e-4
     scheduler: Literal["cosine", "linear", "constant"] = "constant"
     temperature: Annotated[float, Field(gt=0, le=2)] = 1.0

@@ -1,19 +1,22 @@
 """A decoding loop for many short answers to prompts that begin alike.
 
-What the prompts of a batch have in common is run through the model once, samples of one prompt share its prefill, rows
-that have ended leave the batch, and keys and values are written in place into buffers that grow by doubling. The
-answers are those of plain decoding: greedy at temperature 0, else sampled from the model's distribution.
+What the prompts of a batch have in common is run through the model once and kept once, samples of one prompt share its
+prefill, rows that have ended leave the batch, and keys and values are written in place into buffers with room to grow.
+The answers are those of plain decoding: greedy at temperature 0, else sampled from the model's distribution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
+
+from skillpm.train.hf.attention import Prefix, can_share, over_prefix
 
 __all__ = ["Decoded", "Sampling", "common_prefix", "decode"]
 
@@ -135,10 +138,10 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
 def _decode_batch(
     model: Any, prompts: list[Sequence[int]], names: list[int], sampling: Sampling, generator: torch.Generator
 ) -> Iterator[Decoded]:
-    logits, cache, mask = _prefill(model, prompts, sampling)
+    batch = _Batch(model, prompts, sampling)
     rows = [_Row(name, sample) for name in names for sample in range(sampling.samples)]
     for step in range(sampling.max_new_tokens):
-        tokens = _choose(logits, sampling.temperature, generator)
+        tokens = _choose(batch.logits, sampling.temperature, generator)
         last = step + 1 == sampling.max_new_tokens
         for row, token in zip(rows, tokens.tolist(), strict=True):
             if row.going:
@@ -150,54 +153,69 @@ def _decode_batch(
         if not going:
             return
         if len(going) <= _LEAVE * len(rows):
-            keep = torch.tensor(going, device=mask.device)
-            cache.batch_select_indices(keep)
-            rows, mask, tokens = [rows[number] for number in going], mask[keep], tokens[keep]
-        mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-        positions = mask.sum(dim=1, keepdim=True) - 1
-        logits = _forward(model, tokens[:, None], cache, mask, positions)
+            rows = [rows[number] for number in going]
+            tokens = batch.keep(going, tokens)
+        batch.extend(tokens)
 
 
-def _prefill(
-    model: Any, prompts: list[Sequence[int]], sampling: Sampling
-) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
-    device = model.device
-    cache = DynamicCache(config=model.config)
-    cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    shared = common_prefix(prompts) if len(prompts) > 1 else 0
-    if shared:
-        prefix = torch.tensor([prompts[0][:shared]], device=device)
-        _forward(model, prefix, cache, torch.ones_like(prefix), torch.arange(shared, device=device)[None])
-        cache.batch_repeat_interleave(len(prompts))
-    width = max(len(prompt) for prompt in prompts) - shared
-    ids = torch.full((len(prompts), width), sampling.pad, dtype=torch.long)
-    mask = torch.ones(len(prompts), shared + width, dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        padding = width - (len(prompt) - shared)
-        ids[row, padding:] = torch.tensor(prompt[shared:])
-        mask[row, shared : shared + padding] = 0
-    mask = mask.to(device)
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, shared:]
-    logits = _forward(model, ids.to(device), cache, mask, positions)
-    if sampling.samples > 1:
-        cache.batch_repeat_interleave(sampling.samples)
-        mask, logits = (tensor.repeat_interleave(sampling.samples, dim=0) for tensor in (mask, logits))
-    return logits, cache, mask
+class _Batch:
+    """Rows of the model's state: what their prompts share, their own keys and values, and their next logits."""
 
+    def __init__(self, model: Any, prompts: list[Sequence[int]], sampling: Sampling) -> None:
+        self._model = model
+        shared = common_prefix(prompts) if len(prompts) > 1 and can_share(model) else 0
+        self._shared = shared
+        self._prefix = self._run_prefix(prompts[0][:shared]) if shared else None
+        self._cache = self._new_cache()
+        width = max(len(prompt) for prompt in prompts) - shared
+        ids = torch.full((len(prompts), width), sampling.pad, dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, prompt in enumerate(prompts):
+            own = torch.tensor(prompt[shared:])
+            ids[row, width - len(own) :] = own
+            mask[row, width - len(own) :] = 1
+        self._mask = mask.to(model.device)
+        self.logits = self._forward(ids.to(model.device), (self._mask.cumsum(dim=1) - 1).clamp(min=0))
+        if sampling.samples > 1:
+            self._cache.batch_repeat_interleave(sampling.samples)
+            self._mask = self._mask.repeat_interleave(sampling.samples, dim=0)
+            self.logits = self.logits.repeat_interleave(sampling.samples, dim=0)
 
-def _forward(
-    model: Any, ids: torch.Tensor, cache: DynamicCache, mask: torch.Tensor, positions: torch.Tensor
-) -> torch.Tensor:
-    """Return the logits of the last position, shape (rows, vocabulary), float32."""
-    output = model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    return output.logits[:, -1].float()
+    def keep(self, going: list[int], tokens: torch.Tensor) -> torch.Tensor:
+        """Leave only these rows; return their tokens."""
+        rows = torch.tensor(going, device=self._mask.device)
+        self._cache.batch_select_indices(rows)
+        self._mask = self._mask[rows]
+        return tokens[rows]
+
+    def extend(self, tokens: torch.Tensor) -> None:
+        """Append one token to each row."""
+        self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
+        self.logits = self._forward(tokens[:, None], self._mask.sum(dim=1, keepdim=True) - 1)
+
+    def _new_cache(self) -> DynamicCache:
+        cache = DynamicCache(config=self._model.config)
+        cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+        return cache
+
+    def _run_prefix(self, tokens: Sequence[int]) -> Prefix:
+        cache = self._new_cache()
+        ids = torch.tensor([list(tokens)], device=self._model.device)
+        self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+
+    def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the last position, shape (rows, vocabulary), float32."""
+        with nullcontext() if self._prefix is None else over_prefix(self._model, self._prefix):
+            output = self._model(
+                input_ids=ids,
+                attention_mask=self._mask,
+                position_ids=positions + self._shared,
+                past_key_values=self._cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        return output.logits[:, -1].float()
 
 
 def _choose(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:

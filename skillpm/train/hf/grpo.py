@@ -9,23 +9,39 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from trl import GRPOConfig, GRPOTrainer
 
 from skillpm.train.columns import Judge, Rewarder, reward_functions
 from skillpm.train.hf.head import labelled_positions_only
 from skillpm.train.hf.policy import prompt_tokens
-from skillpm.train.hf.rollout import rollout_function, sample_groups
+from skillpm.train.hf.rollout import greedy_texts, rollout_function, sample_groups
 from skillpm.train.hf.watch import Watch, silence
 from skillpm.train.plan import StagePlan, TrainRow
 from skillpm.train.recipe import Grpo
 
-__all__ = ["train_grpo"]
+__all__ = ["Refinement", "train_grpo"]
 
 _MICRO_BATCH = 8  # completions in one forward and backward pass
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """What a stage did: its optimiser steps, and the mean score of the validation rows before and after it."""
+
+    steps: int
+    before: float
+    after: float
+
+    @property
+    def kept(self) -> bool:
+        """Is the model no worse for it?"""
+        return self.after >= self.before
 
 
 def train_grpo(
@@ -39,8 +55,8 @@ def train_grpo(
     seed: int,
     work: Path,
     watch: Watch,
-) -> int:
-    """Refine the model's adapter in place.
+) -> Refinement:
+    """Refine the model's adapter in place; where its validation rows get worse, it is put back as it was.
 
     Args:
         model: a PEFT model.
@@ -53,20 +69,22 @@ def train_grpo(
         work: a folder for the trainer's own files.
         watch: reports the steps.
 
-    Returns:
-        The optimiser steps taken.
-
     Raises:
         TrainingError: too many answers could not be judged.
     """
     rewarder = Rewarder({row.task.key: row.task for row in rows}, judge, stage.max_error_share)
+    mixed = random.Random(seed).sample(list(rows), k=len(rows))
+    held = min(stage.validate_on, len(rows) // 3)
+    validation, learned = mixed[:held], mixed[held:]
+    before = _greedy_score(model, tokenizer, stage, validation, rewarder)
+    adapter = {name: value.clone() for name, value in get_peft_model_state_dict(model).items()}
     if stage.screen:
-        rows = _screened(model, tokenizer, stage, plan, rows, rewarder, seed)
+        learned = _screened(model, tokenizer, stage, plan, learned, rewarder, seed)
     trainer = GRPOTrainer(
         model=model,
         args=_arguments(stage, plan, seed, work),
         reward_funcs=reward_functions(plan.columns, rewarder),
-        train_dataset=Dataset.from_list([_example(row) for row in rows]),
+        train_dataset=Dataset.from_list([_example(row) for row in learned]),
         processing_class=tokenizer,
         rollout_func=rollout_function(tokenizer, stage, seed),
         callbacks=[watch],
@@ -74,7 +92,19 @@ def train_grpo(
     silence(trainer)
     with labelled_positions_only():
         trainer.train()
-    return int(trainer.state.global_step)
+    after = _greedy_score(model, tokenizer, stage, validation, rewarder)
+    done = Refinement(int(trainer.state.global_step), before, after)
+    if not done.kept:
+        set_peft_model_state_dict(model, adapter)
+    return done
+
+
+def _greedy_score(model: Any, tokenizer: Any, stage: Grpo, rows: Sequence[TrainRow], rewarder: Rewarder) -> float:
+    if not rows:
+        return 0.0
+    prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in rows]
+    texts = greedy_texts(model, tokenizer, prompts, stage.max_new_tokens)
+    return rewarder.mean_score([row.task.key for row in rows], texts)
 
 
 def _screened(
@@ -82,16 +112,16 @@ def _screened(
     tokenizer: Any,
     stage: Grpo,
     plan: StagePlan,
-    rows: Sequence[TrainRow],
+    rows: list[TrainRow],
     rewarder: Rewarder,
     seed: int,
-) -> Sequence[TrainRow]:
+) -> list[TrainRow]:
     """Return the rows whose answers are sometimes better, sometimes worse: a group of equals teaches nothing.
 
     As many rows as ``stage.screen`` says are tried with one group each. All rows are returned where fewer than one
     step's prompts are found.
     """
-    tried = random.Random(seed).sample(list(rows), k=min(stage.screen, len(rows)))
+    tried = rows[: stage.screen]
     prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in tried]
     groups = sample_groups(model, tokenizer, prompts, stage, seed)
     found = []

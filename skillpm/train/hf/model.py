@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 import warnings
 from pathlib import Path
 from typing import Any
-
-# Set before transformers and trl are imported: no telemetry, no advice, no bars of their own.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 import transformers

@@ -11,7 +11,20 @@ from skillpm.train.hf.model import stop_tokens
 from skillpm.train.hf.policy import prompt_tokens
 from skillpm.train.recipe import Grpo
 
-__all__ = ["rollout_function", "sample_groups"]
+__all__ = ["greedy_texts", "rollout_function", "sample_groups"]
+
+GREEDY_ROWS = 48  # decoded side by side
+
+
+def greedy_texts(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+    """Return the greedy answer to each prompt; leaves the model in the mode it was in."""
+    stop = stop_tokens(model, tokenizer)
+    sampling = Sampling(max_new_tokens, stop, tokenizer.pad_token_id, batch_size=GREEDY_ROWS)
+    training = model.training
+    model.eval()
+    answers = {answer.prompt: answer.tokens for answer in decode(model, prompts, sampling)}
+    model.train(training)
+    return [str(tokenizer.decode(answers[i], skip_special_tokens=True)) for i in range(len(prompts))]
 
 
 def sample_groups(

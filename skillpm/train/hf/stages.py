@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from skillpm.train.hf.model import load_model, load_tokenizer
-
-os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 import transformers
 from peft import LoraConfig, get_peft_model
@@ -21,10 +16,11 @@ from skillpm.model.ports import Progress
 from skillpm.model.run import RunStage
 from skillpm.train.columns import Judge
 from skillpm.train.hf.grpo import train_grpo
+from skillpm.train.hf.model import load_model, load_tokenizer
 from skillpm.train.hf.sft import train_sft
 from skillpm.train.hf.watch import Watch
-from skillpm.train.plan import TrainPlan
-from skillpm.train.recipe import Sft
+from skillpm.train.plan import StagePlan, TrainPlan
+from skillpm.train.recipe import Sft, Stage
 
 __all__ = ["library_versions", "run_stages"]
 
@@ -75,23 +71,38 @@ def run_stages(
     for stage, stage_plan in zip(recipe.stages, plan.stages, strict=True):
         begin = time.monotonic()
         progress.start(f"{stage.name} ({stage.kind})", stage_plan.steps)
-        watch = Watch(stage.name, log, progress)
-        with tempfile.TemporaryDirectory(prefix="skillpm-") as work:
-            if isinstance(stage, Sft):
-                steps = train_sft(
-                    peft_model, tokenizer, stage, plan.train, seed=recipe.seed, work=Path(work), watch=watch
-                )
-            else:
-                steps = train_grpo(
-                    peft_model, tokenizer, stage, stage_plan, plan.refine, judge,
-                    seed=recipe.seed, work=Path(work), watch=watch,
-                )  # fmt: skip
+        steps, kept = _run_stage(peft_model, tokenizer, plan, stage, stage_plan, judge, log, progress)
         peft_model.save_pretrained(adapter(stage.name))
         seconds = round(time.monotonic() - begin, 1)
-        progress.finish(f"{seconds:.0f} s")
+        progress.finish(f"{seconds:.0f} s{'' if kept else ', taken back: it made its validation rows worse'}")
         relative = f"stages/{stage.name}/adapter"
-        done.append(RunStage(name=stage.name, kind=stage.kind, adapter=relative, steps=steps, seconds=seconds))
+        done.append(
+            RunStage(name=stage.name, kind=stage.kind, adapter=relative, steps=steps, seconds=seconds, kept=kept)
+        )
     return done
+
+
+def _run_stage(
+    model: Any,
+    tokenizer: Any,
+    plan: TrainPlan,
+    stage: Stage,
+    stage_plan: StagePlan,
+    judge: Judge,
+    log: Callable[[Mapping[str, Any]], None],
+    progress: Progress,
+) -> tuple[int, bool]:
+    """Train one stage; return its optimiser steps, and whether the model kept what it learned."""
+    watch = Watch(stage.name, log, progress)
+    seed = plan.recipe.seed
+    with tempfile.TemporaryDirectory(prefix="skillpm-") as work:
+        if isinstance(stage, Sft):
+            return train_sft(model, tokenizer, stage, plan.train, seed=seed, work=Path(work), watch=watch), True
+        refined = train_grpo(
+            model, tokenizer, stage, stage_plan, plan.refine, judge, seed=seed, work=Path(work), watch=watch
+        )
+    log({"stage": stage.name, "validation_before": refined.before, "validation_after": refined.after})
+    return refined.steps, refined.kept
 
 
 def _modules(target: str | tuple[str, ...]) -> str | list[str]:

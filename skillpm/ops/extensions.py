@@ -1,0 +1,80 @@
+"""What the user's own installed plugins add to commands; pluggy is loaded only where there is any such plugin."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from skillpm.errors import PluginError
+from skillpm.model.ports import Index
+from skillpm.model.skill import Skill
+from skillpm.settings import Settings
+
+if TYPE_CHECKING:
+    from skillpm.layout.rule import Problem, Rule
+    from skillpm.layout.subject import Subject
+    from skillpm.runtime.host import Host
+
+__all__ = ["extra_rules", "foreign_index", "installed_observer"]
+
+_GROUP = "skillpm"
+_OWN_CODES = "SK"
+
+
+def _host(settings: Settings) -> Host | None:
+    if not settings.plugins or not importlib.metadata.entry_points(group=_GROUP):
+        return None
+    from skillpm.runtime.host import load_host
+
+    return load_host()
+
+
+def foreign_index(url: str, settings: Settings) -> Index | None:
+    """Return the index that a plugin makes of a URL that is not built in; the first by the plugin's name."""
+    host = _host(settings)
+    given = host.collect("skillpm_index", url=url) if host is not None else []
+    return given[0].record if given else None
+
+
+def extra_rules(settings: Settings) -> tuple[Rule, ...]:
+    """Return the layout rules of plugins.
+
+    Raises:
+        PluginError: a record is no rule, or its code is one of ours or of another plugin.
+    """
+    host = _host(settings)
+    found: dict[str, Rule] = {}
+    for item in host.collect("skillpm_layout_rules") if host is not None else []:
+        code = getattr(item.record, "code", None)
+        if not isinstance(code, str) or not callable(getattr(item.record, "look", None)):
+            raise PluginError(f"{item.plugin}: a layout rule is a skillpm.layout.rule.Rule", plugin=item.plugin)
+        if code.startswith(_OWN_CODES) or code in found:
+            raise PluginError(f"{item.plugin}: the code {code} is taken", hint="use a prefix of your own")
+        found[code] = _guarded(item.plugin, item.record)
+    return tuple(found[code] for code in sorted(found))
+
+
+def _guarded(plugin: str, rule: Rule) -> Rule:
+    """Return the rule with its failures turned into errors that name the plugin."""
+
+    def look(subject: Subject) -> Iterator[Problem]:
+        try:
+            yield from rule.look(subject)
+        except Exception as error:
+            raise PluginError(f"{plugin}: layout rule {rule.code}: {type(error).__name__}: {error}") from error
+
+    return dataclasses.replace(rule, look=look)
+
+
+def installed_observer(settings: Settings) -> Callable[[Skill], None] | None:
+    """Return what tells plugins of an installed skill, or None where nobody listens."""
+    host = _host(settings)
+    if host is None or not host.listens("skillpm_installed"):
+        return None
+
+    def tell(skill: Skill) -> None:
+        host.tell("skillpm_installed", skill=skill)
+
+    return tell

@@ -1,0 +1,92 @@
+"""What an installed distribution adds to commands: layout rules, a kind of registry, an observer of installs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+PLUGIN = """
+from pathlib import Path
+from skillpm import hookimpl
+
+
+@hookimpl
+def skillpm_layout_rules():
+    from skillpm.layout.rule import Problem, rule
+
+    @rule("ACME001", "no owner", why="nobody answers for it")
+    def owner(subject):
+        if "OWNER" not in subject.files:
+            yield Problem("there is no OWNER file", hint="write the team's name into OWNER")
+
+    return [owner]
+
+
+@hookimpl
+def skillpm_index(url):
+    if url.startswith("acme:"):
+        from skillpm.index.directory import DirectoryIndex
+        return DirectoryIndex(Path(url.removeprefix("acme:")), url)
+
+
+@hookimpl
+def skillpm_installed(skill):
+    Path("told.txt").open("a").write(f"{skill.name} {skill.version}\\n")
+"""
+
+
+def installed(source: str) -> dict[str, Any]:
+    """Return the files of an installed distribution whose entry point is this module."""
+    return {
+        "site/acme_plugin.py": source,
+        "site/acme-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n",
+        "site/acme-1.0.dist-info/entry_points.txt": "[skillpm]\nacme = acme_plugin\n",
+    }
+
+
+def run(world: Any, *arguments: Any, **environment: str) -> Any:
+    path = f"{world.root / 'site'}:{world.environment['PYTHONPATH']}"
+    return world.run(*arguments, PYTHONPATH=path, **environment)
+
+
+def test_a_plugin_s_rule_is_checked(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+    """Its finding stands among ours, with its own code, and not where plugins are switched off."""
+    world = project({**installed(PLUGIN), "demo": skill_files()})
+
+    findings = run(world, "validate", "demo", "--json").document["reports"][0]["findings"]
+    assert ("ACME001", "error") in {(finding["code"], finding["severity"]) for finding in findings}
+    run(world, "validate", "demo", SKILLPM_NO_PLUGINS="1").ok()
+
+
+def test_a_rule_that_raises_is_named(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+    """The error names the plugin and the rule, without a traceback."""
+    broken = PLUGIN.replace('if "OWNER" not in subject.files:', "if 1 / 0:")
+    world = project({**installed(broken), "demo": skill_files()})
+
+    run(world, "validate", "demo").fails(9, "acme", "ACME001", "ZeroDivisionError")
+
+
+def test_a_code_of_ours_is_taken(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+    """A plugin cannot pretend to be one of our rules."""
+    world = project({**installed(PLUGIN.replace("ACME001", "SK001")), "demo": skill_files()})
+
+    run(world, "validate", "demo").fails(9, "SK001")
+
+
+def test_a_plugin_s_registry_is_asked_and_observers_are_told(
+    project: Callable[..., Any], skill_files: Callable[..., Any]
+) -> None:
+    """A URL that is not built in is the plugin's; what was installed from it can be installed again from the lock."""
+    from skillpm.layout.tree import MappingTree
+    from skillpm.ops.registry import write_registry
+
+    world = project(installed(PLUGIN))
+    files = {name: text.encode() for name, text in skill_files("far-skill").items()}
+    write_registry(world.root / "registry", [MappingTree(files)], name="acme")
+    url = f"acme:{world.root / 'registry'}"
+
+    run(world, "install", "far-skill", "--index", url).ok()
+    assert (world.root / "told.txt").read_text() == "far-skill 1.0\n"
+    assert url in (world.root / "skillpm.lock").read_text()
+    run(world, "install").ok()
+    world.run("install", "far-skill", "--index", url).fails(5, "not supported")
