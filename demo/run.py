@@ -35,10 +35,10 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     begin = time.monotonic()
-    asking = ("--max-new-tokens", "80", "--batch-size", "48", "--no-gate", "--yes")
+    asking = ("--max-new-tokens", "72", "--batch-size", "48", "--no-gate", "--yes")
     skillpm(folder, "install", *SKILLS)
     skillpm(folder, "model", "prepare", "smollm2-135m")
-    skillpm(folder, "synth", *SKILLS, "--rows", "400", "--held-out", "50", "--seed", "0", "--output", "data", "--yes")
+    skillpm(folder, "synth", *SKILLS, "--rows", "588", "--held-out", "50", "--seed", "0", "--output", "data", "--yes")
     skillpm(
         folder, "eval", *SKILLS, "--model", "smollm2-135m", "--skill-text", "--held-out", "data/held_out.jsonl",
         "--output", "before", *asking,

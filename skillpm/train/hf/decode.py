@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import torch
@@ -18,9 +20,10 @@ from transformers.cache_utils import DynamicLayer
 
 from skillpm.train.hf.attention import Prefix, can_share, over_prefix
 
-__all__ = ["Decoded", "Sampling", "common_prefix", "decode"]
+__all__ = ["Decoded", "Sampling", "common_prefix", "decode", "like_prompts"]
 
 _LEAVE = 0.75  # the batch is gathered anew when so few of its rows are still going
+_MAX_OWN = 256  # tokens; longer parts of their own are run with the model's own attention, which needs less memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,23 @@ def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     return shortest
 
 
+def like_prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Group prompts, by their numbers, so that those of a group begin alike.
+
+    In alphabetical order of their tokens, a group ends where two neighbours share less than half of what neighbours
+    usually share: there one system prompt ends and another begins.
+    """
+    order = sorted(range(len(prompts)), key=lambda i: tuple(prompts[i]))
+    links = [common_prefix([prompts[a], prompts[b]]) for a, b in pairwise(order)]
+    usual = median(links) if links else 0
+    groups = [order[:1]]
+    for number, link in zip(order[1:], links, strict=True):
+        if 2 * link < usual:
+            groups.append([])
+        groups[-1].append(number)
+    return [group for group in groups if group]
+
+
 @torch.inference_mode()
 def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Decoded]:
     """Decode answers to prompts; batches are made of prompts that begin alike and are of like length.
@@ -127,12 +147,12 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
     Yields:
         Each answer when it has ended, in no order.
     """
-    order = sorted(range(len(prompts)), key=lambda i: (tuple(prompts[i][:16]), len(prompts[i])))
     size = max(1, sampling.batch_size // sampling.samples)
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
-    for start in range(0, len(order), size):
-        chosen = order[start : start + size]
-        yield from _decode_batch(model, [prompts[i] for i in chosen], chosen, sampling, generator)
+    for alike in like_prompts(prompts):
+        for start in range(0, len(alike), size):
+            chosen = alike[start : start + size]
+            yield from _decode_batch(model, [prompts[i] for i in chosen], chosen, sampling, generator)
 
 
 def _decode_batch(
@@ -163,11 +183,14 @@ class _Batch:
 
     def __init__(self, model: Any, prompts: list[Sequence[int]], sampling: Sampling) -> None:
         self._model = model
+        longest = max(len(prompt) for prompt in prompts)
         shared = common_prefix(prompts) if len(prompts) > 1 and can_share(model) else 0
+        if longest - shared > _MAX_OWN:
+            shared = 0
         self._shared = shared
         self._prefix = self._run_prefix(prompts[0][:shared]) if shared else None
         self._cache = self._new_cache()
-        width = max(len(prompt) for prompt in prompts) - shared
+        width = longest - shared
         ids = torch.full((len(prompts), width), sampling.pad, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):

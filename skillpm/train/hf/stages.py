@@ -101,7 +101,14 @@ def _run_stage(
         refined = train_grpo(
             model, tokenizer, stage, stage_plan, plan.refine, judge, seed=seed, work=Path(work), watch=watch
         )
-    log({"stage": stage.name, "validation_before": refined.before, "validation_after": refined.after})
+    log(
+        {
+            "stage": stage.name,
+            "step": refined.steps,
+            "validation_before": refined.before,
+            "validation_after": refined.after,
+        }
+    )
     return refined.steps, refined.kept
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from skillpm.train.hf.decode import Sampling, common_prefix, decode
+from skillpm.train.hf.decode import Sampling, common_prefix, decode, like_prompts
 
 
 def prompts(count: int, shared: int, seed: int = 0) -> list[list[int]]:
@@ -73,6 +73,16 @@ def test_sampling_is_reproducible(loaded: Any) -> None:
     assert run(1) == run(1)
     assert run(1) != run(2)
     assert [(prompt, sample) for prompt, sample, _ in run(1)] == [(p, s) for p in range(4) for s in range(3)]
+
+
+def test_prompts_that_begin_alike_are_decoded_together() -> None:
+    """Two system prompts make two groups, whatever the order; prompts that share nothing make one."""
+    mixed = [[1, 1, 1, 1, 1, n] for n in range(4)] + [[1, 2, 2, 2, 2, n] for n in range(4)]
+    groups = like_prompts(mixed[::2] + mixed[1::2])
+
+    assert sorted(len(group) for group in groups) == [4, 4]
+    assert [sorted(group) for group in like_prompts([[1, 5], [2, 6], [3, 7]])] == [[0, 1, 2]]
+    assert like_prompts([]) == []
 
 
 def test_the_common_prefix_leaves_each_prompt_a_token() -> None:

@@ -80,15 +80,42 @@ def test_grpo_follows_the_reward_of_each_skill(tiny_model: Path, tmp_path: Path)
     """Every skill has a reward column of its own, both are logged, and the adapter moves."""
     plan = plan_of(
         Sft(kind="sft", batch_size=6, learning_rate=1e-3),
-        Grpo(kind="grpo", steps=2, prompts=4, generations=4, screen=8, max_new_tokens=8, learning_rate=1e-3),
+        Grpo(
+            kind="grpo",
+            steps=2,
+            prompts=4,
+            generations=4,
+            screen=8,
+            validate_on=0,
+            max_new_tokens=8,
+            learning_rate=1e-3,
+        ),
     )
 
-    log = [row for row in run(plan, tiny_model, tmp_path) if row["stage"] == "grpo"]
+    log = [row for row in run(plan, tiny_model, tmp_path) if row["stage"] == "grpo" and "loss" in row]
 
     assert len(log) == 2
     assert any("rewards/even:graded/mean" in row for row in log)
     assert any("rewards/odd:graded/mean" in row for row in log)
     assert digest(tmp_path / "sft") != digest(tmp_path / "grpo")
+
+
+def test_a_refinement_that_makes_things_worse_is_taken_back(tiny_model: Path, tmp_path: Path) -> None:
+    """Where the validation rows get worse, the adapter is that of the stage before, byte for byte."""
+    calls: list[int] = []
+
+    def falling(episodes: Sequence[Episode]) -> list[Judgement]:
+        calls.append(len(episodes))
+        return [
+            Judgement(verdict=Verdict(status="failed", score=1 / len(calls)), rewards={"graded": number % 3 / 3})
+            for number, _ in enumerate(episodes)
+        ]
+
+    refine = Grpo(kind="grpo", steps=1, prompts=4, generations=4, screen=0, max_new_tokens=4, learning_rate=1e-2)
+    log = run(plan_of(Sft(kind="sft", batch_size=6), refine), tiny_model, tmp_path, falling)
+
+    assert log[-1]["validation_after"] < log[-1]["validation_before"]
+    assert digest(tmp_path / "sft") == digest(tmp_path / "grpo")
 
 
 def test_an_outage_stops_the_run(tiny_model: Path, tmp_path: Path) -> None:
