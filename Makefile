@@ -19,7 +19,7 @@ check: $(VENV)/.test
 	$(BIN)/lint-imports
 
 slow: $(VENV)/.test
-	$(BIN)/python -m pytest -q -m "slow or network"
+	$(BIN)/python -m pytest -q -m "slow or network" --timeout 3600
 
 benchmarks: $(VENV)/.test
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -84,9 +84,14 @@ class Project:
         return self
 
     def run(
-        self, *arguments: str | Path, stdin: str | bytes | None = None, cwd: Path | None = None, **environment: str
+        self,
+        *arguments: str | Path,
+        stdin: str | bytes | None = None,
+        cwd: Path | None = None,
+        patience: float = 110,
+        **environment: str,
     ) -> Outcome:
-        """Run skillpm in a process of its own."""
+        """Run skillpm in a process of its own, for at most ``patience`` seconds."""
         words = tuple(str(argument) for argument in arguments)
         done = subprocess.run(
             [sys.executable, "-m", "skillpm", *words],
@@ -94,7 +99,7 @@ class Project:
             env={**self.environment, **environment},
             input=stdin.encode() if isinstance(stdin, str) else (stdin or b""),
             capture_output=True,
-            timeout=110,
+            timeout=patience,
         )
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         return Outcome(words, done.returncode, out, err, cwd or self.root)

@@ -1,0 +1,84 @@
+"""Answers for GRPO: our decoding loop beside padded ``generate()``, same model, prompts, tokens and sampling.
+
+Groups of eight answers to each of a few requests of langgraph-cli, cut at the same length and without an end token, so
+that both sides decode exactly the same number of tokens. ``generate()`` is what TRL's GRPOTrainer calls by default: it
+gets every prompt as often as it is to be answered. Needs the extra ``train`` and the model ``smollm2-135m``.
+
+    python benchmarks/rollouts.py [--prompts 8] [--tokens 40] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+def best(work: Callable[[], Any], rounds: int) -> float:
+    """Return the least wall time of a few rounds, in seconds."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--prompts", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+
+    from skillpm.ops.context import open_context
+    from skillpm.ops.model import ready_model
+    from skillpm.ops.ready import judging
+    from skillpm.settings import load_settings
+    from skillpm.train.hf.decode import Sampling, decode
+    from skillpm.train.hf.model import load_model, load_tokenizer
+    from skillpm.train.hf.policy import prompt_tokens
+
+    context = open_context(load_settings())
+    source = ready_model("smollm2-135m", context.settings)
+    tokenizer, model = load_tokenizer(source), load_model(source).eval()
+    with judging(context, [context.skill("langgraph-cli")]) as ready:
+        contributions = ready.contributions["langgraph-cli"]
+    from skillpm.model.task import Message
+
+    system = Message(role="system", content=contributions.prompt)
+    requests = [seed.request for seed in contributions.seeds[: given.prompts]]
+    prompts = [prompt_tokens(tokenizer, [system, Message(role="user", content=text)]) for text in requests]
+    group = 8
+    total = len(prompts) * group * given.tokens
+
+    def ours() -> None:
+        sampling = Sampling(
+            given.tokens, frozenset(), tokenizer.pad_token_id, 1.0, samples=group, batch_size=len(prompts) * group
+        )
+        for _ in decode(model, prompts, sampling):
+            pass
+
+    def padded() -> None:
+        batch = tokenizer.pad(
+            {"input_ids": [ids for ids in prompts for _ in range(group)]}, padding_side="left", return_tensors="pt"
+        ).to(model.device)
+        model.generate(
+            **batch,
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            min_new_tokens=given.tokens,
+            max_new_tokens=given.tokens,
+        )
+
+    peer, mine = best(padded, given.rounds), best(ours, given.rounds)
+    what = f"{len(prompts)} prompts x {group}, tokens/s"
+    print(f"{'what':44} {'peer':>8} {'ours':>8} {'ratio':>7}")
+    print(f"{what:44} {total / peer:8.0f} {total / mine:8.0f} {peer / mine:7.2f}")
+
+
+if __name__ == "__main__":
+    main()
