@@ -107,6 +107,12 @@ def _figure(cell: Cell | None, metric: Metric) -> str:
     return f"{interval.estimate:.2f}" if metric == "reward" else _percent(interval)
 
 
+def _of_tasks(cell: Cell | None, metric: Metric, tasks: int) -> str:
+    """Return a figure, and of how many tasks it is where an arm was not asked all of them."""
+    shown = _figure(cell, metric)
+    return shown if cell is None or cell.asked == tasks or metric != "exact_match" else f"{shown} of {cell.asked}"
+
+
 def _outages(cells: Iterable[Cell]) -> bool:
     return any(cell.judged < cell.asked for cell in cells)
 
@@ -132,7 +138,7 @@ def metric_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
     lines = []
     for row in rows:
         for metric in row.task_set.metrics:
-            figures = [_figure(row.cells.get(arm), metric) for arm in arms]
+            figures = [_of_tasks(row.cells.get(arm), metric, row.task_set.tasks) for arm in arms]
             place = [row.task_set.skill, task_set_label(row.task_set.name), str(row.task_set.tasks)]
             lines.append([*place, _METRICS[metric], *figures])
         if _outages(row.cells.values()):

@@ -1,0 +1,66 @@
+"""``skillpm train`` and ``skillpm model``: what bad input gets; the work itself is tested elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BAD = [
+    (("no-such-skill",), 2, "no skill `no-such-skill`"),
+    (("--recipe", "missing-skill.yaml"), 2, "no skill `langgraph-cly`"),
+    (("--recipe", "none.yaml"), 6, "none.yaml"),
+    (("--recipe", "broken.yaml"), 2, "broken.yaml:2"),
+    (("langgraph-cli", "--set", "data.rows=many"), 2, "data.rows"),
+    (("langgraph-cli", "--set", "data.rowz=1"), 2, "rowz"),
+    (("langgraph-cli", "--set", "stages.grpo.rewards.brevity=1"), 2, "brevity"),
+    (("langgraph-cli", "--model", "smollm3"), 2, "did you mean `smollm2-135m`?"),
+    (("langgraph-cli", "--model", "./nowhere"), 2, "nowhere"),
+    ((), 2, "no skill is installed here"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "text"), BAD)
+@pytest.mark.parametrize("dry", [True, False])
+def test_bad_input_says_what_is_wrong_and_leaves_nothing(
+    project: Callable[..., Any], arguments: tuple[str, ...], code: int, text: str, dry: bool
+) -> None:
+    """Before anything is trained or fetched, and without a run folder."""
+    world = project({"missing-skill.yaml": "skills: [langgraph-cly]", "broken.yaml": "recipe: 1\nstages: none\n"})
+
+    world.call("train", *arguments, *(["--dry-run"] if dry else [])).fails(code, text, "hint:")
+
+    assert not (world.root / "runs").exists()
+
+
+def test_a_skill_with_code_needs_consent(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+    """What would run is named, nothing is written, and `--yes` is the way."""
+    world = project(
+        {"mine": {**skill_files("mine"), "verifier.py": "def verify(attempts, contract):\n    return []\n"}}
+    )
+
+    world.call("train", "./mine").fails(6, "verifier.py", "--yes")
+
+    assert not (world.root / "runs").exists()
+
+
+def test_a_skill_with_nothing_to_train_on_is_said(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+    """A folder with only a SKILL.md is a skill, but not one to train on."""
+    world = project({"mine": skill_files("mine")})
+
+    world.call("train", "./mine", "--dry-run").fails(2, "no training tasks")
+
+
+def test_models_are_listed_with_where_they_are(project: Callable[..., Any], tmp_path: Path) -> None:
+    """The default model, its licence and digest, and that it is not prepared yet."""
+    (model,) = project().call("model", "list", "--json").ok().document
+
+    assert (model["name"], model["license"], model["folder"]) == ("smollm2-135m", "Apache-2.0", None)
+    assert len(model["sha256"]) == 64
+
+
+def test_preparing_an_unknown_model_is_refused(project: Callable[..., Any]) -> None:
+    """With a near name."""
+    project().call("model", "prepare", "smolm2-135m").fails(2, "smollm2-135m")
