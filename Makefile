@@ -10,7 +10,7 @@ demo: $(VENV)/.train
 	$(BIN)/python demo/run.py --folder $(DEMO)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .
