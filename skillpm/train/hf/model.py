@@ -13,7 +13,6 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from skillpm.errors import UsageError
-from skillpm.train.hf.memory import keep_freed_memory
 
 __all__ = ["choose_dtype", "dequantise", "load_model", "load_tokenizer", "quiet", "stop_tokens"]
 
@@ -78,8 +77,6 @@ def load_model(source: Path | str, dtype: str = "auto") -> Any:
     """
     quiet()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cpu":
-        keep_freed_memory()
     try:
         model = AutoModelForCausalLM.from_pretrained(str(source), dtype=choose_dtype(dtype, device))
     except (OSError, ValueError) as error:
