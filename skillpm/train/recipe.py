@@ -150,7 +150,9 @@ def _validated(root: dict[str, Any], path: str) -> Recipe:
     try:
         return Recipe.model_validate(root)
     except ValidationError as error:
-        raise model_errors(error, root, path=path)[0] from None
+        first = model_errors(error, root, path=path)[0]
+        hint = "`skillpm schema recipe` shows every field"
+        raise DocumentError(first.rule, path=path, line=first.line, hint=hint) from None
 
 
 def _apply(document: dict[str, Any], change: str) -> None:
