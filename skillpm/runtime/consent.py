@@ -9,15 +9,15 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
-from skillpm.errors import BusyError, ConsentError, DocumentError
+from skillpm.errors import ConsentError, DocumentError
 from skillpm.model.document import Document, model_errors, strict_json
 from skillpm.model.release import Digest
 from skillpm.model.skill import Skill
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import read_text, write_atomic
+from skillpm.storage.process_lock import locked
 
 __all__ = ["Consents", "explain"]
 
@@ -52,14 +52,10 @@ class Consents:
             StorageError: the record cannot be written.
             BusyError: another skillpm holds the record.
         """
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(f"{self._path}.lock", timeout=LOCK_SECONDS):
-                granted = {**self._read().granted, skill.tree: str(skill)}
-                record = ConsentRecord(granted=dict(sorted(granted.items())))
-                write_atomic(self._path, json.dumps(record.model_dump(), indent=2) + "\n")
-        except Timeout:
-            raise BusyError(f"{self._path} is held by another skillpm", hint="run the command again") from None
+        with locked(self._path.with_suffix(".lock"), LOCK_SECONDS):
+            granted = {**self._read().granted, skill.tree: str(skill)}
+            record = ConsentRecord(granted=dict(sorted(granted.items())))
+            write_atomic(self._path, json.dumps(record.model_dump(), indent=2) + "\n")
 
     def missing(self, skills: Iterable[Skill]) -> list[Skill]:
         """Return the skills whose code may not run yet, each once."""
