@@ -39,7 +39,7 @@ def main() -> None:
     asking = ("--max-new-tokens", "72", "--batch-size", "48", "--no-gate", "--yes")
     skillpm(folder, "install", *SKILLS)
     skillpm(folder, "model", "prepare", "smollm2-135m")
-    skillpm(folder, "synth", *SKILLS, "--rows", "500", "--held-out", "50", "--seed", "0", "--output", "data", "--yes")
+    skillpm(folder, "synth", *SKILLS, "--rows", "460", "--held-out", "50", "--seed", "0", "--output", "data", "--yes")
     skillpm(
         folder, "eval", *SKILLS, "--model", "smollm2-135m", "--skill-text", "--held-out", "data/held_out.jsonl",
         "--limit", BEFORE, "--output", "before", *asking,
