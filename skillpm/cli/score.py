@@ -28,11 +28,8 @@ def command(skill: str, file: BinaryIO, yes: bool) -> None:
     Output is a stream: at a bad row (exit 2, the line is named) the judgements of all rows before it have been written.
     """
     from skillpm.ops.context import open_context
+    from skillpm.ops.ready import judging
     from skillpm.ops.score import score_rows
-    from skillpm.runtime.catalogue import build_catalogue
-    from skillpm.runtime.consent import Consents
-    from skillpm.runtime.host import load_host
-    from skillpm.runtime.scoring import Scorer
     from skillpm.settings import load_settings
 
     context = open_context(load_settings())
@@ -40,9 +37,7 @@ def command(skill: str, file: BinaryIO, yes: bool) -> None:
     for notice in context.notices:
         note(notice)
     grant_consents(context, [found], yes)
-    host = load_host(plugins=context.settings.plugins)
-    contributions = build_catalogue([found], host)[found.name]
-    with Scorer([found], consents=Consents(context.settings.consents), host=host) as scorer:
-        scorer.describe(found)
-        for judgement in score_rows(file, scorer, contributions, path=file.name):
+    with judging(context, [found]) as ready:
+        ready.scorer.describe(found)
+        for judgement in score_rows(file, ready.scorer, ready.contributions[found.name], path=file.name):
             sys.stdout.write(json.dumps(judgement, allow_nan=False) + "\n")

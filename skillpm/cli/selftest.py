@@ -29,11 +29,8 @@ def command(ctx: click.Context, skills: tuple[str, ...], yes: bool, as_json: boo
     Exits 1 where a claim does not hold, 9 where the verifier cannot be run.
     """
     from skillpm.ops.context import open_context
+    from skillpm.ops.ready import judging
     from skillpm.ops.selftest import selftest
-    from skillpm.runtime.catalogue import build_catalogue
-    from skillpm.runtime.consent import Consents
-    from skillpm.runtime.host import load_host
-    from skillpm.runtime.scoring import Scorer
     from skillpm.settings import load_settings
 
     context = open_context(load_settings())
@@ -41,10 +38,8 @@ def command(ctx: click.Context, skills: tuple[str, ...], yes: bool, as_json: boo
     for notice in context.notices:
         note(notice)
     grant_consents(context, found, yes)
-    host = load_host(plugins=context.settings.plugins)
-    with Scorer(found, consents=Consents(context.settings.consents), host=host) as scorer:
-        catalogue = build_catalogue(found, host, describe=scorer.describe)
-        reports = [selftest(catalogue[skill.name], scorer) for skill in found]
+    with judging(context, found) as ready:
+        reports = [selftest(ready.contributions[skill.name], ready.scorer) for skill in found]
     ok = all(report.ok for report in reports)
     if as_json:
         echo_json({"ok": ok, "skills": [report.document() for report in reports]})

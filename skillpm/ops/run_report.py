@@ -43,7 +43,7 @@ def run_report(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation,
         curves=learning_curves(_metrics(folder.path / "metrics.jsonl")),
         profile=_profile(folder.path / "data" / "profile.json"),
         recipe=_text(folder.path / "recipe.yaml"),
-        commands=("skillpm train recipe.yaml", f"skillpm eval --run RUN{earlier}"),
+        commands=("skillpm train --recipe recipe.yaml", f"skillpm eval --run RUN{earlier}"),
     )
 
 
