@@ -4,6 +4,8 @@
 synthesis: 1
 held_out: 0.2                     # share of each pool's values and of each list of phrasings that training never shows
 frames: ["{request}", "Please {request}.", "Could you {request}?"]      # optional: wrapped around every request
+clauses:                          # optional: for every task that draws the slot and has no clauses of its own for it
+  port: ["on port {port}", "listening on {port}"]
 values:
   port: {integers: [3000, 9000]}
   tag: {template: "{repository}:{release}"}                             # built from other pools
@@ -20,7 +22,6 @@ tasks:
     args: {port: "{port}", no_browser: "{no_browser}"}    # "{slot}" alone keeps the type; with more text it is a string
     requests: ["start the dev server [*]", "bring up local development [port] [no_browser]"]
     clauses:                      # [slot] is replaced by one of these while the slot is drawn, [*] by all the others
-      port: ["on port {port}", "listening on {port}"]
       no_browser: ["without opening a browser"]
     constraints: [{at_most_one: [port, no_browser]}]
 ```
@@ -147,14 +148,35 @@ def _strings(value: Any) -> list[str]:
     return []
 
 
+def _with_clauses(task: Any, shared: dict[str, Any]) -> Any:
+    if not isinstance(task, dict) or not isinstance(task.get("draw"), dict):
+        return task
+    own = task.get("clauses", {})
+    if not isinstance(own, dict):
+        return task
+    return {**task, "clauses": {slot: shared[slot] for slot in task["draw"] if slot in shared} | own}
+
+
 class SynthesisDocument(Document):
     """synthesis.yaml, whole."""
 
     synthesis: Annotated[int, Field(ge=1, le=1)]
     held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
     frames: Phrasings = ("{request}",)
+    clauses: dict[SlotName, Phrasings] = Field(default_factory=dict)
     values: dict[SlotName, Pool] = Field(default_factory=dict)
     tasks: Annotated[tuple[TaskRule, ...], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_clauses(cls, data: Any) -> Any:
+        """Give each task the clauses that all have in common, where it draws their slot and says nothing else of it."""
+        if not isinstance(data, dict) or not isinstance(data.get("clauses"), dict):
+            return data
+        tasks = data.get("tasks")
+        if not isinstance(tasks, list | tuple):
+            return data
+        return {**data, "tasks": [_with_clauses(task, data["clauses"]) for task in tasks]}
 
     @field_validator("frames")
     @classmethod
@@ -172,6 +194,9 @@ class SynthesisDocument(Document):
                     raise ValueError(
                         f"task `{rule.name}` draws `{slot}` from `{draw.source}`, which `values` does not have"
                     )
+        for slot in self.clauses:
+            if not any(slot in rule.draw for rule in self.tasks):
+                raise ValueError(f"clauses are given for `{slot}`, which no task draws")
         for name, pool in self.values.items():
             for part in SLOT.findall(pool.template or ""):
                 if part not in self.values or self.values[part].template is not None:

@@ -100,6 +100,32 @@ def test_a_single_phrasing_needs_a_held_out_value_in_every_held_out_row(given, j
     assert made.profile.skills["small"].held_out.rejected["nothing in the row would be held out"] > 0
 
 
+def test_tasks_share_clauses_and_may_have_their_own(given, judge):
+    def task(name: str, **own: Any) -> dict[str, Any]:
+        return {
+            "name": name,
+            "tool": "stop",
+            "draw": {"x": {"from": "x"}},
+            "args": {"port": "{x}"},
+            "requests": [f"{name} it [x]", f"{name} that [*]"],
+            **own,
+        }
+
+    document = {
+        "clauses": {"x": ["on {x}", "at {x}"]},
+        "values": {"x": {"integers": [1, 900]}},
+        "tasks": [task("stop"), task("end", clauses={"x": ["where {x} listens", "behind {x}"]})],
+    }
+    made = synthesise([given(document)], judge, rows=60, held_out=10, seed=0)
+    said = {(task.request.split()[0], task.request.split()[2]) for task in (*made.train, *made.held_out)}
+    assert said == {("Stop", "on"), ("Stop", "at"), ("End", "where"), ("End", "behind")}
+
+
+def test_shared_clauses_of_a_slot_that_no_task_draws_are_refused(document):
+    with pytest.raises(ValueError, match="clauses are given for `prot`, which no task draws"):
+        SynthesisDocument.model_validate({"synthesis": 1, **document, "clauses": {"prot": ["on {prot}"]}})
+
+
 def test_constraints_are_kept_and_broken_draws_counted(given, judge, document):
     made = synthesise([given(document)], judge, rows=200, held_out=0, seed=3)
     rows = [task.expected["args"] for task in made.train if "rule:dev" in task.tags]
