@@ -3,18 +3,22 @@
 Most tokens of a short tool call are its system prompt, the same in every row of a skill. A batch is laid out as one
 sequence: the shared beginning once, then what is each row's own. The attention mask lets a row see the beginning and
 itself, positions go on from the beginning, so logits and gradients are those of separate rows at about half the tokens.
+A batch of one skill has one such beginning, so batches are made of one skill where its rows allow it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
+import torch.utils.data
 
 from skillpm.train.hf.decode import common_prefix
 
-__all__ = ["IGNORED", "PrefixPacking", "encode_rows"]
+__all__ = ["IGNORED", "GroupedOrder", "PrefixPacking", "encode_rows"]
 
 IGNORED = -100  # the label of a token that is not learned
 
@@ -35,6 +39,38 @@ def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], end: int, max_
         {"input_ids": [*prompt, *answer, end], "answer": len(prompt), "group": skill, "shared": shared[skill]}
         for skill, prompt, answer in kept
     ]
+
+
+class GroupedOrder(torch.utils.data.Sampler[int]):
+    """Visits rows in a random order in which a batch holds rows of one group, so that it has one shared beginning.
+
+    What is left of the groups after their whole batches comes last, mixed. Each pass has an order of its own.
+
+    Args:
+        groups: of each row.
+        batch_size: rows of a batch.
+        seed: of the orders.
+    """
+
+    def __init__(self, groups: Sequence[str], batch_size: int, seed: int) -> None:
+        self._groups = groups
+        self._batch_size = batch_size
+        self._chance = random.Random(seed)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __iter__(self) -> Iterator[int]:
+        batches: list[list[int]] = []
+        left: list[int] = []
+        for name in sorted(set(self._groups)):
+            rows = [row for row, group in enumerate(self._groups) if group == name]
+            self._chance.shuffle(rows)
+            whole = len(rows) - len(rows) % self._batch_size
+            batches += [rows[start : start + self._batch_size] for start in range(0, whole, self._batch_size)]
+            left += rows[whole:]
+        self._chance.shuffle(batches)
+        return chain(*batches, left)
 
 
 class PrefixPacking:

@@ -11,7 +11,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from skillpm.errors import TrainingError
-from skillpm.train.hf.packing import IGNORED, PrefixPacking, encode_rows
+from skillpm.train.hf.packing import IGNORED, GroupedOrder, PrefixPacking, encode_rows
 from skillpm.train.hf.policy import prompt_tokens
 from skillpm.train.hf.watch import Watch, silence
 from skillpm.train.plan import TrainRow
@@ -26,6 +26,10 @@ class AnswerTrainer(SFTTrainer):
     TRL's own fused head saves memory by running the layer again in the backward pass, and keeps statistics of the whole
     vocabulary. For answers of a few dozen tokens the logits fit, and the step is a fifth faster. The loss is the same.
     """
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> GroupedOrder:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        return GroupedOrder(rows["group"], self.args.train_batch_size, self.args.seed)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from skillpm.train.hf.packing import PrefixPacking, encode_rows
+from skillpm.train.hf.packing import GroupedOrder, PrefixPacking, encode_rows
 
 END = 1
 
@@ -81,3 +81,15 @@ def test_a_row_that_is_too_long_is_left_out() -> None:
     made = [("a", [5] * 10, [6] * 5), ("a", [5] * 100, [6] * 5)]
 
     assert len(encode_rows(made, END, 50)) == 1
+
+
+def test_every_row_is_visited_once_in_batches_of_one_group() -> None:
+    groups = ["a"] * 10 + ["b"] * 7
+    order = GroupedOrder(groups, 4, seed=0)
+    first, second = list(order), list(order)
+
+    assert sorted(first) == sorted(second) == list(range(len(order)))
+    assert first != second
+    assert list(GroupedOrder(groups, 4, seed=0)) == first
+    batches = [{groups[row] for row in first[start : start + 4]} for start in range(0, 12, 4)]
+    assert sorted(map(sorted, batches)) == [["a"], ["a"], ["b"]]
