@@ -13,9 +13,11 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 RECIPE = Path(__file__).resolve().parent / "recipe.yaml"
 SKILLS = ("incident-triage", "langgraph-cli")
-BEFORE = "24"  # tasks of each set that the untrained model is asked: it writes to the limit every time
+BEFORE = "16"  # tasks of each set that the untrained model is asked: it writes to the limit every time
 
 
 def skillpm(folder: Path, *arguments: str) -> None:
@@ -36,10 +38,13 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     begin = time.monotonic()
+    recipe = yaml.safe_load(RECIPE.read_text())
+    rows, held_out = recipe["data"]["rows"] + recipe["data"]["refine"], recipe["data"]["held_out"]
+    made = ("--rows", str(rows), "--held-out", str(held_out), "--seed", str(recipe["seed"]))  # as training makes them
     asking = ("--max-new-tokens", "72", "--batch-size", "48", "--no-gate", "--yes")
     skillpm(folder, "install", *SKILLS)
     skillpm(folder, "model", "prepare", "smollm2-135m")
-    skillpm(folder, "synth", *SKILLS, "--rows", "460", "--held-out", "50", "--seed", "0", "--output", "data", "--yes")
+    skillpm(folder, "synth", *SKILLS, *made, "--output", "data", "--yes")
     skillpm(
         folder, "eval", *SKILLS, "--model", "smollm2-135m", "--skill-text", "--held-out", "data/held_out.jsonl",
         "--limit", BEFORE, "--output", "before", *asking,

@@ -51,10 +51,10 @@ class Sft(Document):
     kind: Literal["sft"]
     name: StageName = "sft"
     epochs: Annotated[float, Field(gt=0)] = 1.0
-    batch_size: Positive = 8
-    learning_rate: Rate = 1e-3
+    batch_size: Positive = 4
+    learning_rate: Rate = 2e-3
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.08
     max_length: Positive = 1024
 
 
