@@ -74,7 +74,10 @@ def rows(count: int, skill: str = "a") -> list[TrainRow]:
 def test_a_plan_counts_steps_and_qualifies_rewards() -> None:
     """Steps are rounded up; a reward that only one skill has is a column of that skill alone."""
     recipe = Recipe.model_validate(
-        {"data": {"refine": 0}, "stages": [{"kind": "sft", "epochs": 2}, {"kind": "grpo", "rewards": {"x": 1, "y": 2}}]}
+        {
+            "data": {"refine": 0},
+            "stages": [{"kind": "sft", "epochs": 2, "batch_size": 8}, {"kind": "grpo", "rewards": {"x": 1, "y": 2}}],
+        }
     )
 
     plan = make_plan(recipe, rows(9), [], {"a": ["x", "y"], "b": ["x"]})
