@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from skillpm.errors import RegistryError
 from skillpm.index.path import Pack, PathIndex
 from skillpm.index.shipped import BUNDLED, bundled_root, bundled_skills
+from skillpm.layout.description import describe
+from skillpm.layout.tree import FolderTree
+from skillpm.model.ports import Listing
 from skillpm.model.release import Page, Release
 
 __all__ = ["BUNDLED", "BundledIndex", "bundled_root", "bundled_skills"]
@@ -26,6 +31,12 @@ class BundledIndex:
     def names(self) -> list[str]:
         """Return the names of the bundled skills."""
         return list(bundled_skills())
+
+    def listings(self) -> Iterator[Listing]:
+        """Yield the bundled skills, read without being packed. Raises LayoutError."""
+        for name, folder in bundled_skills().items():
+            found = describe(FolderTree(folder))
+            yield Listing(name, found.version, found.description)
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive.
