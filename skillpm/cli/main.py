@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from skillpm import __version__
 from skillpm.errors import SkillpmError
 
-__all__ = ["COMMANDS", "main", "run"]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+__all__ = ["COMMANDS", "COMPLETION", "main", "run"]
+
+COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for completions
 
 # command: (module, one-line help); the help stands here so that `--help` imports no command
 COMMANDS = {
@@ -61,6 +66,13 @@ class LazyGroup(click.Group):
         """Write the table without importing a command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands out of the table, without importing one; options as click does."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
