@@ -6,8 +6,12 @@ Whatever is wrong completes to nothing: a shell that waits for a name is no plac
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = ["installed_names", "known_names"]
 
@@ -19,12 +23,17 @@ def installed_names(ctx: click.Context, parameter: click.Parameter, incomplete: 
     return [name for name in _locked(ctx) if name.startswith(incomplete) and name not in given]
 
 
-def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the locked names and those that ship with skillpm."""
+def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the locked names and those that ship with skillpm; leave what begins like a path to the shell."""
+    from click.shell_completion import CompletionItem
+
     from skillpm.index.shipped import bundled_skills
 
+    if incomplete.startswith((".", "/", "~")):
+        return [CompletionItem(incomplete, type="file")]
     bundled = [name for name in bundled_skills() if name.startswith(incomplete)]
-    return sorted({*installed_names(ctx, parameter, incomplete), *bundled})
+    names = {*installed_names(ctx, parameter, incomplete), *bundled}
+    return [CompletionItem(name) for name in sorted(names)]
 
 
 def _locked(ctx: click.Context) -> list[str]:

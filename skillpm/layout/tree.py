@@ -174,9 +174,7 @@ def tree_listing(tree: Tree) -> Listing:
     Raises:
         StorageError: a file cannot be read.
     """
-    return {
-        path: (tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()) for path in sorted(tree.paths())
-    }
+    return {path: (tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()) for path in sorted(tree.paths())}
 
 
 def listing_digest(listing: Listing) -> str:

@@ -11,7 +11,17 @@ from skillpm.model.release import Page, Release
 from skillpm.model.task import Message, Seed, Task
 from skillpm.model.verdict import Verdict
 
-__all__ = ["Attempt", "Completion", "Index", "Listing", "Policy", "Progress", "SearchableIndex", "SynthesisRule", "Verifier"]
+__all__ = [
+    "Attempt",
+    "Completion",
+    "Index",
+    "Listing",
+    "Policy",
+    "Progress",
+    "SearchableIndex",
+    "SynthesisRule",
+    "Verifier",
+]
 
 
 class Index(Protocol):

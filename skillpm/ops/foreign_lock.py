@@ -121,7 +121,9 @@ def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Ta
         raise DocumentError(f"not JSON: {error}", path=str(path)) from None
     if not isinstance(root, dict) or not isinstance(root.get("skills"), dict):
         raise DocumentError(
-            "is no lock that is known", path=str(path), hint="known are skills-lock.json, .skill-lock.json, apm.lock.yaml"
+            "is no lock that is known",
+            path=str(path),
+            hint="known are skills-lock.json, .skill-lock.json, apm.lock.yaml",
         )
     _refuse_version(root.get("version"), ("1", "3"), path)
     form = "skills-lock.json" if root["version"] == 1 else ".skill-lock.json"
@@ -160,14 +162,14 @@ def _apm(root: Any, path: Path) -> Iterator[tuple[str, Iterator[Taken]]]:
         raise DocumentError("is no apm.lock.yaml", path=str(path))
     _refuse_version(root.get("lockfile_version", "1"), ("1", "2"), path)
     for entry in root.get("dependencies", []):
-        label = _text(entry, "name") or _text(entry, "repo_url") if isinstance(entry, dict) else "?"
-        yield label[:200], _package(label, entry, path)
+        label = entry.get("name") or entry.get("repo_url") if isinstance(entry, dict) else None
+        yield (str(label)[:200] if isinstance(label, str) else "?"), _package(entry, path)
     servers = root.get("mcp_servers") or []
     for name in servers if isinstance(servers, list) else []:
         yield str(name)[:200], _refusal("it is an MCP server, not a skill")
 
 
-def _package(label: str, entry: Any, path: Path) -> Iterator[Taken]:
+def _package(entry: Any, path: Path) -> Iterator[Taken]:
     if not isinstance(entry, dict):
         raise _CannotTakeError("the entry is not a mapping")
     kind = _text(entry, "package_type")
@@ -177,11 +179,11 @@ def _package(label: str, entry: Any, path: Path) -> Iterator[Taken]:
         raise _CannotTakeError("it comes through a proxy, or without encryption")
     inside = _text(entry, "virtual_path")
     folders = [inside] if kind != "skill_bundle" else [f"{inside}/skills/{name}" for name in _bundle(entry)]
-    local = _text(entry, "source") == "local"
-    if local:
+    if _text(entry, "source") == "local":
         place = _text(entry, "anchored_local_path") or _text(entry, "local_path")
         for folder in folders:
-            yield Taken(_last(folder) or label, _local(f"{place}/{folder}".rstrip("/"), path), pinned=True)
+            inner = f"{place}/{folder}".rstrip("/")
+            yield Taken(_last(inner), _local(inner, path), pinned=True)
         return
     address = _address(_text(entry, "repo_url"), _text(entry, "host") or "github.com", "")
     commit = _text(entry, "resolved_commit")
@@ -236,9 +238,9 @@ def _address(source: str, host: str, url: str) -> str:
         whole = f"ssh://git@{short[1]}/{short[2]}" if short else text
         if _URL.match(whole) and "/.." not in whole:
             return whole.rstrip("/")
-    if not _HOST.match(host) or not _REPOSITORY.match(source) or "/.." in source:
-        raise _CannotTakeError("its source is not the address of a repository")
     place = source.removeprefix(f"{host}/").removesuffix(".git")
+    if not _HOST.match(host) or not _REPOSITORY.match(place) or "/.." in place:
+        raise _CannotTakeError("its source is not the address of a repository")
     return f"https://{host}/{place}.git"
 
 

@@ -84,7 +84,9 @@ def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:
     sources = _Sources(context, lock)
     wanted = _wanted(context, lock, sources)
     skills = tuple(_freshness(entry, sources, wanted) for entry in entries)
-    return Outdated(skills, next((sources.failures[entry.name] for entry in entries if entry.name in sources.failures), None))
+    return Outdated(
+        skills, next((sources.failures[entry.name] for entry in entries if entry.name in sources.failures), None)
+    )
 
 
 class _Sources:
@@ -162,5 +164,10 @@ def _newest(page: Page | None, locked: str) -> str:
 
 def _release(entry: LockedSkill) -> Release:
     return Release(
-        version=entry.version, archive=entry.archive, tree=entry.tree, size=0, requires=entry.requires, hooks=entry.hooks
+        version=entry.version,
+        archive=entry.archive,
+        tree=entry.tree,
+        size=0,
+        requires=entry.requires,
+        hooks=entry.hooks,
     )

@@ -94,7 +94,5 @@ def paths_to(graph: Graph, name: str) -> Iterator[tuple[Need, ...]]:
         raise OverflowError(f"more than {_BUDGET} partial paths")
 
 
-def _entry(
-    path: tuple[Need, ...], away: dict[str, int]
-) -> tuple[int, Sequence[tuple[str, str]], tuple[Need, ...]]:
+def _entry(path: tuple[Need, ...], away: dict[str, int]) -> tuple[int, Sequence[tuple[str, str]], tuple[Need, ...]]:
     return len(path) + away[path[-1].name], [(need.name, need.specifier) for need in path], path

@@ -61,9 +61,7 @@ def needed(project: Path) -> set[str]:
 
 PROJECTS = st.integers(0, 2)
 STEPS = st.one_of(
-    st.tuples(
-        st.just("install"), PROJECTS, st.sampled_from(NAMES), st.sampled_from(["==1.0", "==2.0"]), st.booleans()
-    ),
+    st.tuples(st.just("install"), PROJECTS, st.sampled_from(NAMES), st.sampled_from(["==1.0", "==2.0"]), st.booleans()),
     st.tuples(st.just("uninstall"), PROJECTS, st.sampled_from(NAMES)),
     st.tuples(st.just("delete"), PROJECTS),
     st.tuples(st.just("move"), PROJECTS),
@@ -268,7 +266,9 @@ def test_installs_and_clean_ups_at_the_same_time_leave_every_project_whole(proje
     cleaning = start(idle, cleaner)
     assert cleaning.stdout
     assert cleaning.stdout.readline() == b"cleaning\n"
-    working = [start(place, worker, str(shop), link) for place, link in zip(places, ("copy", "symlink", "copy"), strict=True)]
+    working = [
+        start(place, worker, str(shop), link) for place, link in zip(places, ("copy", "symlink", "copy"), strict=True)
+    ]
     for process in working:
         out, err = process.communicate(timeout=100)
         assert process.returncode == 0, out.decode() + err.decode()

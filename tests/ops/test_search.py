@@ -77,7 +77,9 @@ def test_a_hit_shows_its_newest_final_release_and_its_index(project, shop: Path)
     assert "log-reader  2.0" in place.call("search", "log-reader", "--index", shop).ok().out
 
 
-def test_a_name_that_several_indexes_have_is_that_of_the_first_as_for_an_install(project, shop: Path, tmp_path: Path) -> None:
+def test_a_name_that_several_indexes_have_is_that_of_the_first_as_for_an_install(
+    project, shop: Path, tmp_path: Path
+) -> None:
     other = shelf(tmp_path / "other", ("log", "9.0", "Shadows."), ("shell-tools", "9.0", "Shadows."))
     hits = project().call("search", "log", "--index", shop, "--index", other, "--json").ok().document["hits"]
     assert [(hit["version"], hit["source"]) for hit in hits if hit["name"] == "log"] == [("1.0", "registry:../shop")]
@@ -116,8 +118,12 @@ def test_a_hostile_summary_cannot_speak_to_the_terminal(project, tmp_path: Path)
 
 
 @given(st.from_regex(r"[a-z]{1,6}(-[a-z]{1,6})?", fullmatch=True), st.text(max_size=40))
-def test_a_skill_is_found_by_its_name_each_beginning_of_it_and_every_word_of_its_summary(name: str, summary: str) -> None:
+def test_a_skill_is_found_by_its_name_each_beginning_of_it_and_every_word_of_its_summary(
+    name: str, summary: str
+) -> None:
     item = Listing(name, "1.0", summary)
     assert rank([name], item) is Rank.EXACT
     assert all((rank([name[:end]], item) or 0) <= Rank.PREFIX for end in range(1, len(name)))
-    assert all(rank([word.casefold()], item) is not None for word in summary.split() if word.isalnum() and word.isascii())
+    assert all(
+        rank([word.casefold()], item) is not None for word in summary.split() if word.isalnum() and word.isascii()
+    )

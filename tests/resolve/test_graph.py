@@ -18,9 +18,7 @@ SPECIFIERS = ["", ">=1", "<2"]
 
 
 def entry(name: str, requires: dict[str, str]) -> LockedSkill:
-    return LockedSkill(
-        name=name, version="1.0", source="bundled", archive="0" * 64, tree="0" * 64, requires=requires
-    )
+    return LockedSkill(name=name, version="1.0", source="bundled", archive="0" * 64, tree="0" * 64, requires=requires)
 
 
 def lock_of(requirements: list[str], edges: dict[str, dict[str, str]]) -> Lock:
@@ -87,7 +85,9 @@ def test_the_inverted_tree_shows_every_requirement_of_a_locked_skill_once(lock: 
     graph = Graph(lock)
     rows = outline(graph, invert=True)
     shown = [
-        (row.name, above.name, row.specifier) for row, above in zip(rows, parents(rows), strict=True) if above is not None
+        (row.name, above.name, row.specifier)
+        for row, above in zip(rows, parents(rows), strict=True)
+        if above is not None
     ]
     edges = [(need.requirer, name, need.specifier) for name in graph.versions for need in graph.on(name)]
     assert sorted(map(repr, shown)) == sorted(map(repr, edges))
