@@ -83,11 +83,8 @@ def prune_store(dry_run: bool, as_json: bool) -> None:
         note(f"{'would forget' if dry_run else 'forgot'} {safe(project)}: there is no project any more")
     verb = "would remove" if dry_run else "removed"
     count = f"{len(done.removed)} stored skill{'' if len(done.removed) == 1 else 's'}"
-    note(
-        f"{verb} {count}, {_size(done.size)}; {done.kept} kept"
-        if done.removed
-        else f"nothing to remove; {done.kept} kept"
-    )
+    what = f"{verb} {count}, {_size(done.size)}" if done.removed else "nothing to remove"
+    note(f"{what}; {done.kept} kept")
 
 
 def _total(trees: list[StoredTree]) -> str:

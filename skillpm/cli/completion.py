@@ -11,11 +11,11 @@ __all__ = ["command"]
 _SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command("completion", epilog='Example: eval "$(skillpm completion bash)"')
+@click.command("completion", epilog="Example: skillpm completion bash > skillpm.bash")
 @click.argument("shell", type=click.Choice(_SHELLS))
 @json_option
 def command(shell: str, as_json: bool) -> None:
-    """Print the script that completes commands, options and names of skills in a shell.
+    r"""Print the script that completes commands, options and names of skills in a shell.
 
     \b
     bash:  skillpm completion bash > ~/.local/share/bash-completion/completions/skillpm

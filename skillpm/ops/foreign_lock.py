@@ -1,9 +1,10 @@
 """Reads the locks of other skill managers: what of each entry skillpm can require, and why not the rest.
 
-``skills-lock.json`` version 1 and ``.skill-lock.json`` version 3 (vercel-labs/skills, ``src/local-lock.ts`` and
-``src/skill-lock.ts``), ``apm.lock.yaml`` versions 1 and 2 (microsoft/apm, ``deps/_locked_dependency.py``). They come with
-repositories of anybody, so nothing in them is believed: each address, reference and path must have the plainest form
-there is. Their digests are of other things than ours and are not taken over; a commit is.
+Sources: vercel-labs/skills ``src/local-lock.ts`` (skills-lock.json version 1) and ``src/skill-lock.ts``
+(.skill-lock.json version 3); microsoft/apm ``deps/_locked_dependency.py`` (apm.lock.yaml versions 1 and 2).
+
+Such files come with anybody's repositories, so nothing in them is believed: each address, reference and path must have
+the plainest form there is. Their digests are of other things than ours and are not taken over; a commit is.
 """
 
 from __future__ import annotations

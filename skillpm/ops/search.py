@@ -1,7 +1,7 @@
 """``skillpm search``: skills by name and summary, over every index that can say what it has.
 
-Ranks, best first: the name itself, names that begin with the text, names that hold every word, summaries with words that
-begin with them.
+Ranks, best first: the name itself, names that begin with the text, names that hold every word, summaries in which
+words begin with them.
 """
 
 from __future__ import annotations

@@ -65,9 +65,9 @@ def why(context: Context, name: str, *, limit: int = 0) -> Reasons:
     found: list[tuple[Step, ...]] = []
     complete = True
     try:
-        for path in islice(paths_to(graph, name), limit + 1 if limit else None):
-            found.append(tuple(_step(graph, need) for need in path))
-    except OverflowError:
+        paths = islice(paths_to(graph, name), limit + 1 if limit else None)
+        found.extend(tuple(_step(graph, need) for need in path) for path in paths)
+    except OverflowError:  # what came before it is in the list
         complete = False
     if limit and len(found) > limit:
         found, complete = found[:limit], False

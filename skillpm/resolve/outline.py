@@ -1,4 +1,7 @@
-"""A lock's graph as an indented outline. A skill is opened once; where it comes again, or closes a cycle, it is named."""
+"""A lock's graph as an indented outline.
+
+A skill is opened once; where it comes again, or closes a cycle, it is only named.
+"""
 
 from __future__ import annotations
 

@@ -193,8 +193,8 @@ def test_info_tells_who_needs_what_and_prune_of_no_store_makes_none(project, sho
     assert "cache: models" in shown.out
     assert "2.5 kB" in shown.out
     document = place.call("cache", "info", "--json").ok().document
-    assert {item["name"]: item["projects"] for item in document["skills"]} == dict.fromkeys(
-        ("one", "two"), [os.path.realpath(place.root)]
+    assert {item["name"]: tuple(item["projects"]) for item in document["skills"]} == dict.fromkeys(
+        ("one", "two"), (os.path.realpath(place.root),)
     )
     assert place.call("cache", "dir").ok().out.strip() == document["cache"] == str(home / "cache")
     assert place.call("cache", "dir", "--store").ok().out.strip() == document["store"]

@@ -232,8 +232,20 @@ def test_whatever_stands_there_a_requirement_has_the_plainest_form(entry: dict[s
 
 
 APM_KEYS = st.sampled_from(
-    ["name", "repo_url", "host", "resolved_commit", "resolved_ref", "virtual_path", "source", "local_path"]
-    + ["skill_subset", "deployed_files", "is_insecure", "registry_prefix"]
+    [
+        "name",
+        "repo_url",
+        "host",
+        "resolved_commit",
+        "resolved_ref",
+        "virtual_path",
+        "source",
+        "local_path",
+        "skill_subset",
+        "deployed_files",
+        "is_insecure",
+        "registry_prefix",
+    ]
 )
 APM_KINDS = st.sampled_from(["claude_skill", "hybrid", "skill_bundle"])
 

@@ -118,9 +118,7 @@ def test_a_hostile_summary_cannot_speak_to_the_terminal(project, tmp_path: Path)
 
 
 @given(st.from_regex(r"[a-z]{1,6}(-[a-z]{1,6})?", fullmatch=True), st.text(max_size=40))
-def test_a_skill_is_found_by_its_name_each_beginning_of_it_and_every_word_of_its_summary(
-    name: str, summary: str
-) -> None:
+def test_a_skill_is_found_by_its_name_and_by_every_word_of_its_summary(name: str, summary: str) -> None:
     item = Listing(name, "1.0", summary)
     assert rank([name], item) is Rank.EXACT
     assert all((rank([name[:end]], item) or 0) <= Rank.PREFIX for end in range(1, len(name)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given
@@ -119,7 +119,7 @@ def test_a_cycle_is_named_where_it_closes(lock: Lock) -> None:
 @pytest.mark.parametrize("invert", [False, True])
 def test_a_chain_of_two_thousand_skills_needs_no_recursion(invert: bool) -> None:
     names = [f"s{number}" for number in range(2000)]
-    edges = {name: {after: ""} for name, after in zip(names, names[1:], strict=False)} | {names[-1]: {}}
+    edges = {name: {after: ""} for name, after in pairwise(names)} | {names[-1]: {}}
     graph = Graph(lock_of(["s0"], edges))
     assert len(outline(graph, invert=invert)) == 2000 + invert
     (path,) = paths_to(graph, names[-1])
