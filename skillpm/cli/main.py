@@ -30,7 +30,7 @@ COMMANDS = {
     "tree": ("skillpm.cli.tree", "Show what requires what."),
     "why": ("skillpm.cli.why", "Say why a skill is installed."),
     "outdated": ("skillpm.cli.outdated", "List installed skills that have newer releases."),
-    "verify": ("skillpm.cli.verify", "Compare the store and agents' folders with the lock, file by file."),
+    "verify": ("skillpm.cli.verify", "Compare what is installed with the lock, file by file."),
     "import": ("skillpm.cli.import_lock", "Take over the lock of another skill manager."),
     "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),
     "train": ("skillpm.cli.train", "Train a model on installed skills."),
