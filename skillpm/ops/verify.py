@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from skillpm.layout.tree import Listing
@@ -17,7 +16,8 @@ from skillpm.ops.context import Context
 from skillpm.ops.installed import locked_skills
 from skillpm.storage.agents import UNIVERSAL
 from skillpm.storage.inspection import Contents, contents, differences
-from skillpm.storage.record import Record, read_record
+from skillpm.storage.links import Occupant, Places
+from skillpm.storage.record import Placement, Record, read_record
 
 __all__ = ["STORE", "Problem", "Verification", "verify"]
 
@@ -94,78 +94,64 @@ class _Check:
     """Looks at one skill after the other; counts the folders."""
 
     def __init__(self, context: Context, record: Record) -> None:
-        self._context = context
+        self._project = context.settings.project
+        self._store = context.store
+        self._places = Places(self._project, self._store)
+        self._record = record
         self._placed = {placement.folder: placement for placement in record.placements}
-        self._agents = record.agents or (UNIVERSAL,)
         self.folders = 0
 
     def skill(self, entry: LockedSkill) -> Iterator[Problem]:
         """Yield what is wrong with one skill: in the store first, then in the agents' folders."""
-        stored = self._context.store.path(entry.tree)
-        store = contents(stored) if stored.is_dir() else None
-        folders = {f"{agent}/{entry.name.rpartition('/')[2]}": None for agent in self._agents}
-        self.folders += len(folders)
-        copies = {folder: self._copy(folder) for folder in folders}
-        whole = [found for found in (store, *copies.values()) if found is not None and found.digest == entry.tree]
-        wanted = whole[0].files if whole else None
-        if store is None:
+        stored = self._store.path(entry.tree)
+        whole = self._store.verify(entry.tree)
+        found = {placement: self._occupant(placement) for placement in self._wanted(entry)}
+        self.folders += len(found)
+        if whole and all(occupant is Occupant.WANTED for occupant in found.values()):
+            return
+        copies = [self._project / item.folder for item, occupant in found.items() if occupant is Occupant.WANTED]
+        files = next((read.files for path in (stored, *copies) if (read := contents(path)).digest == entry.tree), None)
+        if not stored.is_dir():
             yield Problem(entry.name, STORE, "", "missing", "", _REPAIR)
-        else:
-            yield from _problems(entry, STORE, store, wanted, _REPAIR)
-        for folder, copy in copies.items():
-            yield from self._folder(entry, folder, copy, wanted)
+        elif not whole:
+            yield from _file_by_file(entry.name, STORE, contents(stored), files, _REPAIR)
+        for placement, occupant in found.items():
+            yield from self._folder(placement, occupant, files)
 
     def orphans(self, locked: set[str]) -> Iterator[Problem]:
         """Yield the folders that the record has of skills that the lock no longer has."""
         for placement in self._placed.values():
-            if placement.skill not in locked and (self._context.settings.project / placement.folder).exists():
+            if placement.skill not in locked and (self._project / placement.folder).exists():
                 yield Problem(placement.skill, placement.folder, "", "surplus", "not in the lock", _ORPHAN)
 
-    def _copy(self, folder: str) -> Contents | None:
-        path = self._context.settings.project / folder
-        return contents(path) if path.is_dir() and not path.is_symlink() else None
+    def _wanted(self, entry: LockedSkill) -> Iterator[Placement]:
+        for agent in self._record.agents or (UNIVERSAL,):
+            folder = f"{agent}/{entry.name.rpartition('/')[2]}"
+            placed = self._placed.get(folder)
+            yield Placement(folder, entry.name, entry.tree, placed.link if placed else self._record.link)
 
-    def _folder(
-        self, entry: LockedSkill, folder: str, copy: Contents | None, wanted: Listing | None
-    ) -> Iterator[Problem]:
-        path = self._context.settings.project / folder
-        placed = self._placed.get(folder)
-        name = path.name
-        if copy is None:
-            yield from self._no_copy(entry, folder, path, linked=placed is not None and placed.link == "symlink")
-        elif placed is not None and placed.link == "symlink":
-            yield Problem(entry.name, folder, "", "changed", "a folder, not a link", _TAKEN.format(name=name))
-        elif copy.digest != entry.tree and copy.digest is not None and self._context.store.has(copy.digest):
-            yield Problem(entry.name, folder, "", "changed", "another version", _UPDATE)
-        else:
-            remedy = (_EDITED if placed is not None else _TAKEN).format(name=name)
-            yield from _problems(entry, folder, copy, wanted, remedy)
+    def _occupant(self, wanted: Placement) -> Occupant:
+        return self._places.occupant(wanted, self._placed.get(wanted.folder))
 
-    def _no_copy(self, entry: LockedSkill, folder: str, path: Path, *, linked: bool) -> Iterator[Problem]:
-        if path.is_symlink():
-            target = path.readlink()
-            tree = self._context.store.path(target.name).resolve() == target and target.name
-            if not tree:
-                yield Problem(
-                    entry.name, folder, "", "changed", "a link that leads elsewhere", _TAKEN.format(name=path.name)
-                )
-            elif tree != entry.tree:
-                yield Problem(entry.name, folder, "", "changed", "another version", _UPDATE)
-            elif not linked:
-                yield Problem(entry.name, folder, "", "changed", "a link, not a folder", _UPDATE)
-        elif path.exists():
-            yield Problem(entry.name, folder, "", "changed", "not a folder", _TAKEN.format(name=path.name))
-        else:
-            yield Problem(entry.name, folder, "", "missing", "", _INSTALL)
+    def _folder(self, wanted: Placement, occupant: Occupant, files: Listing | None) -> Iterator[Problem]:
+        path = self._project / wanted.folder
+        remedy = (_EDITED if wanted.folder in self._placed else _TAKEN).format(name=path.name)
+        if occupant is Occupant.NOTHING:
+            yield Problem(wanted.skill, wanted.folder, "", "missing", "", _INSTALL)
+        elif occupant is Occupant.OURS:
+            yield Problem(
+                wanted.skill, wanted.folder, "", "changed", "another version, or put there otherwise", _UPDATE
+            )
+        elif occupant is Occupant.FOREIGN and (path.is_symlink() or not path.is_dir()):
+            detail = "a link that leads elsewhere" if path.is_symlink() else "not a folder"
+            yield Problem(wanted.skill, wanted.folder, "", "changed", detail, remedy)
+        elif occupant is Occupant.FOREIGN:
+            yield from _file_by_file(wanted.skill, wanted.folder, contents(path), files, remedy)
 
 
-def _problems(
-    entry: LockedSkill, place: str, found: Contents, wanted: Listing | None, remedy: str
-) -> Iterator[Problem]:
-    if found.digest == entry.tree:
-        return
+def _file_by_file(skill: str, place: str, found: Contents, wanted: Listing | None, remedy: str) -> Iterator[Problem]:
     if wanted is None:
-        yield Problem(entry.name, place, "", "changed", "no whole copy is left that tells which files", remedy)
+        yield Problem(skill, place, "", "changed", "no whole copy is left that tells which files", remedy)
         return
     for item in differences(found, wanted):
-        yield Problem(entry.name, place, item.path, item.kind, item.detail, remedy)
+        yield Problem(skill, place, item.path, item.kind, item.detail, remedy)
