@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.complete import known_names
 from skillpm.cli.output import echo_json, json_option, note, progress, table
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ __all__ = ["command", "render"]
 
 
 @click.command("install", epilog="Example: skillpm install incident-triage langgraph-cli")
-@click.argument("texts", metavar="[REQUIREMENT|PATH]...", nargs=-1)
+@click.argument("texts", metavar="[REQUIREMENT|PATH]...", nargs=-1, shell_complete=known_names)
 @click.option("--index", "indexes", metavar="FOLDER", multiple=True, help="A registry to ask first; may be repeated.")
 @click.option("--agent", "agents", metavar="NAME", multiple=True, help="Fill this agent's folder too, or `all`.")
 @click.option("--link", type=click.Choice(["copy", "symlink"]), help="How skills are put there.  [default: copy]")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.complete import installed_names
 from skillpm.cli.output import json_option
 
 __all__ = ["command"]
 
 
 @click.command("uninstall", epilog="Example: skillpm uninstall langgraph-cli")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=installed_names)
 @click.option("--user", is_flag=True, help="Uninstall from your home folder.")
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
 @click.option("--force", is_flag=True, help="Keep an edited skill as NAME.orig, instead of refusing.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
 from skillpm.model.name import near_names
+from skillpm.model.ports import SearchableIndex
 from skillpm.model.release import Page, Release
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class ChainIndex:
     def names(self) -> list[str]:
         """Return the names of all indexes that can list theirs."""
         return sorted({name for index in self._indexes for name in index.names()})
+
+    def searchable(self) -> list[SearchableIndex]:
+        """Return those of the indexes that can say what they have, in their order."""
+        return [index for index in self._indexes if isinstance(index, SearchableIndex)]
 
     def near(self, name: str) -> list[str]:
         """Return known names that a person may have meant."""

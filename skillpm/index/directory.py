@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from skillpm.errors import RegistryError, UsageError
 from skillpm.model.document import Document, model_errors, strict_json
 from skillpm.model.name import is_name
+from skillpm.model.ports import Listing
 from skillpm.model.release import Page, RegistryConfig, Release
 from skillpm.model.requirement import Requirement, parse_version
 
@@ -79,6 +81,15 @@ class DirectoryIndex:
         root = self._root / "skills"
         found = (path.relative_to(root).with_suffix("").as_posix() for path in root.glob("**/*.json"))
         return sorted(name for name in found if is_name(name))
+
+    def listings(self) -> Iterator[Listing]:
+        """Yield every name with its newest release. Raises RegistryError."""
+        names = self.names() if self.config.registry else []
+        for name in names:
+            page = self.page(name)
+            release = page.shown() if page else None
+            if release is not None:
+                yield Listing(name, release.version, release.summary)
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError where it is missing or too large."""

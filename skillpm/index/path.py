@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
 from skillpm.errors import LockOutOfDateError, UsageError
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
+from skillpm.model.ports import Listing
 from skillpm.model.release import Page, Release
 
 __all__ = ["Pack", "PathIndex", "release_of"]
@@ -78,6 +79,11 @@ class PathIndex:
     def names(self) -> list[str]:
         """Return the one name."""
         return [self.skill]
+
+    def listings(self) -> Iterator[Listing]:
+        """Yield the one skill. Raises LayoutError, DocumentError."""
+        skill, release, _ = self._content
+        yield Listing(skill, release.version, release.summary)
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive of what lies there. Raises LockOutOfDateError where that is not this release."""

@@ -16,7 +16,9 @@ from typing import Protocol
 
 from skillpm.errors import StorageError
 
-__all__ = ["FolderTree", "MappingTree", "Tree", "tree_digest"]
+__all__ = ["FolderTree", "Listing", "MappingTree", "Tree", "listing_digest", "tree_digest", "tree_listing"]
+
+Listing = dict[str, tuple[bool, str]]
 
 LEFT_OUT_FOLDERS = frozenset(
     {".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".venv"}
@@ -166,15 +168,24 @@ def _mode(entry: os.DirEntry[str]) -> int:
         return 0
 
 
-def tree_digest(tree: Tree) -> str:
-    """Return the identity of a tree: hex SHA-256 over (path, executable bit, SHA-256 of the bytes) of every file.
-
-    The hashed text is the canonical JSON of that sorted list, so a folder, a commit and an archive of one skill agree.
+def tree_listing(tree: Tree) -> Listing:
+    """Return what a tree's digest is made of: path to (executable bit, hex SHA-256 of the bytes).
 
     Raises:
         StorageError: a file cannot be read.
     """
-    entries = [
-        [path, tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()] for path in sorted(tree.paths())
-    ]
+    return {path: (tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()) for path in sorted(tree.paths())}
+
+
+def listing_digest(listing: Listing) -> str:
+    """Return the identity of a tree with these files, a hex SHA-256.
+
+    The hashed text is the canonical JSON of the sorted list, so a folder, a commit and an archive of one skill agree.
+    """
+    entries = [[path, executable, digest] for path, (executable, digest) in sorted(listing.items())]
     return hashlib.sha256(json.dumps(entries, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def tree_digest(tree: Tree) -> str:
+    """Return the identity of a tree. Raises StorageError where a file cannot be read."""
+    return listing_digest(tree_listing(tree))

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from skillpm.model.episode import Episode
 from skillpm.model.release import Page, Release
 from skillpm.model.task import Message, Seed, Task
 from skillpm.model.verdict import Verdict
 
-__all__ = ["Attempt", "Completion", "Index", "Policy", "Progress", "SynthesisRule", "Verifier"]
+__all__ = [
+    "Attempt",
+    "Completion",
+    "Index",
+    "Listing",
+    "Policy",
+    "Progress",
+    "SearchableIndex",
+    "SynthesisRule",
+    "Verifier",
+]
 
 
 class Index(Protocol):
@@ -27,6 +37,23 @@ class Index(Protocol):
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the bytes of a release's archive, not yet checked. Raises RegistryError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an index says of one of its skills at a glance: the newest release's version and summary."""
+
+    name: str
+    version: str
+    summary: str
+
+
+@runtime_checkable
+class SearchableIndex(Index, Protocol):
+    """An index that can say what it has."""
+
+    def listings(self) -> Iterator[Listing]:
+        """Yield every skill once, by name. Raises RegistryError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from skillpm.storage.links import Places
 from skillpm.storage.lockfile import write_lock
 from skillpm.storage.record import LinkKind, Placement, Record, read_record, text_digest, write_record
 from skillpm.storage.store import Store
+from skillpm.storage.usage import note_project
 
 __all__ = ["Linking", "apply", "linking"]
 
@@ -37,12 +38,19 @@ def linking(record: Record, folders: Iterable[str], link: LinkKind | None) -> Li
 def apply(settings: Settings, store: Store, plan: Plan, to: Linking, *, force: bool = False) -> None:
     """Put the planned skills into agents' folders, take the removed ones away, write record and lock.
 
-    The trees must be in the store, and the caller holds the project's lock.
+    The trees must be in the store, and the caller holds the project's lock; where it has looked at the store before,
+    it holds that as well, so that no clean-up comes between.
 
     Raises:
         UsageError: a folder holds something that is not ours, or two skills want one folder; nothing has changed.
         StorageError: the disk refused; the lock is as it was.
     """
+    with store.writing():
+        note_project(store.root, settings.project)
+        _apply(settings, store, plan, to, force=force)
+
+
+def _apply(settings: Settings, store: Store, plan: Plan, to: Linking, *, force: bool) -> None:
     places, record = Places(settings.project, store), read_record(settings.project)
     wanted = _placements(plan.lock, to)
     kept = {placement.folder for placement in wanted}

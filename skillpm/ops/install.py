@@ -59,8 +59,9 @@ def install(
         return _installation(selection.plan, to, [], dry_run=True)
     with locked(context.settings.project / PROJECT_LOCK):
         selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
-        warnings = _fetch_all(context, selection, progress)
-        apply(context.settings, context.store, selection.plan, to, force=force)
+        with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
+            warnings = _fetch_all(context, selection, progress)
+            apply(context.settings, context.store, selection.plan, to, force=force)
     if installed is not None:
         changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
         for skill in context.installed():

@@ -15,6 +15,7 @@ from skillpm.storage.files import read_text
 from skillpm.storage.links import Occupant, Places
 from skillpm.storage.record import LinkKind, read_record, text_digest
 from skillpm.storage.store import Store
+from skillpm.storage.usage import note_project
 
 __all__ = ["Installation", "SkillChange", "unchanged"]
 
@@ -78,6 +79,7 @@ def unchanged(settings: Settings, folders: Sequence[str], link: LinkKind | None)
     if record.lock != text_digest(text) or not set(folders) <= set(record.agents) or link not in (None, record.link):
         return None
     store = Store(settings.store)
+    note_project(store.root, settings.project)  # one that was moved, or copied, is known under its old path only
     places = Places(settings.project, store)
     if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):
         return None

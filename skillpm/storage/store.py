@@ -10,16 +10,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from skillpm.errors import IntegrityError, StorageError
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
 from skillpm.storage.files import fsync_folder, storage_error
-from skillpm.storage.process_lock import ProcessLock
+from skillpm.storage.process_lock import WAIT, ProcessLock
 from skillpm.storage.unpack import remove_tree, unpack
 
 __all__ = ["Store", "folder_digest"]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def folder_digest(folder: Path) -> str | None:
@@ -52,7 +55,9 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the store for several ``add``: what killed runs left is removed first, names are made durable last.
+        """Hold the store for several ``add``, and keep cleaners away from what is counted on.
+
+        What killed runs left is removed first, names are made durable last.
 
         Raises:
             StorageError: the store cannot be written.
@@ -94,6 +99,39 @@ class Store:
                 )
             self._publish(temporary, digest)
         return self.path(digest)
+
+    def digests(self) -> list[str]:
+        """Return the digests of all entries, whole or damaged."""
+        folder = self.root / "tree-v1"
+        return sorted(path.name for path in folder.iterdir() if _DIGEST.match(path.name)) if folder.is_dir() else []
+
+    @contextlib.contextmanager
+    def cleaning(self, wait: float = WAIT) -> Iterator[None]:
+        """Hold the store alone, to remove entries from it; what killed runs left is removed first.
+
+        Raises:
+            StorageError: the store cannot be written.
+            BusyError: writers have held it for ``wait`` seconds.
+        """
+        lock = ProcessLock(self.root / "lock")
+        try:
+            lock.exclusive(wait)
+            self._remove_leftovers()
+            yield
+        finally:
+            lock.release()
+
+    def remove(self, digest: str) -> None:
+        """Remove an entry in one step, so that a killed clean-up leaves no half of one; call it while cleaning.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        try:
+            (self.root / "tmp").mkdir(exist_ok=True)
+            self._set_aside(self.path(digest))
+        except OSError as error:
+            raise storage_error("remove", self.path(digest), error) from None
 
     def _publish(self, temporary: Path, digest: str) -> None:
         """Rename into place; another process may be doing the same, and wins if it is first."""

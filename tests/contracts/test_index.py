@@ -15,7 +15,7 @@ from skillpm.index.directory import DirectoryIndex
 from skillpm.index.path import PathIndex
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.model.name import is_name
-from skillpm.model.ports import Index
+from skillpm.model.ports import Index, SearchableIndex
 from skillpm.ops.registry import write_registry
 from skillpm.storage.archive import build_archive, read_archive
 
@@ -52,6 +52,20 @@ def test_every_name_that_it_lists_has_a_page_of_that_name(index: Index) -> None:
         assert page is not None
         assert page.name == name
         assert page.releases
+
+
+def test_what_it_lists_for_a_search_is_what_its_pages_say(index: Index) -> None:
+    if not isinstance(index, SearchableIndex):
+        assert isinstance(index, ChainIndex), "of several indexes each is searched by itself"
+        return
+    listings = list(index.listings())
+    assert [item.name for item in listings] == index.names()
+    for item in listings:
+        page = index.page(item.name)
+        assert page is not None
+        release = page.shown()
+        assert release is not None
+        assert (item.version, item.summary[:1024]) == (release.version, release.summary)
 
 
 def test_a_name_that_it_does_not_know_has_no_page(index: Index) -> None:
