@@ -20,6 +20,7 @@ COMMANDS = {
     "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
     "uninstall": ("skillpm.cli.uninstall", "Remove skills from this project."),
     "list": ("skillpm.cli.list", "List installed skills and runs."),
+    "agents": ("skillpm.cli.agents", "List the agents used here, their skills and their budgets."),
     "show": ("skillpm.cli.show", "Show what a skill is and what it contributes."),
     "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),
     "train": ("skillpm.cli.train", "Train a model on installed skills."),
