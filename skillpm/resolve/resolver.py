@@ -20,7 +20,7 @@ from nab_resolver.types import RootRequirement
 from skillpm.errors import ResolutionError, UnknownSkillError
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
-from skillpm.resolve.candidates import Universe, numbers_range
+from skillpm.resolve.candidates import Universe
 from skillpm.resolve.explain import explain
 
 __all__ = ["resolve"]
@@ -54,7 +54,7 @@ def resolve(
         RootRequirement(root.name, universe.candidates(root.name).range(root.specifier), origin=root) for root in roots
     ]
     try:
-        pins: dict[str, int] = Resolver(_Provider(universe)).resolve(asked)
+        pins: dict[str, int] = _Solver(_Provider(universe)).resolve(asked)
     except ResolutionTerminatedError as error:
         raise ResolutionError(
             f"gave up looking for releases that fit: {error}",
@@ -79,6 +79,12 @@ def _refuse_unknown(roots: Sequence[Requirement], universe: Universe, near: Near
     )
 
 
+class _Solver(Resolver[str, int]):
+    """The solver without jumps back to whoever caused many conflicts: on hard registries they double the work."""
+
+    MAX_TARGETED_BACKTRACKS = 0
+
+
 class _Provider(BaseProvider[str, int]):
     """What the solver asks."""
 
@@ -100,8 +106,7 @@ class _Provider(BaseProvider[str, int]):
         if key not in self._dependencies:
             requires = self._universe.candidates(package).releases[version].requires
             self._dependencies[key] = {
-                name: self._universe.candidates(name).range(Requirement.of(name, specifier).specifier)
-                for name, specifier in sorted(requires.items())
+                name: self._universe.candidates(name).range(specifier) for name, specifier in sorted(requires.items())
             }
         return self._dependencies[key]
 
@@ -117,8 +122,4 @@ class _Provider(BaseProvider[str, int]):
 
     def widen_decision(self, package: str, version: int) -> Range[int] | None:
         """Return all releases that require the same, so that one clause speaks of them all."""
-        releases = self._universe.candidates(package).releases
-        requires = releases[version].requires
-        return numbers_range(
-            frozenset(number for number, release in enumerate(releases) if release.requires == requires)
-        )
+        return self._universe.candidates(package).alike(version)
