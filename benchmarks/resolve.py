@@ -5,10 +5,10 @@ nine of ten versions, with ranges that are wide or, as often as ``tight`` says, 
 ``majors``: most skills require nothing, the others up to three, within one of four major versions; 15 roots. The second
 is what skills look like, and the harder one: ranges exclude each other by whole majors.
 
-Peers, each with the smallest provider that is right: nab-resolver, the solver that ours stands on, over version numbers;
-and resolvelib, which pip uses, in a process of its own that is stopped after ``--patience`` seconds. It is no
-dependency: ``--peers`` installs it into a temporary environment. Each figure is the median of ``--rounds`` runs within
-one process, imports apart; ours begins with the registry's pages, so it includes reading every PEP 440 text anew.
+Peers, each with the smallest provider that is right: nab-resolver, the solver that ours stands on, over numbers; and
+resolvelib, which pip uses, in a process of its own that is stopped after ``--patience`` seconds. It is no dependency:
+``--peers`` installs it into a temporary environment. Each figure is the median CPU time of ``--rounds`` runs within one
+process, imports apart; ours begins with the registry's pages, so it includes reading every PEP 440 text anew.
 
     python benchmarks/resolve.py [--rounds 5] [--seeds 8] [--peers] [--patience 20]
 """
@@ -136,21 +136,26 @@ class Bare(BaseProvider[str, int]):
         self._case = case
 
     def choose_version(self, package: str, version_range: Any) -> int | None:
+        """Return the newest."""
         return next((version for version in range(VERSIONS, 0, -1) if version in version_range), None)
 
     def has_satisfying_version(self, package: str, version_range: Any) -> bool:
+        """Is there one?"""
         return self.choose_version(package, version_range) is not None
 
     def get_dependencies(self, package: str, version: int) -> Mapping[str, Range[int]]:
+        """Return what a release requires."""
         return {name: interval(*limits) for name, limits in self._case.versions[package][version].items()}
 
     def prioritize(
         self, package: str, version_range: Any, conflict_counts: Mapping[str, int], culprit_counts: Any = None
     ) -> Any:
+        """Decide what was in conflict most often first."""
         left = sum(1 for version in range(1, VERSIONS + 1) if version in version_range)
         return -conflict_counts.get(package, 0), left, package
 
     def widen_decision(self, package: str, version: int) -> Range[int] | None:
+        """Widen nothing."""
         return None
 
 
@@ -190,13 +195,13 @@ class Provider(AbstractProvider):
         return [Need(n, *r) for n, r in case["versions"][candidate.name][str(candidate.version)].items()]
 times = []
 for _ in range(case["rounds"]):
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         found = Resolver(Provider(), BaseReporter()).resolve([Need(n, *r) for n, r in case["roots"].items()], 10**7)
         pins = {k: c.version for k, c in found.mapping.items()}
     except (ResolutionImpossible, ResolutionTooDeep, RecursionError):
         pins = None
-    times.append(time.perf_counter() - start)
+    times.append(time.process_time() - start)
     if times[-1] > 2: break
 print(json.dumps({"seconds": sorted(times)[len(times) // 2], "pins": pins}))
 """
@@ -220,9 +225,9 @@ def clock(case: Case, run: Callable[[], dict[str, int] | None], rounds: int) -> 
     """Return the median time, and what was found, checked."""
     seconds = []
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         pins = run()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
         if pins is not None and not valid(case, pins):
             raise SystemExit(f"{case.name}: an answer that is none")
     return statistics.median(seconds), "none" if pins is None else f"{len(pins)} skills"
@@ -255,10 +260,8 @@ def main() -> None:
                 raise SystemExit(f"{case.name}: {expected} by nab-resolver, {answer} by ours")
             other = resolvelib(case, python, options.rounds, options.patience) if python else "-"
             times.append(mine)
-            print(
-                f"{case.name:32} {answer:>12} {base * 1000:>10.0f} ms {other:>16} {mine * 1000:>6.0f} ms {mine / base:>7.2f}",
-                flush=True,
-            )
+            figures = f"{base * 1000:>10.0f} ms {other:>16} {mine * 1000:>6.0f} ms {mine / base:>7.2f}"
+            print(f"{case.name:32} {answer:>12} {figures}", flush=True)
     median, worst = statistics.median(times), max(times)
     print(f"median {median:.3f} s (goal {GOAL}), worst {worst:.3f} s (goal {WORST})")
 
