@@ -182,7 +182,7 @@ Need = namedtuple("Need", "name low high")
 Pin = namedtuple("Pin", "name version")
 case = json.load(sys.stdin)
 class Provider(AbstractProvider):
-    def identify(self, item): return item.name
+    def identify(self, requirement_or_candidate): return requirement_or_candidate.name
     def get_preference(self, identifier, resolutions, candidates, information, backtrack_causes):
         caused = any(identifier in (c.requirement.name, getattr(c.parent, "name", None)) for c in backtrack_causes)
         return not caused, sum(1 for _ in candidates[identifier]) > 1, identifier
