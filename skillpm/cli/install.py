@@ -11,6 +11,9 @@ from skillpm.cli.complete import known_names
 from skillpm.cli.output import echo_json, json_option, note, progress, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skillpm.model.agent import Agent
     from skillpm.ops.installation import Installation
     from skillpm.settings import Settings
     from skillpm.storage.record import LinkKind
@@ -21,7 +24,9 @@ __all__ = ["command", "render"]
 @click.command("install", epilog="Example: skillpm install incident-triage langgraph-cli")
 @click.argument("texts", metavar="[REQUIREMENT|PATH]...", nargs=-1, shell_complete=known_names)
 @click.option("--index", "indexes", metavar="FOLDER", multiple=True, help="A registry to ask first; may be repeated.")
-@click.option("--agent", "agents", metavar="NAME", multiple=True, help="Fill this agent's folder too, or `all`.")
+@click.option(
+    "--agent", "agents", metavar="NAME", multiple=True, help="Fill this agent's folder too; `all`: those found here."
+)
 @click.option("--link", type=click.Choice(["copy", "symlink"]), help="How skills are put there.  [default: copy]")
 @click.option("--user", is_flag=True, help="Install for yourself, in your home folder.")
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
@@ -44,12 +49,22 @@ def command(
     """
     from skillpm.ops.installation import unchanged
     from skillpm.settings import load_settings
-    from skillpm.storage.agents import agent_folders
+    from skillpm.storage.agents import agent_folders, unfilled
+    from skillpm.storage.record import read_record
 
     settings = load_settings(user=user, indexes=indexes)
-    folders = agent_folders(agents, user=user)
+    folders = agent_folders(agents, user=user, project=settings.project)
     done = None if texts else unchanged(settings, folders, link)
     render(done or _install(settings, texts, folders, link, dry_run=dry_run, force=force), as_json=as_json)
+    if done is None and not as_json:
+        _tell_unfilled(unfilled(settings.project, {*folders, *read_record(settings.project).agents}, user=user))
+
+
+def _tell_unfilled(agents: Sequence[Agent]) -> None:
+    if agents:
+        titles = ", ".join(agent.title for agent in agents[:3]) + (", …" if len(agents) > 3 else "")
+        flag = f"--agent {agents[0].name}" if len(agents) == 1 else "--agent all"
+        note(f"not seen by {titles}, found here too: `skillpm install {flag}` fills their folders as well")
 
 
 def _install(

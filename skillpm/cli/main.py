@@ -25,6 +25,7 @@ COMMANDS = {
     "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
     "uninstall": ("skillpm.cli.uninstall", "Remove skills from this project."),
     "list": ("skillpm.cli.list", "List installed skills and runs."),
+    "agents": ("skillpm.cli.agents", "List the agents used here, their skills and their budgets."),
     "show": ("skillpm.cli.show", "Show what a skill is and what it contributes."),
     "search": ("skillpm.cli.search", "Find skills by name and summary."),
     "tree": ("skillpm.cli.tree", "Show what requires what."),

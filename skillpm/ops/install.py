@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from skillpm.errors import UsageError
 from skillpm.model.lock import Lock
 from skillpm.model.skill import Skill
-from skillpm.ops.apply import Linking, apply, linking
+from skillpm.ops.agents import crossed_budgets
+from skillpm.ops.apply import Linking, apply, linking, refused_links
 from skillpm.ops.context import Context
 from skillpm.ops.fetch import fetch
 from skillpm.ops.installation import Installation, SkillChange
 from skillpm.ops.selection import Selection, select
 from skillpm.resolve.plan import Change, Plan, Step
+from skillpm.storage.links import refuse_outside
 from skillpm.storage.process_lock import locked
 from skillpm.storage.record import LinkKind, read_record
 
@@ -57,13 +59,16 @@ def install(
     if dry_run:
         selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
         return _installation(selection.plan, to, [], dry_run=True)
+    refuse_outside(context.settings.project, [PROJECT_LOCK.parts[0]])
     with locked(context.settings.project / PROJECT_LOCK):
         selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
         with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
             warnings = _fetch_all(context, selection, progress)
-            apply(context.settings, context.store, selection.plan, to, force=force)
+            placed = apply(context.settings, context.store, selection.plan, to, force=force)
+    changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
+    fresh = [placement.folder for placement in placed if placement.skill in changed]
+    warnings += [*refused_links(to, placed), *crossed_budgets(context.settings, set(to.folders), fresh)]
     if installed is not None:
-        changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
         for skill in context.installed():
             if skill.name in changed:
                 installed(skill)

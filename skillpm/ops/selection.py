@@ -72,13 +72,13 @@ def select(context: Context, texts: Sequence[str], lock: Lock) -> Selection:
     request = _read(context, texts)
     locked = {text.name: text for text in map(Requirement.parse, lock.requirements)}
     roots = {**locked, **request.requirements}
-    requirements = [root for _, root in sorted(roots.items())]
+    requirements, typed = [root for _, root in sorted(roots.items())], set(request.requirements)
     try:
         pages = _Pages(context, lock, request, only_locked=True)
-        chosen = resolve(requirements, pages.page, preferred=pages.preferred, near=context.index.near)
+        chosen = resolve(requirements, pages.page, preferred=pages.preferred, typed=typed, near=context.index.near)
     except ResolutionError:
         pages = _Pages(context, lock, request, only_locked=False)
-        chosen = resolve(requirements, pages.page, preferred=pages.preferred, near=context.index.near)
+        chosen = resolve(requirements, pages.page, preferred=pages.preferred, typed=typed, near=context.index.near)
     for name, release in chosen.items():
         _refuse_other_bytes(lock.skill(name), release, pages.sources[name])
     return Selection(plan(chosen, pages.sources, requirements, lock), pages.indexes)

@@ -13,6 +13,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.install import PROJECT_LOCK, describe_changes
 from skillpm.ops.installation import Installation
 from skillpm.resolve.plan import Change, Plan, Step, needed, requirers
+from skillpm.storage.links import refuse_outside
 from skillpm.storage.process_lock import locked
 from skillpm.storage.record import read_record
 
@@ -35,6 +36,7 @@ def uninstall(context: Context, names: Sequence[str], *, dry_run: bool = False, 
     """
     if dry_run:
         return _outcome(context, _plan(context.lock(), names), dry_run=True)
+    refuse_outside(context.settings.project, [PROJECT_LOCK.parts[0]])
     with locked(context.settings.project / PROJECT_LOCK):
         removal = _plan(context.lock(), names)
         to = linking(read_record(context.settings.project), (), None)

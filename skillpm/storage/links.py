@@ -2,7 +2,8 @@
 
 A placement is made beside its place and renamed or exchanged into it, so an agent sees the old skill or the new one.
 Three things tell that a folder is ours to replace: the record knows its content, or the store holds that very content
-(so nothing is lost), or it is a link into the store.
+(so nothing is lost), or it is a link into the store. No other link is ever followed or replaced, dangling or not, and a
+folder that a link leads out of the project is refused: whoever wrote the project must not choose where else we write.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ctypes
 import errno
 import os
 import sys
+from collections.abc import Iterable
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -19,11 +21,12 @@ from typing import Any
 from skillpm.errors import UsageError
 from skillpm.layout.tree import FolderTree
 from skillpm.storage.files import storage_error
-from skillpm.storage.record import Placement
+from skillpm.storage.linking import link_kind, make_link
+from skillpm.storage.record import LinkKind, Placement
 from skillpm.storage.store import Store, folder_digest
 from skillpm.storage.unpack import remove_tree, unpack
 
-__all__ = ["Occupant", "Places"]
+__all__ = ["Occupant", "Places", "refuse_outside"]
 
 _TEMPORARY = ".skillpm-"
 _AT_FDCWD = -100
@@ -49,11 +52,12 @@ class Places:
     def occupant(self, wanted: Placement, recorded: Placement | None) -> Occupant:
         """Say what stands in the place of ``wanted``; ``recorded`` is what the record knows of it."""
         path = self._project / wanted.folder
-        if path.is_symlink():
+        link = link_kind(path)
+        if link is not None:
             digest = self._link_digest(path)
             if digest is None:
                 return Occupant.FOREIGN
-            return Occupant.WANTED if (digest, wanted.link) == (wanted.tree, "symlink") else Occupant.OURS
+            return Occupant.WANTED if (digest, link) == (wanted.tree, wanted.link) else Occupant.OURS
         if not path.exists():
             return Occupant.NOTHING
         digest = folder_digest(path) if path.is_dir() else None
@@ -76,8 +80,8 @@ class Places:
             folder=wanted.folder,
         )
 
-    def put(self, wanted: Placement, recorded: Placement | None, *, force: bool = False) -> bool:
-        """Put a stored skill into its place; False where it stands there already.
+    def put(self, wanted: Placement, recorded: Placement | None, *, force: bool = False) -> LinkKind:
+        """Put a stored skill into its place, and return how: where links are asked for but refused, it is copied.
 
         Raises:
             UsageError: something that is not ours is there and ``force`` is not set; with it, it is kept as ``.orig``.
@@ -85,16 +89,15 @@ class Places:
         """
         occupant = self.occupant(wanted, recorded)
         if occupant is Occupant.WANTED:
-            return False
+            return wanted.link
         if occupant is Occupant.FOREIGN and not force:
             self.refuse_foreign(wanted, recorded)
         path = self._project / wanted.folder
         fresh = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if wanted.link == "symlink":
-                fresh.symlink_to(self._store.path(wanted.tree).resolve(), target_is_directory=True)
-            else:
+            link = make_link(fresh, self._store.path(wanted.tree).resolve()) if wanted.link != "copy" else "copy"
+            if link == "copy":
                 unpack(FolderTree(self._store.path(wanted.tree)), fresh)
             if occupant is Occupant.FOREIGN:
                 path.rename(_free_name(path))
@@ -106,7 +109,7 @@ class Places:
             raise storage_error("write", path, error) from None
         finally:
             remove_tree(fresh)
-        return True
+        return link
 
     def take(self, placed: Placement, *, force: bool = False) -> None:
         """Remove a placement; what was edited is refused, or kept as ``.orig`` with ``force``.
@@ -135,8 +138,31 @@ class Places:
 
     def _link_digest(self, path: Path) -> str | None:
         """Return the digest of the stored tree that a link leads to, None where it leads elsewhere."""
-        target = path.readlink()
+        target = Path(
+            str(path.readlink()).removeprefix("\\\\?\\")
+        )  # the form in which Windows names a junction's target
         return target.name if target.parent == self._store.path(target.name).resolve().parent else None
+
+
+def refuse_outside(project: Path, folders: Iterable[str]) -> None:
+    """Raise UsageError where a link leads one of these folders out of the project.
+
+    A home folder is a person's own: there, links to other disks are theirs to make.
+    """
+    root = project.resolve()
+    if root == Path.home().resolve():
+        return
+    for folder in folders:
+        try:
+            real = (project / folder).resolve()
+        except (OSError, RuntimeError):  # a link that leads to itself
+            real = None
+        if real is None or not real.is_relative_to(root):
+            raise UsageError(
+                f"{folder} leads out of the project through a link",
+                hint="put a folder in the place of the link; nothing was written",
+                folder=folder,
+            )
 
 
 def _free_name(path: Path) -> Path:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from skillpm.errors import DocumentError
 from skillpm.model.name import is_name
@@ -21,7 +21,7 @@ __all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "text_dig
 
 RECORD = Path(".skillpm", "installed.json")
 _VERSION = 1
-LinkKind = Literal["copy", "symlink"]
+LinkKind = Literal["copy", "symlink", "junction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Placement:
         folder: relative to the project, posix: ``.agents/skills/incident-triage``.
         skill: the name that the lock knows.
         tree: the digest of what was put there.
-        link: how.
+        link: how it was really done, which may be less than what was asked for.
     """
 
     folder: str
@@ -133,6 +133,7 @@ def _text(value: Any) -> str:
 
 
 def _link(value: Any) -> LinkKind:
-    if value not in ("copy", "symlink"):
-        raise ValueError(f"`{value}` is not a way to link")
-    return "symlink" if value == "symlink" else "copy"
+    for known in get_args(LinkKind):
+        if value == known:
+            return cast(LinkKind, known)
+    raise ValueError(f"`{value}` is not a way to link")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skillpm.layout.tree import Tree
 from skillpm.storage.files import fsync_folder, storage_error
+from skillpm.storage.linking import link_kind
 
 __all__ = ["remove_tree", "unpack"]
 
@@ -51,5 +52,7 @@ def remove_tree(path: Path) -> None:
 
     if path.is_symlink() or path.is_file():
         path.unlink(missing_ok=True)
+    elif link_kind(path) is not None:
+        path.rmdir()  # takes a junction away, not what it leads to
     else:
         shutil.rmtree(path, ignore_errors=True)

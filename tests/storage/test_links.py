@@ -8,9 +8,9 @@ import pytest
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.tree import MappingTree, tree_digest
-from skillpm.storage import links
-from skillpm.storage.agents import AGENTS, UNIVERSAL, agent_folders
-from skillpm.storage.links import Occupant, Places
+from skillpm.storage import linking, links
+from skillpm.storage.agents import UNIVERSAL
+from skillpm.storage.links import Occupant, Places, refuse_outside
 from skillpm.storage.record import LinkKind, Placement, Record, read_record, write_record
 from skillpm.storage.store import Store
 
@@ -40,11 +40,13 @@ def test_a_new_version_takes_the_place_of_the_old(
     tmp_path: Path, store: Store, before: LinkKind, link: LinkKind
 ) -> None:
     places = Places(tmp_path, store)
-    assert places.put(placement(OLD, before), None)
-    assert places.put(placement(NEW, link), placement(OLD, before))
+    assert places.put(placement(OLD, before), None) == before
+    assert places.put(placement(NEW, link), placement(OLD, before)) == link
     assert content(tmp_path) == "new"
     assert (tmp_path / FOLDER).is_symlink() is (link == "symlink")
-    assert not places.put(placement(NEW, link), None), "the second time nothing is done"
+    first = (tmp_path / FOLDER).lstat()
+    assert places.put(placement(NEW, link), None) == link
+    assert (tmp_path / FOLDER).lstat() == first, "the second time nothing is done"
     assert [path.name for path in (tmp_path / UNIVERSAL).iterdir()] == ["demo"]
 
 
@@ -125,9 +127,10 @@ def test_two_agents_that_share_a_folder_through_a_link_are_served_once(tmp_path:
     (tmp_path / UNIVERSAL).mkdir(parents=True)
     (tmp_path / ".claude/skills").symlink_to(tmp_path / UNIVERSAL)
     places = Places(tmp_path, store)
-    assert places.put(placement(NEW), None)
-    other = Placement(".claude/skills/demo", "demo", tree_digest(NEW), "copy")
-    assert not places.put(other, None)
+    places.put(placement(NEW), None)
+    first = (tmp_path / FOLDER).lstat()
+    places.put(Placement(".claude/skills/demo", "demo", tree_digest(NEW), "copy"), None)
+    assert (tmp_path / FOLDER).lstat() == first
 
 
 def test_leftovers_of_killed_runs_are_removed(tmp_path: Path, store: Store) -> None:
@@ -151,6 +154,7 @@ def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         "[]",
         '{"installed": 2}',
         '{"installed": 1, "lock": "", "agents": [], "link": "hard", "folders": {}}',
+        '{"installed": 1, "lock": "", "agents": [], "link": ["copy"], "folders": {}}',
         '{"installed": 1, "lock": "", "agents": [], "link": "copy", "folders": {"../../etc": {}}}',
         '{"installed": 1, "lock": "", "agents": [], "link": "copy", "folders": {"/etc/x": {}}}',
         '{"installed": 1, "lock": "", "agents": [], "link": "copy", "folders": {"src/important": {}}}',
@@ -166,11 +170,57 @@ def test_a_damaged_record_is_an_error_with_a_hint(tmp_path: Path, text: str) -> 
     assert "remove it" in str(caught.value.hint)
 
 
-def test_agents_folders() -> None:
-    assert agent_folders(()) == (UNIVERSAL,)
-    assert agent_folders(("claude-code", "codex")) == (UNIVERSAL, ".claude/skills")
-    assert agent_folders(("cursor",), user=True) == (UNIVERSAL, ".cursor/skills")
-    assert set(agent_folders(("all",))) == {UNIVERSAL, *(project for project, _ in AGENTS.values())}
-    with pytest.raises(UsageError) as caught:
-        agent_folders(("claude",))
-    assert "claude-code" in str(caught.value.hint)
+def test_a_refused_link_becomes_the_next_best_thing(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    def junction(path: Path, target: Path) -> bool:
+        path.mkdir()
+        return True
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    assert Places(tmp_path, store).put(placement(OLD, "symlink"), None) == "copy"
+    assert content(tmp_path) == "old" and not (tmp_path / FOLDER).is_symlink()
+    monkeypatch.setattr(linking, "_make_junction", junction)
+    assert linking.make_link(tmp_path / "junction", tmp_path) == "junction"
+
+
+@pytest.mark.parametrize("target", ["nowhere", "../outside", "mine", "loop"])
+def test_a_link_that_is_not_ours_is_neither_followed_nor_replaced(tmp_path: Path, store: Store, target: str) -> None:
+    project = tmp_path / "project"
+    (project / UNIVERSAL).mkdir(parents=True)
+    for folder in (tmp_path / "outside", project / "mine"):
+        folder.mkdir()
+        (folder / "SKILL.md").write_text("mine")
+    link = project / FOLDER
+    link.symlink_to(link if target == "loop" else project / target)
+    places = Places(project, store)
+    for kind in ("copy", "symlink"):
+        with pytest.raises(UsageError, match="is not skillpm's"):
+            places.put(placement(NEW, kind), None)
+    with pytest.raises(UsageError):
+        places.take(placement(OLD))
+    assert link.is_symlink()
+    assert (tmp_path / "outside/SKILL.md").read_text() == (project / "mine/SKILL.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("where", [".agents", UNIVERSAL, ".skillpm"])
+def test_a_folder_that_a_link_leads_out_of_the_project_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    (project / where).parent.mkdir(parents=True)
+    outside.mkdir()
+    (project / where).symlink_to(outside)
+    with pytest.raises(UsageError, match="leads out of the project"):
+        refuse_outside(project, [where, UNIVERSAL])
+    monkeypatch.setenv("HOME", str(project))
+    refuse_outside(project, [where])  # a home folder's links are its owner's
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".agents").symlink_to(".agents")
+    with pytest.raises(UsageError, match="leads out of the project"):
+        refuse_outside(tmp_path, [UNIVERSAL])
