@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from skillpm.errors import UsageError
 from skillpm.model.lock import Lock
 from skillpm.model.skill import Skill
+from skillpm.ops.allowance import NOTHING, Allowance
 from skillpm.ops.apply import Linking, apply, linking
 from skillpm.ops.context import Context
 from skillpm.ops.fetch import fetch
@@ -35,6 +36,7 @@ def install(
     link: LinkKind | None = None,
     dry_run: bool = False,
     force: bool = False,
+    allow: Allowance = NOTHING,
     progress: Progress | None = None,
     installed: Callable[[Skill], None] | None = None,
 ) -> Installation:
@@ -47,6 +49,7 @@ def install(
         link: copies or links; as before where None.
         dry_run: plan only, write nothing.
         force: keep a folder that is not ours as ``.orig`` instead of refusing.
+        allow: what the scan finds and a person lets in.
         progress: told of each skill that is fetched.
         installed: called for each added or replaced skill once the lock is written.
 
@@ -59,7 +62,7 @@ def install(
         return _installation(selection.plan, to, [], dry_run=True)
     with locked(context.settings.project / PROJECT_LOCK):
         selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
-        warnings = _fetch_all(context, selection, progress)
+        warnings = _fetch_all(context, selection, allow, progress)
         apply(context.settings, context.store, selection.plan, to, force=force)
     if installed is not None:
         changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
@@ -83,7 +86,7 @@ def _as_locked(lock: Lock) -> Selection:
     return Selection(Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock), {})
 
 
-def _fetch_all(context: Context, selection: Selection, progress: Progress | None) -> list[str]:
+def _fetch_all(context: Context, selection: Selection, allow: Allowance, progress: Progress | None) -> list[str]:
     entries = [step.after for step in selection.plan.steps if step.after is not None]
     missing = [entry for entry in entries if not context.store.verify(entry.tree)]
     if not missing:
@@ -94,7 +97,7 @@ def _fetch_all(context: Context, selection: Selection, progress: Progress | None
     with context.store.writing():
         for entry in missing:
             index = selection.indexes.get(entry.name) or context.source(entry.source)
-            warnings += fetch(context.store, entry, index)
+            warnings += fetch(context.store, entry, index, allow)
             if progress is not None:
                 progress.advance(1, entry.name)
     if progress is not None:

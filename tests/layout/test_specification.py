@@ -92,7 +92,6 @@ def test_strict_accepts_what_the_specification_allows(text: str, folder: str) ->
         head(f"name: {'a' * 80}", DESCRIPTION, "allowed-tools: [Read, Write]"),
         "\ufeff" + VALID,
         "\n\n" + VALID,
-        VALID + "\x0c",
     ],
 )
 def test_lenient_loads_with_warnings_what_strict_refuses(text: str) -> None:
@@ -116,8 +115,8 @@ def test_values_read_as_if_quoted_are_the_author_s_text() -> None:
         (b"---\nname: a\ndescription: !!python/name:os.system x\n---\n", "SK104", 3),
         (b"---\nname: a\n<<<<<<< HEAD\ndescription: x\n=======\n>>>>>>> b\n---\n", "SK010", 3),
         (b"\r\n---\r\nname: a\r\nb: c\r\n---\r\n", "SK201", 4),
-        (b"---\nname: a\ndescription: \"x\\e[31m\"\n---\n", "SK007", 3),
-        (b"---\nname: a\ndescription: \"x\\u202e\"\n---\n", "SK009", 3),
+        (b"---\nname: a\ndescription: \"x\\e[31m\"\n---\n", "SK606", 3),
+        (b"---\nname: a\ndescription: \"x\\u202e\"\n---\n", "SK603", 3),
     ],
 )  # fmt: skip
 def test_a_finding_names_the_line_of_the_file(data: bytes, code: str, line: int) -> None:
