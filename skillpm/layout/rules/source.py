@@ -39,6 +39,7 @@ def no_skill_file(subject: Subject) -> Iterator[Problem]:
     "SK002",
     "skill.md in lower case",
     lenient=Severity.WARNING,
+    strict=Severity.WARNING,
     why="The specification names the file SKILL.md; on a file system that tells case apart many clients miss skill.md.",
 )
 def lower_case_skill_file(subject: Subject) -> Iterator[Problem]:
