@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from skillpm.cli.findings import allow_option, format_options, print_rules, show
+from skillpm.cli.findings import allow_option, count, format_options, print_rules, show
+from skillpm.cli.output import note, safe
 
 __all__ = ["command"]
 
@@ -20,6 +22,8 @@ __all__ = ["command"]
     show_default=True,
     help="lenient: what clients can load, with warnings; strict: the Agent Skills specification to the letter.",
 )
+@click.option("--fix", is_flag=True, help="Mend what has one right answer in SKILL.md, and show the change.")
+@click.option("--dry-run", is_flag=True, help="With --fix: show the change, write nothing.")
 @click.option("--rules", "show_rules", is_flag=True, help="List the rules instead of checking.")
 @allow_option
 @format_options
@@ -28,6 +32,8 @@ def command(
     ctx: click.Context,
     paths: tuple[Path, ...],
     level: str,
+    fix: bool,
+    dry_run: bool,
     show_rules: bool,
     allowed: tuple[str, ...],
     form: str | None,
@@ -46,9 +52,24 @@ def command(
         return
     if not paths:
         raise click.UsageError("name at least one PATH, such as `skillpm validate .`", ctx)
+    if dry_run and not fix:
+        raise click.UsageError("--dry-run says what --fix would do: give both", ctx)
+    mended = _mend(paths, form, dry_run=dry_run) if fix else []
     allow, extra = Allowance.of(allowed), extra_rules(load_settings())
     reports = [
         report.letting(allow.codes(report.name or "")) for report in validate(paths, level=Level(level), extra=extra)
     ]
-    show(reports, (*RULES, *extra), form, "checked", {"level": level})
+    show(reports, (*RULES, *extra), form, "checked", {"level": level, **({"mended": mended} if fix else {})})
     ctx.exit(0 if all(report.ok for report in reports) else 1)
+
+
+def _mend(paths: tuple[Path, ...], form: str | None, *, dry_run: bool) -> list[dict[str, Any]]:
+    from skillpm.ops.mend import mend_skills
+
+    done = mend_skills(paths, dry_run=dry_run)
+    for mending in done if form is None else ():
+        for line in mending.diff.split("\n"):
+            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+            click.secho(safe(line), fg=colour)
+    note(f"{count(len(done), 'file')} {'would be mended' if dry_run else 'mended'}")
+    return [mending.document() for mending in done]

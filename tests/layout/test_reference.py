@@ -25,7 +25,8 @@ NAMES = (
 DESCRIPTIONS = (
     "Does it.", "Does: it", "'Does: it'", '"q" and more', "a --- b", "---", "|\n  a\n  b", ">\n  a\n\n  b", "' '",
     "[a, b]", "\n  - a", "\n  k: v", "**b** x", "x" * 1024, "x" * 1025, "|\n  " + "x" * 1024, "|-\n  " + "x" * 1024,
-    "a\n  b: c", "a #b", "'it''s'", '"\\x41"', "&a b", "!!int 3", "é “q” 🎉", "2024-01-01", "<b>", "|2\n    a", "'multi\n  line'",
+    "a\n  b: c", "a #b", "'it''s'", '"\\x41"', "&a b", "!!int 3", "é “q” 🎉", "2024-01-01", "<b>", "|2\n    a",
+    "'multi\n  line'",
 )  # fmt: skip
 FIELDS = (
     "license: MIT", "license:", "license: [MIT]", "license:\n  - MIT", "license: 2.0", "compatibility:",

@@ -127,6 +127,20 @@ def _line_starts(text: str) -> list[re.Match[str]]:
     return [match for match in _CONFLICT.finditer(text) if match.start() == 0 or text[match.start() - 1] == "\n"]
 
 
+@rule(
+    "SK011",
+    "Windows line ends",
+    lenient=Severity.WARNING,
+    strict=Severity.WARNING,
+    scope=Scope.TEXT,
+    why="Clients that look for `---` and a newline miss the frontmatter; a checkout elsewhere has other bytes.",
+)
+def windows_line_ends(subject: Subject) -> Iterator[Problem]:
+    """Carriage return and line feed."""
+    if "\r\n" in (subject.text or ""):
+        yield Problem("lines end with a carriage return and a line feed", 1, hint="save the file with line feeds")
+
+
 RULES: tuple[Rule, ...] = (
     no_skill_file,
     lower_case_skill_file,
@@ -135,4 +149,5 @@ RULES: tuple[Rule, ...] = (
     byte_order_mark,
     nul_character,
     conflict_markers,
+    windows_line_ends,
 )

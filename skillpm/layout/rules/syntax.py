@@ -118,8 +118,8 @@ def not_a_mapping(subject: Subject) -> Iterator[Problem]:
 )
 def beyond_strict_yaml(subject: Subject) -> Iterator[Problem]:
     """``[a, b]``, ``{a: b}``, ``!!str``, ``<<``: at most one problem, where the first stands."""
-    text = subject.parts.yaml or ""
-    if subject.frontmatter.quoted or not any(mark in text for mark in ("[", "{", "!", "<<")):
+    text = subject.frontmatter.text
+    if not any(mark in text for mark in ("[", "{", "!", "<<")):
         return
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for token in yaml.scan(text.replace("\r\n", "\n"), Loader=loader):
