@@ -24,7 +24,6 @@ from skillpm.model.name import is_name
 
 __all__ = ["Mended", "mend"]
 
-MAX_CHANGES = 100  # of one kind in one file
 MOVED = ("version", "author", "category", "homepage", "repository")  # what only describes; clients act on other keys
 ALIASES = {"licence": "license", "allowedtools": "allowed-tools"}
 _TOOL = re.compile(r"[^\s,()]+(?:\([^()]*\))?")
@@ -47,16 +46,20 @@ def mend(text: str, folder: str | None) -> Mended:
         folder: the name of the skill's folder; None where there is none.
     """
     before = now = _codes(text, folder)
-    for mender in _MENDERS:
-        for _ in range(MAX_CHANGES):
-            changed = mender(text, folder)
-            if changed == text:
-                break
-            after = _codes(changed, folder)
-            if not (after < now and _meaning(changed) == _meaning(text)):
-                break
-            text, now = changed, after
+    while change := _sure_change(text, folder, now):
+        text, now = change
     return Mended(text, tuple(sorted(before - now)))
+
+
+def _sure_change(text: str, folder: str | None, now: Counter[str]) -> tuple[str, Counter[str]] | None:
+    """Return the first change that is sure, with what the check finds after it; each finds less, so they end."""
+    for mender in _MENDERS:
+        changed = mender(text, folder)
+        if changed != text:
+            after = _codes(changed, folder)
+            if after < now and _meaning(changed) == _meaning(text):
+                return changed, after
+    return None
 
 
 def _codes(text: str, folder: str | None) -> Counter[str]:
@@ -144,7 +147,7 @@ def _without_mark(text: str, folder: str | None) -> str:
 
 
 def _line_feeds(text: str, folder: str | None) -> str:
-    return text.replace("\r\n", "\n")
+    return text.replace("\r\n", "\n") if text.count("\r") == text.count("\r\n") else text
 
 
 def _from_the_fence(text: str, folder: str | None) -> str:
@@ -226,7 +229,7 @@ def _put(found: _Lines, metadata: Any, key: str, value: str) -> bool:
 
 
 def _quoted_numbers(text: str, folder: str | None) -> str:
-    """Put quotes around a field or an entry of ``metadata`` that reads as a number or a boolean."""
+    """Put quotes around fields and entries of ``metadata`` that read as numbers or booleans."""
     found = _Lines(text)
     metadata = found.fields.get("metadata")
     tables = [found.fields, metadata] if isinstance(metadata, Table) else [found.fields]
@@ -236,8 +239,7 @@ def _quoted_numbers(text: str, folder: str | None) -> str:
             line = found.lines[index]
             if isinstance(value, PlainScalar) and TYPED.match(value) and _is_pair(line, key, value):
                 found.lines[index] = line[: line.index(":") + 1] + f" {_scalar(value)}"
-                return found.joined()
-    return text
+    return found.joined()
 
 
 def _is_pair(line: str, key: str, value: str) -> bool:
@@ -284,7 +286,7 @@ def _without_empty(text: str, folder: str | None) -> str:
 def _scalar(value: str) -> str:
     """Write text as a YAML scalar: plain where every reader gives the same text, else in double quotes."""
     plain = str(value)
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9 ().*/_-]*[A-Za-z0-9).*]|[A-Za-z]", plain) and plain.lower() not in _WORDS:
+    if _PLAIN.fullmatch(plain) and plain.lower() not in _WORDS:
         return plain
     text = json.dumps(plain, ensure_ascii=False)
     try:
@@ -294,6 +296,7 @@ def _scalar(value: str) -> str:
     return text if same else json.dumps(plain)
 
 
+_PLAIN = re.compile(r"[A-Za-z](?:(?:[A-Za-z0-9 ().*,/_-]|:(?=\S))*[A-Za-z0-9).*])?")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})  # typed in YAML 1.1
 
 _MENDERS: tuple[Callable[[str, str | None], str], ...] = (

@@ -10,6 +10,7 @@ from skillpm.layout.rule import Problem, Rule, Scope, rule
 from skillpm.layout.subject import Subject
 from skillpm.model.document import PlainScalar, Table
 from skillpm.model.finding import Severity
+from skillpm.model.name import near_names
 
 __all__ = ["FIELDS", "RULES", "fields_of", "required_text", "text_of"]
 
@@ -47,7 +48,9 @@ def unknown_field(subject: Subject) -> Iterator[Problem]:
     fields = fields_of(subject)
     for key in fields:
         if key not in FIELDS:
-            hint = f"move `{key[:80]}` under `metadata`" if isinstance(fields[key], str) else "remove it"
+            near = near_names(key.lower().replace("_", "-")[:80], [name for name in FIELDS if name not in fields], 1)
+            move = f"move `{key[:80]}` under `metadata`" if isinstance(fields[key], str) else "remove it"
+            hint = f"call it `{near[0]}`, or {move}" if near else move
             yield Problem(f"unknown field `{key[:80]}`", fields.lines[key], hint=hint)
 
 

@@ -148,7 +148,8 @@ def unsafe_name(subject: Subject) -> Iterator[Problem]:
 def padded_name(subject: Subject) -> Iterator[Problem]:
     """White space inside of the quotes."""
     fields = fields_of(subject)
-    if text_of(fields, "name") not in (None, fields["name"].rstrip("\n")):
+    name = text_of(fields, "name")
+    if name and name != fields["name"].rstrip("\n"):
         yield Problem("white space stands around the name", fields.lines["name"], hint="remove it")
 
 
