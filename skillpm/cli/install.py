@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import known_names
+from skillpm.cli.findings import allow_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = ["command", "render"]
 @click.option("--user", is_flag=True, help="Install for yourself, in your home folder.")
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
 @click.option("--force", is_flag=True, help="Keep a folder that is not skillpm's as NAME.orig, instead of refusing.")
+@allow_option
 @json_option
 def command(
     texts: tuple[str, ...],
@@ -40,6 +42,7 @@ def command(
     user: bool,
     dry_run: bool,
     force: bool,
+    allowed: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Install skills and what they require, lock them, and put them where agents look.
@@ -55,7 +58,7 @@ def command(
     settings = load_settings(user=user, indexes=indexes)
     folders = agent_folders(agents, user=user, project=settings.project)
     done = None if texts else unchanged(settings, folders, link)
-    render(done or _install(settings, texts, folders, link, dry_run=dry_run, force=force), as_json=as_json)
+    render(done or _install(settings, texts, folders, link, allowed, dry_run=dry_run, force=force), as_json=as_json)
     if done is None and not as_json:
         _tell_unfilled(unfilled(settings.project, {*folders, *read_record(settings.project).agents}, user=user))
 
@@ -72,10 +75,12 @@ def _install(
     texts: tuple[str, ...],
     folders: tuple[str, ...],
     link: LinkKind | None,
+    allowed: tuple[str, ...],
     *,
     dry_run: bool,
     force: bool,
 ) -> Installation:
+    from skillpm.ops.allowance import Allowance
     from skillpm.ops.context import open_context
     from skillpm.ops.extensions import installed_observer
     from skillpm.ops.install import install
@@ -87,6 +92,7 @@ def _install(
         link=link,
         dry_run=dry_run,
         force=force,
+        allow=Allowance.of(allowed),
         progress=progress() if sys.stderr.isatty() else None,
         installed=installed_observer(settings),
     )

@@ -22,6 +22,7 @@ COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for
 COMMANDS = {
     "new": ("skillpm.cli.new", "Make a new skill from a template."),
     "validate": ("skillpm.cli.validate", "Check the layout and the documents of skills."),
+    "scan": ("skillpm.cli.scan", "Look for what is hidden in skills, installed or not."),
     "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
     "uninstall": ("skillpm.cli.uninstall", "Remove skills from this project."),
     "list": ("skillpm.cli.list", "List installed skills and runs."),

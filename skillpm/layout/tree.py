@@ -20,9 +20,10 @@ __all__ = ["FolderTree", "Listing", "MappingTree", "Tree", "listing_digest", "tr
 
 Listing = dict[str, tuple[bool, str]]
 
-LEFT_OUT_FOLDERS = frozenset(
-    {".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".venv"}
-)
+VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
+LEFT_OUT_FOLDERS = VERSION_CONTROL | {
+    "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".venv"
+}  # fmt: skip
 LEFT_OUT_FILES = frozenset({".DS_Store"})
 _KINDS = {
     stat.S_IFLNK: "symlink",
@@ -100,16 +101,19 @@ class FolderTree:
 
     Args:
         root: the folder; may itself be reached through a link.
+        whole: leave out only what version control keeps; for looking, never for packing.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, whole: bool = False) -> None:
         self.root = root
         self._prefix = f"{root}{os.sep}"
+        self._left_out = VERSION_CONTROL if whole else LEFT_OUT_FOLDERS
+        self._whole = whole
 
     @cached_property
-    def _entries(self) -> tuple[dict[str, bool], dict[str, str]]:
-        """Return (regular file to executable bit, irregular entry to kind)."""
-        files: dict[str, bool] = {}
+    def _entries(self) -> tuple[dict[str, tuple[bool, int]], dict[str, str]]:
+        """Return (regular file to executable bit and size in bytes, irregular entry to kind)."""
+        files: dict[str, tuple[bool, int]] = {}
         irregular: dict[str, str] = {}
         pending = [""]
         while pending:
@@ -121,14 +125,14 @@ class FolderTree:
                 continue
             for entry in entries:
                 path = prefix + entry.name
-                mode = _mode(entry)
+                mode, size = _mode_and_size(entry)
                 if stat.S_ISDIR(mode):
-                    if entry.name not in LEFT_OUT_FOLDERS:
+                    if entry.name not in self._left_out:
                         pending.append(f"{path}/")
                 elif not stat.S_ISREG(mode):
                     irregular[path] = _KINDS.get(stat.S_IFMT(mode), "unknown kind")
-                elif entry.name not in LEFT_OUT_FILES and not entry.name.endswith(".pyc"):
-                    files[path] = bool(mode & stat.S_IXUSR)
+                elif self._whole or (entry.name not in LEFT_OUT_FILES and not entry.name.endswith(".pyc")):
+                    files[path] = bool(mode & stat.S_IXUSR), size
         return dict(sorted(files.items())), dict(sorted(irregular.items()))
 
     def paths(self) -> list[str]:
@@ -141,11 +145,12 @@ class FolderTree:
 
     def head(self, path: str, limit: int) -> bytes:
         """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
-        return self._read(path, limit)
+        _, size = self._entries[0].get(path, (False, limit))
+        return self._read(path, min(limit, size + 1))  # a buffer no larger than the file
 
     def executable(self, path: str) -> bool:
         """May the owner execute this file?"""
-        return self._entries[0].get(path, False)
+        return self._entries[0].get(path, (False, 0))[0]
 
     def irregular(self) -> dict[str, str]:
         """Return what is no regular file: path to kind."""
@@ -161,11 +166,12 @@ class FolderTree:
             raise StorageError(f"{path}: cannot be read: {reason}") from None
 
 
-def _mode(entry: os.DirEntry[str]) -> int:
+def _mode_and_size(entry: os.DirEntry[str]) -> tuple[int, int]:
     try:
-        return entry.stat(follow_symlinks=False).st_mode
+        status = entry.stat(follow_symlinks=False)
     except OSError:
-        return 0
+        return 0, 0
+    return status.st_mode, status.st_size
 
 
 def tree_listing(tree: Tree) -> Listing:

@@ -12,6 +12,7 @@ from skillpm.layout.description import describe
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
 from skillpm.model.release import Release
+from skillpm.ops.allowance import NOTHING, Allowance
 from skillpm.ops.selection import refuse_broken
 from skillpm.storage.archive import read_archive
 from skillpm.storage.store import Store
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["fetch", "open_release"]
 
 
-def fetch(store: Store, entry: LockedSkill, index: Index) -> list[str]:
+def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOTHING) -> list[str]:
     """Bring an entry into the store; return sentences about what is odd in it.
+
+    The scan fails closed: what it finds refuses the skill, unless ``allow`` lets it in.
 
     Raises:
         RegistryError: the index failed.
@@ -34,13 +37,14 @@ def fetch(store: Store, entry: LockedSkill, index: Index) -> list[str]:
     """
     release = Release(version=entry.version, archive=entry.archive, tree=entry.tree, size=0, requires=entry.requires)
     tree = open_release(entry.name, release, index)
-    report = check(tree, path=f"{entry.name} {entry.version}", folder=None)
+    report = check(tree, path=f"{entry.name} {entry.version}", folder=None).letting(allow.codes(entry.name))
     refuse_broken(report, f"{entry.name} {entry.version}")
     if not _made_here(index):
         _refuse_disagreement(entry, tree, index)
     store.add(tree)
-    count = len(report.warnings)
-    return [f"{entry.name} {entry.version} has {count} warning{'s' if count > 1 else ''}"] if count else []
+    codes = sorted({finding.code for finding in report.warnings})
+    odd = f"{entry.name} {entry.version}: {', '.join(codes)}; `skillpm validate --rules` says what they mean"
+    return [odd] if codes else []
 
 
 def open_release(name: str, release: Release, index: Index) -> Tree:

@@ -11,6 +11,7 @@ from skillpm.errors import UsageError
 from skillpm.model.lock import Lock
 from skillpm.model.skill import Skill
 from skillpm.ops.agents import crossed_budgets
+from skillpm.ops.allowance import NOTHING, Allowance
 from skillpm.ops.apply import Linking, apply, linking, refused_links
 from skillpm.ops.context import Context
 from skillpm.ops.fetch import fetch
@@ -37,6 +38,7 @@ def install(
     link: LinkKind | None = None,
     dry_run: bool = False,
     force: bool = False,
+    allow: Allowance = NOTHING,
     progress: Progress | None = None,
     installed: Callable[[Skill], None] | None = None,
 ) -> Installation:
@@ -49,6 +51,7 @@ def install(
         link: copies or links; as before where None.
         dry_run: plan only, write nothing.
         force: keep a folder that is not ours as ``.orig`` instead of refusing.
+        allow: what the scan finds and a person lets in.
         progress: told of each skill that is fetched.
         installed: called for each added or replaced skill once the lock is written.
 
@@ -63,7 +66,7 @@ def install(
     with locked(context.settings.project / PROJECT_LOCK):
         selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
         with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
-            warnings = _fetch_all(context, selection, progress)
+            warnings = _fetch_all(context, selection, allow, progress)
             placed = apply(context.settings, context.store, selection.plan, to, force=force)
     changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
     fresh = [placement.folder for placement in placed if placement.skill in changed]
@@ -89,7 +92,7 @@ def _as_locked(lock: Lock) -> Selection:
     return Selection(Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock), {})
 
 
-def _fetch_all(context: Context, selection: Selection, progress: Progress | None) -> list[str]:
+def _fetch_all(context: Context, selection: Selection, allow: Allowance, progress: Progress | None) -> list[str]:
     entries = [step.after for step in selection.plan.steps if step.after is not None]
     missing = [entry for entry in entries if not context.store.verify(entry.tree)]
     if not missing:
@@ -100,7 +103,7 @@ def _fetch_all(context: Context, selection: Selection, progress: Progress | None
     with context.store.writing():
         for entry in missing:
             index = selection.indexes.get(entry.name) or context.source(entry.source)
-            warnings += fetch(context.store, entry, index)
+            warnings += fetch(context.store, entry, index, allow)
             if progress is not None:
                 progress.advance(1, entry.name)
     if progress is not None:

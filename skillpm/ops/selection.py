@@ -10,6 +10,7 @@ from skillpm.errors import DocumentError, IntegrityError, LayoutError, Resolutio
 from skillpm.index.path import PathIndex
 from skillpm.index.source import is_path, open_path
 from skillpm.layout.check import check
+from skillpm.layout.scan import ALLOWABLE
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Report
 from skillpm.model.lock import Lock, LockedSkill
@@ -51,9 +52,17 @@ def refuse_broken(report: Report, name: str) -> None:
     raise LayoutError(
         f"{name} cannot be installed: {place}{': ' if place else ''}{first.message} [{first.code}]"
         + (f", and {more} more error{'s' if more > 1 else ''}" if more else ""),
-        hint=first.hint or "`skillpm validate` lists everything that is wrong",
+        hint=_hint(report, name),
         findings=[finding.document() for finding in report.findings],
     )
+
+
+def _hint(report: Report, name: str) -> str:
+    codes = sorted({finding.code for finding in report.errors})
+    if set(codes) <= ALLOWABLE:
+        flags = " ".join(f"--allow {name.split()[0]}:{code}" for code in codes)
+        return f"look at what was found; where it is meant, install with {flags}"
+    return report.errors[0].hint or "`skillpm validate` lists everything that is wrong"
 
 
 def select(context: Context, texts: Sequence[str], lock: Lock) -> Selection:

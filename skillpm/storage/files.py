@@ -49,8 +49,13 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None) -> None:
     """Write a file through a temporary one beside it: fsync, rename, fsync of the folder; makes missing folders.
+
+    Args:
+        path: the file.
+        data: its new content; text becomes UTF-8.
+        mode: its permissions; as the user's umask has them where None.
 
     Raises:
         StorageError: the disk refused; what stood there before stands there still.
@@ -64,6 +69,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
