@@ -31,6 +31,9 @@ def bundled_skills() -> dict[str, Path]:
 class BundledIndex:
     """The embedded registry: it needs no network and no configuration."""
 
+    made_here = True
+    remote = False
+
     def __init__(self, pack: Pack) -> None:
         self.name = BUNDLED
         self._pack = pack
