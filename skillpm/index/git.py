@@ -188,7 +188,8 @@ class GitRepository:
         if done.returncode == 0:
             return None
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        return next((line for line in lines if line.startswith(("fatal:", "error:"))), lines[-1] if lines else "failed")
+        told = [line for line in lines if line.startswith(("fatal: ", "error: "))]
+        return told[0].partition(": ")[2] if told else f"git failed: {lines[-1] if lines else 'it gave no reason'}"
 
     def _resolved(self, name: str) -> str | None:
         """Return the commit that a name means in the clone, None where there is none."""

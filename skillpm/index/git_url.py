@@ -100,7 +100,10 @@ def _host(parts: SplitResult, path: str, text: str) -> tuple[str, str]:
     if not _HOST.match(host):
         raise _refused(text, "has no host that can be asked")
     if parts.password is not None or (parts.scheme != "ssh" and parts.username is not None):
-        raise _refused(text, "has a login in it, and would be written into the lock")
+        raise UsageError(
+            f"the address of a repository at {host} has a login in it, which would stand in the lock",
+            hint="leave it out: git asks your credential helper, or use git+ssh://",
+        )
     if parts.username is not None and not _USER.match(parts.username):
         raise _refused(text, "has a user name that none has")
     if not path.strip("/") or unquote(path).startswith("/-"):

@@ -151,7 +151,8 @@ def test_sources_that_this_version_cannot_read_are_named_with_those_that_it_can(
 @pytest.mark.parametrize(
     ("text", "words"),
     [("https://me:secret@example.org/shop", "SKILLPM_TOKEN_EXAMPLE_ORG"), ("https://", "registry"),
-     ("https://example.org:port/", "registry"), ("https://example.org/shop?token=x", "query"), ("http://a b/", "address")],
+     ("https://example.org:port/", "registry"), ("https://example.org/shop?token=x", "query"),
+     ("http://a b/", "address")],
 )  # fmt: skip
 def test_an_address_that_no_lock_may_hold_is_refused(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
