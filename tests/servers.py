@@ -80,6 +80,9 @@ class Shop(http.server.ThreadingHTTPServer):
         self.answers: dict[str, Answer] = {}
         super().__init__(("127.0.0.1", 0), Handler)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is what many tests are about."""
+
     @property
     def url(self) -> str:
         """Its address, without the slash at the end."""

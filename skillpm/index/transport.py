@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -176,6 +176,9 @@ class Transport:
         status, headers = response.status, {key.lower(): value for key, value in response.headers.items()}
         if status in _BUSY:
             self._wait_as_asked(url, status, headers.get("retry-after"))
+        if status in (404, 410):
+            with suppress(RegistryError):  # its page is of no interest, but the connection behind it is
+                self._receive(url, response, _CHUNK, _Partial())
         if status in (304, 404, 410):
             return Answer(status, headers)
         if status in (401, 403, 407):
@@ -238,7 +241,7 @@ class Transport:
             raise _CutError(_reason(error)) from None
         finally:
             if response is not None:
-                response.release_conn()
+                _let_go(response)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = self._proxy(urlsplit(url).scheme, urlsplit(url).hostname or "")
@@ -270,6 +273,15 @@ class Transport:
             if item == "*" or host == item.lstrip(".") or host.endswith(f".{item.lstrip('.')}"):
                 return None
         return proxy
+
+
+def _let_go(response: urllib3.BaseHTTPResponse) -> None:
+    """Give the connection back, or close it where the rest of an answer still stands in it."""
+    if response.length_remaining == 0:
+        response.read()
+        response.release_conn()
+    else:
+        response.close()
 
 
 def followed(place: str, location: str | None) -> str:
