@@ -46,6 +46,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     known: dict[str, tuple[bytes, str]] = {}  # noqa: RUF012
 
     def do_GET(self) -> None:
+        """Answer from memory, 304 where the client has it already."""
         path = self.translate_path(self.path)
         if Path(path).is_dir():
             path = f"{path}/index.html"
@@ -68,7 +69,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.wfile.write(data)
 
     def log_message(self, *arguments: object) -> None:
-        pass
+        """Say nothing."""
 
 
 def serve(root: Path) -> None:

@@ -6,12 +6,16 @@ import email.utils
 import hashlib
 import http.server
 import os
+import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 Answer = Callable[["Handler"], bool]
 
@@ -74,11 +78,14 @@ class Shop(http.server.ThreadingHTTPServer):
     request_queue_size = 64
     daemon_threads = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, tls: bool = False) -> None:
         self.root = root
+        self.tls = tls
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.answers: dict[str, Answer] = {}
         super().__init__(("127.0.0.1", 0), Handler)
+        if tls:
+            self.socket = _certified(root.parent).wrap_socket(self.socket, server_side=True)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that goes away is what many tests are about."""
@@ -86,17 +93,31 @@ class Shop(http.server.ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Its address, without the slash at the end."""
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.server_port}"
 
     def asked(self, path: str) -> int:
         """How often was a path asked for?"""
         return sum(1 for item, _ in self.seen if item == path)
 
 
+def _certified(folder: Path) -> ssl.SSLContext:
+    """Make a certificate that nobody vouches for; skips the test where there is no openssl."""
+    files = ["-keyout", str(folder / "key"), "-out", str(folder / "certificate")]
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2", *files],
+        capture_output=True,
+    )
+    if made.returncode:
+        pytest.skip("no openssl on this machine")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate", folder / "key")
+    return context
+
+
 @contextmanager
-def serving(root: Path) -> Iterator[Shop]:
-    """Serve a folder while the context lasts."""
-    shop = Shop(root)
+def serving(root: Path, *, tls: bool = False) -> Iterator[Shop]:
+    """Serve a folder while the context lasts, by https where ``tls``."""
+    shop = Shop(root, tls=tls)
     thread = threading.Thread(target=shop.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
@@ -109,7 +130,7 @@ def serving(root: Path) -> Iterator[Shop]:
 
 def in_the_future(seconds: float) -> str:
     """Return an HTTP date."""
-    return email.utils.formatdate(__import__("time").time() + seconds, usegmt=True)
+    return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
 def git(folder: Path, *arguments: str) -> str:

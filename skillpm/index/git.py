@@ -161,11 +161,10 @@ class GitRepository:
 
     def _fetched(self, wanted: str, kept: str) -> str:
         """Fetch one commit; the whole history only where a server gives no single commits, or for a short name."""
-        if not (self._clone / "HEAD").is_file():
-            self._clone.parent.mkdir(parents=True, exist_ok=True)
-            self._git("init", "--quiet", "--bare", "--template=", "--", str(self._clone), inside=False)
-        for left in self._clone.glob("*.lock"):  # of a git that was killed: we hold the lock that it had
-            left.unlink(missing_ok=True)
+        self._git("init", "--quiet", "--bare", "--template=", "--", str(self._clone), inside=False)
+        for folder in (self._clone, self._clone / "refs" / "skillpm"):
+            for left in folder.glob("*.lock"):  # of a git that was killed: nobody else may be at work here
+                left.unlink(missing_ok=True)
         problem = self._fetch("--depth=1", f"+{wanted}:{kept}")
         found = None if problem else self._resolved(kept)
         if found is None and _ABBREVIATED.match(wanted):

@@ -66,7 +66,10 @@ class GitUrl:
         whole = f"ssh://{short[1]}/{short[2]}" if short else text.removeprefix("git+")
         if not whole.isprintable() or " " in whole or "\\" in whole:
             raise _refused(text, "has a space, a backslash or a control character")
-        parts = urlsplit(whole)
+        try:
+            parts = urlsplit(whole)
+        except ValueError:
+            raise _refused(text, "has no host that can be asked") from None
         path, _, reference = parts.path.rpartition("@") if "@" in parts.path else (parts.path, "", "HEAD")
         if parts.scheme not in _SCHEMES or parts.query:
             raise _refused(text, f"is none of {', '.join(f'git+{scheme}' for scheme in _SCHEMES)}")

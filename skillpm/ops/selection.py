@@ -132,14 +132,16 @@ class _Pages:
         return Page(name=name, releases=tuple({**releases, entry.version: _release(entry)}.values()))
 
     def _from(self, index: Index, name: str) -> Page | None:
-        page = index.page(name)
-        if page is not None:
-            self.indexes[name], self.sources[name] = index, index.name
-        return page
+        return self._taken(index, name, index.page(name))
 
     def _from_chain(self, name: str) -> Page | None:
         index = self._context.index.source(name)
-        return self._from(index, name) if index else None
+        return self._taken(index, name, self._context.index.page(name)) if index else None
+
+    def _taken(self, index: Index, name: str, page: Page | None) -> Page | None:
+        if page is not None:
+            self.indexes[name], self.sources[name] = index, index.name
+        return page
 
 
 def _release(entry: LockedSkill) -> Release:
