@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
@@ -73,18 +74,23 @@ class Credentials:
         return f"Bearer {token}"
 
     def _login(self, parts: SplitResult) -> str | None:
+        entry = self._logins.get(parts.netloc) or self._logins.get(parts.hostname or "")
+        if entry is None:
+            return None
+        import base64
+
+        return "Basic " + base64.b64encode(f"{entry[0]}:{entry[2] or ''}".encode()).decode("ascii")
+
+    @cached_property
+    def _logins(self) -> dict[str, tuple[str, str, str]]:
+        """What netrc has: login, account and password by host."""
         given = self._environment.get("NETRC")
         path = Path(given) if given else Path(self._environment.get("HOME", "~")).expanduser() / ".netrc"
         if not path.is_file():
-            return None
-        import base64
+            return {}
         import netrc
 
         try:
-            entries = netrc.netrc(str(path)).hosts
+            return netrc.netrc(str(path)).hosts
         except (netrc.NetrcParseError, OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} cannot be read: {type(error).__name__}", hint="see netrc(5)") from None
-        entry = entries.get(parts.netloc) or entries.get(parts.hostname or "")
-        if entry is None:
-            return None
-        return "Basic " + base64.b64encode(f"{entry[0]}:{entry[2] or ''}".encode()).decode("ascii")

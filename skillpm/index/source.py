@@ -78,6 +78,11 @@ class Surroundings:
 
         return Transport(offline=self.offline)
 
+    def stop(self) -> None:
+        """End what other threads are fetching."""
+        if "transport" in self.__dict__:
+            self.transport.stop()
+
     @cached_property
     def pages(self) -> PageCache:
         """The pages that were fetched before."""

@@ -96,6 +96,11 @@ class Transport:
         self._environment = os.environ if environment is None else environment
         self._lock = threading.Lock()
         self._silent: dict[str, RegistryError] = {}
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Ask nobody any more, and end what other threads are receiving: the work has failed, or nobody wants it."""
+        self._stopped.set()
 
     def get(self, url: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Answer:
         """Ask for a document.
@@ -147,6 +152,8 @@ class Transport:
             raise RegistryError(f"{url} is needed, and `--offline` asks nobody", hint="run it once without `--offline`")
         host = urlsplit(url).netloc
         for turn in range(self._patience.tries):
+            if self._stopped.is_set():
+                raise _stopped(url)
             if host in self._silent:  # one thread has waited for all
                 raise self._silent[host]
             try:
@@ -205,6 +212,8 @@ class Transport:
             partial.data += piece
             if len(partial.data) > limit:
                 raise _too_large(url, limit)
+            if self._stopped.is_set():
+                raise _stopped(url)
             if time.monotonic() > end:
                 raise RegistryError(
                     f"{url} took more than {self._patience.whole:.0f} seconds", hint="try again, or use a mirror"
@@ -334,6 +343,10 @@ def _denied(url: str, status: int) -> RegistryError:
         hint=f"set {token_variable(url)}, or put a login for the host into ~/.netrc",
         status=status,
     )
+
+
+def _stopped(url: str) -> RegistryError:
+    return RegistryError(f"{url} was not fetched: something else went wrong before", hint="see the first error")
 
 
 def _too_large(url: str, limit: int) -> RegistryError:

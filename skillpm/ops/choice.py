@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from skillpm.errors import DocumentError, IntegrityError, LayoutError, UsageError
 from skillpm.index.path import TreeIndex
 from skillpm.index.source import open_skills
-from skillpm.layout.check import check
-from skillpm.model.finding import Report
 from skillpm.model.name import near_names
 
 if TYPE_CHECKING:
+    from skillpm.model.finding import Report
     from skillpm.model.ports import Index
     from skillpm.ops.context import Context
 
@@ -135,6 +134,8 @@ def _only(place: _Place, name: str) -> Index:
 def _tell_all(index: Index, text: str) -> None:
     """Tell all that is wrong with a tree of which no release can be made; ``fetch`` checks the others."""
     if isinstance(index, TreeIndex):
+        from skillpm.layout.check import check
+
         report = check(index.tree, path=text, folder=None)
         refuse_broken(report, report.name or text)
 

@@ -6,7 +6,6 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError
-from skillpm.layout.check import check
 from skillpm.layout.description import describe
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
@@ -37,6 +36,8 @@ def fetch(store: Store, entry: LockedSkill, index: Index, *, size: int = 0) -> l
         LayoutError: the tree is not a skill that can be installed.
         StorageError: the disk refused.
     """
+    from skillpm.layout.check import check
+
     release = Release(version=entry.version, archive=entry.archive, tree=entry.tree, size=size, requires=entry.requires)
     tree = open_release(entry.name, release, index)
     report = check(tree, path=f"{entry.name} {entry.version}", folder=None)

@@ -109,6 +109,7 @@ def _fetch_all(context: Context, selection: Selection, progress: Progress | None
                 if progress is not None:
                     progress.advance(1, running[done])
         except BaseException:
+            context.around.stop()
             pool.shutdown(cancel_futures=True)
             raise
     if progress is not None:
