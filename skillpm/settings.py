@@ -1,8 +1,9 @@
 """Where things live and which registries are asked: flag, environment, project file, user file, default, in this order.
 
 Environment: ``SKILLPM_HOME`` (everything below one folder), ``SKILLPM_INDEX`` (registries, separated by spaces),
-``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin). Project file: ``skillpm.toml``; user file:
-``config.toml`` in the user's configuration folder. Both hold ``index = ["…"]``.
+``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin), ``SKILLPM_OFFLINE`` (ask no registry on the network).
+Project file: ``skillpm.toml``; user file: ``config.toml`` in the user's configuration folder. Both hold
+``index = ["…"]``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Settings:
         cache: what can be made again: models, downloads.
         indexes: registries beside the bundled one, in the order in which they are asked.
         plugins: are distributions with a ``skillpm`` entry point loaded?
+        offline: is no registry on the network asked?
     """
 
     project: Path
@@ -34,6 +36,7 @@ class Settings:
     cache: Path
     indexes: tuple[str, ...] = ()
     plugins: bool = True
+    offline: bool = False
 
     @property
     def lock_path(self) -> Path:
@@ -61,6 +64,7 @@ def load_settings(
     project: Path | None = None,
     user: bool = False,
     indexes: tuple[str, ...] = (),
+    offline: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
     """Resolve the settings.
@@ -69,6 +73,7 @@ def load_settings(
         project: the project's folder; the working directory where None.
         user: act on the user's home folder instead of a project.
         indexes: registries given by flag.
+        offline: ask no registry on the network, by flag.
         environment: for tests; ``os.environ`` where None.
     """
     variables = os.environ if environment is None else environment
@@ -88,7 +93,12 @@ def load_settings(
         or _indexes(config / "config.toml")
     )
     return Settings(
-        project=root, data=data, cache=cache, indexes=chosen, plugins=not variables.get("SKILLPM_NO_PLUGINS")
+        project=root,
+        data=data,
+        cache=cache,
+        indexes=chosen,
+        plugins=not variables.get("SKILLPM_NO_PLUGINS"),
+        offline=offline or bool(variables.get("SKILLPM_OFFLINE")),
     )
 
 

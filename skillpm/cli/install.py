@@ -23,13 +23,18 @@ __all__ = ["command", "render"]
 
 
 @click.command("install", epilog="Example: skillpm install incident-triage langgraph-cli")
-@click.argument("texts", metavar="[REQUIREMENT|PATH]...", nargs=-1, shell_complete=known_names)
-@click.option("--index", "indexes", metavar="FOLDER", multiple=True, help="A registry to ask first; may be repeated.")
+@click.argument("texts", metavar="[REQUIREMENT|SOURCE]...", nargs=-1, shell_complete=known_names)
+@click.option("--index", "indexes", metavar="PLACE", multiple=True, help="A registry to ask first; may be repeated.")
+@click.option(
+    "--skill", "names", metavar="NAME", multiple=True, help="Of a SOURCE with many, this one; may be repeated."
+)
+@click.option("--all", "every", is_flag=True, help="Of a SOURCE with many skills, every one.")
 @click.option(
     "--agent", "agents", metavar="NAME", multiple=True, help="Fill this agent's folder too; `all`: those found here."
 )
 @click.option("--link", type=click.Choice(["copy", "symlink"]), help="How skills are put there.  [default: copy]")
 @click.option("--user", is_flag=True, help="Install for yourself, in your home folder.")
+@click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do.")
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
 @click.option("--force", is_flag=True, help="Keep a folder that is not skillpm's as NAME.orig, instead of refusing.")
 @allow_option
@@ -37,9 +42,12 @@ __all__ = ["command", "render"]
 def command(
     texts: tuple[str, ...],
     indexes: tuple[str, ...],
+    names: tuple[str, ...],
+    every: bool,
     agents: tuple[str, ...],
     link: LinkKind | None,
     user: bool,
+    offline: bool,
     dry_run: bool,
     force: bool,
     allowed: tuple[str, ...],
@@ -47,20 +55,23 @@ def command(
 ) -> None:
     """Install skills and what they require, lock them, and put them where agents look.
 
-    A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`; a PATH is a skill's folder, written with a `/`.
-    Without any, install exactly what skillpm.lock says.
+    A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`. A SOURCE is a folder, written with a `/`, a skill's .tar.gz,
+    git+URL[@ref][#subdirectory=FOLDER], or the address of a .well-known/agent-skills. Without any, install exactly
+    what skillpm.lock says.
     """
     from skillpm.ops.installation import unchanged
     from skillpm.settings import load_settings
     from skillpm.storage.agents import agent_folders, unfilled
     from skillpm.storage.record import read_record
 
-    settings = load_settings(user=user, indexes=indexes)
+    settings = load_settings(user=user, indexes=indexes, offline=offline)
     folders = agent_folders(agents, user=user, project=settings.project)
-    done = None if texts else unchanged(settings, folders, link)
-    render(done or _install(settings, texts, folders, link, allowed, dry_run=dry_run, force=force), as_json=as_json)
-    if done is None and not as_json:
-        _tell_unfilled(unfilled(settings.project, {*folders, *read_record(settings.project).agents}, user=user))
+    done = None if texts or names or every else unchanged(settings, folders, link)
+    if done is None:
+        done = _install(settings, texts, names, every, folders, link, allowed, dry_run, force)
+        if not as_json:
+            _tell_unfilled(unfilled(settings.project, {*folders, *read_record(settings.project).agents}, user=user))
+    render(done, as_json=as_json)
 
 
 def _tell_unfilled(agents: Sequence[Agent]) -> None:
@@ -73,14 +84,16 @@ def _tell_unfilled(agents: Sequence[Agent]) -> None:
 def _install(
     settings: Settings,
     texts: tuple[str, ...],
+    names: tuple[str, ...],
+    every: bool,
     folders: tuple[str, ...],
     link: LinkKind | None,
     allowed: tuple[str, ...],
-    *,
     dry_run: bool,
     force: bool,
 ) -> Installation:
     from skillpm.ops.allowance import Allowance
+    from skillpm.ops.choice import Wanted
     from skillpm.ops.context import open_context
     from skillpm.ops.extensions import installed_observer
     from skillpm.ops.install import install
@@ -90,6 +103,7 @@ def _install(
         texts,
         folders=folders,
         link=link,
+        wanted=Wanted(names, every),
         dry_run=dry_run,
         force=force,
         allow=Allowance.of(allowed),

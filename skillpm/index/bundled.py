@@ -18,6 +18,9 @@ __all__ = ["BUNDLED", "BundledIndex", "bundled_root", "bundled_skills"]
 class BundledIndex:
     """The embedded registry: it needs no network and no configuration."""
 
+    made_here = True
+    remote = False
+
     def __init__(self, pack: Pack) -> None:
         self.name = BUNDLED
         self._pack = pack

@@ -16,7 +16,16 @@ from typing import Protocol
 
 from skillpm.errors import StorageError
 
-__all__ = ["FolderTree", "Listing", "MappingTree", "Tree", "listing_digest", "tree_digest", "tree_listing"]
+__all__ = [
+    "FolderTree",
+    "Listing",
+    "MappingTree",
+    "Tree",
+    "left_out",
+    "listing_digest",
+    "tree_digest",
+    "tree_listing",
+]
 
 Listing = dict[str, tuple[bool, str]]
 
@@ -35,6 +44,16 @@ _KINDS = {
 
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def left_out(path: str) -> bool:
+    """Is this file, by its posix path, no part of any skill: version control's, an interpreter's or a desktop's?"""
+    *folders, name = path.split("/")
+    return not LEFT_OUT_FOLDERS.isdisjoint(folders) or _file_left_out(name)
+
+
+def _file_left_out(name: str) -> bool:
+    return name in LEFT_OUT_FILES or name.endswith(".pyc")
 
 
 class Tree(Protocol):
@@ -66,11 +85,18 @@ class MappingTree:
     Args:
         files: content by posix path.
         executables: the paths with the executable bit.
+        irregular: what is no regular file, path to kind.
     """
 
-    def __init__(self, files: Mapping[str, bytes], executables: Container[str] = ()) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        executables: Container[str] = (),
+        irregular: Mapping[str, str] | None = None,
+    ) -> None:
         self._files = dict(sorted(files.items()))
         self._executables = executables
+        self._irregular = dict(irregular or {})
 
     def paths(self) -> list[str]:
         """Return the sorted posix paths of the regular files."""
@@ -92,8 +118,8 @@ class MappingTree:
         return path in self._executables
 
     def irregular(self) -> dict[str, str]:
-        """Return nothing: a mapping holds regular files only."""
-        return {}
+        """Return what is no regular file: path to kind."""
+        return dict(self._irregular)
 
 
 class FolderTree:
@@ -131,7 +157,7 @@ class FolderTree:
                         pending.append(f"{path}/")
                 elif not stat.S_ISREG(mode):
                     irregular[path] = _KINDS.get(stat.S_IFMT(mode), "unknown kind")
-                elif self._whole or (entry.name not in LEFT_OUT_FILES and not entry.name.endswith(".pyc")):
+                elif self._whole or not _file_left_out(entry.name):
                     files[path] = bool(mode & stat.S_IXUSR), size
         return dict(sorted(files.items())), dict(sorted(irregular.items()))
 

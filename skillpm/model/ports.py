@@ -25,9 +25,18 @@ __all__ = [
 
 
 class Index(Protocol):
-    """Where skills come from."""
+    """Where skills come from.
+
+    Attributes:
+        name: what a lock calls it.
+        made_here: archives are made here, out of the files, when they are asked for. Another implementation of deflate
+            may have made the locked one, so only the digest of the tree is compared.
+        remote: each question is a round trip, so several are asked at once.
+    """
 
     name: str
+    made_here: bool
+    remote: bool
 
     def page(self, name: str) -> Page | None:
         """Return every release of a name, or None where it is unknown. Raises RegistryError."""
@@ -41,7 +50,7 @@ class Index(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What an index says of one of its skills at a glance: the newest release's version and summary."""
+    """What an index says of a skill at a glance: the newest version, empty where it does not tell, and its summary."""
 
     name: str
     version: str

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from skillpm.errors import IntegrityError, LockOutOfDateError, RegistryError, UnknownSkillError, UsageError
 from skillpm.index.bundled import BundledIndex, bundled_skills
 from skillpm.index.chain import ChainIndex
-from skillpm.index.source import is_path, open_registry, open_source
+from skillpm.index.source import Surroundings, is_path, open_registry, open_source
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
@@ -19,8 +19,9 @@ from skillpm.model.name import near_names
 from skillpm.model.skill import Skill
 from skillpm.ops.extensions import foreign_index
 from skillpm.settings import Settings
-from skillpm.storage.archive import build_archive
+from skillpm.storage.archive import build_archive, read_archive
 from skillpm.storage.lockfile import read_lock
+from skillpm.storage.process_lock import locked
 from skillpm.storage.store import Store
 
 if TYPE_CHECKING:
@@ -54,9 +55,21 @@ class Context:
         registries = [self._registry(text) for text in self.settings.indexes]
         return ChainIndex([*registries, BundledIndex(build_archive)])
 
+    @cached_property
+    def around(self) -> Surroundings:
+        """What indexes need of the world."""
+        return Surroundings(
+            self.settings.project,
+            self.settings.cache,
+            build_archive,
+            read_archive,
+            locked,
+            offline=self.settings.offline,
+        )
+
     def _registry(self, text: str) -> Index:
         try:
-            return open_registry(text, self.settings.project)
+            return open_registry(text, self.around)
         except RegistryError:
             index = foreign_index(text, self.settings)
             if index is None:
@@ -71,7 +84,7 @@ class Context:
 
     def _open_source(self, name: str) -> Index:
         try:
-            return open_source(name, self.settings.project, build_archive)
+            return open_source(name, self.around)
         except RegistryError:
             index = foreign_index(name, self.settings)
             if index is None:

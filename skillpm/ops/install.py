@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from skillpm.model.skill import Skill
 from skillpm.ops.agents import crossed_budgets
 from skillpm.ops.allowance import NOTHING, Allowance
 from skillpm.ops.apply import Linking, apply, linking, refused_links
+from skillpm.ops.choice import UNSAID, Wanted
 from skillpm.ops.context import Context
 from skillpm.ops.fetch import fetch
 from skillpm.ops.installation import Installation, SkillChange
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PROJECT_LOCK", "describe_changes", "install"]
 
+_AT_ONCE = 8
 PROJECT_LOCK = Path(".skillpm", "lock")
 
 
@@ -36,6 +39,7 @@ def install(
     *,
     folders: Sequence[str],
     link: LinkKind | None = None,
+    wanted: Wanted = UNSAID,
     dry_run: bool = False,
     force: bool = False,
     allow: Allowance = NOTHING,
@@ -46,9 +50,10 @@ def install(
 
     Args:
         context: the world.
-        texts: requirements and skills' folders.
+        texts: requirements, and places that hold skills.
         folders: agents' folders to fill, beside those of earlier installs.
         link: copies or links; as before where None.
+        wanted: which skills of the places.
         dry_run: plan only, write nothing.
         force: keep a folder that is not ours as ``.orig`` instead of refusing.
         allow: what the scan finds and a person lets in.
@@ -60,13 +65,13 @@ def install(
         SkillpmError: whatever ``select``, ``fetch`` and ``apply`` raise.
     """
     if dry_run:
-        selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
-        return _installation(selection.plan, to, [], dry_run=True)
+        selection, to = _select(context, texts, wanted), linking(read_record(context.settings.project), folders, link)
+        return _installation(selection.plan, to, selection.warnings, dry_run=True)
     refuse_outside(context.settings.project, [PROJECT_LOCK.parts[0]])
     with locked(context.settings.project / PROJECT_LOCK):
-        selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
+        selection, to = _select(context, texts, wanted), linking(read_record(context.settings.project), folders, link)
         with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
-            warnings = _fetch_all(context, selection, allow, progress)
+            warnings = [*selection.warnings, *_fetch_all(context, selection, allow, progress)]
             placed = apply(context.settings, context.store, selection.plan, to, force=force)
     changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
     fresh = [placement.folder for placement in placed if placement.skill in changed]
@@ -78,10 +83,10 @@ def install(
     return _installation(selection.plan, to, warnings, dry_run=False)
 
 
-def _select(context: Context, texts: Sequence[str]) -> Selection:
+def _select(context: Context, texts: Sequence[str], wanted: Wanted) -> Selection:
     lock = context.lock()
-    if texts:
-        return select(context, texts, lock)
+    if texts or wanted != UNSAID:
+        return select(context, texts, lock, wanted)
     if not context.settings.lock_path.exists():
         raise UsageError("nothing to install: there is no skillpm.lock here", hint="run `skillpm install NAME`")
     return _as_locked(lock)
@@ -89,7 +94,7 @@ def _select(context: Context, texts: Sequence[str]) -> Selection:
 
 def _as_locked(lock: Lock) -> Selection:
     """Select exactly what the lock says, without resolving."""
-    return Selection(Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock), {})
+    return Selection(Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock))
 
 
 def _fetch_all(context: Context, selection: Selection, allow: Allowance, progress: Progress | None) -> list[str]:
@@ -97,18 +102,28 @@ def _fetch_all(context: Context, selection: Selection, allow: Allowance, progres
     missing = [entry for entry in entries if not context.store.verify(entry.tree)]
     if not missing:
         return []
-    warnings: list[str] = []
+    indexes = {entry.name: selection.indexes.get(entry.name) or context.source(entry.source) for entry in missing}
     if progress is not None:
         progress.start("fetching skills", len(missing))
-    with context.store.writing():
-        for entry in missing:
-            index = selection.indexes.get(entry.name) or context.source(entry.source)
-            warnings += fetch(context.store, entry, index, allow)
-            if progress is not None:
-                progress.advance(1, entry.name)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        running = {
+            pool.submit(
+                fetch, context.store, entry, indexes[entry.name], allow, size=selection.sizes.get(entry.archive, 0)
+            ): entry.name
+            for entry in missing
+        }
+        try:
+            for done in as_completed(running):
+                done.result()
+                if progress is not None:
+                    progress.advance(1, running[done])
+        except BaseException:
+            context.around.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
     if progress is not None:
         progress.finish()
-    return warnings
+    return [warning for done in running for warning in done.result()]
 
 
 def describe_changes(plan: Plan) -> tuple[SkillChange, ...]:
@@ -123,6 +138,6 @@ def _change(step: Step) -> SkillChange:
     return SkillChange(step.name, str(step.change), entry.version, previous, entry.source, entry.tree)
 
 
-def _installation(plan: Plan, to: Linking, warnings: list[str], *, dry_run: bool) -> Installation:
+def _installation(plan: Plan, to: Linking, warnings: Sequence[str], *, dry_run: bool) -> Installation:
     found = Installation(describe_changes(plan), to.folders, tuple(warnings))
     return replace(found, dry_run=dry_run)

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any
 
-from skillpm.errors import SkillpmError, UsageError
+from skillpm.errors import RegistryError, SkillpmError, UsageError
 from skillpm.model.name import near_names
-from skillpm.model.ports import Listing
+from skillpm.model.ports import Listing, SearchableIndex
 from skillpm.ops.context import Context
 
 __all__ = ["Found", "Hit", "Rank", "rank", "search"]
@@ -85,7 +85,12 @@ def search(context: Context, texts: Sequence[str]) -> Found:
         raise UsageError("there is nothing to search for", hint="give a word, such as `skillpm search logs`")
     listed: dict[str, tuple[Listing, str]] = {}
     failures: dict[str, SkillpmError] = {}
-    for index in context.index.searchable():
+    for index in context.index.indexes:
+        if not isinstance(index, SearchableIndex):
+            failures[index.name] = RegistryError(
+                "it does not list its skills", hint="name one: `skillpm show NAME` and `skillpm install NAME` find it"
+            )
+            continue
         try:
             for item in index.listings():
                 listed.setdefault(item.name, (item, index.name))

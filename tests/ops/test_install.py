@@ -267,7 +267,9 @@ def test_a_link_in_a_folder_is_refused(project, skill_files: SkillFiles) -> None
         (["Base"], 2, ["is not a skill name"]),
         (["base=>1"], 2, ["is not a version specifier"]),
         (["./missing"], 2, ["not a folder"]),
-        (["https://example.org/x.git"], 5, ["not supported by this version"]),
+        (["https://example.org/x.git"], 2, ["git+https://example.org/x.git"]),
+        (["oci://example.org/x"], 5, ["not supported by this version"]),
+        (["base", "--all"], 2, ["no place is given"]),
         ([], 2, ["there is no skillpm.lock here"]),
     ],
 )
