@@ -17,8 +17,13 @@ __all__ = ["COMMANDS", "main", "run"]
 COMMANDS = {
     "new": ("skillpm.cli.new", "Make a new skill from a template."),
     "validate": ("skillpm.cli.validate", "Check the layout and the documents of skills."),
+    "init": ("skillpm.cli.init", "Write skillpm.yaml, the project file."),
     "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
     "uninstall": ("skillpm.cli.uninstall", "Remove skills from this project."),
+    "lock": ("skillpm.cli.lock", "Choose releases and write skillpm.lock; install nothing."),
+    "sync": ("skillpm.cli.sync", "Make the agents' folders hold what the project requires."),
+    "update": ("skillpm.cli.update", "Take the newest releases that are allowed, and install them."),
+    "config": ("skillpm.cli.config", "Show every setting and where its value came from."),
     "list": ("skillpm.cli.list", "List installed skills and runs."),
     "show": ("skillpm.cli.show", "Show what a skill is and what it contributes."),
     "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),

@@ -50,7 +50,9 @@ class DirectoryIndex:
     def config(self) -> RegistryConfig:
         """config.json. Raises RegistryError where the folder is no registry."""
         if not self._root.is_dir():
-            raise RegistryError(f"registry {self._root} is not a folder", hint="check `--index` or skillpm.toml")
+            raise RegistryError(
+                f"registry {self._root} is not a folder", hint="check `--index`, or the registries of skillpm.yaml"
+            )
         return self._document(RegistryConfig, "config.json")
 
     def page(self, name: str) -> Page | None:

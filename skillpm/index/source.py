@@ -49,13 +49,19 @@ def open_registry(text: str, project: Path, base: Path | None = None) -> Directo
     return DirectoryIndex(folder, f"registry:{_relative(folder, project)}")
 
 
-def open_path(text: str, project: Path, pack: Pack) -> PathIndex:
+def open_path(text: str, project: Path, pack: Pack, base: Path | None = None) -> PathIndex:
     """Return the index of one skill's folder; nothing is read yet.
+
+    Args:
+        text: the folder.
+        project: what the lock's name of it is relative to.
+        pack: how a tree becomes an archive.
+        base: what a relative ``text`` is relative to; the working directory where None.
 
     Raises:
         RegistryError: it is a URL.
     """
-    folder = Path.cwd() / _folder(text)
+    folder = (base or Path.cwd()) / _folder(text)
     return PathIndex(folder, f"path:{_relative(folder, project)}", pack)
 
 

@@ -1,29 +1,42 @@
-"""Which releases an install wants: what a person typed, with what the lock has, resolved against the indexes."""
+"""Which releases a project gets: what is required and what was typed, with the pins of the lock, resolved."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from skillpm.errors import DocumentError, IntegrityError, LayoutError, ResolutionError
+from packaging.version import Version
+
+from skillpm.errors import DocumentError, IntegrityError, LayoutError, ResolutionError, UsageError
+from skillpm.index.bundled import BUNDLED
 from skillpm.index.path import PathIndex
-from skillpm.index.source import is_path, open_path
+from skillpm.index.source import is_path
 from skillpm.layout.check import check
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Report
 from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.policy import cutoff, too_young
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
-from skillpm.resolve.plan import Plan, plan
+from skillpm.ops.wanted import FOLDER, typed_index
+from skillpm.resolve.candidates import yanked
+from skillpm.resolve.plan import Change, Plan, plan
 from skillpm.resolve.resolver import resolve
-from skillpm.storage.archive import build_archive
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
 
-__all__ = ["Selection", "refuse_broken", "select"]
+__all__ = ["Request", "Selection", "newest_pins", "read_request", "refuse_broken", "select"]
+
+NAMED = (
+    BUNDLED,
+    FOLDER,
+    "git+",
+    "archive:",
+)  # sources that somebody has chosen by themselves: no cooldown holds for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +48,22 @@ class Selection:
 
 
 @dataclass(slots=True)
-class _Request:
-    """What was typed: requirements by name, and the folders among them."""
+class Request:
+    """What a command asks for.
 
-    requirements: dict[str, Requirement] = field(default_factory=dict)
-    folders: dict[str, PathIndex] = field(default_factory=dict)
+    Attributes:
+        roots: every requirement, by name.
+        asked: the names that were asked for just now, which are looked up again.
+        folders: what was typed as a place, by the name of the skill that lies there.
+        upgrade: the locked names whose pins are given up.
+        replace: may a skill take the place of another source's skill of its name?
+    """
+
+    roots: dict[str, Requirement] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    folders: dict[str, Index] = field(default_factory=dict)
+    upgrade: frozenset[str] = frozenset()
+    replace: bool = False
 
 
 def refuse_broken(report: Report, name: str) -> None:
@@ -56,61 +80,114 @@ def refuse_broken(report: Report, name: str) -> None:
     )
 
 
-def select(context: Context, texts: Sequence[str], lock: Lock) -> Selection:
-    """Resolve what was typed together with what is locked.
+def read_request(
+    context: Context,
+    texts: Sequence[str],
+    requirements: Iterable[Requirement],
+    lock: Lock,
+    *,
+    replace: bool = False,
+) -> Request:
+    """Return what is asked for: what was typed, beside what the project requires.
 
-    Locked skills that were not typed stay as they are, without asking any index, as long as that fits.
+    A requirement that the lock does not have was written into the project file since; it is asked for as well. A bare
+    name that is required already keeps the versions that the project allows.
 
     Raises:
-        UsageError: a text is neither a requirement nor a folder.
+        UsageError: a text is neither a requirement nor a place.
         LayoutError: a folder is not a skill that can be installed.
+        RegistryError: a kind of place that this version cannot read.
+    """
+    request = Request(roots={item.name: item for item in requirements}, replace=replace)
+    had = set(lock.requirements)
+    request.asked = {name for name, item in request.roots.items() if str(item) not in had}
+    for text in texts:
+        if is_path(text):
+            index = typed_index(context, text)
+            name = _skill_of(index, text)
+            request.folders[name] = index
+            source = index.name if index.name.startswith(FOLDER) else text
+            request.roots[name] = Requirement(name, "", source if context.settings.document else "")
+        else:
+            typed = Requirement.parse(text)
+            name = typed.name
+            if typed.specifier or name not in request.roots or request.roots[name].source.startswith(FOLDER):
+                request.roots[name] = typed
+        request.asked.add(name)
+    return request
+
+
+def _skill_of(index: Index, text: str) -> str:
+    """Return the one skill of a place; tell all that is wrong with a folder of which no release can be made."""
+    try:
+        return index.names()[0]
+    except (LayoutError, DocumentError, IntegrityError):
+        if isinstance(index, PathIndex):
+            report = check(FolderTree(index.folder), path=text, folder=None)
+            refuse_broken(report, report.name or text)
+        raise
+
+
+def select(context: Context, request: Request, *pins: Lock) -> Selection:
+    """Resolve a request; pins stay as they are, without asking any index, as long as that fits.
+
+    Args:
+        context: the world.
+        request: what is asked for.
+        pins: the lock; both sides of one where version control left a conflict, ours first.
+
+    Raises:
         UnknownSkillError: no index knows a name.
         ResolutionError: nothing fits.
         RegistryError: an index failed.
         IntegrityError: an index has other bytes for a version that is locked.
+        UsageError: a skill would take the place of another source's skill of its name.
+        PolicyError: a policy forbids a source.
     """
-    request = _read(context, texts)
-    locked = {text.name: text for text in map(Requirement.parse, lock.requirements)}
-    roots = {**locked, **request.requirements}
-    requirements = [root for _, root in sorted(roots.items())]
-    try:
-        pages = _Pages(context, lock, request, only_locked=True)
-        chosen = resolve(requirements, pages.page, preferred=pages.preferred, near=context.index.near)
-    except ResolutionError:
-        pages = _Pages(context, lock, request, only_locked=False)
-        chosen = resolve(requirements, pages.page, preferred=pages.preferred, near=context.index.near)
+    requirements = [root for _, root in sorted(request.roots.items())]
+    pages, chosen = _resolved(context, request, requirements, pins)
     for name, release in chosen.items():
-        _refuse_other_bytes(lock.skill(name), release, pages.sources[name])
-    return Selection(plan(chosen, pages.sources, requirements, lock), pages.indexes)
+        source = pages.sources[name]
+        context.refuse_source(name, source)
+        for entry in filter(None, (lock.skill(name) for lock in pins)):
+            _refuse_other_bytes(entry, release, source)
+        if not request.replace:
+            _refuse_other_source(pins[0].skill(name), source, request.roots.get(name))
+        _note_younger(context, name, release, pages)
+    found = plan(chosen, pages.sources, requirements, pins[0])
+    if pages.day is None or not found.of(Change.ADDED, Change.REPLACED):
+        day = pins[0].cutoff if pages.day is not None else None
+    else:
+        day = pages.day
+    return Selection(Plan(found.steps, found.lock.model_copy(update={"cutoff": day})), pages.indexes)
 
 
-def _read(context: Context, texts: Sequence[str]) -> _Request:
-    request = _Request()
-    for text in texts:
-        if not is_path(text):
-            requirement = Requirement.parse(text)
-            request.requirements[requirement.name] = requirement
-            continue
-        index = open_path(text, context.settings.project, build_archive)
-        _refuse_broken_folder(index, text)
-        request.requirements[index.skill] = Requirement(index.skill)
-        request.folders[index.skill] = index
-    return request
+def _resolved(
+    context: Context, request: Request, requirements: list[Requirement], pins: tuple[Lock, ...]
+) -> tuple[_Pages, dict[str, Release]]:
+    """Resolve with the locked releases alone, and where that does not fit, or pins are given up, with all others."""
+    for only_locked in (False,) if request.upgrade else (True, False):
+        pages = _Pages(context, request, pins, only_locked=only_locked)
+        try:
+            chosen = resolve(
+                requirements,
+                pages.page,
+                preferred=pages.preferred,
+                near=context.index.near,
+                withheld=pages.withheld,
+                first=request.upgrade,
+            )
+        except ResolutionError:
+            if only_locked:
+                continue
+            raise
+        return pages, chosen
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _refuse_broken_folder(index: PathIndex, text: str) -> None:
-    """Tell all that is wrong with a folder of which no release can be made; ``fetch`` checks the others."""
-    try:
-        index.names()
-    except (LayoutError, DocumentError, IntegrityError):
-        report = check(FolderTree(index.folder), path=text, folder=None)
-        refuse_broken(report, report.name or text)
-        raise
-
-
-def _refuse_other_bytes(entry: LockedSkill | None, release: Release, source: str) -> None:
+def _refuse_other_bytes(entry: LockedSkill, release: Release, source: str) -> None:
     """A version that a registry has once published never changes; folders and bundled skills may."""
-    if entry is None or not source.startswith("registry:"):
+    if source.startswith(NAMED) or entry.source != source:
         return
     if entry.version == release.version and entry.tree != release.tree:
         raise IntegrityError(
@@ -121,42 +198,90 @@ def _refuse_other_bytes(entry: LockedSkill | None, release: Release, source: str
         )
 
 
+def _refuse_other_source(entry: LockedSkill | None, source: str, root: Requirement | None) -> None:
+    """A skill never takes the place of another source's skill of its name, unless the project names that source."""
+    if entry is None or entry.source == source or (root is not None and root.source):
+        return
+    raise UsageError(
+        f"{entry.name} is installed from {entry.source}; {source} has a skill of that name too",
+        hint=f"`skillpm uninstall {entry.name}` first, or `--force` to replace it",
+        installed=entry.source,
+        found=source,
+    )
+
+
+def _note_younger(context: Context, name: str, release: Release, pages: _Pages) -> None:
+    """Say which newer release the cooldown holds back."""
+    page = pages.seen.get(name)
+    newest = page.newest_first()[0] if page and page.releases else None
+    if newest is None or Version(newest.version) <= Version(release.version):
+        return
+    reason = pages.young(name, newest)
+    if reason is not None:
+        context.note(f"{name} {newest.version} {reason}; {release.version} is taken")
+
+
 class _Pages:
     """The page of each name, and the index that it comes from.
 
-    What was typed is looked up in the typed folder or in the indexes. Other locked names have their locked release,
-    and, unless ``only_locked``, whatever else the index has from which they were locked.
+    What was asked for is looked up in its own source or in the indexes; a required folder is read again each time. The
+    other locked names have their locked releases, and, unless ``only_locked``, whatever else their source has: a locked
+    name never moves to another registry because that one has begun to know it too.
     """
 
-    def __init__(self, context: Context, lock: Lock, request: _Request, *, only_locked: bool) -> None:
+    def __init__(self, context: Context, request: Request, pins: Sequence[Lock], *, only_locked: bool) -> None:
         self._context = context
-        self._lock = lock
         self._request = request
         self._only_locked = only_locked
+        self._pinned = newest_pins(pins)
+        self._all_pins = [entry for lock in pins for entry in lock.skills]
+        days = context.settings.cooldown
+        self.day = cutoff(days, datetime.now(UTC)) if days else None
         self.indexes: dict[str, Index] = {}
         self.sources: dict[str, str] = {}
-        self.preferred = {entry.name: entry.version for entry in lock.skills if entry.name not in request.folders}
+        self.seen: dict[str, Page] = {}
+        unpinned: Collection[str] = {*request.folders, *request.upgrade}
+        self.preferred = {name: entry.version for name, entry in self._pinned.items() if name not in unpinned}
 
     def page(self, name: str) -> Page | None:
         """Return the releases of a name that may be chosen."""
         if name in self._request.folders:
             return self._from(self._request.folders[name], name)
-        entry = self._lock.skill(name)
-        if entry is None:
-            return self._from_chain(name)
-        if name in self._request.requirements and (page := self._from_chain(name)) is not None:
-            return page
+        root = self._request.roots.get(name)
+        source = root.source if root is not None else ""
+        if source.startswith(FOLDER):
+            return self._from(self._context.source(source), name)
+        entry = self._pinned.get(name)
+        if entry is None or name in self._request.asked:
+            page = self._from(self._context.source(source), name) if source else self._from_chain(name)
+            if page is not None or entry is None or source:
+                return page
         self.sources[name] = entry.source
-        if self._only_locked:
-            return Page(name=name, releases=(_release(entry),))
-        others = self._from(self._context.source(entry.source), name)
+        locked = {pin.version: _release(pin) for pin in self._all_pins if _alike(pin, entry)}
+        if self._only_locked and name not in self._request.upgrade:
+            return Page(name=name, releases=tuple(locked.values()))
+        others = self._from(self._context.source(source or entry.source), name)
         releases = {item.version: item for item in others.releases} if others else {}
-        return Page(name=name, releases=tuple({**releases, entry.version: _release(entry)}.values()))
+        upgraded = name in self._request.upgrade
+        return Page(
+            name=name, releases=tuple(({**locked, **releases} if upgraded else {**releases, **locked}).values())
+        )
+
+    def withheld(self, name: str, release: Release) -> str | None:
+        """Say why a release is not chosen unless it is asked for."""
+        return yanked(name, release) or self.young(name, release)
+
+    def young(self, name: str, release: Release) -> str | None:
+        """Say why a release is too young for the cooldown; what a person named by its place is never."""
+        if self.day is None or name not in self.seen or self.sources[name].startswith(NAMED):
+            return None
+        known = any(pin.name == name and pin.version == release.version for pin in self._all_pins)
+        return None if known else too_young(release, self.day)
 
     def _from(self, index: Index, name: str) -> Page | None:
         page = index.page(name)
         if page is not None:
-            self.indexes[name], self.sources[name] = index, index.name
+            self.indexes[name], self.sources[name], self.seen[name] = index, index.name, page
         return page
 
     def _from_chain(self, name: str) -> Page | None:
@@ -164,7 +289,23 @@ class _Pages:
         return self._from(index, name) if index else None
 
 
+def newest_pins(pins: Sequence[Lock]) -> dict[str, LockedSkill]:
+    """Return one entry for each name, the newer where two sides differ, ours where they do not."""
+    found: dict[str, LockedSkill] = {}
+    for entry in (entry for lock in pins for entry in lock.skills):
+        other = found.get(entry.name)
+        if other is None or Version(entry.version) > Version(other.version):
+            found[entry.name] = entry
+    return found
+
+
+def _alike(pin: LockedSkill, entry: LockedSkill) -> bool:
+    """Is this a pin of the same skill, from the same source?"""
+    return pin is entry or ((pin.name, pin.source) == (entry.name, entry.source) and pin.version != entry.version)
+
+
 def _release(entry: LockedSkill) -> Release:
+    """Return the release that a lock names."""
     return Release(
         version=entry.version,
         archive=entry.archive,

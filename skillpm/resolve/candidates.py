@@ -16,9 +16,17 @@ from packaging.version import Version
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 
-__all__ = ["Candidates", "Universe"]
+__all__ = ["Candidates", "Universe", "Withheld", "yanked"]
 
 Numbers = Range[int]
+Withheld = Callable[[str, Release], str | None]
+
+
+def yanked(name: str, release: Release) -> str | None:
+    """Say why a release is not chosen unless somebody asks for exactly it: it was yanked."""
+    if not release.yanked:
+        return None
+    return f"was yanked ({release.yanked})" if isinstance(release.yanked, str) else "was yanked"
 
 
 class Candidates:
@@ -26,14 +34,19 @@ class Candidates:
 
     Args:
         page: what the index says; None where no index knows the name.
-        preferred: the locked version, which is taken before any other and even where it was yanked.
-        asked: specifiers of the person's own requirements: they can ask for a pre-release, and ``==`` for a yanked one.
+        preferred: the locked version, which is taken before any other and even where it is withheld.
+        asked: specifiers of the person's own requirements: they can ask for a pre-release, ``==`` for a withheld one.
+        withheld: why a release is not chosen unless it is asked for, by its number.
     """
 
-    def __init__(self, page: Page | None, preferred: str | None, asked: tuple[str, ...]) -> None:
+    def __init__(
+        self, page: Page | None, preferred: str | None, asked: tuple[str, ...], withheld: Withheld = yanked
+    ) -> None:
         self.known = page is not None
         self.releases: tuple[Release, ...] = tuple(reversed(page.newest_first())) if page else ()
         self.versions = tuple(Version(release.version) for release in self.releases)
+        reasons = ((number, withheld(page.name, release)) for number, release in enumerate(self.releases) if page)
+        self.withheld = {number: reason for number, reason in reasons if reason}
         self._preferred = Version(preferred) if preferred else None
         self._asked = tuple(SpecifierSet(text) for text in asked)
         self._matching: dict[str, frozenset[int]] = {}
@@ -78,7 +91,7 @@ class Candidates:
         )
 
     def _may_choose(self, number: int) -> bool:
-        if not self.releases[number].yanked:
+        if number not in self.withheld:
             return True
         version = self.versions[number]
         return version == self._preferred or any(
@@ -111,13 +124,19 @@ class Universe:
         page: what the indexes know; may raise what an index raises.
         roots: what the person requires.
         preferred: locked versions by name.
+        withheld: why a release is not chosen unless it is asked for.
     """
 
     def __init__(
-        self, page: Callable[[str], Page | None], roots: tuple[Requirement, ...], preferred: Mapping[str, str]
+        self,
+        page: Callable[[str], Page | None],
+        roots: tuple[Requirement, ...],
+        preferred: Mapping[str, str],
+        withheld: Withheld = yanked,
     ) -> None:
         self._page = page
         self._preferred = preferred
+        self._withheld = withheld
         self._asked: dict[str, tuple[str, ...]] = {}
         for root in roots:
             self._asked[root.name] = (*self._asked.get(root.name, ()), root.specifier)
@@ -126,5 +145,6 @@ class Universe:
     def candidates(self, name: str) -> Candidates:
         """Return the releases of a name."""
         if name not in self._candidates:
-            self._candidates[name] = Candidates(self._page(name), self._preferred.get(name), self._asked.get(name, ()))
+            asked = self._asked.get(name, ())
+            self._candidates[name] = Candidates(self._page(name), self._preferred.get(name), asked, self._withheld)
         return self._candidates[name]

@@ -88,10 +88,12 @@ def _absence(name: str, candidates: Candidates, allowed: Any) -> str:
     """Say why no release of a range can be chosen."""
     if not candidates.known:
         return f"no index knows {name}"
-    yanked = [number for number in range(len(candidates.releases)) if number in allowed]
-    if yanked:
-        return f"{name} {_versions(candidates, yanked)} {'were' if len(yanked) > 1 else 'was'} yanked"
-    usable = [number for number, release in enumerate(candidates.releases) if not release.yanked]
+    if withheld := [number for number in candidates.withheld if number in allowed]:
+        reasons: dict[str, list[int]] = {}
+        for number in withheld:
+            reasons.setdefault(candidates.withheld[number], []).append(number)
+        return ", and ".join(f"{name} {_versions(candidates, group)} {reason}" for reason, group in reasons.items())
+    usable = [number for number in range(len(candidates.releases)) if number not in candidates.withheld]
     if not usable:
         return f"{name} has no release"
     return f"only {name} {_versions(candidates, usable)} {'are' if len(usable) > 1 else 'is'} available"
@@ -110,10 +112,9 @@ def _hints(clause: Clause, universe: Universe, near: Callable[[str], list[str]])
 
 
 def _release_hints(name: str, candidates: Candidates, allowed: Any) -> Iterator[str]:
-    for number, release in enumerate(candidates.releases):
-        if release.yanked and number in allowed:
-            reason = f" ({release.yanked})" if isinstance(release.yanked, str) else ""
-            yield f"`{name}=={release.version}` takes the yanked release all the same{reason}"
+    for number, reason in candidates.withheld.items():
+        if number in allowed:
+            yield f"`{name}=={candidates.releases[number].version}` takes that release all the same, though it {reason}"
     for specifier in candidates.unmatched(allowed):
         for version in reversed(candidates.versions):
             if version.is_prerelease and specifier.contains(version.base_version, prereleases=True):

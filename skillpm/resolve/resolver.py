@@ -1,14 +1,14 @@
 """Chooses one release for each required name (PubGrub, by nab-resolver).
 
 Rules: versions and specifiers are PEP 440. A locked version is kept where it fits. Else the newest final release; a
-pre-release only where nothing else fits or where a person's own specifier names one; a yanked release only where a
-person's own ``==`` names it or the lock has it. Cycles are allowed. Source: https://github.com/dart-lang/pub
-``doc/solver.md``.
+pre-release only where nothing else fits or where a person's own specifier names one; a release that is withheld,
+because it was yanked or is too young, only where a person's own ``==`` names it or the lock has it. Cycles are allowed.
+Source: https://github.com/dart-lang/pub ``doc/solver.md``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from nab_resolver.errors import ResolutionError as NoSolution
@@ -20,7 +20,7 @@ from nab_resolver.types import RootRequirement
 from skillpm.errors import ResolutionError, UnknownSkillError
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
-from skillpm.resolve.candidates import Universe, numbers_range
+from skillpm.resolve.candidates import Universe, Withheld, numbers_range, yanked
 from skillpm.resolve.explain import explain
 
 __all__ = ["resolve"]
@@ -34,6 +34,8 @@ def resolve(
     *,
     preferred: Mapping[str, str] | None = None,
     near: Near = lambda name: [],
+    withheld: Withheld = yanked,
+    first: Collection[str] = (),
 ) -> dict[str, Release]:
     """Return the chosen release of every name that is needed.
 
@@ -42,19 +44,21 @@ def resolve(
         page: the releases of a name, None where it is unknown.
         preferred: locked versions by name.
         near: known names like an unknown one, for hints.
+        withheld: why a release is not chosen unless it is asked for.
+        first: names that are decided before all others, so that these others move for them.
 
     Raises:
         UnknownSkillError: no index knows a name that the person requires.
         ResolutionError: no set of releases meets everything; ``details["causes"]`` has the whole argument.
     """
     roots = tuple(dict.fromkeys(requirements))
-    universe = Universe(page, roots, preferred or {})
+    universe = Universe(page, roots, preferred or {}, withheld)
     _refuse_unknown(roots, universe, near)
     asked = [
         RootRequirement(root.name, universe.candidates(root.name).range(root.specifier), origin=root) for root in roots
     ]
     try:
-        pins: dict[str, int] = Resolver(_Provider(universe)).resolve(asked)
+        pins: dict[str, int] = Resolver(_Provider(universe, first)).resolve(asked)
     except ResolutionTerminatedError as error:
         raise ResolutionError(
             f"gave up looking for releases that fit: {error}",
@@ -82,8 +86,9 @@ def _refuse_unknown(roots: Sequence[Requirement], universe: Universe, near: Near
 class _Provider(BaseProvider[str, int]):
     """What the solver asks."""
 
-    def __init__(self, universe: Universe) -> None:
+    def __init__(self, universe: Universe, first: Collection[str] = ()) -> None:
         self._universe = universe
+        self._first = frozenset(first)
         self._dependencies: dict[tuple[str, int], dict[str, Range[int]]] = {}
 
     def choose_version(self, package: str, version_range: Any) -> int | None:
@@ -112,8 +117,9 @@ class _Provider(BaseProvider[str, int]):
         conflict_counts: Mapping[str, int],
         culprit_counts: Mapping[str, int] | None = None,
     ) -> Any:
-        """Decide first what was in conflict most often, then what has the fewest releases left, then by name."""
-        return -conflict_counts.get(package, 0), self._universe.candidates(package).count(version_range), package
+        """Decide what shall be first, then what was in conflict most often, what has fewest releases, then by name."""
+        count = self._universe.candidates(package).count(version_range)
+        return package not in self._first, -conflict_counts.get(package, 0), count, package
 
     def widen_decision(self, package: str, version: int) -> Range[int] | None:
         """Return all releases that require the same, so that one clause speaks of them all."""

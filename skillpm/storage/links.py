@@ -19,6 +19,7 @@ from typing import Any
 from skillpm.errors import UsageError
 from skillpm.layout.tree import FolderTree
 from skillpm.storage.files import storage_error
+from skillpm.storage.journal import Journal
 from skillpm.storage.record import Placement
 from skillpm.storage.store import Store, folder_digest
 from skillpm.storage.unpack import remove_tree, unpack
@@ -76,8 +77,16 @@ class Places:
             folder=wanted.folder,
         )
 
-    def put(self, wanted: Placement, recorded: Placement | None, *, force: bool = False) -> bool:
+    def put(
+        self, wanted: Placement, recorded: Placement | None, *, force: bool = False, journal: Journal | None = None
+    ) -> bool:
         """Put a stored skill into its place; False where it stands there already.
+
+        Args:
+            wanted: the skill, its place and how.
+            recorded: what the record knows of the place.
+            force: keep what is not ours as ``.orig``.
+            journal: what else is done or undone together with this.
 
         Raises:
             UsageError: something that is not ours is there and ``force`` is not set; with it, it is kept as ``.orig``.
@@ -88,27 +97,31 @@ class Places:
             return False
         if occupant is Occupant.FOREIGN and not force:
             self.refuse_foreign(wanted, recorded)
+        with Journal.within(journal) as done:
+            self._put(wanted, occupant, done)
+        return True
+
+    def _put(self, wanted: Placement, occupant: Occupant, done: Journal) -> None:
         path = self._project / wanted.folder
         fresh = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
+        done.after(lambda: remove_tree(fresh))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            done.make_folder(path.parent)
             if wanted.link == "symlink":
                 fresh.symlink_to(self._store.path(wanted.tree).resolve(), target_is_directory=True)
             else:
                 unpack(FolderTree(self._store.path(wanted.tree)), fresh)
             if occupant is Occupant.FOREIGN:
-                path.rename(_free_name(path))
+                done.rename(path, _free_name(path))
             if occupant is Occupant.OURS:
                 _exchange(fresh, path)
+                done.undo(lambda: _exchange(fresh, path))
             else:
-                fresh.rename(path)
+                done.rename(fresh, path)
         except OSError as error:
             raise storage_error("write", path, error) from None
-        finally:
-            remove_tree(fresh)
-        return True
 
-    def take(self, placed: Placement, *, force: bool = False) -> None:
+    def take(self, placed: Placement, *, force: bool = False, journal: Journal | None = None) -> None:
         """Remove a placement; what was edited is refused, or kept as ``.orig`` with ``force``.
 
         Raises:
@@ -122,11 +135,12 @@ class Places:
         if occupant is Occupant.FOREIGN and not force:
             self.refuse_foreign(placed, placed)
         aside = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
-        try:
-            path.rename(_free_name(path) if occupant is Occupant.FOREIGN else aside)
-        except OSError as error:
-            raise storage_error("remove", path, error) from None
-        remove_tree(aside)
+        with Journal.within(journal) as done:
+            done.after(lambda: remove_tree(aside))
+            try:
+                done.rename(path, _free_name(path) if occupant is Occupant.FOREIGN else aside)
+            except OSError as error:
+                raise storage_error("remove", path, error) from None
 
     def remove_leftovers(self, folder: str) -> None:
         """Remove what killed runs left in one agent's folder; call it under the project's lock only."""
