@@ -29,7 +29,7 @@ def command(
     if locked and frozen:
         raise click.UsageError("--locked and --frozen exclude each other")
     place = Placing.of(placing, indexes=indexes, offline=offline)
-    done = unchanged(place.settings, place.folders, place.link)
+    done = unchanged(place.settings, place.folders, place.link, frozen=frozen)
     if done is None:
         from skillpm.ops.context import open_context
         from skillpm.ops.sync import Trust, sync

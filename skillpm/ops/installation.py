@@ -83,10 +83,13 @@ class Installation:
         }
 
 
-def unchanged(settings: Settings, folders: Sequence[str], link: LinkKind | None) -> Installation | None:
+def unchanged(
+    settings: Settings, folders: Sequence[str], link: LinkKind | None, *, frozen: bool = False
+) -> Installation | None:
     """Return the installation where all is as the last run left it, to the byte, else None.
 
-    That is: settings, project file, lock, store, agents' folders, and the skills' folders that the project requires.
+    That is: settings, project file, lock, store, agents' folders, and, unless the lock is ``frozen``, the skills' folders
+    that the project requires.
 
     Raises:
         DocumentError: the record is damaged.
@@ -107,7 +110,7 @@ def unchanged(settings: Settings, folders: Sequence[str], link: LinkKind | None)
         return None
     lock = json.loads(text)  # a text that we have read before: the record knows its digest
     entries = lock["skills"]
-    if settings.project_text is not None and not _folders_are_as_locked(settings.project, entries):
+    if settings.project_text is not None and not frozen and not _folders_are_as_locked(settings.project, entries):
         return None
     skills = tuple(
         SkillChange(item["name"], "kept", item["version"], item["version"], item["source"], item["tree"])

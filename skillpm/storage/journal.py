@@ -1,8 +1,8 @@
 """Several changes of the disk that are made together or not at all, as far as one process can promise it.
 
 Each change says how it is undone. Where the block of a journal ends with an error, or is interrupted, the changes are
-undone in reverse order; in either case what was only needed for a way back is cleared away last. A killed process
-undoes nothing: what it leaves must be such that the next run completes it.
+undone in reverse order, and what was only needed for a way back is cleared away; where it ends well, only the latter. A
+killed process undoes nothing: what it leaves must be such that the next run completes it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ class Journal:
     """A context manager that remembers how to undo."""
 
     def __init__(self) -> None:
-        self._undo: list[Callable[[], object]] = []
-        self._after: list[Callable[[], object]] = []
+        self._steps: list[tuple[Callable[[], object], bool]] = []  # an action, and is it for a good end too?
 
     @classmethod
     def within(cls, journal: Journal | None) -> contextlib.AbstractContextManager[Journal]:
@@ -33,11 +32,11 @@ class Journal:
 
     def undo(self, action: Callable[[], object]) -> None:
         """Remember what undoes the change that was just made, or that may have been made."""
-        self._undo.append(action)
+        self._steps.append((action, False))
 
     def after(self, action: Callable[[], object]) -> None:
-        """Remember what to do at the end, however it ends."""
-        self._after.append(action)
+        """Remember what to do at the end, however it ends; after a failure once the later changes are undone."""
+        self._steps.append((action, True))
 
     def rename(self, before: Path, after: Path) -> None:
         """Rename. Raises OSError."""
@@ -69,10 +68,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is not None:
-            for action in reversed(self._undo):
+        for action, always in reversed(self._steps):
+            if always or kind is not None:
                 with contextlib.suppress(OSError, SkillpmError):
                     action()
-        for action in self._after:
-            with contextlib.suppress(OSError):
-                action()

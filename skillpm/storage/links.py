@@ -104,20 +104,21 @@ class Places:
     def _put(self, wanted: Placement, occupant: Occupant, done: Journal) -> None:
         path = self._project / wanted.folder
         fresh = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
-        done.after(lambda: remove_tree(fresh))
         try:
             done.make_folder(path.parent)
+            done.after(lambda: remove_tree(fresh))
             if wanted.link == "symlink":
                 fresh.symlink_to(self._store.path(wanted.tree).resolve(), target_is_directory=True)
             else:
                 unpack(FolderTree(self._store.path(wanted.tree)), fresh)
             if occupant is Occupant.FOREIGN:
                 done.rename(path, _free_name(path))
-            if occupant is Occupant.OURS:
-                _exchange(fresh, path)
+            if occupant is Occupant.OURS and _exchange(fresh, path):
                 done.undo(lambda: _exchange(fresh, path))
-            else:
-                done.rename(fresh, path)
+                return
+            if occupant is Occupant.OURS:
+                self._set_aside(path, done)
+            done.rename(fresh, path)
         except OSError as error:
             raise storage_error("write", path, error) from None
 
@@ -134,13 +135,20 @@ class Places:
             return
         if occupant is Occupant.FOREIGN and not force:
             self.refuse_foreign(placed, placed)
-        aside = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
         with Journal.within(journal) as done:
-            done.after(lambda: remove_tree(aside))
             try:
-                done.rename(path, _free_name(path) if occupant is Occupant.FOREIGN else aside)
+                if occupant is Occupant.FOREIGN:
+                    done.rename(path, _free_name(path))
+                else:
+                    self._set_aside(path, done)
             except OSError as error:
                 raise storage_error("remove", path, error) from None
+
+    def _set_aside(self, path: Path, done: Journal) -> None:
+        """Empty a place, and remove what stood there at the end. Raises OSError."""
+        aside = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
+        done.after(lambda: remove_tree(aside))
+        done.rename(path, aside)
 
     def remove_leftovers(self, folder: str) -> None:
         """Remove what killed runs left in one agent's folder; call it under the project's lock only."""
@@ -167,16 +175,10 @@ def _renameat2() -> Any:
     return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
 
 
-def _exchange(fresh: Path, path: Path) -> None:
-    """Swap two names; where the platform cannot do it in one step, the place is empty for a moment."""
+def _exchange(fresh: Path, path: Path) -> bool:
+    """Swap two names in one step; False where the platform cannot, and nothing was done."""
     call = _renameat2()
-    if call is not None and call(_AT_FDCWD, os.fsencode(fresh), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0:
-        return
-    aside = fresh.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
-    path.rename(aside)
-    try:
-        fresh.rename(path)
-    except OSError:
-        aside.rename(path)
-        raise
-    aside.rename(fresh)
+    return (
+        call is not None
+        and call(_AT_FDCWD, os.fsencode(fresh), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0
+    )
