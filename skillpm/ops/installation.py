@@ -88,8 +88,8 @@ def unchanged(
 ) -> Installation | None:
     """Return the installation where all is as the last run left it, to the byte, else None.
 
-    That is: settings, project file, lock, store, agents' folders, and, unless the lock is ``frozen``, the skills' folders
-    that the project requires.
+    That is: settings, project file, lock, store, agents' folders, and, unless the lock is ``frozen``, the skills'
+    folders that the project requires.
 
     Raises:
         DocumentError: the record is damaged.

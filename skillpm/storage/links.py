@@ -178,7 +178,4 @@ def _renameat2() -> Any:
 def _exchange(fresh: Path, path: Path) -> bool:
     """Swap two names in one step; False where the platform cannot, and nothing was done."""
     call = _renameat2()
-    return (
-        call is not None
-        and call(_AT_FDCWD, os.fsencode(fresh), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0
-    )
+    return call is not None and call(_AT_FDCWD, os.fsencode(fresh), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0

@@ -76,9 +76,7 @@ def test_both_sides_requirements_are_met_and_what_moved_is_said(
     place.call("lock", "--check").ok()
 
 
-def test_the_newer_pin_is_kept_and_no_registry_is_asked_where_the_pins_fit(
-    project, shop: Path, tmp_path: Path
-) -> None:
+def test_the_newer_pin_is_kept_and_no_registry_is_asked_where_the_pins_fit(project, shop: Path, tmp_path: Path) -> None:
     place = project({"skillpm.yaml": "project: 1\nrequires: {base: '*'}\nregistries: {shop: ../shop}\n"})
     locks = []
     for version in ("1.0", "1.1"):

@@ -58,7 +58,7 @@ class Fault:
         if name in ("write", "fsync"):
             place = self._descriptors.get(arguments[0], "")
         elif name == "mkdir":
-            place = "" if os.path.isdir(arguments[0]) else os.fspath(arguments[0])
+            place = "" if Path(arguments[0]).is_dir() else os.fspath(arguments[0])
         elif name == "open":
             place = os.fspath(arguments[0]) if len(arguments) > 1 and arguments[1] & os.O_CREAT else ""
         else:
@@ -78,7 +78,7 @@ def everything(root: Path) -> dict[str, bytes | str | None]:
 
 
 def build(root: Path, skill_files: SkillFiles) -> Callable[[], Context]:
-    """Make a project with alpha 1.0 and beta 1.0 installed twice, alpha edited by nobody, and newer releases to take."""
+    """Make a project with alpha 1.0 and beta 1.0 in two agents' folders, and newer releases to take."""
     files = [skill_files("alpha"), skill_files("beta"), skill_files("gamma")]
     trees = [MappingTree({path: text.encode() for path, text in item.items()}) for item in files]
     write_registry(root / "shop", trees)
