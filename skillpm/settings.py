@@ -11,9 +11,10 @@ One thing is not overridden but added up: policies. A project can be stricter th
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from skillpm.model.policy import Policy
     from skillpm.model.project import ProjectDocument, UserDocument
 
-__all__ = ["PROJECT_FILE", "Setting", "Settings", "load_settings"]
+__all__ = ["PROJECT_FILE", "Setting", "Settings", "free_name", "load_settings", "registry_name"]
 
 PROJECT_FILE = "skillpm.yaml"
 MAX_FILE = 1 << 20  # bytes of a project file or a user file
@@ -355,12 +356,23 @@ def _places(document: UserDocument | None, folder: Path) -> dict[str, str]:
 
 
 def _named(places: Iterable[str]) -> dict[str, str]:
-    """Name registries that were given by their places alone, after the last part of each."""
+    """Name registries that were given by their places alone."""
     found: dict[str, str] = {}
     for place in places:
-        last = re.sub(r"[^a-z0-9]+", "-", place.rstrip("/").rpartition("/")[2].lower()).strip("-")[:48] or "registry"
-        found[last if last not in found else f"{last}-{len(found) + 1}"] = place
+        found[free_name(registry_name(place), found)] = place
     return found
+
+
+def registry_name(place: str) -> str:
+    """Return a name for a registry that is known by its place alone: the last part of that."""
+    last = re.sub(r"[^a-z0-9]+", "-", place.rstrip("/").rpartition("/")[2].lower())
+    return last[:48].strip("-") or "registry"
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return the name, with a number behind it where it is taken."""
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return name if name not in taken else next(item for item in numbered if item not in taken)
 
 
 def _days(said: Setting) -> int:

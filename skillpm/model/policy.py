@@ -56,13 +56,14 @@ def cutoff(cooldown: int, now: datetime) -> str:
 
 
 def too_young(release: Release, day: str) -> str | None:
-    """Return why a release is too young for a cut-off day, or None; without a time that can be read, it is."""
-    if release.published is None:
-        return "does not say when it was published, which the cooldown needs"
+    """Return what makes a release too young for a cut-off day, in words that follow "it is"; None where nothing does.
+
+    A release without a time of publication that can be read cannot show its age, and is too young.
+    """
     try:
-        published = datetime.fromisoformat(release.published)
+        published = datetime.fromisoformat(release.published or "")
     except ValueError:
-        return "does not say when it was published, which the cooldown needs"
+        return "without a time of publication, which the cooldown needs"
     aware = published if published.tzinfo else published.replace(tzinfo=UTC)
     moment = aware.astimezone(UTC).date().isoformat()
-    return None if moment < day else f"is younger than the cooldown allows (published {moment}, cut-off {day})"
+    return None if moment < day else f"younger than the cooldown allows (published {moment}, cut-off {day})"

@@ -16,10 +16,13 @@ from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
 from skillpm.ops.installation import PROJECT_LOCK
 from skillpm.ops.wanted import wanted
+from skillpm.settings import free_name, registry_name
 from skillpm.storage.files import write_atomic
 from skillpm.storage.process_lock import locked
 
 __all__ = ["NewProject", "init"]
+
+SAID = ("flag", "environment")  # where a value came from that no file holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +69,27 @@ def _new(context: Context, *, dry_run: bool) -> NewProject:
         raise UsageError(f"{path.name} is there already", hint="`skillpm install NAME` adds to it")
     lock = context.lock()
     registries = _registries(context, lock)
-    names = {context.registry(str(context.settings.project / place)).name: name for name, place in registries.items()}
+    names = {source: name for source, (name, _) in registries.items()}
     requires = {item.name: _value(item, lock.skill(item.name), names) for item in wanted(context, lock)}
     agents = context.settings.setting("agents")
-    said = tuple(agents.value) if agents.origin.startswith(("flag", "environment")) else ()
-    return NewProject(path, tuple(requires), new_project_text(requires, registries, said), dry_run)
+    said = tuple(agents.value) if agents.origin.startswith(SAID) else ()
+    text = new_project_text(requires, dict(registries.values()), said)
+    return NewProject(path, tuple(requires), text, dry_run)
 
 
-def _registries(context: Context, lock: Lock) -> dict[str, str]:
-    """Return the registries to write down by name: those that were said, and those that the lock names."""
+def _registries(context: Context, lock: Lock) -> dict[str, tuple[str, str]]:
+    """Return name and place of the registries that were said and of those that the lock names, by their sources."""
     said = context.settings.setting("registries")
-    spoken = said.value if said.origin.startswith(("flag", "environment")) else {}
-    sources = [*(context.registry(place).name for place in spoken.values()), *(entry.source for entry in lock.skills)]
-    places = dict.fromkeys(source.partition(":")[2] for source in sources if source.startswith("registry:"))
-    found: dict[str, str] = {}
-    for place in places:
-        name = Path(place).name.lower().replace("_", "-").replace(".", "-").strip("-") or "registry"
-        plain = name if all(part.isalnum() and part.isascii() for part in name.split("-")) else "registry"
-        found[plain if plain not in found else f"{plain}-{len(found) + 1}"] = place
+    places = dict(said.value) if said.origin.startswith(SAID) else {}
+    sources = {context.registry(place).name: place for place in places.values()}
+    sources.update({entry.source: "" for entry in lock.skills if entry.source not in sources})
+    found: dict[str, tuple[str, str]] = {}
+    for source, place in sources.items():
+        kind, _, where = source.partition(":")
+        if kind in ("registry", "well-known"):
+            wanted_name = registry_name(where)
+            taken = [name for name, _ in found.values()]
+            found[source] = free_name(wanted_name, taken), where if kind == "registry" else place or where
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from packaging.version import Version
 
+from skillpm.index.source import is_path
 from skillpm.model.lock import LockedSkill
 from skillpm.model.project import ProjectDocument, Wish
 from skillpm.model.project_text import Value, with_entry, without_entry
@@ -15,6 +16,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.selection import Request
 from skillpm.ops.wanted import FOLDER
 from skillpm.resolve.plan import Plan
+from skillpm.settings import free_name
 
 __all__ = ["with_typed", "without"]
 
@@ -62,8 +64,6 @@ def without(context: Context, names: Collection[str]) -> str | None:
 
 def _typed_names(texts: Sequence[str], request: Request) -> list[str]:
     """Return the names that were typed, in their order."""
-    from skillpm.index.source import is_path
-
     plain = [Requirement.parse(text).name for text in texts if not is_path(text)]
     return list(dict.fromkeys([*plain, *request.folders]))
 
@@ -95,12 +95,7 @@ def _of_registry(
     known = {context.registry(known).name: name for name, known in context.settings.registries.items()}
     name = known.get(entry.source)
     if name is None:
-        name = _free(place[0], [*context.settings.registries, *(document.registries or {})])
+        name = free_name(place[0], [*context.settings.registries, *(document.registries or {})])
         relative = entry.source.partition(":")[2] if entry.source.startswith("registry:") else place[1]
         text = with_entry(text, "registries", name, relative)
     return text, {"version": specifier, "registry": name}, replace(plain, source=entry.source)
-
-
-def _free(name: str, taken: Collection[str]) -> str:
-    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
-    return next(item for item in names if item not in taken)

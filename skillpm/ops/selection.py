@@ -218,7 +218,7 @@ def _note_younger(context: Context, name: str, release: Release, pages: _Pages) 
         return
     reason = pages.young(name, newest)
     if reason is not None:
-        context.note(f"{name} {newest.version} {reason}; {release.version} is taken")
+        context.note(f"{name} {newest.version} is {reason}; {release.version} is taken")
 
 
 class _Pages:

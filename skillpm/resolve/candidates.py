@@ -23,10 +23,10 @@ Withheld = Callable[[str, Release], str | None]
 
 
 def yanked(name: str, release: Release) -> str | None:
-    """Say why a release is not chosen unless somebody asks for exactly it: it was yanked."""
+    """Say why a release is not chosen unless somebody asks for exactly it, in words that follow "it is": yanked."""
     if not release.yanked:
         return None
-    return f"was yanked ({release.yanked})" if isinstance(release.yanked, str) else "was yanked"
+    return f"yanked ({release.yanked})" if isinstance(release.yanked, str) else "yanked"
 
 
 class Candidates:

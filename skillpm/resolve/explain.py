@@ -92,7 +92,10 @@ def _absence(name: str, candidates: Candidates, allowed: Any) -> str:
         reasons: dict[str, list[int]] = {}
         for number in withheld:
             reasons.setdefault(candidates.withheld[number], []).append(number)
-        return ", and ".join(f"{name} {_versions(candidates, group)} {reason}" for reason, group in reasons.items())
+        return ", and ".join(
+            f"{name} {_versions(candidates, group)} {'are' if len(group) > 1 else 'is'} {reason}"
+            for reason, group in reasons.items()
+        )
     usable = [number for number in range(len(candidates.releases)) if number not in candidates.withheld]
     if not usable:
         return f"{name} has no release"
@@ -112,9 +115,10 @@ def _hints(clause: Clause, universe: Universe, near: Callable[[str], list[str]])
 
 
 def _release_hints(name: str, candidates: Candidates, allowed: Any) -> Iterator[str]:
-    for number, reason in candidates.withheld.items():
-        if number in allowed:
-            yield f"`{name}=={candidates.releases[number].version}` takes that release all the same, though it {reason}"
+    newest = max((number for number in candidates.withheld if number in allowed), default=None)
+    if newest is not None:
+        exact = f"{name}=={candidates.releases[newest].version}"
+        yield f"`{exact}` takes that release all the same, though it is {candidates.withheld[newest]}"
     for specifier in candidates.unmatched(allowed):
         for version in reversed(candidates.versions):
             if version.is_prerelease and specifier.contains(version.base_version, prereleases=True):

@@ -352,7 +352,7 @@ class TestPolicy:
     def test_without_a_time_of_publication_a_release_is_young(self, project, shop: Path, skill_files) -> None:
         publish(shop, skill_files("plain"))
         place = project({"skillpm.yaml": self.text("{cooldown: 1}", '  plain: "*"\n')})
-        place.call("sync").fails(3, "does not say when it was published")
+        place.call("sync").fails(3, "plain 1.0 is without a time of publication")
 
     def test_bundled_skills_and_folders_know_no_cooldown(self, project, shop: Path, skill_files) -> None:
         requires = "  mine: {path: mine}\n  incident-triage: '*'\n"
