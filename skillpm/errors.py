@@ -22,6 +22,7 @@ __all__ = [
     "LayoutError",
     "LockOutOfDateError",
     "PluginError",
+    "PolicyError",
     "RegistryError",
     "ResolutionError",
     "SkillpmError",
@@ -132,6 +133,13 @@ class ConsentError(SkillpmError):
     """Skill code would run that nobody agreed to."""
 
     name = "consent"
+    exit_code = 6
+
+
+class PolicyError(SkillpmError):
+    """A policy of this person or of this project forbids what was asked."""
+
+    name = "policy"
     exit_code = 6
 
 

@@ -49,19 +49,18 @@ def command(
 def _install(found: ForeignLock, agents: tuple[str, ...], *, user: bool, dry_run: bool) -> Installation:
     from skillpm.ops.context import open_context
     from skillpm.ops.extensions import installed_observer
-    from skillpm.ops.install import install
+    from skillpm.ops.install import Manner, install
     from skillpm.settings import load_settings
     from skillpm.storage.agents import agent_folders
 
     settings = load_settings(user=user)
-    return install(
-        open_context(settings),
-        [item.requirement for item in found.taken],
-        folders=agent_folders(agents, user=user),
+    manner = Manner(
+        folders=agent_folders(agents, user=user, project=settings.project),
         dry_run=dry_run,
         progress=progress() if sys.stderr.isatty() else None,
         installed=installed_observer(settings),
     )
+    return install(open_context(settings), [item.requirement for item in found.taken], manner)
 
 
 def _print(found: ForeignLock, installed: Installation | None) -> None:

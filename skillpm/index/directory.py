@@ -37,7 +37,9 @@ class DirectoryIndex:
     def config(self) -> RegistryConfig:
         """config.json. Raises RegistryError where the folder is no registry."""
         if not self._root.is_dir():
-            raise RegistryError(f"registry {self._root} is not a folder", hint="check `--index` and the settings")
+            raise RegistryError(
+                f"registry {self._root} is not a folder", hint="check `--index`, or the registries of skillpm.yaml"
+            )
         return read_config(self._read("config.json", MAX_PAGE), f"registry {self._root}")
 
     def page(self, name: str) -> Page | None:

@@ -50,13 +50,17 @@ class TreeIndex:
         load: gives the tree as it is now; may raise any SkillpmError.
         pack: how a tree becomes an archive.
         again: what to install in order to take what is there now, for a hint.
+        asked: what a requirement calls this source, where a lock pins what that names; else the same.
         remote: is loading it a round trip?
     """
 
     made_here = True
 
-    def __init__(self, name: str, load: Callable[[], Tree], pack: Pack, again: str, *, remote: bool = False) -> None:
+    def __init__(
+        self, name: str, load: Callable[[], Tree], pack: Pack, again: str, *, asked: str = "", remote: bool = False
+    ) -> None:
         self.name = name
+        self.asked = asked or name
         self.remote = remote
         self._load = load
         self._pack = pack

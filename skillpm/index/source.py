@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from skillpm.index.transport import Transport
     from skillpm.model.ports import Index
 
-__all__ = ["Surroundings", "is_path", "open_registry", "open_skills", "open_source"]
+__all__ = ["Surroundings", "is_path", "open_registry", "open_skills", "open_source", "place_source"]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _SUPPORTED = (
@@ -127,6 +127,24 @@ def open_registry(text: str, around: Surroundings, base: Path | None = None) -> 
     return DirectoryIndex(folder, f"registry:{_relative(folder, around.project)}")
 
 
+def place_source(text: str, around: Surroundings, base: Path | None = None) -> str:
+    """Return what a requirement calls a place that holds one skill; a branch or a tag stays one.
+
+    Args:
+        text: a folder, an archive or a git address.
+        around: the world.
+        base: what a relative path is relative to; the working directory where None.
+
+    Raises:
+        UsageError, RegistryError: an address that cannot be.
+    """
+    if is_git(text):
+        return str(GitUrl.parse(text, around.project))
+    place = (base or Path.cwd()) / _folder(text)
+    kind = "archive" if place.is_file() or text.endswith(_ARCHIVE) else "path"
+    return f"{kind}:{_relative(place, around.project)}"
+
+
 def open_skills(text: str, around: Surroundings) -> list[Index]:
     """Return the skills that a person named by a place: one index for each, or one that can list them all.
 
@@ -211,8 +229,8 @@ def _archive(file: Path, name: str, around: Surroundings) -> Index:
 def _commit(url: GitUrl, folder: str, around: Surroundings) -> Index:
     repository = around.repository(url)
     pinned = url.at(url.reference if url.pinned else repository.commit, folder)
-    load = partial(repository.tree, folder)
-    return TreeIndex(str(pinned), load, around.pack, str(url.at(url.reference, folder)), remote=True)
+    load, asked = partial(repository.tree, folder), str(url.at(url.reference, folder))
+    return TreeIndex(str(pinned), load, around.pack, asked, asked=asked, remote=True)
 
 
 def _is_web(text: str) -> bool:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skillpm.errors import IntegrityError, LockOutOfDateError, RegistryError, UnknownSkillError, UsageError
+from skillpm.errors import IntegrityError, LockOutOfDateError, PolicyError, RegistryError, UnknownSkillError, UsageError
 from skillpm.index.bundled import BundledIndex, bundled_skills
 from skillpm.index.chain import ChainIndex
 from skillpm.index.source import Surroundings, is_path, open_registry, open_source
@@ -52,7 +52,7 @@ class Context:
         Raises:
             RegistryError: a kind of registry that this version cannot read.
         """
-        registries = [self._registry(text) for text in self.settings.indexes]
+        registries = [self.registry(text) for text in self.settings.indexes]
         return ChainIndex([*registries, BundledIndex(build_archive)])
 
     @cached_property
@@ -67,7 +67,8 @@ class Context:
             offline=self.settings.offline,
         )
 
-    def _registry(self, text: str) -> Index:
+    def registry(self, text: str) -> Index:
+        """Return the registry at a place. Raises RegistryError where this version cannot read it."""
         try:
             return open_registry(text, self.around)
         except RegistryError:
@@ -90,6 +91,25 @@ class Context:
             if index is None:
                 raise
             return index
+
+    def refuse_source(self, name: str, source: str) -> None:
+        """Raise PolicyError where a policy forbids to take a skill from a source."""
+        for policy in self.settings.policies:
+            reason = policy.refuses(source, self._registry_names.get(source, ()))
+            if reason is not None:
+                raise PolicyError(
+                    f"{name} comes from {source}, which the policy forbids: {reason}",
+                    hint="`skillpm config` shows where each part of the policy stands",
+                    source=source,
+                )
+
+    @cached_property
+    def _registry_names(self) -> dict[str, list[str]]:
+        """What the person calls each registry, by what a lock calls it."""
+        found: dict[str, list[str]] = {}
+        for name, place in self.settings.registries.items():
+            found.setdefault(self.registry(place).name, []).append(name)
+        return found
 
     def note(self, sentence: str) -> None:
         """Keep a sentence for the person, once."""

@@ -11,7 +11,7 @@ from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
 from skillpm.model.release import Release
 from skillpm.ops.allowance import NOTHING, Allowance
-from skillpm.ops.choice import refuse_broken
+from skillpm.ops.refusal import refuse_broken
 from skillpm.storage.archive import read_archive
 from skillpm.storage.store import Store
 

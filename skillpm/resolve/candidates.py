@@ -18,11 +18,17 @@ from packaging.version import Version
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 
-__all__ = ["Candidates", "Universe", "matching"]
+__all__ = ["Candidates", "Universe", "Withheld", "matching", "nothing_withheld"]
 
 Numbers = Range[int]
+Withheld = Callable[[str, Release], str | None]
 
 _version = lru_cache(maxsize=1 << 16)(Version)
+
+
+def nothing_withheld(name: str, release: Release) -> str | None:
+    """Say of no release that it is withheld."""
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +104,27 @@ class Candidates:
     """The releases of one name, oldest first, and which of them may be chosen.
 
     A yanked release may be chosen only where it is locked. A pre-release may be where it is locked, where one of the
-    person's own requirements names a pre-release, or where every release of the name is one.
+    person's own requirements names a pre-release, or where every release of the name is one. What a policy withholds
+    may be where it is locked, or where one of the person's own requirements is ``==`` it.
 
     Args:
         page: what the index says; None where no index knows the name.
         preferred: the locked version, which is taken before any other.
         asked: specifiers of the person's own requirements.
+        withheld: why a policy does not want a release, in words that follow "it is"; None where it does.
     """
 
-    def __init__(self, page: Page | None, preferred: str | None, asked: tuple[str, ...]) -> None:
+    def __init__(
+        self, page: Page | None, preferred: str | None, asked: tuple[str, ...], withheld: Withheld = nothing_withheld
+    ) -> None:
         self.known = page is not None
         releases = page.releases if page else ()
         self.releases: tuple[Release, ...] = tuple(sorted(releases, key=lambda release: _version(release.version)))
         self.versions = tuple(_version(release.version) for release in self.releases)
         self.preferred = _version(preferred) if preferred else None
         self._asked = asked
+        reasons = ((number, withheld(page.name, release)) for number, release in enumerate(self.releases) if page)
+        self.withheld = {number: reason for number, reason in reasons if reason}
         self._ranges: dict[str, Numbers] = {}
         self._absent: dict[str, int] = {}
         self._choices: dict[Numbers, int | None] = {}
@@ -145,9 +157,12 @@ class Candidates:
 
     def may_choose(self, number: int) -> bool:
         """May this release be chosen at all?"""
-        if not self.releases[number].yanked and (self.prereleases or not self.versions[number].is_prerelease):
+        version = self.versions[number]
+        if version == self.preferred:
             return True
-        return self.versions[number] == self.preferred
+        if self.releases[number].yanked or (version.is_prerelease and not self.prereleases):
+            return False
+        return number not in self.withheld or any(_names(specifier, version) for specifier in self._asked)
 
     @cached_property
     def _order(self) -> tuple[int, ...]:
@@ -175,6 +190,14 @@ class Candidates:
         return numbers_range([other for other, release in enumerate(self.releases) if release.requires == requires])
 
 
+def _names(specifier: str, version: Version) -> bool:
+    """Does a specifier name exactly this version?"""
+    return any(
+        clause.operator in ("==", "===") and not clause.version.endswith(".*") and _version(clause.version) == version
+        for clause in _wanted(specifier).others
+    )
+
+
 class Universe:
     """Every name that a resolution meets, looked up once.
 
@@ -182,13 +205,19 @@ class Universe:
         page: what the indexes know; may raise what an index raises.
         roots: what the person requires.
         preferred: locked versions by name.
+        withheld: why a policy does not want a release.
     """
 
     def __init__(
-        self, page: Callable[[str], Page | None], roots: Iterable[Requirement], preferred: Mapping[str, str]
+        self,
+        page: Callable[[str], Page | None],
+        roots: Iterable[Requirement],
+        preferred: Mapping[str, str],
+        withheld: Withheld = nothing_withheld,
     ) -> None:
         self._page = page
         self._preferred = preferred
+        self._withheld = withheld
         self._asked: dict[str, tuple[str, ...]] = {}
         for root in roots:
             self._asked[root.name] = (*self._asked.get(root.name, ()), root.specifier)
@@ -197,5 +226,6 @@ class Universe:
     def candidates(self, name: str) -> Candidates:
         """Return the releases of a name."""
         if name not in self._candidates:
-            self._candidates[name] = Candidates(self._page(name), self._preferred.get(name), self._asked.get(name, ()))
+            asked = self._asked.get(name, ())
+            self._candidates[name] = Candidates(self._page(name), self._preferred.get(name), asked, self._withheld)
         return self._candidates[name]

@@ -45,7 +45,7 @@ def remedies(
         universe: the releases.
         fits: the chosen releases for other requirements, None where there are none.
     """
-    changes = [*_prereleases(roots, proof, universe), *_looser(roots, core)]
+    changes = [*_prereleases(roots, proof, universe), *_exact(roots, proof, universe), *_looser(roots, core)]
     return _tried(changes, fits) or _tried(_fewer(roots, core), fits)
 
 
@@ -66,6 +66,20 @@ def _prereleases(roots: Sequence[Requirement], proof: Clause, universe: Universe
         wanted = Requirement(name, f"=={version}")
         others = (root for root in roots if root.name != name)
         yield Remedy(name, (*others, wanted), f"ask for `{wanted}`, a pre-release")
+
+
+def _exact(roots: Sequence[Requirement], proof: Clause, universe: Universe) -> Iterator[Remedy]:
+    for clause in proof.walk():
+        if clause.cause is not IncompatibilityCause.NO_VERSIONS:
+            continue
+        for name, allowed in positive(clause):
+            candidates = universe.candidates(name)
+            number = max((number for number in candidates.withheld if number in allowed), default=None)
+            if number is not None:
+                wanted = Requirement(name, f"=={candidates.releases[number].version}")
+                others = (root for root in roots if root.name != name)
+                reason = candidates.withheld[number]
+                yield Remedy(name, (*others, wanted), f"`{wanted}` takes that release all the same, though it is {reason}")
 
 
 def _looser(roots: Sequence[Requirement], core: Sequence[Requirement]) -> Iterator[Remedy]:

@@ -2,8 +2,8 @@
 
 Rules: versions and specifiers are PEP 440. A locked version is kept where it fits, else the newest is taken. A yanked
 release is taken only where it is locked; a pre-release only where a person's own requirement names one, where it is
-locked, or where the name has no other releases. Cycles are allowed. Source: https://github.com/dart-lang/pub
-``doc/solver.md``.
+locked, or where the name has no other releases; what a policy withholds only where it is locked or a person's own
+``==`` names it. Cycles are allowed. Source: https://github.com/dart-lang/pub ``doc/solver.md``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nab_resolver.types import IncompatibilityCause, RootRequirement
 from skillpm.errors import ResolutionError, UnknownSkillError
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
-from skillpm.resolve.candidates import Universe
+from skillpm.resolve.candidates import Universe, Withheld, nothing_withheld
 from skillpm.resolve.explain import argument, facts
 from skillpm.resolve.remedy import remedies
 from skillpm.resolve.wording import Clause, Wording, positive
@@ -41,6 +41,8 @@ def resolve(
     preferred: Mapping[str, str] | None = None,
     typed: Collection[str] | None = None,
     near: Near = lambda name: [],
+    withheld: Withheld = nothing_withheld,
+    first: Collection[str] = (),
 ) -> dict[str, Release]:
     """Return the chosen release of every name that is needed.
 
@@ -50,6 +52,8 @@ def resolve(
         preferred: locked versions by name.
         typed: the names that a person asks for now, which a conflict tells from the project's; all where None.
         near: known names like an unknown one, for hints.
+        withheld: why a policy does not want a release, in words that follow "it is"; None where it does.
+        first: names that are decided before all others, so that these others move for them.
 
     Raises:
         UnknownSkillError: no registry has a name that is required.
@@ -58,17 +62,17 @@ def resolve(
     """
     roots, locked = tuple(dict.fromkeys(requirements)), preferred or {}
     pages = cache(page)
-    universe = Universe(pages, roots, locked)
+    universe = Universe(pages, roots, locked, withheld)
     _refuse_unknown(roots, universe, near)
 
     def fits(others: Sequence[Requirement]) -> dict[str, Release] | None:
         try:
-            return _solve(others, Universe(pages, others, locked), _TRIAL)
+            return _solve(others, Universe(pages, others, locked, withheld), first, _TRIAL)
         except (NoSolution, ResolutionTerminatedError):
             return None
 
     try:
-        return _solve(roots, universe)
+        return _solve(roots, universe, first)
     except ResolutionTerminatedError as error:
         raise ResolutionError(
             f"gave up looking for releases that fit: {error}",
@@ -88,12 +92,17 @@ def resolve(
     )
 
 
-def _solve(roots: Sequence[Requirement], universe: Universe, steps: int = DEFAULT_MAX_ITERATIONS) -> dict[str, Release]:
+def _solve(
+    roots: Sequence[Requirement],
+    universe: Universe,
+    first: Collection[str] = (),
+    steps: int = DEFAULT_MAX_ITERATIONS,
+) -> dict[str, Release]:
     """Search; raise NoSolution with the proof, or ResolutionTerminatedError after so many steps."""
     asked = [
         RootRequirement(root.name, universe.candidates(root.name).range(root.specifier), origin=root) for root in roots
     ]
-    pins: dict[str, int] = _Solver(_Provider(universe), max_iterations=steps).resolve(asked)
+    pins: dict[str, int] = _Solver(_Provider(universe, first), max_iterations=steps).resolve(asked)
     return {name: universe.candidates(name).releases[number] for name, number in sorted(pins.items())}
 
 
@@ -105,7 +114,7 @@ def _core(proof: Clause, universe: Universe) -> tuple[list[Requirement], Clause]
             continue
         fewer = [other for other in core if other != root]
         try:
-            _solve(fewer, universe, _TRIAL)
+            _solve(fewer, universe, steps=_TRIAL)
         except ResolutionTerminatedError:
             continue
         except NoSolution as error:
@@ -168,8 +177,9 @@ class _Solver(Resolver[str, int]):
 class _Provider(BaseProvider[str, int]):
     """What the solver asks."""
 
-    def __init__(self, universe: Universe) -> None:
+    def __init__(self, universe: Universe, first: Collection[str] = ()) -> None:
         self._universe = universe
+        self._first = frozenset(first)
         self._dependencies: dict[tuple[str, int], dict[str, Range[int]]] = {}
 
     def choose_version(self, package: str, version_range: Any) -> int | None:
@@ -197,8 +207,9 @@ class _Provider(BaseProvider[str, int]):
         conflict_counts: Mapping[str, int],
         culprit_counts: Mapping[str, int] | None = None,
     ) -> Any:
-        """Decide first what was in conflict most often, then what has the fewest releases left, then by name."""
-        return -conflict_counts.get(package, 0), self._universe.candidates(package).count(version_range), package
+        """Decide what shall be first, then what was in conflict most often, what has fewest releases, then by name."""
+        count = self._universe.candidates(package).count(version_range)
+        return package not in self._first, -conflict_counts.get(package, 0), count, package
 
     def widen_decision(self, package: str, version: int) -> Range[int] | None:
         """Return all releases that require the same, so that one clause speaks of them all."""

@@ -137,7 +137,10 @@ def _refused(name: str, candidates: Candidates, numbers: Sequence[int]) -> Itera
         reason = candidates.releases[number].yanked
         why = f" ({reason})" if isinstance(reason, str) else ""
         yield f"{name} {candidates.releases[number].version} was yanked{why}"
-    early = [number for number in numbers if not candidates.releases[number].yanked]
+    others = [number for number in numbers if not candidates.releases[number].yanked]
+    for number in [number for number in others if number in candidates.withheld]:
+        yield f"{name} {candidates.releases[number].version} is {candidates.withheld[number]}"
+    early = [number for number in others if number not in candidates.withheld]
     if early:
         many = len(early) > 1
         kind = "are pre-releases, which are" if many else "is a pre-release, which is"

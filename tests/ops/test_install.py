@@ -17,7 +17,7 @@ import pytest
 
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.ops.context import open_context
-from skillpm.ops.install import install
+from skillpm.ops.install import Manner, install
 from skillpm.ops.registry import write_registry
 from skillpm.settings import load_settings
 from skillpm.storage.agents import UNIVERSAL
@@ -433,8 +433,7 @@ def test_observers_are_called_for_what_changed_once_it_is_locked(tmp_path: Path,
         install(
             open_context(settings),
             texts,
-            folders=[UNIVERSAL],
-            installed=lambda skill: seen.append(f"{skill} {(place / 'skillpm.lock').exists()}"),
+            Manner([UNIVERSAL], installed=lambda skill: seen.append(f"{skill} {(place / 'skillpm.lock').exists()}")),
         )
     assert seen == ["base 1.0 True", "base 2.0 True", "plain 1.0 True"]
 

@@ -10,30 +10,30 @@ from skillpm.errors import DocumentError, IntegrityError, LayoutError, UsageErro
 from skillpm.index.path import TreeIndex
 from skillpm.index.source import open_skills
 from skillpm.model.name import near_names
+from skillpm.ops.refusal import refuse_broken
 
 if TYPE_CHECKING:
-    from skillpm.model.finding import Report
     from skillpm.model.ports import Index
     from skillpm.ops.context import Context
 
-__all__ = ["UNSAID", "Choice", "Wanted", "choose", "refuse_broken"]
+__all__ = ["UNSAID", "Picked", "Picks", "pick"]
 
 _SHOWN = 40  # names in one message
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Picks:
     """Which skills of the places are wanted: those of these names, every one, or the only one that each has."""
 
     names: tuple[str, ...] = ()
     every: bool = False
 
 
-UNSAID = Wanted()
+UNSAID = Picks()
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Picked:
     """The index of each chosen name, and sentences about skills that were left out because they are broken."""
 
     indexes: dict[str, Index]
@@ -49,7 +49,7 @@ class _Place:
     broken: tuple[str, ...] = ()
 
 
-def choose(context: Context, places: Sequence[str], wanted: Wanted) -> Choice:
+def pick(context: Context, places: Sequence[str], picks: Picks) -> Picked:
     """Look into each place and take what is wanted.
 
     Raises:
@@ -57,21 +57,21 @@ def choose(context: Context, places: Sequence[str], wanted: Wanted) -> Choice:
         LayoutError: the only skill of a place cannot be installed.
         SkillpmError: whatever opening a place raises.
     """
-    if (wanted.names or wanted.every) and not places:
+    if (picks.names or picks.every) and not places:
         raise UsageError(
             "`--skill` and `--all` choose among the skills of a place, and no place is given",
             hint="give a folder, a git+URL or a site, or name skills without `--skill`",
         )
     found = [_look(context, text) for text in places]
-    _refuse_missing(found, wanted.names)
+    _refuse_missing(found, picks.names)
     chosen: dict[str, Index] = {}
     warnings: list[str] = []
     for place in found:
-        for name in _wanted_of(place, wanted):
+        for name in _picked_of(place, picks):
             chosen[name] = _only(place, name)
-        if not wanted.names:
+        if not picks.names:
             warnings += [f"left out: {reason}" for reason in place.broken]
-    return Choice(chosen, tuple(warnings))
+    return Picked(chosen, tuple(warnings))
 
 
 def _look(context: Context, text: str) -> _Place:
@@ -90,10 +90,10 @@ def _look(context: Context, text: str) -> _Place:
     return _Place(text, skills, tuple(broken))
 
 
-def _wanted_of(place: _Place, wanted: Wanted) -> list[str]:
-    if wanted.names:
-        return [name for name in wanted.names if name in place.skills]
-    if wanted.every or len(place.skills) == 1:
+def _picked_of(place: _Place, picks: Picks) -> list[str]:
+    if picks.names:
+        return [name for name in picks.names if name in place.skills]
+    if picks.every or len(place.skills) == 1:
         return list(place.skills)
     if not place.skills:
         raise LayoutError(f"{place.text} has no skill that can be installed", hint="; ".join(place.broken[:3]))
@@ -138,27 +138,3 @@ def _tell_all(index: Index, text: str) -> None:
 
         report = check(index.tree, path=text, folder=None)
         refuse_broken(report, report.name or text)
-
-
-def refuse_broken(report: Report, name: str) -> None:
-    """Raise LayoutError where a report has errors; ``details["findings"]`` holds them all."""
-    if report.ok:
-        return
-    first, more = report.errors[0], len(report.errors) - 1
-    place = ":".join(str(part) for part in (first.path, first.line) if part)
-    raise LayoutError(
-        f"{name} cannot be installed: {place}{': ' if place else ''}{first.message} [{first.code}]"
-        + (f", and {more} more error{'s' if more > 1 else ''}" if more else ""),
-        hint=_hint(report, name),
-        findings=[finding.document() for finding in report.findings],
-    )
-
-
-def _hint(report: Report, name: str) -> str:
-    from skillpm.layout.scan import ALLOWABLE
-
-    codes = sorted({finding.code for finding in report.errors})
-    if set(codes) <= ALLOWABLE:
-        flags = " ".join(f"--allow {name.split()[0]}:{code}" for code in codes)
-        return f"look at what was found; where it is meant, install with {flags}"
-    return report.errors[0].hint or "`skillpm validate` lists everything that is wrong"
