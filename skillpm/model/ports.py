@@ -11,7 +11,7 @@ from skillpm.model.release import Page, Release
 from skillpm.model.task import Message, Seed, Task
 from skillpm.model.verdict import Verdict
 
-__all__ = ["Attempt", "Completion", "Index", "Policy", "Progress", "SynthesisRule", "Verifier"]
+__all__ = ["Attempt", "Completion", "Index", "Policy", "Progress", "Registry", "SynthesisRule", "Verifier"]
 
 
 class Index(Protocol):
@@ -27,6 +27,29 @@ class Index(Protocol):
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the bytes of a release's archive, not yet checked. Raises RegistryError."""
+
+
+class Registry(Index, Protocol):
+    """An index that can be published to. What is published stays: a version never changes its content."""
+
+    def publish(self, name: str, release: Release, archive: bytes) -> bool:
+        """Add a release; False where that content stands there as that version already.
+
+        Of several that publish one version at once exactly one wins; readers see a release once its archive is there.
+
+        Raises:
+            ConflictError: the version stands there with another content.
+            RegistryError: this is no registry, or it failed.
+            StorageError: the disk refused, where the registry is a folder.
+        """
+
+    def yank(self, name: str, version: str, reason: str | None) -> bool:
+        """Take a release out of new resolutions, with a reason, or, with None, back in; False where it is so already.
+
+        Raises:
+            RegistryError: there is no such release, or the registry failed.
+            StorageError: the disk refused, where the registry is a folder.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,18 +49,26 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file through a temporary one beside it: fsync, rename, fsync of the folder; makes missing folders.
+def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scratch: Path | None = None) -> None:
+    """Write a file through a temporary one: fsync, rename, fsync of the folder; makes missing folders.
+
+    Args:
+        path: the file.
+        data: its new content; text is written as UTF-8.
+        mode: its permission bits; what the user's umask leaves of 666 where None.
+        scratch: where the temporary file is made, on the same file system; beside ``path`` where None.
 
     Raises:
         StorageError: the disk refused; what stood there before stands there still.
     """
     content = data.encode("utf-8") if isinstance(data, str) else data
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
+    temporary = (scratch or path.parent) / f".{path.name}.{os.urandom(8).hex()}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
