@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.findings import echo_finding
+from skillpm.cli.output import echo_json, json_option, note, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skillpm.model.finding import Finding, Report
+    from skillpm.model.finding import Report
 
 __all__ = ["command"]
 
@@ -67,18 +68,9 @@ def _print_rules(as_json: bool) -> None:
 def _print_reports(reports: Sequence[Report]) -> None:
     for report in reports:
         for finding in report.findings:
-            click.echo(_sentence(report, finding))
-            if finding.hint:
-                click.echo(f"    hint: {safe(finding.hint)}")
+            echo_finding(report.path, finding.document())
     errors, warnings = sum(len(report.errors) for report in reports), sum(len(report.warnings) for report in reports)
     note(f"{_count(len(reports), 'skill')} checked: {_count(errors, 'error')}, {_count(warnings, 'warning')}")
-
-
-def _sentence(report: Report, finding: Finding) -> str:
-    place = f"{report.path}/{finding.path}" if finding.path else report.path
-    line = f":{finding.line}" if finding.line else ""
-    mark = click.style(f"{finding.severity} {finding.code}", fg="red" if finding.severity == "error" else "yellow")
-    return f"{safe(place)}{line}: {mark}: {safe(finding.message)}"
 
 
 def _count(number: int, noun: str) -> str:

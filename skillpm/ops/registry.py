@@ -52,9 +52,7 @@ def open_publishing(text: str, project: Path) -> FolderRegistry:
     """
     index = open_registry(text, project)
     if not isinstance(index, DirectoryIndex):
-        raise RegistryError(
-            f"{text[:200]} cannot be published to", hint="publish to the folder that it is served from"
-        )
+        raise RegistryError(f"{text[:200]} cannot be published to", hint="publish to the folder that it is served from")
     registry = FolderRegistry(index.root, index.name)
     if not (registry.root / "config.json").is_file():
         raise RegistryError(
@@ -159,15 +157,13 @@ class FolderRegistry(DirectoryIndex):
         return known | dict(self._stated(name))
 
     def _stated(self, name: str) -> Iterator[tuple[str, Release]]:
-        folder = self._releases(name)
-        for version in sorted(os.listdir(folder)) if folder.is_dir() else ():
+        for version in sorted(_entries(self._releases(name))):
             numbers = self._numbers(name, version)
             if numbers:
                 yield version, self._document(Release, f"{self._statement(name, version, max(numbers))}/release.json")
 
     def _numbers(self, name: str, version: str) -> list[int]:
-        folder = self._releases(name) / version
-        return [int(entry) for entry in os.listdir(folder) if entry.isdecimal()] if folder.is_dir() else []
+        return [int(entry) for entry in _entries(self._releases(name) / version) if entry.isdecimal()]
 
     def _releases(self, name: str) -> Path:
         return self.root / "releases" / f"{name}.d"
@@ -251,6 +247,10 @@ class FolderRegistry(DirectoryIndex):
             for entry in os.scandir(self.root / "tmp"):
                 if entry.stat(follow_symlinks=False).st_mtime < oldest:
                     remove_tree(Path(entry.path))
+
+
+def _entries(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
 def _key(version: str) -> str:

@@ -91,8 +91,8 @@ def locked(path: Path, wait: float = WAIT) -> Iterator[None]:
 def turns(folder: Path, wait: float = 10.0) -> Iterator[None]:
     """Let processes that work in one folder take turns, where its file system can and nobody keeps them waiting.
 
-    For work that is right without a lock as well: a file system that knows no locks, or a process that was stopped while
-    it had its turn, holds nobody up. No file is made: the folder itself is locked.
+    For work that is right without a lock as well: a file system that knows no locks, or a process that was stopped
+    while it had its turn, holds nobody up. No file is made: the folder itself is locked.
 
     Raises:
         StorageError: the folder cannot be opened.
