@@ -60,7 +60,7 @@ class PathIndex:
                 f"{self.folder} is not a folder",
                 hint="give the folder that holds SKILL.md, or a name without `/` to look it up",
             )
-        tree = FolderTree(self.folder)
+        tree = FolderTree(self.folder, keep=True)
         archive = self._pack(tree)
         skill, release = release_of(tree, archive)
         return skill, release, archive

@@ -69,6 +69,11 @@ class MappingTree:
         self._files = dict(sorted(files.items()))
         self._executables = executables
 
+    @cached_property
+    def digest(self) -> str:
+        """Its ``tree_digest``: a mapping does not change, so it is made once."""
+        return _digest(self)
+
     def paths(self) -> list[str]:
         """Return the sorted posix paths of the regular files."""
         return list(self._files)
@@ -98,10 +103,12 @@ class FolderTree:
 
     Args:
         root: the folder; may itself be reached through a link.
+        keep: hold on to what was read, so that whoever reads it again gets the same bytes, without the disk.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, keep: bool = False) -> None:
         self.root = root
+        self._kept: dict[str, bytes] | None = {} if keep else None
         self._prefix = f"{root}{os.sep}"
 
     @cached_property
@@ -135,11 +142,15 @@ class FolderTree:
 
     def read(self, path: str) -> bytes:
         """Return the content of a file. Raises StorageError."""
-        return self._read(path, -1)
+        if self._kept is None:
+            return self._read(path, -1)
+        if path not in self._kept:
+            self._kept[path] = self._read(path, -1)
+        return self._kept[path]
 
     def head(self, path: str, limit: int) -> bytes:
         """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
-        return self._read(path, limit)
+        return self._kept[path][:limit] if self._kept and path in self._kept else self._read(path, limit)
 
     def executable(self, path: str) -> bool:
         """May the owner execute this file?"""
@@ -174,6 +185,10 @@ def tree_digest(tree: Tree) -> str:
     Raises:
         StorageError: a file cannot be read.
     """
+    return tree.digest if isinstance(tree, MappingTree) else _digest(tree)
+
+
+def _digest(tree: Tree) -> str:
     entries = [
         [path, tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()] for path in sorted(tree.paths())
     ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from skillpm.model.episode import Episode
-from skillpm.model.release import Page, Release
-from skillpm.model.task import Message, Seed, Task
-from skillpm.model.verdict import Verdict
+if TYPE_CHECKING:
+    from skillpm.model.episode import Episode
+    from skillpm.model.release import Page, Release
+    from skillpm.model.task import Message, Seed, Task
+    from skillpm.model.verdict import Verdict
 
 __all__ = ["Attempt", "Completion", "Index", "Policy", "Progress", "Registry", "SynthesisRule", "Verifier"]
 

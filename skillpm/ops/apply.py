@@ -1,22 +1,26 @@
-"""Carries out a plan: store, then agents' folders, then the record, and the lock last.
+"""Carries out a plan: agents' folders, then the record, and the lock last; a failure on the way takes all of it back.
 
-Killed at any instant, the next run completes: the store and each folder hold the old or the new, whole, and folders are
-recognised as ours by what they hold.
+Everything is written beside its place before the first name changes, so whatever a disk or a right can refuse is
+refused while nothing has changed. Killed at any instant, the next run completes: each folder holds the old or the new, whole,
+and folders are recognised as ours by what they hold.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from skillpm.errors import UsageError
 from skillpm.model.lock import Lock
 from skillpm.resolve.plan import Plan
 from skillpm.settings import Settings
+from skillpm.storage.files import drafted, remove_drafts
 from skillpm.storage.links import Places
-from skillpm.storage.lockfile import write_lock
-from skillpm.storage.record import LinkKind, Placement, Record, read_record, text_digest, write_record
+from skillpm.storage.record import RECORD, LinkKind, Placement, Record, read_record, record_text, text_digest
 from skillpm.storage.store import Store
+from skillpm.storage.swap import Swap
 
 __all__ = ["Linking", "apply", "linking"]
 
@@ -47,18 +51,33 @@ def apply(settings: Settings, store: Store, plan: Plan, to: Linking, *, force: b
     wanted = _placements(plan.lock, to)
     kept = {placement.folder for placement in wanted}
     gone = [item for item in record.placements if item.folder not in kept]
-    if not force:
-        for placement in (*wanted, *gone):
-            places.refuse_foreign(placement, record.placement(placement.folder))
+    text = plan.lock.text()
+    documents = {
+        settings.project / RECORD: record_text(Record(text_digest(text), to.folders, to.link, wanted)),
+        settings.lock_path: text,
+    }
+    _remove_leftovers(places, to, documents)
+    with Swap() as swap, contextlib.ExitStack() as drafts:
+        for placement in wanted:
+            places.put(placement, record.placement(placement.folder), swap, force=force)
+        for placement in gone:
+            places.take(placement, swap, force=force)
+        puts = [drafts.enter_context(drafted(path, new)) for path, new in documents.items() if not _holds(path, new)]
+        swap.commit()
+        for put in puts:
+            put()
+
+
+def _remove_leftovers(places: Places, to: Linking, documents: Iterable[Path]) -> None:
+    """Remove what killed runs have left; the caller holds the project's lock."""
     for folder in to.folders:
         places.remove_leftovers(folder)
-    for placement in wanted:
-        places.put(placement, record.placement(placement.folder), force=force)
-    for placement in gone:
-        places.take(placement, force=force)
-    text = plan.lock.text()
-    write_record(settings.project, Record(text_digest(text), to.folders, to.link, wanted))
-    write_lock(settings.lock_path, plan.lock)
+    for path in documents:
+        remove_drafts(path)
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.exists() and path.read_bytes() == text.encode()
 
 
 def _placements(lock: Lock, to: Linking) -> tuple[Placement, ...]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from skillpm.errors import DocumentError, StorageError
 
-__all__ = ["fsync_folder", "read_text", "storage_error", "write_atomic"]
+__all__ = ["drafted", "fsync_folder", "read_text", "remove_drafts", "storage_error", "write_atomic"]
+
+_DRAFT = ".tmp"  # how a draft's name ends
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space, then run the command again",
@@ -61,23 +64,54 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scra
     Raises:
         StorageError: the disk refused; what stood there before stands there still.
     """
+    with drafted(path, data, mode=mode, scratch=scratch) as put:
+        put()
+
+
+@contextlib.contextmanager
+def drafted(
+    path: Path, data: bytes | str, *, mode: int | None = None, scratch: Path | None = None
+) -> Iterator[Callable[[], None]]:
+    """Write a file's new content beside it, durably, and yield what puts it into its place, as ``write_atomic`` does.
+
+    What is not put into its place is removed again.
+
+    Raises:
+        StorageError: the disk refused; what stood there before stands there still.
+    """
     content = data.encode("utf-8") if isinstance(data, str) else data
-    temporary = (scratch or path.parent) / f".{path.name}.{os.urandom(8).hex()}.tmp"
+    temporary = (scratch or path.parent) / f".{path.name}.{os.urandom(8).hex()}{_DRAFT}"
+
+    def put() -> None:
+        try:
+            temporary.replace(path)
+            fsync_folder(path.parent)
+        except OSError as error:
+            raise storage_error("write", path, error) from None
+
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(descriptor, "wb") as file:
-            if mode is not None:
-                os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        fsync_folder(path.parent)
-    except OSError as error:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            with os.fdopen(descriptor, "wb") as file:
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise storage_error("write", path, error) from None
+        yield put
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise storage_error("write", path, error) from None
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what killed writers of a file have left beside it; call it where nobody else writes that file."""
+    for draft in path.parent.glob(f".{path.name}.*{_DRAFT}"):
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def fsync_folder(folder: Path) -> None:

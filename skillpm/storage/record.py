@@ -15,9 +15,9 @@ from typing import Any, Literal
 from skillpm.errors import DocumentError
 from skillpm.model.name import is_name
 from skillpm.storage.agents import is_agent_folder
-from skillpm.storage.files import read_text, write_atomic
+from skillpm.storage.files import read_text
 
-__all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "text_digest", "write_record"]
+__all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "record_text", "text_digest"]
 
 RECORD = Path(".skillpm", "installed.json")
 _VERSION = 1
@@ -97,8 +97,8 @@ def read_record(project: Path) -> Record:
         ) from None
 
 
-def write_record(project: Path, record: Record) -> None:
-    """Write the record where it has changed. Raises StorageError."""
+def record_text(record: Record) -> str:
+    """Return the text of a record: same content, same bytes."""
     folders = {item.folder: {"skill": item.skill, "tree": item.tree, "link": item.link} for item in record.placements}
     document = {
         "installed": _VERSION,
@@ -107,10 +107,7 @@ def write_record(project: Path, record: Record) -> None:
         "link": record.link,
         "folders": folders,
     }
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
-    path = project / RECORD
-    if not path.exists() or path.read_bytes() != text.encode():
-        write_atomic(path, text)
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def _placement(folder: str, document: Any) -> Placement:

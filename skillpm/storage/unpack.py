@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from skillpm.layout.tree import Tree
-from skillpm.storage.files import fsync_folder, storage_error
+from skillpm.storage.files import storage_error
 
 __all__ = ["remove_tree", "unpack"]
 
@@ -14,29 +14,34 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | g
 
 
 def unpack(tree: Tree, folder: Path) -> None:
-    """Make ``folder`` and write the tree's files below it; one fsync, of the folder, at the end.
+    """Make ``folder`` and write the tree's files below it; ``storage.durable`` makes them outlast a power cut.
 
     Raises:
         StorageError: the disk refused; what was written so far is removed.
     """
-    made: set[str] = set()
+    made = {""}
     path = ""
     try:
         folder.mkdir(parents=True)
         for path in tree.paths():
-            parent = path.rpartition("/")[0]
-            if parent and parent not in made:
-                (folder / parent).mkdir(parents=True, exist_ok=True)
-                made.add(parent)
+            _make_parents(folder, path, made)
             descriptor = os.open(f"{folder}/{path}", _FLAGS, 0o755 if tree.executable(path) else 0o644)
             try:
                 _write_all(descriptor, tree.read(path))
             finally:
                 os.close(descriptor)
-        fsync_folder(folder)
     except OSError as error:
         remove_tree(folder)
         raise storage_error("write", folder / path, error) from None
+
+
+def _make_parents(folder: Path, path: str, made: set[str]) -> None:
+    end = path.rfind("/")
+    if path[: max(end, 0)] in made:
+        return
+    _make_parents(folder, path[:end], made)
+    Path(folder, path[:end]).mkdir()
+    made.add(path[:end])
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
