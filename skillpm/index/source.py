@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -88,4 +89,9 @@ def _folder(text: str) -> str:
 
 
 def _relative(folder: Path, project: Path) -> str:
-    return Path(os.path.relpath(folder.resolve(), project.resolve())).as_posix()
+    return Path(os.path.relpath(os.path.realpath(folder), _real(project))).as_posix()
+
+
+@cache
+def _real(project: Path) -> str:
+    return os.path.realpath(project)

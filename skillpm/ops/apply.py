@@ -1,8 +1,8 @@
 """Carries out a plan: agents' folders, then the record, and the lock last; a failure on the way takes all of it back.
 
 Everything is written beside its place before the first name changes, so whatever a disk or a right can refuse is
-refused while nothing has changed. Killed at any instant, the next run completes: each folder holds the old or the new, whole,
-and folders are recognised as ours by what they hold.
+refused while nothing has changed. Killed at any instant, the next run completes: each folder holds the old or the new,
+whole, and folders are recognised as ours by what they hold.
 """
 
 from __future__ import annotations

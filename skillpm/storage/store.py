@@ -1,9 +1,9 @@
 """The content-addressed store: ``tree-v1/<digest>/`` holds exactly the files of the tree with that digest.
 
 Append-only and shared by all projects and versions of skillpm. An entry is written under ``tmp/`` and renamed into
-place, so a killed run leaves nothing but a folder in ``tmp/``, which the next writer that is alone removes. Writers hold
-the shared lock; only cleaning needs the store alone. An entry that a power cut has emptied is found by whoever uses it,
-since all compare it with its digest, and is written anew.
+place, so a killed run leaves nothing but a folder in ``tmp/``, which the next writer that is alone removes. Writers
+hold the shared lock; only cleaning needs the store alone. An entry that a power cut has emptied is found by whoever
+uses it, since all compare it with its digest, and is written anew.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._trees = root / "tree-v1"
         self._writing = False
         self._added: list[Path] = []
 
     def path(self, digest: str) -> Path:
         """Return where the tree of this digest is, or would be."""
-        return self.root / "tree-v1" / digest
+        return self._trees / digest
 
     def has(self, digest: str) -> bool:
         """Is there an entry, whole or damaged?"""
@@ -97,7 +98,8 @@ class Store:
         """Rename into place; another process may be doing the same, and wins if it is first."""
         target = self.path(digest)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if not self._added:
+                self._trees.mkdir(parents=True, exist_ok=True)
             while True:
                 try:
                     temporary.rename(target)
@@ -119,9 +121,9 @@ class Store:
             return
         try:
             flush(self._added)
-            fsync_folder(self.root / "tree-v1")
+            fsync_folder(self._trees)
         except OSError as error:
-            raise storage_error("write", self.root / "tree-v1", error) from None
+            raise storage_error("write", self._trees, error) from None
 
     def _set_aside(self, damaged: Path) -> None:
         aside = self.root / "tmp" / os.urandom(8).hex()

@@ -19,29 +19,31 @@ def unpack(tree: Tree, folder: Path) -> None:
     Raises:
         StorageError: the disk refused; what was written so far is removed.
     """
-    made = {""}
     path = ""
     try:
         folder.mkdir(parents=True)
-        for path in tree.paths():
-            _make_parents(folder, path, made)
-            descriptor = os.open(f"{folder}/{path}", _FLAGS, 0o755 if tree.executable(path) else 0o644)
-            try:
-                _write_all(descriptor, tree.read(path))
-            finally:
-                os.close(descriptor)
+        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            made = {""}
+            for path in tree.paths():
+                _make_parents(root, path.rpartition("/")[0], made)
+                descriptor = os.open(path, _FLAGS, 0o755 if tree.executable(path) else 0o644, dir_fd=root)
+                try:
+                    _write_all(descriptor, tree.read(path))
+                finally:
+                    os.close(descriptor)
+        finally:
+            os.close(root)
     except OSError as error:
         remove_tree(folder)
         raise storage_error("write", folder / path, error) from None
 
 
-def _make_parents(folder: Path, path: str, made: set[str]) -> None:
-    end = path.rfind("/")
-    if path[: max(end, 0)] in made:
-        return
-    _make_parents(folder, path[:end], made)
-    Path(folder, path[:end]).mkdir()
-    made.add(path[:end])
+def _make_parents(root: int, folder: str, made: set[str]) -> None:
+    if folder not in made:
+        _make_parents(root, folder.rpartition("/")[0], made)
+        os.mkdir(folder, dir_fd=root)
+        made.add(folder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -52,9 +54,9 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def remove_tree(path: Path) -> None:
     """Remove a folder, a link or a file, never following links; what cannot be removed stays for the next clean-up."""
-    import shutil
-
-    if path.is_symlink() or path.is_file():
+    try:
         path.unlink(missing_ok=True)
-    else:
+    except OSError:  # a folder: EISDIR, or EPERM where POSIX is followed to the letter
+        import shutil
+
         shutil.rmtree(path, ignore_errors=True)
