@@ -18,13 +18,9 @@ __all__ = ["command", "packed"]
 
 @click.command("pack", epilog="Example: skillpm pack skills/incident-triage --output build/")
 @click.argument("path", type=click.Path(path_type=Path), default=Path())
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    help="The file, or a folder for it.  [default: NAME-VERSION.tar.gz, here]",
-)
+@click.option("--output", default="", metavar="FILE|FOLDER/", help="Where to.  [default: NAME-VERSION.tar.gz, here]")
 @json_option
-def command(path: Path, output: Path | None, as_json: bool) -> None:
+def command(path: Path, output: str, as_json: bool) -> None:
     """Check the skill in PATH and write its archive, the one that a registry would keep.
 
     The same files give the same bytes on every machine and in every year. Runs no code of the skill.
@@ -32,8 +28,8 @@ def command(path: Path, output: Path | None, as_json: bool) -> None:
     from skillpm.ops.pack import write_packed
 
     made = packed(path)
-    target = output or Path()
-    if target.is_dir() or str(output).endswith("/"):
+    target = Path(output)
+    if output.endswith("/") or target.is_dir():
         target = target / made.file_name
     write_packed(made, target)
     if as_json:

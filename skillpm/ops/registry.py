@@ -20,13 +20,13 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from packaging.utils import canonicalize_version
 from packaging.version import Version
 
-from skillpm.errors import ConflictError, RegistryError, UsageError
+from skillpm.errors import ConflictError, RegistryError, StorageError, UsageError
 from skillpm.index.directory import DirectoryIndex, archive_path, page_path
 from skillpm.index.path import release_of
 from skillpm.index.source import open_registry
@@ -41,6 +41,7 @@ from skillpm.storage.unpack import remove_tree
 
 __all__ = ["FolderRegistry", "make_registry", "open_publishing", "write_registry"]
 
+_TRIES = 100  # how often another process may take a folder away that was just made; each can do so once
 _ABANDONED = 24 * 3600.0  # seconds after which something in tmp/ is nobody's any more
 
 
@@ -131,11 +132,12 @@ class FolderRegistry(DirectoryIndex):
         """Write one file of the registry at once. Raises StorageError."""
         target = self.root / path
         try:
-            self._make_folder(target.parent)
-            mode = self.root.stat().st_mode & 0o666
-            write_atomic(target, data, mode=mode, scratch=self._scratch())
+            self._in_folder(target.parent, lambda: self._write(target, data))
         except OSError as error:
             raise storage_error("write", target, error) from None
+
+    def _write(self, target: Path, data: bytes | str) -> None:
+        write_atomic(target, data, mode=self._mode() & 0o666, scratch=self._scratch())
 
     def _release(self, name: str, version: str) -> Release:
         known = self._known(name)
@@ -176,11 +178,10 @@ class FolderRegistry(DirectoryIndex):
         place = self._statement(name, _key(release.version), number)
         target, fresh = self.root / place, self._scratch() / os.urandom(8).hex()
         try:
-            self._make_folder(target.parent)
             fresh.mkdir()
             fresh.chmod(self._mode())
-            write_atomic(fresh / "release.json", _text(release), mode=self._mode() & 0o666)
-            fresh.rename(target)
+            self._write(fresh / "release.json", _text(release))
+            self._in_folder(target.parent, lambda: fresh.rename(target))
             fsync_folder(target.parent)
         except OSError as error:
             if not (target / "release.json").is_file():
@@ -223,17 +224,28 @@ class FolderRegistry(DirectoryIndex):
                 folder.chmod(self._mode())
         return folder
 
+    def _in_folder(self, folder: Path, act: Callable[[], object]) -> None:
+        """Make a folder and do something in it; again where another process puts its own in place of an empty one."""
+        for tries_left in reversed(range(_TRIES)):
+            self._make_folder(folder)
+            try:
+                act()
+            except (FileNotFoundError, StorageError) as error:
+                number = error.errno if isinstance(error, OSError) else error.details.get("errno")
+                if number != errno.ENOENT or not tries_left:
+                    raise
+            else:
+                return
+
     def _make_folder(self, folder: Path) -> None:
         """Make a folder with the rights of the registry's own, and all above it; each appears with its rights."""
         if folder.is_dir():
             return
-        scratch = self._scratch()
-        self._make_folder(folder.parent)
-        fresh = scratch / os.urandom(8).hex()
+        fresh = self._scratch() / os.urandom(8).hex()
         fresh.mkdir()
         fresh.chmod(self._mode())
         try:
-            fresh.rename(folder)
+            self._in_folder(folder.parent, lambda: fresh.rename(folder))
             fsync_folder(folder.parent)
         except OSError as error:
             remove_tree(fresh)

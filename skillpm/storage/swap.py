@@ -163,10 +163,14 @@ def _exchange(beside: Path, path: Path) -> None:
     path.rename(aside)
     try:
         beside.rename(path)
+        try:
+            aside.rename(beside)
+        except OSError:
+            path.rename(beside)
+            raise
     except OSError:
         aside.rename(path)
         raise
-    aside.rename(beside)
 
 
 @cache
