@@ -79,6 +79,8 @@ def unchanged(settings: Settings, folders: Sequence[str], link: LinkKind | None)
         return None
     store = Store(settings.store)
     places = Places(settings.project, store)
+    if any(places.leftovers(folder) for folder in record.agents):
+        return None
     if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):
         return None
     if not all(store.verify(tree) for tree in {item.tree for item in record.placements}):

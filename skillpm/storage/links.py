@@ -103,9 +103,13 @@ class Places:
             self.refuse_foreign(wanted, recorded)
         return _free_name(path)
 
+    def leftovers(self, folder: str) -> list[Path]:
+        """Return what a killed run has left in one agent's folder, or another is just about to swap in."""
+        return list((self._project / folder).glob(f"{TEMPORARY}*"))
+
     def remove_leftovers(self, folder: str) -> None:
         """Remove what killed runs left in one agent's folder; call it under the project's lock only."""
-        for path in (self._project / folder).glob(f"{TEMPORARY}*"):
+        for path in self.leftovers(folder):
             remove_tree(path)
 
     def _link_digest(self, path: Path) -> str | None:
