@@ -28,6 +28,7 @@ from skillpm.storage.archive import build_archive, read_archive
 SkillFiles = Callable[..., dict[str, Any]]
 PUBLISHER = """
 import sys
+import time
 from pathlib import Path
 from skillpm.errors import ConflictError
 from skillpm.index.path import release_of
@@ -44,7 +45,7 @@ for text in wanted:
     made.append((*release_of(tree, archive), archive))
 print("ready", flush=True)
 while not Path(go).exists():
-    pass
+    time.sleep(0.002)
 try:
     for name, release, archive in made:
         FolderRegistry(Path(root), "shop").publish(name, release, archive)
