@@ -71,6 +71,8 @@ class Bench:
         home = place / "home"
         home.mkdir()
         environment = {**os.environ, "HOME": str(home), "SKILLPM_HOME": str(home / "s"), "PYTHONPATH": str(ROOT)}
+        environment |= {"PYTHONPYCACHEPREFIX": str(self.scratch / "bytecode")}  # as pip leaves it: compiled once
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         return place / "project", environment
 
     def median(self, make: Callable[[Path], list[str]], *, before: Callable[[Path], list[str]] | None = None) -> float:

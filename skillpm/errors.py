@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 __all__ = [
     "BusyError",
     "CheckError",
+    "ConflictError",
     "ConsentError",
     "DocumentError",
     "IntegrityError",
@@ -127,6 +128,12 @@ class RegistryError(SkillpmError):
 
     name = "registry"
     exit_code = 5
+
+
+class ConflictError(RegistryError):
+    """A registry has that version with another content; what is published never changes."""
+
+    name = "conflict"
 
 
 class ConsentError(SkillpmError):

@@ -11,9 +11,9 @@ from skillpm.cli.output import echo_json, note, safe, table
 
 if TYPE_CHECKING:
     from skillpm.layout.rule import Rule
-    from skillpm.model.finding import Finding, Report
+    from skillpm.model.finding import Report
 
-__all__ = ["allow_option", "count", "format_options", "print_rules", "show"]
+__all__ = ["allow_option", "count", "echo_finding", "format_options", "print_rules", "show"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,9 +58,7 @@ def show(
     else:
         for report in reports:
             for finding in report.findings:
-                click.echo(_sentence(report, finding))
-                if finding.hint:
-                    click.echo(f"    hint: {safe(finding.hint)}")
+                echo_finding(report.path, finding.document())
         errors, warnings = sum(len(one.errors) for one in reports), sum(len(one.warnings) for one in reports)
         note(f"{count(len(reports), 'skill')} {verb}: {count(errors, 'error')}, {count(warnings, 'warning')}")
 
@@ -79,9 +77,13 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _sentence(report: Report, finding: Finding) -> str:
-    place = f"{report.path}/{finding.path}" if finding.path else report.path
-    line = f":{finding.line}" if finding.line else ""
-    column = f":{finding.column}" if finding.line and finding.column else ""
-    mark = click.style(f"{finding.severity} {finding.code}", fg="red" if finding.severity == "error" else "yellow")
-    return f"{safe(place)}{line}{column}: {mark}: {safe(finding.message)}"
+def echo_finding(root: object, finding: Mapping[str, Any], *, err: bool = False) -> None:
+    """Print one finding, in the form that ``--json`` has, of the skill in ``root``."""
+    place = f"{root}/{finding['path']}" if finding["path"] else str(root)
+    line = f":{finding['line']}" if finding["line"] else ""
+    column = f":{finding['column']}" if finding["line"] and finding["column"] else ""
+    colour = "red" if finding["severity"] == "error" else "yellow"
+    mark = click.style(f"{finding['severity']} {finding['code']}", fg=colour)
+    click.echo(f"{safe(place)}{line}{column}: {mark}: {safe(finding['message'])}", err=err)
+    if finding["hint"]:
+        click.echo(f"    hint: {safe(finding['hint'])}", err=err)

@@ -29,7 +29,11 @@ _PLACING = (
     click.option("--index", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated."),
     click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do."),
     click.option(
-        "--agent", "agents", metavar="NAME", multiple=True, help="Fill this agent's folder too; `all`: those found here."
+        "--agent",
+        "agents",
+        metavar="NAME",
+        multiple=True,
+        help="Fill this agent's folder too; `all`: of those found here.",
     ),
     click.option("--link", type=click.Choice(["copy", "symlink"]), help="How skills are put there; else copied."),
     click.option("--user", is_flag=True, help="Work in your home folder, for yourself."),

@@ -33,6 +33,11 @@ class DirectoryIndex:
         self.name = name
         self._root = root
 
+    @property
+    def root(self) -> Path:
+        """The folder with config.json."""
+        return self._root
+
     @cached_property
     def config(self) -> RegistryConfig:
         """config.json. Raises RegistryError where the folder is no registry."""

@@ -130,4 +130,4 @@ class PathIndex(TreeIndex):
                 f"{self.folder} is not a folder",
                 hint="give the folder that holds SKILL.md, or a name without `/` to look it up",
             )
-        return FolderTree(self.folder)
+        return FolderTree(self.folder, keep=True)

@@ -20,7 +20,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -298,4 +298,9 @@ def _folder(text: str) -> str:
 
 
 def _relative(folder: Path, project: Path) -> str:
-    return Path(os.path.relpath(folder.resolve(), project.resolve())).as_posix()
+    return Path(os.path.relpath(os.path.realpath(folder), _real(project))).as_posix()
+
+
+@cache
+def _real(project: Path) -> str:
+    return os.path.realpath(project)

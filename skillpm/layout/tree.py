@@ -98,6 +98,11 @@ class MappingTree:
         self._executables = executables
         self._irregular = dict(irregular or {})
 
+    @cached_property
+    def digest(self) -> str:
+        """Its ``tree_digest``: a mapping does not change, so it is made once."""
+        return listing_digest(tree_listing(self))
+
     def paths(self) -> list[str]:
         """Return the sorted posix paths of the regular files."""
         return list(self._files)
@@ -128,10 +133,12 @@ class FolderTree:
     Args:
         root: the folder; may itself be reached through a link.
         whole: leave out only what version control keeps; for looking, never for packing.
+        keep: hold on to what was read, so that whoever reads it again gets the same bytes, without the disk.
     """
 
-    def __init__(self, root: Path, *, whole: bool = False) -> None:
+    def __init__(self, root: Path, *, whole: bool = False, keep: bool = False) -> None:
         self.root = root
+        self._kept: dict[str, bytes] | None = {} if keep else None
         self._prefix = f"{root}{os.sep}"
         self._left_out = VERSION_CONTROL if whole else LEFT_OUT_FOLDERS
         self._whole = whole
@@ -167,10 +174,16 @@ class FolderTree:
 
     def read(self, path: str) -> bytes:
         """Return the content of a file. Raises StorageError."""
-        return self._read(path, -1)
+        if self._kept is None:
+            return self._read(path, -1)
+        if path not in self._kept:
+            self._kept[path] = self._read(path, -1)
+        return self._kept[path]
 
     def head(self, path: str, limit: int) -> bytes:
         """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
+        if self._kept is not None and path in self._kept:
+            return self._kept[path][:limit]
         _, size = self._entries[0].get(path, (False, limit))
         return self._read(path, min(limit, size + 1))  # a buffer no larger than the file
 
@@ -220,4 +233,4 @@ def listing_digest(listing: Listing) -> str:
 
 def tree_digest(tree: Tree) -> str:
     """Return the identity of a tree. Raises StorageError where a file cannot be read."""
-    return listing_digest(tree_listing(tree))
+    return tree.digest if isinstance(tree, MappingTree) else listing_digest(tree_listing(tree))

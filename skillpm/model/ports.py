@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from skillpm.model.episode import Episode
-from skillpm.model.release import Page, Release
-from skillpm.model.task import Message, Seed, Task
-from skillpm.model.verdict import Verdict
+if TYPE_CHECKING:
+    from skillpm.model.episode import Episode
+    from skillpm.model.release import Page, Release
+    from skillpm.model.task import Message, Seed, Task
+    from skillpm.model.verdict import Verdict
 
 __all__ = [
     "Attempt",
@@ -18,6 +19,7 @@ __all__ = [
     "Listing",
     "Policy",
     "Progress",
+    "Registry",
     "SearchableIndex",
     "SynthesisRule",
     "Verifier",
@@ -46,6 +48,29 @@ class Index(Protocol):
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the bytes of a release's archive, not yet checked. Raises RegistryError."""
+
+
+class Registry(Index, Protocol):
+    """An index that can be published to. What is published stays: a version never changes its content."""
+
+    def publish(self, name: str, release: Release, archive: bytes) -> bool:
+        """Add a release; False where that content stands there as that version already.
+
+        Of several that publish one version at once exactly one wins; readers see a release once its archive is there.
+
+        Raises:
+            ConflictError: the version stands there with another content.
+            RegistryError: this is no registry, or it failed.
+            StorageError: the disk refused, where the registry is a folder.
+        """
+
+    def yank(self, name: str, version: str, reason: str | None) -> bool:
+        """Take a release out of new resolutions, with a reason, or, with None, back in; False where it is so already.
+
+        Raises:
+            RegistryError: there is no such release, or the registry failed.
+            StorageError: the disk refused, where the registry is a folder.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from skillpm.model.lock import Lock
 from skillpm.resolve.plan import Plan
 from skillpm.settings import Settings
 from skillpm.storage.agents import agent_folders
+from skillpm.storage.files import remove_drafts
 from skillpm.storage.links import Places, refuse_outside
 from skillpm.storage.record import RECORD, LinkKind, Placement, Record, read_record, record_text, text_digest
 from skillpm.storage.store import Store
@@ -106,8 +107,8 @@ def apply(settings: Settings, store: Store, outcome: Outcome, *, force: bool = F
     kept = {placement.folder for placement in wanted}
     gone = [item for item in record.placements if item.folder not in kept]
     note_project(store.root, settings.project)
-    for folder in dict.fromkeys((*to.folders, *record.agents, str(RECORD.parent), ".")):
-        places.remove_leftovers(folder)
+    places.remove_leftovers((*to.folders, *record.agents))
+    remove_drafts(settings.lock_path)
     with Swap() as swap:
         placed = tuple(
             replace(item, link=places.put(item, record.placement(item.folder), swap, force=force)) for item in wanted

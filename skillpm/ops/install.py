@@ -14,12 +14,12 @@ from skillpm.ops.allowance import NOTHING, Allowance
 from skillpm.ops.apply import Linking, Outcome, apply, linking, refused_links
 from skillpm.ops.context import Context
 from skillpm.ops.fetch import fetch
+from skillpm.ops.holding import project_held
 from skillpm.ops.installation import Installation, describe_changes
 from skillpm.ops.picks import UNSAID, Picks
 from skillpm.ops.project_file import with_typed
 from skillpm.ops.selection import Selection, read_request, select
 from skillpm.ops.wanted import wanted
-from skillpm.ops.holding import project_held
 from skillpm.resolve.plan import Change
 from skillpm.storage.record import LinkKind, read_record
 
@@ -141,9 +141,7 @@ def _bring(context: Context, selection: Selection, manner: Manner) -> list[str]:
     return _fetch_all(context, selection, missing, manner) if missing else []
 
 
-def _fetch_all(
-    context: Context, selection: Selection, missing: Sequence[LockedSkill], manner: Manner
-) -> list[str]:
+def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedSkill], manner: Manner) -> list[str]:
     indexes = {entry.name: selection.indexes.get(entry.name) or context.source(entry.source) for entry in missing}
     progress = manner.progress
     if progress is not None:
@@ -166,6 +164,7 @@ def _fetch_all(
             raise
     if progress is not None:
         progress.finish()
+    context.store.flush()
     return [warning for done in running for warning in done.result()]
 
 

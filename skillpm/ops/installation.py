@@ -104,6 +104,8 @@ def unchanged(
     store = Store(settings.store)
     note_project(store.root, settings.project)  # one that was moved, or copied, is known under its old path only
     places = Places(settings.project, store)
+    if places.leftovers(record.agents):
+        return None
     if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):
         return None
     if not all(store.verify(tree) for tree in {item.tree for item in record.placements}):

@@ -79,7 +79,9 @@ def _exact(roots: Sequence[Requirement], proof: Clause, universe: Universe) -> I
                 wanted = Requirement(name, f"=={candidates.releases[number].version}")
                 others = (root for root in roots if root.name != name)
                 reason = candidates.withheld[number]
-                yield Remedy(name, (*others, wanted), f"`{wanted}` takes that release all the same, though it is {reason}")
+                yield Remedy(
+                    name, (*others, wanted), f"`{wanted}` takes that release all the same, though it is {reason}"
+                )
 
 
 def _looser(roots: Sequence[Requirement], core: Sequence[Requirement]) -> Iterator[Remedy]:

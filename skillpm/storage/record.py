@@ -15,9 +15,9 @@ from typing import Any, Literal, cast, get_args
 from skillpm.errors import DocumentError
 from skillpm.model.name import is_name
 from skillpm.storage.agents import is_agent_folder
-from skillpm.storage.files import read_text, write_atomic
+from skillpm.storage.files import read_text
 
-__all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "record_text", "text_digest", "write_record"]
+__all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "record_text", "text_digest"]
 
 RECORD = Path(".skillpm", "installed.json")
 _VERSION = 1
@@ -112,13 +112,6 @@ def record_text(record: Record) -> str:
         "settings": record.settings,
     }
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
-
-
-def write_record(project: Path, record: Record) -> None:
-    """Write the record where it has changed. Raises StorageError."""
-    text, path = record_text(record), project / RECORD
-    if not path.exists() or path.read_bytes() != text.encode():
-        write_atomic(path, text)
 
 
 def _placement(folder: str, document: Any) -> Placement:

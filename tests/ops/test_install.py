@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -308,7 +309,7 @@ def test_a_registry_that_lies_about_a_tree_or_a_requirement_is_refused(project, 
 def test_other_bytes_for_a_locked_version_are_refused(project, shop: Path, skill_files: SkillFiles) -> None:
     place = project()
     place.call("install", "plain", "--index", shop).ok()
-    (shop / "skills/plain.json").unlink()
+    shutil.rmtree(shop)
     write_registry(shop, [tree(skill_files("plain", body="changed\n"))])
     place.call("install", "plain", "--index", shop).fails(4, "other bytes")
 

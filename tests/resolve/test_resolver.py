@@ -107,7 +107,7 @@ def test_the_first_registry_that_knows_a_name_answers_for_it_alone() -> None:
 
     class Registry:
         def __init__(self, name: str, graph: Graph) -> None:
-            self.name, self._page = name, pages(graph)
+            self.name, self.remote, self._page = name, False, pages(graph)
 
         def page(self, name: str) -> Page | None:
             return self._page(name)
