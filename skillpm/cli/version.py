@@ -30,7 +30,7 @@ def command() -> None:
     """Show, set or raise the version of a skill: `skillpm version [PATH]`."""
 
 
-@command.command("show")
+@command.command("show", short_help="Print the version.")
 @click.argument("path", type=click.Path(path_type=Path), default=Path())
 @json_option
 def show(path: Path, as_json: bool) -> None:
@@ -44,7 +44,9 @@ def show(path: Path, as_json: bool) -> None:
         click.echo(version)
 
 
-@command.command("set", epilog="Example: skillpm version set 1.0.0 skills/incident-triage")
+@command.command(
+    "set", short_help="Write this version.", epilog="Example: skillpm version set 1.0.0 skills/incident-triage"
+)
 @click.argument("version")
 @click.argument("path", type=click.Path(path_type=Path), default=Path())
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
@@ -56,7 +58,11 @@ def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
     _print(set_version(path, version, dry_run=dry_run), as_json)
 
 
-@command.command("bump", epilog="Examples: skillpm version bump minor · skillpm version bump patch rc skills/mine")
+@command.command(
+    "bump",
+    short_help="Write the next version.",
+    epilog="Examples: skillpm version bump minor · skillpm version bump patch rc skills/mine",
+)
 @click.argument("parts", metavar="PART... [PATH]", nargs=-1, required=True)
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
 @json_option

@@ -136,12 +136,8 @@ JUDGING = {"contract.yaml": CONTRACT, "seeds": {"a.jsonl": json.dumps(SEED) + "\
 CHEATED = """
 from skillpm import Verdict
 
-class Always:
-    def verify(self, attempts):
-        return [Verdict(status="passed", score=1.0) for _ in attempts]
-
-def verifier(skill):
-    return Always()
+def verify(attempts, contract):
+    return [Verdict(status="passed", score=1.0) for _ in attempts]
 """
 
 
@@ -154,8 +150,9 @@ def test_a_skill_that_judges_is_tested_before_it_is_published(place) -> None:
 def test_code_runs_only_with_consent_and_a_verifier_that_can_be_cheated_is_not_published(place) -> None:
     place.write({"mine": {**JUDGING, "verifier.py": CHEATED}})
     place.call("publish", "mine", "--registry", "shop").fails(6, "nobody has agreed", "--yes")
-    refused = place.call("publish", "mine", "--registry", "shop", "--yes")
-    assert refused.code in (1, 9), refused
+    refused = place.call("publish", "mine", "--registry", "shop", "--yes", "--json")
+    refused.fails(1, "do not hold", "passed with score 1.0", "skillpm selftest")
+    assert refused.document["details"]["ok"] is False
     assert not (place.root / "shop/skills").exists()
 
 
