@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.model.document import Document, model_errors, strict_json
-from skillpm.model.release import Digest, Requires, SkillNameText
+from skillpm.model.release import Digest, Release, Requires, SkillNameText
 
 __all__ = ["LOCK_VERSION", "Lock", "LockedSkill", "conflicted", "sides"]
 
@@ -27,6 +27,18 @@ class LockedSkill(Document):
     requires: Requires = Field(default_factory=dict)
     hooks: int = 1
     signature: str | None = None
+
+    def release(self, size: int = 0) -> Release:
+        """Return the release that is locked, with the size of its archive in bytes where that is known."""
+        return Release(
+            version=self.version,
+            archive=self.archive,
+            tree=self.tree,
+            size=size,
+            requires=self.requires,
+            hooks=self.hooks,
+            signature=self.signature,
+        )
 
 
 class Lock(Document):

@@ -42,8 +42,7 @@ def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOT
     """
     from skillpm.layout.check import check
 
-    release = Release(version=entry.version, archive=entry.archive, tree=entry.tree, size=size, requires=entry.requires)
-    tree = open_release(entry.name, release, index)
+    tree = open_release(entry.name, entry.release(size), index)
     report = check(tree, path=f"{entry.name} {entry.version}", folder=None).letting(allow.codes(entry.name))
     refuse_broken(report, f"{entry.name} {entry.version}")
     if not index.made_here:

@@ -13,6 +13,7 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
+from skillpm.ops.cooldown import Cooldown
 from skillpm.ops.installed import locked_skills
 from skillpm.resolve.candidates import Candidates
 from skillpm.resolve.resolver import resolve
@@ -95,6 +96,8 @@ class _Sources:
     def __init__(self, context: Context, lock: Lock) -> None:
         self._context = context
         self._entries = {entry.name: entry for entry in lock.skills}
+        self._floating = {item.name: item.source for item in map(Requirement.parse, lock.requirements) if item.source}
+        self._cooldown = Cooldown.of(context.settings)
         self._present: dict[str, Page | None] = {}
         self.failures: dict[str, SkillpmError] = {}
 
@@ -102,7 +105,8 @@ class _Sources:
         """Return what the source of an entry has now; None where it failed or knows the name no more."""
         if entry.name not in self._present:
             try:
-                self._present[entry.name] = self._context.source(entry.source).page(entry.name)
+                source = self._floating.get(entry.name, entry.source)  # a branch, where the lock has its commit
+                self._present[entry.name] = self._context.source(source).page(entry.name)
             except SkillpmError as error:
                 self._present[entry.name] = None
                 self.failures[entry.name] = error
@@ -116,18 +120,26 @@ class _Sources:
         found = self.present(entry)
         releases = found.releases if found else ()
         if all(release.version != entry.version for release in releases):
-            releases = (*releases, _release(entry))
+            releases = (*releases, entry.release())
         return Page(name=name, releases=releases)
+
+    def withheld(self, name: str, release: Release) -> str | None:
+        """Say why a release is not chosen today; a locked one always may be."""
+        entry = self._entries.get(name)
+        if entry is None or entry.version == release.version:
+            return None
+        return self._cooldown.young(release, entry.source)
 
 
 def _wanted(context: Context, lock: Lock, sources: _Sources) -> dict[str, Release]:
     """Resolve the requirements anew; where nothing but the lock fits, with the locked versions preferred."""
     requirements = [Requirement.parse(text) for text in lock.requirements]
     try:
-        return resolve(requirements, sources.page, near=context.index.near)
+        return resolve(requirements, sources.page, near=context.index.near, withheld=sources.withheld)
     except ResolutionError:
         locked = {entry.name: entry.version for entry in lock.skills}
-        return resolve(requirements, sources.page, preferred=locked, near=context.index.near)
+        near, withheld = context.index.near, sources.withheld
+        return resolve(requirements, sources.page, preferred=locked, near=near, withheld=withheld)
 
 
 def _freshness(entry: LockedSkill, sources: _Sources, wanted: dict[str, Release]) -> Freshness:
@@ -160,14 +172,3 @@ def _newest(page: Page | None, locked: str) -> str:
     number = candidates.choose(candidates.range(""))
     found = candidates.releases[number].version if number is not None else locked
     return found if Version(found) > Version(locked) else locked
-
-
-def _release(entry: LockedSkill) -> Release:
-    return Release(
-        version=entry.version,
-        archive=entry.archive,
-        tree=entry.tree,
-        size=0,
-        requires=entry.requires,
-        hooks=entry.hooks,
-    )

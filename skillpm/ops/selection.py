@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
 from skillpm.errors import IntegrityError, ResolutionError, UsageError
-from skillpm.index.bundled import BUNDLED
 from skillpm.index.path import TreeIndex
 from skillpm.index.source import is_path
 from skillpm.model.lock import Lock, LockedSkill
-from skillpm.model.policy import cutoff, too_young
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
+from skillpm.ops.cooldown import GIT, NAMED, Cooldown
 from skillpm.ops.picks import UNSAID, Picks, pick
 from skillpm.ops.wanted import FOLDER
 from skillpm.resolve.plan import Change, Plan, plan
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "Selection", "newest_pins", "read_request", "select"]
 
-GIT = "git+"
-NAMED = (BUNDLED, FOLDER, GIT, "archive:")  # sources that somebody has chosen by themselves: no cooldown holds for them
 CHANGING = (*NAMED, "well-known:")  # sources that may have other bytes for the same version
 
 
@@ -226,8 +222,8 @@ class _Pages:
         self._only_locked = only_locked
         self._pinned = newest_pins(pins)
         self._all_pins = [entry for lock in pins for entry in lock.skills]
-        days = context.settings.cooldown
-        self.day = cutoff(days, datetime.now(UTC)) if days else None
+        self._cooldown = Cooldown.of(context.settings)
+        self.day = self._cooldown.day
         self.indexes: dict[str, Index] = {}
         self.sources: dict[str, str] = {}
         self.seen: dict[str, Page] = {}
@@ -248,7 +244,7 @@ class _Pages:
             if page is not None or entry is None or source:
                 return page
         self.sources[name] = entry.source
-        locked = {pin.version: _release(pin) for pin in self._all_pins if _alike(pin, entry)}
+        locked = {pin.version: pin.release() for pin in self._all_pins if _alike(pin, entry)}
         if self._only_locked and name not in self._request.upgrade:
             return Page(name=name, releases=tuple(locked.values()))
         others = self._from(self._context.source(source or entry.source), name)
@@ -260,11 +256,10 @@ class _Pages:
 
     def young(self, name: str, release: Release) -> str | None:
         """Say why a release is too young for the cooldown; what a person named by its place is never."""
-        named = name in self._request.places or self.sources.get(name, "").startswith(NAMED)
-        if self.day is None or name not in self.seen or named:
+        if name not in self.seen or name in self._request.places:
             return None
         known = any(pin.name == name and pin.version == release.version for pin in self._all_pins)
-        return None if known else too_young(release, self.day)
+        return None if known else self._cooldown.young(release, self.sources[name])
 
     def _from(self, index: Index, name: str) -> Page | None:
         page = index.page(name)
@@ -290,16 +285,3 @@ def newest_pins(pins: Sequence[Lock]) -> dict[str, LockedSkill]:
 def _alike(pin: LockedSkill, entry: LockedSkill) -> bool:
     """Is this a pin of the same skill, from the same source?"""
     return pin is entry or ((pin.name, pin.source) == (entry.name, entry.source) and pin.version != entry.version)
-
-
-def _release(entry: LockedSkill) -> Release:
-    """Return the release that a lock names."""
-    return Release(
-        version=entry.version,
-        archive=entry.archive,
-        tree=entry.tree,
-        size=0,
-        requires=entry.requires,
-        hooks=entry.hooks,
-        signature=entry.signature,
-    )

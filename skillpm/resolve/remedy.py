@@ -45,7 +45,7 @@ def remedies(
         universe: the releases.
         fits: the chosen releases for other requirements, None where there are none.
     """
-    changes = [*_prereleases(roots, proof, universe), *_exact(roots, proof, universe), *_looser(roots, core)]
+    changes = [*_prereleases(roots, proof, universe), *_withheld(roots, proof, universe), *_looser(roots, core)]
     return _tried(changes, fits) or _tried(_fewer(roots, core), fits)
 
 
@@ -63,25 +63,22 @@ def _tried(ideas: Iterable[Remedy], fits: Fits) -> list[Remedy]:
 
 def _prereleases(roots: Sequence[Requirement], proof: Clause, universe: Universe) -> Iterator[Remedy]:
     for name, version in _early(proof, universe):
-        wanted = Requirement(name, f"=={version}")
-        others = (root for root in roots if root.name != name)
-        yield Remedy(name, (*others, wanted), f"ask for `{wanted}`, a pre-release")
+        yield _exactly(name, version, roots, "ask for `{wanted}`, a pre-release")
 
 
-def _exact(roots: Sequence[Requirement], proof: Clause, universe: Universe) -> Iterator[Remedy]:
-    for clause in proof.walk():
-        if clause.cause is not IncompatibilityCause.NO_VERSIONS:
-            continue
-        for name, allowed in positive(clause):
-            candidates = universe.candidates(name)
-            number = max((number for number in candidates.withheld if number in allowed), default=None)
-            if number is not None:
-                wanted = Requirement(name, f"=={candidates.releases[number].version}")
-                others = (root for root in roots if root.name != name)
-                reason = candidates.withheld[number]
-                yield Remedy(
-                    name, (*others, wanted), f"`{wanted}` takes that release all the same, though it is {reason}"
-                )
+def _withheld(roots: Sequence[Requirement], proof: Clause, universe: Universe) -> Iterator[Remedy]:
+    for name, allowed in _absent(proof):
+        candidates = universe.candidates(name)
+        number = max((number for number in candidates.withheld if number in allowed), default=None)
+        if number is not None:
+            text = f"`{{wanted}}` takes that release all the same, though it is {candidates.withheld[number]}"
+            yield _exactly(name, candidates.releases[number].version, roots, text)
+
+
+def _exactly(name: str, version: str, roots: Sequence[Requirement], text: str) -> Remedy:
+    wanted = Requirement(name, f"=={version}")
+    others = (root for root in roots if root.name != name)
+    return Remedy(name, (*others, wanted), text.replace("{wanted}", str(wanted)))
 
 
 def _looser(roots: Sequence[Requirement], core: Sequence[Requirement]) -> Iterator[Remedy]:
@@ -99,18 +96,22 @@ def _fewer(roots: Sequence[Requirement], core: Sequence[Requirement]) -> Iterato
             yield Remedy(name, others, f"leave out {name}")
 
 
+def _absent(proof: Clause) -> Iterator[tuple[str, Any]]:
+    """Yield (name, range) of what no release is there for."""
+    for clause in proof.walk():
+        if clause.cause is IncompatibilityCause.NO_VERSIONS:
+            yield from positive(clause)
+
+
 def _early(proof: Clause, universe: Universe) -> Iterator[tuple[str, str]]:
     """Yield the newest pre-release of each name of which a final release is missing."""
-    for clause in proof.walk():
-        if clause.cause is not IncompatibilityCause.NO_VERSIONS:
-            continue
-        for name, allowed in positive(clause):
-            candidates = universe.candidates(name)
-            for number in reversed(_near(candidates, allowed)):
-                release = candidates.releases[number]
-                if candidates.versions[number].is_prerelease and not release.yanked:
-                    yield name, release.version
-                    break
+    for name, allowed in _absent(proof):
+        candidates = universe.candidates(name)
+        for number in reversed(_near(candidates, allowed)):
+            release = candidates.releases[number]
+            if candidates.versions[number].is_prerelease and not release.yanked:
+                yield name, release.version
+                break
 
 
 def _near(candidates: Candidates, allowed: Any) -> list[int]:
