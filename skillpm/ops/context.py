@@ -70,12 +70,13 @@ class Context:
     def registry(self, text: str) -> Index:
         """Return the registry at a place. Raises RegistryError where this version cannot read it."""
         try:
-            return open_registry(text, self.around)
+            index = open_registry(text, self.around)
         except RegistryError:
-            index = foreign_index(text, self.settings)
-            if index is None:
+            foreign = foreign_index(text, self.settings)
+            if foreign is None:
                 raise
-            return index
+            index = foreign
+        return self._sources.setdefault(index.name, index)
 
     def source(self, name: str) -> Index:
         """Return the index that a lock calls ``name``. Raises RegistryError where this version cannot read it."""

@@ -286,7 +286,12 @@ def _text(document: Document) -> str:
 
 
 def write_registry(
-    root: Path, trees: Iterable[Tree], *, name: str = "local", yanked: Mapping[str, str] | None = None
+    root: Path,
+    trees: Iterable[Tree],
+    *,
+    name: str = "local",
+    yanked: Mapping[str, str] | None = None,
+    published: str | None = None,
 ) -> None:
     """Publish trees to a registry folder; makes it where it is missing.
 
@@ -295,6 +300,7 @@ def write_registry(
         trees: skills; several versions of one name may be among them.
         name: what config.json calls a new registry.
         yanked: reasons by ``name==version``.
+        published: the time that the new releases say, ISO 8601; none where None.
 
     Raises:
         LayoutError: a tree is not a skill.
@@ -306,7 +312,7 @@ def write_registry(
     for tree in trees:
         archive = build_archive(tree)
         skill, release = release_of(tree, archive)
-        registry.publish(skill, release, archive)
+        registry.publish(skill, release.model_copy(update={"published": published}), archive)
         reason = (yanked or {}).get(f"{skill}=={release.version}")
         if reason is not None:
             registry.yank(skill, release.version, reason)

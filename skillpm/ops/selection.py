@@ -262,14 +262,16 @@ class _Pages:
         return None if known else self._cooldown.young(release, self.sources[name])
 
     def _from(self, index: Index, name: str) -> Page | None:
-        page = index.page(name)
-        if page is not None:
-            self.indexes[name], self.sources[name], self.seen[name] = index, index.name, page
-        return page
+        return self._taken(index, name, index.page(name))
 
     def _from_chain(self, name: str) -> Page | None:
         index = self._context.index.source(name)
-        return self._from(index, name) if index else None
+        return self._taken(index, name, self._context.index.page(name)) if index else None
+
+    def _taken(self, index: Index, name: str, page: Page | None) -> Page | None:
+        if page is not None:
+            self.indexes[name], self.sources[name], self.seen[name] = index, index.name, page
+        return page
 
 
 def newest_pins(pins: Sequence[Lock]) -> dict[str, LockedSkill]:

@@ -22,8 +22,9 @@ from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock
 from skillpm.ops.cache import inspect_cache, prune
 from skillpm.ops.context import open_context
-from skillpm.ops.install import install
+from skillpm.ops.install import Manner, install
 from skillpm.ops.registry import write_registry
+from skillpm.ops.sync import sync
 from skillpm.ops.uninstall import uninstall
 from skillpm.settings import Settings
 from skillpm.storage.agents import UNIVERSAL
@@ -91,18 +92,20 @@ class _World:
         self.projects = [root / f"project{number}" for number in range(3)]
 
     def settings(self, project: Path) -> Settings:
-        return Settings(project, self.root / "home", self.root / "cache", (str(self.shop),), plugins=False)
+        flags, environment = {"index": (str(self.shop),)}, {"SKILLPM_NO_PLUGINS": "1"}
+        folders = self.root / "home", self.root / "cache", self.root / "config.yaml"
+        return Settings(project, *folders, flags=flags, environment=environment)
 
     def install(self, number: int, name: str, specifier: str, linked: bool) -> None:
         self.projects[number].mkdir(exist_ok=True)
         context = open_context(self.settings(self.projects[number]))
-        install(context, [f"{name}{specifier}"], folders=[UNIVERSAL], link="symlink" if linked else "copy")
+        install(context, [f"{name}{specifier}"], Manner([UNIVERSAL], "symlink" if linked else "copy"))
 
     def uninstall(self, number: int, name: str) -> None:
         context = open_context(self.settings(self.projects[number]))
         lock = context.lock()
         if lock.skill(name) and not (name == "one" and lock.skill("two")):
-            uninstall(context, [name])
+            uninstall(context, [name], Manner())
 
     def delete(self, number: int) -> None:
         shutil.rmtree(self.projects[number], ignore_errors=True)
@@ -114,7 +117,7 @@ class _World:
             moved = project.with_name(f"{project.name}m")
             project.rename(moved)
             self.projects[number] = moved
-            install(open_context(self.settings(moved)), [], folders=[UNIVERSAL])
+            sync(open_context(self.settings(moved)), Manner([UNIVERSAL]))
 
     def prune(self, number: int) -> None:
         before = set(self.store.digests())
@@ -131,7 +134,7 @@ class _World:
 
 def world_of(place: Any) -> Settings:
     home = Path(place.environment["SKILLPM_HOME"])
-    return Settings(place.root, home / "data", home / "cache")
+    return Settings(place.root, home / "data", home / "cache", home / "config.yaml")
 
 
 def test_a_lock_that_cannot_be_understood_keeps_all_that_it_names(project, shop: Path) -> None:
@@ -212,7 +215,7 @@ def test_a_damaged_entry_that_nothing_needs_is_removed_as_well(project, shop: Pa
 
 
 def test_a_clean_up_waits_for_an_install_and_says_when_it_has_waited_enough(tmp_path: Path) -> None:
-    place = Settings(tmp_path, tmp_path, tmp_path / "cache")
+    place = Settings(tmp_path, tmp_path, tmp_path / "cache", tmp_path / "config.yaml")
     script = (
         "import sys, time; from pathlib import Path; from skillpm.storage.store import Store\n"
         f"with Store(Path({str(place.store)!r})).writing(): print('held', flush=True); sys.stdin.read()"

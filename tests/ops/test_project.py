@@ -34,14 +34,7 @@ def tree(files: dict[str, Any]) -> MappingTree:
 
 def publish(root: Path, *skills: dict[str, Any], published: str | None = None) -> Path:
     """Add releases to a registry; ``published`` is the time that their pages say."""
-    for files in skills:
-        write_registry(root, [tree(files)])
-        if published is not None:
-            name = files["SKILL.md"].splitlines()[1].removeprefix("name: ")
-            path = root / f"skills/{name}.json"
-            page = json.loads(path.read_text())
-            page["releases"][-1]["published"] = published
-            path.write_text(json.dumps(page))
+    write_registry(root, map(tree, skills), published=published)
     return root
 
 

@@ -18,7 +18,7 @@ from skillpm.ops.registry import write_registry
 from skillpm.ops.sync import sync, update
 from skillpm.ops.uninstall import uninstall
 from skillpm.settings import load_settings
-from skillpm.storage import links
+from skillpm.storage import swap
 from skillpm.storage.agents import UNIVERSAL
 
 SkillFiles = Callable[..., dict[str, Any]]
@@ -40,7 +40,7 @@ class Fault:
 
     def _guarded(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*arguments: Any, **options: Any) -> Any:
-            place = self._place(name, arguments)
+            place = self._place(name, arguments, options.get("dir_fd"))
             if place and not self.struck:
                 self.left -= 1
                 if self.left < 0:
@@ -48,19 +48,23 @@ class Fault:
                     raise OSError(errno.ENOSPC, "No space left on device", place)
             result = None if name == "fsync" else call(*arguments, **options)  # the disk's own speed is not at issue
             if name == "open":
-                self._descriptors[result] = os.fspath(arguments[0])
+                self._descriptors[result] = self._full(arguments[0], options.get("dir_fd"))
             return result
 
         return guarded
 
-    def _place(self, name: str, arguments: tuple[Any, ...]) -> str:
+    def _full(self, path: Any, folder: int | None) -> str:
+        return os.path.join(self._descriptors.get(folder or 0, ""), os.fspath(path))  # noqa: PTH118
+
+    def _place(self, name: str, arguments: tuple[Any, ...], folder: int | None) -> str:
         """Return which path of the project a call changes; nothing for what is only read."""
         if name in ("write", "fsync"):
             place = self._descriptors.get(arguments[0], "")
         elif name == "mkdir":
-            place = "" if Path(arguments[0]).is_dir() else os.fspath(arguments[0])
+            place = self._full(arguments[0], folder)
+            place = "" if Path(place).is_dir() else place
         elif name == "open":
-            place = os.fspath(arguments[0]) if len(arguments) > 1 and arguments[1] & os.O_CREAT else ""
+            place = self._full(arguments[0], folder) if len(arguments) > 1 and arguments[1] & os.O_CREAT else ""
         else:
             place = os.fspath(arguments[1] if name == "symlink" else arguments[0])
         return place if place.startswith(self._root) and not place.endswith("/.skillpm/lock") else ""
@@ -120,7 +124,7 @@ def attempts(root: Path, skill_files: SkillFiles, action: str, exchange: bool) -
     for after in range(500):
         with pytest.MonkeyPatch.context() as patch:
             if not exchange:
-                patch.setattr(links, "_renameat2", lambda: None)
+                patch.setattr(swap, "_renameat2", lambda: None)
             fault = Fault(patch, root / "project", after)
             try:
                 ACTIONS[action](context())
