@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["link_kind", "make_link"]
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _MOUNT_POINT = 0xA0000003  # the reparse tag of a junction: [MS-FSCC] 2.1.2.1
 
 
@@ -22,10 +24,16 @@ def link_kind(path: Path) -> LinkKind | None:
 
 
 def make_link(path: Path, target: Path) -> LinkKind:
-    """Make a link to a folder by the first way that the system allows; ``copy`` where it allows none."""
+    """Make a link to a folder by the first way that the system allows; ``copy`` where it allows none.
+
+    Raises:
+        OSError: the disk is full or broken, which no other way would help.
+    """
     try:
         path.symlink_to(target, target_is_directory=True)
-    except OSError:
+    except OSError as error:
+        if error.errno in _DISK:
+            raise
         return "junction" if _make_junction(path, target) else "copy"
     return "symlink"
 

@@ -28,7 +28,7 @@ def place(project):
 
 def test_commands_are_those_of_the_table(place) -> None:
     assert completed(place, "skillpm", "") == list(COMMANDS)
-    assert completed(place, "skillpm", "un") == ["uninstall"]
+    assert completed(place, "skillpm", "uni") == ["uninstall"]
     assert completed(place, "skillpm", "--v") == ["--version"]
     assert completed(place, "skillpm", "cache", "p") == ["prune"]
 

@@ -37,6 +37,7 @@ class Fault:
         self._descriptors: dict[int, str] = {}
         for name in WRITES:
             monkeypatch.setattr(os, name, self._guarded(name, getattr(os, name)))
+        monkeypatch.setattr(swap, "_exchange", self._guarded("exchange", swap._exchange))
 
     def _guarded(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def guarded(*arguments: Any, **options: Any) -> Any:
@@ -66,7 +67,7 @@ class Fault:
         elif name == "open":
             place = self._full(arguments[0], folder) if len(arguments) > 1 and arguments[1] & os.O_CREAT else ""
         else:
-            place = os.fspath(arguments[1] if name == "symlink" else arguments[0])
+            place = os.fspath(arguments[1] if name in ("symlink", "exchange") else arguments[0])
         return place if place.startswith(self._root) and not place.endswith("/.skillpm/lock") else ""
 
 
