@@ -113,11 +113,9 @@ def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json
     place = Placing.of(placing)
     asked = bool(texts or names or every)
     done = None if asked else unchanged(place.settings, place.folders, place.link)
-    if done is None:
-        done = _install(place, texts, names, every=every)
-        if not as_json:
-            _tell_unfilled(place)
-    render(done, as_json=as_json)
+    render(done or _install(place, texts, names, every=every), as_json=as_json)
+    if done is None and not as_json:
+        _tell_unfilled(place)
 
 
 def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, every: bool) -> Installation:

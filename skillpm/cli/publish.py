@@ -48,7 +48,7 @@ def command(path: Path, registry: str, owner: str, dry_run: bool, yes: bool, as_
     if as_json:
         echo_json(done.document())
     else:
-        _print(done, target.root)
+        _print(done, target.root.resolve())
 
 
 def _print(done: Publication, root: Path) -> None:

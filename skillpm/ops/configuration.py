@@ -36,8 +36,6 @@ def configuration(settings: Settings) -> Configuration:
         DocumentError: a file is invalid.
         UsageError: a variable or a flag has a value that is not allowed.
     """
-    files = (
-        (str(settings.project / PROJECT_FILE), settings.project_text is not None),
-        (str(settings.config), settings.user_text is not None),
-    )
-    return Configuration(settings.settings(), files)
+    project = () if settings.user else ((str(settings.project / PROJECT_FILE), settings.project_text is not None),)
+    user = (str(settings.config), settings.user_text is not None)
+    return Configuration(settings.settings(), (*project, user))

@@ -86,7 +86,8 @@ def _of_registry(
     context: Context, text: str, document: ProjectDocument, root: Requirement, entry: LockedSkill
 ) -> tuple[str, Value, Requirement]:
     """Return the text with the registry where that is new, the value to write, and the requirement that it means."""
-    specifier = root.specifier or f">={Version(entry.version).public}"
+    site = root.source.startswith(SITE)  # it offers what it has now, in no versions
+    specifier = root.specifier or ("" if site else f">={Version(entry.version).public}")
     plain = Requirement.of(root.name, specifier)
     place = _given(context, root, entry)
     if place is None:
@@ -97,7 +98,8 @@ def _of_registry(
         name = free_name(place[0], [*context.settings.registries, *(document.registries or {})])
         relative = entry.source.partition(":")[2] if entry.source.startswith("registry:") else place[1]
         text = with_entry(text, "registries", name, relative)
-    return text, {"version": specifier, "registry": name}, replace(plain, source=entry.source)
+    value = {"registry": name} if site else {"version": specifier, "registry": name}
+    return text, value, replace(plain, source=entry.source)
 
 
 def _given(context: Context, root: Requirement, entry: LockedSkill) -> tuple[str, str] | None:

@@ -247,9 +247,10 @@ class _Pages:
         locked = {pin.version: pin.release() for pin in self._all_pins if _alike(pin, entry)}
         if self._only_locked and name not in self._request.upgrade:
             return Page(name=name, releases=tuple(locked.values()))
-        others = self._from(self._context.source(source or entry.source), name)
-        releases = {item.version: item for item in others.releases} if others else {}
         upgraded = name in self._request.upgrade
+        place = source if upgraded and source else entry.source  # a branch is followed only where that is asked for
+        others = self._from(self._context.source(place), name)
+        releases = {item.version: item for item in others.releases} if others else {}
         return Page(
             name=name, releases=tuple(({**locked, **releases} if upgraded else {**releases, **locked}).values())
         )

@@ -371,3 +371,38 @@ def test_a_damaged_archive_file_is_refused(project, skill_files: SkillFiles, dat
     place = project({"mine.tar.gz": whole[:-20] if data is None else data})
     place.call("install", "./mine.tar.gz").fails(4, words)
     assert not (place.root / "skillpm.lock").exists()
+
+
+def test_a_branch_is_followed_by_update_alone_and_for_what_is_named(project, tmp_path: Path) -> None:
+    """A project file names the branch, the lock its commit."""
+    for name in ("one", "two"):
+        write_tree(tmp_path / f"repo/{name}", {"SKILL.md": f"---\nname: {name}\ndescription: Says {name}.\n---\nDo it.\n"})
+    commit_all(tmp_path / "repo")
+    place = project({"skillpm.yaml": "project: 1\nrequires: {}\n"})
+    place.call("install", "git+file:../repo@main", "--all").ok()
+    before = locked(place)
+    assert "ref: main, subdirectory: one" in (place.root / "skillpm.yaml").read_text()
+    for name in ("one", "two"):
+        (tmp_path / f"repo/{name}/SKILL.md").write_text(f"---\nname: {name}\ndescription: Says more.\n---\nDo it.\n")
+    commit_all(tmp_path / "repo")
+    place.call("lock", "--check").ok()
+    place.call("sync").ok()
+    assert locked(place) == before
+    place.call("outdated").fails(1)
+    place.call("update", "one").ok()
+    after = locked(place)
+    assert after["one"]["tree"] != before["one"]["tree"]
+    assert after["two"] == before["two"]
+
+
+def test_a_site_that_was_typed_becomes_a_registry_of_the_project(project, tmp_path: Path) -> None:
+    text = b"---\nname: plain\ndescription: Says plain.\n---\nDo it.\n"
+    offer = {"name": "plain", "type": "skill-md", "url": "/SKILL.md", "digest": f"sha256:{hashlib.sha256(text).hexdigest()}"}
+    index = {"$schema": SCHEMA, "skills": [offer]}
+    write_tree(tmp_path / "www", {".well-known/agent-skills/index.json": json.dumps(index), "SKILL.md": text.decode()})
+    place = project({"skillpm.yaml": "project: 1\nrequires: {}\n"})
+    with serving(tmp_path / "www") as shop:
+        place.call("install", f"{shop.url}/.well-known/agent-skills").ok()
+    assert "plain: {registry: " in (place.root / "skillpm.yaml").read_text()
+    place.call("lock", "--check").ok()
+    place.call("sync", "--locked").ok()
