@@ -94,9 +94,7 @@ Json = Annotated[Any, BeforeValidator(_typed)]
 class Document(BaseModel):
     """Base of everything that crosses a file, a wire or a process: frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=False, ser_json_inf_nan="strings", defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, ser_json_inf_nan="strings")
 
     @classmethod
     def made(cls, **values: Any) -> Self:

@@ -81,7 +81,7 @@ MAGIC = st.sampled_from(
 
 
 @given(
-    st.dictionaries(st.text(max_size=20) | st.sampled_from(["a.docx", "a.pyc", "b.so", "c.pkl", "SKILL.md"]),
+    st.dictionaries(st.text(min_size=1, max_size=20) | st.sampled_from(["a.docx", "a.pyc", "b.so", "SKILL.md"]),
                     st.tuples(MAGIC | st.just(b""), HOSTILE).map(b"".join), max_size=4),
     st.sampled_from(list(Level)),
 )  # fmt: skip
