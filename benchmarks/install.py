@@ -71,6 +71,8 @@ class Bench:
         home = place / "home"
         home.mkdir()
         environment = {**os.environ, "HOME": str(home), "SKILLPM_HOME": str(home / "s"), "PYTHONPATH": str(ROOT)}
+        environment |= {"PYTHONPYCACHEPREFIX": str(self.scratch / "bytecode")}  # as pip leaves it: compiled once
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         return place / "project", environment
 
     def median(self, make: Callable[[Path], list[str]], *, before: Callable[[Path], list[str]] | None = None) -> float:
@@ -106,6 +108,13 @@ def main() -> None:
         print(f"not on this machine, so not measured: {', '.join(absent)}")
 
 
+def require(project: Path, source: Path) -> list[str]:
+    """Write a project file that requires every skill of a folder; return the command that installs them."""
+    lines = "".join(f"  {path.name}: {{path: {path}}}\n" for path in sorted(source.iterdir()))
+    (project / "skillpm.yaml").write_text(f"project: 1\nrequires:\n{lines}")
+    return skillpm("sync")
+
+
 def measure(bench: Bench, source: Path, count: int) -> None:
     generate(source, count)
     paths = [f"{path}/" for path in sorted(source.iterdir())]
@@ -119,6 +128,8 @@ def measure(bench: Bench, source: Path, count: int) -> None:
             row(f"install {count} local skills", name, bench.median(lambda _, words=words: words), ours, goal)
     again = bench.median(lambda _: skillpm("install"), before=lambda _: skillpm("install", *paths))
     row(f"install {count} again: nothing to do", "cp -r", floor, again, 0.15 if count == 100 else None)
+    frozen = bench.median(lambda _: skillpm("sync", "--frozen"), before=lambda project: require(project, source))
+    row(f"sync --frozen of {count}: nothing to do", "cp -r", floor, frozen, 0.15 if count == 100 else None)
 
 
 def row(what: str, peer: str, theirs: float, ours: float, goal: float | None) -> None:

@@ -16,12 +16,14 @@ from typing import Any, ClassVar
 __all__ = [
     "BusyError",
     "CheckError",
+    "ConflictError",
     "ConsentError",
     "DocumentError",
     "IntegrityError",
     "LayoutError",
     "LockOutOfDateError",
     "PluginError",
+    "PolicyError",
     "RegistryError",
     "ResolutionError",
     "SkillpmError",
@@ -128,10 +130,23 @@ class RegistryError(SkillpmError):
     exit_code = 5
 
 
+class ConflictError(RegistryError):
+    """A registry has that version with another content; what is published never changes."""
+
+    name = "conflict"
+
+
 class ConsentError(SkillpmError):
     """Skill code would run that nobody agreed to."""
 
     name = "consent"
+    exit_code = 6
+
+
+class PolicyError(SkillpmError):
+    """A policy of this person or of this project forbids what was asked."""
+
+    name = "policy"
     exit_code = 6
 
 

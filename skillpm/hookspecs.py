@@ -87,6 +87,8 @@ class HostHooks:
     def skillpm_index(self, url: str) -> Index | None:
         """Return an Index for a URL whose scheme is not built in, or None.
 
+        What ``skillpm.model.ports.Index`` promises is asked of it: ``made_here`` and ``remote`` too.
+
         Example: ``return OciIndex(url) if url.startswith("oci://") else None``
         versionadded: 1
         """

@@ -1,39 +1,82 @@
-"""Where things live and which registries are asked: flag, environment, project file, user file, default, in this order.
+"""Where things live and what is preferred: flag, environment, project file, user file, default, in this order.
 
-Environment: ``SKILLPM_HOME`` (everything below one folder), ``SKILLPM_INDEX`` (registries, separated by spaces),
-``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin). Project file: ``skillpm.toml``; user file:
-``config.toml`` in the user's configuration folder. Both hold ``index = ["…"]``.
+Environment: ``SKILLPM_HOME`` (everything below one folder), ``SKILLPM_INDEX`` (registries) and ``SKILLPM_AGENTS``, each
+a list separated by spaces, ``SKILLPM_LINK`` (copy or symlink), ``SKILLPM_COOLDOWN`` (days), ``SKILLPM_OFFLINE`` (ask no
+network), ``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin). Project file: ``skillpm.yaml``; user file:
+``config.yaml`` in the user's configuration folder. The files are read once, and parsed only when a value is asked for.
+
+One thing is not overridden but added up: policies. A project can be stricter than its user's file, never laxer.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from skillpm.errors import DocumentError
+from skillpm.errors import DocumentError, StorageError, UsageError
 
-__all__ = ["Settings", "load_settings"]
+if TYPE_CHECKING:
+    from skillpm.model.policy import Policy
+    from skillpm.model.project import ProjectDocument, UserDocument
+
+__all__ = ["PROJECT_FILE", "Setting", "Settings", "free_name", "load_settings", "registry_name"]
+
+PROJECT_FILE = "skillpm.yaml"
+MAX_FILE = 1 << 20  # bytes of a project file or a user file
+DEFAULT = "default"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:|git@", re.IGNORECASE)
+_LINKS = ("copy", "symlink")
+_UPGRADE = "upgrade skillpm-core"
+
+D = TypeVar("D", bound="UserDocument")
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """One value and where it came from, such as ``skillpm.yaml:4`` or ``environment SKILLPM_LINK``."""
+
+    name: str
+    value: Any
+    origin: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {"name": self.name, "value": self.value, "origin": self.origin}
+
+
+@dataclass(frozen=True)
 class Settings:
-    """The resolved settings of one invocation.
+    """The settings of one invocation.
 
     Attributes:
-        project: the folder that holds ``skillpm.lock`` and the agents' folders.
+        project: the folder that holds ``skillpm.yaml``, ``skillpm.lock`` and the agents' folders.
         data: the store and what must outlast a clean-up of caches.
         cache: what can be made again: models, downloads.
-        indexes: registries beside the bundled one, in the order in which they are asked.
-        plugins: are distributions with a ``skillpm`` entry point loaded?
+        config: the user's file.
+        user: is the user's home folder meant, and no project? It has no project file.
+        flags: what the command line said, by name; empty values were not said.
+        environment: the variables.
     """
 
     project: Path
     data: Path
     cache: Path
-    indexes: tuple[str, ...] = ()
-    plugins: bool = True
+    config: Path
+    user: bool = False
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def project_path(self) -> Path:
+        """The project file."""
+        return self.project / PROJECT_FILE
 
     @property
     def lock_path(self) -> Path:
@@ -55,6 +98,186 @@ class Settings:
         """Models that were prepared once."""
         return self.cache / "models"
 
+    @property
+    def plugins(self) -> bool:
+        """Are distributions with a ``skillpm`` entry point loaded?"""
+        return not self.environment.get("SKILLPM_NO_PLUGINS")
+
+    @property
+    def offline(self) -> bool:
+        """Is the network left alone?"""
+        return bool(self.setting("offline").value)
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """The registries beside the bundled one, in the order in which they are asked."""
+        return tuple(self.setting("registries").value.values())
+
+    @cached_property
+    def registries(self) -> dict[str, str]:
+        """Every registry that has a name, of the project file and of the user file; the project's come first."""
+        named = {**_places(self.user_document, self.config.parent), **_places(self.document, self.project)}
+        return {**_places(self.document, self.project), **named}
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The agents whose folders are filled."""
+        return tuple(self.setting("agents").value)
+
+    @property
+    def link(self) -> str | None:
+        """How skills are put into agents' folders; None where nothing was said."""
+        found = self.setting("link")
+        return str(found.value) if found.origin != DEFAULT else None
+
+    @cached_property
+    def policies(self) -> tuple[Policy, ...]:
+        """The policies that all must agree: the project's, the user's, and what flag or environment add."""
+        from skillpm.model.policy import Policy
+
+        said = self._said("cooldown", "SKILLPM_COOLDOWN")
+        files = [document.policy for document in (self.document, self.user_document) if document and document.policy]
+        return (*files, *([Policy(cooldown=_days(said))] if said else []))
+
+    @property
+    def cooldown(self) -> int:
+        """The longest of the policies' cooldowns, in days."""
+        return max((policy.cooldown or 0 for policy in self.policies), default=0)
+
+    @cached_property
+    def project_text(self) -> str | None:
+        """The project file as it stands, None where there is none."""
+        return None if self.user else _read(self.project_path)
+
+    @cached_property
+    def user_text(self) -> str | None:
+        """The user file as it stands, None where there is none."""
+        return _read(self.config)
+
+    @cached_property
+    def document(self) -> ProjectDocument | None:
+        """The project file. Raises DocumentError with its line."""
+        if self.project_text is None:
+            return None
+        from skillpm.model.project import ProjectDocument
+
+        return _parse(ProjectDocument, self.project_text, PROJECT_FILE)
+
+    @cached_property
+    def user_document(self) -> UserDocument | None:
+        """The user file. Raises DocumentError with its line."""
+        if self.user_text is None:
+            return None
+        from skillpm.model.project import UserDocument
+
+        return _parse(UserDocument, self.user_text, str(self.config))
+
+    def digest(self, project_text: str | None = None) -> str:
+        """Return the digest of all that says where skills are put and what is required; nothing is parsed.
+
+        Args:
+            project_text: the project file that will be written; the one that stands there where None.
+        """
+        said = [self.environment.get(name, "") for name in ("SKILLPM_AGENTS", "SKILLPM_LINK", "SKILLPM_COOLDOWN")]
+        texts = (project_text or self.project_text or "", self.user_text or "", *said)
+        return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def settings(self) -> tuple[Setting, ...]:
+        """Return every value and where it came from. Raises DocumentError, UsageError."""
+        names = ("project", "data", "cache", "registries", "agents", "link", "policy.cooldown", "policy.allow",
+                 "policy.deny", "offline", "plugins")  # fmt: skip
+        return tuple(self.setting(name) for name in names)
+
+    def setting(self, name: str) -> Setting:
+        """Return one value and where it came from. Raises DocumentError, UsageError."""
+        return Setting(name, *getattr(self, f"_find_{name.replace('.', '_')}")())
+
+    def _find_project(self) -> tuple[str, str]:
+        return str(self.project), "flag --user" if self.user else "the working directory"
+
+    def _find_data(self) -> tuple[str, str]:
+        return str(self.data), self._home()
+
+    def _find_cache(self) -> tuple[str, str]:
+        return str(self.cache), self._home()
+
+    def _home(self) -> str:
+        return "environment SKILLPM_HOME" if self.environment.get("SKILLPM_HOME") else DEFAULT
+
+    def _find_registries(self) -> tuple[dict[str, str], str]:
+        said = self._said("index", "SKILLPM_INDEX")
+        if said:
+            places = said.value if isinstance(said.value, tuple) else tuple(said.value.split())
+            return _named(places), said.origin
+        for document, folder, origin in self._files("registries"):
+            return _places(document, folder), origin
+        return {}, DEFAULT
+
+    def _find_agents(self) -> tuple[list[str], str]:
+        said = self._said("agent", "SKILLPM_AGENTS")
+        if said:
+            return list(said.value if isinstance(said.value, tuple) else said.value.split()), said.origin
+        for document, _, origin in self._files("agents"):
+            return list(document.agents or ()), origin
+        return [], DEFAULT
+
+    def _find_link(self) -> tuple[str, str]:
+        said = self._said("link", "SKILLPM_LINK")
+        if said:
+            if said.value not in _LINKS:
+                raise UsageError(f"{said.origin}: `{said.value[:80]}` is not a way to link", hint="copy or symlink")
+            return said.value, said.origin
+        for document, _, origin in self._files("link"):
+            return str(document.link), origin
+        return "copy", DEFAULT
+
+    def _find_policy_cooldown(self) -> tuple[int, str]:
+        said = self._said("cooldown", "SKILLPM_COOLDOWN")
+        days = [(_days(said), said.origin)] if said else []
+        days += [(doc.policy.cooldown or 0, where) for doc, where in self._policies("cooldown") if doc.policy]
+        return max(days, key=lambda item: item[0], default=(0, DEFAULT))
+
+    def _find_policy_allow(self) -> tuple[list[list[str]] | None, str]:
+        found = [(list(doc.policy.allow or ()), where) for doc, where in self._policies("allow") if doc.policy]
+        return [allow for allow, _ in found] or None, " and ".join(where for _, where in found) or DEFAULT
+
+    def _find_policy_deny(self) -> tuple[list[str], str]:
+        found = [(doc.policy.deny, where) for doc, where in self._policies("deny") if doc.policy]
+        return [item for deny, _ in found for item in deny], " and ".join(where for _, where in found) or DEFAULT
+
+    def _find_offline(self) -> tuple[bool, str]:
+        said = self._said("offline", "SKILLPM_OFFLINE")
+        return (True, said.origin) if said else (False, DEFAULT)
+
+    def _find_plugins(self) -> tuple[bool, str]:
+        return self.plugins, DEFAULT if self.plugins else "environment SKILLPM_NO_PLUGINS"
+
+    def _said(self, flag: str, variable: str) -> Setting | None:
+        """Return what the command line or the environment say."""
+        if self.flags.get(flag):
+            return Setting(flag, self.flags[flag], f"flag --{flag}")
+        value = self.environment.get(variable, "").strip()
+        return Setting(flag, value, f"environment {variable}") if value else None
+
+    def _files(self, key: str) -> list[tuple[UserDocument, Path, str]]:
+        """Return the files that have a key: document, folder, and where the key stands."""
+        both = ((self.document, self.project, PROJECT_FILE), (self.user_document, self.config.parent, str(self.config)))
+        return [
+            (document, folder, f"{path}:{self._line(path, key)}")
+            for document, folder, path in both
+            if document is not None and key in document.model_fields_set
+        ]
+
+    def _policies(self, key: str) -> list[tuple[UserDocument, str]]:
+        found = self._files("policy")
+        return [(doc, where) for doc, _, where in found if doc.policy and key in doc.policy.model_fields_set]
+
+    def _line(self, path: str, key: str) -> int:
+        from skillpm.model.document import read_yaml
+
+        text = self.project_text if path == PROJECT_FILE else self.user_text
+        return int(read_yaml(text or "").lines[key])
+
 
 def load_settings(
     *,
@@ -62,14 +285,16 @@ def load_settings(
     user: bool = False,
     indexes: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
+    **flags: Any,
 ) -> Settings:
-    """Resolve the settings.
+    """Return the settings; no file is read yet.
 
     Args:
         project: the project's folder; the working directory where None.
         user: act on the user's home folder instead of a project.
         indexes: registries given by flag.
         environment: for tests; ``os.environ`` where None.
+        flags: what else the command line said: ``agent``, ``link``, ``cooldown``, ``offline``.
     """
     variables = os.environ if environment is None else environment
     home = variables.get("SKILLPM_HOME")
@@ -80,35 +305,78 @@ def load_settings(
 
         folders = platformdirs.PlatformDirs("skillpm", appauthor=False)
         data, cache, config = folders.user_data_path, folders.user_cache_path, folders.user_config_path
-    root = Path.home() if user else (project or Path.cwd())
-    chosen = (
-        indexes
-        or tuple(variables.get("SKILLPM_INDEX", "").split())
-        or _indexes(root / "skillpm.toml")
-        or _indexes(config / "config.toml")
-    )
     return Settings(
-        project=root, data=data, cache=cache, indexes=chosen, plugins=not variables.get("SKILLPM_NO_PLUGINS")
+        project=Path.home() if user else (project or Path.cwd()),
+        data=data,
+        cache=cache,
+        config=config / "config.yaml",
+        user=user,
+        flags={"index": indexes, **flags},
+        environment={name: value for name, value in variables.items() if name.startswith("SKILLPM_")},
     )
 
 
-def _indexes(path: Path) -> tuple[str, ...]:
+def _read(path: Path) -> str | None:
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
-        return ()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DocumentError(f"cannot be read: {error}", path=str(path)) from None
-    import tomllib
-
+        return None
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}", hint="check the owner and the mode of the file", path=str(path)
+        ) from None
+    if len(data) > MAX_FILE:
+        raise DocumentError(f"larger than {MAX_FILE} bytes", path=path.name)
     try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DocumentError(f"not TOML: {error}", path=str(path)) from None
-    unknown = set(document) - {"index"}
-    if unknown:
-        raise DocumentError(f"unknown key `{min(unknown)}`", path=str(path), hint="the known key is `index`")
-    indexes = document.get("index", [])
-    if not isinstance(indexes, list) or not all(isinstance(item, str) for item in indexes):
-        raise DocumentError("`index` must be a list of registries", path=str(path))
-    return tuple(indexes)
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"not UTF-8 at byte {error.start}", path=path.name, hint="save it as UTF-8") from None
+
+
+def _parse(model: type[D], text: str, path: str) -> D:
+    from skillpm.model.document import read_model, read_yaml
+
+    if re.search(r"^<{7} ", text, re.MULTILINE):
+        raise DocumentError("conflict markers", path=path, hint="resolve them by hand, then run `skillpm lock`")
+    version = read_yaml(text, path=path)
+    number = version.get("project") if isinstance(version, dict) else None
+    if isinstance(number, str) and number.isdigit() and len(number) < len("1000") and int(number) > 1:
+        line = version.lines["project"]
+        raise DocumentError(f"format {number} is newer than this skillpm, which reads 1", path=path, line=line,
+                            hint=_UPGRADE)  # fmt: skip
+    return read_model(model, text, path=path)
+
+
+def _places(document: UserDocument | None, folder: Path) -> dict[str, str]:
+    """Return a file's registries; a relative place is relative to the file."""
+    named = (document.registries or {}) if document is not None else {}
+    return {
+        name: place if _SCHEME.match(place) else str(folder / Path(place).expanduser()) for name, place in named.items()
+    }
+
+
+def _named(places: Iterable[str]) -> dict[str, str]:
+    """Name registries that were given by their places alone."""
+    found: dict[str, str] = {}
+    for place in places:
+        found[free_name(registry_name(place), found)] = place
+    return found
+
+
+def registry_name(place: str) -> str:
+    """Return a name for a registry that is known by its place alone: the last part of that, or the host of a site."""
+    last = re.sub(r"[^a-z0-9]+", "-", place.partition("/.well-known/")[0].rstrip("/").rpartition("/")[2].lower())
+    return last[:48].strip("-") or "registry"
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return the name, with a number behind it where it is taken."""
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return name if name not in taken else next(item for item in numbered if item not in taken)
+
+
+def _days(said: Setting) -> int:
+    text = str(said.value)
+    if not text.isdigit() or len(text) > len("3650"):
+        raise UsageError(f"{said.origin}: `{text[:80]}` is not a number of days", hint="such as 7")
+    return int(text)

@@ -3,77 +3,148 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from skillpm.cli.complete import known_names
+from skillpm.cli.findings import allow_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table
 
 if TYPE_CHECKING:
+    from skillpm.model.agent import Agent
+    from skillpm.ops.install import Manner
     from skillpm.ops.installation import Installation
     from skillpm.settings import Settings
     from skillpm.storage.record import LinkKind
 
-__all__ = ["command", "render"]
+__all__ = ["Placing", "command", "placing_options", "render"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+_PLACING = (
+    click.option("--index", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated."),
+    click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do."),
+    click.option(
+        "--agent",
+        "agents",
+        metavar="NAME",
+        multiple=True,
+        help="Fill this agent's folder too; `all`: of those found here.",
+    ),
+    click.option("--link", type=click.Choice(["copy", "symlink"]), help="How skills are put there; else copied."),
+    click.option("--user", is_flag=True, help="Work in your home folder, for yourself."),
+    click.option("--dry-run", is_flag=True, help="Say what would change; write nothing."),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Keep a folder that was edited or is not skillpm's as NAME.orig, and replace a skill of another source, "
+        "instead of refusing.",
+    ),
+    allow_option,
+)
+
+
+def placing_options(function: F) -> F:
+    """Add the flags that say where skills come from and how they are put into agents' folders; ``Placing`` has them."""
+    for option in reversed(_PLACING):
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What the flags of ``placing_options`` said."""
+
+    settings: Settings
+    folders: tuple[str, ...]
+    link: LinkKind | None
+    dry_run: bool
+    force: bool
+    allowed: tuple[str, ...]
+
+    @classmethod
+    def of(cls, flags: Mapping[str, Any]) -> Placing:
+        """Return them with the settings of this invocation. Raises UsageError where an agent is not known."""
+        from skillpm.settings import load_settings
+        from skillpm.storage.agents import agent_folders
+
+        settings = load_settings(user=flags["user"], indexes=flags["indexes"], offline=flags["offline"])
+        folders = agent_folders(flags["agents"], user=flags["user"], project=settings.project)
+        return cls(settings, folders, flags["link"], flags["dry_run"], flags["force"], flags["allowed"])
+
+    def manner(self) -> Manner:
+        """Return how an operation puts skills, with progress on a terminal."""
+        from skillpm.ops.allowance import Allowance
+        from skillpm.ops.extensions import installed_observer
+        from skillpm.ops.install import Manner
+
+        return Manner(
+            folders=self.folders,
+            link=self.link,
+            dry_run=self.dry_run,
+            force=self.force,
+            allow=Allowance.of(self.allowed),
+            progress=progress() if sys.stderr.isatty() else None,
+            installed=installed_observer(self.settings),
+        )
 
 
 @click.command("install", epilog="Example: skillpm install incident-triage langgraph-cli")
-@click.argument("texts", metavar="[REQUIREMENT|PATH]...", nargs=-1)
-@click.option("--index", "indexes", metavar="FOLDER", multiple=True, help="A registry to ask first; may be repeated.")
-@click.option("--agent", "agents", metavar="NAME", multiple=True, help="Fill this agent's folder too, or `all`.")
-@click.option("--link", type=click.Choice(["copy", "symlink"]), help="How skills are put there.  [default: copy]")
-@click.option("--user", is_flag=True, help="Install for yourself, in your home folder.")
-@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
-@click.option("--force", is_flag=True, help="Keep a folder that is not skillpm's as NAME.orig, instead of refusing.")
+@click.argument("texts", metavar="[REQUIREMENT|SOURCE]...", nargs=-1, shell_complete=known_names)
+@click.option(
+    "--skill", "names", metavar="NAME", multiple=True, help="Of a SOURCE with many, this one; may be repeated."
+)
+@click.option("--all", "every", is_flag=True, help="Of a SOURCE with many skills, every one.")
+@placing_options
 @json_option
-def command(
-    texts: tuple[str, ...],
-    indexes: tuple[str, ...],
-    agents: tuple[str, ...],
-    link: LinkKind | None,
-    user: bool,
-    dry_run: bool,
-    force: bool,
-    as_json: bool,
-) -> None:
+def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json: bool, **placing: object) -> None:
     """Install skills and what they require, lock them, and put them where agents look.
 
-    A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`; a PATH is a skill's folder, written with a `/`.
-    Without any, install exactly what skillpm.lock says.
+    A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`. A SOURCE is a folder (written with a `/`), a .tar.gz,
+    git+https://HOST/REPOSITORY@REF, or a site's .well-known/agent-skills; what lies there needs no skill.yaml. Where
+    there is a skillpm.yaml, both are added to it. Without any, do what `skillpm sync` does.
     """
     from skillpm.ops.installation import unchanged
-    from skillpm.settings import load_settings
-    from skillpm.storage.agents import agent_folders
 
-    settings = load_settings(user=user, indexes=indexes)
-    folders = agent_folders(agents, user=user)
-    done = None if texts else unchanged(settings, folders, link)
-    render(done or _install(settings, texts, folders, link, dry_run=dry_run, force=force), as_json=as_json)
+    place = Placing.of(placing)
+    asked = bool(texts or names or every)
+    done = None if asked else unchanged(place.settings, place.folders, place.link)
+    render(done or _install(place, texts, names, every=every), as_json=as_json)
+    if done is None and not as_json:
+        _tell_unfilled(place)
 
 
-def _install(
-    settings: Settings,
-    texts: tuple[str, ...],
-    folders: tuple[str, ...],
-    link: LinkKind | None,
-    *,
-    dry_run: bool,
-    force: bool,
-) -> Installation:
+def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, every: bool) -> Installation:
     from skillpm.ops.context import open_context
-    from skillpm.ops.extensions import installed_observer
     from skillpm.ops.install import install
+    from skillpm.ops.picks import Picks
+    from skillpm.ops.sync import sync
 
-    return install(
-        open_context(settings),
-        texts,
-        folders=folders,
-        link=link,
-        dry_run=dry_run,
-        force=force,
-        progress=progress() if sys.stderr.isatty() else None,
-        installed=installed_observer(settings),
+    context, picks = open_context(place.settings), Picks(names, every)
+    if texts or names or every:
+        return install(context, texts, place.manner(), picks)
+    return sync(context, place.manner())
+
+
+def _tell_unfilled(place: Placing) -> None:
+    """Name the agents that are used here and do not see what was installed."""
+    from skillpm.storage.agents import unfilled
+    from skillpm.storage.record import read_record
+
+    settings = place.settings
+    if settings.setting("agents").value:
+        return
+    agents: list[Agent] = unfilled(
+        settings.project, {*place.folders, *read_record(settings.project).agents}, user=settings.user
     )
+    if agents:
+        titles = ", ".join(agent.title for agent in agents[:3]) + (", …" if len(agents) > 3 else "")
+        flag = f"--agent {agents[0].name}" if len(agents) == 1 else "--agent all"
+        note(f"not seen by {titles}, found here too: `skillpm install {flag}` fills their folders as well")
 
 
 def render(done: Installation, *, as_json: bool) -> None:

@@ -4,23 +4,47 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from skillpm import __version__
 from skillpm.errors import SkillpmError
 
-__all__ = ["COMMANDS", "main", "run"]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+__all__ = ["COMMANDS", "COMPLETION", "main", "run"]
+
+COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for completions
 
 # command: (module, one-line help); the help stands here so that `--help` imports no command
 COMMANDS = {
     "new": ("skillpm.cli.new", "Make a new skill from a template."),
     "validate": ("skillpm.cli.validate", "Check the layout and the documents of skills."),
+    "scan": ("skillpm.cli.scan", "Look for what is hidden in skills, installed or not."),
+    "init": ("skillpm.cli.init", "Write skillpm.yaml, the project file."),
     "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
     "uninstall": ("skillpm.cli.uninstall", "Remove skills from this project."),
+    "lock": ("skillpm.cli.lock", "Choose releases and write skillpm.lock; install nothing."),
+    "sync": ("skillpm.cli.sync", "Make the agents' folders hold what the project requires."),
+    "update": ("skillpm.cli.update", "Take the newest releases that are allowed, and install them."),
+    "config": ("skillpm.cli.config", "Show every setting and where its value came from."),
     "list": ("skillpm.cli.list", "List installed skills and runs."),
+    "agents": ("skillpm.cli.agents", "List the agents used here, their skills and their budgets."),
     "show": ("skillpm.cli.show", "Show what a skill is and what it contributes."),
+    "search": ("skillpm.cli.search", "Find skills by name and summary."),
+    "tree": ("skillpm.cli.tree", "Show what requires what."),
+    "why": ("skillpm.cli.why", "Say why a skill is installed."),
+    "outdated": ("skillpm.cli.outdated", "List installed skills that have newer releases."),
+    "verify": ("skillpm.cli.verify", "Compare what is installed with the lock, file by file."),
+    "import": ("skillpm.cli.import_lock", "Take over the lock of another skill manager."),
+    "version": ("skillpm.cli.version", "Show, set or raise the version of a skill."),
+    "pack": ("skillpm.cli.pack", "Write the archive of a skill."),
+    "publish": ("skillpm.cli.publish", "Add a skill to a registry."),
+    "yank": ("skillpm.cli.yank", "Take a release out of new resolutions."),
+    "unyank": ("skillpm.cli.unyank", "Take a yanked release back in."),
+    "registry": ("skillpm.cli.registry", "Make a folder a registry."),
     "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),
     "train": ("skillpm.cli.train", "Train a model on installed skills."),
     "eval": ("skillpm.cli.eval", "Evaluate a model or a run on skills' suites or your own tasks."),
@@ -28,6 +52,8 @@ COMMANDS = {
     "selftest": ("skillpm.cli.selftest", "Check that a skill's verifier keeps its promises."),
     "model": ("skillpm.cli.model", "Prepare and list base models."),
     "schema": ("skillpm.cli.schema", "Print the JSON Schema of a document."),
+    "cache": ("skillpm.cli.cache", "Show and clean what lies in the store and the cache."),
+    "completion": ("skillpm.cli.completion", "Print the completion script of a shell."),
     "plugins": ("skillpm.cli.plugins", "List the plugins that are loaded, and from where."),
     "doctor": ("skillpm.cli.doctor", "Tell what this machine can do."),
 }
@@ -53,6 +79,13 @@ class LazyGroup(click.Group):
         """Write the table without importing a command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands out of the table, without importing one; options as click does."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

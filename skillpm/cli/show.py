@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.complete import known_names
 from skillpm.cli.output import echo_json, json_option, note, table
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ __all__ = ["command"]
 
 
 @click.command("show", epilog="Example: skillpm show incident-triage")
-@click.argument("text", metavar="NAME|PATH")
+@click.argument("text", metavar="NAME|PATH", shell_complete=known_names)
 @click.option("--index", "indexes", metavar="FOLDER", multiple=True, help="A registry to ask first; may be repeated.")
 @json_option
 def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.complete import installed_names
 from skillpm.cli.output import json_option
 
 __all__ = ["command"]
 
 
 @click.command("uninstall", epilog="Example: skillpm uninstall langgraph-cli")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=installed_names)
 @click.option("--user", is_flag=True, help="Uninstall from your home folder.")
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
 @click.option("--force", is_flag=True, help="Keep an edited skill as NAME.orig, instead of refusing.")
 @json_option
 def command(names: tuple[str, ...], user: bool, dry_run: bool, force: bool, as_json: bool) -> None:
-    """Remove skills from this project, with the dependencies that nothing else needs."""
+    """Remove skills from this project and its skillpm.yaml, with the dependencies that nothing else needs."""
     from skillpm.cli.install import render
     from skillpm.ops.context import open_context
+    from skillpm.ops.install import Manner
     from skillpm.ops.uninstall import uninstall
     from skillpm.settings import load_settings
 
-    context = open_context(load_settings(user=user))
-    render(uninstall(context, names, dry_run=dry_run, force=force), as_json=as_json)
+    manner = Manner(dry_run=dry_run, force=force)
+    render(uninstall(open_context(load_settings(user=user)), names, manner), as_json=as_json)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, safe, table
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from skillpm.model.finding import Finding, Report
+from skillpm.cli.findings import allow_option, count, format_options, print_rules, show
+from skillpm.cli.output import note, safe
 
 __all__ = ["command"]
 
@@ -26,60 +22,54 @@ __all__ = ["command"]
     show_default=True,
     help="lenient: what clients can load, with warnings; strict: the Agent Skills specification to the letter.",
 )
+@click.option("--fix", is_flag=True, help="Mend what has one right answer in SKILL.md, and show the change.")
+@click.option("--dry-run", is_flag=True, help="With --fix: show the change, write nothing.")
 @click.option("--rules", "show_rules", is_flag=True, help="List the rules instead of checking.")
-@json_option
+@allow_option
+@format_options
 @click.pass_context
-def command(ctx: click.Context, paths: tuple[Path, ...], level: str, show_rules: bool, as_json: bool) -> None:
+def command(
+    ctx: click.Context,
+    paths: tuple[Path, ...],
+    level: str,
+    fix: bool,
+    dry_run: bool,
+    show_rules: bool,
+    allowed: tuple[str, ...],
+    form: str | None,
+) -> None:
     """Check skills: a skill's folder, its SKILL.md, or a folder of skills.
 
     Exits 1 where any error is found. Runs no code of a skill.
     """
+    from skillpm.ops.allowance import Allowance
     from skillpm.ops.extensions import extra_rules
-    from skillpm.ops.validate import Level, validate
+    from skillpm.ops.validate import RULES, Level, validate
     from skillpm.settings import load_settings
 
     if show_rules:
-        _print_rules(as_json)
+        print_rules(RULES, form)
         return
     if not paths:
         raise click.UsageError("name at least one PATH, such as `skillpm validate .`", ctx)
-    reports = validate(paths, level=Level(level), extra=extra_rules(load_settings()))
-    if as_json:
-        ok = all(report.ok for report in reports)
-        echo_json({"level": level, "ok": ok, "reports": [report.document() for report in reports]})
-    else:
-        _print_reports(reports)
+    if dry_run and not fix:
+        raise click.UsageError("--dry-run says what --fix would do: give both", ctx)
+    mended = _mend(paths, form, dry_run=dry_run) if fix else []
+    allow, extra = Allowance.of(allowed), extra_rules(load_settings())
+    reports = [
+        report.letting(allow.codes(report.name or "")) for report in validate(paths, level=Level(level), extra=extra)
+    ]
+    show(reports, (*RULES, *extra), form, "checked", {"level": level, **({"mended": mended} if fix else {})})
     ctx.exit(0 if all(report.ok for report in reports) else 1)
 
 
-def _print_rules(as_json: bool) -> None:
-    from skillpm.ops.validate import RULES
+def _mend(paths: tuple[Path, ...], form: str | None, *, dry_run: bool) -> list[dict[str, Any]]:
+    from skillpm.ops.mend import mend_skills
 
-    if as_json:
-        echo_json([rule.document() for rule in RULES])
-    else:
-        table(
-            ("code", "lenient", "strict", "rule"),
-            [(rule.code, rule.lenient, rule.strict, f"{rule.title}. {rule.why}") for rule in RULES],
-        )
-
-
-def _print_reports(reports: Sequence[Report]) -> None:
-    for report in reports:
-        for finding in report.findings:
-            click.echo(_sentence(report, finding))
-            if finding.hint:
-                click.echo(f"    hint: {safe(finding.hint)}")
-    errors, warnings = sum(len(report.errors) for report in reports), sum(len(report.warnings) for report in reports)
-    note(f"{_count(len(reports), 'skill')} checked: {_count(errors, 'error')}, {_count(warnings, 'warning')}")
-
-
-def _sentence(report: Report, finding: Finding) -> str:
-    place = f"{report.path}/{finding.path}" if finding.path else report.path
-    line = f":{finding.line}" if finding.line else ""
-    mark = click.style(f"{finding.severity} {finding.code}", fg="red" if finding.severity == "error" else "yellow")
-    return f"{safe(place)}{line}: {mark}: {safe(finding.message)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    done = mend_skills(paths, dry_run=dry_run)
+    for mending in done if form is None else ():
+        for line in mending.diff.split("\n"):
+            colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+            click.secho(safe(line), fg=colour)
+    note(f"{count(len(done), 'file')} {'would be mended' if dry_run else 'mended'}")
+    return [mending.document() for mending in done]

@@ -1,35 +1,25 @@
-"""The skills that ship with skillpm: ``skillpm/_bundled`` in a wheel, ``skills/`` beside the package in a checkout."""
+"""The skills that ship with skillpm, as an index."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 from skillpm.errors import RegistryError
 from skillpm.index.path import Pack, PathIndex
+from skillpm.index.shipped import BUNDLED, bundled_root, bundled_skills
+from skillpm.layout.description import describe
+from skillpm.layout.tree import FolderTree
+from skillpm.model.ports import Listing
 from skillpm.model.release import Page, Release
 
 __all__ = ["BUNDLED", "BundledIndex", "bundled_root", "bundled_skills"]
 
-BUNDLED = "bundled"
-_PACKAGE = Path(__file__).parent.parent
-
-
-def bundled_root() -> Path:
-    """Return the folder whose sub-folders are the bundled skills."""
-    inside = _PACKAGE / "_bundled"
-    return inside if inside.is_dir() else _PACKAGE.parent / "skills"
-
-
-def bundled_skills() -> dict[str, Path]:
-    """Return the folders of the bundled skills, by name."""
-    root = bundled_root()
-    if not root.is_dir():
-        return {}
-    return {path.name: path for path in sorted(root.iterdir()) if (path / "SKILL.md").is_file()}
-
 
 class BundledIndex:
     """The embedded registry: it needs no network and no configuration."""
+
+    made_here = True
+    remote = False
 
     def __init__(self, pack: Pack) -> None:
         self.name = BUNDLED
@@ -44,6 +34,12 @@ class BundledIndex:
     def names(self) -> list[str]:
         """Return the names of the bundled skills."""
         return list(bundled_skills())
+
+    def listings(self) -> Iterator[Listing]:
+        """Yield the bundled skills, read without being packed. Raises LayoutError."""
+        for name, folder in bundled_skills().items():
+            found = describe(FolderTree(folder))
+            yield Listing(name, found.version, found.description)
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive.

@@ -5,33 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
-from pydantic import ValidationError
-
-from skillpm.errors import RegistryError, UsageError
-from skillpm.model.document import Document, model_errors, strict_json
+from skillpm.errors import RegistryError
+from skillpm.index.pages import MAX_ARCHIVE, MAX_PAGE, archive_path, page_path, read_config, read_page
 from skillpm.model.name import is_name
+from skillpm.model.ports import Listing
 from skillpm.model.release import Page, RegistryConfig, Release
-from skillpm.model.requirement import Requirement, parse_version
 
 __all__ = ["DirectoryIndex", "archive_path", "page_path"]
-
-D = TypeVar("D", bound=Document)
-MAX_PAGE = 16 << 20  # bytes of one page
-MAX_ARCHIVE = 64 << 20  # bytes of one archive, well above what a skill may have
-
-
-def page_path(name: str) -> str:
-    """Return where a registry keeps the page of a name."""
-    return f"skills/{name}.json"
-
-
-def archive_path(digest: str) -> str:
-    """Return where a registry keeps an archive."""
-    return f"archives/{digest[:2]}/{digest[2:]}.tar.gz"
 
 
 class DirectoryIndex:
@@ -42,16 +26,26 @@ class DirectoryIndex:
         name: what a lock calls this source.
     """
 
+    made_here = False
+    remote = False
+
     def __init__(self, root: Path, name: str) -> None:
         self.name = name
         self._root = root
+
+    @property
+    def root(self) -> Path:
+        """The folder with config.json."""
+        return self._root
 
     @cached_property
     def config(self) -> RegistryConfig:
         """config.json. Raises RegistryError where the folder is no registry."""
         if not self._root.is_dir():
-            raise RegistryError(f"registry {self._root} is not a folder", hint="check `--index` or skillpm.toml")
-        return self._document(RegistryConfig, "config.json")
+            raise RegistryError(
+                f"registry {self._root} is not a folder", hint="check `--index`, or the registries of skillpm.yaml"
+            )
+        return read_config(self._read("config.json", MAX_PAGE), f"registry {self._root}")
 
     def page(self, name: str) -> Page | None:
         """Return every release of a name, or None where it is unknown.
@@ -62,17 +56,7 @@ class DirectoryIndex:
         path = page_path(name)
         if self.config.registry and not (self._root / path).is_file():
             return None
-        page = self._document(Page, path)
-        if page.name != name:
-            raise RegistryError(f"registry {self._root}: {path} is the page of `{page.name}`, not of `{name}`")
-        for release in page.releases:
-            try:
-                parse_version(release.version)
-                for required, specifier in release.requires.items():
-                    Requirement.of(required, specifier)
-            except UsageError as error:
-                raise RegistryError(f"registry {self._root}: {path}: {error.message}") from None
-        return page
+        return read_page(self._read(path, MAX_PAGE), name, f"registry {self._root}")
 
     def names(self) -> list[str]:
         """Return all names that the folder has a page for."""
@@ -80,20 +64,18 @@ class DirectoryIndex:
         found = (path.relative_to(root).with_suffix("").as_posix() for path in root.glob("**/*.json"))
         return sorted(name for name in found if is_name(name))
 
+    def listings(self) -> Iterator[Listing]:
+        """Yield every name with its newest release. Raises RegistryError."""
+        names = self.names() if self.config.registry else []
+        for name in names:
+            page = self.page(name)
+            release = page.shown() if page else None
+            if release is not None:
+                yield Listing(name, release.version, release.summary)
+
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError where it is missing or too large."""
         return self._read(archive_path(release.archive), MAX_ARCHIVE)
-
-    def _document(self, model: type[D], path: str) -> D:
-        data = self._read(path, MAX_PAGE)
-        try:
-            root = strict_json(data.decode("utf-8"))
-            return model.model_validate(root)
-        except ValidationError as error:
-            reason = model_errors(error, root)[0].rule
-        except ValueError as error:
-            reason = f"not JSON: {error}"
-        raise RegistryError(f"registry {self._root}: {path}: {reason}", hint="tell who keeps this registry")
 
     def _read(self, path: str, limit: int) -> bytes:
         try:

@@ -1,18 +1,23 @@
-"""One folder that is a skill: an index of one name with one release, made from what lies there now."""
+"""One tree that is a skill: an index of one name with one release, made from what is there now.
+
+Most of them are folders (``PathIndex``); a commit of a repository, a file in a registry's shop window and an archive on
+the disk are others.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
 from skillpm.errors import LockOutOfDateError, UsageError
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
+from skillpm.model.ports import Listing
 from skillpm.model.release import Page, Release
 
-__all__ = ["Pack", "PathIndex", "release_of"]
+__all__ = ["Pack", "PathIndex", "TreeIndex", "release_of"]
 
 Pack = Callable[[Tree], bytes]
 
@@ -37,30 +42,38 @@ def release_of(tree: Tree, archive: bytes) -> tuple[str, Release]:
     )
 
 
-class PathIndex:
-    """A skill's folder.
+class TreeIndex:
+    """A tree that is a skill.
 
     Args:
-        folder: the folder with SKILL.md.
         name: what a lock calls this source: ``path:../skills/mine`` or ``bundled``.
+        load: gives the tree as it is now; may raise any SkillpmError.
         pack: how a tree becomes an archive.
-        again: what to install in order to take what lies there now, for a hint.
+        again: what to install in order to take what is there now, for a hint.
+        asked: what a requirement calls this source, where a lock pins what that names; else the same.
+        remote: is loading it a round trip?
     """
 
-    def __init__(self, folder: Path, name: str, pack: Pack, *, again: str = "") -> None:
+    made_here = True
+
+    def __init__(
+        self, name: str, load: Callable[[], Tree], pack: Pack, again: str, *, asked: str = "", remote: bool = False
+    ) -> None:
         self.name = name
-        self.folder = folder
-        self._again = again or str(folder)
+        self.asked = asked or name
+        self.remote = remote
+        self._load = load
         self._pack = pack
+        self._again = again
+
+    @cached_property
+    def tree(self) -> Tree:
+        """The tree, which may not be a skill. Raises SkillpmError."""
+        return self._load()
 
     @cached_property
     def _content(self) -> tuple[str, Release, bytes]:
-        if not self.folder.is_dir():
-            raise UsageError(
-                f"{self.folder} is not a folder",
-                hint="give the folder that holds SKILL.md, or a name without `/` to look it up",
-            )
-        tree = FolderTree(self.folder)
+        tree = self.tree
         archive = self._pack(tree)
         skill, release = release_of(tree, archive)
         return skill, release, archive
@@ -79,6 +92,11 @@ class PathIndex:
         """Return the one name."""
         return [self.skill]
 
+    def listings(self) -> Iterator[Listing]:
+        """Yield the one skill. Raises LayoutError, DocumentError."""
+        skill, release, _ = self._content
+        yield Listing(skill, release.version, release.summary)
+
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive of what lies there. Raises LockOutOfDateError where that is not this release."""
         skill, present, archive = self._content
@@ -90,3 +108,26 @@ class PathIndex:
                 found=present.tree,
             )
         return archive
+
+
+class PathIndex(TreeIndex):
+    """A skill's folder.
+
+    Args:
+        folder: the folder with SKILL.md.
+        name: what a lock calls this source: ``path:../skills/mine`` or ``bundled``.
+        pack: how a tree becomes an archive.
+        again: what to install in order to take what lies there now, for a hint.
+    """
+
+    def __init__(self, folder: Path, name: str, pack: Pack, *, again: str = "") -> None:
+        super().__init__(name, self._walked, pack, again or str(folder))
+        self.folder = folder
+
+    def _walked(self) -> Tree:
+        if not self.folder.is_dir():
+            raise UsageError(
+                f"{self.folder} is not a folder",
+                hint="give the folder that holds SKILL.md, or a name without `/` to look it up",
+            )
+        return FolderTree(self.folder, keep=True)

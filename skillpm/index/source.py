@@ -1,84 +1,294 @@
 """Which kind of index a text names, and what a lock calls it.
 
-``bundled``; a registry folder, ``../shop`` or ``file:///srv/shop``, locked as ``registry:../shop``; a skill's folder,
-locked as ``path:../mine``. Both are relative to the project, so that a repository can be moved as a whole.
+===========================================  ==============================================================
+a person writes                              a lock says
+===========================================  ==============================================================
+``--index ../shop``, ``file:///srv/shop``    ``registry:../shop``
+``--index https://host/shop``                ``registry:https://host/shop``
+``--index https://host/.well-known/…``       ``well-known:https://host/.well-known/agent-skills/index.json``
+``./mine``, ``./mine-1.0.tar.gz``            ``path:mine``, ``archive:mine-1.0.tar.gz``
+``git+https://host/x@v1#subdirectory=a``     ``git+https://host/x@<commit>#subdirectory=a``
+(nothing: it ships with skillpm)             ``bundled``
+===========================================  ==============================================================
+
+Paths are relative to the project, so that a repository can be moved as a whole; a branch or a tag becomes a commit.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
-from skillpm.errors import RegistryError
+from skillpm.errors import RegistryError, UsageError
 from skillpm.index.bundled import BUNDLED, BundledIndex
 from skillpm.index.directory import DirectoryIndex
-from skillpm.index.path import Pack, PathIndex
+from skillpm.index.git_url import GitUrl, is_git
+from skillpm.index.path import Pack, PathIndex, TreeIndex
+from skillpm.layout.discovery import discover
 from skillpm.model.name import is_name
 
 if TYPE_CHECKING:
+    from skillpm.index.archive_file import Unpack
+    from skillpm.index.git import GitRepository, Locked
+    from skillpm.index.page_cache import PageCache
+    from skillpm.index.transport import Transport
     from skillpm.model.ports import Index
 
-__all__ = ["is_path", "open_path", "open_registry", "open_source"]
+__all__ = ["Surroundings", "is_path", "open_registry", "open_skills", "open_source", "place_source"]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
-_SUPPORTED = "this version reads bundled skills, skills' folders and registry folders (a path or file:///…)"
+_SUPPORTED = (
+    "a registry is a folder, file:///…, https://… or a .well-known/agent-skills; "
+    "a skill is a folder, a .tar.gz or git+https://…"
+)
+_ARCHIVE = ".tar.gz"
+
+
+@dataclass(eq=False)
+class Surroundings:
+    """What every kind of index may need of the world around it.
+
+    Attributes:
+        project: what a lock's names of sources are relative to.
+        cache: a folder for what can be fetched again.
+        pack: how a tree becomes an archive.
+        unpack: how an archive becomes a tree; raises IntegrityError.
+        locked: holds a file's lock between processes.
+        offline: ask nobody; what the cache has must do.
+    """
+
+    project: Path
+    cache: Path
+    pack: Pack
+    unpack: Unpack
+    locked: Locked
+    offline: bool = False
+    _repositories: dict[str, GitRepository] = field(default_factory=dict)
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The connections of this invocation."""
+        from skillpm.index.transport import Transport
+
+        return Transport(offline=self.offline)
+
+    def stop(self) -> None:
+        """End what other threads are fetching."""
+        if "transport" in self.__dict__:
+            self.transport.stop()
+
+    @cached_property
+    def pages(self) -> PageCache:
+        """The pages that were fetched before."""
+        from skillpm.index.page_cache import PageCache
+
+        return PageCache(self.cache / "pages-v1")
+
+    def repository(self, url: GitUrl) -> GitRepository:
+        """Return a git repository at a commit, opened once."""
+        from skillpm.index.git import GitRepository
+
+        key = f"{url.address}@{url.reference}"
+        if key not in self._repositories:
+            self._repositories[key] = GitRepository(url, self.cache / "git-v1", self.locked, offline=self.offline)
+        return self._repositories[key]
 
 
 def is_path(text: str) -> bool:
     """Does a person mean a folder, a file or a URL by this, and not a name?"""
     if text.startswith((".", "/", "~", "git@")) or _SCHEME.match(text):
         return True
+    if text.endswith(_ARCHIVE) and Path(text).is_file():
+        return True
     return "/" in text and (Path(text).exists() or not is_name(re.split(r"[<>=!~@\s]", text, maxsplit=1)[0]))
 
 
-def open_registry(text: str, project: Path, base: Path | None = None) -> DirectoryIndex:
+def open_registry(text: str, around: Surroundings, base: Path | None = None) -> Index:
     """Return the registry that a person named; nothing is read yet.
 
     Args:
-        text: a folder or a file URL.
-        project: what the lock's name of it is relative to.
-        base: what a relative ``text`` is relative to; the working directory where None.
+        text: a folder, a file URL, an http(s) URL, or that of a ``.well-known/agent-skills``.
+        around: the world.
+        base: what a relative folder is relative to; the working directory where None.
 
     Raises:
         RegistryError: a kind of registry that this version cannot read.
+        UsageError: an address that cannot be.
     """
+    if _is_web(text):
+        return _web_registry(_web_address(text), around)
     folder = (base or Path.cwd()) / _folder(text)
-    return DirectoryIndex(folder, f"registry:{_relative(folder, project)}")
+    return DirectoryIndex(folder, f"registry:{_relative(folder, around.project)}")
 
 
-def open_path(text: str, project: Path, pack: Pack) -> PathIndex:
-    """Return the index of one skill's folder; nothing is read yet.
+def place_source(text: str, around: Surroundings, base: Path | None = None) -> str:
+    """Return what a requirement calls a place that holds one skill; a branch or a tag stays one.
+
+    Args:
+        text: a folder, an archive or a git address.
+        around: the world.
+        base: what a relative path is relative to; the working directory where None.
 
     Raises:
-        RegistryError: it is a URL.
+        UsageError, RegistryError: an address that cannot be.
     """
-    folder = Path.cwd() / _folder(text)
-    return PathIndex(folder, f"path:{_relative(folder, project)}", pack)
+    if is_git(text):
+        return str(GitUrl.parse(text, around.project))
+    place = (base or Path.cwd()) / _folder(text)
+    kind = "archive" if place.is_file() or text.endswith(_ARCHIVE) else "path"
+    return f"{kind}:{_relative(place, around.project)}"
 
 
-def open_source(source: str, project: Path, pack: Pack) -> Index:
+def open_skills(text: str, around: Surroundings) -> list[Index]:
+    """Return the skills that a person named by a place: one index for each, or one that can list them all.
+
+    Args:
+        text: a folder, an archive, a git address, or a URL of a ``.well-known/agent-skills``.
+        around: the world.
+
+    Raises:
+        UsageError: there is no such folder, or an address that cannot be.
+        RegistryError: it is of a kind that this version cannot read, or git fails.
+    """
+    if is_git(text):
+        url = GitUrl.parse(text, around.project)
+        return [_commit(url, folder, around) for folder in around.repository(url).folders(url.subdirectory)]
+    if _is_web(text):
+        return [_web_skills(text, around)]
+    place = Path.cwd() / _folder(text)
+    if place.is_file():
+        return [_archive(place, f"archive:{_relative(place, around.project)}", around)]
+    found = discover(place) if place.is_dir() else None
+    if found is None or place in found.skills or not found.skills:
+        return [PathIndex(place, f"path:{_relative(place, around.project)}", around.pack, again=text)]
+    if not found.complete:
+        raise UsageError(f"{text} has too many folders without a skill", hint="name the folder that holds the skills")
+    return [
+        PathIndex(folder, f"path:{_relative(folder, around.project)}", around.pack, again=str(folder))
+        for folder in found.skills
+    ]
+
+
+def open_source(source: str, around: Surroundings) -> Index:
     """Return the index that a lock names.
 
     Raises:
         RegistryError: a kind that this version cannot read.
+        UsageError: an address that cannot be.
     """
     kind, _, place = source.partition(":")
     if source == BUNDLED:
-        return BundledIndex(pack)
-    if kind == "path" and place:
-        return PathIndex(project / place, source, pack)
-    if kind == "registry" and place:
-        return DirectoryIndex(project / place, source)
-    raise RegistryError(f"the source `{source[:200]}` is not supported by this version", hint=_SUPPORTED)
+        return BundledIndex(around.pack)
+    if is_git(source):
+        url = GitUrl.parse(source, around.project)
+        return _commit(url, url.subdirectory, around)
+    opened = _KINDS.get(kind)
+    if opened is None or not place:
+        raise RegistryError(f"the source `{source[:200]}` is not supported by this version", hint=_SUPPORTED)
+    return opened(place, source, around)
+
+
+def _locked_registry(place: str, source: str, around: Surroundings) -> Index:
+    return (
+        _web_registry(_web_address(place), around) if _is_web(place) else DirectoryIndex(around.project / place, source)
+    )
+
+
+def _path(place: str, source: str, around: Surroundings) -> Index:
+    return PathIndex(around.project / place, source, around.pack)
+
+
+def _locked_archive(place: str, source: str, around: Surroundings) -> Index:
+    return _archive(around.project / place, source, around)
+
+
+def _locked_well_known(place: str, source: str, around: Surroundings) -> Index:
+    return _web_registry(_web_address(place), around)
+
+
+_KINDS: dict[str, Callable[[str, str, Surroundings], Index]] = {
+    "path": _path,
+    "archive": _locked_archive,
+    "registry": _locked_registry,
+    "well-known": _locked_well_known,
+}
+
+
+def _archive(file: Path, name: str, around: Surroundings) -> Index:
+    from skillpm.index.archive_file import ArchiveIndex
+
+    return ArchiveIndex(file, name, around.unpack)
+
+
+def _commit(url: GitUrl, folder: str, around: Surroundings) -> Index:
+    repository = around.repository(url)
+    pinned = url.at(url.reference if url.pinned else repository.commit, folder)
+    load, asked = partial(repository.tree, folder), str(url.at(url.reference, folder))
+    return TreeIndex(str(pinned), load, around.pack, asked, asked=asked, remote=True)
+
+
+def _is_web(text: str) -> bool:
+    return text.lower().startswith(("http://", "https://"))
+
+
+def _web_address(text: str) -> str:
+    """Return a URL in one spelling.
+
+    Raises:
+        UsageError: it has a login, a query or a fragment, or no host.
+    """
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or not text.isprintable() or " " in text:
+        raise UsageError(f"`{text[:200]}` is no address of a registry", hint=_SUPPORTED)
+    if parts.username is not None or parts.query or parts.fragment:
+        from skillpm.index.credentials import token_variable
+
+        raise UsageError(
+            f"the address of a registry at {host} has a login, a query or a fragment, which would stand in the lock",
+            hint=f"set {token_variable(f'{parts.scheme}://{host}')} to a token instead, or use ~/.netrc",
+        )
+    place = f"[{host}]" if ":" in host else host
+    return urlunsplit((parts.scheme.lower(), f"{place}:{port}" if port else place, parts.path.rstrip("/"), "", ""))
+
+
+def _web_registry(url: str, around: Surroundings) -> Index:
+    if _well_known(url):
+        from skillpm.index.well_known import INDEX, WellKnownIndex
+
+        address = f"{url.partition('/.well-known/')[0]}/{INDEX}"
+        return WellKnownIndex(address, around.transport, around.pages, around.pack, around.unpack)
+    from skillpm.index.http import HttpIndex
+
+    return HttpIndex(url, around.transport, around.pages)
+
+
+def _web_skills(text: str, around: Surroundings) -> Index:
+    url = _web_address(text)
+    if _well_known(url):
+        return _web_registry(url, around)
+    hint = f"write `git+{text[:200]}`" if url.endswith(".git") else f"name skills, with `--index {text[:200]}`"
+    raise UsageError(f"`{text[:200]}` does not say which skills", hint=hint)
+
+
+def _well_known(url: str) -> bool:
+    return url.endswith(("/.well-known/agent-skills", "/.well-known/agent-skills/index.json"))
 
 
 def _folder(text: str) -> str:
     scheme = _SCHEME.match(text)
-    if text.startswith("git@") or text.endswith(".git") or (scheme and scheme[0].lower() != "file:"):
-        raise RegistryError(f"`{text[:200]}`: this kind of source is not supported by this version", hint=_SUPPORTED)
+    if text.endswith(".git") or (scheme and scheme[0].lower() != "file:"):
+        hint = f"write `git+{text[:200]}`" if text.endswith(".git") and scheme else _SUPPORTED
+        raise RegistryError(f"`{text[:200]}`: this kind of source is not supported by this version", hint=hint)
     if scheme is None:
         return str(Path(text).expanduser())
     parts = urlsplit(text)
@@ -88,4 +298,9 @@ def _folder(text: str) -> str:
 
 
 def _relative(folder: Path, project: Path) -> str:
-    return Path(os.path.relpath(folder.resolve(), project.resolve())).as_posix()
+    return Path(os.path.relpath(os.path.realpath(folder), _real(project))).as_posix()
+
+
+@cache
+def _real(project: Path) -> str:
+    return os.path.realpath(project)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from skillpm.layout.rule import Level, Rule, Scope
-from skillpm.layout.rules import body, documents, fields, files, name, source, syntax
+from skillpm.layout.rules import body, content, documents, fields, files, name, source, syntax
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import Tree
 from skillpm.model.finding import Report, Severity
@@ -14,7 +14,7 @@ __all__ = ["RULES", "Level", "check", "examine"]
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (rule for part in (source, syntax, fields, name, body, files, documents) for rule in part.RULES),
+        (rule for part in (source, syntax, fields, name, body, files, documents, content) for rule in part.RULES),
         key=lambda rule: rule.code,
     )
 )
@@ -39,7 +39,12 @@ def examine(subject: Subject, rules: Iterable[Rule], *, path: str, level: Level)
         scopes.add(Scope.TEXT)
     if subject.fields is not None:
         scopes.add(Scope.FRONTMATTER)
-    findings = [finding for rule in rules if rule.scope in scopes for finding in rule.findings(subject, level)]
-    findings.sort(key=lambda f: (f.severity is not Severity.ERROR, f.path, f.line or 0, f.code))
+    findings = [
+        rule.finding(problem, subject, level)
+        for rule in rules
+        if rule.scope in scopes
+        for problem in rule.look(subject)
+    ]
+    findings.sort(key=lambda f: (f.severity is not Severity.ERROR, f.path, f.line or 0, f.column or 0, f.code))
     named = subject.field("name")
     return Report(path, named.strip() or None if isinstance(named, str) else None, tuple(findings))

@@ -6,12 +6,13 @@ Source: Agent Skills, guide for clients: skip ``.git`` and ``node_modules``, bou
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from skillpm.layout.tree import LEFT_OUT_FOLDERS
 
-__all__ = ["MAX_DEPTH", "MAX_FOLDERS", "Discovery", "discover"]
+__all__ = ["MAX_DEPTH", "MAX_FOLDERS", "Discovery", "discover", "skill_folders"]
 
 MAX_DEPTH = 6  # levels below the folder that was asked for
 MAX_FOLDERS = 2000  # that hold no skill themselves; a folder of skills may be larger
@@ -43,6 +44,18 @@ def discover(root: Path) -> Discovery:
             below += [folder / name for name in folders]
         level = below
     return Discovery(tuple(sorted(skills)), complete=True)
+
+
+def skill_folders(paths: Iterable[str]) -> list[str]:
+    """Return, for the posix paths of a tree's files, what ``discover`` finds in a folder: "" for the tree itself."""
+    parts = (path.rpartition("/") for path in paths)
+    found: set[str] = set()
+    for folder in sorted({folder for folder, _, name in parts if name in ("SKILL.md", "skill.md")}):
+        steps = folder.split("/") if folder else []
+        above = {"/".join(steps[:count]) for count in range(len(steps))}
+        if len(steps) <= MAX_DEPTH and _SKIPPED.isdisjoint(steps) and found.isdisjoint(above):
+            found.add(folder)
+    return sorted(found)
 
 
 def _listing(folder: Path) -> tuple[list[str], list[str]]:

@@ -14,7 +14,7 @@ from typing import Any
 from skillpm.errors import DocumentError
 from skillpm.model.document import Table, read_yaml
 
-__all__ = ["MAX_FRONTMATTER", "Frontmatter", "Parts", "read_frontmatter", "split"]
+__all__ = ["MAX_FRONTMATTER", "Frontmatter", "Parts", "quote_values", "read_frontmatter", "split"]
 
 MAX_FRONTMATTER = 1 << 16  # characters
 BYTE_ORDER_MARK = "\ufeff"
@@ -49,11 +49,13 @@ class Frontmatter:
         value: the parsed document, a Table where all is well; None where it could not be read or is empty.
         error: why it is not YAML; kept where quoting helped.
         quoted: the lines whose values were read as if quoted; empty where it is YAML as it stands.
+        text: the YAML that was read, with those quotes.
     """
 
     value: Any = None
     error: DocumentError | None = None
     quoted: tuple[int, ...] = ()
+    text: str = ""
 
     @property
     def readable(self) -> bool:
@@ -92,13 +94,13 @@ def read_frontmatter(parts: Parts) -> Frontmatter:
     if len(parts.yaml) > MAX_FRONTMATTER:
         return Frontmatter(error=DocumentError(f"larger than {MAX_FRONTMATTER} characters", line=parts.line))
     try:
-        return Frontmatter(_read(parts.yaml, parts.line))
+        return Frontmatter(_read(parts.yaml, parts.line), text=parts.yaml)
     except DocumentError as error:
-        text, quoted = _quote_values(parts.yaml, parts.line) if _is_syntax(error) else ("", ())
+        text, quoted = quote_values(parts.yaml, parts.line) if _is_syntax(error) else ("", ())
         if not quoted:
             return Frontmatter(error=error)
         try:
-            return Frontmatter(_read(text, parts.line), error, quoted)
+            return Frontmatter(_read(text, parts.line), error, quoted, text)
         except DocumentError:
             return Frontmatter(error=error)
 
@@ -107,7 +109,7 @@ def _read(text: str, line: int) -> Any:
     return read_yaml(text.replace("\r\n", "\n"), first_line=line)
 
 
-def _quote_values(text: str, first_line: int) -> tuple[str, tuple[int, ...]]:
+def quote_values(text: str, first_line: int) -> tuple[str, tuple[int, ...]]:
     """Put single quotes around each ``key: value`` that is no YAML when it stands alone; return the lines touched."""
     lines = text.replace("\r\n", "\n").split("\n")
     quoted = []

@@ -39,6 +39,7 @@ class Problem:
     line: int | None = None
     path: str = ""
     hint: str | None = None
+    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,11 @@ class Rule:
     look: Callable[[Subject], Iterable[Problem]]
     scope: Scope
 
-    def findings(self, subject: Subject, level: Level) -> Iterator[Finding]:
-        """Yield what this rule finds at this level."""
+    def finding(self, problem: Problem, subject: Subject, level: Level) -> Finding:
+        """Return what this rule says of a problem at this level."""
         severity = self.strict if level is Level.STRICT else self.lenient
-        for problem in self.look(subject):
-            path = problem.path or subject.skill_path or ""
-            yield Finding(self.code, severity, problem.message, path, problem.line, problem.hint)
+        path = problem.path or subject.skill_path or ""
+        return Finding(self.code, severity, problem.message, path, problem.line, problem.hint, problem.column)
 
     def document(self) -> dict[str, str]:
         """Return the form in which ``--json`` prints this rule."""

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import StorageError
+from skillpm.layout.contents import Contents, read_contents
 from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.frontmatter import Frontmatter, Parts, read_frontmatter, split
 from skillpm.layout.rule import Problem
@@ -21,7 +22,6 @@ OUR_DOCUMENTS = frozenset(
     {"skill.yaml", "contract.yaml", "synthesis.yaml", "cases.jsonl", "verifier.py", "plugin.py", "evals/evals.json"}
 )
 OUR_FOLDERS = ("seeds/", "suites/")
-HEAD = 4  # bytes that tell a native binary
 
 
 class Subject:
@@ -40,13 +40,20 @@ class Subject:
         self.skill_path = skill_file(self.paths)
 
     @cached_property
-    def _read(self) -> str | Problem:
-        """The text of SKILL.md, or why it cannot be read."""
+    def _data(self) -> bytes | Problem:
+        """The first bytes of SKILL.md, one more than are allowed."""
         assert self.skill_path is not None
         try:
-            data = self.tree.head(self.skill_path, MAX_SKILL_TEXT + 1)
+            return self.tree.head(self.skill_path, MAX_SKILL_TEXT + 1)
         except StorageError as error:
             return Problem(error.message.removeprefix(f"{self.skill_path}: "))
+
+    @cached_property
+    def _read(self) -> str | Problem:
+        """The text of SKILL.md, or why it cannot be read."""
+        data = self._data
+        if isinstance(data, Problem):
+            return data
         if len(data) > MAX_SKILL_TEXT:
             return Problem(f"larger than {MAX_SKILL_TEXT} bytes", hint="move detail into references/")
         try:
@@ -82,15 +89,11 @@ class Subject:
         return value if isinstance(value, Table) else None
 
     @cached_property
-    def heads(self) -> dict[str, bytes | StorageError]:
-        """The first bytes of every file but SKILL.md, or why it cannot be read."""
-        return {path: self._head(path) for path in self.paths if path != self.skill_path}
-
-    def _head(self, path: str) -> bytes | StorageError:
-        try:
-            return self.tree.head(path, HEAD)
-        except StorageError as error:
-            return error
+    def contents(self) -> Contents:
+        """What is in the bytes of every file, SKILL.md too; each is read once."""
+        data = self._data if self.skill_path else None
+        whole = isinstance(data, bytes) and len(data) <= MAX_SKILL_TEXT
+        return read_contents(self.tree, {self.skill_path: data} if whole else {})  # type: ignore[dict-item]
 
     def field(self, name: str) -> Any:
         """Return a field of the frontmatter, None where there is none."""

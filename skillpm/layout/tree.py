@@ -16,11 +16,23 @@ from typing import Protocol
 
 from skillpm.errors import StorageError
 
-__all__ = ["FolderTree", "MappingTree", "Tree", "tree_digest"]
+__all__ = [
+    "FolderTree",
+    "Listing",
+    "MappingTree",
+    "Tree",
+    "left_out",
+    "listing_digest",
+    "tree_digest",
+    "tree_listing",
+]
 
-LEFT_OUT_FOLDERS = frozenset(
-    {".git", ".hg", ".svn", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".venv"}
-)
+Listing = dict[str, tuple[bool, str]]
+
+VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
+LEFT_OUT_FOLDERS = VERSION_CONTROL | {
+    "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".venv"
+}  # fmt: skip
 LEFT_OUT_FILES = frozenset({".DS_Store"})
 _KINDS = {
     stat.S_IFLNK: "symlink",
@@ -32,6 +44,16 @@ _KINDS = {
 
 
 _OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def left_out(path: str) -> bool:
+    """Is this file, by its posix path, no part of any skill: version control's, an interpreter's or a desktop's?"""
+    *folders, name = path.split("/")
+    return not LEFT_OUT_FOLDERS.isdisjoint(folders) or _file_left_out(name)
+
+
+def _file_left_out(name: str) -> bool:
+    return name in LEFT_OUT_FILES or name.endswith(".pyc")
 
 
 class Tree(Protocol):
@@ -63,11 +85,23 @@ class MappingTree:
     Args:
         files: content by posix path.
         executables: the paths with the executable bit.
+        irregular: what is no regular file, path to kind.
     """
 
-    def __init__(self, files: Mapping[str, bytes], executables: Container[str] = ()) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        executables: Container[str] = (),
+        irregular: Mapping[str, str] | None = None,
+    ) -> None:
         self._files = dict(sorted(files.items()))
         self._executables = executables
+        self._irregular = dict(irregular or {})
+
+    @cached_property
+    def digest(self) -> str:
+        """Its ``tree_digest``: a mapping does not change, so it is made once."""
+        return listing_digest(tree_listing(self))
 
     def paths(self) -> list[str]:
         """Return the sorted posix paths of the regular files."""
@@ -89,8 +123,8 @@ class MappingTree:
         return path in self._executables
 
     def irregular(self) -> dict[str, str]:
-        """Return nothing: a mapping holds regular files only."""
-        return {}
+        """Return what is no regular file: path to kind."""
+        return dict(self._irregular)
 
 
 class FolderTree:
@@ -98,16 +132,21 @@ class FolderTree:
 
     Args:
         root: the folder; may itself be reached through a link.
+        whole: leave out only what version control keeps; for looking, never for packing.
+        keep: hold on to what was read, so that whoever reads it again gets the same bytes, without the disk.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, whole: bool = False, keep: bool = False) -> None:
         self.root = root
+        self._kept: dict[str, bytes] | None = {} if keep else None
         self._prefix = f"{root}{os.sep}"
+        self._left_out = VERSION_CONTROL if whole else LEFT_OUT_FOLDERS
+        self._whole = whole
 
     @cached_property
-    def _entries(self) -> tuple[dict[str, bool], dict[str, str]]:
-        """Return (regular file to executable bit, irregular entry to kind)."""
-        files: dict[str, bool] = {}
+    def _entries(self) -> tuple[dict[str, tuple[bool, int]], dict[str, str]]:
+        """Return (regular file to executable bit and size in bytes, irregular entry to kind)."""
+        files: dict[str, tuple[bool, int]] = {}
         irregular: dict[str, str] = {}
         pending = [""]
         while pending:
@@ -119,14 +158,14 @@ class FolderTree:
                 continue
             for entry in entries:
                 path = prefix + entry.name
-                mode = _mode(entry)
+                mode, size = _mode_and_size(entry)
                 if stat.S_ISDIR(mode):
-                    if entry.name not in LEFT_OUT_FOLDERS:
+                    if entry.name not in self._left_out:
                         pending.append(f"{path}/")
                 elif not stat.S_ISREG(mode):
                     irregular[path] = _KINDS.get(stat.S_IFMT(mode), "unknown kind")
-                elif entry.name not in LEFT_OUT_FILES and not entry.name.endswith(".pyc"):
-                    files[path] = bool(mode & stat.S_IXUSR)
+                elif self._whole or not _file_left_out(entry.name):
+                    files[path] = bool(mode & stat.S_IXUSR), size
         return dict(sorted(files.items())), dict(sorted(irregular.items()))
 
     def paths(self) -> list[str]:
@@ -135,15 +174,22 @@ class FolderTree:
 
     def read(self, path: str) -> bytes:
         """Return the content of a file. Raises StorageError."""
-        return self._read(path, -1)
+        if self._kept is None:
+            return self._read(path, -1)
+        if path not in self._kept:
+            self._kept[path] = self._read(path, -1)
+        return self._kept[path]
 
     def head(self, path: str, limit: int) -> bytes:
         """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
-        return self._read(path, limit)
+        if self._kept is not None and path in self._kept:
+            return self._kept[path][:limit]
+        _, size = self._entries[0].get(path, (False, limit))
+        return self._read(path, min(limit, size + 1))  # a buffer no larger than the file
 
     def executable(self, path: str) -> bool:
         """May the owner execute this file?"""
-        return self._entries[0].get(path, False)
+        return self._entries[0].get(path, (False, 0))[0]
 
     def irregular(self) -> dict[str, str]:
         """Return what is no regular file: path to kind."""
@@ -159,22 +205,32 @@ class FolderTree:
             raise StorageError(f"{path}: cannot be read: {reason}") from None
 
 
-def _mode(entry: os.DirEntry[str]) -> int:
+def _mode_and_size(entry: os.DirEntry[str]) -> tuple[int, int]:
     try:
-        return entry.stat(follow_symlinks=False).st_mode
+        status = entry.stat(follow_symlinks=False)
     except OSError:
-        return 0
+        return 0, 0
+    return status.st_mode, status.st_size
 
 
-def tree_digest(tree: Tree) -> str:
-    """Return the identity of a tree: hex SHA-256 over (path, executable bit, SHA-256 of the bytes) of every file.
-
-    The hashed text is the canonical JSON of that sorted list, so a folder, a commit and an archive of one skill agree.
+def tree_listing(tree: Tree) -> Listing:
+    """Return what a tree's digest is made of: path to (executable bit, hex SHA-256 of the bytes).
 
     Raises:
         StorageError: a file cannot be read.
     """
-    entries = [
-        [path, tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()] for path in sorted(tree.paths())
-    ]
+    return {path: (tree.executable(path), hashlib.sha256(tree.read(path)).hexdigest()) for path in sorted(tree.paths())}
+
+
+def listing_digest(listing: Listing) -> str:
+    """Return the identity of a tree with these files, a hex SHA-256.
+
+    The hashed text is the canonical JSON of the sorted list, so a folder, a commit and an archive of one skill agree.
+    """
+    entries = [[path, executable, digest] for path, (executable, digest) in sorted(listing.items())]
     return hashlib.sha256(json.dumps(entries, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def tree_digest(tree: Tree) -> str:
+    """Return the identity of a tree. Raises StorageError where a file cannot be read."""
+    return tree.digest if isinstance(tree, MappingTree) else listing_digest(tree_listing(tree))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +18,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem. ``path`` is relative to the skill, ``line`` is 1-based or None."""
+    """One problem. ``path`` is relative to the skill; ``line`` and ``column`` are 1-based, in characters, or None."""
 
     code: str
     severity: Severity
@@ -26,6 +26,7 @@ class Finding:
     path: str = ""
     line: int | None = None
     hint: str | None = None
+    column: int | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints this finding."""
@@ -34,6 +35,7 @@ class Finding:
             "severity": str(self.severity),
             "path": self.path,
             "line": self.line,
+            "column": self.column,
             "message": self.message,
             "hint": self.hint,
         }
@@ -61,6 +63,13 @@ class Report:
     def ok(self) -> bool:
         """Is there no error?"""
         return not self.errors
+
+    def letting(self, codes: frozenset[str]) -> Report:
+        """Return this report with the findings of these codes as warnings: told still, and no longer refusing."""
+        if not codes:
+            return self
+        findings = (replace(f, severity=Severity.WARNING) if f.code in codes else f for f in self.findings)
+        return replace(self, findings=tuple(sorted(findings, key=lambda f: f.severity is not Severity.ERROR)))
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints this report."""

@@ -9,9 +9,9 @@ from pydantic import Field, ValidationError
 
 from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.model.document import Document, model_errors, strict_json
-from skillpm.model.release import Digest, Requires, SkillNameText
+from skillpm.model.release import Digest, Release, Requires, SkillNameText
 
-__all__ = ["LOCK_VERSION", "Lock", "LockedSkill"]
+__all__ = ["LOCK_VERSION", "Lock", "LockedSkill", "conflicted", "sides"]
 
 LOCK_VERSION = 1
 
@@ -28,12 +28,29 @@ class LockedSkill(Document):
     hooks: int = 1
     signature: str | None = None
 
+    def release(self, size: int = 0) -> Release:
+        """Return the release that is locked, with the size of its archive in bytes where that is known."""
+        return Release(
+            version=self.version,
+            archive=self.archive,
+            tree=self.tree,
+            size=size,
+            requires=self.requires,
+            hooks=self.hooks,
+            signature=self.signature,
+        )
+
 
 class Lock(Document):
-    """Every installed skill of one project, by name."""
+    """Every installed skill of one project, by name.
+
+    ``cutoff`` is the UTC day before which releases had to be published, where a cooldown held when it was made: the
+    only time that stands in a lock, so that the same choice can be made again on any day.
+    """
 
     lock: Annotated[int, Field(ge=1)] = LOCK_VERSION
     requirements: tuple[str, ...] = ()
+    cutoff: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = None
     skills: tuple[LockedSkill, ...] = ()
 
     @classmethod
@@ -44,9 +61,9 @@ class Lock(Document):
             LockOutOfDateError: written by a newer skillpm, or holds merge-conflict markers.
             DocumentError: anything else that is wrong.
         """
-        if text.startswith("<<<<<<<") or "\n<<<<<<< " in text:
+        if conflicted(text):
             raise LockOutOfDateError(
-                f"{path} holds conflict markers", hint="take one side with git, then run `skillpm install` again"
+                f"{path} holds conflict markers", hint="`skillpm lock` reads both sides and resolves again"
             )
         try:
             root = strict_json(text)
@@ -71,3 +88,33 @@ class Lock(Document):
     def skill(self, name: str) -> LockedSkill | None:
         """Return the entry of a name."""
         return next((skill for skill in self.skills if skill.name == name), None)
+
+
+def conflicted(text: str) -> bool:
+    """Does a text hold the conflict markers that version control leaves?"""
+    return text.startswith("<<<<<<<") or "\n<<<<<<< " in text
+
+
+def sides(text: str) -> tuple[str, str]:
+    """Return the two texts that conflict markers stand between; the common ancestor of ``diff3`` is left out.
+
+    Raises:
+        ValueError: a marker stands where none may, or one is missing.
+    """
+    ours: list[str] = []
+    theirs: list[str] = []
+    into: tuple[list[str], ...] = (ours, theirs)
+    expected = "<"
+    for line in text.splitlines(keepends=True):
+        mark = line[0] if line[:7] == line[:1] * 7 and line[:1] in "<|=>" and line[7:8] in ("", " ", "\r", "\n") else ""
+        if not mark:
+            for side in into:
+                side.append(line)
+            continue
+        if mark not in expected:
+            raise ValueError(f"the marker {mark * 7} stands where none is expected")
+        into = {"<": (ours,), "|": (), "=": (theirs,), ">": (ours, theirs)}[mark]
+        expected = {"<": "|=", "|": "=", "=": ">", ">": "<"}[mark]
+    if expected != "<":
+        raise ValueError("a conflict has no end")
+    return "".join(ours), "".join(theirs)

@@ -44,6 +44,7 @@ class Manifest(Document):
     python: tuple[str, ...] = ()
     hooks: Annotated[int, Field(ge=1)] = 1
     permissions: Permissions = Permissions()
+    binaries: tuple[Text, ...] = ()
     keywords: tuple[Text, ...] = ()
     homepage: Text | None = None
     repository: Text | None = None

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from skillpm.model.episode import Episode
-from skillpm.model.release import Page, Release
-from skillpm.model.task import Message, Seed, Task
-from skillpm.model.verdict import Verdict
+if TYPE_CHECKING:
+    from skillpm.model.episode import Episode
+    from skillpm.model.release import Page, Release
+    from skillpm.model.task import Message, Seed, Task
+    from skillpm.model.verdict import Verdict
 
-__all__ = ["Attempt", "Completion", "Index", "Policy", "Progress", "SynthesisRule", "Verifier"]
+__all__ = [
+    "Attempt",
+    "Completion",
+    "Index",
+    "Listing",
+    "Policy",
+    "Progress",
+    "Registry",
+    "SearchableIndex",
+    "SynthesisRule",
+    "Verifier",
+]
 
 
 class Index(Protocol):
-    """Where skills come from."""
+    """Where skills come from.
+
+    Attributes:
+        name: what a lock calls it.
+        made_here: archives are made here, out of the files, when they are asked for. Another implementation of deflate
+            may have made the locked one, so only the digest of the tree is compared.
+        remote: each question is a round trip, so several are asked at once.
+    """
 
     name: str
+    made_here: bool
+    remote: bool
 
     def page(self, name: str) -> Page | None:
         """Return every release of a name, or None where it is unknown. Raises RegistryError."""
@@ -27,6 +48,46 @@ class Index(Protocol):
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the bytes of a release's archive, not yet checked. Raises RegistryError."""
+
+
+class Registry(Index, Protocol):
+    """An index that can be published to. What is published stays: a version never changes its content."""
+
+    def publish(self, name: str, release: Release, archive: bytes) -> bool:
+        """Add a release; False where that content stands there as that version already.
+
+        Of several that publish one version at once exactly one wins; readers see a release once its archive is there.
+
+        Raises:
+            ConflictError: the version stands there with another content.
+            RegistryError: this is no registry, or it failed.
+            StorageError: the disk refused, where the registry is a folder.
+        """
+
+    def yank(self, name: str, version: str, reason: str | None) -> bool:
+        """Take a release out of new resolutions, with a reason, or, with None, back in; False where it is so already.
+
+        Raises:
+            RegistryError: there is no such release, or the registry failed.
+            StorageError: the disk refused, where the registry is a folder.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an index says of a skill at a glance: the newest version, empty where it does not tell, and its summary."""
+
+    name: str
+    version: str
+    summary: str
+
+
+@runtime_checkable
+class SearchableIndex(Index, Protocol):
+    """An index that can say what it has."""
+
+    def listings(self) -> Iterator[Listing]:
+        """Yield every skill once, by name. Raises RegistryError."""
 
 
 @dataclass(frozen=True, slots=True)

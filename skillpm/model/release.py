@@ -49,6 +49,13 @@ class Page(Document):
         """Return the releases by version, newest first."""
         return sorted(self.releases, key=lambda release: Version(release.version), reverse=True)
 
+    def shown(self) -> Release | None:
+        """Return the release by which a name is listed: the newest final one that was not yanked, else the newest."""
+        releases = self.newest_first()
+        usable = [release for release in releases if not release.yanked]
+        final = (release for release in usable if not Version(release.version).is_prerelease)
+        return next(final, next(iter(usable or releases), None))
+
 
 class RegistryConfig(Document):
     """config.json at the root of a registry."""

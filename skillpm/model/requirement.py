@@ -1,4 +1,4 @@
-"""What somebody asks for: a name and the versions that will do (PEP 440 specifiers)."""
+"""What somebody asks for: a name, the versions that will do (PEP 440 specifiers), and where from, if that was said."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from skillpm.model.name import parse_name
 __all__ = ["Requirement", "parse_version"]
 
 _SPLIT = re.compile(r"\s*(?P<name>[A-Za-z0-9._/-]+?)\s*(?:@\s*(?P<exact>[^\s,]+)|(?P<specifier>[<>=!~].*))?\s*\Z")
+_SOURCE = re.compile(r" @ (?P<source>bundled|[a-z][a-z0-9+.-]*:[^\x00-\x1f\x7f]{1,2000})\Z")
 VERSION_LENGTH = 64  # characters; `packaging` raises ValueError on a version of 5,000 digits
 
 
@@ -32,14 +33,30 @@ def parse_version(text: str) -> Version:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Requirement:
-    """A skill name and the versions that satisfy it; ``specifier`` is canonical text, empty for any."""
+    """A skill name and the releases that satisfy it.
+
+    Attributes:
+        name: the skill.
+        specifier: canonical PEP 440 text, empty for any version.
+        source: the only place that will do, as a lock writes sources (``registry:../shop``, ``path:../mine``); empty
+            where the first registry that knows the name answers.
+    """
 
     name: str
     specifier: str = ""
+    source: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Requirement:
-        """Read ``name``, ``name>=1,<2`` or ``name@1.2.0``; raise UsageError on anything else."""
+        """Read ``name``, ``name>=1,<2``, ``name@1.2.0`` or, in a lock, ``name>=1 @ registry:../shop``.
+
+        Raises:
+            UsageError: it is anything else.
+        """
+        placed = _SOURCE.search(text)
+        if placed is not None:
+            plain = cls.parse(text[: placed.start()])
+            return cls(plain.name, plain.specifier, placed["source"])
         match = _SPLIT.match(text)
         if match is None:
             raise UsageError(
@@ -51,8 +68,8 @@ class Requirement:
         return cls.of(match["name"], match["specifier"] or "")
 
     @classmethod
-    def of(cls, name: str, specifier: str) -> Requirement:
-        """Build one from its two parts, as a manifest's ``requires`` holds them."""
+    def of(cls, name: str, specifier: str, source: str = "") -> Requirement:
+        """Build one from its parts, as a manifest's ``requires`` holds them."""
         text = "" if specifier.strip() == "*" else specifier
         try:
             canonical = str(SpecifierSet(text[:512]))
@@ -60,11 +77,17 @@ class Requirement:
             raise UsageError(
                 f"`{text[:80]}` is not a version specifier", hint="use PEP 440 specifiers such as `>=1,<2` or `==1.2.*`"
             ) from None
-        return cls(parse_name(name), canonical)
+        return cls(parse_name(name), canonical, source)
 
     def __str__(self) -> str:
-        return f"{self.name}{self.specifier}"
+        return f"{self.name}{self.specifier}{f' @ {self.source}' if self.source else ''}"
 
     def admits(self, version: str, *, prereleases: bool | None = None) -> bool:
         """Does this version satisfy the specifier?"""
         return SpecifierSet(self.specifier).contains(version, prereleases=prereleases)
+
+    def joined(self, other: Requirement) -> Requirement:
+        """Return what satisfies both of two requirements of one name; this one's source comes first."""
+        return Requirement.of(
+            self.name, ",".join(filter(None, (self.specifier, other.specifier))), self.source or other.source
+        )

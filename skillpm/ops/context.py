@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skillpm.errors import IntegrityError, LockOutOfDateError, RegistryError, UnknownSkillError, UsageError
+from skillpm.errors import IntegrityError, LockOutOfDateError, PolicyError, RegistryError, UnknownSkillError, UsageError
 from skillpm.index.bundled import BundledIndex, bundled_skills
 from skillpm.index.chain import ChainIndex
-from skillpm.index.source import is_path, open_registry, open_source
+from skillpm.index.source import Surroundings, is_path, open_registry, open_source
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
@@ -19,8 +19,9 @@ from skillpm.model.name import near_names
 from skillpm.model.skill import Skill
 from skillpm.ops.extensions import foreign_index
 from skillpm.settings import Settings
-from skillpm.storage.archive import build_archive
+from skillpm.storage.archive import build_archive, read_archive
 from skillpm.storage.lockfile import read_lock
+from skillpm.storage.process_lock import locked
 from skillpm.storage.store import Store
 
 if TYPE_CHECKING:
@@ -51,17 +52,31 @@ class Context:
         Raises:
             RegistryError: a kind of registry that this version cannot read.
         """
-        registries = [self._registry(text) for text in self.settings.indexes]
+        registries = [self.registry(text) for text in self.settings.indexes]
         return ChainIndex([*registries, BundledIndex(build_archive)])
 
-    def _registry(self, text: str) -> Index:
+    @cached_property
+    def around(self) -> Surroundings:
+        """What indexes need of the world."""
+        return Surroundings(
+            self.settings.project,
+            self.settings.cache,
+            build_archive,
+            read_archive,
+            locked,
+            offline=self.settings.offline,
+        )
+
+    def registry(self, text: str) -> Index:
+        """Return the registry at a place. Raises RegistryError where this version cannot read it."""
         try:
-            return open_registry(text, self.settings.project)
+            index = open_registry(text, self.around)
         except RegistryError:
-            index = foreign_index(text, self.settings)
-            if index is None:
+            foreign = foreign_index(text, self.settings)
+            if foreign is None:
                 raise
-            return index
+            index = foreign
+        return self._sources.setdefault(index.name, index)
 
     def source(self, name: str) -> Index:
         """Return the index that a lock calls ``name``. Raises RegistryError where this version cannot read it."""
@@ -71,12 +86,31 @@ class Context:
 
     def _open_source(self, name: str) -> Index:
         try:
-            return open_source(name, self.settings.project, build_archive)
+            return open_source(name, self.around)
         except RegistryError:
             index = foreign_index(name, self.settings)
             if index is None:
                 raise
             return index
+
+    def refuse_source(self, name: str, source: str) -> None:
+        """Raise PolicyError where a policy forbids to take a skill from a source."""
+        for policy in self.settings.policies:
+            reason = policy.refuses(source, self._registry_names.get(source, ()))
+            if reason is not None:
+                raise PolicyError(
+                    f"{name} comes from {source}, which the policy forbids: {reason}",
+                    hint="`skillpm config` shows where each part of the policy stands",
+                    source=source,
+                )
+
+    @cached_property
+    def _registry_names(self) -> dict[str, list[str]]:
+        """What the person calls each registry, by what a lock calls it."""
+        found: dict[str, list[str]] = {}
+        for name, place in self.settings.registries.items():
+            found.setdefault(self.registry(place).name, []).append(name)
+        return found
 
     def note(self, sentence: str) -> None:
         """Keep a sentence for the person, once."""

@@ -16,6 +16,7 @@ from typing import Any
 from skillpm.errors import SkillpmError
 from skillpm.ops.context import Context
 from skillpm.runtime.sandbox import gaps, level, strength
+from skillpm.storage.agents import detected
 
 __all__ = ["Check", "examine"]
 
@@ -23,7 +24,6 @@ TRAINING = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
 GIB = 1 << 30
 LEAST_MEMORY = 8 * GIB  # a 135M model and its gradients
 LEAST_DISK = 2 * GIB
-AGENT_FOLDERS = (".agents", ".claude", ".codex", ".cursor", ".gemini", ".github", ".opencode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ def _models(context: Context) -> Iterator[Check]:
 
 
 def _agents(context: Context) -> Iterator[Check]:
-    found = [name for name in AGENT_FOLDERS if (context.settings.project / name).is_dir()]
-    yield Check("agents' folders", True, ", ".join(found) or "none in this project")
+    found = [agent.title for agent in detected(context.settings.project)]
+    yield Check("agents", True, ", ".join(found) or "none found; `skillpm agents --all` lists those that are known")
 
 
 def _store(context: Context) -> Iterator[Check]:

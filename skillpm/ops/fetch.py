@@ -6,13 +6,12 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError
-from skillpm.index.bundled import BUNDLED
-from skillpm.layout.check import check
 from skillpm.layout.description import describe
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
 from skillpm.model.release import Release
-from skillpm.ops.selection import refuse_broken
+from skillpm.ops.allowance import NOTHING, Allowance
+from skillpm.ops.refusal import refuse_broken
 from skillpm.storage.archive import read_archive
 from skillpm.storage.store import Store
 
@@ -22,8 +21,17 @@ if TYPE_CHECKING:
 __all__ = ["fetch", "open_release"]
 
 
-def fetch(store: Store, entry: LockedSkill, index: Index) -> list[str]:
+def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOTHING, *, size: int = 0) -> list[str]:
     """Bring an entry into the store; return sentences about what is odd in it.
+
+    The scan fails closed: what it finds refuses the skill, unless ``allow`` lets it in.
+
+    Args:
+        store: the store.
+        entry: what is locked, or will be.
+        index: where it comes from.
+        allow: what the scan finds and a person lets in.
+        size: how many bytes its archive has, 0 where that is not known.
 
     Raises:
         RegistryError: the index failed.
@@ -32,22 +40,23 @@ def fetch(store: Store, entry: LockedSkill, index: Index) -> list[str]:
         LayoutError: the tree is not a skill that can be installed.
         StorageError: the disk refused.
     """
-    release = Release(version=entry.version, archive=entry.archive, tree=entry.tree, size=0, requires=entry.requires)
-    tree = open_release(entry.name, release, index)
-    report = check(tree, path=f"{entry.name} {entry.version}", folder=None)
+    from skillpm.layout.check import check
+
+    tree = open_release(entry.name, entry.release(size), index)
+    report = check(tree, path=f"{entry.name} {entry.version}", folder=None).letting(allow.codes(entry.name))
     refuse_broken(report, f"{entry.name} {entry.version}")
-    if not _made_here(index):
+    if not index.made_here:
         _refuse_disagreement(entry, tree, index)
     store.add(tree)
-    count = len(report.warnings)
-    return [f"{entry.name} {entry.version} has {count} warning{'s' if count > 1 else ''}"] if count else []
+    codes = sorted({finding.code for finding in report.warnings})
+    odd = f"{entry.name} {entry.version}: {', '.join(codes)}; `skillpm validate --rules` says what they mean"
+    return [odd] if codes else []
 
 
 def open_release(name: str, release: Release, index: Index) -> Tree:
     """Return the tree of a release, in memory, checked against its digests.
 
-    The archive digest of a folder or of a bundled skill is not compared: that archive was made here, just now, and
-    another implementation of deflate may have made the locked one. Their tree digest is.
+    The archive digest is not compared where the archive was made here, just now; the tree's digest always is.
 
     Raises:
         RegistryError: the index failed.
@@ -56,8 +65,9 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
     """
     data = index.archive(name, release)
     found = hashlib.sha256(data).hexdigest()
-    if found != release.archive and not _made_here(index):
-        raise _mismatch(f"the archive of {name} {release.version} from {index.name}", release.archive, found)
+    if found != release.archive and not index.made_here:
+        what = "a web page came instead of" if data.lstrip()[:1] == b"<" else "the archive of"
+        raise _mismatch(f"{what} {name} {release.version} from {index.name}", release.archive, found)
     tree = read_archive(data)
     digest = tree_digest(tree)
     if digest != release.tree:
@@ -65,14 +75,9 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
     return tree
 
 
-def _made_here(index: Index) -> bool:
-    """Is what this index says made from the files themselves, just now?"""
-    return index.name == BUNDLED or index.name.startswith("path:")
-
-
 def _mismatch(what: str, expected: str, found: str) -> IntegrityError:
     return IntegrityError(
-        f"{what} has sha256 {found[:16]}…, expected {expected[:16]}…",
+        f"{what}: sha256 is {found[:16]}…, expected {expected[:16]}…",
         hint="it was changed on its way or at its source: do not use it, tell who keeps the registry",
         expected=expected,
         found=found,

@@ -2,118 +2,180 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from skillpm.errors import UsageError
-from skillpm.model.lock import Lock
+from skillpm.model.lock import LockedSkill
 from skillpm.model.skill import Skill
-from skillpm.ops.apply import Linking, apply, linking
+from skillpm.ops.agents import crossed_budgets
+from skillpm.ops.allowance import NOTHING, Allowance
+from skillpm.ops.apply import Linking, Outcome, apply, linking, refused_links
 from skillpm.ops.context import Context
 from skillpm.ops.fetch import fetch
-from skillpm.ops.installation import Installation, SkillChange
-from skillpm.ops.selection import Selection, select
-from skillpm.resolve.plan import Change, Plan, Step
-from skillpm.storage.process_lock import locked
+from skillpm.ops.holding import project_held
+from skillpm.ops.installation import Installation, describe_changes
+from skillpm.ops.picks import UNSAID, Picks
+from skillpm.ops.project_file import with_typed
+from skillpm.ops.selection import Selection, read_request, select
+from skillpm.ops.wanted import wanted
+from skillpm.resolve.plan import Change
 from skillpm.storage.record import LinkKind, read_record
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Progress
+    from skillpm.storage.record import Placement
 
-__all__ = ["PROJECT_LOCK", "describe_changes", "install"]
+__all__ = ["Choice", "Manner", "carry_out", "install"]
 
-PROJECT_LOCK = Path(".skillpm", "lock")
+_AT_ONCE = 8
 
 
-def install(
-    context: Context,
-    texts: Sequence[str],
-    *,
-    folders: Sequence[str],
-    link: LinkKind | None = None,
-    dry_run: bool = False,
-    force: bool = False,
-    progress: Progress | None = None,
-    installed: Callable[[Skill], None] | None = None,
-) -> Installation:
-    """Install what was typed beside what is locked; where nothing was typed, exactly what is locked.
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How skills are put into agents' folders, and what is told meanwhile.
+
+    Attributes:
+        folders: agents' folders to fill, beside those that the settings or earlier installs say.
+        link: copies or links; as the settings or earlier installs say where None.
+        dry_run: plan only, write nothing.
+        force: keep a folder that is not ours as ``.orig``, and replace another source's skill, instead of refusing.
+        allow: what the scan finds and a person lets in.
+        progress: told of each skill that is fetched.
+        installed: called for each added or replaced skill once the lock is written.
+    """
+
+    folders: Sequence[str] = ()
+    link: LinkKind | None = None
+    dry_run: bool = False
+    force: bool = False
+    allow: Allowance = NOTHING
+    progress: Progress | None = None
+    installed: Callable[[Skill], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a command has decided to have, before anything is fetched or written.
+
+    Attributes:
+        selection: the plan.
+        lock_text: the lock to the letter, where it may not be written.
+        project_text: the project file's new text, where it changes.
+        settled: does the lock agree with the project file?
+        removal: are skills only taken away? Then nothing is fetched, and no policy is asked.
+    """
+
+    selection: Selection
+    lock_text: str | None = None
+    project_text: str | None = None
+    settled: bool = True
+    removal: bool = False
+
+
+def install(context: Context, texts: Sequence[str], manner: Manner, picks: Picks = UNSAID) -> Installation:
+    """Install what was typed beside what is required; where there is a project file, write it down there.
 
     Args:
         context: the world.
-        texts: requirements and skills' folders.
-        folders: agents' folders to fill, beside those of earlier installs.
-        link: copies or links; as before where None.
-        dry_run: plan only, write nothing.
-        force: keep a folder that is not ours as ``.orig`` instead of refusing.
-        progress: told of each skill that is fetched.
-        installed: called for each added or replaced skill once the lock is written.
+        texts: requirements and places of skills, at least one.
+        manner: how.
+        picks: which skills of the places.
 
     Raises:
-        UsageError: nothing is locked and nothing was typed, or a folder is not ours.
+        UsageError: a folder is not ours, or holds another source's skill.
         SkillpmError: whatever ``select``, ``fetch`` and ``apply`` raise.
     """
-    if dry_run:
-        selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
-        return _installation(selection.plan, to, [], dry_run=True)
-    with locked(context.settings.project / PROJECT_LOCK):
-        selection, to = _select(context, texts), linking(read_record(context.settings.project), folders, link)
-        warnings = _fetch_all(context, selection, progress)
-        apply(context.settings, context.store, selection.plan, to, force=force)
-    if installed is not None:
-        changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
+    return carry_out(context, lambda: _choose(context, texts, picks, force=manner.force), manner)
+
+
+def _choose(context: Context, texts: Sequence[str], picks: Picks, *, force: bool) -> Choice:
+    lock = context.lock()
+    request = read_request(context, texts, wanted(context, lock), lock, picks=picks, replace=force)
+    selection = select(context, request, lock)
+    if context.settings.document is None:
+        return Choice(selection)
+    project_text, plan = with_typed(context, texts, request, selection.plan)
+    return Choice(replace(selection, plan=plan), project_text=project_text)
+
+
+def carry_out(context: Context, choose: Callable[[], Choice], manner: Manner) -> Installation:
+    """Choose, fetch and apply under the project's lock.
+
+    Raises:
+        PolicyError: a policy forbids where a skill comes from.
+        SkillpmError: whatever ``choose``, ``fetch`` and ``apply`` raise; project and lock are as they were.
+    """
+    if manner.dry_run:
+        choice = choose()
+        return _installation(context, choice, _linking(context, manner), choice.selection.warnings, manner)
+    with project_held(context.settings.project):
+        choice, to = choose(), _linking(context, manner)
+        outcome = Outcome(choice.selection.plan, to, choice.lock_text, choice.project_text, choice.settled)
+        with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
+            warnings = [] if choice.removal else _bring(context, choice.selection, manner)
+            placed = apply(context.settings, context.store, outcome, force=manner.force)
+    changed = {step.name for step in choice.selection.plan.of(Change.ADDED, Change.REPLACED)}
+    warnings += _odd(context, to, placed, changed)
+    if manner.installed is not None:
         for skill in context.installed():
             if skill.name in changed:
-                installed(skill)
-    return _installation(selection.plan, to, warnings, dry_run=False)
+                manner.installed(skill)
+    return _installation(context, choice, to, (*choice.selection.warnings, *warnings), manner)
 
 
-def _select(context: Context, texts: Sequence[str]) -> Selection:
-    lock = context.lock()
-    if texts:
-        return select(context, texts, lock)
-    if not context.settings.lock_path.exists():
-        raise UsageError("nothing to install: there is no skillpm.lock here", hint="run `skillpm install NAME`")
-    return _as_locked(lock)
+def _linking(context: Context, manner: Manner) -> Linking:
+    return linking(context.settings, read_record(context.settings.project), manner.folders, manner.link)
 
 
-def _as_locked(lock: Lock) -> Selection:
-    """Select exactly what the lock says, without resolving."""
-    return Selection(Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock), {})
+def _bring(context: Context, selection: Selection, manner: Manner) -> list[str]:
+    """Have every skill of a plan in the store; a policy is asked first, of the lock's skills too.
 
-
-def _fetch_all(context: Context, selection: Selection, progress: Progress | None) -> list[str]:
+    Returns sentences about what is odd in those that were fetched.
+    """
+    for entry in selection.plan.lock.skills:
+        context.refuse_source(entry.name, entry.source)
     entries = [step.after for step in selection.plan.steps if step.after is not None]
     missing = [entry for entry in entries if not context.store.verify(entry.tree)]
-    if not missing:
-        return []
-    warnings: list[str] = []
+    return _fetch_all(context, selection, missing, manner) if missing else []
+
+
+def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedSkill], manner: Manner) -> list[str]:
+    indexes = {entry.name: selection.indexes.get(entry.name) or context.source(entry.source) for entry in missing}
+    progress = manner.progress
     if progress is not None:
         progress.start("fetching skills", len(missing))
-    with context.store.writing():
-        for entry in missing:
-            index = selection.indexes.get(entry.name) or context.source(entry.source)
-            warnings += fetch(context.store, entry, index)
-            if progress is not None:
-                progress.advance(1, entry.name)
+
+    def bring(entry: LockedSkill) -> list[str]:
+        size = selection.sizes.get(entry.archive, 0)
+        return fetch(context.store, entry, indexes[entry.name], manner.allow, size=size)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        running = {pool.submit(bring, entry): entry.name for entry in missing}
+        try:
+            for done in as_completed(running):
+                done.result()
+                if progress is not None:
+                    progress.advance(1, running[done])
+        except BaseException:
+            context.around.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
     if progress is not None:
         progress.finish()
-    return warnings
+    context.store.flush()
+    return [warning for done in running for warning in done.result()]
 
 
-def describe_changes(plan: Plan) -> tuple[SkillChange, ...]:
-    """Return a plan's steps in the form that commands print."""
-    return tuple(_change(step) for step in plan.steps)
+def _odd(context: Context, to: Linking, placed: Sequence[Placement], changed: Collection[str]) -> list[str]:
+    """Return sentences about links that were refused and about budgets that the changed skills have crossed."""
+    fresh = [placement.folder for placement in placed if placement.skill in changed]
+    return [*refused_links(to, placed), *crossed_budgets(context.settings, set(to.folders), fresh)]
 
 
-def _change(step: Step) -> SkillChange:
-    entry = step.after or step.before
-    assert entry is not None
-    previous = step.before.version if step.before else None
-    return SkillChange(step.name, str(step.change), entry.version, previous, entry.source, entry.tree)
-
-
-def _installation(plan: Plan, to: Linking, warnings: list[str], *, dry_run: bool) -> Installation:
-    found = Installation(describe_changes(plan), to.folders, tuple(warnings))
-    return replace(found, dry_run=dry_run)
+def _installation(
+    context: Context, choice: Choice, to: Linking, warnings: Sequence[str], manner: Manner
+) -> Installation:
+    changes = describe_changes(choice.selection.plan)
+    return Installation(changes, to.folders, (*context.notices, *warnings), manner.dry_run)

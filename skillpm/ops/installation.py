@@ -8,15 +8,20 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text
 from skillpm.storage.links import Occupant, Places
 from skillpm.storage.record import LinkKind, read_record, text_digest
-from skillpm.storage.store import Store
+from skillpm.storage.store import Store, folder_digest
+from skillpm.storage.usage import note_project
 
-__all__ = ["Installation", "SkillChange", "unchanged"]
+if TYPE_CHECKING:
+    from skillpm.resolve.plan import Plan, Step
+
+__all__ = ["Installation", "SkillChange", "describe_changes", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,18 @@ class SkillChange:
         }
 
 
+def describe_changes(plan: Plan) -> tuple[SkillChange, ...]:
+    """Return a plan's steps in the form that commands print."""
+    return tuple(_change(step) for step in plan.steps)
+
+
+def _change(step: Step) -> SkillChange:
+    entry = step.after or step.before
+    assert entry is not None
+    previous = step.before.version if step.before else None
+    return SkillChange(step.name, str(step.change), entry.version, previous, entry.source, entry.tree)
+
+
 @dataclass(frozen=True, slots=True)
 class Installation:
     """The outcome: every skill of the project, where they were put, and what is odd."""
@@ -65,8 +82,13 @@ class Installation:
         }
 
 
-def unchanged(settings: Settings, folders: Sequence[str], link: LinkKind | None) -> Installation | None:
-    """Return the installation where lock, store and agents' folders agree to the byte already, else None.
+def unchanged(
+    settings: Settings, folders: Sequence[str], link: LinkKind | None, *, frozen: bool = False
+) -> Installation | None:
+    """Return the installation where all is as the last run left it, to the byte, else None.
+
+    That is: settings, project file, lock, store, agents' folders, and, unless the lock is ``frozen``, the skills'
+    folders that the project requires.
 
     Raises:
         DocumentError: the record is damaged.
@@ -77,15 +99,29 @@ def unchanged(settings: Settings, folders: Sequence[str], link: LinkKind | None)
     record, text = read_record(settings.project), read_text(settings.lock_path)
     if record.lock != text_digest(text) or not set(folders) <= set(record.agents) or link not in (None, record.link):
         return None
+    if record.settings != settings.digest():
+        return None
     store = Store(settings.store)
+    note_project(store.root, settings.project)  # one that was moved, or copied, is known under its old path only
     places = Places(settings.project, store)
+    if places.leftovers(record.agents):
+        return None
     if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):
         return None
     if not all(store.verify(tree) for tree in {item.tree for item in record.placements}):
         return None
-    entries = json.loads(text)["skills"]  # a text that we wrote ourselves: the record knows its digest
+    lock = json.loads(text)  # a text that we have read before: the record knows its digest
+    entries = lock["skills"]
+    if settings.project_text is not None and not frozen and not _folders_are_as_locked(settings.project, entries):
+        return None
     skills = tuple(
         SkillChange(item["name"], "kept", item["version"], item["version"], item["source"], item["tree"])
         for item in entries
     )
     return Installation(skills, record.agents)
+
+
+def _folders_are_as_locked(project: Path, entries: Sequence[dict[str, Any]]) -> bool:
+    """Do the skills' folders that are required by their paths hold what is locked?"""
+    folders = ((item["source"].partition(":"), item["tree"]) for item in entries)
+    return all(folder_digest(project / place) == tree for (kind, _, place), tree in folders if kind == "path")

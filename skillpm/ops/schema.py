@@ -31,6 +31,8 @@ DOCUMENTS = {
     "run": ("skillpm.model.run:RunManifest", "manifest.json of a run folder"),
     "evaluation": ("skillpm.model.evaluation:Evaluation", "evaluation.json, and evals/*.json of a run folder"),
     "profile": ("skillpm.synth.profile:Profile", "data/profile.json"),
+    "project": ("skillpm.model.project:ProjectDocument", "skillpm.yaml"),
+    "user": ("skillpm.model.project:UserDocument", "config.yaml in the user's configuration folder"),
     "lock": ("skillpm.model.lock:Lock", "skillpm.lock"),
     "page": ("skillpm.model.release:Page", "skills/NAME.json of a registry"),
     "release": ("skillpm.model.release:Release", "one release of a page"),

@@ -1,116 +1,180 @@
-"""Which releases an install wants: what a person typed, with what the lock has, resolved against the indexes."""
+"""Which releases a project gets: what is required and what was typed, with the pins of the lock, resolved."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from skillpm.errors import DocumentError, IntegrityError, LayoutError, ResolutionError
-from skillpm.index.path import PathIndex
-from skillpm.index.source import is_path, open_path
-from skillpm.layout.check import check
-from skillpm.layout.tree import FolderTree
-from skillpm.model.finding import Report
+from packaging.version import Version
+
+from skillpm.errors import IntegrityError, ResolutionError, UsageError
+from skillpm.index.path import TreeIndex
+from skillpm.index.source import is_path
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
-from skillpm.resolve.plan import Plan, plan
+from skillpm.ops.cooldown import GIT, NAMED, Cooldown
+from skillpm.ops.picks import UNSAID, Picks, pick
+from skillpm.ops.wanted import FOLDER
+from skillpm.resolve.plan import Change, Plan, plan
 from skillpm.resolve.resolver import resolve
-from skillpm.storage.archive import build_archive
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
 
-__all__ = ["Selection", "refuse_broken", "select"]
+__all__ = ["Request", "Selection", "newest_pins", "read_request", "select"]
+
+CHANGING = (*NAMED, "well-known:")  # sources that may have other bytes for the same version
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A plan and the indexes that were opened for it, by name."""
+    """A plan and what it was made from.
+
+    Attributes:
+        plan: what changes.
+        indexes: those that were opened for it, by name.
+        sizes: of archives in bytes, by digest, as far as pages tell them.
+        warnings: sentences about what was left out.
+    """
 
     plan: Plan
-    indexes: dict[str, Index]
+    indexes: dict[str, Index] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
-class _Request:
-    """What was typed: requirements by name, and the folders among them."""
+class Request:
+    """What a command asks for.
 
-    requirements: dict[str, Requirement] = field(default_factory=dict)
-    folders: dict[str, PathIndex] = field(default_factory=dict)
+    Attributes:
+        roots: every requirement, by name.
+        asked: the names that were asked for just now, which are looked up again.
+        places: what was typed as a place, by the name of the skill that lies there.
+        warnings: sentences about skills of places that were left out.
+        upgrade: the locked names whose pins are given up.
+        replace: may a skill take the place of another source's skill of its name?
+    """
+
+    roots: dict[str, Requirement] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
+    places: dict[str, Index] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    upgrade: frozenset[str] = frozenset()
+    replace: bool = False
 
 
-def refuse_broken(report: Report, name: str) -> None:
-    """Raise LayoutError where a report has errors; ``details["findings"]`` holds them all."""
-    if report.ok:
-        return
-    first, more = report.errors[0], len(report.errors) - 1
-    place = ":".join(str(part) for part in (first.path, first.line) if part)
-    raise LayoutError(
-        f"{name} cannot be installed: {place}{': ' if place else ''}{first.message} [{first.code}]"
-        + (f", and {more} more error{'s' if more > 1 else ''}" if more else ""),
-        hint=first.hint or "`skillpm validate` lists everything that is wrong",
-        findings=[finding.document() for finding in report.findings],
-    )
+def read_request(
+    context: Context,
+    texts: Sequence[str],
+    requirements: Iterable[Requirement],
+    lock: Lock,
+    *,
+    picks: Picks = UNSAID,
+    replace: bool = False,
+) -> Request:
+    """Return what is asked for: what was typed, beside what the project requires.
 
-
-def select(context: Context, texts: Sequence[str], lock: Lock) -> Selection:
-    """Resolve what was typed together with what is locked.
-
-    Locked skills that were not typed stay as they are, without asking any index, as long as that fits.
+    A requirement that the lock does not have was written into the project file since; it is asked for as well. A bare
+    name that is required already keeps the versions that the project allows.
 
     Raises:
-        UsageError: a text is neither a requirement nor a folder.
-        LayoutError: a folder is not a skill that can be installed.
+        UsageError: a text is neither a requirement nor a place, or a place has several skills and none was named.
+        LayoutError: a place holds no skill that can be installed.
+        RegistryError: a kind of place that this version cannot read, or it failed.
+    """
+    request = Request(roots={item.name: item for item in requirements}, replace=replace)
+    had = set(lock.requirements)
+    request.asked = {name for name, item in request.roots.items() if str(item) not in had}
+    for typed in (Requirement.parse(text) for text in texts if not is_path(text)):
+        root = request.roots.get(typed.name)
+        if typed.specifier or root is None or root.source.startswith(FOLDER):
+            request.roots[typed.name] = typed
+        request.asked.add(typed.name)
+    picked = pick(context, [text for text in texts if is_path(text)], picks)
+    request.places, request.warnings = picked.indexes, picked.warnings
+    for name, index in picked.indexes.items():
+        request.roots[name] = Requirement(name, "", _place_of(context, index))
+        request.asked.add(name)
+    return request
+
+
+def _place_of(context: Context, index: Index) -> str:
+    """Return what a requirement says of a typed place.
+
+    Without a project file the lock's entry says where a skill comes from; only a branch or a tag would be lost there.
+    """
+    source = index.asked if isinstance(index, TreeIndex) else index.name
+    return source if context.settings.document is not None or source.startswith(GIT) else ""
+
+
+def select(context: Context, request: Request, *pins: Lock) -> Selection:
+    """Resolve a request; pins stay as they are, without asking any index, as long as that fits.
+
+    Args:
+        context: the world.
+        request: what is asked for.
+        pins: the lock; both sides of one where version control left a conflict, ours first.
+
+    Raises:
         UnknownSkillError: no index knows a name.
         ResolutionError: nothing fits.
         RegistryError: an index failed.
         IntegrityError: an index has other bytes for a version that is locked.
+        UsageError: a skill would take the place of another source's skill of its name.
+        PolicyError: a policy forbids a source.
     """
-    request = _read(context, texts)
-    locked = {text.name: text for text in map(Requirement.parse, lock.requirements)}
-    roots = {**locked, **request.requirements}
-    requirements = [root for _, root in sorted(roots.items())]
-    try:
-        pages = _Pages(context, lock, request, only_locked=True)
-        chosen = resolve(requirements, pages.page, preferred=pages.preferred, near=context.index.near)
-    except ResolutionError:
-        pages = _Pages(context, lock, request, only_locked=False)
-        chosen = resolve(requirements, pages.page, preferred=pages.preferred, near=context.index.near)
+    requirements = [root for _, root in sorted(request.roots.items())]
+    context.index.prefetch(name for name in request.asked if not request.roots[name].source)
+    pages, chosen = _resolved(context, request, requirements, pins)
     for name, release in chosen.items():
-        _refuse_other_bytes(lock.skill(name), release, pages.sources[name])
-    return Selection(plan(chosen, pages.sources, requirements, lock), pages.indexes)
+        source = pages.sources[name]
+        context.refuse_source(name, source)
+        for entry in filter(None, (lock.skill(name) for lock in pins)):
+            _refuse_other_bytes(entry, release, source)
+        if not request.replace:
+            _refuse_other_source(pins[0].skill(name), source, request.roots.get(name))
+        _note_younger(context, name, release, pages)
+    found = plan(chosen, pages.sources, requirements, pins[0])
+    if pages.day is None or not found.of(Change.ADDED, Change.REPLACED):
+        day = pins[0].cutoff if pages.day is not None else None
+    else:
+        day = pages.day
+    sizes = {release.archive: release.size for release in chosen.values()}
+    found = Plan(found.steps, found.lock.model_copy(update={"cutoff": day}))
+    return Selection(found, pages.indexes, sizes, request.warnings)
 
 
-def _read(context: Context, texts: Sequence[str]) -> _Request:
-    request = _Request()
-    for text in texts:
-        if not is_path(text):
-            requirement = Requirement.parse(text)
-            request.requirements[requirement.name] = requirement
-            continue
-        index = open_path(text, context.settings.project, build_archive)
-        _refuse_broken_folder(index, text)
-        request.requirements[index.skill] = Requirement(index.skill)
-        request.folders[index.skill] = index
-    return request
+def _resolved(
+    context: Context, request: Request, requirements: list[Requirement], pins: tuple[Lock, ...]
+) -> tuple[_Pages, dict[str, Release]]:
+    """Resolve with the locked releases alone, and where that does not fit, or pins are given up, with all others."""
+    for only_locked in (False,) if request.upgrade else (True, False):
+        pages = _Pages(context, request, pins, only_locked=only_locked)
+        try:
+            chosen = resolve(
+                requirements,
+                pages.page,
+                preferred=pages.preferred,
+                typed=request.asked,
+                near=context.index.near,
+                withheld=pages.young,
+                first=request.upgrade,
+            )
+        except ResolutionError:
+            if only_locked:
+                continue
+            raise
+        return pages, chosen
+    raise AssertionError("the last attempt returns or raises")
 
 
-def _refuse_broken_folder(index: PathIndex, text: str) -> None:
-    """Tell all that is wrong with a folder of which no release can be made; ``fetch`` checks the others."""
-    try:
-        index.names()
-    except (LayoutError, DocumentError, IntegrityError):
-        report = check(FolderTree(index.folder), path=text, folder=None)
-        refuse_broken(report, report.name or text)
-        raise
-
-
-def _refuse_other_bytes(entry: LockedSkill | None, release: Release, source: str) -> None:
+def _refuse_other_bytes(entry: LockedSkill, release: Release, source: str) -> None:
     """A version that a registry has once published never changes; folders and bundled skills may."""
-    if entry is None or not source.startswith("registry:"):
+    if source.startswith(CHANGING) or entry.source != source:
         return
     if entry.version == release.version and entry.tree != release.tree:
         raise IntegrityError(
@@ -121,56 +185,106 @@ def _refuse_other_bytes(entry: LockedSkill | None, release: Release, source: str
         )
 
 
+def _refuse_other_source(entry: LockedSkill | None, source: str, root: Requirement | None) -> None:
+    """A skill never takes the place of another source's skill of its name, unless the project names that source."""
+    if entry is None or entry.source == source or (root is not None and root.source):
+        return
+    raise UsageError(
+        f"{entry.name} is installed from {entry.source}; {source} has a skill of that name too",
+        hint=f"`skillpm uninstall {entry.name}` first, or `--force` to replace it",
+        installed=entry.source,
+        found=source,
+    )
+
+
+def _note_younger(context: Context, name: str, release: Release, pages: _Pages) -> None:
+    """Say which newer release the cooldown holds back."""
+    page = pages.seen.get(name)
+    newest = page.newest_first()[0] if page and page.releases else None
+    if newest is None or Version(newest.version) <= Version(release.version):
+        return
+    reason = pages.young(name, newest)
+    if reason is not None:
+        context.note(f"{name} {newest.version} is {reason}; {release.version} is taken")
+
+
 class _Pages:
     """The page of each name, and the index that it comes from.
 
-    What was typed is looked up in the typed folder or in the indexes. Other locked names have their locked release,
-    and, unless ``only_locked``, whatever else the index has from which they were locked.
+    What was asked for is looked up in its own source or in the indexes; a required folder is read again each time. The
+    other locked names have their locked releases, and, unless ``only_locked``, whatever else their source has: a locked
+    name never moves to another registry because that one has begun to know it too.
     """
 
-    def __init__(self, context: Context, lock: Lock, request: _Request, *, only_locked: bool) -> None:
+    def __init__(self, context: Context, request: Request, pins: Sequence[Lock], *, only_locked: bool) -> None:
         self._context = context
-        self._lock = lock
         self._request = request
         self._only_locked = only_locked
+        self._pinned = newest_pins(pins)
+        self._all_pins = [entry for lock in pins for entry in lock.skills]
+        self._cooldown = Cooldown.of(context.settings)
+        self.day = self._cooldown.day
         self.indexes: dict[str, Index] = {}
         self.sources: dict[str, str] = {}
-        self.preferred = {entry.name: entry.version for entry in lock.skills if entry.name not in request.folders}
+        self.seen: dict[str, Page] = {}
+        unpinned: Collection[str] = {*request.places, *request.upgrade}
+        self.preferred = {name: entry.version for name, entry in self._pinned.items() if name not in unpinned}
 
     def page(self, name: str) -> Page | None:
         """Return the releases of a name that may be chosen."""
-        if name in self._request.folders:
-            return self._from(self._request.folders[name], name)
-        entry = self._lock.skill(name)
-        if entry is None:
-            return self._from_chain(name)
-        if name in self._request.requirements and (page := self._from_chain(name)) is not None:
-            return page
+        if name in self._request.places:
+            return self._from(self._request.places[name], name)
+        root = self._request.roots.get(name)
+        source = root.source if root is not None else ""
+        if source.startswith(FOLDER):
+            return self._from(self._context.source(source), name)
+        entry = self._pinned.get(name)
+        if entry is None or name in self._request.asked:
+            page = self._from(self._context.source(source), name) if source else self._from_chain(name)
+            if page is not None or entry is None or source:
+                return page
         self.sources[name] = entry.source
-        if self._only_locked:
-            return Page(name=name, releases=(_release(entry),))
-        others = self._from(self._context.source(entry.source), name)
+        locked = {pin.version: pin.release() for pin in self._all_pins if _alike(pin, entry)}
+        if self._only_locked and name not in self._request.upgrade:
+            return Page(name=name, releases=tuple(locked.values()))
+        upgraded = name in self._request.upgrade
+        place = source if upgraded and source else entry.source  # a branch is followed only where that is asked for
+        others = self._from(self._context.source(place), name)
         releases = {item.version: item for item in others.releases} if others else {}
-        return Page(name=name, releases=tuple({**releases, entry.version: _release(entry)}.values()))
+        return Page(
+            name=name, releases=tuple(({**locked, **releases} if upgraded else {**releases, **locked}).values())
+        )
+
+    def young(self, name: str, release: Release) -> str | None:
+        """Say why a release is too young for the cooldown; what a person named by its place is never."""
+        if name not in self.seen or name in self._request.places:
+            return None
+        known = any(pin.name == name and pin.version == release.version for pin in self._all_pins)
+        return None if known else self._cooldown.young(release, self.sources[name])
 
     def _from(self, index: Index, name: str) -> Page | None:
-        page = index.page(name)
-        if page is not None:
-            self.indexes[name], self.sources[name] = index, index.name
-        return page
+        return self._taken(index, name, index.page(name))
 
     def _from_chain(self, name: str) -> Page | None:
         index = self._context.index.source(name)
-        return self._from(index, name) if index else None
+        return self._taken(index, name, self._context.index.page(name)) if index else None
+
+    def _taken(self, index: Index, name: str, page: Page | None) -> Page | None:
+        if page is not None:
+            self.indexes[name], self.sources[name], self.seen[name] = index, index.name, page
+        return page
 
 
-def _release(entry: LockedSkill) -> Release:
-    return Release(
-        version=entry.version,
-        archive=entry.archive,
-        tree=entry.tree,
-        size=0,
-        requires=entry.requires,
-        hooks=entry.hooks,
-        signature=entry.signature,
-    )
+def newest_pins(pins: Sequence[Lock]) -> dict[str, LockedSkill]:
+    """Return one entry for each name, the newer where two sides differ, ours where they do not."""
+    found: dict[str, LockedSkill] = {}
+    for entry in (entry for lock in pins for entry in lock.skills):
+        other = found.get(entry.name)
+        if other is None or Version(entry.version) > Version(other.version):
+            found[entry.name] = entry
+    return found
+
+
+def _alike(pin: LockedSkill, entry: LockedSkill) -> bool:
+    """Is this a pin of the same skill, from the same source?"""
+    return pin is entry or ((pin.name, pin.source) == (entry.name, entry.source) and pin.version != entry.version)

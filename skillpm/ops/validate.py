@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skillpm.contract.contract import Contract
     from skillpm.layout.package import Package, Row
 
-__all__ = ["RULES", "Level", "validate", "validate_skill"]
+__all__ = ["RULES", "Level", "skill_folders", "validate", "validate_skill"]
 
 MAX_PROBLEMS = 50  # of one kind in one skill
 
@@ -98,9 +98,22 @@ def validate_skill(root: Path, *, level: Level = Level.LENIENT, rules: Sequence[
     return check.examine(subject, rules, path=str(root), level=level)
 
 
+def skill_folders(path: Path) -> tuple[Path, ...]:
+    """Return the folders of the skills that a path means: itself, that of its SKILL.md, or those below it."""
+    try:
+        root = _root(path)
+        return discover(root).skills if root.is_dir() else ()
+    except (OSError, ValueError):
+        return ()
+
+
+def _root(path: Path) -> Path:
+    return path.parent if path.name in ("SKILL.md", "skill.md") and path.is_file() else path
+
+
 def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report]:
     try:
-        root = path.parent if path.name in ("SKILL.md", "skill.md") and path.is_file() else path
+        root = _root(path)
         missing, is_folder = not root.exists(), root.is_dir()
     except (OSError, ValueError) as error:
         yield _no_skill(path, f"cannot be opened: {error}")

@@ -1,121 +1,128 @@
-"""Turns the solver's proof that nothing fits into sentences that people understand, and a hint.
+"""Turns the solver's proof that nothing fits into sentences that people understand.
 
-The proof is a graph of clauses. Its leaves are facts: what you require, what a release requires, what exists. Those are
-what a person can change, so the message states each of them once, in this order. The idea of speaking of existing
-releases only, never of abstract ranges, is uv's (astral-sh/uv, ``pubgrub/report.rs``).
+The proof is a graph of clauses. Its leaves are facts: what you require, what a release requires, what exists. Few facts
+are one sentence; more become a line of argument in which each sentence begins where the last one ended. Source: the
+order is that of https://github.com/dart-lang/pub ``doc/solver.md``, error reporting, without its line numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from nab_resolver.root import ROOT
-from nab_resolver.types import Incompatibility, IncompatibilityCause
+from nab_resolver.types import IncompatibilityCause
 
-from skillpm.errors import ResolutionError
-from skillpm.model.requirement import Requirement
-from skillpm.resolve.candidates import Candidates, Universe
+from skillpm.resolve.wording import REQUIRED, Clause, Wording, positive, together
 
-__all__ = ["explain"]
+__all__ = ["argument", "facts"]
 
-_SHOWN = 6  # versions that a sentence names before it only counts
-_ONE_LINE = 3  # facts that fit one line
+_AT_ONCE = 3  # clauses that one sentence may hold
+_STEPS = 60  # derived clauses of a proof that is told as an argument; a longer one is told by its facts
 _ORDER = (IncompatibilityCause.ROOT, IncompatibilityCause.DEPENDENCY, IncompatibilityCause.NO_VERSIONS)
-Clause = Incompatibility[Any, Any]
 
 
-def explain(proof: Clause | None, universe: Universe, near: Callable[[str], list[str]]) -> ResolutionError:
-    """Return the error for a proof, with every fact in ``details["causes"]``."""
-    clauses = list(proof.walk()) if proof else []
-    leaves = [clause for cause in _ORDER for clause in clauses if clause.cause is cause]
-    facts = list(dict.fromkeys(fact for clause in leaves for fact in _facts(clause, universe)))
-    hints = dict.fromkeys(hint for clause in leaves for hint in _hints(clause, universe, near))
-    separator = ", but " if len(facts) < _ONE_LINE else "; " if len(facts) == _ONE_LINE else "\n  "
-    message = f"no releases fit together:{' ' if len(facts) <= _ONE_LINE else separator}{separator.join(facts)}"
-    return ResolutionError(
-        message, hint="; ".join(hints) or "loosen one of these requirements, or leave one skill out", causes=facts
-    )
+def facts(proof: Clause, wording: Wording) -> list[str]:
+    """Return every fact of a proof once: what you require, what releases require, what is not there."""
+    clauses = [clause for clause in proof.walk() if clause.cause in _ORDER]
+    depths = _depths(clauses)
+    clauses.sort(key=lambda clause: (_ORDER.index(clause.cause), depths.get(_parent(clause), 0)))
+    return list(dict.fromkeys(fact for clause in clauses for fact in wording.facts(clause)))
 
 
-def _facts(clause: Clause, universe: Universe) -> Iterator[str]:
-    if clause.cause is IncompatibilityCause.ROOT:
-        if isinstance(clause.origin, Requirement):
-            yield f"you require {clause.origin}"
-    elif clause.cause is IncompatibilityCause.DEPENDENCY:
-        yield from _dependency(clause, universe)
-    elif clause.cause is IncompatibilityCause.NO_VERSIONS:
-        for name, allowed in _positive(clause):
-            yield _absence(name, universe.candidates(name), allowed)
+def _parent(clause: Clause) -> str:
+    """Return the name that a clause is about."""
+    return next((name for name, _ in positive(clause)), "")
 
 
-def _positive(clause: Clause) -> Iterator[tuple[str, Any]]:
-    for term in clause.terms:
-        if term.package is not ROOT and term.is_positive():
-            yield term.package, term.constraint
+def _depths(clauses: Sequence[Clause]) -> dict[str, int]:
+    """Return how far each name is from where the argument begins, so that it is told from there on."""
+    edges = [
+        (_parent(clause), term.package)
+        for clause in clauses
+        if clause.cause is IncompatibilityCause.DEPENDENCY
+        for term in clause.terms
+        if not term.is_positive()
+    ]
+    wanted = {child for _, child in edges}
+    level = {parent for parent, _ in edges} - wanted
+    depths: dict[str, int] = {}
+    while level:
+        depths.update(dict.fromkeys(level, len(depths)))
+        level = {child for parent, child in edges if parent in level} - depths.keys()
+    return depths
 
 
-def _dependency(clause: Clause, universe: Universe) -> Iterator[str]:
-    parent, allowed = next(_positive(clause))
-    candidates = universe.candidates(parent)
-    numbers = [number for number in range(len(candidates.releases)) if number in allowed]
-    wanted = next((term.package for term in clause.terms if not term.is_positive()), parent)
-    by_specifier: dict[str, list[int]] = {}
-    for number in numbers:
-        requires = candidates.releases[number].requires
-        if wanted in requires:
-            by_specifier.setdefault(requires[wanted], []).append(number)
-    for specifier, group in by_specifier.items():
-        plural = len(group) > 1 and len(group) < len(candidates.releases)
-        required = Requirement.of(wanted, specifier)
-        yield f"{_subject(parent, candidates, group)} {'require' if plural else 'requires'} {required}"
+def argument(proof: Clause, wording: Wording) -> str:
+    """Return the proof in words: one line where it is short, else one sentence a line."""
+    known = facts(proof, wording)
+    if len(_clauses(known)) <= _AT_ONCE:
+        return f"no releases fit together, because {_joined(known)}"
+    if sum(1 for clause in proof.walk() if clause.cause is IncompatibilityCause.DERIVED) > _STEPS:
+        return "\n  ".join(["no releases fit together, because these facts exclude each other:", *known])
+    return "\n  ".join(["no releases fit together:", *_Argument(wording).of(proof)])
 
 
-def _subject(name: str, candidates: Candidates, numbers: Sequence[int]) -> str:
-    if len(numbers) == len(candidates.releases) > 1:
-        return f"every release of {name}"
-    return f"{name} {_versions(candidates, numbers)}"
+def _clauses(known: Sequence[str]) -> list[str]:
+    """Return facts as clauses of a sentence; requirements become one: ``you require a and b<2``."""
+    groups: dict[str, list[str]] = {}
+    for fact in known:
+        start = next((text for text in REQUIRED if fact.startswith(text)), fact)
+        groups.setdefault(start, []).append(fact.removeprefix(start))
+    return [start + together(rest) if start in REQUIRED else start for start, rest in groups.items()]
 
 
-def _versions(candidates: Candidates, numbers: Sequence[int]) -> str:
-    texts = [candidates.releases[number].version for number in numbers]
-    if len(texts) > _SHOWN:
-        return f"{', '.join(texts[:2])}, … {texts[-1]} ({len(texts)} releases)"
-    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+def _joined(known: Sequence[str]) -> str:
+    clauses = _clauses(known)
+    if len(clauses) > 2:
+        return f"{', '.join(clauses[:-1])}, and {clauses[-1]}"
+    return ", but ".join(clauses)
 
 
-def _absence(name: str, candidates: Candidates, allowed: Any) -> str:
-    """Say why no release of a range can be chosen."""
-    if not candidates.known:
-        return f"no index knows {name}"
-    yanked = [number for number in range(len(candidates.releases)) if number in allowed]
-    if yanked:
-        return f"{name} {_versions(candidates, yanked)} {'were' if len(yanked) > 1 else 'was'} yanked"
-    usable = [number for number, release in enumerate(candidates.releases) if not release.yanked]
-    if not usable:
-        return f"{name} has no release"
-    return f"only {name} {_versions(candidates, usable)} {'are' if len(usable) > 1 else 'is'} available"
+class _Argument:
+    """The sentences of one proof, each clause proved once."""
 
+    def __init__(self, wording: Wording) -> None:
+        self._wording = wording
+        self._sentences: list[str] = []
+        self._proved: set[int] = set()
 
-def _hints(clause: Clause, universe: Universe, near: Callable[[str], list[str]]) -> Iterator[str]:
-    if clause.cause is not IncompatibilityCause.NO_VERSIONS:
-        return
-    for name, allowed in _positive(clause):
-        candidates = universe.candidates(name)
-        if not candidates.known:
-            alike = near(name)
-            yield f"`{name}` may be `{'` or `'.join(alike)}`" if alike else f"add the registry that has `{name}`"
-            continue
-        yield from _release_hints(name, candidates, allowed)
+    def of(self, proof: Clause) -> list[str]:
+        """Return the sentences that lead to a derived clause."""
+        self._prove(proof)
+        return self._sentences
 
+    def _prove(self, clause: Clause) -> None:
+        """Say why a derived clause holds; the last sentence then ends with it."""
+        self._proved.add(id(clause))
+        known = facts(clause, self._wording)
+        conclusion = self._wording.conclusion(clause)
+        if len(_clauses(known)) <= _AT_ONCE:
+            self._sentences.append(f"Because {_joined(known)}, {conclusion}.")
+            return
+        first, second = sorted(self._causes(clause), key=self._weight, reverse=True)
+        if self._is_open(first):
+            self._prove(first)
+            if self._is_open(second) and self._weight(second) > _AT_ONCE:
+                self._prove(second)
+                self._sentences.append(f"Because {self._said(first)}, {conclusion}.")
+                return
+            self._sentences.append(f"And because {self._said(second)}, {conclusion}.")
+            return
+        self._sentences.append(f"Because {self._said(first)} and {self._said(second)}, {conclusion}.")
 
-def _release_hints(name: str, candidates: Candidates, allowed: Any) -> Iterator[str]:
-    for number, release in enumerate(candidates.releases):
-        if release.yanked and number in allowed:
-            reason = f" ({release.yanked})" if isinstance(release.yanked, str) else ""
-            yield f"`{name}=={release.version}` takes the yanked release all the same{reason}"
-    for specifier in candidates.unmatched(allowed):
-        for version in reversed(candidates.versions):
-            if version.is_prerelease and specifier.contains(version.base_version, prereleases=True):
-                yield f"only the pre-release {version} comes near: ask for `{name}=={version}`"
-                break
+    def _causes(self, clause: Clause) -> list[Clause]:
+        return [cause for cause in (clause.cause_left, clause.cause_right) if cause is not None]
+
+    def _is_open(self, clause: Clause) -> bool:
+        return clause.cause is IncompatibilityCause.DERIVED and id(clause) not in self._proved
+
+    def _weight(self, clause: Clause) -> int:
+        """Return how many facts it takes to say why a clause holds; 0 where it was said."""
+        if clause.cause is not IncompatibilityCause.DERIVED:
+            return 1
+        return 1 + len(_clauses(facts(clause, self._wording))) if self._is_open(clause) else 0
+
+    def _said(self, clause: Clause) -> str:
+        """Return a clause as a reason: its facts where they are few, else what it was proved to say."""
+        if clause.cause is IncompatibilityCause.DERIVED and id(clause) in self._proved:
+            return self._wording.conclusion(clause)
+        return _joined(facts(clause, self._wording))

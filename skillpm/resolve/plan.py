@@ -10,7 +10,7 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Release
 from skillpm.model.requirement import Requirement
 
-__all__ = ["Change", "Plan", "Step", "needed", "plan", "requirers"]
+__all__ = ["Change", "Plan", "Step", "as_locked", "needed", "plan", "requirers"]
 
 
 class Change(StrEnum):
@@ -57,6 +57,11 @@ def plan(
     steps = tuple(_step(name, before.get(name), entries.get(name)) for name in sorted({*before, *entries}))
     skills = tuple(step.after for step in steps if step.after is not None)
     return Plan(steps, Lock(requirements=tuple(sorted({str(item) for item in requirements})), skills=skills))
+
+
+def as_locked(lock: Lock) -> Plan:
+    """Return the plan that keeps exactly what a lock says."""
+    return Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock)
 
 
 def _entry(name: str, release: Release, source: str) -> LockedSkill:

@@ -1,12 +1,13 @@
 """Archives of skills: gzip over ustar, regular files only. The writer is canonical, the reader is strict.
 
-The writer: sorted paths, modes 644 and 755, no time, no owner, a fixed gzip header; the same tree gives the same bytes
-with the same deflate implementation. An archive's identity in a lock is nevertheless its tree digest, because
-implementations of deflate (zlib, zlib-ng) may compress differently.
+The writer: sorted paths, modes 644 and 755, no time, no owner, a fixed gzip header, and deflate's stored blocks. So the
+same tree gives the same bytes on every machine and in every year: compressed blocks would be those of the zlib at hand,
+and zlib, zlib-ng and their versions choose differently. Half of all public skills are below 12 kB; what compresses a
+transfer is the transport. The reader takes compressed archives as well.
 
 The reader is our own because tar libraries disagree about hostile archives: no extension records (PAX, GNU), no links,
 no devices, nothing hidden between or after the members. All of it is checked before anything is returned.
-Formats: POSIX.1-1988 (ustar), RFC 1952 (gzip).
+Formats: POSIX.1-1988 (ustar), RFC 1951 (deflate), RFC 1952 (gzip).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from skillpm.storage.member import LIMITS, Limits, Members
 __all__ = ["build_archive", "read_archive"]
 
 _BLOCK = 512
+_STORED = 0xFFFF  # bytes of one stored block at most
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no flags, no time, unknown system
 _OCTAL = re.compile(rb" {0,7}([0-7]{1,11})[ \0]{0,8}\Z")
 _MODES = {0o644: False, 0o755: True}
@@ -107,9 +109,13 @@ def _header(path: str, size: int, executable: bool) -> bytes:
 
 
 def _gzip(data: bytes) -> bytes:
-    compressor = zlib.compressobj(6, zlib.DEFLATED, -15)
-    body = compressor.compress(data) + compressor.flush()
-    return _GZIP_HEADER + body + struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)
+    """Return a gzip member of stored blocks (RFC 1951, 3.2.4): nothing in it is left to an implementation."""
+    parts = [_GZIP_HEADER]
+    for start in range(0, len(data), _STORED):
+        block = data[start : start + _STORED]
+        last = start + _STORED >= len(data)
+        parts += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
+    return b"".join([*parts, struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)])
 
 
 def read_archive(data: bytes, limits: Limits = LIMITS) -> MappingTree:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from skillpm.errors import DocumentError, StorageError
 
-__all__ = ["fsync_folder", "read_text", "storage_error", "write_atomic"]
+__all__ = ["fsync_folder", "read_text", "remove_drafts", "storage_error", "write_atomic", "write_new"]
+
+_DRAFT = ".tmp"  # how a draft's name ends
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space, then run the command again",
@@ -49,27 +51,49 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write a file through a temporary one beside it: fsync, rename, fsync of the folder; makes missing folders.
+def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scratch: Path | None = None) -> None:
+    """Write a file through a temporary one: fsync, rename, fsync of the folder; makes missing folders.
+
+    Args:
+        path: the file.
+        data: its new content; text is written as UTF-8.
+        mode: its permission bits; what the user's umask leaves of 666 where None.
+        scratch: where the temporary file is made, on the same file system; beside ``path`` where None.
 
     Raises:
         StorageError: the disk refused; what stood there before stands there still.
     """
     content = data.encode("utf-8") if isinstance(data, str) else data
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
+    temporary = (scratch or path.parent) / f".{path.name}.{os.urandom(8).hex()}{_DRAFT}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(temporary, content, mode=mode, durable=True)
         temporary.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
+        raise storage_error("write", path, error) from None
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise storage_error("write", path, error) from None
+
+
+def write_new(path: Path, data: bytes, *, mode: int | None = None, durable: bool = False) -> None:
+    """Write a file where nothing stands yet. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        file.write(data)
+        if durable:
+            file.flush()
+            os.fsync(descriptor)
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what killed writers of a file have left beside it; call it where nobody else writes that file."""
+    for draft in path.parent.glob(f".{path.name}.*{_DRAFT}"):
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def fsync_folder(folder: Path) -> None:

@@ -1,33 +1,27 @@
 """Puts skills into agents' folders. A folder that holds anything that we did not put there is never overwritten.
 
-A placement is made beside its place and renamed or exchanged into it, so an agent sees the old skill or the new one.
+A placement is staged beside its place and swapped into it, so an agent sees the old skill or the new one.
 Three things tell that a folder is ours to replace: the record knows its content, or the store holds that very content
-(so nothing is lost), or it is a link into the store.
+(so nothing is lost), or it is a link into the store. No other link is ever followed or replaced, dangling or not, and a
+folder that a link leads out of the project is refused: whoever wrote the project must not choose where else we write.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
-import sys
+from collections.abc import Iterable
 from enum import Enum
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 from skillpm.errors import UsageError
 from skillpm.layout.tree import FolderTree
-from skillpm.storage.files import storage_error
-from skillpm.storage.record import Placement
+from skillpm.storage.linking import link_kind, make_link
+from skillpm.storage.record import RECORD, LinkKind, Placement
 from skillpm.storage.store import Store, folder_digest
+from skillpm.storage.swap import TEMPORARY, Swap
 from skillpm.storage.unpack import remove_tree, unpack
 
-__all__ = ["Occupant", "Places"]
-
-_TEMPORARY = ".skillpm-"
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+__all__ = ["Occupant", "Places", "refuse_outside"]
 
 
 class Occupant(Enum):
@@ -49,11 +43,12 @@ class Places:
     def occupant(self, wanted: Placement, recorded: Placement | None) -> Occupant:
         """Say what stands in the place of ``wanted``; ``recorded`` is what the record knows of it."""
         path = self._project / wanted.folder
-        if path.is_symlink():
+        link = link_kind(path)
+        if link is not None:
             digest = self._link_digest(path)
             if digest is None:
                 return Occupant.FOREIGN
-            return Occupant.WANTED if (digest, wanted.link) == (wanted.tree, "symlink") else Occupant.OURS
+            return Occupant.WANTED if (digest, link) == (wanted.tree, wanted.link) else Occupant.OURS
         if not path.exists():
             return Occupant.NOTHING
         digest = folder_digest(path) if path.is_dir() else None
@@ -76,93 +71,94 @@ class Places:
             folder=wanted.folder,
         )
 
-    def put(self, wanted: Placement, recorded: Placement | None, *, force: bool = False) -> bool:
-        """Put a stored skill into its place; False where it stands there already.
+    def put(self, wanted: Placement, recorded: Placement | None, swap: Swap, *, force: bool = False) -> LinkKind:
+        """Stage a stored skill for its place, and return how: where links are asked for but refused, it is copied.
 
         Raises:
             UsageError: something that is not ours is there and ``force`` is not set; with it, it is kept as ``.orig``.
-            StorageError: the disk refused; the place is as it was.
+            StorageError: the disk refused.
         """
         occupant = self.occupant(wanted, recorded)
         if occupant is Occupant.WANTED:
-            return False
-        if occupant is Occupant.FOREIGN and not force:
-            self.refuse_foreign(wanted, recorded)
-        path = self._project / wanted.folder
-        fresh = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if wanted.link == "symlink":
-                fresh.symlink_to(self._store.path(wanted.tree).resolve(), target_is_directory=True)
-            else:
-                unpack(FolderTree(self._store.path(wanted.tree)), fresh)
-            if occupant is Occupant.FOREIGN:
-                path.rename(_free_name(path))
-            if occupant is Occupant.OURS:
-                _exchange(fresh, path)
-            else:
-                fresh.rename(path)
-        except OSError as error:
-            raise storage_error("write", path, error) from None
-        finally:
-            remove_tree(fresh)
-        return True
+            return wanted.link
+        path, stored = self._project / wanted.folder, self._store.path(wanted.tree)
+        keep = self._kept(path, wanted, recorded, force=force) if occupant is Occupant.FOREIGN else None
+        return swap.stage(path, lambda fresh: _place(stored, fresh, wanted.link), keep=keep) or wanted.link
 
-    def take(self, placed: Placement, *, force: bool = False) -> None:
-        """Remove a placement; what was edited is refused, or kept as ``.orig`` with ``force``.
+    def take(self, placed: Placement, swap: Swap, *, force: bool = False) -> None:
+        """Stage the removal of a placement; what was edited is refused, or kept as ``.orig`` with ``force``.
 
         Raises:
             UsageError: it was edited and ``force`` is not set.
-            StorageError: the disk refused.
         """
         path = self._project / placed.folder
         occupant = self.occupant(placed, placed)
-        if occupant is Occupant.NOTHING:
-            return
-        if occupant is Occupant.FOREIGN and not force:
-            self.refuse_foreign(placed, placed)
-        aside = path.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
-        try:
-            path.rename(_free_name(path) if occupant is Occupant.FOREIGN else aside)
-        except OSError as error:
-            raise storage_error("remove", path, error) from None
-        remove_tree(aside)
+        if occupant is not Occupant.NOTHING:
+            keep = self._kept(path, placed, placed, force=force) if occupant is Occupant.FOREIGN else None
+            swap.stage(path, None, keep=keep)
 
-    def remove_leftovers(self, folder: str) -> None:
-        """Remove what killed runs left in one agent's folder; call it under the project's lock only."""
-        for path in (self._project / folder).glob(f"{_TEMPORARY}*"):
+    def _kept(self, path: Path, wanted: Placement, recorded: Placement | None, *, force: bool) -> Path:
+        """Return the name under which what is not ours stays; without ``force`` it is refused."""
+        if not force:
+            self.refuse_foreign(wanted, recorded)
+        return _free_name(path)
+
+    def leftovers(self, agents: Iterable[str]) -> list[Path]:
+        """Return what a killed run has left in these agents' folders and beside the project's own files.
+
+        Another run may be just about to swap it in.
+        """
+        return [
+            path
+            for folder in dict.fromkeys((*agents, str(RECORD.parent), "."))
+            for path in (self._project / folder).glob(f"{TEMPORARY}{'[0-9a-f]' * 16}")
+        ]
+
+    def remove_leftovers(self, agents: Iterable[str]) -> None:
+        """Remove what killed runs left in the project; call it under the project's lock only."""
+        for path in self.leftovers(agents):
             remove_tree(path)
 
     def _link_digest(self, path: Path) -> str | None:
         """Return the digest of the stored tree that a link leads to, None where it leads elsewhere."""
-        target = path.readlink()
+        target = Path(
+            str(path.readlink()).removeprefix("\\\\?\\")
+        )  # the form in which Windows names a junction's target
         return target.name if target.parent == self._store.path(target.name).resolve().parent else None
 
 
-def _free_name(path: Path) -> Path:
-    for number in range(1, 1000):
-        candidate = path.with_name(f"{path.name}.orig{'' if number == 1 else number}")
-        if not candidate.exists() and not candidate.is_symlink():
-            return candidate
-    raise FileExistsError(errno.EEXIST, "999 copies with .orig are there already", str(path))
+def _place(stored: Path, fresh: Path, link: LinkKind) -> LinkKind:
+    """Make a link to a stored tree, or a copy where that is asked for or no link is allowed; return which."""
+    made = make_link(fresh, stored.resolve()) if link != "copy" else "copy"
+    if made == "copy":
+        unpack(FolderTree(stored), fresh)
+    return made
 
 
-@cache
-def _renameat2() -> Any:
-    """Return Linux's renameat2, or None; it can exchange two names in one step."""
-    return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+def refuse_outside(project: Path, folders: Iterable[str]) -> None:
+    """Raise UsageError where a link leads one of these folders out of the project.
 
-
-def _exchange(fresh: Path, path: Path) -> None:
-    """Swap two names; where the platform cannot do it in one step, the place is empty for a moment."""
-    call = _renameat2()
-    if call is not None and call(_AT_FDCWD, os.fsencode(fresh), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0:
+    A home folder is a person's own: there, links to other disks are theirs to make.
+    """
+    root = project.resolve()
+    if root == Path.home().resolve():
         return
-    aside = fresh.with_name(f"{_TEMPORARY}{os.urandom(8).hex()}")
-    path.rename(aside)
-    try:
-        fresh.rename(path)
-    except OSError:
-        aside.rename(path)
-        raise
-    aside.rename(fresh)
+    for folder in folders:
+        try:
+            real = (project / folder).resolve()
+        except (OSError, RuntimeError):  # a link that leads to itself
+            real = None
+        if real is None or not real.is_relative_to(root):
+            raise UsageError(
+                f"{folder} leads out of the project through a link",
+                hint="put a folder in the place of the link; nothing was written",
+                folder=folder,
+            )
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.orig{number or ''}") for number in (0, *range(2, 1000)))
+    free = next((name for name in names if not os.path.lexists(name)), None)
+    if free is None:
+        raise UsageError(f"{path}.orig and 998 more are there already", hint="move some of them away")
+    return free

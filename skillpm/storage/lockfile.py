@@ -9,7 +9,7 @@ from skillpm.model.lock import Lock
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.storage.files import read_text, write_atomic
 
-__all__ = ["read_lock", "write_lock"]
+__all__ = ["checked_lock", "read_lock", "write_lock"]
 
 
 def read_lock(path: Path) -> Lock:
@@ -20,9 +20,17 @@ def read_lock(path: Path) -> Lock:
         DocumentError: it is not a lock.
         StorageError: it cannot be read.
     """
-    if not path.exists():
-        return Lock()
-    lock = Lock.parse(read_text(path), path=path.name)
+    return checked_lock(read_text(path), path=path.name) if path.exists() else Lock()
+
+
+def checked_lock(text: str, *, path: str = "skillpm.lock") -> Lock:
+    """Return the lock of a text.
+
+    Raises:
+        LockOutOfDateError: conflict markers, or written by a newer skillpm.
+        DocumentError: it is not a lock.
+    """
+    lock = Lock.parse(text, path=path)
     try:
         for text in lock.requirements:
             Requirement.parse(text)
@@ -31,10 +39,10 @@ def read_lock(path: Path) -> Lock:
             for name, specifier in entry.requires.items():
                 Requirement.of(name, specifier)
     except UsageError as error:
-        raise DocumentError(error.message, path=path.name, hint=error.hint) from None
+        raise DocumentError(error.message, path=path, hint=error.hint) from None
     names = [entry.name for entry in lock.skills]
     if len(set(names)) != len(names):
-        raise DocumentError("a skill stands there twice", path=path.name, hint="restore it from version control")
+        raise DocumentError("a skill stands there twice", path=path, hint="restore it from version control")
     return lock
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from skillpm.model.name import WINDOWS_DEVICES
 
@@ -32,6 +33,7 @@ class Limits:
 LIMITS = Limits()
 
 
+@lru_cache(maxsize=4096)  # skills share most of their names
 def path_problem(path: str, limits: Limits = LIMITS) -> str | None:
     """Return why a path may not stand in an archive, or None where it may."""
     if not path or path.startswith("/") or "\\" in path or ":" in path:

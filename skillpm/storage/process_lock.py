@@ -16,7 +16,7 @@ from pathlib import Path
 from skillpm.errors import BusyError
 from skillpm.storage.files import storage_error
 
-__all__ = ["WAIT", "ProcessLock", "locked"]
+__all__ = ["WAIT", "ProcessLock", "locked", "turns"]
 
 WAIT = 300.0  # seconds to wait for another skillpm
 _PAUSE = 0.02  # seconds between two tries
@@ -85,3 +85,37 @@ def locked(path: Path, wait: float = WAIT) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def turns(folder: Path, wait: float = 10.0) -> Iterator[None]:
+    """Let processes that work in one folder take turns, where its file system can and nobody keeps them waiting.
+
+    For work that is right without a lock as well: a file system that knows no locks, or a process that was stopped
+    while it had its turn, holds nobody up. No file is made: the folder itself is locked.
+
+    Raises:
+        StorageError: the folder cannot be opened.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise storage_error("open", folder, error) from None
+    try:
+        _wait_for_turn(descriptor, wait)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_turn(descriptor: int, wait: float) -> None:
+    end = time.monotonic() + wait
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                return  # this file system knows no such lock
+            time.sleep(_PAUSE)
+        else:
+            return

@@ -10,18 +10,18 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 from skillpm.errors import DocumentError
 from skillpm.model.name import is_name
 from skillpm.storage.agents import is_agent_folder
-from skillpm.storage.files import read_text, write_atomic
+from skillpm.storage.files import read_text
 
-__all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "text_digest", "write_record"]
+__all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "record_text", "text_digest"]
 
 RECORD = Path(".skillpm", "installed.json")
 _VERSION = 1
-LinkKind = Literal["copy", "symlink"]
+LinkKind = Literal["copy", "symlink", "junction"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Placement:
         folder: relative to the project, posix: ``.agents/skills/incident-triage``.
         skill: the name that the lock knows.
         tree: the digest of what was put there.
-        link: how.
+        link: how it was really done, which may be less than what was asked for.
     """
 
     folder: str
@@ -50,12 +50,14 @@ class Record:
         agents: the agents' folders that installs fill.
         link: how installs place skills.
         placements: by folder.
+        settings: digest of the settings with which the lock was found to agree; empty where it did not.
     """
 
     lock: str = ""
     agents: tuple[str, ...] = ()
     link: LinkKind = "copy"
     placements: tuple[Placement, ...] = ()
+    settings: str = ""
 
     def placement(self, folder: str) -> Placement | None:
         """Return what was put into a folder."""
@@ -90,6 +92,7 @@ def read_record(project: Path) -> Record:
             agents=tuple(_agent(item) for item in document["agents"]),
             link=_link(document["link"]),
             placements=tuple(_placement(folder, item) for folder, item in sorted(document["folders"].items())),
+            settings=_text(document.get("settings", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DocumentError(
@@ -97,8 +100,8 @@ def read_record(project: Path) -> Record:
         ) from None
 
 
-def write_record(project: Path, record: Record) -> None:
-    """Write the record where it has changed. Raises StorageError."""
+def record_text(record: Record) -> str:
+    """Return the text of a record: same content, same bytes."""
     folders = {item.folder: {"skill": item.skill, "tree": item.tree, "link": item.link} for item in record.placements}
     document = {
         "installed": _VERSION,
@@ -106,11 +109,9 @@ def write_record(project: Path, record: Record) -> None:
         "agents": sorted(record.agents),
         "link": record.link,
         "folders": folders,
+        "settings": record.settings,
     }
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
-    path = project / RECORD
-    if not path.exists() or path.read_bytes() != text.encode():
-        write_atomic(path, text)
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def _placement(folder: str, document: Any) -> Placement:
@@ -133,6 +134,7 @@ def _text(value: Any) -> str:
 
 
 def _link(value: Any) -> LinkKind:
-    if value not in ("copy", "symlink"):
-        raise ValueError(f"`{value}` is not a way to link")
-    return "symlink" if value == "symlink" else "copy"
+    for known in get_args(LinkKind):
+        if value == known:
+            return cast(LinkKind, known)
+    raise ValueError(f"`{value}` is not a way to link")

@@ -1,8 +1,9 @@
 """The content-addressed store: ``tree-v1/<digest>/`` holds exactly the files of the tree with that digest.
 
-Append-only and shared by all projects and versions of skillpm. An entry is written under ``tmp/``, compared with its
-digest, and renamed into place, so a killed run leaves nothing but a folder in ``tmp/``, which the next writer that is
-alone removes. Writers hold the shared lock; only cleaning needs the store alone.
+Append-only and shared by all projects and versions of skillpm. An entry is written under ``tmp/`` and renamed into
+place, so a killed run leaves nothing but a folder in ``tmp/``, which the next writer that is alone removes. Writers
+hold the shared lock; only cleaning needs the store alone. An entry that a power cut has emptied is found by whoever
+uses it, since all compare it with its digest, and is written anew.
 """
 
 from __future__ import annotations
@@ -10,16 +11,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from skillpm.errors import IntegrityError, StorageError
+from skillpm.errors import StorageError
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
+from skillpm.storage.durable import flush
 from skillpm.storage.files import fsync_folder, storage_error
-from skillpm.storage.process_lock import ProcessLock
+from skillpm.storage.process_lock import WAIT, ProcessLock
 from skillpm.storage.unpack import remove_tree, unpack
 
 __all__ = ["Store", "folder_digest"]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def folder_digest(folder: Path) -> str | None:
@@ -36,11 +41,13 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._trees = root / "tree-v1"
         self._writing = False
+        self._added: list[Path] = []
 
     def path(self, digest: str) -> Path:
         """Return where the tree of this digest is, or would be."""
-        return self.root / "tree-v1" / digest
+        return self._trees / digest
 
     def has(self, digest: str) -> bool:
         """Is there an entry, whole or damaged?"""
@@ -52,7 +59,9 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the store for several ``add``: what killed runs left is removed first, names are made durable last.
+        """Hold the store for several ``add``, and keep cleaners away from what is counted on.
+
+        What killed runs left is removed first, all is made durable last.
 
         Raises:
             StorageError: the store cannot be written.
@@ -68,10 +77,10 @@ class Store:
             lock.shared()
             self._writing = True
             yield
-            if (self.root / "tree-v1").is_dir():
-                fsync_folder(self.root / "tree-v1")
+            self.flush()
         finally:
             self._writing = False
+            self._added.clear()
             lock.release()
 
     def add(self, tree: Tree) -> Path:
@@ -79,7 +88,6 @@ class Store:
 
         Raises:
             StorageError: the disk refused.
-            IntegrityError: the disk gave back other bytes than were written.
         """
         digest = tree_digest(tree)
         if self.verify(digest):
@@ -87,19 +95,49 @@ class Store:
         with self.writing():
             temporary = self.root / "tmp" / os.urandom(8).hex()
             unpack(tree, temporary)
-            if folder_digest(temporary) != digest:
-                remove_tree(temporary)
-                raise IntegrityError(
-                    f"{temporary} does not hold what was written there", hint="check the disk, then try again"
-                )
             self._publish(temporary, digest)
+            self._added.append(self.path(digest))
         return self.path(digest)
+
+    def digests(self) -> list[str]:
+        """Return the digests of all entries, whole or damaged."""
+        folder = self.root / "tree-v1"
+        return sorted(path.name for path in folder.iterdir() if _DIGEST.match(path.name)) if folder.is_dir() else []
+
+    @contextlib.contextmanager
+    def cleaning(self, wait: float = WAIT) -> Iterator[None]:
+        """Hold the store alone, to remove entries from it; what killed runs left is removed first.
+
+        Raises:
+            StorageError: the store cannot be written.
+            BusyError: writers have held it for ``wait`` seconds.
+        """
+        lock = ProcessLock(self.root / "lock")
+        try:
+            lock.exclusive(wait)
+            self._remove_leftovers()
+            yield
+        finally:
+            lock.release()
+
+    def remove(self, digest: str) -> None:
+        """Remove an entry in one step, so that a killed clean-up leaves no half of one; call it while cleaning.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        try:
+            (self.root / "tmp").mkdir(exist_ok=True)
+            self._set_aside(self.path(digest))
+        except OSError as error:
+            raise storage_error("remove", self.path(digest), error) from None
 
     def _publish(self, temporary: Path, digest: str) -> None:
         """Rename into place; another process may be doing the same, and wins if it is first."""
         target = self.path(digest)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if not self._added:
+                self._trees.mkdir(parents=True, exist_ok=True)
             while True:
                 try:
                     temporary.rename(target)
@@ -115,6 +153,17 @@ class Store:
             raise storage_error("write", target, error) from None
         finally:
             remove_tree(temporary)
+
+    def flush(self) -> None:
+        """Make what was added durable, before anything is written that counts on it. Raises StorageError."""
+        if not self._added:
+            return
+        try:
+            flush(self._added)
+            fsync_folder(self._trees)
+            self._added.clear()
+        except OSError as error:
+            raise storage_error("write", self._trees, error) from None
 
     def _set_aside(self, damaged: Path) -> None:
         aside = self.root / "tmp" / os.urandom(8).hex()

@@ -15,7 +15,7 @@ def test_everything_is_told_with_ok_or_warn_and_a_hint_where_it_is_not_ok(projec
     assert all(check["hint"] for check in checks.values() if check["status"] == "warn")
     assert checks["sandbox of skill code"]["found"] == level()
     assert "it does not stop" in checks["sandbox of skill code"]["hint"]
-    assert checks["agents' folders"]["found"] == ".claude"
+    assert checks["agents"]["found"] == "Claude Code"
     assert "python" in here.run("doctor").ok().out
 
 

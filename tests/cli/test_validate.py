@@ -40,7 +40,7 @@ def test_json_is_one_document_with_all_reports(project) -> None:
         ("a", "a", True), ("b", None, False), ("missing", None, False),
     ]  # fmt: skip
     finding = document["reports"][1]["findings"][0]
-    assert set(finding) == {"code", "severity", "path", "line", "message", "hint"}
+    assert set(finding) == {"code", "severity", "path", "line", "column", "message", "hint"}
     assert (finding["code"], finding["severity"], finding["path"], finding["line"]) == ("SK101", "error", "SKILL.md", 1)
 
 
@@ -71,7 +71,7 @@ def test_hostile_trees_give_reports(project) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.path.relpath(root.root / "a/socket"))
         outcome = root.run("validate", ".").fails(1, "3 skills")
-    assert {"SK402", "SK403", "SK004", "SK007"} <= set(re.findall(r"SK\d{3}", outcome.out))
+    assert {"SK402", "SK403", "SK004", "SK606"} <= set(re.findall(r"SK\d{3}", outcome.out))
     assert "\x1b" not in outcome.out
     root.run("validate", ".", "--json").fails(1).document  # noqa: B018  reads it
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,18 @@ import pytest
 
 from skillpm.index.bundled import BundledIndex, bundled_skills
 from skillpm.index.chain import ChainIndex
-from skillpm.index.directory import DirectoryIndex
-from skillpm.index.path import PathIndex
+from skillpm.index.http import HttpIndex
+from skillpm.index.source import Surroundings, open_registry, open_skills, open_source
+from skillpm.index.well_known import SCHEMA
+from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.model.name import is_name
-from skillpm.model.ports import Index
+from skillpm.model.ports import Index, SearchableIndex
 from skillpm.ops.registry import write_registry
 from skillpm.storage.archive import build_archive, read_archive
+from skillpm.storage.process_lock import locked
+from tests.conftest import write_tree
+from tests.servers import Shop, commit_all, serving
 
 SkillFiles = Callable[..., dict[str, Any]]
 
@@ -26,21 +33,86 @@ def tree(files: dict[str, Any]) -> MappingTree:
     return MappingTree({path: text.encode() for path, text in files.items()})
 
 
-@pytest.fixture(params=["path", "bundled", "directory", "chain"])
-def index(request: pytest.FixtureRequest, tmp_path: Path, skill_files: SkillFiles) -> Index:
-    registry = tmp_path / "registry"
-    write_registry(registry, [tree(skill_files("demo", version)) for version in ("1.0", "1.10", "1.9")])
-    folder = tmp_path / "other"
-    folder.mkdir()
-    for path, text in skill_files("other", requires={"demo": ">=1"}).items():
-        (folder / path).write_text(text)
-    kinds: dict[str, Callable[[], Index]] = {
-        "path": lambda: PathIndex(folder, "path:other", build_archive),
-        "bundled": lambda: BundledIndex(build_archive),
-        "directory": lambda: DirectoryIndex(registry, "registry:registry"),
-        "chain": lambda: ChainIndex([kinds["path"](), kinds["directory"]()]),
-    }
-    return kinds[request.param]()
+KINDS = ("path", "bundled", "directory", "http", "well-known", "git", "archive", "chain")
+
+
+@dataclass
+class Places:
+    """The same skills, ``demo`` in three versions and ``other``, wherever skills can come from."""
+
+    root: Path
+    shop: Shop
+
+    def __post_init__(self) -> None:
+        self.around = Surroundings(self.root, self.root / "cache", build_archive, read_archive, locked)
+
+    def index(self, kind: str) -> Index:
+        """Open one kind."""
+        if kind == "bundled":
+            return BundledIndex(build_archive)
+        if kind == "chain":
+            return ChainIndex([self.index("path"), self.index("http")])
+        registries = {"directory": str(self.root / "registry"), "http": f"{self.shop.url}/registry"}
+        if kind in registries:
+            return open_registry(registries[kind], self.around)
+        places = {
+            "path": str(self.root / "skills/other"),
+            "archive": str(self.root / "other.tar.gz"),
+            "git": f"git+file:{self.root / 'skills'}@main#subdirectory=other",
+            "well-known": f"{self.shop.url}/.well-known/agent-skills",
+        }
+        (index,) = open_skills(places[kind], self.around)
+        return index
+
+
+@pytest.fixture
+def places(tmp_path: Path, skill_files: SkillFiles) -> Iterator[Places]:
+    script = {"scripts": {"run.sh*": "#!/bin/sh\n"}, ".gitignore": "*.log\n"}
+    other = write_tree(tmp_path / "skills/other", {**skill_files("other", requires={"demo": ">=1"}), **script})
+    (other / "__pycache__").mkdir()
+    (other / "__pycache__/x.pyc").write_bytes(b"left out")
+    commit_all(tmp_path / "skills")
+    releases = [tree(skill_files("demo", version)) for version in ("1.0", "1.10", "1.9")]
+    write_registry(tmp_path / "registry", [*releases, FolderTree(other)])
+    archive = build_archive(FolderTree(other))
+    (tmp_path / "other.tar.gz").write_bytes(archive)
+    offer = {"name": "other", "type": "archive", "url": "/other.tar.gz"}
+    offer["description"] = describe(FolderTree(other)).description
+    document = {"$schema": SCHEMA, "skills": [{**offer, "digest": f"sha256:{hashlib.sha256(archive).hexdigest()}"}]}
+    write_tree(tmp_path, {".well-known/agent-skills/index.json": json.dumps(document)})
+    with serving(tmp_path) as shop:
+        yield Places(tmp_path, shop)
+
+
+@pytest.fixture(params=KINDS)
+def index(request: pytest.FixtureRequest, places: Places) -> Index:
+    return places.index(request.param)
+
+
+def test_one_skill_has_one_tree_digest_wherever_it_comes_from(places: Places) -> None:
+    expected = tree_digest(FolderTree(places.root / "skills/other"))
+    for kind in KINDS:
+        if kind != "bundled":
+            index = places.index(kind)
+            page = index.page("other")
+            assert page is not None, kind
+            assert [release.tree for release in page.releases] == [expected], kind
+            unpacked = read_archive(index.archive("other", page.releases[0]))
+            assert tree_digest(unpacked) == expected, kind
+            assert unpacked.executable("scripts/run.sh"), kind
+            assert page.releases[0].requires == {"demo": ">=1"}, kind
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "chain"])
+def test_the_name_that_a_lock_keeps_opens_the_same_release_again(places: Places, kind: str) -> None:
+    index = places.index(kind)
+    skill = "incident-triage" if kind == "bundled" else "other"
+    page = index.page(skill)
+    assert page is not None
+    assert str(places.root) not in index.name
+    again = open_source(index.name, places.around)
+    assert again.name == index.name
+    assert again.archive(skill, page.releases[0]) == index.archive(skill, page.releases[0])
 
 
 def test_every_name_that_it_lists_has_a_page_of_that_name(index: Index) -> None:
@@ -52,6 +124,21 @@ def test_every_name_that_it_lists_has_a_page_of_that_name(index: Index) -> None:
         assert page is not None
         assert page.name == name
         assert page.releases
+
+
+def test_what_it_lists_for_a_search_is_what_its_pages_say(index: Index) -> None:
+    if not isinstance(index, SearchableIndex):
+        assert isinstance(index, ChainIndex | HttpIndex), "each of several is searched by itself; files are not listed"
+        return
+    listings = list(index.listings())
+    assert [item.name for item in listings] == index.names()
+    for item in listings:
+        page = index.page(item.name)
+        assert page is not None
+        release = page.shown()
+        assert release is not None
+        assert item.version in ("", release.version)
+        assert item.summary[:1024] == release.summary
 
 
 def test_a_name_that_it_does_not_know_has_no_page(index: Index) -> None:

@@ -14,16 +14,21 @@ from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
 from skillpm.index.directory import DirectoryIndex, page_path
 from skillpm.index.path import PathIndex
-from skillpm.index.source import is_path, open_path, open_registry, open_source
+from skillpm.index.source import Surroundings, is_path, open_registry, open_skills, open_source
 from skillpm.layout.tree import MappingTree
 from skillpm.ops.registry import write_registry
-from skillpm.storage.archive import build_archive
+from skillpm.storage.archive import build_archive, read_archive
+from skillpm.storage.process_lock import locked
 
 SkillFiles = Callable[..., dict[str, Any]]
 
 
 def tree(files: dict[str, Any]) -> MappingTree:
     return MappingTree({path: text.encode() for path, text in files.items()})
+
+
+def around(project: Path) -> Surroundings:
+    return Surroundings(project, project / "cache", build_archive, read_archive, locked)
 
 
 @pytest.fixture
@@ -134,34 +139,43 @@ def test_an_unknown_bundled_skill_has_no_archive(registry: Path) -> None:
         BundledIndex(build_archive).archive("demo", page.releases[0])
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["https://example.org/x", "http://example.org", "git@example.org:a/b", "git+ssh://x/y", "ssh://x", "./repo.git",
-     "file://elsewhere/x", "oci://x/y"],
-)  # fmt: skip
+@pytest.mark.parametrize("text", ["ssh://x", "./repo.git", "file://elsewhere/x", "oci://x/y", "ftp://x/y"])
 def test_sources_that_this_version_cannot_read_are_named_with_those_that_it_can(tmp_path: Path, text: str) -> None:
     assert is_path(text)
-    for opened in (lambda: open_registry(text, tmp_path), lambda: open_path(text, tmp_path, build_archive)):
+    for opened in (lambda: open_registry(text, around(tmp_path)), lambda: open_skills(text, around(tmp_path))):
         with pytest.raises(RegistryError) as caught:
             opened()
-        assert "registry folders" in str(caught.value.hint)
+        assert "git+https" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("https://me:secret@example.org/shop", "SKILLPM_TOKEN_EXAMPLE_ORG"), ("https://", "registry"),
+     ("https://example.org:port/", "registry"), ("https://example.org/shop?token=x", "query"),
+     ("http://a b/", "address")],
+)  # fmt: skip
+def test_an_address_that_no_lock_may_hold_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        open_registry(text, around(tmp_path))
+    assert words in f"{caught.value.message} {caught.value.hint}"
+    assert "secret" not in str(caught.value.document())
 
 
 def test_sources_are_named_relative_to_the_project_and_opened_again(registry: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     for text in (str(registry), registry.as_uri()):
-        assert open_registry(text, project).name == "registry:../shop"
-    assert open_source("registry:../shop", project, build_archive).names() == ["demo"]
-    assert open_source("bundled", project, build_archive).name == "bundled"
-    for unknown in ("https://example.org", "path:", "tree"):
+        assert open_registry(text, around(project)).name == "registry:../shop"
+    assert open_source("registry:../shop", around(project)).names() == ["demo"]
+    assert open_source("bundled", around(project)).name == "bundled"
+    for unknown in ("https://example.org", "path:", "tree", "well-known:"):
         with pytest.raises(RegistryError):
-            open_source(unknown, project, build_archive)
+            open_source(unknown, around(project))
 
 
 def test_a_missing_skill_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not a folder"):
-        open_path(str(tmp_path / "missing"), tmp_path, build_archive).names()
+        open_skills(str(tmp_path / "missing"), around(tmp_path))[0].names()
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import zipfile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skillpm.cli.sarif import sarif
 from skillpm.errors import SkillpmError
 from skillpm.layout.check import check, examine
 from skillpm.layout.description import describe
 from skillpm.layout.frontmatter import read_frontmatter, split
 from skillpm.layout.rule import Level
+from skillpm.layout.scan import RULES as SCAN
+from skillpm.layout.signature import office_parts
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.ops.validate import RULES
@@ -39,6 +44,15 @@ HOSTILE = st.one_of(
 )  # fmt: skip
 
 
+def zip_of(*names: str) -> bytes:
+    """Return a zip with these members."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    return buffer.getvalue()
+
+
 @given(HOSTILE, st.sampled_from(list(Level)))
 def test_any_skill_file_gives_a_report(data: bytes, level: Level) -> None:
     report = check(MappingTree({"SKILL.md": data}), path="x", folder="x", level=level)
@@ -58,6 +72,40 @@ def test_any_file_name_gives_a_report_and_a_digest(files: dict[str, bytes]) -> N
     tree = MappingTree({"SKILL.md": SKILL, **files})
     json.dumps(check(tree, path="x", folder="a").document())
     assert tree_digest(tree) == tree_digest(tree)
+
+
+MAGIC = st.sampled_from(
+    [b"\x7fELF", b"MZ", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh91AY&SY", b"\x80\x04", b"\xff\xfe", b"\xfe\xff",
+     b"\xa7\x0d\r\n", b"\xca\xfe\xba\xbe", b"7z\xbc\xaf'\x1c", b"\0" * 257 + b"ustar", b"%PDF-", b"[Content_Types].xml"]
+)  # fmt: skip
+
+
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=20) | st.sampled_from(["a.docx", "a.pyc", "b.so", "SKILL.md"]),
+                    st.tuples(MAGIC | st.just(b""), HOSTILE).map(b"".join), max_size=4),
+    st.sampled_from(list(Level)),
+)  # fmt: skip
+def test_any_tree_can_be_scanned(files: dict[str, bytes], level: Level) -> None:
+    report = examine(Subject(MappingTree(files), None), SCAN, path="x", level=level)
+    json.dumps(report.document())
+    for finding in report.findings:
+        text = files.get(finding.path, b"")
+        assert finding.line is None or 1 <= finding.line <= text.count(b"\n") + text.count(b"\n\0") + 2
+        assert finding.column is None or 1 <= finding.column <= len(text) + 1
+        assert finding.message
+    log = sarif([report], SCAN)
+    assert len(log["runs"][0]["results"]) == len(report.findings)
+    json.dumps(log)
+
+
+@given(
+    st.binary(max_size=400),
+    st.sampled_from([zip_of("[Content_Types].xml", "a/b.xml"), zip_of("mimetype", "x.sh"), zip_of()]),
+)
+def test_any_zip_is_an_archive_or_a_document(noise: bytes, archive: bytes) -> None:
+    for data in (archive + noise, noise + archive, archive[:-1] + noise, archive[: len(noise)] + noise[:3]):
+        found = office_parts(data)
+        assert found is None or found[0] >= len(found[1])
 
 
 @given(HOSTILE)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,6 +114,24 @@ def package(path: str, bad: str | bytes, good: str | bytes, line: int | None = N
     return Case({**files, path: bad}, {**files, path: good}, path, line)
 
 
+def content(path: str, bad: str | bytes, good: str | bytes, line: int | None = None, **files: str) -> Case:
+    """Return a case of what one more file holds."""
+    return Case({"SKILL.md": SKILL, **files, path: bad}, {"SKILL.md": SKILL, **files, path: good}, path, line)
+
+
+def zipped(*names: str) -> bytes:
+    """Return a zip with these members."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    return buffer.getvalue()
+
+
+ELF = b"\x7fELF\x02"
+DOCUMENT = ("[Content_Types].xml", "word/document.xml", "word/media/image1.png")
+DECLARED = {"README.md": "# Find\n", "skill.yaml": "manifest: 1\nversion: 1.2.0\nbinaries: [bin/tool]\n"}
+
 SUITE = "name: core\ntasks:\n  - request: where is it?\n    expected: {tool: find, args: {text: TODO}}\n"
 
 CASES: dict[str, Case] = {
@@ -120,20 +141,20 @@ CASES: dict[str, Case] = {
     "SK004": text(b"---\nname: \xff\n---\n", line=2),
     "SK005": text("\ufeff" + SKILL, line=1),
     "SK006": text(SKILL + "a\0b", line=9),
-    "SK007": text(SKILL + "\x1b[31mred\n", SKILL + "a\tb\r\n", 9),
-    "SK008": text(SKILL + "hi\U000e0041\n", SKILL + "\U0001f3f4\U000e0067\U000e0062\U000e007f\n", 9),
-    "SK009": text(SKILL + "a\u202eb\n", SKILL + "\u0646\u200c\u0645 \U0001f469\u200d\U0001f4bb\n", 9),
     "SK010": text(
         SKILL + "<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n",
         SKILL + "```\n<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n```\n",
         9,
     ),
+    "SK011": text(SKILL.replace("\n", "\r\n"), line=1),
     "SK101": text("Hello\n" + SKILL, line=1),
     "SK102": text("\n" + SKILL, line=1),
     "SK103": text("---\nname: x\ndescription: y\n", line=1),
     "SK104": text(skill_text("name: again\n"), line=4),
     "SK105": text(SKILL.replace("Finds text.", "Finds: text."), SKILL.replace("Finds text.", "Finds:text."), 3),
     "SK106": text("---\n- name\n---\n", line=2),
+    "SK107": field("metadata: {version: one}\n", "metadata:\n  version: one\n"),
+    "SK108": text("---\ndescription: a --- b\nname: find-text\n---\nx\n", skill_text("license: a --- b\n"), 2),
     "SK201": field("version: 1.0\n"),
     "SK202": text("---\ndescription: x\n---\nbody\n", line=2),
     "SK203": named("a" * 65, "a" * 64),
@@ -147,11 +168,13 @@ CASES: dict[str, Case] = {
     "SK211": text(skill_text().replace("where.", "w" * 1024), skill_text().replace("where.", "w" * 990), 3),
     "SK212": text(SKILL.replace("where.", "where <it> is."), line=3),
     "SK213": field("compatibility: " + "x" * 501 + "\n", "compatibility: " + "x" * 500 + "\n"),
-    "SK214": field("license: [MIT]\n"),
+    "SK214": field("license:\n  - MIT\n"),
     "SK215": field("metadata:\n  version: 1.0\n", 'metadata:\n  version: "1.0"\n', 5),
     "SK216": field("allowed-tools: [Read, Grep]\n", "allowed-tools: Read Grep\n"),
     "SK217": field("allowed-tools: Read, Grep\n", "allowed-tools: Bash(git add, commit) Read\n"),
     "SK218": field("license: 2.0\n", 'license: "2.0"\n'),
+    "SK219": field("compatibility: ''\n", "compatibility: x\n"),
+    "SK220": named('"find-text "'),
     "SK301": text(skill_text(body=" \n"), line=5),
     "SK302": text(skill_text(body="x\n" * 501), skill_text(body="x\n" * 499), 5),
     "SK303": text(skill_text(body="x" * 20_010), skill_text(body="x" * 19_990), 5),
@@ -171,17 +194,20 @@ CASES: dict[str, Case] = {
         {"SKILL.md": SKILL, **{f"{number}.txt": "" for number in range(999)}},
     ),
     "SK407": file("notes.md!", "notes.md"),
+    "SK408": content("data.bin", b"x" * (20 << 20), b"x" * (19 << 20)),
     "SK411": file("scripts/__pycache__/a.cpython-311.pyc", "scripts/a.py"),
     "SK412": file("scripts/sitecustomize.py", "scripts/customize.py"),
     "SK413": file("conftest.py", "tests/conftest.py"),
-    "SK414": Case(
-        {"SKILL.md": SKILL, "bin/tool": b"\x7fELF\x02"}, {"SKILL.md": SKILL, "bin/tool": "#!/bin/sh\n"}, "bin/tool"
-    ),
+    "SK414": Case({"SKILL.md": SKILL, "bin/tool": ELF}, {"SKILL.md": SKILL, **DECLARED, "bin/tool": ELF}, "bin/tool"),
     "SK415": Case(
         {"SKILL.md": SKILL, "scripts/json.py": ""},
         {"SKILL.md": SKILL, "lib/json.py": "", "lib/__init__.py": ""},
         "scripts/json.py",
     ),
+    "SK416": content("bin/tool", ELF, "#!/bin/sh\n", **DECLARED),
+    "SK417": content("a.docx", zipped(*DOCUMENT, "word/vbaProject.bin"), zipped(*DOCUMENT)),
+    "SK418": content("a.docx", zipped(*DOCUMENT), "text\n"),
+    "SK419": content("model.dat", pickle.dumps([1]), "[1]\n"),
     "SK501": package("skill.yaml", "manifest: 1\nversion: 1.0.0\ncolour: red\n", "manifest: 1\nversion: 1.0\n", 3),
     "SK502": package(
         "SKILL.md", skill_text('metadata:\n  version: "1.3"\n'), skill_text('metadata:\n  version: "1.2"\n'), 5
@@ -207,6 +233,15 @@ CASES: dict[str, Case] = {
         '{"skill_name": "a", "evals": [{"id": 1, "prompt": "b", "more": 2}]}',
     ),
     "SK541": package("verifier.py", "def verify(attempts, contract):\n  return [\n", "raise SystemExit\n", 2),
+    "SK601": content("a.md", "x\nhi\U000e0041\n", "\U0001f3f4\U000e0067\U000e0062\U000e007f\n", 2),
+    "SK602": content("a.md", "x\U000e0100\n", "葛\U000e0100\n", 1),
+    "SK603": content("a.py", "\n\n# \u202ex\n", "\n\n# \u05d0\n", 3),
+    "SK604": content("a.md", "a\u200b\u200c\u200b\u200cb\n", "\u0646\u200c\u0645\n", 1),
+    "SK605": content("a.md", "a\u200bb\n", "\U0001f469\u200d\U0001f4bb 1\ufe0f\u20e3\n", 1),
+    "SK606": content("a.sh", "ls\n\x1b[31mred\n", "ls\n\\e[31mred\n", 2),
+    "SK607": content("a.txt", "a\rb\n", "a\r\nb\tc\n", 1),
+    "SK608": content("a.md", "a\n" + "\n" * 400 + "b", "a\n" + " \n" * 150 + "b" + "\n" * 500, 402),
+    "SK609": content("a.dat", b"caf\xe9\n", b"\x89PNG\r\n\x1a\n\xe9\n"),
     "SK551": package(
         "contract.yaml",
         CONTRACT.replace("contract: 1\n", "contract: 1\nsystem_prompt: '{{ tools() }}'\n"),

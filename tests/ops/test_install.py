@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.ops.context import open_context
-from skillpm.ops.install import install
+from skillpm.ops.install import Manner, install
 from skillpm.ops.registry import write_registry
 from skillpm.settings import load_settings
 from skillpm.storage.agents import UNIVERSAL
@@ -267,7 +268,9 @@ def test_a_link_in_a_folder_is_refused(project, skill_files: SkillFiles) -> None
         (["Base"], 2, ["is not a skill name"]),
         (["base=>1"], 2, ["is not a version specifier"]),
         (["./missing"], 2, ["not a folder"]),
-        (["https://example.org/x.git"], 5, ["not supported by this version"]),
+        (["https://example.org/x.git"], 2, ["git+https://example.org/x.git"]),
+        (["oci://example.org/x"], 5, ["not supported by this version"]),
+        (["base", "--all"], 2, ["no place is given"]),
         ([], 2, ["there is no skillpm.lock here"]),
     ],
 )
@@ -306,7 +309,7 @@ def test_a_registry_that_lies_about_a_tree_or_a_requirement_is_refused(project, 
 def test_other_bytes_for_a_locked_version_are_refused(project, shop: Path, skill_files: SkillFiles) -> None:
     place = project()
     place.call("install", "plain", "--index", shop).ok()
-    (shop / "skills/plain.json").unlink()
+    shutil.rmtree(shop)
     write_registry(shop, [tree(skill_files("plain", body="changed\n"))])
     place.call("install", "plain", "--index", shop).fails(4, "other bytes")
 
@@ -431,8 +434,7 @@ def test_observers_are_called_for_what_changed_once_it_is_locked(tmp_path: Path,
         install(
             open_context(settings),
             texts,
-            folders=[UNIVERSAL],
-            installed=lambda skill: seen.append(f"{skill} {(place / 'skillpm.lock').exists()}"),
+            Manner([UNIVERSAL], installed=lambda skill: seen.append(f"{skill} {(place / 'skillpm.lock').exists()}")),
         )
     assert seen == ["base 1.0 True", "base 2.0 True", "plain 1.0 True"]
 

@@ -8,11 +8,13 @@ import pytest
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.tree import MappingTree, tree_digest
-from skillpm.storage import links
-from skillpm.storage.agents import AGENTS, UNIVERSAL, agent_folders
-from skillpm.storage.links import Occupant, Places
-from skillpm.storage.record import LinkKind, Placement, Record, read_record, write_record
+from skillpm.storage import linking, swap
+from skillpm.storage.agents import UNIVERSAL
+from skillpm.storage.files import write_atomic
+from skillpm.storage.links import Occupant, Places, refuse_outside
+from skillpm.storage.record import RECORD, LinkKind, Placement, Record, read_record, record_text
 from skillpm.storage.store import Store
+from skillpm.storage.swap import Swap
 
 OLD, NEW = MappingTree({"SKILL.md": b"old"}), MappingTree({"SKILL.md": b"new"})
 FOLDER = ".agents/skills/demo"
@@ -30,6 +32,19 @@ def placement(tree: MappingTree, link: LinkKind = "copy") -> Placement:
     return Placement(FOLDER, "demo", tree_digest(tree), link)
 
 
+def put(places: Places, wanted: Placement, recorded: Placement | None, *, force: bool = False) -> LinkKind:
+    with Swap() as change:
+        done = places.put(wanted, recorded, change, force=force)
+        change.commit()
+    return done
+
+
+def take(places: Places, placed: Placement, *, force: bool = False) -> None:
+    with Swap() as change:
+        places.take(placed, change, force=force)
+        change.commit()
+
+
 def content(project: Path) -> str:
     return (project / FOLDER / "SKILL.md").read_text()
 
@@ -40,21 +55,23 @@ def test_a_new_version_takes_the_place_of_the_old(
     tmp_path: Path, store: Store, before: LinkKind, link: LinkKind
 ) -> None:
     places = Places(tmp_path, store)
-    assert places.put(placement(OLD, before), None)
-    assert places.put(placement(NEW, link), placement(OLD, before))
+    assert put(places, placement(OLD, before), None) == before
+    assert put(places, placement(NEW, link), placement(OLD, before)) == link
     assert content(tmp_path) == "new"
     assert (tmp_path / FOLDER).is_symlink() is (link == "symlink")
-    assert not places.put(placement(NEW, link), None), "the second time nothing is done"
+    first = (tmp_path / FOLDER).lstat()
+    assert put(places, placement(NEW, link), None) == link
+    assert (tmp_path / FOLDER).lstat() == first, "the second time nothing is done"
     assert [path.name for path in (tmp_path / UNIVERSAL).iterdir()] == ["demo"]
 
 
 def test_without_a_way_to_exchange_names_the_result_is_the_same(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "_renameat2", lambda: None)
+    monkeypatch.setattr(swap, "_renameat2", lambda: None)
     places = Places(tmp_path, store)
-    places.put(placement(OLD), None)
-    places.put(placement(NEW), placement(OLD))
+    put(places, placement(OLD), None)
+    put(places, placement(NEW), placement(OLD))
     assert content(tmp_path) == "new"
     assert [path.name for path in (tmp_path / UNIVERSAL).iterdir()] == ["demo"]
 
@@ -64,7 +81,7 @@ def test_what_is_not_ours_is_refused_and_force_keeps_it(tmp_path: Path, store: S
     places, path = Places(tmp_path, store), tmp_path / FOLDER
     recorded = placement(OLD) if kind == "edited" else None
     if kind == "edited":
-        places.put(placement(OLD), None)
+        put(places, placement(OLD), None)
         (path / "SKILL.md").write_text("mine")
     elif kind == "folder":
         path.mkdir(parents=True)
@@ -74,9 +91,9 @@ def test_what_is_not_ours_is_refused_and_force_keeps_it(tmp_path: Path, store: S
         (tmp_path / "mine").mkdir()
         path.symlink_to(tmp_path / "mine") if kind == "link" else path.write_text("mine")
     with pytest.raises(UsageError) as caught:
-        places.put(placement(NEW), recorded)
+        put(places, placement(NEW), recorded)
     assert "--force" in str(caught.value.hint)
-    assert places.put(placement(NEW), recorded, force=True)
+    put(places, placement(NEW), recorded, force=True)
     assert content(tmp_path) == "new"
     assert (tmp_path / f"{FOLDER}.orig").exists()
 
@@ -86,7 +103,7 @@ def test_a_second_original_does_not_replace_the_first(tmp_path: Path, store: Sto
     for text in ("first", "second"):
         (tmp_path / FOLDER).mkdir(parents=True, exist_ok=True)
         (tmp_path / FOLDER / "SKILL.md").write_text(text)
-        places.put(placement(NEW), None, force=True)
+        put(places, placement(NEW), None, force=True)
     assert (tmp_path / f"{FOLDER}.orig/SKILL.md").read_text() == "first"
     assert (tmp_path / f"{FOLDER}.orig2/SKILL.md").read_text() == "second"
 
@@ -94,29 +111,30 @@ def test_a_second_original_does_not_replace_the_first(tmp_path: Path, store: Sto
 def test_content_that_the_store_holds_is_ours_without_a_record(tmp_path: Path, store: Store) -> None:
     """So an install that was killed before it wrote its record can be completed."""
     places = Places(tmp_path, store)
-    places.put(placement(OLD), None)
+    put(places, placement(OLD), None)
     assert places.occupant(placement(NEW), None) is Occupant.OURS
-    assert places.put(placement(NEW), None)
+    put(places, placement(NEW), None)
+    assert content(tmp_path) == "new"
 
 
 def test_a_cache_of_an_interpreter_is_no_edit(tmp_path: Path, store: Store) -> None:
     places = Places(tmp_path, store)
-    places.put(placement(OLD), None)
+    put(places, placement(OLD), None)
     (tmp_path / FOLDER / "__pycache__").mkdir()
     assert places.occupant(placement(OLD), None) is Occupant.WANTED
 
 
 def test_taking_away_removes_ours_and_refuses_what_was_edited(tmp_path: Path, store: Store) -> None:
     places = Places(tmp_path, store)
-    places.put(placement(OLD), None)
-    places.take(placement(OLD))
+    put(places, placement(OLD), None)
+    take(places, placement(OLD))
     assert not list((tmp_path / UNIVERSAL).iterdir())
-    places.take(placement(OLD))
-    places.put(placement(OLD), None)
+    take(places, placement(OLD))
+    put(places, placement(OLD), None)
     (tmp_path / FOLDER / "notes").write_text("mine")
     with pytest.raises(UsageError, match="edited"):
-        places.take(placement(OLD))
-    places.take(placement(OLD), force=True)
+        take(places, placement(OLD))
+    take(places, placement(OLD), force=True)
     assert (tmp_path / f"{FOLDER}.orig/notes").read_text() == "mine"
 
 
@@ -125,21 +143,27 @@ def test_two_agents_that_share_a_folder_through_a_link_are_served_once(tmp_path:
     (tmp_path / UNIVERSAL).mkdir(parents=True)
     (tmp_path / ".claude/skills").symlink_to(tmp_path / UNIVERSAL)
     places = Places(tmp_path, store)
-    assert places.put(placement(NEW), None)
     other = Placement(".claude/skills/demo", "demo", tree_digest(NEW), "copy")
-    assert not places.put(other, None)
+    with Swap() as change:
+        places.put(placement(NEW), None, change)
+        places.put(other, None, change)
+        change.commit()
+    first = (tmp_path / FOLDER).lstat()
+    put(places, other, None)
+    assert (tmp_path / FOLDER).lstat() == first
+    assert [path.name for path in (tmp_path / UNIVERSAL).iterdir()] == ["demo"]
 
 
 def test_leftovers_of_killed_runs_are_removed(tmp_path: Path, store: Store) -> None:
-    left = tmp_path / UNIVERSAL / ".skillpm-0123"
+    left = tmp_path / UNIVERSAL / ".skillpm-0123456789abcdef"
     left.mkdir(parents=True)
-    Places(tmp_path, store).remove_leftovers(UNIVERSAL)
+    Places(tmp_path, store).remove_leftovers([UNIVERSAL])
     assert not left.exists()
 
 
 def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     record = Record("0" * 64, (UNIVERSAL,), "symlink", (placement(NEW, "symlink"),))
-    write_record(tmp_path, record)
+    write_atomic(tmp_path / RECORD, record_text(record))
     assert read_record(tmp_path) == record
     assert read_record(tmp_path / "elsewhere") == Record()
 
@@ -151,6 +175,7 @@ def test_the_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         "[]",
         '{"installed": 2}',
         '{"installed": 1, "lock": "", "agents": [], "link": "hard", "folders": {}}',
+        '{"installed": 1, "lock": "", "agents": [], "link": ["copy"], "folders": {}}',
         '{"installed": 1, "lock": "", "agents": [], "link": "copy", "folders": {"../../etc": {}}}',
         '{"installed": 1, "lock": "", "agents": [], "link": "copy", "folders": {"/etc/x": {}}}',
         '{"installed": 1, "lock": "", "agents": [], "link": "copy", "folders": {"src/important": {}}}',
@@ -166,11 +191,57 @@ def test_a_damaged_record_is_an_error_with_a_hint(tmp_path: Path, text: str) -> 
     assert "remove it" in str(caught.value.hint)
 
 
-def test_agents_folders() -> None:
-    assert agent_folders(()) == (UNIVERSAL,)
-    assert agent_folders(("claude-code", "codex")) == (UNIVERSAL, ".claude/skills")
-    assert agent_folders(("cursor",), user=True) == (UNIVERSAL, ".cursor/skills")
-    assert set(agent_folders(("all",))) == {UNIVERSAL, *(project for project, _ in AGENTS.values())}
-    with pytest.raises(UsageError) as caught:
-        agent_folders(("claude",))
-    assert "claude-code" in str(caught.value.hint)
+def test_a_refused_link_becomes_the_next_best_thing(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    def junction(path: Path, target: Path) -> bool:
+        path.mkdir()
+        return True
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    assert put(Places(tmp_path, store), placement(OLD, "symlink"), None) == "copy"
+    assert content(tmp_path) == "old" and not (tmp_path / FOLDER).is_symlink()
+    monkeypatch.setattr(linking, "_make_junction", junction)
+    assert linking.make_link(tmp_path / "junction", tmp_path) == "junction"
+
+
+@pytest.mark.parametrize("target", ["nowhere", "../outside", "mine", "loop"])
+def test_a_link_that_is_not_ours_is_neither_followed_nor_replaced(tmp_path: Path, store: Store, target: str) -> None:
+    project = tmp_path / "project"
+    (project / UNIVERSAL).mkdir(parents=True)
+    for folder in (tmp_path / "outside", project / "mine"):
+        folder.mkdir()
+        (folder / "SKILL.md").write_text("mine")
+    link = project / FOLDER
+    link.symlink_to(link if target == "loop" else project / target)
+    places = Places(project, store)
+    for kind in ("copy", "symlink"):
+        with pytest.raises(UsageError, match="is not skillpm's"):
+            put(places, placement(NEW, kind), None)
+    with pytest.raises(UsageError):
+        take(places, placement(OLD))
+    assert link.is_symlink()
+    assert (tmp_path / "outside/SKILL.md").read_text() == (project / "mine/SKILL.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("where", [".agents", UNIVERSAL, ".skillpm"])
+def test_a_folder_that_a_link_leads_out_of_the_project_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    (project / where).parent.mkdir(parents=True)
+    outside.mkdir()
+    (project / where).symlink_to(outside)
+    with pytest.raises(UsageError, match="leads out of the project"):
+        refuse_outside(project, [where, UNIVERSAL])
+    monkeypatch.setenv("HOME", str(project))
+    refuse_outside(project, [where])  # a home folder's links are its owner's
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".agents").symlink_to(".agents")
+    with pytest.raises(UsageError, match="leads out of the project"):
+        refuse_outside(tmp_path, [UNIVERSAL])

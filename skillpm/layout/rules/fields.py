@@ -10,6 +10,7 @@ from skillpm.layout.rule import Problem, Rule, Scope, rule
 from skillpm.layout.subject import Subject
 from skillpm.model.document import PlainScalar, Table
 from skillpm.model.finding import Severity
+from skillpm.model.name import near_names
 
 __all__ = ["FIELDS", "RULES", "fields_of", "required_text", "text_of"]
 
@@ -47,7 +48,9 @@ def unknown_field(subject: Subject) -> Iterator[Problem]:
     fields = fields_of(subject)
     for key in fields:
         if key not in FIELDS:
-            hint = f"move `{key[:80]}` under `metadata`" if isinstance(fields[key], str) else "remove it"
+            near = near_names(key.lower().replace("_", "-")[:80], [name for name in FIELDS if name not in fields], 1)
+            move = f"move `{key[:80]}` under `metadata`" if isinstance(fields[key], str) else "remove it"
+            hint = f"call it `{near[0]}`, or {move}" if near else move
             yield Problem(f"unknown field `{key[:80]}`", fields.lines[key], hint=hint)
 
 
@@ -72,7 +75,7 @@ def no_description(subject: Subject) -> Iterator[Problem]:
 def long_description(subject: Subject) -> Iterator[Problem]:
     """Counted in characters."""
     fields = fields_of(subject)
-    length = len(text_of(fields, "description") or "")
+    length = len(fields["description"]) if text_of(fields, "description") else 0
     if length > DESCRIPTION_LENGTH:
         message = f"the description has {length} characters, {DESCRIPTION_LENGTH} are allowed"
         yield Problem(message, fields.lines["description"], hint="keep what it does and when to use it")
@@ -96,28 +99,27 @@ def angle_brackets(subject: Subject) -> Iterator[Problem]:
 
 @rule(
     "SK213",
-    "compatibility is not 1 to 500 characters of text",
+    "compatibility is not up to 500 characters of text",
     lenient=Severity.WARNING,
     scope=Scope.FRONTMATTER,
     why="The specification says so.",
 )
 def bad_compatibility(subject: Subject) -> Iterator[Problem]:
-    """Present, but empty, too long or of another shape."""
+    """Present, but too long or of another shape."""
     fields = fields_of(subject)
-    if "compatibility" not in fields:
-        return
-    text, line = text_of(fields, "compatibility"), fields.lines["compatibility"]
-    if text is None:
-        yield Problem("`compatibility` must be a non-empty text", line, hint="leave it out where it says nothing")
-    elif len(text) > COMPATIBILITY_LENGTH:
-        message = f"`compatibility` has {len(text)} characters, {COMPATIBILITY_LENGTH} are allowed"
-        yield Problem(message, line, hint="move detail into the body")
+    value = fields.get("compatibility")
+    if isinstance(value, (list, dict)):
+        yield Problem("`compatibility` must be text", fields.lines["compatibility"], hint="write one sentence")
+    elif len(value or "") > COMPATIBILITY_LENGTH:
+        message = f"`compatibility` has {len(value or '')} characters, {COMPATIBILITY_LENGTH} are allowed"
+        yield Problem(message, fields.lines["compatibility"], hint="move detail into the body")
 
 
 @rule(
     "SK214",
     "license is not text",
     lenient=Severity.WARNING,
+    strict=Severity.WARNING,
     scope=Scope.FRONTMATTER,
     why="The specification wants a short name, or the name of a bundled file.",
 )
@@ -132,6 +134,7 @@ def bad_license(subject: Subject) -> Iterator[Problem]:
     "SK215",
     "metadata is not a mapping of text to text",
     lenient=Severity.WARNING,
+    strict=Severity.WARNING,
     scope=Scope.FRONTMATTER,
     why="The specification wants string values; `version: 1.10` is the number 1.1 to a YAML reader.",
 )
@@ -155,6 +158,7 @@ def bad_metadata(subject: Subject) -> Iterator[Problem]:
     "SK216",
     "allowed-tools is not text",
     lenient=Severity.WARNING,
+    strict=Severity.WARNING,
     scope=Scope.FRONTMATTER,
     why="The specification wants one text with spaces between the tools; clients split it.",
 )
@@ -186,6 +190,7 @@ def comma_in_allowed_tools(subject: Subject) -> Iterator[Problem]:
     "SK218",
     "a field reads as a number or a boolean",
     lenient=Severity.WARNING,
+    strict=Severity.WARNING,
     scope=Scope.FRONTMATTER,
     why="The field must be text; unquoted, a YAML reader gives another type and clients fail on it.",
 )
@@ -196,6 +201,21 @@ def typed_field(subject: Subject) -> Iterator[Problem]:
         value = fields.get(key)
         if isinstance(value, PlainScalar) and TYPED.match(value):
             yield Problem(f"`{key}` must be text, not {_not_text(value)}", fields.lines[key], hint="put it in quotes")
+
+
+@rule(
+    "SK219",
+    "compatibility says nothing",
+    lenient=Severity.WARNING,
+    strict=Severity.WARNING,
+    scope=Scope.FRONTMATTER,
+    why="The specification wants 1 to 500 characters where it is given.",
+)
+def empty_compatibility(subject: Subject) -> Iterator[Problem]:
+    """Present, but empty."""
+    fields = fields_of(subject)
+    if "compatibility" in fields and fields["compatibility"] in (None, ""):
+        yield Problem("`compatibility` is empty", fields.lines["compatibility"], hint="leave it out")
 
 
 def required_text(subject: Subject, key: str) -> Iterator[Problem]:
@@ -225,4 +245,5 @@ RULES: tuple[Rule, ...] = (
     bad_allowed_tools,
     comma_in_allowed_tools,
     typed_field,
+    empty_compatibility,
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 
-from skillpm.errors import StorageError
+from skillpm.layout.contents import MAX_SIZE
 from skillpm.layout.rule import Problem, Rule, rule
+from skillpm.layout.signature import Content, office_parts
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Severity
 from skillpm.model.name import WINDOWS_DEVICES
@@ -22,15 +24,6 @@ PATH_LEVELS = 10
 RENAME = "rename it"
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _UNPORTABLE = re.compile(r"""[^\x20-\x7e]|[<>:"|?*]""")
-_NATIVE_ENDINGS = (".so", ".dll", ".dylib", ".exe", ".pyd", ".node")
-_NATIVE_MAGIC = (
-    b"\x7fELF",
-    b"MZ\x90\x00",
-    b"\xfe\xed\xfa\xce",
-    b"\xfe\xed\xfa\xcf",
-    b"\xce\xfa\xed\xfe",
-    b"\xcf\xfa\xed\xfe",
-)
 _START_UP_NAMES = frozenset({"sitecustomize.py", "usercustomize.py"})
 _START_UP_ENDINGS = (".pth", ".start", ".egg-link")
 
@@ -93,21 +86,27 @@ def unportable_path(subject: Subject) -> Iterator[Problem]:
 
 @rule(
     "SK405",
-    "names that differ in case only",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    why="On file systems that do not tell case apart one of them overwrites the other.",
+    "names that are one name elsewhere",
+    why="Where case or composition of letters is not told apart, one of them overwrites the other.",
 )
-def case_twins(subject: Subject) -> Iterator[Problem]:
-    """Paths that are equal once case is folded; SKILL.md itself is another rule's."""
-    if len({path.casefold() for path in subject.paths}) == len(subject.paths):
+def name_twins(subject: Subject) -> Iterator[Problem]:
+    """Files or folders that are equal once composed (NFC) and case-folded; SKILL.md itself is another rule's."""
+    if len({_folded(path) for path in subject.paths}) == len(subject.paths) and not _twin_folders(subject.paths):
         return
-    twins = defaultdict(list)
+    twins = defaultdict(set)
     for path in subject.paths:
-        twins[path.casefold()].append(path)
-    for folded, paths in twins.items():
-        if len(paths) > 1 and folded != "skill.md":
-            yield Problem(f"differs from `{paths[0]}` in case only", path=paths[1], hint=RENAME)
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            name = "/".join(parts[:depth])
+            twins[_folded(name)].add(name)
+    for folded, names in twins.items():
+        first, *others = sorted(names)
+        if others and folded != "skill.md":
+            yield Problem(
+                f"is the same name as `{first}` where case or composition is not told apart",
+                path=others[0],
+                hint=RENAME,
+            )
 
 
 @rule(
@@ -130,9 +129,21 @@ def many_files(subject: Subject) -> Iterator[Problem]:
 )
 def unreadable_file(subject: Subject) -> Iterator[Problem]:
     """Not permitted, or gone while it was read."""
-    for path, head in subject.heads.items():
-        if isinstance(head, StorageError):
-            yield Problem(head.message.removeprefix(f"{path}: "), path=path, hint="make it readable, or remove it")
+    for path, reason in subject.contents.unread.items():
+        if path != subject.skill_path:
+            yield Problem(reason, path=path, hint="make it readable, or remove it")
+
+
+@rule(
+    "SK408",
+    "larger than 20 MiB",
+    why="An archive holds no more, and what lies beyond was not looked at.",
+)
+def too_large(subject: Subject) -> Iterator[Problem]:
+    """All files together, in the order of their paths."""
+    if subject.contents.beyond is not None:
+        message = f"the skill's files pass {MAX_SIZE} bytes here; this file and those after it were not looked at"
+        yield Problem(message, path=subject.contents.beyond, hint="have large files downloaded when they are needed")
 
 
 @rule(
@@ -141,9 +152,11 @@ def unreadable_file(subject: Subject) -> Iterator[Problem]:
     why="Bytecode runs in place of the source beside it and cannot be reviewed.",
 )
 def compiled_python(subject: Subject) -> Iterator[Problem]:
-    """``__pycache__``, ``.pyc``, ``.pyo``; a folder on disk leaves them out, an archive shows them."""
+    """``__pycache__``, ``.pyc``, ``.pyo``, or its first bytes under any name; a packed folder leaves them out."""
+    known = subject.contents.signatures
     for path in subject.paths:
-        if path.endswith((".pyc", ".pyo")) or "__pycache__" in path.split("/"):
+        content = known[path].content if path in known else None
+        if content is Content.BYTECODE or "__pycache__" in path.split("/"):
             yield Problem("compiled Python", path=path, hint="ship the source")
 
 
@@ -174,15 +187,16 @@ def root_conftest(subject: Subject) -> Iterator[Problem]:
 
 @rule(
     "SK414",
-    "native binary",
-    lenient=Severity.WARNING,
-    why="It cannot be reviewed, and runs on one kind of machine only.",
+    "native binary that is not declared",
+    why="Nobody can review it, and it runs on one platform only.",
 )
 def native_binary(subject: Subject) -> Iterator[Problem]:
-    """By ending, or by the first bytes: ELF, PE, Mach-O."""
-    for path, head in subject.heads.items():
-        if path.endswith(_NATIVE_ENDINGS) or (isinstance(head, bytes) and head.startswith(_NATIVE_MAGIC)):
-            yield Problem("native binary", path=path, hint="ship the source, or have it installed as a dependency")
+    """By ending or by its first bytes; ``binaries`` in skill.yaml declares it."""
+    declared = _declared(subject)
+    for path, name in _of(subject, Content.NATIVE):
+        if path not in declared:
+            hint = "ship the source, or name the file under `binaries` in skill.yaml"
+            yield Problem(f"native binary ({name})", path=path, hint=hint)
 
 
 @rule(
@@ -200,6 +214,91 @@ def shadowing_script(subject: Subject) -> Iterator[Problem]:
             continue
         if posixpath.join(folder, "__init__.py") not in subject.files:
             yield Problem(f"shadows the standard library's `{name[:-3]}`", path=path, hint=RENAME)
+
+
+@rule(
+    "SK416",
+    "native binary, as declared",
+    lenient=Severity.WARNING,
+    strict=Severity.WARNING,
+    why="The author says that it belongs there; nobody can review it.",
+)
+def declared_binary(subject: Subject) -> Iterator[Problem]:
+    """Named under ``binaries`` in skill.yaml."""
+    declared = _declared(subject)
+    for path, name in _of(subject, Content.NATIVE):
+        if path in declared:
+            yield Problem(f"native binary ({name}), declared in skill.yaml", path=path, hint="know where it comes from")
+
+
+@rule(
+    "SK417",
+    "archive inside",
+    why="What is packed was not looked at, and a script can unpack and run it.",
+)
+def inner_archive(subject: Subject) -> Iterator[Problem]:
+    """By its first bytes, whatever its name; an office document counts if it holds more than a document's parts."""
+    for path, data in subject.contents.archives.items():
+        parts = office_parts(data)
+        if parts is None:
+            name = subject.contents.signatures[path].name
+            yield Problem(f"archive ({name})", path=path, hint="put the files themselves there")
+        elif parts[1]:
+            listed = ", ".join(f"`{name[:80]}`" for name in parts[1][:4])
+            more = f" and {len(parts[1]) - 4} more" if len(parts[1]) > 4 else ""
+            message = f"office document that holds {listed}{more}"
+            yield Problem(message, path=path, hint="save it without macros and embedded files")
+
+
+@rule(
+    "SK418",
+    "office document",
+    lenient=Severity.WARNING,
+    strict=Severity.WARNING,
+    why="It is a zip whose text was not looked at; its members are a document's parts by their names.",
+)
+def office_document(subject: Subject) -> Iterator[Problem]:
+    """A zip with the parts of a document only."""
+    for path, data in subject.contents.archives.items():
+        parts = office_parts(data)
+        if parts is not None and not parts[1]:
+            yield Problem(f"office document of {parts[0]} parts", path=path, hint="look at it before you rely on it")
+
+
+@rule(
+    "SK419",
+    "Python pickle",
+    why="Loading a pickle runs whatever it says.",
+)
+def pickle_file(subject: Subject) -> Iterator[Problem]:
+    """By ending or by its first bytes."""
+    for path, name in _of(subject, Content.PICKLE):
+        yield Problem(name, path=path, hint="store the data as JSON, CSV or safetensors")
+
+
+def _of(subject: Subject, content: Content) -> Iterator[tuple[str, str]]:
+    for path, known in subject.contents.signatures.items():
+        if known.content is content:
+            yield path, known.name
+
+
+def _declared(subject: Subject) -> frozenset[str]:
+    """Return the paths under ``binaries`` in a skill.yaml that is valid."""
+    if not subject.is_package or not any(_of(subject, Content.NATIVE)):
+        return frozenset()
+    manifest = subject.package.manifest.value if subject.package else None
+    return frozenset(manifest.binaries if manifest else ())
+
+
+def _folded(path: str) -> str:
+    return path.casefold() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
+
+
+def _twin_folders(paths: list[str]) -> bool:
+    """Are there two spellings of one folder, or a file with a folder's name?"""
+    folders = {path[:end] for path in paths if (end := path.rfind("/")) > 0}
+    folded = {_folded(folder) for folder in folders}
+    return len(folded) != len(folders) or any(_folded(path) in folded for path in paths)
 
 
 def _unportable(path: str) -> str | None:
@@ -222,12 +321,17 @@ RULES: tuple[Rule, ...] = (
     irregular_entry,
     unsafe_path,
     unportable_path,
-    case_twins,
+    name_twins,
     many_files,
     unreadable_file,
+    too_large,
     compiled_python,
     start_up_file,
     root_conftest,
     native_binary,
     shadowing_script,
+    declared_binary,
+    inner_archive,
+    office_document,
+    pickle_file,
 )

@@ -1,4 +1,4 @@
-"""SK202 to SK209: the name, as the Agent Skills specification has it, and as a folder can bear it."""
+"""SK202 to SK209 and SK220: the name, as the Agent Skills specification has it, and as a folder can bear it."""
 
 from __future__ import annotations
 
@@ -137,6 +137,22 @@ def unsafe_name(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"the name `{name[:80]}` is not safe as a folder's name", line, hint=NAME_HINT)
 
 
+@rule(
+    "SK220",
+    "white space around the name",
+    lenient=Severity.WARNING,
+    strict=Severity.WARNING,
+    scope=Scope.FRONTMATTER,
+    why="A client that does not strip it knows the skill by another name.",
+)
+def padded_name(subject: Subject) -> Iterator[Problem]:
+    """White space inside of the quotes."""
+    fields = fields_of(subject)
+    name = text_of(fields, "name")
+    if name and name != fields["name"].rstrip("\n"):
+        yield Problem("white space stands around the name", fields.lines["name"], hint="remove it")
+
+
 RULES: tuple[Rule, ...] = (
     no_name,
     long_name,
@@ -146,4 +162,5 @@ RULES: tuple[Rule, ...] = (
     other_characters,
     other_folder,
     unsafe_name,
+    padded_name,
 )

@@ -1,11 +1,9 @@
-"""SK0: is there one SKILL.md, and is it text that a person sees as a model does?"""
+"""SK0: is there one SKILL.md, and is it text?"""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
-from typing import Any
 
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK
 from skillpm.layout.rule import Problem, Rule, Scope, rule
@@ -14,12 +12,6 @@ from skillpm.model.finding import Severity
 
 __all__ = ["RULES"]
 
-_CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
-# variation selectors 17-256 carry one hidden byte each; tags spell hidden ASCII, save in flags (black flag, tags, end)
-_HIDDEN = re.compile("[\U000e0000-\U000e007f\U000e0100-\U000e01ef]")
-_FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{1,8}\U000e007f")
-# joiners are letters' business between non-ASCII letters and emoji, and nobody's after ASCII
-_INVISIBLE = re.compile(r"[\u202a-\u202e\u2066-\u2069\u200b\u2060-\u2064\u180e\ufeff]|(?<=[\x00-\x7f])[\u200c\u200d]")
 _CONFLICT = re.compile(r"(?:<{7} |={7}\r?$|>{7} )", re.MULTILINE)
 _CODE_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 
@@ -47,6 +39,7 @@ def no_skill_file(subject: Subject) -> Iterator[Problem]:
     "SK002",
     "skill.md in lower case",
     lenient=Severity.WARNING,
+    strict=Severity.WARNING,
     why="The specification names the file SKILL.md; on a file system that tells case apart many clients miss skill.md.",
 )
 def lower_case_skill_file(subject: Subject) -> Iterator[Problem]:
@@ -106,41 +99,6 @@ def nul_character(subject: Subject) -> Iterator[Problem]:
 
 
 @rule(
-    "SK007",
-    "control characters",
-    lenient=Severity.WARNING,
-    scope=Scope.TEXT,
-    why="Terminal escapes hide or fake what a person sees when the text is printed; YAML refuses them.",
-)
-def control_characters(subject: Subject) -> Iterator[Problem]:
-    """C0 and C1 controls other than tab, newline, carriage return, next line; also those written as YAML escapes."""
-    yield from _seen(subject, _CONTROL, "control characters")
-
-
-@rule(
-    "SK008",
-    "hidden text",
-    scope=Scope.TEXT,
-    why="Unicode tags and variation selectors carry instructions that a model reads and no person sees.",
-)
-def hidden_text(subject: Subject) -> Iterator[Problem]:
-    """Tag characters outside flags, and the supplementary variation selectors."""
-    yield from _seen(subject, _HIDDEN, "hidden text", ignore=_FLAG)
-
-
-@rule(
-    "SK009",
-    "invisible characters",
-    lenient=Severity.WARNING,
-    scope=Scope.TEXT,
-    why="Bidirectional overrides and zero-width characters make a person read another text than a model does.",
-)
-def invisible_characters(subject: Subject) -> Iterator[Problem]:
-    """Bidirectional controls, zero-width spaces, joiners after ASCII."""
-    yield from _seen(subject, _INVISIBLE, "invisible characters")
-
-
-@rule(
     "SK010",
     "merge-conflict markers",
     scope=Scope.TEXT,
@@ -169,45 +127,18 @@ def _line_starts(text: str) -> list[re.Match[str]]:
     return [match for match in _CONFLICT.finditer(text) if match.start() == 0 or text[match.start() - 1] == "\n"]
 
 
-def _seen(
-    subject: Subject, pattern: re.Pattern[str], what: str, *, ignore: re.Pattern[str] | None = None
-) -> Iterator[Problem]:
-    """Yield one problem for the file, and one for each field whose escapes hide what the file does not show."""
-    text = (subject.text or "").removeprefix(BYTE_ORDER_MARK)
-    places = [(text, 1, "")]
-    if "\\" in (subject.parts.yaml or "") and subject.fields:
-        fields = subject.fields
-        places += [(value, fields.lines[key], key) for key in fields for value in _strings(fields[key])]
-    for content, first_line, key in places:
-        if content.isascii() and pattern is not _CONTROL:
-            continue
-        shown = ignore.sub(lambda match: "." * len(match[0]), content) if ignore else content
-        found = pattern.search(shown)
-        if found:
-            more = len(pattern.findall(shown)) - 1
-            line = first_line if key else content.count("\n", 0, found.start()) + 1
-            place = f" in `{key}`" if key else ""
-            count = f" and {more} more" if more else ""
-            yield Problem(f"{what}{place}: {_named(found[0])}{count}", line, hint="remove them")
-            if not key:
-                return
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield str(key)
-            yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-
-
-def _named(character: str) -> str:
-    name = unicodedata.name(character, "").lower()
-    return f"U+{ord(character):04X}{f' {name}' if name else ''}"
+@rule(
+    "SK011",
+    "Windows line ends",
+    lenient=Severity.WARNING,
+    strict=Severity.WARNING,
+    scope=Scope.TEXT,
+    why="Clients that look for `---` and a newline miss the frontmatter; a checkout elsewhere has other bytes.",
+)
+def windows_line_ends(subject: Subject) -> Iterator[Problem]:
+    """Carriage return and line feed."""
+    if "\r\n" in (subject.text or ""):
+        yield Problem("lines end with a carriage return and a line feed", 1, hint="save the file with line feeds")
 
 
 RULES: tuple[Rule, ...] = (
@@ -217,8 +148,6 @@ RULES: tuple[Rule, ...] = (
     unreadable_skill_file,
     byte_order_mark,
     nul_character,
-    control_characters,
-    hidden_text,
-    invisible_characters,
     conflict_markers,
+    windows_line_ends,
 )

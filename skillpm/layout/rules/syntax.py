@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import yaml
+
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK
 from skillpm.layout.rule import Problem, Rule, Scope, rule
+from skillpm.layout.rules import fields, name
 from skillpm.layout.subject import Subject
+from skillpm.layout.tree import MappingTree
 from skillpm.model.finding import Severity
 
 __all__ = ["RULES"]
 
+_BEYOND = {
+    yaml.FlowSequenceStartToken: "a list in brackets",
+    yaml.FlowMappingStartToken: "a mapping in braces",
+    yaml.TagToken: "a tag",
+}
 EXAMPLE = "begin the file with `---`, `name: …`, `description: …`, `---`"
 
 
@@ -100,6 +109,54 @@ def not_a_mapping(subject: Subject) -> Iterator[Problem]:
         yield Problem("the frontmatter must be a YAML mapping", subject.parts.line, hint=EXAMPLE)
 
 
+@rule(
+    "SK107",
+    "YAML that the reference validator does not read",
+    lenient=Severity.WARNING,
+    scope=Scope.FRONTMATTER,
+    why="Clients read it; the reference validator knows YAML without flow style, tags and merge keys.",
+)
+def beyond_strict_yaml(subject: Subject) -> Iterator[Problem]:
+    """``[a, b]``, ``{a: b}``, ``!!str``, ``<<``: at most one problem, where the first stands."""
+    text = subject.frontmatter.text
+    if not any(mark in text for mark in ("[", "{", "!", "<<")):
+        return
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    for token in yaml.scan(text.replace("\r\n", "\n"), Loader=loader):
+        what = _BEYOND.get(type(token)) or (isinstance(token, yaml.ScalarToken) and token.value == "<<" and "`<<`")
+        if what:
+            line = subject.parts.line + token.start_mark.line
+            yield Problem(f"{what} is YAML that the reference validator refuses", line, hint="write one item a line")
+            return
+
+
+@rule(
+    "SK108",
+    "three hyphens inside of the frontmatter",
+    lenient=Severity.WARNING,
+    scope=Scope.FRONTMATTER,
+    why="The reference validator ends the frontmatter at the first three hyphens, wherever they stand.",
+)
+def early_end(subject: Subject) -> Iterator[Problem]:
+    """``---`` in a value or a comment, where what is left before it is no valid frontmatter."""
+    text, parts = subject.text or "", subject.parts
+    end = text.find("---", 3)
+    if not text.startswith("---") or parts.yaml is None or text[3:end].strip() == parts.yaml.strip():
+        return
+    early = Subject(MappingTree({"SKILL.md": f"---\n{text[3:end].strip()}\n---\n".encode()}), subject.folder)
+    if early.fields is None:
+        reason = "what is left is no YAML mapping"
+    else:
+        others = (*fields.RULES, *name.RULES)
+        broken = (problem for rule in others if rule.strict is Severity.ERROR for problem in rule.look(early))
+        problem = next(broken, None)
+        if problem is None:
+            return
+        reason = problem.message
+    line = text.count("\n", 0, end) + 1
+    yield Problem(f"the reference validator ends the frontmatter here; then: {reason}", line, hint="write other dashes")
+
+
 RULES: tuple[Rule, ...] = (
     no_frontmatter,
     blank_before_frontmatter,
@@ -107,4 +164,6 @@ RULES: tuple[Rule, ...] = (
     not_yaml,
     needs_quotes,
     not_a_mapping,
+    beyond_strict_yaml,
+    early_end,
 )

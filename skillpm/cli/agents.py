@@ -1,0 +1,71 @@
+"""``skillpm agents``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.agents import AgentState
+
+__all__ = ["command"]
+
+_NAMED = 4  # skills that a cell names before it only counts
+
+
+@click.command("agents", epilog="Example: skillpm agents --context 1000000")
+@click.option("--all", "everyone", is_flag=True, help="List every agent that skillpm knows, used here or not.")
+@click.option("--user", is_flag=True, help="Look at your home folder instead of a project.")
+@click.option(
+    "--context",
+    "window",
+    metavar="TOKENS",
+    type=click.IntRange(min=1),
+    help="The context window of your model.  [default: each agent's usual one]",
+)
+@json_option
+def command(everyone: bool, user: bool, window: int | None, as_json: bool) -> None:
+    """List the agents used here, the skills that they find, and how much of their budget the descriptions take.
+
+    Agents show their model a list of names and descriptions. Where it is longer than their budget, they cut it without
+    a word, and the model no longer uses what it cannot see.
+    """
+    from skillpm.ops.agents import REMEDY, list_agents, overflow_sentence
+    from skillpm.ops.context import open_context
+    from skillpm.settings import load_settings
+
+    states = list_agents(open_context(load_settings(user=user)), user=user, everyone=everyone, window=window)
+    if as_json:
+        echo_json({"agents": [state.document() for state in states]})
+        return
+    if not states:
+        note("no agent was found here; `skillpm agents --all` lists those that skillpm knows")
+        return
+    table(("agent", "found", "folder", "skills", "of others", "budget"), [_row(state) for state in states])
+    over = [(state.agent, state.catalog) for state in states if state.catalog and not state.catalog.fits]
+    for agent, found in over:
+        note(f"warning: {overflow_sentence(agent, found)}")
+    if over:
+        note(f"hint: {REMEDY}")
+
+
+def _row(state: AgentState) -> tuple[str, ...]:
+    found = state.catalog
+    budget = f"{found.used:,} of {found.limit:,} ({found.used / found.limit:.0%})" if found else "-"
+    return (
+        state.agent.name,
+        "yes" if state.detected else "-",
+        state.folder or "-",
+        _some(state.installed),
+        _some(state.others),
+        budget,
+    )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    if len(names) > _NAMED:
+        return f"{', '.join(names[: _NAMED - 1])} and {len(names) - _NAMED + 1} more"
+    return ", ".join(names) or "-"

@@ -1,0 +1,100 @@
+"""``skillpm cache``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.cache import StoredTree
+
+__all__ = ["command"]
+
+
+@click.group("cache", epilog="Example: skillpm cache prune --dry-run")
+def command() -> None:
+    """Show and clean what lies in the store and in the cache.
+
+    The store holds each installed skill once for all projects; the cache holds what can be made again.
+    """
+
+
+@command.command("dir", epilog="Example: skillpm cache dir --store")
+@click.option("--store", is_flag=True, help="Print the store's folder instead.")
+@json_option
+def show_folder(store: bool, as_json: bool) -> None:
+    """Print the folder of the cache, or of the store."""
+    from skillpm.settings import load_settings
+
+    settings = load_settings()
+    if as_json:
+        echo_json({"cache": str(settings.cache), "store": str(settings.store)})
+    else:
+        click.echo(settings.store if store else settings.cache)
+
+
+@command.command("info", epilog="Example: skillpm cache info --json")
+@json_option
+def info(as_json: bool) -> None:
+    """Say what lies in the store and in the cache, and how large it is."""
+    from skillpm.ops.cache import inspect_cache
+    from skillpm.settings import load_settings
+
+    found = inspect_cache(load_settings())
+    if as_json:
+        echo_json(found.document())
+        return
+    projects = {project for _, needing in found.trees for project in needing}
+    needing = f"stored skills that {len(projects)} project{' needs' if len(projects) == 1 else 's need'}"
+    rows = [(needing, str(len(found.needed)), _total(found.needed))]
+    rows.append(("stored skills that nothing needs", str(len(found.unneeded)), _total(found.unneeded)))
+    if found.leftovers.files:
+        rows.append(("leftovers of killed runs", str(found.leftovers.files), _size(found.leftovers.size)))
+    rows += [(f"cache: {folder.name}", str(folder.files), _size(folder.size)) for folder in found.folders]
+    table(("what", "count", "size"), rows)
+    note(f"store: {found.store}\ncache: {found.cache}")
+    if found.unneeded:
+        note("`skillpm cache prune` removes what nothing needs")
+
+
+@command.command("prune", epilog="Example: skillpm cache prune --dry-run")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@json_option
+def prune_store(dry_run: bool, as_json: bool) -> None:
+    """Remove stored skills that no project needs any more.
+
+    A project needs what its skillpm.lock, the locks of its runs and its record of installed skills name. One whose
+    folder is gone needs nothing. Installs that are going on are waited for.
+    """
+    from skillpm.ops.cache import prune
+    from skillpm.settings import load_settings
+
+    done = prune(load_settings(), dry_run=dry_run)
+    if as_json:
+        echo_json(done.document())
+        return
+    if done.removed:
+        columns = ("skill", "version", "size", "tree")
+        table(columns, [(t.name or "?", t.version or "?", _size(t.size), f"{t.tree[:16]}…") for t in done.removed])
+    for project in done.forgotten:
+        note(f"{'would forget' if dry_run else 'forgot'} {safe(project)}: there is no project any more")
+    verb = "would remove" if dry_run else "removed"
+    count = f"{len(done.removed)} stored skill{'' if len(done.removed) == 1 else 's'}"
+    what = f"{verb} {count}, {_size(done.size)}" if done.removed else "nothing to remove"
+    note(f"{what}; {done.kept} kept")
+
+
+def _total(trees: list[StoredTree]) -> str:
+    return _size(sum(tree.size for tree in trees))
+
+
+def _size(count: float) -> str:
+    """Return bytes as people read them."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,49 @@
+"""What the shell completes beside commands and options: names of skills. Reads little and imports nothing heavy.
+
+Whatever is wrong completes to nothing: a shell that waits for a name is no place for an error.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+__all__ = ["installed_names", "known_names"]
+
+
+def installed_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the locked names that begin with what was typed and were not typed before."""
+    typed = ctx.params.get(parameter.name or "") or ()
+    given = {typed} if isinstance(typed, str) else set(typed)
+    return [name for name in _locked(ctx) if name.startswith(incomplete) and name not in given]
+
+
+def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the locked names and those that ship with skillpm; leave what begins like a path to the shell."""
+    from click.shell_completion import CompletionItem
+
+    from skillpm.index.shipped import bundled_skills
+
+    if incomplete.startswith((".", "/", "~")):
+        return [CompletionItem(incomplete, type="file")]
+    bundled = [name for name in bundled_skills() if name.startswith(incomplete)]
+    names = {*installed_names(ctx, parameter, incomplete), *bundled}
+    return [CompletionItem(name) for name in sorted(names)]
+
+
+def _locked(ctx: click.Context) -> list[str]:
+    from skillpm.errors import SkillpmError
+    from skillpm.model.name import is_name
+    from skillpm.settings import load_settings
+
+    try:
+        path = load_settings(user=bool(ctx.params.get("user"))).lock_path
+        names = [skill["name"] for skill in json.loads(path.read_bytes())["skills"]]
+    except (SkillpmError, OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []
+    return sorted(name for name in names if isinstance(name, str) and is_name(name))

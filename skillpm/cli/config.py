@@ -1,0 +1,41 @@
+"""``skillpm config``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, table
+
+__all__ = ["command"]
+
+
+@click.command("config", epilog="Example: skillpm config --json")
+@click.option("--user", is_flag=True, help="Show what holds in your home folder.")
+@json_option
+def command(user: bool, as_json: bool) -> None:
+    """Show every setting, and whether it came from a flag, the environment, skillpm.yaml, config.yaml or nowhere."""
+    from skillpm.ops.configuration import configuration
+    from skillpm.settings import load_settings
+
+    found = configuration(load_settings(user=user))
+    if as_json:
+        echo_json(found.document())
+        return
+    table(
+        ("setting", "value", "from"),
+        [(setting.name, _shown(setting.value), setting.origin) for setting in found.settings],
+    )
+    for path, exists in found.files:
+        note(f"{path}{'' if exists else ' (not there)'}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {place}" for name, place in value.items()) or "-"
+    if isinstance(value, list):
+        return ", ".join(_shown(item) for item in value) or "-"
+    return "-" if value is None else str(value)

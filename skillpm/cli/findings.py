@@ -1,0 +1,89 @@
+"""How reports are shown: a line and a hint each for people, JSON or SARIF for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from skillpm.cli.output import echo_json, note, safe, table
+
+if TYPE_CHECKING:
+    from skillpm.layout.rule import Rule
+    from skillpm.model.finding import Report
+
+__all__ = ["allow_option", "count", "echo_finding", "format_options", "print_rules", "show"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def format_options(function: F) -> F:
+    """Add ``--json`` and ``--sarif``; the command is given the one that was asked for as ``form``, or None."""
+    for name, text in (("sarif", "Print SARIF 2.1.0."), ("json", "Print one JSON document.")):
+        function = click.option(f"--{name}", "form", flag_value=name, help=text)(function)
+    return function
+
+
+def allow_option(function: F) -> F:
+    """Add ``--allow``."""
+    return click.option(
+        "--allow",
+        "allowed",
+        metavar="[SKILL:]RULE",
+        multiple=True,
+        help="Let in what this rule of the scan finds: you have looked. Said each time; may be repeated.",
+    )(function)
+
+
+def show(
+    reports: Sequence[Report], rules: Sequence[Rule], form: str | None, verb: str, more: Mapping[str, Any] | None = None
+) -> None:
+    """Print reports.
+
+    Args:
+        reports: one for each skill.
+        rules: those that were asked.
+        form: ``json``, ``sarif``, or None for people.
+        verb: what was done with each, such as ``checked``.
+        more: what the JSON document also says.
+    """
+    if form == "sarif":
+        from skillpm.cli.sarif import sarif
+
+        echo_json(sarif(reports, rules))
+    elif form == "json":
+        ok = all(report.ok for report in reports)
+        echo_json({**(more or {}), "ok": ok, "reports": [report.document() for report in reports]})
+    else:
+        for report in reports:
+            for finding in report.findings:
+                echo_finding(report.path, finding.document())
+        errors, warnings = sum(len(one.errors) for one in reports), sum(len(one.warnings) for one in reports)
+        note(f"{count(len(reports), 'skill')} {verb}: {count(errors, 'error')}, {count(warnings, 'warning')}")
+
+
+def print_rules(rules: Sequence[Rule], form: str | None) -> None:
+    """Print the rules themselves."""
+    if form:
+        echo_json([rule.document() for rule in rules])
+        return
+    rows = [(rule.code, rule.lenient, rule.strict, f"{rule.title}. {rule.why}") for rule in rules]
+    table(("code", "lenient", "strict", "rule"), rows)
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def echo_finding(root: object, finding: Mapping[str, Any], *, err: bool = False) -> None:
+    """Print one finding, in the form that ``--json`` has, of the skill in ``root``."""
+    place = f"{root}/{finding['path']}" if finding["path"] else str(root)
+    line = f":{finding['line']}" if finding["line"] else ""
+    column = f":{finding['column']}" if finding["line"] and finding["column"] else ""
+    colour = "red" if finding["severity"] == "error" else "yellow"
+    mark = click.style(f"{finding['severity']} {finding['code']}", fg=colour)
+    click.echo(f"{safe(place)}{line}{column}: {mark}: {safe(finding['message'])}", err=err)
+    if finding["hint"]:
+        click.echo(f"    hint: {safe(finding['hint'])}", err=err)

@@ -1,0 +1,80 @@
+"""``skillpm import``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.foreign_lock import ForeignLock
+    from skillpm.ops.installation import Installation
+
+__all__ = ["command"]
+
+
+@click.command("import", epilog="Example: skillpm import skills-lock.json --install")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--install", "wanted", is_flag=True, help="Install what can be taken.")
+@click.option("--agent", "agents", metavar="NAME", multiple=True, help="With --install: fill this agent's folder too.")
+@click.option("--user", is_flag=True, help="With --install: install for yourself, in your home folder.")
+@click.option("--dry-run", is_flag=True, help="With --install: say what would change; write nothing.")
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context, file: Path, wanted: bool, agents: tuple[str, ...], user: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Take over the lock of another skill manager as requirements.
+
+    Reads skills-lock.json, .skill-lock.json and apm.lock.yaml. Without --install, only prints what `skillpm install`
+    would be given. Exits 1 where anything cannot be taken, and says why.
+    """
+    from skillpm.errors import CheckError
+    from skillpm.ops.import_lock import import_lock
+
+    found = import_lock(file)
+    installed = _install(found, agents, user=user, dry_run=dry_run) if wanted and found.taken else None
+    if as_json:
+        echo_json({**found.document(), "installation": installed.document() if installed else None})
+    else:
+        _print(found, installed)
+    if found.left:
+        ctx.exit(CheckError.exit_code)
+
+
+def _install(found: ForeignLock, agents: tuple[str, ...], *, user: bool, dry_run: bool) -> Installation:
+    from skillpm.ops.context import open_context
+    from skillpm.ops.extensions import installed_observer
+    from skillpm.ops.install import Manner, install
+    from skillpm.settings import load_settings
+    from skillpm.storage.agents import agent_folders
+
+    settings = load_settings(user=user)
+    manner = Manner(
+        folders=agent_folders(agents, user=user, project=settings.project),
+        dry_run=dry_run,
+        progress=progress() if sys.stderr.isatty() else None,
+        installed=installed_observer(settings),
+    )
+    return install(open_context(settings), [item.requirement for item in found.taken], manner)
+
+
+def _print(found: ForeignLock, installed: Installation | None) -> None:
+    from skillpm.cli.install import render
+
+    if installed is not None:
+        render(installed, as_json=False)
+    elif found.taken:
+        rows = [(item.name, item.requirement, "yes" if item.pinned else "no") for item in found.taken]
+        table(("skill", "requirement", "pinned"), rows)
+    for item in found.left:
+        remedy = f"; {item.remedy}" if item.remedy else ""
+        note(f"not taken: {safe(item.name)}: {safe(item.reason)}{safe(remedy)}")
+    count = f"{len(found.taken)} of {len(found.taken) + len(found.left)} entries of {found.form}"
+    if installed is None:
+        hint = "; `--install` installs them" if found.taken else ""
+        note(f"{count} can be taken{hint}")

@@ -1,0 +1,37 @@
+"""``skillpm init``."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note
+
+__all__ = ["command"]
+
+
+@click.command("init", epilog="Example: skillpm init --agent claude-code")
+@click.option("--index", "indexes", metavar="PLACE", multiple=True, help="A registry to write down; may be repeated.")
+@click.option("--agent", "agents", metavar="NAME", multiple=True, help="An agent to write down; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Print the file; write nothing.")
+@json_option
+def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Write skillpm.yaml, the project file, with what skillpm.lock says was asked for so far.
+
+    A file that is there already is never overwritten.
+    """
+    from skillpm.ops.context import open_context
+    from skillpm.ops.init import init
+    from skillpm.settings import load_settings
+    from skillpm.storage.agents import agent_folders
+
+    agent_folders(agents)
+    made = init(open_context(load_settings(indexes=indexes, agent=agents)), dry_run=dry_run)
+    if as_json:
+        echo_json(made.document())
+        return
+    if dry_run:
+        click.echo(made.text, nl=False)
+    count = len(made.requires)
+    note(f"{'would write' if dry_run else 'wrote'} {made.path.name}: {count} requirement{'' if count == 1 else 's'}")
+    if not count:
+        note("add skills with `skillpm install NAME`")

@@ -1,0 +1,77 @@
+"""``skillpm lock``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.lock import Locking
+
+__all__ = ["command"]
+
+
+@click.command("lock", epilog="Example: skillpm lock --upgrade incident-triage")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--check", is_flag=True, help="Say whether the lock is up to date (exit 7 if not); write nothing.")
+@click.option("--upgrade", is_flag=True, help="Take the newest releases that are allowed, of NAMEs or of all.")
+@click.option("--index", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated.")
+@click.option("--offline", is_flag=True, help="Ask no network.")
+@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
+@json_option
+def command(
+    names: tuple[str, ...],
+    check: bool,
+    upgrade: bool,
+    indexes: tuple[str, ...],
+    offline: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Choose releases for what skillpm.yaml requires and write them to skillpm.lock; install nothing.
+
+    What is locked stays as long as it fits. Where version control left conflict markers, both sides are read, the newer
+    pins are kept as far as they fit, and what moved is shown.
+    """
+    from skillpm.ops.context import open_context
+    from skillpm.ops.lock import check_lock, lock_project
+    from skillpm.settings import load_settings
+
+    if names and not upgrade:
+        raise click.UsageError("names go with --upgrade")
+    if check and upgrade:
+        raise click.UsageError("--check and --upgrade exclude each other")
+    context = open_context(load_settings(indexes=indexes, offline=offline))
+    given_up = names if upgrade else None
+    done = check_lock(context) if check else lock_project(context, upgrade=given_up, dry_run=dry_run)
+    _render(done, as_json=as_json)
+
+
+def _render(done: Locking, *, as_json: bool) -> None:
+    for warning in done.warnings:
+        note(f"warning: {warning}")
+    if as_json:
+        echo_json(done.document())
+        return
+    changed = [skill for skill in done.skills if skill.change != "kept"]
+    if done.merged:
+        rows = [(pin.name, pin.ours or "-", pin.theirs or "-", pin.now or "-") for pin in done.merged]
+        table(("skill", "ours", "theirs", "now"), rows)
+        note(f"both sides read, {len(rows)} {'name differs' if len(rows) == 1 else 'names differ'}")
+    elif changed:
+        rows = [
+            (skill.name, skill.previous or "-", _after(skill.change, skill.version), skill.source) for skill in changed
+        ]
+        table(("skill", "before", "now", "source"), rows)
+    count = sum(1 for skill in done.skills if skill.change != "removed")
+    state = (
+        "would be locked" if done.dry_run and changed else "up to date" if not changed and not done.merged else "locked"
+    )
+    note(f"{count} skill{'' if count == 1 else 's'} {state}")
+
+
+def _after(change: str, version: str) -> str:
+    return "-" if change == "removed" else version

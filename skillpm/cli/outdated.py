@@ -1,0 +1,50 @@
+"""``skillpm outdated``."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.complete import installed_names
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+
+__all__ = ["command"]
+
+
+@click.command("outdated", epilog="Example: skillpm outdated --json")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
+@click.option("--index", "indexes", metavar="URL", multiple=True, help="A registry to ask for what is not locked yet.")
+@click.option("--user", is_flag=True, help="Look at your home folder.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, names: tuple[str, ...], indexes: tuple[str, ...], user: bool, as_json: bool) -> None:
+    """List installed skills whose source has something newer, or something else.
+
+    `wanted` is what the requirements would give now, `newest` what there is at all. Exits 1 where anything is listed.
+    """
+    from skillpm.errors import CheckError
+    from skillpm.ops.context import open_context
+    from skillpm.ops.outdated import outdated
+    from skillpm.settings import load_settings
+
+    found = outdated(open_context(load_settings(user=user, indexes=indexes)), names)
+    if as_json:
+        echo_json(found.document())
+    elif found.stale:
+        table(
+            ("skill", "locked", "wanted", "newest", "state", "source"),
+            [(s.name, s.locked, s.wanted, s.newest, _state(s.state, s.reason), s.source) for s in found.stale],
+        )
+    elif not found.skills:
+        note("no skill is installed here; `skillpm install NAME` installs one")
+    for skill in found.unknown:
+        note(f"warning: nobody knows of {skill.name} {skill.locked}: {safe(skill.reason)}")
+    if not as_json and found.skills and not found.stale and not found.unknown:
+        note(f"{len(found.skills)} skill{'s are' if len(found.skills) > 1 else ' is'} up to date")
+    if found.stale:
+        ctx.exit(CheckError.exit_code)
+    elif found.failure is not None:
+        ctx.exit(found.failure.exit_code)
+
+
+def _state(state: str, reason: str) -> str:
+    return f"{state}: {reason}" if reason else state

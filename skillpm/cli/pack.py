@@ -1,0 +1,57 @@
+"""``skillpm pack``: the archive of a skill, in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.findings import echo_finding
+from skillpm.cli.output import echo_json, json_option, note
+
+if TYPE_CHECKING:
+    from skillpm.ops.pack import Packed
+
+__all__ = ["command", "packed"]
+
+
+@click.command("pack", epilog="Example: skillpm pack skills/incident-triage --output build/")
+@click.argument("path", type=click.Path(path_type=Path), default=Path())
+@click.option("--output", default="", metavar="FILE|FOLDER/", help="Where to.  [default: NAME-VERSION.tar.gz, here]")
+@json_option
+def command(path: Path, output: str, as_json: bool) -> None:
+    """Check the skill in PATH and write its archive, the one that a registry would keep.
+
+    The same files give the same bytes on every machine and in every year. Runs no code of the skill.
+    """
+    from skillpm.ops.pack import write_packed
+
+    made = packed(path)
+    target = Path(output)
+    if output.endswith("/") or target.is_dir():
+        target = target / made.file_name
+    write_packed(made, target)
+    if as_json:
+        echo_json({**made.document(), "file": str(target)})
+        return
+    click.echo(target)
+    note(f"{made.name} {made.release.version}: {made.release.size:,} bytes, sha256 {made.release.archive}")
+
+
+def packed(path: Path, owner: str = "") -> Packed:
+    """Pack a folder; tell on stderr all that the check found, be it allowed or not."""
+    from skillpm.errors import LayoutError
+    from skillpm.ops.extensions import extra_rules
+    from skillpm.ops.pack import pack
+    from skillpm.settings import load_settings
+
+    try:
+        made = pack(path, owner=owner, extra=extra_rules(load_settings()))
+    except LayoutError as error:
+        for finding in error.details.get("findings", ()):
+            echo_finding(path, finding, err=True)
+        raise
+    for found in made.report.findings:
+        echo_finding(path, found.document(), err=True)
+    return made

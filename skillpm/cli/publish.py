@@ -1,0 +1,63 @@
+"""``skillpm publish``: a skill into a registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.pack import packed
+
+if TYPE_CHECKING:
+    from skillpm.ops.publish import Publication
+
+__all__ = ["command"]
+
+
+@click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
+@click.argument("path", type=click.Path(path_type=Path), default=Path())
+@click.option("--registry", metavar="FOLDER", required=True, help="A registry's folder, or file://…")
+@click.option("--owner", metavar="NAME", default="", help="Publish it as NAME/skill.")
+@click.option("--dry-run", is_flag=True, help="Do all of it but write.")
+@yes_option
+@json_option
+def command(path: Path, registry: str, owner: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Check the skill in PATH, self-test its verifier, and add it to a registry.
+
+    What is published never changes: the same content again is a success that says so, another content for a published
+    version is refused. Exits 1 where the check or the self-test finds something, 5 where the version is taken, 6 where
+    nobody has agreed that the skill's code runs.
+    """
+    from skillpm.ops.context import open_context
+    from skillpm.ops.publish import judged, publish
+    from skillpm.ops.registry import open_publishing
+    from skillpm.settings import load_settings
+
+    context = open_context(load_settings())
+    target = open_publishing(registry, context.around)
+    made = packed(path, owner)
+    skill = context.skill(str(path.resolve())) if judged(made) else None
+    if skill is not None:
+        grant_consents(context, [skill], yes)
+    done = publish(context, made, target, skill=skill, dry_run=dry_run)
+    for warning in done.warnings:
+        note(f"warning: {warning}")
+    if as_json:
+        echo_json(done.document())
+    else:
+        _print(done, target.root.resolve())
+
+
+def _print(done: Publication, root: Path) -> None:
+    release = f"{done.packed.name} {done.packed.release.version}"
+    if done.claims:
+        note(f"self-test: {done.claims} claims hold")
+    if done.change == "unchanged":
+        note(f"{release} is published in {safe(root)} already, with this very content; nothing changed")
+        return
+    click.echo(f"{done.packed.name}=={done.packed.release.version}")
+    size = f"{done.packed.release.size:,} bytes, tree {done.packed.release.tree[:16]}…"
+    note(f"{'would be published' if done.dry_run else 'published'} in {safe(root)}: {size}")

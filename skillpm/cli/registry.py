@@ -1,0 +1,36 @@
+"""``skillpm registry``: make a folder a registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, safe
+
+__all__ = ["command"]
+
+
+@click.group("registry")
+def command() -> None:
+    """Make a registry: a folder that many may publish to and install from at once, without a server."""
+
+
+@command.command("init", epilog="Example: skillpm registry init /srv/skills --name team")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--name", help="What it calls itself.  [default: the folder's name]")
+@json_option
+def init(folder: Path, name: str | None, as_json: bool) -> None:
+    """Make FOLDER a registry. `publish` never makes one, so that a mistyped path is an error.
+
+    A group that shares it: `chgrp GROUP FOLDER` and `chmod g+ws FOLDER` before the first publish; all that is made in
+    it gets the folder's rights.
+    """
+    from skillpm.ops.registry import make_registry
+
+    made = make_registry(folder, name or folder.resolve().name)
+    if as_json:
+        echo_json({"path": str(folder), "made": made})
+    else:
+        click.echo(folder)
+        note(f"{'made a registry in' if made else 'a registry already:'} {safe(folder)}")

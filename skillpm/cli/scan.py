@@ -1,0 +1,37 @@
+"""``skillpm scan``: what do these skills hold that a reviewer would want to be told?"""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.findings import allow_option, format_options, print_rules, show
+
+__all__ = ["command"]
+
+
+@click.command("scan", epilog="Example: skillpm scan ./downloaded-skill")
+@click.argument("texts", metavar="[PATH|NAME]...", nargs=-1)
+@allow_option
+@click.option("--rules", "show_rules", is_flag=True, help="List the rules instead of scanning.")
+@format_options
+@click.pass_context
+def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...], show_rules: bool, form: str) -> None:
+    """Look for what is hidden in skills: characters, escapes, binaries, archives, names that collide.
+
+    A PATH, written with a `/`, is any folder, a folder of skills, an archive or a file; a NAME is an installed skill;
+    without any, all installed skills are scanned. Says what was found and where, never what it means. Exits 1 where an
+    install would refuse. `skillpm install` runs the same scan; `skillpm validate` runs it with all other rules.
+    """
+    from skillpm.ops.allowance import Allowance
+    from skillpm.ops.context import open_context
+    from skillpm.ops.scan import RULES, scan
+    from skillpm.settings import load_settings
+
+    if show_rules:
+        print_rules(RULES, form)
+        return
+    context = open_context(load_settings())
+    names = texts or tuple(skill.name for skill in context.skills(()))
+    reports = scan(context, names, Allowance.of(allowed))
+    show(reports, RULES, form, "scanned")
+    ctx.exit(0 if all(report.ok for report in reports) else 1)

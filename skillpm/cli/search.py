@@ -1,0 +1,53 @@
+"""``skillpm search``."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+
+__all__ = ["command"]
+
+_WIDTH = 70  # characters of a summary in the table
+_SHOWN = 20  # hits, unless --limit says otherwise
+
+
+@click.command("search", epilog="Example: skillpm search log triage")
+@click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
+@click.option("--index", "indexes", metavar="URL", multiple=True, help="A registry to search first; may be repeated.")
+@click.option("--limit", type=click.IntRange(1), default=_SHOWN, show_default=True, help="Skills to show.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, texts: tuple[str, ...], indexes: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """Find skills whose name or summary holds every word, in all registries that say what they have.
+
+    First the name itself, then names that begin with the text, then words in names, then words in summaries.
+    """
+    from skillpm.ops.context import open_context
+    from skillpm.ops.search import search
+    from skillpm.settings import load_settings
+
+    found = search(open_context(load_settings(indexes=indexes)), texts)
+    if as_json:
+        echo_json(found.document())
+    elif found.hits:
+        columns = ("skill", "version", "source", "summary")
+        table(columns, [(hit.name, hit.version, hit.source, _short(hit.summary)) for hit in found.hits[:limit]])
+    for name, error in found.failures.items():
+        note(f"warning: {safe(name)} could not be searched: {safe(error.message)}")
+    if not as_json:
+        _say(len(found.hits), limit, found.near)
+    if found.failures and not found.hits:
+        ctx.exit(next(iter(found.failures.values())).exit_code)
+
+
+def _say(count: int, limit: int, near: tuple[str, ...]) -> None:
+    if count > limit:
+        note(f"{limit} of {count} skills; `--limit {count}` shows all")
+    elif not count:
+        names = " or ".join(f"`{name}`" for name in near)
+        note(f"no skill fits{f'; did you mean {names}?' if near else ''}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

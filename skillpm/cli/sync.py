@@ -1,0 +1,35 @@
+"""``skillpm sync``."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.install import Placing, placing_options, render
+from skillpm.cli.output import json_option
+
+__all__ = ["command"]
+
+
+@click.command("sync", epilog="Example: skillpm sync --frozen")
+@click.option("--locked", is_flag=True, help="Refuse a lock that is out of date (exit 7), instead of renewing it.")
+@click.option("--frozen", is_flag=True, help="Take the lock as it is; never write it.")
+@placing_options
+@json_option
+def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> None:
+    """Make the agents' folders hold what skillpm.yaml requires, no more and no less.
+
+    The lock is brought up to date first, with as few changes as will do.
+    """
+    from skillpm.ops.installation import unchanged
+
+    if locked and frozen:
+        raise click.UsageError("--locked and --frozen exclude each other")
+    place = Placing.of(placing)
+    done = unchanged(place.settings, place.folders, place.link, frozen=frozen)
+    if done is None:
+        from skillpm.ops.context import open_context
+        from skillpm.ops.sync import Trust, sync
+
+        trust = Trust.FROZEN if frozen else Trust.LOCKED if locked else Trust.RENEWED
+        done = sync(open_context(place.settings), place.manner(), trust)
+    render(done, as_json=as_json)

@@ -1,0 +1,19 @@
+"""``skillpm unyank``: take a yanked release back in."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.output import json_option
+from skillpm.cli.yank import run_yank
+
+__all__ = ["command"]
+
+
+@click.command("unyank", epilog="Example: skillpm unyank demo==1.2.0 --registry /srv/skills")
+@click.argument("release", metavar="NAME==VERSION")
+@click.option("--registry", metavar="FOLDER", required=True, help="A registry's folder, or file://…")
+@json_option
+def command(release: str, registry: str, as_json: bool) -> None:
+    """Let a yanked release be chosen again."""
+    run_yank(release, registry, None, as_json=as_json)

@@ -1,0 +1,62 @@
+"""``skillpm verify``."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.complete import installed_names
+from skillpm.cli.output import echo_json, json_option, note, safe
+
+if TYPE_CHECKING:
+    from skillpm.ops.verify import Problem, Verification
+
+__all__ = ["command"]
+
+
+@click.command("verify", epilog="Example: skillpm verify incident-triage")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
+@click.option("--user", is_flag=True, help="Verify your home folder.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, names: tuple[str, ...], user: bool, as_json: bool) -> None:
+    """Compare the store and every agent's folder with skillpm.lock, byte for byte; repair nothing.
+
+    Exits 1 where a folder or a stored skill is missing or was edited, 4 where the store holds other bytes than the lock
+    promises.
+    """
+    from skillpm.errors import CheckError, IntegrityError
+    from skillpm.ops.context import open_context
+    from skillpm.ops.verify import verify
+    from skillpm.settings import load_settings
+
+    found = verify(open_context(load_settings(user=user)), names)
+    if as_json:
+        echo_json(found.document())
+    else:
+        _print(found)
+    if found.problems:
+        ctx.exit(IntegrityError.exit_code if found.damaged else CheckError.exit_code)
+
+
+def _print(found: Verification) -> None:
+    for (skill, place, remedy), group in groupby(found.problems, lambda item: (item.skill, item.place, item.remedy)):
+        click.echo(f"{safe(skill)} in {'the store' if place == 'store' else safe(place)}:")
+        for problem in group:
+            click.echo(f"  {_sentence(problem)}")
+        click.echo(f"    hint: {remedy}")
+    if not found.skills:
+        note("no skill is installed here; `skillpm install NAME` installs one")
+        return
+    count = len(found.problems)
+    verdict = f"{count} problem{'s' if count > 1 else ''}" if count else "all as locked"
+    note(f"{found.skills} skill{'s' if found.skills > 1 else ''} in {found.folders} folders: {verdict}")
+
+
+def _sentence(problem: Problem) -> str:
+    kind = click.style(problem.kind, fg="red" if problem.kind != "surplus" else "yellow")
+    return " ".join(
+        [kind, safe(problem.path or "the whole of it"), *([f"({safe(problem.detail)})"] if problem.detail else [])]
+    )

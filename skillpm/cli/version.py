@@ -1,0 +1,91 @@
+"""``skillpm version``: show, set or raise a skill's version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note
+
+if TYPE_CHECKING:
+    from skillpm.ops.version import VersionChange
+
+__all__ = ["command"]
+
+
+class _ShowByDefault(click.Group):
+    """What is no sub-command is the path of a skill whose version is shown."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `show` in front where no sub-command is."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("version", cls=_ShowByDefault)
+def command() -> None:
+    """Show, set or raise the version of a skill: `skillpm version [PATH]`."""
+
+
+@command.command("show", short_help="Print the version.")
+@click.argument("path", type=click.Path(path_type=Path), default=Path())
+@json_option
+def show(path: Path, as_json: bool) -> None:
+    """Print the version of the skill in PATH; this is what `skillpm version [PATH]` does."""
+    from skillpm.ops.version import version_of
+
+    name, version = version_of(path)
+    if as_json:
+        echo_json({"name": name, "version": version})
+    else:
+        click.echo(version)
+
+
+@command.command(
+    "set", short_help="Write this version.", epilog="Example: skillpm version set 1.0.0 skills/incident-triage"
+)
+@click.argument("version")
+@click.argument("path", type=click.Path(path_type=Path), default=Path())
+@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
+@json_option
+def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
+    """Write VERSION into skill.yaml, and into SKILL.md's metadata where it stands there; nothing else changes."""
+    from skillpm.ops.version import set_version
+
+    _print(set_version(path, version, dry_run=dry_run), as_json)
+
+
+@command.command(
+    "bump",
+    short_help="Write the next version.",
+    epilog="Examples: skillpm version bump minor · skillpm version bump patch rc skills/mine",
+)
+@click.argument("parts", metavar="PART... [PATH]", nargs=-1, required=True)
+@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
+@json_option
+def bump(parts: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Write the next version: of those with the shape of PART, the lowest that is higher.
+
+    PART is major, minor, patch, release (final of a pre-release), alpha, beta, rc, post or dev; a suffix may follow
+    major, minor or patch: `minor rc`. The last word is the skill's folder where it is no PART.
+    """
+    from skillpm.model.bump import PARTS, next_version
+    from skillpm.ops.version import set_version, version_of
+
+    words, path = list(parts), Path()
+    if len(words) > 1 and words[-1] not in PARTS:
+        path = Path(words.pop())
+    _, version = version_of(path)
+    _print(set_version(path, next_version(version, words), dry_run=dry_run), as_json)
+
+
+def _print(done: VersionChange, as_json: bool) -> None:
+    if as_json:
+        echo_json(done.document())
+        return
+    click.echo(done.after)
+    would = "would change" if done.dry_run else "changed"
+    note(f"{done.name}: {done.before} -> {done.after}; {would}: {' and '.join(done.files)}")

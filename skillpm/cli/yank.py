@@ -1,0 +1,45 @@
+"""``skillpm yank``: take a release out of new resolutions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, safe
+
+if TYPE_CHECKING:
+    from skillpm.ops.yank import Yanking
+
+__all__ = ["command", "run_yank"]
+
+
+@click.command("yank", epilog='Example: skillpm yank demo==1.2.0 --registry /srv/skills --reason "loses data"')
+@click.argument("release", metavar="NAME==VERSION")
+@click.option("--registry", metavar="FOLDER", required=True, help="A registry's folder, or file://…")
+@click.option("--reason", required=True, help="What is wrong; those who ask for this release are told.")
+@json_option
+def command(release: str, registry: str, reason: str, as_json: bool) -> None:
+    """Take a release out of new resolutions; whoever has it locked keeps it, and nothing is deleted."""
+    run_yank(release, registry, reason, as_json=as_json)
+
+
+def run_yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> None:
+    """Yank a release for a reason, or take it back in, and say what became of it."""
+    from skillpm.ops.context import open_context
+    from skillpm.ops.registry import open_publishing
+    from skillpm.ops.yank import yank
+    from skillpm.settings import load_settings
+
+    done = yank(open_publishing(registry, open_context(load_settings()).around), release, reason)
+    if as_json:
+        echo_json(done.document())
+    else:
+        note(_sentence(done))
+
+
+def _sentence(done: Yanking) -> str:
+    release = f"{done.name} {done.version}"
+    if done.reason is None:
+        return f"{release} is {'no longer yanked' if done.changed else 'not yanked; nothing changed'}"
+    return f"{release} is {'now' if done.changed else 'already'} yanked: {safe(done.reason)}"

@@ -1,0 +1,249 @@
+"""A skill in a git repository, at one commit: read with the system's git, object by object, never checked out.
+
+Nothing of a repository can run or be followed: there is no work tree, so no hook, filter, submodule or link matters;
+addresses go through a list of protocols; git is asked without a terminal, so that it cannot ask back. Clones are bare,
+as shallow as the server allows, and kept in the cache under the digest of their address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+
+from skillpm.errors import IntegrityError, RegistryError, UsageError
+from skillpm.index.git_url import GitUrl, is_commit
+from skillpm.index.pages import MAX_ARCHIVE
+from skillpm.layout.discovery import skill_folders
+from skillpm.layout.tree import MappingTree, Tree, left_out
+
+__all__ = ["GitRepository", "Locked"]
+
+Locked = Callable[[Path], AbstractContextManager[None]]
+
+WAIT = 600.0  # seconds for one call of git
+MAX_FILES = 200_000  # of one commit
+_ABBREVIATED = re.compile(r"[0-9a-f]{7,63}\Z")
+_KINDS = {"120000": "symlink", "160000": "submodule"}
+_SETTINGS = {
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "fetch.recurseSubmodules": "false",
+    "submodule.recurse": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "http.followRedirects": "initial",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "30",
+    "protocol.allow": "never",
+    "protocol.https.allow": "always",
+    "protocol.ssh.allow": "always",
+    "protocol.file.allow": "always",
+}
+
+
+class GitRepository:
+    """One repository at one commit.
+
+    Args:
+        url: where it is and which commit is meant; its folder does not matter here.
+        cache: the folder of bare clones.
+        locked: holds a file's lock between processes.
+        offline: use what the cache has.
+    """
+
+    def __init__(self, url: GitUrl, cache: Path, locked: Locked, *, offline: bool = False) -> None:
+        self.url = url
+        self._clone = cache / f"{hashlib.sha256(url.address.encode()).hexdigest()[:32]}.git"
+        self._locked = locked
+        self._offline = offline
+
+    @cached_property
+    def commit(self) -> str:
+        """The commit, 40 or 64 hex digits, fetched into the cache.
+
+        Raises:
+            RegistryError: git is missing or fails, or there is no such commit.
+        """
+        wanted = self.url.reference
+        with self._locked(self._clone.with_suffix(".lock")):
+            if self.url.pinned and self._resolved(wanted):
+                return wanted
+            kept = f"refs/skillpm/{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
+            if self._offline:
+                found = self._resolved(kept)
+                if found is None:
+                    raise RegistryError(
+                        f"{self.url} is not in the cache, and `--offline` asks nobody",
+                        hint="run it once without `--offline`",
+                    )
+                return found
+            return self._fetched(wanted, kept)
+
+    def folders(self, base: str) -> list[str]:
+        """Return the folders with skills at or below a folder, relative to the repository; "" is the repository.
+
+        Where there is none, the folder itself, so that what is wrong with it can be told.
+
+        Raises:
+            UsageError: there is no such folder.
+            RegistryError: git fails.
+        """
+        prefix = f"{base}/" if base else ""
+        below = [path.removeprefix(prefix) for path in self._files if path.startswith(prefix)]
+        if not below:
+            raise self._no_folder(base)
+        return [f"{prefix}{folder}".rstrip("/") for folder in skill_folders(below)] or [base]
+
+    def tree(self, folder: str) -> Tree:
+        """Return the files of one folder.
+
+        Raises:
+            UsageError: there is no such folder.
+            IntegrityError: it holds more than a skill may.
+            RegistryError: git fails.
+        """
+        prefix = f"{folder}/" if folder else ""
+        found = {path.removeprefix(prefix): entry for path, entry in self._files.items() if path.startswith(prefix)}
+        if not found:
+            raise self._no_folder(folder)
+        found = {path: entry for path, entry in found.items() if not left_out(path)}
+        regular = {path: (mode, name) for path, (mode, name, _) in found.items() if mode not in _KINDS}
+        if sum(size for _, _, size in found.values()) > MAX_ARCHIVE:
+            raise IntegrityError(
+                f"{self.url}: `{folder or '.'}` has more than {MAX_ARCHIVE} bytes", hint="no skill has"
+            )
+        contents = self._blobs({name for _, name in regular.values()})
+        return MappingTree(
+            {path: contents[name] for path, (_, name) in regular.items()},
+            frozenset(path for path, (mode, _) in regular.items() if mode == "100755"),
+            {path: _KINDS[mode] for path, (mode, _, _) in found.items() if mode in _KINDS},
+        )
+
+    def _no_folder(self, folder: str) -> UsageError:
+        what = f"there is no folder `{folder}`" if folder else "there is nothing"
+        return UsageError(f"{self.url}: {what} at {self.commit[:12]}", hint="check what stands after `#subdirectory=`")
+
+    @cached_property
+    def _files(self) -> dict[str, tuple[str, str, int]]:
+        """Every entry of the commit that is no folder: path to mode, object and size."""
+        listing = self._git("ls-tree", "-r", "-l", "-z", "--full-tree", self.commit).split(b"\0")
+        if len(listing) > MAX_FILES:
+            raise RegistryError(f"{self.url} has more than {MAX_FILES} files", hint="use a smaller repository")
+        files = {}
+        for line in listing:
+            if line:
+                facts, _, path = line.partition(b"\t")
+                mode, _, name, size = facts.decode("ascii").split()
+                files[path.decode("utf-8", "surrogateescape")] = mode, name, int(size) if size.isdecimal() else 0
+        return files
+
+    def _blobs(self, names: set[str]) -> dict[str, bytes]:
+        """Return the contents of objects, in one call."""
+        asked = sorted(names)
+        answer = self._git("cat-file", "--batch", stdin="".join(f"{name}\n" for name in asked).encode())
+        contents, offset = {}, 0
+        for name in asked:
+            end = answer.find(b"\n", offset)
+            head = answer[offset:end].split()
+            if len(head) != 3 or head[1] != b"blob":
+                raise RegistryError(f"{self.url}: git does not give the object {name}", hint="remove it from the cache")
+            start, size = end + 1, int(head[2])
+            contents[name] = answer[start : start + size]
+            offset = start + size + 1
+        return contents
+
+    def _fetched(self, wanted: str, kept: str) -> str:
+        """Fetch one commit; the whole history only where a server gives no single commits, or for a short name."""
+        self._git("init", "--quiet", "--bare", "--template=", "--", str(self._clone), inside=False)
+        for folder in (self._clone, self._clone / "refs" / "skillpm"):
+            for left in folder.glob("*.lock"):  # of a git that was killed: nobody else may be at work here
+                left.unlink(missing_ok=True)
+        problem = self._fetch("--depth=1", f"+{wanted}:{kept}")
+        found = None if problem else self._resolved(kept)
+        if found is None and _ABBREVIATED.match(wanted):
+            deeper = ["--unshallow"] if (self._clone / "shallow").is_file() else []
+            problem = self._fetch(*deeper, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+            found = None if problem else self._resolved(wanted)
+        if found is None:
+            raise RegistryError(
+                f"{self.url}: {problem or f'there is no commit `{wanted}`'}",
+                hint="check the address and what stands after `@`; git must be able to read it without asking you",
+            )
+        return found
+
+    def _fetch(self, *arguments: str) -> str | None:
+        """Fetch; return git's complaint, None where it has none."""
+        options = [item for item in arguments if item.startswith("--")]
+        references = [item for item in arguments if not item.startswith("--")]
+        command = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *options]
+        done = self._run([*command, "--", self.url.address, *references])
+        if done.returncode == 0:
+            return None
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        told = [line for line in lines if line.startswith(("fatal: ", "error: "))]
+        return told[0].partition(": ")[2] if told else f"git failed: {lines[-1] if lines else 'it gave no reason'}"
+
+    def _resolved(self, name: str) -> str | None:
+        """Return the commit that a name means in the clone, None where there is none."""
+        if not (self._clone / "HEAD").is_file():
+            return None
+        done = self._run(["rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"])
+        commit = done.stdout.decode("ascii", "replace").strip()
+        return commit if done.returncode == 0 and is_commit(commit) else None
+
+    def _git(self, *arguments: str, stdin: bytes = b"", inside: bool = True) -> bytes:
+        done = self._run(arguments, stdin=stdin, inside=inside)
+        if done.returncode:
+            reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise RegistryError(f"{self.url}: git {arguments[0]} failed: {reason[-1] if reason else 'no reason given'}")
+        return done.stdout
+
+    def _run(
+        self, arguments: list[str] | tuple[str, ...], *, stdin: bytes = b"", inside: bool = True
+    ) -> subprocess.CompletedProcess[bytes]:
+        program = shutil.which("git")
+        if program is None:
+            raise RegistryError(f"{self.url}: there is no git on this machine", hint="install git, then try again")
+        settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
+        place = [f"--git-dir={self._clone}"] if inside else []
+        try:
+            return subprocess.run(
+                [program, *settings, *place, *arguments],
+                input=stdin,
+                capture_output=True,
+                timeout=WAIT,
+                env=_environment(),
+                start_new_session=True,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise RegistryError(f"{self.url}: git took more than {WAIT:.0f} seconds", hint="try again") from None
+        except OSError as error:
+            raise RegistryError(f"{self.url}: git cannot be started: {error.strerror}") from None
+
+
+def _environment() -> dict[str, str]:
+    """Return an environment in which git belongs to no other repository and asks nobody anything."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key in _KEPT}
+    return {
+        **kept,
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "",
+        "SSH_ASKPASS": "",
+        "SSH_ASKPASS_REQUIRE": "never",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_OPTIONAL_LOCKS": "0",
+        "LC_ALL": "C",
+    }
+
+
+_KEPT = frozenset(
+    {"GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_SSL_NO_VERIFY", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM"}
+)

@@ -1,0 +1,148 @@
+"""How a git repository, a commit in it and a folder of that are written: ``git+URL[@ref][#subdirectory=…]``.
+
+Whatever git could take for an option, a program or another protocol is refused here, before git is started.
+Sources: PEP 440 (direct references), gitrevisions(7), git-check-ref-format(1).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from skillpm.errors import UsageError
+
+__all__ = ["GitUrl", "is_commit", "is_git"]
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+_SCP = re.compile(r"(?:git\+)?(git@[A-Za-z0-9.-]+):(?!/)([^:]+)\Z")
+_REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}\Z")
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*\Z|[0-9a-f:.]+\Z")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_SCHEMES = ("https", "ssh", "file")
+_FORM = "write `git+https://host/repository@ref#subdirectory=folder`, also with git+ssh:// or git+file://"
+
+
+def is_git(text: str) -> bool:
+    """Does a person mean a git repository by this?"""
+    return text.startswith(("git+", "git@"))
+
+
+def is_commit(text: str) -> bool:
+    """Is this the whole name of a commit, in SHA-1 or SHA-256?"""
+    return _COMMIT.match(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class GitUrl:
+    """A repository, a commit and a folder.
+
+    Attributes:
+        address: what git is given: https, ssh or file.
+        reference: a branch, a tag or a commit; ``HEAD`` where nothing was said.
+        subdirectory: posix, without slashes at its ends; empty for the whole repository.
+        text: what a lock says in the place of ``address``: the same, but a file's path relative to the project.
+    """
+
+    address: str
+    reference: str
+    subdirectory: str
+    text: str
+
+    @classmethod
+    def parse(cls, text: str, project: Path) -> GitUrl:
+        """Read what a person or a lock has written.
+
+        Args:
+            text: with ``git+`` in front, or ``git@host:path``; ``git+file:../x`` is relative to the project.
+            project: the project's folder.
+
+        Raises:
+            UsageError: it is no such address, or one that git must not see.
+        """
+        short = _SCP.match(text)
+        whole = f"ssh://{short[1]}/{short[2]}" if short else text.removeprefix("git+")
+        if not whole.isprintable() or " " in whole or "\\" in whole:
+            raise _refused(text, "has a space, a backslash or a control character")
+        try:
+            parts = urlsplit(whole)
+        except ValueError:
+            raise _refused(text, "has no host that can be asked") from None
+        path, _, reference = parts.path.rpartition("@") if "@" in parts.path else (parts.path, "", "HEAD")
+        if parts.scheme not in _SCHEMES or parts.query:
+            raise _refused(text, f"is none of {', '.join(f'git+{scheme}' for scheme in _SCHEMES)}")
+        if not _REFERENCE.match(reference) or any(bad in reference for bad in ("..", "//", "/.", ".lock", "/-")):
+            raise _refused(text, f"has `{reference[:80]}` for a branch, a tag or a commit")
+        address, shown = (
+            _file(path, parts.netloc, project, text) if parts.scheme == "file" else _host(parts, path, text)
+        )
+        return cls(address, reference, _subdirectory(parts.fragment, text), shown)
+
+    @property
+    def pinned(self) -> bool:
+        """Does it name one commit for ever?"""
+        return is_commit(self.reference)
+
+    def at(self, commit: str, folder: str) -> GitUrl:
+        """Return the same repository at a commit, for the skill in one folder of it."""
+        return replace(self, reference=commit, subdirectory=folder)
+
+    def __str__(self) -> str:
+        folder = f"#subdirectory={quote(self.subdirectory)}" if self.subdirectory else ""
+        return f"git+{self.text}@{self.reference}{folder}"
+
+
+def _host(parts: SplitResult, path: str, text: str) -> tuple[str, str]:
+    """Return what git is given and what a lock says, the same, of a repository on another machine."""
+    try:
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise _refused(text, "has a port that is no number") from None
+    if not _HOST.match(host):
+        raise _refused(text, "has no host that can be asked")
+    if parts.password is not None or (parts.scheme != "ssh" and parts.username is not None):
+        raise UsageError(
+            f"the address of a repository at {host} has a login in it, which would stand in the lock",
+            hint="leave it out: git asks your credential helper, or use git+ssh://",
+        )
+    if parts.username is not None and not _USER.match(parts.username):
+        raise _refused(text, "has a user name that none has")
+    if not path.strip("/") or unquote(path).startswith("/-"):
+        raise _refused(text, "has no path to a repository")
+    user = f"{parts.username}@" if parts.username else ""
+    place = f"[{host}]" if ":" in host else host
+    address = f"{parts.scheme}://{user}{place}{f':{port}' if port else ''}{path}"
+    return address, address
+
+
+def _file(path: str, netloc: str, project: Path, text: str) -> tuple[str, str]:
+    """Return what git is given and what a lock says, relative to the project, of a repository on this machine."""
+    if netloc not in ("", "localhost"):
+        raise _refused(text, "names another machine")
+    folder = Path(os.path.normpath(project.resolve() / unquote(path)))
+    if not path or "\0" in str(folder):
+        raise _refused(text, "has no path to a repository")
+    relative = Path(os.path.relpath(folder.resolve(), project.resolve())).as_posix()
+    return f"file://{quote(str(folder))}", f"file:{quote(relative)}"
+
+
+def _subdirectory(fragment: str, text: str) -> str:
+    if not fragment:
+        return ""
+    key, _, value = fragment.partition("=")
+    folder = unquote(value).strip("/")
+    steps = folder.split("/")
+    if (
+        key != "subdirectory"
+        or "&" in value
+        or not folder.isprintable()
+        or any(step in ("", ".", "..") for step in steps)
+    ):
+        raise _refused(text, f"has `#{fragment[:80]}` at its end")
+    return folder
+
+
+def _refused(text: str, reason: str) -> UsageError:
+    return UsageError(f"`{text[:200]}` {reason}", hint=_FORM)

@@ -1,0 +1,98 @@
+"""A registry behind HTTP(S): the static layout of FORMATS, from any web server, object store or content network.
+
+A page is kept with its ETag and asked for again only by it; an archive is taken under the size that its page gives.
+Offline, pages come from the cache alone.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from skillpm.errors import RegistryError
+from skillpm.index.page_cache import PageCache
+from skillpm.index.pages import MAX_ARCHIVE, MAX_PAGE, archive_path, page_path, read_config, read_page
+from skillpm.index.transport import Transport
+from skillpm.model.release import Page, Release
+
+__all__ = ["HttpIndex", "cached_get"]
+
+
+def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None:
+    """Return a small document through the cache, None where the server has none.
+
+    Raises:
+        RegistryError: no usable answer; offline, also where the cache has nothing.
+    """
+    cached = cache.get(url)
+    if cached is not None and (cached.fresh or transport.offline):
+        return cached.body
+    condition = {"If-None-Match": cached.etag} if cached is not None and cached.etag else {}
+    answer = transport.get(url, limit=MAX_PAGE, headers=condition)
+    if answer.status == 304 and cached is not None:
+        if "cache-control" in answer.headers:
+            cache.put(url, cached.body, {"etag": cached.etag, **answer.headers})
+        return cached.body
+    if answer.missing:
+        return None
+    if answer.status != 200:
+        raise RegistryError(f"{url}: the server answers {answer.status}", hint="tell who keeps this registry")
+    cache.put(url, answer.body, answer.headers)
+    return answer.body
+
+
+class HttpIndex:
+    """A registry with a URL.
+
+    Args:
+        url: its root, without the slash at the end.
+        transport: how it is asked.
+        cache: where its pages are kept.
+    """
+
+    made_here = False
+    remote = True
+
+    def __init__(self, url: str, transport: Transport, cache: PageCache) -> None:
+        self.name = f"registry:{url}"
+        self._url = url
+        self._transport = transport
+        self._cache = cache
+        self._checking = threading.Lock()
+        self._is_registry = False
+
+    def page(self, name: str) -> Page | None:
+        """Return every release of a name, or None where it is unknown. Raises RegistryError."""
+        self._check()
+        data = self._get(page_path(name))
+        return None if data is None else read_page(data, name, f"registry {self._url}")
+
+    def names(self) -> list[str]:
+        """Return nothing: files behind a server cannot be listed."""
+        return []
+
+    def archive(self, name: str, release: Release) -> bytes:
+        """Return the archive's bytes, unchecked. Raises RegistryError where they are missing, cut, or too many."""
+        if release.size > MAX_ARCHIVE:
+            raise RegistryError(
+                f"registry {self._url}: {name} {release.version} has {release.size} bytes, {MAX_ARCHIVE} are allowed",
+                hint="a skill of that size cannot be installed",
+            )
+        url = f"{self._url}/{archive_path(release.archive)}"
+        return self._transport.download(url, limit=MAX_ARCHIVE, size=release.size)
+
+    def _check(self) -> None:
+        """Read config.json once: a mistyped address must not look like a registry without the name."""
+        with self._checking:
+            if self._is_registry:
+                return
+            data = self._get("config.json")
+            if data is None:
+                raise RegistryError(
+                    f"{self._url} is no registry: there is no config.json",
+                    hint="give the address of the folder that holds config.json, or that of a .well-known/agent-skills",
+                )
+            read_config(data, f"registry {self._url}")
+            self._is_registry = True
+
+    def _get(self, path: str) -> bytes | None:
+        return cached_get(f"{self._url}/{path}", self._transport, self._cache)

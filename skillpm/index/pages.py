@@ -1,0 +1,78 @@
+"""A registry's documents, read from bytes that are not to be trusted: config.json and the page of a name.
+
+Shared by every kind of registry, so that a folder and a server are held to the same rules.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from skillpm.errors import RegistryError, UsageError
+from skillpm.model.document import Document, model_errors, strict_json
+from skillpm.model.release import Page, RegistryConfig
+from skillpm.model.requirement import Requirement, parse_version
+
+__all__ = ["MAX_ARCHIVE", "MAX_PAGE", "archive_path", "page_path", "read_config", "read_document", "read_page"]
+
+D = TypeVar("D", bound=Document)
+MAX_PAGE = 16 << 20  # bytes of one page
+MAX_ARCHIVE = 24 << 20  # bytes of one archive, more than what a skill may unpack to
+
+
+def page_path(name: str) -> str:
+    """Return where a registry keeps the page of a name."""
+    return f"skills/{name}.json"
+
+
+def archive_path(digest: str) -> str:
+    """Return where a registry keeps an archive."""
+    return f"archives/{digest[:2]}/{digest[2:]}.tar.gz"
+
+
+def read_config(data: bytes, where: str) -> RegistryConfig:
+    """Read config.json. Raises RegistryError where it is damaged or of a newer kind of registry."""
+    return read_document(RegistryConfig, data, f"{where}: config.json")
+
+
+def read_page(data: bytes, name: str, where: str) -> Page:
+    """Read the page of a name.
+
+    Args:
+        data: the page's bytes.
+        name: whose page it must be.
+        where: the registry, as messages name it.
+
+    Raises:
+        RegistryError: it is damaged, of another skill, or has a version or requirement that cannot be.
+    """
+    place = f"{where}: {page_path(name)}"
+    page = read_document(Page, data, place)
+    if page.name != name:
+        raise RegistryError(f"{place} is the page of `{page.name}`, not of `{name}`", hint=_KEEPER)
+    for release in page.releases:
+        try:
+            parse_version(release.version)
+            for required, specifier in release.requires.items():
+                Requirement.of(required, specifier)
+        except UsageError as error:
+            raise RegistryError(f"{place}: {error.message}", hint=_KEEPER) from None
+    return page
+
+
+def read_document(model: type[D], data: bytes, place: str) -> D:
+    """Read one JSON document into a model. Raises RegistryError."""
+    root: Any = None
+    try:
+        root = strict_json(data.decode("utf-8"))
+        return model.model_validate(root)
+    except ValidationError as error:
+        reason = model_errors(error, root)[0].rule
+    except ValueError as error:
+        html = ": it is HTML, perhaps the page of a proxy or of a login" if data.lstrip()[:1] == b"<" else ""
+        reason = f"not JSON{html or f': {error}'}"
+    raise RegistryError(f"{place}: {reason}", hint=_KEEPER)
+
+
+_KEEPER = "tell who keeps this registry"

@@ -1,0 +1,24 @@
+"""Where the skills lie that ship with skillpm: ``skillpm/_bundled`` in a wheel, ``skills/`` beside it in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["BUNDLED", "bundled_root", "bundled_skills"]
+
+BUNDLED = "bundled"
+_PACKAGE = Path(__file__).parent.parent
+
+
+def bundled_root() -> Path:
+    """Return the folder whose sub-folders are the bundled skills."""
+    inside = _PACKAGE / "_bundled"
+    return inside if inside.is_dir() else _PACKAGE.parent / "skills"
+
+
+def bundled_skills() -> dict[str, Path]:
+    """Return the folders of the bundled skills, by name."""
+    root = bundled_root()
+    if not root.is_dir():
+        return {}
+    return {path.name: path for path in sorted(root.iterdir()) if (path / "SKILL.md").is_file()}

@@ -1,0 +1,152 @@
+"""``/.well-known/agent-skills/index.json``: skills that a web site offers, each as a SKILL.md or as an archive.
+
+Source: Agent Skills Discovery, version 0.2.0. The index has a digest for each artefact, but neither versions nor
+requirements: those are read from the skill itself, which is fetched when it is asked for. Fields that we do not know
+are ignored, as that document wants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from functools import cached_property, partial
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from skillpm.errors import IntegrityError, RegistryError
+from skillpm.index.archive_file import Unpack
+from skillpm.index.http import cached_get
+from skillpm.index.page_cache import PageCache
+from skillpm.index.pages import MAX_ARCHIVE
+from skillpm.index.path import Pack, TreeIndex
+from skillpm.index.transport import Transport, followed
+from skillpm.layout.tree import MappingTree, Tree
+from skillpm.model.document import model_errors, strict_json
+from skillpm.model.ports import Listing
+from skillpm.model.release import Page, Release, SkillNameText
+
+__all__ = ["INDEX", "WellKnownIndex"]
+
+INDEX = ".well-known/agent-skills/index.json"
+SCHEMA = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
+
+
+class _Entry(BaseModel):
+    """One skill of the index."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: SkillNameText
+    type: Literal["skill-md", "archive"]
+    url: Annotated[str, Field(max_length=2048)]
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    description: str = ""
+
+
+class _Index(BaseModel):
+    """The whole index."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_: Annotated[Literal["https://schemas.agentskills.io/discovery/0.2.0/schema.json"], Field(alias="$schema")]
+    skills: Annotated[tuple[_Entry, ...], Field(max_length=10_000)]
+
+
+class WellKnownIndex:
+    """A site that offers skills.
+
+    Args:
+        url: of its index.json.
+        transport: how it is asked.
+        cache: where the index is kept.
+        pack: how a tree becomes an archive.
+        unpack: how an archive becomes a tree.
+    """
+
+    made_here = True
+    remote = True
+
+    def __init__(self, url: str, transport: Transport, cache: PageCache, pack: Pack, unpack: Unpack) -> None:
+        self.name = f"well-known:{url}"
+        self._url = url
+        self._transport = transport
+        self._cache = cache
+        self._pack = pack
+        self._unpack = unpack
+        self._opening = threading.Lock()
+        self._opened: dict[str, TreeIndex] = {}
+
+    @cached_property
+    def _entries(self) -> dict[str, _Entry]:
+        data = cached_get(self._url, self._transport, self._cache)
+        if data is None:
+            raise RegistryError(f"{self._url} is not there", hint="check the address")
+        root = None
+        try:
+            root = strict_json(data.decode("utf-8"))
+            index = _Index.model_validate(root)
+        except ValidationError as error:
+            raise _damaged(self._url, model_errors(error, root)[0].rule) from None
+        except ValueError as error:
+            raise _damaged(self._url, f"not JSON: {error}") from None
+        entries = {entry.name: entry for entry in index.skills}
+        if len(entries) != len(index.skills):
+            raise _damaged(self._url, "one name stands twice")
+        return entries
+
+    def page(self, name: str) -> Page | None:
+        """Return the one release of a name, None where the site offers none. Raises RegistryError, IntegrityError."""
+        artefact = self._opened_at(name)
+        if artefact is None:
+            return None
+        if artefact.skill != name:
+            raise RegistryError(f"{self._url}: `{name}` is a skill that calls itself `{artefact.skill}`", hint=_KEEPER)
+        return artefact.page(name)
+
+    def names(self) -> list[str]:
+        """Return the names that the site offers. Raises RegistryError."""
+        return sorted(self._entries)
+
+    def listings(self) -> Iterator[Listing]:
+        """Yield what the site offers; it tells no versions. Raises RegistryError."""
+        for name in self.names():
+            yield Listing(name, "", self._entries[name].description[:1024])
+
+    def archive(self, name: str, release: Release) -> bytes:
+        """Return the archive. Raises RegistryError; LockOutOfDateError where the site offers another release now."""
+        artefact = self._opened_at(name)
+        if artefact is None:
+            raise RegistryError(f"{self._url} no longer offers `{name}`", hint="run `skillpm uninstall` for it")
+        return artefact.archive(name, release)
+
+    def _opened_at(self, name: str) -> TreeIndex | None:
+        with self._opening:
+            entry = self._entries.get(name)
+            if entry is None:
+                return None
+            if name not in self._opened:
+                self._opened[name] = TreeIndex(self.name, partial(self._load, entry), self._pack, name, remote=True)
+            return self._opened[name]
+
+    def _load(self, entry: _Entry) -> Tree:
+        """Download one skill. Raises RegistryError; IntegrityError where it is not what the index promises."""
+        url = followed(self._url, entry.url)
+        data = self._transport.download(url, limit=MAX_ARCHIVE)
+        found = hashlib.sha256(data).hexdigest()
+        if f"sha256:{found}" != entry.digest:
+            raise IntegrityError(
+                f"{url} has sha256 {found[:16]}…, {self._url} says {entry.digest[7:23]}…",
+                hint="it was changed on its way or at its source: do not use it, tell who keeps the site",
+                expected=entry.digest[7:],
+                found=found,
+            )
+        return MappingTree({"SKILL.md": data}) if entry.type == "skill-md" else self._unpack(data)
+
+
+def _damaged(url: str, reason: str) -> RegistryError:
+    return RegistryError(f"{url}: {reason}", hint=f"it must follow {SCHEMA}")
+
+
+_KEEPER = "tell who keeps this site"

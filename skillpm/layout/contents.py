@@ -1,0 +1,114 @@
+"""One pass over the bytes of every file: what is in them that a reviewer would want to have been told.
+
+Each file is read once, and no more than ``MAX_SIZE`` bytes of all together: what lies beyond is named, not skipped.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from skillpm.errors import StorageError
+from skillpm.layout.hidden import Hidden, Sighting, sightings
+from skillpm.layout.signature import Content, Signature, signature
+from skillpm.layout.tree import Tree
+
+__all__ = ["MAX_SIZE", "Contents", "Place", "read_contents"]
+
+MAX_SIZE = 20 * 1024 * 1024  # bytes of a whole skill: what an archive may hold
+MAX_PLACES = 10  # of one kind in one file; the rest is counted
+_UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something hidden stands: ``line`` and ``column`` are 1-based and counted in characters."""
+
+    path: str
+    line: int
+    column: int
+    message: str
+
+
+@dataclass(slots=True)
+class Contents:
+    """What the files of one tree hold.
+
+    Attributes:
+        hidden: places by kind.
+        signatures: the files that are no text, by path.
+        archives: the bytes of those that are archives.
+        opaque: neither text nor a known format.
+        unread: why a file could not be read, by path.
+        beyond: the first file at which ``MAX_SIZE`` was reached; it and the rest were not looked at.
+    """
+
+    hidden: dict[Hidden, list[Place]] = field(default_factory=lambda: defaultdict(list))
+    signatures: dict[str, Signature] = field(default_factory=dict)
+    archives: dict[str, bytes] = field(default_factory=dict)
+    opaque: list[str] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
+    beyond: str | None = None
+
+
+def read_contents(tree: Tree, known: Mapping[str, bytes]) -> Contents:
+    """Look at every file of a tree; ``known`` are those whose bytes were read already."""
+    found, left = Contents(), MAX_SIZE
+    for path in tree.paths():
+        data = known.get(path)
+        if data is None:
+            try:
+                data = tree.head(path, left + 1)
+            except StorageError as error:
+                found.unread[path] = error.message.removeprefix(f"{path}: ")
+                continue
+        left -= len(data)
+        if left < 0:
+            found.beyond = path
+            break
+        _look(found, path, data)
+    return found
+
+
+def _look(found: Contents, path: str, data: bytes) -> None:
+    known = signature(data, path)
+    if known is not None:
+        found.signatures[path] = known
+        if known.content is Content.ARCHIVE:
+            found.archives[path] = data
+        return
+    text = _text(data)
+    if text is None:
+        found.opaque.append(path)
+        return
+    seen: dict[Hidden, list[Sighting]] = defaultdict(list)
+    for sighting in sightings(text, data):
+        seen[sighting.what].append(sighting)
+    for what, listed in seen.items():
+        found.hidden[what] += _places(path, text, listed)
+
+
+def _text(data: bytes) -> str | None:
+    """Return the text of a file; UTF-16 is told by its mark, and NUL is no text."""
+    try:
+        if data[:2] in _UTF16:
+            return data.decode(_UTF16[data[:2]])
+        return None if b"\0" in data else data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _places(path: str, text: str, listed: list[Sighting]) -> list[Place]:
+    places, line, last = [], 1, 0
+    for sighting in listed[:MAX_PLACES]:
+        line += text.count("\n", last, sighting.position)
+        last = sighting.position
+        column = last - (text.rfind("\n", 0, last) + 1) + 1
+        places.append(Place(path, line, column, sighting.message))
+    if len(listed) > MAX_PLACES:
+        end = places[-1]
+        more = f"{end.message}; and {len(listed) - MAX_PLACES} more places in this file"
+        places[-1] = Place(path, end.line, end.column, more)
+    return places

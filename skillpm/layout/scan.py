@@ -1,0 +1,21 @@
+"""The scan: those rules that look at what a tree holds, whatever SKILL.md says.
+
+An install runs them with all others and fails closed: what they find refuses a skill until a person lets it in.
+"""
+
+from __future__ import annotations
+
+from skillpm.layout.rule import Rule
+from skillpm.layout.rules import content, files, source
+
+__all__ = ["ALLOWABLE", "RULES"]
+
+RULES: tuple[Rule, ...] = tuple(
+    sorted(
+        (source.two_skill_files, source.unreadable_skill_file, source.nul_character, *files.RULES, *content.RULES),
+        key=lambda rule: rule.code,
+    )
+)
+
+ALLOWABLE = frozenset(rule.code for rule in (*files.RULES, *content.RULES))
+"""The rules whose findings a person who has looked may let in."""

@@ -1,0 +1,120 @@
+"""The two files that a person writes: a project's ``skillpm.yaml`` and the user's ``config.yaml``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
+
+from skillpm.errors import UsageError
+from skillpm.model.document import Document
+from skillpm.model.policy import Policy
+from skillpm.model.release import SkillNameText
+from skillpm.model.requirement import Requirement
+
+__all__ = ["BUNDLED_REGISTRY", "ProjectDocument", "UserDocument", "Wish"]
+
+BUNDLED_REGISTRY = "bundled"  # the skills that ship with skillpm; asked last, and always there
+PLACES = ("path", "git", "archive")
+ARCHIVES = (".tar.gz", ".tgz")
+
+Place = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]+$")]
+RegistryName = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class Wish(Document):
+    """What may satisfy one name: versions, of any registry or of one; or a folder, a git repository, an archive."""
+
+    version: Annotated[str, Field(max_length=512)] | None = None
+    registry: RegistryName | None = None
+    path: Place | None = None
+    git: Place | None = None
+    ref: Place | None = None
+    subdirectory: Place | None = None
+    archive: Place | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"version": value}
+        if value is None:
+            raise ValueError('write "*" for any version')
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [key for key in PLACES if getattr(self, key) is not None]
+        versions = [key for key in ("version", "registry") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"`{given[0]}` and `{given[1]}` exclude each other")
+        if given and versions:
+            raise ValueError(f"`{versions[0]}` has no meaning beside `{given[0]}`")
+        if not given and not versions:
+            raise ValueError("needs one of `version`, `registry`, `path`, `git`, `archive`")
+        if self.git is None and (self.ref or self.subdirectory):
+            raise ValueError(f"`{'ref' if self.ref else 'subdirectory'}` has no meaning without `git`")
+        try:
+            Requirement.of("any", self.version or "")
+        except UsageError as error:
+            raise ValueError(error.message) from None
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "description": "a PEP 440 specifier, * for any version"}, handler(core)]}
+
+    @classmethod
+    def at(cls, place: str) -> Wish:
+        """Return the wish for what a person typed: ``git+URL[@ref][#subdirectory=…]``, an archive, or a folder."""
+        if place.startswith("git+"):
+            address, _, subdirectory = place.removeprefix("git+").partition("#subdirectory=")
+            host = address.find("/", address.find("://") + 3)
+            cut = address.rfind("@", host) if host >= 0 else -1
+            ref = address[cut + 1 :] if cut >= 0 else "HEAD"
+            git = address[:cut] if cut >= 0 else address
+            return cls(git=git, ref=None if ref == "HEAD" else ref, subdirectory=subdirectory or None)
+        return cls(archive=place) if "://" in place or place.endswith(ARCHIVES) else cls(path=place)
+
+    @property
+    def place(self) -> str | None:
+        """The folder, repository or archive, as a person would type it; None for a requirement of a registry."""
+        if self.git is None:
+            return self.path or self.archive
+        address = self.git if self.git.startswith("git+") else f"git+{self.git}"
+        return (
+            address
+            + (f"@{self.ref}" if self.ref else "")
+            + (f"#subdirectory={self.subdirectory}" if self.subdirectory else "")
+        )
+
+
+def _not_bundled(registries: dict[str, str]) -> dict[str, str]:
+    if BUNDLED_REGISTRY in registries:
+        raise ValueError(f"`{BUNDLED_REGISTRY}` is the name of the skills that ship with skillpm; take another name")
+    return registries
+
+
+class UserDocument(Document):
+    """config.yaml: what holds for a person in every project.
+
+    Attributes:
+        project: version of the format.
+        registries: places by name, in the order in which they are asked.
+        agents: whose folders are filled.
+        link: how skills are put there.
+        policy: what may be installed.
+    """
+
+    project: Annotated[int, Field(ge=1, le=1)]
+    registries: Annotated[dict[RegistryName, Place], AfterValidator(_not_bundled)] | None = None
+    agents: tuple[Annotated[str, Field(max_length=64)], ...] | None = None
+    link: Literal["copy", "symlink"] | None = None
+    policy: Policy | None = None
+
+
+class ProjectDocument(UserDocument):
+    """skillpm.yaml: what a project requires, and where it comes from."""
+
+    requires: dict[SkillNameText, Wish] = Field(default_factory=dict)

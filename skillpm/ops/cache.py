@@ -1,0 +1,209 @@
+"""``skillpm cache``: what lies in the store and in the cache, and the removal of stored skills that nothing needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from skillpm.errors import SkillpmError, StorageError
+from skillpm.layout.description import describe
+from skillpm.layout.tree import FolderTree
+from skillpm.settings import Settings
+from skillpm.storage.process_lock import WAIT
+from skillpm.storage.store import Store
+from skillpm.storage.usage import forget_project, known_projects, needed_trees
+
+__all__ = ["CacheFolder", "CacheReport", "Pruned", "StoredTree", "inspect_cache", "prune"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTree:
+    """One stored skill.
+
+    Attributes:
+        tree: its digest.
+        name: the skill's; empty where it is damaged beyond reading.
+        version: the skill's; empty as well.
+        size: bytes of its files.
+    """
+
+    tree: str
+    name: str
+    version: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheFolder:
+    """A folder of what can be made again; ``size`` in bytes."""
+
+    name: str
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheReport:
+    """What lies in store and cache.
+
+    Attributes:
+        store: the store's folder.
+        cache: the cache's folder.
+        trees: every stored skill, with the projects that need it.
+        gone: projects that were noted and are no more.
+        leftovers: what killed runs left in the store; the next writer removes it.
+        folders: what lies in the cache.
+    """
+
+    store: Path
+    cache: Path
+    trees: tuple[tuple[StoredTree, tuple[Path, ...]], ...]
+    gone: tuple[Path, ...]
+    leftovers: CacheFolder
+    folders: tuple[CacheFolder, ...]
+
+    @property
+    def needed(self) -> list[StoredTree]:
+        """The stored skills that some project needs."""
+        return [tree for tree, projects in self.trees if projects]
+
+    @property
+    def unneeded(self) -> list[StoredTree]:
+        """The stored skills that `prune` would remove."""
+        return [tree for tree, projects in self.trees if not projects]
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "store": str(self.store),
+            "cache": str(self.cache),
+            "skills": [
+                {**asdict(tree), "projects": [str(project) for project in projects]} for tree, projects in self.trees
+            ],
+            "gone": [str(project) for project in self.gone],
+            "leftovers": asdict(self.leftovers),
+            "folders": [asdict(folder) for folder in self.folders],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What a clean-up removed, or would: stored skills, and projects that are gone; ``kept`` counts what stays."""
+
+    removed: tuple[StoredTree, ...]
+    forgotten: tuple[Path, ...]
+    kept: int
+    dry_run: bool
+
+    @property
+    def size(self) -> int:
+        """The bytes that become free."""
+        return sum(tree.size for tree in self.removed)
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "removed": [asdict(tree) for tree in self.removed],
+            "size": self.size,
+            "forgotten": [str(project) for project in self.forgotten],
+            "kept": self.kept,
+            "dry_run": self.dry_run,
+        }
+
+
+def inspect_cache(settings: Settings) -> CacheReport:
+    """Return what lies in store and cache; nothing is written.
+
+    Raises:
+        StorageError: a project's lock, or the store, cannot be read.
+    """
+    store = Store(settings.store)
+    users, gone = _users(settings)
+    trees = tuple((_stored(store, tree), users.get(tree, ())) for tree in store.digests())
+    folders = sorted(settings.cache.iterdir()) if settings.cache.is_dir() else []
+    return CacheReport(
+        settings.store, settings.cache, trees, gone, _folder(store.root / "tmp"), tuple(map(_folder, folders))
+    )
+
+
+def prune(settings: Settings, *, dry_run: bool = False, wait: float = WAIT) -> Pruned:
+    """Remove the stored skills that no lock and no record of any known project needs.
+
+    A project is known once it was installed into; the project of the settings always is. A project whose folder is gone
+    is forgotten. Installs that are going on are waited for, and new ones wait until this has ended.
+
+    Raises:
+        StorageError: a project's lock, or the store, cannot be read or written; nothing was removed in the first case.
+        BusyError: an install has held the store for ``wait`` seconds.
+    """
+    store = Store(settings.store)
+    if not store.root.is_dir():
+        return Pruned((), (), 0, dry_run)
+    if dry_run:
+        return _unneeded(settings, store, dry_run=True)
+    with store.cleaning(wait):
+        found = _unneeded(settings, store, dry_run=False)
+        for tree in found.removed:
+            store.remove(tree.tree)
+        for project in found.forgotten:
+            forget_project(store.root, project)
+    return found
+
+
+def _unneeded(settings: Settings, store: Store, *, dry_run: bool) -> Pruned:
+    users, gone = _users(settings)
+    digests = store.digests()
+    removed = tuple(_stored(store, tree) for tree in digests if tree not in users)
+    return Pruned(removed, gone, len(digests) - len(removed), dry_run)
+
+
+def _users(settings: Settings) -> tuple[dict[str, tuple[Path, ...]], tuple[Path, ...]]:
+    """Return which projects need which tree, and the projects that are gone."""
+    users: dict[str, tuple[Path, ...]] = {}
+    gone = []
+    here = Path(os.path.realpath(settings.project))
+    known = known_projects(settings.store)
+    for project in sorted({here, *known}):
+        needed = needed_trees(project)
+        if needed is None and project in known:
+            gone.append(project)
+        for tree in needed or ():
+            users[tree] = (*users.get(tree, ()), project)
+    return users, tuple(gone)
+
+
+def _stored(store: Store, tree: str) -> StoredTree:
+    path = store.path(tree)
+    try:
+        found = describe(FolderTree(path))
+        name, version = found.name, found.version
+    except SkillpmError:
+        name = version = ""
+    return StoredTree(tree, name, version, _folder(path).size)
+
+
+def _folder(path: Path) -> CacheFolder:
+    """Count the files of a folder, links not followed."""
+    sizes = list(_sizes(path))
+    return CacheFolder(path.name, len(sizes), sum(sizes))
+
+
+def _sizes(path: Path) -> Iterable[int]:
+    pending = [str(path)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    else:
+                        yield entry.stat(follow_symlinks=False).st_size
+        except NotADirectoryError:
+            yield path.lstat().st_size
+        except FileNotFoundError:
+            continue  # another process has removed it
+        except OSError as error:
+            raise StorageError(f"cannot look into {path}: {error.strerror}") from None

@@ -1,0 +1,38 @@
+"""The cooldown of this invocation: which releases are too young to be chosen today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from skillpm.index.shipped import BUNDLED
+from skillpm.model.policy import cutoff, too_young
+from skillpm.model.release import Release
+from skillpm.ops.wanted import FOLDER
+from skillpm.settings import Settings
+
+__all__ = ["GIT", "NAMED", "Cooldown"]
+
+GIT = "git+"
+NAMED = (BUNDLED, FOLDER, GIT, "archive:")  # sources that somebody has chosen by themselves: no cooldown holds for them
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """A cut-off.
+
+    Attributes:
+        day: the UTC day before which a release must have been published; None where no cooldown holds.
+    """
+
+    day: str | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> Cooldown:
+        """Return the cooldown that holds now. Raises UsageError where the days are no number."""
+        days = settings.cooldown
+        return cls(cutoff(days, datetime.now(UTC)) if days else None)
+
+    def young(self, release: Release, source: str) -> str | None:
+        """Say why a release is too young, in words that follow "it is"; None where it is not."""
+        return None if self.day is None or source.startswith(NAMED) else too_young(release, self.day)

@@ -1,0 +1,112 @@
+"""Keeps ``skillpm.yaml`` in step with what was typed: what ``install`` adds to it and ``uninstall`` takes out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from packaging.version import Version
+
+from skillpm.index.source import is_path
+from skillpm.model.lock import LockedSkill
+from skillpm.model.project import ProjectDocument, Wish
+from skillpm.model.project_text import Value, with_entry, without_entry
+from skillpm.model.requirement import Requirement
+from skillpm.ops.context import Context
+from skillpm.ops.selection import Request
+from skillpm.resolve.plan import Plan
+from skillpm.settings import free_name, registry_name
+
+__all__ = ["with_typed", "without"]
+
+SITE = "well-known:"
+
+
+def with_typed(context: Context, texts: Sequence[str], request: Request, plan: Plan) -> tuple[str, Plan]:
+    """Return the project file's text with what was typed, and the plan whose lock agrees with it.
+
+    A bare name is written with the version that was chosen as its least, so that the file says what was tried; a
+    registry that was given by flag is written down too, and the skill is tied to it.
+
+    Raises:
+        DocumentError: the file cannot be changed safely.
+    """
+    text, document = context.settings.project_text, context.settings.document
+    assert text is not None
+    assert document is not None
+    roots = dict(request.roots)
+    for name in _typed_names(texts, request):
+        entry = plan.lock.skill(name)
+        assert entry is not None
+        root = roots[name]
+        if name in request.places and not root.source.startswith(SITE):
+            text = with_entry(text, "requires", name, _place(root.source))
+            continue
+        known = name in document.requires and name not in request.places
+        if known and (root.source or not _has_changed(root, document.requires[name])):
+            continue
+        text, value, roots[name] = _of_registry(context, text, document, root, entry)
+        text = with_entry(text, "requires", name, value)
+    lock = plan.lock.model_copy(update={"requirements": tuple(sorted(str(root) for root in roots.values()))})
+    return text, replace(plan, lock=lock)
+
+
+def without(context: Context, names: Collection[str]) -> str | None:
+    """Return the project file's text without these requirements; None where there is no project file.
+
+    Raises:
+        DocumentError: the file cannot be changed safely.
+    """
+    text = context.settings.project_text
+    for name in sorted(names) if text is not None else ():
+        assert text is not None
+        text = without_entry(text, "requires", name)
+    return text
+
+
+def _typed_names(texts: Sequence[str], request: Request) -> list[str]:
+    """Return the names that were typed, in their order."""
+    plain = [Requirement.parse(text).name for text in texts if not is_path(text)]
+    return list(dict.fromkeys([*plain, *request.places]))
+
+
+def _has_changed(root: Requirement, wish: Wish) -> bool:
+    return wish.place is not None or Requirement.of(root.name, wish.version or "") != root
+
+
+def _place(source: str) -> dict[str, str]:
+    """Return the keys that name a place."""
+    kind, _, place = source.partition(":")
+    if kind in ("path", "archive"):
+        return {kind: place if place.startswith((".", "/")) else f"./{place}"}
+    return dict(Wish.at(source).model_dump(exclude_none=True))
+
+
+def _of_registry(
+    context: Context, text: str, document: ProjectDocument, root: Requirement, entry: LockedSkill
+) -> tuple[str, Value, Requirement]:
+    """Return the text with the registry where that is new, the value to write, and the requirement that it means."""
+    site = root.source.startswith(SITE)  # it offers what it has now, in no versions
+    specifier = root.specifier or ("" if site else f">={Version(entry.version).public}")
+    plain = Requirement.of(root.name, specifier)
+    place = _given(context, root, entry)
+    if place is None:
+        return text, specifier, plain
+    known = {context.registry(known).name: name for name, known in context.settings.registries.items()}
+    name = known.get(entry.source)
+    if name is None:
+        name = free_name(place[0], [*context.settings.registries, *(document.registries or {})])
+        relative = entry.source.partition(":")[2] if entry.source.startswith("registry:") else place[1]
+        text = with_entry(text, "registries", name, relative)
+    value = {"registry": name} if site else {"version": specifier, "registry": name}
+    return text, value, replace(plain, source=entry.source)
+
+
+def _given(context: Context, root: Requirement, entry: LockedSkill) -> tuple[str, str] | None:
+    """Return name and place of the registry that a skill was asked of: by a flag, or as a site that was typed."""
+    if root.source.startswith(SITE):
+        url = root.source.removeprefix(SITE)
+        return registry_name(url), url
+    given = context.settings.setting("registries")
+    found = given.value.items() if given.origin.startswith("flag") else ()
+    return next((item for item in found if context.registry(item[1]).name == entry.source), None)

@@ -1,0 +1,47 @@
+"""Does a lock say what is required? Told from the lock alone, without asking any index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.requirement import Requirement
+from skillpm.resolve.plan import needed
+
+__all__ = ["disagreements"]
+
+FLOATING = "git+"  # a lock pins what such a requirement names, so that the two texts differ
+
+
+def disagreements(requirements: Iterable[Requirement], lock: Lock) -> list[str]:
+    """Return what is wrong with a lock, a sentence each; empty where it says exactly what is required."""
+    roots = tuple(requirements)
+    entries = {entry.name: entry for entry in lock.skills}
+    found = [*_of_requirements(roots, lock), *(line for root in roots for line in _of_root(root, entries))]
+    for entry in lock.skills:
+        for name, specifier in sorted(entry.requires.items()):
+            found += _unmet(f"{entry.name} {entry.version}", Requirement.of(name, specifier), entries)
+    surplus = sorted(set(entries) - needed(lock, [root.name for root in roots]))
+    found += [f"{name} is locked, and nothing requires it" for name in surplus]
+    return list(dict.fromkeys(found))
+
+
+def _of_requirements(roots: tuple[Requirement, ...], lock: Lock) -> Iterator[str]:
+    asked, had = {str(root) for root in roots}, set(lock.requirements)
+    yield from (f"`{text}` is required, and was not when the lock was made" for text in sorted(asked - had))
+    yield from (f"`{text}` was required when the lock was made, and is no longer" for text in sorted(had - asked))
+
+
+def _of_root(root: Requirement, entries: dict[str, LockedSkill]) -> Iterator[str]:
+    yield from _unmet("the project", root, entries)
+    entry = entries.get(root.name)
+    if entry and root.source and not root.source.startswith(FLOATING) and entry.source != root.source:
+        yield f"{root.name} is locked from {entry.source}, and required from {root.source}"
+
+
+def _unmet(who: str, required: Requirement, entries: dict[str, LockedSkill]) -> Iterator[str]:
+    entry = entries.get(required.name)
+    if entry is None:
+        yield f"{who} requires {required}, which is not locked"
+    elif not required.admits(entry.version, prereleases=True):
+        yield f"{who} requires {required}, and {entry.version} is locked"

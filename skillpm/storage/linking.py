@@ -1,0 +1,64 @@
+"""The two kinds of links to a folder: symbolic links, and the junctions of Windows, which need no privilege."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skillpm.storage.record import LinkKind
+
+__all__ = ["link_kind", "make_link"]
+
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+_MOUNT_POINT = 0xA0000003  # the reparse tag of a junction: [MS-FSCC] 2.1.2.1
+
+
+def link_kind(path: Path) -> LinkKind | None:
+    """Return what kind of link stands there, None where there is none; the link may dangle."""
+    if path.is_symlink():
+        return "symlink"
+    return "junction" if _is_junction(path) else None
+
+
+def make_link(path: Path, target: Path) -> LinkKind:
+    """Make a link to a folder by the first way that the system allows; ``copy`` where it allows none.
+
+    Raises:
+        OSError: the disk is full or broken, which no other way would help.
+    """
+    try:
+        path.symlink_to(target, target_is_directory=True)
+    except OSError as error:
+        if error.errno in _DISK:
+            raise
+        return "junction" if _make_junction(path, target) else "copy"
+    return "symlink"
+
+
+if sys.platform == "win32":
+
+    def _is_junction(path: Path) -> bool:
+        try:
+            return path.lstat().st_reparse_tag == _MOUNT_POINT
+        except OSError:
+            return False
+
+    def _make_junction(path: Path, target: Path) -> bool:
+        import _winapi
+
+        try:
+            _winapi.CreateJunction(str(target), str(path))
+        except OSError:
+            return False
+        return True
+
+else:
+
+    def _is_junction(path: Path) -> bool:
+        return False
+
+    def _make_junction(path: Path, target: Path) -> bool:
+        return False

@@ -1,0 +1,96 @@
+"""A person's skillpm.yaml is changed in one place, and every other character stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skillpm.errors import DocumentError
+from skillpm.model.document import read_yaml
+from skillpm.model.project_text import new_project_text, with_entry, without_entry
+
+COMMENTED = """\
+# what we need
+project: 1
+
+requires:   # and why
+    zeta: ">=1"   # the eldest
+    # about alpha
+    alpha: {path: ../a}
+
+# how
+link: copy
+"""
+
+TEXTS = {
+    "commented": COMMENTED,
+    "windows": COMMENTED.replace("\n", "\r\n"),
+    "no end of line": "project: 1\nrequires:\n  zeta: '1'",
+    "flow": "project: 1\nrequires: {zeta: '1', alpha: {path: ../a}}  # all\nlink: copy\n",
+    "empty flow": "project: 1\nrequires: {}\n",
+    "no value": "project: 1\nrequires:\nlink: copy\n",
+    "nothing": "project: 1\n",
+    "nested": "project: 1\nrequires:\n  zeta:\n    version: '1' # x\n    # y\n  alpha:\n    path: ../a\n",
+    "JSON": '{"project": 1, "requires": {"zeta": "1"}}',
+    "non-ASCII": "project: 1\nrequires:\n  zeta: '1'  # größer 🎈\n  alpha: '2'\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("value", [">=2", {"path": "../with space"}, {"version": "*", "registry": "team"}])
+@pytest.mark.parametrize("key", ["new", "zeta", "acme/scoped"])
+def test_an_entry_is_added_or_changed_and_nothing_else(text: str, value: Any, key: str) -> None:
+    changed = with_entry(text, "requires", key, value)
+    before, after = read_yaml(text), read_yaml(changed)
+    assert after == {**before, "requires": {**(before.get("requires") or {}), key: value}}
+    for line in text.splitlines():
+        if "zeta" not in line and "requires" not in line and "version" not in line:
+            assert line in changed
+    if key not in (before.get("requires") or {}) and "{" not in text and before.get("requires"):
+        assert without_entry(changed, "requires", key).rstrip() == text.rstrip(), "and taken out again"
+    if "\r" in text:
+        assert changed.count("\n") == changed.count("\r\n")
+
+
+def test_comments_and_order_stay() -> None:
+    changed = with_entry(COMMENTED, "requires", "mu", ">=2")
+    assert changed == COMMENTED.replace("../a}\n", '../a}\n    mu: ">=2"\n')
+    assert without_entry(changed, "requires", "zeta") == changed.replace('    zeta: ">=1"   # the eldest\n', "")
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_all_entries_can_be_taken_out(text: str) -> None:
+    for name in list(read_yaml(text).get("requires") or ()):
+        text = without_entry(text, "requires", name)
+    assert not read_yaml(text).get("requires")
+    assert without_entry(text, "requires", "never-there") == text
+
+
+def test_a_text_that_cannot_be_changed_safely_is_left_and_the_person_told_what_to_write() -> None:
+    with pytest.raises(DocumentError, match="cannot be changed safely") as caught:
+        with_entry('{"project": 1}', "requires", "base", ">=1")
+    assert 'write `base: ">=1"` under `requires`' in str(caught.value.hint)
+
+
+names = st.from_regex(r"[a-z]{1,8}(-[a-z0-9]{1,4})?", fullmatch=True)
+specifiers = st.sampled_from(["*", ">=1", ">=1,<2", "~=1.2", "==1.0", "!=3"])
+plain = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp"), blacklist_characters="\ufeff\ufffe\uffff"))
+places = plain.filter(lambda text: text.strip() == text and text)
+values = specifiers | st.fixed_dictionaries({"path": places}) | st.fixed_dictionaries({"version": specifiers})
+
+
+@given(st.dictionaries(names, values, max_size=5), st.lists(st.tuples(names, values), max_size=5), st.data())
+def test_any_series_of_changes_means_what_it_says(
+    requires: dict[str, Any], added: list[tuple[str, Any]], data: st.DataObject
+) -> None:
+    text = new_project_text(requires, {"team": "../shop"})
+    for name, value in added:
+        text = with_entry(text, "requires", name, value)
+        requires = {**requires, name: value}
+    for name in data.draw(st.lists(st.sampled_from(sorted(requires)), unique=True)) if requires else ():
+        text = without_entry(text, "requires", name)
+        requires = {key: value for key, value in requires.items() if key != name}
+    assert read_yaml(text) == {"project": "1", "requires": requires, "registries": {"team": "../shop"}}

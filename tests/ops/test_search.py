@@ -1,0 +1,127 @@
+"""search ranks what fits, over every index, and says what it could not ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skillpm.layout.tree import MappingTree
+from skillpm.model.ports import Listing
+from skillpm.ops.registry import write_registry
+from skillpm.ops.search import Rank, rank
+
+SkillFiles = Callable[..., dict[str, Any]]
+
+
+def shelf(root: Path, *skills: tuple[str, str, str], yanked: dict[str, str] | None = None) -> Path:
+    trees = [
+        MappingTree(
+            {
+                "SKILL.md": f"---\nname: {name}\ndescription: {summary}\n---\nText.\n".encode(),
+                "skill.yaml": f"manifest: 1\nversion: '{version}'\n".encode(),
+            }
+        )
+        for name, version, summary in skills
+    ]
+    write_registry(root, trees, yanked=yanked)
+    return root
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    return shelf(
+        tmp_path / "shop",
+        ("log", "1.0", "Reads things."),
+        ("log-reader", "1.0", "Reads."),
+        ("log-reader", "2.0", "Reads more. Use for pdf files."),
+        ("log-reader", "3.0rc1", "Not final."),
+        ("blog-writer", "1.0", "Writes."),
+        ("catalogue", "1.0", "Keeps books in order."),
+        ("shelf", "1.0", "Looks through every log of a host."),
+        yanked={"catalogue==1.0": "lost"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("log",), ["log", "log-reader", "blog-writer", "catalogue", "shelf"]),
+        (("LOG",), ["log", "log-reader", "blog-writer", "catalogue", "shelf"]),
+        (("log", "reader"), ["log-reader"]),
+        (("reader", "log"), ["log-reader"]),
+        (("log reader",), ["log-reader"]),
+        (("pdf", "log"), ["log-reader"]),
+        (("host",), ["shelf"]),
+        (("ost",), []),
+        (("log", "nowhere"), []),
+        (("100%",), []),
+        ((".*",), []),
+    ],
+)
+def test_skills_come_in_the_order_of_how_well_they_fit(
+    project, shop: Path, words: tuple[str, ...], expected: list[str]
+) -> None:
+    hits = project().call("search", *words, "--index", shop, "--json").ok().document["hits"]
+    assert [hit["name"] for hit in hits if hit["source"] != "bundled"] == expected
+
+
+def test_a_hit_shows_its_newest_final_release_and_its_index(project, shop: Path) -> None:
+    place = project()
+    (hit,) = place.call("search", "log-reader", "--index", shop, "--json").ok().document["hits"]
+    assert (hit["rank"], hit["version"], hit["source"]) == ("exact", "2.0", "registry:../shop")
+    assert "log-reader  2.0" in place.call("search", "log-reader", "--index", shop).ok().out
+
+
+def test_a_name_that_several_indexes_have_is_that_of_the_first_as_for_an_install(
+    project, shop: Path, tmp_path: Path
+) -> None:
+    other = shelf(tmp_path / "other", ("log", "9.0", "Shadows."), ("shell-tools", "9.0", "Shadows."))
+    hits = project().call("search", "log", "--index", shop, "--index", other, "--json").ok().document["hits"]
+    assert [(hit["version"], hit["source"]) for hit in hits if hit["name"] == "log"] == [("1.0", "registry:../shop")]
+    (hit,) = project().call("search", "shell-tools", "--index", other, "--json").ok().document["hits"]
+    assert hit["version"] == "9.0"
+
+
+def test_what_nothing_fits_is_met_with_near_names(project, shop: Path) -> None:
+    outcome = project().call("search", "log-readr", "--index", shop).ok()
+    assert outcome.out == ""
+    assert "no skill fits; did you mean `log-reader`" in outcome.err
+    assert "no skill fits" in project().call("search", "zzzzzzzz").ok().err
+
+
+def test_an_index_that_fails_is_named_and_the_others_are_searched(project, shop: Path, tmp_path: Path) -> None:
+    (shop / "skills/log.json").write_text("{")
+    outcome = project().call("search", "langgraph", "--index", shop, "--index", tmp_path / "nowhere").ok()
+    assert "langgraph-cli" in outcome.out
+    assert outcome.err.count("could not be searched") == 2
+    project().call("search", "zzzz", "--index", shop).fails(5, "could not be searched", "no skill fits")
+
+
+def test_limits_are_said_and_held(project, shop: Path) -> None:
+    outcome = project().call("search", "log", "--index", shop, "--limit", "2").ok()
+    assert len(outcome.out.splitlines()) == 3
+    assert "`--limit" in outcome.err
+    project().call("search", "x" * 300).fails(2, "300 characters")
+    project().call("search", " ").fails(2, "nothing to search for")
+
+
+def test_a_hostile_summary_cannot_speak_to_the_terminal(project, tmp_path: Path) -> None:
+    shop = shelf(tmp_path / "shop", ("bad", "1.0", r'"red \e[31m and \u202e back"'))
+    outcome = project().call("search", "bad", "--index", shop).ok()
+    assert "\x1b" not in outcome.out
+    assert "\u202e" not in outcome.out
+
+
+@given(st.from_regex(r"[a-z]{1,6}(-[a-z]{1,6})?", fullmatch=True), st.text(max_size=40))
+def test_a_skill_is_found_by_its_name_and_by_every_word_of_its_summary(name: str, summary: str) -> None:
+    item = Listing(name, "1.0", summary)
+    assert rank([name], item) is Rank.EXACT
+    assert all((rank([name[:end]], item) or 0) <= Rank.PREFIX for end in range(1, len(name)))
+    assert all(
+        rank([word.casefold()], item) is not None for word in summary.split() if word.isalnum() and word.isascii()
+    )

@@ -1,0 +1,408 @@
+"""Installs from servers, sites, repositories and archives: all of what was asked, or everything as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.index.well_known import SCHEMA
+from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
+from skillpm.ops.registry import write_registry
+from skillpm.storage.agents import UNIVERSAL
+from skillpm.storage.archive import build_archive
+from skillpm.storage.store import folder_digest
+from tests.conftest import Project, write_tree
+from tests.servers import Handler, Shop, commit_all, git, serving
+
+SkillFiles = Callable[..., dict[str, Any]]
+
+
+def tree(files: dict[str, Any]) -> MappingTree:
+    return MappingTree({path: text.encode() for path, text in files.items()})
+
+
+def snapshot(root: Path) -> dict[str, str]:
+    """The digest of every file of a project and of the store and the configuration, caches and locks left out."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != "lock"
+    }
+
+
+@pytest.fixture
+def site(tmp_path: Path, skill_files: SkillFiles) -> Iterator[Shop]:
+    """A registry behind a server: base 1.0, 1.1 and 2.0; top needs base<2; many-00 to many-19 need base."""
+    releases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
+    releases += [skill_files("top", requires={"base": ">=1,<2"})]
+    releases += [skill_files(f"many-{number:02d}", requires={"base": ""}) for number in range(20)]
+    write_registry(tmp_path / "www", map(tree, releases))
+    with serving(tmp_path / "www") as shop:
+        yield shop
+
+
+def locked(place: Project) -> dict[str, dict[str, Any]]:
+    return {item["name"]: item for item in json.loads((place.root / "skillpm.lock").read_text())["skills"]}
+
+
+def archive_of(site: Shop, name: str) -> str:
+    digest = json.loads((site.root / f"skills/{name}.json").read_text())["releases"][0]["archive"]
+    return f"/archives/{digest[:2]}/{digest[2:]}.tar.gz"
+
+
+def says(status: int, body: bytes = b"", **headers: Any) -> Callable[[Handler], bool]:
+    def answer(handler: Handler) -> bool:
+        handler.reply(status, body, **headers)
+        return True
+
+    return answer
+
+
+def test_a_registry_behind_http_installs_locks_and_restores(project, site: Shop) -> None:
+    place, other = project(), project()
+    names = [f"many-{number:02d}" for number in range(20)]
+    place.call("install", "top", *names, "--index", f"{site.url}/").ok()
+    lock = locked(place)
+    assert {item["source"] for item in lock.values()} == {f"registry:{site.url}"}
+    assert lock["base"]["version"] == "1.1"
+    for name, item in lock.items():
+        assert folder_digest(place.root / UNIVERSAL / name) == item["tree"]
+    assert all(site.asked(path) == 1 for path, _ in site.seen), "everything is asked for once"
+    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
+    other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
+    assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
+
+
+def test_pages_are_asked_for_again_only_by_their_etag(project, site: Shop) -> None:
+    project().call("install", "top", "--index", site.url).ok()
+    before = len(site.seen)
+    project().call("install", "top", "--index", site.url).ok()
+    again = site.seen[before:]
+    assert sorted(path for path, _ in again) == ["/config.json", "/skills/base.json", "/skills/top.json"]
+    assert all("If-None-Match" in headers for _, headers in again)
+
+
+def test_offline_the_cache_and_the_store_are_enough_or_it_says_what_is_missing(project, site: Shop) -> None:
+    place, other = project(), project()
+    place.call("install", "top", "--index", site.url).ok()
+    before = len(site.seen)
+    other.call("install", "top", "--index", site.url, "--offline").ok()
+    assert locked(other) == locked(place)
+    other.call("install", "many-00", "--index", site.url, "--offline").fails(5, "many-00.json", "--offline")
+    other.call("install", "many-00", "--index", site.url, SKILLPM_OFFLINE="1").fails(5, "--offline")
+    assert len(site.seen) == before
+
+
+def test_a_server_that_is_gone_does_not_matter_for_what_is_locked_and_stored(project, site: Shop) -> None:
+    place, other = project(), project()
+    place.call("install", "top", "--index", site.url).ok()
+    site.shutdown()
+    site.server_close()
+    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
+    other.call("install").ok()
+    place.call("install", "--dry-run").ok()
+
+
+def edited(site: Shop, name: str, **changes: Any) -> None:
+    path = site.root / f"skills/{name}.json"
+    page = json.loads(path.read_text())
+    page["releases"][0] |= changes
+    path.write_text(json.dumps(page))
+
+
+ATTACKS: dict[str, tuple[Callable[[Shop], Any], int, str]] = {
+    "an archive that was changed": (lambda site: changed(site, b"?"), 4, "expected"),
+    "a login page for an archive": (lambda site: answers(site, says(200, b"<html>Log in")), 5, "page says"),
+    "a cut archive": (
+        lambda site: answers(site, lambda h: h.reply(200, b"x", length=100) or True),
+        5,
+        "cannot be used",
+    ),
+    "an archive that never ends": (lambda site: answers(site, says(200, b"x" * 99_999)), 5, "more bytes"),
+    "an archive of more than any skill has": (lambda site: edited(site, "many-00", size=1 << 40), 5, "allowed"),
+    "no archive": (lambda site: answers(site, says(404)), 5, "404"),
+    "a refused archive": (lambda site: answers(site, says(403)), 5, "SKILLPM_TOKEN_127_0_0_1"),
+    "an archive from nowhere": (lambda site: answers(site, says(302, Location="ftp://x/y")), 5, "leads to"),
+    "a lie about the tree": (lambda site: edited(site, "many-00", tree="0" * 64), 4, "content of many-00"),
+    "a lie about requirements": (lambda site: edited(site, "many-00", requires={}), 4, "requires"),
+    "the page of another name": (lambda site: page(site, (site.root / "skills/top.json").read_bytes()), 5, "`top`"),
+    "a page that is a login page": (lambda site: page(site, b"<html>Log in</html>"), 5, "HTML"),
+    "a page that is not JSON": (lambda site: page(site, b"\xff\x00"), 5, "many-00.json"),
+    "a page nested too deeply": (lambda site: page(site, b"[" * 100_000), 5, "many-00.json"),
+    "a page with a key that nobody knows": (lambda site: page(site, b'{"name": "many-00", "x": 1}'), 5, "`x`"),
+    "a registry of the future": (lambda site: (site.root / "config.json").write_text('{"registry": 2}'), 5, "config"),
+    "no registry": (lambda site: (site.root / "config.json").unlink(), 5, "is no registry"),
+    "a busy registry": (lambda site: page(site, says(503, Retry_After="9999")), 5, "9999 seconds"),
+}
+
+
+def answers(site: Shop, answer: Any) -> None:
+    site.answers[archive_of(site, "many-00")] = answer
+
+
+def page(site: Shop, content: Any) -> None:
+    site.answers["/skills/many-00.json"] = content if callable(content) else says(200, content)
+
+
+def changed(site: Shop, byte: bytes) -> None:
+    path = site.root / archive_of(site, "many-00").lstrip("/")
+    path.write_bytes(path.read_bytes()[:30] + byte + path.read_bytes()[31:])
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_registry_that_lies_or_fails_changes_nothing(project, site: Shop, tmp_path: Path, attack: str) -> None:
+    place = project()
+    place.call("install", "top", "--index", site.url).ok()
+    before, stored = snapshot(place.root), snapshot(tmp_path / "home/skillpm/data/store/tree-v1")
+    do, code, words = ATTACKS[attack]
+    do(site)
+    outcome = place.call("install", "many-00", "--index", site.url, "--json").fails(code, words, "hint")
+    assert outcome.document["exit_code"] == code
+    assert snapshot(place.root) == before
+    assert snapshot(tmp_path / "home/skillpm/data/store/tree-v1") == stored
+
+
+def test_one_bad_skill_among_many_leaves_the_project_as_it_was(project, site: Shop) -> None:
+    place = project()
+    changed(site, b"?")
+    names = [f"many-{number:02d}" for number in range(20)]
+    place.call("install", *names, "--index", site.url).fails(4, "many-00")
+    assert not snapshot(place.root)
+
+
+def test_the_first_registry_that_knows_a_name_answers_alone_also_over_http(
+    project, site: Shop, tmp_path: Path, skill_files: SkillFiles
+) -> None:
+    write_registry(tmp_path / "public", [tree(skill_files("top", "9.9")), tree(skill_files("base", "9.9"))])
+    place = project()
+    place.call("install", "top", "--index", site.url, "--index", tmp_path / "public").ok()
+    assert locked(place)["top"]["version"] == "1.0"
+
+
+def offer(name: str, data: bytes, *, kind: str = "archive", **changes: Any) -> dict[str, Any]:
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return {"name": name, "type": kind, "url": f"{name}.bin", "description": "x", "digest": digest, **changes}
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, skill_files: SkillFiles) -> Iterator[tuple[Shop, Callable[..., None]]]:
+    """A site that offers skills, and what sets its index."""
+    folder = tmp_path / "www/.well-known/agent-skills"
+    write_tree(
+        folder, {"note.bin": skill_files("note")["SKILL.md"], "pack.bin": build_archive(tree(skill_files("pack")))}
+    )
+
+    def offers(*skills: dict[str, Any], schema: str = SCHEMA) -> None:
+        (folder / "index.json").write_text(json.dumps({"$schema": schema, "skills": skills, "later": 1}))
+
+    with serving(tmp_path / "www") as shop:
+        offers(
+            offer("note", (folder / "note.bin").read_bytes(), kind="skill-md", extra=[1]),
+            offer("pack", (folder / "pack.bin").read_bytes()),
+        )
+        yield shop, offers
+
+
+def test_a_site_with_a_well_known_index_is_a_source_and_a_registry(project, shelf: Any) -> None:
+    shop, _ = shelf
+    address = f"{shop.url}/.well-known/agent-skills/index.json"
+    place, other = project(), project()
+    place.call("install", address).fails(2, "note, pack", "--skill note", "--all")
+    place.call("install", address, "--skill", "note").ok()
+    assert (place.root / UNIVERSAL / "note/SKILL.md").is_file()
+    other.call("install", "pack", "--index", f"{shop.url}/.well-known/agent-skills").ok()
+    assert locked(other)["pack"]["source"] == f"well-known:{address}"
+    place.call("install", address, "--all").ok()
+    assert set(locked(place)) == {"note", "pack"}
+    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
+    other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
+    assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
+
+
+def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(project, shelf: Any, skill_files: Any) -> None:
+    shop, offers = shelf
+    place = project()
+    place.call("install", f"{shop.url}/.well-known/agent-skills", "--skill", "note").ok()
+    new = skill_files("note", body="changed\n")["SKILL.md"].encode()
+    (shop.root / ".well-known/agent-skills/note.bin").write_bytes(new)
+    offers(offer("note", new, kind="skill-md"))
+    place.call("install", SKILLPM_HOME=str(place.root / "home")).fails(7, "no longer holds note")
+
+
+@pytest.mark.parametrize(
+    ("skills", "code", "words"),
+    [
+        ([{"digest": f"sha256:{'0' * 64}"}], 4, "sha256"),
+        ([{"digest": "md5:0"}], 5, "digest"),
+        ([{"name": "../note"}], 5, "name"),
+        ([{"name": "other"}], 5, "calls itself `note`"),
+        ([{"type": "script"}], 5, "type"),
+        ([{"url": "file:///etc/passwd"}], 5, "leads to"),
+        ([{"type": "archive"}], 4, "not gzip"),
+        ([{}, {}], 5, "twice"),
+        ([], 2, "no index knows"),
+    ],
+)
+def test_an_index_of_a_site_that_lies_changes_nothing(
+    project, shelf: Any, skills: list[dict[str, Any]], code: int, words: str
+) -> None:
+    shop, offers = shelf
+    data = (shop.root / ".well-known/agent-skills/note.bin").read_bytes()
+    offers(*[{**offer("note", data, kind="skill-md"), "url": "note.bin", **changes} for changes in skills])
+    place, name = project(), next((item["name"] for item in skills if "name" in item), "note")
+    name = "note" if "/" in name else name
+    place.call("install", name, "--index", f"{shop.url}/.well-known/agent-skills").fails(code, words)
+    assert not snapshot(place.root)
+
+
+def test_an_index_of_another_schema_is_refused_by_name(project, shelf: Any) -> None:
+    shop, offers = shelf
+    offers(schema="https://schemas.agentskills.io/discovery/9.0/schema.json")
+    project().call("install", "note", "--index", f"{shop.url}/.well-known/agent-skills").fails(5, "$schema", SCHEMA)
+
+
+@pytest.fixture
+def collection(tmp_path: Path, skill_files: SkillFiles) -> Path:
+    """A plain repository of skills without skill.yaml, one of them broken."""
+    root = tmp_path / "collection"
+    for name in ("alpha", "beta", "gamma"):
+        write_tree(
+            root / f"skills/{name}", {"SKILL.md": skill_files(name)["SKILL.md"], "scripts": {"x.sh*": "#!/bin/sh"}}
+        )
+    write_tree(root, {"skills/broken/SKILL.md": "---\nname: Broken Name\n---\n", "README.md": "Skills.\n"})
+    commit_all(root)
+    return root
+
+
+@pytest.mark.parametrize("kind", ["git", "folder"])
+def test_of_many_skills_some_or_all_are_installed(project, collection: Path, kind: str) -> None:
+    source = f"git+file:{collection}" if kind == "git" else f"{collection}/"
+    place = project()
+    place.call("install", source).fails(2, "3 skills: alpha, beta, gamma", "--skill alpha", "--all")
+    place.call("install", source, "--skill", "alhpa").fails(2, "no skill `alhpa`", "`alpha`")
+    place.call("install", source, "--skill", "nothing-alike").fails(2, "there are alpha, beta, gamma", "skills/broken")
+    assert not snapshot(place.root)
+    place.call("install", source, "--skill", "alpha", "--skill", "gamma").ok()
+    assert set(locked(place)) == {"alpha", "gamma"}
+    done = place.call("install", source, "--all").ok()
+    assert "left out" in done.err
+    assert "skills/broken" in done.err
+    assert set(locked(place)) == {"alpha", "beta", "gamma"}
+    assert {item["version"] for item in locked(place).values()} == {"0"}
+    for name, item in locked(place).items():
+        assert item["tree"] == tree_digest(FolderTree(collection / "skills" / name))
+        assert folder_digest(place.root / UNIVERSAL / name) == item["tree"]
+
+
+def test_a_name_that_stands_twice_is_never_guessed(project, collection: Path, skill_files: SkillFiles) -> None:
+    write_tree(collection / "more/alpha", skill_files("alpha", body="another\n"))
+    place = project()
+    for words in (["--skill", "alpha"], ["--all"]):
+        place.call("install", f"{collection}/", *words).fails(2, "two skills called `alpha`", "more/alpha")
+    place.call("install", f"{collection}/", "--skill", "beta").ok()
+    place.call("install", f"{collection}/more/alpha").ok()
+
+
+def test_git_sources_are_locked_by_commit_and_restored_by_it(project, collection: Path) -> None:
+    git(collection, "tag", "v1")
+    commit = git(collection, "rev-parse", "HEAD")
+    place, other = project(), project()
+    place.call("install", f"git+file:{collection}@v1#subdirectory=skills/alpha").ok()
+    assert locked(place)["alpha"]["source"] == f"git+file:../collection@{commit}#subdirectory=skills/alpha"
+    write_tree(collection / "skills/alpha", {"SKILL.md": "---\nname: alpha\ndescription: Changed.\n---\nx\n"})
+    commit_all(collection)
+    git(collection, "tag", "--force", "v1")
+    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
+    other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
+    assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
+    done = place.call("install", f"git+file:{collection}@v1#subdirectory=skills/alpha", "--json").ok().document
+    assert [item["change"] for item in done["skills"]] == ["replaced"]
+
+
+def test_a_repository_that_holds_a_link_is_refused_whole(project, collection: Path) -> None:
+    (collection / "skills/beta/passwd").symlink_to("/etc/passwd")
+    commit_all(collection)
+    place = project()
+    place.call("install", f"git+file:{collection}#subdirectory=skills/beta").fails(4, "passwd")
+    assert not snapshot(place.root)
+
+
+def test_a_lock_with_a_hostile_source_is_refused(project, site: Shop) -> None:
+    place = project()
+    place.call("install", "top", "--index", site.url).ok()
+    good = (place.root / "skillpm.lock").read_text()
+    for source in (
+        "git+ext::sh -c id@" + "0" * 40,
+        "git+file:../x@--upload-pack=id",
+        "oci://x",
+        "registry:https://a@b/c",
+    ):
+        place.write({"skillpm.lock": good.replace(f"registry:{site.url}", source)})
+        outcome = place.call("install", SKILLPM_HOME=str(place.root / "home"))
+        assert outcome.code in (2, 5), outcome
+        assert "Traceback" not in outcome.err
+
+
+def test_an_archive_file_is_installed_and_restored(project, tmp_path: Path, skill_files: SkillFiles) -> None:
+    place, other = project(), project()
+    data = build_archive(tree(skill_files("mine", "1.2")))
+    place.write({"mine-1.2.tar.gz": data})
+    other.write({"mine-1.2.tar.gz": data})
+    place.call("install", "mine-1.2.tar.gz").ok()
+    entry = locked(place)["mine"]
+    assert (entry["source"], entry["archive"]) == ("archive:mine-1.2.tar.gz", hashlib.sha256(data).hexdigest())
+    other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
+    other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
+    other.write({"mine-1.2.tar.gz": build_archive(tree(skill_files("mine", "1.2", body="changed\n")))})
+    other.call("install", SKILLPM_HOME=str(other.root / "fresh")).fails(7, "no longer holds")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"", "not gzip"), (b"PK\x03\x04", "not gzip"), (b"\x1f\x8b\x08\x00", "cut off"), (None, "cut off")],
+)
+def test_a_damaged_archive_file_is_refused(project, skill_files: SkillFiles, data: bytes | None, words: str) -> None:
+    whole = build_archive(tree(skill_files("mine")))
+    place = project({"mine.tar.gz": whole[:-20] if data is None else data})
+    place.call("install", "./mine.tar.gz").fails(4, words)
+    assert not (place.root / "skillpm.lock").exists()
+
+
+def test_a_branch_is_followed_by_update_alone_and_for_what_is_named(project, tmp_path: Path) -> None:
+    """A project file names the branch, the lock its commit."""
+    for name in ("one", "two"):
+        write_tree(tmp_path / f"repo/{name}", {"SKILL.md": f"---\nname: {name}\ndescription: Says {name}.\n---\nDo it.\n"})
+    commit_all(tmp_path / "repo")
+    place = project({"skillpm.yaml": "project: 1\nrequires: {}\n"})
+    place.call("install", "git+file:../repo@main", "--all").ok()
+    before = locked(place)
+    assert "ref: main, subdirectory: one" in (place.root / "skillpm.yaml").read_text()
+    for name in ("one", "two"):
+        (tmp_path / f"repo/{name}/SKILL.md").write_text(f"---\nname: {name}\ndescription: Says more.\n---\nDo it.\n")
+    commit_all(tmp_path / "repo")
+    place.call("lock", "--check").ok()
+    place.call("sync").ok()
+    assert locked(place) == before
+    place.call("outdated").fails(1)
+    place.call("update", "one").ok()
+    after = locked(place)
+    assert after["one"]["tree"] != before["one"]["tree"]
+    assert after["two"] == before["two"]
+
+
+def test_a_site_that_was_typed_becomes_a_registry_of_the_project(project, tmp_path: Path) -> None:
+    text = b"---\nname: plain\ndescription: Says plain.\n---\nDo it.\n"
+    offer = {"name": "plain", "type": "skill-md", "url": "/SKILL.md", "digest": f"sha256:{hashlib.sha256(text).hexdigest()}"}
+    index = {"$schema": SCHEMA, "skills": [offer]}
+    write_tree(tmp_path / "www", {".well-known/agent-skills/index.json": json.dumps(index), "SKILL.md": text.decode()})
+    place = project({"skillpm.yaml": "project: 1\nrequires: {}\n"})
+    with serving(tmp_path / "www") as shop:
+        place.call("install", f"{shop.url}/.well-known/agent-skills").ok()
+    assert "plain: {registry: " in (place.root / "skillpm.yaml").read_text()
+    place.call("lock", "--check").ok()
+    place.call("sync", "--locked").ok()

@@ -1,0 +1,250 @@
+"""verify names every file that is not as the lock says, wherever it lies, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.layout.tree import MappingTree
+from skillpm.ops.registry import write_registry
+from skillpm.storage.agents import UNIVERSAL
+
+SkillFiles = Callable[..., dict[str, Any]]
+Tamper = Callable[[Path], Any]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the first test has installed, copied for the others."""
+    return tmp_path_factory.mktemp("template")
+
+
+@pytest.fixture
+def installed(project, tmp_path: Path, skill_files: SkillFiles, template: Path):
+    """Two skills, put into the folders of two agents; ``demo`` has a script."""
+    demo = {**skill_files(), "scripts/run.sh": "echo\n"}
+    trees = [
+        MappingTree({path: text.encode() for path, text in files.items()}, {"scripts/run.sh"})
+        for files in (demo, skill_files("other"), skill_files("demo", "2.0"))
+    ]
+    write_registry(tmp_path / "shop", trees)
+    place = project()
+    home = Path(place.environment["SKILLPM_HOME"])
+    if (template / "project").is_dir():
+        shutil.copytree(template / "project", place.root, dirs_exist_ok=True)
+        shutil.copytree(template / "home", home)
+    else:
+        place.call("install", "demo<2", "other", "--index", tmp_path / "shop", "--agent", "claude-code").ok()
+        shutil.copytree(place.root, template / "project")
+        shutil.copytree(home, template / "home")
+    return place
+
+
+def stored(place) -> Path:
+    """The folder of ``demo`` in the store."""
+    (folder,) = (path.parent for path in Path(place.environment["SKILLPM_HOME"]).glob("data/store/tree-v1/*/scripts"))
+    return folder
+
+
+def append(path: Path) -> None:
+    with path.open("a") as file:
+        file.write("edited\n")
+
+
+def become_link(path: Path) -> None:
+    content = path.with_name("elsewhere")
+    path.rename(content)
+    path.symlink_to(content)
+
+
+def flip_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def become_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+# what is done to the folder: the files that are named, with what is said of each
+FILES: dict[str, tuple[Tamper, set[tuple[str, str, str]]]] = {
+    "append": (lambda folder: append(folder / "SKILL.md"), {("SKILL.md", "changed", "content")}),
+    "one bit": (lambda folder: flip_bit(folder / "scripts/run.sh"), {("scripts/run.sh", "changed", "content")}),
+    "mode": (
+        lambda folder: (folder / "scripts/run.sh").chmod(0o644),
+        {("scripts/run.sh", "changed", "executable bit")},
+    ),
+    "remove": (lambda folder: (folder / "skill.yaml").unlink(), {("skill.yaml", "missing", "")}),
+    "remove a folder": (lambda folder: shutil.rmtree(folder / "scripts"), {("scripts/run.sh", "missing", "")}),
+    "add": (lambda folder: (folder / "scripts/new.py").write_text("x"), {("scripts/new.py", "surplus", "")}),
+    "rename": (
+        lambda folder: (folder / "skill.yaml").rename(folder / "Skill.yaml"),
+        {("skill.yaml", "missing", ""), ("Skill.yaml", "surplus", "")},
+    ),
+    "link for a file": (
+        lambda folder: become_link(folder / "skill.yaml"),
+        {("skill.yaml", "changed", "symlink"), ("elsewhere", "surplus", "")},
+    ),
+    "folder for a file": (lambda folder: become_folder(folder / "skill.yaml"), {("skill.yaml", "missing", "")}),
+    "pipe": (lambda folder: os.mkfifo(folder / "pipe"), {("pipe", "surplus", "fifo")}),
+    "a name that is no text": (
+        lambda folder: Path(os.fsdecode(os.fsencode(folder) + b"/\xff\x1b[31m")).write_text("x"),
+        {("\udcff\x1b[31m", "surplus", "")},
+    ),
+    "everything at once": (
+        lambda folder: (append(folder / "SKILL.md"), (folder / "skill.yaml").unlink(), (folder / "z").write_text("")),
+        {("SKILL.md", "changed", "content"), ("skill.yaml", "missing", ""), ("z", "surplus", "")},
+    ),
+}
+
+
+@pytest.mark.parametrize("tamper", FILES)
+@pytest.mark.parametrize("where", ["store", UNIVERSAL, ".claude/skills"])
+def test_every_file_is_named_wherever_it_was_tampered_with(installed, tamper: str, where: str) -> None:
+    folder = stored(installed) if where == "store" else installed.root / where / "demo"
+    change, expected = FILES[tamper]
+    change(folder)
+    outcome = installed.call("verify", "--json")
+    assert outcome.code == (4 if where == "store" else 1), outcome
+    problems = outcome.document["problems"]
+    place = "store" if where == "store" else f"{where}/demo"
+    assert {(item["skill"], item["place"]) for item in problems} == {("demo", place)}
+    assert {(item["path"], item["kind"], item["detail"]) for item in problems} == expected
+    shown = installed.call("verify")
+    assert shown.code == outcome.code
+    assert "\x1b" not in shown.out, "what a file is called never reaches the terminal as it is"
+    assert shown.out.count("hint:") == 1
+
+
+@pytest.mark.parametrize("tamper", ["append", "mode", "remove", "add", "pipe", "link for a file"])
+def test_what_verify_says_to_do_mends_it(installed, tamper: str) -> None:
+    FILES[tamper][0](stored(installed))
+    append(installed.root / UNIVERSAL / "other/SKILL.md")
+    installed.call("install", "--force").ok()
+    assert "all as locked" in installed.call("verify").ok().err
+
+
+# what is done to the project: (skill, place, kind, detail) of every problem, and the exit code
+PLACES: dict[str, tuple[Callable[[Any], Any], set[tuple[str, str, str, str]], int]] = {
+    "nothing": (lambda place: None, set(), 0),
+    "a folder removed": (
+        lambda place: shutil.rmtree(place.root / UNIVERSAL / "demo"),
+        {("demo", f"{UNIVERSAL}/demo", "missing", "")},
+        1,
+    ),
+    "an agent's folder removed": (
+        lambda place: shutil.rmtree(place.root / ".claude"),
+        {("demo", ".claude/skills/demo", "missing", ""), ("other", ".claude/skills/other", "missing", "")},
+        1,
+    ),
+    "a stored tree removed": (lambda place: shutil.rmtree(stored(place)), {("demo", "store", "missing", "")}, 1),
+    "a link for a folder": (
+        lambda place: become_link(place.root / UNIVERSAL / "demo"),
+        {("demo", f"{UNIVERSAL}/demo", "changed", "a link that leads elsewhere")},
+        1,
+    ),
+    "a file for a folder": (
+        lambda place: (shutil.rmtree(place.root / UNIVERSAL / "demo"), place.write({f"{UNIVERSAL}/demo": "x"})),
+        {("demo", f"{UNIVERSAL}/demo", "changed", "not a folder")},
+        1,
+    ),
+    "a link into the store for a copy": (
+        lambda place: (
+            shutil.rmtree(place.root / UNIVERSAL / "demo"),
+            (place.root / UNIVERSAL / "demo").symlink_to(stored(place).resolve()),
+        ),
+        {("demo", f"{UNIVERSAL}/demo", "changed", "another version, or put there otherwise")},
+        1,
+    ),
+    "the record lost": (
+        lambda place: (place.root / ".skillpm/installed.json").unlink(),
+        set(),
+        0,
+    ),
+    "a skill of one's own beside": (lambda place: place.write({f"{UNIVERSAL}/mine/SKILL.md": "x"}), set(), 0),
+    "all that could tell": (
+        lambda place: [
+            append(folder / "SKILL.md")
+            for folder in (stored(place), place.root / UNIVERSAL / "demo", place.root / ".claude/skills/demo")
+        ],
+        {
+            (
+                "demo",
+                place,
+                "changed",
+                "no whole copy is left that tells which files",
+            )
+            for place in ("store", f"{UNIVERSAL}/demo", ".claude/skills/demo")
+        },
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PLACES)
+def test_whole_places_are_named_as_well(installed, case: str) -> None:
+    change, expected, code = PLACES[case]
+    change(installed)
+    outcome = installed.call("verify", "--json")
+    assert outcome.code == code, outcome
+    found = {(item["skill"], item["place"], item["kind"], item["detail"]) for item in outcome.document["problems"]}
+    assert found == expected
+    assert outcome.document["ok"] is not bool(expected)
+
+
+def test_linked_skills_are_verified_through_their_links(project, tmp_path: Path, skill_files: SkillFiles) -> None:
+    place = project({"mine": skill_files("mine")})
+    place.call("install", "./mine", "--link", "symlink").ok()
+    place.call("verify").ok()
+    link = place.root / UNIVERSAL / "mine"
+    tree = link.readlink()
+    link.unlink()
+    shutil.copytree(tree, link)
+    assert "put there otherwise" in place.call("verify").fails(1).out
+    shutil.rmtree(link)
+    link.symlink_to(tree)
+    append(tree / "SKILL.md")
+    assert "no whole copy is left" in place.call("verify").fails(4).out
+
+
+def test_another_version_of_ours_is_no_edit(installed, tmp_path: Path) -> None:
+    old = (installed.root / "skillpm.lock").read_bytes()
+    installed.call("install", "demo==2.0", "--index", tmp_path / "shop").ok()
+    installed.write({"skillpm.lock": old})
+    problems = installed.call("verify", "--json").fails(1).document["problems"]
+    assert {item["detail"] for item in problems} == {"another version, or put there otherwise"}
+    installed.call("install").ok()
+    installed.call("verify").ok()
+
+
+def test_a_folder_of_a_skill_that_left_the_lock_is_surplus(installed) -> None:
+    import json
+
+    path = installed.root / "skillpm.lock"
+    document = json.loads(path.read_text())
+    document["skills"] = [skill for skill in document["skills"] if skill["name"] != "other"]
+    document["requirements"] = ["demo<2"]
+    path.write_text(json.dumps(document))
+    problems = installed.call("verify", "--json").fails(1).document["problems"]
+    assert {(item["place"], item["kind"]) for item in problems} == {
+        (f"{UNIVERSAL}/other", "surplus"),
+        (".claude/skills/other", "surplus"),
+    }
+
+
+def test_only_the_named_skills_are_looked_at(installed) -> None:
+    append(installed.root / UNIVERSAL / "other/SKILL.md")
+    assert "1 skill in 2 folders: all as locked" in installed.call("verify", "demo").ok().err
+    installed.call("verify", "other").fails(1)
+    installed.call("verify", "demmo").fails(2, "`demo`")
+
+
+def test_nothing_installed_is_said(project) -> None:
+    assert "no skill is installed" in project().call("verify").ok().err

@@ -1,0 +1,103 @@
+"""Several names get new content, or none of them does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from skillpm.errors import StorageError
+from skillpm.storage import swap as swaps
+from skillpm.storage.swap import Swap
+
+
+def write(text: str):
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "file").write_text(text)
+
+    return make
+
+
+def content(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): path.read_text() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(params=["exchange", "no exchange"])
+def root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with ``old``, ``gone`` and ``mine``; on a platform that can exchange names, and on one that cannot."""
+    if request.param == "no exchange":
+        monkeypatch.setattr(swaps, "_renameat2", lambda: None)
+    for name in ("old", "gone", "mine"):
+        write(name)(tmp_path / name)
+    return tmp_path
+
+
+def stage_all(swap: Swap, root: Path) -> None:
+    swap.stage(root / "fresh", write("new"))
+    swap.stage(root / "old", write("new"))
+    swap.stage(root / "mine", write("new"), keep=root / "mine.orig")
+    swap.stage(root / "gone", None)
+
+
+def test_all_names_change(root: Path) -> None:
+    with Swap() as swap:
+        stage_all(swap, root)
+        swap.commit()
+    assert content(root) == {"fresh/file": "new", "old/file": "new", "mine/file": "new", "mine.orig/file": "mine"}
+    assert len(list(root.iterdir())) == 4
+
+
+def test_a_failure_after_the_names_changed_gives_all_of_them_back(root: Path) -> None:
+    before = content(root)
+    with pytest.raises(StorageError), Swap() as swap:
+        stage_all(swap, root)
+        swap.commit()
+        assert content(root) != before
+        raise StorageError("the lock cannot be written")
+    assert content(root) == before
+    assert len(list(root.iterdir())) == 3
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_failure_of_any_name_gives_the_others_back(root: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The names are exchanged one after the other; here the disk refuses the n-th."""
+    before, count = content(root), 0
+    rename, exchange = Path.rename, swaps._exchange
+
+    def refusing(call):
+        def wrapped(*arguments):
+            nonlocal count
+            count += 1
+            if count == number + 1:
+                raise OSError(5, "Input/output error")
+            return call(*arguments)
+
+        return wrapped
+
+    with pytest.raises(StorageError, match="Input/output"), Swap() as swap:
+        stage_all(swap, root)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "rename", refusing(rename))
+            patch.setattr(swaps, "_exchange", refusing(exchange))
+            swap.commit()
+    assert content(root) == before
+    assert len(list(root.iterdir())) == 3
+
+
+def test_what_appears_after_staging_is_not_replaced(root: Path) -> None:
+    with pytest.raises(StorageError), Swap() as swap:
+        stage_all(swap, root)
+        write("somebody else's")(root / "fresh")
+        swap.commit()
+    assert content(root)["fresh/file"] == "somebody else's"
+    assert content(root)["old/file"] == "old"
+
+
+def test_a_failure_while_staging_changes_nothing(root: Path) -> None:
+    before = content(root)
+    with pytest.raises(StorageError), Swap() as swap:
+        swap.stage(root / "old", write("new"))
+        swap.stage(root / "old/file/below", write("new"))
+    assert content(root) == before
+    assert len(list(root.iterdir())) == 3
