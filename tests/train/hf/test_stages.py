@@ -83,9 +83,9 @@ def test_grpo_follows_the_reward_of_each_skill(tiny_model: Path, tmp_path: Path)
         Grpo(
             kind="grpo",
             steps=2,
-            prompts=4,
+            prompts=8,
             generations=4,
-            screen=8,
+            screen=16,
             validate_on=0,
             max_new_tokens=8,
             learning_rate=1e-3,
