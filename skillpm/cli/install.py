@@ -33,7 +33,7 @@ _PLACING = (
         "agents",
         metavar="NAME",
         multiple=True,
-        help="Fill this agent's folder too; `all`: of those found here.",
+        help="Fill this agent's folder too; `all`: those found.",
     ),
     click.option("--link", type=click.Choice(["copy", "symlink"]), help="How skills are put there; else copied."),
     click.option("--user", is_flag=True, help="Work in your home folder, for yourself."),

@@ -376,7 +376,9 @@ def test_a_damaged_archive_file_is_refused(project, skill_files: SkillFiles, dat
 def test_a_branch_is_followed_by_update_alone_and_for_what_is_named(project, tmp_path: Path) -> None:
     """A project file names the branch, the lock its commit."""
     for name in ("one", "two"):
-        write_tree(tmp_path / f"repo/{name}", {"SKILL.md": f"---\nname: {name}\ndescription: Says {name}.\n---\nDo it.\n"})
+        write_tree(
+            tmp_path / f"repo/{name}", {"SKILL.md": f"---\nname: {name}\ndescription: Says {name}.\n---\nDo it.\n"}
+        )
     commit_all(tmp_path / "repo")
     place = project({"skillpm.yaml": "project: 1\nrequires: {}\n"})
     place.call("install", "git+file:../repo@main", "--all").ok()
@@ -397,7 +399,12 @@ def test_a_branch_is_followed_by_update_alone_and_for_what_is_named(project, tmp
 
 def test_a_site_that_was_typed_becomes_a_registry_of_the_project(project, tmp_path: Path) -> None:
     text = b"---\nname: plain\ndescription: Says plain.\n---\nDo it.\n"
-    offer = {"name": "plain", "type": "skill-md", "url": "/SKILL.md", "digest": f"sha256:{hashlib.sha256(text).hexdigest()}"}
+    offer = {
+        "name": "plain",
+        "type": "skill-md",
+        "url": "/SKILL.md",
+        "digest": f"sha256:{hashlib.sha256(text).hexdigest()}",
+    }
     index = {"$schema": SCHEMA, "skills": [offer]}
     write_tree(tmp_path / "www", {".well-known/agent-skills/index.json": json.dumps(index), "SKILL.md": text.decode()})
     place = project({"skillpm.yaml": "project: 1\nrequires: {}\n"})
