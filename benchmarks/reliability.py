@@ -285,9 +285,10 @@ def kill_tries(world: World, name: str, instants: int, stride: int, chance: rand
     for _ in range(instants):
         world.begin(state)
         child = Child(world, arguments)
-        passed = child.kill(after=chance.uniform(0, seconds))
+        after = chance.uniform(0, seconds)
+        passed = child.kill(after)
+        seconds = passed if passed < after else seconds * 1.05  # what else runs on this machine changes all the time
         code, _ = child.wait()
-        seconds = passed if code == 0 else seconds * 1.05  # what else runs on this machine changes all the time
         judge(world, tally, name, arguments, expected, code)
     yield tally
     tally = Tally(f"killed at every step: {name}" if stride == 1 else f"killed at every {stride}th step: {name}")
@@ -481,50 +482,69 @@ def hold_locks(writer: int) -> None:
 
 
 def publish_tries(world: World, instants: int, chance: random.Random) -> Iterator[Tally]:
-    """Kill publishers at random instants while others publish; what was said to be published must be there."""
-    tally = Tally("publishers killed while others publish the same skill")
-    for turn in range(-(-instants // 8)):
-        registry, sources = world.root / f"shared{turn}", world.root / f"sources{turn}"
-        write_registry(registry, [])
-        world.begin("empty")
-        running = []
-        for number in range(16):
-            source = sources / str(number) / "busy"
-            write_files(source, files_of("busy", f"1.{number}"))
-            running.append(Child(world, ["publish", str(source), "--registry", str(registry)]))
-        for child in running[:8]:
-            time.sleep(chance.uniform(0, 0.03))
-            child.kill()
-        ends = [child.wait() for child in running]
-        tally.tries += 16
-        tally.hit += sum(code == -signal.SIGKILL for code, _ in ends)
-        tally.broken += [f"exit {code}: {said[-300:]}" for code, said in ends if code not in (0, -signal.SIGKILL)]
-        said = {f"1.{number}" for number, (code, _) in enumerate(ends) if code == 0}
-        tally.broken += [f"turn {turn}: {problem}" for problem in registry_problems(registry, said)]
-        for number in range(8):
-            code, text = world.call(["publish", str(sources / str(number) / "busy"), "--registry", str(registry)])
-            tally.broken += [f"publishing again: {text[-300:]}"] if code else []
-        tally.broken += registry_problems(registry, {f"1.{number}" for number in range(16)})
-        shutil.rmtree(registry), shutil.rmtree(sources)
+    """Kill publishers while others publish, and let eight publish other bytes as one version."""
+    turns = -(-instants // 8)
+    tally, seconds = Tally("publishers killed while others publish the same skill"), 0.05
+    for _ in range(turns):
+        seconds = killed_publishers(world, tally, seconds, chance)
     yield tally
     tally = Tally("eight publish other bytes as one version: not exactly one wins")
-    for turn in range(-(-instants // 8)):
-        registry, sources = world.root / f"race{turn}", world.root / f"racers{turn}"
-        write_registry(registry, [])
-        world.begin("empty")
-        for number in range(8):
-            write_files(sources / str(number) / "busy", {**files_of("busy", "1.0"), "who": str(number).encode()})
-        running = [
-            Child(world, ["publish", str(sources / str(number) / "busy"), "--registry", str(registry)])
-            for number in range(8)
-        ]
-        codes = sorted(child.wait()[0] for child in running)
-        tally.tries += 8
-        tally.hit += sum(code != 0 for code in codes)
-        tally.broken += [] if codes == [0, *[5] * 7] else [f"exit codes {codes}"]
-        tally.broken += registry_problems(registry, {"1.0"})
-        shutil.rmtree(registry), shutil.rmtree(sources)
+    for _ in range(turns):
+        with published(world, [{**files_of("busy", "1.0"), "who": str(n).encode()} for n in range(8)]) as shop:
+            codes = sorted(child.wait()[0] for child in [Child(world, command) for command in shop.commands])
+            tally.tries += 8
+            tally.hit += sum(code != 0 for code in codes)
+            tally.broken += [] if codes == [0, *[5] * 7] else [f"exit codes {codes}"]
+            tally.broken += registry_problems(shop.registry, {"1.0"})
     yield tally
+
+
+def killed_publishers(world: World, tally: Tally, seconds: float, chance: random.Random) -> float:
+    """Kill eight publishers one after the other while eight more go on; what was said to be published must be there.
+
+    Returns how long a publisher takes, as far as was seen.
+    """
+    with published(world, [files_of("busy", f"1.{number}") for number in range(16)]) as shop:
+        others = [Child(world, command) for command in shop.commands[8:]]
+        victims = []
+        for command in shop.commands[:8]:
+            victims.append(Child(world, command))
+            after = chance.uniform(0, seconds)
+            passed = victims[-1].kill(after)
+            seconds = passed if passed < after else seconds * 1.05
+        ends = [child.wait() for child in (*victims, *others)]
+        tally.tries += 8
+        tally.hit += sum(code == -signal.SIGKILL for code, _ in ends)
+        tally.broken += [f"exit {code}: {text[-300:]}" for code, text in ends if code not in (0, -signal.SIGKILL)]
+        said = {f"1.{number}" for number, (code, _) in enumerate(ends) if code == 0}
+        tally.broken += registry_problems(shop.registry, said)
+        for command in shop.commands[:8]:
+            code, text = world.call(command)
+            tally.broken += [f"publishing again: {text[-300:]}"] if code else []
+        tally.broken += registry_problems(shop.registry, {f"1.{number}" for number in range(16)})
+    return seconds
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A registry of its own, and the commands that publish one skill's folder each to it."""
+
+    registry: Path
+    commands: list[list[str]]
+
+
+@contextlib.contextmanager
+def published(world: World, skills: Sequence[dict[str, bytes]]) -> Iterator[Shop]:
+    world.begin("empty")
+    with tempfile.TemporaryDirectory(dir=world.root) as folder:
+        registry = Path(folder, "registry")
+        write_registry(registry, [])
+        commands = []
+        for number, files in enumerate(skills):
+            source = Path(folder, str(number), "busy")
+            write_files(source, files)
+            commands.append(["publish", str(source), "--registry", str(registry)])
+        yield Shop(registry, commands)
 
 
 def write_files(folder: Path, files: dict[str, bytes]) -> None:
