@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from skillpm.model.hooks import HOOKS_VERSION
+
 if TYPE_CHECKING:
     from skillpm.model.contract import Tool
     from skillpm.model.ports import Attempt, Index, SynthesisRule, Verifier
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["HOOKS_VERSION", "PROJECT", "EventHooks", "HostHooks", "SkillHooks", "hookimpl", "hookspec"]
 
 PROJECT = "skillpm"
-HOOKS_VERSION = 1
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -37,44 +38,75 @@ class SkillHooks:
 
     @hookspec
     def skillpm_synthesis_rules(self, skill: Skill) -> Iterable[SynthesisRule]:
-        """Return the rules that make tasks for this skill.
+        """Make tasks that synthesis.yaml cannot describe.
 
-        Example: ``return [PortRule()]`` with ``PortRule.name = "ports"``; ``PortRule.tasks(seeds, seed)`` yields Tasks.
+        Returns:
+            Rules: objects with a ``name`` and ``tasks(seeds, seed)``, which yields Tasks without end or until there
+            are no more; the same seeds and seed give the same tasks. Verified, deduplicated and split like all
+            others.
+
+        Example:
+            return [PortRule()]
+
         versionadded: 1
         """
         return ()
 
     @hookspec(firstresult=True)
     def skillpm_verifier(self, skill: Skill) -> Verifier | None:
-        """Return what judges this skill's answers; a skill's own wins over a host's, a host's over the convention.
+        """Judge answers by more than the contract can say.
 
-        Example: ``return ShellVerifier()`` with ``verify(attempts) -> [Verdict, ...]``.
+        Returns:
+            An object with ``verify(attempts)``, which returns one Verdict for each attempt, in order; or None.
+            ``attempt.verdict`` is what the contract found. plugin.py wins over verifier.py, a skill's own over a
+            distribution's, that over the contract. What raises, hangs or returns something else is an errored
+            verdict, never a zero.
+
+        Example:
+            return Lenient()
+
         versionadded: 1
         """
 
     @hookspec
     def skillpm_rewards(self, skill: Skill) -> Iterable[RewardFunction]:
-        """Return named rewards; a trainer sees ``skill:name``.
+        """Pay for what a verdict alone does not say, such as brevity.
 
-        Example: ``return [RewardFunction("brevity", lambda task, episode, verdict: 1.0)]``
+        Returns:
+            ``RewardFunction(name, function, default=False)`` records; ``function(task, episode, verdict)`` returns a
+            finite number from -1 to 1, or None where it does not apply. A trainer sees ``skill:name``.
+
+        Example:
+            yield RewardFunction("brevity", lambda task, episode, verdict: 1 / (1 + len(episode.completion)))
+
         versionadded: 1
         """
         return ()
 
     @hookspec
     def skillpm_suites(self, skill: Skill) -> Iterable[Suite]:
-        """Return frozen evaluation suites with their tasks inline.
+        """Bring evaluation tasks that are computed, not written down.
 
-        Example: ``return [Suite(name="hard", tasks=(Seed(request="…", expected={…}),))]``
+        Returns:
+            Frozen Suites with their tasks inline. Nobody trains on what stands in a suite.
+
+        Example:
+            return [Suite(name="hard", tasks=(Seed(request="stop it", expected={"tool": "stop", "args": {}}),))]
+
         versionadded: 1
         """
         return ()
 
     @hookspec
     def skillpm_tools(self, skill: Skill) -> Iterable[Tool]:
-        """Return the tools that a correct answer may call.
+        """List tools that a correct answer may call, beside those of contract.yaml.
 
-        Example: ``return [Tool(name="dev", input_schema={"type": "object", "properties": {}})]``
+        Returns:
+            Tools; their names are unique within the skill.
+
+        Example:
+            return [Tool(name="dev", input_schema={"type": "object", "properties": {}})]
+
         versionadded: 1
         """
         return ()
@@ -85,19 +117,29 @@ class HostHooks:
 
     @hookspec(firstresult=True)
     def skillpm_index(self, url: str) -> Index | None:
-        """Return an Index for a URL whose scheme is not built in, or None.
+        """Take skills from a kind of registry that is not built in.
 
-        What ``skillpm.model.ports.Index`` promises is asked of it: ``made_here`` and ``remote`` too.
+        Returns:
+            An Index that keeps the promises of ``skillpm.model.ports.Index`` (``made_here`` and ``remote`` too) for a
+            URL whose scheme it knows, else None.
 
-        Example: ``return OciIndex(url) if url.startswith("oci://") else None``
+        Example:
+            return OciIndex(url) if url.startswith("oci://") else None
+
         versionadded: 1
         """
 
     @hookspec
     def skillpm_layout_rules(self) -> Iterable[Any]:
-        """Return more layout rules: ``skillpm.layout.rule.Rule`` records whose codes do not begin with SK.
+        """Add rules of your own to ``skillpm validate``, ``pack`` and ``publish``.
 
-        Example: ``return [company_header]``, a function under the decorator ``skillpm.layout.rule.rule("ACME001", …)``
+        Returns:
+            ``skillpm.layout.rule.Rule`` records, usually functions under the decorator ``rule`` of that module, whose
+            codes do not begin with SK. A rule reads the tree and runs nothing of the skill.
+
+        Example:
+            return [has_owner]
+
         versionadded: 1
         """
         return ()
@@ -108,24 +150,39 @@ class EventHooks:
 
     @hookspec
     def skillpm_installed(self, skill: Skill) -> None:
-        """A skill has been installed and locked.
+        """Be told that a skill has been installed and locked.
 
-        Example: ``print(skill.name, skill.tree)``
+        Returns:
+            Nothing.
+
+        Example:
+            log.info("%s %s", skill.name, skill.tree)
+
         versionadded: 1
         """
 
     @hookspec
     def skillpm_scored(self, attempt: Attempt, judgement: Judgement) -> None:
-        """An answer has been judged.
+        """Be told of every answer that has been judged: ``attempt.completion``, ``judgement.verdict``.
 
-        Example: ``counter[judgement.verdict.status] += 1``
+        Returns:
+            Nothing.
+
+        Example:
+            counts[judgement.verdict.status] += 1
+
         versionadded: 1
         """
 
     @hookspec
     def skillpm_run_finished(self, run: Mapping[str, Any]) -> None:
-        """A training run has written its manifest; ``run`` is that document.
+        """Be told that a training run has written its manifest; ``run`` is that document, with its ``folder``.
 
-        Example: ``upload(run["folder"])``
+        Returns:
+            Nothing.
+
+        Example:
+            upload(run["folder"])
+
         versionadded: 1
         """

@@ -2,7 +2,8 @@
 
 Environment: ``SKILLPM_HOME`` (everything below one folder), ``SKILLPM_INDEX`` (registries) and ``SKILLPM_AGENTS``, each
 a list separated by spaces, ``SKILLPM_LINK`` (copy or symlink), ``SKILLPM_COOLDOWN`` (days), ``SKILLPM_OFFLINE`` (ask no
-network), ``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin). Project file: ``skillpm.yaml``; user file:
+network), ``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin),
+``SKILLPM_LOAD_PLUGINS`` (those of these distributions only). Project file: ``skillpm.yaml``; user file:
 ``config.yaml`` in the user's configuration folder. The files are read once, and parsed only when a value is asked for.
 
 One thing is not overridden but added up: policies. A project can be stricter than its user's file, never laxer.
@@ -99,9 +100,12 @@ class Settings:
         return self.cache / "models"
 
     @property
-    def plugins(self) -> bool:
-        """Are distributions with a ``skillpm`` entry point loaded?"""
-        return not self.environment.get("SKILLPM_NO_PLUGINS")
+    def plugins(self) -> frozenset[str] | None:
+        """The distributions whose ``skillpm`` entry points are loaded; None for all of them."""
+        if self.environment.get("SKILLPM_NO_PLUGINS"):
+            return frozenset()
+        said = self.environment.get("SKILLPM_LOAD_PLUGINS")
+        return None if said is None else frozenset(said.replace(",", " ").split())
 
     @property
     def offline(self) -> bool:
@@ -249,8 +253,12 @@ class Settings:
         said = self._said("offline", "SKILLPM_OFFLINE")
         return (True, said.origin) if said else (False, DEFAULT)
 
-    def _find_plugins(self) -> tuple[bool, str]:
-        return self.plugins, DEFAULT if self.plugins else "environment SKILLPM_NO_PLUGINS"
+    def _find_plugins(self) -> tuple[list[str] | str, str]:
+        found = self.plugins
+        if found is None:
+            return "all", DEFAULT
+        variable = "SKILLPM_NO_PLUGINS" if self.environment.get("SKILLPM_NO_PLUGINS") else "SKILLPM_LOAD_PLUGINS"
+        return sorted(found), f"environment {variable}"
 
     def _said(self, flag: str, variable: str) -> Setting | None:
         """Return what the command line or the environment say."""

@@ -10,8 +10,7 @@ import click
 from skillpm.cli.output import echo_json, note, safe, table
 
 if TYPE_CHECKING:
-    from skillpm.layout.rule import Rule
-    from skillpm.model.finding import Report
+    from skillpm.model.finding import Report, RuleText
 
 __all__ = ["allow_option", "count", "echo_finding", "format_options", "print_rules", "show"]
 
@@ -37,7 +36,11 @@ def allow_option(function: F) -> F:
 
 
 def show(
-    reports: Sequence[Report], rules: Sequence[Rule], form: str | None, verb: str, more: Mapping[str, Any] | None = None
+    reports: Sequence[Report],
+    rules: Sequence[RuleText],
+    form: str | None,
+    verb: str,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
     """Print reports.
 
@@ -63,7 +66,7 @@ def show(
         note(f"{count(len(reports), 'skill')} {verb}: {count(errors, 'error')}, {count(warnings, 'warning')}")
 
 
-def print_rules(rules: Sequence[Rule], form: str | None) -> None:
+def print_rules(rules: Sequence[RuleText], form: str | None) -> None:
     """Print the rules themselves."""
     if form:
         echo_json([rule.document() for rule in rules])

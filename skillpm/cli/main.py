@@ -48,6 +48,7 @@ COMMANDS = {
     "train": ("skillpm.cli.train", "Train a model on installed skills."),
     "eval": ("skillpm.cli.eval", "Evaluate a model or a run on skills' suites or your own tasks."),
     "score": ("skillpm.cli.score", "Judge answers from outside with a skill's verifier."),
+    "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),
     "selftest": ("skillpm.cli.selftest", "Check that a skill's verifier keeps its promises."),
     "model": ("skillpm.cli.model", "Prepare and list base models."),
     "schema": ("skillpm.cli.schema", "Print the JSON Schema of a document."),
@@ -107,6 +108,10 @@ class LazyGroup(click.Group):
 def main(ctx: click.Context, debug: bool) -> None:
     """Install, publish and train on agent skills."""
     ctx.obj = {"debug": debug}
+    if os.environ.get("SKILLPM_TRACE_HOOKS"):
+        from skillpm.cli.output import trace_hooks
+
+        trace_hooks()
 
 
 def _report(message: str, hint: str | None, exit_code: int) -> int:

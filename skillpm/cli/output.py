@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["TerminalProgress", "echo_json", "json_option", "note", "progress", "safe", "table"]
+__all__ = ["TerminalProgress", "echo_json", "json_option", "note", "progress", "safe", "table", "trace_hooks"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,19 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
     widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
     for row in [list(columns), *cells]:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def trace_hooks() -> None:
+    """Tell on stderr of every call of a hook in this process."""
+    import logging
+
+    class Noting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            note(f"hook: {safe(record.getMessage())}")
+
+    logger = logging.getLogger("skillpm.hooks")
+    logger.handlers = [Noting()]
+    logger.setLevel(logging.DEBUG)
 
 
 class PlainProgress:

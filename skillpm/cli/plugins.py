@@ -14,8 +14,9 @@ __all__ = ["command"]
 def command(as_json: bool) -> None:
     """List the plugins that are loaded, and from where.
 
-    Plugins of installed distributions are loaded into skillpm itself (SKILLPM_NO_PLUGINS=1 loads none). The code of
-    installed skills is listed but not loaded: it runs in a worker process of its own.
+    Plugins of installed distributions are loaded into skillpm itself. SKILLPM_LOAD_PLUGINS="NAME NAME" loads those of
+    some distributions, SKILLPM_NO_PLUGINS=1 none; SKILLPM_TRACE_HOOKS=1 tells of every call of a hook, with its time.
+    The code of installed skills is listed but not loaded: it runs in a worker process of its own.
     """
     from skillpm.ops.context import open_context
     from skillpm.ops.plugins import plugins_report
@@ -27,8 +28,11 @@ def command(as_json: bool) -> None:
     if as_json:
         echo_json(report.document())
         return
-    rows = [(item.name, item.source, "skillpm", ", ".join(item.hooks)) for item in report.loaded]
-    rows += [(skill.name, str(skill), "its own worker", ", ".join(files)) for skill, files in report.skills]
-    table(("plugin", "from", "runs in", "hooks or files"), rows)
+    rows = [
+        (item.name, item.source, "skillpm", ", ".join(item.hooks), f"{item.seconds * 1000:.1f} ms", item.failures)
+        for item in report.loaded
+    ]
+    rows += [(skill.name, str(skill), "its own worker", ", ".join(files), "", "") for skill, files in report.skills]
+    table(("plugin", "from", "runs in", "hooks or files", "time", "failures"), rows)
     for failure in report.failures:
         note(f"failed: {safe(failure.plugin)}: {safe(failure.hook)}: {safe(failure.message)}")

@@ -6,7 +6,6 @@ Source: OASIS, Static Analysis Results Interchange Format (SARIF) Version 2.1.0.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +16,14 @@ from skillpm import __version__
 from skillpm.cli.output import safe
 
 if TYPE_CHECKING:
-    from skillpm.layout.rule import Rule
-    from skillpm.model.finding import Finding, Report
+    from skillpm.model.finding import Finding, Report, RuleText
 
 __all__ = ["SCHEMA", "sarif"]
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def sarif(reports: Sequence[Report], rules: Sequence[Rule]) -> dict[str, Any]:
+def sarif(reports: Sequence[Report], rules: Sequence[RuleText]) -> dict[str, Any]:
     """Return a log of one run: the rules that found something, and each finding as a result.
 
     URIs are relative to the working directory, where the skill lies below it, else to the folder that holds the skill.
@@ -49,14 +47,13 @@ def sarif(reports: Sequence[Report], rules: Sequence[Rule]) -> dict[str, Any]:
     }
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
-    what = inspect.getdoc(rule.look) or rule.title
+def _rule(rule: RuleText) -> dict[str, Any]:
     return {
         "id": rule.code,
         "name": "".join(word.capitalize() for word in "".join(c if c.isalnum() else " " for c in rule.title).split()),
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": rule.why},
-        "help": {"text": f"{what}\n\n{rule.why}"},
+        "help": {"text": f"{rule.what}\n\n{rule.why}"},
         "defaultConfiguration": {"level": str(rule.lenient)},
     }
 

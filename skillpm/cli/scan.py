@@ -27,11 +27,12 @@ def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...]
     from skillpm.ops.scan import RULES, scan
     from skillpm.settings import load_settings
 
+    rules = [rule.text() for rule in RULES]
     if show_rules:
-        print_rules(RULES, form)
+        print_rules(rules, form)
         return
     context = open_context(load_settings())
     names = texts or tuple(skill.name for skill in context.skills(()))
     reports = scan(context, names, Allowance.of(allowed))
-    show(reports, RULES, form, "scanned")
+    show(reports, rules, form, "scanned")
     ctx.exit(0 if all(report.ok for report in reports) else 1)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.consent import grant_consents, yes_option
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.findings import echo_finding, format_options, print_rules
+from skillpm.cli.output import echo_json, note, table
 
 if TYPE_CHECKING:
     from skillpm.ops.selftest import Selftest
@@ -17,22 +18,29 @@ __all__ = ["command"]
 
 @click.command("selftest")
 @click.argument("skills", metavar="[SKILL]...", nargs=-1)
+@click.option("--rules", "show_rules", is_flag=True, help="List the claims instead of checking them.")
 @yes_option
-@json_option
+@format_options
 @click.pass_context
-def command(ctx: click.Context, skills: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def command(ctx: click.Context, skills: tuple[str, ...], show_rules: bool, yes: bool, form: str | None) -> None:
     """Check the verifiers of SKILLs (all installed ones where none is named).
 
-    The claims of cases.jsonl; and for every seed and suite task: the gold answer passes with 1, an answer that does
-    nothing does not, a gold answer with one mistake does not, and the same answer gets the same verdict again.
+    The claims of cases.jsonl; and for every seed and suite task: the right answer passes with 1, an answer that does
+    nothing, cannot be run, has one mistake or belongs to another task is worth no more than `verifier:` of skill.yaml
+    says, fuzzed answers get a verdict, and the same answer gets the same verdict in every batch and worker, in time.
 
-    Exits 1 where a claim does not hold, 9 where the verifier cannot be run.
+    What does not hold is told with the smallest answer that shows it. Exits 1 where a claim does not hold, 9 where the
+    verifier cannot be run.
     """
     from skillpm.ops.context import open_context
     from skillpm.ops.ready import judging
     from skillpm.ops.selftest import selftest
+    from skillpm.runtime.claims import CLAIMS
     from skillpm.settings import load_settings
 
+    if show_rules:
+        print_rules(list(CLAIMS.values()), form)
+        return
     context = open_context(load_settings())
     found = context.skills(skills)
     for notice in context.notices:
@@ -41,7 +49,11 @@ def command(ctx: click.Context, skills: tuple[str, ...], yes: bool, as_json: boo
     with judging(context, found) as ready:
         reports = [selftest(ready.contributions[skill.name], ready.scorer) for skill in found]
     ok = all(report.ok for report in reports)
-    if as_json:
+    if form == "sarif":
+        from skillpm.cli.sarif import sarif
+
+        echo_json(sarif([report.report() for report in reports], list(CLAIMS.values())))
+    elif form == "json":
         echo_json({"ok": ok, "skills": [report.document() for report in reports]})
     else:
         _print(reports)
@@ -50,16 +62,17 @@ def command(ctx: click.Context, skills: tuple[str, ...], yes: bool, as_json: boo
 
 def _print(reports: list[Selftest]) -> None:
     rows = [
-        (report.skill.name, kind, count, report.failed.get(kind, 0))
+        (report.skill.name, claim["code"], claim["title"], claim["checked"], claim["failed"])
         for report in reports
-        for kind, count in report.checked.items()
+        for claim in report.document()["claims"]
     ]
     if rows:
-        table(("skill", "claim", "checked", "failed"), rows)
+        table(("skill", "claim", "what would be wrong", "checked", "failed"), rows)
     for report in reports:
         if not report.checked:
             note(f"{report.skill.name}: nothing to check: it has neither a contract nor a verifier")
-    broken = [(report.skill.name, item.kind, item.name, item.seen) for report in reports for item in report.broken]
-    if broken:
+    if any(report.broken for report in reports):
         click.echo()
-        table(("skill", "broken claim", "case or task", "seen"), broken)
+    for report in reports:
+        for finding in report.report().findings:
+            echo_finding(report.skill.name, finding.document())

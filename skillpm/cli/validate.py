@@ -48,7 +48,7 @@ def command(
     from skillpm.settings import load_settings
 
     if show_rules:
-        print_rules(RULES, form)
+        print_rules([rule.text() for rule in RULES], form)
         return
     if not paths:
         raise click.UsageError("name at least one PATH, such as `skillpm validate .`", ctx)
@@ -59,7 +59,8 @@ def command(
     reports = [
         report.letting(allow.codes(report.name or "")) for report in validate(paths, level=Level(level), extra=extra)
     ]
-    show(reports, (*RULES, *extra), form, "checked", {"level": level, **({"mended": mended} if fix else {})})
+    texts = [rule.text() for rule in (*RULES, *extra)]
+    show(reports, texts, form, "checked", {"level": level, **({"mended": mended} if fix else {})})
     ctx.exit(0 if all(report.ok for report in reports) else 1)
 
 

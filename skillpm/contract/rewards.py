@@ -5,7 +5,7 @@
                parsed object only, compares as Python does, and knows nothing of schemas or surplus arguments.
 ``signed``     passed +1, failed -1, ambiguous 0.
 
-Each is None where nothing could be judged.
+Each is None where nothing could be judged, ``tool_call`` also where no tool call is expected.
 """
 
 from __future__ import annotations
@@ -35,10 +35,14 @@ def signed(task: Task, episode: Episode, verdict: Verdict) -> float | None:
 
 def tool_call(task: Task, episode: Episode, verdict: Verdict) -> float | None:
     """Pay for the right tool and arguments of the parsed object."""
-    if verdict.score is None:
+    if verdict.score is None or not _is_tool_call(task.expected):
         return None
     answer = read_answer(episode.completion)
     return verify_tool_call(task.expected, answer.value) if answer.only_json and answer.value is not None else 0.0
+
+
+def _is_tool_call(expected: Any) -> bool:
+    return isinstance(expected, dict) and isinstance(expected.get("args", {}), dict)
 
 
 def verify_tool_call(expected: dict[str, Any], actual: dict[str, Any]) -> float:

@@ -16,7 +16,7 @@ from skillpm.runtime.conventions import CONVENTIONS
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "evaluated_skill"]
 
 _VERSIONED = ("torch", "transformers", "peft", "trl")
 
@@ -28,7 +28,7 @@ def assemble(contributions: Mapping[str, Contributions], tasks: Sequence[EvalTas
     skills = list(dict.fromkeys(skill for skill, _ in sizes))
     ordered = sorted(sizes, key=lambda place: (skills.index(place[0]), place[1] != HELD_OUT))
     return Evaluation(
-        skills=tuple(_skill(contributions[name]) for name in skills),
+        skills=tuple(evaluated_skill(contributions[name]) for name in skills),
         task_sets=tuple(_task_set(contributions[skill], suite, sizes[skill, suite]) for skill, suite in ordered),
         arms=tuple(arms),
         data=Evaluation.data_digest(keys),
@@ -36,7 +36,8 @@ def assemble(contributions: Mapping[str, Contributions], tasks: Sequence[EvalTas
     )
 
 
-def _skill(contributions: Contributions) -> EvaluatedSkill:
+def evaluated_skill(contributions: Contributions) -> EvaluatedSkill:
+    """Return what an evaluation says of a skill."""
     skill = contributions.skill
     defaults = [reward for reward in contributions.rewards if reward.default]
     defaults.sort(key=lambda reward: reward.plugin == CONVENTIONS)  # a skill's own goes before the built-in ones

@@ -14,7 +14,7 @@ from skillpm.model.ports import Completion, Policy, Progress
 from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
 
-__all__ = ["Judge", "complete", "episode", "evaluate", "record"]
+__all__ = ["Judge", "complete", "episode", "evaluate", "judged", "record"]
 
 Judge = Callable[[Sequence[Episode]], Sequence[Judgement]]
 
@@ -112,6 +112,20 @@ def record(task: EvalTask, completion: Completion, judgement: Judgement) -> Reco
         finish_reason=_finish_reason(completion),
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
+    )
+
+
+def judged(record: Record, judgement: Judgement) -> Record:
+    """Return the record of the same answer with another judgement."""
+    verdict = judgement.verdict
+    return record.model_copy(
+        update={
+            "argv": judgement.argv,
+            "verdict": verdict,
+            "rewards": judgement.rewards,
+            "exact": verdict.status == "passed",
+            "valid_json": _valid_json(verdict),
+        }
     )
 
 

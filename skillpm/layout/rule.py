@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError
-from skillpm.model.finding import Finding, Severity
+from skillpm.model.finding import Finding, RuleText, Severity
 
 if TYPE_CHECKING:
     from skillpm.layout.subject import Subject
@@ -70,15 +71,10 @@ class Rule:
         path = problem.path or subject.skill_path or ""
         return Finding(self.code, severity, problem.message, path, problem.line, problem.hint, problem.column)
 
-    def document(self) -> dict[str, str]:
-        """Return the form in which ``--json`` prints this rule."""
-        return {
-            "code": self.code,
-            "title": self.title,
-            "lenient": str(self.lenient),
-            "strict": str(self.strict),
-            "why": self.why,
-        }
+    def text(self) -> RuleText:
+        """Return what people and programs are told of this rule."""
+        what = inspect.getdoc(self.look) or self.title
+        return RuleText(self.code, self.title, what, self.why, self.lenient, self.strict)
 
 
 def rule(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Finding", "Report", "Severity"]
+__all__ = ["Finding", "Report", "RuleText", "Severity"]
 
 
 class Severity(StrEnum):
@@ -38,6 +38,37 @@ class Finding:
             "column": self.column,
             "message": self.message,
             "hint": self.hint,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RuleText:
+    """What people and programs are told of a rule.
+
+    Attributes:
+        code: ``SK`` and three digits; never used again for another rule.
+        title: what is wrong, in a few words.
+        what: what it looks at.
+        why: what goes wrong for whom.
+        lenient: the severity at level ``lenient``.
+        strict: the severity at level ``strict``.
+    """
+
+    code: str
+    title: str
+    what: str
+    why: str
+    lenient: Severity
+    strict: Severity
+
+    def document(self) -> dict[str, str]:
+        """Return the form in which ``--json`` prints this rule."""
+        return {
+            "code": self.code,
+            "title": self.title,
+            "lenient": str(self.lenient),
+            "strict": str(self.strict),
+            "why": self.why,
         }
 
 

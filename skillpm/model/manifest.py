@@ -12,7 +12,7 @@ from skillpm.errors import UsageError
 from skillpm.model.document import Document
 from skillpm.model.requirement import Requirement, parse_version
 
-__all__ = ["Frontmatter", "Manifest", "Permissions"]
+__all__ = ["Frontmatter", "Manifest", "Permissions", "Promises"]
 
 Text = Annotated[str, Field(max_length=4096)]
 
@@ -35,6 +35,20 @@ class Permissions(Document):
     run: tuple[str, ...] = ()
 
 
+class Promises(Document):
+    """What a skill's verdicts keep to; ``skillpm selftest`` holds them to it. The defaults are those of a contract.
+
+    Attributes:
+        idle_at_most: the most that an answer is worth which does nothing, or cannot be run.
+        wrong_at_most: the most that a runnable answer is worth which is not what was asked.
+        seconds: the longest that one verdict takes.
+    """
+
+    idle_at_most: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    wrong_at_most: Annotated[float, Field(ge=0, lt=1)] = 0.8
+    seconds: Annotated[float, Field(gt=0, le=60)] = 0.5
+
+
 class Manifest(Document):
     """skill.yaml: what a package manager needs to know."""
 
@@ -44,6 +58,7 @@ class Manifest(Document):
     python: tuple[str, ...] = ()
     hooks: Annotated[int, Field(ge=1)] = 1
     permissions: Permissions = Permissions()
+    verifier: Promises = Promises()
     binaries: tuple[Text, ...] = ()
     keywords: tuple[Text, ...] = ()
     homepage: Text | None = None

@@ -24,11 +24,12 @@ _OWN_CODES = "SK"
 
 
 def _host(settings: Settings) -> Host | None:
-    if not settings.plugins or not importlib.metadata.entry_points(group=_GROUP):
+    chosen = settings.plugins
+    if chosen == frozenset() or not importlib.metadata.entry_points(group=_GROUP):
         return None
     from skillpm.runtime.host import load_host
 
-    return load_host()
+    return load_host(plugins=chosen)
 
 
 def foreign_index(url: str, settings: Settings) -> Index | None:

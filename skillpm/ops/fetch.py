@@ -92,6 +92,7 @@ def _refuse_disagreement(entry: LockedSkill, tree: Tree, index: Index) -> None:
         ("name", entry.name.rpartition("/")[2], own.name),
         ("version", entry.version, own.version),
         ("requires", entry.requires, requires),
+        ("hooks", entry.hooks, own.manifest.hooks if own.manifest else 1),
     )
     for what, claimed, true in claims:
         if claimed != true:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
 from skillpm.model.skill import Skill
 from skillpm.ops.agents import crossed_budgets
@@ -136,6 +137,7 @@ def _bring(context: Context, selection: Selection, manner: Manner) -> list[str]:
     """
     for entry in selection.plan.lock.skills:
         context.refuse_source(entry.name, entry.source)
+        refuse_foreign_hooks(entry.name, entry.version, entry.hooks)
     entries = [step.after for step in selection.plan.steps if step.after is not None]
     missing = [entry for entry in entries if not context.store.verify(entry.tree)]
     return _fetch_all(context, selection, missing, manner) if missing else []

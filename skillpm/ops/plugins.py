@@ -25,7 +25,16 @@ class PluginsReport:
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints this report."""
         return {
-            "plugins": [{"name": item.name, "source": item.source, "hooks": item.hooks} for item in self.loaded],
+            "plugins": [
+                {
+                    "name": item.name,
+                    "source": item.source,
+                    "hooks": item.hooks,
+                    "seconds": round(item.seconds, 6),
+                    "failures": item.failures,
+                }
+                for item in self.loaded
+            ],
             "skills": [
                 {"name": skill.name, "version": skill.version, "tree": skill.tree, "code": files}
                 for skill, files in self.skills

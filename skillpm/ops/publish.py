@@ -115,10 +115,11 @@ def _checked(context: Context, skill: Skill, packed: Packed) -> int:
 
 
 def _broken(report: Selftest) -> CheckError:
-    first, count = report.broken[0], sum(report.failed.values())
+    first, count = report.broken[0].finding(), sum(report.failed.values())
+    claims = f"{count} claims" if count > 1 else "a claim"
     return CheckError(
-        f"{count} claim{'s' if count > 1 else ''} of the verifier of {report.skill} do not hold, the first: "
-        f"{first.kind} {first.name}: {first.seen}",
+        f"{claims} of the verifier of {report.skill} do{'' if count > 1 else 'es'} not hold, the first: "
+        f"{first.code} {first.message}",
         hint="`skillpm selftest` lists them; a verifier that can be cheated trains cheaters",
         **report.document(),
     )

@@ -1,41 +1,40 @@
 """Does a skill's verifier keep its promises? Its own cases, and probes made from every seed and suite task.
 
-Source of the probes: what reward functions were seen to be exploited by: answers that do nothing, gold answers with one
-mistake, claims of success, and verdicts that change when the same answer comes again.
+What does not hold is told with the smallest answer that shows it. Verdicts are compared over repeats, orders, sizes of
+batches and new workers; of each answer only the first difference is told, for it explains the others.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from skillpm.errors import DocumentError
+from skillpm.contract.contract import Contract
 from skillpm.model.episode import Episode
+from skillpm.model.finding import Report
+from skillpm.model.manifest import Promises
 from skillpm.model.skill import Skill
 from skillpm.model.suite import Case
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
+from skillpm.runtime.bench import is_failed_reward
 from skillpm.runtime.catalogue import Contributions
-from skillpm.runtime.probes import gold_text, idle_answers, mutations
+from skillpm.runtime.claims import CLAIMS, Broken, Counterexample, Place
+from skillpm.runtime.conventions import CONVENTIONS
+from skillpm.runtime.fuzz import fewest, shortest
+from skillpm.runtime.probes import Probe, gold_text, probes_of
 from skillpm.runtime.scoring import Scorer
 from skillpm.runtime.skillfiles import SkillFiles
 
-__all__ = ["Broken", "Kind", "Selftest", "selftest"]
+__all__ = ["Selftest", "selftest"]
 
-Kind = Literal["full_reward", "zero_reward", "malformed", "determinism", "gold", "no-op", "mutation", "repeat"]
-MAX_TASKS = 200  # seeds and suite tasks that are probed, spread evenly over all of them
-MAX_BROKEN = 50  # broken claims of one kind that are told one by one
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A claim that does not hold: which one, of which case or task, and what was seen."""
-
-    kind: Kind
-    name: str
-    seen: str
+MAX_TOLD = 3  # broken claims of one code that are made small and told one by one
+ALONE = 64  # probes that are judged one by one
+BATCH = 64
+TRIES = 3  # of which the fastest counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +44,27 @@ class Selftest:
     Attributes:
         skill: whose.
         verifier: the file that judges; empty where nothing does.
-        checked: claims by kind.
-        failed: claims by kind that do not hold.
-        broken: the first of those, with what was seen.
+        promises: what was held against it.
+        checked: claims by code.
+        failed: claims by code that do not hold.
+        broken: some of those, with the smallest answers that show it.
     """
 
     skill: Skill
     verifier: str
-    checked: dict[Kind, int]
-    failed: dict[Kind, int]
+    promises: Promises
+    checked: dict[str, int]
+    failed: dict[str, int]
     broken: tuple[Broken, ...]
 
     @property
     def ok(self) -> bool:
         """Do all claims hold?"""
         return not self.failed
+
+    def report(self) -> Report:
+        """Return the findings in the form of every check."""
+        return Report(str(self.skill.root), self.skill.name, tuple(item.finding() for item in self.broken))
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints this report."""
@@ -68,21 +73,14 @@ class Selftest:
             "version": self.skill.version,
             "tree": self.skill.tree,
             "verifier": self.verifier,
+            "promises": self.promises.model_dump(),
             "ok": self.ok,
             "claims": [
-                {"kind": kind, "checked": count, "failed": self.failed.get(kind, 0)}
-                for kind, count in self.checked.items()
+                {"code": code, "title": CLAIMS[code].title, "checked": count, "failed": self.failed.get(code, 0)}
+                for code, count in sorted(self.checked.items())
             ],
-            "broken": [{"kind": item.kind, "name": item.name, "seen": item.seen} for item in self.broken],
+            "findings": [item.document() for item in self.broken],
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Probe:
-    kind: Kind
-    name: str
-    episode: Episode
-    at_most: float = 0.0  # of a zero_reward case
 
 
 def selftest(contributions: Contributions, scorer: Scorer) -> Selftest:
@@ -94,116 +92,339 @@ def selftest(contributions: Contributions, scorer: Scorer) -> Selftest:
 
     Raises:
         PluginError: the skill's code cannot be loaded.
-        DocumentError: cases.jsonl is wrong.
+        DocumentError: cases.jsonl or skill.yaml is wrong.
     """
     described = scorer.describe(contributions.skill)
-    checked: Counter[Kind] = Counter()
-    failed: Counter[Kind] = Counter()
-    broken: list[Broken] = []
-    if described.verifier:
-        cases = SkillFiles(contributions.skill).cases()
-        for kind, name, seen in _claims(contributions, scorer, cases):
-            checked[kind] += 1
-            if seen:
-                failed[kind] += 1
-                broken += [Broken(kind, name, seen)] if failed[kind] <= MAX_BROKEN else []
-    return Selftest(contributions.skill, described.verifier, dict(checked), dict(failed), tuple(broken))
+    files = SkillFiles(contributions.skill)
+    manifest = files.manifest()
+    promises = Promises() if manifest is None else manifest.verifier
+    if not described.verifier:
+        return Selftest(contributions.skill, "", promises, {}, {}, ())
+    gate = _Gate(contributions, scorer, promises, files)
+    gate.run()
+    broken = tuple(item for code in sorted(gate.broken) for item in gate.broken[code])
+    return Selftest(contributions.skill, described.verifier, promises, dict(gate.checked), dict(gate.failed), broken)
 
 
-def _claims(
-    contributions: Contributions, scorer: Scorer, cases: Sequence[Case]
-) -> Iterator[tuple[Kind, str, str | None]]:
-    """Yield (kind, name, what was seen) of each claim; None where it holds."""
-    for case in cases:
-        episode = _episode(contributions, case.request, case.expected, case.completion)
-        if case.kind == "determinism":
-            yield case.kind, case.name, _different(scorer.judge_afresh([episode] * case.repeat))
-    probes = [*_case_probes(contributions, cases)]
-    for kind, name, made in _task_probes(contributions):
-        if isinstance(made, _Probe):
-            probes.append(made)
-        else:
-            yield kind, name, made
-    episodes = [probe.episode for probe in probes]
-    judgements = scorer.judge(episodes)
-    for probe, judgement in zip(probes, judgements, strict=True):
-        yield probe.kind, probe.name, _seen(probe, judgement)
-    again = list(reversed(scorer.judge_afresh(list(reversed(episodes)))))
-    for probe, first, second in zip(probes, judgements, again, strict=True):
-        yield "repeat", f"{probe.kind}: {probe.name}", _different([first, second])
+class _Gate:
+    """One run over one skill; what was found stands in its attributes."""
+
+    def __init__(self, contributions: Contributions, scorer: Scorer, promises: Promises, files: SkillFiles) -> None:
+        self._contributions = contributions
+        self._scorer = scorer
+        self._promises = promises
+        self._files = files
+        self.checked: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.broken: dict[str, list[Broken]] = {}
+        self._tasks: dict[tuple[str, int | None], Task] = {}
+        self._suspects: list[list[Probe]] = []  # batches that took longer than one verdict may
+
+    def run(self) -> None:
+        probes = [*self._case_probes(), *self._task_probes()]
+        judgements = self._judge(probes)
+        self._check_each(probes, judgements)
+        steady = [n for n, judgement in enumerate(judgements) if judgement.verdict.status != "errored"]
+        self._check_repeats([probes[n] for n in steady], [judgements[n] for n in steady])
+        self._check_time(len(steady))
+
+    # what is probed
+
+    def _case_probes(self) -> Iterator[Probe]:
+        for row in self._files.case_rows():
+            case = row.value
+            place = Place(f"case `{case.name}`", row.path, row.line, case.request, case.expected)
+            want = _CASE_WANTS[case.kind]
+            probe = Probe("SK701", case.kind, place, want, "", before=case.completion, at_most=case.at_most)
+            if case.kind == "determinism":
+                self._check_case_repeats(probe, case)
+            yield probe
+
+    def _check_case_repeats(self, probe: Probe, case: Case) -> None:
+        episode = self._episode(probe)
+        found = self._scorer.judge_afresh([episode] * case.repeat)
+        other = next((item for item in found if item != found[0]), None)
+        if other is not None:
+            self._tell("SK701", [(probe, f"{_text(found[0])}, and then {_text(other)}")])
+
+    def _task_probes(self) -> Iterator[Probe]:
+        floors = {"idle_at_most": self._promises.idle_at_most, "wrong_at_most": self._promises.wrong_at_most}
+        for made in probes_of(self._contributions.contract, self._places(), **floors):
+            if isinstance(made, Probe):
+                yield made
+                continue
+            place, reason = made
+            self.checked["SK711"] += 1
+            self._tell("SK711", [(Probe("SK711", "the expected answer", place, "maximum", ""), reason)])
+
+    def _places(self) -> list[Place]:
+        """Return seeds and suite tasks."""
+        rows = [*self._files.seed_rows(), *self._files.suite_rows()]
+        found = [
+            Place(f"{row.path}:{row.line or number}", row.path, row.line, row.value.request, row.value.expected)
+            for number, row in enumerate(rows, 1)
+        ]
+        for suite in self._contributions.suites:
+            plugin = self._contributions.origins.get(f"suite:{suite.name}", CONVENTIONS)
+            if plugin != CONVENTIONS and not isinstance(suite.tasks, str):
+                found += [
+                    Place(f"{suite.name}:{number}", plugin if plugin.endswith(".py") else "", None, *_asked(task))
+                    for number, task in enumerate(suite.tasks, 1)
+                ]
+        return found
+
+    def _episode(self, probe: Probe) -> Episode:
+        key = (probe.place.name, probe.place.line)
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = self._task(probe.place)
+        answer = Message.model_construct(role="assistant", content=probe.text)
+        return Episode.model_construct(task=task, messages=(answer,), finish_reason="stop", usage=None)
+
+    def _task(self, place: Place) -> Task:
+        return Task.of(
+            skill=self._contributions.skill.name,
+            system=self._contributions.prompt,
+            request=place.request,
+            expected=place.expected,
+            split="suite",
+            origin="suite",
+        )
+
+    def _judge(self, probes: Sequence[Probe]) -> list[Judgement]:
+        return self._scorer.judge_afresh([self._episode(probe) for probe in probes])
+
+    # what is claimed of each answer
+
+    def _check_each(self, probes: Sequence[Probe], judgements: Sequence[Judgement]) -> None:
+        self.checked.update(probe.code for probe in probes)
+        judged = sum(1 for probe in probes if probe.code != "SK751")
+        self.checked.update({"SK751": judged, "SK741": len(probes), "SK742": len(probes)})
+        found: dict[str, list[tuple[Probe, str]]] = {}
+        for probe, judgement in zip(probes, judgements, strict=True):
+            for code, look in _LOOKS.items():
+                seen = look(probe, judgement)
+                if seen is not None:
+                    found.setdefault(code or probe.code, []).append((probe, seen))
+        for code, items in found.items():
+            look = _LOOKS.get(code) or _LOOKS[""]
+            self._tell(code, items, lambda probe, look=look: self._smaller(probe, look))
+
+    def _smaller(self, probe: Probe, look: Callable[[Probe, Judgement], str | None]) -> tuple[Probe, str]:
+        """Return the probe with the least text that still shows what ``look`` sees, and what it sees."""
+
+        def fails(texts: Sequence[str]) -> list[bool]:
+            made = [probe.smaller(text) for text in texts]
+            judged = self._judge(made)
+            return [
+                _still_wrong(self._contributions.contract, smaller) and look(smaller, judgement) is not None
+                for smaller, judgement in zip(made, judged, strict=True)
+            ]
+
+        small = probe.smaller(shortest(probe.free, fails)) if probe.free else probe
+        return small, look(small, self._judge([small])[0]) or "nothing, the second time"
+
+    def _tell(
+        self,
+        code: str,
+        items: Sequence[tuple[Probe, str]],
+        smaller: Callable[[Probe], tuple[Probe, str]] | None = None,
+        among: Sequence[str] = (),
+    ) -> None:
+        """Count what was found, and keep the shortest of it, made small, each answer once."""
+        self.failed[code] += len(items)
+        told = self.broken.setdefault(code, [])
+        for probe, seen in sorted(items, key=lambda item: len(item[0].text))[: MAX_TOLD - len(told)]:
+            small, sight = smaller(probe) if smaller is not None else (probe, seen)
+            example = Counterexample(small.place, small.text, tuple(among))
+            if all(item.example.completion != example.completion for item in told):
+                told.append(Broken(code, small.how, example, sight))
+
+    # what is claimed of them together
+
+    def _check_repeats(self, probes: list[Probe], first: list[Judgement]) -> None:
+        left = list(range(len(probes)))
+        for code, again, smaller in (
+            ("SK731", self._judge, self._smaller_repeat),
+            ("SK732", self._backwards, self._smaller_batch),
+            ("SK733", self._in_small_batches, self._smaller_batch),
+            ("SK734", self._by_new_workers, None),
+        ):
+            self.checked[code] += len(left)
+            found = again([probes[n] for n in left])
+            moved = [(n, judgement) for n, judgement in zip(left, found, strict=True) if judgement != first[n]]
+            if moved:
+                items = [(probes[n], f"{_text(first[n])}, and then {_text(judgement)}") for n, judgement in moved]
+                chosen = [probes[n] for n in left]
+                self._tell_moved(code, items, chosen, smaller)
+            differing = {n for n, _ in moved}
+            left = [n for n in left if n not in differing]
+
+    def _tell_moved(
+        self,
+        code: str,
+        items: list[tuple[Probe, str]],
+        batch: list[Probe],
+        smaller: Callable[[Probe, list[Probe]], tuple[Probe, Sequence[Probe]]] | None,
+    ) -> None:
+        self.failed[code] += len(items)
+        told = self.broken.setdefault(code, [])
+        for probe, seen in sorted(items, key=lambda item: len(item[0].text))[: 1 if smaller else MAX_TOLD]:
+            small, among = smaller(probe, batch) if smaller else (probe, ())
+            example = Counterexample(small.place, small.text, tuple(item.text for item in among))
+            told.append(Broken(code, small.how, example, seen))
+
+    def _backwards(self, probes: list[Probe]) -> list[Judgement]:
+        return self._judge(probes[::-1])[::-1]
+
+    def _in_small_batches(self, probes: list[Probe]) -> list[Judgement]:
+        """Judge some alone and all in small batches; a difference between the two is one from the whole, too."""
+        found: list[Judgement] = []
+        for start in range(0, len(probes), BATCH):
+            batch = probes[start : start + BATCH]
+            started = time.perf_counter()
+            found += self._judge(batch)
+            if time.perf_counter() - started > self._promises.seconds:
+                self._suspects.append(batch)
+        for n in range(0, len(probes), max(1, len(probes) // ALONE)):
+            (alone,) = self._judge([probes[n]])
+            found[n] = alone
+        return found
+
+    def _by_new_workers(self, probes: list[Probe]) -> list[Judgement]:
+        found: list[Judgement | None] = [None] * len(probes)
+        for half in (0, 1):
+            with self._scorer.anew() as other:
+                found[half::2] = other.judge_afresh([self._episode(probe) for probe in probes[half::2]])
+        return [item for item in found if item is not None]
+
+    def _smaller_repeat(self, probe: Probe, batch: list[Probe]) -> tuple[Probe, Sequence[Probe]]:
+        def fails(texts: Sequence[str]) -> list[bool]:
+            made = [probe.smaller(text) for text in texts]
+            one, other = self._judge(made), self._judge(made)
+            return [a != b for a, b in zip(one, other, strict=True)]
+
+        return probe.smaller(shortest(probe.free, fails)), ()
+
+    def _smaller_batch(self, probe: Probe, batch: list[Probe]) -> tuple[Probe, Sequence[Probe]]:
+        """Return the fewest neighbours, in their order, among which the answer is not judged as it is alone."""
+        place = next(n for n, item in enumerate(batch) if item is probe)
+        (alone,) = self._judge([probe])
+
+        def fails(groups: Sequence[Sequence[int]]) -> list[bool]:
+            return [self._moves(batch, place, list(group), alone) for group in groups]
+
+        others = [n for n in range(len(batch)) if n != place]
+        return probe, [batch[n] for n in fewest(others, fails)]
+
+    def _moves(self, batch: list[Probe], place: int, others: list[int], alone: Judgement) -> bool:
+        """Is the answer judged otherwise than alone among these, in their order or in reverse?"""
+        chosen = sorted([*others, place])
+        at = chosen.index(place)
+        found = self._judge([batch[n] for n in chosen])[at]
+        return found != alone or self._judge([batch[n] for n in reversed(chosen)])[-1 - at] != alone
+
+    # how long it takes
+
+    def _check_time(self, count: int) -> None:
+        """Look closer at the batches that took long: no answer of a batch is slower than the batch."""
+        self.checked["SK761"] += count
+        slow: list[tuple[Probe, str]] = []
+        for batch in self._suspects:
+            slow += self._slow(batch) if len(slow) < MAX_TOLD else []
+        if slow:
+            self._tell("SK761", slow, self._smaller_slow)
+
+    def _seconds(self, probes: Sequence[Probe], tries: int) -> float:
+        """Return how long it takes to judge them in one message, the best of some tries."""
+        episodes = [self._episode(probe) for probe in probes]
+        best = float("inf")
+        for _ in range(tries):
+            started = time.perf_counter()
+            self._scorer.judge_afresh(episodes)
+            best = min(best, time.perf_counter() - started)
+            if best <= self._promises.seconds:
+                break
+        return best
+
+    def _slow(self, probes: list[Probe]) -> list[tuple[Probe, str]]:
+        """Return those that take too long by themselves."""
+        seconds = self._seconds(probes, TRIES if len(probes) == 1 else 1)
+        if seconds <= self._promises.seconds:
+            return []
+        if len(probes) == 1:
+            return [(probes[0], self._slow_text(seconds))]
+        half = len(probes) // 2
+        return self._slow(probes[:half]) + self._slow(probes[half:])
+
+    def _smaller_slow(self, probe: Probe) -> tuple[Probe, str]:
+        def fails(texts: Sequence[str]) -> list[bool]:
+            return [self._seconds([probe.smaller(text)], TRIES) > self._promises.seconds for text in texts]
+
+        small = probe.smaller(shortest(probe.free, fails))
+        return small, self._slow_text(self._seconds([small], TRIES))
+
+    def _slow_text(self, seconds: float) -> str:
+        return f"judged in {seconds:.2f} s, where skill.yaml promises {self._promises.seconds:g} s"
 
 
-def _case_probes(contributions: Contributions, cases: Sequence[Case]) -> Iterator[_Probe]:
-    for case in cases:
-        if case.kind != "determinism":
-            episode = _episode(contributions, case.request, case.expected, case.completion)
-            yield _Probe(case.kind, case.name, episode, case.at_most)
+_CASE_WANTS: dict[str, Any] = {
+    "full_reward": "maximum", "zero_reward": "floor", "malformed": "refusal", "determinism": "verdict",
+}  # fmt: skip
 
 
-def _task_probes(contributions: Contributions) -> Iterator[tuple[Kind, str, _Probe | str]]:
-    """Yield the probes of seeds and suite tasks, or what is wrong with a task."""
-    contract = contributions.contract
-    for name, request, expected in _tasks(contributions):
-        try:
-            gold = gold_text(contract, expected)
-            complete = None if contract is None else contract.complete(expected)
-        except DocumentError as error:
-            yield "gold", name, error.rule
-            continue
-        texts: list[tuple[Kind, str, str]] = [("gold", name, gold)]
-        texts += [("no-op", f"{name}, {how}", text) for how, text in idle_answers(request) if text != gold]
-        if contract is not None and complete is not None:
-            texts += [("mutation", f"{name}, {how}", text) for how, text in mutations(contract, complete)]
-        for kind, label, text in texts:
-            yield kind, label, _Probe(kind, label, _episode(contributions, request, expected, text))
+def _asked(task: Any) -> tuple[str, Any]:
+    return task.request, task.expected
 
 
-def _tasks(contributions: Contributions) -> list[tuple[str, str, Any]]:
-    """Return (name, request, expected) of seeds and suite tasks, at most MAX_TASKS, spread evenly."""
-    found = [(f"seed {number}", seed.request, seed.expected) for number, seed in enumerate(contributions.seeds, 1)]
-    for suite in contributions.suites:
-        tasks = suite.tasks if not isinstance(suite.tasks, str) else ()
-        found += [(f"{suite.name} {number}", task.request, task.expected) for number, task in enumerate(tasks, 1)]
-    step = max(1, -(-len(found) // MAX_TASKS))
-    return found[::step]
+def _still_wrong(contract: Contract | None, probe: Probe) -> bool:
+    """Is this answer, of which something was left out, still one that must not be paid?"""
+    if probe.want in ("maximum", "verdict"):
+        return True
+    if probe.text.strip() == gold_text(contract, probe.place.expected).strip():
+        return False
+    if contract is None:
+        return True
+    if probe.code == "SK721":
+        return contract.judge(probe.place.expected, probe.text).status == "failed"
+    answer = contract.read(probe.text)
+    return not answer.only_json or bool(contract.problems(answer.value))
 
 
-def _episode(contributions: Contributions, request: str, expected: Any, completion: str) -> Episode:
-    task = Task.of(
-        skill=contributions.skill.name,
-        system=contributions.prompt,
-        request=request,
-        expected=expected,
-        split="suite",
-        origin="suite",
-    )
-    answer = Message.model_construct(role="assistant", content=completion)
-    return Episode.model_construct(task=task, messages=(answer,), finish_reason="stop", usage=None)
-
-
-def _seen(probe: _Probe, judgement: Judgement) -> str | None:
-    """Return what was seen where the claim does not hold."""
+def _look_at_verdict(probe: Probe, judgement: Judgement) -> str | None:
+    """Return what was seen where an answer did not get the verdict that is claimed."""
     verdict = judgement.verdict
-    perfect = verdict.status == "passed" and verdict.score == 1.0
-    if probe.kind in ("full_reward", "gold"):
-        return None if perfect else _text(judgement)
-    if verdict.status == "errored":
-        return _text(judgement)
-    paid = verdict.score if verdict.score is not None else 0.0
-    if probe.kind == "zero_reward":
-        return None if verdict.status != "passed" and paid <= probe.at_most else _text(judgement)
-    if probe.kind == "malformed":
+    if verdict.status == "errored" or probe.want == "verdict":
+        return _text(judgement) if verdict.status == "errored" and probe.code == "SK701" else None
+    if probe.want == "maximum":
+        return None if verdict.status == "passed" and verdict.score == 1.0 else _text(judgement)
+    if probe.want == "refusal":
         return None if verdict.status != "passed" and judgement.argv is None else _text(judgement)
-    return None if verdict.status != "passed" and paid < 1.0 else _text(judgement)
+    paid = verdict.score if verdict.score is not None else 0.0
+    if verdict.status != "passed" and paid <= probe.at_most:
+        return None
+    return f"{_text(judgement)}, where at most {probe.at_most:g} was promised"
 
 
-def _different(judgements: Sequence[Judgement]) -> str | None:
-    """Return what was seen where judgements of one answer are not all equal, or could not be made."""
-    first = judgements[0]
-    if first.verdict.status == "errored":
-        return _text(first)
-    other = next((item for item in judgements if item != first), None)
-    return None if other is None else f"{_text(first)}, and then {_text(other)}"
+def _look_at_range(probe: Probe, judgement: Judgement) -> str | None:
+    wrong = {name: paid for name, paid in judgement.rewards.items() if paid is not None and not -1 <= paid <= 1}
+    return f"paid {', '.join(f'{paid:g} by `{name}`' for name, paid in sorted(wrong.items()))}" if wrong else None
+
+
+def _look_at_rewards(probe: Probe, judgement: Judgement) -> str | None:
+    return next((reason for reason in judgement.verdict.reasons if is_failed_reward(reason)), None)
+
+
+def _look_at_outage(probe: Probe, judgement: Judgement) -> str | None:
+    return _text(judgement) if judgement.verdict.status == "errored" and probe.code != "SK701" else None
+
+
+_LOOKS: dict[str, Callable[[Probe, Judgement], str | None]] = {
+    "": _look_at_verdict,
+    "SK741": _look_at_range,
+    "SK742": _look_at_rewards,
+    "SK751": _look_at_outage,
+}
 
 
 def _text(judgement: Judgement) -> str:

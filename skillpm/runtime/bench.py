@@ -26,7 +26,7 @@ from skillpm.model.verdict import Verdict
 from skillpm.runtime.collect import Given
 from skillpm.runtime.protocol import verdict_document
 
-__all__ = ["Bench"]
+__all__ = ["Bench", "is_failed_reward"]
 
 _BUILTIN = frozenset(reward.function for reward in BUILTIN)
 
@@ -206,6 +206,11 @@ def _first_line(error: Exception) -> str:
         first = error.errors(include_url=False, include_input=False)[0]
         return f"`{'.'.join(str(step) for step in first['loc'])}`: {first['msg']}"
     return str(error)
+
+
+def is_failed_reward(reason: str) -> bool:
+    """Is this reason of a verdict one that tells of a reward that failed?"""
+    return reason.startswith("reward `")
 
 
 def _pay(plugin: str, reward: RewardFunction, episode: Episode, verdict: Verdict, failures: list[str]) -> float | None:

@@ -6,7 +6,8 @@ pluggy gives neither (one exception loses all results, and results have no origi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ import pluggy
 from skillpm.errors import PluginError
 
 __all__ = ["Failure", "Given", "collect", "implemented", "unique"]
+
+Note = Callable[[str, str, float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,17 @@ def implemented(manager: pluggy.PluginManager, plugin: object) -> list[str]:
     return sorted(caller.name for caller in manager.get_hookcallers(plugin) or ())
 
 
-def collect(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> tuple[list[Given], list[Failure]]:
-    """Call a hook on each plugin by itself, in the order of their names; generators are drained here."""
+def collect(
+    manager: pluggy.PluginManager, hook: str, note: Note | None = None, **arguments: Any
+) -> tuple[list[Given], list[Failure]]:
+    """Call a hook on each plugin by itself, in the order of their names; generators are drained here.
+
+    Args:
+        manager: where the plugins are registered.
+        hook: its name.
+        note: told of each call: plugin, hook, seconds, and what came of it.
+        **arguments: of the hook.
+    """
     given: list[Given] = []
     failures: list[Failure] = []
     plugins = sorted((name, plugin) for name, plugin in manager.list_name_plugin() if plugin is not None)
@@ -52,10 +64,16 @@ def collect(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> tuple
         if hook not in implemented(manager, plugin):
             continue
         others = [other for _, other in plugins if other is not plugin]
+        started = time.perf_counter()
         try:
-            given += _records(name, manager.subset_hook_caller(hook, others)(**arguments))
+            records = _records(name, manager.subset_hook_caller(hook, others)(**arguments))
+            given += records
+            outcome = f"{len(records)} record{'' if len(records) == 1 else 's'}"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is its own failure
-            failures.append(Failure(name, hook, f"{type(error).__name__}: {error}"[:500]))
+            outcome = f"{type(error).__name__}: {error}"[:500]
+            failures.append(Failure(name, hook, outcome))
+        if note is not None:
+            note(name, hook, time.perf_counter() - started, outcome)
     return given, failures
 
 

@@ -1,16 +1,21 @@
 """Plugins of the user's own installed distributions: trusted, in this process, loaded one by one.
 
 One plugin that cannot be imported, misspells a hook or raises is named with its distribution and version, and the rest
-goes on. ``SKILLPM_NO_PLUGINS`` loads none of them.
+goes on. ``SKILLPM_NO_PLUGINS`` loads none of them, ``SKILLPM_LOAD_PLUGINS`` those of some distributions.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import logging
+import time
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 import pluggy
+from packaging.utils import canonicalize_name
 
 from skillpm.errors import PluginError
 from skillpm.hookspecs import PROJECT, EventHooks, HostHooks, SkillHooks
@@ -21,16 +26,27 @@ from skillpm.runtime.conventions import CONVENTIONS, Conventions
 __all__ = ["GROUP", "Host", "Loaded", "load_host"]
 
 GROUP = "skillpm"  # the entry-point group
+TRACE = logging.getLogger("skillpm.hooks")  # every call of a hook; ``SKILLPM_TRACE_HOOKS=1`` prints it
 MAX_TOLD = 3  # failures of one observer in one run, after which it is not told any more
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A registered plugin. ``source`` is ``built in`` or the distribution with its version."""
+    """A registered plugin.
+
+    Attributes:
+        name: of its entry point.
+        source: ``built in``, or the distribution with its version.
+        hooks: that it implements.
+        seconds: that importing it and its hooks have taken so far.
+        failures: how often it failed so far.
+    """
 
     name: str
     source: str
     hooks: tuple[str, ...]
+    seconds: float = 0.0
+    failures: int = 0
 
 
 class Host:
@@ -43,10 +59,11 @@ class Host:
         self.failures: list[Failure] = []
         self._sources: dict[str, str] = {}
         self._told_failures: dict[str, int] = {}
+        self._seconds: Counter[str] = Counter()
         self.register(Conventions(), CONVENTIONS, "built in")
 
-    def register(self, plugin: object, name: str, source: str) -> None:
-        """Register a plugin.
+    def register(self, plugin: object, name: str, source: str, seconds: float = 0.0) -> None:
+        """Register a plugin; ``seconds`` is what importing it took.
 
         Raises:
             PluginError: it misspells a hook, asks for an argument that a hook does not have, or its name is taken.
@@ -66,15 +83,22 @@ class Host:
             reason = str(error).strip().splitlines()[-1]
             raise PluginError(f"{source}: plugin `{name}`: {reason}", hint="see docs/hooks.md", plugin=name) from None
         self._sources[name] = source
+        self._seconds[name] += seconds
 
     def loaded(self) -> list[Loaded]:
         """Return the registered plugins, by name."""
         plugins = sorted((name, plugin) for name, plugin in self.manager.list_name_plugin() if plugin is not None)
-        return [Loaded(name, self._sources[name], tuple(implemented(self.manager, plugin))) for name, plugin in plugins]
+        failures = Counter(failure.plugin for failure in self.failures)
+        return [
+            Loaded(
+                name, self._sources[name], tuple(implemented(self.manager, plugin)), self._seconds[name], failures[name]
+            )
+            for name, plugin in plugins
+        ]
 
     def collect(self, hook: str, **arguments: Any) -> list[Given]:
         """Return what the plugins give, plugin by plugin; failures are remembered in ``failures``."""
-        given, failures = collect(self.manager, hook, **arguments)
+        given, failures = collect(self.manager, hook, self._note, **arguments)
         self.failures += [failure for failure in failures if failure not in self.failures]
         return given
 
@@ -101,13 +125,17 @@ class Host:
             )
         return given[0] if given else None
 
+    def _note(self, plugin: str, hook: str, seconds: float, outcome: str) -> None:
+        self._seconds[plugin] += seconds
+        TRACE.debug("%s of %s (%s): %s in %.1f ms", hook, plugin, self._sources[plugin], outcome, seconds * 1000)
+
     def listens(self, hook: str) -> bool:
         """Does any plugin implement this hook?"""
         return bool(getattr(self.manager.hook, hook).get_hookimpls())
 
     def tell(self, hook: str, **arguments: Any) -> None:
         """Tell the observers; a failure changes nothing, and an observer that keeps failing is not told any more."""
-        _, failures = collect(self.manager, hook, **arguments)
+        _, failures = collect(self.manager, hook, self._note, **arguments)
         for failure in failures:
             count = self._told_failures[failure.plugin] = self._told_failures.get(failure.plugin, 0) + 1
             if failure not in self.failures:
@@ -116,20 +144,27 @@ class Host:
                 self.manager.unregister(name=failure.plugin)
 
 
-def load_host(*, plugins: bool = True) -> Host:
+def load_host(*, plugins: Collection[str] | None = None) -> Host:
     """Return a host with the plugins of the entry-point group ``skillpm``; failures stand in ``Host.failures``.
 
     Args:
-        plugins: load any? ``settings.plugins``.
+        plugins: the distributions whose plugins are loaded, all where None; ``settings.plugins``.
     """
     host = Host()
-    if not plugins:
+    if plugins is not None and not plugins:
         return host
-    points = importlib.metadata.entry_points(group=GROUP)
+    points = list(importlib.metadata.entry_points(group=GROUP))
+    if plugins is not None:
+        wanted = {canonicalize_name(name): name for name in plugins}
+        points = [point for point in points if point.dist and canonicalize_name(point.dist.name) in wanted]
+        there = {canonicalize_name(point.dist.name) for point in points if point.dist}
+        for name in sorted(wanted.keys() - there):
+            host.failures.append(Failure(wanted[name], "load", "no installed distribution of this name has a plugin"))
     for point in sorted(points, key=lambda item: (item.name, _source(item))):
-        source = _source(point)
+        source, started = _source(point), time.perf_counter()
         try:
-            host.register(point.load(), point.name, source)
+            plugin = point.load()
+            host.register(plugin, point.name, source, time.perf_counter() - started)
         except PluginError as error:
             host.failures.append(Failure(source, "load", error.message))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - an import may raise anything

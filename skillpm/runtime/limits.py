@@ -19,7 +19,6 @@ class Limits:
     frame_bytes: int = 1 << 26  # largest frame that either side reads
     restarts: int = 24  # restarts of one skill's worker during one call of the scorer
     memo_items: int = 1 << 16  # judgements that are remembered
-    memo_characters: int = 1 << 12  # completions longer than this are not remembered
     memory_bytes: int = 4 << 30  # address space of the worker
     file_bytes: int = 64 << 20  # largest file it may write into its scratch folder
     open_files: int = 256

@@ -6,6 +6,7 @@ exception that ends a training run and never a zero that would train a policy.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Sequence
@@ -47,6 +48,7 @@ class Scorer:
         self._consents = consents
         self._host = host
         self._crews = {skill.name: Crew(skill, self._limits) for skill in skills}
+        self._hosted: dict[str, Hosted | None] = {}
         self._memo = _Memo(self._limits)
 
     def __enter__(self) -> Scorer:
@@ -62,6 +64,11 @@ class Scorer:
         """End all workers; the next call would start them again."""
         for crew in self._crews.values():
             crew.close()
+
+    def anew(self) -> Scorer:
+        """Return a scorer of the same skills, with workers of its own and an empty memo."""
+        skills = [crew.skill for crew in self._crews.values()]
+        return Scorer(skills, consents=self._consents, limits=self._limits, host=self._host)
 
     def describe(self, skill: Skill) -> Described:
         """Return what a skill's worker says that it contributes. Raises PluginError where its code cannot be loaded."""
@@ -87,7 +94,7 @@ class Scorer:
             judgements = self._judge_group(self._crew(name), list(group.values()))
             fresh = dict(zip(group, judgements, strict=True))
             known.update(fresh)
-            self._memo.put_all(fresh, group)
+            self._memo.put_all(fresh)
         result = [known[key] for key in keys]
         if self._host is not None and self._host.listens("skillpm_scored"):
             self._tell(self._host, episodes, result)
@@ -99,11 +106,18 @@ class Scorer:
 
     def _judge_group(self, crew: Crew, episodes: Sequence[Episode]) -> list[Judgement]:
         judgements = crew.judge(episodes)
-        if self._host is not None:
-            hosted = Hosted(self._host, crew)
-            if hosted.has_anything():
-                judgements = hosted.judge(episodes, judgements)
+        hosted = self._hosted_of(crew)
+        if hosted is not None:
+            judgements = hosted.judge(episodes, judgements)
         return [_without_pay(item) if item.verdict.score is None else item for item in judgements]
+
+    def _hosted_of(self, crew: Crew) -> Hosted | None:
+        """Return the host's share in a skill's judgements, asked for once; None where it has none."""
+        name = crew.skill.name
+        if self._host is not None and name not in self._hosted:
+            hosted = Hosted(self._host, crew)
+            self._hosted[name] = hosted if hosted.has_anything() else None
+        return self._hosted.get(name)
 
     def _crew(self, name: str) -> Crew:
         try:
@@ -118,7 +132,7 @@ class Scorer:
 
 
 class _Memo:
-    """Judgements by (task, answer), the least recently used forgotten first. Outages and long answers are not kept."""
+    """Judgements by (task key, digest of the answer), the least recently used forgotten first. Outages are not kept."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -132,21 +146,23 @@ class _Memo:
                 self._judgements.move_to_end(key)
         return known
 
-    def put_all(self, judgements: dict[Hashable, Judgement], episodes: dict[Hashable, Episode]) -> None:
+    def put_all(self, judgements: dict[Hashable, Judgement]) -> None:
         with self._turn:
             for key, judgement in judgements.items():
-                size = sum(len(message.content) for message in episodes[key].messages)
-                if judgement.verdict.status != "errored" and size <= self._limits.memo_characters:
+                if judgement.verdict.status != "errored":
                     self._judgements[key] = judgement
             while len(self._judgements) > self._limits.memo_items:
                 self._judgements.popitem(last=False)
 
 
 def _key(episode: Episode) -> Hashable:
-    messages = episode.messages
-    if len(messages) == 1:
-        return (episode.task.key, episode.finish_reason, messages[0].role, messages[0].content)
-    return (episode.task.key, episode.finish_reason, tuple((item.role, item.content) for item in messages))
+    """Return (task key, digest of all that was answered): a memo holds no texts."""
+    digest = hashlib.blake2b(episode.finish_reason.encode(), digest_size=16)
+    for message in episode.messages:
+        content = message.content.encode("utf-8", "surrogatepass")
+        digest.update(b"%s %d " % (message.role.encode(), len(content)))
+        digest.update(content)
+    return (episode.task.key, digest.digest())
 
 
 def _without_pay(judgement: Judgement) -> Judgement:

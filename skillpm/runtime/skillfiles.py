@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
-from skillpm.layout.package import Package, Read
+from skillpm.layout.package import Package, Read, Row
 from skillpm.layout.tree import FolderTree
 from skillpm.model.manifest import Manifest
 from skillpm.model.skill import Skill
@@ -54,13 +54,19 @@ class SkillFiles:
 
     def seeds(self) -> tuple[Seed, ...]:
         """Return the rows of seeds/*.jsonl, file by file."""
-        return tuple(row.value for read in self._package.seeds for row in self._value(read))
+        return tuple(row.value for row in self.seed_rows())
 
-    def cases(self) -> tuple[Case, ...]:
-        """Return the rows of cases.jsonl; none where the skill has no such file."""
-        if "cases.jsonl" not in self._package.paths:
-            return ()
-        return tuple(row.value for row in self._value(self._package.cases))
+    def seed_rows(self) -> tuple[Row[Seed], ...]:
+        """Return the rows of seeds/*.jsonl with their lines."""
+        return tuple(row for read in self._package.seeds for row in self._value(read))
+
+    def suite_rows(self) -> tuple[Row[Seed], ...]:
+        """Return the tasks of suites/*.yaml with their lines, where those are known."""
+        return tuple(row for file in self._package.suites for row in self._value(file.tasks))
+
+    def case_rows(self) -> tuple[Row[Case], ...]:
+        """Return the rows of cases.jsonl with their lines; none where the skill has no such file."""
+        return self._value(self._package.cases) if "cases.jsonl" in self._package.paths else ()
 
     def suites(self) -> tuple[Suite, ...]:
         """Return suites/*.yaml with their tasks inline."""

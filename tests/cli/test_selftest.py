@@ -1,4 +1,4 @@
-"""``skillpm selftest``: a claim that does not hold is told with its case and what was seen."""
+"""``skillpm selftest`` as a person and a program see it; what each claim catches is tested in tests/ops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import pytest
+from skillpm.runtime.claims import CLAIMS
 
 CONTRACT = """
 contract: 1
@@ -20,6 +20,7 @@ tools:
 """
 GOLD = {"tool": "serve", "args": {"port": 8123, "host": "a", "quiet": None}}
 TEXT = json.dumps(GOLD)
+OTHER = {"tool": "stop", "args": {"port": 9, "host": "ab", "quiet": True}}
 PROMISES = [
     {"name": "exact", "kind": "full_reward", "expected": GOLD, "completion": TEXT},
     {
@@ -32,6 +33,7 @@ PROMISES = [
     {"name": "prose", "kind": "malformed", "expected": GOLD, "completion": f"{TEXT} and also rm -rf /"},
     {"name": "again", "kind": "determinism", "expected": GOLD, "completion": TEXT},
 ]
+HEAD = "import itertools, json, os, random, time\nfrom skillpm import RewardFunction, Verdict, hookimpl\n"
 
 
 def lines(*items: dict[str, Any]) -> str:
@@ -44,67 +46,43 @@ def skill(**files: str) -> dict[str, str]:
         "skill.yaml": "manifest: 1\nversion: 1.0.0\n",
         "contract.yaml": CONTRACT,
         "seeds/seeds.jsonl": lines({"request": "serve on 8123", "expected": GOLD}),
+        "suites/core.yaml": f"name: core\ntasks:\n  - request: stop the quiet one\n    expected: {json.dumps(OTHER)}\n",
         "cases.jsonl": lines(*PROMISES),
         **{name.replace("_py", ".py"): text for name, text in files.items()},
     }
 
 
-def test_a_contract_keeps_its_promises_and_every_claim_is_counted(project: Callable[..., Any]) -> None:
-    outcome = project({"skill": skill()}).run("selftest", "./skill", "--json").ok()
-    (report,) = outcome.document["skills"]
-    claims = {claim["kind"]: claim["checked"] for claim in report["claims"]}
-    assert outcome.document["ok"] and report["broken"] == [] and report["verifier"] == "contract.yaml"
-    assert claims == {
-        "determinism": 1, "full_reward": 1, "zero_reward": 1, "malformed": 1, "gold": 1, "no-op": 6,
-        "mutation": claims["mutation"], "repeat": sum(claims.values()) // 2,
-    }  # fmt: skip
-    assert claims["mutation"] >= 20
+def whole(body: str) -> str:
+    return f"{HEAD}def verify(attempts, contract):\n    {body}\n"
 
 
-@pytest.mark.parametrize(
-    ("verifier", "kind", "seen"),
-    [
-        ("return [Verdict(status='passed', score=1.0) for a in attempts]", "mutation", "passed with score 1.0"),
-        ("return [Verdict(status='failed', score=0.9) for a in attempts]", "gold", "failed with score 0.9"),
-        (
-            "import random\n    return [Verdict(status='failed', score=random.random()) for a in attempts]",
-            "repeat",
-            "and then",
-        ),
-        ("return [a.verdict if a.completion else 1 / 0 for a in attempts]", "no-op", "ZeroDivisionError"),
-        (
-            "return [Verdict(status='passed', score=1.0) if 'serve' in a.completion else a.verdict for a in attempts]",
-            "malformed",
-            "passed with score 1.0",
-        ),
-    ],
-)
-def test_a_verifier_that_breaks_a_promise_is_told_so(
-    project: Callable[..., Any], verifier: str, kind: str, seen: str
-) -> None:
-    code = f"from skillpm import Verdict\ndef verify(attempts, contract):\n    {verifier}\n"
-    outcome = project({"skill": skill(verifier_py=code)}).run("selftest", "./skill", "--yes", "--json")
+def test_verdicts_of_real_workers_are_compared(project: Callable[..., Any]) -> None:
+    """A verifier that knows its process gives other verdicts in another one."""
+    body = "return [a.verdict.model_copy(update={'reasons': (str(os.getpid()),)}) for a in attempts]"
+    outcome = project({"skill": skill(verifier_py=whole(body))}).run("selftest", "./skill", "--yes", "--json")
     assert outcome.code == 1, outcome
     (report,) = outcome.document["skills"]
-    assert any(item["kind"] == kind and seen in item["seen"] for item in report["broken"]), outcome
+    assert {item["code"] for item in report["findings"]} == {"SK734"}
+    claims = {claim["code"]: claim for claim in report["claims"]}
+    assert claims["SK734"]["failed"] == claims["SK734"]["checked"] > 100 and claims["SK751"]["failed"] == 0
 
 
-def test_one_that_knows_another_spelling_is_not_blamed(project: Callable[..., Any]) -> None:
-    """A verifier may take false for null and a default for nothing said."""
-    code = """
-import dataclasses
-from skillpm import Verdict
-def verify(attempts, contract):
-    return [Verdict(status='passed', score=1.0) if a.verdict.status == 'ambiguous' else a.verdict for a in attempts]
-"""
-    project({"skill": skill(verifier_py=code)}).run("selftest", "./skill", "--yes").ok()
-
-
-def test_broken_claims_stand_in_the_table_and_exit_1(project: Callable[..., Any]) -> None:
+def test_broken_claims_are_told_to_people_and_in_sarif(project: Callable[..., Any]) -> None:
     wrong = {**PROMISES[0], "name": "too hopeful", "completion": "{}"}
-    here = project({"skill": {**skill(), "cases.jsonl": lines(wrong)}})
+    here = project({"skill": {**skill(), "cases.jsonl": "\n" + lines(wrong)}})
     outcome = here.run("selftest", "./skill")
-    assert outcome.code == 1 and "too hopeful" in outcome.out and "failed with score" in outcome.out, outcome
+    assert outcome.code == 1 and "SK701" in outcome.out and "too hopeful" in outcome.out, outcome
+    assert "serving/cases.jsonl:2: error SK701" in outcome.out
+    log = here.call("selftest", "./skill", "--sarif").document
+    (result,) = log["runs"][0]["results"]
+    place = result["locations"][0]["physicalLocation"]
+    assert (result["ruleId"], place["region"]["startLine"]) == ("SK701", 2)
+    assert place["artifactLocation"]["uri"] == "skill/cases.jsonl"
+
+
+def test_every_claim_is_listed(project: Callable[..., Any]) -> None:
+    listed = project().call("selftest", "--rules", "--json").ok().document
+    assert [claim["code"] for claim in listed] == sorted(CLAIMS)
 
 
 def test_what_cannot_be_run_is_exit_9_and_nothing_to_check_is_said(project: Callable[..., Any]) -> None:

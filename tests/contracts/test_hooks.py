@@ -34,6 +34,19 @@ def test_each_hook_says_since_when_it_is_there_and_has_an_example(name: str) -> 
 
 
 @pytest.mark.parametrize("name", HOOKS)
+def test_each_hook_says_what_it_is_for_what_it_returns_and_shows_it_on_the_page_too(name: str) -> None:
+    text = inspect.getdoc(HOOKS[name]) or ""
+    section = PAGE.partition(f"### `{name}(")[2].partition("\n### ")[0]
+    purpose = text.splitlines()[0]
+    example = text.partition("Example:\n")[2].strip().splitlines()[0].strip()
+    assert purpose.replace("``", "`") in " ".join(section.split())
+    assert "\nReturns:\n" in text and "Returns " in section and "Since version" in section
+    code = section.partition("```python\n")[2].partition("```")[0]
+    assert example in code and f"def {name}(" in code
+    compile(code, name, "exec")
+
+
+@pytest.mark.parametrize("name", HOOKS)
 def test_no_argument_has_a_default_which_pluggy_would_never_pass(name: str) -> None:
     function: Callable[..., Any] = HOOKS[name]
     assert all(item.default is inspect.Parameter.empty for item in inspect.signature(function).parameters.values())

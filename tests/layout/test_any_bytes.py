@@ -93,7 +93,7 @@ def test_any_tree_can_be_scanned(files: dict[str, bytes], level: Level) -> None:
         assert finding.line is None or 1 <= finding.line <= text.count(b"\n") + text.count(b"\n\0") + 2
         assert finding.column is None or 1 <= finding.column <= len(text) + 1
         assert finding.message
-    log = sarif([report], SCAN)
+    log = sarif([report], [rule.text() for rule in SCAN])
     assert len(log["runs"][0]["results"]) == len(report.findings)
     json.dumps(log)
 

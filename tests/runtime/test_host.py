@@ -123,7 +123,7 @@ def test_two_plugins_of_one_name_are_an_error_that_names_both_distributions(
 
 def test_no_plugin_is_loaded_where_the_settings_say_so(distribution: Callable[..., None]) -> None:
     distribution("acme", acme_good=GOOD)
-    assert [item.name for item in load_host(plugins=False).loaded()] == ["conventions"]
+    assert [item.name for item in load_host(plugins=()).loaded()] == ["conventions"]
 
 
 def test_one_plugin_that_fails_costs_the_others_nothing(make_skill: MakeSkill) -> None:

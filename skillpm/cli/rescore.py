@@ -1,0 +1,89 @@
+"""``skillpm rescore``: judge stored answers again, without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.output import echo_json, json_option, note, table
+
+if TYPE_CHECKING:
+    from skillpm.model.evaluation import Record
+    from skillpm.ops.rescore import Rescored
+
+__all__ = ["command"]
+
+SHOWN = 20  # answers that moved, in the table; `--json` has all
+
+
+@click.command("rescore", epilog="Example: skillpm rescore runs/20261120-093000-run ./skills/incident-triage")
+@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.argument("skills", nargs=-1, metavar="[SKILL]...")
+@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Write what is judged now there.")
+@click.option("--check", is_flag=True, help="Exit 1 where any verdict moved.")
+@yes_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context, run: Path, skills: tuple[str, ...], output: Path | None, check: bool, yes: bool, as_json: bool
+) -> None:
+    """Judge the stored answers of RUN again, with the skills as they are now and without a model.
+
+    RUN is a run folder, the output of `skillpm eval`, or an evaluation's file. A SKILL, by name or folder, judges in
+    place of the installed one of its name. A skill that is unchanged gives the same bytes; for one that is not, what
+    moved is listed. The stored answers are left as they are.
+    """
+    from skillpm.ops.context import open_context
+    from skillpm.ops.rescore import rescore, stored_skills
+    from skillpm.settings import load_settings
+
+    context = open_context(load_settings())
+    found = stored_skills(context, run, skills)
+    for notice in context.notices:
+        note(notice)
+    grant_consents(context, found, yes)
+    done = rescore(context, run, found, output=output)
+    if as_json:
+        echo_json(done.document())
+    else:
+        _print(done)
+    if output is not None:
+        note(f"written: {output}")
+    ctx.exit(1 if check and done.moved else 0)
+
+
+def _print(done: Rescored) -> None:
+    table(
+        ("evaluation", "answers", "moved", "bytes"),
+        [
+            (item.path, item.answers, len(item.moved), "the same" if item.unchanged else "others")
+            for item in done.documents
+        ],
+    )
+    for name, then, now in done.changed:
+        note(f"{name} has changed since: it was {then[:12]} and is {now[:12]}")
+    moved = done.moved
+    if not moved:
+        return
+    click.echo()
+    rows = [
+        (
+            item.arm,
+            item.before.skill,
+            item.before.suite,
+            item.before.request[:60],
+            *map(_seen, (item.before, item.after)),
+        )
+        for item in moved[:SHOWN]
+    ]
+    table(("arm", "skill", "suite", "request", "was", "is"), rows)
+    if len(moved) > SHOWN:
+        note(f"and {len(moved) - SHOWN} more; `--json` lists all")
+
+
+def _seen(record: Record) -> str:
+    score = record.verdict.score
+    return record.verdict.status if score is None else f"{record.verdict.status} {score:g}"

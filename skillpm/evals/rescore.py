@@ -1,0 +1,94 @@
+"""Judge stored answers again, without a model, and say which verdicts moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from skillpm.evals.run import Judge, judged
+from skillpm.model.episode import Episode, Usage
+from skillpm.model.evaluation import HELD_OUT, Arm, EvaluatedSkill, Evaluation, Record
+from skillpm.model.task import Message, Task
+
+__all__ = ["Moved", "judge_again"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An answer that is judged otherwise than it was."""
+
+    arm: str
+    before: Record
+    after: Record
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "arm": self.arm,
+            "skill": self.before.skill,
+            "suite": self.before.suite,
+            "task": self.before.task,
+            "request": self.before.request,
+            "completion": self.before.completion,
+            "before": _judgement(self.before),
+            "after": _judgement(self.after),
+        }
+
+
+def judge_again(
+    evaluation: Evaluation,
+    judge: Judge,
+    tasks: Mapping[str, Task],
+    prompts: Mapping[str, str],
+    skills: Mapping[str, EvaluatedSkill],
+) -> tuple[Evaluation, list[Moved]]:
+    """Return the evaluation with every answer judged now, all else as it was, and what moved.
+
+    Args:
+        evaluation: as it was written.
+        judge: judges any mix of its skills, in order.
+        tasks: what is known of its tasks beside their records, by key.
+        prompts: the system prompt of each skill.
+        skills: the skills as they are now, by name.
+    """
+    arms: list[Arm] = []
+    moved: list[Moved] = []
+    for arm in evaluation.arms:
+        judgements = judge([_episode(record, tasks, prompts) for record in arm.records])
+        records = tuple(judged(record, judgement) for record, judgement in zip(arm.records, judgements, strict=True))
+        moved += [Moved(arm.name, a, b) for a, b in zip(arm.records, records, strict=True) if a != b]
+        arms.append(arm.model_copy(update={"records": records}))
+    now: Sequence[EvaluatedSkill] = [skills.get(skill.name, skill) for skill in evaluation.skills]
+    return evaluation.model_copy(update={"arms": tuple(arms), "skills": tuple(now)}), moved
+
+
+def _episode(record: Record, tasks: Mapping[str, Task], prompts: Mapping[str, str]) -> Episode:
+    return Episode(
+        task=tasks.get(record.task) or _task(record, prompts.get(record.skill, "")),
+        messages=(Message(role="assistant", content=record.completion),),
+        finish_reason=record.finish_reason,
+        usage=Usage(prompt_tokens=record.prompt_tokens, completion_tokens=record.completion_tokens),
+    )
+
+
+def _task(record: Record, prompt: str) -> Task:
+    """Return the task of a record; its key stays the recorded one, whatever the skill's prompt is now."""
+    held_out = record.suite == HELD_OUT
+    task = Task.of(
+        skill=record.skill,
+        system=prompt,
+        request=record.request,
+        expected=record.expected,
+        split="held_out" if held_out else "suite",
+        origin="rule" if held_out else "suite",
+    )
+    return task.model_copy(update={"key": record.task})
+
+
+def _judgement(record: Record) -> dict[str, Any]:
+    return {
+        "verdict": record.verdict.model_dump(mode="json"),
+        "rewards": record.rewards,
+        "argv": record.argv,
+    }

@@ -1,0 +1,23 @@
+"""The version of the hooks, in a place of its own: who asks for it need not import pluggy, nor a plugin pydantic."""
+
+from __future__ import annotations
+
+from skillpm.errors import PluginError
+
+__all__ = ["HOOKS_VERSION", "refuse_foreign_hooks"]
+
+HOOKS_VERSION = 1
+
+
+def refuse_foreign_hooks(name: str, version: str, hooks: int) -> None:
+    """Refuse a skill that was written for another version of the hooks.
+
+    Raises:
+        PluginError: with what to do.
+    """
+    if hooks != HOOKS_VERSION:
+        raise PluginError(
+            f"{name} {version} was written for version {hooks} of the hooks, this skillpm has {HOOKS_VERSION}",
+            hint="upgrade skillpm-core" if hooks > HOOKS_VERSION else f"look for a newer {name}",
+            skill=name,
+        )

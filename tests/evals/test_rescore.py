@@ -1,0 +1,59 @@
+"""Stored answers judged again: the same bytes where the skill is the same, and what moved where it is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from skillpm.errors import UsageError
+from skillpm.ops.evaluate import Asking, evaluate_model
+from skillpm.ops.rescore import rescore, stored_skills
+
+
+@pytest.fixture
+def stored(server, count, tmp_path):
+    """The output of an evaluation in which ports 1 to 3 were answered rightly, 4 with a flag, and 50 is held out."""
+    answers = {server.request(4): server.answer(4).replace("null", "true"), server.request(5): "\ud800 café"}
+    evaluate_model(
+        server.context(),
+        [server.name],
+        str(server.model),
+        asking=Asking(),
+        progress=count,
+        held_out=server.held_out([50]),
+        output=tmp_path / "out",
+        policies=lambda request, settings: server.policy([1, 2, 3, 50], **answers),
+    )
+    return tmp_path / "out"
+
+
+def again(server, stored, **options):
+    context = server.context()
+    return rescore(context, stored, stored_skills(context, stored, [server.name]), **options)
+
+
+def test_an_unchanged_skill_gives_the_same_bytes(server, stored, tmp_path):
+    done = again(server, stored, output=tmp_path / "again")
+    assert done.unchanged and not done.moved and not done.changed
+    written = (tmp_path / "again" / "evaluation.json").read_bytes()
+    assert written == (stored / "evaluation.json").read_bytes()
+
+
+def test_of_a_changed_skill_it_is_said_what_moved(server, stored):
+    contract = server.folder / "contract.yaml"
+    contract.write_text(contract.read_text().replace("{port: {type: integer}", "{port: {type: integer, maximum: 2}"))
+    done = again(server, stored)
+    assert [name for name, _, _ in done.changed] == ["server"]
+    moved = {item.before.request: (item.before.verdict.status, item.after.verdict.status) for item in done.moved}
+    assert moved[server.request(50)] == ("passed", "errored")
+    assert server.request(1) not in moved
+    assert done.document()["moved"][0]["before"]["verdict"]["status"] in ("passed", "failed")
+
+
+def test_what_stores_nothing_or_is_judged_by_others_is_refused(server, stored, tmp_path):
+    with pytest.raises(UsageError, match="no stored answers"):
+        again(server, tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "SKILL.md").write_text("---\nname: other\ndescription: Does other things.\n---\nOther.\n")
+    with pytest.raises(UsageError, match="other judged nothing"):
+        stored_skills(server.context(), stored, [str(other)])
