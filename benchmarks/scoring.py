@@ -1,12 +1,22 @@
-"""Completions judged per second through a sandboxed worker, beside the bare function and a peer's rubric.
+"""Completions judged per second: in process, through one sandboxed worker, through two, beside four peers.
 
-Workload: 512 prompts with 8 completions each; 25 % have one wrong value, 15 % another tool, 10 % are cut short; seed 0.
-The peers score the same texts with three Python functions (format, name, argument F1). Ours does more: it refuses
-duplicate keys, validates the JSON Schema, builds the argv and pays three rewards, in another process. All figures are
-by CPU time, of the host and its worker together, so that a busy machine does not change them.
+Workload, the same for all: 512 prompts with 8 completions each and three rewards (format, name, argument F1); 25 % have
+one wrong value, 15 % another tool, 10 % are cut short; seed 0. The weighted rewards of all add up to 3365.975, which is
+checked in every peer.
 
-    python benchmarks/scoring.py                     # peer: the published figure
-    python benchmarks/scoring.py --peer PYTHON       # PYTHON: an interpreter that has verifiers==0.1.14
+- bare: the three functions and nothing else
+- verifiers 0.1: `Rubric.score_group` in groups of 8
+- verifiers 0.4: `Task.score` with three async rewards, gathered by 8
+- openenv: `WeightedSum` of three `Rubric`s
+- HTTP verify: one POST for each completion to a FastAPI server in a process of its own, 64 at once: NeMo Gym's shape
+
+Ours does more than they do: it refuses duplicate keys, validates the JSON Schema, builds the argv and pays three
+rewards. Figures are by CPU time, of all processes that take part; those of two workers are by the clock, beside one
+worker by the clock.
+
+    python benchmarks/scoring.py                        # peers that are installed below --peers; others are said
+    python benchmarks/scoring.py --install              # makes a virtual environment for each of them first
+    python benchmarks/scoring.py --peers FOLDER --passes 3
 """
 
 from __future__ import annotations
@@ -20,14 +30,20 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-PUBLISHED_PEER = 12_500.0  # verifiers 0.1.14, completions/s on one core, measured elsewhere
-PASSES = 9
-
+CHECKSUM = 3365.975
+WEIGHTS = (0.2, 0.3, 0.5)
+PEERS = {
+    "verifiers 0.1": ["verifiers==0.1.14"],
+    "verifiers 0.4": ["verifiers==0.4.0"],
+    "openenv": ["openenv==0.10.0"],
+    "HTTP verify": ["fastapi", "uvicorn", "aiohttp"],
+}
 HEAD = "contract: 1\nsystem_prompt: Answer with JSON.\ntools:\n"
 TOOL = """
   - name: t%d
@@ -37,9 +53,12 @@ TOOL = """
     argv: [convert, {flag: --rows, value: rows}]
 """
 CONTRACT = HEAD + "".join(TOOL % number for number in range(17))
+OWN = "def verify(attempts, contract):\n    return [attempt.verdict for attempt in attempts]\n"
+
+Pair = tuple[dict[str, Any], str]
 
 
-def workload() -> list[tuple[dict[str, Any], str]]:
+def workload() -> list[Pair]:
     chance = random.Random(0)
     pairs = []
     for index in range(512):
@@ -55,6 +74,9 @@ def workload() -> list[tuple[dict[str, Any], str]]:
             text = json.dumps(answer)
             pairs.append((gold, text[:-3] if drawn > 0.9 else text))
     return pairs
+
+
+# what all peers pay
 
 
 def parse(text: str) -> dict[str, Any] | None:
@@ -84,21 +106,40 @@ def right_arguments(text: str, gold: dict[str, Any]) -> float:
     return 2 * hits / (len(expected) + len(given))
 
 
-def rate(count: int, work: Callable[[], object], clock: Callable[[], float] = time.process_time) -> float:
-    seconds = []
-    for _ in range(PASSES):
-        start = clock()
+FUNCTIONS = (well_formed, right_tool, right_arguments)
+
+
+def weighted(text: str, gold: dict[str, Any]) -> float:
+    return sum(weight * function(text, gold) for weight, function in zip(WEIGHTS, FUNCTIONS, strict=True))
+
+
+def checked(total: float) -> None:
+    if abs(total - CHECKSUM) > 0.01:
+        raise SystemExit(f"another workload: the rewards add up to {total:.3f}, not to {CHECKSUM}")
+
+
+def rate(
+    count: int, work: Callable[[], object], passes: int, clock: Callable[[], float] = time.process_time
+) -> dict[str, float]:
+    """Return completions per second, the median of some passes, by a clock and by the wall's."""
+    seconds, walls = [], []
+    for _ in range(passes):
+        wall, start = time.perf_counter(), clock()
         work()
         seconds.append(clock() - start)
-    return count / statistics.median(seconds)
+        walls.append(time.perf_counter() - wall)
+    return {"cpu": count / max(statistics.median(seconds), 1e-9), "wall": count / statistics.median(walls)}
 
 
-def bare(pairs: list[tuple[dict[str, Any], str]]) -> float:
-    functions = (well_formed, right_tool, right_arguments)
-    return rate(len(pairs), lambda: [function(text, gold) for function in functions for gold, text in pairs])
+# the peers, each run by an interpreter of its own
 
 
-def peer(pairs: list[tuple[dict[str, Any], str]]) -> float:
+def bare(pairs: list[Pair], passes: int) -> dict[str, float]:
+    checked(sum(weighted(text, gold) for gold, text in pairs))
+    return rate(len(pairs), lambda: [function(text, gold) for function in FUNCTIONS for gold, text in pairs], passes)
+
+
+def verifiers_old(pairs: list[Pair], passes: int) -> dict[str, float]:
     import verifiers as vf
 
     def of(function: Callable[[str, dict[str, Any]], float]) -> Callable[..., float]:
@@ -108,97 +149,313 @@ def peer(pairs: list[tuple[dict[str, Any], str]]) -> float:
         reward.__name__ = function.__name__
         return reward
 
-    rubric = vf.Rubric(funcs=[of(well_formed), of(right_tool), of(right_arguments)], weights=[0.2, 0.3, 0.5])
+    rubric = vf.Rubric(funcs=[of(function) for function in FUNCTIONS], weights=list(WEIGHTS))
 
-    def groups() -> list[Any]:
-        states = [
+    def states() -> list[Any]:
+        return [
             vf.State(prompt=[], completion=[{"role": "assistant", "content": text}], info=gold, answer="", task="",
                      timing={}, trajectory=[])
             for gold, text in pairs
         ]  # fmt: skip
-        return [states[start : start + 8] for start in range(0, len(states), 8)]
 
     async def score(batch: list[Any]) -> None:
-        for group in batch:
-            await rubric.score_group(group)
+        for start in range(0, len(batch), 8):
+            await rubric.score_group(batch[start : start + 8])
 
-    batches = [groups() for _ in range(PASSES)]  # scoring writes into them, so each pass has its own
-    return rate(len(pairs), lambda: asyncio.run(score(batches.pop())))
+    first = states()
+    asyncio.run(score(first))
+    checked(sum(state["reward"] for state in first))
+    batches = [states() for _ in range(passes)]  # scoring writes into them, so each pass has its own
+    return rate(len(pairs), lambda: asyncio.run(score(batches.pop())), passes)
 
 
-def worker_seconds(process: int) -> float:
+def verifiers_new(pairs: list[Pair], passes: int) -> dict[str, float]:
+    import verifiers.v1 as vf
+
+    class Data(vf.TaskData):  # type: ignore[misc,name-defined]
+        gold: dict[str, Any]
+
+    def of(function: Callable[[str, dict[str, Any]], float], weight: float) -> Any:
+        async def reward(self: Any, trace: Any) -> float:
+            return function(trace.text, self.data.gold)
+
+        reward.__name__ = function.__name__
+        return vf.reward(weight=weight)(reward)
+
+    members = {function.__name__: of(function, weight) for function, weight in zip(FUNCTIONS, WEIGHTS, strict=True)}
+    kind = type("ToolTask", (vf.Task[Data],), members)  # type: ignore[name-defined]
+
+    class Trace:
+        """The members of a trace that scoring reads and writes; its own cost is not counted."""
+
+        def __init__(self, text: str) -> None:
+            self.text = text
+            self.rewards: dict[str, float] = {}
+            self.metrics: dict[str, float] = {}
+
+        def record_reward(self, name: str, value: float, weight: float = 1.0, *_: Any, **__: Any) -> None:
+            self.rewards[name] = value * weight
+
+        def record_metric(self, name: str, value: float, *_: Any, **__: Any) -> None:
+            self.metrics[name] = value
+
+    tasks = [kind(Data(idx=index, prompt="", gold=gold)) for index, (gold, _) in enumerate(pairs)]
+
+    async def score(traces: Sequence[Trace]) -> None:
+        for start in range(0, len(traces), 8):
+            group = zip(tasks[start : start + 8], traces[start : start + 8], strict=True)
+            await asyncio.gather(*(task.score(trace, None) for task, trace in group))
+
+    first = [Trace(text) for _, text in pairs]
+    asyncio.run(score(first))
+    checked(sum(sum(trace.rewards.values()) for trace in first))
+    return rate(len(pairs), lambda: asyncio.run(score([Trace(text) for _, text in pairs])), passes)
+
+
+def openenv(pairs: list[Pair], passes: int) -> dict[str, float]:
+    from openenv.core.rubrics import Rubric, WeightedSum
+
+    def of(function: Callable[[str, dict[str, Any]], float]) -> Any:
+        def forward(self: Any, action: Any, observation: Any) -> float:
+            return function(action, observation)
+
+        return type(function.__name__, (Rubric,), {"forward": forward})()
+
+    rubric = WeightedSum([of(function) for function in FUNCTIONS], weights=list(WEIGHTS))
+    checked(sum(rubric(text, gold) for gold, text in pairs))
+    return rate(len(pairs), lambda: [rubric(text, gold) for gold, text in pairs], passes)
+
+
+SERVER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from scoring import weighted
+from fastapi import FastAPI
+from pydantic import BaseModel
+import uvicorn
+
+class Request(BaseModel):
+    response: dict
+    verifier_metadata: dict
+
+class Response(Request):
+    reward: float
+
+app = FastAPI()
+
+@app.post("/verify")
+async def verify(body: Request) -> Response:
+    text = body.response["output"][-1]["content"]
+    return Response(**body.model_dump(), reward=weighted(text, body.verifier_metadata))
+
+uvicorn.run(app, port=int(sys.argv[1]), log_level="error")
+"""
+
+
+def http(pairs: list[Pair], passes: int) -> dict[str, float]:
+    import socket
+
+    import aiohttp
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-c", SERVER, str(port), str(Path(__file__).parent)]
+    server = subprocess.Popen(command)
+    bodies = [{"response": {"output": [{"content": text}]}, "verifier_metadata": gold} for gold, text in pairs]
+
+    async def verify() -> float:
+        turn = asyncio.Semaphore(64)
+
+        async def one(session: Any, body: dict[str, Any]) -> float:
+            async with turn, session.post(f"http://127.0.0.1:{port}/verify", json=body) as response:
+                return float((await response.json())["reward"])
+
+        async with aiohttp.ClientSession() as session:
+            return sum(await asyncio.gather(*(one(session, body) for body in bodies)))
+
+    try:
+        for _ in range(600):
+            try:
+                socket.create_connection(("127.0.0.1", port), 0.1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        checked(asyncio.run(verify()))
+        return rate(
+            len(pairs), lambda: asyncio.run(verify()), passes, lambda: time.process_time() + cpu_seconds(server.pid)
+        )
+    finally:
+        server.terminate()
+        server.wait()
+
+
+AS_PEER = {
+    "verifiers 0.1": verifiers_old,
+    "verifiers 0.4": verifiers_new,
+    "openenv": openenv,
+    "HTTP verify": http,
+}
+
+
+def ask_peer(name: str, folder: Path, passes: int, *, install: bool) -> dict[str, float] | str:
+    """Return what a peer's interpreter measured, or why it could not."""
+    home = folder / name.replace(" ", "-")
+    python = home / "bin" / "python"
+    if not python.exists():
+        if not install:
+            return f"not installed in {home}; --install does it"
+        steps = ([sys.executable, "-m", "venv", str(home)], [str(python), "-m", "pip", "install", "-q", *PEERS[name]])
+        for step in steps:
+            done = subprocess.run(step, capture_output=True, text=True)
+            if done.returncode:
+                return f"cannot be installed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1][:160]}"
+    command = [str(python), __file__, "--as-peer", name, "--passes", str(passes)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return f"failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1][:160]}"
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+# ours
+
+
+def cpu_seconds(process: int) -> float:
     """Return the CPU seconds of another process (Linux)."""
     words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def ours(pairs: list[tuple[dict[str, Any], str]]) -> dict[str, float]:
+def resident(process: int) -> float:
+    """Return the megabytes that a process has in memory (Linux)."""
+    return int(Path(f"/proc/{process}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
+
+
+def children() -> list[int]:
+    """Return the processes that this one started, and theirs (Linux)."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found = {os.getpid()}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return sorted(found - {os.getpid()})
+
+
+def with_workers() -> float:
+    return time.process_time() + sum(cpu_seconds(child) for child in children())
+
+
+def ours(pairs: list[Pair], passes: int) -> dict[str, Any]:
     from skillpm.model.episode import Episode
     from skillpm.model.skill import Skill
     from skillpm.model.task import Message, Task
+    from skillpm.runtime.bench import Bench
+    from skillpm.runtime.collect import Given
     from skillpm.runtime.consent import Consents
     from skillpm.runtime.limits import Limits
+    from skillpm.runtime.protocol import judge_request
     from skillpm.runtime.scoring import Scorer
+    from skillpm.runtime.skillfiles import SkillFiles
 
     episodes = []
     for index, (gold, text) in enumerate(pairs):
         task = Task.of(skill="bench", system="", request=f"{index // 8}", expected=gold, split="train", origin="rule")
         episodes.append(Episode(task=task, messages=(Message(role="assistant", content=text),)))
+    count = len(episodes)
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "contract.yaml").write_text(CONTRACT)
         skill = Skill("bench", "1", "0" * 64, root)
+        contract = SkillFiles(skill).contract()
+        from skillpm.contract.rewards import BUILTIN
+
+        bench = Bench(contract, None, [Given("conventions", reward) for reward in BUILTIN])
+
+        def inside() -> None:
+            request = judge_request(0, episodes, None)
+            bench.judge(request["tasks"], request["items"])
+
+        inside()
+        found["in process"] = rate(count, inside, passes)
+        consents = Consents(root / "none")
         start = time.perf_counter()
-        with Scorer([skill], consents=Consents(root / "none"), limits=Limits(memo_items=0)) as scorer:
+        with Scorer([skill], consents=consents, limits=Limits(memo_items=0)) as scorer:
             scorer.judge(episodes[:1])
-            first = time.perf_counter() - start
-            process = scorer._crews["bench"]._process
-            assert process is not None
-
-            def both() -> float:
-                return time.process_time() + worker_seconds(process.pid)
-
-            batch = rate(len(episodes), lambda: scorer.judge(episodes), both)
-            host = rate(len(episodes), lambda: scorer.judge(episodes))
-            distinct = rate(len(episodes), lambda: scorer.judge_afresh(episodes), both)
-            status = Path(f"/proc/{process.pid}/status")
-            resident = int(status.read_text().split("VmRSS:")[1].split()[0]) / 1024 if status.exists() else float("nan")
-        with Scorer([skill], consents=Consents(root / "none")) as scorer:
+            found["first"] = time.perf_counter() - start
+            found["one worker"] = rate(count, lambda: scorer.judge(episodes), passes, with_workers)
+            found["every copy"] = rate(count, lambda: scorer.judge_afresh(episodes), passes, with_workers)
+            found["host alone"] = rate(count, lambda: scorer.judge(episodes), passes)
+            found["memory"] = sum(map(resident, children()))
+            with scorer.anew() as other:
+                found["two workers"] = rate(count, lambda: halves(scorer, other, episodes), passes, with_workers)
+        with Scorer([skill], consents=consents) as scorer:
             scorer.judge(episodes)
-            memo = rate(len(episodes), lambda: scorer.judge(episodes))
-    return {"first": first, "batch": batch, "host": host, "distinct": distinct, "resident": resident, "memo": memo}
+            found["memo"] = rate(count, lambda: scorer.judge(episodes), passes)
+        (root / "verifier.py").write_text(OWN)
+        consents.grant(skill)
+        with Scorer([skill], consents=consents, limits=Limits(memo_items=0)) as scorer:
+            scorer.judge(episodes[:1])
+            found["own code"] = rate(count, lambda: scorer.judge(episodes), passes, with_workers)
+    return found
+
+
+def halves(one: Any, other: Any, episodes: list[Any]) -> None:
+    """Let two workers judge a half each, at the same time."""
+    threads = [
+        threading.Thread(target=scorer.judge, args=(part,))
+        for scorer, part in ((one, episodes[::2]), (other, episodes[1::2]))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", help="an interpreter that has verifiers==0.1.14")
-    parser.add_argument("--as-peer", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--peers", type=Path, default=Path(tempfile.gettempdir()) / "skillpm-peers", metavar="FOLDER")
+    parser.add_argument("--install", action="store_true", help="make the peers' environments that are not there")
+    parser.add_argument("--passes", type=int, default=7)
+    parser.add_argument("--as-peer", choices=AS_PEER, help=argparse.SUPPRESS)
     options = parser.parse_args()
     pairs = workload()
     if options.as_peer:
-        print(peer(pairs))
+        print(json.dumps(AS_PEER[options.as_peer](pairs, options.passes)))
         return
-    function = bare(pairs)
-    theirs, name = PUBLISHED_PEER, "verifiers 0.1.14, published"
-    if options.peer:
-        done = subprocess.run([options.peer, __file__, "--as-peer"], capture_output=True, text=True, check=True)
-        theirs, name = float(done.stdout.split()[-1]), "verifiers 0.1.14, this run"
-    measured = ours(pairs)
+    peers: dict[str, dict[str, float]] = {"bare": bare(pairs, options.passes)}
+    for name in PEERS:
+        answer = ask_peer(name, options.peers, options.passes, install=options.install)
+        if isinstance(answer, str):
+            print(f"{name}: {answer}", file=sys.stderr)
+        else:
+            peers[name] = answer
+    measured = ours(pairs, options.passes)
+    names = list(peers)
+    print(f"{'completions/s by CPU time':44} {'ours':>9} " + " ".join(f"{name:>22}" for name in names))
+    print(f"{'':54} " + " ".join(f"{peers[name]['cpu']:>14,.0f}  ratio " for name in names))
     distinct = len({(json.dumps(gold), text) for gold, text in pairs})
-    rows = [
-        (f"GRPO batch of {len(pairs)} ({distinct} distinct), completions/s", name, theirs, measured["batch"]),
-        ("the same, every copy judged, completions/s", name, theirs, measured["distinct"]),
-        ("the same, all known (memo), completions/s", name, theirs, measured["memo"]),
-        ("the same, beside the bare function", "3 functions, no worker", function, measured["batch"]),
-        ("the same, CPU of the host alone, completions/s", name, theirs, measured["host"]),
-    ]
-    print(f"{'what':58} {'peer':28} {'peer':>10} {'ours':>10} {'ratio':>7}")
-    for what, who, other, mine in rows:
-        print(f"{what:58} {who:28} {other:10,.0f} {mine:10,.0f} {mine / other:7.2f}")
-    print(
-        f"from nothing to the first verdict: {measured['first']:.2f} s; worker: {measured['resident']:.0f} MB resident"
-    )
-    print(f"python {sys.version.split()[0]}, {os.cpu_count()} cores")
+    rows = {
+        "in process": "in process",
+        f"one sandboxed worker, {distinct} of {len(pairs)} distinct": "one worker",
+        "one sandboxed worker, every copy judged": "every copy",
+        "one worker, a verifier.py of the skill's own": "own code",
+        "one worker, CPU of the host alone": "host alone",
+        "all known (memo)": "memo",
+    }
+    for what, key in rows.items():
+        mine = measured[key]["cpu"]
+        print(f"{what:44} {mine:9,.0f} " + " ".join(f"{mine / peers[name]['cpu']:>22.2f}" for name in names))
+    one, two = measured["one worker"]["wall"], measured["two workers"]["wall"]
+    print(f"by the clock: one worker {one:,.0f}, two workers {two:,.0f} completions/s, ratio {two / one:.2f}")
+    print(f"from nothing to the first verdict: {measured['first']:.2f} s; worker: {measured['memory']:.0f} MB resident")
+    print(f"python {sys.version.split()[0]}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

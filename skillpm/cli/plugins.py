@@ -28,7 +28,7 @@ def command(as_json: bool) -> None:
     if as_json:
         echo_json(report.document())
         return
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (item.name, item.source, "skillpm", ", ".join(item.hooks), f"{item.seconds * 1000:.1f} ms", item.failures)
         for item in report.loaded
     ]

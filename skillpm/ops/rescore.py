@@ -11,7 +11,7 @@ from skillpm.errors import UsageError
 from skillpm.evals.assemble import evaluated_skill
 from skillpm.evals.output import whole_folder
 from skillpm.evals.rescore import Moved, judge_again
-from skillpm.evals.rows import read_held_out
+from skillpm.model.document import read_json_lines
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
@@ -21,7 +21,8 @@ from skillpm.storage.files import read_text, write_atomic
 
 __all__ = ["Rescored", "rescore", "stored_skills"]
 
-_PLACES = ("evaluation.json", "evals/before.json", "evals/after.json")
+_PLACES = ("evaluation.json", "evals/before.json", "evals/after.json", "evals/rollouts.json")
+_TASKS = ("data/train.jsonl", "data/held_out.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
         ConsentError: skill code would run that nobody agreed to.
     """
     stored = _stored(path)
-    tasks = _held_out(path, skills)
+    tasks = _known_tasks(path)
     with judging(context, skills) as ready:
         documents = tuple(_again(name, text, ready, tasks) for name, text in stored)
     trees = {skill.name: skill.tree for skill in skills}
@@ -140,12 +141,10 @@ def _parsed(text: str, path: Path) -> Evaluation:
     return Evaluation.parse(text, path=str(path))
 
 
-def _held_out(path: Path, skills: Sequence[Skill]) -> dict[str, Task]:
-    """Return the tasks that a run held out, by key; an evaluation without a run has them in its records only."""
-    file = path / "data" / "held_out.jsonl"
-    if not file.is_file() or not file.stat().st_size:
-        return {}
-    return {task.key: task for task in read_held_out(file, [skill.name for skill in skills])}
+def _known_tasks(path: Path) -> dict[str, Task]:
+    """Return the tasks of a run's data, by key; an evaluation without a run has them in its records only."""
+    files = [path / name for name in _TASKS if (path / name).is_file()]
+    return {task.key: task for file in files for _, task in read_json_lines(Task, read_text(file), path=str(file))}
 
 
 def _again(name: str, text: str, ready: ReadySkills, tasks: dict[str, Task]) -> Document:

@@ -31,9 +31,10 @@ from skillpm.runtime.skillfiles import SkillFiles
 
 __all__ = ["Selftest", "selftest"]
 
-MAX_TOLD = 3  # broken claims of one code that are made small and told one by one
+MAX_TOLD = 2  # broken claims of one code that are made small and told one by one
 ALONE = 64  # probes that are judged one by one
 BATCH = 64
+SEARCH_SECONDS = 20.0  # for a smaller counterexample
 TRIES = 3  # of which the fastest counts
 
 
@@ -104,6 +105,12 @@ def selftest(contributions: Contributions, scorer: Scorer) -> Selftest:
     gate.run()
     broken = tuple(item for code in sorted(gate.broken) for item in gate.broken[code])
     return Selftest(contributions.skill, described.verifier, promises, dict(gate.checked), dict(gate.failed), broken)
+
+
+_Look = Callable[[Probe, Judgement], str | None]
+"""Returns what is wrong with a probe's judgement, or None."""
+_Smaller = Callable[[Probe, str], tuple[Probe, str, Sequence[Probe]]]
+"""Takes a probe and what was seen of it; returns a smaller one, what is seen of that, and the batch that matters."""
 
 
 class _Gate:
@@ -207,72 +214,52 @@ class _Gate:
                 if seen is not None:
                     found.setdefault(code or probe.code, []).append((probe, seen))
         for code, items in found.items():
-            look = _LOOKS.get(code) or _LOOKS[""]
-            self._tell(code, items, lambda probe, look=look: self._smaller(probe, look))
+            self._tell(code, items, self._smaller_answer(_LOOKS.get(code, _look_at_verdict)))
 
-    def _smaller(self, probe: Probe, look: Callable[[Probe, Judgement], str | None]) -> tuple[Probe, str]:
-        """Return the probe with the least text that still shows what ``look`` sees, and what it sees."""
-
-        def fails(texts: Sequence[str]) -> list[bool]:
-            made = [probe.smaller(text) for text in texts]
-            judged = self._judge(made)
-            return [
-                _still_wrong(self._contributions.contract, smaller) and look(smaller, judgement) is not None
-                for smaller, judgement in zip(made, judged, strict=True)
-            ]
-
-        small = probe.smaller(shortest(probe.free, fails)) if probe.free else probe
-        return small, look(small, self._judge([small])[0]) or "nothing, the second time"
-
-    def _tell(
-        self,
-        code: str,
-        items: Sequence[tuple[Probe, str]],
-        smaller: Callable[[Probe], tuple[Probe, str]] | None = None,
-        among: Sequence[str] = (),
-    ) -> None:
-        """Count what was found, and keep the shortest of it, made small, each answer once."""
+    def _tell(self, code: str, items: Sequence[tuple[Probe, str]], smaller: _Smaller | None = None) -> None:
+        """Count what was found, a probe and what was seen of it each; keep the shortest, made small, each text once."""
         self.failed[code] += len(items)
         told = self.broken.setdefault(code, [])
         for probe, seen in sorted(items, key=lambda item: len(item[0].text))[: MAX_TOLD - len(told)]:
-            small, sight = smaller(probe) if smaller is not None else (probe, seen)
-            example = Counterexample(small.place, small.text, tuple(among))
+            small, sight, among = (probe, seen, ()) if smaller is None else smaller(probe, seen)
+            example = Counterexample(small.place, small.text, tuple(item.text for item in among))
             if all(item.example.completion != example.completion for item in told):
                 told.append(Broken(code, small.how, example, sight))
+
+    def _smaller_answer(self, look: _Look) -> _Smaller:
+        """Return what finds the least text of a probe that still shows what ``look`` sees."""
+
+        def smaller(probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
+            def fails(texts: Sequence[str]) -> list[bool]:
+                made = [probe.smaller(text) for text in texts]
+                judged = self._judge(made)
+                return [
+                    _still_wrong(self._contributions.contract, small) and look(small, judgement) is not None
+                    for small, judgement in zip(made, judged, strict=True)
+                ]
+
+            small = probe.smaller(shortest(probe.free, _hurried(fails)))
+            return small, (look(small, self._judge([small])[0]) or seen) if probe.free else seen, ()
+
+        return smaller
 
     # what is claimed of them together
 
     def _check_repeats(self, probes: list[Probe], first: list[Judgement]) -> None:
         left = list(range(len(probes)))
         for code, again, smaller in (
-            ("SK731", self._judge, self._smaller_repeat),
+            ("SK731", self._judge, lambda _: self._smaller_repeat),
             ("SK732", self._backwards, self._smaller_batch),
             ("SK733", self._in_small_batches, self._smaller_batch),
-            ("SK734", self._by_new_workers, None),
+            ("SK734", self._by_new_workers, lambda _: None),
         ):
+            chosen = [probes[n] for n in left]
             self.checked[code] += len(left)
-            found = again([probes[n] for n in left])
-            moved = [(n, judgement) for n, judgement in zip(left, found, strict=True) if judgement != first[n]]
+            moved = {n: then for n, then in zip(left, again(chosen), strict=True) if then != first[n]}
             if moved:
-                items = [(probes[n], f"{_text(first[n])}, and then {_text(judgement)}") for n, judgement in moved]
-                chosen = [probes[n] for n in left]
-                self._tell_moved(code, items, chosen, smaller)
-            differing = {n for n, _ in moved}
-            left = [n for n in left if n not in differing]
-
-    def _tell_moved(
-        self,
-        code: str,
-        items: list[tuple[Probe, str]],
-        batch: list[Probe],
-        smaller: Callable[[Probe, list[Probe]], tuple[Probe, Sequence[Probe]]] | None,
-    ) -> None:
-        self.failed[code] += len(items)
-        told = self.broken.setdefault(code, [])
-        for probe, seen in sorted(items, key=lambda item: len(item[0].text))[: 1 if smaller else MAX_TOLD]:
-            small, among = smaller(probe, batch) if smaller else (probe, ())
-            example = Counterexample(small.place, small.text, tuple(item.text for item in among))
-            told.append(Broken(code, small.how, example, seen))
+                items = [(probes[n], f"{_text(first[n])}, and then {_text(then)}") for n, then in moved.items()]
+                self._tell(code, items, smaller(chosen))
+            left = [n for n in left if n not in moved]
 
     def _backwards(self, probes: list[Probe]) -> list[Judgement]:
         return self._judge(probes[::-1])[::-1]
@@ -298,24 +285,29 @@ class _Gate:
                 found[half::2] = other.judge_afresh([self._episode(probe) for probe in probes[half::2]])
         return [item for item in found if item is not None]
 
-    def _smaller_repeat(self, probe: Probe, batch: list[Probe]) -> tuple[Probe, Sequence[Probe]]:
+    def _smaller_repeat(self, probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
         def fails(texts: Sequence[str]) -> list[bool]:
             made = [probe.smaller(text) for text in texts]
-            one, other = self._judge(made), self._judge(made)
-            return [a != b for a, b in zip(one, other, strict=True)]
+            return [one != other for one, other in zip(self._judge(made), self._judge(made), strict=True)]
 
-        return probe.smaller(shortest(probe.free, fails)), ()
+        return probe.smaller(shortest(probe.free, _hurried(fails))), seen, ()
 
-    def _smaller_batch(self, probe: Probe, batch: list[Probe]) -> tuple[Probe, Sequence[Probe]]:
-        """Return the fewest neighbours, in their order, among which the answer is not judged as it is alone."""
-        place = next(n for n, item in enumerate(batch) if item is probe)
-        (alone,) = self._judge([probe])
+    def _smaller_batch(self, batch: list[Probe]) -> _Smaller:
+        """Return what finds the fewest neighbours, in their order, among which a probe is not judged as it is alone."""
 
-        def fails(groups: Sequence[Sequence[int]]) -> list[bool]:
-            return [self._moves(batch, place, list(group), alone) for group in groups]
+        def smaller(probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
+            place = next(n for n, item in enumerate(batch) if item is probe)
+            others = [n for n in range(len(batch)) if n != place]
+            (alone,) = self._judge([probe])
 
-        others = [n for n in range(len(batch)) if n != place]
-        return probe, [batch[n] for n in fewest(others, fails)]
+            def fails(groups: Sequence[Sequence[int]]) -> list[bool]:
+                return [self._moves(batch, place, list(group), alone) for group in groups]
+
+            if not fails([others])[0]:
+                return probe, seen, ()
+            return probe, seen, [batch[n] for n in fewest(others, _hurried(fails))]
+
+        return smaller
 
     def _moves(self, batch: list[Probe], place: int, others: list[int], alone: Judgement) -> bool:
         """Is the answer judged otherwise than alone among these, in their order or in reverse?"""
@@ -357,12 +349,11 @@ class _Gate:
         half = len(probes) // 2
         return self._slow(probes[:half]) + self._slow(probes[half:])
 
-    def _smaller_slow(self, probe: Probe) -> tuple[Probe, str]:
+    def _smaller_slow(self, probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
         def fails(texts: Sequence[str]) -> list[bool]:
             return [self._seconds([probe.smaller(text)], TRIES) > self._promises.seconds for text in texts]
 
-        small = probe.smaller(shortest(probe.free, fails))
-        return small, self._slow_text(self._seconds([small], TRIES))
+        return probe.smaller(shortest(probe.free, _hurried(fails))), seen, ()
 
     def _slow_text(self, seconds: float) -> str:
         return f"judged in {seconds:.2f} s, where skill.yaml promises {self._promises.seconds:g} s"
@@ -371,6 +362,12 @@ class _Gate:
 _CASE_WANTS: dict[str, Any] = {
     "full_reward": "maximum", "zero_reward": "floor", "malformed": "refusal", "determinism": "verdict",
 }  # fmt: skip
+
+
+def _hurried(fails: Callable[[Sequence[Any]], list[bool]]) -> Callable[[Sequence[Any]], list[bool]]:
+    """Return the question, which is answered with no once a search has taken long enough."""
+    end = time.monotonic() + SEARCH_SECONDS
+    return lambda candidates: fails(candidates) if time.monotonic() < end else [False] * len(candidates)
 
 
 def _asked(task: Any) -> tuple[str, Any]:
@@ -419,7 +416,7 @@ def _look_at_outage(probe: Probe, judgement: Judgement) -> str | None:
     return _text(judgement) if judgement.verdict.status == "errored" and probe.code != "SK701" else None
 
 
-_LOOKS: dict[str, Callable[[Probe, Judgement], str | None]] = {
+_LOOKS: dict[str, _Look] = {
     "": _look_at_verdict,
     "SK741": _look_at_range,
     "SK742": _look_at_rewards,

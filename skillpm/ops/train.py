@@ -20,6 +20,7 @@ from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.model import ready_model
 from skillpm.ops.ready import ReadySkills, judging
+from skillpm.ops.rollouts import Rollouts
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -78,9 +79,11 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         model = ready_model(recipe.model, context.settings)
         folder = RunFolder.create(runs or context.settings.project / "runs", recipe.name)
         _write_inputs(folder, context, recipe, skills, synthesis)
-        done = stages.run_stages(
-            plan, model, ready.scorer.judge, adapter=folder.adapter, log=folder.log, progress=progress
-        )
+        rollouts = Rollouts(ready.scorer.judge)
+        done = stages.run_stages(plan, model, rollouts.judge, adapter=folder.adapter, log=folder.log, progress=progress)
+        judged = rollouts.evaluation(ready.contributions, recipe.model)
+        if judged is not None:
+            folder.write("evals/rollouts.json", judged.text())
         folder.publish_adapter(done[-1].name)
         manifest = _manifest(recipe, skills, done, stages.library_versions())
         folder.write("card.md", model_card(manifest, plan))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +59,7 @@ class Host:
         self.failures: list[Failure] = []
         self._sources: dict[str, str] = {}
         self._told_failures: dict[str, int] = {}
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self.register(Conventions(), CONVENTIONS, "built in")
 
     def register(self, plugin: object, name: str, source: str, seconds: float = 0.0) -> None:

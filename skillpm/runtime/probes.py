@@ -283,7 +283,7 @@ def _sampled(tool: Tool) -> dict[str, list[Any]]:
 def _others(contract: Contract | None, tasks: Sequence[_Task], number: int) -> list[str]:
     """Return golds of other tasks that are no answer to this one: of the same tool first, and of the nearest length."""
     task, found = tasks[number], []
-    for other in tasks[number + 1 : number + 9] + tasks[max(0, number - 8) : number]:
+    for other in (*tasks[number + 1 : number + 9], *tasks[max(0, number - 8) : number]):
         if contract is None:
             wrong = other.gold.strip() != task.gold.strip()
         else:

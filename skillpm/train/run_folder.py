@@ -1,7 +1,7 @@
 """The folder of one run: everything that went in, everything that came out, and manifest.json last.
 
 recipe.yaml  skillpm.lock  data/{train,held_out}.jsonl  data/profile.json  metrics.jsonl  stages/NAME/adapter/
-adapter/ (the last stage's)  evals/*.json  report.html  card.md  manifest.json
+adapter/ (the last stage's)  evals/{rollouts,before,after}.json  report.html  card.md  manifest.json
 """
 
 from __future__ import annotations

@@ -19,9 +19,18 @@ def test_plugins_are_listed_with_origin_and_hooks_and_failures_by_name(project: 
     here = project({"site": DISTRIBUTION})
     path = f"{here.root / 'site'}:{here.environment['PYTHONPATH']}"
     outcome = here.run("plugins", "--json", PYTHONPATH=path).ok()
-    assert outcome.document["plugins"][1] == {"name": "good", "source": "acme 1.2", "hooks": ["skillpm_run_finished"]}
+    good = outcome.document["plugins"][1]
+    assert {**good, "seconds": 0} == {
+        "name": "good", "source": "acme 1.2", "hooks": ["skillpm_run_finished"], "seconds": 0, "failures": 0
+    }  # fmt: skip
+    assert good["seconds"] > 0
     assert "RuntimeError: broken" in outcome.document["failures"][0]["message"]
     text = here.run("plugins", PYTHONPATH=path).ok()
     assert "acme 1.2" in text.out and "failed: acme 1.2" in text.err
+    unknown = here.run("plugins", "--json", PYTHONPATH=path, SKILLPM_LOAD_PLUGINS="bolt").ok().document
+    assert [item["name"] for item in unknown["plugins"]] == ["conventions"]
+    assert (
+        unknown["failures"][0]["plugin"] == "bolt" and "no installed distribution" in unknown["failures"][0]["message"]
+    )
     none = here.run("plugins", "--json", PYTHONPATH=path, SKILLPM_NO_PLUGINS="1").ok()
     assert [item["name"] for item in none.document["plugins"]] == ["conventions"]

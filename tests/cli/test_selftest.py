@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from skillpm.runtime.claims import CLAIMS
+from tests.conftest import ROOT
 
 CONTRACT = """
 contract: 1
@@ -80,7 +81,10 @@ def test_broken_claims_are_told_to_people_and_in_sarif(project: Callable[..., An
     assert place["artifactLocation"]["uri"] == "skill/cases.jsonl"
 
 
-def test_every_claim_is_listed(project: Callable[..., Any]) -> None:
+def test_every_claim_is_listed_and_stands_on_its_page(project: Callable[..., Any]) -> None:
+    page = (ROOT / "docs" / "selftest.md").read_text(encoding="utf-8")
+    for claim in CLAIMS.values():
+        assert f"| {claim.code} | {claim.title} | {claim.what} |" in page
     listed = project().call("selftest", "--rules", "--json").ok().document
     assert [claim["code"] for claim in listed] == sorted(CLAIMS)
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import pytest
 
 from skillpm.errors import UsageError
+from skillpm.evals.run import episode
+from skillpm.evals.tasks import EvalTask
+from skillpm.model.ports import Completion
 from skillpm.ops.evaluate import Asking, evaluate_model
 from skillpm.ops.rescore import rescore, stored_skills
+from skillpm.ops.rollouts import Rollouts
+from skillpm.storage.files import write_atomic
 
 
 @pytest.fixture
@@ -24,6 +29,28 @@ def stored(server, count, tmp_path):
         policies=lambda request, settings: server.policy([1, 2, 3, 50], **answers),
     )
     return tmp_path / "out"
+
+
+@pytest.fixture
+def run(server, ready, tmp_path):
+    """A run folder with what was judged while it trained: two answers to one task, the second of them twice."""
+    rollouts = Rollouts(ready.scorer.judge)
+    tasks = [EvalTask("train", server.task(7), ())] * 3
+    answers = [server.answer(8), server.answer(7), server.answer(7)]
+    rollouts.judge([episode(task, Completion(text, 0, 0, "stop")) for task, text in zip(tasks, answers, strict=True)])
+    evaluation = rollouts.evaluation(ready.contributions, "a model")
+    write_atomic(tmp_path / "run/evals/rollouts.json", evaluation.text())
+    write_atomic(tmp_path / "run/data/train.jsonl", server.task(7).model_dump_json() + "\n")
+    return tmp_path / "run"
+
+
+def test_what_was_judged_in_training_is_kept_once_and_can_be_judged_again(server, run):
+    done = again(server, run)
+    assert done.unchanged and [document.answers for document in done.documents] == [2]
+    contract = server.folder / "contract.yaml"
+    contract.write_text(contract.read_text().replace("{port: {type: integer}", "{port: {type: integer, maximum: 7}"))
+    (moved,) = again(server, run).moved
+    assert moved.before.completion == server.answer(8) and moved.before.argv and moved.after.argv is None
 
 
 def again(server, stored, **options):

@@ -157,6 +157,14 @@ def test_a_folder_is_installed_and_followed_only_when_asked(project, skill_files
     )
 
 
+def test_a_skill_for_another_version_of_the_hooks_is_not_installed(project, skill_files: SkillFiles) -> None:
+    """Its code could not be run, so nothing is written; the message says what to do."""
+    files = skill_files("ahead")
+    here = project({"ahead": {**files, "skill.yaml": files["skill.yaml"] + "hooks: 2\n"}})
+    here.run("install", "./ahead").fails(9, "ahead 1.0 was written for version 2 of the hooks", "upgrade skillpm-core")
+    assert not (here.root / "skillpm.lock").exists() and not (here.root / ".agents").exists()
+
+
 def test_a_folder_that_changed_cannot_restore_its_lock(project, skill_files: SkillFiles) -> None:
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine").ok()
