@@ -20,7 +20,7 @@ from skillpm.model.hooks import HOOKS_VERSION
 
 if TYPE_CHECKING:
     from skillpm.model.contract import Tool
-    from skillpm.model.ports import Attempt, Index, SynthesisRule, Verifier
+    from skillpm.model.ports import Attempt, Exporter, Index, PolicyMaker, SynthesisRule, Verifier
     from skillpm.model.reward import RewardFunction
     from skillpm.model.skill import Skill
     from skillpm.model.suite import Suite
@@ -139,6 +139,37 @@ class HostHooks:
 
         Example:
             return [has_owner]
+
+        versionadded: 1
+        """
+        return ()
+
+    @hookspec
+    def skillpm_policies(self) -> Iterable[PolicyMaker]:
+        """Bring a kind of policy that is not built in, such as a server's; ``--model NAME:REST`` asks for it.
+
+        Returns:
+            PolicyMakers from ``skillpm.model.ports``; ``open(rest, adapter, batch_size)`` returns an object with a
+            ``name`` and ``complete(prompts, max_new_tokens=…)``, which yields ``(index, Completion)`` in any order.
+
+        Example:
+            return [PolicyMaker("acme", open_acme)]
+
+        versionadded: 1
+        """
+        return ()
+
+    @hookspec
+    def skillpm_exporters(self) -> Iterable[Exporter]:
+        """Write skills in the form of another system; ``skillpm export NAME`` asks for it.
+
+        Returns:
+            Exporters from ``skillpm.model.ports``; ``export(contributions, folder)`` writes into a new folder, which
+            takes its name only when that ends well. ``contributions`` has by skill ``contract``, ``prompt``, ``seeds``,
+            ``suites``, ``rewards`` and ``tools``.
+
+        Example:
+            return [Exporter("acme", write_acme)]
 
         versionadded: 1
         """

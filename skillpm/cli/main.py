@@ -48,6 +48,7 @@ COMMANDS = {
     "train": ("skillpm.cli.train", "Train a model on installed skills."),
     "eval": ("skillpm.cli.eval", "Evaluate a model or a run on skills' suites or your own tasks."),
     "score": ("skillpm.cli.score", "Judge answers from outside with a skill's verifier."),
+    "export": ("skillpm.cli.export", "Write skills in the form of another system, through a plugin."),
     "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),
     "selftest": ("skillpm.cli.selftest", "Check that a skill's verifier keeps its promises."),
     "model": ("skillpm.cli.model", "Prepare and list base models."),

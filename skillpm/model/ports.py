@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Attempt",
     "Completion",
+    "Exporter",
     "Index",
     "Listing",
     "Policy",
+    "PolicyMaker",
     "Progress",
     "Registry",
     "SearchableIndex",
@@ -98,6 +101,32 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     finish_reason: str  # "stop" or "length"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyMaker:
+    """A kind of policy that a plugin brings; ``--model NAME:REST`` asks for it.
+
+    Attributes:
+        name: in front of the colon.
+        open: takes what stands behind it, a LoRA adapter's folder or None, and how many prompts to complete at once.
+    """
+
+    name: str
+    open: Callable[[str, Path | None, int], Policy]
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """A way out into another system's form that a plugin brings.
+
+    Attributes:
+        name: how ``skillpm export`` calls it.
+        export: takes what the skills contribute, by name, and a new empty folder to write into.
+    """
+
+    name: str
+    export: Callable[[Mapping[str, Any], Path], None]
 
 
 class Policy(Protocol):

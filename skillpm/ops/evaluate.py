@@ -21,10 +21,9 @@ from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Policy, Progress
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
-from skillpm.ops.policy import PolicyFactory, PolicyRequest, load_policy
+from skillpm.ops.policy import PolicyFactory, PolicyRequest, find_policy, load_policy
 from skillpm.ops.ready import ReadySkills, judging
 from skillpm.storage.files import write_atomic
-from skillpm.train.base_model import locate_model
 
 __all__ = ["Asking", "Evaluated", "ask", "base_arms", "chosen_tasks", "evaluate_model"]
 
@@ -95,7 +94,7 @@ def evaluate_model(
         ConsentError: skill code would run that nobody agreed to.
         TrainingError: no model can be loaded.
     """
-    locate_model(model, context.settings.models)
+    find_policy(model, context.settings)
     found = context.skills(skills)
     rows = [] if held_out is None else read_held_out(held_out, [skill.name for skill in found])
     with (

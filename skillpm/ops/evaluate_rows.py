@@ -20,10 +20,9 @@ from skillpm.model.evaluation import Evaluation, TaskAnswer
 from skillpm.model.ports import Progress
 from skillpm.ops.context import Context
 from skillpm.ops.evaluate import Asking
-from skillpm.ops.policy import PolicyFactory, PolicyRequest, load_policy
+from skillpm.ops.policy import PolicyFactory, PolicyRequest, find_policy, load_policy
 from skillpm.ops.ready import judging
 from skillpm.storage.files import write_atomic
-from skillpm.train.base_model import locate_model
 from skillpm.train.run_folder import RunFolder
 
 __all__ = ["Answered", "answer_rows"]
@@ -109,7 +108,7 @@ def _request(context: Context, model: str | None, run: Path | None, batch_size: 
     if run is None:
         if model is None:
             raise UsageError("nobody to answer", hint="give `--model M` or `--run RUN`")
-        locate_model(model, context.settings.models)
+        find_policy(model, context.settings)
         return PolicyRequest(model, None, batch_size)
     folder = RunFolder.open(run)
     adapter = folder.path / "adapter"

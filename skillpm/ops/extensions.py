@@ -7,7 +7,7 @@ import importlib.metadata
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from skillpm.errors import PluginError
+from skillpm.errors import PluginError, UsageError
 from skillpm.model.ports import Index
 from skillpm.model.skill import Skill
 from skillpm.settings import Settings
@@ -15,9 +15,11 @@ from skillpm.settings import Settings
 if TYPE_CHECKING:
     from skillpm.layout.rule import Problem, Rule
     from skillpm.layout.subject import Subject
+    from skillpm.model.ports import PolicyMaker
+    from skillpm.runtime.collect import Given
     from skillpm.runtime.host import Host
 
-__all__ = ["extra_rules", "foreign_index", "installed_observer"]
+__all__ = ["extra_rules", "foreign_exporter", "foreign_index", "foreign_policy", "installed_observer"]
 
 _GROUP = "skillpm"
 _OWN_CODES = "SK"
@@ -37,6 +39,40 @@ def foreign_index(url: str, settings: Settings) -> Index | None:
     host = _host(settings)
     given = host.collect("skillpm_index", url=url) if host is not None else []
     return given[0].record if given else None
+
+
+def foreign_policy(model: str, settings: Settings) -> tuple[PolicyMaker, str] | None:
+    """Return the plugin's policy that ``NAME:REST`` asks for, and the rest; None where no plugin has that name.
+
+    Raises:
+        PluginError: two plugins bring policies of one name.
+    """
+    name, colon, rest = model.partition(":")
+    found = _records("policy", "skillpm_policies", settings) if colon else {}
+    return (found[name].record, rest) if name in found else None
+
+
+def foreign_exporter(name: str, settings: Settings) -> Given:
+    """Return the exporter of a name, with the plugin that brings it.
+
+    Raises:
+        UsageError: no plugin brings it.
+        PluginError: two plugins bring exporters of one name.
+    """
+    found = _records("exporter", "skillpm_exporters", settings)
+    if name not in found:
+        known = f"known here: {', '.join(found)}" if found else "install a distribution that brings one"
+        raise UsageError(f"no exporter `{name[:80]}`", hint=f"{known}; `skillpm plugins` lists what is loaded")
+    return found[name]
+
+
+def _records(kind: str, hook: str, settings: Settings) -> dict[str, Given]:
+    host = _host(settings)
+    if host is None:
+        return {}
+    from skillpm.runtime.collect import unique
+
+    return {item.record.name: item for item in unique(kind, host.collect(hook))}
 
 
 def extra_rules(settings: Settings) -> tuple[Rule, ...]:

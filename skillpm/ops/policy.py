@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from skillpm.errors import TrainingError
-from skillpm.model.ports import Policy
+from skillpm.errors import PluginError, SkillpmError, TrainingError
+from skillpm.model.ports import Policy, PolicyMaker
+from skillpm.ops.extensions import foreign_policy
 from skillpm.ops.model import ready_model
 from skillpm.settings import Settings
+from skillpm.train.base_model import locate_model
 
-__all__ = ["PolicyFactory", "PolicyRequest", "load_policy"]
+__all__ = ["PolicyFactory", "PolicyRequest", "find_policy", "load_policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,29 @@ class PolicyRequest:
 PolicyFactory = Callable[[PolicyRequest, Settings], Policy]
 
 
-def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
-    """Load a model with transformers; a known one is prepared first where that was not done yet.
+def find_policy(model: str, settings: Settings) -> None:
+    """See to it that somebody can answer as this model, without loading it.
 
     Raises:
+        UsageError: there is no such model.
+        PluginError: two plugins bring policies of one name.
+    """
+    if foreign_policy(model, settings) is None:
+        locate_model(model, settings.models)
+
+
+def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
+    """Load a plugin's policy, or a model with transformers; a known one is prepared first where that was not done yet.
+
+    Raises:
+        PluginError: the plugin that was asked for failed.
         TrainingError: torch and its companions are not installed.
         UsageError: the model or the adapter cannot be loaded.
         RegistryError: a known model could not be fetched.
     """
+    foreign = foreign_policy(request.model, settings)
+    if foreign is not None:
+        return _opened(*foreign, request)
     source = ready_model(request.model, settings)
     try:
         make = importlib.import_module("skillpm.train.hf.policy").TransformersPolicy
@@ -48,3 +65,12 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
         raise TrainingError(f"no model can be loaded: {error}", hint="pip install 'skillpm-core[train]'") from None
     policy: Policy = make(source, request.adapter, batch_size=request.batch_size)
     return policy
+
+
+def _opened(maker: PolicyMaker, rest: str, request: PolicyRequest) -> Policy:
+    try:
+        return maker.open(rest, request.adapter, request.batch_size)
+    except SkillpmError:
+        raise
+    except Exception as error:
+        raise PluginError(f"policy `{maker.name}`: {type(error).__name__}: {error}"[:500], plugin=maker.name) from error

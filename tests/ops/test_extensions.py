@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -90,3 +91,67 @@ def test_a_plugin_s_registry_is_asked_and_observers_are_told(
     assert url in (world.root / "skillpm.lock").read_text()
     run(world, "install").ok()
     world.run("install", "far-skill", "--index", url).fails(5, "not supported")
+
+
+FOREIGN = """
+import json
+from skillpm import hookimpl
+from skillpm.model.ports import Completion, Exporter, PolicyMaker
+
+
+class Table:
+    def __init__(self, rest):
+        self.name, self.answers = f"table:{rest}", json.load(open(rest))
+
+    def complete(self, prompts, *, max_new_tokens):
+        for index, prompt in enumerate(prompts):
+            yield index, Completion(self.answers.get(prompt[-1].content, ""), 3, 4, "stop")
+
+
+def write(contributions, folder):
+    for name, given in contributions.items():
+        rows = "".join(json.dumps({"q": seed.request, "a": seed.expected}) + "\\n" for seed in given.seeds)
+        (folder / f"{name}.jsonl").write_text(rows)
+        given.contract.sample("no-such-tool", None) if name == "broken" else None
+
+
+@hookimpl
+def skillpm_policies():
+    return [PolicyMaker("table", lambda rest, adapter, batch_size: Table(rest))]
+
+
+@hookimpl
+def skillpm_exporters():
+    return [Exporter("rows", write)]
+"""
+
+
+def test_a_plugin_s_policy_answers(project: Callable[..., Any]) -> None:
+    """`--model NAME:REST` is the plugin's; what it cannot open is an error that names it, and so is a wrong name."""
+    world = project(installed(FOREIGN))
+    world.run("new", "finder").ok()
+    suite = (world.root / "finder/suites/core.yaml").read_text()
+    assert 'request: "Anything that says lorem?"' in suite
+    right = {"tool": "find_text", "args": {"pattern": "lorem", "path": None, "ignore_case": None}}
+    world.write({"answers.json": json.dumps({"Anything that says lorem?": json.dumps(right)})})
+
+    found = run(world, "eval", "./finder", "--model", "table:answers.json", "--json", "--no-gate").ok().document
+    (figures,) = found["figures"]
+    assert (figures["tasks"], round(figures["tasks"] * figures["exact"]["estimate"])) == (6, 1)
+    run(world, "eval", "./finder", "--model", "table:none.json").fails(9, "policy `table`", "FileNotFoundError")
+    run(world, "eval", "./finder", "--model", "chair:none").fails(2, "no model `chair:none`")
+
+
+def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: Callable[..., Any]) -> None:
+    world = project(installed(FOREIGN))
+    for name in ("finder", "broken"):
+        world.run("new", name).ok()
+
+    assert run(world, "export", "rows", "./finder", "--output", "out").ok().out == "out/finder.jsonl\n"
+    assert len((world.root / "out/finder.jsonl").read_text().splitlines()) == 8
+    run(world, "export", "rows", "./broken", "--output", "gone").fails(9, "acme: exporter `rows`", "KeyError")
+    assert not (world.root / "gone").exists()
+    run(world, "export", "columns", "./finder", "--output", "gone").fails(
+        2, "no exporter `columns`", "known here: rows"
+    )
+    world.run("export", "rows", "./finder", "--output", "gone").fails(2, "install a distribution")
