@@ -390,7 +390,6 @@ def ours(pairs: list[Pair], passes: int) -> dict[str, Any]:
             scorer.judge(episodes[:1])
             found["first"] = time.perf_counter() - start
             found["one worker"] = rate(count, lambda: scorer.judge(episodes), passes, with_workers)
-            found["every copy"] = rate(count, lambda: scorer.judge_afresh(episodes), passes, with_workers)
             found["host alone"] = rate(count, lambda: scorer.judge(episodes), passes)
             found["memory"] = sum(map(resident, children()))
             with scorer.anew() as other:
@@ -444,7 +443,6 @@ def main() -> None:
     rows = {
         "in process": "in process",
         f"one sandboxed worker, {distinct} of {len(pairs)} distinct": "one worker",
-        "one sandboxed worker, every copy judged": "every copy",
         "one worker, a verifier.py of the skill's own": "own code",
         "one worker, CPU of the host alone": "host alone",
         "all known (memo)": "memo",

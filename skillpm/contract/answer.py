@@ -69,7 +69,8 @@ def _without_surrogates(value: dict[str, Any], only_json: bool, reason: str) -> 
 
 
 def _found_among_prose(text: str, problem: str) -> Answer:
-    start = text.find("{")
+    at_once = text[0] == "{" and problem != "Extra data"  # the object in front was tried already, and is none
+    start = text.find("{", int(at_once))
     for _ in range(_MAX_STARTS):
         if start < 0:
             break

@@ -19,6 +19,7 @@ from skillpm.model.verdict import Verdict
 __all__ = ["Contract"]
 
 SAMPLE_TRIES = 64
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Contract:
@@ -135,4 +136,4 @@ class Contract:
 
 
 def _text(completed: dict[str, Any]) -> str:
-    return json.dumps({"tool": completed["tool"], "args": completed["args"]}, ensure_ascii=False)
+    return _encode({"tool": completed["tool"], "args": completed["args"]})

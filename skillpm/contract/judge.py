@@ -30,6 +30,7 @@ from skillpm.model.verdict import Status, Verdict
 __all__ = ["EXACT", "Gold", "judge_answer", "same_value"]
 
 _COMPONENTS = ("parsed", "only_json", "schema_valid", "tool", "arguments", "exact")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 _NOTHING = dict.fromkeys(_COMPONENTS, 0.0)
 EXACT = Verdict.made(status="passed", score=1.0, components=dict.fromkeys(_COMPONENTS, 1.0), reasons=())
 
@@ -127,7 +128,7 @@ def _share(gold: Gold, arguments: dict[str, Any]) -> float:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[:200]
+    return _encode(value)[:200]
 
 
 def _differences(gold: Gold, arguments: dict[str, Any]) -> list[str]:

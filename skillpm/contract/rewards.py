@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from skillpm.contract.answer import read_answer
+from skillpm.contract.judge import EXACT
 from skillpm.model.episode import Episode
 from skillpm.model.reward import RewardFunction
 from skillpm.model.task import Task
@@ -35,6 +36,8 @@ def signed(task: Task, episode: Episode, verdict: Verdict) -> float | None:
 
 def tool_call(task: Task, episode: Episode, verdict: Verdict) -> float | None:
     """Pay for the right tool and arguments of the parsed object."""
+    if verdict is EXACT:
+        return 1.0
     if verdict.score is None or not _is_tool_call(task.expected):
         return None
     answer = read_answer(episode.completion)

@@ -142,7 +142,9 @@ class _Gate:
             case = row.value
             place = Place(f"case `{case.name}`", row.path, row.line, case.request, case.expected)
             want = _CASE_WANTS[case.kind]
-            probe = Probe("SK701", case.kind, place, want, "", before=case.completion, at_most=case.at_most)
+            probe = Probe(
+                "SK701", f"{case.kind} `{case.name}`", place, want, "", before=case.completion, at_most=case.at_most
+            )
             if case.kind == "determinism":
                 self._check_case_repeats(probe, case)
             yield probe

@@ -39,6 +39,24 @@ class _Plain:
     completion: str = ""
 
 
+class _Grades:
+    """Verdicts with what is paid for them; equal ones stand here once."""
+
+    def __init__(self) -> None:
+        self.documents: list[dict[str, Any]] = []
+        self._places: dict[Any, int] = {}
+
+    def place(self, verdict: Verdict, rewards: dict[str, float | None], reasons: tuple[str, ...]) -> int:
+        """Return the place of a grade, which is added where it is new."""
+        key = (verdict.status, verdict.score, *verdict.components.items(), *reasons, *rewards.values())
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = len(self.documents)
+            document = {**verdict_document(verdict), "reasons": reasons}
+            self.documents.append({"verdict": document, "rewards": rewards})
+        return place
+
+
 class Bench:
     """Where one skill's answers are judged.
 
@@ -52,39 +70,42 @@ class Bench:
         self._contract = contract
         self._verifier = verifier
         self._rewards = [(item.plugin, item.record) for item in rewards]
+        self._plain_rewards = [(item.record.name, item.record.function) for item in rewards]
         self._has_code = verifier is not None or any(reward.function not in _BUILTIN for _, reward in self._rewards)
 
     def judge(self, tasks: list[dict[str, Any]], items: list[list[Any]]) -> dict[str, Any]:
         """Judge items ``[place of the task, answer, finish reason, verdict or None]``; return grades and items."""
         golds = [self._gold(task["expected"]) for task in tasks]
-        grades: dict[Any, int] = {}
-        documents: list[dict[str, Any]] = []
-        judged: list[tuple[int, Any]] = []
-        for task, episode, verdict, argv in self._found(golds, tasks, items):
-            rewards, reasons = self._paid(task, episode, verdict)
-            key = (verdict.status, verdict.score, *verdict.components.items(), *reasons, *rewards.values())
-            place = grades.get(key)
-            if place is None:
-                place = grades[key] = len(documents)
-                document = {**verdict_document(verdict), "reasons": reasons}
-                documents.append({"verdict": document, "rewards": rewards})
-            judged.append((place, argv))
-        return {"grades": documents, "items": judged}
-
-    def _found(
-        self, golds: list[Gold | Verdict], tasks: list[dict[str, Any]], items: list[list[Any]]
-    ) -> Iterator[tuple[Task, Episode, Verdict, Any]]:
-        """Yield (task, episode, verdict, argv) of each item."""
+        grades = _Grades()
         if self._has_code:
-            yield from self._found_by_code(golds, tasks, items)
-            return
+            judged = [
+                (grades.place(verdict, *self._paid(task, episode, verdict)), argv)
+                for task, episode, verdict, argv in self._found_by_code(golds, tasks, items)
+            ]
+        else:
+            judged = self._judged_by_contract(golds, tasks, items, grades)
+        return {"grades": grades.documents, "items": judged}
+
+    def _judged_by_contract(
+        self, golds: list[Gold | Verdict], tasks: list[dict[str, Any]], items: list[list[Any]], grades: _Grades
+    ) -> list[tuple[int, Any]]:
+        """Judge where no code of the skill has a say; an answer that comes again is not judged again."""
         plain = [_Plain(expected=task["expected"]) for task in tasks]
+        known: dict[tuple[int, str], tuple[int, Any]] = {}
+        judged: list[tuple[int, Any]] = []
         for place, answer, _, given in items:
             completion = _completion(answer)
-            found, argv = self._assess(golds[place], completion)
-            verdict = found if given is None else Verdict.model_validate(given)
-            episode = _Plain(completion=completion)
-            yield cast(Task, plain[place]), cast(Episode, episode), verdict, argv
+            found = known.get((place, completion)) if given is None else None
+            if found is None:
+                verdict, argv = self._assess(golds[place], completion)
+                verdict = verdict if given is None else Verdict.model_validate(given)
+                task, episode = cast(Task, plain[place]), cast(Episode, _Plain(completion=completion))
+                rewards = {name: pay(task, episode, verdict) for name, pay in self._plain_rewards}
+                found = (grades.place(verdict, rewards, verdict.reasons), argv)
+                if given is None:
+                    known[place, completion] = found
+            judged.append(found)
+        return judged
 
     def _found_by_code(
         self, golds: list[Gold | Verdict], tasks: list[dict[str, Any]], items: list[list[Any]]

@@ -15,6 +15,7 @@ from skillpm.model.finding import Finding, RuleText, Severity
 
 __all__ = ["CLAIMS", "Broken", "Counterexample", "Place", "clipped"]
 
+ASKED = 80  # characters of a request that a sentence quotes
 SHOWN = 200  # characters of an answer that a sentence quotes
 KEPT = 4000  # characters of an answer that a report carries
 
@@ -180,8 +181,9 @@ class Broken:
         """Return it as every check's findings are told."""
         place, among = self.example.place, self.example.among
         others = f" among {', '.join(map(_quoted, among))}" if among else ""
-        message = f"{CLAIMS[self.code].title}: {place.name}, {self.how}: {_quoted(self.example.completion)}{others} "
-        return Finding(self.code, Severity.ERROR, f"{message}was {self.seen}", place.path, place.line, None)
+        answer = f"{_quoted(self.example.completion)}{others} to {_quoted(place.request, ASKED)}"
+        message = f"{CLAIMS[self.code].title}: {self.how}: {answer}: {self.seen}"
+        return Finding(self.code, Severity.ERROR, message, place.path, place.line, None)
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -201,5 +203,5 @@ def clipped(text: str, length: int) -> str:
     return f"{text[:half]}[… {len(text) - 2 * half} characters …]{text[-half:]}"
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(clipped(text, SHOWN), ensure_ascii=False)
+def _quoted(text: str, length: int = SHOWN) -> str:
+    return json.dumps(clipped(text, length), ensure_ascii=False)
