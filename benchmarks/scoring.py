@@ -182,8 +182,10 @@ def verifiers_new(pairs: list[Pair], passes: int) -> dict[str, float]:
         reward.__name__ = function.__name__
         return vf.reward(weight=weight)(reward)
 
-    members = {function.__name__: of(function, weight) for function, weight in zip(FUNCTIONS, WEIGHTS, strict=True)}
-    kind = type("ToolTask", (vf.Task[Data],), members)  # type: ignore[name-defined]
+    class ToolTask(vf.Task[Data]):  # type: ignore[misc,name-defined]
+        well_formed = of(well_formed, WEIGHTS[0])
+        right_tool = of(right_tool, WEIGHTS[1])
+        right_arguments = of(right_arguments, WEIGHTS[2])
 
     class Trace:
         """The members of a trace that scoring reads and writes; its own cost is not counted."""
@@ -199,12 +201,12 @@ def verifiers_new(pairs: list[Pair], passes: int) -> dict[str, float]:
         def record_metric(self, name: str, value: float, *_: Any, **__: Any) -> None:
             self.metrics[name] = value
 
-    tasks = [kind(Data(idx=index, prompt="", gold=gold)) for index, (gold, _) in enumerate(pairs)]
+    tasks = [ToolTask(Data(idx=index, prompt="", gold=gold)) for index, (gold, _) in enumerate(pairs)]
 
     async def score(traces: Sequence[Trace]) -> None:
         for start in range(0, len(traces), 8):
             group = zip(tasks[start : start + 8], traces[start : start + 8], strict=True)
-            await asyncio.gather(*(task.score(trace, None) for task, trace in group))
+            await asyncio.gather(*(task.score(trace) for task, trace in group))
 
     first = [Trace(text) for _, text in pairs]
     asyncio.run(score(first))

@@ -29,6 +29,7 @@ from skillpm.model.verdict import Status, Verdict
 
 __all__ = ["EXACT", "Gold", "judge_answer", "same_value"]
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 _COMPONENTS = ("parsed", "only_json", "schema_valid", "tool", "arguments", "exact")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _NOTHING = dict.fromkeys(_COMPONENTS, 0.0)
@@ -56,6 +57,9 @@ class Gold:
 
 def same_value(left: Any, right: Any) -> bool:
     """Are two JSON values equal? Unlike Python, true is not 1."""
+    kind = type(left)
+    if kind is type(right) and kind in _SCALARS:
+        return bool(left == right)
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, dict) and isinstance(right, dict):

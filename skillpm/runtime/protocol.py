@@ -87,7 +87,7 @@ class Judged(Reply):
         if any(not 0 <= place < len(grades) for place, _ in self.items):
             raise VerifierError("the worker's reply has an item without a grade", kind="reply")
         return [
-            Judgement.model_construct(verdict=grades[place].verdict, rewards=grades[place].rewards, argv=argv)
+            Judgement.made(verdict=grades[place].verdict, rewards=grades[place].rewards, argv=argv)
             for place, argv in self.items
         ]
 

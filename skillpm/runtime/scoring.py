@@ -157,12 +157,13 @@ class _Memo:
 
 def _key(episode: Episode) -> Hashable:
     """Return (task key, digest of all that was answered): a memo holds no texts."""
-    digest = hashlib.blake2b(episode.finish_reason.encode(), digest_size=16)
-    for message in episode.messages:
-        content = message.content.encode("utf-8", "surrogatepass")
-        digest.update(b"%s %d " % (message.role.encode(), len(content)))
-        digest.update(content)
-    return (episode.task.key, digest.digest())
+    messages = episode.messages
+    if len(messages) == 1:
+        text = f"{episode.finish_reason} {messages[0].role} {messages[0].content}"
+    else:
+        parts = (f"{message.role} {len(message.content)} {message.content}" for message in messages)
+        text = f"{episode.finish_reason} {len(messages)} {''.join(parts)}"
+    return (episode.task.key, hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
 
 
 def _without_pay(judgement: Judgement) -> Judgement:
