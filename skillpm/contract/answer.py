@@ -16,6 +16,7 @@ from skillpm.model.document import STRICT_DECODER
 __all__ = ["MAX_ANSWER", "Answer", "read_answer"]
 
 MAX_ANSWER = 1 << 16  # characters
+_REMEMBERED = 4096  # characters
 _MAX_STARTS = 8  # opening braces that are tried while looking for an object among prose
 _THINKING = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
 _JSON_SPACE = " \t\r\n"
@@ -36,9 +37,12 @@ class Answer:
     reason: str = ""
 
 
-@lru_cache(maxsize=512)
 def read_answer(completion: str) -> Answer:
-    """Read a completion; never raises."""
+    """Read a completion; never raises. What is short is remembered: verifier and rewards ask for the same answers."""
+    return _read_again(completion) if len(completion) <= _REMEMBERED else _read(completion)
+
+
+def _read(completion: str) -> Answer:
     if len(completion) > MAX_ANSWER:
         return Answer(None, False, f"longer than {MAX_ANSWER} characters")
     thinking = _THINKING.match(completion) if "<think>" in completion else None
@@ -58,6 +62,9 @@ def read_answer(completion: str) -> Answer:
     if "\\u" in text or not text.isascii():
         return _without_surrogates(value, True, "")
     return Answer(value, True)
+
+
+_read_again = lru_cache(maxsize=4096)(_read)  # as many as stand in a message to a worker
 
 
 def _without_surrogates(value: dict[str, Any], only_json: bool, reason: str) -> Answer:

@@ -178,14 +178,14 @@ def _completion(answer: Any) -> str:
 
 
 def _task(document: dict[str, Any]) -> Task:
-    prompt = tuple(Message.model_construct(**message) for message in document["prompt"])
-    return Task.model_construct(**{**document, "prompt": prompt, "tags": tuple(document["tags"])})
+    prompt = tuple(Message.made(**message) for message in document["prompt"])
+    return Task.made(**{**document, "prompt": prompt, "tags": tuple(document["tags"])})
 
 
 def _episode(task: Task, answer: Any, reason: FinishReason) -> Episode:
     parts: Any = [("assistant", answer)] if isinstance(answer, str) else answer
-    messages = tuple(Message.model_construct(role=role, content=content) for role, content in parts)
-    return Episode.model_construct(task=task, messages=messages, finish_reason=reason, usage=None)
+    messages = tuple(Message.made(role=role, content=content) for role, content in parts)
+    return Episode.made(task=task, messages=messages, finish_reason=reason, usage=None)
 
 
 def _ask(verifier: Verifier, attempts: list[Attempt]) -> list[Verdict]:
@@ -194,7 +194,10 @@ def _ask(verifier: Verifier, attempts: list[Attempt]) -> list[Verdict]:
     try:
         verdicts = verifier.verify(attempts)
         if isinstance(verdicts, list | tuple) and len(verdicts) == len(attempts):
-            return [_checked(verdict) for verdict in verdicts]
+            return [
+                verdict if verdict is attempt.verdict else _checked(verdict)  # the contract's own needs no check
+                for verdict, attempt in zip(verdicts, attempts, strict=True)
+            ]
         problem = _miscount(verdicts, len(attempts))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything
         problem = f"the verifier raised {type(error).__name__}: {error}"
