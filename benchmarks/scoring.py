@@ -58,11 +58,12 @@ OWN = "def verify(attempts, contract):\n    return [attempt.verdict for attempt 
 Pair = tuple[dict[str, Any], str]
 
 
-def workload() -> list[Pair]:
+def workload(first_row: int = 0) -> list[Pair]:
+    """Return (gold, completion) pairs; another first row makes other texts of the same kind."""
     chance = random.Random(0)
     pairs = []
     for index in range(512):
-        arguments = {"path": f"f{index}.csv", "rows": index, "to": "json", "strict": index % 2 == 0}
+        arguments = {"path": f"f{index}.csv", "rows": first_row + index, "to": "json", "strict": index % 2 == 0}
         gold = {"tool": f"t{index % 17}", "args": arguments}
         for _ in range(8):
             answer = json.loads(json.dumps(gold))
@@ -353,58 +354,68 @@ def with_workers() -> float:
     return time.process_time() + sum(cpu_seconds(child) for child in children())
 
 
-def ours(pairs: list[Pair], passes: int) -> dict[str, Any]:
-    from skillpm.model.episode import Episode
+def ours(passes: int) -> dict[str, Any]:
+    """Measure ours; every pass has texts that no pass before it had, so nothing but a batch itself is remembered."""
+    from skillpm.contract.rewards import BUILTIN
     from skillpm.model.skill import Skill
-    from skillpm.model.task import Message, Task
     from skillpm.runtime.bench import Bench
     from skillpm.runtime.collect import Given
     from skillpm.runtime.consent import Consents
-    from skillpm.runtime.limits import Limits
     from skillpm.runtime.protocol import judge_request
     from skillpm.runtime.scoring import Scorer
     from skillpm.runtime.skillfiles import SkillFiles
 
-    episodes = []
-    for index, (gold, text) in enumerate(pairs):
-        task = Task.of(skill="bench", system="", request=f"{index // 8}", expected=gold, split="train", origin="rule")
-        episodes.append(Episode(task=task, messages=(Message(role="assistant", content=text),)))
-    count = len(episodes)
+    count = len(workload())
+    number = iter(range(1_000_000))
+
+    def measured(
+        work: Callable[[list[Any]], object], clock: Callable[[], float] = time.process_time
+    ) -> dict[str, float]:
+        batches = [episodes(workload(1000 * next(number))) for _ in range(passes + 1)]
+        work(batches.pop())  # warm
+        return rate(count, lambda: work(batches.pop()), passes, clock)
+
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         (root / "contract.yaml").write_text(CONTRACT)
         skill = Skill("bench", "1", "0" * 64, root)
-        contract = SkillFiles(skill).contract()
-        from skillpm.contract.rewards import BUILTIN
+        bench = Bench(SkillFiles(skill).contract(), None, [Given("conventions", reward) for reward in BUILTIN])
 
-        bench = Bench(contract, None, [Given("conventions", reward) for reward in BUILTIN])
-
-        def inside() -> None:
-            request = judge_request(0, episodes, None)
+        def inside(batch: list[Any]) -> None:
+            request = judge_request(0, batch, None)
             bench.judge(request["tasks"], request["items"])
 
-        inside()
-        found["in process"] = rate(count, inside, passes)
+        found["in process"] = measured(inside)
         consents = Consents(root / "none")
+        batch = episodes(workload())
         start = time.perf_counter()
-        with Scorer([skill], consents=consents, limits=Limits(memo_items=0)) as scorer:
-            scorer.judge(episodes[:1])
-            found["first"] = time.perf_counter() - start
-            found["one worker"] = rate(count, lambda: scorer.judge(episodes), passes, with_workers)
-            found["host alone"] = rate(count, lambda: scorer.judge(episodes), passes)
-            found["memory"] = sum(map(resident, children()))
-            with scorer.anew() as other:
-                found["two workers"] = rate(count, lambda: halves(scorer, other, episodes), passes, with_workers)
         with Scorer([skill], consents=consents) as scorer:
-            scorer.judge(episodes)
-            found["memo"] = rate(count, lambda: scorer.judge(episodes), passes)
+            scorer.judge(batch[:1])
+            found["first"] = time.perf_counter() - start
+            found["one worker"] = measured(scorer.judge, with_workers)
+            found["host alone"] = measured(scorer.judge)
+            found["memory"] = sum(map(resident, children()))
+            scorer.judge(batch)
+            found["memo"] = rate(count, lambda: scorer.judge(batch), passes)
+            with scorer.anew() as other:
+                found["two workers"] = measured(lambda batch: halves(scorer, other, batch), with_workers)
         (root / "verifier.py").write_text(OWN)
         consents.grant(skill)
-        with Scorer([skill], consents=consents, limits=Limits(memo_items=0)) as scorer:
-            scorer.judge(episodes[:1])
-            found["own code"] = rate(count, lambda: scorer.judge(episodes), passes, with_workers)
+        with Scorer([skill], consents=consents) as scorer:
+            found["own code"] = measured(scorer.judge, with_workers)
     return found
+
+
+def episodes(pairs: list[Pair]) -> list[Any]:
+    from skillpm.model.episode import Episode
+    from skillpm.model.task import Message, Task
+
+    made = []
+    for index, (gold, text) in enumerate(pairs):
+        task = Task.of(skill="bench", system="", request=f"{index // 8}", expected=gold, split="train", origin="rule")
+        made.append(Episode(task=task, messages=(Message(role="assistant", content=text),)))
+    return made
 
 
 def halves(one: Any, other: Any, episodes: list[Any]) -> None:
@@ -437,7 +448,7 @@ def main() -> None:
             print(f"{name}: {answer}", file=sys.stderr)
         else:
             peers[name] = answer
-    measured = ours(pairs, options.passes)
+    measured = ours(options.passes)
     names = list(peers)
     print(f"{'completions/s by CPU time':44} {'ours':>9} " + " ".join(f"{name:>22}" for name in names))
     print(f"{'':54} " + " ".join(f"{peers[name]['cpu']:>14,.0f}  ratio " for name in names))
