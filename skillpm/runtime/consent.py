@@ -179,7 +179,7 @@ class Consents:
             before.skill if before else None,
         )
 
-    def grant(self, *skills: Skill, by: By) -> None:
+    def grant(self, *skills: Skill, by: By = "--yes") -> None:
         """Record that their code may run.
 
         Raises:

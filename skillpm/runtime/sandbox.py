@@ -135,10 +135,11 @@ def confine(confinement: Confinement, limits: Limits, level: Level) -> None:
     """
     _limit_resources(limits)
     if level == "landlock":
+        programs = runnable(confinement)
         landlock.restrict(
             read=readable(confinement),
             write=[confinement.scratch],
-            execute=runnable(confinement),
+            execute=[*programs, *(Path(path) for path in _LOADERS)] if programs else [],
             devices=[Path(path) for path in _DEVICES],
             network=confinement.network,
         )
@@ -176,7 +177,6 @@ def readable(confinement: Confinement) -> list[Path]:
 
 
 def runnable(confinement: Confinement) -> list[Path]:
-    """Return the programs that a worker may start, with what loads them; empty where it may start none."""
-    programs = [shutil.which(name) for name in confinement.programs if "/" not in name]
-    found = [Path(program) for program in programs if program is not None]
-    return [*found, *(Path(path) for path in _LOADERS)] if found else []
+    """Return the programs that a worker may start; empty where it may start none."""
+    found = [shutil.which(name) for name in confinement.programs if "/" not in name]
+    return [Path(program) for program in found if program is not None]

@@ -28,12 +28,18 @@ class Rewarder:
         tasks: the tasks by key.
         judge: usually ``Scorer.judge``; remembers what it has judged.
         max_error_share: the share of a batch that may be errored.
+
+    Attributes:
+        judged: answers so far; a batch that the columns ask for in turn counts once.
+        errored: those of them that could not be judged.
     """
 
     def __init__(self, tasks: Mapping[str, Task], judge: Judge, max_error_share: float) -> None:
         self._tasks = tasks
         self._judge = judge
         self._max_error_share = max_error_share
+        self.judged = self.errored = 0
+        self._counted: tuple[list[str], list[str]] | None = None
 
     def judgements(self, keys: Sequence[str], completions: Sequence[str]) -> list[Judgement]:
         """Judge one batch.
@@ -52,6 +58,11 @@ class Rewarder:
         ]
         judgements = self._judge(episodes)
         errored = [j.verdict.reasons for j in judgements if j.verdict.status == "errored"]
+        batch = (list(keys), list(completions))
+        if batch != self._counted:
+            self._counted = batch
+            self.judged += len(judgements)
+            self.errored += len(errored)
         if len(errored) > self._max_error_share * len(judgements):
             raise TrainingError(
                 f"{len(errored)} of {len(judgements)} answers could not be judged: {' '.join(errored[0])[:300]}",

@@ -97,6 +97,7 @@ def test_without_a_worker_only_its_files_are_known(make_skill: MakeSkill) -> Non
         (PLUGIN.replace("return [Rule()]", "raise OSError('gone')"), "skillpm_synthesis_rules: OSError: gone"),
         (PLUGIN.replace('name = "ports"', ""), "a synthesis rule without a name"),
         ("import os; os._exit(4)", "exited with code 4"),
+        ("print('hello'); import os; os.fork()", "plugin.py cannot be imported: PermissionError"),
     ],
 )
 def test_one_that_breaks_the_rules_is_named_with_what_is_wrong(
@@ -121,8 +122,6 @@ def test_it_may_import_a_sibling_but_not_what_lies_beside_the_skill(
     ("manifest", "message", "hint"),
     [
         ("hooks: 99\n", "version 99 of the hooks", "upgrade"),
-        ('python: ["no-such-distribution>=1"]\n', "no-such-distribution>=1", "python -m pip install"),
-        ('python: ["pydantic<1"]\n', "pydantic<1", "python -m pip install"),
     ],
 )
 def test_what_it_needs_and_does_not_find_is_said_before_it_runs(

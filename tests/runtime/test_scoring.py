@@ -266,8 +266,7 @@ class TestWorkers:
     ) -> None:
         with make_scorer(make_skill()) as scorer:
             scorer.judge([episode()])
-            process = scorer._crews["serving"]._process
-            assert process is not None
+            (process,) = scorer._crews["serving"].processes
             os.kill(process.pid, signal.SIGKILL)
             assert statuses(scorer.judge([episode("other")])) == ["failed"]
 
