@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -22,6 +21,8 @@ _NAMESPACES = ("--die-with-parent", "--unshare-all")
 @functools.cache
 def version() -> str:
     """Return the version of a ``bwrap`` that works here; empty where there is none, or where it may not do its work."""
+    import subprocess  # workers import this module and never probe
+
     program = shutil.which("bwrap")
     if program is None or sys.platform != "linux":
         return ""

@@ -17,8 +17,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import venv
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ __all__ = ["Environment", "Environments", "builder"]
 _DISTRIBUTION = "skillpm-core"
 _RECORD = "environment.json"  # written last: a folder without it was not finished
 _SECONDS = 900.0  # for one build
+_DAY = 86400.0  # seconds
 _LINES = 3  # of what the installer said last
 _DIGITS = 32  # of the digest that names a folder
 
@@ -76,7 +77,7 @@ class Environments:
 
     def place(self, requirements: Sequence[str]) -> Path:
         """Return the folder in which the environment of these requirements is, or would be."""
-        asked = sorted({_normal(Requirement(text)) for text in requirements})
+        asked = sorted({_normal(Requirement(text)) for text in requirements if _applies(text)})
         document = [asked, sys.implementation.cache_tag, sys.base_prefix, _constraints()]
         return self.folder / hashlib.sha256(json.dumps(document).encode()).hexdigest()[:_DIGITS]
 
@@ -88,16 +89,23 @@ class Environments:
             StorageError: the disk refused.
             BusyError: another skillpm has been building it for too long.
         """
-        applying = [text for text in requirements if (marker := Requirement(text).marker) is None or marker.evaluate()]
+        applying = [text for text in requirements if _applies(text)]
         if not applying:
             return None
         for text in applying:
             _check(skill, text)
         root = self.place(applying)
         if (found := _read(root)) is not None:
+            os.utime(root / _RECORD)
             return found
         with locked(self.folder / f"{root.name}.lock", _SECONDS):
             return _read(root) or self._build(skill, applying, root)
+
+    def unneeded(self, needed: Iterable[Sequence[str]]) -> list[Path]:
+        """Return the folders that none of these requirements needs and that nobody has used for a day."""
+        kept = {self.place(requirements) for requirements in needed if requirements}
+        folders = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
+        return [path for path in folders if path.is_dir() and path not in kept and _idle(path) > _DAY]
 
     def _build(self, skill: Skill, requirements: list[str], root: Path) -> Environment:
         try:
@@ -115,6 +123,8 @@ class Environments:
         return Environment(root, tuple(distributions))
 
     def _fill(self, skill: Skill, requirements: list[str], root: Path) -> list[str]:
+        import venv  # only where one is built
+
         venv.EnvBuilder(symlinks=True).create(root)
         constraints = root / "constraints.txt"
         constraints.write_text("\n".join(_constraints()) + "\n", encoding="utf-8")
@@ -158,7 +168,7 @@ class Environments:
         return PluginError(
             f"the Python environment of {skill} cannot be built{place}: {said}",
             hint="only wheels are installed; see `python:` in its skill.yaml"
-            + (", and try again without `--offline`" if self._offline else ""),
+            + (", and try again without SKILLPM_OFFLINE" if self._offline else ""),
             skill=skill.name,
         )
 
@@ -180,6 +190,11 @@ def _check(skill: Skill, text: str) -> None:
         )
 
 
+def _applies(text: str) -> bool:
+    marker = Requirement(text).marker
+    return marker is None or marker.evaluate()
+
+
 def _normal(requirement: Requirement) -> str:
     requirement.name = canonicalize_name(requirement.name)
     return str(requirement)
@@ -188,6 +203,15 @@ def _normal(requirement: Requirement) -> str:
 def _packages(root: Path) -> Path:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     return root / "lib" / version / "site-packages"
+
+
+def _idle(root: Path) -> float:
+    """Return the seconds since an environment was last used, or since a build of it began that did not end."""
+    record = root / _RECORD
+    try:
+        return time.time() - (record if record.exists() else root).stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _read(root: Path) -> Environment | None:

@@ -18,6 +18,7 @@ from skillpm.runtime.consent import Consents
 from skillpm.runtime.limits import Limits
 from skillpm.runtime.process import WorkerProcess
 from skillpm.runtime.scoring import Scorer
+from skillpm.runtime.workplace import Workplace
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
@@ -258,6 +259,41 @@ return [Verdict(status='failed', score=0.0)] * len(attempts)"""
         with make_scorer(make_skill(verifier(body)), limits=Limits(frame_bytes=100_000)) as scorer:
             (judgement,) = scorer.judge([episode()])
         assert judgement.verdict.status == "errored" and "bytes, more than" in judgement.verdict.reasons[0]
+
+
+class TestPool:
+    BODY = """
+for attempt in attempts:
+    exec(attempt.completion)
+return [Verdict(status='failed', score=0.0, reasons=(a.completion, str(os.getpid()))) for a in attempts]"""
+
+    def test_several_workers_share_a_batch_and_keep_its_order(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+    ) -> None:
+        texts = [f"'{number}'" for number in range(101)]
+        with make_scorer(make_skill(verifier(self.BODY)), workplace=Workplace(workers=3)) as scorer:
+            judgements = scorer.judge([episode(text) for text in texts])
+            pids = {str(process.pid) for process in scorer._crews["serving"].processes}
+        assert [judgement.verdict.reasons[0] for judgement in judgements] == texts
+        assert len(pids) == 3 and {judgement.verdict.reasons[1] for judgement in judgements} <= pids
+
+    def test_what_ends_one_of_them_costs_only_the_guilty(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+    ) -> None:
+        texts = ["os._exit(3)" if number == 5 else f"'{number}'" for number in range(20)]
+        with make_scorer(make_skill(verifier(self.BODY)), workplace=Workplace(workers=2)) as scorer:
+            judgements = scorer.judge([episode(text) for text in texts])
+        assert statuses(judgements) == ["errored" if number == 5 else "failed" for number in range(20)]
+
+    def test_verdicts_are_the_same_however_many_judge(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, gold: dict[str, Any]
+    ) -> None:
+        episodes = [episode(json.dumps({**gold, "args": {**gold["args"], "port": port}})) for port in range(8110, 8130)]
+        found = []
+        for workers in (1, 2):
+            with make_scorer(make_skill(), workplace=Workplace(workers=workers)) as scorer:
+                found.append(scorer.judge(episodes))
+        assert found[0] == found[1]
 
 
 class TestWorkers:
