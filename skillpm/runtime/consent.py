@@ -29,6 +29,7 @@ from skillpm.storage.process_lock import locked
 __all__ = ["Asked", "Consents", "Grant"]
 
 LOCK_SECONDS = 10.0
+MAX_MODULES = 12  # shown to a person by name
 By = Literal["answer", "--yes", "policy"]
 
 
@@ -103,7 +104,8 @@ class Asked:
 
     def lines(self) -> list[str]:
         """Return it for a person, line by line."""
-        modules = f", which may import {', '.join(self.modules)}" if self.modules else ""
+        rest = f" and {len(self.modules) - MAX_MODULES} more" if len(self.modules) > MAX_MODULES else ""
+        modules = f", which may import {', '.join(self.modules[:MAX_MODULES])}{rest}" if self.modules else ""
         found = [
             f"{self.skill} brings code that would run in a confined process",
             f"  content  {self.skill.tree}",

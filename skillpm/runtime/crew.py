@@ -14,6 +14,7 @@ from queue import SimpleQueue
 
 from skillpm.errors import PluginError, SkillpmError, VerifierError
 from skillpm.model.episode import Episode
+from skillpm.model.manifest import Permissions
 from skillpm.model.skill import Skill
 from skillpm.model.task import Seed, Task
 from skillpm.model.verdict import Judgement, Verdict
@@ -40,7 +41,7 @@ class Crew:
         self.skill = skill
         self._limits = limits
         self._workplace = workplace
-        self._environment: Environment | None = None
+        self._prepared: tuple[Permissions, Environment | None] | SkillpmError | None = None
         self._turn = threading.Lock()
         self._supervisors = [Supervisor(self._spawn, limits) for _ in range(workplace.workers)]
 
@@ -55,6 +56,7 @@ class Crew:
         Raises:
             VerifierError: its code cannot be loaded, or its environment cannot be built.
         """
+        self._prepare()
         return self._supervisors[0].started(Call(self._limits, 0)).described
 
     def judge(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None = None) -> list[Judgement]:
@@ -64,6 +66,7 @@ class Crew:
             episodes: of this skill.
             verdicts: what a host's verifier found; the workers then only pay rewards.
         """
+        self._prepare()
         call = Call(self._limits, len(episodes), len(self._supervisors))
         idle: SimpleQueue[Supervisor] = SimpleQueue()
         for supervisor in self._supervisors:
@@ -91,6 +94,7 @@ class Crew:
         """
         request = {"do": "synthesise", "rule": rule, "seed": seed, "count": count}
         document = {**request, "seeds": [item.model_dump(mode="json") for item in seeds]}
+        self._prepare()
         reply = self._supervisors[0].ask(Synthesised, document, count, Call(self._limits, count))
         if reply.error is not None:
             raise PluginError(f"{self.skill.name}: rule `{rule}`: {reply.error}", plugin="plugin.py")
@@ -101,11 +105,23 @@ class Crew:
         for supervisor in self._supervisors:
             supervisor.close()
 
+    def _prepare(self) -> tuple[Permissions, Environment | None] | SkillpmError:
+        """Build the environment, once, before a call's time runs; return what workers get, or why there are none."""
+        with self._turn:
+            if self._prepared is None:
+                try:
+                    manifest, environment = self._workplace.prepare(self.skill)
+                    self._prepared = self._workplace.permitted(manifest), environment
+                except SkillpmError as error:
+                    self._prepared = error
+            return self._prepared
+
     def _spawn(self) -> WorkerProcess:
+        prepared = self._prepare()
         try:
-            with self._turn:  # an environment is built once
-                manifest, environment = self._workplace.prepare(self.skill)
-            permissions = self._workplace.permitted(manifest)
+            if isinstance(prepared, SkillpmError):
+                raise prepared
+            permissions, environment = prepared
             return WorkerProcess(self.skill, permissions, self._limits, self._workplace.sandbox, environment)
         except SkillpmError as error:
             raise VerifierError(

@@ -39,10 +39,11 @@ from skillpm import Verdict
 
 def verify(attempts, contract):
     space = {"__file__": __file__, "os": os, "sys": sys, "result": None}
-    exec(attempts[0].completion, space)
+    for attempt in attempts:
+        exec(attempt.completion, space)
     return space["result"] or [Verdict(status="passed", score=1.0)] * len(attempts)
 """
-LIMITS = Limits(batch_seconds=3.0, item_seconds=0.0, call_seconds=20.0, restarts=3, memory_bytes=2 << 30)
+LIMITS = Limits(batch_seconds=4.0, item_seconds=0.0, call_seconds=20.0, restarts=3, memory_bytes=2 << 30)
 
 
 class World(NamedTuple):
@@ -198,7 +199,7 @@ DOCUMENTS = {
     "39 a tag": ("system_prompt: !!python/object/apply:os.system ['true']\n", "tag"),
     "40 a remote reference": ("@TOOL@{$ref: 'http://127.0.0.1:@PORT@/x'}}}}]\n", "input_schema"),
     "40 a file reference": ("@TOOL@{$ref: 'file:///etc/passwd'}}}}]\n", "input_schema"),
-    "40 a pattern that looks back": ("@TOOL@{type: string, pattern: '(a)\\1'}}}}]\n", "pattern"),
+    "40 a pattern that looks back": ("@TOOL@{type: string, pattern: '(a)\\1'}}}}]\n", "regex"),
 }
 TOOL = "tools: [{name: serve, input_schema: {type: object, properties: {a: "
 
