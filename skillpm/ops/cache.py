@@ -108,7 +108,7 @@ class Pruned:
     @property
     def size(self) -> int:
         """The bytes that become free."""
-        return sum(item.size for item in (*self.removed, *self.environments))
+        return sum(tree.size for tree in self.removed) + sum(folder.size for folder in self.environments)
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""

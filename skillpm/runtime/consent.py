@@ -190,10 +190,7 @@ class Consents:
             BusyError: another skillpm holds the record.
         """
         if self._rule == "never":
-            raise PolicyError(
-                f"a policy lets no code run of {', '.join(map(str, skills))}",
-                hint="`skillpm config` says where `policy.consent` is `never`",
-            )
+            raise _forbidden(skills)
         when = datetime.now(UTC).isoformat(timespec="seconds")
         fresh = {
             asked.skill.tree: Grant(skill=str(asked.skill), wishes=asked.wishes, files=asked.files, by=by, when=when)
@@ -239,8 +236,15 @@ class Consents:
         return [skill for skill in dict.fromkeys(skills) if not self.granted(skill)]
 
     def demand(self, skills: Iterable[Skill]) -> None:
-        """Raise ConsentError where a skill's code may not run; the hint says what would run."""
+        """Refuse where a skill's code may not run.
+
+        Raises:
+            ConsentError: nobody has agreed to it; the hint says what would run.
+            PolicyError: a policy lets no code run.
+        """
         missing = self.missing(skills)
+        if missing and self._rule == "never":
+            raise _forbidden(missing)
         if missing:
             asked = [self.asked(skill) for skill in missing]
             raise ConsentError(
@@ -270,3 +274,10 @@ class Consents:
             raise DocumentError(model_errors(error, root)[0].rule, path=place, hint=hint) from None
         except ValueError as error:
             raise DocumentError(f"not JSON: {error}", path=place, hint=hint) from None
+
+
+def _forbidden(skills: Sequence[Skill]) -> PolicyError:
+    return PolicyError(
+        f"a policy lets no code run of {', '.join(map(str, skills))}",
+        hint="`skillpm config` says where `policy.consent` is `never`",
+    )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import resource
 import shutil
 import sysconfig
@@ -133,7 +134,7 @@ def confine(confinement: Confinement, limits: Limits, level: Level) -> None:
     Raises:
         OSError: the kernel has a mechanism but refused it.
     """
-    _limit_resources(limits)
+    _limit_resources(limits, programs=bool(confinement.programs))
     if level == "landlock":
         programs = runnable(confinement)
         landlock.restrict(
@@ -147,18 +148,28 @@ def confine(confinement: Confinement, limits: Limits, level: Level) -> None:
         seccomp.restrict(network=confinement.network, processes=bool(confinement.programs))
 
 
-def _limit_resources(limits: Limits) -> None:
+def _limit_resources(limits: Limits, *, programs: bool) -> None:
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files),
-        (resource.RLIMIT_NPROC, limits.processes),
+        *([(resource.RLIMIT_NPROC, _tasks() + limits.processes)] if programs else []),
     ):
         _, hard = resource.getrlimit(kind)
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
         with contextlib.suppress(ValueError, OSError):  # macOS refuses a limit on the address space
             resource.setrlimit(kind, (allowed, allowed))
+
+
+def _tasks() -> int:
+    """Return how many processes and threads this user has: the kernel's limit counts those of all programs."""
+    count = 0
+    for path in Path("/proc").glob("[0-9]*/task"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            count += status.st_nlink - 2 if status.st_uid == os.getuid() else 0
+    return count
 
 
 def readable(confinement: Confinement) -> list[Path]:

@@ -57,16 +57,22 @@ class Rewarder:
             for key, text in zip(keys, completions, strict=True)
         ]
         judgements = self._judge(episodes)
-        errored = [j.verdict.reasons for j in judgements if j.verdict.status == "errored"]
+        errored = [
+            (self._tasks[key].skill, judgement.verdict.reasons)
+            for key, judgement in zip(keys, judgements, strict=True)
+            if judgement.verdict.status == "errored"
+        ]
         batch = (list(keys), list(completions))
         if batch != self._counted:
             self._counted = batch
             self.judged += len(judgements)
             self.errored += len(errored)
         if len(errored) > self._max_error_share * len(judgements):
+            skill, reasons = errored[0]
             raise TrainingError(
-                f"{len(errored)} of {len(judgements)} answers could not be judged: {' '.join(errored[0])[:300]}",
-                hint="run `skillpm selftest` on the skills; an outage must not train a policy",
+                f"{len(errored)} of {len(judgements)} answers could not be judged, the first by {skill}: "
+                f"{' '.join(reasons)[:300]}",
+                hint=f"run `skillpm selftest {skill}`; an outage must not train a policy",
             )
         return judgements
 

@@ -311,8 +311,8 @@ class TestWorkers:
     ) -> None:
         with make_scorer(make_skill()) as scorer:
             scorer.judge([episode()])
-            process = scorer._crews["serving"]._process
-            assert process is not None and process._scratch.is_dir()
+            (process,) = scorer._crews["serving"].processes
+            assert process._scratch.is_dir()
         with pytest.raises(ProcessLookupError):
             os.kill(process.pid, 0)
         assert not process._scratch.exists()
