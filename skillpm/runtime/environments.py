@@ -1,8 +1,9 @@
-"""A Python environment for each set of packages that skills ask for, so that two skills may contradict one another.
+"""A folder of Python packages for each set that skills ask for, so that two skills may contradict one another.
 
-Built once, by uv where it is there, else by venv and pip; found again by the digest of what was asked. Only wheels are
-installed, for a source distribution would run its build outside the sandbox; and no ``.pth`` file of an environment is
-ever obeyed, since workers start without ``site``. What a worker itself needs keeps the version that skillpm runs with.
+Built once, by uv where it is there, else by pip; found again by the digest of what was asked. Nothing in it may run
+before a worker is confined, and a wheel can write what it likes: so there are only wheels, for a source distribution
+would run its build; no interpreter, which a wheel's script could replace; and no ``.pth`` file is ever obeyed, since
+workers start without ``site``. What a worker itself needs keeps the version that skillpm runs with.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from skillpm.storage.process_lock import locked
 __all__ = ["Environment", "Environments", "builder"]
 
 _DISTRIBUTION = "skillpm-core"
+_PACKAGES = "packages"
 _RECORD = "environment.json"  # written last: a folder without it was not finished
 _SECONDS = 900.0  # for one build
 _DAY = 86400.0  # seconds
@@ -53,14 +55,9 @@ class Environment:
     distributions: tuple[str, ...]
 
     @property
-    def python(self) -> Path:
-        """The interpreter."""
-        return self.root / "bin" / "python"
-
-    @property
     def packages(self) -> Path:
-        """The folder of its packages."""
-        return _packages(self.root)
+        """The folder that modules are imported from."""
+        return self.root / _PACKAGES
 
 
 class Environments:
@@ -123,19 +120,11 @@ class Environments:
         return Environment(root, tuple(distributions))
 
     def _fill(self, skill: Skill, requirements: list[str], root: Path) -> list[str]:
-        import venv  # only where one is built
-
-        venv.EnvBuilder(symlinks=True).create(root)
         constraints = root / "constraints.txt"
         constraints.write_text("\n".join(_constraints()) + "\n", encoding="utf-8")
-        words = [
-            *self._installer(skill, root),
-            "--only-binary",
-            ":all:",
-            "--constraint",
-            str(constraints),
-            *requirements,
-        ]
+        target = str(root / _PACKAGES)
+        choice = ["--only-binary", ":all:", "--constraint", str(constraints)]
+        words = [*self._installer(skill), "--target", target, *choice, *requirements]
         try:
             done = subprocess.run(
                 words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_SECONDS
@@ -145,18 +134,16 @@ class Environments:
         if done.returncode != 0:
             said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
             raise self._failure(skill, " | ".join(said[-_LINES:])[-1000:] or f"{builder()} said nothing")
-        found = importlib.metadata.distributions(path=[str(_packages(root))])
+        found = importlib.metadata.distributions(path=[target])
         return sorted(f"{canonicalize_name(item.metadata['Name'])}=={item.version}" for item in found)
 
-    def _installer(self, skill: Skill, root: Path) -> list[str]:
-        python = str(root / "bin" / "python")
-        offline = ["--no-index"] if self._offline else []
+    def _installer(self, skill: Skill) -> list[str]:
         match builder():
             case "uv":
-                return ["uv", "pip", "install", "--python", python, *offline, *_pip_settings()]
+                return ["uv", "pip", "install", "--python", sys.executable, *_pip_settings(offline=self._offline)]
             case "pip":
                 quiet = ["--quiet", "--no-input", "--disable-pip-version-check"]
-                return [sys.executable, "-m", "pip", "--python", python, "install", *quiet, *offline]
+                return [sys.executable, "-m", "pip", "install", *quiet, *(["--no-index"] if self._offline else [])]
         raise PluginError(
             f"{skill} needs Python packages, and neither uv nor pip is here to install them",
             hint="python -m ensurepip",
@@ -200,11 +187,6 @@ def _normal(requirement: Requirement) -> str:
     return str(requirement)
 
 
-def _packages(root: Path) -> Path:
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return root / "lib" / version / "site-packages"
-
-
 def _idle(root: Path) -> float:
     """Return the seconds since an environment was last used, or since a build of it began that did not end."""
     record = root / _RECORD
@@ -242,10 +224,11 @@ def _constraints() -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(found.items())]
 
 
-def _pip_settings() -> list[str]:
+def _pip_settings(*, offline: bool) -> list[str]:
     """Return what the environment says to pip about places, in uv's words."""
     words = []
     for variable, option in (("PIP_INDEX_URL", "--index-url"), ("PIP_EXTRA_INDEX_URL", "--extra-index-url")):
         words += [word for place in os.environ.get(variable, "").split() for word in (option, place)]
     words += [word for place in os.environ.get("PIP_FIND_LINKS", "").split() for word in ("--find-links", place)]
-    return [*words, *(["--no-index"] if os.environ.get("PIP_NO_INDEX", "0") not in ("", "0", "false") else [])]
+    alone = offline or os.environ.get("PIP_NO_INDEX", "0") not in ("", "0", "false")
+    return [*words, *(["--no-index"] if alone else [])]

@@ -90,7 +90,7 @@ class WorkerProcess:
         _enlarge(self._requests, self._replies)
         try:
             self._process = subprocess.Popen(
-                self._command(handed, packages, confinement, environment),
+                self._command(handed, packages, confinement),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -108,15 +108,8 @@ class WorkerProcess:
             os.set_blocking(descriptor, False)
         self.described = self._start(confinement, environment)
 
-    def _command(
-        self,
-        handed: tuple[int, ...],
-        packages: tuple[Path, ...],
-        confinement: Confinement,
-        environment: Environment | None,
-    ) -> list[str]:
-        python = Path(sys.executable) if environment is None else environment.python
-        words = [str(python), *_FLAGS, "-c", _BOOTSTRAP, *map(str, handed), *map(str, packages)]
+    def _command(self, handed: tuple[int, ...], packages: tuple[Path, ...], confinement: Confinement) -> list[str]:
+        words = [sys.executable, *_FLAGS, "-c", _BOOTSTRAP, *map(str, handed), *map(str, packages)]
         if self._sandbox.level != "bubblewrap":
             return words
         return bubblewrap.command(

@@ -13,7 +13,7 @@ import pytest
 from skillpm.errors import PluginError, PolicyError
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
-from skillpm.runtime.environments import Environments
+from skillpm.runtime.environments import Environments, builder
 from skillpm.runtime.sandbox import choose
 from skillpm.runtime.scoring import Scorer
 from skillpm.runtime.workplace import Workplace
@@ -147,6 +147,9 @@ def test_a_package_runs_nothing_before_it_is_confined(
             "acme.pth": f"import sys; exec({deed!r})\n",
             "sitecustomize.py": deed,
             "pluggy.py": deed,
+            "pyvenv.cfg": "home = /nowhere\n",
+            **({"acme_colours-4.0.data/scripts/python": deed} if builder() == "pip" else {}),  # uv refuses that name
+            "acme_colours-4.0.data/data/pyvenv.cfg": "home = /nowhere\n",
             "acme_colours.py": f"try:\n    {deed}\nexcept OSError as error:\n    SHADE = type(error).__name__\n",
         },
     )

@@ -132,7 +132,7 @@ def test_a_training_run_goes_on_counts_what_errored_and_stops_only_where_it_is_t
         rewarder.judgements([task.key] * 4, ["pass", "x = 1", "x = 2", "os.fork()"])
         rewarder.judgements([task.key] * 2, ["x = 3", "os.fork()"])
         assert (rewarder.judged, rewarder.errored) == (6, 2)
-        with pytest.raises(TrainingError, match="2 of 2 answers .* the first by serving: .*PermissionError"):
+        with pytest.raises(TrainingError, match=r"2 of 2 answers .* the first by serving: .*PermissionError"):
             rewarder.judgements([task.key] * 2, ["os.fork()", "open('/etc/passwd')"])
 
 

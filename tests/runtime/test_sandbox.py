@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -161,22 +162,31 @@ def test_only_a_program_that_the_manifest_names_can_be_run(ask: Callable[..., li
     assert answers[0] == "0" and answers[1] in DENIED
 
 
-def test_a_daemon_ends_with_the_worker(ask: Callable[..., list[str]], level: str) -> None:
+def test_a_daemon_ends_with_the_worker(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
+) -> None:
     """Where programs may be started, nothing leaves the process group, and the group is killed with the worker."""
-    leave = "os.setsid()"
-    stay = "os.fork() or __import__('time').sleep(600)"
-    before = set(Path("/proc").glob("[0-9]*"))
-    answers = ask(leave, f"({stay}) and 'parent'", manifest="permissions: {run: [uname]}\n", level=level)
-    assert answers == ["PermissionError", "'parent'"]
-    left = [path for path in set(Path("/proc").glob("[0-9]*")) - before if b"skillpm.runtime.worker" in _words(path)]
-    assert left == []
+    manifest = "manifest: 1\nversion: 1.0.0\npermissions: {run: [uname]}\n"
+    skill = make_skill({"verifier.py": SHELL, "skill.yaml": manifest})
+    expressions = ("os.setsid()", "(os.fork() or __import__('time').sleep(600)) and 'parent'", "os.getcwd()")
+    with make_scorer(skill, workplace=Workplace(choose(level))) as scorer:
+        judgements = scorer.judge([episode(expression) for expression in expressions])
+        setsid, parent, home = (judgement.verdict.reasons[0] for judgement in judgements)
+        assert (setsid, parent) == ("PermissionError", "'parent'")
+        assert len(_at_home(home)) >= 2, "the worker and its child"
+    deadline = time.monotonic() + 30
+    while _at_home(home) and time.monotonic() < deadline:
+        time.sleep(0.05)  # the kernel takes a process namespace down on its own time
+    assert _at_home(home) == []
 
 
-def _words(process: Path) -> bytes:
-    try:
-        return (process / "cmdline").read_bytes() if "Z" not in (process / "stat").read_text().split()[2] else b""
-    except OSError:
-        return b""
+def _at_home(home: str) -> list[Path]:
+    """Return the processes whose home is this scratch folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            found += [path.parent] if f"HOME={eval(home)}\0".encode() in path.read_bytes() else []
+    return found
 
 
 def test_the_strongest_level_is_chosen_and_none_below_it_where_one_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
