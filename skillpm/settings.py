@@ -28,12 +28,22 @@ if TYPE_CHECKING:
     from skillpm.model.policy import Consent, Policy
     from skillpm.model.project import ProjectDocument, UserDocument
 
-__all__ = ["PROJECT_FILE", "Setting", "Settings", "free_name", "load_settings", "registry_name"]
+__all__ = [
+    "MAX_WORKERS",
+    "PROJECT_FILE",
+    "SANDBOXES",
+    "Setting",
+    "Settings",
+    "free_name",
+    "load_settings",
+    "registry_name",
+]
 
 PROJECT_FILE = "skillpm.yaml"
 MAX_FILE = 1 << 20  # bytes of a project file or a user file
 DEFAULT = "default"
 MAX_WORKERS = 64
+SANDBOXES = ("auto", "require", "landlock", "bubblewrap", "limits")  # how skill code is to be confined
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:|git@", re.IGNORECASE)
 _LINKS = ("copy", "symlink")
 _UPGRADE = "upgrade skillpm-core"
@@ -298,7 +308,7 @@ class Settings:
 
     def _find_sandbox(self) -> tuple[str, str]:
         said = self._said("sandbox", "SKILLPM_SANDBOX")
-        value = _one_of(("auto", "require", "landlock", "bubblewrap", "limits"), said) if said else "auto"
+        value = _one_of(SANDBOXES, said) if said else "auto"
         required, where = self._find_policy_sandbox()
         if required and value in ("auto", "limits"):
             return required, where

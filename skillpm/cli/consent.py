@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from skillpm.cli.output import note, safe
+from skillpm.settings import MAX_WORKERS, SANDBOXES
 
 if TYPE_CHECKING:
     from skillpm.model.skill import Skill
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["grant_consents", "worker_options", "yes_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-_SANDBOXES = ("auto", "require", "landlock", "bubblewrap", "limits")
 
 
 def yes_option(function: F) -> F:
@@ -28,10 +28,13 @@ def yes_option(function: F) -> F:
 def worker_options(function: F) -> F:
     """Add ``--workers`` and ``--sandbox``; both are for ``load_settings``."""
     workers = click.option(
-        "--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that judge for each skill.  [default: 1]"
+        "--workers",
+        type=click.IntRange(1, MAX_WORKERS),
+        metavar="N",
+        help="Processes that judge for each skill.  [default: 1]",
     )
     sandbox = click.option(
-        "--sandbox", type=click.Choice(_SANDBOXES), help="How skill code is confined; `require` refuses limits alone."
+        "--sandbox", type=click.Choice(SANDBOXES), help="How skill code is confined; `require` refuses limits alone."
     )
     return workers(sandbox(function))
 

@@ -28,11 +28,10 @@ from skillpm.errors import PolicyError
 from skillpm.runtime import bubblewrap, landlock, seccomp
 from skillpm.runtime.limits import Limits
 
-__all__ = ["LEVELS", "SANDBOXES", "Confinement", "Level", "Sandbox", "choose", "confine", "readable", "runnable"]
+__all__ = ["LEVELS", "Confinement", "Level", "Sandbox", "choose", "confine", "readable", "runnable"]
 
 Level = Literal["landlock", "bubblewrap", "limits"]
 LEVELS: tuple[Level, ...] = ("landlock", "bubblewrap", "limits")  # the strongest first
-SANDBOXES = ("auto", "require", *LEVELS)  # what a person may ask for
 
 _INSTALLED = ("site-packages", "dist-packages")  # a checkout is no such folder: of it, our own package is enough
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
@@ -111,8 +110,7 @@ def choose(wanted: str = "auto") -> Sandbox:
     """Return the level that workers get.
 
     Args:
-        wanted: one of SANDBOXES: ``auto`` for the strongest there is, ``require`` for that, but not ``limits``; or
-            a level.
+        wanted: ``auto`` for the strongest there is, ``require`` for that, but not ``limits``; or a level.
 
     Raises:
         PolicyError: this machine does not offer what is required.

@@ -58,6 +58,16 @@ def test_the_environment_can_agree_and_a_project_can_only_be_stricter(project) -
     place.call(*score, SKILLPM_CONSENT="sure").fails(2, "SKILLPM_CONSENT", "never, ask, locked, always")
 
 
+def test_what_stands_in_the_lock_can_be_agreed_to_as_a_whole(project) -> None:
+    place = project({"demo": skill(), "other": skill("other")})
+    place.call("install", "./demo").ok()
+    place.call("score", "demo", "demo/rows.jsonl").fails(6, "nobody has agreed")
+    place.call("score", "demo", "demo/rows.jsonl", SKILLPM_CONSENT="locked").ok()
+    place.call("score", "./other", "demo/rows.jsonl", SKILLPM_CONSENT="locked").fails(6, "nobody has agreed")
+    (granted,) = place.call("trust", "list", "--json").ok().document["granted"]
+    assert (granted["skill"], granted["by"]) == ("demo 1.0", "policy")
+
+
 def test_policies_are_shown_with_the_place_that_says_them(project) -> None:
     place = project({"skillpm.yaml": "project: 1\npolicy: {network: false, run: [df], sandbox: require}\n"})
     rows = place.call("config", "--json", SKILLPM_WORKERS="3").ok().document["settings"]
