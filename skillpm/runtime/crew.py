@@ -84,7 +84,13 @@ class Crew:
         if min(len(batches), len(self._supervisors)) <= 1:
             return [judgement for batch in batches for judgement in judged(batch)]
         with ThreadPoolExecutor(len(self._supervisors)) as threads:
-            return [judgement for part in threads.map(judged, batches) for judgement in part]
+            try:
+                return [judgement for part in threads.map(judged, batches) for judgement in part]
+            except BaseException:  # an interrupt does not wait for verdicts
+                call.cancel()
+                for process in self.processes:
+                    process.kill()
+                raise
 
     def synthesise(self, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
         """Let a rule of plugin.py make tasks.

@@ -185,7 +185,7 @@ class WorkerProcess:
                         selector.unregister(self._requests)
                 if self._replies in ready:
                     if self._ended():
-                        self._kill()  # whatever it left behind must not go on writing for it
+                        self.kill()  # whatever it left behind must not go on writing for it
                     if self._read(incoming):
                         return bytes(memoryview(incoming)[HEADER.size :])
                 elif not ready and self._ended():
@@ -234,7 +234,7 @@ class WorkerProcess:
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return self._process.returncode is not None or os.waitid(os.P_PID, self._process.pid, options) is not None
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
         """End the worker and all that it started."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -245,7 +245,7 @@ class WorkerProcess:
         deadline = time.monotonic() + _LAST_SECONDS
         while not (ended := self._ended()) and time.monotonic() < deadline:
             time.sleep(_TICK / 10)
-        self._kill()
+        self.kill()
         if not self._output_ended:
             self._listen()
         code = self._process.returncode
@@ -275,7 +275,7 @@ class WorkerProcess:
         if self._closed:
             return
         self._closed = True
-        self._kill()
+        self.kill()
         assert self._process.stdout is not None
         self._process.stdout.close()
         for descriptor in (self._requests, self._replies, self._lifeline):

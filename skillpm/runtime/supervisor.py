@@ -48,6 +48,10 @@ class Call:
                 raise VerifierError("the worker failed too often", kind="spent")
             self._starts -= 1
 
+    def cancel(self) -> None:
+        """Leave nothing."""
+        self._starts, self._deadline = 0, time.monotonic()
+
     @property
     def spent(self) -> bool:
         """Is nothing left?"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -284,6 +285,16 @@ return [Verdict(status='failed', score=0.0, reasons=(a.completion, str(os.getpid
         with make_scorer(make_skill(verifier(self.BODY)), workplace=Workplace(workers=2)) as scorer:
             judgements = scorer.judge([episode(text) for text in texts])
         assert statuses(judgements) == ["errored" if number == 5 else "failed" for number in range(20)]
+
+    def test_an_interrupt_does_not_wait_for_verdicts(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+    ) -> None:
+        skill = make_skill(verifier("time.sleep(600)"))
+        with make_scorer(skill, limits=Limits(batch_seconds=300.0), workplace=Workplace(workers=2)) as scorer:
+            scorer.describe(skill)
+            threading.Timer(2.0, os.kill, [os.getpid(), signal.SIGINT]).start()
+            with pytest.raises(KeyboardInterrupt):
+                scorer.judge([episode(str(number)) for number in range(4)])
 
     def test_verdicts_are_the_same_however_many_judge(
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, gold: dict[str, Any]
