@@ -47,6 +47,7 @@ def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> None
         PolicyError: a policy lets no code run.
     """
     from skillpm.ops.ready import open_consents
+    from skillpm.runtime.sandbox import choose
 
     consents = open_consents(context)
     missing = consents.grant_by_policy(skills)
@@ -54,7 +55,7 @@ def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> None
         consents.grant(*missing, by="--yes")
     elif sys.stdin.isatty() and sys.stderr.isatty():
         for skill in missing:
-            for line in consents.asked(skill).lines():
+            for line in (*consents.asked(skill).lines(), f"  confined by {choose(context.settings.sandbox)}"):
                 note(safe(line))
             if click.confirm(f"Run the code of {safe(skill)}?", err=True):
                 consents.grant(skill, by="answer")

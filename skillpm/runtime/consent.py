@@ -107,7 +107,7 @@ class Asked:
         rest = f" and {len(self.modules) - MAX_MODULES} more" if len(self.modules) > MAX_MODULES else ""
         modules = f", which may import {', '.join(self.modules[:MAX_MODULES])}{rest}" if self.modules else ""
         found = [
-            f"{self.skill} brings code that would run in a confined process",
+            f"{self.skill} brings code that would run in a process of its own",
             f"  content  {self.skill.tree}",
             f"  runs     {', '.join(str(self.skill.root / name) for name in self.files)}{modules}",
             f"  is given {self.wishes.sentence() or 'no network, no programs'}",
