@@ -83,10 +83,11 @@ class Sandbox:
             "filling the scratch folder with many files",
             "reading Python, its packages and the system's libraries",
         )
+        filtered = seccomp.NAME in self.parts
         if self.level != "limits":
-            return always
+            return always if filtered else (*always, "starting processes inside its namespaces")
         files = ("reading and writing any file that you may read and write",)
-        if seccomp.NAME in self.parts:
+        if filtered:
             return (*always, *files)
         more = ("using the network", "starting processes that outlive the run", "signalling your other processes")
         return (*always, *files, *more)
