@@ -30,7 +30,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -398,8 +397,8 @@ def ours(passes: int) -> dict[str, Any]:
             found["memory"] = sum(map(resident, children()))
             scorer.judge(batch)
             found["memo"] = rate(count, lambda: scorer.judge(batch), passes)
-            with scorer.anew() as other:
-                found["two workers"] = measured(lambda batch: halves(scorer, other, batch), with_workers)
+            with scorer.anew(workers=2) as pool:
+                found["two workers"] = measured(pool.judge, with_workers)
         (root / "verifier.py").write_text(OWN)
         consents.grant(skill)
         with Scorer([skill], consents=consents) as scorer:
@@ -416,18 +415,6 @@ def episodes(pairs: list[Pair]) -> list[Any]:
         task = Task.of(skill="bench", system="", request=f"{index // 8}", expected=gold, split="train", origin="rule")
         made.append(Episode(task=task, messages=(Message(role="assistant", content=text),)))
     return made
-
-
-def halves(one: Any, other: Any, episodes: list[Any]) -> None:
-    """Let two workers judge a half each, at the same time."""
-    threads = [
-        threading.Thread(target=scorer.judge, args=(part,))
-        for scorer, part in ((one, episodes[::2]), (other, episodes[1::2]))
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def main() -> None:

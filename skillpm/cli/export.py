@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, safe
 
 __all__ = ["command"]
@@ -19,8 +19,17 @@ __all__ = ["command"]
     "--output", "-o", type=click.Path(path_type=Path), metavar="DIR", required=True, help="A new folder for the files."
 )
 @yes_option
+@worker_options
 @json_option
-def command(exporter: str, skills: tuple[str, ...], output: Path, yes: bool, as_json: bool) -> None:
+def command(
+    exporter: str,
+    skills: tuple[str, ...],
+    output: Path,
+    yes: bool,
+    workers: int | None,
+    sandbox: str | None,
+    as_json: bool,
+) -> None:
     """Write SKILLs (all installed ones where none is named) as EXPORTER does, which a plugin brings.
 
     `skillpm plugins` lists the plugins; docs/hooks.md says how to write one.
@@ -29,7 +38,7 @@ def command(exporter: str, skills: tuple[str, ...], output: Path, yes: bool, as_
     from skillpm.ops.export import export
     from skillpm.settings import load_settings
 
-    context = open_context(load_settings())
+    context = open_context(load_settings(workers=workers, sandbox=sandbox))
     found = context.skills(skills)
     for notice in context.notices:
         note(notice)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, table
 
 if TYPE_CHECKING:
@@ -25,10 +25,19 @@ SHOWN = 20  # answers that moved, in the table; `--json` has all
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Write what is judged now there.")
 @click.option("--check", is_flag=True, help="Exit 1 where any verdict moved.")
 @yes_option
+@worker_options
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, run: Path, skills: tuple[str, ...], output: Path | None, check: bool, yes: bool, as_json: bool
+    ctx: click.Context,
+    run: Path,
+    skills: tuple[str, ...],
+    output: Path | None,
+    check: bool,
+    yes: bool,
+    workers: int | None,
+    sandbox: str | None,
+    as_json: bool,
 ) -> None:
     """Judge the stored answers of RUN again, with the skills as they are now and without a model.
 
@@ -40,7 +49,7 @@ def command(
     from skillpm.ops.rescore import rescore, stored_skills
     from skillpm.settings import load_settings
 
-    context = open_context(load_settings())
+    context = open_context(load_settings(workers=workers, sandbox=sandbox))
     found = stored_skills(context, run, skills)
     for notice in context.notices:
         note(notice)

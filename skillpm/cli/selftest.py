@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.findings import echo_finding, format_options, print_rules
 from skillpm.cli.output import echo_json, note, table
 
@@ -20,9 +20,18 @@ __all__ = ["command"]
 @click.argument("skills", metavar="[SKILL]...", nargs=-1)
 @click.option("--rules", "show_rules", is_flag=True, help="List the claims instead of checking them.")
 @yes_option
+@worker_options
 @format_options
 @click.pass_context
-def command(ctx: click.Context, skills: tuple[str, ...], show_rules: bool, yes: bool, form: str | None) -> None:
+def command(
+    ctx: click.Context,
+    skills: tuple[str, ...],
+    show_rules: bool,
+    yes: bool,
+    workers: int | None,
+    sandbox: str | None,
+    form: str | None,
+) -> None:
     """Check the verifiers of SKILLs (all installed ones where none is named).
 
     The claims of cases.jsonl; and for every seed and suite task: the right answer passes with 1, an answer that does
@@ -41,7 +50,7 @@ def command(ctx: click.Context, skills: tuple[str, ...], show_rules: bool, yes: 
     if show_rules:
         print_rules(list(CLAIMS.values()), form)
         return
-    context = open_context(load_settings())
+    context = open_context(load_settings(workers=workers, sandbox=sandbox))
     found = context.skills(skills)
     for notice in context.notices:
         note(notice)

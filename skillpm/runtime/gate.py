@@ -215,11 +215,8 @@ class Gate:
         return found
 
     def _by_new_workers(self, probes: list[Probe]) -> list[Judgement]:
-        found: list[Judgement | None] = [None] * len(probes)
-        for half in (0, 1):
-            with self._scorer.anew() as other:
-                found[half::2] = other.judge_afresh([self._episode(probe) for probe in probes[half::2]])
-        return [item for item in found if item is not None]
+        with self._scorer.anew(workers=2) as others:
+            return others.judge_afresh([self._episode(probe) for probe in probes])
 
     def _smaller_repeat(self, probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
         def fails(texts: Sequence[str]) -> list[bool]:

@@ -86,7 +86,7 @@ class Inside:
 
     def __init__(self, skill: Skill) -> None:
         self._skill = skill
-        self._workshop = Workshop(skill, "none")
+        self._workshop = Workshop(skill)
         self._tasks: dict[str, dict[str, Any]] = {}
 
     def describe(self, skill: Skill) -> Described:
@@ -96,7 +96,7 @@ class Inside:
         reply = self._workshop.judge(judge_request(0, episodes, None))
         return Judged.model_validate({"number": 0, **reply}).judgements()
 
-    def anew(self) -> Inside:
+    def anew(self, *, workers: int) -> Inside:
         return Inside(self._skill)
 
     def __enter__(self) -> Inside:
