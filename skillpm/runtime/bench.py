@@ -194,10 +194,7 @@ def _ask(verifier: Verifier, attempts: list[Attempt]) -> list[Verdict]:
     try:
         verdicts = verifier.verify(attempts)
         if isinstance(verdicts, list | tuple) and len(verdicts) == len(attempts):
-            return [
-                verdict if verdict is attempt.verdict else _checked(verdict)  # the contract's own needs no check
-                for verdict, attempt in zip(verdicts, attempts, strict=True)
-            ]
+            return [_checked(verdict, attempt) for verdict, attempt in zip(verdicts, attempts, strict=True)]
         problem = _miscount(verdicts, len(attempts))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything
         problem = f"the verifier raised {type(error).__name__}: {error}"
@@ -212,8 +209,11 @@ def _miscount(verdicts: Any, wanted: int) -> str:
     return f"the verifier returned {len(verdicts)} verdicts for {wanted} attempts"
 
 
-def _checked(verdict: Any) -> Verdict:
-    """Return the verdict, or an errored one: whatever stands in it was made by skill code."""
+def _checked(verdict: Any, attempt: Attempt) -> Verdict:
+    """Return the verdict, or an errored one: what is not the contract's own was made by skill code."""
+    found = attempt.verdict
+    if found is not None and verdict is found:
+        return found
     if not isinstance(verdict, Verdict):
         return Verdict.errored(_text(f"the verifier returned {verdict!r:.80} where a Verdict belongs"))
     try:

@@ -185,6 +185,14 @@ return out"""
                 assert reason in judgement.verdict.reasons[0], (deed, judgement.verdict.reasons)
                 assert set(judgement.rewards.values()) <= {None}, deed
 
+    def test_none_is_no_verdict_where_there_is_no_contract_either(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+    ) -> None:
+        skill = make_skill({**verifier("return [attempt.verdict for attempt in attempts]"), "contract.yaml": None})
+        with make_scorer(skill) as scorer:
+            (judgement,) = scorer.judge([episode("x")])
+        assert judgement.verdict.status == "errored" and "returned None" in judgement.verdict.reasons[0]
+
     def test_only_the_guilty_answers_are_errored(
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
