@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from skillpm.model.document import Document
 from skillpm.model.name import is_name
 
-__all__ = ["Digest", "Page", "RegistryConfig", "Release", "Requires", "SkillNameText"]
+__all__ = ["Digest", "Page", "RegistryConfig", "RegistryListing", "Release", "Requires", "ShownSkill", "SkillNameText"]
 
 
 def _a_name(text: str) -> str:
@@ -25,7 +25,10 @@ Requires = dict[SkillNameText, Annotated[str, Field(max_length=512)]]
 
 
 class Release(Document):
-    """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes."""
+    """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes.
+
+    ``yanked`` and ``quarantined`` may be the reason: the one is a mistake of its author, the other is under suspicion.
+    """
 
     version: Annotated[str, Field(max_length=64)]
     archive: Digest
@@ -34,9 +37,15 @@ class Release(Document):
     requires: Requires = Field(default_factory=dict)
     hooks: int = 1
     yanked: bool | str = False
+    quarantined: bool | str = False
     published: str | None = None
     summary: Annotated[str, Field(max_length=1024)] = ""
     signature: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        """May it be chosen anew?"""
+        return not self.yanked and not self.quarantined
 
 
 class Page(Document):
@@ -50,11 +59,26 @@ class Page(Document):
         return sorted(self.releases, key=lambda release: Version(release.version), reverse=True)
 
     def shown(self) -> Release | None:
-        """Return the release by which a name is listed: the newest final one that was not yanked, else the newest."""
+        """Return the release by which a name is listed: the newest final one that may be chosen, else the newest."""
         releases = self.newest_first()
-        usable = [release for release in releases if not release.yanked]
+        usable = [release for release in releases if release.usable]
         final = (release for release in usable if not Version(release.version).is_prerelease)
         return next(final, next(iter(usable or releases), None))
+
+
+class ShownSkill(Document):
+    """One line of a registry's listing: a name, the version by which it is listed, and that one's summary."""
+
+    name: SkillNameText
+    version: Annotated[str, Field(max_length=64)]
+    summary: Annotated[str, Field(max_length=1024)] = ""
+
+
+class RegistryListing(Document):
+    """listing.json of a registry: what a search looks through where folders cannot be listed; pages are the truth."""
+
+    listing: Annotated[int, Field(ge=1, le=1)]
+    skills: Annotated[tuple[ShownSkill, ...], Field(max_length=100_000)] = ()
 
 
 class RegistryConfig(Document):

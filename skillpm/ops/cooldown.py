@@ -23,16 +23,19 @@ class Cooldown:
 
     Attributes:
         day: the UTC day before which a release must have been published; None where no cooldown holds.
+        today: the UTC day that it is, by this machine's clock.
     """
 
     day: str | None
+    today: str
 
     @classmethod
     def of(cls, settings: Settings) -> Cooldown:
         """Return the cooldown that holds now. Raises UsageError where the days are no number."""
         days = settings.cooldown
-        return cls(cutoff(days, datetime.now(UTC)) if days else None)
+        now = datetime.now(UTC)
+        return cls(cutoff(days, now) if days else None, now.date().isoformat())
 
     def young(self, release: Release, source: str) -> str | None:
         """Say why a release is too young, in words that follow "it is"; None where it is not."""
-        return None if self.day is None or source.startswith(NAMED) else too_young(release, self.day)
+        return None if self.day is None or source.startswith(NAMED) else too_young(release, self.day, self.today)
