@@ -23,9 +23,10 @@ from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.index.path import Pack, TreeIndex
 from skillpm.index.transport import Transport, followed
 from skillpm.layout.tree import MappingTree, Tree
-from skillpm.model.document import model_errors, strict_json
+from skillpm.model.document import model_errors
 from skillpm.model.ports import Listing
 from skillpm.model.release import Page, Release, SkillNameText
+from skillpm.model.strict import strict_json
 
 __all__ = ["INDEX", "WellKnownIndex"]
 

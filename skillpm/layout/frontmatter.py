@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skillpm.errors import DocumentError
-from skillpm.model.document import Table, read_yaml
+from skillpm.model.strict import Table, read_yaml
 
 __all__ = ["MAX_FRONTMATTER", "Frontmatter", "Parts", "quote_values", "read_frontmatter", "split"]
 

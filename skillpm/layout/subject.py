@@ -11,7 +11,7 @@ from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.frontmatter import Frontmatter, Parts, read_frontmatter, split
 from skillpm.layout.rule import Problem
 from skillpm.layout.tree import Tree
-from skillpm.model.document import Table
+from skillpm.model.strict import Table
 
 if TYPE_CHECKING:
     from skillpm.layout.package import Package

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from packaging.version import Version
-from pydantic import AfterValidator, Field
 
-from skillpm.model.document import Document
+from skillpm.model.light import LightDocument, Limit
 from skillpm.model.name import is_name
 
 __all__ = ["Digest", "Page", "RegistryConfig", "Release", "Requires", "SkillNameText"]
@@ -19,27 +19,29 @@ def _a_name(text: str) -> str:
     return text
 
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-SkillNameText = Annotated[str, AfterValidator(_a_name)]
-Requires = dict[SkillNameText, Annotated[str, Field(max_length=512)]]
+Digest = Annotated[str, Limit(pattern="[0-9a-f]{64}")]
+SkillNameText = Annotated[str, Limit(check=_a_name)]
+Requires = dict[SkillNameText, Annotated[str, Limit(longest=512)]]
 
 
-class Release(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(LightDocument):
     """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes."""
 
-    version: Annotated[str, Field(max_length=64)]
+    version: Annotated[str, Limit(longest=64)]
     archive: Digest
     tree: Digest
-    size: Annotated[int, Field(ge=0)]
-    requires: Requires = Field(default_factory=dict)
+    size: Annotated[int, Limit(least=0)]
+    requires: Requires = field(default_factory=dict)
     hooks: int = 1
     yanked: bool | str = False
     published: str | None = None
-    summary: Annotated[str, Field(max_length=1024)] = ""
+    summary: Annotated[str, Limit(longest=1024)] = ""
     signature: str | None = None
 
 
-class Page(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(LightDocument):
     """Every release of one name, as an index serves it."""
 
     name: SkillNameText
@@ -57,10 +59,11 @@ class Page(Document):
         return next(final, next(iter(usable or releases), None))
 
 
-class RegistryConfig(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConfig(LightDocument):
     """config.json at the root of a registry."""
 
-    registry: Annotated[int, Field(ge=1, le=1)]
+    registry: Annotated[int, Limit(least=1, most=1)]
     name: str
     publish: str | None = None
     search: str | None = None

@@ -21,6 +21,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_version
@@ -32,7 +33,7 @@ from skillpm.index.pages import MAX_PAGE, read_document
 from skillpm.index.path import release_of
 from skillpm.index.source import Surroundings, open_registry
 from skillpm.layout.tree import Tree
-from skillpm.model.document import Document
+from skillpm.model.light import LightDocument, json_form
 from skillpm.model.name import near_names
 from skillpm.model.release import Page, RegistryConfig, Release
 from skillpm.storage.archive import build_archive
@@ -123,7 +124,7 @@ class FolderRegistry(DirectoryIndex):
         wanted: str | bool = reason if reason is not None else False
         changed = False
         while (found := self._release(name, version)).yanked != wanted:
-            update = found.model_copy(update={"yanked": wanted})
+            update = replace(found, yanked=wanted)
             number = max([1, *self._numbers(name, _key(version))]) + 1  # 1 is kept for what a page alone knows
             changed = self._state(name, update, number) == update or changed
         self._renew_page(name)
@@ -280,9 +281,8 @@ def _by_version(release: Release) -> Version:
     return Version(release.version)
 
 
-def _text(document: Document) -> str:
-    content = document.model_dump(mode="json", exclude_none=True)
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+def _text(document: LightDocument) -> str:
+    return json.dumps(json_form(document), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write_registry(
@@ -312,7 +312,7 @@ def write_registry(
     for tree in trees:
         archive = build_archive(tree)
         skill, release = release_of(tree, archive)
-        registry.publish(skill, release.model_copy(update={"published": published}), archive)
+        registry.publish(skill, replace(release, published=published), archive)
         reason = (yanked or {}).get(f"{skill}=={release.version}")
         if reason is not None:
             registry.yank(skill, release.version, reason)

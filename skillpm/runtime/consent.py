@@ -12,9 +12,10 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from skillpm.errors import ConsentError, DocumentError
-from skillpm.model.document import Document, model_errors, strict_json
+from skillpm.model.document import Document, model_errors
 from skillpm.model.release import Digest
 from skillpm.model.skill import Skill
+from skillpm.model.strict import strict_json
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.process_lock import locked
