@@ -133,11 +133,13 @@ class Settings:
     @cached_property
     def policies(self) -> tuple[Policy, ...]:
         """The policies that all must agree: the project's, the user's, and what flag or environment add."""
-        from skillpm.model.policy import Policy
-
         said = self._said("cooldown", "SKILLPM_COOLDOWN")
         files = [document.policy for document in (self.document, self.user_document) if document and document.policy]
-        return (*files, *([Policy(cooldown=_days(said))] if said else []))
+        if said is None:
+            return tuple(files)
+        from skillpm.model.policy import Policy
+
+        return (*files, Policy(cooldown=_days(said)))
 
     @property
     def cooldown(self) -> int:

@@ -117,10 +117,17 @@ class WellKnownIndex:
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive. Raises RegistryError; LockOutOfDateError where the site offers another release now."""
+        return self._offered(name).archive(name, release)
+
+    def files(self, name: str, release: Release) -> Tree:
+        """Return the skill. Raises RegistryError; LockOutOfDateError where the site offers another release now."""
+        return self._offered(name).files(name, release)
+
+    def _offered(self, name: str) -> TreeIndex:
         artefact = self._opened_at(name)
         if artefact is None:
             raise RegistryError(f"{self._url} no longer offers `{name}`", hint="run `skillpm uninstall` for it")
-        return artefact.archive(name, release)
+        return artefact
 
     def _opened_at(self, name: str) -> TreeIndex | None:
         with self._opening:

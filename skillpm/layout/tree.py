@@ -168,6 +168,11 @@ class FolderTree:
                     files[path] = bool(mode & stat.S_IXUSR), size
         return dict(sorted(files.items())), dict(sorted(irregular.items()))
 
+    @cached_property
+    def digest(self) -> str | None:
+        """Its ``tree_digest`` where what was read is kept, and so does not change; else None."""
+        return None if self._kept is None else listing_digest(tree_listing(self))
+
     def paths(self) -> list[str]:
         """Return the sorted posix paths of the regular files."""
         return list(self._entries[0])
@@ -233,4 +238,5 @@ def listing_digest(listing: Listing) -> str:
 
 def tree_digest(tree: Tree) -> str:
     """Return the identity of a tree. Raises StorageError where a file cannot be read."""
-    return tree.digest if isinstance(tree, MappingTree) else listing_digest(tree_listing(tree))
+    made_once = tree.digest if isinstance(tree, (MappingTree, FolderTree)) else None
+    return made_once or listing_digest(tree_listing(tree))

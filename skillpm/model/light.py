@@ -12,10 +12,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
-
-if TYPE_CHECKING:
-    from pydantic import ConfigDict
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 __all__ = ["LightDocument", "Limit", "json_form", "read_light"]
 
@@ -62,7 +59,7 @@ class Limit:
 class LightDocument:
     """Base of light documents: frozen, unknown keys are errors, arguments go by name."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
 D = TypeVar("D", bound=LightDocument)

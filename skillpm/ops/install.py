@@ -17,7 +17,6 @@ from skillpm.ops.fetch import fetch
 from skillpm.ops.holding import project_held
 from skillpm.ops.installation import Installation, describe_changes
 from skillpm.ops.picks import UNSAID, Picks
-from skillpm.ops.project_file import with_typed
 from skillpm.ops.selection import Selection, read_request, select
 from skillpm.ops.wanted import wanted
 from skillpm.resolve.plan import Change
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "Manner", "carry_out", "install"]
 
 _AT_ONCE = 8
+_AT_ONCE_HERE = 2  # what lies here keeps the interpreter busy, not a wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,8 @@ def _choose(context: Context, texts: Sequence[str], picks: Picks, *, force: bool
     selection = select(context, request, lock)
     if context.settings.document is None:
         return Choice(selection)
+    from skillpm.ops.project_file import with_typed
+
     project_text, plan = with_typed(context, texts, request, selection.plan)
     return Choice(replace(selection, plan=plan), project_text=project_text)
 
@@ -151,7 +153,8 @@ def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedS
         size = selection.sizes.get(entry.archive, 0)
         return fetch(context.store, entry, indexes[entry.name], manner.allow, size=size)
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    at_once = _AT_ONCE if any(index.remote for index in indexes.values()) else _AT_ONCE_HERE
+    with ThreadPoolExecutor(at_once) as pool:
         running = {pool.submit(bring, entry): entry.name for entry in missing}
         try:
             for done in as_completed(running):

@@ -65,6 +65,10 @@ def resolve(
     universe = Universe(pages, roots, locked, withheld)
     _refuse_unknown(roots, universe, near)
 
+    alone = _independent(roots, universe)
+    if alone is not None:
+        return alone
+
     def fits(others: Sequence[Requirement]) -> dict[str, Release] | None:
         try:
             return _solve(others, Universe(pages, others, locked, withheld), first, _TRIAL)
@@ -90,6 +94,18 @@ def resolve(
         requirements=[str(root) for root in core],
         remedies=[[str(requirement) for requirement in remedy.requirements] for remedy in offered],
     )
+
+
+def _independent(roots: Sequence[Requirement], universe: Universe) -> dict[str, Release] | None:
+    """Return the best release of each name where none of these requires anything: then there is nothing to search."""
+    found: dict[str, Release] = {}
+    for root in sorted(roots):
+        candidates = universe.candidates(root.name)
+        number = candidates.choose(candidates.range(root.specifier))
+        if number is None or root.name in found or candidates.releases[number].requires:
+            return None
+        found[root.name] = candidates.releases[number]
+    return found
 
 
 def _solve(

@@ -59,9 +59,9 @@ class Record:
     placements: tuple[Placement, ...] = ()
     settings: str = ""
 
-    def placement(self, folder: str) -> Placement | None:
-        """Return what was put into a folder."""
-        return next((item for item in self.placements if item.folder == folder), None)
+    def by_folder(self) -> dict[str, Placement]:
+        """Return what was put into each folder."""
+        return {item.folder: item for item in self.placements}
 
     def of(self, skill: str) -> list[Placement]:
         """Return where a skill was put."""
