@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from skillpm.errors import DocumentError
@@ -105,7 +106,9 @@ def read_frontmatter(parts: Parts) -> Frontmatter:
             return Frontmatter(error=error)
 
 
+@lru_cache(maxsize=1 << 10)
 def _read(text: str, line: int) -> Any:
+    """Parse once what an install both describes and checks; nobody changes what comes back."""
     return read_yaml(text.replace("\r\n", "\n"), first_line=line)
 
 

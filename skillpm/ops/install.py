@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "Manner", "carry_out", "install"]
 
 _AT_ONCE = 8
-_AT_ONCE_HERE = 2  # what lies here keeps the interpreter busy, not a wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +152,7 @@ def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedS
         size = selection.sizes.get(entry.archive, 0)
         return fetch(context.store, entry, indexes[entry.name], manner.allow, size=size)
 
-    at_once = _AT_ONCE if any(index.remote for index in indexes.values()) else _AT_ONCE_HERE
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         running = {pool.submit(bring, entry): entry.name for entry in missing}
         try:
             for done in as_completed(running):

@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,6 +32,7 @@ from skillpm.index.pages import MAX_PAGE, read_document
 from skillpm.index.path import release_of
 from skillpm.index.source import Surroundings, open_registry
 from skillpm.layout.tree import Tree
+from skillpm.model.json_text import json_text
 from skillpm.model.light import LightDocument, json_form
 from skillpm.model.name import near_names
 from skillpm.model.release import Page, RegistryConfig, Release
@@ -282,7 +282,7 @@ def _by_version(release: Release) -> Version:
 
 
 def _text(document: LightDocument) -> str:
-    return json.dumps(json_form(document), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return json_text(json_form(document), 2) + "\n"
 
 
 def write_registry(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from skillpm.errors import DocumentError
+from skillpm.model.json_text import json_text
 from skillpm.model.name import is_name
 from skillpm.storage.agents import is_agent_folder
 from skillpm.storage.files import read_text
@@ -111,7 +112,7 @@ def record_text(record: Record) -> str:
         "folders": folders,
         "settings": record.settings,
     }
-    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+    return json_text(document, 1, ensure_ascii=True) + "\n"
 
 
 def _placement(folder: str, document: Any) -> Placement:
