@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nab_resolver.errors import ResolutionError as NoSolution
 from nab_resolver.errors import ResolutionTerminatedError
@@ -22,9 +22,9 @@ from skillpm.errors import ResolutionError, UnknownSkillError
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.resolve.candidates import Universe, Withheld, nothing_withheld
-from skillpm.resolve.explain import argument, facts
-from skillpm.resolve.remedy import remedies
-from skillpm.resolve.wording import Clause, Wording, positive
+
+if TYPE_CHECKING:
+    from skillpm.resolve.wording import Clause
 
 __all__ = ["resolve"]
 
@@ -84,6 +84,10 @@ def resolve(
         ) from None
     except NoSolution as error:
         core, proof = _core(_proof(error), universe)
+    from skillpm.resolve.explain import argument, facts
+    from skillpm.resolve.remedy import remedies
+    from skillpm.resolve.wording import Wording
+
     wording = Wording(universe, typed)
     offered = remedies(roots, core, proof, universe, fits)
     hints = [*_spelling(proof, universe, near), *(remedy.text for remedy in offered)]
@@ -155,6 +159,8 @@ def _roots(proof: Clause) -> list[Requirement]:
 
 def _spelling(proof: Clause, universe: Universe, near: Near) -> list[str]:
     """Return hints for names that no registry has."""
+    from skillpm.resolve.wording import positive
+
     names = {
         name
         for clause in proof.walk()
