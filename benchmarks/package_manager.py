@@ -134,6 +134,8 @@ def _processor_seconds() -> float:
 def row(what: str, peer: str, theirs: float | None, ours: float, goal: float | None) -> None:
     """Print one line of the table."""
     shown, ratio = ("-", "-") if theirs is None else (f"{theirs:.3f}", f"{ours / theirs:.2f}x")
+    if theirs == math.inf:
+        shown, ratio = "too long", "-"
     print(f"{what:<44} {peer:<13} {shown:>9} {ours:>9.3f} {ratio:>9} {goal or '-':>6}", flush=True)
 
 
