@@ -132,15 +132,19 @@ def _arms(
     if with_base or asking.skill_text:
         policy = policies(PolicyRequest(model, None, asking.batch_size), context.settings)
         arms += base_arms(policy, model, ready, tasks, asking, progress)
+    stages: list[Arm] = []
     for stage in manifest.stages:
         adapter = folder.path / stage.adapter
         if not adapter.is_dir():
             raise UsageError(f"the run has no adapter at {adapter}", hint="the folder is damaged: train again")
+        if stages and not stage.kept:  # its adapter is the one before, so its greedy answers are
+            stages.append(stages[-1].model_copy(update={"name": stage.name, "adapter": stage.adapter, "seconds": 0.0}))
+            continue
         policy = policies(PolicyRequest(model, adapter, asking.batch_size), context.settings)
-        arms.append(ask(policy, ready, tasks, asking, progress, name=stage.name, model=model, adapter=stage.adapter))
-    if not arms:
+        stages.append(ask(policy, ready, tasks, asking, progress, name=stage.name, model=model, adapter=stage.adapter))
+    if not stages:
         raise UsageError(f"the run {folder.path} has no stage", hint="train with at least one stage")
-    return arms
+    return arms + stages
 
 
 def _merged(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:

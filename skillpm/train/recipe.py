@@ -47,13 +47,21 @@ class Lora(Document):
 
 
 class Sft(Document):
-    """Supervised fine-tuning on the expected answers; only the answer's tokens are learned."""
+    """Supervised fine-tuning on the expected answers; only the answer's tokens are learned.
+
+    Attributes:
+        learning_rate: of the adapter's matrices A.
+        lora_plus: how many times faster its matrices B learn (LoRA+, arXiv 2402.12354); 1 for plain LoRA.
+        warmup: share of the steps in which the learning rate rises.
+        max_length: tokens; a longer row is left out.
+    """
 
     kind: Literal["sft"]
     name: StageName = "sft"
     epochs: Annotated[float, Field(gt=0)] = 1.0
-    batch_size: Positive = 4
-    learning_rate: Rate = 2e-3
+    batch_size: Positive = 2
+    learning_rate: Rate = 7e-4
+    lora_plus: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 4.0
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.08
     max_length: Positive = 1024

@@ -287,6 +287,16 @@ def test_each_stage_of_a_run_is_an_arm_with_its_adapter(run_folder, evaluate_a_r
     assert not (run_folder.path / "evals" / "before.json").exists()
 
 
+def test_a_stage_that_was_taken_back_has_the_answers_of_the_one_before_and_is_not_asked(run_folder, evaluate_a_run):
+    manifest = run_folder.manifest
+    sft, grpo = manifest.stages
+    undone = manifest.model_copy(update={"stages": (sft, grpo.model_copy(update={"kept": False}))})
+    run_folder.write("manifest.json", undone.model_dump_json())
+    first, second = evaluate_a_run().evaluation.arms
+    assert (second.name, second.adapter, second.seconds) == ("grpo", "stages/grpo/adapter", 0.0)
+    assert second.records == first.records
+
+
 def test_earlier_arms_stand_before_the_stages_on_the_same_tasks(
     server, run_folder, evaluate_it, evaluate_a_run, tmp_path
 ):

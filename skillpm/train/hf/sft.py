@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peft.optimizers import create_loraplus_optimizer
 from trl import SFTConfig, SFTTrainer
 
 from skillpm.errors import TrainingError
@@ -91,6 +92,9 @@ def train_sft(
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    optimizer = create_loraplus_optimizer(
+        model, torch.optim.AdamW, lr=stage.learning_rate, loraplus_lr_ratio=stage.lora_plus
+    )
     trainer = AnswerTrainer(
         model=model,
         args=arguments,
@@ -98,6 +102,7 @@ def train_sft(
         data_collator=PrefixPacking(),
         processing_class=tokenizer,
         callbacks=[watch],
+        optimizers=(optimizer, None),
     )
     silence(trainer)
     trainer.train()

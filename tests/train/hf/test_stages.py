@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
 
 from skillpm.cli.output import PlainProgress
 from skillpm.errors import TrainingError, UsageError
@@ -74,6 +75,21 @@ def test_sft_learns_and_is_reproducible(tiny_model: Path, tmp_path: Path) -> Non
     assert [row["step"] for row in log] == list(range(1, 17))
     assert log[-1]["loss"] < 0.7 * log[0]["loss"]
     assert digest(tmp_path / "one/sft") == digest(tmp_path / "two/sft")
+
+
+@pytest.mark.parametrize("ratio", [1.0, 8.0])
+def test_the_b_matrices_learn_lora_plus_times_faster(tiny_model: Path, tmp_path: Path, ratio: float) -> None:
+    """B starts at zero and Adam's first step is as long as the learning rate, so B shows the rate it learned with."""
+    rate = 1e-3
+    stage = Sft(
+        kind="sft", batch_size=6, learning_rate=rate, lora_plus=ratio, scheduler="constant", warmup=0.0, epochs=1
+    )
+
+    run(plan_of(stage, rows=6), tiny_model, tmp_path)
+
+    weights = load_file(tmp_path / "sft" / "adapter_model.safetensors")
+    longest = max(float(tensor.abs().max()) for name, tensor in weights.items() if "lora_B" in name)
+    assert longest == pytest.approx(rate * ratio, rel=1e-2)
 
 
 def test_grpo_follows_the_reward_of_each_skill(tiny_model: Path, tmp_path: Path) -> None:
