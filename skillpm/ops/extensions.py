@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["extra_rules", "foreign_index", "installed_observer"]
 
 _SECTION = b"[skillpm]"
-_ENTRY_POINTS = ("*.dist-info/entry_points.txt", "*.egg-info/entry_points.txt", "*.egg/EGG-INFO/entry_points.txt")
+_FILES = {".dist-info": "entry_points.txt", ".egg-info": "entry_points.txt", ".egg": "EGG-INFO/entry_points.txt"}
 _OWN_CODES = "SK"
 
 
@@ -38,9 +39,19 @@ def _may_have_plugins(place: str) -> bool:
 
     Source: PyPA, entry points specification: a section ``[skillpm]`` in ``entry_points.txt``.
     """
-    folder = Path(place or ".")
-    found = (path for pattern in _ENTRY_POINTS for path in folder.glob(pattern))
-    return folder.is_file() or any(_SECTION in path.read_bytes() for path in found)  # a file: zipped distributions
+    try:
+        names = {entry.name for entry in os.scandir(place or ".")}
+    except OSError:
+        return Path(place).is_file()  # zipped distributions
+    files = (f"{name}/{_FILES[ending]}" for name in names if (ending := name[name.rfind(".") :]) in _FILES)
+    return any(_has_section(Path(place, file)) for file in files)
+
+
+def _has_section(path: Path) -> bool:
+    try:
+        return _SECTION in path.read_bytes()
+    except OSError:
+        return False
 
 
 def foreign_index(url: str, settings: Settings) -> Index | None:
