@@ -41,8 +41,10 @@ def _may_have_plugins(place: str) -> bool:
     """
     try:
         names = {entry.name for entry in os.scandir(place or ".")}
+    except NotADirectoryError:
+        return True  # zipped distributions
     except OSError:
-        return Path(place).is_file()  # zipped distributions
+        return False
     files = (f"{name}/{_FILES[ending]}" for name in names if (ending := name[name.rfind(".") :]) in _FILES)
     return any(_has_section(Path(place, file)) for file in files)
 
