@@ -152,7 +152,7 @@ def ours(pairs: list[tuple[dict[str, Any], str]]) -> dict[str, float]:
         with Scorer([skill], consents=Consents(root / "none"), limits=Limits(memo_items=0)) as scorer:
             scorer.judge(episodes[:1])
             first = time.perf_counter() - start
-            process = scorer._crews["bench"]._process
+            process = scorer._crews["bench"].processes[0]
             assert process is not None
 
             def both() -> float:

@@ -2,8 +2,10 @@
 
 Environment: ``SKILLPM_HOME`` (everything below one folder), ``SKILLPM_INDEX`` (registries) and ``SKILLPM_AGENTS``, each
 a list separated by spaces, ``SKILLPM_LINK`` (copy or symlink), ``SKILLPM_COOLDOWN`` (days), ``SKILLPM_OFFLINE`` (ask no
-network), ``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin). Project file: ``skillpm.yaml``; user file:
-``config.yaml`` in the user's configuration folder. The files are read once, and parsed only when a value is asked for.
+network), ``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin), ``SKILLPM_CONSENT``, ``SKILLPM_SANDBOX`` and
+``SKILLPM_WORKERS`` (whose code runs without a question, how it is confined, in how many processes). Project file:
+``skillpm.yaml``; user file: ``config.yaml`` in the user's configuration folder. The files are read once, and parsed
+only when a value is asked for.
 
 One thing is not overridden but added up: policies. A project can be stricter than its user's file, never laxer.
 """
@@ -23,19 +25,31 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from skillpm.errors import DocumentError, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from skillpm.model.policy import Policy
+    from skillpm.model.policy import Consent, Policy
     from skillpm.model.project import ProjectDocument, UserDocument
 
-__all__ = ["PROJECT_FILE", "Setting", "Settings", "free_name", "load_settings", "registry_name"]
+__all__ = [
+    "MAX_WORKERS",
+    "PROJECT_FILE",
+    "SANDBOXES",
+    "Setting",
+    "Settings",
+    "free_name",
+    "load_settings",
+    "registry_name",
+]
 
 PROJECT_FILE = "skillpm.yaml"
 MAX_FILE = 1 << 20  # bytes of a project file or a user file
 DEFAULT = "default"
+MAX_WORKERS = 64
+SANDBOXES = ("auto", "require", "landlock", "bubblewrap", "limits")  # how skill code is to be confined
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:|git@", re.IGNORECASE)
 _LINKS = ("copy", "symlink")
 _UPGRADE = "upgrade skillpm-core"
 
 D = TypeVar("D", bound="UserDocument")
+V = TypeVar("V", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,27 @@ class Settings:
     def consents(self) -> Path:
         """The record of the digests whose code may run."""
         return self.data / "consents.json"
+
+    @property
+    def environments(self) -> Path:
+        """The Python environments of skills."""
+        return self.cache / "environments"
+
+    @property
+    def workers(self) -> int:
+        """How many processes judge for each skill."""
+        return int(self.setting("workers").value)
+
+    @property
+    def sandbox(self) -> str:
+        """How skill code is to be confined: ``auto``, ``require``, or a level."""
+        return str(self.setting("sandbox").value)
+
+    @property
+    def consent(self) -> Consent:
+        """Whose code may run without a question."""
+        found: Consent = self.setting("policy.consent").value
+        return found
 
     @property
     def models(self) -> Path:
@@ -187,7 +222,8 @@ class Settings:
     def settings(self) -> tuple[Setting, ...]:
         """Return every value and where it came from. Raises DocumentError, UsageError."""
         names = ("project", "data", "cache", "registries", "agents", "link", "policy.cooldown", "policy.allow",
-                 "policy.deny", "offline", "plugins")  # fmt: skip
+                 "policy.deny", "policy.consent", "policy.network", "policy.run", "policy.sandbox", "offline",
+                 "plugins", "sandbox", "workers")  # fmt: skip
         return tuple(self.setting(name) for name in names)
 
     def setting(self, name: str) -> Setting:
@@ -247,6 +283,48 @@ class Settings:
         found = [(doc.policy.deny, where) for doc, where in self._policies("deny") if doc.policy]
         return [item for deny, _ in found for item in deny], " and ".join(where for _, where in found) or DEFAULT
 
+    def _find_policy_consent(self) -> tuple[Consent, str]:
+        """Return the strictest of the person's word and the project's, which can say more than the person, not less."""
+        from skillpm.model.policy import CONSENTS, strictest
+
+        said = self._said("consent", "SKILLPM_CONSENT")
+        files = [(doc.policy.consent, where) for doc, where in self._policies("consent") if doc.policy]
+        own = [(item, where) for item, where in files if item and not where.startswith(PROJECT_FILE)]
+        if said:
+            own = [(_one_of(CONSENTS, said), said.origin)]
+        both = [*(own or [("ask", DEFAULT)]), *((item, where) for item, where in files if item)]
+        found = strictest(item for item, _ in both)
+        return found, next(where for item, where in both if item == found)
+
+    def _find_policy_network(self) -> tuple[bool, str]:
+        found = [where for doc, where in self._policies("network") if doc.policy and doc.policy.network is False]
+        return not found, " and ".join(found) or DEFAULT
+
+    def _find_policy_run(self) -> tuple[list[list[str]] | None, str]:
+        found = [(list(doc.policy.run or ()), where) for doc, where in self._policies("run") if doc.policy]
+        return [run for run, _ in found] or None, " and ".join(where for _, where in found) or DEFAULT
+
+    def _find_policy_sandbox(self) -> tuple[str | None, str]:
+        found = [where for doc, where in self._policies("sandbox") if doc.policy and doc.policy.sandbox]
+        return ("require" if found else None), " and ".join(found) or DEFAULT
+
+    def _find_sandbox(self) -> tuple[str, str]:
+        said = self._said("sandbox", "SKILLPM_SANDBOX")
+        value = _one_of(SANDBOXES, said) if said else "auto"
+        required, where = self._find_policy_sandbox()
+        if required and value in ("auto", "limits"):
+            return required, where
+        return value, said.origin if said else DEFAULT
+
+    def _find_workers(self) -> tuple[int, str]:
+        said = self._said("workers", "SKILLPM_WORKERS")
+        if said is None:
+            return 1, DEFAULT
+        text = str(said.value)
+        if not text.isdigit() or not 1 <= int(text[:9]) <= MAX_WORKERS:
+            raise UsageError(f"{said.origin}: `{text[:80]}` is not a number of workers", hint=f"1 to {MAX_WORKERS}")
+        return int(text), said.origin
+
     def _find_offline(self) -> tuple[bool, str]:
         said = self._said("offline", "SKILLPM_OFFLINE")
         return (True, said.origin) if said else (False, DEFAULT)
@@ -296,7 +374,8 @@ def load_settings(
         user: act on the user's home folder instead of a project.
         indexes: registries given by flag.
         environment: for tests; ``os.environ`` where None.
-        flags: what else the command line said: ``agent``, ``link``, ``cooldown``, ``offline``.
+        flags: what else the command line said: ``agent``, ``link``, ``cooldown``, ``offline``, ``sandbox``,
+            ``workers``.
     """
     variables = os.environ if environment is None else environment
     home = variables.get("SKILLPM_HOME")
@@ -376,6 +455,13 @@ def free_name(name: str, taken: Collection[str]) -> str:
     """Return the name, with a number behind it where it is taken."""
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return name if name not in taken else next(item for item in numbered if item not in taken)
+
+
+def _one_of(values: tuple[V, ...], said: Setting) -> V:
+    found = next((value for value in values if value == said.value), None)
+    if found is None:
+        raise UsageError(f"{said.origin}: `{str(said.value)[:80]}` is none of {', '.join(map(str, values))}")
+    return found
 
 
 def _days(said: Setting) -> int:

@@ -64,7 +64,7 @@ def info(as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
 @json_option
 def prune_store(dry_run: bool, as_json: bool) -> None:
-    """Remove stored skills that no project needs any more.
+    """Remove stored skills that no project needs any more, and the Python environments of skills that are gone.
 
     A project needs what its skillpm.lock, the locks of its runs and its record of installed skills name. One whose
     folder is gone needs nothing. Installs that are going on are waited for.
@@ -79,11 +79,15 @@ def prune_store(dry_run: bool, as_json: bool) -> None:
     if done.removed:
         columns = ("skill", "version", "size", "tree")
         table(columns, [(t.name or "?", t.version or "?", _size(t.size), f"{t.tree[:16]}…") for t in done.removed])
+    for environment in done.environments:
+        verb = "would remove" if dry_run else "removed"
+        note(f"{verb} the Python environment {environment.name}, {_size(environment.size)}")
     for project in done.forgotten:
         note(f"{'would forget' if dry_run else 'forgot'} {safe(project)}: there is no project any more")
     verb = "would remove" if dry_run else "removed"
     count = f"{len(done.removed)} stored skill{'' if len(done.removed) == 1 else 's'}"
-    what = f"{verb} {count}, {_size(done.size)}" if done.removed else "nothing to remove"
+    nothing = not done.removed and not done.environments
+    what = "nothing to remove" if nothing else f"{verb} {count}, {_size(done.size)}"
     note(f"{what}; {done.kept} kept")
 
 

@@ -1,4 +1,4 @@
-"""Asking before a skill's code runs: ``--yes``, a question on a terminal, or an error saying what would run."""
+"""The flags of commands that run skill code, and consent: ``--yes``, a policy, a question, or an error."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from skillpm.cli.output import note, safe
+from skillpm.settings import MAX_WORKERS, SANDBOXES
 
 if TYPE_CHECKING:
     from skillpm.model.skill import Skill
     from skillpm.ops.context import Context
 
-__all__ = ["grant_consents", "yes_option"]
+__all__ = ["grant_consents", "worker_options", "yes_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,22 +25,38 @@ def yes_option(function: F) -> F:
     return click.option("--yes", is_flag=True, help="Agree that the code of these skills runs, confined.")(function)
 
 
+def worker_options(function: F) -> F:
+    """Add ``--workers`` and ``--sandbox``; both are for ``load_settings``."""
+    workers = click.option(
+        "--workers",
+        type=click.IntRange(1, MAX_WORKERS),
+        metavar="N",
+        help="Processes that judge for each skill.  [default: 1]",
+    )
+    sandbox = click.option(
+        "--sandbox", type=click.Choice(SANDBOXES), help="How skill code is confined; `require` refuses limits alone."
+    )
+    return workers(sandbox(function))
+
+
 def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> None:
     """See to it that the code of these skills may run; what is agreed to is recorded for exactly this content.
 
     Raises:
         ConsentError: the person did not agree, or cannot be asked.
+        PolicyError: a policy lets no code run.
     """
-    from skillpm.runtime.consent import Consents, explain
+    from skillpm.ops.ready import open_consents
+    from skillpm.runtime.sandbox import choose
 
-    consents = Consents(context.settings.consents)
-    missing = consents.missing(skills)
-    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+    consents = open_consents(context)
+    missing = consents.grant_by_policy(skills)
+    if missing and yes:
+        consents.grant(*missing, by="--yes")
+    elif sys.stdin.isatty() and sys.stderr.isatty():
         for skill in missing:
-            note(safe(explain(skill)))
+            for line in (*consents.asked(skill).lines(), f"  confined by {choose(context.settings.sandbox)}"):
+                note(safe(line))
             if click.confirm(f"Run the code of {safe(skill)}?", err=True):
-                consents.grant(skill)
-    elif yes:
-        for skill in missing:
-            consents.grant(skill)
+                consents.grant(skill, by="answer")
     consents.demand(skills)

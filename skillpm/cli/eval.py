@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table
 from skillpm.errors import CheckError, UsageError
 
@@ -41,6 +41,8 @@ class _Flags:
     max_new_tokens: int
     batch_size: int
     yes: bool
+    workers: int | None
+    sandbox: str | None
     as_json: bool
 
     def check(self) -> None:
@@ -82,6 +84,7 @@ class _Flags:
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=128, show_default=True, metavar="N")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True, metavar="N")
 @yes_option
+@worker_options
 @json_option
 @click.pass_context
 def command(context: click.Context, /, **options: Any) -> None:
@@ -95,7 +98,7 @@ def command(context: click.Context, /, **options: Any) -> None:
     from skillpm.ops.context import open_context
     from skillpm.settings import load_settings
 
-    world = open_context(load_settings())
+    world = open_context(load_settings(workers=flags.workers, sandbox=flags.sandbox))
     grant_consents(world, _meant(world, flags), flags.yes)
     if flags.tasks is not None:
         _answer(world, flags, flags.tasks)

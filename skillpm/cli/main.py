@@ -56,6 +56,7 @@ COMMANDS = {
     "config": ("skillpm.cli.config", "Show every setting and where its value came from."),
     "cache": ("skillpm.cli.cache", "Show and clean what lies in the store and the cache."),
     "completion": ("skillpm.cli.completion", "Print the completion script of a shell."),
+    "trust": ("skillpm.cli.trust", "Show whose code may run, and take that back."),
     "plugins": ("skillpm.cli.plugins", "List the plugins that are loaded, and from where."),
     "doctor": ("skillpm.cli.doctor", "Tell what this machine can do."),
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, safe
 from skillpm.cli.pack import packed
 
@@ -23,8 +23,18 @@ __all__ = ["command"]
 @click.option("--owner", metavar="NAME", default="", help="Publish it as NAME/skill.")
 @click.option("--dry-run", is_flag=True, help="Do all of it but write.")
 @yes_option
+@worker_options
 @json_option
-def command(path: Path, registry: str, owner: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+def command(
+    path: Path,
+    registry: str,
+    owner: str,
+    dry_run: bool,
+    yes: bool,
+    workers: int | None,
+    sandbox: str | None,
+    as_json: bool,
+) -> None:
     """Check the skill in PATH, self-test its verifier, and add it to a registry.
 
     What is published never changes: the same content again is a success that says so, another content for a published
@@ -36,7 +46,7 @@ def command(path: Path, registry: str, owner: str, dry_run: bool, yes: bool, as_
     from skillpm.ops.registry import open_publishing
     from skillpm.settings import load_settings
 
-    context = open_context(load_settings())
+    context = open_context(load_settings(workers=workers, sandbox=sandbox))
     target = open_publishing(registry, context.around)
     made = packed(path, owner)
     skill = context.skill(str(path.resolve())) if judged(made) else None

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import click
 
-from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import note
 
 __all__ = ["command"]
@@ -18,7 +18,8 @@ __all__ = ["command"]
 @click.argument("skill")
 @click.argument("file", type=click.File("rb"), default="-")
 @yes_option
-def command(skill: str, file: BinaryIO, yes: bool) -> None:
+@worker_options
+def command(skill: str, file: BinaryIO, yes: bool, workers: int | None, sandbox: str | None) -> None:
     """Judge rows of JSON Lines with SKILL's verifier.
 
     Reads rows {"expected": ..., "completion": "..."} from FILE or stdin; `request` and `id` may be given, other keys
@@ -32,7 +33,7 @@ def command(skill: str, file: BinaryIO, yes: bool) -> None:
     from skillpm.ops.score import score_rows
     from skillpm.settings import load_settings
 
-    context = open_context(load_settings())
+    context = open_context(load_settings(workers=workers, sandbox=sandbox))
     found = context.skill(skill)
     for notice in context.notices:
         note(notice)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, table
 
 if TYPE_CHECKING:
@@ -18,9 +18,12 @@ __all__ = ["command"]
 @click.command("selftest")
 @click.argument("skills", metavar="[SKILL]...", nargs=-1)
 @yes_option
+@worker_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, skills: tuple[str, ...], yes: bool, as_json: bool) -> None:
+def command(
+    ctx: click.Context, skills: tuple[str, ...], yes: bool, workers: int | None, sandbox: str | None, as_json: bool
+) -> None:
     """Check the verifiers of SKILLs (all installed ones where none is named).
 
     The claims of cases.jsonl; and for every seed and suite task: the gold answer passes with 1, an answer that does
@@ -33,7 +36,7 @@ def command(ctx: click.Context, skills: tuple[str, ...], yes: bool, as_json: boo
     from skillpm.ops.selftest import selftest
     from skillpm.settings import load_settings
 
-    context = open_context(load_settings())
+    context = open_context(load_settings(workers=workers, sandbox=sandbox))
     found = context.skills(skills)
     for notice in context.notices:
         note(notice)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.errors import UsageError
 
@@ -31,6 +31,7 @@ _ROWS = click.IntRange(min=0, max=10_000_000)
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="A new folder for the files.")
 @click.option("--force", is_flag=True, help="Replace what an earlier synthesis wrote there.")
 @yes_option
+@worker_options
 @json_option
 def command(
     skills: tuple[str, ...],
@@ -40,6 +41,8 @@ def command(
     output: Path | None,
     force: bool,
     yes: bool,
+    workers: int | None,
+    sandbox: str | None,
     as_json: bool,
 ) -> None:
     """Make training and held-out tasks from the seeds and rules of SKILLs.
@@ -57,7 +60,7 @@ def command(
 
     if output is not None:
         check_output(output, force=force)
-    context = open_context(load_settings())
+    context = open_context(load_settings(workers=workers, sandbox=sandbox))
     found = context.skills(skills)
     for notice in context.notices:
         note(notice)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.consent import grant_consents, yes_option
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = ["command"]
 @click.option("--output", "-o", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="[default: runs]")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop; needs no torch.")
 @yes_option
+@worker_options
 @json_option
 def command(
     skills: tuple[str, ...],
@@ -34,6 +35,8 @@ def command(
     output: Path | None,
     dry_run: bool,
     yes: bool,
+    workers: int | None,
+    sandbox: str | None,
     as_json: bool,
 ) -> None:
     """Train a model on installed skills.
@@ -52,7 +55,7 @@ def command(
     if model is not None:
         overrides["model"] = model
     chosen = chosen.model_copy(update=overrides)
-    world = open_context(load_settings())
+    world = open_context(load_settings(workers=workers, sandbox=sandbox))
     grant_consents(world, world.skills(chosen.skills), yes)
     if dry_run:
         plan = plan_training(world, chosen, progress=progress())

@@ -29,10 +29,15 @@ class Frontmatter(Document):
 
 
 class Permissions(Document):
-    """What the code of a skill says that it needs."""
+    """What the code of a skill says that it needs: the network, and programs to run, by name."""
 
     network: bool = False
     run: tuple[str, ...] = ()
+
+    def beyond(self, other: Permissions) -> Permissions:
+        """Return what these allow and others do not."""
+        programs = tuple(name for name in self.run if name not in other.run)
+        return Permissions(network=self.network and not other.network, run=programs)
 
 
 class Manifest(Document):

@@ -1,4 +1,4 @@
-"""What may be installed: how old a release must be, and which sources are allowed.
+"""What may be installed and what may run: the age of a release, its source, and what its code is given.
 
 Several policies hold at once, a person's and a project's, and each must agree: a project can be stricter than the
 person who works in it, never laxer.
@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from skillpm.model.document import Document
+from skillpm.model.manifest import Permissions
 from skillpm.model.release import Release
 
-__all__ = ["Policy", "cutoff", "too_young"]
+__all__ = ["CONSENTS", "Consent", "Policy", "cutoff", "strictest", "too_young"]
+
+Consent = Literal["never", "ask", "locked", "always"]
+CONSENTS: tuple[Consent, ...] = ("never", "ask", "locked", "always")  # the strictest first
 
 Pattern = Annotated[str, Field(min_length=1, max_length=2000)]
 
@@ -28,11 +32,25 @@ class Policy(Document):
         cooldown: days; a registry's releases that are younger are not chosen. None says nothing.
         allow: patterns of sources, ``*`` for any text, or names of registries; where given, nothing else is taken.
         deny: the same, for what is never taken.
+        consent: whose code may run without a question: nobody's and no question asked (``never``), nobody's (``ask``),
+            that of skills whose content stands in the project's lock (``locked``), everybody's (``always``).
+        network: False keeps every skill's code from the network, whatever it asks for.
+        run: the programs that skills' code may be given; None for all that a person agrees to.
+        sandbox: ``require`` refuses to run skill code confined by resource limits alone.
     """
 
     cooldown: Annotated[int, Field(ge=0, le=3650)] | None = None
     allow: tuple[Pattern, ...] | None = None
     deny: tuple[Pattern, ...] = ()
+    consent: Consent | None = None
+    network: bool | None = None
+    run: tuple[Pattern, ...] | None = None
+    sandbox: Literal["require"] | None = None
+
+    def narrowed(self, asked: Permissions) -> Permissions:
+        """Return what this policy leaves of what a skill asks for."""
+        programs = asked.run if self.run is None else tuple(name for name in asked.run if name in self.run)
+        return Permissions(network=asked.network and self.network is not False, run=programs)
 
     def refuses(self, source: str, names: Iterable[str] = ()) -> str | None:
         """Return why a source is not to be used, or None.
@@ -48,6 +66,11 @@ class Policy(Document):
         if self.allow is not None and not any(fnmatchcase(text, item) for item in self.allow for text in texts):
             return "`allow` does not have it"
         return None
+
+
+def strictest(consents: Iterable[Consent]) -> Consent:
+    """Return the strictest of several; there is at least one."""
+    return min(consents, key=CONSENTS.index)
 
 
 def cutoff(cooldown: int, now: datetime) -> str:

@@ -13,11 +13,12 @@ __all__ = ["RunManifest", "RunSkill", "RunStage"]
 
 
 class RunSkill(Document):
-    """A skill that a run trained on."""
+    """A skill that a run trained on; ``packages`` are those of its own Python environment."""
 
     name: str
     version: str
     tree: Digest
+    packages: tuple[str, ...] = ()
 
 
 class RunStage(Document):
@@ -32,7 +33,7 @@ class RunStage(Document):
 
 
 class RunManifest(Document):
-    """What a run was made of and what it left, each file by its SHA-256."""
+    """What a run was made of and what it left, each file by its SHA-256; ``sandbox`` confined the skills' code."""
 
     run: Annotated[int, Field(ge=1, le=1)] = 1
     name: str
@@ -40,6 +41,7 @@ class RunManifest(Document):
     model: str
     model_digest: Digest | None = None
     seed: int
+    sandbox: str = ""
     skills: tuple[RunSkill, ...]
     stages: tuple[RunStage, ...]
     versions: dict[str, str]

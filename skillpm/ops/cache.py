@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 from skillpm.errors import SkillpmError, StorageError
 from skillpm.layout.description import describe
+from skillpm.layout.package import Package
 from skillpm.layout.tree import FolderTree
+from skillpm.runtime.environments import Environments
 from skillpm.settings import Settings
 from skillpm.storage.process_lock import WAIT
 from skillpm.storage.store import Store
@@ -91,22 +94,27 @@ class CacheReport:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a clean-up removed, or would: stored skills, and projects that are gone; ``kept`` counts what stays."""
+    """What a clean-up removed, or would: stored skills, Python environments, and projects that are gone.
+
+    ``kept`` counts the stored skills that stay.
+    """
 
     removed: tuple[StoredTree, ...]
     forgotten: tuple[Path, ...]
     kept: int
     dry_run: bool
+    environments: tuple[CacheFolder, ...] = ()
 
     @property
     def size(self) -> int:
         """The bytes that become free."""
-        return sum(tree.size for tree in self.removed)
+        return sum(tree.size for tree in self.removed) + sum(folder.size for folder in self.environments)
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
         return {
             "removed": [asdict(tree) for tree in self.removed],
+            "environments": [asdict(folder) for folder in self.environments],
             "size": self.size,
             "forgotten": [str(project) for project in self.forgotten],
             "kept": self.kept,
@@ -130,7 +138,9 @@ def inspect_cache(settings: Settings) -> CacheReport:
 
 
 def prune(settings: Settings, *, dry_run: bool = False, wait: float = WAIT) -> Pruned:
-    """Remove the stored skills that no lock and no record of any known project needs.
+    """Remove the stored skills that no lock and no record of any known project needs, and environments without a skill.
+
+    Environments that no remaining stored skill asks for are removed where nobody has used them for a day.
 
     A project is known once it was installed into; the project of the settings always is. A project whose folder is gone
     is forgotten. Installs that are going on are waited for, and new ones wait until this has ended.
@@ -140,16 +150,16 @@ def prune(settings: Settings, *, dry_run: bool = False, wait: float = WAIT) -> P
         BusyError: an install has held the store for ``wait`` seconds.
     """
     store = Store(settings.store)
-    if not store.root.is_dir():
-        return Pruned((), (), 0, dry_run)
-    if dry_run:
-        return _unneeded(settings, store, dry_run=True)
+    if dry_run or not store.root.is_dir():
+        return _unneeded(settings, store, dry_run=dry_run)
     with store.cleaning(wait):
         found = _unneeded(settings, store, dry_run=False)
         for tree in found.removed:
             store.remove(tree.tree)
         for project in found.forgotten:
             forget_project(store.root, project)
+    for environment in found.environments:
+        shutil.rmtree(settings.environments / environment.name, ignore_errors=True)
     return found
 
 
@@ -157,7 +167,17 @@ def _unneeded(settings: Settings, store: Store, *, dry_run: bool) -> Pruned:
     users, gone = _users(settings)
     digests = store.digests()
     removed = tuple(_stored(store, tree) for tree in digests if tree not in users)
-    return Pruned(removed, gone, len(digests) - len(removed), dry_run)
+    packages = [_packages(store.path(tree)) for tree in digests if tree in users]
+    environments = tuple(map(_folder, Environments(settings.environments).unneeded(packages)))
+    return Pruned(removed, gone, len(digests) - len(removed), dry_run, environments)
+
+
+def _packages(path: Path) -> tuple[str, ...]:
+    try:
+        manifest = Package(FolderTree(path)).manifest.value
+    except SkillpmError:
+        manifest = None
+    return () if manifest is None else manifest.python
 
 
 def _users(settings: Settings) -> tuple[dict[str, tuple[Path, ...]], tuple[Path, ...]]:

@@ -15,7 +15,8 @@ from typing import Any
 
 from skillpm.errors import SkillpmError
 from skillpm.ops.context import Context
-from skillpm.runtime.sandbox import gaps, level, strength
+from skillpm.runtime.environments import builder
+from skillpm.runtime.sandbox import choose
 from skillpm.storage.agents import detected
 
 __all__ = ["Check", "examine"]
@@ -43,7 +44,7 @@ class Check:
 def examine(context: Context) -> list[Check]:
     """Look at everything; never raises, a check that fails is a warning."""
     parts: tuple[Callable[[Context], Iterator[Check]], ...] = (
-        _machine, _disk, _sandbox, _training, _accelerator, _models, _agents, _store, _pip,
+        _machine, _disk, _sandbox, _environments, _training, _accelerator, _models, _agents, _store, _pip,
     )  # fmt: skip
     return [check for part in parts for check in part(context)]
 
@@ -90,9 +91,19 @@ def _disk(context: Context) -> Iterator[Check]:
 
 
 def _sandbox(context: Context) -> Iterator[Check]:
-    ok = strength() == "full"
-    hint = f"it does not stop: {'; '.join(gaps())}"
-    yield Check("sandbox of skill code", ok, level(), hint)
+    try:
+        sandbox = choose(context.settings.sandbox)
+    except SkillpmError as error:
+        yield Check("sandbox of skill code", False, error.message, error.hint)
+        return
+    hint = f"it does not stop: {'; '.join(sandbox.gaps)}"
+    yield Check("sandbox of skill code", sandbox.level != "limits", str(sandbox), hint)
+
+
+def _environments(context: Context) -> Iterator[Check]:
+    found = builder()
+    hint = None if found else "python -m ensurepip, or install uv"
+    yield Check("environments of skills", bool(found), f"built by {found}" if found else "neither uv nor pip", hint)
 
 
 def _training(context: Context) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Skills made ready to judge: consent looked up, workers at hand, contributions gathered."""
+"""Skills made ready to judge: consent looked up, environments built, workers at hand, contributions gathered."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.runtime.catalogue import Contributions, build_catalogue
 from skillpm.runtime.consent import Consents
+from skillpm.runtime.environments import Environments
 from skillpm.runtime.host import Host, load_host
+from skillpm.runtime.sandbox import choose
 from skillpm.runtime.scoring import Scorer
+from skillpm.runtime.workplace import Workplace
 
-__all__ = ["ReadySkills", "judging"]
+__all__ = ["ReadySkills", "judging", "open_consents"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +27,25 @@ class ReadySkills:
         contributions: what each skill contributes, by name.
         scorer: judges episodes and runs plugins' synthesis rules.
         host: the user's own plugins.
+        sandbox: what confines the workers, in words.
+        packages: what each skill's own Python environment holds, by the skill's name.
     """
 
     contributions: Mapping[str, Contributions]
     scorer: Scorer
     host: Host
+    sandbox: str
+    packages: Mapping[str, tuple[str, ...]]
+
+
+def open_consents(context: Context) -> Consents:
+    """Return the person's record, under the policies that hold here."""
+    settings = context.settings
+
+    def locked_trees() -> frozenset[str]:
+        return frozenset(locked.tree for locked in context.lock().skills)
+
+    return Consents(settings.consents, policies=settings.policies, rule=settings.consent, locked_trees=locked_trees)
 
 
 @contextmanager
@@ -41,10 +58,21 @@ def judging(context: Context, skills: Sequence[Skill]) -> Iterator[ReadySkills]:
 
     Raises:
         ConsentError: skill code would run that nobody agreed to.
-        PluginError: a skill's code cannot be loaded.
+        PolicyError: this machine cannot confine it as is required.
+        PluginError: a skill's code cannot be loaded, or the environment that it needs cannot be built.
         DocumentError: a document of a skill is wrong.
     """
-    consents = Consents(context.settings.consents)
-    host = load_host(plugins=context.settings.plugins)
-    with Scorer(skills, consents=consents, host=host) as scorer:
-        yield ReadySkills(build_catalogue(skills, host, describe=scorer.describe), scorer, host)
+    settings = context.settings
+    consents = open_consents(context)
+    workplace = Workplace(
+        sandbox=choose(settings.sandbox),
+        workers=settings.workers,
+        policies=settings.policies,
+        environments=Environments(settings.environments, offline=settings.offline),
+    )
+    host = load_host(plugins=settings.plugins)
+    with Scorer(skills, consents=consents, host=host, workplace=workplace) as scorer:
+        built = {skill.name: workplace.prepare(skill)[1] for skill in skills}
+        packages = {name: environment.distributions for name, environment in built.items() if environment is not None}
+        catalogue = build_catalogue(skills, host, describe=scorer.describe)
+        yield ReadySkills(catalogue, scorer, host, str(workplace.sandbox), packages)

@@ -82,7 +82,7 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
             plan, model, ready.scorer.judge, adapter=folder.adapter, log=folder.log, progress=progress
         )
         folder.publish_adapter(done[-1].name)
-        manifest = _manifest(recipe, skills, done, stages.library_versions())
+        manifest = _manifest(recipe, skills, ready, done, stages.library_versions())
         folder.write("card.md", model_card(manifest, plan))
         complete = folder.finish(manifest)
         ready.host.tell("skillpm_run_finished", run={"folder": str(folder.path), **complete.model_dump(mode="json")})
@@ -90,7 +90,11 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
 
 
 def _manifest(
-    recipe: Recipe, skills: Sequence[Skill], stages: Sequence[RunStage], versions: Mapping[str, str]
+    recipe: Recipe,
+    skills: Sequence[Skill],
+    ready: ReadySkills,
+    stages: Sequence[RunStage],
+    versions: Mapping[str, str],
 ) -> RunManifest:
     known = KNOWN_MODELS.get(recipe.model)
     return RunManifest(
@@ -99,7 +103,13 @@ def _manifest(
         model=recipe.model,
         model_digest=known.sha256 if known else None,
         seed=recipe.seed,
-        skills=tuple(RunSkill(name=skill.name, version=skill.version, tree=skill.tree) for skill in skills),
+        sandbox=ready.sandbox,
+        skills=tuple(
+            RunSkill(
+                name=skill.name, version=skill.version, tree=skill.tree, packages=ready.packages.get(skill.name, ())
+            )
+            for skill in skills
+        ),
         stages=tuple(stages),
         versions={"skillpm": __version__, "python": platform.python_version(), **versions},
         files={},

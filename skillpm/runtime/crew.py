@@ -1,14 +1,16 @@
-"""One skill's worker over the time of a scorer: started when first needed, replaced when it fails, never trusted.
+"""The workers of one skill: one, or as many as are wanted, each with a share of every call.
 
-A batch that ends a worker is tried once more as it is (somebody may have killed the process), then in ever smaller
-parts, so that only the guilty items are errored. The number of restarts in one call is bounded.
+A call is cut into as many messages as there are workers, or into more where the limits of a message ask for it. Which
+worker judges what is left to chance, since a verdict depends on task and answer alone; ``selftest`` holds verifiers to
+that.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 from skillpm.errors import PluginError, SkillpmError, VerifierError
 from skillpm.model.episode import Episode
@@ -16,52 +18,79 @@ from skillpm.model.manifest import Permissions
 from skillpm.model.skill import Skill
 from skillpm.model.task import Seed, Task
 from skillpm.model.verdict import Judgement, Verdict
-from skillpm.runtime.frame import encode
+from skillpm.runtime.environments import Environment
 from skillpm.runtime.limits import Limits
-from skillpm.runtime.process import WorkerProcess, new_number
-from skillpm.runtime.protocol import Described, Judged, Reply, Synthesised, judge_request, read_reply
-from skillpm.runtime.requirements import check_requirements
+from skillpm.runtime.process import WorkerProcess
+from skillpm.runtime.protocol import Described, Synthesised
+from skillpm.runtime.supervisor import Call, Supervisor
+from skillpm.runtime.workplace import Workplace
 
 __all__ = ["Crew"]
 
-_PARTS = 8  # into how many parts a failing batch is cut; more parts, fewer deadlines waited for
-R = TypeVar("R", bound=Reply)
-
 
 class Crew:
-    """The worker of one skill. Calls from several threads take turns."""
+    """The workers of one skill.
 
-    def __init__(self, skill: Skill, limits: Limits) -> None:
+    Args:
+        skill: whose code they run.
+        limits: of each worker and of each call.
+        workplace: how many there are, and how they are confined.
+    """
+
+    def __init__(self, skill: Skill, limits: Limits, workplace: Workplace) -> None:
         self.skill = skill
         self._limits = limits
-        self._process: WorkerProcess | None = None
-        self._broken: VerifierError | None = None  # why it cannot be started; asked once
-        self._turn = threading.RLock()
-        self._starts_left = 0  # of processes, in the present call of ``judge``
+        self._workplace = workplace
+        self._prepared: tuple[Permissions, Environment | None] | SkillpmError | None = None
+        self._turn = threading.Lock()
+        self._supervisors = [Supervisor(self._spawn, limits) for _ in range(workplace.workers)]
+
+    @property
+    def processes(self) -> list[WorkerProcess]:
+        """The workers that run."""
+        return [item.process for item in self._supervisors if item.process is not None]
 
     def describe(self) -> Described:
         """Return what the skill contributes.
 
         Raises:
-            PluginError: its code cannot be loaded.
+            VerifierError: its code cannot be loaded, or its environment cannot be built.
         """
-        with self._turn:
-            return self._worker().described
+        self._prepare()
+        return self._supervisors[0].started(Call(self._limits, 0)).described
 
     def judge(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None = None) -> list[Judgement]:
-        """Judge episodes of this skill; what cannot be judged is errored, never raised.
+        """Judge episodes of this skill, in order; what cannot be judged is errored, never raised.
 
         Args:
             episodes: of this skill.
-            verdicts: what a host's verifier found; the worker then only pays rewards.
+            verdicts: what a host's verifier found; the workers then only pay rewards.
         """
-        with self._turn:
-            self._starts_left = self._limits.restarts + 1
-            judgements: list[Judgement] = []
-            for start, stop in self._batches(episodes):
-                found = None if verdicts is None else verdicts[start:stop]
-                judgements += self._judge(episodes[start:stop], found, again=True)
-            return judgements
+        self._prepare()
+        call = Call(self._limits, len(episodes), len(self._supervisors))
+        idle: SimpleQueue[Supervisor] = SimpleQueue()
+        for supervisor in self._supervisors:
+            idle.put(supervisor)
+
+        def judged(batch: tuple[int, int]) -> list[Judgement]:
+            start, stop = batch
+            supervisor = idle.get()
+            try:
+                return supervisor.judge(episodes[start:stop], verdicts and verdicts[start:stop], call)
+            finally:
+                idle.put(supervisor)
+
+        batches = list(self._batches(episodes))
+        if min(len(batches), len(self._supervisors)) <= 1:
+            return [judgement for batch in batches for judgement in judged(batch)]
+        with ThreadPoolExecutor(len(self._supervisors)) as threads:
+            try:
+                return [judgement for part in threads.map(judged, batches) for judgement in part]
+            except BaseException:  # an interrupt does not wait for verdicts
+                call.cancel()
+                for process in self.processes:
+                    process.kill()
+                raise
 
     def synthesise(self, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
         """Let a rule of plugin.py make tasks.
@@ -71,97 +100,50 @@ class Crew:
         """
         request = {"do": "synthesise", "rule": rule, "seed": seed, "count": count}
         document = {**request, "seeds": [item.model_dump(mode="json") for item in seeds]}
-        with self._turn:
-            reply = self._call(Synthesised, document, self._seconds(count))
-            if reply.error is not None:
-                raise PluginError(f"{self.skill.name}: rule `{rule}`: {reply.error}", plugin="plugin.py")
-            return list(reply.tasks)
+        self._prepare()
+        reply = self._supervisors[0].ask(Synthesised, document, count, Call(self._limits, count))
+        if reply.error is not None:
+            raise PluginError(f"{self.skill.name}: rule `{rule}`: {reply.error}", plugin="plugin.py")
+        return list(reply.tasks)
 
     def close(self) -> None:
-        """End the worker."""
-        with self._turn:
-            if self._process is not None:
-                self._process.close()
-                self._process = None
+        """End the workers."""
+        for supervisor in self._supervisors:
+            supervisor.close()
 
-    def _worker(self) -> WorkerProcess:
-        if self._broken is not None:
-            raise self._broken
-        if self._process is None:
-            self._starts_left -= 1
-            try:
-                manifest = check_requirements(self.skill)
-                permissions = Permissions() if manifest is None else manifest.permissions
-                self._process = WorkerProcess(self.skill, permissions, self._limits)
-            except SkillpmError as error:
-                self._broken = VerifierError(
-                    f"{self.skill.name} cannot be run: {error.message}", hint=error.hint, skill=self.skill.name
-                )
-                raise self._broken from None
-        return self._process
+    def _prepare(self) -> tuple[Permissions, Environment | None] | SkillpmError:
+        """Build the environment, once, before a call's time runs; return what workers get, or why there are none."""
+        with self._turn:
+            if self._prepared is None:
+                try:
+                    manifest, environment = self._workplace.prepare(self.skill)
+                    self._prepared = self._workplace.permitted(manifest), environment
+                except SkillpmError as error:
+                    self._prepared = error
+            return self._prepared
+
+    def _spawn(self) -> WorkerProcess:
+        prepared = self._prepare()
+        try:
+            if isinstance(prepared, SkillpmError):
+                raise prepared
+            permissions, environment = prepared
+            return WorkerProcess(self.skill, permissions, self._limits, self._workplace.sandbox, environment)
+        except SkillpmError as error:
+            raise VerifierError(
+                f"{self.skill.name} cannot be run: {error.message}", hint=error.hint, skill=self.skill.name
+            ) from None
 
     def _batches(self, episodes: Sequence[Episode]) -> Iterator[tuple[int, int]]:
         """Yield (start, stop) of messages that keep the limits; a single long answer is a message by itself."""
+        share = min(self._limits.batch_items, -(-len(episodes) // len(self._supervisors)))
         start = characters = 0
         for index, episode in enumerate(episodes):
             size = sum(len(message.content) for message in episode.messages)
-            full = index - start >= self._limits.batch_items or characters + size > self._limits.batch_characters
+            full = index - start >= share or characters + size > self._limits.batch_characters
             if full and index > start:
                 yield start, index
                 start, characters = index, 0
             characters += size
         if start < len(episodes):
             yield start, len(episodes)
-
-    def _judge(
-        self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None, *, again: bool
-    ) -> list[Judgement]:
-        try:
-            return self._ask(episodes, verdicts)
-        except VerifierError as error:
-            failure = error
-        hopeless = self._broken is not None or self._starts_left <= 0
-        if again and not hopeless and failure.details.get("kind") == "crash":
-            return self._judge(episodes, verdicts, again=False)
-        if hopeless or len(episodes) == 1:
-            unjudged = Judgement.model_construct(verdict=Verdict.errored(failure.message), rewards={}, argv=None)
-            return [unjudged] * len(episodes)
-        step = -(-len(episodes) // _PARTS)
-        judgements: list[Judgement] = []
-        for start in range(0, len(episodes), step):
-            found = None if verdicts is None else verdicts[start : start + step]
-            judgements += self._judge(episodes[start : start + step], found, again=False)
-        return judgements
-
-    def _ask(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None) -> list[Judgement]:
-        if self._process is None and self._starts_left <= 0 and self._broken is None:
-            raise VerifierError("the worker failed too often", kind="crash")
-        request = judge_request(0, episodes, verdicts)
-        reply = self._call(Judged, request, self._seconds(len(episodes)))
-        if reply.error is not None:
-            raise VerifierError(reply.error, kind="refused")
-        judgements = reply.judgements()
-        if len(judgements) != len(episodes):
-            self.close()
-            raise VerifierError(
-                f"the worker sent {len(judgements)} judgements for {len(episodes)} answers", kind="reply"
-            )
-        return judgements
-
-    def _call(self, kind: type[R], request: dict[str, object], seconds: float) -> R:
-        worker = self._worker()
-        number = new_number()
-        try:
-            payload = encode({**request, "number": number})
-        except (TypeError, ValueError, RecursionError) as error:
-            raise VerifierError(f"cannot be told to the worker: {error}", kind="request") from None
-        if len(payload) > self._limits.frame_bytes:
-            raise VerifierError(f"more than {self._limits.frame_bytes} bytes", kind="request")
-        try:
-            return read_reply(kind, worker.call(payload, seconds), number)
-        except VerifierError:
-            self.close()
-            raise
-
-    def _seconds(self, items: int) -> float:
-        return self._limits.batch_seconds + items * self._limits.item_seconds

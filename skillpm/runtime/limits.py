@@ -13,15 +13,16 @@ class Limits:
 
     start_seconds: float = 30.0  # from spawning to the description
     batch_seconds: float = 15.0  # one message, and on top of it
-    item_seconds: float = 0.02  # for each item of that message
+    call_seconds: float = 60.0  # one call with all its messages and restarts, and on top of it
+    item_seconds: float = 0.02  # for each item of a message or a call
     batch_items: int = 4096  # items of one message
     batch_characters: int = 1 << 24  # completion text of one message; one longer completion travels alone
     frame_bytes: int = 1 << 26  # largest frame that either side reads
-    restarts: int = 24  # restarts of one skill's worker during one call of the scorer
+    restarts: int = 24  # of one worker during one call
     memo_items: int = 1 << 16  # judgements that are remembered
     memo_characters: int = 1 << 12  # completions longer than this are not remembered
     memory_bytes: int = 4 << 30  # address space of the worker
     file_bytes: int = 64 << 20  # largest file it may write into its scratch folder
     open_files: int = 256
-    processes: int = 256  # of this user, where the skill may start programs at all
+    processes: int = 256  # more than this user has, where the skill may start programs at all
     output_bytes: int = 1 << 14  # what is kept of its stdout and stderr

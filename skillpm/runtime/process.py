@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import secrets
 import selectors
@@ -22,23 +23,27 @@ from pathlib import Path
 from skillpm.errors import VerifierError
 from skillpm.model.manifest import Permissions
 from skillpm.model.skill import Skill
+from skillpm.runtime import bubblewrap
+from skillpm.runtime.environments import Environment
 from skillpm.runtime.frame import HEADER, encode, pack
 from skillpm.runtime.limits import Limits
 from skillpm.runtime.protocol import Described, read_reply
+from skillpm.runtime.sandbox import Confinement, Sandbox, choose, readable, runnable
 
 __all__ = ["WorkerProcess"]
 
+_LAST_SECONDS = 1.0  # for a worker whose pipe has ended to end by itself
+_SIGNALLED = 128
 _TICK = 0.05  # seconds between looks at whether the process is alive; the pipe's end normally tells at once
 _CHUNK = 1 << 20
 _PIPE_BYTES = 1 << 20
 _SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ
 
-# -I: no PYTHON* variables, no working directory, no user site on the path; the folders of skillpm and pydantic are
-# added at the end for the sake of installations that the isolated interpreter would not find.
-_BOOTSTRAP = (
-    "import sys; sys.path += [f for f in sys.argv[4:] if f not in sys.path]; "
-    "from skillpm.runtime.worker import main; main(sys.argv[1:4])"
-)
+# -I -S: no PYTHON* variables, no working directory, no user site, no .pth files; the folders in which our own process
+# finds packages are added by name. -B and the hash flag: bytecode beside a source is neither written nor believed.
+_FLAGS = ("-I", "-S", "-B", "--check-hash-based-pycs", "always")
+_BOOTSTRAP = "import sys; sys.path += sys.argv[4:]; from skillpm.runtime.worker import main; main(sys.argv[1:4])"
+_PACKAGES = ("site-packages", "dist-packages")
 
 
 class WorkerProcess:
@@ -46,17 +51,36 @@ class WorkerProcess:
 
     Args:
         skill: whose code it runs.
-        permissions: what its manifest asks for.
+        permissions: what it is given.
         limits: of time, memory and sizes.
+        sandbox: how it is confined; the strongest level of this machine where None.
+        environment: of its own Python packages, or None.
 
     Raises:
         VerifierError: it could not start; ``details['kind']`` is ``start``.
     """
 
-    def __init__(self, skill: Skill, permissions: Permissions, limits: Limits) -> None:
+    def __init__(
+        self,
+        skill: Skill,
+        permissions: Permissions,
+        limits: Limits,
+        sandbox: Sandbox | None = None,
+        environment: Environment | None = None,
+    ) -> None:
         self.skill = skill
         self._limits = limits
-        self._scratch = Path(tempfile.mkdtemp(prefix="skillpm-worker-"))
+        self._sandbox = sandbox or choose()
+        self._scratch = Path(tempfile.mkdtemp(prefix="skillpm-worker-")).resolve()
+        packages = _packages()
+        own = () if environment is None else (environment.packages,)
+        confinement = Confinement(
+            skill=skill.root.resolve(),
+            scratch=self._scratch,
+            packages=(*own, *packages),
+            network=permissions.network,
+            programs=permissions.run,
+        )
         self._said = bytearray()
         self._closed = False
         theirs, self._requests = os.pipe()
@@ -66,7 +90,7 @@ class WorkerProcess:
         _enlarge(self._requests, self._replies)
         try:
             self._process = subprocess.Popen(
-                _command(handed),
+                self._command(handed, packages, confinement),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -82,21 +106,36 @@ class WorkerProcess:
         self._output = self._process.stdout.fileno()
         for descriptor in (self._requests, self._replies, self._output):
             os.set_blocking(descriptor, False)
-        self.described = self._start(permissions)
+        self.described = self._start(confinement, environment)
+
+    def _command(self, handed: tuple[int, ...], packages: tuple[Path, ...], confinement: Confinement) -> list[str]:
+        words = [sys.executable, *_FLAGS, "-c", _BOOTSTRAP, *map(str, handed), *map(str, packages)]
+        if self._sandbox.level != "bubblewrap":
+            return words
+        return bubblewrap.command(
+            words,
+            read=readable(confinement),
+            run=runnable(confinement),
+            scratch=confinement.scratch,
+            network=confinement.network,
+        )
 
     @property
     def pid(self) -> int:
         """The process id."""
         return self._process.pid
 
-    def _start(self, permissions: Permissions) -> Described:
+    def _start(self, confinement: Confinement, environment: Environment | None) -> Described:
         number = new_number()
         start = {
             "number": number,
-            "skill": {**asdict(self.skill), "root": str(self.skill.root.resolve())},
-            "scratch": str(self._scratch),
-            "network": permissions.network,
-            "programs": permissions.run,
+            "skill": {**asdict(self.skill), "root": str(confinement.skill)},
+            "scratch": str(confinement.scratch),
+            "packages": [str(path) for path in confinement.packages],
+            "own": None if environment is None else str(environment.packages),
+            "network": confinement.network,
+            "programs": confinement.programs,
+            "level": self._sandbox.level,
             "limits": asdict(self._limits),
         }
         try:
@@ -144,9 +183,12 @@ class WorkerProcess:
                     outgoing = self._write(outgoing)
                     if not outgoing:
                         selector.unregister(self._requests)
-                if self._replies in ready and self._read(incoming):
-                    return bytes(memoryview(incoming)[HEADER.size :])
-                if not ready and self._process.poll() is not None:
+                if self._replies in ready:
+                    if self._ended():
+                        self.kill()  # whatever it left behind must not go on writing for it
+                    if self._read(incoming):
+                        return bytes(memoryview(incoming)[HEADER.size :])
+                elif not ready and self._ended():
                     raise self._crash()
 
     def _write(self, outgoing: memoryview) -> memoryview:
@@ -185,13 +227,31 @@ class WorkerProcess:
             del self._said[: -self._limits.output_bytes]
         return True
 
+    def _ended(self) -> bool:
+        """Is the worker dead? It is not reaped, so that its number stays its own until its group has been killed."""
+        if not hasattr(os, "waitid"):
+            return self._process.poll() is not None
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return self._process.returncode is not None or os.waitid(os.P_PID, self._process.pid, options) is not None
+
+    def kill(self) -> None:
+        """End the worker and all that it started."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
     def _crash(self) -> VerifierError:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(1.0)
+        deadline = time.monotonic() + _LAST_SECONDS
+        while not (ended := self._ended()) and time.monotonic() < deadline:
+            time.sleep(_TICK / 10)
+        self.kill()
         if not self._output_ended:
             self._listen()
         code = self._process.returncode
-        if code is None:
+        if self._sandbox.level == "bubblewrap" and code > _SIGNALLED:
+            code = _SIGNALLED - code  # bwrap tells of a signal as shells do
+        if not ended:
             way = "the worker closed its pipe"
         elif code < 0:
             way = f"the worker was ended by {signal.Signals(-code).name}"
@@ -215,9 +275,7 @@ class WorkerProcess:
         if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self.kill()
         assert self._process.stdout is not None
         self._process.stdout.close()
         for descriptor in (self._requests, self._replies, self._lifeline):
@@ -230,14 +288,16 @@ def new_number() -> int:
     return secrets.randbits(48)
 
 
-def _command(handed: tuple[int, ...]) -> list[str]:
+@functools.cache
+def _packages() -> tuple[Path, ...]:
+    """Return the folders in which our own process finds packages, without the working directory and its like."""
     import pydantic
 
     import skillpm
 
-    folders = [str(Path(module.__file__ or "").parents[1]) for module in (skillpm, pydantic)]
-    flags = ["-I", "-B", "--check-hash-based-pycs", "always"]
-    return [sys.executable, *flags, "-c", _BOOTSTRAP, *map(str, handed), *folders]
+    ours = [Path(module.__file__ or "").parents[1] for module in (skillpm, pydantic)]
+    found = [Path(entry) for entry in sys.path if Path(entry).name in _PACKAGES]
+    return tuple(dict.fromkeys(path.resolve() for path in (*ours, *found)))
 
 
 def _environment(scratch: Path) -> dict[str, str]:

@@ -53,7 +53,6 @@ class Described(Reply):
 
     Attributes:
         verifier: the file that judges: ``plugin.py``, ``verifier.py``, ``contract.yaml``, or empty.
-        confinement: what the worker was confined by, in words.
     """
 
     verifier: str = ""
@@ -62,7 +61,6 @@ class Described(Reply):
     suites: tuple[tuple[str, Suite], ...] = ()
     tools: tuple[tuple[str, Tool], ...] = ()
     hooks: tuple[str, ...] = ()
-    confinement: str = ""
 
 
 Argv = tuple[tuple[str, ...], ...]

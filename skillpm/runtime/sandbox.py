@@ -1,27 +1,39 @@
-"""What confines a worker: resource limits always, Landlock and a system-call filter where the kernel has them.
+"""What confines a worker: three levels, the strongest that this machine offers, probed once.
 
-A worker confines itself, after it has loaded our code and before it loads the skill's; the kernel never lets it go
-back. ``level`` says how strong the confinement is on this machine, and ``gaps`` what it does not stop.
+``landlock``
+    Landlock and a system-call filter: the worker confines itself, after it has loaded our code and before it loads
+    the skill's, and the kernel never lets it go back. Files outside, sockets, new processes and signals are refused.
+``bubblewrap``
+    The system's ``bwrap`` starts the worker in namespaces of its own, where other files, processes and networks are
+    not there at all; the system-call filter is added where it is known. Starting costs some milliseconds more.
+``limits``
+    Resource limits, and the system-call filter where it is known. Files are as open as they are to the person.
+
+Resource limits hold at every level. What a level does not stop stands in ``Sandbox.gaps`` and in docs/sandbox.md.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import resource
 import shutil
-import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from skillpm.runtime import landlock, seccomp
+from skillpm.errors import PolicyError
+from skillpm.runtime import bubblewrap, landlock, seccomp
 from skillpm.runtime.limits import Limits
 
-__all__ = ["Confinement", "Strength", "confine", "gaps", "level", "strength"]
+__all__ = ["LEVELS", "Confinement", "Level", "Sandbox", "choose", "confine", "readable", "runnable"]
 
-Strength = Literal["full", "partial", "limits"]
+Level = Literal["landlock", "bubblewrap", "limits"]
+LEVELS: tuple[Level, ...] = ("landlock", "bubblewrap", "limits")  # the strongest first
 
+_INSTALLED = ("site-packages", "dist-packages")  # a checkout is no such folder: of it, our own package is enough
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
 _SETTINGS = ("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone")
 _NETWORK_SETTINGS = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates")
@@ -36,79 +48,112 @@ class Confinement:
     Attributes:
         skill: its unpacked folder, read only.
         scratch: the only folder in which it may write.
-        network: does its manifest ask for the network, and did the user agree?
-        programs: the programs that its manifest asks to run.
+        packages: folders of Python packages that it may import from.
+        network: does its manifest ask for the network, and do person and policy agree?
+        programs: the programs that its manifest asks to run, as far as they agree.
     """
 
     skill: Path
     scratch: Path
+    packages: tuple[Path, ...] = ()
     network: bool = False
     programs: tuple[str, ...] = ()
 
 
-def strength() -> Strength:
-    """Return how strong the confinement is here: full (files, network, processes), partial, or resource limits only."""
-    abi = landlock.abi_version()
-    if abi >= 4 and seccomp.available():
-        return "full"
-    return "partial" if abi or seccomp.available() else "limits"
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """One level on this machine.
+
+    Attributes:
+        level: which.
+        parts: the mechanisms that make it up, in words.
+    """
+
+    level: Level
+    parts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.level} ({' + '.join(self.parts)})"
+
+    @property
+    def gaps(self) -> tuple[str, ...]:
+        """What it does not stop."""
+        always = (
+            "using the processor until the deadline of a call",
+            "filling the scratch folder with many files",
+            "reading Python, its packages and the system's libraries",
+        )
+        filtered = seccomp.NAME in self.parts
+        if self.level != "limits":
+            return always if filtered else (*always, "starting processes inside its namespaces")
+        files = ("reading and writing any file that you may read and write",)
+        if filtered:
+            return (*always, *files)
+        more = ("using the network", "starting processes that outlive the run", "signalling your other processes")
+        return (*always, *files, *more)
 
 
-def level() -> str:
-    """Return the confinement of this machine in words."""
-    abi = landlock.abi_version()
-    parts = [
-        *([f"landlock {abi}"] if abi else []),
-        *(["seccomp"] if seccomp.available() else []),
-        "resource limits",
-    ]
-    return f"{strength()} ({' + '.join(parts)})"
+@functools.cache
+def _available(level: Level) -> Sandbox | None:
+    filtered = (seccomp.NAME,) if seccomp.available() else ()
+    match level:
+        case "landlock":
+            version = landlock.abi_version()
+            parts = (f"landlock {version}", *filtered) if version and filtered else ()
+        case "bubblewrap":
+            parts = (f"bubblewrap {bubblewrap.version()}", *filtered) if bubblewrap.version() else ()
+        case "limits":
+            return Sandbox(level, (*filtered, "resource limits"))
+    return Sandbox(level, (*parts, "resource limits")) if parts else None
 
 
-def gaps() -> list[str]:
-    """Return what the confinement of this machine does not stop."""
-    found = [
-        "using the processor until the deadline of a batch",
-        "filling the scratch folder with many files",
-        "reading Python, its packages and the system's libraries",
-    ]
-    if landlock.abi_version() == 0:
-        found.append("reading and writing any file that you may read and write")
-    if not seccomp.available():
-        found += ["using the network", "starting processes", "signalling your other processes"]
+def choose(wanted: str = "auto") -> Sandbox:
+    """Return the level that workers get.
+
+    Args:
+        wanted: ``auto`` for the strongest there is, ``require`` for that, but not ``limits``; or a level.
+
+    Raises:
+        PolicyError: this machine does not offer what is required.
+    """
+    candidates = [level for level in LEVELS if wanted in ("auto", "require", level)]
+    found = next((sandbox for level in candidates if (sandbox := _available(level)) is not None), None)
+    if found is None or (wanted == "require" and found.level == "limits"):
+        missing = "neither landlock nor bubblewrap" if wanted == "require" else f"no {wanted}"
+        raise PolicyError(
+            f"this machine offers {missing} to confine skill code",
+            hint="use a Linux kernel of 5.13 or newer with Landlock, install bubblewrap, or do without `--sandbox`",
+        )
     return found
 
 
-def confine(confinement: Confinement, limits: Limits) -> str:
-    """Confine this process for good and return the level in words.
+def confine(confinement: Confinement, limits: Limits, level: Level) -> None:
+    """Confine this process for good, as far as it has to do so itself.
 
     Raises:
         OSError: the kernel has a mechanism but refused it.
     """
-    _limit_resources(limits)
-    applied = []
-    if landlock.abi_version():
-        abi = landlock.restrict(
-            read=_readable(confinement),
+    _limit_resources(limits, programs=bool(confinement.programs))
+    if level == "landlock":
+        programs = runnable(confinement)
+        landlock.restrict(
+            read=readable(confinement),
             write=[confinement.scratch],
-            execute=_executable(confinement),
+            execute=[*programs, *(Path(path) for path in _LOADERS)] if programs else [],
             devices=[Path(path) for path in _DEVICES],
             network=confinement.network,
         )
-        applied.append(f"landlock {abi}")
     if seccomp.available():
         seccomp.restrict(network=confinement.network, processes=bool(confinement.programs))
-        applied.append("seccomp")
-    return " + ".join([*applied, "resource limits"])
 
 
-def _limit_resources(limits: Limits) -> None:
+def _limit_resources(limits: Limits, *, programs: bool) -> None:
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files),
-        (resource.RLIMIT_NPROC, limits.processes),
+        *([(resource.RLIMIT_NPROC, _tasks() + limits.processes)] if programs else []),
     ):
         _, hard = resource.getrlimit(kind)
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -116,21 +161,32 @@ def _limit_resources(limits: Limits) -> None:
             resource.setrlimit(kind, (allowed, allowed))
 
 
-def _readable(confinement: Confinement) -> list[Path]:
+def _tasks() -> int:
+    """Return how many processes and threads this user has: the kernel's limit counts those of all programs."""
+    count = 0
+    for path in Path("/proc").glob("[0-9]*/task"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            count += status.st_nlink - 2 if status.st_uid == os.getuid() else 0
+    return count
+
+
+def readable(confinement: Confinement) -> list[Path]:
+    """Return the trees that a worker may read; some of them may not be there."""
     package = Path(__file__).parents[1]
-    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
     found = [
         confinement.skill,
         package,
         *(Path(folder) for folder in folders if folder),
-        *(Path(entry) for entry in sys.path if entry and Path(entry).name in ("site-packages", "dist-packages")),
+        *(folder for folder in confinement.packages if folder != package.parent or folder.name in _INSTALLED),
         *(Path(path) for path in (*_LIBRARIES, *_SETTINGS)),
         *(Path(path) for path in (_NETWORK_SETTINGS if confinement.network else ())),
     ]
     return list(dict.fromkeys(found))
 
 
-def _executable(confinement: Confinement) -> list[Path]:
-    programs = [shutil.which(name) for name in confinement.programs if "/" not in name]
-    found = [Path(program) for program in programs if program is not None]
-    return [*found, *(Path(path) for path in _LOADERS)] if found else []
+def runnable(confinement: Confinement) -> list[Path]:
+    """Return the programs that a worker may start; empty where it may start none."""
+    found = [shutil.which(name) for name in confinement.programs if "/" not in name]
+    return [Path(program) for program in found if program is not None]

@@ -23,30 +23,39 @@ from skillpm.runtime.host import Host
 from skillpm.runtime.hosted import Hosted
 from skillpm.runtime.limits import Limits
 from skillpm.runtime.protocol import Described
+from skillpm.runtime.workplace import Workplace
 
 __all__ = ["Scorer"]
 
 
 class Scorer:
-    """A pool of workers, one for each skill, that lives as long as the context.
+    """A pool of workers for each skill, that lives as long as the context.
 
     Args:
         skills: whose episodes may come.
         consents: the user's record; asked when the context is entered.
         limits: of workers and calls.
         host: the user's own plugins, which may bring verifiers, rewards and observers.
+        workplace: how many workers each skill has, and how they are confined.
 
     Raises:
         ConsentError: on entering, where nobody has agreed to run a skill's code.
     """
 
     def __init__(
-        self, skills: Sequence[Skill], *, consents: Consents, limits: Limits | None = None, host: Host | None = None
+        self,
+        skills: Sequence[Skill],
+        *,
+        consents: Consents,
+        limits: Limits | None = None,
+        host: Host | None = None,
+        workplace: Workplace | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._consents = consents
         self._host = host
-        self._crews = {skill.name: Crew(skill, self._limits) for skill in skills}
+        self._workplace = workplace or Workplace()
+        self._crews = {skill.name: Crew(skill, self._limits, self._workplace) for skill in skills}
         self._memo = _Memo(self._limits)
 
     def __enter__(self) -> Scorer:

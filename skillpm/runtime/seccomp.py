@@ -1,5 +1,7 @@
 """A system-call filter: no sockets, no new processes, no reaching into other processes, no administration.
 
+Where programs may be started, they stay in the worker's process group, so that nothing outlives it.
+
 Source: Linux ``Documentation/userspace-api/seccomp_filter.rst``. The program is classic BPF, built here word by word.
 """
 
@@ -11,9 +13,11 @@ import platform
 import struct
 import sys
 
-__all__ = ["available", "restrict"]
+__all__ = ["NAME", "available", "restrict"]
 
-_PR_SET_SECCOMP, _MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 22, 2, 38
+NAME = "seccomp"
+
+_PR_GET_SECCOMP, _PR_SET_SECCOMP, _MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 21, 22, 2, 38
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF: ld abs, jeq, jge, jset, ret
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _EPERM, _ENOSYS = 1, 38
@@ -43,14 +47,17 @@ _NEVER = {
     "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "ptrace": (101, 117), "quotactl": (179, 60),
     "reboot": (169, 142), "request_key": (249, 218), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
     "sched_setattr": (314, 274), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
-    "setns": (308, 268), "setpriority": (141, 140), "swapoff": (168, 225), "swapon": (167, 224), "tkill": (200, 130),
+    "setns": (308, 268), "setpgid": (109, 154), "setpriority": (141, 140), "setsid": (112, 157),
+    "swapoff": (168, 225), "swapon": (167, 224), "tkill": (200, 130),
     "umount2": (166, 39), "unshare": (272, 97), "userfaultfd": (323, 282),
 }  # fmt: skip
 
 
 def available() -> bool:
-    """Do we know this machine's table of system calls?"""
-    return sys.platform == "linux" and platform.machine() in _COLUMN
+    """Has this kernel filters, and do we know this machine's table of system calls?"""
+    if sys.platform != "linux" or platform.machine() not in _COLUMN:
+        return False
+    return bool(ctypes.CDLL(None).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)
 
 
 def restrict(*, network: bool, processes: bool) -> None:

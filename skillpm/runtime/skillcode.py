@@ -1,10 +1,14 @@
-"""Loading what a skill brings as Python. Imported by ``worker`` alone, so it runs in a confined process only."""
+"""Loading what a skill brings as Python. Imported by ``worker`` alone, so it runs in a confined process only.
+
+Only sources are loaded, for they are what a person looked at: bytecode, whatever its header claims, is never read.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +20,26 @@ from skillpm.model.ports import Attempt, Verifier
 from skillpm.model.skill import Skill
 from skillpm.model.verdict import Verdict
 
-__all__ = ["VerifierFile", "load_module"]
+__all__ = ["VerifierFile", "import_from", "load_module"]
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles the source each time: where a source has no status, importlib looks for no bytecode."""
+
+    def path_stats(self, path: Any) -> Any:
+        raise OSError(f"the bytecode of {path} is not used")
+
+
+def import_from(root: Path) -> None:
+    """Let a skill's code import its own modules, those of all others first: none of its files can stand in for them."""
+
+    def finder(path: str) -> FileFinder:
+        if not Path(path).is_relative_to(root):
+            raise ImportError(f"{path} is not of the skill")
+        return FileFinder(path, (_SourceLoader, SOURCE_SUFFIXES))
+
+    sys.path_hooks.insert(0, finder)
+    sys.path.append(str(root))
 
 
 def load_module(skill: Skill, name: str) -> ModuleType:
@@ -27,9 +50,8 @@ def load_module(skill: Skill, name: str) -> ModuleType:
     """
     path = skill.root / name
     private = f"_skillpm_{skill.tree[:16]}_{Path(name).stem}"
-    spec = importlib.util.spec_from_file_location(private, path)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"{skill.name}/{name} is no Python module", plugin=name)
+    spec = importlib.util.spec_from_file_location(private, path, loader=_SourceLoader(private, str(path)))
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[private] = module
     try:

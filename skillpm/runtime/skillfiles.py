@@ -34,6 +34,10 @@ class SkillFiles:
         """Return the files that a worker would execute."""
         return [name for name in CODE if name in self._package.paths]
 
+    def modules(self) -> list[str]:
+        """Return the other Python files, which those may import."""
+        return [path for path in self._package.paths if path.endswith(".py") and path not in CODE]
+
     def manifest(self) -> Manifest | None:
         """Return skill.yaml."""
         return self._value(self._package.manifest) if "skill.yaml" in self._package.paths else None

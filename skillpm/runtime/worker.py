@@ -31,7 +31,7 @@ from skillpm.runtime.conventions import CONVENTIONS, Conventions
 from skillpm.runtime.frame import FrameError, encode, pack, read_frame
 from skillpm.runtime.limits import Limits
 from skillpm.runtime.sandbox import Confinement, confine
-from skillpm.runtime.skillcode import VerifierFile, load_module
+from skillpm.runtime.skillcode import VerifierFile, import_from, load_module
 from skillpm.runtime.skillfiles import SkillFiles
 
 __all__ = ["Workshop", "main"]
@@ -47,9 +47,8 @@ class Workshop:
         DocumentError: a document of the skill is wrong.
     """
 
-    def __init__(self, skill: Skill, confinement: str) -> None:
+    def __init__(self, skill: Skill) -> None:
         self.skill = skill
-        self.confinement = confinement
         self.files = SkillFiles(skill)
         self.contract = self.files.contract()
         self.manager = pluggy.PluginManager(PROJECT)
@@ -102,7 +101,6 @@ class Workshop:
             "suites": [[item.plugin, item.record.model_dump(mode="json")] for item in self.suites],
             "tools": [[item.plugin, item.record.model_dump(mode="json", by_alias=True)] for item in self.tools],
             "hooks": [] if self.plugin is None else implemented(self.manager, self.plugin),
-            "confinement": self.confinement,
         }
 
     def judge(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -154,17 +152,19 @@ def _limits(document: dict[str, Any]) -> Limits:
 
 def _start(start: dict[str, Any], limits: Limits) -> Workshop:
     skill = Skill(**{**start["skill"], "root": Path(start["skill"]["root"])})
-    confinement = confine(
-        Confinement(
-            skill=skill.root,
-            scratch=Path(start["scratch"]),
-            network=start["network"],
-            programs=tuple(start["programs"]),
-        ),
-        limits,
+    packages = tuple(Path(folder) for folder in start["packages"])
+    confinement = Confinement(
+        skill=skill.root,
+        scratch=Path(start["scratch"]),
+        packages=packages,
+        network=start["network"],
+        programs=tuple(start["programs"]),
     )
-    sys.path.append(str(skill.root))
-    return Workshop(skill, confinement)
+    confine(confinement, limits, start["level"])
+    if start["own"] is not None:  # its own packages before those that skillpm came with
+        sys.path.insert(min(sys.path.index(entry) for entry in sys.path if Path(entry) in packages), start["own"])
+    import_from(skill.root)
+    return Workshop(skill)
 
 
 def _serve(requests: BinaryIO, replies: int) -> None:

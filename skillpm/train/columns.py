@@ -28,12 +28,18 @@ class Rewarder:
         tasks: the tasks by key.
         judge: usually ``Scorer.judge``; remembers what it has judged.
         max_error_share: the share of a batch that may be errored.
+
+    Attributes:
+        judged: answers so far; a batch that the columns ask for in turn counts once.
+        errored: those of them that could not be judged.
     """
 
     def __init__(self, tasks: Mapping[str, Task], judge: Judge, max_error_share: float) -> None:
         self._tasks = tasks
         self._judge = judge
         self._max_error_share = max_error_share
+        self.judged = self.errored = 0
+        self._counted: tuple[list[str], list[str]] | None = None
 
     def judgements(self, keys: Sequence[str], completions: Sequence[str]) -> list[Judgement]:
         """Judge one batch.
@@ -51,11 +57,22 @@ class Rewarder:
             for key, text in zip(keys, completions, strict=True)
         ]
         judgements = self._judge(episodes)
-        errored = [j.verdict.reasons for j in judgements if j.verdict.status == "errored"]
+        errored = [
+            (self._tasks[key].skill, judgement.verdict.reasons)
+            for key, judgement in zip(keys, judgements, strict=True)
+            if judgement.verdict.status == "errored"
+        ]
+        batch = (list(keys), list(completions))
+        if batch != self._counted:
+            self._counted = batch
+            self.judged += len(judgements)
+            self.errored += len(errored)
         if len(errored) > self._max_error_share * len(judgements):
+            skill, reasons = errored[0]
             raise TrainingError(
-                f"{len(errored)} of {len(judgements)} answers could not be judged: {' '.join(errored[0])[:300]}",
-                hint="run `skillpm selftest` on the skills; an outage must not train a policy",
+                f"{len(errored)} of {len(judgements)} answers could not be judged, the first by {skill}: "
+                f"{' '.join(reasons)[:300]}",
+                hint=f"run `skillpm selftest {skill}`; an outage must not train a policy",
             )
         return judgements
 

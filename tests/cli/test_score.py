@@ -59,6 +59,15 @@ def test_each_row_gets_its_judgement_in_order_with_its_id(project: Callable[...,
     assert [item["argv"] for item in found[1:]] == [None] * 6
 
 
+def test_several_workers_print_the_same_bytes(project: Callable[..., Any]) -> None:
+    place = project({"skill": SKILL})
+    answers = (json.dumps({"tool": "serve", "args": {"port": 8000 + number % 7}}) for number in range(40))
+    place.write({"rows.jsonl": rows(*({"expected": GOLD, "completion": text} for text in answers))})
+    alone = place.run("score", "./skill", "rows.jsonl").ok().out
+    assert place.run("score", "./skill", "rows.jsonl", "--workers", "3").ok().out == alone
+    place.run("score", "./skill", "rows.jsonl", "--workers", "0").fails(2, "--workers")
+
+
 def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goes_on(
     project: Callable[..., Any],
 ) -> None:

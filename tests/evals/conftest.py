@@ -24,6 +24,7 @@ from skillpm.ops.ready import ReadySkills
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.consent import Consents
 from skillpm.runtime.host import Host
+from skillpm.runtime.sandbox import choose
 from skillpm.runtime.scoring import Scorer
 from skillpm.settings import load_settings
 
@@ -158,7 +159,7 @@ def ready(server: Server, tmp_path: Path) -> Iterator[ReadySkills]:
     """The server skill, ready to judge in its worker."""
     with Scorer([server.skill], consents=Consents(tmp_path / "consents.json")) as scorer:
         host = Host()
-        yield ReadySkills(build_catalogue([server.skill], host), scorer, host)
+        yield ReadySkills(build_catalogue([server.skill], host), scorer, host, str(choose()), {})
 
 
 @pytest.fixture

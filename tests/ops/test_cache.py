@@ -26,6 +26,7 @@ from skillpm.ops.install import Manner, install
 from skillpm.ops.registry import write_registry
 from skillpm.ops.sync import sync
 from skillpm.ops.uninstall import uninstall
+from skillpm.runtime.environments import Environments
 from skillpm.settings import Settings
 from skillpm.storage.agents import UNIVERSAL
 from skillpm.storage.store import Store
@@ -309,3 +310,28 @@ def test_a_clean_up_killed_at_any_time_leaves_a_store_that_verifies(project, sho
     assert not any((store.root / "tmp").iterdir())
     assert json.loads((place.root / ".skillpm/installed.json").read_text())["folders"]
     place.call("verify").ok()
+
+
+def test_environments_that_no_stored_skill_asks_for_are_removed_a_day_after_their_last_use(tmp_path: Path) -> None:
+    """The newest are spared, for a run of a skill outside the store may be using one of them right now."""
+    files = {
+        "SKILL.md": "---\nname: one\ndescription: Shows one. Use when testing.\n---\nDo it.\n",
+        "skill.yaml": "manifest: 1\nversion: '1'\npython: [acme]\n",
+        "plugin.py": "",
+    }
+    shop = tmp_path / "shop"
+    write_registry(shop, [tree(files)])
+    flags, folders = {"index": (str(shop),)}, (tmp_path / "home", tmp_path / "cache", tmp_path / "config.yaml")
+    context = open_context(Settings(tmp_path, *folders, flags=flags, environment={"SKILLPM_NO_PLUGINS": "1"}))
+    install(context, ["one"], Manner([UNIVERSAL]))
+    place = Environments(context.settings.environments)
+    built = {name: place.place([name]) for name in ("acme", "Acme >= 1", "fresh")}
+    for name, folder in built.items():
+        folder.mkdir(parents=True)
+        (folder / "environment.json").write_text("{}")
+        if name != "fresh":
+            os.utime(folder / "environment.json", (0, 0))
+    unneeded = built["Acme >= 1"]
+    assert [item.name for item in prune(context.settings, dry_run=True).environments] == [unneeded.name]
+    assert [item.name for item in prune(context.settings).environments] == [unneeded.name]
+    assert sorted(path for path in place.folder.iterdir()) == sorted([built["acme"], built["fresh"]])

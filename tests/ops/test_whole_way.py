@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from skillpm.runtime.sandbox import choose
+
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1800)]
 
 SMALL = [
@@ -37,6 +39,7 @@ def test_a_real_model_is_trained_evaluated_and_asked(world: Any) -> None:
     run = world.root / trained["run"]
     assert {"recipe.yaml", "skillpm.lock", "metrics.jsonl", "card.md"} <= set(trained["manifest"]["files"])
     assert (run / "adapter/adapter_model.safetensors").is_file()
+    assert trained["manifest"]["sandbox"] == str(choose())
 
     shown = world.run("eval", "--run", run, "--with-base", "--limit", "4", "--no-gate", "--json", patience=1500).ok()
     assert shown.document["arms"] == ["base", "sft", "grpo"]

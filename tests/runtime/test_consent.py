@@ -1,4 +1,4 @@
-"""Consent holds for exactly the content that was agreed to, and is asked for only where code would run."""
+"""Consent holds for exactly the content and the wishes that were shown, and is asked for only where code would run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.errors import ConsentError, DocumentError
+from skillpm.errors import ConsentError, DocumentError, PolicyError
+from skillpm.model.manifest import Permissions
+from skillpm.model.policy import Policy
 from skillpm.model.skill import Skill
-from skillpm.runtime.consent import Consents, explain
+from skillpm.runtime.consent import Consents
 
 MakeSkill = Callable[..., Skill]
 CODE = {"verifier.py": "def verify(attempts, contract):\n    return []\n"}
+WISHES = 'manifest: 1\nversion: 1.0.0\npython: ["regex"]\npermissions: {network: true, run: [df, free]}\n'
+
+
+def version(make_skill: MakeSkill, folder: str, permissions: str) -> Skill:
+    """Return the content of one version of the skill ``coded``."""
+    text = f"manifest: 1\nversion: 1.0.0\npermissions: {permissions}\n"
+    return dataclasses.replace(make_skill({**CODE, "skill.yaml": text}, name=folder), name="coded")
 
 
 def test_code_needs_it_and_data_does_not(make_skill: MakeSkill, consents: Consents) -> None:
@@ -31,19 +40,72 @@ def test_it_is_remembered_for_this_content_alone(make_skill: MakeSkill, tmp_path
     assert not Consents(path).granted(dataclasses.replace(skill, tree="0" * 64))
 
 
-def test_asking_says_what_would_run_and_what_it_wants(make_skill: MakeSkill, consents: Consents) -> None:
-    manifest = 'manifest: 1\nversion: 1.0.0\npython: ["regex"]\npermissions: {network: true, run: [df]}\n'
-    skill = make_skill({**CODE, "skill.yaml": manifest})
-    for text in (str(skill.root / "verifier.py"), "the network", "to run df", "the packages regex"):
-        assert text in explain(skill)
+def test_asking_says_the_content_what_would_run_and_what_it_wants(make_skill: MakeSkill, consents: Consents) -> None:
+    skill = make_skill({**CODE, "skill.yaml": WISHES, "grammar/parse.py": ""})
+    asked = consents.asked(skill)
+    shown = "\n".join(asked.lines())
+    for text in (skill.tree, "grammar/parse.py", str(skill.root / "verifier.py"), "the network", "to run df, free"):
+        assert text in shown
     with pytest.raises(ConsentError) as caught:
         consents.demand([skill, skill])
     assert caught.value.exit_code == 6 and "--yes" in str(caught.value.hint)
+    assert "the packages regex" in str(caught.value.hint)
+    assert caught.value.details["skills"][0]["tree"] == skill.tree
+
+
+def test_a_version_that_asks_for_more_is_shown_as_such(make_skill: MakeSkill, consents: Consents) -> None:
+    consents.grant(version(make_skill, "old", "{run: [df]}"))
+    same, more = version(make_skill, "same", "{run: [df]}"), version(make_skill, "more", "{network: true, run: [df]}")
+    assert not consents.granted(more)
+    assert "new since coded 1.0.0: the network" in consents.asked(more).sentence()
+    other = dataclasses.replace(same, version="1.1", tree="1" * 64)
+    assert not consents.granted(other) and not consents.asked(other).grows
+
+
+def test_a_policy_narrows_what_code_is_given_and_a_wider_one_asks_again(make_skill: MakeSkill, tmp_path: Path) -> None:
+    skill, path = make_skill({**CODE, "skill.yaml": WISHES}), tmp_path / "consents.json"
+    narrow = Consents(path, policies=[Policy(network=False), Policy(run=("df",))])
+    assert narrow.asked(skill).wishes.permissions == Permissions(run=("df",))
+    narrow.grant(skill)
+    assert narrow.granted(skill)
+    wide = Consents(path)
+    assert not wide.granted(skill) and "the network, to run free" in wide.asked(skill).sentence()
+
+
+def test_a_policy_can_agree_in_advance_but_not_to_more_than_before(make_skill: MakeSkill, tmp_path: Path) -> None:
+    old, more = version(make_skill, "old", "{run: [df]}"), version(make_skill, "more", "{run: [df, free]}")
+    unlocked = make_skill(CODE, name="unlocked")
+    trees = frozenset({old.tree, more.tree})
+    consents = Consents(tmp_path / "consents.json", rule="locked", locked_trees=lambda: trees)
+    assert consents.grant_by_policy([old, unlocked]) == [unlocked]
+    assert consents.grant_by_policy([more]) == [more], "it asks for more than it had"
+    assert Consents(tmp_path / "consents.json", rule="always").grant_by_policy([unlocked, more]) == [more]
+    assert {grant.by for grant in consents.grants().values()} == {"policy"}
+
+
+def test_a_policy_can_forbid_all_code_even_what_was_agreed_to(make_skill: MakeSkill, tmp_path: Path) -> None:
+    skill, path = make_skill(CODE), tmp_path / "consents.json"
+    Consents(path).grant(skill)
+    consents = Consents(path, rule="never")
+    assert not consents.granted(skill) and consents.granted(dataclasses.replace(skill, bundled=True))
+    with pytest.raises(PolicyError) as caught:
+        consents.grant(skill)
+    assert caught.value.exit_code == 6
+
+
+def test_what_is_taken_back_is_asked_for_again(make_skill: MakeSkill, consents: Consents) -> None:
+    first, second = make_skill(CODE, name="first"), make_skill(CODE, name="second")
+    consents.grant(first, second)
+    assert [grant.skill for grant in consents.revoke(lambda tree, grant: tree == first.tree).values()] == [
+        "first 1.0.0"
+    ]
+    assert consents.missing([first, second]) == [first]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"granted": {"x": "y"}}', '{"consents": 1, "other": 2}'])
 def test_a_damaged_record_is_an_error_and_no_consent(make_skill: MakeSkill, tmp_path: Path, text: str) -> None:
     path = tmp_path / "consents.json"
     path.write_text(text)
-    with pytest.raises(DocumentError, match=r"consents\.json"):
+    with pytest.raises(DocumentError, match=r"consents\.json") as caught:
         Consents(path).granted(make_skill(CODE))
+    assert caught.value.hint == "remove the file to be asked again"

@@ -13,6 +13,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Seed
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
+from skillpm.runtime.limits import Limits
 from skillpm.runtime.scoring import Scorer
 
 MakeSkill = Callable[..., Skill]
@@ -97,6 +98,7 @@ def test_without_a_worker_only_its_files_are_known(make_skill: MakeSkill) -> Non
         (PLUGIN.replace("return [Rule()]", "raise OSError('gone')"), "skillpm_synthesis_rules: OSError: gone"),
         (PLUGIN.replace('name = "ports"', ""), "a synthesis rule without a name"),
         ("import os; os._exit(4)", "exited with code 4"),
+        ("print('hello'); import os; os.fork()", "plugin.py cannot be imported: PermissionError"),
     ],
 )
 def test_one_that_breaks_the_rules_is_named_with_what_is_wrong(
@@ -107,6 +109,16 @@ def test_one_that_breaks_the_rules_is_named_with_what_is_wrong(
         scorer.describe(skill)
     assert reason in caught.value.message
     assert "serving" in caught.value.message
+
+
+def test_one_that_hangs_is_ended_and_the_other_skills_go_on(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+) -> None:
+    hanging = make_skill({"plugin.py": "while True: pass"}, name="hanging")
+    with make_scorer(make_skill(), hanging, limits=Limits(start_seconds=5.0)) as scorer:
+        good, bad = scorer.judge([episode(), episode("x", skill="hanging")])
+    assert (good.verdict.status, bad.verdict.status) == ("passed", "errored")
+    assert "hanging cannot be run: no verdicts after 5 seconds" in bad.verdict.reasons[0]
 
 
 def test_it_may_import_a_sibling_but_not_what_lies_beside_the_skill(
@@ -121,8 +133,6 @@ def test_it_may_import_a_sibling_but_not_what_lies_beside_the_skill(
     ("manifest", "message", "hint"),
     [
         ("hooks: 99\n", "version 99 of the hooks", "upgrade"),
-        ('python: ["no-such-distribution>=1"]\n', "no-such-distribution>=1", "python -m pip install"),
-        ('python: ["pydantic<1"]\n', "pydantic<1", "python -m pip install"),
     ],
 )
 def test_what_it_needs_and_does_not_find_is_said_before_it_runs(

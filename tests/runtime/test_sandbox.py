@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,20 +14,33 @@ from pathlib import Path
 
 import pytest
 
+from skillpm.errors import PolicyError
 from skillpm.model.episode import Episode
+from skillpm.model.policy import Policy
 from skillpm.model.skill import Skill
-from skillpm.runtime import landlock, seccomp
+from skillpm.runtime import sandbox, seccomp
 from skillpm.runtime.frame import encode
 from skillpm.runtime.protocol import judge_request
-from skillpm.runtime.sandbox import gaps, level, strength
+from skillpm.runtime.sandbox import LEVELS, choose
 from skillpm.runtime.scoring import Scorer
+from skillpm.runtime.workplace import Workplace
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
 MakeEpisode = Callable[..., Episode]
 
-needs_landlock = pytest.mark.skipif(landlock.abi_version() < 4, reason="this kernel has no Landlock that covers TCP")
 needs_seccomp = pytest.mark.skipif(not seccomp.available(), reason="no system-call table for this machine")
+DENIED = ("PermissionError", "FileNotFoundError", "OSError")  # not permitted, not there, on a read-only file system
+
+
+@pytest.fixture(params=["landlock", "bubblewrap"])
+def level(request: pytest.FixtureRequest) -> str:
+    """A level that keeps files apart."""
+    try:
+        return choose(request.param).level
+    except PolicyError as error:
+        pytest.skip(error.message)
+
 
 # judges an answer by running it: the verdict's reason is what came of it
 SHELL = """
@@ -48,12 +62,12 @@ def verify(attempts, contract):
 
 @pytest.fixture
 def ask(make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode) -> Callable[..., list[str]]:
-    """Return ``ask(*expressions, manifest=...)``: what they give inside a worker."""
+    """Return ``ask(*expressions, manifest=..., level=...)``: what they give inside a worker."""
 
-    def evaluate(*expressions: str, manifest: str = "") -> list[str]:
+    def evaluate(*expressions: str, manifest: str = "", level: str = "auto") -> list[str]:
         files = {"verifier.py": SHELL, "skill.yaml": f"manifest: 1\nversion: 1.0.0\n{manifest}"}
         skill = make_skill(files)
-        with make_scorer(skill) as scorer:
+        with make_scorer(skill, workplace=Workplace(choose(level))) as scorer:
             judgements = scorer.judge([episode(expression) for expression in expressions])
         return [judgement.verdict.reasons[0] for judgement in judgements]
 
@@ -83,34 +97,33 @@ def test_stdin_is_empty_and_only_the_pipe_is_inherited(ask: Callable[..., list[s
     assert int(descriptors) == 3
 
 
-@needs_landlock
-def test_files_outside_are_neither_read_nor_written(ask: Callable[..., list[str]], tmp_path: Path) -> None:
+def test_files_outside_are_neither_read_nor_written(ask: Callable[..., list[str]], tmp_path: Path, level: str) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
     answers = ask(
         f"open({str(secret)!r}).read()",
         "open('/etc/passwd').read()",
-        "os.listdir('/')",
         f"open('/proc/{os.getpid()}/environ').read()",
         f"open({str(tmp_path / 'new')!r}, 'w')",
+        "open('/dev/shm/new', 'w')",
         "open(Path(__file__).parent / 'verifier.py', 'a')",
         f"os.remove({str(secret)!r})",
         "open('scratch.txt', 'w').write('mine')",
         "open(Path(__file__).parent / 'SKILL.md').read()[:3]",
+        level=level,
     )
-    assert answers == ["PermissionError"] * 7 + ["4", "'---'"]
-    assert secret.read_text() == "secret"
+    assert all(answer in DENIED for answer in answers[:7]), answers
+    assert answers[7:] == ["4", "'---'"]
+    assert secret.read_text() == "secret" and not Path("/dev/shm/new").exists()
 
 
-@needs_seccomp
-@needs_landlock
-def test_the_network_is_refused_unless_the_manifest_asks_for_it(ask: Callable[..., list[str]]) -> None:
+def test_the_network_is_refused_unless_the_manifest_asks_for_it(ask: Callable[..., list[str]], level: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         tcp = f"socket.create_connection(('127.0.0.1', {port}), timeout=5).close()"
-        udp = "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close()"
-        assert ask(tcp, udp) == ["PermissionError"] * 2
-        assert ask(tcp, udp, manifest="permissions: {network: true}\n") == ["None"] * 2
+        udp = "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9)) * 0"
+        assert all(answer in DENIED for answer in ask(tcp, udp, level=level))
+        assert ask(tcp, udp, manifest="permissions: {network: true}\n", level=level) == ["None", "0"]
 
 
 @needs_seccomp
@@ -143,18 +156,100 @@ def test_memory_is_bounded(ask: Callable[..., list[str]]) -> None:
     assert ask("len(bytearray(1 << 36))") == ["MemoryError"]
 
 
-def test_a_program_that_the_manifest_names_can_be_run(ask: Callable[..., list[str]]) -> None:
+def test_only_a_program_that_the_manifest_names_can_be_run(ask: Callable[..., list[str]], level: str) -> None:
     run = "subprocess.run(['uname'], capture_output=True).returncode"
     other = "subprocess.run(['id'], capture_output=True).returncode"
-    answers = ask(run, other, manifest="permissions: {run: [uname]}\n")
-    assert answers[0] == "0"
-    if landlock.abi_version():
-        assert answers[1] == "PermissionError"
+    answers = ask(run, other, manifest="permissions: {run: [uname]}\n", level=level)
+    assert answers[0] == "0" and answers[1] in DENIED
 
 
-def test_the_level_is_said_and_so_is_what_it_does_not_stop() -> None:
-    assert level().startswith(strength())
-    assert ("using the network" in gaps()) == (not seccomp.available())
+def test_a_daemon_ends_with_the_worker(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
+) -> None:
+    """Where programs may be started, nothing leaves the process group, and the group is killed with the worker."""
+    manifest = "manifest: 1\nversion: 1.0.0\npermissions: {run: [uname]}\n"
+    skill = make_skill({"verifier.py": SHELL, "skill.yaml": manifest})
+    expressions = ("os.setsid()", "(os.fork() or __import__('time').sleep(600)) and 'parent'", "os.getcwd()")
+    with make_scorer(skill, workplace=Workplace(choose(level))) as scorer:
+        judgements = scorer.judge([episode(expression) for expression in expressions])
+        setsid, parent, home = (judgement.verdict.reasons[0] for judgement in judgements)
+        assert (setsid, parent) == ("PermissionError", "'parent'")
+        assert len(_at_home(home)) >= 2, "the worker and its child"
+    deadline = time.monotonic() + 30
+    while _at_home(home) and time.monotonic() < deadline:
+        time.sleep(0.05)  # the kernel takes a process namespace down on its own time
+    assert _at_home(home) == []
+
+
+def _at_home(home: str) -> list[Path]:
+    """Return the processes whose home is this scratch folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            found += [path.parent] if f"HOME={eval(home)}\0".encode() in path.read_bytes() else []
+    return found
+
+
+HEIR = """
+import json, os, sys, time
+
+def verify(attempts, contract):
+    frame = sys._getframe()
+    while "request" not in frame.f_locals:
+        frame = frame.f_back
+    number = frame.f_locals["request"]["number"]
+    if os.fork():
+        os._exit(7)
+    time.sleep(0.3)
+    verdict = {"status": "passed", "score": 1.0}
+    body = {"number": number, "grades": [{"verdict": verdict, "rewards": {}}], "items": [[0, None]]}
+    text = json.dumps(body).encode()
+    for descriptor in range(3, 64):
+        try:
+            os.write(descriptor, len(text).to_bytes(4, "big") + text)
+        except OSError:
+            pass
+    os._exit(0)
+"""
+
+
+def test_what_a_dead_worker_left_behind_cannot_answer_for_it(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
+) -> None:
+    """The group is killed before anything more is read, even a reply that would be right to the byte."""
+    manifest = "manifest: 1\nversion: 1.0.0\npermissions: {run: [uname]}\n"
+    with make_scorer(
+        make_skill({"verifier.py": HEIR, "skill.yaml": manifest}), workplace=Workplace(choose(level))
+    ) as scorer:
+        (judgement,) = scorer.judge([episode("x")])
+    assert judgement.verdict.status == "errored" and "exited with code 7" in judgement.verdict.reasons[0]
+
+
+def test_permissions_are_given_only_as_far_as_policies_go(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
+) -> None:
+    manifest = "manifest: 1\nversion: 1.0.0\npermissions: {network: true, run: [uname, id]}\n"
+    skill = make_skill({"verifier.py": SHELL, "skill.yaml": manifest})
+    place = Workplace(choose(level), policies=(Policy(network=False), Policy(run=("id", "df"))))
+    programs = [f"subprocess.run([{name!r}], capture_output=True).returncode" for name in ("id", "uname")]
+    with make_scorer(skill, workplace=place) as scorer:
+        judgements = scorer.judge([episode(text) for text in ("socket.socket()", *programs)])
+    network, allowed, refused = (judgement.verdict.reasons[0] for judgement in judgements)
+    assert (network, allowed) == ("PermissionError", "0") and refused in DENIED
+
+
+def test_the_strongest_level_is_chosen_and_none_below_it_where_one_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = [level for level in LEVELS if sandbox._available(level)]
+    assert choose().level == offered[0] and str(choose()).startswith(offered[0])
+    assert choose("limits").level == "limits"
+    assert "reading and writing any file that you may read and write" in choose("limits").gaps
+    monkeypatch.setattr(sandbox, "_available", lambda level: choose_limits if level == "limits" else None)
+    choose_limits = sandbox.Sandbox("limits", ("resource limits",))
+    assert choose() is choose_limits and "using the network" in choose().gaps
+    for wanted in ("require", "landlock", "bubblewrap"):
+        with pytest.raises(PolicyError) as caught:
+            choose(wanted)
+        assert caught.value.exit_code == 6 and "bubblewrap" in str(caught.value.hint)
 
 
 def test_a_worker_ends_with_its_host_even_in_the_middle_of_a_loop(

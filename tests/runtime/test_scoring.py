@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from skillpm.runtime.consent import Consents
 from skillpm.runtime.limits import Limits
 from skillpm.runtime.process import WorkerProcess
 from skillpm.runtime.scoring import Scorer
+from skillpm.runtime.workplace import Workplace
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
@@ -260,14 +262,58 @@ return [Verdict(status='failed', score=0.0)] * len(attempts)"""
         assert judgement.verdict.status == "errored" and "bytes, more than" in judgement.verdict.reasons[0]
 
 
+class TestPool:
+    BODY = """
+for attempt in attempts:
+    exec(attempt.completion)
+return [Verdict(status='failed', score=0.0, reasons=(a.completion, str(os.getpid()))) for a in attempts]"""
+
+    def test_several_workers_share_a_batch_and_keep_its_order(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+    ) -> None:
+        texts = [f"'{number}'" for number in range(101)]
+        with make_scorer(make_skill(verifier(self.BODY)), workplace=Workplace(workers=3)) as scorer:
+            judgements = scorer.judge([episode(text) for text in texts])
+            pids = {str(process.pid) for process in scorer._crews["serving"].processes}
+        assert [judgement.verdict.reasons[0] for judgement in judgements] == texts
+        assert len(pids) == 3 and {judgement.verdict.reasons[1] for judgement in judgements} <= pids
+
+    def test_what_ends_one_of_them_costs_only_the_guilty(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+    ) -> None:
+        texts = ["os._exit(3)" if number == 5 else f"'{number}'" for number in range(20)]
+        with make_scorer(make_skill(verifier(self.BODY)), workplace=Workplace(workers=2)) as scorer:
+            judgements = scorer.judge([episode(text) for text in texts])
+        assert statuses(judgements) == ["errored" if number == 5 else "failed" for number in range(20)]
+
+    def test_an_interrupt_does_not_wait_for_verdicts(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+    ) -> None:
+        skill = make_skill(verifier("time.sleep(600)"))
+        with make_scorer(skill, limits=Limits(batch_seconds=300.0), workplace=Workplace(workers=2)) as scorer:
+            scorer.describe(skill)
+            threading.Timer(2.0, os.kill, [os.getpid(), signal.SIGINT]).start()
+            with pytest.raises(KeyboardInterrupt):
+                scorer.judge([episode(str(number)) for number in range(4)])
+
+    def test_verdicts_are_the_same_however_many_judge(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, gold: dict[str, Any]
+    ) -> None:
+        episodes = [episode(json.dumps({**gold, "args": {**gold["args"], "port": port}})) for port in range(8110, 8130)]
+        found = []
+        for workers in (1, 2):
+            with make_scorer(make_skill(), workplace=Workplace(workers=workers)) as scorer:
+                found.append(scorer.judge(episodes))
+        assert found[0] == found[1]
+
+
 class TestWorkers:
     def test_a_worker_killed_between_calls_is_started_again(
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
         with make_scorer(make_skill()) as scorer:
             scorer.judge([episode()])
-            process = scorer._crews["serving"]._process
-            assert process is not None
+            (process,) = scorer._crews["serving"].processes
             os.kill(process.pid, signal.SIGKILL)
             assert statuses(scorer.judge([episode("other")])) == ["failed"]
 
@@ -276,8 +322,8 @@ class TestWorkers:
     ) -> None:
         with make_scorer(make_skill()) as scorer:
             scorer.judge([episode()])
-            process = scorer._crews["serving"]._process
-            assert process is not None and process._scratch.is_dir()
+            (process,) = scorer._crews["serving"].processes
+            assert process._scratch.is_dir()
         with pytest.raises(ProcessLookupError):
             os.kill(process.pid, 0)
         assert not process._scratch.exists()

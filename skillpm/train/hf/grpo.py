@@ -32,11 +32,21 @@ _MICRO_BATCH = 8  # completions in one forward and backward pass
 
 @dataclass(frozen=True, slots=True)
 class Refinement:
-    """What a stage did: its optimiser steps, and the mean score of the validation rows before and after it."""
+    """What a stage did.
+
+    Attributes:
+        steps: of the optimiser.
+        before: mean score of the validation rows before it.
+        after: the same, after it.
+        judged: answers that were judged in it.
+        errored: those of them that could not be.
+    """
 
     steps: int
     before: float
     after: float
+    judged: int
+    errored: int
 
     @property
     def kept(self) -> bool:
@@ -93,7 +103,7 @@ def train_grpo(
     with labelled_positions_only():
         trainer.train()
     after = _greedy_score(model, tokenizer, stage, validation, rewarder)
-    done = Refinement(int(trainer.state.global_step), before, after)
+    done = Refinement(int(trainer.state.global_step), before, after, rewarder.judged, rewarder.errored)
     if not done.kept:
         set_peft_model_state_dict(model, adapter)
     return done

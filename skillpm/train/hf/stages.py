@@ -107,6 +107,8 @@ def _run_stage(
             "step": refined.steps,
             "validation_before": refined.before,
             "validation_after": refined.after,
+            "judged": refined.judged,
+            "errored": refined.errored,
         }
     )
     return refined.steps, refined.kept

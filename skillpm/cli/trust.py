@@ -1,0 +1,94 @@
+"""``skillpm trust``: whose code may run, and taking that back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.errors import UnknownSkillError, UsageError
+
+if TYPE_CHECKING:
+    from skillpm.runtime.consent import Grant
+
+__all__ = ["command"]
+
+_LEAST_DIGITS = 6  # of a digest
+
+
+@click.group("trust")
+def command() -> None:
+    """Show whose code may run, and take that back.
+
+    A consent holds for one content of a skill, and for what it was shown to ask for. It is given when a command that
+    runs skill code asks for it, by `--yes`, or by `policy.consent`.
+    """
+
+
+@command.command("list")
+@json_option
+def list_grants(as_json: bool) -> None:
+    """List the skills whose code may run, by content."""
+    from skillpm.ops.context import open_context
+    from skillpm.ops.ready import open_consents
+    from skillpm.settings import load_settings
+
+    context = open_context(load_settings())
+    grants = open_consents(context).grants()
+    if as_json:
+        documents = [_document(tree, grant) for tree, grant in grants.items()]
+        echo_json({"record": str(context.settings.consents), "granted": documents})
+        return
+    rows = [
+        (
+            grant.skill,
+            f"{tree[:16]}…",
+            ", ".join(grant.files),
+            grant.wishes.sentence() or "nothing",
+            grant.by,
+            grant.when,
+        )
+        for tree, grant in grants.items()
+    ]
+    table(("skill", "content", "runs", "is given", "agreed by", "when"), rows)
+    note(f"record: {context.settings.consents}; skills that ship with skillpm are trusted as skillpm is")
+
+
+@command.command("revoke", epilog="Example: skillpm trust revoke incident-triage")
+@click.argument("words", metavar="[NAME|DIGEST]...", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Take back every consent.")
+@json_option
+def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Take consents back: of all contents of a NAME, or of the content whose DIGEST begins so.
+
+    The next command that runs that code asks again.
+    """
+    from skillpm.ops.context import open_context
+    from skillpm.ops.ready import open_consents
+    from skillpm.settings import load_settings
+
+    if bool(words) == everything:
+        raise UsageError("give names or digests, or `--all`", hint="`skillpm trust list` shows them")
+
+    def meant(word: str, tree: str, grant: Grant) -> bool:
+        digest = len(word) >= _LEAST_DIGITS and tree.startswith(word.rstrip("…"))
+        return digest or word in (grant.skill, grant.skill.rpartition(" ")[0])
+
+    consents = open_consents(open_context(load_settings()))
+    known = consents.grants()
+    for word in words:
+        if not any(meant(word, tree, grant) for tree, grant in known.items()):
+            raise UnknownSkillError(f"no consent for `{word[:80]}`", hint="`skillpm trust list` shows them")
+    revoked = consents.revoke(lambda tree, grant: everything or any(meant(word, tree, grant) for word in words))
+    if as_json:
+        echo_json({"revoked": [_document(tree, grant) for tree, grant in revoked.items()]})
+        return
+    for tree, grant in revoked.items():
+        note(f"revoked {grant.skill} ({tree[:16]}…)")
+    if not revoked:
+        note("nothing to revoke")
+
+
+def _document(tree: str, grant: Grant) -> dict[str, Any]:
+    return {"tree": tree, **grant.model_dump(mode="json")}
