@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 PROJECT_FILE = "skillpm.yaml"
+LOCK_FILE = "skillpm.lock"
 MAX_FILE = 1 << 20  # bytes of a project file or a user file
 DEFAULT = "default"
 MAX_WORKERS = 64
@@ -75,6 +76,7 @@ class Settings:
         cache: what can be made again: models, downloads.
         config: the user's file.
         user: is the user's home folder meant, and no project? It has no project file.
+        above: was the project found above the working directory?
         flags: what the command line said, by name; empty values were not said.
         environment: the variables.
     """
@@ -84,6 +86,7 @@ class Settings:
     cache: Path
     config: Path
     user: bool = False
+    above: bool = False
     flags: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -95,7 +98,7 @@ class Settings:
     @property
     def lock_path(self) -> Path:
         """The project's lock."""
-        return self.project / "skillpm.lock"
+        return self.project / LOCK_FILE
 
     @property
     def store(self) -> Path:
@@ -231,7 +234,8 @@ class Settings:
         return Setting(name, *getattr(self, f"_find_{name.replace('.', '_')}")())
 
     def _find_project(self) -> tuple[str, str]:
-        return str(self.project), "flag --user" if self.user else "the working directory"
+        nearest = f"above the working directory, which has no {PROJECT_FILE}" if self.above else "the working directory"
+        return str(self.project), "flag --user" if self.user else nearest
 
     def _find_data(self) -> tuple[str, str]:
         return str(self.data), self._home()
@@ -370,7 +374,8 @@ def load_settings(
     """Return the settings; no file is read yet.
 
     Args:
-        project: the project's folder; the working directory where None.
+        project: the project's folder; where None, the nearest folder with ``skillpm.yaml`` or ``skillpm.lock`` from the
+            working directory upwards, or else that directory itself.
         user: act on the user's home folder instead of a project.
         indexes: registries given by flag.
         environment: for tests; ``os.environ`` where None.
@@ -386,15 +391,41 @@ def load_settings(
 
         folders = platformdirs.PlatformDirs("skillpm", appauthor=False)
         data, cache, config = folders.user_data_path, folders.user_cache_path, folders.user_config_path
+    here = Path.cwd()
+    found = Path.home() if user else project or _project_above(here)
     return Settings(
-        project=Path.home() if user else (project or Path.cwd()),
+        project=found,
         data=data,
         cache=cache,
         config=config / "config.yaml",
         user=user,
+        above=not user and project is None and found != here,
         flags={"index": indexes, **flags},
         environment={name: value for name, value in variables.items() if name.startswith("SKILLPM_")},
     )
+
+
+def _project_above(here: Path) -> Path:
+    """Return the folder of the project that a folder is in; the folder itself where it is in none.
+
+    The home folder is nobody's project: its lock is that of ``--user``. Nor is a file in a folder above that somebody
+    else has put there, such as in /tmp: it would decide where is written and what is installed.
+    """
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  an account without a home is no error here
+    for folder in (here, *here.parents):
+        if folder == home and folder != here:
+            break
+        if any(_is_ours(folder / name, anybody=folder == here) for name in (PROJECT_FILE, LOCK_FILE)):
+            return folder
+    return here
+
+
+def _is_ours(path: Path, *, anybody: bool) -> bool:
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return False
+    return anybody or os.name != "posix" or owner in (os.getuid(), 0)
 
 
 def _read(path: Path) -> str | None:

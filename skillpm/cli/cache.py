@@ -56,23 +56,26 @@ def info(as_json: bool) -> None:
     rows += [(f"cache: {folder.name}", str(folder.files), _size(folder.size)) for folder in found.folders]
     table(("what", "count", "size"), rows)
     note(f"store: {found.store}\ncache: {found.cache}")
-    if found.unneeded:
-        note("`skillpm cache prune` removes what nothing needs")
+    if found.unneeded or found.folders:
+        note("`skillpm cache prune` removes what nothing needs, and what can be fetched again")
 
 
 @command.command("prune", epilog="Example: skillpm cache prune --dry-run")
+@click.option("--models", is_flag=True, help="Remove prepared models as well.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
 @json_option
-def prune_store(dry_run: bool, as_json: bool) -> None:
-    """Remove stored skills that no project needs any more, and the Python environments of skills that are gone.
+def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
+    """Remove stored skills that no project needs any more, the Python environments of skills that are gone, and what
+    can be fetched again.
 
     A project needs what its skillpm.lock, the locks of its runs and its record of installed skills name. One whose
-    folder is gone needs nothing. Installs that are going on are waited for.
+    folder is gone needs nothing. Installs that are going on are waited for. Of the cache, pages of registries and git
+    repositories go, so `--offline` finds less afterwards; prepared models stay unless --models says otherwise.
     """
     from skillpm.ops.cache import prune
     from skillpm.settings import load_settings
 
-    done = prune(load_settings(), dry_run=dry_run)
+    done = prune(load_settings(), models=models, dry_run=dry_run)
     if as_json:
         echo_json(done.document())
         return
@@ -85,10 +88,12 @@ def prune_store(dry_run: bool, as_json: bool) -> None:
     for project in done.forgotten:
         note(f"{'would forget' if dry_run else 'forgot'} {safe(project)}: there is no project any more")
     verb = "would remove" if dry_run else "removed"
-    count = f"{len(done.removed)} stored skill{'' if len(done.removed) == 1 else 's'}"
-    nothing = not done.removed and not done.environments
-    what = "nothing to remove" if nothing else f"{verb} {count}, {_size(done.size)}"
-    note(f"{what}; {done.kept} kept")
+    parts = [f"{len(done.removed)} stored skill{'' if len(done.removed) == 1 else 's'}"] if done.removed else []
+    parts += [f"{folder.files} file{'' if folder.files == 1 else 's'} of {folder.name}" for folder in done.cached]
+    parts += [f"{len(done.environments)} Python environments"] if done.environments else []
+    what = f"{verb} {', '.join(parts)}: {_size(done.size)}" if parts else "nothing to remove"
+    models_kept = f", {done.models} prepared models (`--models` removes them)" if done.models else ""
+    note(f"{what}; {done.kept} stored skills kept{models_kept}")
 
 
 def _total(trees: list[StoredTree]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
+from skillpm.cli.install import Placing, placing_options
+from skillpm.cli.output import echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
     from skillpm.ops.foreign_lock import ForeignLock
@@ -20,24 +20,21 @@ __all__ = ["command"]
 @click.command("import", epilog="Example: skillpm import skills-lock.json --install")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--install", "wanted", is_flag=True, help="Install what can be taken.")
-@click.option("--agent", "agents", metavar="NAME", multiple=True, help="With --install: fill this agent's folder too.")
-@click.option("--user", is_flag=True, help="With --install: install for yourself, in your home folder.")
-@click.option("--dry-run", is_flag=True, help="With --install: say what would change; write nothing.")
+@placing_options
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context, file: Path, wanted: bool, agents: tuple[str, ...], user: bool, dry_run: bool, as_json: bool
-) -> None:
+def command(ctx: click.Context, /, file: Path, wanted: bool, as_json: bool, **placing: object) -> None:
     """Take over the lock of another skill manager as requirements.
 
     Reads skills-lock.json, .skill-lock.json and apm.lock.yaml. Without --install, only prints what `skillpm install`
-    would be given. Exits 1 where anything cannot be taken, and says why.
+    would be given; with it, the other options are those of an install. Exits 1 where anything cannot be taken, and says
+    why.
     """
     from skillpm.errors import CheckError
     from skillpm.ops.import_lock import import_lock
 
     found = import_lock(file)
-    installed = _install(found, agents, user=user, dry_run=dry_run) if wanted and found.taken else None
+    installed = _install(found, Placing.of(placing)) if wanted and found.taken else None
     if as_json:
         echo_json({**found.document(), "installation": installed.document() if installed else None})
     else:
@@ -46,21 +43,11 @@ def command(
         ctx.exit(CheckError.exit_code)
 
 
-def _install(found: ForeignLock, agents: tuple[str, ...], *, user: bool, dry_run: bool) -> Installation:
+def _install(found: ForeignLock, place: Placing) -> Installation:
     from skillpm.ops.context import open_context
-    from skillpm.ops.extensions import installed_observer
-    from skillpm.ops.install import Manner, install
-    from skillpm.settings import load_settings
-    from skillpm.storage.agents import agent_folders
+    from skillpm.ops.install import install
 
-    settings = load_settings(user=user)
-    manner = Manner(
-        folders=agent_folders(agents, user=user, project=settings.project),
-        dry_run=dry_run,
-        progress=progress() if sys.stderr.isatty() else None,
-        installed=installed_observer(settings),
-    )
-    return install(open_context(settings), [item.requirement for item in found.taken], manner)
+    return install(open_context(place.settings), [item.requirement for item in found.taken], place.manner(adding=True))
 
 
 def _print(found: ForeignLock, installed: Installation | None) -> None:

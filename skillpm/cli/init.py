@@ -17,15 +17,18 @@ __all__ = ["command"]
 def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Write skillpm.yaml, the project file, with what skillpm.lock says was asked for so far.
 
-    A file that is there already is never overwritten.
+    The file is written here, in the working directory; all commands find it from the folders below, too. A file that is
+    there already is never overwritten.
     """
+    from pathlib import Path
+
     from skillpm.ops.context import open_context
     from skillpm.ops.init import init
     from skillpm.settings import load_settings
     from skillpm.storage.agents import agent_folders
 
     agent_folders(agents)
-    made = init(open_context(load_settings(indexes=indexes, agent=agents)), dry_run=dry_run)
+    made = init(open_context(load_settings(project=Path.cwd(), indexes=indexes, agent=agents)), dry_run=dry_run)
     if as_json:
         echo_json(made.document())
         return

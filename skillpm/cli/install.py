@@ -11,7 +11,7 @@ import click
 
 from skillpm.cli.complete import known_names
 from skillpm.cli.findings import allow_option
-from skillpm.cli.output import echo_json, json_option, note, progress, table
+from skillpm.cli.output import echo_json, json_option, note, progress, table, tell_project
 
 if TYPE_CHECKING:
     from skillpm.model.agent import Agent
@@ -60,6 +60,7 @@ class Placing:
     """What the flags of ``placing_options`` said."""
 
     settings: Settings
+    agents: tuple[str, ...]
     folders: tuple[str, ...]
     link: LinkKind | None
     dry_run: bool
@@ -74,16 +75,20 @@ class Placing:
 
         settings = load_settings(user=flags["user"], indexes=flags["indexes"], offline=flags["offline"])
         folders = agent_folders(flags["agents"], user=flags["user"], project=settings.project)
-        return cls(settings, folders, flags["link"], flags["dry_run"], flags["force"], flags["allowed"])
+        tell_project(settings)
+        return cls(
+            settings, flags["agents"], folders, flags["link"], flags["dry_run"], flags["force"], flags["allowed"]
+        )
 
-    def manner(self) -> Manner:
-        """Return how an operation puts skills, with progress on a terminal."""
+    def manner(self, *, adding: bool = False) -> Manner:
+        """Return how an operation puts skills, with progress on a terminal; ``adding`` writes the agents down."""
         from skillpm.ops.allowance import Allowance
         from skillpm.ops.extensions import installed_observer
         from skillpm.ops.install import Manner
 
         return Manner(
             folders=self.folders,
+            agents=self.agents if adding else (),
             link=self.link,
             dry_run=self.dry_run,
             force=self.force,
@@ -106,12 +111,12 @@ def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json
 
     A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`. A SOURCE is a folder (written with a `/`), a .tar.gz,
     git+https://HOST/REPOSITORY@REF, or a site's .well-known/agent-skills; what lies there needs no skill.yaml. Where
-    there is a skillpm.yaml, both are added to it. Without any, do what `skillpm sync` does.
+    there is a skillpm.yaml, both are added to it, and so are agents. Without any, do what `skillpm sync` does.
     """
     from skillpm.ops.installation import unchanged
 
     place = Placing.of(placing)
-    asked = bool(texts or names or every)
+    asked = bool(texts or names or every or place.agents)
     done = None if asked else unchanged(place.settings, place.folders, place.link)
     render(done or _install(place, texts, names, every=every), as_json=as_json)
     if done is None and not as_json:
@@ -125,10 +130,10 @@ def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, 
 
     context, picks = open_context(place.settings), Picks(names, every)
     if texts or names or every:
-        return install(context, texts, place.manner(), picks)
+        return install(context, texts, place.manner(adding=True), picks)
     from skillpm.ops.sync import sync
 
-    return sync(context, place.manner())
+    return sync(context, place.manner(adding=True))
 
 
 def _tell_unfilled(place: Placing) -> None:
@@ -137,7 +142,8 @@ def _tell_unfilled(place: Placing) -> None:
     from skillpm.storage.record import read_record
 
     settings = place.settings
-    if settings.setting("agents").value:
+    listed = place.agents and settings.project_text is not None  # the file that was just written says whose
+    if listed or settings.setting("agents").value:
         return
     agents: list[Agent] = unfilled(
         settings.project, {*place.folders, *read_record(settings.project).agents}, user=settings.user

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import echo_json, json_option, note, table, tell_project
 
 if TYPE_CHECKING:
     from skillpm.ops.lock import Locking
@@ -45,6 +45,7 @@ def command(
     if check and upgrade:
         raise click.UsageError("--check and --upgrade exclude each other")
     context = open_context(load_settings(indexes=indexes, offline=offline))
+    tell_project(context.settings)
     given_up = names if upgrade else None
     done = check_lock(context) if check else lock_project(context, upgrade=given_up, dry_run=dry_run)
     _render(done, as_json=as_json)

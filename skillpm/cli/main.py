@@ -78,6 +78,13 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader that has gone is no failure, which click would make of it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _quiet_exit()
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table without importing a command."""
         with formatter.section("Commands"):
@@ -140,6 +147,16 @@ def _quiet_exit() -> NoReturn:
     sys.exit(0)
 
 
+def _leave(code: int) -> NoReturn:
+    """Exit at once, also where threads still wait for a server: all that they were doing is undone already."""
+    import threading
+
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def run(arguments: list[str] | None = None) -> Any:
     """Run the command line; exits."""
     words = sys.argv[1:] if arguments is None else arguments
@@ -156,7 +173,7 @@ def run(arguments: list[str] | None = None) -> Any:
         hint = f"see `{context.command_path} --help`" if context else None
         sys.exit(_report(error.format_message(), hint, error.exit_code))
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        _leave(130)
     except BrokenPipeError:
         _quiet_exit()
     sys.exit(code if isinstance(code, int) else 0)

@@ -13,10 +13,13 @@ __all__ = ["command"]
 @click.command("outdated", epilog="Example: skillpm outdated --json")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
 @click.option("--index", "indexes", metavar="URL", multiple=True, help="A registry to ask for what is not locked yet.")
+@click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do.")
 @click.option("--user", is_flag=True, help="Look at your home folder.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, names: tuple[str, ...], indexes: tuple[str, ...], user: bool, as_json: bool) -> None:
+def command(
+    ctx: click.Context, names: tuple[str, ...], indexes: tuple[str, ...], offline: bool, user: bool, as_json: bool
+) -> None:
     """List installed skills whose source has something newer, or something else.
 
     `wanted` is what the requirements would give now, `newest` what there is at all. Exits 1 where anything is listed.
@@ -26,7 +29,7 @@ def command(ctx: click.Context, names: tuple[str, ...], indexes: tuple[str, ...]
     from skillpm.ops.outdated import outdated
     from skillpm.settings import load_settings
 
-    found = outdated(open_context(load_settings(user=user, indexes=indexes)), names)
+    found = outdated(open_context(load_settings(user=user, indexes=indexes, offline=offline)), names)
     if as_json:
         echo_json(found.document())
     elif found.stale:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["TerminalProgress", "echo_json", "json_option", "note", "progress", "safe", "table"]
+if TYPE_CHECKING:
+    from skillpm.settings import Settings
+
+__all__ = ["TerminalProgress", "echo_json", "json_option", "note", "progress", "safe", "table", "tell_project"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +41,12 @@ def echo_json(document: Any) -> None:
 def note(text: str) -> None:
     """Say something to the person, on stderr."""
     click.echo(text, err=True)
+
+
+def tell_project(settings: Settings) -> None:
+    """Say where the project is that a command changes, where that is a folder above."""
+    if settings.above:
+        note(f"project: {safe(settings.project)}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:

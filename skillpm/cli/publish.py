@@ -19,8 +19,9 @@ __all__ = ["command"]
 
 @click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
 @click.argument("path", type=click.Path(path_type=Path), default=Path())
-@click.option("--registry", metavar="FOLDER", required=True, help="A registry's folder, or file://…")
+@click.option("--registry", metavar="PLACE", required=True, help="A folder, file://…, or the name of a known registry.")
 @click.option("--owner", metavar="NAME", default="", help="Publish it as NAME/skill.")
+@click.option("--like", metavar="NAME", default="", help="Let a new name look like this one, which is published.")
 @click.option("--dry-run", is_flag=True, help="Do all of it but write.")
 @yes_option
 @worker_options
@@ -29,6 +30,7 @@ def command(
     path: Path,
     registry: str,
     owner: str,
+    like: str,
     dry_run: bool,
     yes: bool,
     workers: int | None,
@@ -38,8 +40,8 @@ def command(
     """Check the skill in PATH, self-test its verifier, and add it to a registry.
 
     What is published never changes: the same content again is a success that says so, another content for a published
-    version is refused. Exits 1 where the check or the self-test finds something, 5 where the version is taken, 6 where
-    nobody has agreed that the skill's code runs.
+    version is refused, and so is a new name that looks like a published one. Exits 1 where the check or the self-test
+    finds something, 5 where version or name are taken, 6 where nobody has agreed that the skill's code runs.
     """
     from skillpm.ops.context import open_context
     from skillpm.ops.publish import judged, publish
@@ -47,12 +49,12 @@ def command(
     from skillpm.settings import load_settings
 
     context = open_context(load_settings(workers=workers, sandbox=sandbox))
-    target = open_publishing(registry, context.around)
+    target = open_publishing(registry, context)
     made = packed(path, owner)
     skill = context.skill(str(path.resolve())) if judged(made) else None
     if skill is not None:
         grant_consents(context, [skill], yes)
-    done = publish(context, made, target, skill=skill, dry_run=dry_run)
+    done = publish(context, made, target, skill=skill, dry_run=dry_run, look_alike_of=like)
     for warning in done.warnings:
         note(f"warning: {warning}")
     if as_json:

@@ -15,10 +15,13 @@ _SHOWN = 20  # hits, unless --limit says otherwise
 @click.command("search", epilog="Example: skillpm search log triage")
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @click.option("--index", "indexes", metavar="URL", multiple=True, help="A registry to search first; may be repeated.")
+@click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do.")
 @click.option("--limit", type=click.IntRange(1), default=_SHOWN, show_default=True, help="Skills to show.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, texts: tuple[str, ...], indexes: tuple[str, ...], limit: int, as_json: bool) -> None:
+def command(
+    ctx: click.Context, texts: tuple[str, ...], indexes: tuple[str, ...], offline: bool, limit: int, as_json: bool
+) -> None:
     """Find skills whose name or summary holds every word, in all registries that say what they have.
 
     First the name itself, then names that begin with the text, then words in names, then words in summaries.
@@ -27,7 +30,7 @@ def command(ctx: click.Context, texts: tuple[str, ...], indexes: tuple[str, ...]
     from skillpm.ops.search import search
     from skillpm.settings import load_settings
 
-    found = search(open_context(load_settings(indexes=indexes)), texts)
+    found = search(open_context(load_settings(indexes=indexes, offline=offline)), texts)
     if as_json:
         echo_json(found.document())
     elif found.hits:

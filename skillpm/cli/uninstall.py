@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from skillpm.cli.complete import installed_names
-from skillpm.cli.output import json_option
+from skillpm.cli.output import json_option, tell_project
 
 __all__ = ["command"]
 
@@ -24,5 +24,6 @@ def command(names: tuple[str, ...], user: bool, dry_run: bool, force: bool, as_j
     from skillpm.ops.uninstall import uninstall
     from skillpm.settings import load_settings
 
-    manner = Manner(dry_run=dry_run, force=force)
-    render(uninstall(open_context(load_settings(user=user)), names, manner), as_json=as_json)
+    settings = load_settings(user=user)
+    tell_project(settings)
+    render(uninstall(open_context(settings), names, Manner(dry_run=dry_run, force=force)), as_json=as_json)

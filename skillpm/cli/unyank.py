@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 @click.command("unyank", epilog="Example: skillpm unyank demo==1.2.0 --registry /srv/skills")
 @click.argument("release", metavar="NAME==VERSION")
-@click.option("--registry", metavar="FOLDER", required=True, help="A registry's folder, or file://…")
+@click.option("--registry", metavar="PLACE", required=True, help="A folder, file://…, or the name of a known registry.")
 @json_option
 def command(release: str, registry: str, as_json: bool) -> None:
     """Let a yanked release be chosen again."""

@@ -16,7 +16,7 @@ __all__ = ["command", "run_yank"]
 
 @click.command("yank", epilog='Example: skillpm yank demo==1.2.0 --registry /srv/skills --reason "loses data"')
 @click.argument("release", metavar="NAME==VERSION")
-@click.option("--registry", metavar="FOLDER", required=True, help="A registry's folder, or file://…")
+@click.option("--registry", metavar="PLACE", required=True, help="A folder, file://…, or the name of a known registry.")
 @click.option("--reason", required=True, help="What is wrong; those who ask for this release are told.")
 @json_option
 def command(release: str, registry: str, reason: str, as_json: bool) -> None:
@@ -31,7 +31,7 @@ def run_yank(release: str, registry: str, reason: str | None, *, as_json: bool) 
     from skillpm.ops.yank import yank
     from skillpm.settings import load_settings
 
-    done = yank(open_publishing(registry, open_context(load_settings()).around), release, reason)
+    done = yank(open_publishing(registry, open_context(load_settings())), release, reason)
     if as_json:
         echo_json(done.document())
     else:

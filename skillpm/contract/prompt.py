@@ -42,7 +42,8 @@ def render_prompt(template: str, tools: Sequence[Tool]) -> str:
         text = environment.from_string(template).render(tools=[_scope(tool) for tool in tools]).strip()
     except jinja2.TemplateError as error:
         line = getattr(error, "lineno", None)
-        raise DocumentError(f"system_prompt: {error}{f' (its line {line})' if line else ''}") from None
+        reason = str(error).partition("\n")[0]
+        raise DocumentError(f"system_prompt: {reason}{f' (its line {line})' if line else ''}") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise DocumentError(f"system_prompt: {error}") from None
     if len(text) > MAX_PROMPT:

@@ -64,9 +64,9 @@ class ChainIndex:
         """
         if not self.remote:
             return
-        from concurrent.futures import ThreadPoolExecutor
+        from skillpm.index.round_trips import round_trips
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with round_trips(_AT_ONCE) as pool:
             wave = set(names)
             pages = list(pool.map(self.page, sorted(wave)))
             while wave:

@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -73,6 +73,8 @@ class GitRepository:
         """
         wanted = self.url.reference
         with self._locked(self._clone.with_suffix(".lock")):
+            with suppress(OSError):
+                os.utime(self._clone)  # it is in use: a clean-up leaves it
             if self.url.pinned and self._resolved(wanted):
                 return wanted
             kept = f"refs/skillpm/{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"

@@ -6,12 +6,24 @@ Offline, pages come from the cache alone.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 
 from skillpm.errors import RegistryError
 from skillpm.index.page_cache import PageCache
-from skillpm.index.pages import MAX_ARCHIVE, MAX_PAGE, archive_path, page_path, read_config, read_page
+from skillpm.index.pages import (
+    LISTING,
+    MAX_ARCHIVE,
+    MAX_PAGE,
+    archive_path,
+    page_path,
+    read_config,
+    read_listing,
+    read_page,
+)
 from skillpm.index.transport import Transport
+from skillpm.model.ports import Listing
 from skillpm.model.release import Page, Release
 
 __all__ = ["HttpIndex", "cached_get"]
@@ -67,8 +79,21 @@ class HttpIndex:
         return None if data is None else read_page(data, name, f"registry {self._url}")
 
     def names(self) -> list[str]:
-        """Return nothing: files behind a server cannot be listed."""
+        """Return the names of the listing; none where there is no listing, or it cannot be had now."""
+        with contextlib.suppress(RegistryError):
+            return [item.name for item in self.listings()]
         return []
+
+    def listings(self) -> Iterator[Listing]:
+        """Yield every skill of the registry's listing. Raises RegistryError, also where it keeps none."""
+        self._check()
+        data = self._get(LISTING)
+        if data is None:
+            raise RegistryError(
+                f"registry {self._url} keeps no {LISTING}",
+                hint="name a skill: `skillpm show NAME` and `skillpm install NAME` find it",
+            )
+        yield from read_listing(data, f"registry {self._url}")
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError where they are missing, cut, or too many."""

@@ -9,14 +9,26 @@ from typing import TypeVar
 
 from skillpm.errors import DocumentError, RegistryError, UsageError
 from skillpm.model.light import LightDocument, read_light
-from skillpm.model.release import Page, RegistryConfig
+from skillpm.model.ports import Listing
+from skillpm.model.release import Page, RegistryConfig, RegistryListing
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.model.strict import strict_json
 
-__all__ = ["MAX_ARCHIVE", "MAX_PAGE", "archive_path", "page_path", "read_config", "read_document", "read_page"]
+__all__ = [
+    "LISTING",
+    "MAX_ARCHIVE",
+    "MAX_PAGE",
+    "archive_path",
+    "page_path",
+    "read_config",
+    "read_document",
+    "read_listing",
+    "read_page",
+]
 
 D = TypeVar("D", bound=LightDocument)
-MAX_PAGE = 16 << 20  # bytes of one page
+LISTING = "listing.json"  # where a registry keeps what a search looks through
+MAX_PAGE = 16 << 20  # bytes of one page, or of the listing
 MAX_ARCHIVE = 24 << 20  # bytes of one archive, more than what a skill may unpack to
 
 
@@ -33,6 +45,12 @@ def archive_path(digest: str) -> str:
 def read_config(data: bytes, where: str) -> RegistryConfig:
     """Read config.json. Raises RegistryError where it is damaged or of a newer kind of registry."""
     return read_document(RegistryConfig, data, f"{where}: config.json")
+
+
+def read_listing(data: bytes, where: str) -> tuple[Listing, ...]:
+    """Read the listing; each name once, sorted. Raises RegistryError where it is damaged."""
+    shown = {item.name: item for item in read_document(RegistryListing, data, f"{where}: {LISTING}").skills}
+    return tuple(Listing(name, item.version, item.summary) for name, item in sorted(shown.items()))
 
 
 def read_page(data: bytes, name: str, where: str) -> Page:

@@ -40,7 +40,16 @@ if TYPE_CHECKING:
     from skillpm.index.transport import Transport
     from skillpm.model.ports import Index
 
-__all__ = ["Surroundings", "is_path", "open_registry", "open_skills", "open_source", "place_source"]
+__all__ = [
+    "PAGES",
+    "REPOSITORIES",
+    "Surroundings",
+    "is_path",
+    "open_registry",
+    "open_skills",
+    "open_source",
+    "place_source",
+]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _SUPPORTED = (
@@ -48,6 +57,7 @@ _SUPPORTED = (
     "a skill is a folder, a .tar.gz or git+https://…"
 )
 _ARCHIVE = ".tar.gz"
+PAGES, REPOSITORIES = "pages-v1", "git-v1"  # folders of the cache
 
 
 @dataclass(eq=False)
@@ -88,7 +98,7 @@ class Surroundings:
         """The pages that were fetched before."""
         from skillpm.index.page_cache import PageCache
 
-        return PageCache(self.cache / "pages-v1")
+        return PageCache(self.cache / PAGES)
 
     def repository(self, url: GitUrl) -> GitRepository:
         """Return a git repository at a commit, opened once."""
@@ -96,7 +106,7 @@ class Surroundings:
 
         key = f"{url.address}@{url.reference}"
         if key not in self._repositories:
-            self._repositories[key] = GitRepository(url, self.cache / "git-v1", self.locked, offline=self.offline)
+            self._repositories[key] = GitRepository(url, self.cache / REPOSITORIES, self.locked, offline=self.offline)
         return self._repositories[key]
 
 

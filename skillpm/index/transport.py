@@ -245,7 +245,9 @@ class Transport:
             )
             yield response
         except (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError) as error:
-            raise RegistryError(f"{url}: {_reason(error)}", hint="check the address and its certificate") from None
+            raise RegistryError(
+                f"{url}: {_reason(error)}", hint="check the address, its certificate, and this machine's clock"
+            ) from None
         except urllib3.exceptions.HTTPError as error:
             raise _CutError(_reason(error)) from None
         finally:

@@ -21,11 +21,11 @@ _SCALARS = (str, int, bool, NoneType)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a text or a number must keep to, in an ``Annotated``; pydantic reads it by its protocol for annotations.
+    """What a text, a number or a tuple must keep to, in an ``Annotated``; pydantic reads it by its own protocol.
 
     Attributes:
         pattern: a regular expression that a text matches from end to end, without anchors.
-        longest: characters of a text at most.
+        longest: characters of a text, or items of a tuple, at most.
         least: of a number.
         most: of a number.
         check: raises ValueError with what is wrong with a text.
@@ -39,11 +39,14 @@ class Limit:
 
     def admits(self, value: Any) -> bool:
         """Does a value of the right type keep to this?"""
+        if isinstance(value, (str, tuple)) and self.longest is not None and len(value) > self.longest:
+            return False
+        if isinstance(value, tuple):
+            return True
         if isinstance(value, str):
             if self.check is not None and not _passes(self.check, value):
                 return False
-            short = self.longest is None or len(value) <= self.longest
-            return short and (self.pattern is None or re.fullmatch(self.pattern, value) is not None)
+            return self.pattern is None or re.fullmatch(self.pattern, value) is not None
         return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:

@@ -78,7 +78,7 @@ def cutoff(cooldown: int, now: datetime) -> str:
     return (now.astimezone(UTC) - timedelta(days=cooldown)).date().isoformat()
 
 
-def too_young(release: Release, day: str) -> str | None:
+def too_young(release: Release, day: str, today: str) -> str | None:
     """Return what makes a release too young for a cut-off day, in words that follow "it is"; None where nothing does.
 
     A release without a time of publication that can be read cannot show its age, and is too young.
@@ -89,4 +89,7 @@ def too_young(release: Release, day: str) -> str | None:
         return "without a time of publication, which the cooldown needs"
     aware = published if published.tzinfo else published.replace(tzinfo=UTC)
     moment = aware.astimezone(UTC).date().isoformat()
-    return None if moment < day else f"younger than the cooldown allows (published {moment}, cut-off {day})"
+    if moment < day:
+        return None
+    clock = f"; this machine's clock says {today}: is it right?" if moment > today else ""
+    return f"younger than the cooldown allows (published {moment}, cut-off {day}{clock})"

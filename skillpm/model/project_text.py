@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -16,7 +16,7 @@ import yaml
 from skillpm.errors import DocumentError
 from skillpm.model.strict import read_yaml
 
-__all__ = ["Value", "new_project_text", "with_entry", "without_entry"]
+__all__ = ["Value", "new_project_text", "with_entry", "with_items", "without_entry"]
 
 Value = str | Mapping[str, str]  # a specifier, or the keys of a requirement
 INDENT = "  "
@@ -85,6 +85,35 @@ def with_entry(text: str, section: str, key: str, value: Value, *, path: str = "
         changed = f"{text[:last]}{gap}{' ' * found.column}{key}: {written}{newline}{text[last:]}"
     wanted = {**_entries(text, section), key: value}
     return _sure(text, changed, section, wanted, f"write `{key}: {written}` under `{section}` yourself", path)
+
+
+def with_items(text: str, key: str, items: Sequence[str], *, path: str = "skillpm.yaml") -> str:
+    """Return the text with these items at the end of a top-level list, which is made where there is none.
+
+    Raises:
+        DocumentError: the text is written in a way that cannot be changed safely; the hint says what to write.
+    """
+    if not items:
+        return text
+    node = next((value for name, value in _pairs(text) if name.value == key), None)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    written = ", ".join(map(_written_plain, items))
+    if node is None:
+        gap = "" if not text or text.endswith("\n") else newline
+        changed = f"{text}{gap}{newline}{key}: [{written}]{newline}"
+    elif not isinstance(node, yaml.SequenceNode) or not node.value:
+        start, end = node.start_mark.index, node.end_mark.index
+        changed = f"{text[:start]}{_spaced(text, start)}[{written}]{text[end:]}"
+    elif node.flow_style:
+        last = _last(node.value[-1])
+        changed = f"{text[:last]}, {written}{text[last:]}"
+    else:
+        last = _line_end(text, _last(node))
+        gap, dash = "" if text[:last].endswith("\n") else newline, " " * node.start_mark.column + "- "
+        changed = text[:last] + gap + "".join(f"{dash}{_written_plain(item)}{newline}" for item in items) + text[last:]
+    before = _meaning(text).get(key)
+    wanted = [*(before if isinstance(before, list) else ()), *items]
+    return _sure(text, changed, key, wanted, f"add {written} to `{key}` yourself", path)
 
 
 def without_entry(text: str, section: str, key: str, *, path: str = "skillpm.yaml") -> str:
@@ -183,13 +212,13 @@ def _meaning(text: str) -> dict[str, object]:
     return dict(root) if isinstance(root, dict) else {}
 
 
-def _sure(text: str, changed: str, section: str, wanted: Mapping[str, object], hint: str, path: str) -> str:
+def _sure(text: str, changed: str, section: str, wanted: object, hint: str, path: str) -> str:
     """Return the changed text where it means what was meant, and nothing else has changed its meaning."""
     try:
         after = _meaning(changed)
     except DocumentError:
         after = {}
-    before = {**_meaning(text), section: dict(wanted)}
+    before = {**_meaning(text), section: wanted}
     if after != before:
         raise DocumentError(f"`{section}` is written in a way that cannot be changed safely", path=path, hint=hint)
     return changed

@@ -10,7 +10,7 @@ from packaging.version import Version
 from skillpm.model.light import LightDocument, Limit
 from skillpm.model.name import is_name
 
-__all__ = ["Digest", "Page", "RegistryConfig", "Release", "Requires", "SkillNameText"]
+__all__ = ["Digest", "Page", "RegistryConfig", "RegistryListing", "Release", "Requires", "ShownSkill", "SkillNameText"]
 
 
 def _a_name(text: str) -> str:
@@ -26,7 +26,10 @@ Requires = dict[SkillNameText, Annotated[str, Limit(longest=512)]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release(LightDocument):
-    """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes."""
+    """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes.
+
+    ``yanked`` and ``quarantined`` may be the reason: the one is a mistake of its author, the other is under suspicion.
+    """
 
     version: Annotated[str, Limit(longest=64)]
     archive: Digest
@@ -35,9 +38,15 @@ class Release(LightDocument):
     requires: Requires = field(default_factory=dict)
     hooks: int = 1
     yanked: bool | str = False
+    quarantined: bool | str = False
     published: str | None = None
     summary: Annotated[str, Limit(longest=1024)] = ""
     signature: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        """May it be chosen anew?"""
+        return not self.yanked and not self.quarantined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +61,28 @@ class Page(LightDocument):
         return sorted(self.releases, key=lambda release: Version(release.version), reverse=True)
 
     def shown(self) -> Release | None:
-        """Return the release by which a name is listed: the newest final one that was not yanked, else the newest."""
+        """Return the release by which a name is listed: the newest final one that may be chosen, else the newest."""
         releases = self.newest_first()
-        usable = [release for release in releases if not release.yanked]
+        usable = [release for release in releases if release.usable]
         final = (release for release in usable if not Version(release.version).is_prerelease)
         return next(final, next(iter(usable or releases), None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSkill(LightDocument):
+    """One line of a registry's listing: a name, the version by which it is listed, and that one's summary."""
+
+    name: SkillNameText
+    version: Annotated[str, Limit(longest=64)]
+    summary: Annotated[str, Limit(longest=1024)] = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryListing(LightDocument):
+    """listing.json of a registry: what a search looks through where folders cannot be listed; pages are the truth."""
+
+    listing: Annotated[int, Limit(least=1, most=1)]
+    skills: Annotated[tuple[ShownSkill, ...], Limit(longest=100_000)] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

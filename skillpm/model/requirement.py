@@ -15,6 +15,7 @@ __all__ = ["Requirement", "parse_version"]
 
 _SPLIT = re.compile(r"\s*(?P<name>[A-Za-z0-9._/-]+?)\s*(?:@\s*(?P<exact>[^\s,]+)|(?P<specifier>[<>=!~].*))?\s*\Z")
 _SOURCE = re.compile(r" @ (?P<source>bundled|[a-z][a-z0-9+.-]*:[^\x00-\x1f\x7f]{1,2000})\Z")
+SPECIFIER_LENGTH = 512  # characters
 VERSION_LENGTH = 64  # characters; `packaging` raises ValueError on a version of 5,000 digits
 
 
@@ -72,10 +73,13 @@ class Requirement:
         """Build one from its parts, as a manifest's ``requires`` holds them."""
         text = "" if specifier.strip() == "*" else specifier
         try:
-            canonical = str(SpecifierSet(text[:512]))
+            if len(text) > SPECIFIER_LENGTH:
+                raise InvalidSpecifier
+            canonical = str(SpecifierSet(text))
         except InvalidSpecifier:
             raise UsageError(
-                f"`{text[:80]}` is not a version specifier", hint="use PEP 440 specifiers such as `>=1,<2` or `==1.2.*`"
+                f"`{text[:80]}` is not a version specifier",
+                hint=f"use PEP 440 specifiers such as `>=1,<2` or `==1.2.*`, at most {SPECIFIER_LENGTH} characters",
             ) from None
         return cls(parse_name(name), canonical, source)
 

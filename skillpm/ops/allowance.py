@@ -1,5 +1,7 @@
 """What a person who has looked lets in: ``RULE`` for every skill of one command, ``SKILL:RULE`` for one skill.
 
+Beside the rules of the scan there is ``QUARANTINED``: a locked release that its registry holds under suspicion.
+
 It is said each time and written nowhere that travels: a lock or a project file comes from whoever wrote the repository,
 and must not be able to vouch for its own skills. What was once let in stands in this machine's store, so the same bytes
 are not asked about again here.
@@ -13,7 +15,9 @@ from dataclasses import dataclass
 from skillpm.errors import UsageError
 from skillpm.layout.scan import ALLOWABLE
 
-__all__ = ["NOTHING", "Allowance"]
+__all__ = ["NOTHING", "QUARANTINED", "Allowance"]
+
+QUARANTINED = "QUARANTINED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,10 @@ class Allowance:
         """Read what was typed. Raises UsageError where a rule is unknown, or none that can be let in."""
         pairs = [(skill, code.upper()) for skill, _, code in (text.rpartition(":") for text in texts)]
         for _, code in pairs:
-            if code not in ALLOWABLE:
+            if code not in ALLOWABLE and code != QUARANTINED:
                 import difflib
 
-                near = difflib.get_close_matches(code, sorted(ALLOWABLE), n=2)
+                near = difflib.get_close_matches(code, [*sorted(ALLOWABLE), QUARANTINED], n=2)
                 other = f"did you mean {' or '.join(near)}? " if near else ""
                 raise UsageError(
                     f"`{code[:80]}` is no rule that can be allowed",

@@ -23,7 +23,7 @@ from skillpm.storage.store import Store
 from skillpm.storage.swap import Swap
 from skillpm.storage.usage import note_project
 
-__all__ = ["Linking", "Outcome", "apply", "linking", "refused_links"]
+__all__ = ["Linking", "Outcome", "apply", "linking", "refuse_clashes", "refused_links"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,13 @@ class Outcome:
     settled: bool = True
 
 
-def linking(settings: Settings, record: Record, folders: Iterable[str], link: LinkKind | None) -> Linking:
+def linking(
+    settings: Settings, record: Record, folders: Iterable[str], link: LinkKind | None, *, adding: bool = False
+) -> Linking:
     """Return where skills are put: what this command asks, what the settings say, and what earlier installs did.
 
-    A project file that lists agents has the last word: their folders are filled, and no others.
+    A project file that lists agents has the last word: their folders are filled, and no others; unless the command is
+    ``adding`` its own to that list.
 
     Raises:
         UsageError: the settings name an agent that is not known, or the project does not list one that is asked for.
@@ -69,6 +72,8 @@ def linking(settings: Settings, record: Record, folders: Iterable[str], link: Li
     kind: LinkKind = "symlink" if preferred == "symlink" else "copy"
     if not declared:
         return Linking(tuple(dict.fromkeys((*folders, *standing, *record.agents))), kind)
+    if adding:
+        return Linking(tuple(dict.fromkeys((*standing, *folders))), kind)
     for folder in folders:
         if folder not in standing:
             raise UsageError(
@@ -96,8 +101,7 @@ def apply(settings: Settings, store: Store, outcome: Outcome, *, force: bool = F
     what is counted on.
 
     Raises:
-        UsageError: a folder holds something that is not ours, or leads out of the project, or two skills want one
-            folder; nothing has changed.
+        UsageError: a folder holds something that is not ours, or leads out of the project; nothing has changed.
         StorageError: the disk refused; what was done is undone.
     """
     places, record = Places(settings.project, store), read_record(settings.project)
@@ -134,12 +138,8 @@ def _documents(settings: Settings, outcome: Outcome, placed: tuple[Placement, ..
     return documents
 
 
-def _placements(lock: Lock, to: Linking, record: Record) -> tuple[Placement, ...]:
-    """Return one placement for each skill and agent's folder; an owner is no part of a folder's name.
-
-    What was once copied because the system refused a link stays a copy, as long as the same is asked for.
-    """
-    before = {item.folder: item.link for item in record.placements} if record.link == to.link else {}
+def refuse_clashes(lock: Lock) -> None:
+    """Raise UsageError where two skills of different owners need one folder."""
     owners: dict[str, str] = {}
     for entry in lock.skills:
         folder = entry.name.rpartition("/")[2]
@@ -149,5 +149,13 @@ def _placements(lock: Lock, to: Linking, record: Record) -> tuple[Placement, ...
                 f"`{other}` and `{entry.name}` both need the folder `{folder}`",
                 hint="agents know a skill by its folder: install only one of them",
             )
+
+
+def _placements(lock: Lock, to: Linking, record: Record) -> tuple[Placement, ...]:
+    """Return one placement for each skill and agent's folder; an owner is no part of a folder's name.
+
+    What was once copied because the system refused a link stays a copy, as long as the same is asked for.
+    """
+    before = {item.folder: item.link for item in record.placements} if record.link == to.link else {}
     places = ((f"{folder}/{entry.name.rpartition('/')[2]}", entry) for folder in to.folders for entry in lock.skills)
     return tuple(Placement(place, entry.name, entry.tree, before.get(place, to.link)) for place, entry in places)

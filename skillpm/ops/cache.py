@@ -1,25 +1,35 @@
-"""``skillpm cache``: what lies in the store and in the cache, and the removal of stored skills that nothing needs."""
+"""``skillpm cache``: what lies in the store and in the cache, and the removal of what nothing needs.
+
+Of the cache, pages and repositories go, which a command that needs them fetches again; a repository that was used
+within the hour stays, since somebody may be reading it. Prepared models, which took long, go only where that is asked.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from skillpm.errors import SkillpmError, StorageError
+from skillpm.index.source import PAGES, REPOSITORIES
 from skillpm.layout.description import describe
 from skillpm.layout.package import Package
 from skillpm.layout.tree import FolderTree
 from skillpm.runtime.environments import Environments
 from skillpm.settings import Settings
+from skillpm.storage.files import storage_error
 from skillpm.storage.process_lock import WAIT
 from skillpm.storage.store import Store
+from skillpm.storage.unpack import remove_tree
 from skillpm.storage.usage import forget_project, known_projects, needed_trees
 
 __all__ = ["CacheFolder", "CacheReport", "Pruned", "StoredTree", "inspect_cache", "prune"]
+
+RESTED = 3600.0  # seconds after which nobody is at work with a repository any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +104,16 @@ class CacheReport:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a clean-up removed, or would: stored skills, Python environments, and projects that are gone.
+    """What a clean-up removed, or would.
 
-    ``kept`` counts the stored skills that stay.
+    Attributes:
+        removed: stored skills.
+        forgotten: projects that are gone.
+        kept: how many stored skills stay.
+        dry_run: was nothing removed?
+        environments: the Python environments that went.
+        cached: what went of the cache's folders, each as one.
+        models: prepared models that stay.
     """
 
     removed: tuple[StoredTree, ...]
@@ -104,11 +121,14 @@ class Pruned:
     kept: int
     dry_run: bool
     environments: tuple[CacheFolder, ...] = ()
+    cached: tuple[CacheFolder, ...] = ()
+    models: int = 0
 
     @property
     def size(self) -> int:
         """The bytes that become free."""
-        return sum(tree.size for tree in self.removed) + sum(folder.size for folder in self.environments)
+        folders = sum(folder.size for folder in (*self.environments, *self.cached))
+        return folders + sum(tree.size for tree in self.removed)
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -118,6 +138,8 @@ class Pruned:
             "size": self.size,
             "forgotten": [str(project) for project in self.forgotten],
             "kept": self.kept,
+            "cached": [asdict(folder) for folder in self.cached],
+            "models": self.models,
             "dry_run": self.dry_run,
         }
 
@@ -137,18 +159,33 @@ def inspect_cache(settings: Settings) -> CacheReport:
     )
 
 
-def prune(settings: Settings, *, dry_run: bool = False, wait: float = WAIT) -> Pruned:
-    """Remove the stored skills that no lock and no record of any known project needs, and environments without a skill.
+def prune(settings: Settings, *, models: bool = False, dry_run: bool = False, wait: float = WAIT) -> Pruned:
+    """Remove the stored skills that no lock and no record of any known project needs, and what the cache has.
 
     Environments that no remaining stored skill asks for are removed where nobody has used them for a day.
 
     A project is known once it was installed into; the project of the settings always is. A project whose folder is gone
     is forgotten. Installs that are going on are waited for, and new ones wait until this has ended.
 
+    Args:
+        settings: whose store and cache.
+        models: remove prepared models as well.
+        dry_run: remove nothing.
+        wait: for installs that are going on, in seconds.
+
     Raises:
         StorageError: a project's lock, or the store, cannot be read or written; nothing was removed in the first case.
         BusyError: an install has held the store for ``wait`` seconds.
     """
+    found = _prune_store(settings, dry_run=dry_run, wait=wait)
+    cached = tuple(_emptied(settings.cache / name, dry_run=dry_run) for name in (PAGES, REPOSITORIES))
+    if models:
+        cached += (_emptied(settings.models, dry_run=dry_run),)
+    left = 0 if models or not settings.models.is_dir() else len(list(settings.models.iterdir()))
+    return replace(found, cached=tuple(folder for folder in cached if folder.files), models=left)
+
+
+def _prune_store(settings: Settings, *, dry_run: bool, wait: float) -> Pruned:
     store = Store(settings.store)
     if dry_run or not store.root.is_dir():
         return _unneeded(settings, store, dry_run=dry_run)
@@ -161,6 +198,36 @@ def prune(settings: Settings, *, dry_run: bool = False, wait: float = WAIT) -> P
     for environment in found.environments:
         shutil.rmtree(settings.environments / environment.name, ignore_errors=True)
     return found
+
+
+def _emptied(folder: Path, *, dry_run: bool) -> CacheFolder:
+    """Remove what a folder of the cache has, in one step each; return what that was."""
+    files = size = 0
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if _in_use(path):
+            continue
+        found = _folder(path)
+        files, size = files + found.files, size + found.size
+        if not dry_run:
+            aside = path.with_name(f".removed-{os.urandom(8).hex()}")
+            try:
+                path.rename(aside)
+            except FileNotFoundError:
+                continue  # another clean-up was faster
+            except OSError as error:
+                raise storage_error("remove", path, error) from None
+            remove_tree(aside)
+    return CacheFolder(folder.name, files, size)
+
+
+def _in_use(path: Path) -> bool:
+    """May another process be at work with a repository, or wait for its lock?"""
+    if path.suffix == ".lock":
+        return True
+    try:
+        return path.suffix == ".git" and time.time() - path.stat().st_mtime < RESTED
+    except OSError:
+        return True
 
 
 def _unneeded(settings: Settings, store: Store, *, dry_run: bool) -> Pruned:

@@ -22,19 +22,23 @@ class Cooldown:
 
     Attributes:
         day: the UTC day before which a release must have been published; None where no cooldown holds.
+        today: the UTC day that it is, by this machine's clock.
     """
 
     day: str | None
+    today: str
 
     @classmethod
     def of(cls, settings: Settings) -> Cooldown:
         """Return the cooldown that holds now. Raises UsageError where the days are no number."""
         days = settings.cooldown
+        now = datetime.now(UTC)
+        today = now.date().isoformat()
         if not days:
-            return cls(None)
+            return cls(None, today)
         from skillpm.model.policy import cutoff
 
-        return cls(cutoff(days, datetime.now(UTC)))
+        return cls(cutoff(days, now), today)
 
     def young(self, release: Release, source: str) -> str | None:
         """Say why a release is too young, in words that follow "it is"; None where it is not."""
@@ -42,4 +46,4 @@ class Cooldown:
             return None
         from skillpm.model.policy import too_young
 
-        return too_young(release, self.day)
+        return too_young(release, self.day, self.today)

@@ -10,13 +10,14 @@ from skillpm.model.lock import LockedSkill
 from skillpm.model.skill import Skill
 from skillpm.ops.agents import crossed_budgets
 from skillpm.ops.allowance import NOTHING, Allowance
-from skillpm.ops.apply import Linking, Outcome, apply, linking, refused_links
+from skillpm.ops.apply import Linking, Outcome, apply, linking, refuse_clashes, refused_links
 from skillpm.ops.context import Context
 from skillpm.ops.fetch import fetch
 from skillpm.ops.holding import project_held
 from skillpm.ops.installation import Installation, describe_changes
 from skillpm.ops.picks import UNSAID, Picks
 from skillpm.ops.selection import Selection, read_request, select
+from skillpm.ops.standing import asked_page, standing
 from skillpm.ops.wanted import wanted
 from skillpm.resolve.plan import Change
 from skillpm.storage.record import LinkKind, read_record
@@ -39,6 +40,7 @@ class Manner:
 
     Attributes:
         folders: agents' folders to fill, beside those that the settings or earlier installs say.
+        agents: whose folders these are, where a project file is to list them from now on.
         link: copies or links; as the settings or earlier installs say where None.
         dry_run: plan only, write nothing.
         force: keep a folder that is not ours as ``.orig``, and replace another source's skill, instead of refusing.
@@ -48,6 +50,7 @@ class Manner:
     """
 
     folders: Sequence[str] = ()
+    agents: Sequence[str] = ()
     link: LinkKind | None = None
     dry_run: bool = False
     force: bool = False
@@ -111,10 +114,10 @@ def carry_out(context: Context, choose: Callable[[], Choice], manner: Manner) ->
         SkillpmError: whatever ``choose``, ``fetch`` and ``apply`` raise; project and lock are as they were.
     """
     if manner.dry_run:
-        choice = choose()
+        choice = _with_agents(context, choose(), manner)
         return _installation(context, choice, _linking(context, manner), choice.selection.warnings, manner)
     with project_held(context.settings.project):
-        choice, to = choose(), _linking(context, manner)
+        choice, to = _with_agents(context, choose(), manner), _linking(context, manner)
         outcome = Outcome(choice.selection.plan, to, choice.lock_text, choice.project_text, choice.settled)
         with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
             warnings = [] if choice.removal else _bring(context, choice.selection, manner)
@@ -129,19 +132,33 @@ def carry_out(context: Context, choose: Callable[[], Choice], manner: Manner) ->
 
 
 def _linking(context: Context, manner: Manner) -> Linking:
-    return linking(context.settings, read_record(context.settings.project), manner.folders, manner.link)
+    record, adding = read_record(context.settings.project), bool(manner.agents)
+    return linking(context.settings, record, manner.folders, manner.link, adding=adding)
+
+
+def _with_agents(context: Context, choice: Choice, manner: Manner) -> Choice:
+    """Return the choice with the agents of this command in the project file, where there is one."""
+    text = choice.project_text or context.settings.project_text
+    if text is None or not manner.agents:
+        return choice
+    from skillpm.ops.project_file import with_agents
+
+    return replace(choice, project_text=with_agents(context, text, manner.agents))
 
 
 def _bring(context: Context, selection: Selection, manner: Manner) -> list[str]:
     """Have every skill of a plan in the store; a policy is asked first, of the lock's skills too.
 
-    Returns sentences about what is odd in those that were fetched.
+    Returns sentences about what was yanked, and about what is odd in those that were fetched.
     """
+    refuse_clashes(selection.plan.lock)
+    warnings = []
     for entry in selection.plan.lock.skills:
         context.refuse_source(entry.name, entry.source)
+        warnings += standing(entry, selection.pages.get(entry.name), manner.allow)
     entries = [step.after for step in selection.plan.steps if step.after is not None]
     missing = [entry for entry in entries if not context.store.verify(entry.tree)]
-    return _fetch_all(context, selection, missing, manner) if missing else []
+    return warnings + (_fetch_all(context, selection, missing, manner) if missing else [])
 
 
 def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedSkill], manner: Manner) -> list[str]:
@@ -151,8 +168,11 @@ def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedS
         progress.start("fetching skills", len(missing))
 
     def bring(entry: LockedSkill) -> tuple[LockedSkill, list[str]]:
-        size = selection.sizes.get(entry.archive, 0)
-        return entry, fetch(context.store, entry, indexes[entry.name], manner.allow, size=size)
+        size, index = selection.sizes.get(entry.archive, 0), indexes[entry.name]
+        page = None if entry.name in selection.pages else asked_page(index, entry.name)
+        told = standing(entry, page, manner.allow)
+        with context.store.bringing(entry.tree) as needed:
+            return entry, told + (fetch(context.store, entry, index, manner.allow, size=size) if needed else [])
 
     remote = any(index.remote for index in indexes.values())
     said: dict[str, list[str]] = {}
@@ -168,15 +188,16 @@ def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedS
 
 def _all_at_once(work: Callable[[T], R], items: Iterable[T], stop: Callable[[], None]) -> Iterator[R]:
     """Map in threads, in the order in which they end: over a wire, most of the time is waiting. ``stop`` ends them."""
-    from concurrent.futures import ThreadPoolExecutor, as_completed
+    from concurrent.futures import as_completed
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    from skillpm.index.round_trips import round_trips
+
+    with round_trips(_AT_ONCE) as pool:
         try:
             for done in as_completed([pool.submit(work, item) for item in items]):
                 yield done.result()
         except BaseException:
             stop()
-            pool.shutdown(cancel_futures=True)
             raise
 
 

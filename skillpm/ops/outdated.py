@@ -20,7 +20,7 @@ from skillpm.resolve.resolver import resolve
 
 __all__ = ["Freshness", "Outdated", "outdated"]
 
-State = Literal["current", "outdated", "held back", "changed", "yanked", "gone", "unknown"]
+State = Literal["current", "outdated", "held back", "changed", "yanked", "quarantined", "gone", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +33,10 @@ class Freshness:
         wanted: the version that the requirements would give now.
         newest: the newest version that the source has, whatever is required.
         state: ``outdated`` where wanted is another; ``held back`` where only the requirements keep the newest away;
-            ``changed`` where the source has other content under the locked version; ``yanked`` and ``gone`` where the
-            locked release is; ``unknown`` where the source could not be asked.
+            ``changed`` where the source has other content under the locked version; ``yanked``, ``quarantined`` and
+            ``gone`` where the locked release is; ``unknown`` where the source could not be asked.
         source: what the lock calls it.
-        reason: why it is unknown, or why the release was yanked.
+        reason: why it is unknown, or why the release was yanked or is in quarantine.
     """
 
     name: str
@@ -155,8 +155,9 @@ def _freshness(entry: LockedSkill, sources: _Sources, wanted: dict[str, Release]
 
 def _state(entry: LockedSkill, page: Page | None, wanted: str, newest: str) -> tuple[State, str]:
     present = next((release for release in page.releases if release.version == entry.version), None) if page else None
-    if present is not None and present.yanked:
-        return "yanked", present.yanked if isinstance(present.yanked, str) else ""
+    if present is not None and not present.usable:
+        reason = present.quarantined or present.yanked
+        return "quarantined" if present.quarantined else "yanked", reason if isinstance(reason, str) else ""
     if present is not None and present.tree != entry.tree:
         return "changed", ""
     if Version(wanted) != Version(entry.version):

@@ -137,4 +137,4 @@ def _tell_all(index: Index, text: str) -> None:
         from skillpm.layout.check import check
 
         report = check(index.tree, path=text, folder=None)
-        refuse_broken(report, report.name or text)
+        refuse_broken(report, report.name or text, final=True)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from packaging.version import Version
 
 from skillpm.index.source import is_path
+from skillpm.model.agents import AGENTS
 from skillpm.model.lock import LockedSkill
 from skillpm.model.project import ProjectDocument, Wish
-from skillpm.model.project_text import Value, with_entry, without_entry
+from skillpm.model.project_text import Value, with_entry, with_items, without_entry
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
 from skillpm.ops.selection import Request
 from skillpm.resolve.plan import Plan
 from skillpm.settings import free_name, registry_name
+from skillpm.storage.agents import agent_folders, detected
+from skillpm.storage.record import read_record
 
-__all__ = ["with_typed", "without"]
+__all__ = ["with_agents", "with_typed", "without"]
 
 SITE = "well-known:"
 
@@ -49,6 +53,36 @@ def with_typed(context: Context, texts: Sequence[str], request: Request, plan: P
         text = with_entry(text, "requires", name, value)
     lock = replace(plan.lock, requirements=tuple(sorted(str(root) for root in roots.values())))
     return text, replace(plan, lock=lock)
+
+
+def with_agents(context: Context, text: str, names: Sequence[str]) -> str:
+    """Return the project file's text with these agents in its list, ``all`` as those detected here.
+
+    A list has the last word, so a file that had none lists those as well whose folders earlier installs have filled.
+
+    Raises:
+        DocumentError: the file cannot be changed safely.
+    """
+    project, document = context.settings.project, context.settings.document
+    listed = document.agents if document is not None else None
+    filled = read_record(project).agents if listed is None else ()
+    asked = [name for item in names for name in (_detected(project) if item == "all" else [item])]
+    have, added = set(agent_folders(listed or (), project=project)), []
+    for name in [*(name for folder in filled for name in _first_of(folder)), *asked]:
+        folder = AGENTS[name].project
+        if folder and folder not in have:
+            have.add(folder)
+            added.append(name)
+    return with_items(text, "agents", added)
+
+
+def _detected(project: Path) -> list[str]:
+    return [agent.name for agent in detected(project)]
+
+
+def _first_of(folder: str) -> list[str]:
+    """Return an agent that looks in a folder."""
+    return [agent.name for agent in AGENTS.values() if agent.project == folder][:1]
 
 
 def without(context: Context, names: Collection[str]) -> str | None:

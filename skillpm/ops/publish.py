@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from skillpm.errors import CheckError, ConflictError, UsageError
 from skillpm.layout.tree import FolderTree, tree_digest
+from skillpm.model.name import look_alike
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.ops.pack import Packed
@@ -63,7 +64,13 @@ def judged(packed: Packed) -> bool:
 
 
 def publish(
-    context: Context, packed: Packed, registry: Registry, *, skill: Skill | None, dry_run: bool = False
+    context: Context,
+    packed: Packed,
+    registry: Registry,
+    *,
+    skill: Skill | None,
+    dry_run: bool = False,
+    look_alike_of: str = "",
 ) -> Publication:
     """Publish what was packed.
 
@@ -73,16 +80,19 @@ def publish(
         registry: where to.
         skill: the same skill, to be self-tested first; None where it judges nothing.
         dry_run: do all but write.
+        look_alike_of: the published name that this new name may look like.
 
     Raises:
         ConsentError: the self-test would run code that nobody agreed to.
         CheckError: a claim of its verifier does not hold; nothing was written.
-        ConflictError: the version stands there with another content.
+        ConflictError: the version stands there with another content, or the name is new and looks like another.
         UsageError: the folder changed in the meantime.
         RegistryError: the registry failed.
         StorageError: the disk refused.
     """
     page = registry.page(packed.name)
+    if page is None:
+        _refuse_look_alike(packed.name, registry, look_alike_of)
     releases = page.newest_first() if page else []
     standing = next((item for item in releases if Version(item.version) == Version(packed.release.version)), None)
     warnings = _warnings(packed, releases) if standing is None else ()
@@ -101,6 +111,17 @@ def publish(
         release = replace(packed.release, published=now)
         change = "published" if registry.publish(packed.name, release, packed.archive) else "unchanged"
     return Publication(packed, registry.name, change, claims, warnings, dry_run)
+
+
+def _refuse_look_alike(name: str, registry: Registry, allowed: str) -> None:
+    """A name that is taken for another one is how strangers get their skills installed."""
+    other = look_alike(name, (known for known in registry.names() if known != allowed))
+    if other is not None:
+        raise ConflictError(
+            f"`{name}` looks like `{other}`, which is published in {registry.name}",
+            hint=f"take another name, or publish it as OWNER/{name}; where both are meant, add --like {other}",
+            near=other,
+        )
 
 
 def _checked(context: Context, skill: Skill, packed: Packed) -> int:

@@ -6,6 +6,7 @@ yanked, ``…/3/…`` that it was taken back, and so on; the highest number coun
 
 - A statement is never changed. It is a folder renamed onto its name, which every file system refuses where another
   stands there, so that of several who publish a version at once exactly one wins. It is preceded by its archive.
+- ``listing.json`` says what the pages say at a glance, for searches through a server; it may be behind, never needed.
 - A page is what the statements say. Whoever has made a statement writes the page until it agrees with them, so the last
   one to write has seen all; taking turns, where the file system can, spares a second round and a killed writer's page.
 - Whoever is killed leaves a release that nobody sees, or all of it; publishing it again completes it.
@@ -28,14 +29,15 @@ from packaging.version import Version
 
 from skillpm.errors import ConflictError, RegistryError, StorageError, UsageError
 from skillpm.index.directory import DirectoryIndex, archive_path, page_path
-from skillpm.index.pages import MAX_PAGE, read_document
+from skillpm.index.pages import LISTING, MAX_PAGE, read_document
 from skillpm.index.path import release_of
-from skillpm.index.source import Surroundings, open_registry
+from skillpm.index.source import open_registry
 from skillpm.layout.tree import Tree
 from skillpm.model.json_text import json_text
 from skillpm.model.light import LightDocument, json_form
 from skillpm.model.name import near_names
-from skillpm.model.release import Page, RegistryConfig, Release
+from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release, ShownSkill
+from skillpm.ops.context import Context
 from skillpm.storage.archive import build_archive
 from skillpm.storage.files import fsync_folder, storage_error, write_atomic
 from skillpm.storage.process_lock import turns
@@ -47,22 +49,28 @@ _TRIES = 100  # how often another process may take a folder away that was just m
 _ABANDONED = 24 * 3600.0  # seconds after which something in tmp/ is nobody's any more
 
 
-def open_publishing(text: str, around: Surroundings) -> FolderRegistry:
-    """Return the registry that a person named, to publish to.
+def open_publishing(text: str, context: Context) -> FolderRegistry:
+    """Return the registry that a person named, by its place or as the settings call it, to publish to.
 
     Raises:
         RegistryError: it is no folder with config.json, or a kind that cannot be published to.
+        DocumentError: the settings that would name it cannot be read.
     """
-    index = open_registry(text, around)
+    index = open_registry(context.settings.registries.get(text, text), context.around)
     if not isinstance(index, DirectoryIndex):
         raise RegistryError(f"{text[:200]} cannot be published to", hint="publish to the folder that it is served from")
     registry = FolderRegistry(index.root, index.name)
     if not (registry.root / "config.json").is_file():
         raise RegistryError(
             f"{registry.root} is not a registry",
-            hint=f"check the path, or make a new one with `skillpm registry init {text[:200]}`",
+            hint=_known(context) or f"check the path, or make a new one with `skillpm registry init {text[:200]}`",
         )
     return registry
+
+
+def _known(context: Context) -> str:
+    names = ", ".join(f"`{name}`" for name in context.settings.registries)
+    return f"check the path, or name one that the settings have: {names}" if names else ""
 
 
 def make_registry(root: Path, name: str) -> bool:
@@ -92,6 +100,18 @@ class FolderRegistry(DirectoryIndex):
         """Add a release; False where that content stands there as that version already.
 
         Where it does, an archive that was lost or damaged is put back.
+
+        Raises:
+            ConflictError: the version stands there with another content.
+            RegistryError: the folder is no registry, or is damaged.
+            StorageError: the disk refused.
+        """
+        added = self.add(name, release, archive)
+        self.list_again([name])
+        return added
+
+    def add(self, name: str, release: Release, archive: bytes) -> bool:
+        """Publish, and leave the listing to the caller, who adds many.
 
         Raises:
             ConflictError: the version stands there with another content.
@@ -128,7 +148,38 @@ class FolderRegistry(DirectoryIndex):
             number = max([1, *self._numbers(name, _key(version))]) + 1  # 1 is kept for what a page alone knows
             changed = self._state(name, update, number) == update or changed
         self._renew_page(name)
+        self.list_again([name])
         return changed
+
+    def list_again(self, names: Iterable[str]) -> None:
+        """Have the listing say what the pages of these names say now, and of those that it does not have.
+
+        Raises:
+            RegistryError: a page is damaged.
+            StorageError: the disk refused.
+        """
+        with turns(self.root):
+            while True:
+                listed = {item.name: item for item in self._listed()}
+                there = set(self.names())
+                renewed = {name: self._shown(name) for name in (there - listed.keys()) | (there & set(names))}
+                skills = {name: item for name, item in {**listed, **renewed}.items() if item and name in there}
+                text = _text(RegistryListing(listing=1, skills=tuple(skills[name] for name in sorted(skills))))
+                if self._has(LISTING, text.encode()):
+                    return
+                self.write(LISTING, text)
+
+    def _listed(self) -> tuple[ShownSkill, ...]:
+        if not (self.root / LISTING).is_file():
+            return ()
+        with contextlib.suppress(RegistryError):  # a damaged one is made anew
+            return read_document(RegistryListing, self._read(LISTING, MAX_PAGE), LISTING).skills
+        return ()
+
+    def _shown(self, name: str) -> ShownSkill | None:
+        page = self.page(name)
+        release = page.shown() if page else None
+        return ShownSkill(name=name, version=release.version, summary=release.summary) if release else None
 
     def write(self, path: str, data: bytes | str) -> None:
         """Write one file of the registry at once. Raises StorageError."""
@@ -308,11 +359,13 @@ def write_registry(
         StorageError: the disk refused.
     """
     make_registry(root, name)
-    registry = FolderRegistry(root, name)
+    registry, names = FolderRegistry(root, name), set()
     for tree in trees:
         archive = build_archive(tree)
         skill, release = release_of(tree, archive)
-        registry.publish(skill, replace(release, published=published), archive)
+        registry.add(skill, replace(release, published=published), archive)
+        names.add(skill)
         reason = (yanked or {}).get(f"{skill}=={release.version}")
         if reason is not None:
             registry.yank(skill, release.version, reason)
+    registry.list_again(names)

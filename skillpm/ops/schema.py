@@ -38,6 +38,7 @@ DOCUMENTS = {
     "lock": ("skillpm.model.lock:Lock", "skillpm.lock"),
     "page": ("skillpm.model.release:Page", "skills/NAME.json of a registry"),
     "release": ("skillpm.model.release:Release", "one release of a page"),
+    "listing": ("skillpm.model.release:RegistryListing", "listing.json of a registry"),
     "registry": ("skillpm.model.release:RegistryConfig", "config.json of a registry"),
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from skillpm.errors import IntegrityError, ResolutionError, UsageError
+from skillpm.errors import IntegrityError, PolicyError, ResolutionError, UsageError
 from skillpm.index.path import TreeIndex
 from skillpm.index.source import is_path
 from skillpm.model.lock import Lock, LockedSkill
@@ -38,12 +38,14 @@ class Selection:
         indexes: those that were opened for it, by name.
         sizes: of archives in bytes, by digest, as far as pages tell them.
         warnings: sentences about what was left out.
+        pages: what the indexes say of the names that they were asked for.
     """
 
     plan: Plan
     indexes: dict[str, Index] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    pages: dict[str, Page] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -135,6 +137,7 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
         context.refuse_source(name, source)
         for entry in filter(None, (lock.skill(name) for lock in pins)):
             _refuse_other_bytes(entry, release, source)
+            _refuse_unsigned(entry, release)
         if not request.replace:
             _refuse_other_source(pins[0].skill(name), source, request.roots.get(name))
         _note_younger(context, name, release, pages)
@@ -145,7 +148,7 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
         day = pages.day
     sizes = {release.archive: release.size for release in chosen.values()}
     found = Plan(found.steps, replace(found.lock, cutoff=day))
-    return Selection(found, pages.indexes, sizes, request.warnings)
+    return Selection(found, pages.indexes, sizes, request.warnings, pages.seen)
 
 
 def _resolved(
@@ -178,10 +181,20 @@ def _refuse_other_bytes(entry: LockedSkill, release: Release, source: str) -> No
         return
     if entry.version == release.version and entry.tree != release.tree:
         raise IntegrityError(
-            f"{source} has other bytes for {entry.name} {entry.version} than skillpm.lock",
+            f"{source} has other bytes for {entry.name} {entry.version}: tree {release.tree}, "
+            f"skillpm.lock has {entry.tree}",
             hint="ask who keeps the registry; `skillpm uninstall` and install again to trust the new bytes",
             locked=entry.tree,
             found=release.tree,
+        )
+
+
+def _refuse_unsigned(entry: LockedSkill, release: Release) -> None:
+    """Once signed, always signed: whoever takes a registry over must not be able to leave the signature out."""
+    if entry.signature and not release.signature:
+        raise PolicyError(
+            f"{entry.name} {release.version} has no signature; {entry.version}, which is locked, has one",
+            hint=f"ask who publishes it; `skillpm uninstall {entry.name}` and install again to do without",
         )
 
 

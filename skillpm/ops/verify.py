@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 from skillpm.layout.tree import Listing
 from skillpm.model.lock import LockedSkill
+from skillpm.ops.apply import linking
 from skillpm.ops.context import Context
 from skillpm.ops.installed import locked_skills
-from skillpm.storage.agents import UNIVERSAL
+from skillpm.storage.agents import agent_folders
 from skillpm.storage.inspection import Contents, contents, differences
 from skillpm.storage.links import Occupant, Places
 from skillpm.storage.record import Placement, Record, read_record
@@ -98,6 +99,7 @@ class _Check:
         self._store = context.store
         self._places = Places(self._project, self._store)
         self._record = record
+        self._folders = linking(context.settings, record, agent_folders(()), None).folders
         self._placed = {placement.folder: placement for placement in record.placements}
         self.folders = 0
 
@@ -125,7 +127,7 @@ class _Check:
                 yield Problem(placement.skill, placement.folder, "", "surplus", "not in the lock", _ORPHAN)
 
     def _wanted(self, entry: LockedSkill) -> Iterator[Placement]:
-        for agent in self._record.agents or (UNIVERSAL,):
+        for agent in self._folders:
             folder = f"{agent}/{entry.name.rpartition('/')[2]}"
             placed = self._placed.get(folder)
             yield Placement(folder, entry.name, entry.tree, placed.link if placed else self._record.link)

@@ -103,9 +103,9 @@ def numbers_range(numbers: Sequence[int]) -> Numbers:
 class Candidates:
     """The releases of one name, oldest first, and which of them may be chosen.
 
-    A yanked release may be chosen only where it is locked. A pre-release may be where it is locked, where one of the
-    person's own requirements names a pre-release, or where every release of the name is one. What a policy withholds
-    may be where it is locked, or where one of the person's own requirements is ``==`` it.
+    A yanked or quarantined release may be chosen only where it is locked. A pre-release may be where it is locked,
+    where one of the person's own requirements names a pre-release, or where every release of the name is one. What a
+    policy withholds may be where it is locked, or where one of the person's own requirements is ``==`` it.
 
     Args:
         page: what the index says; None where no index knows the name.
@@ -160,7 +160,7 @@ class Candidates:
         version = self.versions[number]
         if version == self.preferred:
             return True
-        if self.releases[number].yanked or (version.is_prerelease and not self.prereleases):
+        if not self.releases[number].usable or (version.is_prerelease and not self.prereleases):
             return False
         return number not in self.withheld or any(_names(specifier, version) for specifier in self._asked)
 

@@ -109,7 +109,7 @@ def _early(proof: Clause, universe: Universe) -> Iterator[tuple[str, str]]:
         candidates = universe.candidates(name)
         for number in reversed(_near(candidates, allowed)):
             release = candidates.releases[number]
-            if candidates.versions[number].is_prerelease and not release.yanked:
+            if candidates.versions[number].is_prerelease and release.usable:
                 yield name, release.version
                 break
 

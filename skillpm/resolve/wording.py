@@ -133,11 +133,11 @@ def _negative(clause: Clause) -> Iterator[tuple[str, Any]]:
 
 def _refused(name: str, candidates: Candidates, numbers: Sequence[int]) -> Iterator[str]:
     """Say of releases that satisfy everything why they are not taken."""
-    for number in [number for number in numbers if candidates.releases[number].yanked]:
-        reason = candidates.releases[number].yanked
+    for release in [candidates.releases[number] for number in numbers if not candidates.releases[number].usable]:
+        reason = release.quarantined or release.yanked
         why = f" ({reason})" if isinstance(reason, str) else ""
-        yield f"{name} {candidates.releases[number].version} was yanked{why}"
-    others = [number for number in numbers if not candidates.releases[number].yanked]
+        yield f"{name} {release.version} {'is in quarantine' if release.quarantined else 'was yanked'}{why}"
+    others = [number for number in numbers if candidates.releases[number].usable]
     for number in [number for number in others if number in candidates.withheld]:
         yield f"{name} {candidates.releases[number].version} is {candidates.withheld[number]}"
     early = [number for number in others if number not in candidates.withheld]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skillpm.errors import DocumentError, StorageError
 
-__all__ = ["fsync_folder", "read_text", "remove_drafts", "storage_error", "write_atomic", "write_new"]
+__all__ = ["fsync_folder", "kept_mode", "read_text", "remove_drafts", "storage_error", "write_atomic", "write_new"]
 
 _DRAFT = ".tmp"  # how a draft's name ends
 
@@ -57,7 +57,7 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scra
     Args:
         path: the file.
         data: its new content; text is written as UTF-8.
-        mode: its permission bits; what the user's umask leaves of 666 where None.
+        mode: its permission bits; where None, those of the file that stands there, else what the umask leaves of 666.
         scratch: where the temporary file is made, on the same file system; beside ``path`` where None.
 
     Raises:
@@ -67,7 +67,7 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scra
     temporary = (scratch or path.parent) / f".{path.name}.{os.urandom(8).hex()}{_DRAFT}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_new(temporary, content, mode=mode, durable=True)
+        write_new(temporary, content, mode=kept_mode(path) if mode is None else mode, durable=True)
         temporary.replace(path)
         fsync_folder(path.parent)
     except OSError as error:
@@ -75,6 +75,13 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scra
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def kept_mode(path: Path) -> int | None:
+    """Return the permission bits of a file that will be replaced, None where nothing stands there."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_mode & 0o777
+    return None
 
 
 def write_new(path: Path, data: bytes, *, mode: int | None = None, durable: bool = False) -> None:

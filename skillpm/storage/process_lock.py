@@ -6,8 +6,6 @@ Shared locks, which the store needs, are why this is not a library: the portable
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 
 from skillpm.errors import BusyError
 from skillpm.storage.files import storage_error
+from skillpm.storage.kernel_lock import close, try_lock
 
 __all__ = ["WAIT", "ProcessLock", "locked", "turns"]
 
@@ -36,29 +35,29 @@ class ProcessLock:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise storage_error("lock", path, error) from None
 
     def try_exclusive(self) -> bool:
         """Take the lock alone, without waiting; False where another process holds it."""
-        return self._try(fcntl.LOCK_EX)
+        return self._try(alone=True)
 
     def exclusive(self, wait: float = WAIT) -> None:
         """Take the lock alone. Raises BusyError when another process holds it for longer than ``wait`` seconds."""
-        self._wait(fcntl.LOCK_EX, wait)
+        self._wait(wait, alone=True)
 
     def shared(self, wait: float = WAIT) -> None:
         """Take, or keep, the lock beside other sharers. Raises BusyError."""
-        self._wait(fcntl.LOCK_SH, wait)
+        self._wait(wait, alone=False)
 
     def release(self) -> None:
         """Give the lock back; it cannot be taken again."""
-        os.close(self._descriptor)
+        close(self._descriptor)
 
-    def _wait(self, kind: int, wait: float) -> None:
+    def _wait(self, wait: float, *, alone: bool) -> None:
         end = time.monotonic() + wait
-        while not self._try(kind):
+        while not self._try(alone=alone):
             if time.monotonic() > end:
                 raise BusyError(
                     f"another skillpm has held {self.path} for {wait:.0f} seconds",
@@ -66,14 +65,11 @@ class ProcessLock:
                 )
             time.sleep(_PAUSE)
 
-    def _try(self, kind: int) -> bool:
+    def _try(self, *, alone: bool) -> bool:
         try:
-            fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+            return try_lock(self._descriptor, alone=alone)
         except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                return False
             raise storage_error("lock", self.path, error) from None
-        return True
 
 
 @contextlib.contextmanager
@@ -97,25 +93,22 @@ def turns(folder: Path, wait: float = 10.0) -> Iterator[None]:
     Raises:
         StorageError: the folder cannot be opened.
     """
+    if os.name != "posix":  # a folder cannot be opened there
+        yield
+        return
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
         raise storage_error("open", folder, error) from None
     try:
         _wait_for_turn(descriptor, wait)
         yield
     finally:
-        os.close(descriptor)
+        close(descriptor)
 
 
 def _wait_for_turn(descriptor: int, wait: float) -> None:
     end = time.monotonic() + wait
-    while time.monotonic() < end:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                return  # this file system knows no such lock
+    with contextlib.suppress(OSError):  # this file system knows no such lock
+        while not try_lock(descriptor, alone=True) and time.monotonic() < end:
             time.sleep(_PAUSE)
-        else:
-            return

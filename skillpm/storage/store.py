@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from skillpm.errors import StorageError
+from skillpm.errors import BusyError, StorageError
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
 from skillpm.storage.durable import flush
 from skillpm.storage.files import fsync_folder, storage_error
@@ -24,6 +24,7 @@ from skillpm.storage.unpack import remove_tree, unpack
 
 __all__ = ["Store", "folder_digest"]
 
+_BRINGING = "bringing"  # files that are locked while an entry is fetched
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -101,6 +102,26 @@ class Store:
             self._added.append(folder)
         return folder
 
+    @contextlib.contextmanager
+    def bringing(self, digest: str) -> Iterator[bool]:
+        """Have the fetching of an entry to oneself, so that of all who want it at once one downloads it.
+
+        Yields whether it is still to be fetched. Who waits for too long fetches as well, which does no harm. The file
+        that is locked may go while others wait for it: once they have it, they look whether the entry is there.
+
+        Raises:
+            StorageError: the store cannot be written.
+        """
+        lock = ProcessLock(self.root / _BRINGING / digest)
+        try:
+            with contextlib.suppress(BusyError):
+                lock.exclusive()
+            yield not self.verify(digest)
+        finally:
+            with contextlib.suppress(OSError):
+                lock.path.unlink(missing_ok=True)
+            lock.release()
+
     def digests(self) -> list[str]:
         """Return the digests of all entries, whole or damaged."""
         folder = self.root / "tree-v1"
@@ -174,6 +195,6 @@ class Store:
         remove_tree(aside)
 
     def _remove_leftovers(self) -> None:
-        temporary = self.root / "tmp"
-        for path in temporary.iterdir() if temporary.is_dir() else ():
-            remove_tree(path)
+        for folder in (self.root / "tmp", self.root / _BRINGING):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                remove_tree(path)

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from skillpm.storage.durable import flush
-from skillpm.storage.files import fsync_folder, storage_error, write_new
+from skillpm.storage.files import fsync_folder, kept_mode, storage_error, write_new
 from skillpm.storage.linking import link_kind
 from skillpm.storage.unpack import remove_tree
 
@@ -135,7 +135,7 @@ class Swap:
                 return
         except OSError as error:
             raise storage_error("write", path, error) from None
-        self.stage(path, lambda beside: write_new(beside, text.encode()))
+        self.stage(path, lambda beside: write_new(beside, text.encode(), mode=kept_mode(path)))
 
     def commit(self) -> None:
         """Make durable what was staged, then give every name its new content; the old is kept until the context ends.

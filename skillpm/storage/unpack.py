@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from skillpm.layout.tree import Tree
@@ -23,26 +25,38 @@ def unpack(tree: Tree, folder: Path) -> None:
     path = ""
     try:
         folder.mkdir(parents=True)
-        root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            made = {""}
+        with _opened(folder) as (root, prefix):
+            made = {prefix}
             for path in tree.paths():
-                _make_parents(root, path.rpartition("/")[0], made)
-                descriptor = os.open(path, _FLAGS, 0o755 if tree.executable(path) else 0o644, dir_fd=root)
+                place = prefix + path
+                _make_parents(root, place[: place.rfind("/") + 1], made)
+                descriptor = os.open(place, _FLAGS, 0o755 if tree.executable(path) else 0o644, dir_fd=root)
                 try:
                     _write_all(descriptor, tree.read(path))
                 finally:
                     os.close(descriptor)
-        finally:
-            os.close(root)
     except OSError as error:
         remove_tree(folder)
         raise storage_error("write", folder / path, error) from None
 
 
-def _make_parents(root: int, folder: str, made: set[str]) -> None:
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[tuple[int | None, str]]:
+    """Give what paths are relative to: an open folder, or, where the platform cannot do that, a beginning of paths."""
+    if os.open not in os.supports_dir_fd:
+        yield None, f"{folder}/"
+        return
+    root = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield root, ""
+    finally:
+        os.close(root)
+
+
+def _make_parents(root: int | None, folder: str, made: set[str]) -> None:
+    """Make a folder, written with a slash at its end, and those above it that were not made."""
     if folder not in made:
-        _make_parents(root, folder.rpartition("/")[0], made)
+        _make_parents(root, folder[: folder.rfind("/", 0, -1) + 1], made)
         os.mkdir(folder, dir_fd=root)
         made.add(folder)
 

@@ -207,3 +207,13 @@ def test_what_cannot_be_yanked_is_said(place, arguments: list[str], code: int, t
 @pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "skills").iterdir() if path.is_dir()))
 def test_first_party_skills_can_be_packed(place, folder: str) -> None:
     place.call("pack", ROOT / "skills" / folder).ok()
+
+
+def test_a_registry_that_the_settings_know_is_named_by_its_name(place) -> None:
+    place.write({"skillpm.yaml": "project: 1\nregistries: {team: ./shop, web: https://skills.example.org}\n"})
+    place.call("publish", "mine", "--registry", "team").ok()
+    assert (place.root / "shop/skills/mine.json").is_file()
+    place.call("yank", "mine==1.0", "--registry", "team", "--reason", "bad").ok()
+    place.call("unyank", "mine==1.0", "--registry", "team").ok()
+    place.call("publish", "mine", "--registry", "taem").fails(5, "taem is not a registry", "`team`, `web`")
+    place.call("publish", "mine", "--registry", "web").fails(5, "web cannot be published to")

@@ -77,6 +77,7 @@ ATTACKS: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+@pytest.mark.attack(31, 33, 35, 36)
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_install_refuses_what_the_scan_finds_and_changes_nothing(project, attack: str) -> None:
     files, code, place = ATTACKS[attack]

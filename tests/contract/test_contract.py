@@ -37,6 +37,7 @@ BAD = [
 ]
 
 
+@pytest.mark.attack(40)
 @pytest.mark.parametrize(("text", "problem"), BAD)
 def test_a_bad_contract_is_refused(text: str, problem: str) -> None:
     """The message names the file and the rule."""
@@ -62,6 +63,7 @@ PROMPTS = [
 ]
 
 
+@pytest.mark.attack(38)
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_a_hostile_prompt_template_is_refused_or_harmless(prompt: str) -> None:
     """A template reaches neither Python nor unbounded work."""

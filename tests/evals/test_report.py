@@ -74,6 +74,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.attack(37)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_a_model_wrote_is_text_and_nothing_else(server, make_arm, text):
     page = render_report(data(server, make_arm("base", [], **{server.request(1): text}), recipe=text, commands=(text,)))

@@ -56,6 +56,7 @@ def says(status: int, body: bytes = b"", **headers: Any) -> Any:
     return answer
 
 
+@pytest.mark.attack(61)
 def test_a_cut_download_is_continued_under_the_same_etag(shop: Shop, transport: Transport) -> None:
     etag = f'"{hashlib.sha256(BODY).hexdigest()[:16]}"'
     shop.answers["/file"] = in_turn(says(200, BODY[:500_000], length=len(BODY), ETag=etag))
@@ -66,6 +67,7 @@ def test_a_cut_download_is_continued_under_the_same_etag(shop: Shop, transport: 
     assert second["If-Range"] == etag
 
 
+@pytest.mark.attack(61)
 @pytest.mark.parametrize(
     "second",
     [
@@ -82,6 +84,7 @@ def test_what_does_not_continue_the_same_bytes_is_begun_anew(shop: Shop, transpo
     assert "Range" not in shop.seen[-1][1]
 
 
+@pytest.mark.attack(61)
 @pytest.mark.parametrize("etag", [{}, {"ETag": 'W/"weak"'}])
 def test_without_a_strong_etag_nothing_is_continued(shop: Shop, transport: Transport, etag: dict[str, str]) -> None:
     shop.answers["/file"] = in_turn(says(200, BODY[:500_000], length=len(BODY), **etag))
@@ -89,6 +92,7 @@ def test_without_a_strong_etag_nothing_is_continued(shop: Shop, transport: Trans
     assert all("Range" not in headers for _, headers in shop.seen)
 
 
+@pytest.mark.attack(63)
 def test_a_download_that_is_always_cut_ends_with_an_error(shop: Shop, transport: Transport, waits: list[float]) -> None:
     shop.answers["/file"] = says(200, BODY[:1000], length=len(BODY), ETag='"one"')
     with pytest.raises(RegistryError, match=r"cannot be used"):
@@ -176,6 +180,7 @@ def test_a_drop_at_a_time_is_not_waited_for_without_end(shop: Shop, transport: T
     assert time.monotonic() - start < 30
 
 
+@pytest.mark.attack(63)
 @pytest.mark.parametrize(("after", "least", "most"), [(lambda: "2", 2, 2), (lambda: in_the_future(25), 5, 26)])
 def test_a_busy_server_is_waited_for_as_it_asks(
     shop: Shop, transport: Transport, waits: list[float], after: Any, least: float, most: float
@@ -185,6 +190,7 @@ def test_a_busy_server_is_waited_for_as_it_asks(
     assert len([wait for wait in waits if least <= wait <= most]) == 2
 
 
+@pytest.mark.attack(63)
 def test_a_server_that_asks_for_too_much_patience_is_left(shop: Shop, transport: Transport, waits: list[float]) -> None:
     shop.answers["/file"] = says(503, Retry_After="86400")
     with pytest.raises(RegistryError, match="86400 seconds"):
@@ -192,6 +198,7 @@ def test_a_server_that_asks_for_too_much_patience_is_left(shop: Shop, transport:
     assert waits == []
 
 
+@pytest.mark.attack(46)
 @pytest.mark.parametrize(
     ("place", "location", "allowed"),
     [
@@ -217,6 +224,7 @@ def test_redirects_stay_where_it_is_as_safe_as_before(place: str, location: str,
             followed(place, location)
 
 
+@pytest.mark.attack(46)
 def test_a_secret_goes_to_its_own_host_and_not_along_with_a_redirect(tmp_path: Path, shop: Shop) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other/file").write_bytes(b"theirs")
@@ -260,6 +268,7 @@ def test_a_secret_is_never_sent_in_the_clear(tmp_path: Path) -> None:
     assert "s3cret" not in caught.value.message
 
 
+@pytest.mark.attack(64)
 def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path, transport: Transport) -> None:
     (tmp_path / "www").mkdir()
     with serving(tmp_path / "www", tls=True) as shop, pytest.raises(RegistryError, match="certificate") as caught:

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from skillpm.errors import DocumentError
 from skillpm.model.light import LightDocument, json_form, read_light
 from skillpm.model.lock import Lock, LockedSkill
-from skillpm.model.release import Page, RegistryConfig, Release
+from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release
 
 DIGEST = "0123456789abcdef" * 4
 KINDS = {
@@ -22,6 +22,7 @@ KINDS = {
     Release: {"version": "1.0", "archive": DIGEST, "tree": DIGEST, "size": 7, "requires": {"b": ">=1"}},
     Page: {"name": "a", "releases": []},
     RegistryConfig: {"registry": 1, "name": "shop"},
+    RegistryListing: {"listing": 1, "skills": [{"name": "a", "version": "1"}]},
 }
 ADAPTERS = {kind: TypeAdapter(kind) for kind in KINDS}
 values = st.recursive(

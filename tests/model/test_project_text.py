@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.errors import DocumentError
-from skillpm.model.project_text import new_project_text, with_entry, without_entry
+from skillpm.model.project_text import new_project_text, with_entry, with_items, without_entry
 from skillpm.model.strict import read_yaml
 
 COMMENTED = """\
@@ -94,3 +94,31 @@ def test_any_series_of_changes_means_what_it_says(
         text = without_entry(text, "requires", name)
         requires = {key: value for key, value in requires.items() if key != name}
     assert read_yaml(text) == {"project": "1", "requires": requires, "registries": {"team": "../shop"}}
+
+
+LISTS = {
+    "none": "project: 1\n",
+    "no end of line": "project: 1",
+    "flow": "agents: [a]  # mine\nproject: 1\n",
+    "empty flow": "agents: []\nproject: 1\n",
+    "no value": "agents:\nproject: 1\n",
+    "block": "project: 1\nagents:\n  - a  # mine\n  # and more\n\nlink: copy\n",
+    "block at the end": "project: 1\nagents:\n- a",
+    "windows": "project: 1\r\nagents:\r\n  - a\r\nlink: copy\r\n",
+}
+
+
+@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
+def test_items_are_added_to_a_list_and_nothing_else_changes(text: str) -> None:
+    changed = with_items(text, "agents", ["claude-code", "b"])
+    before = read_yaml(text)
+    assert read_yaml(changed) == {**before, "agents": [*(before.get("agents") or []), "claude-code", "b"]}
+    assert all(comment in changed for comment in ("# mine", "# and more") if comment in text)
+    if "\r" in text:
+        assert changed.count("\n") == changed.count("\r\n")
+    assert with_items(text, "agents", []) == text
+
+
+def test_a_list_that_cannot_be_changed_safely_is_left() -> None:
+    with pytest.raises(DocumentError, match="cannot be changed safely"):
+        with_items('{"project": 1}', "agents", ["a"])

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from skillpm.errors import BusyError
 from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock
-from skillpm.ops.cache import inspect_cache, prune
+from skillpm.ops.cache import RESTED, inspect_cache, prune
 from skillpm.ops.context import open_context
 from skillpm.ops.install import Manner, install
 from skillpm.ops.registry import write_registry
@@ -31,6 +31,7 @@ from skillpm.settings import Settings
 from skillpm.storage.agents import UNIVERSAL
 from skillpm.storage.store import Store
 from skillpm.storage.usage import known_projects
+from tests.servers import serving
 
 SkillFiles = Callable[..., dict[str, Any]]
 NAMES = ["one", "two", "three"]
@@ -215,6 +216,7 @@ def test_a_damaged_entry_that_nothing_needs_is_removed_as_well(project, shop: Pa
     assert store.digests() == []
 
 
+@pytest.mark.attack(67)
 def test_a_clean_up_waits_for_an_install_and_says_when_it_has_waited_enough(tmp_path: Path) -> None:
     place = Settings(tmp_path, tmp_path, tmp_path / "cache", tmp_path / "config.yaml")
     script = (
@@ -236,6 +238,7 @@ def test_a_clean_up_waits_for_an_install_and_says_when_it_has_waited_enough(tmp_
         holder.stdout.close()
 
 
+@pytest.mark.attack(67)
 def test_installs_and_clean_ups_at_the_same_time_leave_every_project_whole(project, shop: Path) -> None:
     """One process cleans without pause while others install and uninstall the same skills in their projects."""
     places = [project() for _ in range(3)]
@@ -309,6 +312,26 @@ def test_a_clean_up_killed_at_any_time_leaves_a_store_that_verifies(project, sho
     assert [item.name for item in inspect_cache(world_of(place)).needed] == ["one"]
     assert not any((store.root / "tmp").iterdir())
     assert json.loads((place.root / ".skillpm/installed.json").read_text())["folders"]
+    place.call("verify").ok()
+
+
+def test_what_can_be_fetched_again_is_removed_and_prepared_models_only_where_that_is_asked(project, shop: Path) -> None:
+    place = project()
+    cache = Path(place.environment["SKILLPM_HOME"]) / "cache"
+    with serving(shop) as site:
+        place.call("install", "one", "--index", site.url).ok()
+    for name in ("models/small/weights", "git-v1/old.git/HEAD", "git-v1/busy.git/HEAD", "git-v1/old.lock"):
+        (cache / name).parent.mkdir(parents=True, exist_ok=True)
+        (cache / name).write_bytes(b"x" * 1000)
+    long_ago = time.time() - 2 * RESTED
+    os.utime(cache / "git-v1/old.git", (long_ago, long_ago))
+    planned = place.call("cache", "prune", "--dry-run", "--json").ok().document
+    assert {item["name"]: item["files"] for item in planned["cached"]} == {"git-v1": 1, "pages-v1": 2}
+    assert "1 prepared models (`--models` removes them)" in place.call("cache", "prune").ok().err
+    left = {str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file()}
+    assert left == {"models/small/weights", "git-v1/busy.git/HEAD", "git-v1/old.lock"}
+    assert "removed 1 file of models: 1.0 kB" in place.call("cache", "prune", "--models").ok().err
+    assert not list((cache / "models").iterdir())
     place.call("verify").ok()
 
 

@@ -288,3 +288,14 @@ def test_a_file_that_is_missing_too_large_or_no_text_is_refused(project) -> None
     place.call("import", "nowhere.json").fails(2, "nowhere.json")
     place.call("import", "large.json").fails(2, "larger than")
     place.call("import", "binary.json").fails(2, "not UTF-8")
+
+
+def test_an_import_takes_the_options_of_an_install(project, skill_files: SkillFiles) -> None:
+    entry = {"source": "./mine", "sourceType": "local", "computedHash": "0" * 64}
+    files = {**skill_files("mine"), "a.bin": b"\x7fELF\x02\x01\x01"}
+    place = project({"mine": files, "skills-lock.json": skills_lock(entry, "mine")})
+    place.call("import", "skills-lock.json", "--install").fails(1, "SK414", "--allow mine:SK414")
+    assert not (place.root / "skillpm.lock").exists()
+    place.call("import", "skills-lock.json", "--install", "--allow", "mine:SK414", "--offline").ok()
+    place.write({"skills-lock.json": skills_lock(github())})
+    place.call("import", "skills-lock.json", "--install", "--offline").fails(5, "`--offline` asks nobody")

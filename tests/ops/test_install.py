@@ -348,6 +348,7 @@ def test_a_digest_edited_by_hand_is_refused(project, shop: Path) -> None:
     place.call("install").fails(4, "expected 0000")
 
 
+@pytest.mark.attack(68)
 @pytest.mark.parametrize("where", ["store", "project"])
 @pytest.mark.parametrize("size", ["16k", "40k", "64k"])
 def test_a_full_disk_leaves_no_half_skill_and_says_so(
@@ -372,6 +373,7 @@ def test_a_folder_without_permission_is_a_clear_error(project, shop: Path) -> No
     place.call("install", "plain", "--index", shop).fails(6, "Permission denied")
 
 
+@pytest.mark.attack(69)
 def test_a_read_only_project_is_a_clear_error(project, shop: Path, small_disk: Callable[[str], Path]) -> None:
     disk = small_disk("1m")
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
@@ -388,6 +390,7 @@ def start(place: Any, *arguments: object, cwd: Path | None = None) -> subprocess
     )
 
 
+@pytest.mark.attack(66)
 def test_six_installs_at_once_in_one_project_all_succeed(project, shop: Path, tmp_path: Path) -> None:
     place = project()
     running = [start(place, "install", name, "--index", shop) for name in ("plain", "top") * 3]
@@ -398,6 +401,7 @@ def test_six_installs_at_once_in_one_project_all_succeed(project, shop: Path, tm
     assert not list((store / "tmp").iterdir())
 
 
+@pytest.mark.attack(65)
 def test_an_install_killed_at_any_instant_is_completed_by_the_next(
     project, shop: Path, skill_files: SkillFiles, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def conflict(folder: Path, ours: str, theirs: str, base: str, *, style: str = "m
     return done.stdout
 
 
+@pytest.mark.attack(73)
 @pytest.mark.parametrize("style", ["merge", "diff3"])
 def test_both_sides_requirements_are_met_and_what_moved_is_said(
     project, shop: Path, tmp_path: Path, style: str
@@ -103,6 +104,7 @@ def test_sides_that_exclude_each_other_are_explained_and_left(project, shop: Pat
     assert (place.root / "skillpm.lock").read_text() == text
 
 
+@pytest.mark.attack(73)
 @pytest.mark.parametrize(
     ("text", "words"),
     [

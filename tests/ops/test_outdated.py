@@ -11,6 +11,7 @@ import pytest
 
 from skillpm.layout.tree import MappingTree
 from skillpm.ops.registry import write_registry
+from tests.servers import serving
 
 SkillFiles = Callable[..., dict[str, Any]]
 
@@ -114,3 +115,16 @@ def test_nothing_installed_is_said_and_nothing_is_written(project, publish) -> N
     place = project()
     assert "no skill is installed" in place.call("outdated").ok().err
     assert list(place.root.iterdir()) == []
+
+
+def test_offline_nobody_is_asked(project, skill_files: SkillFiles, tmp_path: Path) -> None:
+    write_registry(tmp_path / "www", [MappingTree({k: v.encode() for k, v in skill_files("demo").items()})])
+    place = project()
+    with serving(tmp_path / "www") as site:
+        place.call("install", "demo", "--index", site.url).ok()
+        asked = len(site.seen)
+        place.call("outdated", "--offline").ok()
+        assert len(site.seen) == asked
+        place.call("cache", "prune").ok()
+        assert "`--offline` asks nobody" in place.call("outdated", "--offline").fails(5).err
+        assert len(site.seen) == asked

@@ -404,7 +404,43 @@ class TestAgents:
         place.call("sync").ok()
         assert (place.root / ".claude/skills/plain").is_dir()
 
+    def test_an_agent_of_an_install_is_written_down(self, project, shop: Path) -> None:
+        place = project({"skillpm.yaml": self.text("agents: [claude-code]  # ours\n")})
+        place.call("install", "--agent", "goose").ok()
+        assert "agents: [claude-code, goose]  # ours\n" in (place.root / "skillpm.yaml").read_text()
+        text = (place.root / "skillpm.yaml").read_text()
+        place.call("install", "base", "--agent", "goose", "--agent", "claude-code").ok()
+        assert (place.root / "skillpm.yaml").read_text().count("goose") == text.count("goose")
+        for agent in (".claude", ".goose"):
+            assert (place.root / agent / "skills/base").is_dir()
+        place.call("sync", "--locked").ok()
+        place.call("install").ok()
 
+    def test_all_are_those_that_are_found_here(self, project, shop: Path) -> None:
+        place = project({"skillpm.yaml": self.text(""), ".goose": {"x": ""}})
+        place.call("install", "--agent", "all").ok()
+        listed = read_yaml((place.root / "skillpm.yaml").read_text())["agents"]
+        assert "goose" in listed and "all" not in listed
+        assert (place.root / ".goose/skills/plain").is_dir()
+
+    def test_a_first_list_has_the_agents_that_were_filled_before(self, project, shop: Path) -> None:
+        place = project({"skillpm.yaml": self.text("")})
+        place.call("sync", "--agent", "claude-code").ok()
+        place.call("install", "--agent", "goose", "--dry-run").ok()
+        assert "agents" not in (place.root / "skillpm.yaml").read_text()
+        place.call("install", "--agent", "goose").ok()
+        assert read_yaml((place.root / "skillpm.yaml").read_text())["agents"] == ["claude-code", "goose"]
+        assert (place.root / ".claude/skills/plain").is_dir()
+
+    def test_verify_looks_where_the_file_says(self, project, shop: Path) -> None:
+        place = project({"skillpm.yaml": self.text("agents: [claude-code]\n")})
+        place.call("sync").ok()
+        place.write({"skillpm.yaml": self.text("agents: [goose]\n")})
+        problems = place.call("verify", "--json").fails(1).document["problems"]
+        assert [(item["place"], item["kind"]) for item in problems] == [(".goose/skills/plain", "missing")]
+
+
+@pytest.mark.attack(72)
 @pytest.mark.parametrize("command", [["sync"], ["update"], ["install", "base>=2"], ["install"]])
 def test_an_edited_skill_is_kept_and_nothing_is_changed_beside_it(project, shop: Path, command: list[str]) -> None:
     place = project({"skillpm.yaml": TOP})

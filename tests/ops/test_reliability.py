@@ -26,6 +26,7 @@ def broken(*arguments: str) -> tuple[int, str]:
     return json.loads(done.stdout.splitlines()[-1])["broken"], done.stdout
 
 
+@pytest.mark.attack(65, 66, 68, 69)
 @pytest.mark.parametrize("fault", SHORT)
 def test_a_fault_leaves_nothing_broken(fault: str) -> None:
     count, said = broken("--only", fault, *SHORT[fault])

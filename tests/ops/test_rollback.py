@@ -140,6 +140,7 @@ def attempts(root: Path, skill_files: SkillFiles, action: str, exchange: bool) -
     raise AssertionError("the action never ends")
 
 
+@pytest.mark.attack(68)
 @pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "two renames"])
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_failure_at_any_write_leaves_the_project_byte_for_byte_as_it_was(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skillpm.index.well_known import SCHEMA
 from skillpm.layout.tree import MappingTree
 from skillpm.model.ports import Listing
-from skillpm.ops.registry import write_registry
+from skillpm.ops.registry import FolderRegistry, write_registry
 from skillpm.ops.search import Rank, rank
+from tests.conftest import write_tree
+from tests.servers import serving
 
 SkillFiles = Callable[..., dict[str, Any]]
 
@@ -125,3 +129,59 @@ def test_a_skill_is_found_by_its_name_and_by_every_word_of_its_summary(name: str
     assert all(
         rank([word.casefold()], item) is not None for word in summary.split() if word.isalnum() and word.isascii()
     )
+
+
+def test_what_stands_behind_a_server_is_searched_by_its_listing(project, shop: Path) -> None:
+    place = project()
+    with serving(shop) as site:
+        found = place.call("search", "reader", "--index", site.url, "--json").ok().document
+        assert [(hit["name"], hit["version"], hit["source"]) for hit in found["hits"]] == [
+            ("log-reader", "2.0", f"registry:{site.url}")
+        ]
+        assert not found["failures"]
+        assert site.asked("/skills/log-reader.json") == 0, "no page is fetched for it"
+        place.call("install", "log-raeder", "--index", site.url).fails(2, "did you mean `log-reader` or")
+        asked = len(site.seen)
+        again = place.call("search", "reader", "--index", site.url, "--offline", "--json").ok().document
+        assert (again["hits"], len(site.seen)) == (found["hits"], asked), "offline, what was fetched before must do"
+        (shop / "listing.json").unlink()
+        place.call("cache", "prune").ok()
+        outcome = place.call("search", "reader", "--index", site.url)
+        assert f"registry:{site.url} could not be searched: registry {site.url} keeps no listing.json" in outcome.err
+
+
+def test_a_listing_says_what_the_pages_say_and_a_damaged_one_is_made_anew(shop: Path) -> None:
+    registry = FolderRegistry(shop, "shop")
+    expected = [(item.name, item.version, item.summary) for item in registry.listings()]
+
+    def listed() -> list[tuple[str, str, str]]:
+        skills = json.loads((shop / "listing.json").read_text())["skills"]
+        return [(item["name"], item["version"], item["summary"]) for item in skills]
+
+    assert listed() == expected
+    (shop / "listing.json").write_text("{")
+    registry.yank("log-reader", "2.0", "bad")
+    versions = {name: version for name, version, _ in expected}
+    assert {name: version for name, version, _ in listed()} == {**versions, "log-reader": "1.0"}
+
+
+@pytest.mark.parametrize(
+    "listing", ["{}", '{"listing": 2}', '{"listing": 1, "skills": [{"name": "../x", "version": "1"}]}']
+)
+def test_a_damaged_listing_is_named(project, shop: Path, listing: str) -> None:
+    (shop / "listing.json").write_text(listing)
+    with serving(shop) as site:
+        outcome = project().call("search", "reader", "--index", site.url)
+    assert f"registry {site.url}: listing.json" in outcome.err
+
+
+def test_a_site_is_searched_by_its_index(project, tmp_path: Path) -> None:
+    offer = {"name": "site-reader", "type": "skill-md", "url": "/SKILL.md", "digest": f"sha256:{'0' * 64}"}
+    index = {"$schema": SCHEMA, "skills": [{**offer, "description": "Reads pdf files."}]}
+    write_tree(tmp_path / "www", {".well-known/agent-skills/index.json": json.dumps(index)})
+    with serving(tmp_path / "www") as site:
+        place = f"{site.url}/.well-known/agent-skills"
+        found = project().call("search", "pdf", "--index", place, "--json").ok().document
+    assert [(hit["name"], hit["source"]) for hit in found["hits"]] == [
+        ("site-reader", f"well-known:{place}/index.json")
+    ]

@@ -105,6 +105,7 @@ FILES: dict[str, tuple[Tamper, set[tuple[str, str, str]]]] = {
 }
 
 
+@pytest.mark.attack(71, 72)
 @pytest.mark.parametrize("tamper", FILES)
 @pytest.mark.parametrize("where", ["store", UNIVERSAL, ".claude/skills"])
 def test_every_file_is_named_wherever_it_was_tampered_with(installed, tamper: str, where: str) -> None:

@@ -9,7 +9,6 @@ import struct
 import tarfile
 import tracemalloc
 import zlib
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -20,60 +19,7 @@ from skillpm.errors import IntegrityError
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.storage.archive import build_archive, read_archive
 from skillpm.storage.member import LIMITS, Limits, path_problem
-
-Edit = Callable[[bytearray], None]
-
-
-def member(path: str = "SKILL.md", data: bytes = b"x", edit: Edit | None = None, *, seal: bool = True) -> bytes:
-    """One header and its data; ``edit`` changes the header, and the checksum is made right again."""
-    whole = bytearray(gzip.decompress(build_archive(MappingTree({"SKILL.md": data})))[: 512 + 512 * (len(data) > 0)])
-    whole[0:100] = path.encode("utf-8", "surrogateescape")[:100].ljust(100, b"\0")
-    if edit is not None:
-        edit(whole)
-    if seal:
-        whole[148:156] = b" " * 8
-        whole[148:156] = b"%06o\0 " % sum(whole[:512])
-    return bytes(whole)
-
-
-def archive(*members: bytes, end: bytes = b"\0" * 1024) -> bytes:
-    return gzip.compress(b"".join(members) + end, mtime=0)
-
-
-def put(start: int, value: bytes) -> Edit:
-    def edit(header: bytearray) -> None:
-        header[start : start + len(value)] = value
-
-    return edit
-
-
-def mode(text: bytes) -> Edit:
-    return put(100, text)
-
-
-def kind(letter: bytes, link: bytes = b"") -> Edit:
-    def edit(header: bytearray) -> None:
-        header[156:157] = letter
-        header[157 : 157 + len(link)] = link
-
-    return edit
-
-
-def pax(**headers: str) -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        info = tarfile.TarInfo("SKILL.md")
-        info.size, info.pax_headers = 1, headers
-        tar.addfile(info, io.BytesIO(b"x"))
-    return gzip.compress(file.getvalue())
-
-
-def gnu_long_name() -> bytes:
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar:
-        tar.addfile(tarfile.TarInfo("a/" * 80 + "b"))
-    return gzip.compress(file.getvalue())
-
+from tests.tars import archive, gnu_long_name, kind, member, mode, pax, put
 
 BAD_NAMES = [
     *("../x", "/etc/passwd", "a/../../x", "./x", "//x", "a//b", ".", "..", "", "a/", "a/.", "a\\b", "C:x", "-rf", " a"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ import pytest
 
 from skillpm.errors import BusyError, StorageError
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
+from skillpm.storage import unpack as unpacking
 from skillpm.storage.process_lock import ProcessLock, locked
 from skillpm.storage.store import Store, folder_digest
 
@@ -24,6 +27,14 @@ def test_a_tree_is_found_by_its_digest_with_its_bytes_and_executable_bits(tmp_pa
     assert tree_digest(FolderTree(path)) == path.name
     assert (path / "scripts/run.sh").stat().st_mode & 0o111
     assert store.verify(path.name)
+
+
+def test_where_no_folder_can_be_opened_the_same_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows: paths are given whole."""
+    tree = MappingTree({"SKILL.md": b"text", "a/b/c": b"1", "a/b/d": b"2", "a/e": b"3"}, {"a/e"})
+    monkeypatch.setattr(unpacking.os, "supports_dir_fd", set())
+    path = Store(tmp_path).add(tree)
+    assert tree_digest(FolderTree(path)) == path.name == tree_digest(tree)
 
 
 def test_adding_twice_writes_once(tmp_path: Path) -> None:
@@ -57,8 +68,14 @@ def test_leftovers_of_killed_runs_are_removed_by_the_next_writer(tmp_path: Path)
     left = tmp_path / "tmp" / "dead"
     left.mkdir(parents=True)
     (left / "half").write_text("")
+    with contextlib.suppress(RuntimeError), Store(tmp_path).bringing("0" * 64) as needed:
+        assert needed
+        shutil.copytree(tmp_path / "bringing", tmp_path / "kept")  # what a killed process would not have removed
+        raise RuntimeError
+    shutil.copytree(tmp_path / "kept", tmp_path / "bringing", dirs_exist_ok=True)
     Store(tmp_path).add(TREE)
     assert not left.exists()
+    assert not list((tmp_path / "bringing").iterdir())
 
 
 def test_leftovers_are_left_alone_while_another_writer_lives(tmp_path: Path) -> None:
@@ -95,6 +112,7 @@ def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path: Path) -> None:
     lock.release()
 
 
+@pytest.mark.attack(66)
 def test_twenty_processes_add_the_same_trees_and_one_copy_is_left(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from skillpm.storage.store import Store\n"
@@ -110,6 +128,7 @@ def test_twenty_processes_add_the_same_trees_and_one_copy_is_left(tmp_path: Path
     assert not list((tmp_path / "tmp").iterdir())
 
 
+@pytest.mark.attack(65)
 def test_a_writer_killed_at_any_instant_leaves_no_bad_entry(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from skillpm.storage.store import Store\n"
@@ -118,17 +137,22 @@ def test_a_writer_killed_at_any_instant_leaves_no_bad_entry(tmp_path: Path) -> N
         "while True:\n"
         "    n += 1; store.add(MappingTree({f'{i}.md': bytes(str(n), 'ascii') * 100 for i in range(20)}))"
     )
+    trees = tmp_path / "tree-v1"
     for run in range(6):
+        before = len(list(trees.iterdir())) if trees.is_dir() else 0
         writer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(run * 10**6)], stdout=subprocess.PIPE)
         assert writer.stdout is not None
         writer.stdout.readline()
+        while not trees.is_dir() or len(list(trees.iterdir())) == before:
+            assert writer.poll() is None, "it writes for ever"
+            time.sleep(0.001)
         time.sleep(0.013 * (run + 1))
         writer.kill()
         writer.wait()
         writer.stdout.close()
     store = Store(tmp_path)
-    entries = [entry.name for entry in (tmp_path / "tree-v1").iterdir()]
-    assert entries
+    entries = [entry.name for entry in trees.iterdir()]
+    assert len(entries) >= 6
     assert all(store.verify(entry) for entry in entries)
     store.add(TREE)
     assert not list((tmp_path / "tmp").iterdir())

@@ -1,0 +1,268 @@
+"""Attacks 42 to 51: names that deceive, registries that lie, and releases that should not be taken."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.model.name import look_alike
+from tests.attacks.world import World, attacks, skill_text
+from tests.servers import Handler, Shop, serving
+
+
+@pytest.fixture
+def site(world: World) -> Iterator[Shop]:
+    """The world's registry behind a server."""
+    with serving(world.shop) as shop:
+        yield shop
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> Callable[[Handler], bool]:
+    def give(handler: Handler) -> bool:
+        handler.reply(status, body, **headers)
+        return True
+
+    return give
+
+
+LOOK_ALIKES: dict[str, tuple[str, str]] = {
+    "42 a digit for a letter": ("log-query", "1og-query"),
+    "42 no hyphen": ("log-query", "logquery"),
+    "42 two letters like one": ("format-md", "forrnat-md"),
+    "42 a letter too many": ("log-query", "log-querry"),
+    "42 a letter left out": ("log-query", "log-quey"),
+    "42 another letter": ("log-query", "log-qvery"),
+    "42 letters swapped": ("log-query", "log-qurey"),
+    "42 an owner": ("acme/log-query", "acrne/log-query"),
+}
+
+
+@pytest.mark.parametrize("attack", attacks(LOOK_ALIKES))
+def test_a_name_that_looks_like_a_published_one_is_not_published(world: World, attack: str) -> None:
+    there, new = LOOK_ALIKES[attack]
+    world.offer_skill(there)
+    owner, _, name = new.rpartition("/")
+    world.place.write({"new": {"SKILL.md": skill_text(name), "skill.yaml": "manifest: 1\nversion: '1.0'\n"}})
+    publish = ("publish", "new", "--registry", world.shop, *(["--owner", owner] if owner else []))
+    before = {path: path.read_bytes() for path in world.shop.rglob("*") if path.is_file()}
+    world.refuses(*publish, code=5, says=(f"`{new}` looks like `{there}`", f"--like {there}"))
+    assert {path: path.read_bytes() for path in world.shop.rglob("*") if path.is_file()} == before
+    world.place.call(*publish, "--like", there).ok()
+    world.place.call(*publish).ok()  # it is no new name any more
+
+
+@pytest.mark.attack(42)
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("skill-1", "skill-2"),
+        ("top", "tap"),
+        ("acme/base", "base"),
+        ("acme/base", "acme/bose"),
+        ("shell", "shell-tools"),
+    ],
+)
+def test_names_that_nobody_mistakes_are_let_through(name: str, other: str) -> None:
+    assert look_alike(name, [other, name]) is None
+
+
+@pytest.mark.attack(43)
+def test_a_name_comes_from_the_registry_that_is_named_alone(world: World) -> None:
+    """The higher version of another registry is never looked at, nor taken where the named one has none that fits."""
+    team = World(world.place, world.root / "elsewhere")
+    team.root.mkdir()
+    team.offer_skill("secret")
+    world.offer_skill("secret", "99.0", body="evil\n")
+    world.place.write({"skillpm.yaml": "project: 1\nregistries: {public: ../shop, team: ../elsewhere/shop}\n"
+                       "requires: {secret: {version: '>=1', registry: team}, kept: {path: kept}}\n"})  # fmt: skip
+    world.place.call("sync").ok()
+    assert (world.lock()["secret"]["version"], world.lock()["secret"]["source"]) == (
+        "1.0",
+        "registry:../elsewhere/shop",
+    )
+    text = (world.place.root / "skillpm.yaml").read_text()
+    world.place.write({"skillpm.yaml": text.replace(">=1", ">=99")})
+    world.refuses("sync", code=3, says=("secret>=99",))
+    world.place.write({"skillpm.yaml": text.replace("registry: team", "registry: taem")})
+    world.refuses("sync", code=2, says=("skillpm.yaml", "`taem`", "`team`"))
+
+
+@pytest.mark.attack(44)
+def test_other_bytes_for_a_locked_version_are_an_error_with_both_digests(world: World) -> None:
+    world.place.call("install", "good", "--index", world.shop).ok()
+    locked = world.lock()["good"]
+    world.offer_skill("good", body="other\n")
+    other = world.releases["good"][0]["tree"]
+    world.refuses("install", "good", "--index", world.shop, code=4, says=("good 1.0", locked["tree"], other))
+    old = world.shop / f"archives/{locked['archive'][:2]}/{locked['archive'][2:]}.tar.gz"
+    shutil.copy(world.shop / f"archives/{world.releases['good'][0]['archive'][:2]}/"
+                f"{world.releases['good'][0]['archive'][2:]}.tar.gz", old)  # fmt: skip
+    fresh = {"SKILLPM_HOME": str(world.root / "fresh")}
+    said = world.place.call("install", **fresh).fails(4, "good 1.0", locked["archive"][:16])
+    assert world.releases["good"][0]["archive"][:16] in said.err
+    assert not list((world.root / "fresh").glob(f"data/store/tree-v1/{other}"))
+
+
+ADDRESSES = [
+    "git+https://example.org/x",
+    "https://example.org/x.tar.gz",
+    "file:///etc",
+    "../x",
+    "path:../x",
+    ">=1 @ bundled",
+]
+
+
+@pytest.mark.attack(45)
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_skill_cannot_require_an_address(world: World, address: str) -> None:
+    manifest = f"manifest: 1\nversion: '1.0'\nrequires: {{good: '{address}'}}\n"
+    world.place.write({"bad": {"SKILL.md": skill_text(), "skill.yaml": manifest}})
+    world.refuses("install", "./bad", code=1, says=("skill.yaml:3", "requires"))
+    world.place.write({"bad": {"skill.yaml": manifest.replace(f"good: '{address}'", f"'{address}': ''")}})
+    world.refuses("install", "./bad", code=1, says=("skill.yaml:3", "requires"))
+    world.offer_skill("lying")
+    world.releases["lying"][0]["requires"] = {"good": address}
+    world.write_page("lying")
+    world.refuses("install", "lying", "--index", world.shop, code=5, says=("skills/lying.json", "version specifier"))
+
+
+REDIRECTS: dict[str, tuple[str, str]] = {
+    "46 a file": ("file:///etc/passwd", "no address that can be followed"),
+    "46 another scheme": ("ftp://127.0.0.1/x", "no address that can be followed"),
+    "46 with a login": ("http://me:secret@127.0.0.1/x", "no address that can be followed"),
+    "46 nowhere": ("", "no address that can be followed"),
+}
+
+
+@pytest.mark.parametrize("attack", attacks(REDIRECTS))
+@pytest.mark.parametrize("what", ["page", "archive"])
+def test_a_redirect_leads_nowhere_else(world: World, site: Shop, attack: str, what: str) -> None:
+    location, says = REDIRECTS[attack]
+    digest = world.releases["good"][0]["archive"]
+    path = "/skills/good.json" if what == "page" else f"/archives/{digest[:2]}/{digest[2:]}.tar.gz"
+    site.answers[path] = answer(302, Location=location)
+    world.refuses("install", "good", "--index", site.url, code=5, says=(path, says))
+
+
+@pytest.mark.attack(47)
+def test_the_page_of_another_skill_is_refused(world: World, site: Shop) -> None:
+    world.offer_skill("evil")
+    (world.shop / "skills/good.json").write_bytes((world.shop / "skills/evil.json").read_bytes())
+    says = ("skills/good.json", "is the page of `evil`, not of `good`")
+    world.refuses("install", "good", "--index", world.shop, code=5, says=says)
+    world.refuses("install", "good", "--index", site.url, code=5, says=says)
+
+
+@pytest.mark.attack(47)
+def test_the_archive_of_another_skill_is_refused(world: World) -> None:
+    world.offer_skill("evil")
+    world.releases["good"] = world.releases["evil"]
+    world.write_page("good")
+    world.refuses("install", "good", "--index", world.shop, code=4, says=("name good", "the skill says evil"))
+
+
+@pytest.mark.attack(48)
+@pytest.mark.parametrize("behind", ["folder", "server"])
+def test_a_yanked_release_is_not_taken_anew_and_installs_from_a_lock_with_a_warning(
+    world: World, site: Shop, project: Callable[..., Any], behind: str
+) -> None:
+    place = world.shop if behind == "folder" else site.url
+    world.place.call("install", "good", "--index", place).ok()
+    world.offer_skill("good", yanked="loses data")
+    fresh = {"SKILLPM_HOME": str(world.root / "fresh")}
+    for arguments in (["install"], ["sync", "--frozen"], ["sync", "--locked"]):
+        shutil.rmtree(world.root / "fresh", ignore_errors=True)
+        done = world.place.call(*arguments, **fresh).ok()
+        assert "warning: good 1.0, which is locked, was yanked: loses data" in done.err
+        assert "skillpm update good" in done.err
+    told = world.place.call("outdated", "--json").fails(1).document["skills"]
+    assert [(item["state"], item["reason"]) for item in told if item["name"] == "good"] == [("yanked", "loses data")]
+    other = World(project(), world.root)
+    other.place.call("install", "good", "--index", place).fails(3, "good 1.0 was yanked (loses data)", "hint: ")
+    assert not (other.place.root / "skillpm.lock").exists()
+
+
+@pytest.mark.attack(49)
+def test_a_quarantined_release_is_not_installed_even_from_a_lock(world: World, project: Callable[..., Any]) -> None:
+    world.place.call("install", "good", "--index", world.shop).ok()
+    world.offer_skill("good", quarantined="sends keys away")
+    fresh = {"SKILLPM_HOME": str(world.root / "fresh")}
+    for arguments in (["install"], ["sync", "--frozen"]):
+        world.refuses(*arguments, code=6, says=("good 1.0 is in quarantine", "sends keys away", "--allow"), **fresh)
+        assert not list((world.root / "fresh").glob(f"data/store/tree-v1/{world.lock()['good']['tree']}"))
+    world.refuses("install", "good", "--index", world.shop, code=6, says=("good 1.0 is in quarantine",))
+    world.place.call("install", "--allow", "other:quarantined", **fresh).fails(6)
+    world.place.call("install", "--allow", "good:quarantined", **fresh).ok()
+    assert "quarantined: sends keys away" in world.place.call("outdated").fails(1).out
+    other = project()
+    other.call("install", "good", "--index", world.shop).fails(3, "good 1.0 is in quarantine (sends keys away)")
+    world.offer_skill("good", "1.1")
+    other.call("install", "good", "--index", world.shop).ok()
+
+
+@pytest.mark.attack(50)
+def test_another_owner_or_source_never_takes_a_skill_s_place(world: World) -> None:
+    world.offer_skill("kept", "9.0", body="evil\n")
+    world.refuses(
+        "install", "kept>=1", "--index", world.shop, code=2, says=("kept is installed from path:kept", "--force")
+    )
+    world.offer_skill("evil/kept", "9.0")
+    world.refuses("install", "evil/kept", "--index", world.shop, code=2, says=("`evil/kept`", "the folder `kept`"))
+
+
+@pytest.mark.attack(50)
+def test_what_was_signed_stays_signed(world: World) -> None:
+    world.offer_skill("good", signature="abc")
+    world.place.call("install", "good", "--index", world.shop).ok()
+    world.offer_skill("good", "1.1")
+    for arguments in (["update"], ["install", "good>1", "--index", world.shop]):
+        world.refuses(*arguments, code=6, says=("good 1.1 has no signature", "1.0, which is locked, has one"))
+
+
+@pytest.mark.attack(51)
+def test_a_release_younger_than_the_cooldown_is_passed_over_and_named(world: World) -> None:
+    def days_ago(days: int) -> str:
+        return (datetime.now(UTC) - timedelta(days=days)).isoformat()
+
+    world.offer_skill("good", "1.0", published=days_ago(30))
+    world.offer_skill("good", "2.0", published=days_ago(2))
+    week = {"SKILLPM_COOLDOWN": "7"}
+    says = ("good 2.0 is younger than the cooldown allows", "cut-off", "`good==2.0` takes that release all the same")
+    world.refuses("install", "good>=2", "--index", world.shop, code=3, says=says, **week)
+    done = world.place.call("install", "good", "--index", world.shop, **week).ok()
+    assert "good 2.0 is younger than the cooldown allows" in done.err and "1.0 is taken" in done.err
+    assert world.lock()["good"]["version"] == "1.0"
+    assert json.loads((world.place.root / "skillpm.lock").read_text())["cutoff"]
+
+
+@pytest.mark.attack(64)
+@pytest.mark.parametrize("days", [-365, 365])
+def test_a_clock_that_is_a_year_off_is_named(world: World, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+    """Behind, every release comes from the future; ahead, certificates have expired, which tests/index names."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, zone: Any = None) -> datetime:
+            return datetime.now(zone) + timedelta(days=days)
+
+    world.offer_skill("good", published=datetime.now(UTC).isoformat())
+    monkeypatch.setattr("skillpm.ops.cooldown.datetime", Clock)
+    arguments = ("install", "good", "--index", world.shop)
+    if days < 0:
+        world.refuses(*arguments, code=3, says=("this machine's clock says", "is it right?"), SKILLPM_COOLDOWN="7")
+    else:
+        world.place.call(*arguments, SKILLPM_COOLDOWN="7").ok()
+
+
+def test_the_file_of_the_registry_is_left_alone(world: World) -> None:
+    """A refused install writes nothing where skills come from."""
+    before = sorted(Path(world.shop).rglob("*"))
+    world.refuses("install", "nothing", "--index", world.shop, code=2, says=("`nothing`",))
+    assert sorted(Path(world.shop).rglob("*")) == before

@@ -1,0 +1,89 @@
+"""What the pages say of commands, options, documents and exit codes is so, and no command goes without a word."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from skillpm import errors
+from skillpm.cli.main import COMMANDS, main
+from skillpm.errors import SkillpmError
+from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.policy import Policy
+from skillpm.model.project import ProjectDocument, Wish
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/packages.md").read_text(encoding="utf-8")
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
+FENCED = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    for name, (module, _) in COMMANDS.items():
+        command = importlib.import_module(module).command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {below}", found) for below, found in command.commands.items())
+        else:
+            yield name, command
+
+
+KNOWN = dict(commands())
+OPTIONS = {
+    name: {option for item in command.params if isinstance(item, click.Option) for option in item.opts} | {"--help"}
+    for name, command in KNOWN.items()
+}
+
+
+def said(text: str) -> Iterator[str]:
+    """Yield each command line of a page, without its program."""
+    lines = [line for block in FENCED.findall(text) for line in block.splitlines()]
+    spans = re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
+    for line in (*lines, *spans):
+        if line.startswith("skillpm ") and not line.startswith("skillpm COMMAND"):
+            yield line.removeprefix("skillpm ").partition(" #")[0]
+
+
+def named(line: str) -> str | None:
+    """Return the command of a command line."""
+    words = line.replace("|", " ").split()
+    return next((name for name in (" ".join(words[:2]), words[0]) if name in KNOWN), None)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_and_option_that_a_page_names_exists(page: str) -> None:
+    for line in said(PAGES[page]):
+        command = named(line)
+        groups = {name.partition(" ")[0] for name in KNOWN if " " in name}
+        assert command or line.split()[0] in groups or line.startswith("--"), f"{page}: skillpm {line}"
+        options = set(re.findall(r"(?<![\w-])--[a-z-]+", line))
+        allowed = OPTIONS[command] if command else {option for item in main.params for option in item.opts} | {"--help"}
+        assert options <= allowed, f"{page}: skillpm {line}"
+
+
+def test_every_option_that_stands_alone_is_of_some_command() -> None:
+    every = set.union(*OPTIONS.values())
+    for page, text in PAGES.items():
+        alone = set(re.findall(r"`(--[a-z-]+)[^`\n]*`", text))
+        assert alone <= every, f"{page}: {alone - every}"
+
+
+@pytest.mark.parametrize("command", KNOWN)
+def test_every_command_is_documented(command: str) -> None:
+    assert command in {named(line) for line in said(PAGE)}
+
+
+@pytest.mark.parametrize("model", [Lock, LockedSkill, Policy, ProjectDocument, Wish])
+def test_every_field_of_a_document_is_named(model: type) -> None:
+    missing = [field for field in model.model_fields if f"`{field}`" not in PAGE]  # type: ignore[attr-defined]
+    assert not missing
+
+
+def test_every_exit_code_is_in_the_table() -> None:
+    families = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, SkillpmError)]
+    listed = {int(number) for row in re.findall(r"^\| ([\d, ]+) \|", PAGE, re.MULTILINE) for number in row.split(",")}
+    assert listed == {family.exit_code for family in families} | {0, 130, 143}

@@ -1,0 +1,84 @@
+"""Locks alone and beside others, by flock and, as on Windows, by ranges of bytes: the rules are the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+# The calls of Windows over the ranges that this system's kernel can lock: between processes both mean the same.
+AS_ON_WINDOWS = """
+import fcntl, os, sys, types
+def locking(descriptor, mode, count):
+    kind = fcntl.LOCK_UN if mode == 0 else fcntl.LOCK_EX | fcntl.LOCK_NB
+    fcntl.lockf(descriptor, kind, count, os.lseek(descriptor, 0, os.SEEK_CUR))
+sys.modules["msvcrt"] = types.SimpleNamespace(locking=locking, LK_UNLCK=0, LK_NBLCK=2)
+sys.modules["fcntl"] = None
+sys.platform = "win32"
+"""
+TAKER = """
+from skillpm.storage.kernel_lock import close, try_lock
+import os, sys
+descriptor = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+for line in sys.stdin:
+    word = line.strip()
+    if word == "close":
+        close(descriptor)
+        descriptor = os.open(sys.argv[1], os.O_RDWR)
+        print("closed", flush=True)
+    else:
+        print(try_lock(descriptor, alone=word == "alone"), flush=True)
+"""
+Taker = Callable[[str], str]
+
+
+@pytest.fixture(params=["", AS_ON_WINDOWS], ids=["here", "as on Windows"])
+def takers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Taker]]:
+    """Two processes that take the lock of one file as they are told, and say whether they have it."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", request.param + TAKER, str(tmp_path / "lock")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+
+    def taker(process: subprocess.Popen[str]) -> Taker:
+        def take(word: str) -> str:
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(f"{word}\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        return take
+
+    yield [taker(process) for process in running]
+    for process in running:
+        process.communicate()
+
+
+def test_one_alone_or_many_beside_each_other(takers: list[Taker]) -> None:
+    one, other = takers
+    assert one("alone") == "True"
+    assert (other("alone"), other("beside")) == ("False", "False")
+    assert one("beside") == "True", "a lock can be changed"
+    assert other("beside") == "True"
+    assert one("alone") == "False"
+    assert other("close") == "closed"
+    assert one("alone") == "True"
+
+
+def test_a_file_that_is_opened_again_begins_without_a_lock(takers: list[Taker]) -> None:
+    one, other = takers
+    assert (one("alone"), one("close"), other("alone")) == ("True", "closed", "True")
+    assert one("beside") == "False"
+
+
+def test_nothing_of_the_store_needs_posix_to_be_imported() -> None:
+    code = AS_ON_WINDOWS + "import skillpm.storage.process_lock"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path.cwd()).returncode == 0
