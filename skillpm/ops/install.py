@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -171,7 +172,8 @@ def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedS
         size, index = selection.sizes.get(entry.archive, 0), indexes[entry.name]
         page = None if entry.name in selection.pages else asked_page(index, entry.name)
         told = standing(entry, page, manner.allow)
-        with context.store.bringing(entry.tree) as needed:
+        alone = context.store.bringing(entry.tree) if index.remote else nullcontext(enter_result=True)
+        with alone as needed:  # only what is downloaded is worth waiting for whoever brings it already
             return entry, told + (fetch(context.store, entry, index, manner.allow, size=size) if needed else [])
 
     remote = any(index.remote for index in indexes.values())
