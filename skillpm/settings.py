@@ -174,11 +174,13 @@ class Settings:
     @cached_property
     def policies(self) -> tuple[Policy, ...]:
         """The policies that all must agree: the project's, the user's, and what flag or environment add."""
-        from skillpm.model.policy import Policy
-
         said = self._said("cooldown", "SKILLPM_COOLDOWN")
         files = [document.policy for document in (self.document, self.user_document) if document and document.policy]
-        return (*files, *([Policy(cooldown=_days(said))] if said else []))
+        if said is None:
+            return tuple(files)
+        from skillpm.model.policy import Policy
+
+        return (*files, Policy(cooldown=_days(said)))
 
     @property
     def cooldown(self) -> int:
@@ -362,7 +364,7 @@ class Settings:
         return [(doc, where) for doc, _, where in found if doc.policy and key in doc.policy.model_fields_set]
 
     def _line(self, path: str, key: str) -> int:
-        from skillpm.model.document import read_yaml
+        from skillpm.model.strict import read_yaml
 
         text = self.project_text if path == PROJECT_FILE else self.user_text
         return int(read_yaml(text or "").lines[key])
@@ -451,7 +453,8 @@ def _read(path: Path) -> str | None:
 
 
 def _parse(model: type[D], text: str, path: str) -> D:
-    from skillpm.model.document import read_model, read_yaml
+    from skillpm.model.document import read_model
+    from skillpm.model.strict import read_yaml
 
     if re.search(r"^<{7} ", text, re.MULTILINE):
         raise DocumentError("conflict markers", path=path, hint="resolve them by hand, then run `skillpm lock`")

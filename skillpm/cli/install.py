@@ -127,11 +127,12 @@ def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, 
     from skillpm.ops.context import open_context
     from skillpm.ops.install import install
     from skillpm.ops.picks import Picks
-    from skillpm.ops.sync import sync
 
     context, picks = open_context(place.settings), Picks(names, every)
     if texts or names or every:
         return install(context, texts, place.manner(adding=True), picks)
+    from skillpm.ops.sync import sync
+
     return sync(context, place.manner(adding=True))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMMANDS", "COMPLETION", "main", "run"]
 
+_GARBAGE = 50_000  # objects between two searches for cycles: a command keeps to its end what it makes
 COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for completions
 
 # command: (module, one-line help); the help stands here so that `--help` imports no command
@@ -164,6 +166,7 @@ def _leave(code: int) -> NoReturn:
 def run(arguments: list[str] | None = None) -> Any:
     """Run the command line; exits."""
     words = sys.argv[1:] if arguments is None else arguments
+    gc.set_threshold(_GARBAGE)
     try:
         code = main.main(args=words, prog_name="skillpm", standalone_mode=False)
         sys.stdout.flush()

@@ -37,7 +37,10 @@ def json_option(function: F) -> F:
 
 def safe(text: object) -> str:
     """Escape control characters and bidirectional overrides of text that came from outside."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
 def echo_json(document: Any) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from skillpm.model.document import STRICT_DECODER
+from skillpm.model.strict import STRICT_DECODER
 
 __all__ = ["MAX_ANSWER", "Answer", "read_answer"]
 

@@ -8,7 +8,7 @@ from skillpm.errors import RegistryError
 from skillpm.index.path import Pack, PathIndex
 from skillpm.index.shipped import BUNDLED, bundled_root, bundled_skills
 from skillpm.layout.description import describe
-from skillpm.layout.tree import FolderTree
+from skillpm.layout.tree import FolderTree, Tree
 from skillpm.model.ports import Listing
 from skillpm.model.release import Page, Release
 
@@ -42,16 +42,23 @@ class BundledIndex:
             yield Listing(name, found.version, found.description)
 
     def archive(self, name: str, release: Release) -> bytes:
-        """Return the archive.
+        """Return the archive. Raises RegistryError, LockOutOfDateError as ``files`` does."""
+        return self._shipped(name).archive(name, release)
+
+    def files(self, name: str, release: Release) -> Tree:
+        """Return the skill.
 
         Raises:
             RegistryError: skillpm ships no such skill.
             LockOutOfDateError: this version of skillpm ships another release of it.
         """
+        return self._shipped(name).files(name, release)
+
+    def _shipped(self, name: str) -> PathIndex:
         index = self._index(name)
         if index is None:
             raise RegistryError(f"skillpm ships no skill `{name}`")
-        return index.archive(name, release)
+        return index
 
     def _index(self, name: str) -> PathIndex | None:
         folder = bundled_skills().get(name)

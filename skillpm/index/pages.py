@@ -5,15 +5,14 @@ Shared by every kind of registry, so that a folder and a server are held to the 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pydantic import ValidationError
-
-from skillpm.errors import RegistryError, UsageError
-from skillpm.model.document import Document, model_errors, strict_json
+from skillpm.errors import DocumentError, RegistryError, UsageError
+from skillpm.model.light import LightDocument, read_light
 from skillpm.model.ports import Listing
 from skillpm.model.release import Page, RegistryConfig, RegistryListing
 from skillpm.model.requirement import Requirement, parse_version
+from skillpm.model.strict import strict_json
 
 __all__ = [
     "LISTING",
@@ -27,7 +26,7 @@ __all__ = [
     "read_page",
 ]
 
-D = TypeVar("D", bound=Document)
+D = TypeVar("D", bound=LightDocument)
 LISTING = "listing.json"  # where a registry keeps what a search looks through
 MAX_PAGE = 16 << 20  # bytes of one page, or of the listing
 MAX_ARCHIVE = 24 << 20  # bytes of one archive, more than what a skill may unpack to
@@ -81,12 +80,10 @@ def read_page(data: bytes, name: str, where: str) -> Page:
 
 def read_document(model: type[D], data: bytes, place: str) -> D:
     """Read one JSON document into a model. Raises RegistryError."""
-    root: Any = None
     try:
-        root = strict_json(data.decode("utf-8"))
-        return model.model_validate(root)
-    except ValidationError as error:
-        reason = model_errors(error, root)[0].rule
+        return read_light(model, strict_json(data.decode("utf-8")))
+    except DocumentError as error:
+        reason = error.rule
     except ValueError as error:
         html = ": it is HTML, perhaps the page of a proxy or of a login" if data.lstrip()[:1] == b"<" else ""
         reason = f"not JSON{html or f': {error}'}"

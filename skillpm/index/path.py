@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from skillpm.errors import LockOutOfDateError, UsageError
 from skillpm.layout.description import describe
@@ -17,9 +18,22 @@ from skillpm.layout.tree import FolderTree, Tree, tree_digest
 from skillpm.model.ports import Listing
 from skillpm.model.release import Page, Release
 
-__all__ = ["Pack", "PathIndex", "TreeIndex", "release_of"]
+__all__ = ["FilesIndex", "Pack", "PathIndex", "TreeIndex", "release_of"]
 
 Pack = Callable[[Tree], bytes]
+
+
+@runtime_checkable
+class FilesIndex(Protocol):
+    """An index that has the files themselves, so that no archive need be made and taken apart on the way."""
+
+    def files(self, name: str, release: Release) -> Tree:
+        """Return the files of a release, in memory, as its archive would hold them.
+
+        Raises:
+            LockOutOfDateError: a folder no longer holds this release.
+            RegistryError: the index failed.
+        """
 
 
 def release_of(tree: Tree, archive: bytes) -> tuple[str, Release]:
@@ -72,11 +86,8 @@ class TreeIndex:
         return self._load()
 
     @cached_property
-    def _content(self) -> tuple[str, Release, bytes]:
-        tree = self.tree
-        archive = self._pack(tree)
-        skill, release = release_of(tree, archive)
-        return skill, release, archive
+    def _content(self) -> tuple[str, Release]:
+        return release_of(self.tree, self._pack(self.tree))
 
     @property
     def skill(self) -> str:
@@ -85,7 +96,7 @@ class TreeIndex:
 
     def page(self, name: str) -> Page | None:
         """Return the one release. Raises LayoutError, DocumentError, IntegrityError."""
-        skill, release, _ = self._content
+        skill, release = self._content
         return Page(name=skill, releases=(release,)) if name == skill else None
 
     def names(self) -> list[str]:
@@ -94,12 +105,16 @@ class TreeIndex:
 
     def listings(self) -> Iterator[Listing]:
         """Yield the one skill. Raises LayoutError, DocumentError."""
-        skill, release, _ = self._content
+        skill, release = self._content
         yield Listing(skill, release.version, release.summary)
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive of what lies there. Raises LockOutOfDateError where that is not this release."""
-        skill, present, archive = self._content
+        return self._pack(self.files(name, release))
+
+    def files(self, name: str, release: Release) -> Tree:
+        """Return what lies there, fit for an archive. Raises LockOutOfDateError where that is not this release."""
+        skill, present = self._content
         if (name, release.tree) != (skill, present.tree):
             raise LockOutOfDateError(
                 f"{self.name} no longer holds {name} {release.version} with the content that is locked",
@@ -107,7 +122,7 @@ class TreeIndex:
                 locked=release.tree,
                 found=present.tree,
             )
-        return archive
+        return self.tree
 
 
 class PathIndex(TreeIndex):

@@ -308,9 +308,24 @@ def _folder(text: str) -> str:
 
 
 def _relative(folder: Path, project: Path) -> str:
-    return Path(os.path.relpath(os.path.realpath(folder), _real(project))).as_posix()
+    """Return a folder's true path, relative to the project's; of folders side by side, most is found out once."""
+    above, name = os.path.split(folder)
+    here = _real(project)
+    real = (
+        os.path.realpath(folder) if name in ("", ".", "..") or folder.is_symlink() else f"{_real(Path(above))}/{name}"
+    )
+    if real == here or here.startswith(f"{real}/"):
+        return _relative_path(real, here)
+    above, name = os.path.split(real)
+    relative = _relative_path(above, here)
+    return name if relative == "." else f"{relative}/{name}"
 
 
 @cache
-def _real(project: Path) -> str:
-    return os.path.realpath(project)
+def _relative_path(folder: str, project: str) -> str:
+    return Path(os.path.relpath(folder, project)).as_posix()
+
+
+@cache
+def _real(folder: Path) -> str:
+    return os.path.realpath(folder)

@@ -23,9 +23,10 @@ from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.index.path import Pack, TreeIndex
 from skillpm.index.transport import Transport, followed
 from skillpm.layout.tree import MappingTree, Tree
-from skillpm.model.document import model_errors, strict_json
+from skillpm.model.document import model_errors
 from skillpm.model.ports import Listing
 from skillpm.model.release import Page, Release, SkillNameText
+from skillpm.model.strict import strict_json
 
 __all__ = ["INDEX", "WellKnownIndex"]
 
@@ -116,10 +117,17 @@ class WellKnownIndex:
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive. Raises RegistryError; LockOutOfDateError where the site offers another release now."""
+        return self._offered(name).archive(name, release)
+
+    def files(self, name: str, release: Release) -> Tree:
+        """Return the skill. Raises RegistryError; LockOutOfDateError where the site offers another release now."""
+        return self._offered(name).files(name, release)
+
+    def _offered(self, name: str) -> TreeIndex:
         artefact = self._opened_at(name)
         if artefact is None:
             raise RegistryError(f"{self._url} no longer offers `{name}`", hint="run `skillpm uninstall` for it")
-        return artefact.archive(name, release)
+        return artefact
 
     def _opened_at(self, name: str) -> TreeIndex | None:
         with self._opening:

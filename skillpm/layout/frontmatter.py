@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from skillpm.errors import DocumentError
-from skillpm.model.document import Table, read_yaml
+from skillpm.model.strict import Table, read_yaml
 
 __all__ = ["MAX_FRONTMATTER", "Frontmatter", "Parts", "quote_values", "read_frontmatter", "split"]
 
@@ -105,7 +106,9 @@ def read_frontmatter(parts: Parts) -> Frontmatter:
             return Frontmatter(error=error)
 
 
+@lru_cache(maxsize=1 << 10)
 def _read(text: str, line: int) -> Any:
+    """Parse once what an install both describes and checks; nobody changes what comes back."""
     return read_yaml(text.replace("\r\n", "\n"), first_line=line)
 
 

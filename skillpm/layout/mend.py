@@ -19,8 +19,8 @@ from skillpm.layout.check import Level, check
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK, Parts, quote_values, read_frontmatter, split
 from skillpm.layout.rules.fields import FIELDS, TYPED
 from skillpm.layout.tree import MappingTree
-from skillpm.model.document import PlainScalar, Table, read_yaml
 from skillpm.model.name import is_name
+from skillpm.model.strict import PlainScalar, Table, read_yaml
 
 __all__ = ["Mended", "mend"]
 

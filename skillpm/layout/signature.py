@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import re
 import struct
-import zipfile
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -149,6 +148,8 @@ def office_parts(data: bytes) -> tuple[int, list[str]] | None:
 
     None where it is no office document, or no zip that can be read. Only the directory of the zip is looked at.
     """
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = [member.filename for member in archive.infolist()]

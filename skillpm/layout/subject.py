@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.frontmatter import Frontmatter, Parts, read_frontmatter, split
 from skillpm.layout.rule import Problem
 from skillpm.layout.tree import Tree
-from skillpm.model.document import Table
+from skillpm.model.strict import Table
 
 if TYPE_CHECKING:
     from skillpm.layout.package import Package
@@ -98,6 +99,12 @@ class Subject:
     def field(self, name: str) -> Any:
         """Return a field of the frontmatter, None where there is none."""
         return None if self.fields is None else self.fields.get(name)
+
+    @cached_property
+    def name(self) -> str:
+        """The field ``name`` in its composed form (NFKC), without white space around; empty where there is none."""
+        name = self.field("name")
+        return unicodedata.normalize("NFKC", name.strip()) if isinstance(name, str) else ""
 
     @property
     def is_package(self) -> bool:

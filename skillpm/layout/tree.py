@@ -170,6 +170,11 @@ class FolderTree:
                     files[path] = bool(mode & stat.S_IXUSR), size
         return dict(sorted(files.items())), dict(sorted(irregular.items()))
 
+    @cached_property
+    def digest(self) -> str | None:
+        """Its ``tree_digest`` where what was read is kept, and so does not change; else None."""
+        return None if self._kept is None else listing_digest(tree_listing(self))
+
     def paths(self) -> list[str]:
         """Return the sorted posix paths of the regular files."""
         return list(self._entries[0])
@@ -200,11 +205,25 @@ class FolderTree:
     def _read(self, path: str, limit: int) -> bytes:
         try:
             descriptor = os.open(f"{self._prefix}{path}", _OPEN_FLAGS)
-            with os.fdopen(descriptor, "rb", buffering=0 if limit >= 0 else -1) as file:
-                return file.read(limit)
+            try:
+                return _drained(descriptor, self._entries[0].get(path, (False, 0))[1], limit)
+            finally:
+                os.close(descriptor)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise StorageError(f"{path}: cannot be read: {reason}") from None
+
+
+def _drained(descriptor: int, expected: int, limit: int) -> bytes:
+    """Read to the end, or to ``limit`` bytes where that is not negative; a file object would cost more than reading."""
+    parts, left = [], limit
+    while left:
+        part = os.read(descriptor, expected + 1 if left < 0 else min(left, expected + 1))
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part) if left > 0 else 0
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _mode_and_size(entry: os.DirEntry[str]) -> tuple[int, int]:
@@ -235,4 +254,5 @@ def listing_digest(listing: Listing) -> str:
 
 def tree_digest(tree: Tree) -> str:
     """Return the identity of a tree. Raises StorageError where a file cannot be read."""
-    return tree.digest if isinstance(tree, MappingTree) else listing_digest(tree_listing(tree))
+    made_once = tree.digest if isinstance(tree, (MappingTree, FolderTree)) else None
+    return made_once or listing_digest(tree_listing(tree))

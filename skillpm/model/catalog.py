@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -70,7 +69,11 @@ def catalog(entries: Iterable[Entry], budget: Budget, window: int | None = None)
 def _shown(description: str, budget: Budget) -> str:
     """Return a description as it is listed, in one line; where the list is XML, escaped."""
     text = " ".join(description.split())[: budget.description]
-    return html.escape(text) if budget.entry.startswith("<") else text
+    if not budget.entry.startswith("<"):
+        return text
+    import html
+
+    return html.escape(text)
 
 
 def _line(entry: Entry, description: str, budget: Budget) -> int:

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from skillpm.errors import DocumentError
-from skillpm.model.document import Document, Json, model_errors, strict_json
+from skillpm.model.document import Document, Json, model_errors
+from skillpm.model.strict import strict_json
 from skillpm.model.suite import Gate, Metric
 from skillpm.model.task import canonical_json
 from skillpm.model.verdict import Number, Verdict

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field, ValidationError
-
 from skillpm.errors import DocumentError, LockOutOfDateError
-from skillpm.model.document import Document, model_errors, strict_json
+from skillpm.model.json_text import json_text
+from skillpm.model.light import LightDocument, Limit, json_form, read_light
 from skillpm.model.release import Digest, Release, Requires, SkillNameText
+from skillpm.model.strict import strict_json
 
 __all__ = ["LOCK_VERSION", "Lock", "LockedSkill", "conflicted", "sides"]
 
 LOCK_VERSION = 1
 
 
-class LockedSkill(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedSkill(LightDocument):
     """One chosen release. ``source`` names where it came from: ``bundled``, ``path:…`` or a registry's URL."""
 
     name: SkillNameText
@@ -24,7 +25,7 @@ class LockedSkill(Document):
     source: str
     archive: Digest
     tree: Digest
-    requires: Requires = Field(default_factory=dict)
+    requires: Requires = field(default_factory=dict)
     hooks: int = 1
     signature: str | None = None
 
@@ -41,16 +42,17 @@ class LockedSkill(Document):
         )
 
 
-class Lock(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock(LightDocument):
     """Every installed skill of one project, by name.
 
     ``cutoff`` is the UTC day before which releases had to be published, where a cooldown held when it was made: the
     only time that stands in a lock, so that the same choice can be made again on any day.
     """
 
-    lock: Annotated[int, Field(ge=1)] = LOCK_VERSION
+    lock: Annotated[int, Limit(least=1)] = LOCK_VERSION
     requirements: tuple[str, ...] = ()
-    cutoff: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")] | None = None
+    cutoff: Annotated[str, Limit(pattern="[0-9]{4}-[0-9]{2}-[0-9]{2}")] | None = None
     skills: tuple[LockedSkill, ...] = ()
 
     @classmethod
@@ -73,17 +75,14 @@ class Lock(Document):
             raise LockOutOfDateError(
                 f"{path} has version {root['lock']}, this skillpm reads {LOCK_VERSION}", hint="upgrade skillpm-core"
             )
-        try:
-            return cls.model_validate(root)
-        except ValidationError as error:
-            raise model_errors(error, root, path=path)[0] from None
+        return read_light(cls, root, path=path)
 
     def text(self) -> str:
         """Return the canonical text: sorted, one key a line, ends with a newline."""
-        document = self.model_dump(mode="json", exclude_none=True)
+        document = json_form(self)
         document["requirements"] = sorted(set(document["requirements"]))
         document["skills"] = sorted(document["skills"], key=lambda skill: skill["name"])
-        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        return json_text(document, 2) + "\n"
 
     def skill(self, name: str) -> LockedSkill | None:
         """Return the entry of a name."""

@@ -6,7 +6,6 @@ hyphen at either end, no two in a row. Names that travel (archives, registries, 
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -42,6 +41,8 @@ def parse_name(text: str) -> str:
 
 def near_names(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
     """Return the known names that a person may have meant, nearest first."""
+    import difflib
+
     return difflib.get_close_matches(name, sorted(set(names)), n=limit, cutoff=0.6)
 
 

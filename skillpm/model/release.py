@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from packaging.version import Version
-from pydantic import AfterValidator, Field
 
-from skillpm.model.document import Document
+from skillpm.model.light import LightDocument, Limit
 from skillpm.model.name import is_name
 
 __all__ = ["Digest", "Page", "RegistryConfig", "RegistryListing", "Release", "Requires", "ShownSkill", "SkillNameText"]
@@ -19,27 +19,28 @@ def _a_name(text: str) -> str:
     return text
 
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-SkillNameText = Annotated[str, AfterValidator(_a_name)]
-Requires = dict[SkillNameText, Annotated[str, Field(max_length=512)]]
+Digest = Annotated[str, Limit(pattern="[0-9a-f]{64}")]
+SkillNameText = Annotated[str, Limit(check=_a_name)]
+Requires = dict[SkillNameText, Annotated[str, Limit(longest=512)]]
 
 
-class Release(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(LightDocument):
     """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes.
 
     ``yanked`` and ``quarantined`` may be the reason: the one is a mistake of its author, the other is under suspicion.
     """
 
-    version: Annotated[str, Field(max_length=64)]
+    version: Annotated[str, Limit(longest=64)]
     archive: Digest
     tree: Digest
-    size: Annotated[int, Field(ge=0)]
-    requires: Requires = Field(default_factory=dict)
+    size: Annotated[int, Limit(least=0)]
+    requires: Requires = field(default_factory=dict)
     hooks: int = 1
     yanked: bool | str = False
     quarantined: bool | str = False
     published: str | None = None
-    summary: Annotated[str, Field(max_length=1024)] = ""
+    summary: Annotated[str, Limit(longest=1024)] = ""
     signature: str | None = None
 
     @property
@@ -48,7 +49,8 @@ class Release(Document):
         return not self.yanked and not self.quarantined
 
 
-class Page(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(LightDocument):
     """Every release of one name, as an index serves it."""
 
     name: SkillNameText
@@ -66,25 +68,28 @@ class Page(Document):
         return next(final, next(iter(usable or releases), None))
 
 
-class ShownSkill(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSkill(LightDocument):
     """One line of a registry's listing: a name, the version by which it is listed, and that one's summary."""
 
     name: SkillNameText
-    version: Annotated[str, Field(max_length=64)]
-    summary: Annotated[str, Field(max_length=1024)] = ""
+    version: Annotated[str, Limit(longest=64)]
+    summary: Annotated[str, Limit(longest=1024)] = ""
 
 
-class RegistryListing(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryListing(LightDocument):
     """listing.json of a registry: what a search looks through where folders cannot be listed; pages are the truth."""
 
-    listing: Annotated[int, Field(ge=1, le=1)]
-    skills: Annotated[tuple[ShownSkill, ...], Field(max_length=100_000)] = ()
+    listing: Annotated[int, Limit(least=1, most=1)]
+    skills: Annotated[tuple[ShownSkill, ...], Limit(longest=100_000)] = ()
 
 
-class RegistryConfig(Document):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConfig(LightDocument):
     """config.json at the root of a registry."""
 
-    registry: Annotated[int, Field(ge=1, le=1)]
+    registry: Annotated[int, Limit(least=1, most=1)]
     name: str
     publish: str | None = None
     search: str | None = None

@@ -9,7 +9,6 @@ are not asked about again here.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -33,6 +32,8 @@ class Allowance:
         pairs = [(skill, code.upper()) for skill, _, code in (text.rpartition(":") for text in texts)]
         for _, code in pairs:
             if code not in ALLOWABLE and code != QUARANTINED:
+                import difflib
+
                 near = difflib.get_close_matches(code, [*sorted(ALLOWABLE), QUARANTINED], n=2)
                 other = f"did you mean {' or '.join(near)}? " if near else ""
                 raise UsageError(

@@ -108,14 +108,14 @@ def apply(settings: Settings, store: Store, outcome: Outcome, *, force: bool = F
     to, lock = outcome.to, outcome.plan.lock
     refuse_outside(settings.project, (*to.folders, *record.agents))
     wanted = _placements(lock, to, record)
-    kept = {placement.folder for placement in wanted}
+    kept, before = {placement.folder for placement in wanted}, record.by_folder()
     gone = [item for item in record.placements if item.folder not in kept]
     note_project(store.root, settings.project)
     places.remove_leftovers((*to.folders, *record.agents))
     remove_drafts(settings.lock_path)
     with Swap() as swap:
         placed = tuple(
-            replace(item, link=places.put(item, record.placement(item.folder), swap, force=force)) for item in wanted
+            replace(item, link=places.put(item, before.get(item.folder), swap, force=force)) for item in wanted
         )
         for item in gone:
             places.take(item, swap, force=force)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from skillpm.index.shipped import BUNDLED
-from skillpm.model.policy import cutoff, too_young
 from skillpm.model.release import Release
 from skillpm.ops.wanted import FOLDER
 from skillpm.settings import Settings
@@ -34,8 +33,17 @@ class Cooldown:
         """Return the cooldown that holds now. Raises UsageError where the days are no number."""
         days = settings.cooldown
         now = datetime.now(UTC)
-        return cls(cutoff(days, now) if days else None, now.date().isoformat())
+        today = now.date().isoformat()
+        if not days:
+            return cls(None, today)
+        from skillpm.model.policy import cutoff
+
+        return cls(cutoff(days, now), today)
 
     def young(self, release: Release, source: str) -> str | None:
         """Say why a release is too young, in words that follow "it is"; None where it is not."""
-        return None if self.day is None or source.startswith(NAMED) else too_young(release, self.day, self.today)
+        if self.day is None or source.startswith(NAMED):
+            return None
+        from skillpm.model.policy import too_young
+
+        return too_young(release, self.day, self.today)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
+import os
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import PluginError, UsageError
@@ -21,17 +23,40 @@ if TYPE_CHECKING:
 
 __all__ = ["extra_rules", "foreign_exporter", "foreign_index", "foreign_policy", "installed_observer"]
 
-_GROUP = "skillpm"
+_SECTION = b"[skillpm]"
+_FILES = {".dist-info": "entry_points.txt", ".egg-info": "entry_points.txt", ".egg": "EGG-INFO/entry_points.txt"}
 _OWN_CODES = "SK"
 
 
 def _host(settings: Settings) -> Host | None:
     chosen = settings.plugins
-    if chosen == frozenset() or not importlib.metadata.entry_points(group=_GROUP):
+    if chosen == frozenset() or not any(_may_have_plugins(place) for place in sys.path):
         return None
     from skillpm.runtime.host import load_host
 
     return load_host(plugins=chosen)
+
+
+def _may_have_plugins(place: str) -> bool:
+    """May a distribution in this folder have plugins? ``importlib.metadata`` would know, at 30 ms for its import.
+
+    Source: PyPA, entry points specification: a section ``[skillpm]`` in ``entry_points.txt``.
+    """
+    try:
+        names = {entry.name for entry in os.scandir(place or ".")}
+    except NotADirectoryError:
+        return True  # zipped distributions
+    except OSError:
+        return False
+    files = (f"{name}/{_FILES[ending]}" for name in names if (ending := name[name.rfind(".") :]) in _FILES)
+    return any(_has_section(Path(place, file)) for file in files)
+
+
+def _has_section(path: Path) -> bool:
+    try:
+        return _SECTION in path.read_bytes()
+    except OSError:
+        return False
 
 
 def foreign_index(url: str, settings: Settings) -> Index | None:

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError
+from skillpm.index.path import FilesIndex
 from skillpm.layout.description import describe
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
@@ -63,16 +64,23 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
         LockOutOfDateError: a folder no longer holds this release.
         IntegrityError: bytes differ from a digest, or the archive is not one that may be opened.
     """
+    if index.made_here and isinstance(index, FilesIndex):
+        tree = index.files(name, release)
+    else:
+        tree = _unpacked(name, release, index)
+    digest = tree_digest(tree)
+    if digest != release.tree:
+        raise _mismatch(f"the content of {name} {release.version} from {index.name}", release.tree, digest)
+    return tree
+
+
+def _unpacked(name: str, release: Release, index: Index) -> Tree:
     data = index.archive(name, release)
     found = hashlib.sha256(data).hexdigest()
     if found != release.archive and not index.made_here:
         what = "a web page came instead of" if data.lstrip()[:1] == b"<" else "the archive of"
         raise _mismatch(f"{what} {name} {release.version} from {index.name}", release.archive, found)
-    tree = read_archive(data)
-    digest = tree_digest(tree)
-    if digest != release.tree:
-        raise _mismatch(f"the content of {name} {release.version} from {index.name}", release.tree, digest)
-    return tree
+    return read_archive(data)
 
 
 def _mismatch(what: str, expected: str, found: str) -> IntegrityError:

@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import quote
 
 from skillpm.errors import DocumentError, LockOutOfDateError
-from skillpm.model.document import read_yaml, strict_json
 from skillpm.model.name import is_name
+from skillpm.model.strict import read_yaml, strict_json
 
 __all__ = ["ForeignLock", "Left", "Taken", "read_foreign_lock"]
 

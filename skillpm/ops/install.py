@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import as_completed
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from skillpm.index.round_trips import round_trips
 from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
 from skillpm.model.skill import Skill
@@ -19,7 +18,6 @@ from skillpm.ops.fetch import fetch
 from skillpm.ops.holding import project_held
 from skillpm.ops.installation import Installation, describe_changes
 from skillpm.ops.picks import UNSAID, Picks
-from skillpm.ops.project_file import with_agents, with_typed
 from skillpm.ops.selection import Selection, read_request, select
 from skillpm.ops.standing import asked_page, standing
 from skillpm.ops.wanted import wanted
@@ -33,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "Manner", "carry_out", "install"]
 
 _AT_ONCE = 8
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ def _choose(context: Context, texts: Sequence[str], picks: Picks, *, force: bool
     selection = select(context, request, lock)
     if context.settings.document is None:
         return Choice(selection)
+    from skillpm.ops.project_file import with_typed
+
     project_text, plan = with_typed(context, texts, request, selection.plan)
     return Choice(replace(selection, plan=plan), project_text=project_text)
 
@@ -140,6 +143,8 @@ def _with_agents(context: Context, choice: Choice, manner: Manner) -> Choice:
     text = choice.project_text or context.settings.project_text
     if text is None or not manner.agents:
         return choice
+    from skillpm.ops.project_file import with_agents
+
     return replace(choice, project_text=with_agents(context, text, manner.agents))
 
 
@@ -165,27 +170,39 @@ def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedS
     if progress is not None:
         progress.start("fetching skills", len(missing))
 
-    def bring(entry: LockedSkill) -> list[str]:
+    def bring(entry: LockedSkill) -> tuple[LockedSkill, list[str]]:
         size, index = selection.sizes.get(entry.archive, 0), indexes[entry.name]
         page = None if entry.name in selection.pages else asked_page(index, entry.name)
         told = standing(entry, page, manner.allow)
-        with context.store.bringing(entry.tree) as needed:
-            return told + (fetch(context.store, entry, index, manner.allow, size=size) if needed else [])
+        alone = context.store.bringing(entry.tree) if index.remote else nullcontext(enter_result=True)
+        with alone as needed:  # only what is downloaded is worth waiting for whoever brings it already
+            return entry, told + (fetch(context.store, entry, index, manner.allow, size=size) if needed else [])
 
-    with round_trips(_AT_ONCE) as pool:
-        running = {pool.submit(bring, entry): entry.name for entry in missing}
-        try:
-            for done in as_completed(running):
-                done.result()
-                if progress is not None:
-                    progress.advance(1, running[done])
-        except BaseException:
-            context.around.stop()
-            raise
+    remote = any(index.remote for index in indexes.values())
+    said: dict[str, list[str]] = {}
+    for entry, warnings in _all_at_once(bring, missing, context.around.stop) if remote else map(bring, missing):
+        said[entry.name] = warnings
+        if progress is not None:
+            progress.advance(1, entry.name)
     if progress is not None:
         progress.finish()
     context.store.flush()
-    return [warning for done in running for warning in done.result()]
+    return [warning for entry in missing for warning in said[entry.name]]
+
+
+def _all_at_once(work: Callable[[T], R], items: Iterable[T], stop: Callable[[], None]) -> Iterator[R]:
+    """Map in threads, in the order in which they end: over a wire, most of the time is waiting. ``stop`` ends them."""
+    from concurrent.futures import as_completed
+
+    from skillpm.index.round_trips import round_trips
+
+    with round_trips(_AT_ONCE) as pool:
+        try:
+            for done in as_completed([pool.submit(work, item) for item in items]):
+                yield done.result()
+        except BaseException:
+            stop()
+            raise
 
 
 def _odd(context: Context, to: Linking, placed: Sequence[Placement], changed: Collection[str]) -> list[str]:

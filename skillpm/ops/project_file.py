@@ -51,7 +51,7 @@ def with_typed(context: Context, texts: Sequence[str], request: Request, plan: P
             continue
         text, value, roots[name] = _of_registry(context, text, document, root, entry)
         text = with_entry(text, "requires", name, value)
-    lock = plan.lock.model_copy(update={"requirements": tuple(sorted(str(root) for root in roots.values()))})
+    lock = replace(plan.lock, requirements=tuple(sorted(str(root) for root in roots.values())))
     return text, replace(plan, lock=lock)
 
 

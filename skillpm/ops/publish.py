@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
@@ -108,7 +108,7 @@ def publish(
         change = "published" if standing is None else "unchanged"
     else:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        release = packed.release.model_copy(update={"published": now})
+        release = replace(packed.release, published=now)
         change = "published" if registry.publish(packed.name, release, packed.archive) else "unchanged"
     return Publication(packed, registry.name, change, claims, warnings, dry_run)
 

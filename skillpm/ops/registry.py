@@ -18,10 +18,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_version
@@ -33,7 +33,8 @@ from skillpm.index.pages import LISTING, MAX_PAGE, read_document
 from skillpm.index.path import release_of
 from skillpm.index.source import open_registry
 from skillpm.layout.tree import Tree
-from skillpm.model.document import Document
+from skillpm.model.json_text import json_text
+from skillpm.model.light import LightDocument, json_form
 from skillpm.model.name import near_names
 from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release, ShownSkill
 from skillpm.ops.context import Context
@@ -143,7 +144,7 @@ class FolderRegistry(DirectoryIndex):
         wanted: str | bool = reason if reason is not None else False
         changed = False
         while (found := self._release(name, version)).yanked != wanted:
-            update = found.model_copy(update={"yanked": wanted})
+            update = replace(found, yanked=wanted)
             number = max([1, *self._numbers(name, _key(version))]) + 1  # 1 is kept for what a page alone knows
             changed = self._state(name, update, number) == update or changed
         self._renew_page(name)
@@ -331,9 +332,8 @@ def _by_version(release: Release) -> Version:
     return Version(release.version)
 
 
-def _text(document: Document) -> str:
-    content = document.model_dump(mode="json", exclude_none=True)
-    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+def _text(document: LightDocument) -> str:
+    return json_text(json_form(document), 2) + "\n"
 
 
 def write_registry(
@@ -363,7 +363,7 @@ def write_registry(
     for tree in trees:
         archive = build_archive(tree)
         skill, release = release_of(tree, archive)
-        registry.add(skill, release.model_copy(update={"published": published}), archive)
+        registry.add(skill, replace(release, published=published), archive)
         names.add(skill)
         reason = (yanked or {}).get(f"{skill}=={release.version}")
         if reason is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from skillpm.errors import UsageError
 from skillpm.model.name import near_names
 
@@ -53,4 +55,4 @@ def document_schema(name: str) -> dict[str, Any]:
         raise UsageError(f"no document `{name[:80]}`", hint=hint)
     module, _, attribute = DOCUMENTS[name][0].partition(":")
     model = getattr(importlib.import_module(module), attribute)
-    return {"$schema": DIALECT, **model.model_json_schema(by_alias=True)}
+    return {"$schema": DIALECT, **TypeAdapter(model).json_schema(by_alias=True)}

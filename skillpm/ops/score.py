@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError
 
 from skillpm.errors import DocumentError
-from skillpm.model.document import Document, Json, model_errors, strict_json
+from skillpm.model.document import Document, Json, model_errors
 from skillpm.model.episode import Episode
+from skillpm.model.strict import strict_json
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
 from skillpm.runtime.catalogue import Contributions

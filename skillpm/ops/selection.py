@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from packaging.version import Version
@@ -147,7 +147,7 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
     else:
         day = pages.day
     sizes = {release.archive: release.size for release in chosen.values()}
-    found = Plan(found.steps, found.lock.model_copy(update={"cutoff": day}))
+    found = Plan(found.steps, replace(found.lock, cutoff=day))
     return Selection(found, pages.indexes, sizes, request.warnings, pages.seen)
 
 

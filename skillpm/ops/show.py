@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from skillpm.index.source import is_path
@@ -80,7 +80,7 @@ def show(context: Context, text: str) -> Overview:
 def _newest(context: Context, requirement: Requirement) -> Release:
     """Return the release that an install would choose, whatever it requires."""
     page = context.index.page(requirement.name)
-    alone = [release.model_copy(update={"requires": {}}) for release in page.releases] if page else []
+    alone = [replace(release, requires={}) for release in page.releases] if page else []
     chosen = resolve(
         [requirement],
         lambda name: Page(name=name, releases=tuple(alone)) if page else None,

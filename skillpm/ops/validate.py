@@ -94,7 +94,8 @@ def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT, extra: Sequ
 
 def validate_skill(root: Path, *, level: Level = Level.LENIENT, rules: Sequence[Rule] = RULES) -> Report:
     """Check one skill's folder with every rule, those on its contract too."""
-    subject = Subject(FolderTree(root), Path(os.path.realpath(root)).name)
+    plain = root.name not in ("", "..") and not root.is_symlink()
+    subject = Subject(FolderTree(root), root.name if plain else Path(os.path.realpath(root)).name)
     return check.examine(subject, rules, path=str(root), level=level)
 
 

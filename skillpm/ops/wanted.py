@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.index.source import place_source
 from skillpm.model.lock import Lock
 from skillpm.model.name import near_names
-from skillpm.model.project import BUNDLED_REGISTRY, Wish
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
 from skillpm.resolve.agreement import disagreements
 from skillpm.settings import PROJECT_FILE
+
+if TYPE_CHECKING:
+    from skillpm.model.project import Wish
 
 __all__ = ["FOLDER", "out_of_date", "refuse_out_of_date", "wanted"]
 
@@ -40,6 +43,8 @@ def wanted(context: Context, lock: Lock) -> tuple[Requirement, ...]:
 
 
 def _source(context: Context, name: str, wish: Wish) -> str:
+    from skillpm.model.project import BUNDLED_REGISTRY
+
     if wish.registry == BUNDLED_REGISTRY:
         return BUNDLED_REGISTRY
     if wish.registry is not None:

@@ -16,11 +16,12 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from skillpm.errors import ConsentError, DocumentError, PolicyError
-from skillpm.model.document import Document, model_errors, strict_json
+from skillpm.model.document import Document, model_errors
 from skillpm.model.manifest import Permissions
 from skillpm.model.policy import Consent, Policy
 from skillpm.model.release import Digest
 from skillpm.model.skill import Skill
+from skillpm.model.strict import strict_json
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.runtime.workplace import permitted
 from skillpm.storage.files import read_text, write_atomic

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from skillpm.errors import DocumentError
+from skillpm.model.json_text import json_text
 from skillpm.model.name import is_name
 from skillpm.storage.agents import is_agent_folder
 from skillpm.storage.files import read_text
@@ -59,9 +60,9 @@ class Record:
     placements: tuple[Placement, ...] = ()
     settings: str = ""
 
-    def placement(self, folder: str) -> Placement | None:
-        """Return what was put into a folder."""
-        return next((item for item in self.placements if item.folder == folder), None)
+    def by_folder(self) -> dict[str, Placement]:
+        """Return what was put into each folder."""
+        return {item.folder: item for item in self.placements}
 
     def of(self, skill: str) -> list[Placement]:
         """Return where a skill was put."""
@@ -111,7 +112,7 @@ def record_text(record: Record) -> str:
         "folders": folders,
         "settings": record.settings,
     }
-    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+    return json_text(document, 1, ensure_ascii=True) + "\n"
 
 
 def _placement(folder: str, document: Any) -> Placement:

@@ -56,7 +56,8 @@ class Store:
 
     def verify(self, digest: str) -> bool:
         """Is there an entry with exactly this content?"""
-        return self.has(digest) and folder_digest(self.path(digest)) == digest
+        folder = self.path(digest)
+        return folder.is_dir() and folder_digest(folder) == digest
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -91,14 +92,15 @@ class Store:
             StorageError: the disk refused.
         """
         digest = tree_digest(tree)
+        folder = self.path(digest)
         if self.verify(digest):
-            return self.path(digest)
+            return folder
         with self.writing():
             temporary = self.root / "tmp" / os.urandom(8).hex()
             unpack(tree, temporary)
             self._publish(temporary, digest)
-            self._added.append(self.path(digest))
-        return self.path(digest)
+            self._added.append(folder)
+        return folder
 
     @contextlib.contextmanager
     def bringing(self, digest: str) -> Iterator[bool]:

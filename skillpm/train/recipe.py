@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from skillpm.errors import DocumentError, UsageError
-from skillpm.model.document import Document, model_errors, read_yaml
+from skillpm.model.document import Document, model_errors
+from skillpm.model.strict import read_yaml
 
 __all__ = ["Data", "Grpo", "Lora", "Recipe", "Sft", "Stage", "load_recipe"]
 

@@ -45,6 +45,21 @@ def test_validate_and_list_import_no_model_library(tmp_path) -> None:
     assert imported(code, *HEAVY) == set()
 
 
+def test_an_install_from_a_folder_imports_no_pydantic_and_no_network(tmp_path) -> None:
+    """Neither the first, nor the second beside a lock, nor one with nothing to do: each library costs 0.1 s or more."""
+    steps = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "SKILL.md").write_text(f"---\nname: {name}\ndescription: Does it.\n---\nDo it.\n")
+        steps.append(calling("install", f"{folder}/"))
+    places = f"import os\nos.chdir({str(tmp_path)!r})\nos.environ['SKILLPM_HOME'] = {str(tmp_path / 'home')!r}"
+    code = "\n".join([places, *steps, calling("install")])
+
+    assert imported(code, "pydantic", "urllib3", "rich", "pluggy", "importlib.metadata") == set()
+    assert (tmp_path / "skillpm.lock").is_file()
+
+
 @pytest.mark.parametrize("name", __import__("skillpm").__all__)
 def test_public_names_are_there(name: str) -> None:
     """What authors import from `skillpm` is loaded when it is asked for."""

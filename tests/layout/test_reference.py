@@ -1,4 +1,4 @@
-"""Level strict gives the reference validator's verdicts, shown beside it where ``skills-ref`` is installed.
+"""Level strict gives the reference validator's verdicts (``skills-ref``, from the Agent Skills specification).
 
 What it refuses is always refused. It accepts a few texts that are refused here on purpose: ``DELIBERATE``.
 """
@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import skills_ref
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -72,18 +73,16 @@ def accepted_here(text: str) -> bool:
 
 
 def accepted_there(text: str) -> bool:
-    reference = pytest.importorskip("skills_ref")
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, FOLDER)
         root.mkdir()
         (root / "SKILL.md").write_bytes(text.encode())
-        return not reference.validate(root)
+        return not skills_ref.validate(root)
 
 
 @settings(max_examples=400)
 @given(skill_texts())
 def test_what_the_reference_refuses_is_refused_and_what_it_accepts_is_accepted(text: str) -> None:
-    pytest.importorskip("skills_ref")
     here, there = accepted_here(text), accepted_there(text)
     if there and not here:  # three hyphens inside a value hide from the reference what follows
         assert "a --- b" in text

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 from skillpm.errors import DocumentError
-from skillpm.model.document import read_yaml
 from skillpm.model.project import ProjectDocument, Wish
+from skillpm.model.strict import read_yaml
 from skillpm.ops.schema import document_schema
 from skillpm.settings import load_settings
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.errors import DocumentError
-from skillpm.model.document import read_yaml
 from skillpm.model.project_text import new_project_text, with_entry, with_items, without_entry
+from skillpm.model.strict import read_yaml
 
 COMMENTED = """\
 # what we need

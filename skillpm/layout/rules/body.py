@@ -78,9 +78,10 @@ def many_tokens(subject: Subject) -> Iterator[Problem]:
 )
 def broken_link(subject: Subject) -> Iterator[Problem]:
     """A relative Markdown link, outside code, to a file or folder that the skill does not have."""
-    known = _files_and_folders(subject)
-    for target, line in _relative_links(subject):
-        if not target.startswith("..") and target not in known:
+    targets = [(target, line) for target, line in _relative_links(subject) if not target.startswith("..")]
+    known = _files_and_folders(subject) if targets else set()
+    for target, line in targets:
+        if target not in known:
             hint = "paths are relative to the skill's folder"
             yield Problem(f"links to `{target[:200]}`, which is not in the skill", line, hint=hint)
 

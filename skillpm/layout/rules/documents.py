@@ -12,9 +12,9 @@ from packaging.version import InvalidVersion, Version
 from skillpm.errors import StorageError
 from skillpm.layout.rule import Problem, Rule, document_problems, rule
 from skillpm.layout.subject import Subject
-from skillpm.model.document import Table
 from skillpm.model.finding import Severity
 from skillpm.model.name import is_name
+from skillpm.model.strict import Table
 
 if TYPE_CHECKING:
     from skillpm.model.contract import Tool

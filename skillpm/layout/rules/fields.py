@@ -8,9 +8,9 @@ from typing import Any
 
 from skillpm.layout.rule import Problem, Rule, Scope, rule
 from skillpm.layout.subject import Subject
-from skillpm.model.document import PlainScalar, Table
 from skillpm.model.finding import Severity
 from skillpm.model.name import near_names
+from skillpm.model.strict import PlainScalar, Table
 
 __all__ = ["FIELDS", "RULES", "fields_of", "required_text", "text_of"]
 

@@ -19,8 +19,7 @@ NAME_HINT = "lowercase letters, digits and single hyphens, 1 to 64 characters"
 
 def _name(subject: Subject) -> tuple[str, int]:
     """Return the name in its composed form, empty where there is none, and its line."""
-    fields = fields_of(subject)
-    return unicodedata.normalize("NFKC", text_of(fields, "name") or ""), fields.lines.get("name", subject.parts.line)
+    return subject.name, fields_of(subject).lines.get("name", subject.parts.line)
 
 
 @rule(

@@ -1,29 +1,25 @@
-"""Resolves skills of a generated registry: what, peer, ours, ratio.
+"""Resolves skills of generated registries, beside nab-resolver and resolvelib.
 
-Two registries of 1,000 skills with 20 versions each. ``layered``: a skill requires up to five lower ones, each kept by
+Registries of 1,000 skills with 20 versions each. ``layered``: a skill requires up to five lower ones, each kept by
 nine of ten versions, with ranges that are wide or, as often as ``tight`` says, three versions narrow; 20 roots.
 ``majors``: most skills require nothing, the others up to three, within one of four major versions; 15 roots. The second
 is what skills look like, and the harder one: ranges exclude each other by whole majors.
 
 Peers, each with the smallest provider that is right: nab-resolver, the solver that ours stands on, over numbers; and
-resolvelib, which pip uses, in a process of its own that is stopped after ``--patience`` seconds. It is no dependency:
-``--peers`` installs it into a temporary environment. Each figure is the median CPU time of ``--rounds`` runs within one
-process, imports apart; ours begins with the registry's pages, so it includes reading every PEP 440 text anew.
-
-    python benchmarks/resolve.py [--rounds 5] [--seeds 8] [--peers] [--patience 20]
+resolvelib, which pip uses, in a process of its own that is stopped when it takes too long. Figures are CPU seconds
+within one process, imports apart; ours begins with the registry's pages, which includes reading every PEP 440
+text anew.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
+import math
 import random
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +36,6 @@ from skillpm.resolve import candidates
 from skillpm.resolve.resolver import resolve
 
 SKILLS, VERSIONS = 1_000, 20
-GOAL, WORST = 0.05, 1.0  # seconds
 DIGEST = "0" * 64
 Needs = dict[str, tuple[int, int]]  # name: least and greatest version
 
@@ -207,64 +202,42 @@ print(json.dumps({"seconds": sorted(times)[len(times) // 2], "pins": pins}))
 """
 
 
-def resolvelib(case: Case, python: Path, rounds: int, patience: float) -> str:
+def resolvelib(case: Case, python: Path, rounds: int, patience: float) -> float:
+    """Return its seconds, infinite where it gave no answer in time."""
     document = {"versions": case.versions, "roots": case.roots, "rounds": rounds}
     try:
         done = subprocess.run(
             [python, "-c", RESOLVELIB], input=json.dumps(document), capture_output=True, text=True, timeout=patience
         )
     except subprocess.TimeoutExpired:
-        return f"> {patience:.0f} s"
-    if done.returncode:
-        return "failed"
-    answer = json.loads(done.stdout)
-    return f"{answer['seconds'] * 1000:.0f} ms{'' if answer['pins'] else ' (none)'}"
+        return math.inf
+    return math.inf if done.returncode else float(json.loads(done.stdout)["seconds"])
 
 
-def clock(case: Case, run: Callable[[], dict[str, int] | None], rounds: int) -> tuple[float, str]:
-    """Return the median time, and what was found, checked."""
-    seconds = []
+def clock(case: Case, run: Callable[[], dict[str, int] | None], rounds: int) -> tuple[float, bool]:
+    """Return the median time, and whether there is an answer; each was checked."""
+    seconds, pins = [], None
     for _ in range(rounds):
         start = time.process_time()
         pins = run()
         seconds.append(time.process_time() - start)
         if pins is not None and not valid(case, pins):
             raise SystemExit(f"{case.name}: an answer that is none")
-    return statistics.median(seconds), "none" if pins is None else f"{len(pins)} skills"
+    return statistics.median(seconds), pins is not None
 
 
-def peer_environment(folder: str) -> Path:
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    python = Path(folder, "bin", "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "resolvelib"], check=True)
-    return python
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seeds", type=int, default=8)
-    parser.add_argument("--peers", action="store_true")
-    parser.add_argument("--patience", type=float, default=20.0)
-    options = parser.parse_args()
-    cases = [layered(seed, tight) for tight in (0.0, 0.2, 0.5) for seed in range(min(options.seeds, 3))]
-    cases += [majors(seed) for seed in range(options.seeds)]
-    with tempfile.TemporaryDirectory() as folder:
-        python = peer_environment(folder) if options.peers else None
-        print(f"{'case':32} {'answer':>12} {'nab-resolver':>13} {'resolvelib':>16} {'ours':>9} {'ratio':>7}")
-        times = []
-        for case in cases:
-            base, expected = clock(case, bare(case), options.rounds if case.name.startswith("layered") else 1)
-            mine, answer = clock(case, ours(case), options.rounds)
-            if (answer == "none") != (expected == "none"):
-                raise SystemExit(f"{case.name}: {expected} by nab-resolver, {answer} by ours")
-            other = resolvelib(case, python, options.rounds, options.patience) if python else "-"
-            times.append(mine)
-            figures = f"{base * 1000:>10.0f} ms {other:>16} {mine * 1000:>6.0f} ms {mine / base:>7.2f}"
-            print(f"{case.name:32} {answer:>12} {figures}", flush=True)
-    median, worst = statistics.median(times), max(times)
-    print(f"median {median:.3f} s (goal {GOAL}), worst {worst:.3f} s (goal {WORST})")
-
-
-if __name__ == "__main__":
-    main()
+def compared(
+    seeds: int, rounds: int, python: Path | None, patience: float
+) -> Iterator[tuple[str, dict[str, float], float]]:
+    """Yield for each registry its kind, the peers' seconds and ours."""
+    cases = [(f"layered, tight {tight}", layered(seed, tight)) for tight in (0.0, 0.2, 0.5) for seed in range(seeds)]
+    cases += [("majors", majors(seed)) for seed in range(seeds)]
+    for kind, case in cases:
+        base, expected = clock(case, bare(case), rounds if kind != "majors" else 1)
+        mine, answered = clock(case, ours(case), rounds)
+        if answered != expected:
+            raise SystemExit(f"{case.name}: ours and nab-resolver disagree whether there is an answer")
+        theirs = {"nab-resolver": base}
+        if python is not None:
+            theirs["resolvelib"] = resolvelib(case, python, rounds, patience)
+        yield kind, theirs, mine

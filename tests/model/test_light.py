@@ -1,0 +1,77 @@
+"""Light documents: read without pydantic where all is well, and always what pydantic reads."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from skillpm.errors import DocumentError
+from skillpm.model.light import LightDocument, json_form, read_light
+from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release
+
+DIGEST = "0123456789abcdef" * 4
+KINDS = {
+    Lock: {"lock": 1, "requirements": ["a>=1"], "cutoff": "2026-01-02"},
+    LockedSkill: {"name": "a", "version": "1", "source": "bundled", "archive": DIGEST, "tree": DIGEST},
+    Release: {"version": "1.0", "archive": DIGEST, "tree": DIGEST, "size": 7, "requires": {"b": ">=1"}},
+    Page: {"name": "a", "releases": []},
+    RegistryConfig: {"registry": 1, "name": "shop"},
+    RegistryListing: {"listing": 1, "skills": [{"name": "a", "version": "1"}]},
+}
+ADAPTERS = {kind: TypeAdapter(kind) for kind in KINDS}
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.sampled_from([DIGEST, DIGEST + "\n", "a", "A", "con", "1.0", "x" * 65, "x" * 1025, "1", "\ud800"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.just("b"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@given(data=st.data())
+def test_reads_exactly_what_pydantic_reads(kind: type[LightDocument], data: st.DataObject) -> None:
+    fields = [field.name for field in dataclasses.fields(kind)]
+    changes = data.draw(st.dictionaries(st.sampled_from([*fields, "unknown"]), values, max_size=2))
+    left_out = data.draw(st.sets(st.sampled_from(sorted(fields)), max_size=1))
+    root = {key: value for key, value in {**KINDS[kind], **changes}.items() if key not in left_out}
+    try:
+        expected = ADAPTERS[kind].validate_python(root)
+    except ValidationError:
+        with pytest.raises(DocumentError):
+            read_light(kind, root)
+    else:
+        found = read_light(kind, root)
+        assert found == expected
+        assert read_light(kind, json_form(found)) == found
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_what_is_plainly_right_needs_no_pydantic(kind: type[LightDocument], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skillpm.model.light._by_pydantic", None)
+    assert isinstance(read_light(kind, KINDS[kind]), kind)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"more": 1}, "unknown key `more`"),
+        ({"tree": None}, "`tree`: input should be a valid string"),
+        ({"tree": "0"}, "`tree`: string should match pattern '^[0-9a-f]{64}$'"),
+        ({"requires": {"No": ""}}, "`requires.No.[key]`: `No` is not a skill name"),
+        ({"size": -1}, "`size`: input should be greater than or equal to 0"),
+    ],
+)
+def test_what_is_wrong_is_said_as_of_every_document(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(DocumentError) as error:
+        read_light(Release, {**KINDS[Release], **change})
+    assert said in error.value.message
