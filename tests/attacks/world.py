@@ -49,11 +49,12 @@ class World:
         return self.root / "shop"
 
     def state(self) -> dict[str, tuple[int, str]]:
-        """Every file, link and folder of project, store and configuration: its mode, and its bytes."""
+        """Every file, link and folder of project, store and configuration, locks apart: its mode, and its bytes."""
         roots = [self.place.root if part == "project" else self.root / part for part in _KEPT]
         found = [
             path for root in roots for path in sorted([root, *root.rglob("*")]) if path.exists() or path.is_symlink()
         ]
+        found = [path for path in found if path.name != "bringing"]  # the store's locks while something is downloaded
         return {str(path): (path.lstat().st_mode, _content(path)) for path in found}
 
     @contextlib.contextmanager
@@ -68,7 +69,7 @@ class World:
         if fetched:
             new = [path for path in after.keys() - before.keys() if "/store/tree-v1/" in path]
             after = {path: content for path, content in after.items() if path not in new}
-        assert after == before
+        assert after == before, {p for p in before.keys() | after.keys() if before.get(p) != after.get(p)}
 
     def refuses(
         self, *arguments: str | Path, code: int, says: tuple[str, ...], fetched: bool = False, **environment: str
