@@ -20,7 +20,7 @@ from skillpm.model.hooks import HOOKS_VERSION
 
 if TYPE_CHECKING:
     from skillpm.model.contract import Tool
-    from skillpm.model.ports import Attempt, Exporter, Index, PolicyMaker, SynthesisRule, Verifier
+    from skillpm.model.ports import Attempt, Exporter, Importer, Index, PolicyMaker, SynthesisRule, Verifier
     from skillpm.model.reward import RewardFunction
     from skillpm.model.skill import Skill
     from skillpm.model.suite import Suite
@@ -170,6 +170,22 @@ class HostHooks:
 
         Example:
             return [Exporter("acme", write_acme)]
+
+        versionadded: 1
+        """
+        return ()
+
+    @hookspec
+    def skillpm_importers(self) -> Iterable[Importer]:
+        """Read the lock of another skill manager; ``skillpm import FILE`` asks for it by the name of the file.
+
+        Returns:
+            Importers from ``skillpm.model.ports``; ``read(text, path)`` gives for each entry a ``Taken`` with what
+            ``skillpm install`` is given, or a ``Left`` with the reason. The locks that skillpm reads itself are never
+            asked for, and two plugins that read files of one name are an error.
+
+        Example:
+            return [Importer("acme", ("acme.lock",), read_acme)]
 
         versionadded: 1
         """

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from skillpm.model.episode import Episode
+    from skillpm.model.foreign_lock import Left, Taken
     from skillpm.model.release import Page, Release
     from skillpm.model.task import Message, Seed, Task
     from skillpm.model.verdict import Verdict
@@ -17,6 +18,7 @@ __all__ = [
     "Attempt",
     "Completion",
     "Exporter",
+    "Importer",
     "Index",
     "Listing",
     "Policy",
@@ -127,6 +129,22 @@ class Exporter:
 
     name: str
     export: Callable[[Mapping[str, Any], Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """A reader of another skill manager's lock that a plugin brings; ``skillpm import FILE`` asks for it.
+
+    Attributes:
+        name: of that manager.
+        files: the names of the files that it reads, without folders.
+        read: takes the file's text and its path, and gives for each entry a ``Taken`` or a ``Left`` from
+            ``skillpm.model.foreign_lock``. Such files come with anybody's repositories: believe nothing in them.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    read: Callable[[str, Path], Iterable[Taken | Left]]
 
 
 class Policy(Protocol):

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from skillpm.runtime.collect import Given
     from skillpm.runtime.host import Host
 
-__all__ = ["extra_rules", "foreign_exporter", "foreign_index", "foreign_policy", "installed_observer"]
+__all__ = [
+    "extra_rules",
+    "foreign_exporter",
+    "foreign_importer",
+    "foreign_index",
+    "foreign_policy",
+    "installed_observer",
+]
 
 _SECTION = b"[skillpm]"
 _FILES = {".dist-info": "entry_points.txt", ".egg-info": "entry_points.txt", ".egg": "EGG-INFO/entry_points.txt"}
@@ -89,6 +96,29 @@ def foreign_exporter(name: str, settings: Settings) -> Given:
         known = f"known here: {', '.join(found)}" if found else "install a distribution that brings one"
         raise UsageError(f"no exporter `{name[:80]}`", hint=f"{known}; `skillpm plugins` lists what is loaded")
     return found[name]
+
+
+def foreign_importer(file: str, settings: Settings) -> Given | None:
+    """Return what reads locks of this file name, with the plugin that brings it; None where no plugin does.
+
+    Raises:
+        PluginError: two read this file name, or two have one name.
+    """
+    found = [given for given in _records("importer", "skillpm_importers", settings).values() if file in _files(given)]
+    if len(found) > 1:
+        raise PluginError(
+            f"{found[0].plugin} and {found[1].plugin} both read files called `{file}`",
+            hint="uninstall one of them, or name the one to load in SKILLPM_LOAD_PLUGINS",
+            plugins=[given.plugin for given in found],
+        )
+    return found[0] if found else None
+
+
+def _files(given: Given) -> tuple[str, ...]:
+    files = getattr(given.record, "files", None)
+    if not isinstance(files, tuple):
+        raise PluginError(f"{given.plugin}: `files` of an importer is a tuple of file names", plugin=given.plugin)
+    return files
 
 
 def _records(kind: str, hook: str, settings: Settings) -> dict[str, Given]:
