@@ -20,7 +20,16 @@ from skillpm.model.hooks import HOOKS_VERSION
 
 if TYPE_CHECKING:
     from skillpm.model.contract import Tool
-    from skillpm.model.ports import Attempt, Exporter, Importer, Index, PolicyMaker, SynthesisRule, Verifier
+    from skillpm.model.ports import (
+        Attempt,
+        Exporter,
+        Importer,
+        Index,
+        PolicyMaker,
+        SandboxLevel,
+        SynthesisRule,
+        Verifier,
+    )
     from skillpm.model.reward import RewardFunction
     from skillpm.model.skill import Skill
     from skillpm.model.suite import Suite
@@ -139,6 +148,22 @@ class HostHooks:
 
         Example:
             return [has_owner]
+
+        versionadded: 1
+        """
+        return ()
+
+    @hookspec
+    def skillpm_sandboxes(self) -> Iterable[SandboxLevel]:
+        """Bring a level of confinement for the code of skills; ``--sandbox plugin:NAME`` asks for it.
+
+        Returns:
+            SandboxLevels from ``skillpm.model.ports``; ``probe()`` returns what is there, empty where it cannot work,
+            and ``command(enclosure)`` the command that starts a worker inside. One that is ``strong`` stands behind our
+            own strong levels and before resource limits; any other is taken only when it is named.
+
+        Example:
+            return [SandboxLevel("acme", probe=acme_version, command=inside_acme, strong=True)]
 
         versionadded: 1
         """

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attempt",
     "Completion",
+    "Enclosure",
     "Exporter",
     "Importer",
     "Index",
@@ -25,6 +26,7 @@ __all__ = [
     "PolicyMaker",
     "Progress",
     "Registry",
+    "SandboxLevel",
     "SearchableIndex",
     "SynthesisRule",
     "Verifier",
@@ -145,6 +147,46 @@ class Importer:
     name: str
     files: tuple[str, ...]
     read: Callable[[str, Path], Iterable[Taken | Left]]
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """One worker that is to be started confined.
+
+    Attributes:
+        words: the command that starts it; the first is a Python interpreter.
+        read: files and trees that it may read, the interpreter's own among them; some may not be there.
+        run: programs that it may start.
+        scratch: the only folder that it may write; also its working directory.
+        network: may it use the network?
+        descriptors: open pipes to skillpm, which the worker must inherit under their numbers.
+    """
+
+    words: tuple[str, ...]
+    read: tuple[Path, ...]
+    run: tuple[Path, ...]
+    scratch: Path
+    network: bool
+    descriptors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLevel:
+    """A level of confinement that a plugin brings; ``--sandbox plugin:NAME`` asks for it.
+
+    Attributes:
+        name: behind ``plugin:``.
+        probe: returns what is there, such as a version; empty where it cannot work on this machine.
+        command: returns the command that starts a worker inside. Killing that command must end all that runs in it.
+        strong: does it keep files, networks and processes apart? Only then ``require`` and ``auto`` may take it.
+        gaps: what it does not stop, beside what no level stops.
+    """
+
+    name: str
+    probe: Callable[[], str]
+    command: Callable[[Enclosure], Sequence[str]]
+    strong: bool = False
+    gaps: tuple[str, ...] = ()
 
 
 class Policy(Protocol):

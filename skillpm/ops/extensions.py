@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import PluginError, UsageError
 from skillpm.model.ports import Index
 from skillpm.model.skill import Skill
-from skillpm.settings import Settings
+from skillpm.settings import SANDBOX_OF_PLUGIN, Settings
 
 if TYPE_CHECKING:
     from skillpm.layout.rule import Problem, Rule
     from skillpm.layout.subject import Subject
-    from skillpm.model.ports import PolicyMaker
+    from skillpm.model.ports import Enclosure, PolicyMaker, SandboxLevel
     from skillpm.runtime.collect import Given
     from skillpm.runtime.host import Host
 
@@ -27,6 +27,7 @@ __all__ = [
     "foreign_importer",
     "foreign_index",
     "foreign_policy",
+    "foreign_sandboxes",
     "installed_observer",
 ]
 
@@ -119,6 +120,41 @@ def _files(given: Given) -> tuple[str, ...]:
     if not isinstance(files, tuple):
         raise PluginError(f"{given.plugin}: `files` of an importer is a tuple of file names", plugin=given.plugin)
     return files
+
+
+def foreign_sandboxes(settings: Settings) -> tuple[SandboxLevel, ...]:
+    """Return the levels of confinement that plugins bring, by name; what fails in them names the plugin.
+
+    Raises:
+        PluginError: a record is no level, or two plugins bring levels of one name.
+    """
+    from skillpm.model.ports import SandboxLevel
+
+    found = _records("sandbox", "skillpm_sandboxes", settings)
+    for given in found.values():
+        if not isinstance(given.record, SandboxLevel) or not SANDBOX_OF_PLUGIN.match(f"plugin:{given.record.name}"):
+            raise PluginError(
+                f"{given.plugin}: a sandbox is a skillpm.model.ports.SandboxLevel with a name in small letters",
+                plugin=given.plugin,
+            )
+    return tuple(_guarded_level(given.plugin, given.record) for given in found.values())
+
+
+def _guarded_level(plugin: str, level: SandboxLevel) -> SandboxLevel:
+    def probe() -> str:
+        try:
+            found = level.probe()
+        except Exception as error:
+            raise PluginError(f"{plugin}: sandbox `{level.name}`: {type(error).__name__}: {error}"[:500]) from error
+        return " ".join(found.split())[:100] if isinstance(found, str) else ""
+
+    def command(enclosure: Enclosure) -> Sequence[str]:
+        try:
+            return [str(word) for word in level.command(enclosure)]
+        except Exception as error:
+            raise PluginError(f"{plugin}: sandbox `{level.name}`: {type(error).__name__}: {error}"[:500]) from error
+
+    return dataclasses.replace(level, probe=probe, command=command)
 
 
 def _records(kind: str, hook: str, settings: Settings) -> dict[str, Given]:

@@ -208,3 +208,69 @@ def test_an_importer_that_fails_or_shares_a_file_name_is_named(project: Callable
     run(world, "import", "bolt.lock").fails(9, "bolt: importer `bolt`", "gave a str, not a Taken or Left")
     run(world, "import", "shared.lock").fails(9, "acme and bolt both read files called `shared.lock`")
     run(world, "import", "shared.lock", SKILLPM_LOAD_PLUGINS="bolt").ok()
+
+
+SANDBOX = """
+from skillpm import hookimpl
+from skillpm.model.ports import SandboxLevel
+
+
+def inside(enclosure):
+    assert enclosure.scratch.is_dir() and len(enclosure.descriptors) == 3
+    return ["env", "ACME_JAIL=yes", *enclosure.words]
+
+
+def level(name, probe=lambda: "1.2", command=inside, **more):
+    return SandboxLevel(name, probe, command, **more)
+
+
+@hookimpl
+def skillpm_sandboxes():
+    return [
+        level("acme", strong=True, gaps=("leaving at noon",)),
+        level("weak"),
+        level("absent", probe=lambda: ""),
+        level("broken", probe=lambda: 1 / 0),
+        level("torn", command=lambda enclosure: 1 / 0),
+        level("missing", command=lambda enclosure: ["/no/such/jail", *enclosure.words]),
+    ]
+"""
+JAILED = """
+import os
+from skillpm import Verdict
+
+
+def verify(attempts, contract):
+    return [Verdict(status="failed", score=0.0, reasons=(f"jail: {os.environ.get('ACME_JAIL')}",)) for _ in attempts]
+"""
+
+
+def test_a_plugin_s_sandbox_confines_workers(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+    """Only where it is named or called strong; a policy that requires a strong one is not fallen back from."""
+    demo = {**skill_files(), "verifier.py": JAILED, "rows.jsonl": '{"expected": {}, "completion": "x"}\n'}
+    world = project({**installed(SANDBOX), "demo": demo})
+
+    def score(level: str) -> Any:
+        return run(world, "score", "./demo", "demo/rows.jsonl", "--yes", "--sandbox", f"plugin:{level}")
+
+    assert "jail: yes" in score("weak").ok().out
+    score("none").fails(6, "no plugin offers plugin:none")
+    score("absent").fails(6, "no plugin offers plugin:absent")
+    score("broken").fails(9, "acme: sandbox `broken`: ZeroDivisionError")
+    score("torn").fails(9, "acme: sandbox `torn`: ZeroDivisionError")
+    score("missing").fails(9, "/no/such/jail")
+    score("A B").fails(2, "--sandbox")
+    world.write({"skillpm.yaml": "project: 1\npolicy: {sandbox: require}\n"})
+    score("weak").fails(6, "requires a strong sandbox", "plugin:weak")
+    assert "jail: yes" in score("acme").ok().out
+
+
+def test_the_doctor_tells_of_plugins_sandboxes(project: Callable[..., Any]) -> None:
+    world = project(installed(SANDBOX))
+    checks = {check["name"]: check for check in run(world, "doctor", "--json").ok().document["checks"]}
+
+    strong, weak = checks["sandbox plugin:acme"], checks["sandbox plugin:weak"]
+    assert strong["found"].startswith("plugin:acme (acme 1.2 + ") and strong["found"].endswith("; strong")
+    assert "leaving at noon" in strong["hint"] and "any file that you may read" not in strong["hint"]
+    assert "only when it is named" in weak["found"] and "any file that you may read" in weak["hint"]
+    assert [checks[f"sandbox plugin:{name}"]["status"] for name in ("absent", "broken")] == ["warn", "warn"]
