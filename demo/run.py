@@ -41,7 +41,7 @@ def main() -> None:
     recipe = yaml.safe_load(RECIPE.read_text())
     rows, held_out = recipe["data"]["rows"] + recipe["data"]["refine"], recipe["data"]["held_out"]
     made = ("--rows", str(rows), "--held-out", str(held_out), "--seed", str(recipe["seed"]))  # as training makes them
-    asking = ("--max-new-tokens", "72", "--batch-size", "48", "--no-gate", "--yes")
+    asking = ("--max-new-tokens", "72", "--batch-size", "96", "--no-gate", "--yes")
     skillpm(folder, "install", *SKILLS)
     skillpm(folder, "model", "prepare", "smollm2-135m")
     skillpm(folder, "synth", *SKILLS, *made, "--output", "data", "--yes")

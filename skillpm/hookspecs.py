@@ -20,7 +20,16 @@ from skillpm.model.hooks import HOOKS_VERSION
 
 if TYPE_CHECKING:
     from skillpm.model.contract import Tool
-    from skillpm.model.ports import Attempt, Exporter, Index, PolicyMaker, SynthesisRule, Verifier
+    from skillpm.model.ports import (
+        Attempt,
+        Exporter,
+        Importer,
+        Index,
+        PolicyMaker,
+        SandboxLevel,
+        SynthesisRule,
+        Verifier,
+    )
     from skillpm.model.reward import RewardFunction
     from skillpm.model.skill import Skill
     from skillpm.model.suite import Suite
@@ -145,6 +154,22 @@ class HostHooks:
         return ()
 
     @hookspec
+    def skillpm_sandboxes(self) -> Iterable[SandboxLevel]:
+        """Bring a level of confinement for the code of skills; ``--sandbox plugin:NAME`` asks for it.
+
+        Returns:
+            SandboxLevels from ``skillpm.model.ports``; ``probe()`` returns what is there, empty where it cannot work,
+            and ``command(enclosure)`` the command that starts a worker inside. One that is ``strong`` stands behind our
+            own strong levels and before resource limits; any other is taken only when it is named.
+
+        Example:
+            return [SandboxLevel("acme", probe=acme_version, command=inside_acme, strong=True)]
+
+        versionadded: 1
+        """
+        return ()
+
+    @hookspec
     def skillpm_policies(self) -> Iterable[PolicyMaker]:
         """Bring a kind of policy that is not built in, such as a server's; ``--model NAME:REST`` asks for it.
 
@@ -170,6 +195,22 @@ class HostHooks:
 
         Example:
             return [Exporter("acme", write_acme)]
+
+        versionadded: 1
+        """
+        return ()
+
+    @hookspec
+    def skillpm_importers(self) -> Iterable[Importer]:
+        """Read the lock of another skill manager; ``skillpm import FILE`` asks for it by the name of the file.
+
+        Returns:
+            Importers from ``skillpm.model.ports``; ``read(text, path)`` gives for each entry a ``Taken`` with what
+            ``skillpm install`` is given, or a ``Left`` with the reason. The locks that skillpm reads itself are never
+            asked for, and two plugins that read files of one name are an error.
+
+        Example:
+            return [Importer("acme", ("acme.lock",), read_acme)]
 
         versionadded: 1
         """

@@ -32,6 +32,7 @@ __all__ = [
     "MAX_WORKERS",
     "PROJECT_FILE",
     "SANDBOXES",
+    "SANDBOX_OF_PLUGIN",
     "Setting",
     "Settings",
     "free_name",
@@ -45,6 +46,7 @@ MAX_FILE = 1 << 20  # bytes of a project file or a user file
 DEFAULT = "default"
 MAX_WORKERS = 64
 SANDBOXES = ("auto", "require", "landlock", "bubblewrap", "limits")  # how skill code is to be confined
+SANDBOX_OF_PLUGIN = re.compile(r"plugin:[a-z0-9][a-z0-9_-]{0,31}\Z")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:|git@", re.IGNORECASE)
 _LINKS = ("copy", "symlink")
 _UPGRADE = "upgrade skillpm-core"
@@ -124,6 +126,11 @@ class Settings:
     def sandbox(self) -> str:
         """How skill code is to be confined: ``auto``, ``require``, or a level."""
         return str(self.setting("sandbox").value)
+
+    @property
+    def sandbox_required(self) -> bool:
+        """Does a policy require a strong sandbox?"""
+        return bool(self.setting("policy.sandbox").value)
 
     @property
     def consent(self) -> Consent:
@@ -317,7 +324,7 @@ class Settings:
 
     def _find_sandbox(self) -> tuple[str, str]:
         said = self._said("sandbox", "SKILLPM_SANDBOX")
-        value = _one_of(SANDBOXES, said) if said else "auto"
+        value = _sandbox(said) if said else "auto"
         required, where = self._find_policy_sandbox()
         if required and value in ("auto", "limits"):
             return required, where
@@ -500,6 +507,10 @@ def _one_of(values: tuple[V, ...], said: Setting) -> V:
     if found is None:
         raise UsageError(f"{said.origin}: `{str(said.value)[:80]}` is none of {', '.join(map(str, values))}")
     return found
+
+
+def _sandbox(said: Setting) -> str:
+    return str(said.value) if SANDBOX_OF_PLUGIN.match(str(said.value)) else _one_of(SANDBOXES, said)
 
 
 def _days(said: Setting) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from skillpm.cli.output import note, safe
-from skillpm.settings import MAX_WORKERS, SANDBOXES
+from skillpm.settings import MAX_WORKERS, SANDBOX_OF_PLUGIN, SANDBOXES
 
 if TYPE_CHECKING:
     from skillpm.model.skill import Skill
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["grant_consents", "worker_options", "yes_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _SandboxChoice(click.Choice):  # type: ignore[type-arg]
+    """One of our own, or ``plugin:NAME``."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if SANDBOX_OF_PLUGIN.match(str(value)) else super().convert(value, param, ctx)
 
 
 def yes_option(function: F) -> F:
@@ -34,7 +41,9 @@ def worker_options(function: F) -> F:
         help="Processes that judge for each skill.  [default: 1]",
     )
     sandbox = click.option(
-        "--sandbox", type=click.Choice(SANDBOXES), help="How skill code is confined; `require` refuses limits alone."
+        "--sandbox",
+        type=_SandboxChoice(SANDBOXES),
+        help="How skill code is confined; `require` refuses limits alone, `plugin:NAME` is a plugin's.",
     )
     return workers(sandbox(function))
 
@@ -47,7 +56,7 @@ def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> None
         PolicyError: a policy lets no code run.
     """
     from skillpm.ops.ready import open_consents
-    from skillpm.runtime.sandbox import choose
+    from skillpm.ops.sandbox import open_sandbox
 
     consents = open_consents(context)
     missing = consents.grant_by_policy(skills)
@@ -55,7 +64,7 @@ def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> None
         consents.grant(*missing, by="--yes")
     elif sys.stdin.isatty() and sys.stderr.isatty():
         for skill in missing:
-            for line in (*consents.asked(skill).lines(), f"  confined by {choose(context.settings.sandbox)}"):
+            for line in (*consents.asked(skill).lines(), f"  confined by {open_sandbox(context.settings)}"):
                 note(safe(line))
             if click.confirm(f"Run the code of {safe(skill)}?", err=True):
                 consents.grant(skill, by="answer")

@@ -11,7 +11,7 @@ from skillpm.cli.install import Placing, placing_options
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.foreign_lock import ForeignLock
+    from skillpm.model.foreign_lock import ForeignLock
     from skillpm.ops.installation import Installation
 
 __all__ = ["command"]
@@ -26,15 +26,16 @@ __all__ = ["command"]
 def command(ctx: click.Context, /, file: Path, wanted: bool, as_json: bool, **placing: object) -> None:
     """Take over the lock of another skill manager as requirements.
 
-    Reads skills-lock.json, .skill-lock.json and apm.lock.yaml. Without --install, only prints what `skillpm install`
-    would be given; with it, the other options are those of an install. Exits 1 where anything cannot be taken, and says
-    why.
+    Reads skills-lock.json, .skill-lock.json, apm.lock.yaml, and what installed plugins read. Without --install, only
+    prints what `skillpm install` would be given; with it, the other options are those of an install. Exits 1 where
+    anything cannot be taken, and says why.
     """
     from skillpm.errors import CheckError
     from skillpm.ops.import_lock import import_lock
 
-    found = import_lock(file)
-    installed = _install(found, Placing.of(placing)) if wanted and found.taken else None
+    place = Placing.of(placing)
+    found = import_lock(file, place.settings)
+    installed = _install(found, place) if wanted and found.taken else None
     if as_json:
         echo_json({**found.document(), "installation": installed.document() if installed else None})
     else:

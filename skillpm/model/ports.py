@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from skillpm.model.episode import Episode
+    from skillpm.model.foreign_lock import Left, Taken
     from skillpm.model.release import Page, Release
     from skillpm.model.task import Message, Seed, Task
     from skillpm.model.verdict import Verdict
@@ -16,13 +17,16 @@ if TYPE_CHECKING:
 __all__ = [
     "Attempt",
     "Completion",
+    "Enclosure",
     "Exporter",
+    "Importer",
     "Index",
     "Listing",
     "Policy",
     "PolicyMaker",
     "Progress",
     "Registry",
+    "SandboxLevel",
     "SearchableIndex",
     "SynthesisRule",
     "Verifier",
@@ -127,6 +131,62 @@ class Exporter:
 
     name: str
     export: Callable[[Mapping[str, Any], Path], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """A reader of another skill manager's lock that a plugin brings; ``skillpm import FILE`` asks for it.
+
+    Attributes:
+        name: of that manager.
+        files: the names of the files that it reads, without folders.
+        read: takes the file's text and its path, and gives for each entry a ``Taken`` or a ``Left`` from
+            ``skillpm.model.foreign_lock``. Such files come with anybody's repositories: believe nothing in them.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    read: Callable[[str, Path], Iterable[Taken | Left]]
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosure:
+    """One worker that is to be started confined.
+
+    Attributes:
+        words: the command that starts it; the first is a Python interpreter.
+        read: files and trees that it may read, the interpreter's own among them; some may not be there.
+        run: programs that it may start.
+        scratch: the only folder that it may write; also its working directory.
+        network: may it use the network?
+        descriptors: open pipes to skillpm, which the worker must inherit under their numbers.
+    """
+
+    words: tuple[str, ...]
+    read: tuple[Path, ...]
+    run: tuple[Path, ...]
+    scratch: Path
+    network: bool
+    descriptors: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxLevel:
+    """A level of confinement that a plugin brings; ``--sandbox plugin:NAME`` asks for it.
+
+    Attributes:
+        name: behind ``plugin:``.
+        probe: returns what is there, such as a version; empty where it cannot work on this machine.
+        command: returns the command that starts a worker inside. Killing that command must end all that runs in it.
+        strong: does it keep files, networks and processes apart? Only then ``require`` and ``auto`` may take it.
+        gaps: what it does not stop, beside what no level stops.
+    """
+
+    name: str
+    probe: Callable[[], str]
+    command: Callable[[Enclosure], Sequence[str]]
+    strong: bool = False
+    gaps: tuple[str, ...] = ()
 
 
 class Policy(Protocol):

@@ -15,8 +15,10 @@ from typing import Any
 
 from skillpm.errors import SkillpmError
 from skillpm.ops.context import Context
+from skillpm.ops.extensions import foreign_sandboxes
+from skillpm.ops.sandbox import open_sandbox
 from skillpm.runtime.environments import builder
-from skillpm.runtime.sandbox import choose
+from skillpm.runtime.sandbox import PLUGIN, probed
 from skillpm.storage.agents import detected
 
 __all__ = ["Check", "examine"]
@@ -44,7 +46,8 @@ class Check:
 def examine(context: Context) -> list[Check]:
     """Look at everything; never raises, a check that fails is a warning."""
     parts: tuple[Callable[[Context], Iterator[Check]], ...] = (
-        _machine, _disk, _sandbox, _environments, _training, _accelerator, _models, _agents, _store, _pip,
+        _machine, _disk, _sandbox, _foreign_sandboxes, _environments, _training, _accelerator, _models, _agents,
+        _store, _pip,
     )  # fmt: skip
     return [check for part in parts for check in part(context)]
 
@@ -92,12 +95,32 @@ def _disk(context: Context) -> Iterator[Check]:
 
 def _sandbox(context: Context) -> Iterator[Check]:
     try:
-        sandbox = choose(context.settings.sandbox)
+        sandbox = open_sandbox(context.settings)
     except SkillpmError as error:
         yield Check("sandbox of skill code", False, error.message, error.hint)
         return
     hint = f"it does not stop: {'; '.join(sandbox.gaps)}"
-    yield Check("sandbox of skill code", sandbox.level != "limits", str(sandbox), hint)
+    yield Check("sandbox of skill code", sandbox.strong, str(sandbox), hint)
+
+
+def _foreign_sandboxes(context: Context) -> Iterator[Check]:
+    try:
+        levels = foreign_sandboxes(context.settings)
+    except SkillpmError as error:
+        yield Check("sandboxes of plugins", False, error.message, error.hint)
+        return
+    for level in levels:
+        name = f"sandbox {PLUGIN}{level.name}"
+        try:
+            sandbox = probed(level)
+        except SkillpmError as error:
+            yield Check(name, False, error.message, error.hint)
+            continue
+        if sandbox is None:
+            yield Check(name, False, "does not work on this machine", "its distribution says what it needs")
+            continue
+        kind = "strong" if sandbox.strong else "not strong; taken only when it is named"
+        yield Check(name, True, f"{sandbox}; {kind}", f"it does not stop: {'; '.join(sandbox.gaps)}")
 
 
 def _environments(context: Context) -> Iterator[Check]:

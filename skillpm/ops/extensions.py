@@ -5,23 +5,31 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import PluginError, UsageError
 from skillpm.model.ports import Index
 from skillpm.model.skill import Skill
-from skillpm.settings import Settings
+from skillpm.settings import SANDBOX_OF_PLUGIN, Settings
 
 if TYPE_CHECKING:
     from skillpm.layout.rule import Problem, Rule
     from skillpm.layout.subject import Subject
-    from skillpm.model.ports import PolicyMaker
+    from skillpm.model.ports import Enclosure, PolicyMaker, SandboxLevel
     from skillpm.runtime.collect import Given
     from skillpm.runtime.host import Host
 
-__all__ = ["extra_rules", "foreign_exporter", "foreign_index", "foreign_policy", "installed_observer"]
+__all__ = [
+    "extra_rules",
+    "foreign_exporter",
+    "foreign_importer",
+    "foreign_index",
+    "foreign_policy",
+    "foreign_sandboxes",
+    "installed_observer",
+]
 
 _SECTION = b"[skillpm]"
 _FILES = {".dist-info": "entry_points.txt", ".egg-info": "entry_points.txt", ".egg": "EGG-INFO/entry_points.txt"}
@@ -89,6 +97,64 @@ def foreign_exporter(name: str, settings: Settings) -> Given:
         known = f"known here: {', '.join(found)}" if found else "install a distribution that brings one"
         raise UsageError(f"no exporter `{name[:80]}`", hint=f"{known}; `skillpm plugins` lists what is loaded")
     return found[name]
+
+
+def foreign_importer(file: str, settings: Settings) -> Given | None:
+    """Return what reads locks of this file name, with the plugin that brings it; None where no plugin does.
+
+    Raises:
+        PluginError: two read this file name, or two have one name.
+    """
+    found = [given for given in _records("importer", "skillpm_importers", settings).values() if file in _files(given)]
+    if len(found) > 1:
+        raise PluginError(
+            f"{found[0].plugin} and {found[1].plugin} both read files called `{file}`",
+            hint="uninstall one of them, or name the one to load in SKILLPM_LOAD_PLUGINS",
+            plugins=[given.plugin for given in found],
+        )
+    return found[0] if found else None
+
+
+def _files(given: Given) -> tuple[str, ...]:
+    files = getattr(given.record, "files", None)
+    if not isinstance(files, tuple):
+        raise PluginError(f"{given.plugin}: `files` of an importer is a tuple of file names", plugin=given.plugin)
+    return files
+
+
+def foreign_sandboxes(settings: Settings) -> tuple[SandboxLevel, ...]:
+    """Return the levels of confinement that plugins bring, by name; what fails in them names the plugin.
+
+    Raises:
+        PluginError: a record is no level, or two plugins bring levels of one name.
+    """
+    from skillpm.model.ports import SandboxLevel
+
+    found = _records("sandbox", "skillpm_sandboxes", settings)
+    for given in found.values():
+        if not isinstance(given.record, SandboxLevel) or not SANDBOX_OF_PLUGIN.match(f"plugin:{given.record.name}"):
+            raise PluginError(
+                f"{given.plugin}: a sandbox is a skillpm.model.ports.SandboxLevel with a name in small letters",
+                plugin=given.plugin,
+            )
+    return tuple(_guarded_level(given.plugin, given.record) for given in found.values())
+
+
+def _guarded_level(plugin: str, level: SandboxLevel) -> SandboxLevel:
+    def probe() -> str:
+        try:
+            found = level.probe()
+        except Exception as error:
+            raise PluginError(f"{plugin}: sandbox `{level.name}`: {type(error).__name__}: {error}"[:500]) from error
+        return " ".join(found.split())[:100] if isinstance(found, str) else ""
+
+    def command(enclosure: Enclosure) -> Sequence[str]:
+        try:
+            return [str(word) for word in level.command(enclosure)]
+        except Exception as error:
+            raise PluginError(f"{plugin}: sandbox `{level.name}`: {type(error).__name__}: {error}"[:500]) from error
+
+    return dataclasses.replace(level, probe=probe, command=command)
 
 
 def _records(kind: str, hook: str, settings: Settings) -> dict[str, Given]:

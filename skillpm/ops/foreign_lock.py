@@ -12,16 +12,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from skillpm.errors import DocumentError, LockOutOfDateError
+from skillpm.model.foreign_lock import ForeignLock, Left, Taken
 from skillpm.model.name import is_name
 from skillpm.model.strict import read_yaml, strict_json
 
-__all__ = ["ForeignLock", "Left", "Taken", "read_foreign_lock"]
+__all__ = ["BUILT_IN", "read_foreign_lock"]
+
+BUILT_IN = ("skills-lock.json", ".skill-lock.json", "apm.lock.yaml")
+_KNOWN = f"known are {', '.join(BUILT_IN)}, and what plugins read; `skillpm plugins` lists those"
 
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){1,4}\Z")
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
@@ -34,47 +37,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _SEGMENT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+ -]{0,99}\Z")
 _MAX_PATH = 240  # characters of a path inside a repository
 _HOSTS = {"github": "github.com", "gitlab": "gitlab.com"}
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """An entry that can be required.
-
-    Attributes:
-        name: what the other manager calls it.
-        requirement: what `skillpm install` is given.
-        pinned: does it name one commit, or content that lies here?
-    """
-
-    name: str
-    requirement: str
-    pinned: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """An entry that cannot be taken, why, and what a person can do."""
-
-    name: str
-    reason: str
-    remedy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ForeignLock:
-    """All entries of a lock; ``form`` is the name that its manager gives to the file."""
-
-    form: str
-    taken: tuple[Taken, ...]
-    left: tuple[Left, ...]
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "format": self.form,
-            "taken": [asdict(item) for item in self.taken],
-            "left": [asdict(item) for item in self.left],
-        }
 
 
 class _CannotTakeError(Exception):
@@ -95,10 +57,8 @@ def read_foreign_lock(text: str, path: Path) -> ForeignLock:
 
     Raises:
         DocumentError: it is none of the locks that are known.
-        LockOutOfDateError: it holds conflict markers, or has a version that is not known.
+        LockOutOfDateError: its version is not known.
     """
-    if text.startswith("<<<<<<<") or "\n<<<<<<< " in text:
-        raise LockOutOfDateError(f"{path} holds conflict markers", hint="take one side with git, then try again")
     if path.suffix in (".yaml", ".yml"):
         form, entries = "apm.lock.yaml", _apm(read_yaml(text, path=str(path)), path)
     else:
@@ -119,12 +79,12 @@ def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Ta
     try:
         root = strict_json(text)
     except ValueError as error:
-        raise DocumentError(f"not JSON: {error}", path=str(path)) from None
+        raise DocumentError(f"not JSON: {error}", path=str(path), hint=_KNOWN) from None
     if not isinstance(root, dict) or not isinstance(root.get("skills"), dict):
         raise DocumentError(
             "is no lock that is known",
             path=str(path),
-            hint="known are skills-lock.json, .skill-lock.json, apm.lock.yaml",
+            hint=_KNOWN,
         )
     _refuse_version(root.get("version"), ("1", "3"), path)
     form = "skills-lock.json" if root["version"] == 1 else ".skill-lock.json"

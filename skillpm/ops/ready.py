@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
+from skillpm.ops.sandbox import open_sandbox
 from skillpm.runtime.catalogue import Contributions, build_catalogue
 from skillpm.runtime.consent import Consents
 from skillpm.runtime.environments import Environments
 from skillpm.runtime.host import Host, load_host
-from skillpm.runtime.sandbox import choose
 from skillpm.runtime.scoring import Scorer
 from skillpm.runtime.workplace import Workplace
 
@@ -65,7 +65,7 @@ def judging(context: Context, skills: Sequence[Skill]) -> Iterator[ReadySkills]:
     settings = context.settings
     consents = open_consents(context)
     workplace = Workplace(
-        sandbox=choose(settings.sandbox),
+        sandbox=open_sandbox(settings),
         workers=settings.workers,
         policies=settings.policies,
         environments=Environments(settings.environments, offline=settings.offline),

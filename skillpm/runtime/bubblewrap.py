@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from skillpm.model.ports import Enclosure
 
 __all__ = ["command", "version"]
 
@@ -36,36 +37,20 @@ def version() -> str:
     return done.stdout.rpartition(" ")[2].strip() if done.returncode == 0 else ""
 
 
-def command(
-    words: Sequence[str], *, read: Iterable[Path], run: Iterable[Path], scratch: Path, network: bool
-) -> list[str]:
-    """Return the command that runs a command of Python inside.
-
-    Args:
-        words: the command; its first word is a Python interpreter.
-        read: trees that may be read; missing ones are left out.
-        run: programs that may be started.
-        scratch: the folder that may be written, and the working directory.
-        network: share the network of the machine.
-    """
-    python = Path(words[0])
-    bound = [word for path in (*_interpreter(python), *read, *run) for word in ("--ro-bind-try", path, path)]
+def command(enclosure: Enclosure) -> list[str]:
+    """Return the command that runs a worker inside; trees that are not there are left out."""
+    python = Path(enclosure.words[0])
+    bound = [word for path in (*enclosure.read, *enclosure.run) for word in ("--ro-bind-try", path, path)]
     link = ["--symlink", python.resolve(), python] if python.is_symlink() else []
     options = [
         *_NAMESPACES,
-        *(["--share-net"] if network else []),
+        *(["--share-net"] if enclosure.network else []),
         *("--dev", "/dev"),  # first: a temporary folder may lie in /dev/shm
         *bound,
         *link,
-        *("--bind", scratch, scratch),
+        *("--bind", enclosure.scratch, enclosure.scratch),
         *("--remount-ro", "/dev"),
         *("--remount-ro", "/"),
-        *("--chdir", scratch),
+        *("--chdir", enclosure.scratch),
     ]
-    return [shutil.which("bwrap") or "bwrap", *map(str, options), *words]
-
-
-def _interpreter(python: Path) -> list[Path]:
-    """Return what an interpreter needs to start, beside the libraries of the system."""
-    real = python.resolve()
-    return [real, real.parent.parent / "lib", python.parent.parent / "pyvenv.cfg"]
+    return [shutil.which("bwrap") or "bwrap", *map(str, options), *enclosure.words]

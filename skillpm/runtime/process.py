@@ -20,15 +20,15 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from skillpm.errors import VerifierError
+from skillpm.errors import SkillpmError, VerifierError
 from skillpm.model.manifest import Permissions
+from skillpm.model.ports import Enclosure
 from skillpm.model.skill import Skill
-from skillpm.runtime import bubblewrap
 from skillpm.runtime.environments import Environment
 from skillpm.runtime.frame import HEADER, encode, pack
 from skillpm.runtime.limits import Limits
 from skillpm.runtime.protocol import Described, read_reply
-from skillpm.runtime.sandbox import Confinement, Sandbox, choose, readable, runnable
+from skillpm.runtime.sandbox import Confinement, Sandbox, choose, interpreter, readable, runnable
 
 __all__ = ["WorkerProcess"]
 
@@ -99,6 +99,12 @@ class WorkerProcess:
                 pass_fds=handed,
                 start_new_session=True,
             )
+        except (OSError, SkillpmError) as error:
+            for descriptor in (self._requests, self._replies, self._lifeline):
+                os.close(descriptor)
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            reason = error.message if isinstance(error, SkillpmError) else str(error)
+            raise VerifierError(f"the worker cannot be started: {reason}", skill=skill.name, kind="start") from None
         finally:
             for descriptor in handed:
                 os.close(descriptor)
@@ -110,15 +116,17 @@ class WorkerProcess:
 
     def _command(self, handed: tuple[int, ...], packages: tuple[Path, ...], confinement: Confinement) -> list[str]:
         words = [sys.executable, *_FLAGS, "-c", _BOOTSTRAP, *map(str, handed), *map(str, packages)]
-        if self._sandbox.level != "bubblewrap":
+        if self._sandbox.enclose is None:
             return words
-        return bubblewrap.command(
-            words,
-            read=readable(confinement),
-            run=runnable(confinement),
+        enclosure = Enclosure(
+            words=tuple(words),
+            read=(*interpreter(Path(sys.executable)), *readable(confinement)),
+            run=tuple(runnable(confinement)),
             scratch=confinement.scratch,
             network=confinement.network,
+            descriptors=handed,
         )
+        return list(self._sandbox.enclose(enclosure))
 
     @property
     def pid(self) -> int:
@@ -249,12 +257,12 @@ class WorkerProcess:
         if not self._output_ended:
             self._listen()
         code = self._process.returncode
-        if self._sandbox.level == "bubblewrap" and code > _SIGNALLED:
-            code = _SIGNALLED - code  # bwrap tells of a signal as shells do
+        if self._sandbox.enclose is not None and _SIGNALLED < code < _SIGNALLED + signal.NSIG:
+            code = _SIGNALLED - code  # bwrap and its like tell of a signal as shells do
         if not ended:
             way = "the worker closed its pipe"
         elif code < 0:
-            way = f"the worker was ended by {signal.Signals(-code).name}"
+            way = f"the worker was ended by {_signal_name(-code)}"
         else:
             way = f"the worker exited with code {code}"
         return VerifierError(f"{way}{self._last_words()}", kind="crash")
@@ -281,6 +289,10 @@ class WorkerProcess:
         for descriptor in (self._requests, self._replies, self._lifeline):
             os.close(descriptor)
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _signal_name(number: int) -> str:
+    return next((known.name for known in signal.Signals if known == number), f"signal {number}")  # real-time ones
 
 
 def new_number() -> int:

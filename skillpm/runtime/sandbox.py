@@ -1,4 +1,4 @@
-"""What confines a worker: three levels, the strongest that this machine offers, probed once.
+"""What confines a worker: three levels and those of plugins, the strongest that this machine offers, probed once.
 
 ``landlock``
     Landlock and a system-call filter: the worker confines itself, after it has loaded our code and before it loads
@@ -6,6 +6,9 @@
 ``bubblewrap``
     The system's ``bwrap`` starts the worker in namespaces of its own, where other files, processes and networks are
     not there at all; the system-call filter is added where it is known. Starting costs some milliseconds more.
+``plugin:NAME``
+    A plugin's command starts the worker; the system-call filter is added where it is known. It stands behind our own
+    strong levels where the plugin calls it strong, and is taken only when it is named where not.
 ``limits``
     Resource limits, and the system-call filter where it is known. Files are as open as they are to the person.
 
@@ -20,18 +23,22 @@ import os
 import resource
 import shutil
 import sysconfig
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from skillpm.errors import PolicyError
+from skillpm.errors import PluginError, PolicyError
+from skillpm.model.ports import Enclosure, SandboxLevel
 from skillpm.runtime import bubblewrap, landlock, seccomp
 from skillpm.runtime.limits import Limits
 
-__all__ = ["LEVELS", "Confinement", "Level", "Sandbox", "choose", "confine", "readable", "runnable"]
+__all__ = ["LEVELS", "PLUGIN", "Confinement", "Level", "Sandbox", "choose", "confine", "interpreter", "probed",
+           "readable", "runnable"]  # fmt: skip
 
 Level = Literal["landlock", "bubblewrap", "limits"]
 LEVELS: tuple[Level, ...] = ("landlock", "bubblewrap", "limits")  # the strongest first
+PLUGIN = "plugin:"  # in front of the name of a level that a plugin brings
 
 _INSTALLED = ("site-packages", "dist-packages")  # a checkout is no such folder: of it, our own package is enough
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
@@ -65,15 +72,29 @@ class Sandbox:
     """One level on this machine.
 
     Attributes:
-        level: which.
+        level: which, as ``--sandbox`` asks for it.
         parts: the mechanisms that make it up, in words.
+        brought: the plugin's level, where it is one.
     """
 
-    level: Level
+    level: str
     parts: tuple[str, ...]
+    brought: SandboxLevel | None = None
 
     def __str__(self) -> str:
         return f"{self.level} ({' + '.join(self.parts)})"
+
+    @property
+    def strong(self) -> bool:
+        """Does it keep files, networks and processes apart? Of a plugin's level its plugin says so."""
+        return self.level != "limits" if self.brought is None else self.brought.strong
+
+    @property
+    def enclose(self) -> Callable[[Enclosure], Sequence[str]] | None:
+        """What makes the command that starts a worker inside, where it does not only confine itself."""
+        if self.brought is not None:
+            return self.brought.command
+        return bubblewrap.command if self.level == "bubblewrap" else None
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -84,13 +105,16 @@ class Sandbox:
             "reading Python, its packages and the system's libraries",
         )
         filtered = seccomp.NAME in self.parts
-        if self.level != "limits":
+        own = () if self.brought is None else self.brought.gaps
+        if self.brought is not None and self.strong:
+            return (*always, *own)
+        if self.strong:
             return always if filtered else (*always, "starting processes inside its namespaces")
         files = ("reading and writing any file that you may read and write",)
         if filtered:
-            return (*always, *files)
+            return (*always, *files, *own)
         more = ("using the network", "starting processes that outlive the run", "signalling your other processes")
-        return (*always, *files, *more)
+        return (*always, *files, *more, *own)
 
 
 @functools.cache
@@ -107,27 +131,71 @@ def _available(level: Level) -> Sandbox | None:
     return Sandbox(level, (*parts, "resource limits")) if parts else None
 
 
-def choose(wanted: str = "auto") -> Sandbox:
+def probed(level: SandboxLevel) -> Sandbox | None:
+    """Return a plugin's level as this machine offers it; None where its probe finds nothing.
+
+    Raises:
+        PluginError: the probe failed.
+    """
+    found = level.probe()
+    filtered = (seccomp.NAME,) if seccomp.available() else ()
+    parts = (f"{level.name} {found}", *filtered, "resource limits")
+    return Sandbox(f"{PLUGIN}{level.name}", parts, level) if found else None
+
+
+def choose(
+    wanted: str = "auto", brought: Callable[[], Sequence[SandboxLevel]] = tuple, *, required: bool = False
+) -> Sandbox:
     """Return the level that workers get.
 
     Args:
-        wanted: ``auto`` for the strongest there is, ``require`` for that, but not ``limits``; or a level.
+        wanted: ``auto`` for the strongest there is, ``require`` for that, but a strong one; or a level.
+        brought: returns the levels of plugins; only called where none of ours is asked for or will do.
+        required: does a policy require a strong one, whatever is wanted?
 
     Raises:
         PolicyError: this machine does not offer what is required.
+        PluginError: the probe of the level that is wanted failed.
     """
-    candidates = [level for level in LEVELS if wanted in ("auto", "require", level)]
-    found = next((sandbox for level in candidates if (sandbox := _available(level)) is not None), None)
-    if found is None or (wanted == "require" and found.level == "limits"):
-        missing = "neither landlock nor bubblewrap" if wanted == "require" else f"no {wanted}"
+    found = next(_offered(wanted, brought), None)
+    if found is not None and (found.strong or not (required or wanted == "require")):
+        return found
+    if found is not None and found.brought is not None:
         raise PolicyError(
-            f"this machine offers {missing} to confine skill code",
-            hint="use a Linux kernel of 5.13 or newer with Landlock, install bubblewrap, or do without `--sandbox`",
+            f"a policy requires a strong sandbox, which {found.level} is not called by the plugin that brings it",
+            hint="do without `--sandbox`, or name a strong level; `skillpm doctor` lists them",
         )
-    return found
+    if wanted.startswith(PLUGIN):
+        raise PolicyError(
+            f"no plugin offers {wanted} on this machine",
+            hint="`skillpm doctor` lists those that are installed, and whether they work here",
+        )
+    missing = "neither landlock nor bubblewrap" if wanted == "require" else f"no {wanted}"
+    raise PolicyError(
+        f"this machine offers {missing} to confine skill code",
+        hint="use a Linux kernel of 5.13 or newer with Landlock, install bubblewrap, or do without `--sandbox`",
+    )
 
 
-def confine(confinement: Confinement, limits: Limits, level: Level) -> None:
+def _offered(wanted: str, brought: Callable[[], Sequence[SandboxLevel]]) -> Iterator[Sandbox]:
+    """Yield what this machine offers of what is wanted, the strongest first."""
+    *strong, last = LEVELS
+    if wanted in LEVELS:
+        yield from (sandbox for level in LEVELS if level == wanted and (sandbox := _available(level)) is not None)
+    elif wanted.startswith(PLUGIN):
+        found = [probed(level) for level in brought() if PLUGIN + level.name == wanted]
+        yield from (sandbox for sandbox in found if sandbox is not None)
+    else:
+        yield from (sandbox for level in strong if (sandbox := _available(level)) is not None)
+        for theirs in brought():
+            with contextlib.suppress(PluginError):  # what is not asked for by name fails as if it were not there
+                if theirs.strong and (sandbox := probed(theirs)) is not None:
+                    yield sandbox
+        if (least := _available(last)) is not None:
+            yield least
+
+
+def confine(confinement: Confinement, limits: Limits, level: str) -> None:
     """Confine this process for good, as far as it has to do so itself.
 
     Raises:
@@ -184,6 +252,12 @@ def readable(confinement: Confinement) -> list[Path]:
         *(Path(path) for path in (_NETWORK_SETTINGS if confinement.network else ())),
     ]
     return list(dict.fromkeys(found))
+
+
+def interpreter(python: Path) -> list[Path]:
+    """Return what an interpreter needs to start where nothing else is there, beside the libraries of the system."""
+    real = python.resolve()
+    return [real, real.parent.parent / "lib", python.parent.parent / "pyvenv.cfg"]
 
 
 def runnable(confinement: Confinement) -> list[Path]:

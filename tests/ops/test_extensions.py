@@ -36,12 +36,12 @@ def skillpm_installed(skill):
 """
 
 
-def installed(source: str) -> dict[str, Any]:
+def installed(source: str, name: str = "acme") -> dict[str, Any]:
     """Return the files of an installed distribution whose entry point is this module."""
     return {
-        "site/acme_plugin.py": source,
-        "site/acme-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n",
-        "site/acme-1.0.dist-info/entry_points.txt": "[skillpm]\nacme = acme_plugin\n",
+        f"site/{name}_plugin.py": source,
+        f"site/{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"site/{name}-1.0.dist-info/entry_points.txt": f"[skillpm]\n{name} = {name}_plugin\n",
     }
 
 
@@ -155,3 +155,122 @@ def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: Callab
         2, "no exporter `columns`", "known here: rows"
     )
     world.run("export", "rows", "./finder", "--output", "gone").fails(2, "install a distribution")
+
+
+IMPORTER = """
+from skillpm import hookimpl
+from skillpm.model.foreign_lock import Left, Taken
+from skillpm.model.ports import Importer
+
+
+def read(text, path):
+    for line in text.splitlines():
+        name, equals, place = line.partition("=")
+        if name == "explode":
+            1 / 0
+        if name == "forge":
+            yield place
+        yield Taken(name, place.replace("ESC", chr(27)), pinned=True) if equals else Left(name, "it says no place")
+
+
+@hookimpl
+def skillpm_importers():
+    return [Importer("NAME", ("NAME.lock", "shared.lock", "skills-lock.json"), read)]
+"""
+
+
+def test_a_plugin_s_importer_reads_the_locks_that_it_names(
+    project: Callable[..., Any], skill_files: Callable[..., Any]
+) -> None:
+    """What it gives is looked at again and installed as our own readers' entries are."""
+    lines = "mine=./mine\nred=./x-ESC[31m\nnowhere\n"
+    files = {"mine": skill_files("mine"), "acme.lock": lines, "skills-lock.json": '{"version": 1, "skills": {}}'}
+    world = project({**installed(IMPORTER.replace("NAME", "acme")), **files})
+
+    found = run(world, "import", "acme.lock", "--install", "--json").fails(1).document
+    assert (found["format"], [item["requirement"] for item in found["taken"]]) == ("acme.lock", ["./mine"])
+    assert [(item["name"], item["reason"]) for item in found["left"]] == [
+        ("red", "its requirement is not one line of text"),
+        ("nowhere", "it says no place"),
+    ]
+    assert [item["name"] for item in found["installation"]["skills"]] == ["mine"]
+    world.run("import", "acme.lock").fails(2, "known are skills-lock.json", "what plugins read")
+    assert run(world, "import", "skills-lock.json", "--json").ok().document["format"] == "skills-lock.json"
+
+
+def test_an_importer_that_fails_or_shares_a_file_name_is_named(project: Callable[..., Any]) -> None:
+    """A clash matters only for the file name that two share, and names both plugins."""
+    sources = {name: installed(IMPORTER.replace("NAME", name), name) for name in ("acme", "bolt")}
+    world = project({**sources["acme"], **sources["bolt"]})
+    world.write({"acme.lock": "explode\n", "bolt.lock": "forge=x\n", "shared.lock": "mine=./mine\n"})
+
+    run(world, "import", "acme.lock").fails(9, "acme: importer `acme`", "ZeroDivisionError")
+    run(world, "import", "bolt.lock").fails(9, "bolt: importer `bolt`", "gave a str, not a Taken or Left")
+    run(world, "import", "shared.lock").fails(9, "acme and bolt both read files called `shared.lock`")
+    run(world, "import", "shared.lock", SKILLPM_LOAD_PLUGINS="bolt").ok()
+
+
+SANDBOX = """
+from skillpm import hookimpl
+from skillpm.model.ports import SandboxLevel
+
+
+def inside(enclosure):
+    assert enclosure.scratch.is_dir() and len(enclosure.descriptors) == 3
+    return ["env", "ACME_JAIL=yes", *enclosure.words]
+
+
+def level(name, probe=lambda: "1.2", command=inside, **more):
+    return SandboxLevel(name, probe, command, **more)
+
+
+@hookimpl
+def skillpm_sandboxes():
+    return [
+        level("acme", strong=True, gaps=("leaving at noon",)),
+        level("weak"),
+        level("absent", probe=lambda: ""),
+        level("broken", probe=lambda: 1 / 0),
+        level("torn", command=lambda enclosure: 1 / 0),
+        level("missing", command=lambda enclosure: ["/no/such/jail", *enclosure.words]),
+    ]
+"""
+JAILED = """
+import os
+from skillpm import Verdict
+
+
+def verify(attempts, contract):
+    return [Verdict(status="failed", score=0.0, reasons=(f"jail: {os.environ.get('ACME_JAIL')}",)) for _ in attempts]
+"""
+
+
+def test_a_plugin_s_sandbox_confines_workers(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+    """Only where it is named or called strong; a policy that requires a strong one is not fallen back from."""
+    demo = {**skill_files(), "verifier.py": JAILED, "rows.jsonl": '{"expected": {}, "completion": "x"}\n'}
+    world = project({**installed(SANDBOX), "demo": demo})
+
+    def score(level: str) -> Any:
+        return run(world, "score", "./demo", "demo/rows.jsonl", "--yes", "--sandbox", f"plugin:{level}")
+
+    assert "jail: yes" in score("weak").ok().out
+    score("none").fails(6, "no plugin offers plugin:none")
+    score("absent").fails(6, "no plugin offers plugin:absent")
+    score("broken").fails(9, "acme: sandbox `broken`: ZeroDivisionError")
+    score("torn").fails(9, "acme: sandbox `torn`: ZeroDivisionError")
+    score("missing").fails(9, "/no/such/jail")
+    score("A B").fails(2, "--sandbox")
+    world.write({"skillpm.yaml": "project: 1\npolicy: {sandbox: require}\n"})
+    score("weak").fails(6, "requires a strong sandbox", "plugin:weak")
+    assert "jail: yes" in score("acme").ok().out
+
+
+def test_the_doctor_tells_of_plugins_sandboxes(project: Callable[..., Any]) -> None:
+    world = project(installed(SANDBOX))
+    checks = {check["name"]: check for check in run(world, "doctor", "--json").ok().document["checks"]}
+
+    strong, weak = checks["sandbox plugin:acme"], checks["sandbox plugin:weak"]
+    assert strong["found"].startswith("plugin:acme (acme 1.2 + ") and strong["found"].endswith("; strong")
+    assert "leaving at noon" in strong["hint"] and "any file that you may read" not in strong["hint"]
+    assert "only when it is named" in weak["found"] and "any file that you may read" in weak["hint"]
+    assert [checks[f"sandbox plugin:{name}"]["status"] for name in ("absent", "broken")] == ["warn", "warn"]

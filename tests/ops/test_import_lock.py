@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.errors import DocumentError, LockOutOfDateError
-from skillpm.ops.foreign_lock import ForeignLock, read_foreign_lock
+from skillpm.model.foreign_lock import ForeignLock
+from skillpm.ops.foreign_lock import read_foreign_lock
 from skillpm.storage.agents import UNIVERSAL
 
 SkillFiles = Callable[..., dict[str, Any]]
@@ -198,7 +199,6 @@ def test_an_apm_lock_gives_its_skills_with_their_commits(tmp_path: Path, monkeyp
         ("skills-lock.json", '{"version": 2, "skills": {}}', LockOutOfDateError),
         ("skills-lock.json", '{"version": true, "skills": {}}', LockOutOfDateError),
         ("skills-lock.json", '{"skills": {}}', LockOutOfDateError),
-        ("skills-lock.json", '<<<<<<< ours\n{"version": 1}\n', LockOutOfDateError),
         ("apm.lock.yaml", "", DocumentError),
         ("apm.lock.yaml", "dependencies: x", DocumentError),
         ("apm.lock.yaml", "a: &a [x]\nb: *a\n", DocumentError),
@@ -283,11 +283,13 @@ def test_an_import_installs_what_lies_here_and_says_what_does_not(project, skill
     place.call("verify").ok()
 
 
-def test_a_file_that_is_missing_too_large_or_no_text_is_refused(project) -> None:
-    place = project({"large.json": b" " * (5 << 20), "binary.json": b"\xff\x00"})
+def test_a_file_that_is_missing_too_large_no_text_or_in_conflict_is_refused(project) -> None:
+    conflict = '<<<<<<< ours\n{"version": 1}\n'
+    place = project({"large.json": b" " * (5 << 20), "binary.json": b"\xff\x00", "skills-lock.json": conflict})
     place.call("import", "nowhere.json").fails(2, "nowhere.json")
     place.call("import", "large.json").fails(2, "larger than")
     place.call("import", "binary.json").fails(2, "not UTF-8")
+    place.call("import", "skills-lock.json").fails(7, "holds conflict markers")
 
 
 def test_an_import_takes_the_options_of_an_install(project, skill_files: SkillFiles) -> None:

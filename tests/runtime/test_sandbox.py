@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.errors import PolicyError
+from skillpm.errors import PluginError, PolicyError
 from skillpm.model.episode import Episode
 from skillpm.model.policy import Policy
+from skillpm.model.ports import SandboxLevel
 from skillpm.model.skill import Skill
 from skillpm.runtime import sandbox, seccomp
 from skillpm.runtime.frame import encode
@@ -250,6 +251,43 @@ def test_the_strongest_level_is_chosen_and_none_below_it_where_one_is_required(m
         with pytest.raises(PolicyError) as caught:
             choose(wanted)
         assert caught.value.exit_code == 6 and "bubblewrap" in str(caught.value.hint)
+
+
+def test_a_plugin_s_level_stands_behind_our_strong_ones_and_only_where_it_is_strong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ours are taken without a look at plugins; a weak or failing level is never taken unnamed."""
+
+    def fails() -> str:
+        raise PluginError("acme: sandbox `a`: it failed")
+
+    def brought(*levels: SandboxLevel) -> Callable[[], tuple[SandboxLevel, ...]]:
+        return lambda: levels
+
+    def level(name: str, probe: Callable[[], str], strong: bool) -> SandboxLevel:
+        return SandboxLevel(name, probe, lambda enclosure: enclosure.words, strong)
+
+    broken, absent = level("a", fails, True), level("b", lambda: "", True)
+    weak, strong = level("c", lambda: "3", False), level("d", lambda: "4", True)
+    limits = sandbox.Sandbox("limits", ("resource limits",))
+    ours = sandbox.Sandbox("bubblewrap", ("bubblewrap 1",))
+    offered = {"bubblewrap": ours, "limits": limits}
+    monkeypatch.setattr(sandbox, "_available", offered.get)
+
+    for wanted in ("auto", "require", "bubblewrap"):
+        assert choose(wanted, lambda: pytest.fail("plugins were asked")) is ours
+    del offered["bubblewrap"]
+    for wanted in ("auto", "require"):
+        assert choose(wanted, brought(broken, absent, weak, strong)).level == "plugin:d"
+    assert choose("auto", brought(broken, absent, weak)) is limits
+    with pytest.raises(PolicyError):
+        choose("require", brought(broken, absent, weak))
+    assert choose("plugin:c", brought(weak, strong)).level == "plugin:c"
+    for wanted, error in (("plugin:b", PolicyError), ("plugin:a", PluginError)):
+        with pytest.raises(error):
+            choose(wanted, brought(broken, absent))
+    with pytest.raises(PolicyError):
+        choose("plugin:c", brought(weak), required=True)
 
 
 def test_a_worker_ends_with_its_host_even_in_the_middle_of_a_loop(

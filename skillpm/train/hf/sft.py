@@ -93,7 +93,7 @@ def train_sft(
         dataset_kwargs={"skip_prepare_dataset": True},
     )
     optimizer = create_loraplus_optimizer(
-        model, torch.optim.AdamW, lr=stage.learning_rate, loraplus_lr_ratio=stage.lora_plus
+        model, torch.optim.AdamW, lr=stage.learning_rate, loraplus_lr_ratio=stage.lora_plus, fused=True
     )
     trainer = AnswerTrainer(
         model=model,
