@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from skillpm import __version__
-from skillpm.errors import SkillpmError
+from skillpm.errors import SkillpmError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -108,7 +108,7 @@ class LazyGroup(click.Group):
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=2)
             known = f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "see `skillpm --help`"
-            raise SystemExit(_report(f"no command `{args[0][:80]}`", known, 2))
+            raise UsageError(f"no command `{args[0][:80]}`", hint=known)
         return super().resolve_command(ctx, args)
 
 
@@ -125,15 +125,6 @@ def main(ctx: click.Context, debug: bool) -> None:
         trace_hooks()
 
 
-def _report(message: str, hint: str | None, exit_code: int) -> int:
-    click.secho("error: ", err=True, nl=False, fg="red", bold=True)
-    click.echo(_printable(message), err=True)
-    if hint:
-        click.secho("hint: ", err=True, nl=False, fg="cyan", bold=True)
-        click.echo(_printable(hint), err=True)
-    return exit_code
-
-
 def _printable(text: str) -> str:
     """Escape control characters, bidirectional overrides and lone surrogates: messages quote hostile text."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
@@ -144,7 +135,12 @@ def _report_error(error: SkillpmError, arguments: list[str]) -> int:
         import json
 
         click.echo(json.dumps(error.document(), ensure_ascii=True, default=str))
-    return _report(error.message, error.hint, error.exit_code)
+    click.secho("error: ", err=True, nl=False, fg="red", bold=True)
+    click.echo(_printable(error.message), err=True)
+    if error.hint:
+        click.secho("hint: ", err=True, nl=False, fg="cyan", bold=True)
+        click.echo(_printable(error.hint), err=True)
+    return error.exit_code
 
 
 def _quiet_exit() -> NoReturn:
@@ -174,10 +170,13 @@ def run(arguments: list[str] | None = None) -> Any:
         if "--debug" in words:
             raise
         sys.exit(_report_error(error, words))
+    except click.exceptions.NoArgsIsHelpError as error:  # a group alone: its help is the whole answer
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f"see `{context.command_path} --help`" if context else None
-        sys.exit(_report(error.format_message(), hint, error.exit_code))
+        sys.exit(_report_error(UsageError(error.format_message(), hint=hint), words))
     except (click.Abort, KeyboardInterrupt):
         _leave(130)
     except BrokenPipeError:

@@ -29,6 +29,8 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_NAMED = 24  # characters of a name, the first cell of a row, that stay on one line of a narrow terminal
+
 
 def json_option(function: F) -> F:
     """Add ``--json``."""
@@ -68,8 +70,9 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
         from rich.text import Text
 
         drawn = Table(title=title, header_style="bold", title_justify="left")
-        for column in columns:
-            drawn.add_column(column)
+        widest = max((len(row[0]) for row in cells), default=0)
+        for place, column in enumerate(columns):
+            drawn.add_column(column, overflow="fold", no_wrap=place == 0 and widest <= _NAMED)
         for row in cells:
             drawn.add_row(*(Text(cell) for cell in row))
         Console().print(drawn)

@@ -51,7 +51,10 @@ def list_grants(as_json: bool) -> None:
         )
         for tree, grant in grants.items()
     ]
-    table(("skill", "content", "runs", "is given", "agreed by", "when"), rows)
+    if rows:
+        table(("skill", "content", "runs", "is given", "agreed by", "when"), rows)
+    else:
+        note("no consent is given yet")
     note(f"record: {context.settings.consents}; skills that ship with skillpm are trusted as skillpm is")
 
 

@@ -44,8 +44,8 @@ def skill_file(paths: list[str]) -> str | None:
     return next((name for name in ("SKILL.md", "skill.md") if name in paths), None)
 
 
-def describe(tree: Tree) -> Description:
-    """Read name, description, version, manifest and body.
+def describe(tree: Tree, *, place: object = "") -> Description:
+    """Read name, description, version, manifest and body; `place` is what a message calls the tree.
 
     Raises:
         LayoutError: the tree is not a skill that can be installed.
@@ -55,7 +55,10 @@ def describe(tree: Tree) -> Description:
     paths = tree.paths()
     path = skill_file(paths)
     if path is None:
-        raise LayoutError("no SKILL.md", hint="a skill is a folder with a SKILL.md; `skillpm new NAME` makes one")
+        raise LayoutError(
+            f"no SKILL.md in {place}" if place else "no SKILL.md",
+            hint="a skill is a folder with a SKILL.md; `skillpm new NAME` makes one",
+        )
     parts = split(_text(tree, path))
     frontmatter = read_frontmatter(parts)
     fields = frontmatter.value

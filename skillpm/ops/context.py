@@ -15,7 +15,7 @@ from skillpm.index.source import Surroundings, is_path, open_registry, open_sour
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
-from skillpm.model.name import near_names
+from skillpm.model.name import is_name, near_names
 from skillpm.model.skill import Skill
 from skillpm.ops.extensions import foreign_index
 from skillpm.settings import Settings
@@ -151,10 +151,10 @@ class Context:
             self.note(f"{text} is not installed here; the one that ships with skillpm is used")
             return _described(bundled[text], bundled=True)
         near = near_names(text, [*bundled, *(skill.name for skill in self.lock().skills)])
-        raise UnknownSkillError(
-            f"no skill `{text[:80]}` is installed",
-            hint=f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "see `skillpm list`",
-        )
+        hint = f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "see `skillpm list`"
+        if is_name(text) and Path(text, "SKILL.md").is_file():
+            hint = f"`./{text}` means the folder here"
+        raise UnknownSkillError(f"no skill `{text[:80]}` is installed", hint=hint)
 
     def skills(self, texts: Sequence[str]) -> list[Skill]:
         """Return the skills that are meant; all installed ones where nothing is said.
@@ -195,7 +195,7 @@ def open_context(settings: Settings) -> Context:
 
 def _described(root: Path, *, bundled: bool = False) -> Skill:
     tree = FolderTree(root)
-    found = describe(tree)
+    found = describe(tree, place=root)
     return Skill(found.name, found.version, tree_digest(tree), root, found.description, bundled=bundled)
 
 

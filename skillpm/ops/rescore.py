@@ -26,7 +26,7 @@ _TASKS = ("data/train.jsonl", "data/held_out.jsonl")
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class RescoredEvaluation:
     """One stored evaluation: as it was and as it is judged now. ``path`` is relative to what was named."""
 
     path: str
@@ -50,7 +50,7 @@ class Rescored:
         changed: skills whose content is not the one that judged then: name, tree then, tree now.
     """
 
-    documents: tuple[Document, ...]
+    documents: tuple[RescoredEvaluation, ...]
     changed: tuple[tuple[str, str, str], ...]
 
     @property
@@ -147,11 +147,11 @@ def _known_tasks(path: Path) -> dict[str, Task]:
     return {task.key: task for file in files for _, task in read_json_lines(Task, read_text(file), path=str(file))}
 
 
-def _again(name: str, text: str, ready: ReadySkills, tasks: dict[str, Task]) -> Document:
+def _again(name: str, text: str, ready: ReadySkills, tasks: dict[str, Task]) -> RescoredEvaluation:
     evaluation = Evaluation.parse(text, path=name)
     contributions = ready.contributions
     prompts = {skill: item.prompt for skill, item in contributions.items()}
     now = {skill: evaluated_skill(item) for skill, item in contributions.items()}
     again, moved = judge_again(evaluation, ready.scorer.judge, tasks, prompts, now)
     answers = sum(len(arm.records) for arm in evaluation.arms)
-    return Document(name, text, again.text(), answers, tuple(moved))
+    return RescoredEvaluation(name, text, again.text(), answers, tuple(moved))

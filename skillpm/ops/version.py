@@ -50,7 +50,7 @@ def version_of(root: Path) -> tuple[str, str]:
     """
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder", hint="name the folder that holds SKILL.md")
-    found = describe(FolderTree(root))
+    found = describe(FolderTree(root), place=root.resolve())
     return found.name, found.version
 
 

@@ -48,9 +48,11 @@ class Wishes(Document):
     def sentence(self) -> str:
         """Return them in words; empty where there are none."""
         network = ["the network"] if self.permissions.network else []
-        run = [f"to run {', '.join(self.permissions.run)}"] if self.permissions.run else []
-        packages = [f"the packages {', '.join(self.python)}"] if self.python else []
-        return ", ".join([*network, *run, *packages])
+        return ", ".join([*network, *_named("command", self.permissions.run), *_named("package", self.python)])
+
+
+def _named(kind: str, names: tuple[str, ...]) -> list[str]:
+    return [f"the {kind}{'s' if len(names) > 1 else ''} {', '.join(names)}"] if names else []
 
 
 class Grant(Document):

@@ -23,7 +23,7 @@ def skill(name: str = "demo", manifest: str = "") -> dict[str, Any]:
 def test_code_that_nobody_agreed_to_does_not_run_and_what_it_would_get_is_said(project) -> None:
     place = project({"demo": skill(manifest="permissions: {network: true, run: [df]}\n")})
     outcome = place.call("score", "./demo", "demo/rows.jsonl")
-    outcome.fails(6, "nobody has agreed", "verifier.py", "the network, to run df", "--yes")
+    outcome.fails(6, "nobody has agreed", "verifier.py", "the network, the command df", "--yes")
     assert place.call("trust", "list", "--json").ok().document["granted"] == []
 
 

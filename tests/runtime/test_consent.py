@@ -44,12 +44,12 @@ def test_asking_says_the_content_what_would_run_and_what_it_wants(make_skill: Ma
     skill = make_skill({**CODE, "skill.yaml": WISHES, "grammar/parse.py": ""})
     asked = consents.asked(skill)
     shown = "\n".join(asked.lines())
-    for text in (skill.tree, "grammar/parse.py", str(skill.root / "verifier.py"), "the network", "to run df, free"):
+    for text in (skill.tree, "grammar/parse.py", str(skill.root / "verifier.py"), "network", "the commands df, free"):
         assert text in shown
     with pytest.raises(ConsentError) as caught:
         consents.demand([skill, skill])
     assert caught.value.exit_code == 6 and "--yes" in str(caught.value.hint)
-    assert "the packages regex" in str(caught.value.hint)
+    assert "the package regex" in str(caught.value.hint)
     assert caught.value.details["skills"][0]["tree"] == skill.tree
 
 
@@ -69,7 +69,7 @@ def test_a_policy_narrows_what_code_is_given_and_a_wider_one_asks_again(make_ski
     narrow.grant(skill)
     assert narrow.granted(skill)
     wide = Consents(path)
-    assert not wide.granted(skill) and "the network, to run free" in wide.asked(skill).sentence()
+    assert not wide.granted(skill) and "the network, the command free" in wide.asked(skill).sentence()
 
 
 def test_a_policy_can_agree_in_advance_but_not_to_more_than_before(make_skill: MakeSkill, tmp_path: Path) -> None:
