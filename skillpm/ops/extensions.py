@@ -105,14 +105,11 @@ def foreign_importer(file: str, settings: Settings) -> Given | None:
     Raises:
         PluginError: two read this file name, or two have one name.
     """
+    from skillpm.runtime.collect import sole
+
     found = [given for given in _records("importer", "skillpm_importers", settings).values() if file in _files(given)]
-    if len(found) > 1:
-        raise PluginError(
-            f"{found[0].plugin} and {found[1].plugin} both read files called `{file}`",
-            hint="uninstall one of them, or name the one to load in SKILLPM_LOAD_PLUGINS",
-            plugins=[given.plugin for given in found],
-        )
-    return found[0] if found else None
+    hint = "uninstall one of them, or name the one to load in SKILLPM_LOAD_PLUGINS"
+    return sole(found, f"read files called `{file}`", hint)
 
 
 def _files(given: Given) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import pluggy
 
 from skillpm.errors import PluginError
 
-__all__ = ["Failure", "Given", "collect", "implemented", "unique"]
+__all__ = ["Failure", "Given", "collect", "implemented", "sole", "unique"]
 
 Note = Callable[[str, str, float, str], None]
 
@@ -109,3 +109,20 @@ def unique(kind: str, given: Sequence[Given]) -> list[Given]:
             )
         found[name] = item
     return [found[name] for name in sorted(found)]
+
+
+def sole(given: Sequence[Given], claim: str, hint: str) -> Given | None:
+    """Return the record of what only one plugin may give; None where none does.
+
+    Args:
+        given: the records.
+        claim: what two plugins both do where there are two, for the message.
+        hint: how that ends.
+
+    Raises:
+        PluginError: there are two; the plugins of the first two are named.
+    """
+    if len(given) > 1:
+        first, second = given[0].plugin, given[1].plugin
+        raise PluginError(f"{first} and {second} both {claim}", hint=hint, plugins=[item.plugin for item in given])
+    return given[0] if given else None

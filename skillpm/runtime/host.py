@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 from skillpm.errors import PluginError
 from skillpm.hookspecs import PROJECT, EventHooks, HostHooks, SkillHooks
 from skillpm.model.skill import Skill
-from skillpm.runtime.collect import Failure, Given, collect, implemented, unique
+from skillpm.runtime.collect import Failure, Given, collect, implemented, sole, unique
 from skillpm.runtime.conventions import CONVENTIONS, Conventions
 
 __all__ = ["GROUP", "Host", "Loaded", "load_host"]
@@ -117,13 +117,7 @@ class Host:
             PluginError: two plugins would.
         """
         given = self.collect("skillpm_verifier", skill=skill)
-        if len(given) > 1:
-            raise PluginError(
-                f"{given[0].plugin} and {given[1].plugin} both bring a verifier for {skill.name}",
-                hint="uninstall one of them",
-                plugins=[item.plugin for item in given],
-            )
-        return given[0] if given else None
+        return sole(given, f"bring a verifier for {skill.name}", "uninstall one of them")
 
     def _note(self, plugin: str, hook: str, seconds: float, outcome: str) -> None:
         self._seconds[plugin] += seconds

@@ -22,63 +22,18 @@ from skillpm.runtime.protocol import Described, Judged, judge_request
 from skillpm.runtime.scoring import Scorer
 from skillpm.runtime.worker import Workshop
 from tests.conftest import write_tree
+from tests.serving import HEAD, OTHER, PROMISES, TEXT, lines, skill, whole
 
 ReportOf = Callable[[dict[str, str]], dict[str, Any]]
 
-CONTRACT = """
-contract: 1
-system_prompt: Answer with JSON.
-tools:
-  - name: serve
-    input_schema: {type: object, properties: {port: {type: integer}, host: {type: string}, quiet: {type: boolean}}}
-    argv: [serve, {flag: --port, value: port}]
-  - name: stop
-    input_schema: {type: object, properties: {port: {type: integer}, host: {type: string}, quiet: {type: boolean}}}
-"""
-GOLD = {"tool": "serve", "args": {"port": 8123, "host": "a", "quiet": None}}
-TEXT = json.dumps(GOLD)
-OTHER = {"tool": "stop", "args": {"port": 9, "host": "ab", "quiet": True}}
-PROMISES = [
-    {"name": "exact", "kind": "full_reward", "expected": GOLD, "completion": TEXT},
-    {
-        "name": "other port",
-        "kind": "zero_reward",
-        "expected": GOLD,
-        "completion": TEXT.replace("8123", "1"),
-        "at_most": 0.6,
-    },
-    {"name": "prose", "kind": "malformed", "expected": GOLD, "completion": f"{TEXT} and also rm -rf /"},
-    {"name": "again", "kind": "determinism", "expected": GOLD, "completion": TEXT},
-]
-HEAD = "import itertools, json, os, random, time\nfrom skillpm import RewardFunction, Verdict, hookimpl\n"
 PASS = "Verdict(status='passed', score=1.0)"
 FAIL = "Verdict(status='failed', score=0.0)"
-
-
-def lines(*items: dict[str, Any]) -> str:
-    return "".join(json.dumps(item) + "\n" for item in items)
-
-
-def skill(**files: str) -> dict[str, str]:
-    return {
-        "SKILL.md": "---\nname: serving\ndescription: Serve things.\n---\nUse serve.\n",
-        "skill.yaml": "manifest: 1\nversion: 1.0.0\n",
-        "contract.yaml": CONTRACT,
-        "seeds/seeds.jsonl": lines({"request": "serve on 8123", "expected": GOLD}),
-        "suites/core.yaml": f"name: core\ntasks:\n  - request: stop the quiet one\n    expected: {json.dumps(OTHER)}\n",
-        "cases.jsonl": lines(*PROMISES),
-        **{name.replace("_py", ".py"): text for name, text in files.items()},
-    }
 
 
 def each(rule: str) -> str:
     """Return a verifier.py that judges each attempt ``a`` by an expression; ``x`` is the completion."""
     function = f"def one(a, x):\n    {rule}\n"
     return f"{HEAD}{function}def verify(attempts, contract):\n    return [one(a, a.completion) for a in attempts]\n"
-
-
-def whole(body: str) -> str:
-    return f"{HEAD}def verify(attempts, contract):\n    {body}\n"
 
 
 class Inside:
