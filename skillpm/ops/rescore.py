@@ -90,12 +90,12 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
         DocumentError: a stored document is wrong.
         ConsentError: skill code would run that nobody agreed to.
     """
-    stored = _stored(path)
+    stored = [(name, text, _parsed(text, path)) for name, text in _stored(path)]
     tasks = _known_tasks(path)
     with judging(context, skills) as ready:
-        documents = tuple(_again(name, text, ready, tasks) for name, text in stored)
+        documents = tuple(_again(name, text, evaluation, ready, tasks) for name, text, evaluation in stored)
     trees = {skill.name: skill.tree for skill in skills}
-    then = {skill.name: skill.tree for _, text in stored for skill in _parsed(text, path).skills}
+    then = {skill.name: skill.tree for _, _, evaluation in stored for skill in evaluation.skills}
     changed = tuple((name, tree, trees[name]) for name, tree in sorted(then.items()) if trees[name] != tree)
     if output is not None:
         with whole_folder(output) as folder:
@@ -147,8 +147,9 @@ def _known_tasks(path: Path) -> dict[str, Task]:
     return {task.key: task for file in files for _, task in read_json_lines(Task, read_text(file), path=str(file))}
 
 
-def _again(name: str, text: str, ready: ReadySkills, tasks: dict[str, Task]) -> RescoredEvaluation:
-    evaluation = Evaluation.parse(text, path=name)
+def _again(
+    name: str, text: str, evaluation: Evaluation, ready: ReadySkills, tasks: dict[str, Task]
+) -> RescoredEvaluation:
     contributions = ready.contributions
     prompts = {skill: item.prompt for skill, item in contributions.items()}
     now = {skill: evaluated_skill(item) for skill, item in contributions.items()}
