@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ PROJECT_LOCK = Path(".skillpm", "lock")
 
 @contextlib.contextmanager
 def project_held(project: Path) -> Iterator[None]:
-    """Hold a project's lock between processes.
+    """Hold a project's lock between processes; what comes to nothing leaves no trace in the folder.
 
     Raises:
         UsageError: a link leads ``.skillpm`` out of the project.
@@ -24,5 +25,12 @@ def project_held(project: Path) -> Iterator[None]:
         StorageError: the project cannot be written.
     """
     refuse_outside(project, [PROJECT_LOCK.parts[0]])
-    with locked(project / PROJECT_LOCK):
-        yield
+    path = project / PROJECT_LOCK
+    with locked(path):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                if os.listdir(path.parent) == [path.name]:
+                    path.unlink()
+                    path.parent.rmdir()

@@ -19,10 +19,11 @@ __all__ = ["WAIT", "ProcessLock", "locked", "turns"]
 
 WAIT = 300.0  # seconds to wait for another skillpm
 _PAUSE = 0.02  # seconds between two tries
+_TRIES = 100  # how often another process may remove a folder that was just made
 
 
 class ProcessLock:
-    """A lock on one file; the file stays, only the lock comes and goes.
+    """A lock on one file. Whoever holds it alone may remove the file: those who wait then make a new one.
 
     Args:
         path: the file; its folder is made where it is missing.
@@ -33,11 +34,7 @@ class ProcessLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as error:
-            raise storage_error("lock", path, error) from None
+        self._descriptor = self._open()
 
     def try_exclusive(self) -> bool:
         """Take the lock alone, without waiting; False where another process holds it."""
@@ -67,14 +64,38 @@ class ProcessLock:
 
     def _try(self, *, alone: bool) -> bool:
         try:
-            return try_lock(self._descriptor, alone=alone)
+            if not try_lock(self._descriptor, alone=alone):
+                return False
         except OSError as error:
             raise storage_error("lock", self.path, error) from None
+        if self._stands():
+            return True
+        close(self._descriptor)
+        self._descriptor = self._open()
+        return False
+
+    def _open(self) -> int:
+        mode = os.O_RDWR | os.O_CREAT
+        try:
+            for _ in range(_TRIES):
+                with contextlib.suppress(FileNotFoundError):  # another process has removed the folder in between
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    return os.open(self.path, mode, 0o666)
+            return os.open(self.path, mode, 0o666)
+        except OSError as error:
+            raise storage_error("lock", self.path, error) from None
+
+    def _stands(self) -> bool:
+        """Is the file that is open the one that others will open? It may have been removed while we waited."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
 
 
 @contextlib.contextmanager
 def locked(path: Path, wait: float = WAIT) -> Iterator[None]:
-    """Hold the exclusive lock on a file."""
+    """Hold the exclusive lock on a file; it may be removed meanwhile. Raises StorageError, BusyError."""
     lock = ProcessLock(path)
     try:
         lock.exclusive(wait)

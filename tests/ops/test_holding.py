@@ -1,0 +1,64 @@
+"""A project is one skillpm's at a time, and what comes to nothing leaves nothing behind."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.ops.holding import project_held
+from tests.conftest import Project
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sync",),
+        ("sync", "--frozen"),
+        ("update",),
+        ("uninstall", "x"),
+        ("install", "there-is-no-such-skill"),
+        ("install", "--dry-run", "shell-tools"),
+        ("lock", "--check"),
+        ("lock", "--upgrade", "x"),
+        ("import", "nowhere.json", "--install"),
+        ("synth", "--output", "data"),
+        ("publish", ".", "--registry", "nowhere"),
+        ("pack",),
+        ("version", "bump", "minor"),
+        ("verify",),
+        ("list",),
+        ("outdated",),
+    ],
+    ids=" ".join,
+)
+def test_nothing_is_made_where_nothing_is_done(project: Callable[..., Project], words: tuple[str, ...]) -> None:
+    place = project()
+    place.call(*words)
+    assert [path.name for path in place.root.iterdir()] == []
+
+
+def test_a_failed_install_leaves_what_was_there(project: Callable[..., Project], skill_files: Any) -> None:
+    place = project({".skillpm": {"mine": "keep"}, "demo": skill_files()})
+    place.call("install", "nowhere").fails(2)
+    assert (place.root / ".skillpm/mine").read_text() == "keep"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open is not removed there, and nothing is tried")
+def test_those_who_wait_come_one_by_one_also_where_the_file_of_the_lock_is_removed(tmp_path: Path) -> None:
+    inside, most = [], []
+
+    def work(_: int) -> None:
+        with project_held(tmp_path):
+            inside.append(1)
+            most.append(len(inside))
+            inside.pop()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(200)))
+    assert (len(most), set(most)) == (200, {1})
+    assert list(tmp_path.iterdir()) == []
