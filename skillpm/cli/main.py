@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from skillpm import __version__
-from skillpm.errors import SkillpmError, UsageError
+from skillpm.errors import SkillpmError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -104,11 +104,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest near names for a mistyped command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
+            from skillpm.cli.misuse import unknown_command
 
-            near = difflib.get_close_matches(args[0], COMMANDS, n=2)
-            known = f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "see `skillpm --help`"
-            raise UsageError(f"no command `{args[0][:80]}`", hint=known)
+            raise unknown_command(args[0], COMMANDS)
         return super().resolve_command(ctx, args)
 
 
@@ -174,9 +172,9 @@ def run(arguments: list[str] | None = None) -> Any:
         click.echo(error.format_message(), err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        hint = f"see `{context.command_path} --help`" if context else None
-        sys.exit(_report_error(UsageError(error.format_message(), hint=hint), words))
+        from skillpm.cli.misuse import misuse
+
+        sys.exit(_report_error(misuse(error), words))
     except (click.Abort, KeyboardInterrupt):
         _leave(130)
     except BrokenPipeError:
