@@ -234,7 +234,7 @@ def http(bench: Bench, options: argparse.Namespace) -> None:
     wheels = [f"bench-wheel-{number:04d}" for number in range(count)]
     with served(site) as url:
         index = ["--no-deps", "--index-url", f"{url}/simple", "--target", "site", *wheels]
-        words = {"": skillpm("install", *(folder.name for folder in folders), "--index", f"{url}/registry")}
+        words = {"": skillpm("install", *(folder.name for folder in folders), "--registry", f"{url}/registry")}
         if "uv" in bench.programs:
             words["uv"] = [*bench.programs["uv"], "pip", "install", "-q", "--no-config", *index]
         if "pip" in bench.programs:

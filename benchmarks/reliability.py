@@ -90,7 +90,7 @@ class World:
         self._publish("1.0")
         self._warm()
         self._record("empty", [])
-        self._record("installed", ["install", *self.names, "--index", str(self.registry), "--agent", "claude-code"])
+        self._record("installed", ["install", *self.names, "--registry", str(self.registry), "--agent", "claude-code"])
         self._publish("2.0")
 
     def _publish(self, version: str) -> None:
@@ -99,7 +99,7 @@ class World:
     def install(self, version: str, names: Sequence[str] = ()) -> list[str]:
         """Return the command that installs a version of some skills, of all where none is named."""
         wanted = [f"{name}@{version}" for name in names or self.names]
-        return ["install", *wanted, "--index", str(self.registry), "--agent", "claude-code"]
+        return ["install", *wanted, "--registry", str(self.registry), "--agent", "claude-code"]
 
     def begin(self, state: str) -> None:
         """Make place/ (a project and a home) what it was in a state."""

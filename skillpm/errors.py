@@ -104,7 +104,7 @@ class DocumentError(UsageError):
 
 
 class UnknownSkillError(UsageError):
-    """No skill of that name is installed, or no index knows it."""
+    """No skill of that name is installed, or no registry knows it."""
 
     name = "unknown-skill"
 

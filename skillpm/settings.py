@@ -1,7 +1,7 @@
 """Where things live and what is preferred: flag, environment, project file, user file, default, in this order.
 
-Environment: ``SKILLPM_HOME`` (everything below one folder), ``SKILLPM_INDEX`` (registries) and ``SKILLPM_AGENTS``, each
-a list separated by spaces, ``SKILLPM_LINK`` (copy or symlink), ``SKILLPM_COOLDOWN`` (days), ``SKILLPM_OFFLINE`` (ask no
+Environment: ``SKILLPM_HOME`` (everything below one folder), ``SKILLPM_REGISTRIES`` and ``SKILLPM_AGENTS``, each a list
+separated by spaces, ``SKILLPM_LINK`` (copy or symlink), ``SKILLPM_COOLDOWN`` (days), ``SKILLPM_OFFLINE`` (ask no
 network), ``SKILLPM_NO_PLUGINS`` (load no installed distribution's plugin), ``SKILLPM_LOAD_PLUGINS`` (those of these
 distributions only), ``SKILLPM_CONSENT``, ``SKILLPM_SANDBOX`` and ``SKILLPM_WORKERS`` (whose code runs without a
 question, how it is confined, in how many processes). Project file: ``skillpm.yaml``; user file: ``config.yaml`` in the
@@ -257,13 +257,21 @@ class Settings:
         return "environment SKILLPM_HOME" if self.environment.get("SKILLPM_HOME") else DEFAULT
 
     def _find_registries(self) -> tuple[dict[str, str], str]:
-        said = self._said("index", "SKILLPM_INDEX")
+        said = self._said("registry", "SKILLPM_REGISTRIES")
         if said:
             places = said.value if isinstance(said.value, tuple) else tuple(said.value.split())
-            return _named(places), said.origin
+            return self._asked(places), said.origin
         for document, folder, origin in self._files("registries"):
             return _places(document, folder), origin
         return {}, DEFAULT
+
+    def _asked(self, texts: Iterable[str]) -> dict[str, str]:
+        """Return registries that were given by their places, or by the names that the files have for them."""
+        found: dict[str, str] = {}
+        for text in texts:
+            known = self.registries.get(text) if registry_name(text) == text else None
+            found[text if known else free_name(registry_name(text), found)] = known or text
+        return found
 
     def _find_agents(self) -> tuple[list[str], str]:
         said = self._said("agent", "SKILLPM_AGENTS")
@@ -391,7 +399,7 @@ def load_settings(
         project: the project's folder; where None, the nearest folder with ``skillpm.yaml`` or ``skillpm.lock`` from the
             working directory upwards, or else that directory itself.
         user: act on the user's home folder instead of a project.
-        indexes: registries given by flag.
+        indexes: registries given by flag, each by its place or by the name that a file has for it.
         environment: for tests; ``os.environ`` where None.
         flags: what else the command line said: ``agent``, ``link``, ``cooldown``, ``offline``, ``sandbox``,
             ``workers``.
@@ -414,7 +422,7 @@ def load_settings(
         config=config / "config.yaml",
         user=user,
         above=not user and project is None and found != here,
-        flags={"index": indexes, **flags},
+        flags={"registry": indexes, **flags},
         environment={name: value for name, value in variables.items() if name.startswith("SKILLPM_")},
     )
 
@@ -480,14 +488,6 @@ def _places(document: UserDocument | None, folder: Path) -> dict[str, str]:
     return {
         name: place if _SCHEME.match(place) else str(folder / Path(place).expanduser()) for name, place in named.items()
     }
-
-
-def _named(places: Iterable[str]) -> dict[str, str]:
-    """Name registries that were given by their places alone."""
-    found: dict[str, str] = {}
-    for place in places:
-        found[free_name(registry_name(place), found)] = place
-    return found
 
 
 def registry_name(place: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import count, echo_json, json_option, note, safe, size, table
 
 if TYPE_CHECKING:
     from skillpm.ops.cache import StoredTree
@@ -52,8 +52,8 @@ def info(as_json: bool) -> None:
     rows = [(needing, str(len(found.needed)), _total(found.needed))]
     rows.append(("stored skills that nothing needs", str(len(found.unneeded)), _total(found.unneeded)))
     if found.leftovers.files:
-        rows.append(("leftovers of killed runs", str(found.leftovers.files), _size(found.leftovers.size)))
-    rows += [(f"cache: {folder.name}", str(folder.files), _size(folder.size)) for folder in found.folders]
+        rows.append(("leftovers of killed runs", str(found.leftovers.files), size(found.leftovers.size)))
+    rows += [(f"cache: {folder.name}", str(folder.files), size(folder.size)) for folder in found.folders]
     table(("what", "count", "size"), rows)
     note(f"store: {found.store}\ncache: {found.cache}")
     if found.unneeded or found.folders:
@@ -81,29 +81,20 @@ def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
         return
     if done.removed:
         columns = ("skill", "version", "size", "tree")
-        table(columns, [(t.name or "?", t.version or "?", _size(t.size), f"{t.tree[:16]}…") for t in done.removed])
+        table(columns, [(t.name or "?", t.version or "?", size(t.size), f"{t.tree[:16]}…") for t in done.removed])
     for environment in done.environments:
         verb = "would remove" if dry_run else "removed"
-        note(f"{verb} the Python environment {environment.name}, {_size(environment.size)}")
+        note(f"{verb} the Python environment {environment.name}, {size(environment.size)}")
     for project in done.forgotten:
         note(f"{'would forget' if dry_run else 'forgot'} {safe(project)}: there is no project any more")
     verb = "would remove" if dry_run else "removed"
-    parts = [f"{len(done.removed)} stored skill{'' if len(done.removed) == 1 else 's'}"] if done.removed else []
-    parts += [f"{folder.files} file{'' if folder.files == 1 else 's'} of {folder.name}" for folder in done.cached]
-    parts += [f"{len(done.environments)} Python environments"] if done.environments else []
-    what = f"{verb} {', '.join(parts)}: {_size(done.size)}" if parts else "nothing to remove"
-    models_kept = f", {done.models} prepared models (`--models` removes them)" if done.models else ""
-    note(f"{what}; {done.kept} stored skills kept{models_kept}")
+    parts = [count(len(done.removed), "stored skill")] if done.removed else []
+    parts += [f"{count(folder.files, 'file')} of {folder.name}" for folder in done.cached]
+    parts += [count(len(done.environments), "Python environment")] if done.environments else []
+    what = f"{verb} {', '.join(parts)}: {size(done.size)}" if parts else "nothing to remove"
+    models_kept = f", {count(done.models, 'prepared model')} too (`--models` removes them)" if done.models else ""
+    note(f"{what}; {count(done.kept, 'stored skill')} kept{models_kept}")
 
 
 def _total(trees: list[StoredTree]) -> str:
-    return _size(sum(tree.size for tree in trees))
-
-
-def _size(count: float) -> str:
-    """Return bytes as people read them."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
+    return size(sum(tree.size for tree in trees))

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from skillpm.cli.output import echo_json, json_option, table
+from skillpm.cli.output import count, echo_json, json_option, note, safe, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.doctor import Check
 
 __all__ = ["command"]
 
 
-@click.command("doctor")
+@click.command("doctor", epilog="Example: skillpm doctor")
 @json_option
-def command(as_json: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
     """Tell what this machine can do: Python, memory, disk, sandbox, training packages, accelerator, models, store.
 
-    Exits 0 also where something is missing: not everybody needs everything.
+    What is missing and not needed by everybody is a warning. Exits 1 where there is an error: then little works.
     """
+    from skillpm.errors import CheckError
     from skillpm.ops.context import open_context
     from skillpm.ops.doctor import examine
     from skillpm.settings import load_settings
 
     checks = examine(open_context(load_settings()))
+    errors = sum(check.level == "error" for check in checks)
     if as_json:
-        echo_json({"ok": all(check.ok for check in checks), "checks": [check.document() for check in checks]})
-        return
-    rows = [("ok" if check.ok else "warn", check.name, check.found, check.hint or "") for check in checks]
-    table(("", "what", "found", "hint"), rows)
+        echo_json({"ok": not errors, "checks": [check.document() for check in checks]})
+    else:
+        _print(checks)
+        warnings = sum(check.level == "warning" for check in checks)
+        note(f"{count(errors, 'error')}, {count(warnings, 'warning')}")
+    ctx.exit(CheckError.exit_code if errors else 0)
+
+
+def _print(checks: list[Check]) -> None:
+    table(("level", "what", "found"), [(check.level, check.name, check.found) for check in checks])
+    for kind, texts in (("hint", [(c.name, c.hint) for c in checks]), ("note", [(c.name, c.note) for c in checks])):
+        for name, text in texts:
+            if text:
+                click.echo(safe(f"{kind}: {name}: {text}"))

@@ -68,7 +68,7 @@ class _Flags:
         return Asking(self.max_new_tokens, self.batch_size, self.limit, self.skill_text)
 
 
-@click.command("eval")
+@click.command("eval", epilog="Example: skillpm eval incident-triage --model smollm2-135m --limit 20")
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
 @click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
 @click.option("--run", type=_FILE, metavar="RUN", help="A finished run folder: evaluate each of its stages.")

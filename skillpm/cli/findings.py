@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from skillpm.cli.output import echo_json, note, safe, table
+from skillpm.cli.output import count, echo_json, note, safe, table
 
 if TYPE_CHECKING:
     from skillpm.model.finding import Report, RuleText
 
-__all__ = ["allow_option", "count", "echo_finding", "format_options", "print_rules", "show"]
+__all__ = ["allow_option", "echo_finding", "format_options", "print_rules", "show"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,11 +73,6 @@ def print_rules(rules: Sequence[RuleText], form: str | None) -> None:
         return
     rows = [(rule.code, rule.lenient, rule.strict, f"{rule.title}. {rule.why}") for rule in rules]
     table(("code", "lenient", "strict", "rule"), rows)
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def echo_finding(root: object, finding: Mapping[str, Any], *, err: bool = False) -> None:

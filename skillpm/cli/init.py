@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note
+from skillpm.cli.output import count, echo_json, json_option, note
 
 __all__ = ["command"]
 
 
 @click.command("init", epilog="Example: skillpm init --agent claude-code")
-@click.option("--index", "indexes", metavar="PLACE", multiple=True, help="A registry to write down; may be repeated.")
+@click.option(
+    "--registry", "indexes", metavar="PLACE", multiple=True, help="A registry to write down; may be repeated."
+)
 @click.option("--agent", "agents", metavar="NAME", multiple=True, help="An agent to write down; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Print the file; write nothing.")
 @json_option
@@ -34,7 +36,6 @@ def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as
         return
     if dry_run:
         click.echo(made.text, nl=False)
-    count = len(made.requires)
-    note(f"{'would write' if dry_run else 'wrote'} {made.path.name}: {count} requirement{'' if count == 1 else 's'}")
-    if not count:
-        note("add skills with `skillpm install NAME`")
+    note(f"{'would write' if dry_run else 'wrote'} {made.path.name}: {count(len(made.requires), 'requirement')}")
+    if not made.requires:
+        note("next: add skills with `skillpm install NAME`")

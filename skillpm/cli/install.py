@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 _PLACING = (
-    click.option("--index", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated."),
+    click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated."),
     click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do."),
     click.option(
         "--agent",

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.list import ListedSkill
 
 __all__ = ["command"]
 
@@ -25,25 +31,34 @@ def command(user: bool, as_json: bool) -> None:
         echo_json(found.document())
         return
     if found.skills:
-        columns = ("skill", "version", "state", "source", "folders", "description")
-        table(
-            columns,
-            [
-                (
-                    skill.name,
-                    skill.version,
-                    skill.state,
-                    skill.source,
-                    " ".join(skill.folders),
-                    _short(skill.description),
-                )
-                for skill in found.skills
-            ],
-        )
+        _print(found.skills)
     else:
         note("no skill is installed here; `skillpm install NAME` installs one")
     if found.runs:
         table(("run", "state"), [(run.name, run.state) for run in found.runs])
+
+
+def _print(skills: Sequence[ListedSkill]) -> None:
+    """Print the skills, and where they are: once, where that is the same for all."""
+    folders = [", ".join(folder.rpartition("/")[0] for folder in skill.folders) for skill in skills]
+    differ = len(set(folders)) > 1
+    columns = ["skill", "version", "state", "source", *(["folders"] if differ else []), "description"]
+    table(
+        columns,
+        [
+            [
+                skill.name,
+                skill.version,
+                skill.state,
+                skill.source,
+                *([where] if differ else []),
+                _short(skill.description),
+            ]
+            for skill, where in zip(skills, folders, strict=True)
+        ],
+    )
+    if not differ:
+        note(f"folders: {safe(folders[0]) or '-'}")
 
 
 def _short(text: str) -> str:

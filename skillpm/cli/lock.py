@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, table, tell_project
+from skillpm.cli.output import count, echo_json, json_option, note, table, tell_project
+from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
     from skillpm.ops.lock import Locking
@@ -18,7 +19,7 @@ __all__ = ["command"]
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--check", is_flag=True, help="Say whether the lock is up to date (exit 7 if not); write nothing.")
 @click.option("--upgrade", is_flag=True, help="Take the newest releases that are allowed, of NAMEs or of all.")
-@click.option("--index", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated.")
+@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated.")
 @click.option("--offline", is_flag=True, help="Ask no network.")
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
 @json_option
@@ -41,9 +42,11 @@ def command(
     from skillpm.settings import load_settings
 
     if names and not upgrade:
-        raise click.UsageError("names go with --upgrade")
+        raise UsageError("names go with `--upgrade`", hint=f"`skillpm lock --upgrade {' '.join(names)[:80]}`")
     if check and upgrade:
-        raise click.UsageError("--check and --upgrade exclude each other")
+        raise UsageError(
+            "`--check` and `--upgrade` exclude each other", hint="`--check` changes nothing: give one of them"
+        )
     context = open_context(load_settings(indexes=indexes, offline=offline))
     tell_project(context.settings)
     given_up = names if upgrade else None
@@ -67,11 +70,11 @@ def _render(done: Locking, *, as_json: bool) -> None:
             (skill.name, skill.previous or "-", _after(skill.change, skill.version), skill.source) for skill in changed
         ]
         table(("skill", "before", "now", "source"), rows)
-    count = sum(1 for skill in done.skills if skill.change != "removed")
+    locked = sum(1 for skill in done.skills if skill.change != "removed")
     state = (
         "would be locked" if done.dry_run and changed else "up to date" if not changed and not done.merged else "locked"
     )
-    note(f"{count} skill{'' if count == 1 else 's'} {state}")
+    note(f"{count(locked, 'skill')} {state}")
 
 
 def _after(change: str, version: str) -> str:

@@ -71,7 +71,9 @@ def unknown_command(name: str, known: Iterable[str], group: str = "skillpm") -> 
     if group == "skillpm" and name in _ELSEWHERE:
         near = [_ELSEWHERE[name]]
     meant = " or ".join(_quoted(f"{group} {item}") for item in near)
-    return UsageError(f"there is no command {_quoted(f'{group} {name}')}", hint=_meant(meant) or f"see `{group} --help`")
+    return UsageError(
+        f"there is no command {_quoted(f'{group} {name}')}", hint=_meant(meant) or f"see `{group} --help`"
+    )
 
 
 def _unknown_option(name: str, context: click.Context) -> UsageError:
@@ -81,7 +83,9 @@ def _unknown_option(name: str, context: click.Context) -> UsageError:
     if near:
         return UsageError(message, hint=_meant(" or ".join(map(_quoted, near))))
     if above is not None and any(name in parameter.opts for parameter in above.command.params):
-        return UsageError(message, hint=f"it stands before the command: `{above.command_path} {name} {context.info_name}`")
+        return UsageError(
+            message, hint=f"it stands before the command: `{above.command_path} {name} {context.info_name}`"
+        )
     if isinstance(context.command, click.Group):
         return UsageError(message, hint=f"options stand behind the command; see `{path} --help`")
     return UsageError(message, hint=f"see `{path} --help`")
@@ -114,7 +118,7 @@ def _bad_value(error: click.BadParameter, parameter: click.Parameter, context: c
     return UsageError(f"{place}: {_plain(error.message)}", hint=_example(context))
 
 
-def _range(kind: click.ParamType) -> str:
+def _range(kind: object) -> str:
     least, most = getattr(kind, "min", None), getattr(kind, "max", None)
     if most is None:
         return f"{least:,} or more"
@@ -126,7 +130,9 @@ def _what(parameter: click.Parameter, context: click.Context) -> str:
     label = _label(parameter, context)
     if isinstance(parameter, click.Option):
         return f"`{label[1:-1]} {parameter.make_metavar(context)}`"
-    choices = f", one of {', '.join(map(str, parameter.type.choices))}" if isinstance(parameter.type, click.Choice) else ""
+    choices = (
+        f", one of {', '.join(map(str, parameter.type.choices))}" if isinstance(parameter.type, click.Choice) else ""
+    )
     return f"{label}{choices}"
 
 
@@ -138,7 +144,11 @@ def _label(parameter: click.Parameter, context: click.Context) -> str:
 
 def _example(context: click.Context) -> str:
     example = (context.command.epilog or "").removeprefix("Example: ")
-    return f"such as `{example}`; see `{context.command_path} --help`" if example else f"see `{context.command_path} --help`"
+    return (
+        f"such as `{example}`; see `{context.command_path} --help`"
+        if example
+        else f"see `{context.command_path} --help`"
+    )
 
 
 def _meant(names: str) -> str:

@@ -14,7 +14,7 @@ def command() -> None:
     """Prepare and list base models."""
 
 
-@command.command("list")
+@command.command("list", epilog="Example: skillpm model list")
 @json_option
 def list_models(as_json: bool) -> None:
     """List the models that skillpm prepares itself, and where they are."""
@@ -42,7 +42,7 @@ def list_models(as_json: bool) -> None:
     )
 
 
-@command.command("prepare")
+@command.command("prepare", epilog="Example: skillpm model prepare smollm2-135m")
 @click.argument("name", default="smollm2-135m", metavar="[MODEL]")
 @json_option
 def prepare(name: str, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from skillpm.cli.output import echo_json, json_option, note
 __all__ = ["command"]
 
 
-@click.command("new")
+@click.command("new", epilog="Example: skillpm new log-reader")
 @click.argument("name")
 @click.option(
     "--directory",

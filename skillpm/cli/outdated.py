@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 @click.command("outdated", epilog="Example: skillpm outdated --json")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
-@click.option("--index", "indexes", metavar="URL", multiple=True, help="A registry to ask for what is not locked yet.")
+@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Ask this for what is not locked yet.")
 @click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do.")
 @click.option("--user", is_flag=True, help="Look at your home folder.")
 @json_option

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TerminalProgress",
+    "count",
     "echo_json",
     "json_option",
     "note",
     "progress",
     "safe",
+    "size",
     "table",
     "tell_project",
     "trace_hooks",
@@ -53,6 +55,20 @@ def echo_json(document: Any) -> None:
 def note(text: str) -> None:
     """Say something to the person, on stderr."""
     click.echo(text, err=True)
+
+
+def size(count: float) -> str:
+    """Return bytes as people read them, in powers of ten."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def tell_project(settings: Settings) -> None:

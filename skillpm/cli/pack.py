@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.findings import echo_finding
-from skillpm.cli.output import echo_json, json_option, note
+from skillpm.cli.output import echo_json, json_option, note, size
 
 if TYPE_CHECKING:
     from skillpm.ops.pack import Packed
@@ -36,7 +36,7 @@ def command(path: Path, output: str, as_json: bool) -> None:
         echo_json({**made.document(), "file": str(target)})
         return
     click.echo(target)
-    note(f"{made.name} {made.release.version}: {made.release.size:,} bytes, sha256 {made.release.archive}")
+    note(f"{made.name} {made.release.version}: {size(made.release.size)}, sha256 {made.release.archive}")
 
 
 def packed(path: Path, owner: str = "") -> Packed:

@@ -9,7 +9,7 @@ from skillpm.cli.output import echo_json, json_option, note, safe, table
 __all__ = ["command"]
 
 
-@click.command("plugins")
+@click.command("plugins", epilog="Example: skillpm plugins --json")
 @json_option
 def command(as_json: bool) -> None:
     """List the plugins that are loaded, and from where.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.output import echo_json, json_option, note, safe, size
 from skillpm.cli.pack import packed
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["command"]
 
 @click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
 @click.argument("path", type=click.Path(path_type=Path), default=Path())
-@click.option("--registry", metavar="PLACE", required=True, help="A folder, file://…, or the name of a known registry.")
+@click.option("--registry", metavar="PLACE", default="", help="A folder, file://…, or the name of a known registry.")
 @click.option("--owner", metavar="NAME", default="", help="Publish it as NAME/skill.")
 @click.option("--like", metavar="NAME", default="", help="Let a new name look like this one, which is published.")
 @click.option("--dry-run", is_flag=True, help="Do all of it but write.")
@@ -69,7 +69,9 @@ def _print(done: Publication, root: Path) -> None:
         note(f"self-test: {done.claims} claims hold")
     if done.change == "unchanged":
         note(f"{release} is published in {safe(root)} already, with this very content; nothing changed")
-        return
-    click.echo(f"{done.packed.name}=={done.packed.release.version}")
-    size = f"{done.packed.release.size:,} bytes, tree {done.packed.release.tree[:16]}…"
-    note(f"{'would be published' if done.dry_run else 'published'} in {safe(root)}: {size}")
+    else:
+        click.echo(f"{done.packed.name}=={done.packed.release.version}")
+        what = f"{size(done.packed.release.size)}, tree {done.packed.release.tree[:16]}…"
+        note(f"{'would be published' if done.dry_run else 'published'} in {safe(root)}: {what}")
+    if not done.dry_run:
+        note(f"next: whoever can read it installs it with `skillpm install {done.packed.name} --registry {safe(root)}`")

@@ -34,3 +34,4 @@ def init(folder: Path, name: str | None, as_json: bool) -> None:
     else:
         click.echo(folder)
         note(f"{'made a registry in' if made else 'a registry already:'} {safe(folder)}")
+        note(f"next: `skillpm publish PATH --registry {safe(folder)}`")

@@ -9,7 +9,7 @@ from skillpm.cli.output import echo_json, json_option, table
 __all__ = ["command"]
 
 
-@click.command("schema")
+@click.command("schema", epilog="Example: skillpm schema contract")
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:

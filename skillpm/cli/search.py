@@ -14,7 +14,7 @@ _SHOWN = 20  # hits, unless --limit says otherwise
 
 @click.command("search", epilog="Example: skillpm search log triage")
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@click.option("--index", "indexes", metavar="URL", multiple=True, help="A registry to search first; may be repeated.")
+@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Search this registry; may be repeated.")
 @click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do.")
 @click.option("--limit", type=click.IntRange(1), default=_SHOWN, show_default=True, help="Skills to show.")
 @json_option

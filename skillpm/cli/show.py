@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import echo_json, json_option, note, size, table
 
 if TYPE_CHECKING:
     from skillpm.ops.show import Overview
@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 @click.command("show", epilog="Example: skillpm show incident-triage")
 @click.argument("text", metavar="NAME|PATH", shell_complete=known_names)
-@click.option("--index", "indexes", metavar="FOLDER", multiple=True, help="A registry to ask first; may be repeated.")
+@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated.")
 @json_option
 def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
     """Show what a skill is and what it contributes. None of its code runs."""
@@ -46,7 +46,7 @@ def _rows(found: Overview) -> list[tuple[str, str]]:
         ("archive", found.archive or "-"),
         ("requires", ", ".join(f"{name}{specifier}" for name, specifier in found.requires.items()) or "-"),
         ("python", ", ".join(found.python) or "-"),
-        ("files", f"{len(found.files)}, {found.size} bytes"),
+        ("files", f"{len(found.files)}, {size(found.size)}"),
         ("tools", ", ".join(found.tools) or "-"),
         ("seeds", str(found.seeds)),
         ("rules", str(found.rules)),

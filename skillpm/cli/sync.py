@@ -6,6 +6,7 @@ import click
 
 from skillpm.cli.install import Placing, placing_options, render
 from skillpm.cli.output import json_option
+from skillpm.errors import UsageError
 
 __all__ = ["command"]
 
@@ -23,7 +24,10 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
     from skillpm.ops.installation import unchanged
 
     if locked and frozen:
-        raise click.UsageError("--locked and --frozen exclude each other")
+        raise UsageError(
+            "`--locked` and `--frozen` exclude each other",
+            hint="`--locked` refuses a lock that is out of date, `--frozen` takes it: give one of them",
+        )
     place = Placing.of(placing)
     done = unchanged(place.settings, place.folders, place.link, frozen=frozen)
     if done is None:

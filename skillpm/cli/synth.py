@@ -18,14 +18,26 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_ROWS = click.IntRange(min=0, max=10_000_000)
+_MOST = 10_000_000  # rows
 
 
-@click.command("synth")
+@click.command("synth", epilog="Example: skillpm synth incident-triage --rows 1000 --output data")
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
-@click.option("--rows", type=_ROWS, default=400, show_default=True, metavar="N", help="Training rows of each skill.")
 @click.option(
-    "--held-out", type=_ROWS, default=100, show_default=True, metavar="M", help="Held-out rows of each skill."
+    "--rows",
+    type=click.IntRange(1, _MOST),
+    default=400,
+    show_default=True,
+    metavar="N",
+    help="Training rows of each skill.",
+)
+@click.option(
+    "--held-out",
+    type=click.IntRange(0, _MOST),
+    default=100,
+    show_default=True,
+    metavar="M",
+    help="Held-out rows of each skill.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="A new folder for the files.")

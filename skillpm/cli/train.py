@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("train")
+@click.command("train", epilog="Example: skillpm train incident-triage --dry-run")
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
 @click.option("--recipe", "-r", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="YAML recipe.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field, as in stages.sft.epochs=2.")

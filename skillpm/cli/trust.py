@@ -26,7 +26,7 @@ def command() -> None:
     """
 
 
-@command.command("list")
+@command.command("list", epilog="Example: skillpm trust list")
 @json_option
 def list_grants(as_json: bool) -> None:
     """List the skills whose code may run, by content."""

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
-from skillpm.cli.findings import allow_option, count, format_options, print_rules, show
-from skillpm.cli.output import note, safe
+from skillpm.cli.findings import allow_option, format_options, print_rules, show
+from skillpm.cli.output import count, note, safe
+from skillpm.errors import UsageError
 
 __all__ = ["command"]
 
 
-@click.command("validate")
+@click.command("validate", epilog="Example: skillpm validate skills/incident-triage --level strict")
 @click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--level",
@@ -51,9 +52,11 @@ def command(
         print_rules([rule.text() for rule in RULES], form)
         return
     if not paths:
-        raise click.UsageError("name at least one PATH, such as `skillpm validate .`", ctx)
+        raise UsageError(
+            "`skillpm validate` needs PATH", hint="`skillpm validate .` checks the skill, or the skills, here"
+        )
     if dry_run and not fix:
-        raise click.UsageError("--dry-run says what --fix would do: give both", ctx)
+        raise UsageError("`--dry-run` says what `--fix` would do", hint="give both")
     mended = _mend(paths, form, dry_run=dry_run) if fix else []
     allow, extra = Allowance.of(allowed), extra_rules(load_settings())
     reports = [

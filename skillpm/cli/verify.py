@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import installed_names
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.output import count, echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
     from skillpm.ops.verify import Problem, Verification
@@ -50,9 +50,8 @@ def _print(found: Verification) -> None:
     if not found.skills:
         note("no skill is installed here; `skillpm install NAME` installs one")
         return
-    count = len(found.problems)
-    verdict = f"{count} problem{'s' if count > 1 else ''}" if count else "all as locked"
-    note(f"{found.skills} skill{'s' if found.skills > 1 else ''} in {found.folders} folders: {verdict}")
+    verdict = count(len(found.problems), "problem") if found.problems else "all as locked"
+    note(f"{count(found.skills, 'skill')} in {count(found.folders, 'folder')}: {verdict}")
 
 
 def _sentence(problem: Problem) -> str:

@@ -30,7 +30,7 @@ def command() -> None:
     """Show, set or raise the version of a skill: `skillpm version [PATH]`."""
 
 
-@command.command("show", short_help="Print the version.")
+@command.command("show", short_help="Print the version.", epilog="Example: skillpm version show skills/mine")
 @click.argument("path", type=click.Path(path_type=Path), default=Path())
 @json_option
 def show(path: Path, as_json: bool) -> None:
@@ -61,7 +61,7 @@ def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
 @command.command(
     "bump",
     short_help="Write the next version.",
-    epilog="Examples: skillpm version bump minor · skillpm version bump patch rc skills/mine",
+    epilog="Example: skillpm version bump patch rc skills/mine",
 )
 @click.argument("parts", metavar="PART... [PATH]", nargs=-1, required=True)
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")

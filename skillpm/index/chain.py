@@ -84,7 +84,7 @@ class ChainIndex:
         """Return the archive from the index that answers for the name. Raises RegistryError."""
         index = self.source(name)
         if index is None:
-            raise RegistryError(f"no index knows `{name}`")
+            raise RegistryError(f"no registry knows `{name}`")
         return index.archive(name, release)
 
     def _find(self, name: str) -> tuple[Index, Page] | None:

@@ -43,7 +43,7 @@ class DirectoryIndex:
         """config.json. Raises RegistryError where the folder is no registry."""
         if not self._root.is_dir():
             raise RegistryError(
-                f"registry {self._root} is not a folder", hint="check `--index`, or the registries of skillpm.yaml"
+                f"registry {self._root} is not a folder", hint="check `--registry`, or the registries of skillpm.yaml"
             )
         return read_config(self._read("config.json", MAX_PAGE), f"registry {self._root}")
 

@@ -3,9 +3,9 @@
 ===========================================  ==============================================================
 a person writes                              a lock says
 ===========================================  ==============================================================
-``--index ../shop``, ``file:///srv/shop``    ``registry:../shop``
-``--index https://host/shop``                ``registry:https://host/shop``
-``--index https://host/.well-known/…``       ``well-known:https://host/.well-known/agent-skills/index.json``
+``--registry ../shop``, ``file:///srv/shop``    ``registry:../shop``
+``--registry https://host/shop``                ``registry:https://host/shop``
+``--registry https://host/.well-known/…``       ``well-known:https://host/.well-known/agent-skills/index.json``
 ``./mine``, ``./mine-1.0.tar.gz``            ``path:mine``, ``archive:mine-1.0.tar.gz``
 ``git+https://host/x@v1#subdirectory=a``     ``git+https://host/x@<commit>#subdirectory=a``
 (nothing: it ships with skillpm)             ``bundled``
@@ -286,7 +286,7 @@ def _web_skills(text: str, around: Surroundings) -> Index:
     url = _web_address(text)
     if _well_known(url):
         return _web_registry(url, around)
-    hint = f"write `git+{text[:200]}`" if url.endswith(".git") else f"name skills, with `--index {text[:200]}`"
+    hint = f"write `git+{text[:200]}`" if url.endswith(".git") else f"name skills, with `--registry {text[:200]}`"
     raise UsageError(f"`{text[:200]}` does not say which skills", hint=hint)
 
 

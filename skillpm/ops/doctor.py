@@ -11,40 +11,51 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from skillpm.errors import SkillpmError
 from skillpm.ops.context import Context
 from skillpm.ops.extensions import foreign_sandboxes
 from skillpm.ops.sandbox import open_sandbox
 from skillpm.runtime.environments import builder
-from skillpm.runtime.sandbox import PLUGIN, probed
+from skillpm.runtime.sandbox import PLUGIN, Sandbox, probed
 from skillpm.storage.agents import detected
 
-__all__ = ["Check", "examine"]
+__all__ = ["Check", "Level", "examine"]
+
+Level = Literal["ok", "warning", "error"]
 
 TRAINING = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
 GIB = 1 << 30
 LEAST_MEMORY = 8 * GIB  # a 135M model and its gradients
 LEAST_DISK = 2 * GIB
+_STRONGER = "Linux 5.13 has Landlock, and bubblewrap runs on older ones; docs/sandbox.md says what each does"
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at; ``hint`` says what to do where it is not ok."""
+    """One thing that was looked at.
+
+    Attributes:
+        level: ok; a warning, where something cannot be done that not everybody needs; an error, where little can.
+        found: what is there.
+        hint: what to do where it is not ok.
+        note: what is good to know all the same.
+    """
 
     name: str
-    ok: bool
+    level: Level
     found: str
     hint: str | None = None
+    note: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints this check."""
-        return {"name": self.name, "status": "ok" if self.ok else "warn", "found": self.found, "hint": self.hint}
+        return {"name": self.name, "level": self.level, "found": self.found, "hint": self.hint, "note": self.note}
 
 
 def examine(context: Context) -> list[Check]:
-    """Look at everything; never raises, a check that fails is a warning."""
+    """Look at everything; never raises."""
     parts: tuple[Callable[[Context], Iterator[Check]], ...] = (
         _machine, _disk, _sandbox, _foreign_sandboxes, _environments, _training, _accelerator, _models, _agents,
         _store, _pip,
@@ -52,16 +63,23 @@ def examine(context: Context) -> list[Check]:
     return [check for part in parts for check in part(context)]
 
 
+def _unless(good: bool, otherwise: Level) -> Level:
+    return "ok" if good else otherwise
+
+
 def _machine(context: Context) -> Iterator[Check]:
     new = sys.version_info >= (3, 11)
     hint = None if new else "install Python 3.11 or newer"
-    yield Check("python", new, f"{platform.python_version()} ({sys.executable})", hint)
-    yield Check("platform", sys.platform in ("linux", "darwin"), platform.platform())
-    yield Check("cores", True, str(_cores()))
+    yield Check("python", _unless(new, "error"), f"{platform.python_version()} ({sys.executable})", hint)
+    tried = sys.platform in ("linux", "darwin")
+    hint = None if tried else "skillpm is tried on Linux and macOS only"
+    yield Check("platform", _unless(tried, "warning"), platform.platform(), hint)
+    yield Check("cores", "ok", str(_cores()))
     memory = _memory()
     found = "unknown" if memory is None else f"{memory / GIB:.1f} GiB"
     enough = memory is None or memory >= LEAST_MEMORY
-    yield Check("memory", enough, found, None if enough else "training the default model takes some 8 GiB")
+    hint = None if enough else "training the default model takes some 8 GiB"
+    yield Check("memory", _unless(enough, "warning"), found, hint)
 
 
 def _cores() -> int:
@@ -88,88 +106,96 @@ def _disk(context: Context) -> Iterator[Check]:
         free = shutil.disk_usage(existing).free
         writable = os.access(existing, os.W_OK)
         found = f"{free / GIB:.1f} GiB free in {folder}{'' if writable else ', not writable'}"
-        hint = "free some space" if writable else "set SKILLPM_HOME to a folder that you may write"
-        ok = free >= LEAST_DISK and writable
-        yield Check(name, ok, found, None if ok else hint)
+        if not writable:
+            yield Check(name, "error", found, "set SKILLPM_HOME to a folder that you may write")
+        else:
+            enough = free >= LEAST_DISK
+            yield Check(name, _unless(enough, "warning"), found, None if enough else "free some space")
 
 
 def _sandbox(context: Context) -> Iterator[Check]:
     try:
         sandbox = open_sandbox(context.settings)
     except SkillpmError as error:
-        yield Check("sandbox of skill code", False, error.message, error.hint)
+        yield Check("sandbox of skill code", "error", error.message, error.hint)
         return
-    hint = f"it does not stop: {'; '.join(sandbox.gaps)}"
-    yield Check("sandbox of skill code", sandbox.strong, str(sandbox), hint)
+    hint = None if sandbox.strong else _STRONGER
+    yield Check("sandbox of skill code", _unless(sandbox.strong, "warning"), str(sandbox), hint, _gaps(sandbox))
+
+
+def _gaps(sandbox: Sandbox) -> str:
+    return f"it does not stop: {'; '.join(sandbox.gaps)}"
 
 
 def _foreign_sandboxes(context: Context) -> Iterator[Check]:
     try:
         levels = foreign_sandboxes(context.settings)
     except SkillpmError as error:
-        yield Check("sandboxes of plugins", False, error.message, error.hint)
+        yield Check("sandboxes of plugins", "warning", error.message, error.hint)
         return
     for level in levels:
         name = f"sandbox {PLUGIN}{level.name}"
         try:
             sandbox = probed(level)
         except SkillpmError as error:
-            yield Check(name, False, error.message, error.hint)
+            yield Check(name, "warning", error.message, error.hint)
             continue
         if sandbox is None:
-            yield Check(name, False, "does not work on this machine", "its distribution says what it needs")
+            yield Check(name, "warning", "does not work on this machine", "its distribution says what it needs")
             continue
         kind = "strong" if sandbox.strong else "not strong; taken only when it is named"
-        yield Check(name, True, f"{sandbox}; {kind}", f"it does not stop: {'; '.join(sandbox.gaps)}")
+        yield Check(name, "ok", f"{sandbox}; {kind}", note=_gaps(sandbox))
 
 
 def _environments(context: Context) -> Iterator[Check]:
     found = builder()
     hint = None if found else "python -m ensurepip, or install uv"
-    yield Check("environments of skills", bool(found), f"built by {found}" if found else "neither uv nor pip", hint)
+    shown = f"built by {found}" if found else "neither uv nor pip"
+    yield Check("environments of skills", _unless(bool(found), "warning"), shown, hint)
 
 
 def _training(context: Context) -> Iterator[Check]:
     for name in TRAINING:
         try:
-            yield Check(name, True, importlib.metadata.version(name))
+            yield Check(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Check(name, False, "not installed", "python -m pip install 'skillpm-core[train]'")
+            yield Check(name, "warning", "not installed", "python -m pip install 'skillpm-core[train]'")
 
 
 def _accelerator(context: Context) -> Iterator[Check]:
     devices = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
     driver = shutil.which("nvidia-smi")
     if devices or driver:
-        yield Check("accelerator", True, ", ".join(devices) or f"{driver} is there, no device file")
+        yield Check("accelerator", "ok", ", ".join(devices) or f"{driver} is there, no device file")
     elif sys.platform == "darwin" and platform.machine() == "arm64":
-        yield Check("accelerator", True, "Apple GPU")
+        yield Check("accelerator", "ok", "Apple GPU")
     else:
-        yield Check("accelerator", True, "none; training runs on the processor")
+        yield Check("accelerator", "ok", "none; training runs on the processor")
 
 
 def _models(context: Context) -> Iterator[Check]:
     folder = context.settings.models
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     hint = None if names else "`skillpm model prepare` fetches the default one"
-    yield Check("base models", bool(names), ", ".join(names) or "none prepared", hint)
+    yield Check("base models", _unless(bool(names), "warning"), ", ".join(names) or "none prepared", hint)
 
 
 def _agents(context: Context) -> Iterator[Check]:
     found = [agent.title for agent in detected(context.settings.project)]
-    yield Check("agents", True, ", ".join(found) or "none found; `skillpm agents --all` lists those that are known")
+    yield Check("agents", "ok", ", ".join(found) or "none found; `skillpm agents --all` lists those that are known")
 
 
 def _store(context: Context) -> Iterator[Check]:
     try:
         skills = context.installed()
     except SkillpmError as error:
-        yield Check("installed skills", False, error.message, error.hint)
+        yield Check("installed skills", "error", error.message, error.hint)
         return
-    yield Check("installed skills", True, ", ".join(map(str, skills)) or "none in this project")
+    yield Check("installed skills", "ok", ", ".join(map(str, skills)) or "none in this project")
 
 
 def _pip(context: Context) -> Iterator[Check]:
     there = importlib.util.find_spec("pip") is not None
     hint = None if there else "python -m ensurepip; pip fetches the default model"
-    yield Check("pip", there, importlib.metadata.version("pip") if there else "not installed", hint)
+    found = importlib.metadata.version("pip") if there else "not installed"
+    yield Check("pip", _unless(there, "warning"), found, hint)

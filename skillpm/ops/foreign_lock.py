@@ -102,8 +102,8 @@ def _skill(name: str, entry: Any, path: Path) -> Iterator[Taken]:
         return
     if kind == "well-known":
         raise _CannotTakeError(
-            "it comes from a web site's own index",
-            f"`skillpm install {name} --index https://{source}`" if _HOST.match(source) else "",
+            "it comes from a web site's own list",
+            f"`skillpm install {name} --registry https://{source}`" if _HOST.match(source) else "",
         )
     if kind not in ("github", "gitlab", "git"):
         raise _CannotTakeError(f"sources of the kind `{kind[:40]}` are not known")

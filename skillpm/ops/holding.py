@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +30,6 @@ def project_held(project: Path) -> Iterator[None]:
             yield
         finally:
             with contextlib.suppress(OSError):
-                if os.listdir(path.parent) == [path.name]:
+                if list(path.parent.iterdir()) == [path]:
                     path.unlink()
                     path.parent.rmdir()

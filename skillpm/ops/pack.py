@@ -79,7 +79,7 @@ def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = ()) -> Packed:
     if not report.ok:
         count = len(report.errors)
         raise LayoutError(
-            f"{root} has {count} error{'s' if count > 1 else ''} and cannot be published",
+            f"{root} has {count} error{'s' if count > 1 else ''}, and no archive is made of it",
             hint=f"mend what `skillpm validate {root}` lists",
             findings=[finding.document() for finding in report.findings],
         )

@@ -53,24 +53,28 @@ def open_publishing(text: str, context: Context) -> FolderRegistry:
     """Return the registry that a person named, by its place or as the settings call it, to publish to.
 
     Raises:
+        UsageError: none was named.
         RegistryError: it is no folder with config.json, or a kind that cannot be published to.
         DocumentError: the settings that would name it cannot be read.
     """
-    index = open_registry(context.settings.registries.get(text, text), context.around)
+    known = context.settings.registries
+    if not text:
+        make = "`skillpm registry init FOLDER` makes one, for `--registry FOLDER`"
+        hint = f"{_listed(known)}; {make}" if known else make
+        raise UsageError("say which registry to publish to", hint=hint)
+    index = open_registry(known.get(text, text), context.around)
     if not isinstance(index, DirectoryIndex):
         raise RegistryError(f"{text[:200]} cannot be published to", hint="publish to the folder that it is served from")
     registry = FolderRegistry(index.root, index.name)
     if not (registry.root / "config.json").is_file():
-        raise RegistryError(
-            f"{registry.root} is not a registry",
-            hint=_known(context) or f"check the path, or make a new one with `skillpm registry init {text[:200]}`",
-        )
+        make = f"make a new one with `skillpm registry init {text[:200]}`"
+        hint = f"check the path, or {_listed(known) if known else make}"
+        raise RegistryError(f"{registry.root} is not a registry", hint=hint)
     return registry
 
 
-def _known(context: Context) -> str:
-    names = ", ".join(f"`{name}`" for name in context.settings.registries)
-    return f"check the path, or name one that the settings have: {names}" if names else ""
+def _listed(known: Iterable[str]) -> str:
+    return f"name one that the settings have: {', '.join(f'`{name}`' for name in known)}"
 
 
 def make_registry(root: Path, name: str) -> bool:

@@ -122,7 +122,7 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
         pins: the lock; both sides of one where version control left a conflict, ours first.
 
     Raises:
-        UnknownSkillError: no index knows a name.
+        UnknownSkillError: no registry knows a name.
         ResolutionError: nothing fits.
         RegistryError: an index failed.
         IntegrityError: an index has other bytes for a version that is locked.

@@ -108,7 +108,7 @@ class Candidates:
     policy withholds may be where it is locked, or where one of the person's own requirements is ``==`` it.
 
     Args:
-        page: what the index says; None where no index knows the name.
+        page: what the index says; None where no registry knows the name.
         preferred: the locked version, which is taken before any other.
         asked: specifiers of the person's own requirements.
         withheld: why a policy does not want a release, in words that follow "it is"; None where it does.

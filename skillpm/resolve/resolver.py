@@ -82,8 +82,8 @@ def _refuse_unknown(roots: Sequence[Requirement], universe: Universe, near: Near
     alike = near(unknown[0])
     names = " or ".join(f"`{name}`" for name in alike)
     raise UnknownSkillError(
-        f"no index knows {', '.join(f'`{name}`' for name in unknown)}",
-        hint=f"did you mean {names}?" if alike else "check the name, or add a registry with `--index`",
+        f"no registry knows {', '.join(f'`{name}`' for name in unknown)}",
+        hint=f"did you mean {names}?" if alike else "check the name, or add a registry with `--registry`",
         names=unknown,
         near=alike,
     )

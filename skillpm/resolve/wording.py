@@ -85,7 +85,7 @@ class Wording:
     def _absence(self, name: str, candidates: Candidates, allowed: Any) -> str:
         """Say why no release of a range can be chosen; nothing of releases that nobody asked for."""
         if not candidates.known:
-            return f"no index knows {name}"
+            return f"no registry knows {name}"
         reasons = list(_refused(name, candidates, candidates.within(allowed)))
         if reasons:
             return together(reasons)

@@ -130,7 +130,7 @@ def test_a_hostile_archive_is_refused(world: World, attack: str) -> None:
     texts = tuple(text.decode() for text in said)
     world.offer("bad", data)
     world.place.write({"bad.tar.gz": data})
-    world.refuses("install", "bad", "--index", world.shop, code=4, says=texts)
+    world.refuses("install", "bad", "--registry", world.shop, code=4, says=texts)
     world.refuses("install", "./bad.tar.gz", code=4, says=texts)
 
 
@@ -163,7 +163,7 @@ def test_a_bomb_is_stopped_before_it_takes_200_mebibytes(world: World, attack: s
     world.offer("bad", make())
     with world.unchanged():
         done = subprocess.run(
-            [sys.executable, "-c", MEASURED, "install", "bad", "--index", str(world.shop)],
+            [sys.executable, "-c", MEASURED, "install", "bad", "--registry", str(world.shop)],
             cwd=world.place.root,
             env=dict(world.place.environment),
             capture_output=True,
@@ -187,7 +187,7 @@ def test_what_is_no_skill_is_refused(world: World, attack: str) -> None:
     files, code, says = TREES[attack]
     data = archive(*(member(path, text) for path, text in files.items()))
     world.offer("bad", data, tree=tree_digest(MappingTree(files)), version="0")
-    world.refuses("install", "bad", "--index", world.shop, code=code, says=says)
+    world.refuses("install", "bad", "--registry", world.shop, code=code, says=says)
     world.place.write({"bad.tar.gz": data, "bad": files})
     world.refuses("install", "./bad.tar.gz", code=code, says=says)
     outcome = world.place.call("install", "./bad")
@@ -215,7 +215,7 @@ OTHER_TREES: dict[str, dict[str, bytes]] = {
 def test_an_archive_holds_exactly_what_its_tree_digest_counts(world: World, attack: str) -> None:
     counted = tree_digest(MappingTree(GOOD))
     world.offer("bad", build_archive(MappingTree(OTHER_TREES[attack])), tree=counted)
-    world.refuses("install", "bad", "--index", world.shop, code=4, says=("the content of bad 1.0", counted[:16]))
+    world.refuses("install", "bad", "--registry", world.shop, code=4, says=("the content of bad 1.0", counted[:16]))
 
 
 @pytest.mark.attack(30)
@@ -224,7 +224,7 @@ def test_an_archive_of_another_size_than_its_page_says_is_refused(world: World) 
     digest = world.releases["bad"][0]["archive"]
     path = world.shop / f"archives/{digest[:2]}/{digest[2:]}.tar.gz"
     path.write_bytes(zlib.compress(b"other"))
-    world.refuses("install", "bad", "--index", world.shop, code=4, says=("the archive of bad 1.0", digest[:16]))
+    world.refuses("install", "bad", "--registry", world.shop, code=4, says=("the archive of bad 1.0", digest[:16]))
 
 
 @pytest.mark.attack(17, 20)

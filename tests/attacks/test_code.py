@@ -79,7 +79,7 @@ def test_what_is_smuggled_in_is_refused(world: World, attack: str) -> None:
     files = {"SKILL.md": skill_text(), "skill.yaml": MANIFEST, **more}
     data = archive(*(member(path, content) for path, content in files.items()))
     world.offer("bad", data, tree=tree_digest(MappingTree(files)))
-    world.refuses("install", "bad", "--index", world.shop, code=code, says=says)
+    world.refuses("install", "bad", "--registry", world.shop, code=code, says=says)
     world.place.write({"bad": files})
     if not any(path.endswith(".pyc") for path in more):  # what interpreters leave in a folder is left out of archives
         world.refuses("install", "./bad", code=1, says=says[: 1 if code == 4 else None])
@@ -148,7 +148,7 @@ def test_a_registry_cannot_speak_to_the_terminal(world: World) -> None:
     world.offer_skill("beta", summary=HOSTILE)
     for arguments in (["install", "alpha"], ["search", "beta"], ["show", "beta"], ["install", "beta", "--dry-run"]):
         for more in ([], ["--json"]):
-            done = world.place.call(*arguments, "--index", world.shop, *more)
+            done = world.place.call(*arguments, "--registry", world.shop, *more)
             assert "Traceback" not in done.err
             shown = done.out + done.err
             assert not {"\x1b", "\x07", "\u202e"} & set(shown), shown

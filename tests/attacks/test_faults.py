@@ -52,7 +52,7 @@ def test_a_cut_download_is_completed_and_an_install_succeeds(world: World, site:
     etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
     left = [answer(200, data[: len(data) // 2], length=len(data), ETag=etag)]
     site.answers[path] = lambda handler: left.pop()(handler) if left else False
-    world.place.call("install", "good", "--index", site.url).ok()
+    world.place.call("install", "good", "--registry", site.url).ok()
     ranges = [headers.get("Range") for seen, headers in site.seen if seen == path]
     assert ranges[0] is None and (ranges[1] or "").startswith("bytes=")
     world.place.call("verify").ok()
@@ -61,19 +61,19 @@ def test_a_cut_download_is_completed_and_an_install_succeeds(world: World, site:
 @pytest.mark.attack(62)
 def test_the_page_of_a_captive_portal_is_told(world: World, site: Shop) -> None:
     site.answers["/skills/good.json"] = answer(200, HTML)
-    world.refuses("install", "good", "--index", site.url, code=5, says=("skills/good.json", "it is HTML"))
+    world.refuses("install", "good", "--registry", site.url, code=5, says=("skills/good.json", "it is HTML"))
     site.answers["/skills/good.json"] = lambda handler: False
     size = world.releases["good"][0]["size"]
     site.answers[archive_path(world)] = answer(200, HTML.ljust(size)[:size])
     fresh = {"SKILLPM_HOME": str(world.root / FRESH)}
     world.refuses(
-        "install", "good", "--index", site.url, code=4, says=("a web page came instead of good 1.0",), **fresh
+        "install", "good", "--registry", site.url, code=4, says=("a web page came instead of good 1.0",), **fresh
     )
 
 
 @pytest.mark.attack(63)
 def test_what_is_stored_installs_while_the_registry_is_down(world: World, site: Shop) -> None:
-    world.place.call("install", "good", "--index", site.url).ok()
+    world.place.call("install", "good", "--registry", site.url).ok()
     for path, _ in list(site.seen):
         site.answers[path] = answer(503, Retry_After="86400")
     shutil.rmtree(world.place.root / UNIVERSAL)
@@ -81,7 +81,7 @@ def test_what_is_stored_installs_while_the_registry_is_down(world: World, site: 
     assert (world.place.root / UNIVERSAL / "good/SKILL.md").is_file()
     fresh = {"SKILLPM_HOME": str(world.root / FRESH)}
     world.refuses(
-        "install", "good", "--index", site.url, code=5, says=("503", "86400 seconds", "locked and stored"), **fresh
+        "install", "good", "--registry", site.url, code=5, says=("503", "86400 seconds", "locked and stored"), **fresh
     )
 
 
@@ -90,7 +90,7 @@ def test_of_many_who_install_the_same_at_once_one_downloads_it(world: World, sit
     names = [f"many-{letter}" for letter in "abcd"]
     for name in names:
         world.offer_skill(name)
-    command = [sys.executable, "-m", "skillpm", "install", *names, "--index", site.url]
+    command = [sys.executable, "-m", "skillpm", "install", *names, "--registry", site.url]
     places = [project() for _ in range(6)]
     running = [
         subprocess.Popen(command, cwd=place.root, env=dict(place.environment), stderr=subprocess.PIPE, text=True)
@@ -108,7 +108,9 @@ def test_of_many_who_install_the_same_at_once_one_downloads_it(world: World, sit
 def test_a_store_that_cannot_be_written_is_named(world: World) -> None:
     (world.root / "file").write_text("in the way")
     home = {"SKILLPM_HOME": str(world.root / "file/home")}
-    world.refuses("install", "good", "--index", world.shop, code=6, says=(f"{world.root}/file/home", "hint: "), **home)
+    world.refuses(
+        "install", "good", "--registry", world.shop, code=6, says=(f"{world.root}/file/home", "hint: "), **home
+    )
 
 
 @pytest.mark.attack(69)
@@ -116,7 +118,7 @@ def test_no_home_folder_is_no_obstacle(world: World) -> None:
     """The account's own folder is asked for, or SKILLPM_HOME says where to write."""
     environment = {key: value for key, value in world.place.environment.items() if key != "HOME"}
     done = subprocess.run(
-        [sys.executable, "-m", "skillpm", "install", "good", "--index", str(world.shop)],
+        [sys.executable, "-m", "skillpm", "install", "good", "--registry", str(world.shop)],
         cwd=world.place.root, env=environment, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -126,7 +128,7 @@ def test_no_home_folder_is_no_obstacle(world: World) -> None:
 def test_a_strict_umask_is_kept_and_everything_works(world: World) -> None:
     before = os.umask(0o077)
     try:
-        world.place.call("install", "good", "--index", world.shop, SKILLPM_HOME=str(world.root / FRESH)).ok()
+        world.place.call("install", "good", "--registry", world.shop, SKILLPM_HOME=str(world.root / FRESH)).ok()
     finally:
         os.umask(before)
     world.place.call("verify", SKILLPM_HOME=str(world.root / FRESH)).ok()
@@ -140,13 +142,13 @@ def test_a_file_system_that_knows_no_locks_is_told(world: World, monkeypatch: py
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     world.refuses(
-        "install", "good", "--index", world.shop, code=6, says=("cannot lock", "No locks available", "hint: ")
+        "install", "good", "--registry", world.shop, code=6, says=("cannot lock", "No locks available", "hint: ")
     )
 
 
 @pytest.mark.attack(71)
 def test_a_flipped_bit_is_found_and_repaired(world: World) -> None:
-    world.place.call("install", "good", "--index", world.shop).ok()
+    world.place.call("install", "good", "--registry", world.shop).ok()
     path = world.root / "home/skillpm/data/store/tree-v1" / world.lock()["good"]["tree"] / "SKILL.md"
     good = path.read_bytes()
     path.write_bytes(bytes([good[0] ^ 1]) + good[1:])
@@ -159,7 +161,7 @@ def test_a_flipped_bit_is_found_and_repaired(world: World) -> None:
 
 @pytest.mark.attack(72)
 def test_a_file_that_was_edited_by_hand_is_reported_and_kept(world: World) -> None:
-    world.place.call("install", "good", "--index", world.shop).ok()
+    world.place.call("install", "good", "--registry", world.shop).ok()
     world.offer_skill("good", "1.1")
     edited = world.place.root / UNIVERSAL / "good/SKILL.md"
     edited.write_text("mine\n")
@@ -191,13 +193,13 @@ def test_a_lock_that_cannot_be_trusted_is_refused_and_kept(world: World, case: s
     edit, code, says = LOCKS[case]
     path = world.place.root / "skillpm.lock"
     path.write_text(edit(path.read_text()))
-    for arguments in (["install"], ["sync", "--frozen"], ["update"], ["install", "good", "--index", world.shop]):
+    for arguments in (["install"], ["sync", "--frozen"], ["update"], ["install", "good", "--registry", world.shop]):
         world.refuses(*arguments, code=code, says=says)
 
 
 @pytest.mark.attack(73)
 def test_an_edited_digest_is_refused(world: World) -> None:
-    world.place.call("install", "good", "--index", world.shop).ok()
+    world.place.call("install", "good", "--registry", world.shop).ok()
     path = world.place.root / "skillpm.lock"
     path.write_text(path.read_text().replace(world.lock()["good"]["tree"], "0" * 64))
     for arguments in (["install"], ["sync", "--frozen"]):
@@ -208,7 +210,7 @@ def test_an_edited_digest_is_refused(world: World) -> None:
 def test_conflict_markers_are_resolved_from_both_sides_only_where_that_is_asked_for(world: World) -> None:
     path = world.place.root / "skillpm.lock"
     ours = path.read_text()
-    world.place.call("install", "good", "--index", world.shop).ok()
+    world.place.call("install", "good", "--registry", world.shop).ok()
     path.write_text(CONFLICT.format(ours=ours, theirs=path.read_text()))
     world.place.call("lock").ok()
     assert set(world.lock()) == {"good", "kept"}
@@ -239,7 +241,7 @@ def test_a_signal_ends_an_install_quietly_and_changes_nothing(
     site.answers["/skills/good.json"] = stall
     with world.unchanged():
         running = subprocess.Popen(
-            [sys.executable, "-m", "skillpm", "install", "good", "--index", site.url],
+            [sys.executable, "-m", "skillpm", "install", "good", "--registry", site.url],
             cwd=world.place.root, env=dict(world.place.environment), stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert asked.wait(90)
@@ -249,7 +251,7 @@ def test_a_signal_ends_an_install_quietly_and_changes_nothing(
     assert running.returncode in codes
     assert "Traceback" not in said
     site.answers.clear()
-    world.place.call("install", "good", "--index", site.url).ok()
+    world.place.call("install", "good", "--registry", site.url).ok()
 
 
 @pytest.mark.attack(74)

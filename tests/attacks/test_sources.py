@@ -95,11 +95,11 @@ def test_a_name_comes_from_the_registry_that_is_named_alone(world: World) -> Non
 
 @pytest.mark.attack(44)
 def test_other_bytes_for_a_locked_version_are_an_error_with_both_digests(world: World) -> None:
-    world.place.call("install", "good", "--index", world.shop).ok()
+    world.place.call("install", "good", "--registry", world.shop).ok()
     locked = world.lock()["good"]
     world.offer_skill("good", body="other\n")
     other = world.releases["good"][0]["tree"]
-    world.refuses("install", "good", "--index", world.shop, code=4, says=("good 1.0", locked["tree"], other))
+    world.refuses("install", "good", "--registry", world.shop, code=4, says=("good 1.0", locked["tree"], other))
     old = world.shop / f"archives/{locked['archive'][:2]}/{locked['archive'][2:]}.tar.gz"
     shutil.copy(world.shop / f"archives/{world.releases['good'][0]['archive'][:2]}/"
                 f"{world.releases['good'][0]['archive'][2:]}.tar.gz", old)  # fmt: skip
@@ -130,7 +130,7 @@ def test_a_skill_cannot_require_an_address(world: World, address: str) -> None:
     world.offer_skill("lying")
     world.releases["lying"][0]["requires"] = {"good": address}
     world.write_page("lying")
-    world.refuses("install", "lying", "--index", world.shop, code=5, says=("skills/lying.json", "version specifier"))
+    world.refuses("install", "lying", "--registry", world.shop, code=5, says=("skills/lying.json", "version specifier"))
 
 
 REDIRECTS: dict[str, tuple[str, str]] = {
@@ -148,7 +148,7 @@ def test_a_redirect_leads_nowhere_else(world: World, site: Shop, attack: str, wh
     digest = world.releases["good"][0]["archive"]
     path = "/skills/good.json" if what == "page" else f"/archives/{digest[:2]}/{digest[2:]}.tar.gz"
     site.answers[path] = answer(302, Location=location)
-    world.refuses("install", "good", "--index", site.url, code=5, says=(path, says))
+    world.refuses("install", "good", "--registry", site.url, code=5, says=(path, says))
 
 
 @pytest.mark.attack(47)
@@ -156,8 +156,8 @@ def test_the_page_of_another_skill_is_refused(world: World, site: Shop) -> None:
     world.offer_skill("evil")
     (world.shop / "skills/good.json").write_bytes((world.shop / "skills/evil.json").read_bytes())
     says = ("skills/good.json", "is the page of `evil`, not of `good`")
-    world.refuses("install", "good", "--index", world.shop, code=5, says=says)
-    world.refuses("install", "good", "--index", site.url, code=5, says=says)
+    world.refuses("install", "good", "--registry", world.shop, code=5, says=says)
+    world.refuses("install", "good", "--registry", site.url, code=5, says=says)
 
 
 @pytest.mark.attack(47)
@@ -165,7 +165,7 @@ def test_the_archive_of_another_skill_is_refused(world: World) -> None:
     world.offer_skill("evil")
     world.releases["good"] = world.releases["evil"]
     world.write_page("good")
-    world.refuses("install", "good", "--index", world.shop, code=4, says=("name good", "the skill says evil"))
+    world.refuses("install", "good", "--registry", world.shop, code=4, says=("name good", "the skill says evil"))
 
 
 @pytest.mark.attack(48)
@@ -174,7 +174,7 @@ def test_a_yanked_release_is_not_taken_anew_and_installs_from_a_lock_with_a_warn
     world: World, site: Shop, project: Callable[..., Any], behind: str
 ) -> None:
     place = world.shop if behind == "folder" else site.url
-    world.place.call("install", "good", "--index", place).ok()
+    world.place.call("install", "good", "--registry", place).ok()
     world.offer_skill("good", yanked="loses data")
     fresh = {"SKILLPM_HOME": str(world.root / "fresh")}
     for arguments in (["install"], ["sync", "--frozen"], ["sync", "--locked"]):
@@ -185,44 +185,44 @@ def test_a_yanked_release_is_not_taken_anew_and_installs_from_a_lock_with_a_warn
     told = world.place.call("outdated", "--json").fails(1).document["skills"]
     assert [(item["state"], item["reason"]) for item in told if item["name"] == "good"] == [("yanked", "loses data")]
     other = World(project(), world.root)
-    other.place.call("install", "good", "--index", place).fails(3, "good 1.0 was yanked (loses data)", "hint: ")
+    other.place.call("install", "good", "--registry", place).fails(3, "good 1.0 was yanked (loses data)", "hint: ")
     assert not (other.place.root / "skillpm.lock").exists()
 
 
 @pytest.mark.attack(49)
 def test_a_quarantined_release_is_not_installed_even_from_a_lock(world: World, project: Callable[..., Any]) -> None:
-    world.place.call("install", "good", "--index", world.shop).ok()
+    world.place.call("install", "good", "--registry", world.shop).ok()
     world.offer_skill("good", quarantined="sends keys away")
     fresh = {"SKILLPM_HOME": str(world.root / "fresh")}
     for arguments in (["install"], ["sync", "--frozen"]):
         world.refuses(*arguments, code=6, says=("good 1.0 is in quarantine", "sends keys away", "--allow"), **fresh)
         assert not list((world.root / "fresh").glob(f"data/store/tree-v1/{world.lock()['good']['tree']}"))
-    world.refuses("install", "good", "--index", world.shop, code=6, says=("good 1.0 is in quarantine",))
+    world.refuses("install", "good", "--registry", world.shop, code=6, says=("good 1.0 is in quarantine",))
     world.place.call("install", "--allow", "other:quarantined", **fresh).fails(6)
     world.place.call("install", "--allow", "good:quarantined", **fresh).ok()
     assert "quarantined: sends keys away" in world.place.call("outdated").fails(1).out
     other = project()
-    other.call("install", "good", "--index", world.shop).fails(3, "good 1.0 is in quarantine (sends keys away)")
+    other.call("install", "good", "--registry", world.shop).fails(3, "good 1.0 is in quarantine (sends keys away)")
     world.offer_skill("good", "1.1")
-    other.call("install", "good", "--index", world.shop).ok()
+    other.call("install", "good", "--registry", world.shop).ok()
 
 
 @pytest.mark.attack(50)
 def test_another_owner_or_source_never_takes_a_skill_s_place(world: World) -> None:
     world.offer_skill("kept", "9.0", body="evil\n")
     world.refuses(
-        "install", "kept>=1", "--index", world.shop, code=2, says=("kept is installed from path:kept", "--force")
+        "install", "kept>=1", "--registry", world.shop, code=2, says=("kept is installed from path:kept", "--force")
     )
     world.offer_skill("evil/kept", "9.0")
-    world.refuses("install", "evil/kept", "--index", world.shop, code=2, says=("`evil/kept`", "the folder `kept`"))
+    world.refuses("install", "evil/kept", "--registry", world.shop, code=2, says=("`evil/kept`", "the folder `kept`"))
 
 
 @pytest.mark.attack(50)
 def test_what_was_signed_stays_signed(world: World) -> None:
     world.offer_skill("good", signature="abc")
-    world.place.call("install", "good", "--index", world.shop).ok()
+    world.place.call("install", "good", "--registry", world.shop).ok()
     world.offer_skill("good", "1.1")
-    for arguments in (["update"], ["install", "good>1", "--index", world.shop]):
+    for arguments in (["update"], ["install", "good>1", "--registry", world.shop]):
         world.refuses(*arguments, code=6, says=("good 1.1 has no signature", "1.0, which is locked, has one"))
 
 
@@ -235,8 +235,8 @@ def test_a_release_younger_than_the_cooldown_is_passed_over_and_named(world: Wor
     world.offer_skill("good", "2.0", published=days_ago(2))
     week = {"SKILLPM_COOLDOWN": "7"}
     says = ("good 2.0 is younger than the cooldown allows", "cut-off", "`good==2.0` takes that release all the same")
-    world.refuses("install", "good>=2", "--index", world.shop, code=3, says=says, **week)
-    done = world.place.call("install", "good", "--index", world.shop, **week).ok()
+    world.refuses("install", "good>=2", "--registry", world.shop, code=3, says=says, **week)
+    done = world.place.call("install", "good", "--registry", world.shop, **week).ok()
     assert "good 2.0 is younger than the cooldown allows" in done.err and "1.0 is taken" in done.err
     assert world.lock()["good"]["version"] == "1.0"
     assert json.loads((world.place.root / "skillpm.lock").read_text())["cutoff"]
@@ -254,7 +254,7 @@ def test_a_clock_that_is_a_year_off_is_named(world: World, monkeypatch: pytest.M
 
     world.offer_skill("good", published=datetime.now(UTC).isoformat())
     monkeypatch.setattr("skillpm.ops.cooldown.datetime", Clock)
-    arguments = ("install", "good", "--index", world.shop)
+    arguments = ("install", "good", "--registry", world.shop)
     if days < 0:
         world.refuses(*arguments, code=3, says=("this machine's clock says", "is it right?"), SKILLPM_COOLDOWN="7")
     else:
@@ -264,5 +264,5 @@ def test_a_clock_that_is_a_year_off_is_named(world: World, monkeypatch: pytest.M
 def test_the_file_of_the_registry_is_left_alone(world: World) -> None:
     """A refused install writes nothing where skills come from."""
     before = sorted(Path(world.shop).rglob("*"))
-    world.refuses("install", "nothing", "--index", world.shop, code=2, says=("`nothing`",))
+    world.refuses("install", "nothing", "--registry", world.shop, code=2, says=("`nothing`",))
     assert sorted(Path(world.shop).rglob("*")) == before

@@ -38,10 +38,15 @@ def test_each_value_comes_from_the_nearest_place_that_says_it(project) -> None:
     assert found["agents"] == (["claude-code"], f"{path}:2"), "what the project does not say is the user's"
     places = {"team": str(place.root / "../shop"), "web": "https://skills.example.org"}
     assert found["registries"] == (places, "skillpm.yaml:3")
-    said = {"SKILLPM_LINK": "copy", "SKILLPM_INDEX": "/a/shop /b/shop", "SKILLPM_OFFLINE": "1", "SKILLPM_COOLDOWN": "3"}
+    said = {
+        "SKILLPM_LINK": "copy",
+        "SKILLPM_REGISTRIES": "/a/shop /b/shop",
+        "SKILLPM_OFFLINE": "1",
+        "SKILLPM_COOLDOWN": "3",
+    }
     found = rows(place.call("config", "--json", **said))
     assert found["link"] == ("copy", "environment SKILLPM_LINK")
-    assert found["registries"] == ({"shop": "/a/shop", "shop-2": "/b/shop"}, "environment SKILLPM_INDEX")
+    assert found["registries"] == ({"shop": "/a/shop", "shop-2": "/b/shop"}, "environment SKILLPM_REGISTRIES")
     assert found["offline"] == (True, "environment SKILLPM_OFFLINE")
     assert found["policy.cooldown"] == (3, "environment SKILLPM_COOLDOWN")
 
@@ -49,10 +54,10 @@ def test_each_value_comes_from_the_nearest_place_that_says_it(project) -> None:
 def test_a_flag_comes_before_all_others(tmp_path: Path) -> None:
     (tmp_path / "skillpm.yaml").write_text(PROJECT)
     settings = load_settings(
-        project=tmp_path, indexes=("/flag",), offline=True, environment={"SKILLPM_INDEX": "/variable"}
+        project=tmp_path, indexes=("/flag",), offline=True, environment={"SKILLPM_REGISTRIES": "/variable"}
     )
     assert settings.indexes == ("/flag",)
-    assert settings.setting("registries").origin == "flag --index"
+    assert settings.setting("registries").origin == "flag --registry"
     assert settings.setting("offline").origin == "flag --offline"
     assert settings.registries["team"] == str(tmp_path / "../shop"), "names of the file are known all the same"
 

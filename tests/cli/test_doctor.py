@@ -8,9 +8,10 @@ from typing import Any
 from skillpm.runtime.sandbox import choose
 
 
-def test_everything_is_told_with_ok_or_warn_and_a_hint_where_it_is_not_ok(project: Callable[..., Any]) -> None:
+def test_everything_is_told_with_a_level_and_a_hint_where_it_is_not_ok(project: Callable[..., Any]) -> None:
     here = project({".claude": {}})
-    checks = {check["name"]: check for check in here.run("doctor", "--json").ok().document["checks"]}
+    document = here.run("doctor", "--json").ok().document
+    checks = {check["name"]: check for check in document["checks"]}
     assert {
         "python",
         "platform",
@@ -23,17 +24,23 @@ def test_everything_is_told_with_ok_or_warn_and_a_hint_where_it_is_not_ok(projec
         "pip",
         "environments of skills",
     } <= set(checks)
-    assert all(check["hint"] for check in checks.values() if check["status"] == "warn")
+    assert document["ok"], "a warning is no error"
+    assert {check["level"] for check in checks.values()} <= {"ok", "warning"}
+    assert all(bool(check["hint"]) is (check["level"] != "ok") for check in checks.values())
     assert checks["sandbox of skill code"]["found"] == str(choose())
-    assert "it does not stop" in checks["sandbox of skill code"]["hint"]
+    assert "it does not stop" in checks["sandbox of skill code"]["note"]
     assert checks["agents"]["found"] == "Claude Code"
     assert "python" in here.run("doctor").ok().out
 
 
-def test_a_damaged_project_is_a_warning_and_no_error(project: Callable[..., Any]) -> None:
+def test_a_damaged_project_is_an_error_that_is_told_with_all_else(project: Callable[..., Any]) -> None:
     here = project({"skillpm.lock": "not json"})
-    checks = {check["name"]: check for check in here.run("doctor", "--json").ok().document["checks"]}
-    assert checks["installed skills"]["status"] == "warn" and "skillpm.lock" in checks["installed skills"]["found"]
+    document = here.run("doctor", "--json").fails(1).document
+    checks = {check["name"]: check for check in document["checks"]}
+    assert not document["ok"] and "pip" in checks
+    assert checks["installed skills"]["level"] == "error" and "skillpm.lock" in checks["installed skills"]["found"]
+    told = here.run("doctor").fails(1, "1 error, ")
+    assert "hint: installed skills: " in told.out or checks["installed skills"]["hint"] is None
 
 
 def test_torch_is_not_imported(project: Callable[..., Any]) -> None:

@@ -35,7 +35,7 @@ def test_a_no_op_install_imports_neither_pydantic_nor_yaml_nor_the_resolver(proj
     import sys
 
     place = project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     code = (
         "import sys; from skillpm.cli.main import main; main(['install'], standalone_mode=False);"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
@@ -49,7 +49,7 @@ def test_a_no_op_install_imports_neither_pydantic_nor_yaml_nor_the_resolver(proj
 
 
 def test_install_prints_what_changed_and_says_the_rest_on_stderr(project, shop: Path) -> None:
-    outcome = project().call("install", "top", "--index", shop).ok()
+    outcome = project().call("install", "top", "--registry", shop).ok()
     assert [line.split()[:3] for line in outcome.out.splitlines()] == [
         ["skill", "version", "change"],
         ["base", "1.0", "added"],
@@ -60,7 +60,7 @@ def test_install_prints_what_changed_and_says_the_rest_on_stderr(project, shop: 
 
 def test_uninstall_removes_what_only_the_skill_needed(project, shop: Path) -> None:
     place = project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     done = place.call("uninstall", "top", "--json").ok().document
     assert {(item["name"], item["change"]) for item in done["skills"]} == {("base", "removed"), ("top", "removed")}
     assert not list((place.root / UNIVERSAL).iterdir())
@@ -69,14 +69,14 @@ def test_uninstall_removes_what_only_the_skill_needed(project, shop: Path) -> No
 
 def test_uninstall_keeps_what_was_asked_for_itself(project, shop: Path) -> None:
     place = project()
-    place.call("install", "base<2", "top", "--index", shop).ok()
+    place.call("install", "base<2", "top", "--registry", shop).ok()
     place.call("uninstall", "top").ok()
     assert [item["name"] for item in place.call("list", "--json").document["skills"]] == ["base"]
 
 
 def test_uninstall_refuses_what_another_skill_requires(project, shop: Path) -> None:
     place = project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     before = (place.root / "skillpm.lock").read_bytes()
     place.call("uninstall", "base").fails(2, "base is required by top", "uninstall top as well")
     assert (place.root / "skillpm.lock").read_bytes() == before
@@ -85,13 +85,13 @@ def test_uninstall_refuses_what_another_skill_requires(project, shop: Path) -> N
 
 def test_uninstall_of_an_unknown_name_suggests_a_near_one(project, shop: Path) -> None:
     place = project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     place.call("uninstall", "tops").fails(2, "`top`")
 
 
 def test_uninstall_refuses_an_edited_folder(project, shop: Path) -> None:
     place = project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     place.write({UNIVERSAL: {"top": {"notes.md": "mine"}}})
     place.call("uninstall", "top").fails(2, "edited", "--force")
     assert (place.root / UNIVERSAL / "base").exists(), "nothing was removed"
@@ -103,7 +103,7 @@ def test_uninstall_refuses_an_edited_folder(project, shop: Path) -> None:
 def test_list_shows_skills_with_their_state_and_runs(project, shop: Path) -> None:
     place = project()
     assert "no skill is installed" in place.call("list").ok().err
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     place.write({"runs": {"a": {"manifest.json": "{}"}, "b": {"recipe.yaml": ""}}})
     place.write({UNIVERSAL: {"base": {"notes.md": "mine"}}})
     found = place.call("list", "--json").ok().document
@@ -129,15 +129,15 @@ def test_show_describes_installed_bundled_published_and_local_skills(project, sh
     assert (local["seeds"], local["suites"], local["cases"]) == (2, {"small": 1}, 1)
     assert (local["code"], local["installed"], len(local["files"])) == (["verifier.py"], False, 6)
     assert place.call("show", "langgraph-cli", "--json").ok().document["source"] == "bundled"
-    published = place.call("show", "base<2", "--index", shop, "--json").ok().document
+    published = place.call("show", "base<2", "--registry", shop, "--json").ok().document
     assert (published["version"], published["releases"]) == ("1.0", ["2.0", "1.0"])
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     installed = place.call("show", "top", "--json").ok().document
     assert installed["installed"]
     assert len(installed["archive"]) == 64
     assert "Shows top" in place.call("show", "top").ok().out
-    place.call("show", "nothing-like-it").fails(2, "no index knows")
-    place.call("show", "base==7", "--index", shop).fails(3, "you require base==7")
+    place.call("show", "nothing-like-it").fails(2, "no registry knows")
+    place.call("show", "base==7", "--registry", shop).fails(3, "you require base==7")
 
 
 def test_errors_are_one_json_document_where_asked(project) -> None:

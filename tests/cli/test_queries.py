@@ -48,7 +48,7 @@ def test_every_query_helps(project, command: str) -> None:
 
 def test_tree_draws_requirements_with_their_specifiers(project, shop: Path) -> None:
     place = project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     place.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
     assert place.run("tree", PYTHONIOENCODING="utf-8").ok().out == (
         "top 1.0\n├── base 1.0 (<2)\n└── middle 1.0\n    └── base 1.0 (>=1)\n"
@@ -77,7 +77,7 @@ def test_a_cycle_is_shown_and_ends(project) -> None:
 
 def test_why_gives_every_path_shortest_first(project, shop: Path) -> None:
     place = project()
-    place.call("install", "top", "base", "--index", shop).ok()
+    place.call("install", "top", "base", "--registry", shop).ok()
     assert place.call("why", "base").ok().out.splitlines() == [
         "this project -> base 1.0 (any version)",
         "this project -> top 1.0 (any version) -> base 1.0 (<2)",
@@ -94,7 +94,7 @@ def test_nothing_installed_is_said_and_unknown_names_are_met_with_near_ones(proj
     place = project()
     assert "no skill is installed" in place.call("tree").ok().err
     place.call("why", "base").fails(2, "no skill `base` is installed", "skillpm list")
-    place.call("install", "middle", "--index", shop).ok()
+    place.call("install", "middle", "--registry", shop).ok()
     place.call("why", "midle").fails(2, "`middle`")
     place.call("tree", "midle").fails(2, "`middle`")
 

@@ -94,7 +94,7 @@ class _World:
         self.projects = [root / f"project{number}" for number in range(3)]
 
     def settings(self, project: Path) -> Settings:
-        flags, environment = {"index": (str(self.shop),)}, {"SKILLPM_NO_PLUGINS": "1"}
+        flags, environment = {"registry": (str(self.shop),)}, {"SKILLPM_NO_PLUGINS": "1"}
         folders = self.root / "home", self.root / "cache", self.root / "config.yaml"
         return Settings(project, *folders, flags=flags, environment=environment)
 
@@ -141,7 +141,7 @@ def world_of(place: Any) -> Settings:
 
 def test_a_lock_that_cannot_be_understood_keeps_all_that_it_names(project, shop: Path) -> None:
     place, other = project(), project()
-    place.call("install", "two", "--index", shop).ok()
+    place.call("install", "two", "--registry", shop).ok()
     text = (place.root / "skillpm.lock").read_text()
     place.write({"skillpm.lock": f"<<<<<<< ours\n{text}=======\n{text}>>>>>>> theirs\n"})
     assert other.call("cache", "prune", "--json", cwd=other.root).ok().document["removed"] == []
@@ -151,7 +151,7 @@ def test_a_lock_that_cannot_be_understood_keeps_all_that_it_names(project, shop:
 
 def test_the_lock_of_a_run_keeps_its_skills(project, shop: Path) -> None:
     place = project()
-    place.call("install", "three", "--index", shop).ok()
+    place.call("install", "three", "--registry", shop).ok()
     place.write({"runs": {"a": {"skillpm.lock": (place.root / "skillpm.lock").read_bytes()}}})
     place.call("uninstall", "three").ok()
     assert place.call("cache", "prune", "--json").ok().document["kept"] == 1
@@ -162,7 +162,7 @@ def test_the_lock_of_a_run_keeps_its_skills(project, shop: Path) -> None:
 def test_a_lock_that_cannot_be_read_stops_a_clean_up_before_anything_is_removed(project, shop: Path) -> None:
     place, other = project(), project()
     for where, name in ((place, "one"), (other, "three")):
-        where.call("install", name, "--index", shop).ok()
+        where.call("install", name, "--registry", shop).ok()
     shutil.rmtree(other.root / UNIVERSAL)
     (place.root / "skillpm.lock").unlink()
     (place.root / "skillpm.lock").mkdir()
@@ -174,7 +174,7 @@ def test_a_lock_that_cannot_be_read_stops_a_clean_up_before_anything_is_removed(
 
 def test_a_project_that_is_gone_is_forgotten(project, shop: Path) -> None:
     place, other = project(), project()
-    place.call("install", "one", "--index", shop).ok()
+    place.call("install", "one", "--registry", shop).ok()
     shutil.rmtree(place.root)
     planned = other.call("cache", "prune", "--dry-run").ok()
     assert "would remove 1 stored skill" in planned.err
@@ -190,7 +190,7 @@ def test_info_tells_who_needs_what_and_prune_of_no_store_makes_none(project, sho
     home = Path(place.environment["SKILLPM_HOME"])
     assert "nothing to remove" in place.call("cache", "prune").ok().err
     assert not home.exists()
-    place.call("install", "two", "--index", shop).ok()
+    place.call("install", "two", "--registry", shop).ok()
     (home / "cache/models/small").mkdir(parents=True)
     (home / "cache/models/small/weights").write_bytes(b"x" * 2500)
     shown = place.call("cache", "info").ok()
@@ -207,7 +207,7 @@ def test_info_tells_who_needs_what_and_prune_of_no_store_makes_none(project, sho
 
 def test_a_damaged_entry_that_nothing_needs_is_removed_as_well(project, shop: Path) -> None:
     place = project()
-    place.call("install", "one", "--index", shop).ok()
+    place.call("install", "one", "--registry", shop).ok()
     store = Store(world_of(place).store)
     (digest,) = store.digests()
     place.call("uninstall", "one").ok()
@@ -253,10 +253,11 @@ def test_installs_and_clean_ups_at_the_same_time_leave_every_project_whole(proje
     worker = (
         "import sys; from skillpm.cli.main import main\n"
         "for _ in range(12):\n"
-        "    main(['install', 'two', 'three', '--index', sys.argv[1], '--link', sys.argv[2]], standalone_mode=False)\n"
+        "    words = ['install', 'two', 'three', '--registry', sys.argv[1], '--link', sys.argv[2]]\n"
+        "    main(words, standalone_mode=False)\n"
         "    main(['verify'], standalone_mode=False) and sys.exit(5)\n"
         "    main(['uninstall', 'two', 'three'], standalone_mode=False)\n"
-        "main(['install', 'two', '--index', sys.argv[1]], standalone_mode=False)"
+        "main(['install', 'two', '--registry', sys.argv[1]], standalone_mode=False)"
     )
 
     def start(place: Any, script: str, *words: str) -> subprocess.Popen[bytes]:
@@ -289,7 +290,7 @@ def test_installs_and_clean_ups_at_the_same_time_leave_every_project_whole(proje
 
 def test_a_clean_up_killed_at_any_time_leaves_a_store_that_verifies(project, shop: Path) -> None:
     place = project()
-    place.call("install", "one", "--index", shop).ok()
+    place.call("install", "one", "--registry", shop).ok()
     store = Store(world_of(place).store)
     for number in range(40):
         store.add(tree({"SKILL.md": f"text {number}", "a": "x", "b": "y"}))
@@ -319,7 +320,7 @@ def test_what_can_be_fetched_again_is_removed_and_prepared_models_only_where_tha
     place = project()
     cache = Path(place.environment["SKILLPM_HOME"]) / "cache"
     with serving(shop) as site:
-        place.call("install", "one", "--index", site.url).ok()
+        place.call("install", "one", "--registry", site.url).ok()
     for name in ("models/small/weights", "git-v1/old.git/HEAD", "git-v1/busy.git/HEAD", "git-v1/old.lock"):
         (cache / name).parent.mkdir(parents=True, exist_ok=True)
         (cache / name).write_bytes(b"x" * 1000)
@@ -344,7 +345,7 @@ def test_environments_that_no_stored_skill_asks_for_are_removed_a_day_after_thei
     }
     shop = tmp_path / "shop"
     write_registry(shop, [tree(files)])
-    flags, folders = {"index": (str(shop),)}, (tmp_path / "home", tmp_path / "cache", tmp_path / "config.yaml")
+    flags, folders = {"registry": (str(shop),)}, (tmp_path / "home", tmp_path / "cache", tmp_path / "config.yaml")
     context = open_context(Settings(tmp_path, *folders, flags=flags, environment={"SKILLPM_NO_PLUGINS": "1"}))
     install(context, ["one"], Manner([UNIVERSAL]))
     place = Environments(context.settings.environments)

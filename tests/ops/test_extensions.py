@@ -86,11 +86,11 @@ def test_a_plugin_s_registry_is_asked_and_observers_are_told(
     write_registry(world.root / "registry", [MappingTree(files)], name="acme")
     url = f"acme:{world.root / 'registry'}"
 
-    run(world, "install", "far-skill", "--index", url).ok()
+    run(world, "install", "far-skill", "--registry", url).ok()
     assert (world.root / "told.txt").read_text() == "far-skill 1.0\n"
     assert url in (world.root / "skillpm.lock").read_text()
     run(world, "install").ok()
-    world.run("install", "far-skill", "--index", url).fails(5, "not supported")
+    world.run("install", "far-skill", "--registry", url).fails(5, "not supported")
 
 
 FOREIGN = """

@@ -95,7 +95,7 @@ def test_the_lock_of_a_home_folder_is_read_with_its_addresses() -> None:
 
 LEFT = {
     "no folder": (github(skillPath=None), "in which folder", "--skill demo"),
-    "a web site": ({"source": "bun.sh", "sourceType": "well-known"}, "web site", "--index https://bun.sh"),
+    "a web site": ({"source": "bun.sh", "sourceType": "well-known"}, "web site", "--registry https://bun.sh"),
     "an unknown kind": (github(sourceType="node_modules"), "`node_modules` are not known", ""),
     "an option for git": (github(source="--upload-pack=touch x"), "not the address", ""),
     "another protocol": (github(sourceType="git", source="ext::sh -c touch%20x"), "not the address", ""),

@@ -73,7 +73,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 def test_a_skill_comes_with_what_it_requires(project, shop: Path) -> None:
     place = project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     lock = json.loads((place.root / "skillpm.lock").read_text())
     assert lock["requirements"] == ["top"]
     assert {item["name"]: item["version"] for item in lock["skills"]} == {"base": "1.1", "top": "1.0"}
@@ -84,8 +84,8 @@ def test_a_skill_comes_with_what_it_requires(project, shop: Path) -> None:
 
 def test_a_second_install_adds_and_keeps_what_is_locked(project, shop: Path) -> None:
     place = project()
-    place.call("install", "base<1.1", "--index", shop).ok()
-    done = place.call("install", "top", "--index", shop, "--json").ok().document
+    place.call("install", "base<1.1", "--registry", shop).ok()
+    done = place.call("install", "top", "--registry", shop, "--json").ok().document
     assert [(item["name"], item["version"], item["change"]) for item in done["skills"]] == [
         ("base", "1.0", "kept"),
         ("top", "1.0", "added"),
@@ -94,15 +94,15 @@ def test_a_second_install_adds_and_keeps_what_is_locked(project, shop: Path) -> 
 
 def test_a_new_requirement_for_an_installed_name_replaces_it(project, shop: Path) -> None:
     place = project()
-    place.call("install", "base@1.0", "--index", shop).ok()
-    place.call("install", "base>=2", "--index", shop).ok()
+    place.call("install", "base@1.0", "--registry", shop).ok()
+    place.call("install", "base>=2", "--registry", shop).ok()
     assert "1.0" not in (place.root / UNIVERSAL / "base/skill.yaml").read_text()
     assert json.loads((place.root / "skillpm.lock").read_text())["requirements"] == ["base>=2"]
 
 
 def test_without_arguments_the_lock_is_installed_to_the_byte(project, shop: Path) -> None:
     place, other = project(), project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     lock = (place.root / "skillpm.lock").read_bytes()
     other.write({"skillpm.lock": lock})
     other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
@@ -112,7 +112,7 @@ def test_without_arguments_the_lock_is_installed_to_the_byte(project, shop: Path
 
 def test_nothing_is_written_where_nothing_has_changed(project, shop: Path) -> None:
     place = project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     before = {path: path.stat().st_mtime_ns for path in place.root.rglob("*")}
     done = place.call("install", "--json").ok().document
     assert {item["change"] for item in done["skills"]} == {"kept"}
@@ -121,7 +121,7 @@ def test_nothing_is_written_where_nothing_has_changed(project, shop: Path) -> No
 
 def test_a_removed_or_edited_place_and_a_damaged_store_are_repaired(project, shop: Path, tmp_path: Path) -> None:
     place = project()
-    place.call("install", "plain", "--index", shop).ok()
+    place.call("install", "plain", "--registry", shop).ok()
     stored = next((tmp_path / "home/skillpm/data/store/tree-v1").iterdir())
     good = snapshot(stored)
     (stored / "SKILL.md").write_bytes((stored / "SKILL.md").read_bytes().replace(b"Shows", b"Shovs"))
@@ -135,7 +135,7 @@ def test_a_removed_or_edited_place_and_a_damaged_store_are_repaired(project, sho
 
 def test_a_damaged_store_is_told_apart_from_a_missing_one(project, shop: Path, tmp_path: Path) -> None:
     place = project()
-    place.call("install", "plain", "--index", shop).ok()
+    place.call("install", "plain", "--registry", shop).ok()
     stored = next((tmp_path / "home/skillpm/data/store/tree-v1").iterdir())
     (stored / "SKILL.md").write_text("changed")
     place.call("show", "plain").fails(4, "changed in the store", "skillpm install")
@@ -192,7 +192,7 @@ def test_no_code_of_a_skill_runs(project, skill_files: SkillFiles, tmp_path: Pat
 
 def test_a_dry_run_writes_nothing(project, shop: Path, tmp_path: Path) -> None:
     place = project()
-    done = place.call("install", "top", "--index", shop, "--dry-run", "--json").ok().document
+    done = place.call("install", "top", "--registry", shop, "--dry-run", "--json").ok().document
     assert done["dry_run"]
     assert [item["change"] for item in done["skills"]] == ["added", "added"]
     assert not list(place.root.iterdir())
@@ -201,30 +201,30 @@ def test_a_dry_run_writes_nothing(project, shop: Path, tmp_path: Path) -> None:
 
 def test_agents_get_copies_or_links_and_later_installs_remember_them(project, shop: Path) -> None:
     place = project()
-    place.call("install", "plain", "--index", shop, "--agent", "claude-code", "--link", "symlink").ok()
+    place.call("install", "plain", "--registry", shop, "--agent", "claude-code", "--link", "symlink").ok()
     assert (place.root / ".claude/skills/plain").is_symlink()
-    place.call("install", "base", "--index", shop).ok()
+    place.call("install", "base", "--registry", shop).ok()
     assert (place.root / ".claude/skills/base").is_symlink()
     place.call("install", "--link", "copy").ok()
     assert not (place.root / ".claude/skills/base").is_symlink()
     place.call("uninstall", "plain", "base").ok()
     assert not list((place.root / ".claude/skills").iterdir())
-    place.call("install", "plain", "--index", shop, "--agent", "claud").fails(2, "claude-code")
+    place.call("install", "plain", "--registry", shop, "--agent", "claud").fails(2, "claude-code")
 
 
 def test_a_users_own_folder_is_never_overwritten(project, shop: Path) -> None:
     mine = {UNIVERSAL: {"plain": {"SKILL.md": "mine"}}}
     place = project(mine)
     before = snapshot(place.root)
-    place.call("install", "plain", "--index", shop).fails(2, ".agents/skills/plain", "--force")
+    place.call("install", "plain", "--registry", shop).fails(2, ".agents/skills/plain", "--force")
     assert snapshot(place.root) == before
-    place.call("install", "plain", "--index", shop, "--force").ok()
+    place.call("install", "plain", "--registry", shop, "--force").ok()
     assert (place.root / UNIVERSAL / "plain.orig/SKILL.md").read_text() == "mine"
 
 
 def test_user_installs_go_to_the_home_folder(project, shop: Path, tmp_path: Path) -> None:
     place = project()
-    place.call("install", "plain", "--index", shop, "--user", "--agent", "cursor").ok()
+    place.call("install", "plain", "--registry", shop, "--user", "--agent", "cursor").ok()
     assert (tmp_path / "home/.cursor/skills/plain/SKILL.md").is_file()
     assert not list(place.root.iterdir())
     assert place.call("list", "--user", "--json").ok().document["skills"][0]["name"] == "plain"
@@ -269,9 +269,9 @@ def test_a_link_in_a_folder_is_refused(project, skill_files: SkillFiles) -> None
 @pytest.mark.parametrize(
     ("arguments", "code", "texts"),
     [
-        (["bse"], 2, ["no index knows `bse`", "`base`"]),
+        (["bse"], 2, ["no registry knows `bse`", "`base`"]),
         (["base==9"], 3, ["you require base==9", "1.0, 1.1 and 2.0"]),
-        (["lost"], 3, ["lost 1.0 requires nowhere", "no index knows nowhere"]),
+        (["lost"], 3, ["lost 1.0 requires nowhere", "no registry knows nowhere"]),
         (["top", "other"], 3, ["top 1.0 requires base<2,>=1", "other 1.0 requires base>=2"]),
         (["Base"], 2, ["is not a skill name"]),
         (["base=>1"], 2, ["is not a version specifier"]),
@@ -286,7 +286,7 @@ def test_what_cannot_be_met_is_explained_and_changes_nothing(
     project, shop: Path, arguments: list[str], code: int, texts: list[str]
 ) -> None:
     place = project()
-    place.call("install", *arguments, "--index", shop).fails(code, *texts)
+    place.call("install", *arguments, "--registry", shop).fails(code, *texts)
     assert not snapshot(place.root)
 
 
@@ -297,7 +297,7 @@ def test_an_archive_that_was_changed_by_one_byte_is_refused(project, shop: Path,
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     place = project()
-    place.call("install", "plain", "--index", shop).fails(4, "sha256", digest[:16])
+    place.call("install", "plain", "--registry", shop).fails(4, "sha256", digest[:16])
     assert not snapshot(place.root)
     assert not (tmp_path / "home/skillpm/data/store/tree-v1").exists()
 
@@ -310,25 +310,25 @@ def test_a_registry_that_lies_about_a_tree_or_a_requirement_is_refused(project, 
         lie = json.loads(json.dumps(page))
         lie["releases"][0][key] = value
         path.write_text(json.dumps(lie))
-        place.call("install", "top", "--index", shop).fails(4, "top 1.0")
+        place.call("install", "top", "--registry", shop).fails(4, "top 1.0")
     assert not snapshot(place.root)
 
 
 def test_other_bytes_for_a_locked_version_are_refused(project, shop: Path, skill_files: SkillFiles) -> None:
     place = project()
-    place.call("install", "plain", "--index", shop).ok()
+    place.call("install", "plain", "--registry", shop).ok()
     shutil.rmtree(shop)
     write_registry(shop, [tree(skill_files("plain", body="changed\n"))])
-    place.call("install", "plain", "--index", shop).fails(4, "other bytes")
+    place.call("install", "plain", "--registry", shop).fails(4, "other bytes")
 
 
 def test_a_yanked_release_stays_installed_and_is_not_taken_anew(project, shop: Path) -> None:
     place, other = project(), project()
-    place.call("install", "plain", "--index", shop).ok()
+    place.call("install", "plain", "--registry", shop).ok()
     path = shop / "skills/plain.json"
     path.write_text(path.read_text().replace('"yanked": false', '"yanked": "loses data"'))
-    place.call("install", "top", "--index", shop).ok()
-    other.call("install", "plain", "--index", shop).fails(3, "yanked", "loses data")
+    place.call("install", "top", "--registry", shop).ok()
+    other.call("install", "plain", "--registry", shop).fails(3, "yanked", "loses data")
 
 
 @pytest.mark.parametrize(
@@ -348,7 +348,7 @@ def test_a_lock_that_cannot_be_read_is_refused_and_kept(project, text: str, code
 
 def test_a_digest_edited_by_hand_is_refused(project, shop: Path) -> None:
     place = project()
-    place.call("install", "plain", "--index", shop).ok()
+    place.call("install", "plain", "--registry", shop).ok()
     path = place.root / "skillpm.lock"
     lock = json.loads(path.read_text())
     lock["skills"][0]["tree"] = "0" * 64
@@ -378,14 +378,14 @@ def test_a_full_disk_leaves_no_half_skill_and_says_so(
 def test_a_folder_without_permission_is_a_clear_error(project, shop: Path) -> None:
     place = project()
     place.root.chmod(0o555)
-    place.call("install", "plain", "--index", shop).fails(6, "Permission denied")
+    place.call("install", "plain", "--registry", shop).fails(6, "Permission denied")
 
 
 @pytest.mark.attack(69)
 def test_a_read_only_project_is_a_clear_error(project, shop: Path, small_disk: Callable[[str], Path]) -> None:
     disk = small_disk("1m")
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    project().call("install", "plain", "--index", shop, cwd=disk).fails(6, "Read-only file system", "read-only")
+    project().call("install", "plain", "--registry", shop, cwd=disk).fails(6, "Read-only file system", "read-only")
 
 
 def start(place: Any, *arguments: object, cwd: Path | None = None) -> subprocess.Popen[bytes]:
@@ -401,7 +401,7 @@ def start(place: Any, *arguments: object, cwd: Path | None = None) -> subprocess
 @pytest.mark.attack(66)
 def test_six_installs_at_once_in_one_project_all_succeed(project, shop: Path, tmp_path: Path) -> None:
     place = project()
-    running = [start(place, "install", name, "--index", shop) for name in ("plain", "top") * 3]
+    running = [start(place, "install", name, "--registry", shop) for name in ("plain", "top") * 3]
     assert [process.wait() for process in running] == [0] * 6
     assert [item["name"] for item in place.call("list", "--json").document["skills"]] == ["base", "plain", "top"]
     store = tmp_path / "home/skillpm/data/store"

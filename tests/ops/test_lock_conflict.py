@@ -53,12 +53,12 @@ def test_both_sides_requirements_are_met_and_what_moved_is_said(
     project, shop: Path, tmp_path: Path, style: str
 ) -> None:
     place = project()
-    place.call("install", "plain<1.5", "--index", shop).ok()
+    place.call("install", "plain<1.5", "--registry", shop).ok()
     base = (place.root / "skillpm.lock").read_text()
-    place.call("install", "base<1.1", "--index", shop).ok()
+    place.call("install", "base<1.1", "--registry", shop).ok()
     ours = (place.root / "skillpm.lock").read_text()
     place.write({"skillpm.lock": base})
-    place.call("install", "top", "plain<2", "--index", shop).ok()
+    place.call("install", "top", "plain<2", "--registry", shop).ok()
     place.call("update").ok()
     theirs = (place.root / "skillpm.lock").read_text()
     text = conflict(tmp_path, ours, theirs, base, style=style)
@@ -96,7 +96,7 @@ def test_sides_that_exclude_each_other_are_explained_and_left(project, shop: Pat
     place = project()
     locks = []
     for text in ("base<2", "base>=2"):
-        place.call("install", text, "--index", shop).ok()
+        place.call("install", text, "--registry", shop).ok()
         locks.append((place.root / "skillpm.lock").read_text())
     text = conflict(tmp_path, *locks, base='{"lock": 1}\n')
     place.write({"skillpm.lock": text})

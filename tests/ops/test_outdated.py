@@ -42,7 +42,7 @@ def states(place: Any, *words: str, code: int = 1) -> dict[str, tuple[str, str, 
 def test_wanted_is_within_the_requirement_and_newest_is_not(project, publish) -> None:
     shop = publish(("base", "1.0", {}), ("top", "1.0", {"base": "<2"}), ("free", "1.0", {}))
     place = project()
-    place.call("install", "top<2", "free", "--index", shop).ok()
+    place.call("install", "top<2", "free", "--registry", shop).ok()
     assert "3 skills are up to date" in place.call("outdated").ok().err
     publish(("base", "1.1", {}), ("base", "2.0", {}), ("top", "2.0", {}), ("free", "2.0rc1", {}))
     assert states(place) == {
@@ -63,15 +63,15 @@ def test_wanted_is_within_the_requirement_and_newest_is_not(project, publish) ->
 def test_a_new_release_that_requires_more_is_resolved_with_what_it_requires(project, publish) -> None:
     shop = publish(("top", "1.0", {}))
     place = project()
-    place.call("install", "top", "--index", shop).ok()
+    place.call("install", "top", "--registry", shop).ok()
     publish(("top", "2.0", {"added": ""}), ("added", "1.0", {}))
-    assert states(place, "--index", str(shop))["top"] == ("1.0", "2.0", "2.0", "outdated")
+    assert states(place, "--registry", str(shop))["top"] == ("1.0", "2.0", "2.0", "outdated")
 
 
 def test_a_yanked_release_is_listed_with_its_reason(project, publish) -> None:
     shop = publish(("base", "1.0", {}))
     place = project()
-    place.call("install", "base", "--index", shop).ok()
+    place.call("install", "base", "--registry", shop).ok()
     publish(("base", "1.0", {}), base="leaks \x1b[31m")
     shown = place.call("outdated").fails(1).out
     assert "yanked: leaks" in shown
@@ -93,7 +93,7 @@ def test_a_source_that_fails_leaves_its_skills_unknown_and_the_others_are_compar
 ) -> None:
     shop = publish(("base", "1.0", {}))
     place = project({"mine": skill_files("mine")})
-    place.call("install", "./mine", "base", "--index", shop).ok()
+    place.call("install", "./mine", "base", "--registry", shop).ok()
     shutil.rmtree(place.root / "mine")
     outcome = place.call("outdated").fails(2, "nobody knows of mine 1.0", "is not a folder")
     assert outcome.out == ""
@@ -106,7 +106,7 @@ def test_a_source_that_fails_leaves_its_skills_unknown_and_the_others_are_compar
 def test_a_name_that_its_registry_no_longer_has_is_gone(project, publish) -> None:
     shop = publish(("base", "1.0", {}), ("other", "1.0", {}))
     place = project()
-    place.call("install", "base", "--index", shop).ok()
+    place.call("install", "base", "--registry", shop).ok()
     (shop / "skills/base.json").unlink()
     assert states(place)["base"] == ("1.0", "1.0", "1.0", "gone")
 
@@ -121,7 +121,7 @@ def test_offline_nobody_is_asked(project, skill_files: SkillFiles, tmp_path: Pat
     write_registry(tmp_path / "www", [MappingTree({k: v.encode() for k, v in skill_files("demo").items()})])
     place = project()
     with serving(tmp_path / "www") as site:
-        place.call("install", "demo", "--index", site.url).ok()
+        place.call("install", "demo", "--registry", site.url).ok()
         asked = len(site.seen)
         place.call("outdated", "--offline").ok()
         assert len(site.seen) == asked

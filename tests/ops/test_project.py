@@ -113,7 +113,7 @@ def test_a_frozen_sync_takes_the_lock_as_it_is_and_asks_no_registry(project, sho
         assert (place.root / UNIVERSAL / "top/SKILL.md").is_file()
     place.call("sync", "--locked").fails(7, "no-such-skill")
     (tmp_path / "gone").rename(shop)
-    place.call("sync").fails(2, "no index knows `no-such-skill`")  # a frozen sync hides nothing
+    place.call("sync").fails(2, "no registry knows `no-such-skill`")  # a frozen sync hides nothing
 
 
 def test_update_takes_what_is_newer_and_allowed_and_names_choose(project, shop: Path, skill_files: SkillFiles) -> None:
@@ -137,7 +137,7 @@ def test_update_takes_what_is_newer_and_allowed_and_names_choose(project, shop: 
 
 def test_update_without_a_project_file_follows_what_was_asked_for(project, shop: Path, skill_files: SkillFiles) -> None:
     place = project()
-    place.call("install", "base<2", "--index", shop).ok()
+    place.call("install", "base<2", "--registry", shop).ok()
     publish(shop, skill_files("base", "1.5"))
     place.call("update").ok()
     assert locked(place) == {"base": "1.5"}
@@ -185,8 +185,8 @@ def test_install_writes_into_the_project_file_and_uninstall_takes_out(
 
 def test_a_registry_given_by_flag_is_written_down_and_the_skill_tied_to_it(project, shop: Path, other: Path) -> None:
     place = project({"skillpm.yaml": "project: 1\n"})
-    place.call("install", "plain", "--index", shop).ok()
-    place.call("install", "only", "--index", other).ok()
+    place.call("install", "plain", "--registry", shop).ok()
+    place.call("install", "only", "--registry", other).ok()
     document = read_yaml((place.root / "skillpm.yaml").read_text())
     assert document["registries"] == {"shop": "../shop", "other": "../other"}
     assert document["requires"]["only"] == {"version": ">=1.0", "registry": "other"}
@@ -219,7 +219,7 @@ class TestInit:
 
     def test_what_the_lock_requires_is_taken_over(self, project, shop: Path, skill_files: SkillFiles) -> None:
         place = project({"mine": skill_files("mine")})
-        place.call("install", "top", "base<2", "./mine", "incident-triage", "--index", shop).ok()
+        place.call("install", "top", "base<2", "./mine", "incident-triage", "--registry", shop).ok()
         before = locked(place)
         shown = place.call("init", "--dry-run").ok().out
         assert not (place.root / "skillpm.yaml").exists()
@@ -235,7 +235,7 @@ class TestInit:
 
     def test_flags_are_written_down(self, project, shop: Path) -> None:
         place = project()
-        place.call("init", "--index", shop, "--agent", "claude-code").ok()
+        place.call("init", "--registry", shop, "--agent", "claude-code").ok()
         place.call("install", "plain").ok()
         assert (place.root / ".claude/skills/plain/SKILL.md").is_file()
         place.call("init", "--agent", "claud").fails(2, "claude-code")
@@ -260,7 +260,7 @@ class TestConfusion:
         place.call("sync").ok()
         assert locked(place) == {"base": "9.0"}
         place.write({"skillpm.yaml": self.text("  plain: {registry: other}\n", "shop", "other")})
-        place.call("sync").fails(2, "no index knows `plain`")
+        place.call("sync").fails(2, "no registry knows `plain`")
         place.write({"skillpm.yaml": self.text("  plain: {registry: othr}\n", "shop", "other")})
         place.call("sync").fails(2, "did you mean `other`")
 
@@ -288,7 +288,7 @@ class TestConfusion:
         self, project, shop: Path, skill_files: SkillFiles
     ) -> None:
         place = project({"mine": skill_files("plain", "5.0")})
-        place.call("install", "plain", "--index", shop).ok()
+        place.call("install", "plain", "--registry", shop).ok()
         before = snapshot(place.root)
         place.call("install", "./mine").fails(2, "path:mine has a skill of that name too", "skillpm uninstall plain")
         assert snapshot(place.root) == before
@@ -466,6 +466,6 @@ def test_without_project_file_and_lock_there_is_nothing_to_do(project, command: 
 def test_a_project_file_that_is_wrong_stops_every_command_with_its_line(project, shop: Path, text: str) -> None:
     place = project({"skillpm.yaml": text})
     before = snapshot(place.root)
-    for command in (["sync"], ["lock"], ["install", "plain", "--index", shop], ["update"], ["config"]):
+    for command in (["sync"], ["lock"], ["install", "plain", "--registry", shop], ["update"], ["config"]):
         place.call(*command).fails(2, "skillpm.yaml:2: ")
     assert snapshot(place.root) == before

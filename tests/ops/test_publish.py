@@ -150,7 +150,7 @@ def test_installs_go_on_while_others_publish(project, shop: Path) -> None:
     )
     place, versions = project(), []
     while writer.poll() is None or not versions:
-        place.call("install", "demo>=1", "--index", shop).ok()
+        place.call("install", "demo>=1", "--registry", shop).ok()
         versions.append(json.loads((place.root / "skillpm.lock").read_text())["skills"][0]["version"])
     assert writer.returncode == 0
     assert is_whole(shop)

@@ -91,7 +91,7 @@ def build(root: Path, skill_files: SkillFiles) -> Callable[[], Context]:
     (root / "project/skillpm.yaml").write_text(FILE)
 
     def context() -> Context:
-        environment = {"SKILLPM_HOME": str(root / "home"), "SKILLPM_INDEX": str(root / "shop")}
+        environment = {"SKILLPM_HOME": str(root / "home"), "SKILLPM_REGISTRIES": str(root / "shop")}
         return open_context(load_settings(project=root / "project", environment=environment))
 
     sync(context(), BOTH)

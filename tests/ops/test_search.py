@@ -70,29 +70,29 @@ def shop(tmp_path: Path) -> Path:
 def test_skills_come_in_the_order_of_how_well_they_fit(
     project, shop: Path, words: tuple[str, ...], expected: list[str]
 ) -> None:
-    hits = project().call("search", *words, "--index", shop, "--json").ok().document["hits"]
+    hits = project().call("search", *words, "--registry", shop, "--json").ok().document["hits"]
     assert [hit["name"] for hit in hits if hit["source"] != "bundled"] == expected
 
 
 def test_a_hit_shows_its_newest_final_release_and_its_index(project, shop: Path) -> None:
     place = project()
-    (hit,) = place.call("search", "log-reader", "--index", shop, "--json").ok().document["hits"]
+    (hit,) = place.call("search", "log-reader", "--registry", shop, "--json").ok().document["hits"]
     assert (hit["rank"], hit["version"], hit["source"]) == ("exact", "2.0", "registry:../shop")
-    assert "log-reader  2.0" in place.call("search", "log-reader", "--index", shop).ok().out
+    assert "log-reader  2.0" in place.call("search", "log-reader", "--registry", shop).ok().out
 
 
 def test_a_name_that_several_indexes_have_is_that_of_the_first_as_for_an_install(
     project, shop: Path, tmp_path: Path
 ) -> None:
     other = shelf(tmp_path / "other", ("log", "9.0", "Shadows."), ("shell-tools", "9.0", "Shadows."))
-    hits = project().call("search", "log", "--index", shop, "--index", other, "--json").ok().document["hits"]
+    hits = project().call("search", "log", "--registry", shop, "--registry", other, "--json").ok().document["hits"]
     assert [(hit["version"], hit["source"]) for hit in hits if hit["name"] == "log"] == [("1.0", "registry:../shop")]
-    (hit,) = project().call("search", "shell-tools", "--index", other, "--json").ok().document["hits"]
+    (hit,) = project().call("search", "shell-tools", "--registry", other, "--json").ok().document["hits"]
     assert hit["version"] == "9.0"
 
 
 def test_what_nothing_fits_is_met_with_near_names(project, shop: Path) -> None:
-    outcome = project().call("search", "log-readr", "--index", shop).ok()
+    outcome = project().call("search", "log-readr", "--registry", shop).ok()
     assert outcome.out == ""
     assert "no skill fits; did you mean `log-reader`" in outcome.err
     assert "no skill fits" in project().call("search", "zzzzzzzz").ok().err
@@ -100,14 +100,14 @@ def test_what_nothing_fits_is_met_with_near_names(project, shop: Path) -> None:
 
 def test_an_index_that_fails_is_named_and_the_others_are_searched(project, shop: Path, tmp_path: Path) -> None:
     (shop / "skills/log.json").write_text("{")
-    outcome = project().call("search", "langgraph", "--index", shop, "--index", tmp_path / "nowhere").ok()
+    outcome = project().call("search", "langgraph", "--registry", shop, "--registry", tmp_path / "nowhere").ok()
     assert "langgraph-cli" in outcome.out
     assert outcome.err.count("could not be searched") == 2
-    project().call("search", "zzzz", "--index", shop).fails(5, "could not be searched", "no skill fits")
+    project().call("search", "zzzz", "--registry", shop).fails(5, "could not be searched", "no skill fits")
 
 
 def test_limits_are_said_and_held(project, shop: Path) -> None:
-    outcome = project().call("search", "log", "--index", shop, "--limit", "2").ok()
+    outcome = project().call("search", "log", "--registry", shop, "--limit", "2").ok()
     assert len(outcome.out.splitlines()) == 3
     assert "`--limit" in outcome.err
     project().call("search", "x" * 300).fails(2, "300 characters")
@@ -116,7 +116,7 @@ def test_limits_are_said_and_held(project, shop: Path) -> None:
 
 def test_a_hostile_summary_cannot_speak_to_the_terminal(project, tmp_path: Path) -> None:
     shop = shelf(tmp_path / "shop", ("bad", "1.0", r'"red \e[31m and \u202e back"'))
-    outcome = project().call("search", "bad", "--index", shop).ok()
+    outcome = project().call("search", "bad", "--registry", shop).ok()
     assert "\x1b" not in outcome.out
     assert "\u202e" not in outcome.out
 
@@ -134,19 +134,19 @@ def test_a_skill_is_found_by_its_name_and_by_every_word_of_its_summary(name: str
 def test_what_stands_behind_a_server_is_searched_by_its_listing(project, shop: Path) -> None:
     place = project()
     with serving(shop) as site:
-        found = place.call("search", "reader", "--index", site.url, "--json").ok().document
+        found = place.call("search", "reader", "--registry", site.url, "--json").ok().document
         assert [(hit["name"], hit["version"], hit["source"]) for hit in found["hits"]] == [
             ("log-reader", "2.0", f"registry:{site.url}")
         ]
         assert not found["failures"]
         assert site.asked("/skills/log-reader.json") == 0, "no page is fetched for it"
-        place.call("install", "log-raeder", "--index", site.url).fails(2, "did you mean `log-reader` or")
+        place.call("install", "log-raeder", "--registry", site.url).fails(2, "did you mean `log-reader` or")
         asked = len(site.seen)
-        again = place.call("search", "reader", "--index", site.url, "--offline", "--json").ok().document
+        again = place.call("search", "reader", "--registry", site.url, "--offline", "--json").ok().document
         assert (again["hits"], len(site.seen)) == (found["hits"], asked), "offline, what was fetched before must do"
         (shop / "listing.json").unlink()
         place.call("cache", "prune").ok()
-        outcome = place.call("search", "reader", "--index", site.url)
+        outcome = place.call("search", "reader", "--registry", site.url)
         assert f"registry:{site.url} could not be searched: registry {site.url} keeps no listing.json" in outcome.err
 
 
@@ -171,7 +171,7 @@ def test_a_listing_says_what_the_pages_say_and_a_damaged_one_is_made_anew(shop: 
 def test_a_damaged_listing_is_named(project, shop: Path, listing: str) -> None:
     (shop / "listing.json").write_text(listing)
     with serving(shop) as site:
-        outcome = project().call("search", "reader", "--index", site.url)
+        outcome = project().call("search", "reader", "--registry", site.url)
     assert f"registry {site.url}: listing.json" in outcome.err
 
 
@@ -181,7 +181,7 @@ def test_a_site_is_searched_by_its_index(project, tmp_path: Path) -> None:
     write_tree(tmp_path / "www", {".well-known/agent-skills/index.json": json.dumps(index)})
     with serving(tmp_path / "www") as site:
         place = f"{site.url}/.well-known/agent-skills"
-        found = project().call("search", "pdf", "--index", place, "--json").ok().document
+        found = project().call("search", "pdf", "--registry", place, "--json").ok().document
     assert [(hit["name"], hit["source"]) for hit in found["hits"]] == [
         ("site-reader", f"well-known:{place}/index.json")
     ]

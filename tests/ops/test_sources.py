@@ -66,7 +66,7 @@ def says(status: int, body: bytes = b"", **headers: Any) -> Callable[[Handler], 
 def test_a_registry_behind_http_installs_locks_and_restores(project, site: Shop) -> None:
     place, other = project(), project()
     names = [f"many-{number:02d}" for number in range(20)]
-    place.call("install", "top", *names, "--index", f"{site.url}/").ok()
+    place.call("install", "top", *names, "--registry", f"{site.url}/").ok()
     lock = locked(place)
     assert {item["source"] for item in lock.values()} == {f"registry:{site.url}"}
     assert lock["base"]["version"] == "1.1"
@@ -79,9 +79,9 @@ def test_a_registry_behind_http_installs_locks_and_restores(project, site: Shop)
 
 
 def test_pages_are_asked_for_again_only_by_their_etag(project, site: Shop) -> None:
-    project().call("install", "top", "--index", site.url).ok()
+    project().call("install", "top", "--registry", site.url).ok()
     before = len(site.seen)
-    project().call("install", "top", "--index", site.url).ok()
+    project().call("install", "top", "--registry", site.url).ok()
     again = site.seen[before:]
     assert sorted(path for path, _ in again) == ["/config.json", "/skills/base.json", "/skills/top.json"]
     assert all("If-None-Match" in headers for _, headers in again)
@@ -89,18 +89,18 @@ def test_pages_are_asked_for_again_only_by_their_etag(project, site: Shop) -> No
 
 def test_offline_the_cache_and_the_store_are_enough_or_it_says_what_is_missing(project, site: Shop) -> None:
     place, other = project(), project()
-    place.call("install", "top", "--index", site.url).ok()
+    place.call("install", "top", "--registry", site.url).ok()
     before = len(site.seen)
-    other.call("install", "top", "--index", site.url, "--offline").ok()
+    other.call("install", "top", "--registry", site.url, "--offline").ok()
     assert locked(other) == locked(place)
-    other.call("install", "many-00", "--index", site.url, "--offline").fails(5, "many-00.json", "--offline")
-    other.call("install", "many-00", "--index", site.url, SKILLPM_OFFLINE="1").fails(5, "--offline")
+    other.call("install", "many-00", "--registry", site.url, "--offline").fails(5, "many-00.json", "--offline")
+    other.call("install", "many-00", "--registry", site.url, SKILLPM_OFFLINE="1").fails(5, "--offline")
     assert len(site.seen) == before
 
 
 def test_a_server_that_is_gone_does_not_matter_for_what_is_locked_and_stored(project, site: Shop) -> None:
     place, other = project(), project()
-    place.call("install", "top", "--index", site.url).ok()
+    place.call("install", "top", "--registry", site.url).ok()
     site.shutdown()
     site.server_close()
     other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
@@ -157,11 +157,11 @@ def changed(site: Shop, byte: bytes) -> None:
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_registry_that_lies_or_fails_changes_nothing(project, site: Shop, tmp_path: Path, attack: str) -> None:
     place = project()
-    place.call("install", "top", "--index", site.url).ok()
+    place.call("install", "top", "--registry", site.url).ok()
     before, stored = snapshot(place.root), snapshot(tmp_path / "home/skillpm/data/store/tree-v1")
     do, code, words = ATTACKS[attack]
     do(site)
-    outcome = place.call("install", "many-00", "--index", site.url, "--json").fails(code, words, "hint")
+    outcome = place.call("install", "many-00", "--registry", site.url, "--json").fails(code, words, "hint")
     assert outcome.document["exit_code"] == code
     assert snapshot(place.root) == before
     assert snapshot(tmp_path / "home/skillpm/data/store/tree-v1") == stored
@@ -171,7 +171,7 @@ def test_one_bad_skill_among_many_leaves_the_project_as_it_was(project, site: Sh
     place = project()
     changed(site, b"?")
     names = [f"many-{number:02d}" for number in range(20)]
-    place.call("install", *names, "--index", site.url).fails(4, "many-00")
+    place.call("install", *names, "--registry", site.url).fails(4, "many-00")
     assert not snapshot(place.root)
 
 
@@ -180,7 +180,7 @@ def test_the_first_registry_that_knows_a_name_answers_alone_also_over_http(
 ) -> None:
     write_registry(tmp_path / "public", [tree(skill_files("top", "9.9")), tree(skill_files("base", "9.9"))])
     place = project()
-    place.call("install", "top", "--index", site.url, "--index", tmp_path / "public").ok()
+    place.call("install", "top", "--registry", site.url, "--registry", tmp_path / "public").ok()
     assert locked(place)["top"]["version"] == "1.0"
 
 
@@ -215,7 +215,7 @@ def test_a_site_with_a_well_known_index_is_a_source_and_a_registry(project, shel
     place.call("install", address).fails(2, "note, pack", "--skill note", "--all")
     place.call("install", address, "--skill", "note").ok()
     assert (place.root / UNIVERSAL / "note/SKILL.md").is_file()
-    other.call("install", "pack", "--index", f"{shop.url}/.well-known/agent-skills").ok()
+    other.call("install", "pack", "--registry", f"{shop.url}/.well-known/agent-skills").ok()
     assert locked(other)["pack"]["source"] == f"well-known:{address}"
     place.call("install", address, "--all").ok()
     assert set(locked(place)) == {"note", "pack"}
@@ -245,7 +245,7 @@ def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(project, sh
         ([{"url": "file:///etc/passwd"}], 5, "leads to"),
         ([{"type": "archive"}], 4, "not gzip"),
         ([{}, {}], 5, "twice"),
-        ([], 2, "no index knows"),
+        ([], 2, "no registry knows"),
     ],
 )
 def test_an_index_of_a_site_that_lies_changes_nothing(
@@ -256,14 +256,14 @@ def test_an_index_of_a_site_that_lies_changes_nothing(
     offers(*[{**offer("note", data, kind="skill-md"), "url": "note.bin", **changes} for changes in skills])
     place, name = project(), next((item["name"] for item in skills if "name" in item), "note")
     name = "note" if "/" in name else name
-    place.call("install", name, "--index", f"{shop.url}/.well-known/agent-skills").fails(code, words)
+    place.call("install", name, "--registry", f"{shop.url}/.well-known/agent-skills").fails(code, words)
     assert not snapshot(place.root)
 
 
 def test_an_index_of_another_schema_is_refused_by_name(project, shelf: Any) -> None:
     shop, offers = shelf
     offers(schema="https://schemas.agentskills.io/discovery/9.0/schema.json")
-    project().call("install", "note", "--index", f"{shop.url}/.well-known/agent-skills").fails(5, "$schema", SCHEMA)
+    project().call("install", "note", "--registry", f"{shop.url}/.well-known/agent-skills").fails(5, "$schema", SCHEMA)
 
 
 @pytest.fixture
@@ -334,7 +334,7 @@ def test_a_repository_that_holds_a_link_is_refused_whole(project, collection: Pa
 
 def test_a_lock_with_a_hostile_source_is_refused(project, site: Shop) -> None:
     place = project()
-    place.call("install", "top", "--index", site.url).ok()
+    place.call("install", "top", "--registry", site.url).ok()
     good = (place.root / "skillpm.lock").read_text()
     for source in (
         "git+ext::sh -c id@" + "0" * 40,

@@ -39,7 +39,7 @@ def installed(project, tmp_path: Path, skill_files: SkillFiles, template: Path):
         shutil.copytree(template / "project", place.root, dirs_exist_ok=True)
         shutil.copytree(template / "home", home)
     else:
-        place.call("install", "demo<2", "other", "--index", tmp_path / "shop", "--agent", "claude-code").ok()
+        place.call("install", "demo<2", "other", "--registry", tmp_path / "shop", "--agent", "claude-code").ok()
         shutil.copytree(place.root, template / "project")
         shutil.copytree(home, template / "home")
     return place
@@ -217,7 +217,7 @@ def test_linked_skills_are_verified_through_their_links(project, tmp_path: Path,
 
 def test_another_version_of_ours_is_no_edit(installed, tmp_path: Path) -> None:
     old = (installed.root / "skillpm.lock").read_bytes()
-    installed.call("install", "demo==2.0", "--index", tmp_path / "shop").ok()
+    installed.call("install", "demo==2.0", "--registry", tmp_path / "shop").ok()
     installed.write({"skillpm.lock": old})
     problems = installed.call("verify", "--json").fails(1).document["problems"]
     assert {item["detail"] for item in problems} == {"another version, or put there otherwise"}
