@@ -10,6 +10,7 @@ import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table
+from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_FILE = click.Path(path_type=Path)
+_FILE = TypedPath()
 
 
 @dataclass(frozen=True)

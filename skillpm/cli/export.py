@@ -8,6 +8,7 @@ import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.paths import TypedPath
 
 __all__ = ["command"]
 
@@ -15,9 +16,7 @@ __all__ = ["command"]
 @click.command("export", epilog="Example: skillpm export nemo-gym incident-triage --output build/gym")
 @click.argument("exporter")
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
-@click.option(
-    "--output", "-o", type=click.Path(path_type=Path), metavar="DIR", required=True, help="A new folder for the files."
-)
+@click.option("--output", "-o", type=TypedPath(), metavar="DIR", required=True, help="A new folder for the files.")
 @yes_option
 @worker_options
 @json_option

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -77,7 +78,7 @@ def print_rules(rules: Sequence[RuleText], form: str | None) -> None:
 
 def echo_finding(root: object, finding: Mapping[str, Any], *, err: bool = False) -> None:
     """Print one finding, in the form that ``--json`` has, of the skill in ``root``."""
-    place = f"{root}/{finding['path']}" if finding["path"] else str(root)
+    place = PurePath(str(root), finding["path"] or "")
     line = f":{finding['line']}" if finding["line"] else ""
     column = f":{finding['column']}" if finding["line"] and finding["column"] else ""
     colour = "red" if finding["severity"] == "error" else "yellow"

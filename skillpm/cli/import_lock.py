@@ -9,6 +9,7 @@ import click
 
 from skillpm.cli.install import Placing, placing_options
 from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
     from skillpm.model.foreign_lock import ForeignLock
@@ -18,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command("import", epilog="Example: skillpm import skills-lock.json --install")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=TypedPath(exists=True, dir_okay=False))
 @click.option("--install", "wanted", is_flag=True, help="Install what can be taken.")
 @placing_options
 @json_option

@@ -129,6 +129,9 @@ def _printable(text: str) -> str:
 
 
 def _report_error(error: SkillpmError, arguments: list[str]) -> int:
+    from skillpm.cli.paths import shortened
+
+    error.message, error.hint = shortened(error.message), error.hint and shortened(error.hint)
     if "--json" in arguments:
         import json
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from skillpm.cli.output import echo_json, json_option, note
+from skillpm.cli.paths import TypedPath
 
 __all__ = ["command"]
 
@@ -15,7 +16,7 @@ __all__ = ["command"]
 @click.argument("name")
 @click.option(
     "--directory",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=TypedPath(file_okay=False),
     default=Path(),
     help="Where the skill's folder is made; the working directory by default.",
 )

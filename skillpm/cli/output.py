@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from skillpm.cli.paths import shortened
+
 if TYPE_CHECKING:
     from skillpm.settings import Settings
 
@@ -54,7 +56,7 @@ def echo_json(document: Any) -> None:
 
 def note(text: str) -> None:
     """Say something to the person, on stderr."""
-    click.echo(text, err=True)
+    click.echo(shortened(text), err=True)
 
 
 def size(count: float) -> str:

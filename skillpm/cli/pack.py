@@ -9,6 +9,7 @@ import click
 
 from skillpm.cli.findings import echo_finding
 from skillpm.cli.output import echo_json, json_option, note, size
+from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
     from skillpm.ops.pack import Packed
@@ -17,7 +18,7 @@ __all__ = ["command", "packed"]
 
 
 @click.command("pack", epilog="Example: skillpm pack skills/incident-triage --output build/")
-@click.argument("path", type=click.Path(path_type=Path), default=Path())
+@click.argument("path", type=TypedPath(), default=Path())
 @click.option("--output", default="", metavar="FILE|FOLDER/", help="Where to.  [default: NAME-VERSION.tar.gz, here]")
 @json_option
 def command(path: Path, output: str, as_json: bool) -> None:

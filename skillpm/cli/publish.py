@@ -10,6 +10,7 @@ import click
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, safe, size
 from skillpm.cli.pack import packed
+from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
     from skillpm.ops.publish import Publication
@@ -18,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
-@click.argument("path", type=click.Path(path_type=Path), default=Path())
+@click.argument("path", type=TypedPath(), default=Path())
 @click.option("--registry", metavar="PLACE", default="", help="A folder, file://…, or the name of a known registry.")
 @click.option("--owner", metavar="NAME", default="", help="Publish it as NAME/skill.")
 @click.option("--like", metavar="NAME", default="", help="Let a new name look like this one, which is published.")
@@ -74,4 +75,5 @@ def _print(done: Publication, root: Path) -> None:
         what = f"{size(done.packed.release.size)}, tree {done.packed.release.tree[:16]}…"
         note(f"{'would be published' if done.dry_run else 'published'} in {safe(root)}: {what}")
     if not done.dry_run:
-        note(f"next: whoever can read it installs it with `skillpm install {done.packed.name} --registry {safe(root)}`")
+        command = f"skillpm install {done.packed.name} --registry {safe(root)}"
+        click.echo(f"next: whoever can read that folder says `{command}`", err=True)  # whole: it is typed elsewhere

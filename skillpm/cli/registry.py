@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.paths import TypedPath
 
 __all__ = ["command"]
 
@@ -17,7 +18,7 @@ def command() -> None:
 
 
 @command.command("init", epilog="Example: skillpm registry init /srv/skills --name team")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=TypedPath(file_okay=False))
 @click.option("--name", help="What it calls itself.  [default: the folder's name]")
 @json_option
 def init(folder: Path, name: str | None, as_json: bool) -> None:

@@ -9,6 +9,7 @@ import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
     from skillpm.model.evaluation import Record
@@ -20,9 +21,9 @@ SHOWN = 20  # answers that moved, in the table; `--json` has all
 
 
 @click.command("rescore", epilog="Example: skillpm rescore runs/20261120-093000-run ./skills/incident-triage")
-@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.argument("run", type=TypedPath(exists=True))
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="Write what is judged now there.")
+@click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="Write what is judged now there.")
 @click.option("--check", is_flag=True, help="Exit 1 where any verdict moved.")
 @yes_option
 @worker_options

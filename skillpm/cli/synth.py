@@ -10,6 +10,7 @@ import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
+from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _MOST = 10_000_000  # rows
     help="Held-out rows of each skill.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), metavar="DIR", help="A new folder for the files.")
+@click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the files.")
 @click.option("--force", is_flag=True, help="Replace what an earlier synthesis wrote there.")
 @yes_option
 @worker_options

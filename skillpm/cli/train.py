@@ -9,6 +9,7 @@ import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table
+from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
     from skillpm.ops.train import Trained
@@ -19,10 +20,10 @@ __all__ = ["command"]
 
 @click.command("train", epilog="Example: skillpm train incident-triage --dry-run")
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
-@click.option("--recipe", "-r", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="YAML recipe.")
+@click.option("--recipe", "-r", type=TypedPath(dir_okay=False), metavar="FILE", help="YAML recipe.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field, as in stages.sft.epochs=2.")
 @click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
-@click.option("--output", "-o", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="[default: runs]")
+@click.option("--output", "-o", type=TypedPath(file_okay=False), metavar="DIR", help="[default: runs]")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop; needs no torch.")
 @yes_option
 @worker_options

@@ -9,13 +9,14 @@ import click
 
 from skillpm.cli.findings import allow_option, format_options, print_rules, show
 from skillpm.cli.output import count, note, safe
+from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
 __all__ = ["command"]
 
 
 @click.command("validate", epilog="Example: skillpm validate skills/incident-triage --level strict")
-@click.argument("paths", metavar="PATH...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", metavar="PATH...", nargs=-1, type=TypedPath())
 @click.option(
     "--level",
     type=click.Choice(["lenient", "strict"]),

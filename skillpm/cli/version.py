@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.output import echo_json, json_option, note
+from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
     from skillpm.ops.version import VersionChange
@@ -31,7 +32,7 @@ def command() -> None:
 
 
 @command.command("show", short_help="Print the version.", epilog="Example: skillpm version show skills/mine")
-@click.argument("path", type=click.Path(path_type=Path), default=Path())
+@click.argument("path", type=TypedPath(), default=Path())
 @json_option
 def show(path: Path, as_json: bool) -> None:
     """Print the version of the skill in PATH; this is what `skillpm version [PATH]` does."""
@@ -48,7 +49,7 @@ def show(path: Path, as_json: bool) -> None:
     "set", short_help="Write this version.", epilog="Example: skillpm version set 1.0.0 skills/incident-triage"
 )
 @click.argument("version")
-@click.argument("path", type=click.Path(path_type=Path), default=Path())
+@click.argument("path", type=TypedPath(), default=Path())
 @click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
 @json_option
 def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:

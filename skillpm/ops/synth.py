@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from skillpm.errors import StorageError, UsageError
+from skillpm.errors import UsageError
 from skillpm.evals.output import whole_folder
 from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
@@ -65,10 +65,10 @@ def check_output(output: Path, *, force: bool) -> None:
         above = next(folder for folder in output.absolute().parents if folder.exists())
         if not above.is_dir():
             raise UsageError(f"{above} is a file, so {output} cannot be made", hint="choose another `--output`")
-        if not os.access(above, os.W_OK | os.X_OK):
-            raise StorageError(
-                f"{above} may not be written, so {output} cannot be made", hint="choose another `--output`"
-            )
+        try:
+            Path(tempfile.mkdtemp(prefix=".skillpm-", dir=above)).rmdir()
+        except OSError as error:
+            raise storage_error("make", output, error) from None
         return
     if output.is_dir() and not output.is_symlink():
         if next(output.iterdir(), None) is None or (force and (output / PROFILE).is_file()):

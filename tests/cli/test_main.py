@@ -6,10 +6,15 @@ import contextlib
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
+
+from skillpm.cli.main import main
 
 
 @pytest.mark.parametrize("words", [(), ("cache",), ("trust",), ("registry",), ("model",)], ids=" ".join)
@@ -52,10 +57,74 @@ def test_a_folder_that_bears_the_name_is_pointed_at(project) -> None:
 
 def test_no_skill_here_says_where(project) -> None:
     place = project({"bare": {"README.md": "x"}})
-    place.call("version", "bare").fails(1, f"no SKILL.md in {place.root / 'bare'}")
-    place.call("selftest", "./bare").fails(1, f"no SKILL.md in {place.root / 'bare'}")
+    place.call("version", "bare").fails(1, "no SKILL.md in bare")
+    place.call("selftest", "./bare").fails(1, "no SKILL.md in bare")
 
 
 def test_no_consent_is_no_empty_table(project) -> None:
     outcome = project().call("trust", "list").ok()
     assert (outcome.out, "no consent is given yet" in outcome.err) == ("", True)
+
+
+WRONG = [
+    ("instal", "there is no command `skillpm instal`", "did you mean `skillpm install`?"),
+    ("rm x", "there is no command `skillpm rm`", "did you mean `skillpm uninstall`?"),
+    ("zzz", "there is no command `skillpm zzz`", "see `skillpm --help`"),
+    ("cache prun", "there is no command `skillpm cache prun`", "did you mean `skillpm cache prune`?"),
+    ("sync --dryrun", "`skillpm sync` has no option `--dryrun`", "did you mean `--dry-run`?"),
+    ("install --nope", "`skillpm install` has no option `--nope`", "see `skillpm install --help`"),
+    ("install --debug", "`skillpm install` has no option `--debug`", "it stands before the command"),
+    ("--verbose list", "`skillpm` has no option `--verbose`", "options stand behind the command"),
+    ("why", "`skillpm why` needs NAME", "such as `skillpm why shell-tools`"),
+    ("yank a==1", "`skillpm yank` needs `--registry PLACE`", "such as `skillpm yank "),
+    ("completion", "`skillpm completion` needs SHELL, one of bash, zsh, fish", "such as `skillpm completion "),
+    ("completion basj", "SHELL is one of bash, zsh, fish, not `basj`", "did you mean `bash`?"),
+    ("pack a b c", "`skillpm pack` does not take `b c`", "such as `skillpm pack "),
+    ("install --registry", "`--registry` needs a value", "`--help` behind the command"),
+    ("list --user=3", "`--user` takes no value", "`--help` behind the command"),
+    ("synth --rows 0", "`--rows` is 1 to 10,000,000, not 0", "such as `skillpm synth "),
+    ("synth --seed x", "`--seed` is a number, not `x`", "such as `skillpm synth "),
+    ("why x --limit -1", "`--limit` is 0 or more, not -1", "such as `skillpm why "),
+    ("rescore nowhere", "RUN: `nowhere` does not exist", "check the path"),
+    ("sync --locked --frozen", "`--locked` and `--frozen` exclude each other", "give one of them"),
+    ("validate", "`skillpm validate` needs PATH", "`skillpm validate .`"),
+    ("publish", "say which registry to publish to", "`skillpm registry init FOLDER`"),
+]
+
+
+@pytest.mark.parametrize(("line", "message", "hint"), WRONG, ids=[line for line, _, _ in WRONG])
+def test_a_wrong_command_line_is_told_in_our_own_words(project, line: str, message: str, hint: str) -> None:
+    told = project().call(*line.split()).fails(2)
+    assert told.out == ""
+    first, second = told.err.splitlines()
+    assert first == f"error: {message}"
+    assert second.startswith("hint: ") and hint in second
+
+
+def commands(group: click.Group = main, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        elif command is not None:
+            yield (*path, name), command
+
+
+def test_the_example_of_every_command_is_one_of_its_command_lines() -> None:
+    for path, command in commands():
+        if command.epilog is None:
+            continue
+        words = shlex.split(command.epilog.removeprefix("Example: ").partition(" > ")[0])
+        assert tuple(words[1 : len(path) + 1]) == path, command.epilog
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= options, command.epilog
+
+
+def test_every_help_is_whole_sentences() -> None:
+    for path, command in commands():
+        for parameter in command.params:
+            if isinstance(parameter, click.Option) and parameter.help:
+                text = parameter.help.partition("  [")[0]
+                assert text[:1].isupper() or text.startswith(("[", "smollm2", "lenient")), (path, parameter.opts, text)
+                assert text.endswith((".", "]")), (path, parameter.opts, text)

@@ -1,0 +1,74 @@
+"""Which names are suggested to somebody who has mistyped one, and which are not."""
+
+from __future__ import annotations
+
+import pytest
+
+from skillpm.cli.main import COMMANDS
+from skillpm.model.name import near_names
+
+SKILLS = ("incident-triage", "langgraph-cli", "shell-tools", "log-reader", "log-query", "demo", "acme/review", "docx")
+
+TYPED = {
+    # slips of the finger
+    "incident-traige": ["incident-triage"],
+    "indicent-triag": ["incident-triage"],
+    "lang-graph-cli": ["langgraph-cli"],
+    "langraph-cli": ["langgraph-cli"],
+    "log-raeder": ["log-reader"],
+    "dmeo": ["demo"],
+    # other ways to write it
+    "Incident_Triage": ["incident-triage"],
+    "IncidentTriage": ["incident-triage"],
+    "log reader": ["log-reader"],
+    # parts of it
+    "triage": ["incident-triage"],
+    "triag": ["incident-triage"],
+    "inc": ["incident-triage"],
+    "log": ["log-query", "log-reader"],
+    "review": ["acme/review"],
+    "shell-tool": ["shell-tools"],
+    "doc": ["docx"],
+    # more than it
+    "langgraph-cli-extra": ["langgraph-cli"],
+    # unrelated
+    "web-scraper": [],
+    "log-writer": [],
+    "data-tools": [],
+    "incentives": [],
+    "memo-board-of-the-week": [],
+    "x": [],
+    "": [],
+    "de": [],
+    "pptx": [],
+}
+
+
+@pytest.mark.parametrize(("typed", "meant"), TYPED.items(), ids=[f"`{typed}`" for typed in TYPED])
+def test_skills(typed: str, meant: list[str]) -> None:
+    assert near_names(typed, SKILLS) == meant
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    {
+        "instal": ["install"],
+        "unistall": ["uninstall"],
+        "isntall": ["install"],
+        "publsh": ["publish"],
+        "sycn": ["sync"],
+        "verfy": ["verify"],
+        "outdate": ["outdated"],
+        "doc": ["doctor"],
+        "run": [],
+        "deploy": [],
+        "freeze": [],
+        "start": [],
+    }.items(),
+)
+def test_commands(typed: str, meant: list[str]) -> None:
+    assert near_names(typed, COMMANDS) == meant
+
+
+def test_no_more_than_asked_for_in_the_order_of_names() -> None:
+    assert near_names("log", [f"log-{letter}" for letter in "dcba"], limit=2) == ["log-a", "log-b"]
