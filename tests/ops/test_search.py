@@ -140,7 +140,7 @@ def test_what_stands_behind_a_server_is_searched_by_its_listing(project, shop: P
         ]
         assert not found["failures"]
         assert site.asked("/skills/log-reader.json") == 0, "no page is fetched for it"
-        place.call("install", "log-raeder", "--registry", site.url).fails(2, "did you mean `log-reader` or")
+        place.call("install", "log-raeder", "--registry", site.url).fails(2, "did you mean `log-reader`?")
         asked = len(site.seen)
         again = place.call("search", "reader", "--registry", site.url, "--offline", "--json").ok().document
         assert (again["hits"], len(site.seen)) == (found["hits"], asked), "offline, what was fetched before must do"

@@ -58,7 +58,9 @@ def upper_case_name(subject: Subject) -> Iterator[Problem]:
     """Any letter that has a lower case."""
     name, line = _name(subject)
     if name != name.lower():
-        yield Problem(f"the name `{name[:80]}` must be lowercase", line, hint=f"call it `{name.lower()[:80]}`")
+        yield Problem(
+            f"the name `{name[:80]}` must be lowercase", line, hint=f"call it `{name.lower().replace('_', '-')[:80]}`"
+        )
 
 
 @rule(
