@@ -22,7 +22,7 @@ class TypedPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the path. Raises click.BadParameter where it is not what was asked for."""
-        path = Path(super().convert(value, param, ctx))
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         plain = Path(os.path.normpath(path))
         return plain if plain == path or os.path.realpath(plain) == os.path.realpath(path) else path
 

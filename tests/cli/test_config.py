@@ -62,6 +62,13 @@ def test_a_flag_comes_before_all_others(tmp_path: Path) -> None:
     assert settings.registries["team"] == str(tmp_path / "../shop"), "names of the file are known all the same"
 
 
+def test_a_registry_is_named_by_its_place_or_as_a_file_calls_it(tmp_path: Path) -> None:
+    (tmp_path / "skillpm.yaml").write_text(PROJECT)
+    settings = load_settings(project=tmp_path, indexes=("team", "other", "./web"), environment={})
+    found = {"team": str(tmp_path / "../shop"), "other": "other", "web": "./web"}
+    assert settings.setting("registries").value == found
+
+
 def test_people_get_a_table_and_the_two_files(project) -> None:
     place = project({"skillpm.yaml": PROJECT})
     outcome = place.call("config").ok()
