@@ -159,9 +159,10 @@ class TerminalProgress:
         self._bars.update(self._bar, advance=count, note=self._note)
 
     def finish(self, note: str = "") -> None:
-        """Leave it as it stands."""
+        """Leave it as it stands; the next one begins below it."""
         self._bars.update(self._bar, note=note or self._note)
         self._bars.stop()
+        self._bars.remove_task(self._bar)
 
 
 def progress() -> PlainProgress | TerminalProgress:

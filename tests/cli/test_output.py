@@ -1,0 +1,28 @@
+"""What commands print beside their data."""
+
+from __future__ import annotations
+
+import pytest
+
+from skillpm.cli.output import TerminalProgress, count, size
+
+
+def test_a_bar_that_has_ended_is_not_drawn_again_with_the_next(capsys: pytest.CaptureFixture[str]) -> None:
+    bars = TerminalProgress()
+    for title in ("one", "two"):
+        bars.start(title, 3)
+        bars.advance(3, "all")
+        bars.finish()
+    told = capsys.readouterr().err
+    assert (told.count("one"), told.count("two"), told.count("3/3")) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("bytes_", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (15_895, "15.9 kB"), (2.5e9, "2.5 GB")]
+)
+def test_sizes_have_one_form(bytes_: float, shown: str) -> None:
+    assert size(bytes_) == shown
+
+
+def test_numbers_have_their_noun() -> None:
+    assert [count(number, "folder") for number in (0, 1, 1234)] == ["0 folders", "1 folder", "1,234 folders"]
