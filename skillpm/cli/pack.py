@@ -29,7 +29,7 @@ def command(path: Path, output: str, as_json: bool) -> None:
     from skillpm.ops.pack import write_packed
 
     made = packed(path)
-    target = Path(output)
+    target = TypedPath().convert(output, None, None)
     if output.endswith("/") or target.is_dir():
         target = target / made.file_name
     write_packed(made, target)
