@@ -22,9 +22,8 @@ from skillpm.model.episode import Episode, FinishReason
 from skillpm.model.ports import Attempt, Verifier
 from skillpm.model.reward import RewardFunction
 from skillpm.model.task import Message, Task
-from skillpm.model.verdict import Verdict
+from skillpm.model.verdict import Verdict, verdict_document
 from skillpm.runtime.collect import Given
-from skillpm.runtime.protocol import verdict_document
 
 __all__ = ["Bench", "is_failed_reward"]
 
