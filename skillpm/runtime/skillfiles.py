@@ -10,7 +10,7 @@ from skillpm.layout.package import Package, Read, Row
 from skillpm.layout.tree import FolderTree
 from skillpm.model.skill import Skill
 
-if TYPE_CHECKING:  # a worker does not read them all, and their imports are half of what it would wait for
+if TYPE_CHECKING:  # a worker reads few of them, and would wait for the imports of all
     from skillpm.model.manifest import Manifest
     from skillpm.model.suite import Case, Suite
     from skillpm.model.synthesis import SynthesisDocument
