@@ -51,7 +51,7 @@ class Workshop:
         DocumentError: a document of the skill is wrong.
     """
 
-    def __init__(self, skill: Skill, note: Note) -> None:
+    def __init__(self, skill: Skill, note: Note | None = None) -> None:
         self.skill = skill
         self._note = note
         self.files = SkillFiles(skill)
