@@ -1,9 +1,13 @@
-"""A whole skill called ``serving``, whose verifier the tests of ``selftest`` replace."""
+"""A whole skill called ``serving``, whose verifier the tests of ``selftest`` replace, and contracts out of text."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
+
+from skillpm.contract.contract import Contract
+from skillpm.model.contract import ContractDocument
+from skillpm.model.document import read_model
 
 CONTRACT = """
 contract: 1
@@ -31,6 +35,11 @@ PROMISES = [
     {"name": "again", "kind": "determinism", "expected": GOLD, "completion": TEXT},
 ]
 HEAD = "import itertools, json, os, random, time\nfrom skillpm import RewardFunction, Verdict, hookimpl\n"
+
+
+def compiled(text: str) -> Contract:
+    """The contract that a contract.yaml says."""
+    return Contract.of(read_model(ContractDocument, text, path="contract.yaml"))
 
 
 def lines(*items: dict[str, Any]) -> str:

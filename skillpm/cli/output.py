@@ -101,7 +101,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
 
 
 def trace_hooks() -> None:
-    """Tell on stderr of every call of a hook in this process."""
+    """Tell on stderr of every call of a hook, in this process and in the workers that it starts."""
     import logging
 
     class Noting(logging.Handler):

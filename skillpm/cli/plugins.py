@@ -15,7 +15,8 @@ def command(as_json: bool) -> None:
     """List the plugins that are loaded, and from where.
 
     Plugins of installed distributions are loaded into skillpm itself. SKILLPM_LOAD_PLUGINS="NAME NAME" loads those of
-    some distributions, SKILLPM_NO_PLUGINS=1 none; SKILLPM_TRACE_HOOKS=1 tells of every call of a hook, with its time.
+    some distributions, SKILLPM_NO_PLUGINS=1 none; SKILLPM_TRACE_HOOKS=1 tells of every call of a hook, with its time,
+    in skillpm itself and in workers.
     The code of installed skills is listed but not loaded: it runs in a worker process of its own.
     """
     from skillpm.ops.context import open_context

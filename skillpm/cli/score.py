@@ -9,7 +9,8 @@ from typing import BinaryIO
 import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
-from skillpm.cli.output import note
+from skillpm.cli.output import note, safe
+from skillpm.errors import VerifierError
 
 __all__ = ["command"]
 
@@ -24,7 +25,8 @@ def command(skill: str, file: BinaryIO, yes: bool, workers: int | None, sandbox:
 
     Reads rows {"expected": ..., "completion": "..."} from FILE or stdin; `request` and `id` may be given, other keys
     are ignored. Writes for each row, in order, {status, score, components, reasons, rewards, argv}, with the row's
-    `id` where it has one. A row that cannot be judged has the status `errored` and the score null.
+    `id` where it has one. A row that cannot be judged has the status `errored` and the score null; how many there are,
+    and why the first, is said on stderr. Exits 9 where none could be judged.
 
     Output is a stream: at a bad row (exit 2, the line is named) the judgements of all rows before it have been written.
     """
@@ -40,5 +42,16 @@ def command(skill: str, file: BinaryIO, yes: bool, workers: int | None, sandbox:
     grant_consents(context, [found], yes)
     with judging(context, [found]) as ready:
         ready.scorer.describe(found)
+        rows = errored = 0
+        reason = ""
         for judgement in score_rows(file, ready.scorer, ready.contributions[found.name], path=file.name):
             sys.stdout.write(json.dumps(judgement, allow_nan=False) + "\n")
+            rows += 1
+            if judgement["status"] == "errored":
+                reason = reason if errored else f"row {rows}: {' '.join(judgement['reasons'])}"
+                errored += 1
+    if errored and errored == rows:
+        hint = f"run `skillpm selftest {skill}`, or look at the expected answers"
+        raise VerifierError(f"none of {rows} rows could be judged, the first: {reason}", hint=hint, skill=found.name)
+    if errored:
+        note(f"{errored} of {rows} rows could not be judged, the first: {safe(reason)}")

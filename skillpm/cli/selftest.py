@@ -74,12 +74,17 @@ def _print(reports: list[Selftest]) -> None:
         (report.skill.name, claim["code"], claim["title"], claim["checked"], claim["failed"])
         for report in reports
         for claim in report.document()["claims"]
+        if claim["checked"]
     ]
     if rows:
         table(("skill", "claim", "what would be wrong", "checked", "failed"), rows)
     for report in reports:
-        if not report.checked:
+        if not report.verifier:
             note(f"{report.skill.name}: nothing to check: it has neither a contract nor a verifier")
+        elif not any(report.checked.values()):
+            note(f"{report.skill.name}: nothing to check with: write cases.jsonl, seeds or suites")
+        elif report.unchecked:
+            note(f"{report.skill.name}: no answer got a verdict, so not checked: {', '.join(report.unchecked)}")
     if any(report.broken for report in reports):
         click.echo()
     for report in reports:

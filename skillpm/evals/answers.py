@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from skillpm.contract.contract import Contract
-from skillpm.evals.run import Judge, complete, episode, record
+from skillpm.evals.run import Judge, Prefetch, complete, record
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.evaluation import Arm, Record, TaskAnswer, TaskRow
 from skillpm.model.ports import Policy, Progress
@@ -26,6 +26,7 @@ def answer(
     *,
     max_new_tokens: int,
     progress: Progress,
+    prefetch: Prefetch | None = None,
 ) -> tuple[tuple[TaskAnswer, ...], Arm]:
     """Return one answer for each row, in order, and the arm of those rows that say what is expected.
 
@@ -33,8 +34,9 @@ def answer(
         PluginError: the policy left a prompt without an answer.
     """
     started = time.monotonic()
-    completions = complete(policy, tasks, max_new_tokens=max_new_tokens, progress=progress, title="answers")
-    episodes = [episode(task, completion) for task, completion in zip(tasks, completions, strict=True)]
+    completions, episodes = complete(
+        policy, tasks, max_new_tokens=max_new_tokens, progress=progress, title="answers", prefetch=prefetch
+    )
     expecting = [index for index, task in enumerate(tasks) if task.task.expected is not None]
     judged = dict(zip(expecting, judge([episodes[index] for index in expecting]), strict=True))
     records = []

@@ -14,9 +14,10 @@ from skillpm.model.ports import Completion, Policy, Progress
 from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
 
-__all__ = ["Judge", "complete", "episode", "evaluate", "judged", "record"]
+__all__ = ["Judge", "Prefetch", "complete", "episode", "evaluate", "judged", "record"]
 
 Judge = Callable[[Sequence[Episode]], Sequence[Judgement]]
+Prefetch = Callable[[Sequence[Episode]], None]
 
 
 def evaluate(
@@ -27,6 +28,7 @@ def evaluate(
     name: str,
     max_new_tokens: int,
     progress: Progress,
+    prefetch: Prefetch | None = None,
     model: str | None = None,
     skill_text: bool = False,
     adapter: str | None = None,
@@ -41,6 +43,7 @@ def evaluate(
         name: of the arm.
         max_new_tokens: after so many tokens an answer is cut off (and recorded as ``length``).
         progress: told of every answer.
+        prefetch: told of each answer when it has ended, so that it can be judged while others are written.
         model: as the person named it; the policy's own name where None.
         skill_text: does the prompt hold the skill's text? Recorded, not acted upon.
         adapter: recorded.
@@ -50,8 +53,10 @@ def evaluate(
         PluginError: the policy left a prompt without an answer.
     """
     started = time.monotonic()
-    completions = complete(policy, tasks, max_new_tokens=max_new_tokens, progress=progress, title=name)
-    judgements = judge([episode(task, completion) for task, completion in zip(tasks, completions, strict=True)])
+    completions, episodes = complete(
+        policy, tasks, max_new_tokens=max_new_tokens, progress=progress, title=name, prefetch=prefetch
+    )
+    judgements = judge(episodes)
     return Arm(
         name=name,
         model=policy.name if model is None else model,
@@ -64,25 +69,39 @@ def evaluate(
 
 
 def complete(
-    policy: Policy, tasks: Sequence[EvalTask], *, max_new_tokens: int, progress: Progress, title: str
-) -> list[Completion]:
-    """Return the policy's completions in the order of the tasks, in whichever order they finish.
+    policy: Policy,
+    tasks: Sequence[EvalTask],
+    *,
+    max_new_tokens: int,
+    progress: Progress,
+    title: str,
+    prefetch: Prefetch | None = None,
+) -> tuple[list[Completion], list[Episode]]:
+    """Return the policy's completions and their episodes in the order of the tasks, in whichever order they finish.
 
     Raises:
         PluginError: the policy left a prompt without an answer, or answered one that was not asked.
     """
-    answers: dict[int, Completion] = {}
+    answers: dict[int, tuple[Completion, Episode]] = {}
+    asked = range(len(tasks))
+    surplus = 0
     progress.start(title, len(tasks))
     for index, completion in policy.complete([task.prompt for task in tasks], max_new_tokens=max_new_tokens):
-        answers[index] = completion
         progress.advance()
+        if index not in asked:
+            surplus += 1
+            continue
+        made = episode(tasks[index], completion)
+        answers[index] = (completion, made)
+        if prefetch is not None and made.task.expected is not None:
+            prefetch([made])
     progress.finish()
-    if answers.keys() != set(range(len(tasks))):
+    if surplus or len(answers) != len(tasks):
         raise PluginError(
-            f"the policy {policy.name} answered {len(answers)} of {len(tasks)} prompts",
+            f"the policy {policy.name} answered {len(answers) + surplus} of {len(tasks)} prompts",
             hint="the policy is at fault; nothing was written",
         )
-    return [answers[index] for index in range(len(tasks))]
+    return [answers[index][0] for index in asked], [answers[index][1] for index in asked]
 
 
 def episode(task: EvalTask, completion: Completion) -> Episode:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from skillpm.model.document import Document
 
-__all__ = ["Judgement", "Status", "Verdict"]
+__all__ = ["Judgement", "Status", "Verdict", "verdict_document"]
 
 Status = Literal["passed", "failed", "ambiguous", "abstained", "errored"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -59,3 +59,13 @@ class Judgement(Document):
     verdict: Verdict
     rewards: dict[str, Number | None] = Field(default_factory=dict)
     argv: tuple[tuple[str, ...], ...] | None = None
+
+
+def verdict_document(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict in JSON-ready values."""
+    return {
+        "status": verdict.status,
+        "score": verdict.score,
+        "components": verdict.components,
+        "reasons": verdict.reasons,
+    }

@@ -179,6 +179,7 @@ def ask(
         name=name,
         max_new_tokens=asking.max_new_tokens,
         progress=progress,
+        prefetch=ready.scorer.prefetch,
         model=model,
         skill_text=skill_text,
         adapter=adapter,

@@ -94,6 +94,7 @@ def answer_rows(
             contributions.contract,
             max_new_tokens=asking.max_new_tokens,
             progress=progress,
+            prefetch=ready.scorer.prefetch,
         )
         arm = arm.model_copy(update={"model": request.model, "skill_text": asking.skill_text})
         judged = [task for task in asked if task.task.expected is not None]

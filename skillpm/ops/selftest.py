@@ -38,6 +38,11 @@ class Selftest:
     broken: tuple[Broken, ...]
 
     @property
+    def unchecked(self) -> list[str]:
+        """The codes of claims for which there was nothing to look at."""
+        return sorted(code for code, count in self.checked.items() if not count)
+
+    @property
     def ok(self) -> bool:
         """Do all claims hold?"""
         return not self.failed
@@ -82,5 +87,6 @@ def selftest(contributions: Contributions, scorer: Scorer) -> Selftest:
         return Selftest(contributions.skill, "", promises, {}, {}, ())
     gate = Gate(contributions, scorer, promises, files)
     gate.run()
-    broken = tuple(item for code in sorted(gate.broken) for item in gate.broken[code])
-    return Selftest(contributions.skill, described.verifier, promises, dict(gate.checked), dict(gate.failed), broken)
+    found = gate.ledger
+    broken = tuple(item for code in sorted(found.broken) for item in found.broken[code])
+    return Selftest(contributions.skill, described.verifier, promises, dict(found.checked), dict(found.failed), broken)

@@ -22,9 +22,8 @@ from skillpm.model.episode import Episode, FinishReason
 from skillpm.model.ports import Attempt, Verifier
 from skillpm.model.reward import RewardFunction
 from skillpm.model.task import Message, Task
-from skillpm.model.verdict import Verdict
+from skillpm.model.verdict import Verdict, verdict_document
 from skillpm.runtime.collect import Given
-from skillpm.runtime.protocol import verdict_document
 
 __all__ = ["Bench", "is_failed_reward"]
 
@@ -205,8 +204,12 @@ def _ask(verifier: Verifier, attempts: list[Attempt]) -> list[Verdict]:
 
 def _miscount(verdicts: Any, wanted: int) -> str:
     if not isinstance(verdicts, list | tuple):
-        return f"the verifier returned {type(verdicts).__name__} where a list of {wanted} verdicts belongs"
-    return f"the verifier returned {len(verdicts)} verdicts for {wanted} attempts"
+        return f"the verifier returned {type(verdicts).__name__} where a list of {_counted(wanted, 'verdict')} belongs"
+    return f"the verifier returned {_counted(len(verdicts), 'verdict')} for {_counted(wanted, 'attempt')}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count or 'no'} {noun}{'' if count == 1 else 's'}"
 
 
 def _checked(verdict: Any, attempt: Attempt) -> Verdict:

@@ -15,7 +15,7 @@ import pluggy
 
 from skillpm.errors import PluginError
 
-__all__ = ["Failure", "Given", "collect", "implemented", "sole", "unique"]
+__all__ = ["Failure", "Given", "Note", "collect", "implemented", "sole", "unique"]
 
 Note = Callable[[str, str, float, str], None]
 

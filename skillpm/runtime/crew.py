@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import SimpleQueue
 
 from skillpm.errors import PluginError, SkillpmError, VerifierError
@@ -42,8 +43,11 @@ class Crew:
         self._limits = limits
         self._workplace = workplace
         self._prepared: tuple[Permissions, Environment | None] | SkillpmError | None = None
+        self._building = threading.Lock()
         self._turn = threading.Lock()
         self._supervisors = [Supervisor(self._spawn, limits) for _ in range(workplace.workers)]
+        self._threads: ThreadPoolExecutor | None = None  # to the end: bubblewrap's workers die with theirs
+        self._calls: set[Call] = set()  # in flight
 
     @property
     def processes(self) -> list[WorkerProcess]:
@@ -57,7 +61,8 @@ class Crew:
             VerifierError: its code cannot be loaded, or its environment cannot be built.
         """
         self._prepare()
-        return self._supervisors[0].started(Call(self._limits, 0)).described
+        with self._call(0) as call:
+            return self._supervisors[0].started(call).described
 
     def judge(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None = None) -> list[Judgement]:
         """Judge episodes of this skill, in order; what cannot be judged is errored, never raised.
@@ -67,30 +72,25 @@ class Crew:
             verdicts: what a host's verifier found; the workers then only pay rewards.
         """
         self._prepare()
-        call = Call(self._limits, len(episodes), len(self._supervisors))
         idle: SimpleQueue[Supervisor] = SimpleQueue()
         for supervisor in self._supervisors:
             idle.put(supervisor)
+        with self._call(len(episodes)) as call:
 
-        def judged(batch: tuple[int, int]) -> list[Judgement]:
-            start, stop = batch
-            supervisor = idle.get()
-            try:
-                return supervisor.judge(episodes[start:stop], verdicts and verdicts[start:stop], call)
-            finally:
-                idle.put(supervisor)
+            def judged(batch: tuple[int, int]) -> list[Judgement]:
+                start, stop = batch
+                supervisor = idle.get()
+                try:
+                    return supervisor.judge(episodes[start:stop], verdicts and verdicts[start:stop], call)
+                finally:
+                    idle.put(supervisor)
 
-        batches = list(self._batches(episodes))
-        if min(len(batches), len(self._supervisors)) <= 1:
-            return [judgement for batch in batches for judgement in judged(batch)]
-        with ThreadPoolExecutor(len(self._supervisors)) as threads:
-            try:
-                return [judgement for part in threads.map(judged, batches) for judgement in part]
-            except BaseException:  # an interrupt does not wait for verdicts
-                call.cancel()
-                for process in self.processes:
-                    process.kill()
-                raise
+            batches = list(self._batches(episodes))
+            if min(len(batches), len(self._supervisors)) <= 1:
+                return [judgement for batch in batches for judgement in judged(batch)]
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(len(self._supervisors))
+            return [judgement for part in self._threads.map(judged, batches) for judgement in part]
 
     def synthesise(self, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
         """Let a rule of plugin.py make tasks.
@@ -101,19 +101,45 @@ class Crew:
         request = {"do": "synthesise", "rule": rule, "seed": seed, "count": count}
         document = {**request, "seeds": [item.model_dump(mode="json") for item in seeds]}
         self._prepare()
-        reply = self._supervisors[0].ask(Synthesised, document, count, Call(self._limits, count))
+        with self._call(count) as call:
+            reply = self._supervisors[0].ask(Synthesised, document, count, call)
         if reply.error is not None:
             raise PluginError(f"{self.skill.name}: rule `{rule}`: {reply.error}", plugin="plugin.py")
         return list(reply.tasks)
 
+    def cancel(self) -> None:
+        """Leave the calls that are in flight no time: what they have not judged is errored at once."""
+        with self._turn:
+            for call in self._calls:
+                call.cancel()
+
     def close(self) -> None:
-        """End the workers."""
+        """End the workers, and the calls in flight with them; the next call would start them again."""
+        self.cancel()
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
         for supervisor in self._supervisors:
             supervisor.close()
 
+    @contextmanager
+    def _call(self, items: int) -> Iterator[Call]:
+        """Begin a call about so many items; an interrupt waits for none of its verdicts."""
+        call = Call(self._limits, items, len(self._supervisors))
+        with self._turn:
+            self._calls.add(call)
+        try:
+            yield call
+        except BaseException:
+            call.cancel()
+            raise
+        finally:
+            with self._turn:
+                self._calls.discard(call)
+
     def _prepare(self) -> tuple[Permissions, Environment | None] | SkillpmError:
         """Build the environment, once, before a call's time runs; return what workers get, or why there are none."""
-        with self._turn:
+        with self._building:
             if self._prepared is None:
                 try:
                     manifest, environment = self._workplace.prepare(self.skill)
@@ -122,13 +148,14 @@ class Crew:
                     self._prepared = error
             return self._prepared
 
-    def _spawn(self) -> WorkerProcess:
+    def _spawn(self, cancelled: threading.Event) -> WorkerProcess:
         prepared = self._prepare()
         try:
             if isinstance(prepared, SkillpmError):
                 raise prepared
             permissions, environment = prepared
-            return WorkerProcess(self.skill, permissions, self._limits, self._workplace.sandbox, environment)
+            sandbox = self._workplace.sandbox
+            return WorkerProcess(self.skill, permissions, self._limits, sandbox, environment, cancelled)
         except SkillpmError as error:
             raise VerifierError(
                 f"{self.skill.name} cannot be run: {error.message}", hint=error.hint, skill=self.skill.name

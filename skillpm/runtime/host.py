@@ -7,7 +7,6 @@ goes on. ``SKILLPM_NO_PLUGINS`` loads none of them, ``SKILLPM_LOAD_PLUGINS`` tho
 from __future__ import annotations
 
 import importlib.metadata
-import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection
@@ -22,11 +21,11 @@ from skillpm.hookspecs import PROJECT, EventHooks, HostHooks, SkillHooks
 from skillpm.model.skill import Skill
 from skillpm.runtime.collect import Failure, Given, collect, implemented, sole, unique
 from skillpm.runtime.conventions import CONVENTIONS, Conventions
+from skillpm.runtime.trace import trace
 
 __all__ = ["GROUP", "Host", "Loaded", "load_host"]
 
 GROUP = "skillpm"  # the entry-point group
-TRACE = logging.getLogger("skillpm.hooks")  # every call of a hook; ``SKILLPM_TRACE_HOOKS=1`` prints it
 MAX_TOLD = 3  # failures of one observer in one run, after which it is not told any more
 
 
@@ -121,7 +120,7 @@ class Host:
 
     def _note(self, plugin: str, hook: str, seconds: float, outcome: str) -> None:
         self._seconds[plugin] += seconds
-        TRACE.debug("%s of %s (%s): %s in %.1f ms", hook, plugin, self._sources[plugin], outcome, seconds * 1000)
+        trace(hook, plugin, self._sources[plugin], outcome, seconds)
 
     def listens(self, hook: str) -> bool:
         """Does any plugin implement this hook?"""

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +30,7 @@ from skillpm.runtime.frame import HEADER, encode, pack
 from skillpm.runtime.limits import Limits
 from skillpm.runtime.protocol import Described, read_reply
 from skillpm.runtime.sandbox import Confinement, Sandbox, choose, interpreter, readable, runnable
+from skillpm.runtime.trace import trace
 
 __all__ = ["WorkerProcess"]
 
@@ -55,6 +57,7 @@ class WorkerProcess:
         limits: of time, memory and sizes.
         sandbox: how it is confined; the strongest level of this machine where None.
         environment: of its own Python packages, or None.
+        cancelled: ends the start where it is set.
 
     Raises:
         VerifierError: it could not start; ``details['kind']`` is ``start``.
@@ -67,6 +70,7 @@ class WorkerProcess:
         limits: Limits,
         sandbox: Sandbox | None = None,
         environment: Environment | None = None,
+        cancelled: threading.Event | None = None,
     ) -> None:
         self.skill = skill
         self._limits = limits
@@ -112,7 +116,7 @@ class WorkerProcess:
         self._output = self._process.stdout.fileno()
         for descriptor in (self._requests, self._replies, self._output):
             os.set_blocking(descriptor, False)
-        self.described = self._start(confinement, environment)
+        self.described = self._start(confinement, environment, cancelled)
 
     def _command(self, handed: tuple[int, ...], packages: tuple[Path, ...], confinement: Confinement) -> list[str]:
         words = [sys.executable, *_FLAGS, "-c", _BOOTSTRAP, *map(str, handed), *map(str, packages)]
@@ -133,7 +137,9 @@ class WorkerProcess:
         """The process id."""
         return self._process.pid
 
-    def _start(self, confinement: Confinement, environment: Environment | None) -> Described:
+    def _start(
+        self, confinement: Confinement, environment: Environment | None, cancelled: threading.Event | None
+    ) -> Described:
         number = new_number()
         start = {
             "number": number,
@@ -147,7 +153,10 @@ class WorkerProcess:
             "limits": asdict(self._limits),
         }
         try:
-            described = read_reply(Described, self.call(encode(start), self._limits.start_seconds), number)
+            reply = self.call(encode(start), self._limits.start_seconds, cancelled)
+            described = read_reply(Described, reply, number)
+            for call in described.calls:
+                trace(call.hook, call.plugin, f"in the worker of {self.skill.name}", call.outcome, call.seconds)
             if described.error is not None:
                 raise VerifierError(described.error, kind="start")
         except VerifierError as error:
@@ -157,14 +166,14 @@ class WorkerProcess:
             ) from None
         return described
 
-    def call(self, payload: bytes, seconds: float) -> bytes:
-        """Send one request and return its reply, unchecked.
+    def call(self, payload: bytes, seconds: float, cancelled: threading.Event | None = None) -> bytes:
+        """Send one request and return its reply, unchecked; it is not waited for where ``cancelled`` is set.
 
         Raises:
-            VerifierError: ``details['kind']`` is ``crash``, ``timeout`` or ``reply``; the worker is closed.
+            VerifierError: ``details['kind']`` is ``crash``, ``timeout``, ``spent`` or ``reply``; the worker is closed.
         """
         try:
-            return self._exchange(payload, time.monotonic() + seconds, seconds)
+            return self._exchange(payload, seconds, cancelled)
         except VerifierError:
             self.close()
             raise
@@ -172,7 +181,8 @@ class WorkerProcess:
             self.close()
             raise VerifierError(f"the worker cannot be reached: {error.strerror}", kind="crash") from None
 
-    def _exchange(self, payload: bytes, deadline: float, seconds: float) -> bytes:
+    def _exchange(self, payload: bytes, seconds: float, cancelled: threading.Event | None) -> bytes:
+        deadline = time.monotonic() + seconds
         outgoing = memoryview(pack(payload))
         incoming = bytearray()
         with selectors.DefaultSelector() as selector:
@@ -181,6 +191,8 @@ class WorkerProcess:
             if not self._output_ended:
                 selector.register(self._output, selectors.EVENT_READ)
             while True:
+                if cancelled is not None and cancelled.is_set():
+                    raise VerifierError("the call was cancelled", kind="spent")
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise VerifierError(f"no verdicts after {seconds:.0f} seconds{self._last_words()}", kind="timeout")
@@ -314,7 +326,7 @@ def _packages() -> tuple[Path, ...]:
 
 def _environment(scratch: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG") or name.startswith("LC_")}
-    return {**kept, "HOME": str(scratch), "TMPDIR": str(scratch)}
+    return {**kept, "HOME": str(scratch), "TMPDIR": str(scratch), "PYDANTIC_DISABLE_PLUGINS": "1"}
 
 
 def _enlarge(*descriptors: int) -> None:

@@ -8,7 +8,7 @@ true).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -18,9 +18,10 @@ from skillpm.model.document import Document
 from skillpm.model.episode import Episode
 from skillpm.model.suite import Suite
 from skillpm.model.task import Task
-from skillpm.model.verdict import Judgement, Number, Verdict
+from skillpm.model.verdict import Judgement, Number, Verdict, verdict_document
 
 __all__ = [
+    "Called",
     "Described",
     "Grade",
     "Judged",
@@ -29,7 +30,6 @@ __all__ = [
     "Synthesised",
     "judge_request",
     "read_reply",
-    "verdict_document",
 ]
 
 
@@ -48,13 +48,24 @@ class Named(Document):
     default: bool = False
 
 
+class Called(Document):
+    """One call of a hook inside the worker: by which plugin, how long it took, and what came of it in words."""
+
+    plugin: Annotated[str, Field(max_length=100)]
+    hook: Annotated[str, Field(max_length=100)]
+    seconds: Number
+    outcome: Annotated[str, Field(max_length=1000)]
+
+
 class Described(Reply):
     """What a skill contributes, asked once when its worker starts.
 
     Attributes:
+        calls: of its hooks; these are told of where loading failed, too.
         verifier: the file that judges: ``plugin.py``, ``verifier.py``, ``contract.yaml``, or empty.
     """
 
+    calls: Annotated[tuple[Called, ...], Field(max_length=100)] = ()
     verifier: str = ""
     rewards: tuple[Named, ...] = ()
     rules: tuple[Named, ...] = ()
@@ -156,14 +167,4 @@ def task_document(task: Task) -> dict[str, Any]:
         "split": task.split,
         "tags": list(task.tags),
         "origin": task.origin,
-    }
-
-
-def verdict_document(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict in JSON-ready values."""
-    return {
-        "status": verdict.status,
-        "score": verdict.score,
-        "components": verdict.components,
-        "reasons": verdict.reasons,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -24,6 +24,7 @@ from skillpm.runtime.crew import Crew
 from skillpm.runtime.host import Host
 from skillpm.runtime.hosted import Hosted
 from skillpm.runtime.limits import Limits
+from skillpm.runtime.prefetch import Prefetch
 from skillpm.runtime.protocol import Described
 from skillpm.runtime.workplace import Workplace
 
@@ -58,6 +59,7 @@ class Scorer:
         self._host = host
         self._workplace = workplace or Workplace()
         self._crews = {skill.name: Crew(skill, self._limits, self._workplace) for skill in skills}
+        self._prefetches = {name: Prefetch(crew) for name, crew in self._crews.items()}
         self._hosted: dict[str, Hosted | None] = {}
         self._memo = _Memo(self._limits)
 
@@ -71,7 +73,9 @@ class Scorer:
         self.close()
 
     def close(self) -> None:
-        """End all workers; the next call would start them again."""
+        """End all workers, and whatever is in flight; the next call would start them again."""
+        for prefetch in self._prefetches.values():
+            prefetch.close()
         for crew in self._crews.values():
             crew.close()
 
@@ -97,12 +101,12 @@ class Scorer:
         """
         keys = [_key(episode) for episode in episodes]
         known = self._memo.get_all(keys)
-        unknown: dict[str, dict[Hashable, Episode]] = {}
-        for key, episode in zip(keys, episodes, strict=True):
-            if key not in known:
-                unknown.setdefault(episode.task.skill, {})[key] = episode
-        for name, group in unknown.items():
-            judgements = self._judge_group(self._crew(name), list(group.values()))
+        for name, group in _unknown(keys, episodes, known).items():
+            crew = self._crew(name)
+            found = self._prefetches[name].take(group)
+            rest = {key: episode for key, episode in group.items() if key not in found}
+            found.update(zip(rest, crew.judge(list(rest.values())), strict=True))
+            judgements = self._with_hosts_share(crew, list(group.values()), [found[key] for key in group])
             fresh = dict(zip(group, judgements, strict=True))
             known.update(fresh)
             self._memo.put_all(fresh)
@@ -111,12 +115,30 @@ class Scorer:
             self._tell(self._host, episodes, result)
         return result
 
+    def prefetch(self, episodes: Sequence[Episode]) -> None:
+        """Have workers begin with episodes that ``judge`` will be asked for; returns at once and changes no result.
+
+        What has come since the workers were last given something is given to them together. ``judge`` then waits for
+        what they are at, and for what nobody has begun with.
+
+        Raises:
+            UsageError: an episode of a skill that this scorer was not made for.
+        """
+        keys = [_key(episode) for episode in episodes]
+        for name, group in _unknown(keys, episodes, self._memo.get_all(keys)).items():
+            self._crew(name)
+            self._prefetches[name].put(group)
+
     def judge_afresh(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Judge episodes of one skill without the memo, for those who ask whether a verifier repeats itself."""
-        return self._judge_group(self._crew(episodes[0].task.skill), episodes) if episodes else []
+        if not episodes:
+            return []
+        crew = self._crew(episodes[0].task.skill)
+        return self._with_hosts_share(crew, episodes, crew.judge(episodes))
 
-    def _judge_group(self, crew: Crew, episodes: Sequence[Episode]) -> list[Judgement]:
-        judgements = crew.judge(episodes)
+    def _with_hosts_share(
+        self, crew: Crew, episodes: Sequence[Episode], judgements: list[Judgement]
+    ) -> list[Judgement]:
         hosted = self._hosted_of(crew)
         if hosted is not None:
             judgements = hosted.judge(episodes, judgements)
@@ -175,6 +197,17 @@ def _key(episode: Episode) -> Hashable:
         parts = (f"{message.role} {len(message.content)} {message.content}" for message in messages)
         text = f"{episode.finish_reason} {len(messages)} {''.join(parts)}"
     return (episode.task.key, hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+
+
+def _unknown(
+    keys: Sequence[Hashable], episodes: Sequence[Episode], known: Mapping[Hashable, Judgement]
+) -> dict[str, dict[Hashable, Episode]]:
+    """Return the episodes that are not known, each once, by skill and key."""
+    found: dict[str, dict[Hashable, Episode]] = {}
+    for key, episode in zip(keys, episodes, strict=True):
+        if key not in known:
+            found.setdefault(episode.task.skill, {})[key] = episode
+    return found
 
 
 def _without_pay(judgement: Judgement) -> Judgement:

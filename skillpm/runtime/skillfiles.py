@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
 from skillpm.layout.package import Package, Read, Row
 from skillpm.layout.tree import FolderTree
-from skillpm.model.manifest import Manifest
 from skillpm.model.skill import Skill
-from skillpm.model.suite import Case, Suite
-from skillpm.model.synthesis import SynthesisDocument
-from skillpm.model.task import Seed
+
+if TYPE_CHECKING:  # a worker reads few of them, and would wait for the imports of all
+    from skillpm.model.manifest import Manifest
+    from skillpm.model.suite import Case, Suite
+    from skillpm.model.synthesis import SynthesisDocument
+    from skillpm.model.task import Seed
 
 __all__ = ["CODE", "SkillFiles"]
 

@@ -40,22 +40,25 @@ class Call:
         self._seconds = limits.call_seconds + items * limits.item_seconds
         self._deadline = time.monotonic() + self._seconds
         self._turn = threading.Lock()
+        self.cancelled = threading.Event()
 
     def start(self) -> None:
         """Count one start. Raises VerifierError where none is left."""
         with self._turn:
+            if self.cancelled.is_set():
+                raise VerifierError("the call was cancelled", kind="spent")
             if self._starts <= 0:
                 raise VerifierError("the worker failed too often", kind="spent")
             self._starts -= 1
 
     def cancel(self) -> None:
-        """Leave nothing."""
-        self._starts, self._deadline = 0, time.monotonic()
+        """Leave nothing; whoever waits for a worker is told."""
+        self.cancelled.set()
 
     @property
     def spent(self) -> bool:
         """Is nothing left?"""
-        return self._starts <= 0 or self.seconds_left <= 0
+        return self.cancelled.is_set() or self._starts <= 0 or self.seconds_left <= 0
 
     @property
     def seconds_left(self) -> float:
@@ -74,11 +77,12 @@ class Supervisor:
     """One worker. Calls from several threads take turns.
 
     Args:
-        spawn: starts a process; raises SkillpmError where it cannot be started, and is then not asked again.
+        spawn: starts a process, unless the event is set; raises SkillpmError where it cannot be started, and is then
+            not asked again.
         limits: of messages.
     """
 
-    def __init__(self, spawn: Callable[[], WorkerProcess], limits: Limits) -> None:
+    def __init__(self, spawn: Callable[[threading.Event], WorkerProcess], limits: Limits) -> None:
         self._spawn = spawn
         self._limits = limits
         self.process: WorkerProcess | None = None
@@ -97,8 +101,10 @@ class Supervisor:
             if self.process is None:
                 call.start()
                 try:
-                    self.process = self._spawn()
+                    self.process = self._spawn(call.cancelled)
                 except SkillpmError as error:
+                    if call.cancelled.is_set():  # which is no fault of the skill's
+                        raise VerifierError(error.message, kind="spent") from None
                     self._broken = VerifierError(error.message, hint=error.hint, **{**error.details, "kind": "start"})
                     raise self._broken from None
             return self.process
@@ -168,7 +174,7 @@ class Supervisor:
                 raise VerifierError(f"more than {self._limits.frame_bytes} bytes", kind="request")
             try:
                 seconds = call.wait(self._limits.batch_seconds + items * self._limits.item_seconds)
-                return read_reply(kind, worker.call(payload, seconds), number)
+                return read_reply(kind, worker.call(payload, seconds, call.cancelled), number)
             except VerifierError:
                 self.close()
                 raise

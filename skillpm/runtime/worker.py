@@ -26,7 +26,7 @@ from skillpm.model.ports import Verifier
 from skillpm.model.skill import Skill
 from skillpm.model.task import Seed, Task
 from skillpm.runtime.bench import Bench
-from skillpm.runtime.collect import Given, collect, implemented, unique
+from skillpm.runtime.collect import Given, Note, collect, implemented, unique
 from skillpm.runtime.conventions import CONVENTIONS, Conventions
 from skillpm.runtime.frame import FrameError, encode, pack, read_frame
 from skillpm.runtime.limits import Limits
@@ -42,13 +42,18 @@ _PLUGIN, _VERIFIER = "plugin.py", "verifier.py"
 class Workshop:
     """One skill, loaded: its plugins, and what they brought.
 
+    Args:
+        skill: which.
+        note: told of every call of a hook.
+
     Raises:
         PluginError: a file of the skill cannot be loaded, or breaks the contract of the hooks.
         DocumentError: a document of the skill is wrong.
     """
 
-    def __init__(self, skill: Skill) -> None:
+    def __init__(self, skill: Skill, note: Note | None = None) -> None:
         self.skill = skill
+        self._note = note
         self.files = SkillFiles(skill)
         self.contract = self.files.contract()
         self.manager = pluggy.PluginManager(PROJECT)
@@ -77,7 +82,7 @@ class Workshop:
         return module
 
     def _collect(self, hook: str) -> list[Given]:
-        given, failures = collect(self.manager, hook, skill=self.skill)
+        given, failures = collect(self.manager, hook, self._note, skill=self.skill)
         if failures:
             raise failures[0].error()
         return given
@@ -132,7 +137,10 @@ def _named(item: Given, *, default: bool = False) -> dict[str, Any]:
 
 
 def _sentence(error: BaseException) -> str:
-    text = error.message if isinstance(error, SkillpmError) else f"{type(error).__name__}: {error}"
+    return _text(error.message if isinstance(error, SkillpmError) else f"{type(error).__name__}: {error}")
+
+
+def _text(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()[:2000]
 
 
@@ -150,7 +158,7 @@ def _limits(document: dict[str, Any]) -> Limits:
     return Limits(**{field.name: document[field.name] for field in fields(Limits)})
 
 
-def _start(start: dict[str, Any], limits: Limits) -> Workshop:
+def _start(start: dict[str, Any], limits: Limits, note: Note) -> Workshop:
     skill = Skill(**{**start["skill"], "root": Path(start["skill"]["root"])})
     packages = tuple(Path(folder) for folder in start["packages"])
     confinement = Confinement(
@@ -164,7 +172,7 @@ def _start(start: dict[str, Any], limits: Limits) -> Workshop:
     if start["own"] is not None:  # its own packages before those that skillpm came with
         sys.path.insert(min(sys.path.index(entry) for entry in sys.path if Path(entry) in packages), start["own"])
     import_from(skill.root)
-    return Workshop(skill)
+    return Workshop(skill, note)
 
 
 def _serve(requests: BinaryIO, replies: int) -> None:
@@ -173,13 +181,18 @@ def _serve(requests: BinaryIO, replies: int) -> None:
         return
     start = json.loads(first)
     limits = _limits(start["limits"])
+    calls: list[dict[str, Any]] = []
+
+    def note(plugin: str, hook: str, seconds: float, outcome: str) -> None:
+        calls.append({"plugin": plugin, "hook": hook, "seconds": seconds, "outcome": _text(outcome)[:1000]})
+
     try:
-        workshop = _start(start, limits)
+        workshop = _start(start, limits, note)
         reply = workshop.answer({"do": "describe", "number": start["number"]})
     except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything
-        _send(replies, {"number": start["number"], "error": _sentence(error)})
+        _send(replies, {"number": start["number"], "error": _sentence(error), "calls": calls})
         return
-    _send(replies, reply)
+    _send(replies, {**reply, "calls": calls})
     gc.collect()
     gc.freeze()
     while (payload := read_frame(requests, limits.frame_bytes)) is not None:

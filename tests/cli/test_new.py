@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from skillpm.contract.load import load_contract
 from skillpm.layout.package import Package
 from skillpm.layout.tree import FolderTree
+from tests.serving import compiled
 
 
 def test_a_new_skill_is_strictly_valid_and_says_where_it_is(project) -> None:
@@ -23,7 +23,7 @@ def test_its_seeds_suite_and_cases_agree_with_its_contract(project) -> None:
     root = project()
     root.run("new", "my-skill").ok()
     package = Package(FolderTree(root.root / "my-skill"))
-    contract = load_contract((root.root / "my-skill/contract.yaml").read_text())
+    contract = compiled((root.root / "my-skill/contract.yaml").read_text())
     rows = [row.value for read in package.seeds for row in read.value]
     rows += [row.value for suite in package.suites for row in suite.tasks.value]
     assert len(rows) >= 14

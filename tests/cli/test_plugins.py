@@ -34,3 +34,23 @@ def test_plugins_are_listed_with_origin_and_hooks_and_failures_by_name(project: 
     )
     none = here.run("plugins", "--json", PYTHONPATH=path, SKILLPM_NO_PLUGINS="1").ok()
     assert [item["name"] for item in none.document["plugins"]] == ["conventions"]
+
+
+def test_what_a_skill_s_hooks_do_in_their_worker_is_traced_and_printed_as_text(project: Callable[..., Any]) -> None:
+    code = (
+        "import skillpm\n@skillpm.hookimpl\ndef skillpm_tools(skill):\n    return []\n\n"
+        "@skillpm.hookimpl\ndef skillpm_rewards(skill):\n    raise OSError('\\x1b[2J\\n' + 'x' * 100_000)\n"
+    )
+    here = project(
+        {"demo": {"SKILL.md": "---\nname: demo\ndescription: Show things.\n---\nShow.\n", "plugin.py": code}}
+    )
+    outcome = here.run("score", "./demo", "--yes", stdin="", SKILLPM_TRACE_HOOKS="1").fails(
+        9, "skillpm_rewards: OSError"
+    )
+    told = [line for line in outcome.err.splitlines() if "in the worker of demo" in line]
+    assert any(
+        line.startswith("hook: skillpm_rewards of plugin.py (in the worker of demo): OSError: \\x1b[2J\\nxx")
+        for line in told
+    )
+    assert "\x1b" not in outcome.err and max(map(len, told)) < 1000
+    assert "in the worker" not in here.run("score", "./demo", "--yes", stdin="").err

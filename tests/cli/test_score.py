@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,19 @@ def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goe
     assert (first["status"], first["score"], first["rewards"]["graded"]) == ("errored", None, None)
     assert "breaks the contract" in first["reasons"][0] and "id" not in first
     assert second["status"] == "passed"
+    assert re.search(r"1 of 2 rows could not be judged, the first: row 1: .*breaks the contract", outcome.err)
+
+
+def test_where_no_row_can_be_judged_the_rows_are_written_and_the_verifier_is_at_fault(
+    project: Callable[..., Any],
+) -> None:
+    code = "def verify(attempts, contract):\n    raise OSError('\\x1b[2J gone')\n"
+    given = rows({"expected": GOLD, "completion": "{}"}, {"expected": GOLD, "completion": "[]"})
+    outcome = project({"skill": {**SKILL, "verifier.py": code}}).run("score", "./skill", "--yes", stdin=given)
+    outcome.fails(9, r"none of 2 rows could be judged, the first: row 1: the verifier raised OSError: \x1b[2J gone")
+    assert [json.loads(line)["status"] for line in outcome.out.splitlines()] == ["errored"] * 2
+    assert "\x1b" not in outcome.err
+    assert project({"skill": SKILL}).run("score", "./skill", stdin="").ok().out == ""
 
 
 def test_a_bad_row_is_named_and_all_rows_before_it_have_been_judged(project: Callable[..., Any]) -> None:

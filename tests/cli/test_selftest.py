@@ -47,3 +47,14 @@ def test_what_cannot_be_run_is_exit_9_and_nothing_to_check_is_said(project: Call
     here.run("selftest", "./skill", "--yes").fails(9, "serving cannot be run", "exited with code 1")
     assert "nothing to check" in here.run("selftest", "./text").ok().err
     here.run("selftest").fails(2, "no skill is installed")
+
+
+def test_claims_for_which_there_was_nothing_to_look_at_stand_in_no_table(project: Callable[..., Any]) -> None:
+    raising = skill(verifier_py=whole("raise OSError('out')"))
+    bare = {name: text for name, text in skill().items() if not name.startswith(("seeds", "suites", "cases"))}
+    here = project({"raising": raising, "bare": bare})
+    outcome = here.run("selftest", "./raising", "--yes")
+    assert outcome.code == 1 and "SK751" in outcome.out and "SK731" not in outcome.out, outcome
+    assert "serving: no answer got a verdict, so not checked: SK731, SK732, SK733, SK734, SK761" in outcome.err
+    outcome = here.run("selftest", "./bare").ok()
+    assert outcome.out == "" and "serving: nothing to check with: write cases.jsonl, seeds or suites" in outcome.err

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from skillpm.contract.answer import MAX_ANSWER, read_answer
 from skillpm.contract.contract import Contract
-from skillpm.contract.load import load_contract
 from skillpm.contract.rewards import BUILTIN, verify_tool_call
 from skillpm.model.episode import Episode
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Verdict
+from tests.serving import compiled
 
 CONTRACT = """
 contract: 1
@@ -49,7 +49,7 @@ tools:
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return load_contract(CONTRACT)
+    return compiled(CONTRACT)
 
 
 def answer(tool: str, **arguments: Any) -> str:
@@ -223,7 +223,7 @@ def test_signed_agrees_with_the_published_rule(status: Any, score: float, paid: 
 @given(st.text())
 def test_any_text_is_judged(text: str) -> None:
     """No completion raises, and none but the exact one is worth 1."""
-    verdict = load_contract(CONTRACT).judge(EXPECTED, text)
+    verdict = compiled(CONTRACT).judge(EXPECTED, text)
 
     assert verdict.status == "failed"
     assert verdict.score is not None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
-from skillpm.contract.load import load_contract
 from skillpm.errors import DocumentError
+from skillpm.model.skill import Skill
+from skillpm.runtime.skillfiles import SkillFiles
+from tests.serving import compiled
 
 TOOL = "tools: [{name: dev, input_schema: {type: object, properties: {port: {type: integer}}}}]"
 
@@ -39,13 +42,14 @@ BAD = [
 
 @pytest.mark.attack(40)
 @pytest.mark.parametrize(("text", "problem"), BAD)
-def test_a_bad_contract_is_refused(text: str, problem: str) -> None:
+def test_a_bad_contract_is_refused(text: str, problem: str, tmp_path: Path) -> None:
     """The message names the file and the rule."""
     with pytest.raises(DocumentError) as caught:
-        load_contract(text, "contract.yaml")
+        (tmp_path / "contract.yaml").write_text(text)
+        SkillFiles(Skill("dev", "1", "0" * 64, tmp_path)).contract()
 
     assert problem in caught.value.message
-    assert caught.value.path == "contract.yaml"
+    assert caught.value.path == "dev/contract.yaml"
 
 
 PROMPTS = [
@@ -68,14 +72,14 @@ PROMPTS = [
 def test_a_hostile_prompt_template_is_refused_or_harmless(prompt: str) -> None:
     """A template reaches neither Python nor unbounded work."""
     with pytest.raises(DocumentError, match="system_prompt"):
-        load_contract(f"contract: 1\nsystem_prompt: {prompt!r}\n{TOOL}")
+        compiled(f"contract: 1\nsystem_prompt: {prompt!r}\n{TOOL}")
 
 
 def test_the_prompt_sees_the_tools() -> None:
     """Names, descriptions, arguments and schemas are in scope."""
     text = "{% for t in tools %}{{ t.name }}({{ t.arguments | join(', ') }}) {{ t.input_schema | tojson }}{% endfor %}"
 
-    prompt = load_contract(f'contract: 1\nsystem_prompt: "{text}"\n{TOOL}').prompt
+    prompt = compiled(f'contract: 1\nsystem_prompt: "{text}"\n{TOOL}').prompt
 
     assert prompt == 'dev(port) {"properties": {"port": {"type": "integer"}}, "type": "object"}'
 
@@ -101,7 +105,7 @@ tools:
 
 def test_samples_are_valid_and_reproducible() -> None:
     """Every sample may be run, optional arguments come and go, and the same chance gives the same answer."""
-    contract = load_contract(SAMPLED)
+    contract = compiled(SAMPLED)
     samples = [contract.sample("all", random.Random(seed)) for seed in range(200)]
 
     assert all(contract.problems(sample) == [] for sample in samples)
@@ -115,6 +119,6 @@ def test_what_cannot_be_sampled_says_what_is_missing() -> None:
     properties = "{a: {type: string, pattern: '^q$'}}"
     text = f"contract: 1\ntools: [{{name: d, input_schema: {{type: object, required: [a], properties: {properties}}}}}]"
     with pytest.raises(DocumentError) as caught:
-        load_contract(text).sample("d", random.Random(0))
+        compiled(text).sample("d", random.Random(0))
 
     assert "examples" in str(caught.value.hint)

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from skillpm.errors import PolicyError
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.runtime.consent import Consents
 from skillpm.runtime.limits import Limits
+from skillpm.runtime.sandbox import Sandbox, choose
 from skillpm.runtime.scoring import Scorer
 
 CONTRACT = """
@@ -29,6 +31,19 @@ tools:
 """
 MANIFEST = "manifest: 1\nversion: 1.0.0\n"
 FAST = Limits(batch_seconds=2.0, item_seconds=0.0)
+
+
+@pytest.fixture(scope="session")
+def offered() -> Callable[[str], Sandbox]:
+    """Return ``offered(level)``: that sandbox; the test is skipped where this machine does not offer it."""
+
+    def find(level: str) -> Sandbox:
+        try:
+            return choose(level)
+        except PolicyError as error:
+            pytest.skip(error.message)
+
+    return find
 
 
 @pytest.fixture

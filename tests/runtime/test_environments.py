@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.errors import PluginError, PolicyError
+from skillpm.errors import PluginError
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.runtime.environments import Environments, builder
-from skillpm.runtime.sandbox import choose
+from skillpm.runtime.sandbox import Sandbox
 from skillpm.runtime.scoring import Scorer
 from skillpm.runtime.workplace import Workplace
 
@@ -134,7 +134,13 @@ def test_what_cannot_be_built_names_the_skill_and_ends_with_the_installer_s_word
 
 @pytest.mark.parametrize("level", ["landlock", "bubblewrap"])
 def test_a_package_runs_nothing_before_it_is_confined(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, shop: Path, tmp_path: Path, level: str
+    make_skill: MakeSkill,
+    make_scorer: MakeScorer,
+    episode: MakeEpisode,
+    shop: Path,
+    tmp_path: Path,
+    level: str,
+    offered: Callable[[str], Sandbox],
 ) -> None:
     """A ``.pth`` file would be obeyed by an interpreter that starts as usual: before anything confines it."""
     canary = tmp_path / "canary"
@@ -154,11 +160,7 @@ def test_a_package_runs_nothing_before_it_is_confined(
         },
     )
     skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours==4.0")})
-    try:
-        sandbox = choose(level)
-    except PolicyError as error:
-        pytest.skip(error.message)
-    place = Workplace(sandbox, environments=Environments(tmp_path / "environments"))
+    place = Workplace(offered(level), environments=Environments(tmp_path / "environments"))
     with make_scorer(skill, workplace=place) as scorer:
         (judgement,) = scorer.judge([episode("x")])
     assert judgement.verdict.reasons[0] in ("PermissionError", "FileNotFoundError", "OSError"), judgement

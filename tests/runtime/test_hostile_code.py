@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from skillpm.errors import PolicyError, TrainingError
+from skillpm.errors import TrainingError
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.runtime.consent import Consents
 from skillpm.runtime.limits import Limits
-from skillpm.runtime.sandbox import choose
+from skillpm.runtime.sandbox import Sandbox
 from skillpm.runtime.scoring import Scorer
 from skillpm.runtime.workplace import Workplace
 from skillpm.train.columns import Rewarder
@@ -73,11 +73,10 @@ def asked(skill: str, completion: str, request: str = "go") -> Episode:
 
 
 @pytest.fixture(scope="module", params=["landlock", "bubblewrap"])
-def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    try:
-        sandbox = choose(request.param)
-    except PolicyError as error:
-        pytest.skip(error.message)
+def world(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, offered: Callable[[str], Sandbox]
+) -> Iterator[World]:
+    sandbox = offered(request.param)
     root = tmp_path_factory.mktemp("world")
     contract = "contract: 1\ntools: [{name: serve, input_schema: {type: object, properties: {}}}]\n"
     hostile, good = make(root / "hostile", {"verifier.py": OBEDIENT}), make(root / "good", {"contract.yaml": contract})

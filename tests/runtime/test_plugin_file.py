@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -22,6 +23,7 @@ MakeEpisode = Callable[..., Episode]
 
 PLUGIN = """
 import itertools
+import re
 import sys
 from skillpm import RewardFunction, Seed, Suite, Task, Verdict, hookimpl
 
@@ -144,3 +146,29 @@ def test_what_it_needs_and_does_not_find_is_said_before_it_runs(
             scorer.describe(skill)
         assert scorer.judge([episode()])[0].verdict.status == "errored"
     assert message in caught.value.message and hint in str(caught.value.hint)
+
+
+class TestTrace:
+    def test_tells_of_every_call_of_a_hook_in_the_worker_with_the_skill(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("DEBUG", "skillpm.hooks")
+        skill = make_skill({"plugin.py": PLUGIN})
+        with make_scorer(skill) as scorer:
+            scorer.describe(skill)
+        told = [record.getMessage() for record in caplog.records]
+        for hook, records in (("skillpm_rewards", "4 records"), ("skillpm_verifier", "1 record")):
+            expected = rf"{hook} of plugin\.py \(in the worker of serving\): {records} in \d+\.\d ms"
+            assert any(re.fullmatch(expected, line) for line in told), told
+        assert any(line.startswith("skillpm_tools of conventions (in the worker of serving)") for line in told)
+
+    def test_tells_of_the_one_that_failed_no_longer_than_a_line_should_be(
+        self, make_skill: MakeSkill, make_scorer: MakeScorer, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("DEBUG", "skillpm.hooks")
+        skill = make_skill({"plugin.py": PLUGIN.replace("return [Rule()]", r"raise OSError('\x1b[2J\ud800' * 10**6)")})
+        with make_scorer(skill) as scorer, pytest.raises(PluginError, match="skillpm_synthesis_rules: OSError"):
+            scorer.describe(skill)
+        (line,) = [text for text in (record.getMessage() for record in caplog.records) if "OSError" in text]
+        assert line.startswith("skillpm_synthesis_rules of plugin.py (in the worker of serving): OSError: \x1b[2J\\ud8")
+        assert len(line) < 1200

@@ -160,7 +160,7 @@ return out"""
             "raise ValueError('\\ud800')": "ValueError",
             "sys.exit(0)": "SystemExit",
             "raise KeyboardInterrupt": "KeyboardInterrupt",
-            "return []": "returned 0 verdicts for 1 attempts",
+            "return []": "returned no verdicts for 1 attempt",
             f"return [{PASS}] * 99": "returned 99 verdicts",
             "return None": "NoneType",
             "return [True]": "returned True",

@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 import yaml
 
-from skillpm.contract.load import load_contract
 from skillpm.model.document import read_json_lines, read_model
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import Entry, SynthesisDocument
 from skillpm.model.task import Seed, request_key
+from tests.serving import compiled
 
 SKILL = Path(__file__).parents[2] / "skills" / "incident-triage"
 SCRIPTS = SKILL / "scripts"
 SAMPLES = [SKILL / "assets" / "sample.log", SKILL / "assets" / "sample_journal.jsonl"]
 NOW = "2026-10-15T00:00:00Z"
-CONTRACT = load_contract((SKILL / "contract.yaml").read_text())
+CONTRACT = compiled((SKILL / "contract.yaml").read_text())
 SEEDS = [seed for _, seed in read_json_lines(Seed, (SKILL / "seeds" / "seeds.jsonl").read_text())]
 SUITE = read_model(Suite, (SKILL / "suites" / "handwritten.yaml").read_text())
 SYNTHESIS = read_model(SynthesisDocument, (SKILL / "synthesis.yaml").read_text())

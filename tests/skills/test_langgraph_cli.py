@@ -13,11 +13,11 @@ import click
 import pytest
 
 from skillpm.contract.contract import Contract
-from skillpm.contract.load import load_contract
 from skillpm.model.document import read_json_lines, read_model
 from skillpm.model.suite import Case, Suite
 from skillpm.model.synthesis import SLOT, Entry, SynthesisDocument
 from skillpm.model.task import Seed, request_key
+from tests.serving import compiled
 
 SKILL = Path(__file__).parents[2] / "skills" / "langgraph-cli"
 TOOLS = ("new", "dev", "up", "build", "dockerfile")
@@ -29,7 +29,7 @@ def text(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return load_contract(text("contract.yaml"))
+    return compiled(text("contract.yaml"))
 
 
 @pytest.fixture(scope="module")

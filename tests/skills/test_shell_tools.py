@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from skillpm.contract.load import load_contract
 from skillpm.model.document import read_json_lines, read_model
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import Entry, SynthesisDocument
 from skillpm.model.task import Seed, request_key
+from tests.serving import compiled
 
 SKILL = Path(__file__).parents[2] / "skills" / "shell-tools"
 SCRIPT = SKILL / "scripts" / "bounded_run.py"
-CONTRACT = load_contract((SKILL / "contract.yaml").read_text())
+CONTRACT = compiled((SKILL / "contract.yaml").read_text())
 SEEDS = [seed for _, seed in read_json_lines(Seed, (SKILL / "seeds" / "seeds.jsonl").read_text())]
 SUITE = read_model(Suite, (SKILL / "suites" / "handwritten.yaml").read_text())
 SYNTHESIS = read_model(SynthesisDocument, (SKILL / "synthesis.yaml").read_text())
