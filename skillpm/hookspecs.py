@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         PolicyMaker,
         SandboxLevel,
         SynthesisRule,
+        Trainer,
         Verifier,
     )
     from skillpm.model.reward import RewardFunction
@@ -179,6 +180,24 @@ class HostHooks:
 
         Example:
             return [PolicyMaker("acme", open_acme)]
+
+        versionadded: 1
+        """
+        return ()
+
+    @hookspec
+    def skillpm_trainers(self) -> Iterable[Trainer]:
+        """Bring a kind of training stage; ``kind: NAME`` in a recipe asks for it.
+
+        Returns:
+            Trainers from ``skillpm.model.ports``. ``settings`` is a subclass of ``skillpm.model.training.Stage`` that
+            checks what the recipe says, ``plan(stage, material)`` works out a ``StagePlan`` without torch, and
+            ``load()`` imports what running takes and returns ``run(stage, given)``, which trains the adapter of
+            ``given.model`` in place and returns a ``StageOutput``; one that is not ``kept`` is taken back. Built-in
+            kinds are such records, too, and keep their names.
+
+        Example:
+            return [Trainer("acme-dpo", Dpo, plan, load)]
 
         versionadded: 1
         """

@@ -14,10 +14,12 @@ __all__ = ["command"]
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """Print the JSON Schema of the document NAME; without NAME, list the documents."""
+    from skillpm.ops.context import open_context
     from skillpm.ops.schema import DOCUMENTS, document_schema
+    from skillpm.settings import load_settings
 
     if name is not None:
-        echo_json(document_schema(name))
+        echo_json(document_schema(name, open_context(load_settings())))
     elif as_json:
         echo_json([{"name": document, "where": where} for document, (_, where) in DOCUMENTS.items()])
     else:

@@ -51,12 +51,12 @@ def command(
     from skillpm.storage.files import read_text
     from skillpm.train.recipe import load_recipe
 
-    chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes)
+    world = open_context(load_settings(workers=workers, sandbox=sandbox))
+    chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes, world.stage_kinds)
     overrides: dict[str, Any] = {"skills": skills} if skills else {}
     if model is not None:
         overrides["model"] = model
     chosen = chosen.model_copy(update=overrides)
-    world = open_context(load_settings(workers=workers, sandbox=sandbox))
     grant_consents(world, world.skills(chosen.skills), yes)
     if dry_run:
         plan = plan_training(world, chosen, progress=progress())
@@ -78,10 +78,11 @@ def _print_plan(plan: TrainPlan, as_json: bool) -> None:
         [[name, rows, document["refine"][name], document["held_out"][name]] for name, rows in document["rows"].items()],
         title=f"{plan.recipe.model}, seed {plan.recipe.seed}",
     )
-    rewards = {stage.name: ", ".join(f"{c.name} x {c.weight:g}" for c in stage.columns) for stage in plan.stages}
+    stages = document["stages"]
+    rewards = [", ".join(f"{name} x {weight:g}" for name, weight in stage["rewards"].items()) for stage in stages]
     table(
         ["stage", "kind", "steps", "rows", "rewards"],
-        [[stage.name, stage.kind, stage.steps, stage.rows, rewards[stage.name]] for stage in plan.stages],
+        [[s["name"], s["kind"], s["steps"], s["rows"], paid] for s, paid in zip(stages, rewards, strict=True)],
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from skillpm.model.foreign_lock import Left, Taken
     from skillpm.model.release import Page, Release
     from skillpm.model.task import Message, Seed, Task
+    from skillpm.model.training import Material, Stage, StageInput, StageOutput, StagePlan
     from skillpm.model.verdict import Verdict
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "SandboxLevel",
     "SearchableIndex",
     "SynthesisRule",
+    "Trainer",
     "Verifier",
 ]
 
@@ -147,6 +149,25 @@ class Importer:
     name: str
     files: tuple[str, ...]
     read: Callable[[str, Path], Iterable[Taken | Left]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """A kind of training stage; ``kind: NAME`` in a recipe asks for it.
+
+    Attributes:
+        name: the kind.
+        settings: the stage's settings, a subclass of ``Stage`` whose ``kind`` is ``Literal[name]``.
+        plan: works the stage out, before anything is trained and without torch.
+        load: imports what running takes, and returns what runs the stage; called before anything is made.
+        origin: the distribution and version that bring it; skillpm fills it in.
+    """
+
+    name: str
+    settings: type[Stage]
+    plan: Callable[[Any, Material], StagePlan]
+    load: Callable[[], Callable[[Any, StageInput], StageOutput]]
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,16 @@ class RunSkill(Document):
 
 
 class RunStage(Document):
-    """A finished stage; ``adapter`` is relative to the run folder, and the one before where it was not ``kept``."""
+    """A finished stage.
+
+    Attributes:
+        trainer: the distribution and version that ran it; empty where an older skillpm did not say.
+        adapter: relative to the run folder; that of the stage before where it was not ``kept``.
+    """
 
     name: str
     kind: str
+    trainer: str = ""
     adapter: str
     steps: int
     seconds: float

@@ -26,6 +26,7 @@ from skillpm.storage.store import Store
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
+    from skillpm.train.kinds import Kinds
 
 __all__ = ["Context", "open_context"]
 
@@ -66,6 +67,17 @@ class Context:
             locked,
             offline=self.settings.offline,
         )
+
+    @cached_property
+    def stage_kinds(self) -> Kinds:
+        """The kinds of training stages: the built-in ones, and those that plugins bring.
+
+        Raises:
+            PluginError: a plugin brings what is no trainer, or a name that is taken.
+        """
+        from skillpm.ops.stage_kinds import stage_kinds
+
+        return stage_kinds(self.settings)
 
     def registry(self, text: str) -> Index:
         """Return the registry at a place. Raises RegistryError where this version cannot read it."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from skillpm.errors import PluginError, SkillpmError
 from skillpm.evals.output import whole_folder
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.ops.extensions import foreign_exporter
 from skillpm.ops.ready import judging
+from skillpm.runtime.collect import blaming
 
 __all__ = ["export"]
 
@@ -25,11 +25,6 @@ def export(context: Context, exporter: str, skills: Sequence[Skill], output: Pat
     """
     found = foreign_exporter(exporter, context.settings)
     with whole_folder(output) as folder, judging(context, skills) as ready:
-        try:
+        with blaming(found.plugin, f"{found.plugin}: exporter `{exporter}`"):
             found.record.export(ready.contributions, folder)
-        except SkillpmError:
-            raise
-        except Exception as error:
-            reason = f"{found.plugin}: exporter `{exporter}`: {type(error).__name__}: {error}"
-            raise PluginError(reason[:500], plugin=found.plugin) from error
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

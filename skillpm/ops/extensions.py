@@ -29,6 +29,7 @@ __all__ = [
     "foreign_policy",
     "foreign_sandboxes",
     "installed_observer",
+    "plugin_host",
 ]
 
 _SECTION = b"[skillpm]"
@@ -36,7 +37,8 @@ _FILES = {".dist-info": "entry_points.txt", ".egg-info": "entry_points.txt", ".e
 _OWN_CODES = "SK"
 
 
-def _host(settings: Settings) -> Host | None:
+def plugin_host(settings: Settings) -> Host | None:
+    """Return a host with the user's plugins; None, without importing pluggy, where there cannot be any."""
     chosen = settings.plugins
     if chosen == frozenset() or not any(_may_have_plugins(place) for place in sys.path):
         return None
@@ -69,7 +71,7 @@ def _has_section(path: Path) -> bool:
 
 def foreign_index(url: str, settings: Settings) -> Index | None:
     """Return the index that a plugin makes of a URL that is not built in; the first by the plugin's name."""
-    host = _host(settings)
+    host = plugin_host(settings)
     given = host.collect("skillpm_index", url=url) if host is not None else []
     return given[0].record if given else None
 
@@ -138,24 +140,24 @@ def foreign_sandboxes(settings: Settings) -> tuple[SandboxLevel, ...]:
 
 
 def _guarded_level(plugin: str, level: SandboxLevel) -> SandboxLevel:
+    from skillpm.runtime.collect import blaming
+
+    what = f"{plugin}: sandbox `{level.name}`"
+
     def probe() -> str:
-        try:
+        with blaming(plugin, what):
             found = level.probe()
-        except Exception as error:
-            raise PluginError(f"{plugin}: sandbox `{level.name}`: {type(error).__name__}: {error}"[:500]) from error
         return " ".join(found.split())[:100] if isinstance(found, str) else ""
 
     def command(enclosure: Enclosure) -> Sequence[str]:
-        try:
+        with blaming(plugin, what):
             return [str(word) for word in level.command(enclosure)]
-        except Exception as error:
-            raise PluginError(f"{plugin}: sandbox `{level.name}`: {type(error).__name__}: {error}"[:500]) from error
 
     return dataclasses.replace(level, probe=probe, command=command)
 
 
 def _records(kind: str, hook: str, settings: Settings) -> dict[str, Given]:
-    host = _host(settings)
+    host = plugin_host(settings)
     if host is None:
         return {}
     from skillpm.runtime.collect import unique
@@ -169,7 +171,7 @@ def extra_rules(settings: Settings) -> tuple[Rule, ...]:
     Raises:
         PluginError: a record is no rule, or its code is one of ours or of another plugin.
     """
-    host = _host(settings)
+    host = plugin_host(settings)
     found: dict[str, Rule] = {}
     for item in host.collect("skillpm_layout_rules") if host is not None else []:
         code = getattr(item.record, "code", None)
@@ -183,19 +185,18 @@ def extra_rules(settings: Settings) -> tuple[Rule, ...]:
 
 def _guarded(plugin: str, rule: Rule) -> Rule:
     """Return the rule with its failures turned into errors that name the plugin."""
+    from skillpm.runtime.collect import blaming
 
     def look(subject: Subject) -> Iterator[Problem]:
-        try:
+        with blaming(plugin, f"{plugin}: layout rule {rule.code}"):
             yield from rule.look(subject)
-        except Exception as error:
-            raise PluginError(f"{plugin}: layout rule {rule.code}: {type(error).__name__}: {error}") from error
 
     return dataclasses.replace(rule, look=look)
 
 
 def installed_observer(settings: Settings) -> Callable[[Skill], None] | None:
     """Return what tells plugins of an installed skill, or None where nobody listens."""
-    host = _host(settings)
+    host = plugin_host(settings)
     if host is None or not host.listens("skillpm_installed"):
         return None
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from skillpm.errors import DocumentError, LockOutOfDateError, PluginError, SkillpmError
+from skillpm.errors import DocumentError, LockOutOfDateError, PluginError
 from skillpm.model.foreign_lock import ForeignLock, Left, Taken
 from skillpm.model.ports import Importer
 from skillpm.ops.extensions import foreign_importer
 from skillpm.ops.foreign_lock import BUILT_IN, read_foreign_lock
+from skillpm.runtime.collect import blaming
 from skillpm.settings import Settings
 from skillpm.storage.files import storage_error
 
@@ -54,12 +55,8 @@ def _read(path: Path) -> str:
 def _ask(plugin: str, importer: Importer, text: str, path: Path) -> ForeignLock:
     """Let a plugin read a lock; what it gives has come out of somebody's repository and is looked at here again."""
     who = f"{plugin}: importer `{importer.name}`"
-    try:
+    with blaming(plugin, who):
         entries = list(importer.read(text, path))
-    except SkillpmError:
-        raise
-    except Exception as error:
-        raise PluginError(f"{who}: {type(error).__name__}: {error}"[:500], plugin=plugin) from error
     taken: dict[str, Taken] = {}
     left: list[Left] = []
     for entry in entries:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from skillpm.errors import PluginError, SkillpmError, TrainingError
+from skillpm.errors import TrainingError
 from skillpm.model.ports import Policy, PolicyMaker
 from skillpm.ops.extensions import foreign_policy
 from skillpm.ops.model import ready_model
+from skillpm.runtime.collect import blaming
 from skillpm.settings import Settings
 from skillpm.train.base_model import locate_model
 
@@ -68,9 +69,5 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
 
 
 def _opened(maker: PolicyMaker, rest: str, request: PolicyRequest) -> Policy:
-    try:
+    with blaming(maker.name, f"policy `{maker.name}`"):
         return maker.open(rest, request.adapter, request.batch_size)
-    except SkillpmError:
-        raise
-    except Exception as error:
-        raise PluginError(f"policy `{maker.name}`: {type(error).__name__}: {error}"[:500], plugin=maker.name) from error

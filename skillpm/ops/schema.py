@@ -9,6 +9,9 @@ from pydantic import TypeAdapter
 
 from skillpm.errors import UsageError
 from skillpm.model.name import near_names
+from skillpm.ops.context import Context
+from skillpm.train.kinds import BUILT_IN
+from skillpm.train.recipe import recipe_model
 
 __all__ = ["DOCUMENTS", "document_schema"]
 
@@ -43,11 +46,16 @@ DOCUMENTS = {
 }
 
 
-def document_schema(name: str) -> dict[str, Any]:
+def document_schema(name: str, context: Context | None = None) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a document.
+
+    Args:
+        name: of the document.
+        context: whose plugins' kinds of stages a recipe may have; the built-in ones alone where None.
 
     Raises:
         UsageError: there is no document of that name.
+        PluginError: a plugin brings what is no trainer.
     """
     if name not in DOCUMENTS:
         near = near_names(name, DOCUMENTS)
@@ -55,4 +63,6 @@ def document_schema(name: str) -> dict[str, Any]:
         raise UsageError(f"no document `{name[:80]}`", hint=hint)
     module, _, attribute = DOCUMENTS[name][0].partition(":")
     model = getattr(importlib.import_module(module), attribute)
+    if name == "recipe":
+        model = recipe_model(BUILT_IN if context is None else context.stage_kinds)
     return {"$schema": DIALECT, **TypeAdapter(model).json_schema(by_alias=True)}

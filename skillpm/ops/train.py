@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from skillpm.model.ports import Progress
 from skillpm.model.run import RunManifest, RunSkill, RunStage
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
+from skillpm.model.training import TrainRow
 from skillpm.ops.context import Context
 from skillpm.ops.model import ready_model
 from skillpm.ops.ready import ReadySkills, judging
@@ -26,7 +27,7 @@ from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
 from skillpm.train.base_model import KNOWN_MODELS, locate_model
 from skillpm.train.card import model_card
-from skillpm.train.plan import TrainPlan, TrainRow, make_plan
+from skillpm.train.plan import TrainPlan, make_plan
 from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
 
@@ -48,11 +49,12 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> Tr
         UsageError: the recipe asks for what the skills do not have.
         ConsentError: skill code would run that nobody agreed to.
         CheckError: a seed stands in a suite.
+        PluginError: a plugin's trainer failed.
     """
     locate_model(recipe.model, context.settings.models)
     skills = context.skills(recipe.skills)
     with judging(context, skills) as ready:
-        return _plan(recipe, ready, _synthesise(recipe, ready, progress))
+        return _plan(context, recipe, ready, _synthesise(recipe, ready, progress))
 
 
 def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | None = None) -> Trained:
@@ -68,19 +70,23 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         UsageError: the recipe asks for what is not there.
         ConsentError: skill code would run that nobody agreed to.
         CheckError: a seed stands in a suite.
-        TrainingError: torch is missing, or a stage had to stop.
+        TrainingError: torch or what a trainer needs is missing, or a stage had to stop.
+        PluginError: a plugin's trainer failed.
     """
     locate_model(recipe.model, context.settings.models)
     skills = context.skills(recipe.skills)
-    stages = _trainer()
+    stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
+    runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
     with judging(context, skills) as ready:
         synthesis = _synthesise(recipe, ready, progress)
-        plan = _plan(recipe, ready, synthesis)
+        plan = _plan(context, recipe, ready, synthesis)
         model = ready_model(recipe.model, context.settings)
         folder = RunFolder.create(runs or context.settings.project / "runs", recipe.name)
         _write_inputs(folder, context, recipe, skills, synthesis)
         rollouts = Rollouts(ready.scorer.judge)
-        done = stages.run_stages(plan, model, rollouts.judge, adapter=folder.adapter, log=folder.log, progress=progress)
+        done = stages.run_stages(
+            plan, runners, model, rollouts.judge, adapter=folder.adapter, log=folder.log, progress=progress
+        )
         judged = rollouts.evaluation(ready.contributions, recipe.model)
         if judged is not None:
             folder.write("evals/rollouts.json", judged.text())
@@ -119,10 +125,10 @@ def _manifest(
     )
 
 
-def _trainer() -> Any:
-    """Import the one module that knows torch."""
+def _needed(load: Callable[[], Any]) -> Any:
+    """Import what knows torch."""
     try:
-        return importlib.import_module("skillpm.train.hf.stages")
+        return load()
     except ImportError as error:
         raise TrainingError(
             f"training needs packages that are not installed: {error}", hint="pip install 'skillpm-core[train]'"
@@ -141,10 +147,10 @@ def _synthesise(recipe: Recipe, ready: ReadySkills, progress: Progress) -> Synth
     )
 
 
-def _plan(recipe: Recipe, ready: ReadySkills, synthesis: Synthesis) -> TrainPlan:
+def _plan(context: Context, recipe: Recipe, ready: ReadySkills, synthesis: Synthesis) -> TrainPlan:
     rows = [TrainRow(task, _answer(ready.contributions[task.skill], task)) for task in synthesis.train]
     rewards = {name: [reward.name for reward in given.rewards] for name, given in ready.contributions.items()}
-    return make_plan(recipe, rows, synthesis.held_out, rewards)
+    return make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards)
 
 
 def _answer(given: Contributions, task: Task) -> str:

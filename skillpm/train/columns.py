@@ -13,12 +13,10 @@ from typing import Any
 from skillpm.errors import TrainingError
 from skillpm.model.episode import Episode
 from skillpm.model.task import Message, Task
+from skillpm.model.training import Judge, RewardColumn
 from skillpm.model.verdict import Judgement
-from skillpm.train.plan import RewardColumn
 
-__all__ = ["Judge", "Rewarder", "reward_functions"]
-
-Judge = Callable[[Sequence[Episode]], list[Judgement]]
+__all__ = ["Rewarder", "reward_functions"]
 
 
 class Rewarder:

@@ -1,26 +1,29 @@
 """The recipe of a training run: one YAML document, every field of which ``--set a.b=c`` can change.
 
-Defaults and their sources: LoRA on all linear layers, alpha 32, no dropout, a learning rate some ten times that of full
-fine-tuning ("LoRA Without Regret", 10.64434/tml.20250929); GRPO with no KL term, clip-higher 0.28, no division by the
-group's standard deviation (Dr. GRPO, arXiv 2503.20783; DAPO, arXiv 2503.14476), truncated completions masked.
+Which kinds of stages there are, and so the model of a recipe, depends on the plugins that are installed.
+
+Defaults and their sources: LoRA on all linear layers, alpha 32, no dropout ("LoRA Without Regret",
+10.64434/tml.20250929); those of a stage stand with its kind.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, create_model, model_validator
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.model.document import Document, model_errors
 from skillpm.model.strict import read_yaml
+from skillpm.model.training import Positive, Stage
+from skillpm.train.grpo import Grpo
+from skillpm.train.kinds import Kinds
+from skillpm.train.sft import Sft
 
-__all__ = ["Data", "Grpo", "Lora", "Recipe", "Sft", "Stage", "load_recipe"]
-
-Positive = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0, lt=1)]
-StageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+__all__ = ["Data", "Lora", "Recipe", "load_recipe", "recipe_model"]
 
 
 class Data(Document):
@@ -46,65 +49,7 @@ class Lora(Document):
     target_modules: str | tuple[str, ...] = "all-linear"
 
 
-class Sft(Document):
-    """Supervised fine-tuning on the expected answers; only the answer's tokens are learned.
-
-    Attributes:
-        learning_rate: of the adapter's matrices A.
-        lora_plus: how many times faster its matrices B learn (LoRA+, arXiv 2402.12354); 1 for plain LoRA.
-        warmup: share of the steps in which the learning rate rises.
-        max_length: tokens; a longer row is left out.
-    """
-
-    kind: Literal["sft"]
-    name: StageName = "sft"
-    epochs: Annotated[float, Field(gt=0)] = 1.0
-    batch_size: Positive = 2
-    learning_rate: Rate = 7e-4
-    lora_plus: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 4.0
-    scheduler: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.08
-    max_length: Positive = 1024
-
-
-class Grpo(Document):
-    """Group-relative policy optimisation (arXiv 2402.03300) against the skills' own verifiers.
-
-    Attributes:
-        steps: optimiser steps.
-        prompts: prompts of one step.
-        generations: completions of each prompt, the group.
-        screen: rows that are tried before the first step, to refine on those whose answers differ in pay; 0 for none.
-        validate_on: rows kept out of the stage; where its greedy answers to them get worse, the stage is taken back.
-        rewards: weights by reward name, for every skill that has a reward of that name.
-        max_error_share: stop when more of a step's answers could not be judged.
-    """
-
-    kind: Literal["grpo"]
-    name: StageName = "grpo"
-    steps: Positive = 10
-    prompts: Positive = 8
-    generations: Annotated[int, Field(ge=2)] = 4
-    screen: Annotated[int, Field(ge=0)] = 64
-    validate_on: Annotated[int, Field(ge=0)] = 48
-    learning_rate: Rate = 1e-4
-    scheduler: Literal["cosine", "linear", "constant"] = "constant"
-    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
-    max_new_tokens: Positive = 96
-    epsilon: Rate = 0.2
-    epsilon_high: Rate = 0.28
-    rewards: dict[str, float] = Field(default_factory=lambda: {"graded": 1.0})
-    max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
-
-    @field_validator("rewards")
-    @classmethod
-    def _pays_something(cls, value: dict[str, float]) -> dict[str, float]:
-        if not value:
-            raise ValueError("name at least one reward")
-        return value
-
-
-Stage = Annotated[Sft | Grpo, Field(discriminator="kind")]
+_STAGES = "In this order, on one model. A distribution can bring further kinds: skillpm_trainers of docs/hooks.md."
 
 
 class Recipe(Document):
@@ -118,7 +63,7 @@ class Recipe(Document):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     data: Data = Data()
     lora: Lora = Lora()
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = (Sft(kind="sft"), Grpo(kind="grpo"))
+    stages: tuple[SerializeAsAny[Stage], ...] = (Sft(kind="sft"), Grpo(kind="grpo"))
     evaluate: bool = False
 
     @model_validator(mode="after")
@@ -129,13 +74,23 @@ class Recipe(Document):
         return self
 
 
-def load_recipe(path: Path | None, text: str | None, changes: tuple[str, ...]) -> Recipe:
+def recipe_model(kinds: Kinds) -> type[Recipe]:
+    """Return the model of recipes whose stages are of these kinds."""
+    settings: Any = reduce(or_, (trainer.settings for trainer in kinds.trainers.values()))
+    stages = tuple[Annotated[settings, Field(discriminator="kind")], ...]
+    default = Recipe.model_fields["stages"].default
+    field = (stages, Field(default, min_length=1, description=_STAGES))
+    return create_model("Recipe", __base__=Recipe, __doc__=Recipe.__doc__, stages=field)
+
+
+def load_recipe(path: Path | None, text: str | None, changes: tuple[str, ...], kinds: Kinds) -> Recipe:
     """Read a recipe and apply ``--set`` changes.
 
     Args:
         path: for messages; None for the default recipe.
         text: the YAML, or None for the default recipe.
         changes: ``a.b=value``; a stage is addressed by its name: ``stages.sft.epochs=2``.
+        kinds: of stages, each with the model of its settings.
 
     Raises:
         DocumentError: the recipe is wrong, with path and line.
@@ -146,22 +101,28 @@ def load_recipe(path: Path | None, text: str | None, changes: tuple[str, ...]) -
     root = {} if root is None else root
     if not isinstance(root, dict):
         raise DocumentError("must be a mapping", path=name, line=1)
-    recipe = _validated(root, name)
+    recipe = _validated(root, name, kinds)
     if not changes:
         return recipe
     document = recipe.model_dump(mode="json")
     for change in changes:
         _apply(document, change)
-    return _validated(document, "--set")
+    return _validated(document, "--set", kinds)
 
 
-def _validated(root: dict[str, Any], path: str) -> Recipe:
+def _validated(root: dict[str, Any], path: str, kinds: Kinds) -> Recipe:
     try:
-        return Recipe.model_validate(root)
+        return recipe_model(kinds).model_validate(root)
     except ValidationError as error:
         first = model_errors(error, root, path=path)[0]
-        hint = "`skillpm schema recipe` shows every field"
-        raise DocumentError(first.rule, path=path, line=first.line, hint=hint) from None
+        rule, hint = first.rule, "`skillpm schema recipe` shows every field"
+        detail = error.errors(include_url=False)[0]
+        if detail["type"].startswith("union_tag_"):  # of the kinds of stages, the only such union
+            place = ".".join(map(str, detail["loc"]))
+            kind = str(detail.get("ctx", {}).get("tag", ""))[:80]
+            rule = f"`{place}`: no kind of stage `{kind}`" if kind else f"missing key `{place}.kind`"
+            hint = kinds.hint(kind)
+        raise DocumentError(rule, path=path, line=first.line, hint=hint) from None
 
 
 def _apply(document: dict[str, Any], change: str) -> None:

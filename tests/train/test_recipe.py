@@ -10,10 +10,13 @@ import pytest
 from skillpm.errors import DocumentError, IntegrityError, RegistryError, StorageError, UsageError
 from skillpm.model.run import RunManifest
 from skillpm.model.task import Task
+from skillpm.model.training import TrainRow
 from skillpm.train import base_model
 from skillpm.train.base_model import KNOWN_MODELS, locate_model, prepare_model
-from skillpm.train.plan import TrainRow, make_plan
-from skillpm.train.recipe import Grpo, Recipe, load_recipe
+from skillpm.train.grpo import Grpo
+from skillpm.train.kinds import BUILT_IN
+from skillpm.train.plan import make_plan
+from skillpm.train.recipe import Recipe, load_recipe, recipe_model
 from skillpm.train.run_folder import RunFolder
 
 BAD = [
@@ -21,7 +24,9 @@ BAD = [
     ("model: [a]", "model"),
     ("unknown: 1", "unknown key `unknown`"),
     ("stages: []", "stages"),
-    ("stages: [{kind: ppo}]", "stages"),
+    ("stages: [{kind: ppo}]", "`stages.0`: no kind of stage `ppo`"),
+    ("stages: [{name: x}]", "missing key `stages.0.kind`"),
+    ("stages: [sft]", "stages"),
     ("stages: [{kind: sft}, {kind: sft}]", "two stages"),
     ("stages: [{kind: grpo, generations: 1}]", "generations"),
     ("stages: [{kind: grpo, rewards: {}}]", "rewards"),
@@ -36,7 +41,7 @@ BAD = [
 def test_a_bad_recipe_is_refused(text: str, problem: str) -> None:
     """The message names the file and the field."""
     with pytest.raises(DocumentError) as caught:
-        load_recipe(Path("r.yaml"), text, ())
+        load_recipe(Path("r.yaml"), text, (), BUILT_IN)
 
     assert problem in caught.value.message
     assert caught.value.message.startswith("r.yaml")
@@ -46,7 +51,7 @@ def test_every_field_can_be_set() -> None:
     """Nested fields, stages by name, numbers, lists."""
     changes = ("seed=7", "data.rows=12", "stages.sft.epochs=2.5", "stages.grpo.rewards.signed=0.5", "skills=[a, b]")
 
-    recipe = load_recipe(None, None, changes)
+    recipe = load_recipe(None, None, changes, BUILT_IN)
 
     assert (recipe.seed, recipe.data.rows, recipe.skills) == (7, 12, ("a", "b"))
     assert recipe.stages[0].model_dump()["epochs"] == 2.5
@@ -59,7 +64,7 @@ def test_every_field_can_be_set() -> None:
 def test_a_bad_change_is_refused(change: str) -> None:
     """It is a usage error that names the change."""
     with pytest.raises(UsageError, match="--set"):
-        load_recipe(None, None, (change,))
+        load_recipe(None, None, (change,), BUILT_IN)
 
 
 def rows(count: int, skill: str = "a") -> list[TrainRow]:
@@ -73,17 +78,17 @@ def rows(count: int, skill: str = "a") -> list[TrainRow]:
 
 def test_a_plan_counts_steps_and_qualifies_rewards() -> None:
     """Steps are rounded up; a reward that only one skill has is a column of that skill alone."""
-    recipe = Recipe.model_validate(
+    recipe = recipe_model(BUILT_IN).model_validate(
         {
             "data": {"refine": 0},
             "stages": [{"kind": "sft", "epochs": 2, "batch_size": 8}, {"kind": "grpo", "rewards": {"x": 1, "y": 2}}],
         }
     )
 
-    plan = make_plan(recipe, rows(9), [], {"a": ["x", "y"], "b": ["x"]})
+    plan = make_plan(recipe, BUILT_IN, rows(9), [], {"a": ["x", "y"], "b": ["x"]})
 
-    assert plan.stages[0].steps == 3
-    assert [(c.name, c.weight) for c in plan.stages[1].columns] == [("a:x", 1), ("a:y", 2), ("b:x", 1)]
+    assert plan.stages[0].plan.steps == 3
+    assert [(c.name, c.weight) for c in plan.stages[1].plan.columns] == [("a:x", 1), ("a:y", 2), ("b:x", 1)]
 
 
 def test_rows_to_refine_on_are_kept_away_from_sft() -> None:
@@ -91,20 +96,20 @@ def test_rows_to_refine_on_are_kept_away_from_sft() -> None:
     recipe = Recipe.model_validate({"data": {"refine": 3}})
     many, few = rows(10, "many"), rows(4, "few")
 
-    plan = make_plan(recipe, [*many, *few], [], {"many": ["graded"], "few": ["graded"]})
-    turned = make_plan(recipe, [*few, *many][::-1], [], {"many": ["graded"], "few": ["graded"]})
+    plan = make_plan(recipe, BUILT_IN, [*many, *few], [], {"many": ["graded"], "few": ["graded"]})
+    turned = make_plan(recipe, BUILT_IN, [*few, *many][::-1], [], {"many": ["graded"], "few": ["graded"]})
 
-    refine = {row.task.key for row in plan.refine}
-    assert refine == {row.task.key for row in turned.refine}
-    assert refine.isdisjoint(row.task.key for row in plan.train)
-    assert [sum(row.task.skill == name for row in plan.refine) for name in ("many", "few")] == [3, 2]
-    assert len(plan.train) + len(plan.refine) == 14
+    refine = {row.task.key for row in plan.material.refine}
+    assert refine == {row.task.key for row in turned.material.refine}
+    assert refine.isdisjoint(row.task.key for row in plan.material.train)
+    assert [sum(row.task.skill == name for row in plan.material.refine) for name in ("many", "few")] == [3, 2]
+    assert len(plan.material.train) + len(plan.material.refine) == 14
 
 
 def test_a_plan_refuses_a_reward_that_nobody_has() -> None:
     """And says which there are."""
     with pytest.raises(UsageError) as caught:
-        make_plan(Recipe(stages=(Grpo(kind="grpo", rewards={"z": 1}),)), rows(1), [], {"a": ["x"]})
+        make_plan(Recipe(stages=(Grpo(kind="grpo", rewards={"z": 1}),)), BUILT_IN, rows(1), [], {"a": ["x"]})
 
     assert "x" in str(caught.value.hint)
 
@@ -112,7 +117,7 @@ def test_a_plan_refuses_a_reward_that_nobody_has() -> None:
 def test_a_plan_refuses_nothing_to_train_on() -> None:
     """A folder with only a SKILL.md has nothing to train on, which is said."""
     with pytest.raises(UsageError, match="no training tasks"):
-        make_plan(Recipe(), [], [], {"a": []})
+        make_plan(Recipe(), BUILT_IN, [], [], {"a": []})
 
 
 def manifest() -> RunManifest:

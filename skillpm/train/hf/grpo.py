@@ -8,113 +8,57 @@ and prompts are screened once for groups whose rewards differ (the zero-variance
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from trl import GRPOConfig, GRPOTrainer
 
-from skillpm.train.columns import Judge, Rewarder, reward_functions
+from skillpm.model.training import StageInput, StageOutput, StagePlan, TrainRow
+from skillpm.train.columns import Rewarder, reward_functions
+from skillpm.train.grpo import Grpo
 from skillpm.train.hf.head import labelled_positions_only
 from skillpm.train.hf.policy import prompt_tokens
-from skillpm.train.hf.rollout import greedy_texts, rollout_function, sample_groups
+from skillpm.train.hf.rollout import greedy_score, rollout_function, stage_groups
 from skillpm.train.hf.watch import Watch, silence
-from skillpm.train.plan import StagePlan, TrainRow
-from skillpm.train.recipe import Grpo
 
-__all__ = ["Refinement", "train_grpo"]
+__all__ = ["run_grpo"]
 
 _MICRO_BATCH = 8  # completions in one forward and backward pass
 
 
-@dataclass(frozen=True, slots=True)
-class Refinement:
-    """What a stage did.
-
-    Attributes:
-        steps: of the optimiser.
-        before: mean score of the validation rows before it.
-        after: the same, after it.
-        judged: answers that were judged in it.
-        errored: those of them that could not be.
-    """
-
-    steps: int
-    before: float
-    after: float
-    judged: int
-    errored: int
-
-    @property
-    def kept(self) -> bool:
-        """Is the model no worse for it?"""
-        return self.after >= self.before
-
-
-def train_grpo(
-    model: Any,
-    tokenizer: Any,
-    stage: Grpo,
-    plan: StagePlan,
-    rows: Sequence[TrainRow],
-    judge: Judge,
-    *,
-    seed: int,
-    work: Path,
-    watch: Watch,
-) -> Refinement:
-    """Refine the model's adapter in place; where its validation rows get worse, it is put back as it was.
-
-    Args:
-        model: a PEFT model.
-        tokenizer: with a chat template.
-        stage: the recipe's settings.
-        plan: the stage as planned, with its reward columns.
-        rows: tasks; their prompts are sampled from.
-        judge: judges episodes, usually ``Scorer.judge``.
-        seed: of prompts and sampling.
-        work: a folder for the trainer's own files.
-        watch: reports the steps.
+def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
+    """Refine the model's adapter in place; not kept where its answers to the validation rows get worse.
 
     Raises:
         TrainingError: too many answers could not be judged.
     """
-    rewarder = Rewarder({row.task.key: row.task for row in rows}, judge, stage.max_error_share)
-    mixed = random.Random(seed).sample(list(rows), k=len(rows))
-    held = min(stage.validate_on, len(rows) // 3)
+    model, tokenizer, plan, seed = given.model, given.tokenizer, given.plan, given.seed
+    rewarder = Rewarder({row.task.key: row.task for row in plan.rows}, given.judge, stage.max_error_share)
+    mixed = random.Random(seed).sample(list(plan.rows), k=len(plan.rows))
+    held = min(stage.validate_on, len(mixed) // 3)
     validation, learned = mixed[:held], mixed[held:]
-    before = _greedy_score(model, tokenizer, stage, validation, rewarder)
-    adapter = {name: value.clone() for name, value in get_peft_model_state_dict(model).items()}
+    before = greedy_score(model, tokenizer, validation, rewarder, stage.max_new_tokens)
     if stage.screen:
         learned = _screened(model, tokenizer, stage, plan, learned, rewarder, seed)
     trainer = GRPOTrainer(
         model=model,
-        args=_arguments(stage, plan, seed, work),
+        args=_arguments(stage, plan, seed, given.work),
         reward_funcs=reward_functions(plan.columns, rewarder),
         train_dataset=Dataset.from_list([_example(row) for row in learned]),
         processing_class=tokenizer,
         rollout_func=rollout_function(tokenizer, stage, seed),
-        callbacks=[watch],
+        callbacks=[Watch(given.report)],
     )
     silence(trainer)
     with labelled_positions_only():
         trainer.train()
-    after = _greedy_score(model, tokenizer, stage, validation, rewarder)
-    done = Refinement(int(trainer.state.global_step), before, after, rewarder.judged, rewarder.errored)
-    if not done.kept:
-        set_peft_model_state_dict(model, adapter)
-    return done
-
-
-def _greedy_score(model: Any, tokenizer: Any, stage: Grpo, rows: Sequence[TrainRow], rewarder: Rewarder) -> float:
-    if not rows:
-        return 0.0
-    prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in rows]
-    texts = greedy_texts(model, tokenizer, prompts, stage.max_new_tokens)
-    return rewarder.mean_score([row.task.key for row in rows], texts)
+    steps = int(trainer.state.global_step)
+    after = greedy_score(model, tokenizer, validation, rewarder, stage.max_new_tokens)
+    figures = {"validation_before": before, "validation_after": after}
+    given.report(steps, {**figures, "judged": rewarder.judged, "errored": rewarder.errored})
+    kept = after >= before
+    return StageOutput(steps, kept, "" if kept else "it made its validation rows worse")
 
 
 def _screened(
@@ -133,7 +77,7 @@ def _screened(
     """
     tried = rows[: stage.screen]
     prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in tried]
-    groups = sample_groups(model, tokenizer, prompts, stage, seed)
+    groups = stage_groups(model, tokenizer, prompts, stage, seed)
     found = []
     for row, group in zip(tried, groups, strict=True):
         texts = tokenizer.batch_decode(group, skip_special_tokens=True)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from skillpm.model.task import Message
+from skillpm.model.training import TrainRow
+from skillpm.train.columns import Rewarder
+from skillpm.train.grpo import Grpo
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.model import stop_tokens
 from skillpm.train.hf.policy import prompt_tokens
-from skillpm.train.recipe import Grpo
 
-__all__ = ["greedy_texts", "rollout_function", "sample_groups"]
+__all__ = ["greedy_score", "greedy_texts", "rollout_function", "sample_groups", "stage_groups"]
 
 GREEDY_ROWS = 48  # decoded side by side
 
@@ -27,26 +29,76 @@ def greedy_texts(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], m
     return [str(tokenizer.decode(answers[i], skip_special_tokens=True)) for i in range(len(prompts))]
 
 
+def greedy_score(
+    model: Any, tokenizer: Any, rows: Sequence[TrainRow], rewarder: Rewarder, max_new_tokens: int
+) -> float:
+    """Return the mean score of the greedy answers to some rows, 0 without rows; what to take a stage back by.
+
+    Raises:
+        TrainingError: too many answers could not be judged.
+    """
+    if not rows:
+        return 0.0
+    prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in rows]
+    texts = greedy_texts(model, tokenizer, prompts, max_new_tokens)
+    return rewarder.mean_score([row.task.key for row in rows], texts)
+
+
 def sample_groups(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], stage: Grpo, seed: int
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Sequence[int]],
+    *,
+    samples: int,
+    temperature: float,
+    max_new_tokens: int,
+    batch_size: int,
+    seed: int,
 ) -> list[list[list[int]]]:
-    """Return a group of sampled answers, token ids, for each prompt; leaves the model in the mode it was in."""
+    """Return a group of sampled answers, token ids, for each prompt; leaves the model in the mode it was in.
+
+    Args:
+        model: a causal language model.
+        tokenizer: its own.
+        prompts: token ids, up to where the answer begins.
+        samples: answers of each group.
+        temperature: above 0.
+        max_new_tokens: of an answer.
+        batch_size: answers decoded side by side.
+        seed: of the sampling.
+    """
     sampling = Sampling(
-        stage.max_new_tokens,
+        max_new_tokens,
         stop_tokens(model, tokenizer),
         tokenizer.pad_token_id,
-        temperature=stage.temperature,
-        samples=stage.generations,
-        batch_size=stage.prompts * stage.generations,
+        temperature=temperature,
+        samples=samples,
+        batch_size=batch_size,
         seed=seed,
     )
-    groups: list[list[list[int]]] = [[[] for _ in range(stage.generations)] for _ in prompts]
+    groups: list[list[list[int]]] = [[[] for _ in range(samples)] for _ in prompts]
     training = model.training
     model.eval()
     for answer in decode(model, prompts, sampling):
         groups[answer.prompt][answer.sample] = answer.tokens
     model.train(training)
     return groups
+
+
+def stage_groups(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], stage: Grpo, seed: int
+) -> list[list[list[int]]]:
+    """Return a group for each prompt, sampled as a GRPO stage asks."""
+    return sample_groups(
+        model,
+        tokenizer,
+        prompts,
+        samples=stage.generations,
+        temperature=stage.temperature,
+        max_new_tokens=stage.max_new_tokens,
+        batch_size=stage.prompts * stage.generations,
+        seed=seed,
+    )
 
 
 def rollout_function(tokenizer: Any, stage: Grpo, seed: int) -> Callable[[list[Any], Any], dict[str, Any]]:
@@ -56,7 +108,7 @@ def rollout_function(tokenizer: Any, stage: Grpo, seed: int) -> Callable[[list[A
         model = trainer.accelerator.unwrap_model(trainer.model)
         tokens = [prompt_tokens(tokenizer, [Message(**message) for message in prompt]) for prompt in prompts]
         unique = list(dict.fromkeys(tuple(ids) for ids in tokens))
-        groups = sample_groups(model, tokenizer, unique, stage, seed + trainer.state.global_step)
+        groups = stage_groups(model, tokenizer, unique, stage, seed + trainer.state.global_step)
         answers = {ids: iter(group) for ids, group in zip(unique, groups, strict=True)}
         return {
             "prompt_ids": tokens,

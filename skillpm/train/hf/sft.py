@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,13 +10,13 @@ from peft.optimizers import create_loraplus_optimizer
 from trl import SFTConfig, SFTTrainer
 
 from skillpm.errors import TrainingError
+from skillpm.model.training import StageInput, StageOutput
 from skillpm.train.hf.packing import IGNORED, GroupedOrder, PrefixPacking, encode_rows
 from skillpm.train.hf.policy import prompt_tokens
 from skillpm.train.hf.watch import Watch, silence
-from skillpm.train.plan import TrainRow
-from skillpm.train.recipe import Sft
+from skillpm.train.sft import Sft
 
-__all__ = ["AnswerTrainer", "train_sft"]
+__all__ = ["AnswerTrainer", "run_sft"]
 
 
 class AnswerTrainer(SFTTrainer):
@@ -48,41 +46,31 @@ class AnswerTrainer(SFTTrainer):
         return (loss, None) if return_outputs else loss
 
 
-def train_sft(
-    model: Any, tokenizer: Any, stage: Sft, rows: Sequence[TrainRow], *, seed: int, work: Path, watch: Watch
-) -> int:
+def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     """Fine-tune the model's adapter in place.
-
-    Args:
-        model: a PEFT model.
-        tokenizer: with a chat template.
-        stage: the recipe's settings.
-        rows: tasks with the text of their answers.
-        seed: of the order of the rows.
-        work: a folder for the trainer's own files; nothing of worth is left there.
-        watch: reports the steps.
-
-    Returns:
-        The optimiser steps taken.
 
     Raises:
         TrainingError: every row is longer than ``max_length``.
     """
-    tokens = [(row.task.skill, prompt_tokens(tokenizer, row.task.prompt), _ids(tokenizer, row.answer)) for row in rows]
-    features = encode_rows(tokens, tokenizer.eos_token_id, stage.max_length)
+    model, tokenizer = given.model, given.tokenizer
+    rows = [
+        (row.task.skill, prompt_tokens(tokenizer, row.task.prompt), _ids(tokenizer, row.answer))
+        for row in given.plan.rows
+    ]
+    features = encode_rows(rows, tokenizer.eos_token_id, stage.max_length)
     if not features:
         raise TrainingError(
             f"no row fits into {stage.max_length} tokens", hint=f"raise it: --set stages.{stage.name}.max_length=4096"
         )
     arguments = SFTConfig(
-        output_dir=str(work),
+        output_dir=str(given.work),
         per_device_train_batch_size=stage.batch_size,
         num_train_epochs=stage.epochs,
         learning_rate=stage.learning_rate,
         lr_scheduler_type=stage.scheduler,
         warmup_steps=stage.warmup,
         max_length=stage.max_length,
-        seed=seed,
+        seed=given.seed,
         bf16=False,
         gradient_checkpointing=False,
         logging_steps=1,
@@ -101,12 +89,12 @@ def train_sft(
         train_dataset=Dataset.from_list(features),
         data_collator=PrefixPacking(),
         processing_class=tokenizer,
-        callbacks=[watch],
+        callbacks=[Watch(given.report)],
         optimizers=(optimizer, None),
     )
     silence(trainer)
     trainer.train()
-    return int(trainer.state.global_step)
+    return StageOutput(int(trainer.state.global_step))
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:

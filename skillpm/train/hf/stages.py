@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import transformers
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
 from skillpm.model.ports import Progress
 from skillpm.model.run import RunStage
-from skillpm.train.columns import Judge
-from skillpm.train.hf.grpo import train_grpo
+from skillpm.model.training import Judge, StageInput, StageOutput
 from skillpm.train.hf.model import load_model, load_tokenizer
-from skillpm.train.hf.sft import train_sft
-from skillpm.train.hf.watch import Watch
-from skillpm.train.plan import StagePlan, TrainPlan
-from skillpm.train.recipe import Sft, Stage
+from skillpm.train.metrics import StageReport
+from skillpm.train.plan import PlannedStage, TrainPlan
+from skillpm.train.recipe import Recipe
 
-__all__ = ["library_versions", "run_stages"]
+__all__ = ["Run", "library_versions", "run_stages"]
+
+Run = Callable[[Any, StageInput], StageOutput]
 
 
 def library_versions() -> dict[str, str]:
@@ -32,6 +32,7 @@ def library_versions() -> dict[str, str]:
 
 def run_stages(
     plan: TrainPlan,
+    runs: Sequence[Run],
     model: Path | str,
     judge: Judge,
     *,
@@ -43,6 +44,7 @@ def run_stages(
 
     Args:
         plan: rows and stages.
+        runs: what runs each stage, as its trainer's ``load`` returned it.
         model: a folder or a hub id.
         judge: judges episodes for the rewards.
         adapter: where the adapter of a stage is saved.
@@ -55,64 +57,59 @@ def run_stages(
     Raises:
         UsageError: the model cannot be loaded.
         TrainingError: a stage had to stop.
+        PluginError: a plugin's trainer failed.
     """
-    recipe = plan.recipe
-    transformers.set_seed(recipe.seed)
+    transformers.set_seed(plan.recipe.seed)
     tokenizer = load_tokenizer(model)
-    lora = LoraConfig(
-        r=recipe.lora.rank,
-        lora_alpha=recipe.lora.alpha,
-        lora_dropout=recipe.lora.dropout,
-        target_modules=_modules(recipe.lora.target_modules),
-        task_type="CAUSAL_LM",
-    )
-    peft_model = get_peft_model(load_model(model, recipe.dtype), lora)
+    peft_model = get_peft_model(load_model(model, plan.recipe.dtype), _lora(plan.recipe))
     done = []
-    for stage, stage_plan in zip(recipe.stages, plan.stages, strict=True):
+    for planned, run in zip(plan.stages, runs, strict=True):
+        stage = planned.settings
         begin = time.monotonic()
-        progress.start(f"{stage.name} ({stage.kind})", stage_plan.steps)
-        steps, kept = _run_stage(peft_model, tokenizer, plan, stage, stage_plan, judge, log, progress)
+        progress.start(f"{stage.name} ({stage.kind})", planned.plan.steps)
+        report = StageReport(stage.name, log, progress)
+        output = _run_stage(planned, run, peft_model, tokenizer, judge, plan.recipe.seed, report)
         peft_model.save_pretrained(adapter(stage.name))
         seconds = round(time.monotonic() - begin, 1)
-        progress.finish(f"{seconds:.0f} s{'' if kept else ', taken back: it made its validation rows worse'}")
-        relative = f"stages/{stage.name}/adapter"
+        progress.finish(_summary(seconds, output))
         done.append(
-            RunStage(name=stage.name, kind=stage.kind, adapter=relative, steps=steps, seconds=seconds, kept=kept)
+            RunStage(
+                name=stage.name,
+                kind=stage.kind,
+                trainer=planned.trainer.origin,
+                adapter=f"stages/{stage.name}/adapter",
+                steps=output.steps,
+                seconds=seconds,
+                kept=output.kept,
+            )
         )
     return done
 
 
 def _run_stage(
-    model: Any,
-    tokenizer: Any,
-    plan: TrainPlan,
-    stage: Stage,
-    stage_plan: StagePlan,
-    judge: Judge,
-    log: Callable[[Mapping[str, Any]], None],
-    progress: Progress,
-) -> tuple[int, bool]:
-    """Train one stage; return its optimiser steps, and whether the model kept what it learned."""
-    watch = Watch(stage.name, log, progress)
-    seed = plan.recipe.seed
+    planned: PlannedStage, run: Run, model: Any, tokenizer: Any, judge: Judge, seed: int, report: StageReport
+) -> StageOutput:
+    """Run one stage; where it is not kept, the adapter is put back as it was."""
+    before = {name: value.clone() for name, value in get_peft_model_state_dict(model).items()}
     with tempfile.TemporaryDirectory(prefix="skillpm-") as work:
-        if isinstance(stage, Sft):
-            return train_sft(model, tokenizer, stage, plan.train, seed=seed, work=Path(work), watch=watch), True
-        refined = train_grpo(
-            model, tokenizer, stage, stage_plan, plan.refine, judge, seed=seed, work=Path(work), watch=watch
-        )
-    log(
-        {
-            "stage": stage.name,
-            "step": refined.steps,
-            "validation_before": refined.before,
-            "validation_after": refined.after,
-            "judged": refined.judged,
-            "errored": refined.errored,
-        }
+        output = run(planned.settings, StageInput(model, tokenizer, planned.plan, judge, seed, Path(work), report))
+    if not output.kept:
+        set_peft_model_state_dict(model, before)
+    return output
+
+
+def _summary(seconds: float, output: StageOutput) -> str:
+    taken_back = [] if output.kept else ["taken back"]
+    said = ": ".join([*taken_back, *([output.note] if output.note else [])])
+    return f"{seconds:.0f} s{f', {said}' if said else ''}"
+
+
+def _lora(recipe: Recipe) -> LoraConfig:
+    target = recipe.lora.target_modules
+    return LoraConfig(
+        r=recipe.lora.rank,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        target_modules=target if isinstance(target, str) else list(target),
+        task_type="CAUSAL_LM",
     )
-    return refined.steps, refined.kept
-
-
-def _modules(target: str | tuple[str, ...]) -> str | list[str]:
-    return target if isinstance(target, str) else list(target)

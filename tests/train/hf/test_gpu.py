@@ -11,10 +11,14 @@ import torch
 from skillpm.cli.output import PlainProgress
 from skillpm.model.episode import Episode
 from skillpm.model.task import Task
+from skillpm.model.training import TrainRow
 from skillpm.model.verdict import Judgement, Verdict
+from skillpm.train.grpo import Grpo
 from skillpm.train.hf.stages import run_stages
-from skillpm.train.plan import TrainRow, make_plan
-from skillpm.train.recipe import Data, Grpo, Recipe, Sft
+from skillpm.train.kinds import BUILT_IN
+from skillpm.train.plan import make_plan
+from skillpm.train.recipe import Data, Recipe
+from skillpm.train.sft import Sft
 
 pytestmark = [
     pytest.mark.gpu,
@@ -43,8 +47,11 @@ def test_sft_and_grpo_run_in_bfloat16(tiny_model: Path, tmp_path: Path) -> None:
         shares = [sum(c.isdigit() for c in e.completion) / max(1, len(e.completion)) for e in episodes]
         return [Judgement(verdict=Verdict(status="failed", score=s), rewards={"graded": s}) for s in shares]
 
-    plan = make_plan(Recipe(stages=stages, data=Data(refine=0)), rows, [], {"x": ["graded"]})
-    run_stages(plan, tiny_model, judge, adapter=lambda n: tmp_path / n, log=log.append, progress=PlainProgress())
+    plan = make_plan(Recipe(stages=stages, data=Data(refine=0)), BUILT_IN, rows, [], {"x": ["graded"]})
+    runners = [stage.trainer.load() for stage in plan.stages]
+    run_stages(
+        plan, runners, tiny_model, judge, adapter=lambda n: tmp_path / n, log=log.append, progress=PlainProgress()
+    )
 
     losses = [row["loss"] for row in log if row["stage"] == "sft"]
     assert losses[-1] < 0.8 * losses[0]

@@ -15,11 +15,15 @@ from skillpm.cli.output import PlainProgress
 from skillpm.errors import TrainingError, UsageError
 from skillpm.model.episode import Episode
 from skillpm.model.task import Task
+from skillpm.model.training import Stage, TrainRow
 from skillpm.model.verdict import Judgement, Verdict
+from skillpm.train.grpo import Grpo
 from skillpm.train.hf.head import labelled_positions_only
 from skillpm.train.hf.stages import run_stages
-from skillpm.train.plan import TrainPlan, TrainRow, make_plan
-from skillpm.train.recipe import Data, Grpo, Lora, Recipe, Sft
+from skillpm.train.kinds import BUILT_IN
+from skillpm.train.plan import TrainPlan, make_plan
+from skillpm.train.recipe import Data, Lora, Recipe
+from skillpm.train.sft import Sft
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -41,9 +45,9 @@ def make_rows(count: int) -> list[TrainRow]:
     return rows
 
 
-def plan_of(*stages: Sft | Grpo, rows: int = 24) -> TrainPlan:
+def plan_of(*stages: Stage, rows: int = 24) -> TrainPlan:
     recipe = Recipe(stages=stages, lora=Lora(rank=8), dtype="float32", data=Data(refine=0))
-    return make_plan(recipe, make_rows(rows), [], {"even": ["graded"], "odd": ["graded"]})
+    return make_plan(recipe, BUILT_IN, make_rows(rows), [], {"even": ["graded"], "odd": ["graded"]})
 
 
 def judge(episodes: Sequence[Episode]) -> list[Judgement]:
@@ -57,7 +61,10 @@ def judge(episodes: Sequence[Episode]) -> list[Judgement]:
 
 def run(plan: TrainPlan, model: Path, target: Path, judging: Any = judge) -> list[Mapping[str, Any]]:
     log: list[Mapping[str, Any]] = []
-    run_stages(plan, model, judging, adapter=lambda name: target / name, log=log.append, progress=PlainProgress())
+    runners = [stage.trainer.load() for stage in plan.stages]
+    run_stages(
+        plan, runners, model, judging, adapter=lambda name: target / name, log=log.append, progress=PlainProgress()
+    )
     return log
 
 

@@ -1,0 +1,79 @@
+"""Runs the stage: sample, judge, keep the best answer to each task, fine-tune on it with skillpm's own SFT."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from skillpm.model.training import StageInput, StageOutput, StagePlan, TrainRow
+from skillpm.train.columns import Rewarder
+from skillpm.train.hf.policy import prompt_tokens
+from skillpm.train.hf.rollout import sample_groups
+from skillpm.train.hf.sft import run_sft
+from skillpm.train.sft import Sft
+from skillpm_rejection.stage import Rejection
+
+__all__ = ["run"]
+
+_ROWS = 48  # answers decoded side by side
+
+
+def run(stage: Rejection, given: StageInput) -> StageOutput:
+    """Refine the model's adapter in place, round by round.
+
+    Raises:
+        TrainingError: too many answers could not be judged, or no accepted one fits into ``max_length``.
+    """
+    rewarder = Rewarder({row.task.key: row.task for row in given.plan.rows}, given.judge, stage.max_error_share)
+    steps = learned = 0
+    for number in range(stage.rounds):
+        accepted = _accepted(stage, given, rewarder, given.seed + number)
+        given.report(steps, {"round": number, "accepted": len(accepted), "rows": len(given.plan.rows)})
+        if accepted:
+            steps += _fine_tune(stage, given, accepted, number, steps)
+            learned += len(accepted)
+    return StageOutput(steps, note="" if learned else "no answer was good enough")
+
+
+def _accepted(stage: Rejection, given: StageInput, rewarder: Rewarder, seed: int) -> list[TrainRow]:
+    """Return each task whose best sampled answer is good enough, with that answer; the first of equals."""
+    rows = given.plan.rows
+    groups = sample_groups(
+        given.model,
+        given.tokenizer,
+        [prompt_tokens(given.tokenizer, row.task.prompt) for row in rows],
+        samples=stage.samples,
+        temperature=stage.temperature,
+        max_new_tokens=stage.max_new_tokens,
+        batch_size=_ROWS,
+        seed=seed,
+    )
+    texts = [given.tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
+    keys = [row.task.key for row in rows for _ in range(stage.samples)]
+    judgements = iter(rewarder.judgements(keys, [text for group in texts for text in group]))
+    accepted = []
+    for row, group in zip(rows, texts, strict=True):
+        scored = [(next(judgements).verdict.score, text) for text in group]
+        good = [(score, text) for score, text in scored if score is not None and score >= stage.accept]
+        if good:
+            accepted.append(TrainRow(row.task, max(good, key=lambda pair: pair[0])[1]))
+    return accepted
+
+
+def _fine_tune(stage: Rejection, given: StageInput, rows: list[TrainRow], number: int, before: int) -> int:
+    settings = Sft(
+        kind="sft",
+        name=stage.name,
+        epochs=stage.epochs,
+        batch_size=stage.batch_size,
+        learning_rate=stage.learning_rate,
+        max_length=stage.max_length,
+    )
+
+    def report(step: int, figures: Mapping[str, Any]) -> None:
+        given.report(before + step, {**figures, "round": number})
+
+    plan = StagePlan(given.plan.steps, tuple(rows))
+    work = given.work / f"round-{number}"
+    return run_sft(settings, replace(given, plan=plan, seed=given.seed + number, work=work, report=report)).steps

@@ -1,0 +1,55 @@
+"""The kind ``rejection``: its settings and its plan, without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from skillpm.model.ports import Trainer
+from skillpm.model.training import Material, Positive, Rate, Stage, StageInput, StageName, StageOutput, StagePlan
+
+__all__ = ["REJECTION", "Rejection"]
+
+
+class Rejection(Stage):
+    """Fine-tuning on the model's own best answers (RAFT, arXiv 2304.06767).
+
+    Attributes:
+        rounds: of sampling, judging and fine-tuning.
+        samples: answers to each task in a round.
+        accept: the score from which an answer is good enough.
+        epochs: passes over a round's accepted answers.
+        max_length: tokens; a longer row is left out.
+        max_error_share: stop when more of a round's answers could not be judged.
+    """
+
+    kind: Literal["rejection"]
+    name: StageName = "rejection"
+    rounds: Positive = 2
+    samples: Positive = 4
+    accept: Annotated[float, Field(ge=0, le=1)] = 1.0
+    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
+    max_new_tokens: Positive = 96
+    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    batch_size: Positive = 2
+    learning_rate: Rate = 2e-4
+    max_length: Positive = 1024
+    max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
+
+
+def _plan(stage: Rejection, material: Material) -> StagePlan:
+    """Every row may be answered well enough in every round, so the steps are at most so many."""
+    steps = math.ceil(len(material.refine) * stage.epochs / stage.batch_size)
+    return StagePlan(stage.rounds * steps, material.refine)
+
+
+def _load() -> Callable[[Rejection, StageInput], StageOutput]:
+    from skillpm_rejection.rounds import run
+
+    return run
+
+
+REJECTION = Trainer("rejection", Rejection, _plan, _load)

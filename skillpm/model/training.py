@@ -1,0 +1,156 @@
+"""What a stage of a training run is asked, planned and run with; a kind of stage is a ``Trainer`` of ``ports``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from skillpm.errors import UsageError
+from skillpm.model.document import Document
+from skillpm.model.episode import Episode
+from skillpm.model.task import Task
+from skillpm.model.verdict import Judgement
+
+__all__ = [
+    "Judge",
+    "Material",
+    "Positive",
+    "Rate",
+    "RewardColumn",
+    "Stage",
+    "StageInput",
+    "StageName",
+    "StageOutput",
+    "StagePlan",
+    "TrainRow",
+]
+
+Judge = Callable[[Sequence[Episode]], list[Judgement]]
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+StageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+class Stage(Document):
+    """One stage of a recipe; the settings of each kind are a subclass of its own.
+
+    Attributes:
+        kind: the name of the trainer; a subclass narrows it to ``Literal["that-name"]``.
+        name: unique within the recipe; a subclass gives it a default.
+    """
+
+    kind: str
+    name: StageName
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRow:
+    """A task and the one text that a model is trained to answer."""
+
+    task: Task
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class RewardColumn:
+    """One column that a trainer sees; it pays the rows of its own skill and says None to all others."""
+
+    skill: str
+    reward: str
+    weight: float
+
+    @property
+    def name(self) -> str:
+        """The qualified name, which is also the name in the metrics."""
+        return f"{self.skill}:{self.reward}"
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What the stages of a run may learn from.
+
+    Attributes:
+        train: rows for stages that imitate answers.
+        refine: rows that those never see, for stages that learn from verdicts; the same rows where none were kept.
+        rewards: the names of each skill's rewards.
+    """
+
+    train: tuple[TrainRow, ...]
+    refine: tuple[TrainRow, ...]
+    rewards: Mapping[str, Sequence[str]]
+
+    def columns(self, stage: str, weights: Mapping[str, float]) -> tuple[RewardColumn, ...]:
+        """Return the columns of a stage that pays rewards of these names, for every skill that has them.
+
+        Raises:
+            UsageError: no skill has a reward of that name.
+        """
+        for name in weights:
+            if not any(name in names for names in self.rewards.values()):
+                known = sorted({name for names in self.rewards.values() for name in names})
+                raise UsageError(
+                    f"stage `{stage}` pays `{name}`, which no skill of this run has", hint=f"known: {', '.join(known)}"
+                )
+        return tuple(
+            RewardColumn(skill, name, weight)
+            for skill, names in sorted(self.rewards.items())
+            for name, weight in weights.items()
+            if name in names
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StagePlan:
+    """What a stage will do.
+
+    Attributes:
+        steps: of the optimiser; at most so many where it cannot be known.
+        rows: that it learns from, out of its material.
+        columns: the rewards that it pays.
+    """
+
+    steps: int
+    rows: tuple[TrainRow, ...]
+    columns: tuple[RewardColumn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageInput:
+    """What a stage is run with.
+
+    Attributes:
+        model: a PEFT model; its adapter is trained in place.
+        tokenizer: with a chat template.
+        plan: the stage as planned.
+        judge: judges a batch of episodes; an answer that it has judged before costs nothing.
+        seed: of all chance.
+        work: an empty folder for files that nobody needs when the stage has ended.
+        report: takes the number of optimiser steps that are done, and figures, which go into metrics.jsonl.
+    """
+
+    model: Any
+    tokenizer: Any
+    plan: StagePlan
+    judge: Judge
+    seed: int
+    work: Path
+    report: Callable[[int, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutput:
+    """What a stage did.
+
+    Attributes:
+        steps: of the optimiser.
+        kept: where not, the adapter is put back as it was before the stage.
+        note: a few words for the person, such as why it was not kept.
+    """
+
+    steps: int
+    kept: bool = True
+    note: str = ""

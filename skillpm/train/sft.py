@@ -1,0 +1,51 @@
+"""The kind ``sft``: supervised fine-tuning on the expected answers; ``hf/sft.py`` runs it.
+
+Defaults: a learning rate some ten times that of full fine-tuning ("LoRA Without Regret", 10.64434/tml.20250929).
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from skillpm.model.ports import Trainer
+from skillpm.model.training import Material, Positive, Rate, Stage, StageInput, StageName, StageOutput, StagePlan
+
+__all__ = ["SFT", "Sft"]
+
+
+class Sft(Stage):
+    """Supervised fine-tuning on the expected answers; only the answer's tokens are learned.
+
+    Attributes:
+        learning_rate: of the adapter's matrices A.
+        lora_plus: how many times faster its matrices B learn (LoRA+, arXiv 2402.12354); 1 for plain LoRA.
+        warmup: share of the steps in which the learning rate rises.
+        max_length: tokens; a longer row is left out.
+    """
+
+    kind: Literal["sft"]
+    name: StageName = "sft"
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    batch_size: Positive = 2
+    learning_rate: Rate = 7e-4
+    lora_plus: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 4.0
+    scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.08
+    max_length: Positive = 1024
+
+
+def _plan(stage: Sft, material: Material) -> StagePlan:
+    return StagePlan(math.ceil(len(material.train) * stage.epochs / stage.batch_size), material.train)
+
+
+def _load() -> Callable[[Sft, StageInput], StageOutput]:
+    run: Callable[[Sft, StageInput], StageOutput] = importlib.import_module("skillpm.train.hf.sft").run_sft
+    return run
+
+
+SFT = Trainer("sft", Sft, _plan, _load)

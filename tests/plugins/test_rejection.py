@@ -1,0 +1,73 @@
+"""plugins/skillpm-rejection, installed from its folder: planned without torch, and run on a tiny model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, Project
+from tests.plugins.test_changelog import install, run
+from tests.train.hf.conftest import tiny_model  # noqa: F401 - a fixture
+
+RECIPE = """
+skills: [./demo]
+dtype: float32
+lora: {rank: 4}
+data: {rows: 6, refine: 0, held_out: 0}
+stages: [{kind: rejection, rounds: 2, samples: 3, max_new_tokens: 6, batch_size: 3}]
+"""
+LENIENT = """
+from skillpm import Verdict
+
+
+def verify(attempts, contract):
+    return [Verdict(status="passed", score=1.0) for _ in attempts]
+"""
+
+
+@pytest.fixture
+def world(project: Callable[..., Project], skill_files: Callable[..., dict[str, Any]]) -> Project:
+    """A project with a skill whose verifier passes every answer, and the plugin in its folder ``site``."""
+    seeds = "".join(json.dumps({"request": f"do {n}", "expected": f"done {n}"}) + "\n" for n in range(6))
+    demo = {**skill_files(), "verifier.py": LENIENT, "seeds/seeds.jsonl": seeds}
+    made = project({"demo": demo, "recipe.yaml": RECIPE})
+    (made.root / "site").mkdir()
+    install(ROOT / "plugins" / "skillpm-rejection", made.root / "site")
+    return made
+
+
+def test_it_is_planned_without_torch_and_its_settings_are_in_the_schema(world: Project) -> None:
+    world.write({"site/torch/__init__.py": "raise ImportError('no torch here')\n"})
+    words = ("train", "-r", "recipe.yaml", "--set", "stages.rejection.rounds=3", "--dry-run", "--yes", "--json")
+    (stage,) = run(world, *words).ok().document["stages"]
+    assert (stage["kind"], stage["trainer"]) == ("rejection", "skillpm-rejection 0.1.0")
+    assert stage["steps"] == 3 * 2 and stage["rows"] == 6
+    schema = run(world, "schema", "recipe").ok().document
+    assert "rounds" in schema["$defs"]["Rejection"]["properties"]
+    world.run(*words).fails(2, "recipe.yaml:6", "no kind of stage `rejection`", "come with plugins")
+
+
+def test_a_tiny_model_is_trained_by_it(world: Project, tiny_model: Path) -> None:  # noqa: F811
+    """The adapter is made of accepted answers, and the manifest says who ran the stage."""
+    done = run(world, "train", "-r", "recipe.yaml", "--model", tiny_model, "--yes", "--json", OMP_NUM_THREADS="1")
+    document = done.ok().document
+    (stage,) = document["manifest"]["stages"]
+    assert (stage["kind"], stage["trainer"]) == ("rejection", "skillpm-rejection 0.1.0")
+    assert stage["steps"] == 4 and stage["kept"]
+    folder = world.root / document["run"]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == [1, 2, 3, 4]
+    assert [row["accepted"] for row in rows if "accepted" in row] == [6, 6]
+    assert (folder / "adapter/adapter_model.safetensors").is_file()
+
+
+def test_a_trainer_that_raises_leaves_no_manifest(world: Project, tiny_model: Path) -> None:  # noqa: F811
+    world.write({"site/skillpm_rejection/rounds.py": "def run(stage, given):\n    return 1 / 0\n"})
+    run(world, "train", "-r", "recipe.yaml", "--model", tiny_model, "--yes").fails(
+        9, "rejection: trainer `rejection` failed in stage `rejection`: ZeroDivisionError"
+    )
+    assert list(world.root.glob("runs/*/recipe.yaml")) and not list(world.root.glob("runs/*/manifest.json"))
