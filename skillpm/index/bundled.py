@@ -9,7 +9,7 @@ from skillpm.index.path import Pack, PathIndex
 from skillpm.index.shipped import BUNDLED, bundled_root, bundled_skills
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree
-from skillpm.model.ports import Listing
+from skillpm.model.listing import Listing
 from skillpm.model.release import Page, Release
 
 __all__ = ["BUNDLED", "BundledIndex", "bundled_root", "bundled_skills"]

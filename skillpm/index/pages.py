@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from skillpm.errors import DocumentError, RegistryError, UsageError
 from skillpm.model.light import LightDocument, read_light
-from skillpm.model.ports import Listing
+from skillpm.model.listing import Listing
 from skillpm.model.release import Page, RegistryConfig, RegistryListing
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.model.strict import strict_json

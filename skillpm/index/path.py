@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from skillpm.errors import LockOutOfDateError, UsageError
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
-from skillpm.model.ports import Listing
+from skillpm.model.listing import Listing
 from skillpm.model.release import Page, Release
 
 __all__ = ["FilesIndex", "Pack", "PathIndex", "TreeIndex", "release_of"]

@@ -24,7 +24,7 @@ from skillpm.index.path import Pack, TreeIndex
 from skillpm.index.transport import Transport, followed
 from skillpm.layout.tree import MappingTree, Tree
 from skillpm.model.document import model_errors
-from skillpm.model.ports import Listing
+from skillpm.model.listing import Listing
 from skillpm.model.release import Page, Release, SkillNameText
 from skillpm.model.strict import strict_json
 

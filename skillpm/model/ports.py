@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from skillpm.model.episode import Episode
     from skillpm.model.foreign_lock import Left, Taken
+    from skillpm.model.listing import Listing
     from skillpm.model.release import Page, Release
     from skillpm.model.task import Message, Seed, Task
     from skillpm.model.training import Material, Stage, StageInput, StageOutput, StagePlan
@@ -22,7 +23,6 @@ __all__ = [
     "Exporter",
     "Importer",
     "Index",
-    "Listing",
     "Policy",
     "PolicyMaker",
     "Progress",
@@ -80,15 +80,6 @@ class Registry(Index, Protocol):
             RegistryError: there is no such release, or the registry failed.
             StorageError: the disk refused, where the registry is a folder.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What an index says of a skill at a glance: the newest version, empty where it does not tell, and its summary."""
-
-    name: str
-    version: str
-    summary: str
 
 
 @runtime_checkable

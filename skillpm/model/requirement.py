@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import UsageError
@@ -71,16 +70,7 @@ class Requirement:
     @classmethod
     def of(cls, name: str, specifier: str, source: str = "") -> Requirement:
         """Build one from its parts, as a manifest's ``requires`` holds them."""
-        text = "" if specifier.strip() == "*" else specifier
-        try:
-            if len(text) > SPECIFIER_LENGTH:
-                raise InvalidSpecifier
-            canonical = str(SpecifierSet(text))
-        except InvalidSpecifier:
-            raise UsageError(
-                f"`{text[:80]}` is not a version specifier",
-                hint=f"use PEP 440 specifiers such as `>=1,<2` or `==1.2.*`, at most {SPECIFIER_LENGTH} characters",
-            ) from None
+        canonical = _canonical(specifier) if specifier.strip() not in ("", "*") else ""
         return cls(parse_name(name), canonical, source)
 
     def __str__(self) -> str:
@@ -88,6 +78,8 @@ class Requirement:
 
     def admits(self, version: str, *, prereleases: bool | None = None) -> bool:
         """Does this version satisfy the specifier?"""
+        from packaging.specifiers import SpecifierSet
+
         return SpecifierSet(self.specifier).contains(version, prereleases=prereleases)
 
     def joined(self, other: Requirement) -> Requirement:
@@ -95,3 +87,18 @@ class Requirement:
         return Requirement.of(
             self.name, ",".join(filter(None, (self.specifier, other.specifier))), self.source or other.source
         )
+
+
+def _canonical(specifier: str) -> str:
+    """Return a specifier in packaging's spelling. Raises UsageError."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # takes as long to import as all of click
+
+    try:
+        if len(specifier) > SPECIFIER_LENGTH:
+            raise InvalidSpecifier
+        return str(SpecifierSet(specifier))
+    except InvalidSpecifier:
+        raise UsageError(
+            f"`{specifier[:80]}` is not a version specifier",
+            hint=f"use PEP 440 specifiers such as `>=1,<2` or `==1.2.*`, at most {SPECIFIER_LENGTH} characters",
+        ) from None

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import PluginError, UsageError
-from skillpm.model.ports import Index
 from skillpm.model.skill import Skill
 from skillpm.settings import SANDBOX_OF_PLUGIN, Settings
 
 if TYPE_CHECKING:
     from skillpm.layout.rule import Problem, Rule
     from skillpm.layout.subject import Subject
-    from skillpm.model.ports import Enclosure, PolicyMaker, SandboxLevel
+    from skillpm.model.ports import Enclosure, Index, PolicyMaker, SandboxLevel
     from skillpm.runtime.collect import Given
     from skillpm.runtime.host import Host
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from skillpm.errors import RegistryError, SkillpmError, UsageError
 from skillpm.model.name import near_names
-from skillpm.model.ports import Listing, SearchableIndex
+from skillpm.model.listing import Listing
+from skillpm.model.ports import SearchableIndex
 from skillpm.ops.context import Context
 
 __all__ = ["Found", "Hit", "Rank", "rank", "search"]

@@ -10,13 +10,16 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
 
 from nab_resolver.ranges import Range
-from packaging.specifiers import Specifier, SpecifierSet
 from packaging.version import Version
 
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
+
+if TYPE_CHECKING:
+    from packaging.specifiers import Specifier
 
 __all__ = ["Candidates", "Universe", "Withheld", "matching", "nothing_withheld"]
 
@@ -54,6 +57,10 @@ def _wanted(specifier: str) -> _Wanted:
 
     ``<2`` leaves out the pre-releases of 2 as well, which begin with 2.dev0 (PEP 440, exclusive ordered comparison).
     """
+    if not specifier:
+        return _Wanted(None, None, (), prereleases=False)
+    from packaging.specifiers import SpecifierSet
+
     clauses = SpecifierSet(Requirement.of("x", specifier).specifier)
     least, beyond, others = [], [], []
     for clause in clauses:

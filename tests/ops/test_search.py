@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from skillpm.index.well_known import SCHEMA
 from skillpm.layout.tree import MappingTree
-from skillpm.model.ports import Listing
+from skillpm.model.listing import Listing
 from skillpm.ops.registry import FolderRegistry, write_registry
 from skillpm.ops.search import Rank, rank
 from tests.conftest import write_tree

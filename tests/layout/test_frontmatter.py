@@ -1,0 +1,42 @@
+"""Plain frontmatters are read without a parser of YAML; what is read must be what that parser reads."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from skillpm.layout.frontmatter import _plain
+from skillpm.model.strict_yaml import read_yaml
+
+CHARACTERS = st.sampled_from([*"aZ0 :#-_'\"{}[]&*!|>%@`?,=~\t.<\\/\r\x7f\u00e9\u2028", "null", "no", "1.10", ": "])
+WORDS = st.lists(CHARACTERS, max_size=8).map("".join)
+KEYS = st.sampled_from(["name", "description", "no", "null", "a-b", "_a", "1", "? a", "- a", "<<"]) | WORDS
+PAIRS = st.tuples(KEYS, st.sampled_from([": ", ":  ", ":", " : ", ":\t"]), WORDS).map("".join)
+
+
+@given(st.lists(PAIRS | WORDS, min_size=1, max_size=4).map("\n".join))
+@example("name: my-skill\ndescription: Does this, then that (e.g. http://a.b/c#d). Use it.\nlicense: MIT\n")
+@example("version: 1.10\nvalue: 0x1F\ndate: 2026-01-01\nbool: yes")
+def test_what_is_read_plainly_is_what_yaml_says(text: str) -> None:
+    plain = _plain(text, 3)
+    if plain is not None:
+        read = read_yaml(text, first_line=3)
+        assert plain == read
+        assert list(map(type, plain.values())) == list(map(type, read.values()))
+        assert plain.lines == read.lines
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: b: c", "a: b #c", "a: b:", "a: b ", "a: null", "null: b", "a: b\na: c", "a: b\n c", "a: 'b'", "a:\n", "", "a"],
+)
+def test_whatever_needs_a_parser_is_left_to_it(text: str) -> None:
+    assert _plain(text, 1) is None
+
+
+def test_an_ordinary_frontmatter_is_read_plainly() -> None:
+    assert _plain("name: my-skill\ndescription: Does it; use it (when asked).\n", 2) == {
+        "name": "my-skill",
+        "description": "Does it; use it (when asked).",
+    }
