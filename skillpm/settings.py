@@ -379,7 +379,7 @@ class Settings:
         return [(doc, where) for doc, _, where in found if doc.policy and key in doc.policy.model_fields_set]
 
     def _line(self, path: str, key: str) -> int:
-        from skillpm.model.strict import read_yaml
+        from skillpm.model.strict_yaml import read_yaml
 
         text = self.project_text if path == PROJECT_FILE else self.user_text
         return int(read_yaml(text or "").lines[key])
@@ -469,7 +469,7 @@ def _read(path: Path) -> str | None:
 
 def _parse(model: type[D], text: str, path: str) -> D:
     from skillpm.model.document import read_model
-    from skillpm.model.strict import read_yaml
+    from skillpm.model.strict_yaml import read_yaml
 
     if re.search(r"^<{7} ", text, re.MULTILINE):
         raise DocumentError("conflict markers", path=path, hint="resolve them by hand, then run `skillpm lock`")

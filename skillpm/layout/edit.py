@@ -8,7 +8,7 @@ import yaml
 
 from skillpm.errors import DocumentError
 from skillpm.layout.frontmatter import split
-from skillpm.model.strict import read_yaml
+from skillpm.model.strict_yaml import read_yaml
 
 __all__ = ["with_frontmatter_value", "with_value"]
 

@@ -13,13 +13,15 @@ from functools import lru_cache
 from typing import Any
 
 from skillpm.errors import DocumentError
-from skillpm.model.strict import Table, read_yaml
+from skillpm.model.strict import PlainScalar, Table
 
 __all__ = ["MAX_FRONTMATTER", "Frontmatter", "Parts", "quote_values", "read_frontmatter", "split"]
 
 MAX_FRONTMATTER = 1 << 16  # characters
 BYTE_ORDER_MARK = "\ufeff"
 _PAIR = re.compile(r"( *)([A-Za-z_][A-Za-z0-9_.-]*:[ \t]+)(\S.*)\Z")
+_PLAIN = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,63}): +([A-Za-z0-9][ -~]*)")
+_NULLS = frozenset({"null", "Null", "NULL"})
 _BLOCK_SCALAR = re.compile(r"[|>][-+0-9]*(?:[ \t]+#.*)?\Z")
 
 
@@ -109,7 +111,34 @@ def read_frontmatter(parts: Parts) -> Frontmatter:
 @lru_cache(maxsize=1 << 10)
 def _read(text: str, line: int) -> Any:
     """Parse once what an install both describes and checks; nobody changes what comes back."""
-    return read_yaml(text.replace("\r\n", "\n"), first_line=line)
+    plain = _plain(text.replace("\r\n", "\n"), line)
+    return _yaml(text.replace("\r\n", "\n"), line) if plain is None else plain
+
+
+def _yaml(text: str, line: int) -> Any:
+    from skillpm.model.strict_yaml import read_yaml
+
+    return read_yaml(text, first_line=line)
+
+
+def _plain(text: str, line: int) -> Table | None:
+    """Read what is nothing but ``key: words``, line by line, as YAML would; None leaves the text to a parser of YAML.
+
+    Most skills say no more, and the import of a parser takes longer than all else that is done with one of them.
+    """
+    table = Table()
+    for number, pair in enumerate(text.removesuffix("\n").split("\n"), line):
+        match = _PLAIN.fullmatch(pair)
+        if match is None:
+            return None
+        key, value = match.groups()
+        if ": " in value or " #" in value or value.endswith((":", " ")) or not _NULLS.isdisjoint((key, value)):
+            return None
+        if key in table:
+            return None
+        table[key] = PlainScalar(value)
+        table.lines[key] = number
+    return table
 
 
 def quote_values(text: str, first_line: int) -> tuple[str, tuple[int, ...]]:
@@ -145,7 +174,7 @@ def _end_of_value(lines: list[str], index: int, indentation: int) -> int:
 
 def _is_value(text: str) -> bool:
     try:
-        return isinstance(read_yaml(f"value: {text}"), Table)
+        return isinstance(_yaml(f"value: {text}", 1), Table)
     except DocumentError as error:
         return not _is_syntax(error)
 

@@ -20,7 +20,8 @@ from skillpm.layout.frontmatter import BYTE_ORDER_MARK, Parts, quote_values, rea
 from skillpm.layout.rules.fields import FIELDS, TYPED
 from skillpm.layout.tree import MappingTree
 from skillpm.model.name import is_name
-from skillpm.model.strict import PlainScalar, Table, read_yaml
+from skillpm.model.strict import PlainScalar, Table
+from skillpm.model.strict_yaml import read_yaml
 
 __all__ = ["Mended", "mend"]
 

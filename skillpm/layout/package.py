@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 from skillpm.errors import DocumentError, StorageError
 from skillpm.layout.tree import Tree
 from skillpm.model.document import model_errors
-from skillpm.model.strict import MAX_DOCUMENT, read_yaml, strict_json
+from skillpm.model.strict import strict_json
+from skillpm.model.strict_yaml import MAX_DOCUMENT, read_yaml
 
 if TYPE_CHECKING:
     from skillpm.model.contract import ContractDocument

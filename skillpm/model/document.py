@@ -14,7 +14,8 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from skillpm.errors import DocumentError
-from skillpm.model.strict import Items, PlainScalar, Table, read_yaml, strict_json
+from skillpm.model.strict import Items, PlainScalar, Table, strict_json
+from skillpm.model.strict_yaml import read_yaml
 
 __all__ = ["Document", "Json", "model_errors", "read_json_lines", "read_model"]
 

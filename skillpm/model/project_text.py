@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import yaml
 
 from skillpm.errors import DocumentError
-from skillpm.model.strict import read_yaml
+from skillpm.model.strict_yaml import read_yaml
 
 __all__ = ["Value", "new_project_text", "with_entry", "with_items", "without_entry"]
 

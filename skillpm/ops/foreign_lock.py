@@ -19,7 +19,8 @@ from urllib.parse import quote
 from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.model.foreign_lock import ForeignLock, Left, Taken
 from skillpm.model.name import is_name
-from skillpm.model.strict import read_yaml, strict_json
+from skillpm.model.strict import strict_json
+from skillpm.model.strict_yaml import read_yaml
 
 __all__ = ["BUILT_IN", "read_foreign_lock"]
 

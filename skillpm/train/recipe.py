@@ -17,7 +17,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, create_model, model
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.model.document import Document, model_errors
-from skillpm.model.strict import read_yaml
+from skillpm.model.strict_yaml import read_yaml
 from skillpm.model.training import Positive, Stage
 from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import Kinds

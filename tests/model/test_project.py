@@ -9,7 +9,7 @@ import pytest
 
 from skillpm.errors import DocumentError
 from skillpm.model.project import ProjectDocument, Wish
-from skillpm.model.strict import read_yaml
+from skillpm.model.strict_yaml import read_yaml
 from skillpm.ops.schema import document_schema
 from skillpm.settings import load_settings
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from skillpm.errors import DocumentError
 from skillpm.model.project_text import new_project_text, with_entry, with_items, without_entry
-from skillpm.model.strict import read_yaml
+from skillpm.model.strict_yaml import read_yaml
 
 COMMENTED = """\
 # what we need

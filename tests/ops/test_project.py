@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from skillpm.layout.tree import MappingTree
-from skillpm.model.strict import read_yaml
+from skillpm.model.strict_yaml import read_yaml
 from skillpm.ops.registry import write_registry
 from skillpm.storage.agents import UNIVERSAL
 

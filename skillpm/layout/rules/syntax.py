@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import yaml
-
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK
 from skillpm.layout.rule import Problem, Rule, Scope, rule
 from skillpm.layout.rules import fields, name
@@ -16,9 +14,9 @@ from skillpm.model.finding import Severity
 __all__ = ["RULES"]
 
 _BEYOND = {
-    yaml.FlowSequenceStartToken: "a list in brackets",
-    yaml.FlowMappingStartToken: "a mapping in braces",
-    yaml.TagToken: "a tag",
+    "FlowSequenceStartToken": "a list in brackets",
+    "FlowMappingStartToken": "a mapping in braces",
+    "TagToken": "a tag",
 }
 EXAMPLE = "begin the file with `---`, `name: …`, `description: …`, `---`"
 
@@ -121,9 +119,13 @@ def beyond_strict_yaml(subject: Subject) -> Iterator[Problem]:
     text = subject.frontmatter.text
     if not any(mark in text for mark in ("[", "{", "!", "<<")):
         return
+    import yaml
+
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for token in yaml.scan(text.replace("\r\n", "\n"), Loader=loader):
-        what = _BEYOND.get(type(token)) or (isinstance(token, yaml.ScalarToken) and token.value == "<<" and "`<<`")
+        what = _BEYOND.get(type(token).__name__) or (
+            isinstance(token, yaml.ScalarToken) and token.value == "<<" and "`<<`"
+        )
         if what:
             line = subject.parts.line + token.start_mark.line
             yield Problem(f"{what} is YAML that the reference validator refuses", line, hint="write one item a line")
