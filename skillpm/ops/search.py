@@ -13,8 +13,8 @@ from enum import IntEnum
 from typing import Any
 
 from skillpm.errors import RegistryError, SkillpmError, UsageError
-from skillpm.model.name import near_names
 from skillpm.model.listing import Listing
+from skillpm.model.name import near_names
 from skillpm.model.ports import SearchableIndex
 from skillpm.ops.context import Context
 

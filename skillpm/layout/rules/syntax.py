@@ -123,9 +123,8 @@ def beyond_strict_yaml(subject: Subject) -> Iterator[Problem]:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for token in yaml.scan(text.replace("\r\n", "\n"), Loader=loader):
-        what = _BEYOND.get(type(token).__name__) or (
-            isinstance(token, yaml.ScalarToken) and token.value == "<<" and "`<<`"
-        )
+        merge = isinstance(token, yaml.ScalarToken) and token.value == "<<"
+        what = "`<<`" if merge else _BEYOND.get(type(token).__name__)
         if what:
             line = subject.parts.line + token.start_mark.line
             yield Problem(f"{what} is YAML that the reference validator refuses", line, hint="write one item a line")
