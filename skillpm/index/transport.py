@@ -301,7 +301,7 @@ def followed(place: str, location: str | None) -> str:
     Raises:
         RegistryError: to something else than http(s), from https to http, or from a public host into a private network.
     """
-    target = urljoin(place, location or "")
+    target = _joined(place, location or "")
     old, new = urlsplit(place), urlsplit(target)
     problem = None
     if not location or new.scheme not in ("http", "https") or not new.hostname or new.username is not None:
@@ -313,6 +313,15 @@ def followed(place: str, location: str | None) -> str:
     if problem:
         raise RegistryError(f"{place} leads to {(location or '')[:200]!r}, which {problem}", hint=_KEEPER)
     return target
+
+
+def _joined(place: str, location: str) -> str:
+    """Return the address that a location means, seen from a place; nothing where it cannot be an address."""
+    try:
+        target = urljoin(place, location)
+        return "" if urlsplit(target).port == 0 else target
+    except ValueError:
+        return ""
 
 
 def _continues(headers: Mapping[str, str], partial: _Partial) -> bool:

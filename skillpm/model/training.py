@@ -19,6 +19,7 @@ __all__ = [
     "Judge",
     "Material",
     "Positive",
+    "Prefetch",
     "Rate",
     "RewardColumn",
     "Stage",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 Judge = Callable[[Sequence[Episode]], list[Judgement]]
+Prefetch = Callable[[Sequence[Episode]], None]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 StageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
@@ -127,6 +129,7 @@ class StageInput:
         tokenizer: with a chat template.
         plan: the stage as planned.
         judge: judges a batch of episodes; an answer that it has judged before costs nothing.
+        prefetch: told of episodes that ``judge`` will be asked for, to be judged while others are written.
         seed: of all chance.
         work: an empty folder for files that nobody needs when the stage has ended.
         report: takes the number of optimiser steps that are done, and figures, which go into metrics.jsonl.
@@ -136,6 +139,7 @@ class StageInput:
     tokenizer: Any
     plan: StagePlan
     judge: Judge
+    prefetch: Prefetch
     seed: int
     work: Path
     report: Callable[[int, Mapping[str, Any]], None]

@@ -85,7 +85,14 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         _write_inputs(folder, context, recipe, skills, synthesis)
         rollouts = Rollouts(ready.scorer.judge)
         done = stages.run_stages(
-            plan, runners, model, rollouts.judge, adapter=folder.adapter, log=folder.log, progress=progress
+            plan,
+            runners,
+            model,
+            rollouts.judge,
+            ready.scorer.prefetch,
+            adapter=folder.adapter,
+            log=folder.log,
+            progress=progress,
         )
         judged = rollouts.evaluation(ready.contributions, recipe.model)
         if judged is not None:

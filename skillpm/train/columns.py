@@ -13,7 +13,7 @@ from typing import Any
 from skillpm.errors import TrainingError
 from skillpm.model.episode import Episode
 from skillpm.model.task import Message, Task
-from skillpm.model.training import Judge, RewardColumn
+from skillpm.model.training import Judge, Prefetch, RewardColumn
 from skillpm.model.verdict import Judgement
 
 __all__ = ["Rewarder", "reward_functions"]
@@ -26,18 +26,27 @@ class Rewarder:
         tasks: the tasks by key.
         judge: usually ``Scorer.judge``; remembers what it has judged.
         max_error_share: the share of a batch that may be errored.
+        prefetch: usually ``Scorer.prefetch``.
 
     Attributes:
         judged: answers so far; a batch that the columns ask for in turn counts once.
         errored: those of them that could not be judged.
     """
 
-    def __init__(self, tasks: Mapping[str, Task], judge: Judge, max_error_share: float) -> None:
+    def __init__(
+        self, tasks: Mapping[str, Task], judge: Judge, max_error_share: float, prefetch: Prefetch | None = None
+    ) -> None:
         self._tasks = tasks
         self._judge = judge
         self._max_error_share = max_error_share
+        self._prefetch = prefetch
         self.judged = self.errored = 0
         self._counted: tuple[list[str], list[str]] | None = None
+
+    def expect(self, key: str, completion: str) -> None:
+        """Have an answer judged that ``judgements`` will be asked for, while others are written; returns at once."""
+        if self._prefetch is not None:
+            self._prefetch([self._episode(key, completion)])
 
     def judgements(self, keys: Sequence[str], completions: Sequence[str]) -> list[Judgement]:
         """Judge one batch.
@@ -45,16 +54,7 @@ class Rewarder:
         Raises:
             TrainingError: too large a share could not be judged.
         """
-        episodes = [
-            Episode.model_construct(
-                task=self._tasks[key],
-                messages=(Message.model_construct(role="assistant", content=text),),
-                finish_reason="stop",
-                usage=None,
-            )
-            for key, text in zip(keys, completions, strict=True)
-        ]
-        judgements = self._judge(episodes)
+        judgements = self._judge([self._episode(key, text) for key, text in zip(keys, completions, strict=True)])
         errored = [
             (self._tasks[key].skill, judgement.verdict.reasons)
             for key, judgement in zip(keys, judgements, strict=True)
@@ -90,6 +90,10 @@ class Rewarder:
             if judgement.verdict.score is not None
         ]
         return len(set(paid)) > 1
+
+    def _episode(self, key: str, completion: str) -> Episode:
+        message = Message.model_construct(role="assistant", content=completion)
+        return Episode.model_construct(task=self._tasks[key], messages=(message,), finish_reason="stop", usage=None)
 
 
 class _Column:

@@ -47,7 +47,9 @@ def row(number: int) -> TrainRow:
 
 
 MATERIAL = Material((row(0), row(1)), (row(2), row(3)), {"a": ["graded"]})
-GIVEN = StageInput(None, None, StagePlan(1, ()), lambda episodes: [], 0, Path(), lambda step, figures: None)
+GIVEN = StageInput(
+    None, None, StagePlan(1, ()), lambda episodes: [], lambda episodes: None, 0, Path(), lambda step, figures: None
+)
 
 
 def acme(

@@ -9,7 +9,7 @@ from typing import Any
 from skillpm.model.training import StageInput, StageOutput, StagePlan, TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.hf.policy import prompt_tokens
-from skillpm.train.hf.rollout import sample_groups
+from skillpm.train.hf.rollout import expecting, sample_groups
 from skillpm.train.hf.sft import run_sft
 from skillpm.train.sft import Sft
 from skillpm_rejection.stage import Rejection
@@ -25,7 +25,8 @@ def run(stage: Rejection, given: StageInput) -> StageOutput:
     Raises:
         TrainingError: too many answers could not be judged, or no accepted one fits into ``max_length``.
     """
-    rewarder = Rewarder({row.task.key: row.task for row in given.plan.rows}, given.judge, stage.max_error_share)
+    tasks = {row.task.key: row.task for row in given.plan.rows}
+    rewarder = Rewarder(tasks, given.judge, stage.max_error_share, given.prefetch)
     steps = learned = 0
     for number in range(stage.rounds):
         accepted = _accepted(stage, given, rewarder, given.seed + number)
@@ -39,6 +40,7 @@ def run(stage: Rejection, given: StageInput) -> StageOutput:
 def _accepted(stage: Rejection, given: StageInput, rewarder: Rewarder, seed: int) -> list[TrainRow]:
     """Return each task whose best sampled answer is good enough, with that answer; the first of equals."""
     rows = given.plan.rows
+    keys = [row.task.key for row in rows]
     groups = sample_groups(
         given.model,
         given.tokenizer,
@@ -48,10 +50,11 @@ def _accepted(stage: Rejection, given: StageInput, rewarder: Rewarder, seed: int
         max_new_tokens=stage.max_new_tokens,
         batch_size=_ROWS,
         seed=seed,
+        ended=expecting(rewarder, given.tokenizer, keys),
     )
     texts = [given.tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
-    keys = [row.task.key for row in rows for _ in range(stage.samples)]
-    judgements = iter(rewarder.judgements(keys, [text for group in texts for text in group]))
+    asked = [key for key in keys for _ in range(stage.samples)]
+    judgements = iter(rewarder.judgements(asked, [text for group in texts for text in group]))
     accepted = []
     for row, group in zip(rows, texts, strict=True):
         scored = [(next(judgements).verdict.score, text) for text in group]

@@ -19,7 +19,7 @@ from skillpm.train.columns import Rewarder, reward_functions
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.head import labelled_positions_only
 from skillpm.train.hf.policy import prompt_tokens
-from skillpm.train.hf.rollout import greedy_score, rollout_function, stage_groups
+from skillpm.train.hf.rollout import expecting, greedy_score, rollout_function, stage_groups
 from skillpm.train.hf.watch import Watch, silence
 
 __all__ = ["run_grpo"]
@@ -34,7 +34,8 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
         TrainingError: too many answers could not be judged.
     """
     model, tokenizer, plan, seed = given.model, given.tokenizer, given.plan, given.seed
-    rewarder = Rewarder({row.task.key: row.task for row in plan.rows}, given.judge, stage.max_error_share)
+    tasks = {row.task.key: row.task for row in plan.rows}
+    rewarder = Rewarder(tasks, given.judge, stage.max_error_share, given.prefetch)
     mixed = random.Random(seed).sample(list(plan.rows), k=len(plan.rows))
     held = min(stage.validate_on, len(mixed) // 3)
     validation, learned = mixed[:held], mixed[held:]
@@ -47,7 +48,7 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
         reward_funcs=reward_functions(plan.columns, rewarder),
         train_dataset=Dataset.from_list([_example(row) for row in learned]),
         processing_class=tokenizer,
-        rollout_func=rollout_function(tokenizer, stage, seed),
+        rollout_func=rollout_function(tokenizer, stage, seed, learned, rewarder),
         callbacks=[Watch(given.report)],
     )
     silence(trainer)
@@ -77,7 +78,8 @@ def _screened(
     """
     tried = rows[: stage.screen]
     prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in tried]
-    groups = stage_groups(model, tokenizer, prompts, stage, seed)
+    ended = expecting(rewarder, tokenizer, [row.task.key for row in tried])
+    groups = stage_groups(model, tokenizer, prompts, stage, seed, ended)
     found = []
     for row, group in zip(tried, groups, strict=True):
         texts = tokenizer.batch_decode(group, skip_special_tokens=True)

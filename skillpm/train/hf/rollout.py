@@ -13,18 +13,35 @@ from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.model import stop_tokens
 from skillpm.train.hf.policy import prompt_tokens
 
-__all__ = ["greedy_score", "greedy_texts", "rollout_function", "sample_groups", "stage_groups"]
+__all__ = ["Ended", "expecting", "greedy_score", "greedy_texts", "rollout_function", "sample_groups", "stage_groups"]
+
+Ended = Callable[[int, list[int]], None]  # told of each answer when it has ended: its prompt's number, its tokens
 
 GREEDY_ROWS = 48  # decoded side by side
 
 
-def greedy_texts(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[str]:
+def expecting(rewarder: Rewarder, tokenizer: Any, keys: Sequence[str]) -> Ended:
+    """Return what has each answer judged when it has ended; ``keys`` are those of the prompts' tasks."""
+
+    def ended(prompt: int, tokens: list[int]) -> None:
+        rewarder.expect(keys[prompt], tokenizer.decode(tokens, skip_special_tokens=True))
+
+    return ended
+
+
+def greedy_texts(
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, ended: Ended | None = None
+) -> list[str]:
     """Return the greedy answer to each prompt; leaves the model in the mode it was in."""
     stop = stop_tokens(model, tokenizer)
     sampling = Sampling(max_new_tokens, stop, tokenizer.pad_token_id, batch_size=GREEDY_ROWS)
     training = model.training
     model.eval()
-    answers = {answer.prompt: answer.tokens for answer in decode(model, prompts, sampling)}
+    answers = {}
+    for answer in decode(model, prompts, sampling):
+        answers[answer.prompt] = answer.tokens
+        if ended is not None:
+            ended(answer.prompt, answer.tokens)
     model.train(training)
     return [str(tokenizer.decode(answers[i], skip_special_tokens=True)) for i in range(len(prompts))]
 
@@ -40,8 +57,9 @@ def greedy_score(
     if not rows:
         return 0.0
     prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in rows]
-    texts = greedy_texts(model, tokenizer, prompts, max_new_tokens)
-    return rewarder.mean_score([row.task.key for row in rows], texts)
+    keys = [row.task.key for row in rows]
+    texts = greedy_texts(model, tokenizer, prompts, max_new_tokens, expecting(rewarder, tokenizer, keys))
+    return rewarder.mean_score(keys, texts)
 
 
 def sample_groups(
@@ -54,6 +72,7 @@ def sample_groups(
     max_new_tokens: int,
     batch_size: int,
     seed: int,
+    ended: Ended | None = None,
 ) -> list[list[list[int]]]:
     """Return a group of sampled answers, token ids, for each prompt; leaves the model in the mode it was in.
 
@@ -66,6 +85,7 @@ def sample_groups(
         max_new_tokens: of an answer.
         batch_size: answers decoded side by side.
         seed: of the sampling.
+        ended: told of each answer when it has ended.
     """
     sampling = Sampling(
         max_new_tokens,
@@ -81,12 +101,14 @@ def sample_groups(
     model.eval()
     for answer in decode(model, prompts, sampling):
         groups[answer.prompt][answer.sample] = answer.tokens
+        if ended is not None:
+            ended(answer.prompt, answer.tokens)
     model.train(training)
     return groups
 
 
 def stage_groups(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], stage: Grpo, seed: int
+    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], stage: Grpo, seed: int, ended: Ended
 ) -> list[list[list[int]]]:
     """Return a group for each prompt, sampled as a GRPO stage asks."""
     return sample_groups(
@@ -98,17 +120,22 @@ def stage_groups(
         max_new_tokens=stage.max_new_tokens,
         batch_size=stage.prompts * stage.generations,
         seed=seed,
+        ended=ended,
     )
 
 
-def rollout_function(tokenizer: Any, stage: Grpo, seed: int) -> Callable[[list[Any], Any], dict[str, Any]]:
+def rollout_function(
+    tokenizer: Any, stage: Grpo, seed: int, rows: Sequence[TrainRow], rewarder: Rewarder
+) -> Callable[[list[Any], Any], dict[str, Any]]:
     """Return what ``GRPOTrainer(rollout_func=…)`` takes: TRL hands it each prompt once for each completion it wants."""
+    keys = {tuple(prompt_tokens(tokenizer, row.task.prompt)): row.task.key for row in rows}
 
     def rollouts(prompts: list[Any], trainer: Any) -> dict[str, Any]:
         model = trainer.accelerator.unwrap_model(trainer.model)
         tokens = [prompt_tokens(tokenizer, [Message(**message) for message in prompt]) for prompt in prompts]
         unique = list(dict.fromkeys(tuple(ids) for ids in tokens))
-        groups = stage_groups(model, tokenizer, unique, stage, seed + trainer.state.global_step)
+        ended = expecting(rewarder, tokenizer, [keys[ids] for ids in unique])
+        groups = stage_groups(model, tokenizer, unique, stage, seed + trainer.state.global_step, ended)
         answers = {ids: iter(group) for ids, group in zip(unique, groups, strict=True)}
         return {
             "prompt_ids": tokens,

@@ -14,10 +14,10 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 
 from skillpm.model.ports import Progress
 from skillpm.model.run import RunStage
-from skillpm.model.training import Judge, StageInput, StageOutput
+from skillpm.model.training import Judge, Prefetch, Stage, StageInput, StageOutput
 from skillpm.train.hf.model import load_model, load_tokenizer
 from skillpm.train.metrics import StageReport
-from skillpm.train.plan import PlannedStage, TrainPlan
+from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
 
 __all__ = ["Run", "library_versions", "run_stages"]
@@ -35,6 +35,7 @@ def run_stages(
     runs: Sequence[Run],
     model: Path | str,
     judge: Judge,
+    prefetch: Prefetch,
     *,
     adapter: Callable[[str], Path],
     log: Callable[[Mapping[str, Any]], None],
@@ -47,6 +48,7 @@ def run_stages(
         runs: what runs each stage, as its trainer's ``load`` returned it.
         model: a folder or a hub id.
         judge: judges episodes for the rewards.
+        prefetch: has episodes judged before they are asked for.
         adapter: where the adapter of a stage is saved.
         log: takes the metrics of each step.
         progress: shows the steps.
@@ -68,7 +70,11 @@ def run_stages(
         begin = time.monotonic()
         progress.start(f"{stage.name} ({stage.kind})", planned.plan.steps)
         report = StageReport(stage.name, log, progress)
-        output = _run_stage(planned, run, peft_model, tokenizer, judge, plan.recipe.seed, report)
+        with tempfile.TemporaryDirectory(prefix="skillpm-") as work:
+            given = StageInput(
+                peft_model, tokenizer, planned.plan, judge, prefetch, plan.recipe.seed, Path(work), report
+            )
+            output = _run_stage(stage, run, given)
         peft_model.save_pretrained(adapter(stage.name))
         seconds = round(time.monotonic() - begin, 1)
         progress.finish(_summary(seconds, output))
@@ -86,15 +92,12 @@ def run_stages(
     return done
 
 
-def _run_stage(
-    planned: PlannedStage, run: Run, model: Any, tokenizer: Any, judge: Judge, seed: int, report: StageReport
-) -> StageOutput:
+def _run_stage(stage: Stage, run: Run, given: StageInput) -> StageOutput:
     """Run one stage; where it is not kept, the adapter is put back as it was."""
-    before = {name: value.clone() for name, value in get_peft_model_state_dict(model).items()}
-    with tempfile.TemporaryDirectory(prefix="skillpm-") as work:
-        output = run(planned.settings, StageInput(model, tokenizer, planned.plan, judge, seed, Path(work), report))
+    before = {name: value.clone() for name, value in get_peft_model_state_dict(given.model).items()}
+    output = run(stage, given)
     if not output.kept:
-        set_peft_model_state_dict(model, before)
+        set_peft_model_state_dict(given.model, before)
     return output
 
 

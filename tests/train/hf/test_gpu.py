@@ -49,9 +49,8 @@ def test_sft_and_grpo_run_in_bfloat16(tiny_model: Path, tmp_path: Path) -> None:
 
     plan = make_plan(Recipe(stages=stages, data=Data(refine=0)), BUILT_IN, rows, [], {"x": ["graded"]})
     runners = [stage.trainer.load() for stage in plan.stages]
-    run_stages(
-        plan, runners, tiny_model, judge, adapter=lambda n: tmp_path / n, log=log.append, progress=PlainProgress()
-    )
+    places = {"adapter": lambda name: tmp_path / name, "log": log.append, "progress": PlainProgress()}
+    run_stages(plan, runners, tiny_model, judge, lambda episodes: None, **places)
 
     losses = [row["loss"] for row in log if row["stage"] == "sft"]
     assert losses[-1] < 0.8 * losses[0]

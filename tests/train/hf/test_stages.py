@@ -59,17 +59,43 @@ def judge(episodes: Sequence[Episode]) -> list[Judgement]:
     return found
 
 
-def run(plan: TrainPlan, model: Path, target: Path, judging: Any = judge) -> list[Mapping[str, Any]]:
+def tell_nobody(episodes: Sequence[Episode]) -> None:
+    """Begin with nothing before it is asked for."""
+
+
+def run(
+    plan: TrainPlan, model: Path, target: Path, judging: Any = judge, prefetch: Any = tell_nobody
+) -> list[Mapping[str, Any]]:
     log: list[Mapping[str, Any]] = []
     runners = [stage.trainer.load() for stage in plan.stages]
-    run_stages(
-        plan, runners, model, judging, adapter=lambda name: target / name, log=log.append, progress=PlainProgress()
-    )
+    places = {"adapter": lambda name: target / name, "log": log.append, "progress": PlainProgress()}
+    run_stages(plan, runners, model, judging, prefetch, **places)
     return log
 
 
 def digest(folder: Path) -> str:
     return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+
+
+def test_answers_can_be_judged_while_others_are_written(tiny_model: Path, tmp_path: Path) -> None:
+    """Whatever GRPO asks the judge, screened, rolled out or for validation, was announced when the answer had ended."""
+    announced: set[tuple[str, str]] = set()
+    asked: set[tuple[str, str]] = set()
+
+    def prefetch(episodes: Sequence[Episode]) -> None:
+        announced.update((episode.task.key, episode.completion) for episode in episodes)
+
+    def judging(episodes: Sequence[Episode]) -> list[Judgement]:
+        asked.update((episode.task.key, episode.completion) for episode in episodes)
+        assert asked <= announced
+        return judge(episodes)
+
+    stage = Grpo(
+        kind="grpo", steps=1, prompts=4, generations=2, screen=6, validate_on=4, learning_rate=1e-3, max_new_tokens=8
+    )
+    run(plan_of(stage), tiny_model, tmp_path, judging, prefetch)
+
+    assert len({key for key, _ in asked}) > stage.validate_on
 
 
 def test_sft_learns_and_is_reproducible(tiny_model: Path, tmp_path: Path) -> None:
