@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 settings.load_profile("default")
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest runs as many workers as there are cores: one thread for each
 ROOT = Path(__file__).parent.parent
 SKILLS = ROOT / "skills"
 

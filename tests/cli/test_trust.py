@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-CODE = "def verify(attempts, contract):\n    return []\n"
+CODE = """
+from skillpm import Verdict
+
+
+def verify(attempts, contract):
+    return [Verdict(status="failed", score=0.0) for attempt in attempts]
+"""
 ROW = '{"expected": {}, "completion": "x"}\n'
 
 

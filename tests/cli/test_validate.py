@@ -55,7 +55,7 @@ def test_a_path_without_a_skill_is_a_finding(project, path: str) -> None:
 def test_a_folder_named_like_an_option_is_reached(project) -> None:
     root = project({"-rf/SKILL.md": SKILL.replace("name: a", "name: rf")})
     assert "SK208" in root.run("validate", "--", "-rf").ok().out
-    root.run("validate", "-rf").fails(2, "No such option")
+    root.run("validate", "-rf").fails(2, "has no option `-r`")
 
 
 def test_no_path_and_an_unknown_level_are_usage_errors(project) -> None:

@@ -328,7 +328,7 @@ def test_what_can_be_fetched_again_is_removed_and_prepared_models_only_where_tha
     os.utime(cache / "git-v1/old.git", (long_ago, long_ago))
     planned = place.call("cache", "prune", "--dry-run", "--json").ok().document
     assert {item["name"]: item["files"] for item in planned["cached"]} == {"git-v1": 1, "pages-v1": 2}
-    assert "1 prepared models (`--models` removes them)" in place.call("cache", "prune").ok().err
+    assert "1 prepared model too (`--models` removes them)" in place.call("cache", "prune").ok().err
     left = {str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file()}
     assert left == {"models/small/weights", "git-v1/busy.git/HEAD", "git-v1/old.lock"}
     assert "removed 1 file of models: 1.0 kB" in place.call("cache", "prune", "--models").ok().err

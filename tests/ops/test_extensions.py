@@ -271,6 +271,6 @@ def test_the_doctor_tells_of_plugins_sandboxes(project: Callable[..., Any]) -> N
 
     strong, weak = checks["sandbox plugin:acme"], checks["sandbox plugin:weak"]
     assert strong["found"].startswith("plugin:acme (acme 1.2 + ") and strong["found"].endswith("; strong")
-    assert "leaving at noon" in strong["hint"] and "any file that you may read" not in strong["hint"]
-    assert "only when it is named" in weak["found"] and "any file that you may read" in weak["hint"]
-    assert [checks[f"sandbox plugin:{name}"]["status"] for name in ("absent", "broken")] == ["warn", "warn"]
+    assert "leaving at noon" in strong["note"] and "any file that you may read" not in strong["note"]
+    assert "only when it is named" in weak["found"] and "any file that you may read" in weak["note"]
+    assert [checks[f"sandbox plugin:{name}"]["level"] for name in ("absent", "broken")] == ["warning", "warning"]

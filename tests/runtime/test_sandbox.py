@@ -84,6 +84,7 @@ def test_the_environment_holds_no_secret_and_the_folder_is_fresh(
         "LANG",
         "HOME",
         "TMPDIR",
+        "PYDANTIC_DISABLE_PLUGINS",
         *(name for name in os.environ if name.startswith("LC_")),
     }
     assert (listing, home) == ("[]", "True")
