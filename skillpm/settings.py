@@ -270,7 +270,7 @@ class Settings:
         found: dict[str, str] = {}
         for text in texts:
             known = self.registries.get(text) if registry_name(text) == text else None
-            found[text if known else free_name(registry_name(text), found)] = known or text
+            found[free_name(text if known else registry_name(text), found)] = known or text
         return found
 
     def _find_agents(self) -> tuple[list[str], str]:

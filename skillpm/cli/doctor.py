@@ -41,6 +41,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
 def _print(checks: list[Check]) -> None:
     table(("level", "what", "found"), [(check.level, check.name, check.found) for check in checks])
     for kind, texts in (("hint", [(c.name, c.hint) for c in checks]), ("note", [(c.name, c.note) for c in checks])):
+        names: dict[str, list[str]] = {}
         for name, text in texts:
             if text:
-                click.echo(safe(f"{kind}: {name}: {text}"))
+                names.setdefault(text, []).append(name)
+        for text, about in names.items():
+            click.echo(safe(f"{kind}: {', '.join(about)}: {text}"))

@@ -34,12 +34,17 @@ _ELSEWHERE = {
     "upgrade": "update",
 }
 
+# what options of ours were called, or what others call them
+_FORMERLY = {"--index": "--registry", "--index-url": "--registry"}
+
 _COMMAND = re.compile(r"No such command '(.*?)'\.", re.DOTALL)
 _SURPLUS = re.compile(r"Got unexpected extra arguments? \((.*)\)", re.DOTALL)
 _VALUE = re.compile(r"Option '(.*?)' (requires|does not take)", re.DOTALL)
-_NUMBER = re.compile(r"'(.*)' is not a valid (?:integer|float)", re.DOTALL)
+_NUMBER = re.compile(r"'(.*)' is not a valid (integer|float)", re.DOTALL)
 _RANGE = re.compile(r"(\S+) is not in the range")
 _FILE = re.compile(r"(?:Path|File|Directory) ('.*'|\".*\") (.*?)\.", re.DOTALL)
+_CHOICE = re.compile(r"('.*?'|\".*?\") is not one of", re.DOTALL)
+_OPTIONAL = re.compile(r"(?<=\S)\s*\[.*?\]")
 _QUOTED = re.compile(r"'([^']*)'")
 
 
@@ -99,20 +104,24 @@ def _near_options(name: str, command: click.Command) -> list[str]:
         for option in (*parameter.opts, *parameter.secondary_opts)
         if option.startswith("--")
     }
+    if _FORMERLY.get(name) in options.values():
+        return [_FORMERLY[name]]
     return [options[item] for item in near_names(name.lstrip("-")[:80], options)]
 
 
 def _bad_value(error: click.BadParameter, parameter: click.Parameter, context: click.Context) -> UsageError:
     place, kind = _label(parameter, context), parameter.type
-    if isinstance(kind, click.Choice) and (found := _QUOTED.match(error.message)):
+    if isinstance(kind, click.Choice) and (found := _CHOICE.match(error.message)):
+        typed = found[1][1:-1]
         choices = [str(choice) for choice in kind.choices]
-        near = " or ".join(map(_quoted, near_names(found[1], choices)))
+        near = " or ".join(map(_quoted, near_names(typed, choices)))
         hint = _meant(near) or _example(context)
-        return UsageError(f"{place} is one of {', '.join(choices)}, not {_quoted(found[1])}", hint=hint)
+        return UsageError(f"{place} is one of {', '.join(choices)}, not {_quoted(typed)}", hint=hint)
     if found := _RANGE.match(error.message):
         return UsageError(f"{place} is {_range(kind)}, not {found[1]}", hint=_example(context))
     if found := _NUMBER.match(error.message):
-        return UsageError(f"{place} is a number, not {_quoted(found[1])}", hint=_example(context))
+        number = "a whole number" if found[2] == "integer" else "a number"
+        return UsageError(f"{place} is {number}, not {_quoted(found[1])}", hint=_example(context))
     if found := _FILE.match(error.message):
         return UsageError(f"{place}: {_quoted(found[1][1:-1])} {found[2]}", hint="check the path")
     return UsageError(f"{place}: {_plain(error.message)}", hint=_example(context))
@@ -139,7 +148,8 @@ def _what(parameter: click.Parameter, context: click.Context) -> str:
 def _label(parameter: click.Parameter, context: click.Context) -> str:
     if isinstance(parameter, click.Option):
         return f"`{max(parameter.opts, key=len)}`"
-    return (parameter.metavar or (parameter.name or "").upper()).replace("[", "").replace("]", "").rstrip(".")
+    metavar = _OPTIONAL.sub("", parameter.metavar or (parameter.name or "").upper())
+    return metavar.replace("[", "").replace("]", "").rstrip(".")
 
 
 def _example(context: click.Context) -> str:

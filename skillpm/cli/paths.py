@@ -28,9 +28,20 @@ class TypedPath(click.Path):
 
 
 def shortened(text: str) -> str:
-    """Return a message with each absolute path below the working directory as one would type it there."""
+    """Return a message with each absolute path below the working directory as one would type it there.
+
+    In a command of ours a path without a slash would be the name of a skill, so it begins with ``./`` there.
+    """
     try:
         here = os.getcwd().rstrip("/")  # noqa: PTH109  a string, and no Path, is looked for
     except OSError:  # the working directory has gone
         return text
-    return re.sub(rf"{_BEFORE}{re.escape(here)}/+(?=[^\s/])", "", text) if here else text
+    if not here:
+        return text
+
+    def typed(found: re.Match[str]) -> str:
+        before, ticks, words = text[: found.start()].rpartition("`")
+        in_command = ticks and before.count("`") % 2 == 0 and words.startswith("skillpm ")
+        return f"./{found[1]}" if in_command and "/" not in found[1] else found[1]
+
+    return re.sub(rf"{_BEFORE}{re.escape(here)}/+([^\s/`'\"][^\s`'\"]*)", typed, text)

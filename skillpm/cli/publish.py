@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,5 +76,6 @@ def _print(done: Publication, root: Path) -> None:
         what = f"{size(done.packed.release.size)}, tree {done.packed.release.tree[:16]}…"
         note(f"{'would be published' if done.dry_run else 'published'} in {safe(root)}: {what}")
     if not done.dry_run:
-        command = f"skillpm install {done.packed.name} --registry {safe(root)}"
-        click.echo(f"next: whoever can read that folder says `{command}`", err=True)  # whole: it is typed elsewhere
+        command = f"skillpm install {done.packed.name} --registry {shlex.quote(str(root))}"
+        line = f"next: whoever can read that folder says `{command}`"
+        click.echo(safe(line), err=True)  # its path is whole: it is typed elsewhere

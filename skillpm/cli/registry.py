@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -35,4 +36,4 @@ def init(folder: Path, name: str | None, as_json: bool) -> None:
     else:
         click.echo(folder)
         note(f"{'made a registry in' if made else 'a registry already:'} {safe(folder)}")
-        note(f"next: `skillpm publish PATH --registry {safe(folder)}`")
+        note(f"next: `skillpm publish PATH --registry {shlex.quote(str(folder.resolve()))}`")

@@ -52,6 +52,7 @@ def command(skill: str, file: BinaryIO, yes: bool, workers: int | None, sandbox:
                 errored += 1
     if errored and errored == rows:
         hint = f"run `skillpm selftest {skill}`, or look at the expected answers"
-        raise VerifierError(f"none of {rows} rows could be judged, the first: {reason}", hint=hint, skill=found.name)
+        none = "the only row could not" if rows == 1 else f"none of {rows} rows could"
+        raise VerifierError(f"{none} be judged: {safe(reason)}", hint=hint, skill=found.name)
     if errored:
         note(f"{errored} of {rows} rows could not be judged, the first: {safe(reason)}")

@@ -6,10 +6,10 @@ import time
 from collections.abc import Sequence
 
 from skillpm.contract.contract import Contract
-from skillpm.evals.run import Judge, Prefetch, complete, record
+from skillpm.evals.run import complete, record
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.evaluation import Arm, Record, TaskAnswer, TaskRow
-from skillpm.model.ports import Policy, Progress
+from skillpm.model.ports import Judge, Policy, Prefetch, Progress
 from skillpm.model.verdict import Judgement, Verdict
 
 __all__ = ["answer"]

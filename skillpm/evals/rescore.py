@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skillpm.evals.run import Judge, judged
+from skillpm.evals.run import judged
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import HELD_OUT, Arm, EvaluatedSkill, Evaluation, Record
+from skillpm.model.ports import Judge
 from skillpm.model.task import Message, Task
 
 __all__ = ["Moved", "judge_again"]

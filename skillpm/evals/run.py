@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from skillpm.errors import PluginError
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import Arm, Record
-from skillpm.model.ports import Completion, Policy, Progress
+from skillpm.model.ports import Completion, Judge, Policy, Prefetch, Progress
 from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
 
-__all__ = ["Judge", "Prefetch", "complete", "episode", "evaluate", "judged", "record"]
-
-Judge = Callable[[Sequence[Episode]], Sequence[Judgement]]
-Prefetch = Callable[[Sequence[Episode]], None]
+__all__ = ["complete", "episode", "evaluate", "judged", "record"]
 
 
 def evaluate(
@@ -80,7 +77,7 @@ def complete(
     """Return the policy's completions and their episodes in the order of the tasks, in whichever order they finish.
 
     Raises:
-        PluginError: the policy left a prompt without an answer, or answered one that was not asked.
+        PluginError: the policy left a prompt without an answer, or answered one twice or one that was not asked.
     """
     answers: dict[int, tuple[Completion, Episode]] = {}
     asked = range(len(tasks))
@@ -88,7 +85,7 @@ def complete(
     progress.start(title, len(tasks))
     for index, completion in policy.complete([task.prompt for task in tasks], max_new_tokens=max_new_tokens):
         progress.advance()
-        if index not in asked:
+        if index not in asked or index in answers:
             surplus += 1
             continue
         made = episode(tasks[index], completion)

@@ -25,7 +25,7 @@ from skillpm.layout.tree import MappingTree, Tree, left_out
 
 __all__ = ["GitRepository", "Locked"]
 
-Locked = Callable[[Path], AbstractContextManager[None]]
+Locked = Callable[[Path], AbstractContextManager[object]]
 
 WAIT = 600.0  # seconds for one call of git
 MAX_FILES = 200_000  # of one commit

@@ -1,15 +1,15 @@
 """Which kind of index a text names, and what a lock calls it.
 
-===========================================  ==============================================================
-a person writes                              a lock says
-===========================================  ==============================================================
+==============================================  ==============================================================
+a person writes                                 a lock says
+==============================================  ==============================================================
 ``--registry ../shop``, ``file:///srv/shop``    ``registry:../shop``
 ``--registry https://host/shop``                ``registry:https://host/shop``
 ``--registry https://host/.well-known/…``       ``well-known:https://host/.well-known/agent-skills/index.json``
-``./mine``, ``./mine-1.0.tar.gz``            ``path:mine``, ``archive:mine-1.0.tar.gz``
-``git+https://host/x@v1#subdirectory=a``     ``git+https://host/x@<commit>#subdirectory=a``
-(nothing: it ships with skillpm)             ``bundled``
-===========================================  ==============================================================
+``./mine``, ``./mine-1.0.tar.gz``               ``path:mine``, ``archive:mine-1.0.tar.gz``
+``git+https://host/x@v1#subdirectory=a``        ``git+https://host/x@<commit>#subdirectory=a``
+(nothing: it ships with skillpm)                ``bundled``
+==============================================  ==============================================================
 
 Paths are relative to the project, so that a repository can be moved as a whole; a branch or a tag becomes a commit.
 """

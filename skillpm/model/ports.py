@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from skillpm.model.listing import Listing
+
 if TYPE_CHECKING:
     from skillpm.model.episode import Episode
     from skillpm.model.foreign_lock import Left, Taken
-    from skillpm.model.listing import Listing
     from skillpm.model.release import Page, Release
     from skillpm.model.task import Message, Seed, Task
     from skillpm.model.training import Material, Stage, StageInput, StageOutput, StagePlan
-    from skillpm.model.verdict import Verdict
+    from skillpm.model.verdict import Judgement, Verdict
 
 __all__ = [
     "Attempt",
@@ -23,8 +24,11 @@ __all__ = [
     "Exporter",
     "Importer",
     "Index",
+    "Judge",
+    "Listing",
     "Policy",
     "PolicyMaker",
+    "Prefetch",
     "Progress",
     "Registry",
     "SandboxLevel",
@@ -33,6 +37,9 @@ __all__ = [
     "Trainer",
     "Verifier",
 ]
+
+Judge = Callable[[Sequence["Episode"]], list["Judgement"]]  # episodes of any mix of skills, in order
+Prefetch = Callable[[Sequence["Episode"]], None]  # begins with what a Judge will be asked for, and returns at once
 
 
 class Index(Protocol):

@@ -11,15 +11,13 @@ from pydantic import Field
 
 from skillpm.errors import UsageError
 from skillpm.model.document import Document
-from skillpm.model.episode import Episode
+from skillpm.model.ports import Judge, Prefetch
 from skillpm.model.task import Task
-from skillpm.model.verdict import Judgement
 
 __all__ = [
-    "Judge",
+    "STAGE_NAME",
     "Material",
     "Positive",
-    "Prefetch",
     "Rate",
     "RewardColumn",
     "Stage",
@@ -30,11 +28,10 @@ __all__ = [
     "TrainRow",
 ]
 
-Judge = Callable[[Sequence[Episode]], list[Judgement]]
-Prefetch = Callable[[Sequence[Episode]], None]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
-StageName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+STAGE_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+StageName = Annotated[str, Field(pattern=STAGE_NAME)]
 
 
 class Stage(Document):

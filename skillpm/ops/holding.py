@@ -25,11 +25,11 @@ def project_held(project: Path) -> Iterator[None]:
     """
     refuse_outside(project, [PROJECT_LOCK.parts[0]])
     path = project / PROJECT_LOCK
-    with locked(path):
+    with locked(path) as lock:
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
-                if list(path.parent.iterdir()) == [path]:
+                if lock.stands() and list(path.parent.iterdir()) == [path]:
                     path.unlink()
                     path.parent.rmdir()

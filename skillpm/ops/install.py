@@ -115,11 +115,11 @@ def carry_out(context: Context, choose: Callable[[], Choice], manner: Manner) ->
         PolicyError: a policy forbids where a skill comes from.
         SkillpmError: whatever ``choose``, ``fetch`` and ``apply`` raise; project and lock are as they were.
     """
-    placed = {placement.skill for placement in read_record(context.settings.project).placements}
     if manner.dry_run:
-        choice = _with_agents(context, choose(), manner)
+        placed, choice = _placed(context), _with_agents(context, choose(), manner)
         return _installation(context, choice, _linking(context, manner), choice.selection.warnings, manner, placed)
     with project_held(context.settings.project):
+        placed = _placed(context)
         choice, to = _with_agents(context, choose(), manner), _linking(context, manner)
         outcome = Outcome(choice.selection.plan, to, choice.lock_text, choice.project_text, choice.settled)
         with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
@@ -132,6 +132,11 @@ def carry_out(context: Context, choose: Callable[[], Choice], manner: Manner) ->
             if skill.name in changed:
                 manner.installed(skill)
     return _installation(context, choice, to, (*choice.selection.warnings, *warnings), manner, placed)
+
+
+def _placed(context: Context) -> set[str]:
+    """Return the names of the skills that stand in the agents' folders."""
+    return {placement.skill for placement in read_record(context.settings.project).placements}
 
 
 def _linking(context: Context, manner: Manner) -> Linking:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from skillpm.evals.assemble import assemble
-from skillpm.evals.run import Judge, record
+from skillpm.evals.run import record
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation, Record
-from skillpm.model.ports import Completion
+from skillpm.model.ports import Completion, Judge
 from skillpm.model.verdict import Judgement
 from skillpm.runtime.catalogue import Contributions
 

@@ -17,6 +17,7 @@ from skillpm.ops.extensions import plugin_host
 from skillpm.runtime.collect import Given, blaming, unique
 from skillpm.settings import Settings
 from skillpm.train.kinds import BUILT_IN, Kinds
+from skillpm.train.recipe import recipe_model
 
 __all__ = ["stage_kinds"]
 
@@ -77,6 +78,8 @@ def _trainer(given: Given, origin: str) -> Trainer:
         who = f"{given.plugin}: trainer `{given.record.name}`"
         raise PluginError(f"{who}: {broken}", hint=f"{origin} brings it; see docs/hooks.md", plugin=given.plugin)
     trainer: Trainer = given.record
+    with blaming(given.plugin, f"{given.plugin}: the settings of trainer `{trainer.name}` cannot be checked"):
+        recipe_model(Kinds({**BUILT_IN.trainers, trainer.name: trainer})).model_validate({})
     return trainer
 
 

@@ -64,7 +64,7 @@ def check_output(output: Path, *, force: bool) -> None:
     if not output.exists() and not output.is_symlink():
         above = next(folder for folder in output.absolute().parents if folder.exists())
         if not above.is_dir():
-            raise UsageError(f"{above} is a file, so {output} cannot be made", hint="choose another `--output`")
+            raise UsageError(f"`{above}` is no folder, so `{output}` cannot be made", hint="choose another `--output`")
         try:
             Path(tempfile.mkdtemp(prefix=".skillpm-", dir=above)).rmdir()
         except OSError as error:

@@ -44,9 +44,12 @@ class Crew:
         self._workplace = workplace
         self._prepared: tuple[Permissions, Environment | None] | SkillpmError | None = None
         self._building = threading.Lock()
+        self._judging = threading.Lock()
         self._turn = threading.Lock()
         self._supervisors = [Supervisor(self._spawn, limits) for _ in range(workplace.workers)]
-        self._threads: ThreadPoolExecutor | None = None  # to the end: bubblewrap's workers die with theirs
+        self._threads: ThreadPoolExecutor | None = (
+            None  # kept: bubblewrap's workers die with the thread that started them
+        )
         self._calls: set[Call] = set()  # in flight
 
     @property
@@ -75,7 +78,7 @@ class Crew:
         idle: SimpleQueue[Supervisor] = SimpleQueue()
         for supervisor in self._supervisors:
             idle.put(supervisor)
-        with self._call(len(episodes)) as call:
+        with self._judging, self._call(len(episodes)) as call:  # no call's time runs while it waits for another
 
             def judged(batch: tuple[int, int]) -> list[Judgement]:
                 start, stop = batch

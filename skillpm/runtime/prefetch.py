@@ -16,11 +16,12 @@ from skillpm.runtime.crew import Crew
 
 __all__ = ["Prefetch"]
 
+_MOST = 32  # episodes of one call, which nobody who asks in earnest waits for much longer than for their own
 _TICK = 0.02  # seconds between two tries to end what is in flight
 
 
 class Prefetch:
-    """Has a crew judge episodes in a thread of its own, each time all that have come since; keeps what was found.
+    """Has a crew judge episodes in a thread of its own, each time those that have come since; keeps what was found.
 
     Args:
         crew: of their skill.
@@ -40,7 +41,9 @@ class Prefetch:
             for key, episode in episodes.items():
                 if key not in self._in_flight and key not in self._found:
                     self._waiting[key] = episode
-            if self._waiting and self._thread is None:  # one thread to the end: bubblewrap's workers die with theirs
+            if (
+                self._waiting and self._thread is None
+            ):  # kept: bubblewrap's workers die with the thread that started them
                 self._thread = threading.Thread(target=self._run, name=f"judging {self._crew.skill.name}", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
@@ -72,7 +75,7 @@ class Prefetch:
                 self._changed.wait_for(lambda: self._waiting or self._thread is not mine)
                 if self._thread is not mine:
                     return
-                batch, self._waiting = self._waiting, {}
+                batch = {key: self._waiting.pop(key) for key in list(self._waiting)[:_MOST]}
                 self._in_flight = batch
             found: list[Judgement] = []
             with contextlib.suppress(Exception):  # whoever asks for these in earnest meets it again

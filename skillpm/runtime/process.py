@@ -164,6 +164,9 @@ class WorkerProcess:
             raise VerifierError(
                 error.message, hint=f"run `skillpm selftest {self.skill.name}`", skill=self.skill.name, kind="start"
             ) from None
+        except BaseException:
+            self.close()
+            raise
         return described
 
     def call(self, payload: bytes, seconds: float, cancelled: threading.Event | None = None) -> bytes:
@@ -183,6 +186,7 @@ class WorkerProcess:
 
     def _exchange(self, payload: bytes, seconds: float, cancelled: threading.Event | None) -> bytes:
         deadline = time.monotonic() + seconds
+        self._said.clear()  # what it said before is of other answers
         outgoing = memoryview(pack(payload))
         incoming = bytearray()
         with selectors.DefaultSelector() as selector:

@@ -104,6 +104,8 @@ class Scorer:
         for name, group in _unknown(keys, episodes, known).items():
             crew = self._crew(name)
             found = self._prefetches[name].take(group)
+            if any(judgement.verdict.status == "errored" for judgement in found.values()):
+                found = {}  # what failed ahead, in whatever company, is judged in its own: so no result changes
             rest = {key: episode for key, episode in group.items() if key not in found}
             found.update(zip(rest, crew.judge(list(rest.values())), strict=True))
             judgements = self._with_hosts_share(crew, list(group.values()), [found[key] for key in group])

@@ -68,24 +68,24 @@ class ProcessLock:
                 return False
         except OSError as error:
             raise storage_error("lock", self.path, error) from None
-        if self._stands():
+        if self.stands():
             return True
-        close(self._descriptor)
-        self._descriptor = self._open()
+        gone, self._descriptor = self._descriptor, self._open()
+        close(gone)
         return False
 
     def _open(self) -> int:
         mode = os.O_RDWR | os.O_CREAT
         try:
             for _ in range(_TRIES):
-                with contextlib.suppress(FileNotFoundError):  # another process has removed the folder in between
+                with contextlib.suppress(FileNotFoundError, FileExistsError):  # the folder was removed in between
                     self.path.parent.mkdir(parents=True, exist_ok=True)
                     return os.open(self.path, mode, 0o666)
             return os.open(self.path, mode, 0o666)
         except OSError as error:
             raise storage_error("lock", self.path, error) from None
 
-    def _stands(self) -> bool:
+    def stands(self) -> bool:
         """Is the file that is open the one that others will open? It may have been removed while we waited."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
@@ -94,12 +94,12 @@ class ProcessLock:
 
 
 @contextlib.contextmanager
-def locked(path: Path, wait: float = WAIT) -> Iterator[None]:
+def locked(path: Path, wait: float = WAIT) -> Iterator[ProcessLock]:
     """Hold the exclusive lock on a file; it may be removed meanwhile. Raises StorageError, BusyError."""
     lock = ProcessLock(path)
     try:
         lock.exclusive(wait)
-        yield
+        yield lock
     finally:
         lock.release()
 

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
+from skillpm.model.ports import Judge
 from skillpm.model.task import Origin, Seed, Split, Task
 from skillpm.synth.contamination import SuiteIndex
 from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
-from skillpm.synth.verify import Judge, refusals
+from skillpm.synth.verify import refusals
 
 __all__ = ["Answers", "Basket", "Offer", "Row"]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError
-from skillpm.model.ports import Progress
+from skillpm.model.ports import Judge, Progress
 from skillpm.model.task import Seed, Split, Task
 from skillpm.synth.basket import Answers, Basket, Offer, Row
 from skillpm.synth.contamination import SuiteIndex
@@ -25,7 +25,6 @@ from skillpm.synth.pools import value_text
 from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, measure
 from skillpm.synth.sample import Sampler
 from skillpm.synth.split import Division, divide
-from skillpm.synth.verify import Judge
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions

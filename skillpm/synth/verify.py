@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from skillpm.errors import VerifierError
 from skillpm.model.episode import Episode
+from skillpm.model.ports import Judge
 from skillpm.model.task import Message, Task
-from skillpm.model.verdict import Judgement, Verdict
+from skillpm.model.verdict import Verdict
 
-__all__ = ["Judge", "gold_episode", "refusals"]
-
-Judge = Callable[[Sequence[Episode]], list[Judgement]]
+__all__ = ["gold_episode", "refusals"]
 
 
 def gold_episode(task: Task, answer: str) -> Episode:

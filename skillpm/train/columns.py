@@ -8,12 +8,14 @@ into NaN and leaves it out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from skillpm.errors import TrainingError
 from skillpm.model.episode import Episode
+from skillpm.model.ports import Judge, Prefetch
 from skillpm.model.task import Message, Task
-from skillpm.model.training import Judge, Prefetch, RewardColumn
+from skillpm.model.training import RewardColumn
 from skillpm.model.verdict import Judgement
 
 __all__ = ["Rewarder", "reward_functions"]
@@ -69,7 +71,7 @@ class Rewarder:
             skill, reasons = errored[0]
             raise TrainingError(
                 f"{len(errored)} of {len(judgements)} answers could not be judged, the first by {skill}: "
-                f"{' '.join(reasons)[:300]}",
+                f"{' '.join(' '.join(reasons).split())[:300]}",
                 hint=f"run `skillpm selftest {skill}`; an outage must not train a policy",
             )
         return judgements
@@ -80,20 +82,30 @@ class Rewarder:
         judged = [score for score in scores if score is not None]
         return sum(judged) / max(1, len(judged))
 
-    def varies(self, key: str, completions: Sequence[str], columns: Sequence[RewardColumn]) -> bool:
-        """Do these answers to one task get different pay? Raises TrainingError as ``judgements`` does."""
-        skill = self._tasks[key].skill
-        weights = {column.reward: column.weight for column in columns if column.skill == skill}
-        paid = [
-            sum(weight * (judgement.rewards.get(name) or 0.0) for name, weight in weights.items())
-            for judgement in self.judgements([key] * len(completions), completions)
-            if judgement.verdict.score is not None
-        ]
-        return len(set(paid)) > 1
+    def varies(
+        self, keys: Sequence[str], groups: Sequence[Sequence[str]], columns: Sequence[RewardColumn]
+    ) -> list[bool]:
+        """Do the answers of each group, all to one task, get different pay?
+
+        Raises:
+            TrainingError: too large a share of all could not be judged.
+        """
+        asked = [(key, text) for key, group in zip(keys, groups, strict=True) for text in group]
+        judgements = iter(self.judgements([key for key, _ in asked], [text for _, text in asked]))
+        found = []
+        for key, group in zip(keys, groups, strict=True):
+            weights = {column.reward: column.weight for column in columns if column.skill == self._tasks[key].skill}
+            judged = [item for item in islice(judgements, len(group)) if item.verdict.score is not None]
+            found.append(len({_pay(item, weights) for item in judged}) > 1)
+        return found
 
     def _episode(self, key: str, completion: str) -> Episode:
         message = Message.model_construct(role="assistant", content=completion)
         return Episode.model_construct(task=self._tasks[key], messages=(message,), finish_reason="stop", usage=None)
+
+
+def _pay(judgement: Judgement, weights: Mapping[str, float]) -> float:
+    return sum(weight * (judgement.rewards.get(name) or 0.0) for name, weight in weights.items())
 
 
 class _Column:

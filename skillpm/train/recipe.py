@@ -8,6 +8,7 @@ Defaults and their sources: LoRA on all linear layers, alpha 32, no dropout ("Lo
 
 from __future__ import annotations
 
+import re
 from functools import reduce
 from operator import or_
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, create_model, model
 from skillpm.errors import DocumentError, UsageError
 from skillpm.model.document import Document, model_errors
 from skillpm.model.strict_yaml import read_yaml
-from skillpm.model.training import Positive, Stage
+from skillpm.model.training import STAGE_NAME, Positive, Stage
 from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import Kinds
 from skillpm.train.sft import Sft
@@ -67,8 +68,11 @@ class Recipe(Document):
     evaluate: bool = False
 
     @model_validator(mode="after")
-    def _stage_names_are_unique(self) -> Recipe:
+    def _stages_have_names(self) -> Recipe:
         names = [stage.name for stage in self.stages]
+        odd = [name for name in names if not re.fullmatch(STAGE_NAME, name)]
+        if odd:
+            raise ValueError(f"`{odd[0][:80]}` is no name of a stage: small letters, digits, hyphens; at most 32")
         if len(set(names)) != len(names):
             raise ValueError(f"two stages have one name: {', '.join(names)}; give each a `name`")
         return self

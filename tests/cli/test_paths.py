@@ -22,6 +22,10 @@ from skillpm.cli.paths import TypedPath, shortened
         ("path:{here}/a", "path:{here}/a"),
         ("/elsewhere{here}/a", "/elsewhere{here}/a"),
         ("nothing of it", "nothing of it"),
+        ("run `skillpm install {here}/mine`", "run `skillpm install ./mine`"),
+        ("run `skillpm install {here}/mine {here}/a/b`", "run `skillpm install ./mine a/b`"),
+        ("`a` and `{here}/mine`, then `skillpm list`", "`a` and `mine`, then `skillpm list`"),
+        ("`skillpm publish PATH --registry '{here}/my shop'`", "`skillpm publish PATH --registry './my shop'`"),
     ],
 )
 def test_what_is_below_is_told_as_it_is_typed(

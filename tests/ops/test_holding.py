@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,17 @@ def test_a_fresh_checkout_is_told_what_was_put_into_it(project: Callable[..., Pr
     place.call("lock").ok()
     assert "1 added" in place.call("sync", "--frozen").ok().err
     assert "1 kept" in place.call("sync", "--frozen").ok().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder with an open file is not removed there")
+def test_whoever_leaves_removes_no_lock_but_its_own(tmp_path: Path) -> None:
+    with project_held(tmp_path):
+        shutil.rmtree(tmp_path / ".skillpm")
+        with project_held(tmp_path):
+            pass
+        (tmp_path / ".skillpm").mkdir()
+        (tmp_path / ".skillpm/lock").touch()  # another's
+    assert (tmp_path / ".skillpm/lock").exists()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a file that is open is not removed there, and nothing is tried")

@@ -151,6 +151,28 @@ def test_what_is_no_trainer_names_its_plugin(kinds_of: Callable[..., Kinds], rec
     assert reason in caught.value.message and "dist0 1.0" in str(caught.value.hint)
 
 
+class Unfinished(Stage):
+    kind: Literal["acme"]
+    name: str = "acme"
+    schedule: NoSuchType  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_settings_that_cannot_be_checked_name_their_plugin(kinds_of: Callable[..., Kinds]) -> None:
+    with pytest.raises(PluginError, match="plugin0: the settings of trainer `acme` cannot be checked"):
+        kinds_of(acme(settings=Unfinished))
+
+
+class Loose(Stage):
+    kind: Literal["acme"]
+    name: str = "../acme"
+
+
+@pytest.mark.parametrize("text", ["{kind: acme}", "{kind: acme, name: a/b}", "{kind: acme, name: ''}"])
+def test_a_stage_s_name_can_be_that_of_a_folder(kinds_of: Callable[..., Kinds], text: str) -> None:
+    with pytest.raises(DocumentError, match="no name of a stage"):
+        load_recipe(None, f"stages: [{text}]", (), kinds_of(acme(settings=Loose)))
+
+
 def test_two_of_one_name_name_both_plugins(kinds_of: Callable[..., Kinds]) -> None:
     with pytest.raises(PluginError, match="plugin0 and plugin1 both bring a trainer called `acme`"):
         kinds_of(acme(), acme())

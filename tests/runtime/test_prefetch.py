@@ -143,8 +143,61 @@ def test_what_was_judged_ahead_is_not_judged_again_nor_is_an_outage_remembered(
         scorer.prefetch([episode("bad")])
         while scorer._prefetches["serving"]._waiting or scorer._prefetches["serving"]._in_flight:
             time.sleep(0.01)
-        assert scorer.judge([episode("bad")])[0].verdict.status == "errored"
         assert scorer.judge([episode("bad")])[0].verdict.status == "failed"
+
+
+DYING = """
+import os
+from skillpm import Verdict
+
+def verify(attempts, contract):
+    for attempt in attempts:
+        print("saw", attempt.completion, flush=True)
+        if attempt.completion.startswith("kill"):
+            os._exit(3)
+    return [Verdict(status="failed", score=0.0) for _ in attempts]
+"""
+
+
+def test_a_verifier_that_dies_says_the_same_of_the_same_answers_however_they_came(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+) -> None:
+    skill = make_skill({"verifier.py": DYING})
+    answers = ["a", "b", "kill c", "d", "e", "f", "kill g", "h"]
+    with make_scorer(skill) as scorer:
+        scorer.describe(skill)
+        at_the_end = scorer.judge([episode(answer) for answer in answers])
+    for together in (1, 3, 8):
+        with make_scorer(skill) as scorer:
+            scorer.describe(skill)
+            for start in range(0, len(answers), together):
+                scorer.prefetch([episode(answer) for answer in answers[start : start + together]])
+                time.sleep(0.05)
+            assert scorer.judge([episode(answer) for answer in answers]) == at_the_end
+    assert [item.verdict.status == "errored" for item in at_the_end] == ["kill" in answer for answer in answers]
+
+
+def test_a_slow_verifier_is_given_its_time_by_those_who_ask_in_earnest(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
+) -> None:
+    """Neither what was too much at once ahead, nor the wait for it, is held against an answer."""
+    code = """
+import time
+from skillpm import Verdict
+
+def verify(attempts, contract):
+    time.sleep(0.1 * len(attempts))
+    return [Verdict(status="failed", score=0.0) for _ in attempts]
+"""
+    skill = make_skill({"verifier.py": code})
+    with make_scorer(skill, limits=Limits(batch_seconds=0.8, call_seconds=1.0, item_seconds=0.0)) as scorer:
+        scorer.describe(skill)
+        many = [episode(str(number)) for number in range(12)]
+        scorer.prefetch(many)
+        while not scorer._prefetches["serving"]._in_flight:
+            time.sleep(0.01)
+        assert scorer.judge([episode("another")])[0].verdict.status == "failed"
+        assert [item.verdict.status for one in many[:3] for item in scorer.judge([one])] == ["failed"] * 3
 
 
 def test_leaving_does_not_wait_for_what_is_in_flight(

@@ -41,7 +41,9 @@ def test_the_folders_of_named_agents_follow_the_universal_one_each_once() -> Non
     assert agent_folders(("cursor",), user=True) == (UNIVERSAL, ".cursor/skills")
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("claude", "claude-code"), ("copilot", "github-copilot"), ("windsrf", "windsurf")])
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("claude", "claude-code"), ("copilot", "github-copilot"), ("windsrf", "windsurf")]
+)
 def test_a_mistyped_agent_gets_near_names(typed: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
         agent_folders((typed,))

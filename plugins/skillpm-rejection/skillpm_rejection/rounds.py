@@ -71,6 +71,7 @@ def _fine_tune(stage: Rejection, given: StageInput, rows: list[TrainRow], number
         epochs=stage.epochs,
         batch_size=stage.batch_size,
         learning_rate=stage.learning_rate,
+        lora_plus=1,
         max_length=stage.max_length,
     )
 

@@ -80,11 +80,9 @@ def _screened(
     prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in tried]
     ended = expecting(rewarder, tokenizer, [row.task.key for row in tried])
     groups = stage_groups(model, tokenizer, prompts, stage, seed, ended)
-    found = []
-    for row, group in zip(tried, groups, strict=True):
-        texts = tokenizer.batch_decode(group, skip_special_tokens=True)
-        if rewarder.varies(row.task.key, texts, plan.columns):
-            found.append(row)
+    texts = [tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
+    varies = rewarder.varies([row.task.key for row in tried], texts, plan.columns)
+    found = [row for row, does in zip(tried, varies, strict=True) if does]
     return found if len(found) >= stage.prompts else rows
 
 

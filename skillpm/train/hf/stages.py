@@ -12,9 +12,9 @@ from typing import Any
 import transformers
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
-from skillpm.model.ports import Progress
+from skillpm.model.ports import Judge, Prefetch, Progress
 from skillpm.model.run import RunStage
-from skillpm.model.training import Judge, Prefetch, Stage, StageInput, StageOutput
+from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.model import load_model, load_tokenizer
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import TrainPlan
