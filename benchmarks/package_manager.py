@@ -118,7 +118,9 @@ class Bench:
 
     def _seconds(self, work: Work, project: Path, environment: Mapping[str, str]) -> float:
         used, start = _processor_seconds(), time.perf_counter()
-        done = subprocess.run(work.words, cwd=project, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            work.words, cwd=project, env=environment, capture_output=True, text=True, errors="replace"
+        )
         seconds = time.perf_counter() - start if self.clock == "wall" else _processor_seconds() - used
         if done.returncode != work.code:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
