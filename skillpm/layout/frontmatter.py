@@ -111,8 +111,9 @@ def read_frontmatter(parts: Parts) -> Frontmatter:
 @lru_cache(maxsize=1 << 10)
 def _read(text: str, line: int) -> Any:
     """Parse once what an install both describes and checks; nobody changes what comes back."""
-    plain = _plain(text.replace("\r\n", "\n"), line)
-    return _yaml(text.replace("\r\n", "\n"), line) if plain is None else plain
+    text = text.replace("\r\n", "\n")
+    plain = _plain(text, line)
+    return _yaml(text, line) if plain is None else plain
 
 
 def _yaml(text: str, line: int) -> Any:

@@ -44,10 +44,7 @@ class Constancy:
     def check(self, probes: list[Probe], first: list[Judgement]) -> None:
         """Compare the first judgements of probes with later ones."""
         left, bits = list(range(len(probes))), [_bits(judgement) for judgement in first]
-        checks: tuple[
-            tuple[str, Callable[[list[Probe]], list[Judgement]], Callable[[list[Probe]], Smaller | None]], ...
-        ]
-        checks = (
+        checks: tuple[tuple[str, _Judge, Callable[[list[Probe]], Smaller | None]], ...] = (
             ("SK731", self._panel.judge, lambda _: self._smaller_repeat),
             ("SK732", self._backwards, self._smaller_batch),
             ("SK733", self._in_small_batches, self._smaller_batch),

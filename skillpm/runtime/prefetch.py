@@ -41,9 +41,8 @@ class Prefetch:
             for key, episode in episodes.items():
                 if key not in self._in_flight and key not in self._found:
                     self._waiting[key] = episode
-            if (
-                self._waiting and self._thread is None
-            ):  # kept: bubblewrap's workers die with the thread that started them
+            if self._waiting and self._thread is None:
+                # one thread to the end: bubblewrap's workers die with the thread that started them
                 self._thread = threading.Thread(target=self._run, name=f"judging {self._crew.skill.name}", daemon=True)
                 self._thread.start()
             self._changed.notify_all()

@@ -105,18 +105,19 @@ def load_recipe(path: Path | None, text: str | None, changes: tuple[str, ...], k
     root = {} if root is None else root
     if not isinstance(root, dict):
         raise DocumentError("must be a mapping", path=name, line=1)
-    recipe = _validated(root, name, kinds)
+    model = recipe_model(kinds)
+    recipe = _validated(model, root, name, kinds)
     if not changes:
         return recipe
     document = recipe.model_dump(mode="json")
     for change in changes:
         _apply(document, change)
-    return _validated(document, "--set", kinds)
+    return _validated(model, document, "--set", kinds)
 
 
-def _validated(root: dict[str, Any], path: str, kinds: Kinds) -> Recipe:
+def _validated(model: type[Recipe], root: dict[str, Any], path: str, kinds: Kinds) -> Recipe:
     try:
-        return recipe_model(kinds).model_validate(root)
+        return model.model_validate(root)
     except ValidationError as error:
         first = model_errors(error, root, path=path)[0]
         rule, hint = first.rule, "`skillpm schema recipe` shows every field"

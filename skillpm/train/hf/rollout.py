@@ -13,7 +13,7 @@ from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.model import stop_tokens
 from skillpm.train.hf.policy import prompt_tokens
 
-__all__ = ["Ended", "expecting", "greedy_score", "greedy_texts", "rollout_function", "sample_groups", "stage_groups"]
+__all__ = ["Ended", "expecting", "greedy_score", "rollout_function", "sample_groups", "stage_groups"]
 
 Ended = Callable[[int, list[int]], None]  # told of each answer when it has ended: its prompt's number, its tokens
 
@@ -29,23 +29,6 @@ def expecting(rewarder: Rewarder, tokenizer: Any, keys: Sequence[str]) -> Ended:
     return ended
 
 
-def greedy_texts(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], max_new_tokens: int, ended: Ended | None = None
-) -> list[str]:
-    """Return the greedy answer to each prompt; leaves the model in the mode it was in."""
-    stop = stop_tokens(model, tokenizer)
-    sampling = Sampling(max_new_tokens, stop, tokenizer.pad_token_id, batch_size=GREEDY_ROWS)
-    training = model.training
-    model.eval()
-    answers = {}
-    for answer in decode(model, prompts, sampling):
-        answers[answer.prompt] = answer.tokens
-        if ended is not None:
-            ended(answer.prompt, answer.tokens)
-    model.train(training)
-    return [str(tokenizer.decode(answers[i], skip_special_tokens=True)) for i in range(len(prompts))]
-
-
 def greedy_score(
     model: Any, tokenizer: Any, rows: Sequence[TrainRow], rewarder: Rewarder, max_new_tokens: int
 ) -> float:
@@ -58,8 +41,18 @@ def greedy_score(
         return 0.0
     prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in rows]
     keys = [row.task.key for row in rows]
-    texts = greedy_texts(model, tokenizer, prompts, max_new_tokens, expecting(rewarder, tokenizer, keys))
-    return rewarder.mean_score(keys, texts)
+    groups = sample_groups(
+        model,
+        tokenizer,
+        prompts,
+        samples=1,
+        temperature=0.0,
+        max_new_tokens=max_new_tokens,
+        batch_size=GREEDY_ROWS,
+        seed=0,
+        ended=expecting(rewarder, tokenizer, keys),
+    )
+    return rewarder.mean_score(keys, [tokenizer.decode(answer, skip_special_tokens=True) for (answer,) in groups])
 
 
 def sample_groups(
@@ -74,14 +67,14 @@ def sample_groups(
     seed: int,
     ended: Ended | None = None,
 ) -> list[list[list[int]]]:
-    """Return a group of sampled answers, token ids, for each prompt; leaves the model in the mode it was in.
+    """Return a group of answers, token ids, for each prompt; leaves the model in the mode it was in.
 
     Args:
         model: a causal language model.
         tokenizer: its own.
         prompts: token ids, up to where the answer begins.
         samples: answers of each group.
-        temperature: above 0.
+        temperature: of the sampling; 0 for greedy.
         max_new_tokens: of an answer.
         batch_size: answers decoded side by side.
         seed: of the sampling.
