@@ -110,7 +110,7 @@ def _near_options(name: str, command: click.Command) -> list[str]:
 
 
 def _bad_value(error: click.BadParameter, parameter: click.Parameter, context: click.Context) -> UsageError:
-    place, kind = _label(parameter, context), parameter.type
+    place, kind = _label(parameter), parameter.type
     if isinstance(kind, click.Choice) and (found := _CHOICE.match(error.message)):
         typed = found[1][1:-1]
         choices = [str(choice) for choice in kind.choices]
@@ -136,7 +136,7 @@ def _range(kind: object) -> str:
 
 def _what(parameter: click.Parameter, context: click.Context) -> str:
     """Return what is missing as one would type it."""
-    label = _label(parameter, context)
+    label = _label(parameter)
     if isinstance(parameter, click.Option):
         return f"`{label[1:-1]} {parameter.make_metavar(context)}`"
     choices = (
@@ -145,7 +145,7 @@ def _what(parameter: click.Parameter, context: click.Context) -> str:
     return f"{label}{choices}"
 
 
-def _label(parameter: click.Parameter, context: click.Context) -> str:
+def _label(parameter: click.Parameter) -> str:
     if isinstance(parameter, click.Option):
         return f"`{max(parameter.opts, key=len)}`"
     metavar = _OPTIONAL.sub("", parameter.metavar or (parameter.name or "").upper())
@@ -154,11 +154,8 @@ def _label(parameter: click.Parameter, context: click.Context) -> str:
 
 def _example(context: click.Context) -> str:
     example = (context.command.epilog or "").removeprefix("Example: ")
-    return (
-        f"such as `{example}`; see `{context.command_path} --help`"
-        if example
-        else f"see `{context.command_path} --help`"
-    )
+    see = f"see `{context.command_path} --help`"
+    return f"such as `{example}`; {see}" if example else see
 
 
 def _meant(names: str) -> str:

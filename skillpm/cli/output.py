@@ -59,13 +59,13 @@ def note(text: str) -> None:
     click.echo(shortened(text), err=True)
 
 
-def size(count: float) -> str:
+def size(number: float) -> str:
     """Return bytes as people read them, in powers of ten."""
     for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
+        if number < 1000:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
 
 
 def count(number: int, noun: str) -> str:
