@@ -79,7 +79,7 @@ def ours(folder: Path, output: Path) -> None:
     """Evaluate the skill in ``folder`` and write evaluation.json and report.html."""
     from skillpm.cli.output import PlainProgress
     from skillpm.ops.context import open_context
-    from skillpm.ops.evaluate import Asking, evaluate_model
+    from skillpm.ops.learning.evaluate import Asking, evaluate_model
     from skillpm.settings import load_settings
 
     context = open_context(load_settings(project=folder, environment={"SKILLPM_HOME": str(folder / "home")}))

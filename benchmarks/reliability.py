@@ -39,9 +39,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from skillpm.cli.main import run
+from skillpm.index.folder_registry import FolderRegistry, write_registry
 from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.lock import Lock
-from skillpm.ops.registry import FolderRegistry, write_registry
 from skillpm.storage.archive import read_archive
 from skillpm.storage.store import folder_digest
 
@@ -122,7 +122,7 @@ class World:
                 ):
                     run(arguments)
             importlib.import_module("skillpm.cli.publish")
-            importlib.import_module("skillpm.ops.publish")
+            importlib.import_module("skillpm.ops.authoring.publish")
         finally:
             os.chdir(here)
             os.environ.clear()

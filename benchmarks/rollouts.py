@@ -34,8 +34,8 @@ def main() -> None:
     given = parser.parse_args()
 
     from skillpm.ops.context import open_context
-    from skillpm.ops.model import ready_model
-    from skillpm.ops.ready import judging
+    from skillpm.ops.learning.models import ready_model
+    from skillpm.ops.learning.session import judging
     from skillpm.settings import load_settings
     from skillpm.train.hf.decode import Sampling, decode
     from skillpm.train.hf.model import load_model, load_tokenizer

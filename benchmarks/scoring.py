@@ -357,12 +357,12 @@ def ours(passes: int) -> dict[str, Any]:
     """Measure ours; every pass has texts that no pass before it had, so nothing but a batch itself is remembered."""
     from skillpm.contract.rewards import BUILTIN
     from skillpm.model.skill import Skill
-    from skillpm.runtime.bench import Bench
     from skillpm.runtime.collect import Given
-    from skillpm.runtime.consent import Consents
-    from skillpm.runtime.protocol import judge_request
-    from skillpm.runtime.scoring import Scorer
     from skillpm.runtime.skillfiles import SkillFiles
+    from skillpm.trust.consent import Consents
+    from skillpm.worker.judging import Bench
+    from skillpm.worker.protocol import judge_request
+    from skillpm.worker.scoring import Scorer
 
     count = len(workload())
     number = iter(range(1_000_000))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skillpm.hookspecs import HOOKS_VERSION, hookimpl
+    from skillpm.hookspecs import hookimpl
     from skillpm.model.episode import Episode
+    from skillpm.model.hooks import HOOKS_VERSION
     from skillpm.model.ports import Attempt
-    from skillpm.model.reward import RewardFunction
     from skillpm.model.skill import Skill
     from skillpm.model.suite import Suite
     from skillpm.model.task import Message, Seed, Task
-    from skillpm.model.verdict import Verdict
+    from skillpm.model.verdict import RewardFunction, Verdict
 
 __all__ = [
     "HOOKS_VERSION",
@@ -30,12 +30,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "HOOKS_VERSION": "skillpm.hookspecs",
+    "HOOKS_VERSION": "skillpm.model.hooks",
     "hookimpl": "skillpm.hookspecs",
     "Attempt": "skillpm.model.ports",
     "Episode": "skillpm.model.episode",
     "Message": "skillpm.model.task",
-    "RewardFunction": "skillpm.model.reward",
+    "RewardFunction": "skillpm.model.verdict",
     "Seed": "skillpm.model.task",
     "Skill": "skillpm.model.skill",
     "Suite": "skillpm.model.suite",

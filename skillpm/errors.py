@@ -13,27 +13,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-__all__ = [
-    "BusyError",
-    "CheckError",
-    "ConflictError",
-    "ConsentError",
-    "DocumentError",
-    "IntegrityError",
-    "LayoutError",
-    "LockOutOfDateError",
-    "PluginError",
-    "PolicyError",
-    "RegistryError",
-    "ResolutionError",
-    "SkillpmError",
-    "StorageError",
-    "TrainingError",
-    "UnknownSkillError",
-    "UsageError",
-    "VerifierError",
-]
-
 
 class SkillpmError(Exception):
     """Base of everything that a person or a program can act upon.

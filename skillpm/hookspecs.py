@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from skillpm.model.hooks import HOOKS_VERSION
-
 if TYPE_CHECKING:
     from skillpm.model.contract import Tool
     from skillpm.model.ports import (
@@ -28,15 +26,12 @@ if TYPE_CHECKING:
         PolicyMaker,
         SandboxLevel,
         SynthesisRule,
-        Trainer,
         Verifier,
     )
-    from skillpm.model.reward import RewardFunction
     from skillpm.model.skill import Skill
     from skillpm.model.suite import Suite
-    from skillpm.model.verdict import Judgement
-
-__all__ = ["HOOKS_VERSION", "PROJECT", "EventHooks", "HostHooks", "SkillHooks", "hookimpl", "hookspec"]
+    from skillpm.model.training import Trainer
+    from skillpm.model.verdict import Judgement, RewardFunction
 
 PROJECT = "skillpm"
 hookspec = pluggy.HookspecMarker(PROJECT)

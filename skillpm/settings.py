@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     from skillpm.model.policy import Consent, Policy
     from skillpm.model.project import ProjectDocument, UserDocument
 
-__all__ = [
-    "MAX_WORKERS",
-    "PROJECT_FILE",
-    "SANDBOXES",
-    "SANDBOX_OF_PLUGIN",
-    "Setting",
-    "Settings",
-    "free_name",
-    "load_settings",
-    "registry_name",
-]
-
 PROJECT_FILE = "skillpm.yaml"
 LOCK_FILE = "skillpm.lock"
 MAX_FILE = 1 << 20  # bytes of a project file or a user file
@@ -379,7 +367,7 @@ class Settings:
         return [(doc, where) for doc, _, where in found if doc.policy and key in doc.policy.model_fields_set]
 
     def _line(self, path: str, key: str) -> int:
-        from skillpm.model.strict_yaml import read_yaml
+        from skillpm.formats.strict_yaml import read_yaml
 
         text = self.project_text if path == PROJECT_FILE else self.user_text
         return int(read_yaml(text or "").lines[key])
@@ -468,8 +456,8 @@ def _read(path: Path) -> str | None:
 
 
 def _parse(model: type[D], text: str, path: str) -> D:
-    from skillpm.model.document import read_model
-    from skillpm.model.strict_yaml import read_yaml
+    from skillpm.formats.document import read_model
+    from skillpm.formats.strict_yaml import read_yaml
 
     if re.search(r"^<{7} ", text, re.MULTILINE):
         raise DocumentError("conflict markers", path=path, hint="resolve them by hand, then run `skillpm lock`")

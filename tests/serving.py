@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 from skillpm.contract.contract import Contract
+from skillpm.formats.document import read_model
 from skillpm.model.contract import ContractDocument
-from skillpm.model.document import read_model
 
 CONTRACT = """
 contract: 1

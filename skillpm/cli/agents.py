@@ -9,9 +9,7 @@ import click
 from skillpm.cli.output import echo_json, json_option, note, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.agents import AgentState
-
-__all__ = ["command"]
+    from skillpm.ops.machine.agents import AgentState
 
 _NAMED = 4  # skills that a cell names before it only counts
 
@@ -33,8 +31,8 @@ def command(everyone: bool, user: bool, window: int | None, as_json: bool) -> No
     Agents show their model a list of names and descriptions. Where it is longer than their budget, they cut it without
     a word, and the model no longer uses what it cannot see.
     """
-    from skillpm.ops.agents import REMEDY, list_agents, overflow_sentence
     from skillpm.ops.context import open_context
+    from skillpm.ops.machine.agents import REMEDY, list_agents, overflow_sentence
     from skillpm.settings import load_settings
 
     states = list_agents(open_context(load_settings(user=user)), user=user, everyone=everyone, window=window)

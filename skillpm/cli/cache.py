@@ -9,9 +9,7 @@ import click
 from skillpm.cli.output import count, echo_json, json_option, note, safe, size, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.cache import StoredTree
-
-__all__ = ["command"]
+    from skillpm.ops.machine.cache import StoredTree
 
 
 @click.group("cache", epilog="Example: skillpm cache prune --dry-run")
@@ -40,7 +38,7 @@ def show_folder(store: bool, as_json: bool) -> None:
 @json_option
 def info(as_json: bool) -> None:
     """Say what lies in the store and in the cache, and how large it is."""
-    from skillpm.ops.cache import inspect_cache
+    from skillpm.ops.machine.cache import inspect_cache
     from skillpm.settings import load_settings
 
     found = inspect_cache(load_settings())
@@ -72,7 +70,7 @@ def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
     folder is gone needs nothing. Installs that are going on are waited for. Of the cache, pages of registries and git
     repositories go, so `--offline` finds less afterwards; prepared models stay unless --models says otherwise.
     """
-    from skillpm.ops.cache import prune
+    from skillpm.ops.machine.cache import prune
     from skillpm.settings import load_settings
 
     done = prune(load_settings(), models=models, dry_run=dry_run)

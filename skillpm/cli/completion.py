@@ -6,8 +6,6 @@ import click
 
 from skillpm.cli.output import json_option
 
-__all__ = ["command"]
-
 _SHELLS = ("bash", "zsh", "fish")
 _HELP = """Print the script that completes commands, options and names of skills in a shell.
 

@@ -8,15 +8,13 @@ import click
 
 from skillpm.cli.output import echo_json, json_option, note, table
 
-__all__ = ["command"]
-
 
 @click.command("config", epilog="Example: skillpm config --json")
 @click.option("--user", is_flag=True, help="Show what holds in your home folder.")
 @json_option
 def command(user: bool, as_json: bool) -> None:
     """Show every setting, and whether it came from a flag, the environment, skillpm.yaml, config.yaml or nowhere."""
-    from skillpm.ops.configuration import configuration
+    from skillpm.ops.machine.configuration import configuration
     from skillpm.settings import load_settings
 
     found = configuration(load_settings(user=user))

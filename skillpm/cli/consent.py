@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from skillpm.model.skill import Skill
     from skillpm.ops.context import Context
 
-__all__ = ["grant_consents", "worker_options", "yes_option"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -55,8 +53,7 @@ def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> None
         ConsentError: the person did not agree, or cannot be asked.
         PolicyError: a policy lets no code run.
     """
-    from skillpm.ops.ready import open_consents
-    from skillpm.ops.sandbox import open_sandbox
+    from skillpm.ops.learning.session import open_consents, open_sandbox
 
     consents = open_consents(context)
     missing = consents.grant_by_policy(skills)

@@ -9,9 +9,7 @@ import click
 from skillpm.cli.output import count, echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.doctor import Check
-
-__all__ = ["command"]
+    from skillpm.ops.machine.doctor import Check
 
 
 @click.command("doctor", epilog="Example: skillpm doctor")
@@ -24,7 +22,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     """
     from skillpm.errors import CheckError
     from skillpm.ops.context import open_context
-    from skillpm.ops.doctor import examine
+    from skillpm.ops.machine.doctor import examine
     from skillpm.settings import load_settings
 
     checks = examine(open_context(load_settings()))

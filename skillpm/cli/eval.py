@@ -16,9 +16,7 @@ from skillpm.errors import CheckError, UsageError
 if TYPE_CHECKING:
     from skillpm.model.skill import Skill
     from skillpm.ops.context import Context
-    from skillpm.ops.evaluate import Asking, Evaluated
-
-__all__ = ["command"]
+    from skillpm.ops.learning.evaluate import Asking, Evaluated
 
 _FILE = TypedPath()
 
@@ -64,7 +62,7 @@ class _Flags:
 
     def asking(self) -> Asking:
         """Return how policies are asked."""
-        from skillpm.ops.evaluate import Asking
+        from skillpm.ops.learning.evaluate import Asking
 
         return Asking(self.max_new_tokens, self.batch_size, self.limit, self.skill_text)
 
@@ -119,14 +117,14 @@ def command(context: click.Context, /, **options: Any) -> None:
 def _meant(world: Context, flags: _Flags) -> list[Skill]:
     if flags.run is None or flags.skills:
         return world.skills(flags.skills)
-    from skillpm.ops.evaluate_run import trained_skills
+    from skillpm.ops.learning.evaluate_run import trained_skills
 
     return trained_skills(world, (), flags.run)
 
 
 def _evaluate(world: Context, flags: _Flags) -> Evaluated:
     if flags.run is not None:
-        from skillpm.ops.evaluate_run import evaluate_run
+        from skillpm.ops.learning.evaluate_run import evaluate_run
 
         return evaluate_run(
             world,
@@ -137,7 +135,7 @@ def _evaluate(world: Context, flags: _Flags) -> Evaluated:
             before=flags.before,
             with_base=flags.with_base,
         )
-    from skillpm.ops.evaluate import evaluate_model
+    from skillpm.ops.learning.evaluate import evaluate_model
 
     assert flags.model is not None
     return evaluate_model(
@@ -154,7 +152,7 @@ def _evaluate(world: Context, flags: _Flags) -> Evaluated:
 def _answer(world: Context, flags: _Flags, tasks: Path) -> None:
     from skillpm.evals.figures import figures
     from skillpm.evals.summary import arm_table
-    from skillpm.ops.evaluate_rows import answer_rows
+    from skillpm.ops.learning.evaluate_rows import answer_rows
 
     assert flags.output is not None
     found = answer_rows(

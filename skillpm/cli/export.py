@@ -10,8 +10,6 @@ from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
 
-__all__ = ["command"]
-
 
 @click.command("export", epilog="Example: skillpm export nemo-gym incident-triage --output build/gym")
 @click.argument("exporter")
@@ -34,7 +32,7 @@ def command(
     `skillpm plugins` lists the plugins; docs/hooks.md says how to write one.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.export import export
+    from skillpm.ops.learning.export import export
     from skillpm.settings import load_settings
 
     context = open_context(load_settings(workers=workers, sandbox=sandbox))

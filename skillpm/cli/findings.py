@@ -13,8 +13,6 @@ from skillpm.cli.output import count, echo_json, note, safe, table
 if TYPE_CHECKING:
     from skillpm.model.finding import Report, RuleText
 
-__all__ = ["allow_option", "echo_finding", "format_options", "print_rules", "show"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 

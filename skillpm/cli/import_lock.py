@@ -12,10 +12,8 @@ from skillpm.cli.output import echo_json, json_option, note, safe, table
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
-    from skillpm.model.foreign_lock import ForeignLock
-    from skillpm.ops.installation import Installation
-
-__all__ = ["command"]
+    from skillpm.model.ports import ForeignLock
+    from skillpm.ops.project.installation import Installation
 
 
 @click.command("import", epilog="Example: skillpm import skills-lock.json --install")
@@ -32,7 +30,7 @@ def command(ctx: click.Context, /, file: Path, wanted: bool, as_json: bool, **pl
     anything cannot be taken, and says why.
     """
     from skillpm.errors import CheckError
-    from skillpm.ops.import_lock import import_lock
+    from skillpm.ops.project.foreign_lock import import_lock
 
     place = Placing.of(placing)
     found = import_lock(file, place.settings)
@@ -47,7 +45,7 @@ def command(ctx: click.Context, /, file: Path, wanted: bool, as_json: bool, **pl
 
 def _install(found: ForeignLock, place: Placing) -> Installation:
     from skillpm.ops.context import open_context
-    from skillpm.ops.install import install
+    from skillpm.ops.project.install import install
 
     return install(open_context(place.settings), [item.requirement for item in found.taken], place.manner(adding=True))
 

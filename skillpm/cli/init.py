@@ -6,8 +6,6 @@ import click
 
 from skillpm.cli.output import count, echo_json, json_option, note
 
-__all__ = ["command"]
-
 
 @click.command("init", epilog="Example: skillpm init --agent claude-code")
 @click.option(
@@ -24,10 +22,10 @@ def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as
     """
     from pathlib import Path
 
+    from skillpm.clients.folders import agent_folders
     from skillpm.ops.context import open_context
-    from skillpm.ops.init import init
+    from skillpm.ops.project.project_file import init
     from skillpm.settings import load_settings
-    from skillpm.storage.agents import agent_folders
 
     agent_folders(agents)
     made = init(open_context(load_settings(project=Path.cwd(), indexes=indexes, agent=agents)), dry_run=dry_run)

@@ -14,13 +14,11 @@ from skillpm.cli.findings import allow_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table, tell_project
 
 if TYPE_CHECKING:
-    from skillpm.model.agent import Agent
-    from skillpm.ops.install import Manner
-    from skillpm.ops.installation import Installation
+    from skillpm.clients.agent import Agent
+    from skillpm.ops.project.install import Manner
+    from skillpm.ops.project.installation import Installation
     from skillpm.settings import Settings
     from skillpm.storage.record import LinkKind
-
-__all__ = ["Placing", "command", "placing_options", "render"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,8 +68,8 @@ class Placing:
     @classmethod
     def of(cls, flags: Mapping[str, Any]) -> Placing:
         """Return them with the settings of this invocation. Raises UsageError where an agent is not known."""
+        from skillpm.clients.folders import agent_folders
         from skillpm.settings import load_settings
-        from skillpm.storage.agents import agent_folders
 
         settings = load_settings(user=flags["user"], indexes=flags["indexes"], offline=flags["offline"])
         folders = agent_folders(flags["agents"], user=flags["user"], project=settings.project)
@@ -82,9 +80,9 @@ class Placing:
 
     def manner(self, *, adding: bool = False) -> Manner:
         """Return how an operation puts skills, with progress on a terminal; ``adding`` writes the agents down."""
-        from skillpm.ops.allowance import Allowance
         from skillpm.ops.extensions import installed_observer
-        from skillpm.ops.install import Manner
+        from skillpm.ops.project.install import Manner
+        from skillpm.trust.allowance import Allowance
 
         return Manner(
             folders=self.folders,
@@ -113,7 +111,7 @@ def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json
     git+https://HOST/REPOSITORY@REF, or a site's .well-known/agent-skills; what lies there needs no skill.yaml. Where
     there is a skillpm.yaml, both are added to it, and so are agents. Without any, do what `skillpm sync` does.
     """
-    from skillpm.ops.installation import unchanged
+    from skillpm.ops.project.installation import unchanged
 
     place = Placing.of(placing)
     asked = bool(texts or names or every or place.agents)
@@ -125,20 +123,20 @@ def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json
 
 def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, every: bool) -> Installation:
     from skillpm.ops.context import open_context
-    from skillpm.ops.install import install
-    from skillpm.ops.picks import Picks
+    from skillpm.ops.project.install import install
+    from skillpm.ops.project.places import Picks
 
     context, picks = open_context(place.settings), Picks(names, every)
     if texts or names or every:
         return install(context, texts, place.manner(adding=True), picks)
-    from skillpm.ops.sync import sync
+    from skillpm.ops.project.sync import sync
 
     return sync(context, place.manner(adding=True))
 
 
 def _tell_unfilled(place: Placing) -> None:
     """Name the agents that are used here and do not see what was installed."""
-    from skillpm.storage.agents import unfilled
+    from skillpm.clients.folders import unfilled
     from skillpm.storage.record import read_record
 
     settings = place.settings

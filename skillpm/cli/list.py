@@ -10,9 +10,7 @@ import click
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.list import ListedSkill
-
-__all__ = ["command"]
+    from skillpm.ops.project.list import ListedSkill
 
 _WIDTH = 60  # characters of a description in the table
 
@@ -23,7 +21,7 @@ _WIDTH = 60  # characters of a description in the table
 def command(user: bool, as_json: bool) -> None:
     """List installed skills and training runs."""
     from skillpm.ops.context import open_context
-    from skillpm.ops.list import list_project
+    from skillpm.ops.project.list import list_project
     from skillpm.settings import load_settings
 
     found = list_project(open_context(load_settings(user=user)))

@@ -10,9 +10,7 @@ from skillpm.cli.output import count, echo_json, json_option, note, table, tell_
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
-    from skillpm.ops.lock import Locking
-
-__all__ = ["command"]
+    from skillpm.ops.project.lock import Locking
 
 
 @click.command("lock", epilog="Example: skillpm lock --upgrade incident-triage")
@@ -38,7 +36,7 @@ def command(
     pins are kept as far as they fit, and what moved is shown.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.lock import check_lock, lock_project
+    from skillpm.ops.project.lock import check_lock, lock_project
     from skillpm.settings import load_settings
 
     if names and not upgrade:

@@ -15,8 +15,6 @@ from skillpm.errors import SkillpmError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-__all__ = ["COMMANDS", "COMPLETION", "main", "run"]
-
 _GARBAGE = 50_000  # objects between two searches for cycles: a command keeps to its end what it makes
 COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for completions
 

@@ -10,8 +10,6 @@ import click
 from skillpm.errors import UsageError
 from skillpm.model.name import near_names
 
-__all__ = ["misuse", "unknown_command"]
-
 # what other package managers call it
 _ELSEWHERE = {
     "add": "install",

@@ -6,8 +6,6 @@ import click
 
 from skillpm.cli.output import echo_json, json_option, note, table
 
-__all__ = ["command"]
-
 
 @click.group("model")
 def command() -> None:
@@ -18,7 +16,7 @@ def command() -> None:
 @json_option
 def list_models(as_json: bool) -> None:
     """List the models that skillpm prepares itself, and where they are."""
-    from skillpm.ops.model import known_models
+    from skillpm.ops.learning.models import known_models
     from skillpm.settings import load_settings
 
     states = known_models(load_settings())
@@ -50,7 +48,7 @@ def prepare(name: str, as_json: bool) -> None:
 
     MODEL is smollm2-135m (the default), a model's folder, or a hub id; the latter two are only checked.
     """
-    from skillpm.ops.model import known_models, ready_model
+    from skillpm.ops.learning.models import known_models, ready_model
     from skillpm.settings import load_settings
 
     settings = load_settings()

@@ -9,8 +9,6 @@ import click
 from skillpm.cli.output import echo_json, json_option, note
 from skillpm.cli.paths import TypedPath
 
-__all__ = ["command"]
-
 
 @click.command("new", epilog="Example: skillpm new log-reader")
 @click.argument("name")
@@ -24,7 +22,7 @@ __all__ = ["command"]
 @json_option
 def command(name: str, directory: Path, minimal: bool, as_json: bool) -> None:
     """Make a new skill called NAME: small, valid and working."""
-    from skillpm.ops.new import create_skill
+    from skillpm.ops.authoring.new import create_skill
 
     folder = create_skill(name, directory, minimal=minimal)
     if as_json:

@@ -7,8 +7,6 @@ import click
 from skillpm.cli.complete import installed_names
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 
-__all__ = ["command"]
-
 
 @click.command("outdated", epilog="Example: skillpm outdated --json")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
@@ -26,7 +24,7 @@ def command(
     """
     from skillpm.errors import CheckError
     from skillpm.ops.context import open_context
-    from skillpm.ops.outdated import outdated
+    from skillpm.ops.project.outdated import outdated
     from skillpm.settings import load_settings
 
     found = outdated(open_context(load_settings(user=user, indexes=indexes, offline=offline)), names)

@@ -17,20 +17,6 @@ from skillpm.cli.paths import shortened
 if TYPE_CHECKING:
     from skillpm.settings import Settings
 
-__all__ = [
-    "TerminalProgress",
-    "count",
-    "echo_json",
-    "json_option",
-    "note",
-    "progress",
-    "safe",
-    "size",
-    "table",
-    "tell_project",
-    "trace_hooks",
-]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 _NAMED = 24  # characters of a name, the first cell of a row, that stay on one line of a narrow terminal

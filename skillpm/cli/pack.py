@@ -12,9 +12,7 @@ from skillpm.cli.output import echo_json, json_option, note, size
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
-    from skillpm.ops.pack import Packed
-
-__all__ = ["command", "packed"]
+    from skillpm.ops.authoring.pack import Packed
 
 
 @click.command("pack", epilog="Example: skillpm pack skills/incident-triage --output build/")
@@ -26,7 +24,7 @@ def command(path: Path, output: str, as_json: bool) -> None:
 
     The same files give the same bytes on every machine and in every year. Runs no code of the skill.
     """
-    from skillpm.ops.pack import write_packed
+    from skillpm.ops.authoring.pack import write_packed
 
     made = packed(path)
     target = TypedPath().convert(output, None, None)
@@ -43,8 +41,8 @@ def command(path: Path, output: str, as_json: bool) -> None:
 def packed(path: Path, owner: str = "") -> Packed:
     """Pack a folder; tell on stderr all that the check found, be it allowed or not."""
     from skillpm.errors import LayoutError
+    from skillpm.ops.authoring.pack import pack
     from skillpm.ops.extensions import extra_rules
-    from skillpm.ops.pack import pack
     from skillpm.settings import load_settings
 
     try:

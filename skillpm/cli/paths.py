@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-__all__ = ["TypedPath", "shortened"]
-
 _BEFORE = r"(?<![^\s`'\"(])"  # a path in a sentence begins a word: no part of a URL or of another path is one
 
 

@@ -6,8 +6,6 @@ import click
 
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 
-__all__ = ["command"]
-
 
 @click.command("plugins", epilog="Example: skillpm plugins --json")
 @json_option
@@ -20,7 +18,7 @@ def command(as_json: bool) -> None:
     The code of installed skills is listed but not loaded: it runs in a worker process of its own.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.plugins import plugins_report
+    from skillpm.ops.machine.plugins import plugins_report
     from skillpm.runtime.host import load_host
     from skillpm.settings import load_settings
 

@@ -14,9 +14,7 @@ from skillpm.cli.pack import packed
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
-    from skillpm.ops.publish import Publication
-
-__all__ = ["command"]
+    from skillpm.ops.authoring.publish import Publication
 
 
 @click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
@@ -45,9 +43,8 @@ def command(
     version is refused, and so is a new name that looks like a published one. Exits 1 where the check or the self-test
     finds something, 5 where version or name are taken, 6 where nobody has agreed that the skill's code runs.
     """
+    from skillpm.ops.authoring.publish import judged, open_publishing, publish
     from skillpm.ops.context import open_context
-    from skillpm.ops.publish import judged, publish
-    from skillpm.ops.registry import open_publishing
     from skillpm.settings import load_settings
 
     context = open_context(load_settings(workers=workers, sandbox=sandbox))

@@ -10,8 +10,6 @@ import click
 from skillpm.cli.output import echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
 
-__all__ = ["command"]
-
 
 @click.group("registry")
 def command() -> None:
@@ -28,7 +26,7 @@ def init(folder: Path, name: str | None, as_json: bool) -> None:
     A group that shares it: `chgrp GROUP FOLDER` and `chmod g+ws FOLDER` before the first publish; all that is made in
     it gets the folder's rights.
     """
-    from skillpm.ops.registry import make_registry
+    from skillpm.index.folder_registry import make_registry
 
     made = make_registry(folder, name or folder.resolve().name)
     if as_json:

@@ -13,9 +13,7 @@ from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
     from skillpm.model.evaluation import Record
-    from skillpm.ops.rescore import Rescored
-
-__all__ = ["command"]
+    from skillpm.ops.learning.rescore import Rescored
 
 SHOWN = 20  # answers that moved, in the table; `--json` has all
 
@@ -47,7 +45,7 @@ def command(
     moved is listed. The stored answers are left as they are.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.rescore import rescore, stored_skills
+    from skillpm.ops.learning.rescore import rescore, stored_skills
     from skillpm.settings import load_settings
 
     context = open_context(load_settings(workers=workers, sandbox=sandbox))

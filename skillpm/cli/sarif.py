@@ -18,8 +18,6 @@ from skillpm.cli.output import safe
 if TYPE_CHECKING:
     from skillpm.model.finding import Finding, Report, RuleText
 
-__all__ = ["SCHEMA", "sarif"]
-
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 

@@ -6,8 +6,6 @@ import click
 
 from skillpm.cli.findings import allow_option, format_options, print_rules, show
 
-__all__ = ["command"]
-
 
 @click.command("scan", epilog="Example: skillpm scan ./downloaded-skill")
 @click.argument("texts", metavar="[PATH|NAME]...", nargs=-1)
@@ -22,10 +20,10 @@ def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...]
     without any, all installed skills are scanned. Says what was found and where, never what it means. Exits 1 where an
     install would refuse. `skillpm install` runs the same scan; `skillpm validate` runs it with all other rules.
     """
-    from skillpm.ops.allowance import Allowance
+    from skillpm.ops.authoring.scan import RULES, scan
     from skillpm.ops.context import open_context
-    from skillpm.ops.scan import RULES, scan
     from skillpm.settings import load_settings
+    from skillpm.trust.allowance import Allowance
 
     rules = [rule.text() for rule in RULES]
     if show_rules:

@@ -6,8 +6,6 @@ import click
 
 from skillpm.cli.output import echo_json, json_option, table
 
-__all__ = ["command"]
-
 
 @click.command("schema", epilog="Example: skillpm schema contract")
 @click.argument("name", required=False)
@@ -15,7 +13,7 @@ __all__ = ["command"]
 def command(name: str | None, as_json: bool) -> None:
     """Print the JSON Schema of the document NAME; without NAME, list the documents."""
     from skillpm.ops.context import open_context
-    from skillpm.ops.schema import DOCUMENTS, document_schema
+    from skillpm.ops.machine.schema import DOCUMENTS, document_schema
     from skillpm.settings import load_settings
 
     if name is not None:

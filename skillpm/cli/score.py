@@ -12,8 +12,6 @@ from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import note, safe
 from skillpm.errors import VerifierError
 
-__all__ = ["command"]
-
 
 @click.command("score")
 @click.argument("skill")
@@ -31,8 +29,8 @@ def command(skill: str, file: BinaryIO, yes: bool, workers: int | None, sandbox:
     Output is a stream: at a bad row (exit 2, the line is named) the judgements of all rows before it have been written.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.ready import judging
-    from skillpm.ops.score import score_rows
+    from skillpm.ops.learning.score import score_rows
+    from skillpm.ops.learning.session import judging
     from skillpm.settings import load_settings
 
     context = open_context(load_settings(workers=workers, sandbox=sandbox))

@@ -6,8 +6,6 @@ import click
 
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 
-__all__ = ["command"]
-
 _WIDTH = 70  # characters of a summary in the table
 _SHOWN = 20  # hits, unless --limit says otherwise
 
@@ -27,7 +25,7 @@ def command(
     First the name itself, then names that begin with the text, then words in names, then words in summaries.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.search import search
+    from skillpm.ops.machine.search import search
     from skillpm.settings import load_settings
 
     found = search(open_context(load_settings(indexes=indexes, offline=offline)), texts)

@@ -11,9 +11,7 @@ from skillpm.cli.findings import echo_finding, format_options, print_rules
 from skillpm.cli.output import echo_json, note, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.selftest import Selftest
-
-__all__ = ["command"]
+    from skillpm.ops.learning.selftest import Selftest
 
 
 @click.command("selftest")
@@ -42,9 +40,9 @@ def command(
     verifier cannot be run.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.ready import judging
-    from skillpm.ops.selftest import selftest
-    from skillpm.runtime.claims import CLAIMS
+    from skillpm.ops.learning.selftest import selftest
+    from skillpm.ops.learning.session import judging
+    from skillpm.selftest.claims import CLAIMS
     from skillpm.settings import load_settings
 
     if show_rules:

@@ -10,9 +10,7 @@ from skillpm.cli.complete import known_names
 from skillpm.cli.output import echo_json, json_option, note, size, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.show import Overview
-
-__all__ = ["command"]
+    from skillpm.ops.machine.show import Overview
 
 
 @click.command("show", epilog="Example: skillpm show incident-triage")
@@ -22,7 +20,7 @@ __all__ = ["command"]
 def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
     """Show what a skill is and what it contributes. None of its code runs."""
     from skillpm.ops.context import open_context
-    from skillpm.ops.show import show
+    from skillpm.ops.machine.show import show
     from skillpm.settings import load_settings
 
     context = open_context(load_settings(indexes=indexes))

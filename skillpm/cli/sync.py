@@ -8,8 +8,6 @@ from skillpm.cli.install import Placing, placing_options, render
 from skillpm.cli.output import json_option
 from skillpm.errors import UsageError
 
-__all__ = ["command"]
-
 
 @click.command("sync", epilog="Example: skillpm sync --frozen")
 @click.option("--locked", is_flag=True, help="Refuse a lock that is out of date (exit 7), instead of renewing it.")
@@ -21,7 +19,7 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
 
     The lock is brought up to date first, with as few changes as will do.
     """
-    from skillpm.ops.installation import unchanged
+    from skillpm.ops.project.installation import unchanged
 
     if locked and frozen:
         raise UsageError(
@@ -32,7 +30,7 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
     done = unchanged(place.settings, place.folders, place.link, frozen=frozen)
     if done is None:
         from skillpm.ops.context import open_context
-        from skillpm.ops.sync import Trust, sync
+        from skillpm.ops.project.sync import Trust, sync
 
         trust = Trust.FROZEN if frozen else Trust.LOCKED if locked else Trust.RENEWED
         done = sync(open_context(place.settings), place.manner(), trust)

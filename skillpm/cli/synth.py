@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from skillpm.synth.generate import Synthesis
     from skillpm.synth.profile import Profile, SplitProfile
 
-__all__ = ["command"]
-
 _MOST = 10_000_000  # rows
 
 
@@ -68,7 +66,7 @@ def command(
     if as_json and output is None:
         raise UsageError("`--json` needs `--output DIR`", hint="without it, stdout holds the tasks as JSON Lines")
     from skillpm.ops.context import open_context
-    from skillpm.ops.synth import check_output, synth, write_synthesis
+    from skillpm.ops.learning.synth import check_output, synth, write_synthesis
     from skillpm.settings import load_settings
 
     if output is not None:

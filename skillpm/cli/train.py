@@ -12,10 +12,8 @@ from skillpm.cli.output import echo_json, json_option, note, progress, table
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
-    from skillpm.ops.train import Trained
+    from skillpm.ops.learning.train import Trained
     from skillpm.train.plan import TrainPlan
-
-__all__ = ["command"]
 
 
 @click.command("train", epilog="Example: skillpm train incident-triage --dry-run")
@@ -46,7 +44,7 @@ def command(
     adapter for each stage, a model card, and a manifest with the digests of all.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.train import plan_training, train
+    from skillpm.ops.learning.train import plan_training, train
     from skillpm.settings import load_settings
     from skillpm.storage.files import read_text
     from skillpm.train.recipe import load_recipe

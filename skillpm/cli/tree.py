@@ -14,8 +14,6 @@ from skillpm.cli.output import echo_json, json_option, note, safe
 if TYPE_CHECKING:
     from skillpm.resolve.outline import Row
 
-__all__ = ["command"]
-
 # (a row below which more follow, the last row, what runs past an open branch, what runs past a closed one)
 _UNICODE = ("├── ", "└── ", "│   ", "    ")
 _ASCII = ("|-- ", "`-- ", "|   ", "    ")
@@ -29,7 +27,7 @@ _ASCII = ("|-- ", "`-- ", "|   ", "    ")
 def command(names: tuple[str, ...], invert: bool, user: bool, as_json: bool) -> None:
     """Show what requires what, as skillpm.lock has it. A cycle is named, not followed."""
     from skillpm.ops.context import open_context
-    from skillpm.ops.tree import dependency_tree
+    from skillpm.ops.project.graph import dependency_tree
     from skillpm.settings import load_settings
 
     found = dependency_tree(open_context(load_settings(user=user)), names, invert=invert)

@@ -10,9 +10,7 @@ from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.errors import UnknownSkillError, UsageError
 
 if TYPE_CHECKING:
-    from skillpm.runtime.consent import Grant
-
-__all__ = ["command"]
+    from skillpm.trust.consent import Grant
 
 _LEAST_DIGITS = 6  # of a digest
 
@@ -31,7 +29,7 @@ def command() -> None:
 def list_grants(as_json: bool) -> None:
     """List the skills whose code may run, by content."""
     from skillpm.ops.context import open_context
-    from skillpm.ops.ready import open_consents
+    from skillpm.ops.learning.session import open_consents
     from skillpm.settings import load_settings
 
     context = open_context(load_settings())
@@ -68,7 +66,7 @@ def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
     The next command that runs that code asks again.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.ready import open_consents
+    from skillpm.ops.learning.session import open_consents
     from skillpm.settings import load_settings
 
     if bool(words) == everything:

@@ -7,8 +7,6 @@ import click
 from skillpm.cli.complete import installed_names
 from skillpm.cli.output import json_option, tell_project
 
-__all__ = ["command"]
-
 
 @click.command("uninstall", epilog="Example: skillpm uninstall langgraph-cli")
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=installed_names)
@@ -20,8 +18,8 @@ def command(names: tuple[str, ...], user: bool, dry_run: bool, force: bool, as_j
     """Remove skills from this project and its skillpm.yaml, with the dependencies that nothing else needs."""
     from skillpm.cli.install import render
     from skillpm.ops.context import open_context
-    from skillpm.ops.install import Manner
-    from skillpm.ops.uninstall import uninstall
+    from skillpm.ops.project.install import Manner
+    from skillpm.ops.project.uninstall import uninstall
     from skillpm.settings import load_settings
 
     settings = load_settings(user=user)

@@ -7,8 +7,6 @@ import click
 from skillpm.cli.output import json_option
 from skillpm.cli.yank import run_yank
 
-__all__ = ["command"]
-
 
 @click.command("unyank", epilog="Example: skillpm unyank demo==1.2.0 --registry /srv/skills")
 @click.argument("release", metavar="NAME==VERSION")

@@ -8,8 +8,6 @@ from skillpm.cli.complete import installed_names
 from skillpm.cli.install import Placing, placing_options, render
 from skillpm.cli.output import json_option
 
-__all__ = ["command"]
-
 
 @click.command("update", epilog="Example: skillpm update incident-triage --dry-run")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
@@ -22,7 +20,7 @@ def command(names: tuple[str, ...], as_json: bool, **placing: object) -> None:
     NAME.orig.
     """
     from skillpm.ops.context import open_context
-    from skillpm.ops.sync import update
+    from skillpm.ops.project.sync import update
 
     place = Placing.of(placing)
     render(update(open_context(place.settings), names, place.manner()), as_json=as_json)

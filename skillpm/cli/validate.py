@@ -12,8 +12,6 @@ from skillpm.cli.output import count, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
-__all__ = ["command"]
-
 
 @click.command("validate", epilog="Example: skillpm validate skills/incident-triage --level strict")
 @click.argument("paths", metavar="PATH...", nargs=-1, type=TypedPath())
@@ -44,10 +42,11 @@ def command(
 
     Exits 1 where any error is found. Runs no code of a skill.
     """
-    from skillpm.ops.allowance import Allowance
+    from skillpm.layout.rule import Level
+    from skillpm.ops.authoring.validate import RULES, validate
     from skillpm.ops.extensions import extra_rules
-    from skillpm.ops.validate import RULES, Level, validate
     from skillpm.settings import load_settings
+    from skillpm.trust.allowance import Allowance
 
     if show_rules:
         print_rules([rule.text() for rule in RULES], form)
@@ -69,7 +68,7 @@ def command(
 
 
 def _mend(paths: tuple[Path, ...], form: str | None, *, dry_run: bool) -> list[dict[str, Any]]:
-    from skillpm.ops.mend import mend_skills
+    from skillpm.ops.authoring.validate import mend_skills
 
     done = mend_skills(paths, dry_run=dry_run)
     for mending in done if form is None else ():

@@ -11,9 +11,7 @@ from skillpm.cli.complete import installed_names
 from skillpm.cli.output import count, echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
-    from skillpm.ops.verify import Problem, Verification
-
-__all__ = ["command"]
+    from skillpm.ops.project.verify import Problem, Verification
 
 
 @click.command("verify", epilog="Example: skillpm verify incident-triage")
@@ -29,7 +27,7 @@ def command(ctx: click.Context, names: tuple[str, ...], user: bool, as_json: boo
     """
     from skillpm.errors import CheckError, IntegrityError
     from skillpm.ops.context import open_context
-    from skillpm.ops.verify import verify
+    from skillpm.ops.project.verify import verify
     from skillpm.settings import load_settings
 
     found = verify(open_context(load_settings(user=user)), names)

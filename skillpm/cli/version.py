@@ -11,9 +11,7 @@ from skillpm.cli.output import echo_json, json_option, note
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
-    from skillpm.ops.version import VersionChange
-
-__all__ = ["command"]
+    from skillpm.ops.authoring.version import VersionChange
 
 
 class _ShowByDefault(click.Group):
@@ -36,7 +34,7 @@ def command() -> None:
 @json_option
 def show(path: Path, as_json: bool) -> None:
     """Print the version of the skill in PATH; this is what `skillpm version [PATH]` does."""
-    from skillpm.ops.version import version_of
+    from skillpm.ops.authoring.version import version_of
 
     name, version = version_of(path)
     if as_json:
@@ -54,7 +52,7 @@ def show(path: Path, as_json: bool) -> None:
 @json_option
 def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
     """Write VERSION into skill.yaml, and into SKILL.md's metadata where it stands there; nothing else changes."""
-    from skillpm.ops.version import set_version
+    from skillpm.ops.authoring.version import set_version
 
     _print(set_version(path, version, dry_run=dry_run), as_json)
 
@@ -73,8 +71,8 @@ def bump(parts: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     PART is major, minor, patch, release (final of a pre-release), alpha, beta, rc, post or dev; a suffix may follow
     major, minor or patch: `minor rc`. The last word is the skill's folder where it is no PART.
     """
-    from skillpm.model.bump import PARTS, next_version
-    from skillpm.ops.version import set_version, version_of
+    from skillpm.model.version import PARTS, next_version
+    from skillpm.ops.authoring.version import set_version, version_of
 
     words, path = list(parts), Path()
     if len(words) > 1 and words[-1] not in PARTS:

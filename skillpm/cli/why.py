@@ -10,9 +10,7 @@ from skillpm.cli.complete import installed_names
 from skillpm.cli.output import echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
-    from skillpm.ops.why import Reasons, Step
-
-__all__ = ["command"]
+    from skillpm.ops.project.graph import Reasons, Step
 
 _SHOWN = 20  # paths, unless --limit says otherwise
 
@@ -25,7 +23,7 @@ _SHOWN = 20  # paths, unless --limit says otherwise
 def command(name: str, limit: int, user: bool, as_json: bool) -> None:
     """Say why a skill is installed: every path from a requirement to it, shortest first."""
     from skillpm.ops.context import open_context
-    from skillpm.ops.why import why
+    from skillpm.ops.project.graph import why
     from skillpm.settings import load_settings
 
     found = why(open_context(load_settings(user=user)), name, limit=limit)

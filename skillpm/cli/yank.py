@@ -9,9 +9,7 @@ import click
 from skillpm.cli.output import echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
-    from skillpm.ops.yank import Yanking
-
-__all__ = ["command", "run_yank"]
+    from skillpm.ops.authoring.publish import Yanking
 
 
 @click.command("yank", epilog='Example: skillpm yank demo==1.2.0 --registry /srv/skills --reason "loses data"')
@@ -26,9 +24,8 @@ def command(release: str, registry: str, reason: str, as_json: bool) -> None:
 
 def run_yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> None:
     """Yank a release for a reason, or take it back in, and say what became of it."""
+    from skillpm.ops.authoring.publish import open_publishing, yank
     from skillpm.ops.context import open_context
-    from skillpm.ops.registry import open_publishing
-    from skillpm.ops.yank import yank
     from skillpm.settings import load_settings
 
     done = yank(open_publishing(registry, open_context(load_settings())), release, reason)

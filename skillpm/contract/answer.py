@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from skillpm.model.strict import STRICT_DECODER
-
-__all__ = ["MAX_ANSWER", "Answer", "read_answer"]
+from skillpm.formats.strict import STRICT_DECODER
 
 MAX_ANSWER = 1 << 16  # characters
 _REMEMBERED = 4096  # characters

@@ -7,8 +7,6 @@ from typing import Any
 from skillpm.contract.command import CommandError, split_command_line
 from skillpm.model.contract import ArgvPart, CommandLine, Tool
 
-__all__ = ["Argv", "build_argv"]
-
 Argv = tuple[tuple[str, ...], ...]
 
 

@@ -7,8 +7,6 @@ import shlex
 
 from skillpm.model.contract import CommandLine, Program
 
-__all__ = ["CommandError", "split_command_line"]
-
 MAX_COMMANDS = 16
 _SHELL = re.compile(r"[^A-Za-z0-9 \"'&_./:@%+,=-]")  # everything else means something to a shell, or to nobody
 _TOKEN = re.compile(r"[^&\"']*\Z")

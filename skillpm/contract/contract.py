@@ -16,8 +16,6 @@ from skillpm.errors import DocumentError
 from skillpm.model.contract import ContractDocument, Tool
 from skillpm.model.verdict import Verdict
 
-__all__ = ["Contract"]
-
 SAMPLE_TRIES = 64
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 

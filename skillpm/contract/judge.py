@@ -27,8 +27,6 @@ from skillpm.contract.argv import Argv
 from skillpm.model.contract import Tool
 from skillpm.model.verdict import Status, Verdict
 
-__all__ = ["EXACT", "Gold", "judge_answer", "same_value"]
-
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 _COMPONENTS = ("parsed", "only_json", "schema_valid", "tool", "arguments", "exact")
 _encode = json.JSONEncoder(ensure_ascii=False).encode

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from skillpm.model.contract import Tool
 
-__all__ = ["render_prompt"]
-
 
 def render_prompt(text: str, tools: Sequence[Tool]) -> str:
     """Return the prompt, without the space around it; as a template it has ``tools`` in scope.

@@ -15,11 +15,8 @@ from typing import Any
 from skillpm.contract.answer import read_answer
 from skillpm.contract.judge import EXACT
 from skillpm.model.episode import Episode
-from skillpm.model.reward import RewardFunction
 from skillpm.model.task import Task
-from skillpm.model.verdict import Verdict
-
-__all__ = ["BUILTIN", "graded", "signed", "tool_call", "verify_tool_call"]
+from skillpm.model.verdict import RewardFunction, Verdict
 
 _SIGNS = {"passed": 1.0, "failed": -1.0, "ambiguous": 0.0}
 

@@ -8,8 +8,6 @@ from typing import Any
 from skillpm.errors import DocumentError
 from skillpm.model.contract import CommandLine, Program, Tool
 
-__all__ = ["sample_arguments"]
-
 _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
 _INTEGERS = (0, 1000)
 

@@ -16,8 +16,6 @@ from skillpm.contract.command import CommandError
 from skillpm.errors import DocumentError
 from skillpm.model.contract import Tool
 
-__all__ = ["ToolSchema"]
-
 MAX_PROBLEMS = 8
 
 

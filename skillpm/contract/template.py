@@ -16,8 +16,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from skillpm.errors import DocumentError
 from skillpm.model.contract import Tool
 
-__all__ = ["render"]
-
 MAX_PROMPT = 1 << 18  # characters
 MAX_LOOPS = 2  # loops inside one another
 _ALLOWED = (

@@ -12,8 +12,6 @@ from skillpm.model.evaluation import Arm, Record, TaskAnswer, TaskRow
 from skillpm.model.ports import Judge, Policy, Prefetch, Progress
 from skillpm.model.verdict import Judgement, Verdict
 
-__all__ = ["answer"]
-
 _NOT_ASKED = Verdict.abstained("nothing is expected")
 
 

@@ -16,8 +16,6 @@ from skillpm.runtime.conventions import CONVENTIONS
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
 
-__all__ = ["assemble", "evaluated_skill"]
-
 _VERSIONED = ("torch", "transformers", "peft", "trl")
 
 

@@ -8,8 +8,6 @@ from typing import Literal
 from skillpm.evals.statistics import CONFIDENCE, Interval, mcnemar, mean_interval, paired_difference
 from skillpm.model.evaluation import Arm, Evaluation, Record, TaskKey
 
-__all__ = ["MINIMUM_PAIRS", "Comparison", "Finding", "compare", "comparisons", "merge"]
-
 Finding = Literal["better", "worse", "no evidence", "too few pairs"]
 MINIMUM_PAIRS = 10
 """With fewer pairs no word is given; the exact test needs six flips to one side before it can speak at all."""

@@ -13,8 +13,6 @@ from skillpm.evals.statistics import Interval, mean_interval, wilson
 from skillpm.model.evaluation import Evaluation, Record, TaskSet
 from skillpm.model.suite import Metric
 
-__all__ = ["Cell", "Row", "arm_label", "cell", "figures", "task_set_label"]
-
 _LABELS = {
     "base": "base",
     "base+skill": "base + skill text",

@@ -8,8 +8,6 @@ from skillpm.evals.figures import arm_label, figures
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.suite import Gate
 
-__all__ = ["GateResult", "check_gates"]
-
 _NAMES = {"exact_match": "exact match", "reward": "reward", "valid_json": "valid JSON"}
 
 

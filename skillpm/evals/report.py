@@ -13,14 +13,11 @@ from dataclasses import dataclass, field
 
 import jinja2
 
-from skillpm.evals.charts import LineChart, line_chart
 from skillpm.evals.compare import MINIMUM_PAIRS, comparisons
-from skillpm.evals.curves import Curve
+from skillpm.evals.curves import Curve, LineChart, line_chart
 from skillpm.evals.figures import Row, arm_label, figures, task_set_label
 from skillpm.evals.statistics import Interval
 from skillpm.model.evaluation import HELD_OUT, Evaluation, Record
-
-__all__ = ["ReportData", "Setting", "render_report"]
 
 SHOWN_FAILURES = 3  # of each task set
 SHOWN_CHARACTERS = 600  # of each text

@@ -12,8 +12,6 @@ from skillpm.model.evaluation import HELD_OUT, Arm, EvaluatedSkill, Evaluation, 
 from skillpm.model.ports import Judge
 from skillpm.model.task import Message, Task
 
-__all__ = ["Moved", "judge_again"]
-
 
 @dataclass(frozen=True, slots=True)
 class Moved:

@@ -14,8 +14,6 @@ from skillpm.model.ports import Completion, Judge, Policy, Prefetch, Progress
 from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
 
-__all__ = ["complete", "episode", "evaluate", "judged", "record"]
-
 
 def evaluate(
     policy: Policy,

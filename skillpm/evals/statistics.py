@@ -12,8 +12,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["CONFIDENCE", "Interval", "mcnemar", "mean_interval", "paired_difference", "student_quantile", "wilson"]
-
 CONFIDENCE = 0.95
 _Z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 

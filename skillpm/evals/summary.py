@@ -11,15 +11,6 @@ from skillpm.evals.gate import GateResult
 from skillpm.evals.statistics import Interval
 from skillpm.model.suite import Metric
 
-__all__ = [
-    "arm_table",
-    "comparison_table",
-    "comparisons_document",
-    "figures_document",
-    "gates_document",
-    "metric_table",
-]
-
 Table = tuple[list[str], list[list[str]]]
 _METRICS: dict[Metric, str] = {"exact_match": "exact", "reward": "reward", "valid_json": "valid JSON"}
 

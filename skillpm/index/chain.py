@@ -17,8 +17,6 @@ from skillpm.model.release import Page, Release
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
 
-__all__ = ["ChainIndex"]
-
 _AT_ONCE = 8
 
 
@@ -64,7 +62,7 @@ class ChainIndex:
         """
         if not self.remote:
             return
-        from skillpm.index.round_trips import round_trips
+        from skillpm.index.transport import round_trips
 
         with round_trips(_AT_ONCE) as pool:
             wave = set(names)

@@ -15,8 +15,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from skillpm.errors import UsageError
 
-__all__ = ["Credentials", "is_local", "token_variable"]
-
 _PORTS = {"http": 80, "https": 443}
 
 

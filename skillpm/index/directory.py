@@ -11,11 +11,8 @@ from pathlib import Path
 
 from skillpm.errors import RegistryError
 from skillpm.index.pages import MAX_ARCHIVE, MAX_PAGE, archive_path, page_path, read_config, read_page
-from skillpm.model.listing import Listing
 from skillpm.model.name import is_name
-from skillpm.model.release import Page, RegistryConfig, Release
-
-__all__ = ["DirectoryIndex", "archive_path", "page_path"]
+from skillpm.model.release import Listing, Page, RegistryConfig, Release
 
 
 class DirectoryIndex:

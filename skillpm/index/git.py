@@ -23,8 +23,6 @@ from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.discovery import skill_folders
 from skillpm.layout.tree import MappingTree, Tree, left_out
 
-__all__ = ["GitRepository", "Locked"]
-
 Locked = Callable[[Path], AbstractContextManager[object]]
 
 WAIT = 600.0  # seconds for one call of git

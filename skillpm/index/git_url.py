@@ -14,8 +14,6 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from skillpm.errors import UsageError
 
-__all__ = ["GitUrl", "is_commit", "is_git"]
-
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _SCP = re.compile(r"(?:git\+)?(git@[A-Za-z0-9.-]+):(?!/)([^:]+)\Z")
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}\Z")

@@ -23,10 +23,7 @@ from skillpm.index.pages import (
     read_page,
 )
 from skillpm.index.transport import Transport
-from skillpm.model.listing import Listing
-from skillpm.model.release import Page, Release
-
-__all__ = ["HttpIndex", "cached_get"]
+from skillpm.model.release import Listing, Page, Release
 
 
 def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None:

@@ -15,8 +15,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["CachedPage", "PageCache"]
-
 _MAX_AGE = re.compile(r"(?:\A|[,\s])max-age=(\d{1,9})(?:\Z|[,\s])")
 
 

@@ -8,23 +8,10 @@ from __future__ import annotations
 from typing import TypeVar
 
 from skillpm.errors import DocumentError, RegistryError, UsageError
-from skillpm.model.light import LightDocument, read_light
-from skillpm.model.listing import Listing
-from skillpm.model.release import Page, RegistryConfig, RegistryListing
+from skillpm.formats.light import LightDocument, read_light
+from skillpm.formats.strict import strict_json
+from skillpm.model.release import Listing, Page, RegistryConfig, RegistryListing
 from skillpm.model.requirement import Requirement, parse_version
-from skillpm.model.strict import strict_json
-
-__all__ = [
-    "LISTING",
-    "MAX_ARCHIVE",
-    "MAX_PAGE",
-    "archive_path",
-    "page_path",
-    "read_config",
-    "read_document",
-    "read_listing",
-    "read_page",
-]
 
 D = TypeVar("D", bound=LightDocument)
 LISTING = "listing.json"  # where a registry keeps what a search looks through

@@ -12,13 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from skillpm.errors import LockOutOfDateError, UsageError
+from skillpm.errors import LockOutOfDateError, RegistryError, UsageError
+from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
-from skillpm.model.listing import Listing
-from skillpm.model.release import Page, Release
-
-__all__ = ["FilesIndex", "Pack", "PathIndex", "TreeIndex", "release_of"]
+from skillpm.model.release import Listing, Page, Release
 
 Pack = Callable[[Tree], bytes]
 
@@ -146,3 +144,33 @@ class PathIndex(TreeIndex):
                 hint="give the folder that holds SKILL.md, or a name without `/` to look it up",
             )
         return FolderTree(self.folder, keep=True)
+
+
+Unpack = Callable[[bytes], Tree]
+
+
+class ArchiveIndex(TreeIndex):
+    """A file that ends with ``.tar.gz``.
+
+    Args:
+        file: where it lies.
+        name: what a lock calls this source: ``archive:../mine-1.0.tar.gz``.
+        unpack: how an archive becomes a tree; raises IntegrityError.
+    """
+
+    made_here = False
+
+    def __init__(self, file: Path, name: str, unpack: Unpack) -> None:
+        super().__init__(name, lambda: unpack(self._bytes), lambda tree: self._bytes, str(file))
+        self.file = file
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        try:
+            with self.file.open("rb") as file:
+                data = file.read(MAX_ARCHIVE + 1)
+        except OSError as error:
+            raise UsageError(f"{self.file} cannot be read: {error.strerror}", hint="check the path") from None
+        if len(data) > MAX_ARCHIVE:
+            raise RegistryError(f"{self.file} is larger than {MAX_ARCHIVE} bytes", hint="no skill's archive is")
+        return data

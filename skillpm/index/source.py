@@ -26,30 +26,20 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from skillpm.errors import RegistryError, UsageError
-from skillpm.index.bundled import BUNDLED, BundledIndex
+from skillpm.index.bundled import BundledIndex
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.git_url import GitUrl, is_git
 from skillpm.index.path import Pack, PathIndex, TreeIndex
 from skillpm.layout.discovery import discover
 from skillpm.model.name import is_name
+from skillpm.model.source import BUNDLED
 
 if TYPE_CHECKING:
-    from skillpm.index.archive_file import Unpack
     from skillpm.index.git import GitRepository, Locked
     from skillpm.index.page_cache import PageCache
+    from skillpm.index.path import Unpack
     from skillpm.index.transport import Transport
     from skillpm.model.ports import Index
-
-__all__ = [
-    "PAGES",
-    "REPOSITORIES",
-    "Surroundings",
-    "is_path",
-    "open_registry",
-    "open_skills",
-    "open_source",
-    "place_source",
-]
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _SUPPORTED = (
@@ -231,7 +221,7 @@ _KINDS: dict[str, Callable[[str, str, Surroundings], Index]] = {
 
 
 def _archive(file: Path, name: str, around: Surroundings) -> Index:
-    from skillpm.index.archive_file import ArchiveIndex
+    from skillpm.index.path import ArchiveIndex
 
     return ArchiveIndex(file, name, around.unpack)
 

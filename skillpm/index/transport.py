@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,11 +25,15 @@ from skillpm.index.credentials import Credentials, is_local
 if TYPE_CHECKING:
     import urllib3
 
-__all__ = ["CONNECTIONS", "Answer", "Patience", "Transport", "followed"]
-
 CONNECTIONS = 8  # to one host at once
+
+
 _CHUNK = 1 << 16  # bytes
+
+
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
@@ -374,3 +379,21 @@ def _reason(error: Exception) -> str:
 
 
 _KEEPER = "tell who keeps this registry"
+
+
+@contextmanager
+def round_trips(at_once: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool whose threads have ended when the context ends; what has not begun after an error never does.
+
+    After KeyboardInterrupt threads that still wait are left behind, for the process to end with them.
+    """
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        yield pool
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    except BaseException:
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()

@@ -16,19 +16,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from skillpm.errors import IntegrityError, RegistryError
-from skillpm.index.archive_file import Unpack
+from skillpm.formats.document import model_errors
+from skillpm.formats.strict import strict_json
 from skillpm.index.http import cached_get
 from skillpm.index.page_cache import PageCache
 from skillpm.index.pages import MAX_ARCHIVE
-from skillpm.index.path import Pack, TreeIndex
+from skillpm.index.path import Pack, TreeIndex, Unpack
 from skillpm.index.transport import Transport, followed
 from skillpm.layout.tree import MappingTree, Tree
-from skillpm.model.document import model_errors
-from skillpm.model.listing import Listing
-from skillpm.model.release import Page, Release, SkillNameText
-from skillpm.model.strict import strict_json
-
-__all__ = ["INDEX", "WellKnownIndex"]
+from skillpm.model.release import Listing, Page, Release, SkillNameText
 
 INDEX = ".well-known/agent-skills/index.json"
 SCHEMA = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"

@@ -10,8 +10,6 @@ from skillpm.layout.subject import Subject
 from skillpm.layout.tree import Tree
 from skillpm.model.finding import Report, Severity
 
-__all__ = ["RULES", "Level", "check", "examine"]
-
 RULES: tuple[Rule, ...] = tuple(
     sorted(
         (rule for part in (source, syntax, fields, name, body, files, documents, content) for rule in part.RULES),

@@ -15,8 +15,6 @@ from skillpm.layout.hidden import Hidden, Sighting, sightings
 from skillpm.layout.signature import Content, Signature, signature
 from skillpm.layout.tree import Tree
 
-__all__ = ["MAX_SIZE", "Contents", "Place", "read_contents"]
-
 MAX_SIZE = 20 * 1024 * 1024  # bytes of a whole skill: what an archive may hold
 MAX_PLACES = 10  # of one kind in one file; the rest is counted
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}

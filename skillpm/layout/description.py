@@ -14,8 +14,6 @@ from skillpm.model.requirement import parse_version
 if TYPE_CHECKING:
     from skillpm.model.manifest import Manifest
 
-__all__ = ["MAX_SKILL_TEXT", "UNVERSIONED", "Description", "describe", "skill_file"]
-
 MAX_SKILL_TEXT = 1 << 20  # bytes of SKILL.md
 UNVERSIONED = "0"
 

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from skillpm.layout.tree import LEFT_OUT_FOLDERS
 
-__all__ = ["MAX_DEPTH", "MAX_FOLDERS", "Discovery", "discover", "skill_folders"]
-
 MAX_DEPTH = 6  # levels below the folder that was asked for
 MAX_FOLDERS = 2000  # that hold no skill themselves; a folder of skills may be larger
 _SKIPPED = LEFT_OUT_FOLDERS | {"node_modules"}

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 import yaml
 
 from skillpm.errors import DocumentError
+from skillpm.formats.strict_yaml import read_yaml
 from skillpm.layout.frontmatter import split
-from skillpm.model.strict_yaml import read_yaml
-
-__all__ = ["with_frontmatter_value", "with_value"]
 
 _QUOTES = {"'": "'", '"': '"', None: ""}
 

@@ -13,9 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from skillpm.errors import DocumentError
-from skillpm.model.strict import PlainScalar, Table
-
-__all__ = ["MAX_FRONTMATTER", "Frontmatter", "Parts", "quote_values", "read_frontmatter", "split"]
+from skillpm.formats.strict import PlainScalar, Table
 
 MAX_FRONTMATTER = 1 << 16  # characters
 BYTE_ORDER_MARK = "\ufeff"
@@ -117,7 +115,7 @@ def _read(text: str, line: int) -> Any:
 
 
 def _yaml(text: str, line: int) -> Any:
-    from skillpm.model.strict_yaml import read_yaml
+    from skillpm.formats.strict_yaml import read_yaml
 
     return read_yaml(text, first_line=line)
 

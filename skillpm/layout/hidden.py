@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["Hidden", "Sighting", "sightings"]
-
 LONG_RUN = 4  # invisible characters in a row: enough for one hidden byte, more than any script needs
 FAR = 400  # white-space characters in a row: what follows is out of sight
 SHOWN = 4  # code points of a run that a message spells out

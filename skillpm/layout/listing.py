@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK, read_frontmatter, split
 
-__all__ = ["name_and_description"]
-
 
 def name_and_description(text: str) -> tuple[str, str] | None:
     """Return both, in one line each, or None where a client would skip the skill: no frontmatter, no description.

@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from skillpm.errors import DocumentError
-from skillpm.layout.check import Level, check
+from skillpm.formats.strict import PlainScalar, Table
+from skillpm.formats.strict_yaml import read_yaml
+from skillpm.layout.check import check
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK, Parts, quote_values, read_frontmatter, split
+from skillpm.layout.rule import Level
 from skillpm.layout.rules.fields import FIELDS, TYPED
 from skillpm.layout.tree import MappingTree
 from skillpm.model.name import is_name
-from skillpm.model.strict import PlainScalar, Table
-from skillpm.model.strict_yaml import read_yaml
-
-__all__ = ["Mended", "mend"]
 
 MOVED = ("version", "author", "category", "homepage", "repository")  # what only describes; clients act on other keys
 ALIASES = {"licence": "license", "allowedtools": "allowed-tools"}

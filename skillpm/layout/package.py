@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from skillpm.errors import DocumentError, StorageError
+from skillpm.formats.document import model_errors
+from skillpm.formats.strict import strict_json
+from skillpm.formats.strict_yaml import MAX_DOCUMENT, read_yaml
 from skillpm.layout.tree import Tree
-from skillpm.model.document import model_errors
-from skillpm.model.strict import strict_json
-from skillpm.model.strict_yaml import MAX_DOCUMENT, read_yaml
 
 if TYPE_CHECKING:
     from skillpm.model.contract import ContractDocument
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from skillpm.model.suite import Case, Suite
     from skillpm.model.synthesis import SynthesisDocument
     from skillpm.model.task import Seed
-
-__all__ = ["MAX_ROWS_FILE", "Package", "Read", "Row", "SuiteFile"]
 
 MAX_ROWS_FILE = 1 << 26  # bytes of one JSON Lines file
 MAX_ERRORS = 50  # of one document; the rest is counted

@@ -9,12 +9,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError
-from skillpm.model.finding import Finding, RuleText, Severity
+from skillpm.model.finding import Finding, Problem, RuleText, Severity
 
 if TYPE_CHECKING:
     from skillpm.layout.subject import Subject
-
-__all__ = ["Level", "Problem", "Rule", "Scope", "document_problems", "rule"]
 
 
 class Level(StrEnum):
@@ -30,17 +28,6 @@ class Scope(StrEnum):
     TREE = "tree"  # nothing: the tree is always there
     TEXT = "text"  # SKILL.md could be read as text
     FRONTMATTER = "frontmatter"  # its frontmatter is a mapping
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What a rule saw; ``path`` is relative to the skill, and SKILL.md's where empty."""
-
-    message: str
-    line: int | None = None
-    path: str = ""
-    hint: str | None = None
-    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,6 @@ from __future__ import annotations
 from skillpm.layout.rule import Rule
 from skillpm.layout.rules import content, files, source
 
-__all__ = ["ALLOWABLE", "RULES"]
-
 RULES: tuple[Rule, ...] = tuple(
     sorted(
         (source.two_skill_files, source.unreadable_skill_file, source.nul_character, *files.RULES, *content.RULES),

@@ -11,8 +11,6 @@ import struct
 from dataclasses import dataclass
 from enum import Enum, auto
 
-__all__ = ["Content", "Signature", "office_parts", "signature"]
-
 
 class Content(Enum):
     """What a file that is no text holds."""

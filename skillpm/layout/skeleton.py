@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.resources
 import string
 
-__all__ = ["MINIMAL", "skeleton"]
-
 COMPLETE = (
     "CHANGELOG.md",
     "README.md",

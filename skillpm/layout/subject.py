@@ -7,17 +7,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import StorageError
+from skillpm.formats.strict import Table
 from skillpm.layout.contents import Contents, read_contents
 from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.frontmatter import Frontmatter, Parts, read_frontmatter, split
-from skillpm.layout.rule import Problem
 from skillpm.layout.tree import Tree
-from skillpm.model.strict import Table
+from skillpm.model.finding import Problem
 
 if TYPE_CHECKING:
     from skillpm.layout.package import Package
-
-__all__ = ["Subject"]
 
 OUR_DOCUMENTS = frozenset(
     {"skill.yaml", "contract.yaml", "synthesis.yaml", "cases.jsonl", "verifier.py", "plugin.py", "evals/evals.json"}

@@ -16,17 +16,6 @@ from typing import Protocol
 
 from skillpm.errors import StorageError
 
-__all__ = [
-    "FolderTree",
-    "Listing",
-    "MappingTree",
-    "Tree",
-    "left_out",
-    "listing_digest",
-    "tree_digest",
-    "tree_listing",
-]
-
 Listing = dict[str, tuple[bool, str]]
 
 VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})

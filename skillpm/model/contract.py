@@ -6,9 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from skillpm.model.document import Document, Json
-
-__all__ = ["ArgvPart", "CommandLine", "ContractDocument", "Program", "Tool"]
+from skillpm.formats.document import Document, Json
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 _REFERENCES = ("$ref", "$dynamicRef")

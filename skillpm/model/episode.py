@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
-from skillpm.model.document import Document
+from skillpm.formats.document import Document
 from skillpm.model.task import Message, Task, canonical_json
-
-__all__ = ["Episode", "FinishReason", "Usage"]
 
 FinishReason = Literal["stop", "length", "error"]
 

@@ -12,25 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from skillpm.errors import DocumentError
-from skillpm.model.document import Document, Json, model_errors
-from skillpm.model.strict import strict_json
+from skillpm.formats.document import Document, Json, model_errors
+from skillpm.formats.strict import strict_json
 from skillpm.model.suite import Gate, Metric
 from skillpm.model.task import canonical_json
 from skillpm.model.verdict import Number, Verdict
-
-__all__ = [
-    "ALL_METRICS",
-    "EVALUATION_VERSION",
-    "HELD_OUT",
-    "Arm",
-    "EvaluatedSkill",
-    "Evaluation",
-    "Record",
-    "TaskAnswer",
-    "TaskKey",
-    "TaskRow",
-    "TaskSet",
-]
 
 EVALUATION_VERSION = 1
 HELD_OUT = "held_out"

@@ -6,14 +6,23 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Finding", "Report", "RuleText", "Severity"]
-
 
 class Severity(StrEnum):
     """How bad: an error refuses the skill, a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a rule saw; ``path`` is relative to the skill, and SKILL.md's where empty."""
+
+    message: str
+    line: int | None = None
+    path: str = ""
+    hint: str | None = None
+    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from skillpm.errors import PluginError
 
-__all__ = ["HOOKS_VERSION", "refuse_foreign_hooks"]
-
 HOOKS_VERSION = 1
 
 

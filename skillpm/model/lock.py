@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from skillpm.errors import DocumentError, LockOutOfDateError
-from skillpm.model.json_text import json_text
-from skillpm.model.light import LightDocument, Limit, json_form, read_light
+from skillpm.formats.json_text import json_text
+from skillpm.formats.light import LightDocument, Limit, json_form, read_light
+from skillpm.formats.strict import strict_json
 from skillpm.model.release import Digest, Release, Requires, SkillNameText
-from skillpm.model.strict import strict_json
-
-__all__ = ["LOCK_VERSION", "Lock", "LockedSkill", "conflicted", "sides"]
 
 LOCK_VERSION = 1
 

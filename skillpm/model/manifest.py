@@ -9,7 +9,7 @@ from packaging.requirements import Requirement as PythonRequirement
 from pydantic import Field, field_validator
 
 from skillpm.errors import UsageError
-from skillpm.model.document import Document
+from skillpm.formats.document import Document
 from skillpm.model.requirement import Requirement, parse_version
 
 __all__ = ["Frontmatter", "Manifest", "Permissions", "Promises"]

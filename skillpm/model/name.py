@@ -12,8 +12,6 @@ from collections.abc import Iterable
 
 from skillpm.errors import UsageError
 
-__all__ = ["WINDOWS_DEVICES", "is_name", "look_alike", "near_names", "parse_name"]
-
 _PART = r"(?=[a-z0-9-]{1,64}(?:/|\Z))[a-z0-9]+(?:-[a-z0-9]+)*"
 _NAME = re.compile(rf"(?:{_PART}/)?{_PART}\Z")
 

@@ -3,42 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from skillpm.model.listing import Listing
+from skillpm.model.release import Listing
 
 if TYPE_CHECKING:
     from skillpm.model.episode import Episode
-    from skillpm.model.foreign_lock import Left, Taken
     from skillpm.model.release import Page, Release
     from skillpm.model.task import Message, Seed, Task
-    from skillpm.model.training import Material, Stage, StageInput, StageOutput, StagePlan
     from skillpm.model.verdict import Judgement, Verdict
 
-__all__ = [
-    "Attempt",
-    "Completion",
-    "Enclosure",
-    "Exporter",
-    "Importer",
-    "Index",
-    "Judge",
-    "Listing",
-    "Policy",
-    "PolicyMaker",
-    "Prefetch",
-    "Progress",
-    "Registry",
-    "SandboxLevel",
-    "SearchableIndex",
-    "SynthesisRule",
-    "Trainer",
-    "Verifier",
-]
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An entry that can be required.
+
+    Attributes:
+        name: what the other manager calls it.
+        requirement: what `skillpm install` is given.
+        pinned: does it name one commit, or content that lies here?
+    """
+
+    name: str
+    requirement: str
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An entry that cannot be taken, why, and what a person can do."""
+
+    name: str
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignLock:
+    """All entries of a lock; ``form`` is the name that its manager gives to the file."""
+
+    form: str
+    taken: tuple[Taken, ...]
+    left: tuple[Left, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "format": self.form,
+            "taken": [asdict(item) for item in self.taken],
+            "left": [asdict(item) for item in self.left],
+        }
+
 
 Judge = Callable[[Sequence["Episode"]], list["Judgement"]]  # episodes of any mix of skills, in order
+
+
 Prefetch = Callable[[Sequence["Episode"]], None]  # begins with what a Judge will be asked for, and returns at once
 
 
@@ -141,31 +162,12 @@ class Importer:
         name: of that manager.
         files: the names of the files that it reads, without folders.
         read: takes the file's text and its path, and gives for each entry a ``Taken`` or a ``Left`` from
-            ``skillpm.model.foreign_lock``. Such files come with anybody's repositories: believe nothing in them.
+            ``skillpm.model.ports``. Such files come with anybody's repositories: believe nothing in them.
     """
 
     name: str
     files: tuple[str, ...]
     read: Callable[[str, Path], Iterable[Taken | Left]]
-
-
-@dataclass(frozen=True, slots=True)
-class Trainer:
-    """A kind of training stage; ``kind: NAME`` in a recipe asks for it.
-
-    Attributes:
-        name: the kind.
-        settings: the stage's settings, a subclass of ``Stage`` whose ``kind`` is ``Literal[name]``.
-        plan: works the stage out, before anything is trained and without torch.
-        load: imports what running takes, and returns what runs the stage; called before anything is made.
-        origin: the distribution and version that bring it; skillpm fills it in.
-    """
-
-    name: str
-    settings: type[Stage]
-    plan: Callable[[Any, Material], StagePlan]
-    load: Callable[[], Callable[[Any, StageInput], StageOutput]]
-    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,10 @@ from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validato
 from pydantic_core import CoreSchema
 
 from skillpm.errors import UsageError
-from skillpm.model.document import Document
+from skillpm.formats.document import Document
 from skillpm.model.policy import Policy
 from skillpm.model.release import SkillNameText
 from skillpm.model.requirement import Requirement
-
-__all__ = ["BUNDLED_REGISTRY", "ProjectDocument", "UserDocument", "Wish"]
 
 BUNDLED_REGISTRY = "bundled"  # the skills that ship with skillpm; asked last, and always there
 PLACES = ("path", "git", "archive")

@@ -7,10 +7,8 @@ from typing import Annotated
 
 from packaging.version import Version
 
-from skillpm.model.light import LightDocument, Limit
+from skillpm.formats.light import LightDocument, Limit
 from skillpm.model.name import is_name
-
-__all__ = ["Digest", "Page", "RegistryConfig", "RegistryListing", "Release", "Requires", "ShownSkill", "SkillNameText"]
 
 
 def _a_name(text: str) -> str:
@@ -20,7 +18,11 @@ def _a_name(text: str) -> str:
 
 
 Digest = Annotated[str, Limit(pattern="[0-9a-f]{64}")]
+
+
 SkillNameText = Annotated[str, Limit(check=_a_name)]
+
+
 Requires = dict[SkillNameText, Annotated[str, Limit(longest=512)]]
 
 
@@ -93,3 +95,12 @@ class RegistryConfig(LightDocument):
     name: str
     publish: str | None = None
     search: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an index says of a skill at a glance: the newest version, empty where it does not tell, and its summary."""
+
+    name: str
+    version: str
+    summary: str

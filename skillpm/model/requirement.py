@@ -10,8 +10,6 @@ from packaging.version import InvalidVersion, Version
 from skillpm.errors import UsageError
 from skillpm.model.name import parse_name
 
-__all__ = ["Requirement", "parse_version"]
-
 _SPLIT = re.compile(r"\s*(?P<name>[A-Za-z0-9._/-]+?)\s*(?:@\s*(?P<exact>[^\s,]+)|(?P<specifier>[<>=!~].*))?\s*\Z")
 _SOURCE = re.compile(r" @ (?P<source>bundled|[a-z][a-z0-9+.-]*:[^\x00-\x1f\x7f]{1,2000})\Z")
 SPECIFIER_LENGTH = 512  # characters

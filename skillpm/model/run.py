@@ -6,10 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from skillpm.model.document import Document
+from skillpm.formats.document import Document
 from skillpm.model.release import Digest
-
-__all__ = ["RunManifest", "RunSkill", "RunStage"]
 
 
 class RunSkill(Document):

@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from skillpm.model.document import Document, Json
+from skillpm.formats.document import Document, Json
 from skillpm.model.task import Seed
-
-__all__ = ["AgentSkillsEvals", "Case", "Gate", "Metric", "NvidiaEval", "Suite"]
 
 Metric = Literal["exact_match", "reward", "valid_json"]
 

@@ -36,9 +36,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from skillpm.model.document import Document, Json
-
-__all__ = ["CLAUSE", "SLOT", "Constraint", "Draw", "Entry", "Pool", "SynthesisDocument", "TaskRule"]
+from skillpm.formats.document import Document, Json
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
 CLAUSE = re.compile(r"\[([a-z][a-z0-9_]*|\*)\]")  # [port], [*]

@@ -9,9 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from skillpm.model.document import Document, Json
-
-__all__ = ["Message", "Origin", "Seed", "Split", "Task", "canonical_json", "request_key"]
+from skillpm.formats.document import Document, Json
 
 Origin = Literal["seed", "rule", "trace", "suite"]
 Split = Literal["train", "held_out", "suite"]

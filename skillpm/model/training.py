@@ -10,23 +10,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from skillpm.errors import UsageError
-from skillpm.model.document import Document
+from skillpm.formats.document import Document
 from skillpm.model.ports import Judge, Prefetch
 from skillpm.model.task import Task
-
-__all__ = [
-    "STAGE_NAME",
-    "Material",
-    "Positive",
-    "Rate",
-    "RewardColumn",
-    "Stage",
-    "StageInput",
-    "StageName",
-    "StageOutput",
-    "StagePlan",
-    "TrainRow",
-]
 
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
@@ -155,3 +141,22 @@ class StageOutput:
     steps: int
     kept: bool = True
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Trainer:
+    """A kind of training stage; ``kind: NAME`` in a recipe asks for it.
+
+    Attributes:
+        name: the kind.
+        settings: the stage's settings, a subclass of ``Stage`` whose ``kind`` is ``Literal[name]``.
+        plan: works the stage out, before anything is trained and without torch.
+        load: imports what running takes, and returns what runs the stage; called before anything is made.
+        origin: the distribution and version that bring it; skillpm fills it in.
+    """
+
+    name: str
+    settings: type[Stage]
+    plan: Callable[[Any, Material], StagePlan]
+    load: Callable[[], Callable[[Any, StageInput], StageOutput]]
+    origin: str = ""

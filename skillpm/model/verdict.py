@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from skillpm.model.document import Document
-
-__all__ = ["Judgement", "Status", "Verdict", "verdict_document"]
+from skillpm.formats.document import Document
+from skillpm.model.episode import Episode
+from skillpm.model.task import Task
 
 Status = Literal["passed", "failed", "ambiguous", "abstained", "errored"]
+
+
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -69,3 +73,18 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
         "components": verdict.components,
         "reasons": verdict.reasons,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class RewardFunction:
+    """One named way to pay.
+
+    Attributes:
+        name: unique within its skill; a trainer sees ``skill:name``.
+        function: returns a finite number, or None where the reward does not apply.
+        default: is this the one a recipe gets when it names none?
+    """
+
+    name: str
+    function: Callable[[Task, Episode, Verdict], float | None]
+    default: bool = False

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from skillpm.model.ports import Index
     from skillpm.train.kinds import Kinds
 
-__all__ = ["Context", "open_context"]
-
 
 @dataclass
 class Context:
@@ -75,7 +73,7 @@ class Context:
         Raises:
             PluginError: a plugin brings what is no trainer, or a name that is taken.
         """
-        from skillpm.ops.stage_kinds import stage_kinds
+        from skillpm.ops.learning.stage_kinds import stage_kinds
 
         return stage_kinds(self.settings)
 
@@ -215,3 +213,19 @@ def _ships(name: str, tree: str) -> bool:
     """Is this content, whatever its lock says of its source, one that ships with skillpm?"""
     folder = bundled_skills().get(name)
     return folder is not None and tree_digest(FolderTree(folder)) == tree
+
+
+def locked_skills(lock: Lock, names: Sequence[str]) -> list[LockedSkill]:
+    """Return the entries of these names, each once; all entries where none is given.
+
+    Raises:
+        UnknownSkillError: a name is not in the lock; the hint has near names.
+    """
+    entries = {entry.name: entry for entry in lock.skills}
+    for name in names:
+        if name not in entries:
+            near = " or ".join(f"`{known}`" for known in near_names(name, entries))
+            raise UnknownSkillError(
+                f"no skill `{name[:80]}` is installed", hint=f"did you mean {near}?" if near else "see `skillpm list`"
+            )
+    return [entries[name] for name in dict.fromkeys(names or entries)]

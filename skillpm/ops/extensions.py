@@ -14,22 +14,12 @@ from skillpm.model.skill import Skill
 from skillpm.settings import SANDBOX_OF_PLUGIN, Settings
 
 if TYPE_CHECKING:
-    from skillpm.layout.rule import Problem, Rule
+    from skillpm.layout.rule import Rule
     from skillpm.layout.subject import Subject
+    from skillpm.model.finding import Problem
     from skillpm.model.ports import Enclosure, Index, PolicyMaker, SandboxLevel
     from skillpm.runtime.collect import Given
     from skillpm.runtime.host import Host
-
-__all__ = [
-    "extra_rules",
-    "foreign_exporter",
-    "foreign_importer",
-    "foreign_index",
-    "foreign_policy",
-    "foreign_sandboxes",
-    "installed_observer",
-    "plugin_host",
-]
 
 _SECTION = b"[skillpm]"
 _FILES = {".dist-info": "entry_points.txt", ".egg-info": "entry_points.txt", ".egg": "EGG-INFO/entry_points.txt"}

@@ -8,8 +8,6 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.requirement import Requirement
 from skillpm.resolve.plan import needed
 
-__all__ = ["disagreements"]
-
 FLOATING = "git+"  # a lock pins what such a requirement names, so that the two texts differ
 
 

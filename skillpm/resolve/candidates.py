@@ -21,8 +21,6 @@ from skillpm.model.requirement import Requirement
 if TYPE_CHECKING:
     from packaging.specifiers import Specifier
 
-__all__ = ["Candidates", "Universe", "Withheld", "matching", "nothing_withheld"]
-
 Numbers = Range[int]
 Withheld = Callable[[str, Release], str | None]
 

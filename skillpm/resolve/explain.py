@@ -13,8 +13,6 @@ from nab_resolver.types import IncompatibilityCause
 
 from skillpm.resolve.wording import REQUIRED, Clause, Wording, positive, together
 
-__all__ = ["argument", "facts"]
-
 _AT_ONCE = 3  # clauses that one sentence may hold
 _STEPS = 60  # derived clauses of a proof that is told as an argument; a longer one is told by its facts
 _ORDER = (IncompatibilityCause.ROOT, IncompatibilityCause.DEPENDENCY, IncompatibilityCause.NO_VERSIONS)

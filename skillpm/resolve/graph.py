@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from skillpm.model.lock import Lock
 from skillpm.model.requirement import Requirement
 
-__all__ = ["Graph", "Need", "paths_to"]
-
 _BUDGET = 100_000  # partial paths that are looked at before the search for more of them ends
 
 

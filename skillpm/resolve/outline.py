@@ -11,8 +11,6 @@ from enum import StrEnum
 
 from skillpm.resolve.graph import Graph, Need
 
-__all__ = ["Mark", "Row", "outline"]
-
 
 class Mark(StrEnum):
     """What is special about a row."""

@@ -10,8 +10,6 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Release
 from skillpm.model.requirement import Requirement
 
-__all__ = ["Change", "Plan", "Step", "as_locked", "needed", "plan", "requirers"]
-
 
 class Change(StrEnum):
     """What happens to one name."""

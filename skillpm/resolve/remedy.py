@@ -14,8 +14,6 @@ from skillpm.model.requirement import Requirement
 from skillpm.resolve.candidates import Candidates, Universe
 from skillpm.resolve.wording import Clause, positive
 
-__all__ = ["Remedy", "remedies"]
-
 _OFFERED = 3
 _TRIES = 16
 Fits = Callable[[Sequence[Requirement]], Mapping[str, Release] | None]

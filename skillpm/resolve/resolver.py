@@ -16,8 +16,6 @@ from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.resolve.candidates import Universe, Withheld, nothing_withheld
 
-__all__ = ["resolve"]
-
 Near = Callable[[str], list[str]]
 
 

@@ -22,8 +22,6 @@ from skillpm.resolve.explain import argument, facts
 from skillpm.resolve.remedy import remedies
 from skillpm.resolve.wording import Clause, Wording, positive
 
-__all__ = ["search"]
-
 Near = Callable[[str], list[str]]
 
 _TRIAL = 3_000  # steps of a search that only looks for a hint

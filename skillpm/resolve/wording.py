@@ -15,8 +15,6 @@ from nab_resolver.types import Incompatibility, IncompatibilityCause
 from skillpm.model.requirement import Requirement
 from skillpm.resolve.candidates import Candidates, Universe
 
-__all__ = ["REQUIRED", "Clause", "Wording", "positive", "together"]
-
 REQUIRED = ("you require ", "the project requires ")
 _SHOWN = 6  # versions that a sentence names before it only counts
 Clause = Incompatibility[Any, Any]

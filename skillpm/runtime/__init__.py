@@ -1,5 +1,4 @@
-"""Installed skills as plugins: the host of trusted plugins, the worker in which skill code lives, scoring through it.
+"""Installed skills as plugins: the host of trusted plugins and the catalogue of what skills contribute.
 
-May import ``index``, ``storage``, ``layout``, ``contract``, ``hookspecs``, ``model``, ``settings``, ``errors``. Only
-``worker`` and ``skillcode`` execute what a skill brings, and only ``worker`` imports ``skillcode``.
+May import ``layout``, ``contract``, ``hookspecs``, ``model``, ``settings``, ``errors``. Runs no code of a skill.
 """

@@ -21,11 +21,9 @@ from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed
 from skillpm.runtime.collect import Given, unique
 from skillpm.runtime.conventions import CONVENTIONS
+from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
-from skillpm.runtime.protocol import Described
 from skillpm.runtime.skillfiles import SkillFiles
-
-__all__ = ["Catalogue", "Contributions", "RewardRecord", "build_catalogue"]
 
 Describe = Callable[[Skill], Described]
 

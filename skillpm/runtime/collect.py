@@ -6,6 +6,7 @@ pluggy gives neither (one exception loses all results, and results have no origi
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,8 +16,6 @@ from typing import Any
 import pluggy
 
 from skillpm.errors import PluginError, SkillpmError
-
-__all__ = ["Failure", "Given", "Note", "blaming", "collect", "implemented", "sole", "unique"]
 
 Note = Callable[[str, str, float, str], None]
 
@@ -146,3 +145,11 @@ def sole(given: Sequence[Given], claim: str, hint: str) -> Given | None:
         first, second = given[0].plugin, given[1].plugin
         raise PluginError(f"{first} and {second} both {claim}", hint=hint, plugins=[item.plugin for item in given])
     return given[0] if given else None
+
+
+_LOG = logging.getLogger("skillpm.hooks")
+
+
+def trace(hook: str, plugin: str, source: str, outcome: str, seconds: float) -> None:
+    """Log one call. Its texts may be a skill's own: whoever prints them escapes them."""
+    _LOG.debug("%s of %s (%s): %s in %.1f ms", hook, plugin, source, outcome, seconds * 1000)

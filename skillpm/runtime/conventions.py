@@ -10,12 +10,10 @@ from collections.abc import Iterable
 from skillpm.contract.rewards import BUILTIN
 from skillpm.hookspecs import hookimpl
 from skillpm.model.contract import Tool
-from skillpm.model.reward import RewardFunction
 from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
+from skillpm.model.verdict import RewardFunction
 from skillpm.runtime.skillfiles import SkillFiles
-
-__all__ = ["CONVENTIONS", "Conventions"]
 
 CONVENTIONS = "conventions"  # the name under which it is registered
 

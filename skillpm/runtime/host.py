@@ -19,11 +19,8 @@ from packaging.utils import canonicalize_name
 from skillpm.errors import PluginError
 from skillpm.hookspecs import PROJECT, EventHooks, HostHooks, SkillHooks
 from skillpm.model.skill import Skill
-from skillpm.runtime.collect import Failure, Given, collect, implemented, sole, unique
+from skillpm.runtime.collect import Failure, Given, collect, implemented, sole, trace, unique
 from skillpm.runtime.conventions import CONVENTIONS, Conventions
-from skillpm.runtime.trace import trace
-
-__all__ = ["GROUP", "Host", "Loaded", "load_host"]
 
 GROUP = "skillpm"  # the entry-point group
 MAX_TOLD = 3  # failures of one observer in one run, after which it is not told any more

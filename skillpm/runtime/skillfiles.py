@@ -16,8 +16,6 @@ if TYPE_CHECKING:  # a worker reads few of them, and would wait for the imports 
     from skillpm.model.synthesis import SynthesisDocument
     from skillpm.model.task import Seed
 
-__all__ = ["CODE", "SkillFiles"]
-
 CODE = ("plugin.py", "verifier.py")  # what a worker would execute
 T = TypeVar("T")
 

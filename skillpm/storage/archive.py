@@ -20,8 +20,6 @@ from skillpm.errors import IntegrityError
 from skillpm.layout.tree import MappingTree, Tree
 from skillpm.storage.member import LIMITS, Limits, Members
 
-__all__ = ["build_archive", "read_archive"]
-
 _BLOCK = 512
 _STORED = 0xFFFF  # bytes of one stored block at most
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no flags, no time, unknown system

@@ -12,8 +12,6 @@ from typing import Any
 
 from skillpm.storage.files import fsync_folder
 
-__all__ = ["flush"]
-
 
 def flush(roots: Sequence[Path]) -> None:
     """Flush these files, and every file and folder below these folders, to the disk.

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from skillpm.errors import DocumentError, StorageError
 
-__all__ = ["fsync_folder", "kept_mode", "read_text", "remove_drafts", "storage_error", "write_atomic", "write_new"]
-
 _DRAFT = ".tmp"  # how a draft's name ends
 
 _HINTS = {

@@ -12,8 +12,6 @@ from typing import Literal
 from skillpm.errors import StorageError
 from skillpm.layout.tree import FolderTree, Listing, listing_digest
 
-__all__ = ["Contents", "Difference", "contents", "differences"]
-
 Kind = Literal["missing", "changed", "surplus"]
 
 

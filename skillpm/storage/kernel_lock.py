@@ -10,8 +10,6 @@ import errno
 import os
 import sys
 
-__all__ = ["close", "try_lock"]
-
 _HELD_BY_OTHERS = (errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK)
 
 if sys.platform == "win32":

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from skillpm.storage.record import LinkKind
 
-__all__ = ["link_kind", "make_link"]
-
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _MOUNT_POINT = 0xA0000003  # the reparse tag of a junction: [MS-FSCC] 2.1.2.1
 

@@ -21,8 +21,6 @@ from skillpm.storage.store import Store, folder_digest
 from skillpm.storage.swap import TEMPORARY, Swap
 from skillpm.storage.unpack import remove_tree, unpack
 
-__all__ = ["Occupant", "Places", "refuse_outside"]
-
 
 class Occupant(Enum):
     """What is found where a skill shall be."""

@@ -9,8 +9,6 @@ from skillpm.model.lock import Lock
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.storage.files import read_text, write_atomic
 
-__all__ = ["checked_lock", "read_lock", "write_lock"]
-
 
 def read_lock(path: Path) -> Lock:
     """Return the lock, an empty one where there is no file.

@@ -11,8 +11,6 @@ from functools import lru_cache
 
 from skillpm.model.name import WINDOWS_DEVICES
 
-__all__ = ["LIMITS", "Limits", "Members", "path_problem"]
-
 _SEGMENT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.\-+ ]{0,99}\Z")
 _REFUSED_FOLDERS = frozenset({".git", ".hg", ".svn", "__pycache__"})
 # each of these would run when an interpreter merely starts near it, or instead of the source that was reviewed

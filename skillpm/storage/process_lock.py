@@ -15,8 +15,6 @@ from skillpm.errors import BusyError
 from skillpm.storage.files import storage_error
 from skillpm.storage.kernel_lock import close, try_lock
 
-__all__ = ["WAIT", "ProcessLock", "locked", "turns"]
-
 WAIT = 300.0  # seconds to wait for another skillpm
 _PAUSE = 0.02  # seconds between two tries
 _TRIES = 100  # how often another process may remove a folder that was just made

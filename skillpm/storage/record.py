@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from skillpm.clients.folders import is_agent_folder
 from skillpm.errors import DocumentError
-from skillpm.model.json_text import json_text
+from skillpm.formats.json_text import json_text
 from skillpm.model.name import is_name
-from skillpm.storage.agents import is_agent_folder
 from skillpm.storage.files import read_text
-
-__all__ = ["RECORD", "LinkKind", "Placement", "Record", "read_record", "record_text", "text_digest"]
 
 RECORD = Path(".skillpm", "installed.json")
 _VERSION = 1

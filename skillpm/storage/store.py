@@ -22,8 +22,6 @@ from skillpm.storage.files import fsync_folder, storage_error
 from skillpm.storage.process_lock import WAIT, ProcessLock
 from skillpm.storage.unpack import remove_tree, unpack
 
-__all__ = ["Store", "folder_digest"]
-
 _BRINGING = "bringing"  # files that are locked while an entry is fetched
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 

@@ -25,8 +25,6 @@ from skillpm.storage.files import fsync_folder, kept_mode, storage_error, write_
 from skillpm.storage.linking import link_kind
 from skillpm.storage.unpack import remove_tree
 
-__all__ = ["TEMPORARY", "Swap"]
-
 T = TypeVar("T")
 
 TEMPORARY = ".skillpm-"  # how the names of what is staged, and of what is about to go, begin

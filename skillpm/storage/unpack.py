@@ -11,8 +11,6 @@ from skillpm.layout.tree import Tree
 from skillpm.storage.files import storage_error
 from skillpm.storage.linking import link_kind
 
-__all__ = ["remove_tree", "unpack"]
-
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 

@@ -21,8 +21,6 @@ from skillpm.errors import StorageError
 from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.record import RECORD
 
-__all__ = ["forget_project", "known_projects", "needed_trees", "note_project"]
-
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _LOCKS = ("skillpm.lock", RECORD.as_posix(), "runs/*/skillpm.lock")  # a run needs the skills that it was made with
 

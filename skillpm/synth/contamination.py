@@ -9,8 +9,6 @@ from skillpm.model.suite import Suite
 from skillpm.model.task import Seed
 from skillpm.synth.dedupe import normal_form
 
-__all__ = ["SuiteIndex"]
-
 
 class SuiteIndex:
     """The requests of all suites of all skills at hand, by normal form."""

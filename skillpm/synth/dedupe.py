@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["Deduplicator", "Finding", "normal_form"]
-
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
 SMALL = 5  # sets; a smaller group is compared whole, an index would cost more than it saves
 _MARKS = ".,!?;:"

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from skillpm.model.task import Seed, Split, Task, canonical_json
-from skillpm.synth.basket import Offer
+from skillpm.synth.rows import Offer
 from skillpm.synth.sample import Sampler
-
-__all__ = ["Family", "RuleRunner", "declared_family", "plugin_family", "random_of"]
 
 
 class RuleRunner(Protocol):

@@ -18,18 +18,16 @@ from typing import TYPE_CHECKING
 from skillpm.errors import DocumentError
 from skillpm.model.ports import Judge, Progress
 from skillpm.model.task import Seed, Split, Task
-from skillpm.synth.basket import Answers, Basket, Offer, Row
 from skillpm.synth.contamination import SuiteIndex
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
 from skillpm.synth.pools import value_text
 from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, measure
+from skillpm.synth.rows import Answers, Basket, Offer, Row
 from skillpm.synth.sample import Sampler
 from skillpm.synth.split import Division, divide
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
-
-__all__ = ["Synthesis", "synthesise", "task_lines"]
 
 BATCH = 512  # rows that go to the verifier in one message
 MISSES_IN_A_ROW = 1_000  # a family that gives nothing new so often is exhausted
@@ -258,7 +256,7 @@ def _phrasing_sizes(given: Contributions, division: Division) -> dict[str, tuple
 
 def task_lines(tasks: Iterable[Task]) -> str:
     """Return tasks as JSON Lines, in ASCII."""
-    from skillpm.runtime.protocol import task_document
+    from skillpm.worker.protocol import task_document
 
     encode = json.JSONEncoder().encode
     return "".join(encode(task_document(task)) + "\n" for task in tasks)

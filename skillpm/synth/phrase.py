@@ -16,8 +16,6 @@ from typing import NamedTuple
 from skillpm.model.synthesis import CLAUSE, SLOT
 from skillpm.synth.pools import Chance
 
-__all__ = ["Frame", "Part", "Phrasing", "Plan", "Template", "write"]
-
 _HOLES = re.compile(rf"(?P<slot>{SLOT.pattern})|(?P<place>{CLAUSE.pattern})")
 _SPACES = re.compile(r"\s+")
 _SPACE_BEFORE_MARK = re.compile(r" (?=[.,!?]+(?:\s|$))")

@@ -15,23 +15,6 @@ from typing import Any, Protocol
 from skillpm.model.synthesis import SLOT, Entry, Pool, SynthesisDocument
 from skillpm.model.task import canonical_json
 
-__all__ = [
-    "LISTED",
-    "Chance",
-    "Composed",
-    "Listed",
-    "Member",
-    "NoValueError",
-    "Ranged",
-    "Source",
-    "members",
-    "parts",
-    "size",
-    "texts_of",
-    "used_pools",
-    "value_text",
-]
-
 LISTED = 10_000  # members; a longer range of integers or product of parts is never written out
 REDRAWS = 1_000  # draws before a filtered source gives up
 

@@ -7,19 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import Field
 
-from skillpm.model.document import Document
+from skillpm.formats.document import Document
 from skillpm.model.task import Split
-
-__all__ = [
-    "Lengths",
-    "OverlapCheck",
-    "PoolProfile",
-    "Profile",
-    "SkillProfile",
-    "SplitProfile",
-    "measure",
-    "top_reasons",
-]
 
 REASONS = 20  # that are told one by one
 

@@ -13,8 +13,6 @@ from skillpm.synth.phrase import Phrasing, Plan
 from skillpm.synth.pools import Chance, Listed, NoValueError, Source, members, size, value_text
 from skillpm.synth.split import Division
 
-__all__ = ["REDRAWS", "Sample", "Sampler"]
-
 REDRAWS = 100  # draws for one row before it counts as a miss
 
 Values = Mapping[str, Any]

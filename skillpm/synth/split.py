@@ -31,8 +31,6 @@ from skillpm.synth.pools import (
     value_text,
 )
 
-__all__ = ["Division", "PoolSplit", "divide", "hold_out", "phrasing_key", "rank"]
-
 SHARED_BELOW = 4  # members; an enumeration this small is knowledge that both sides need
 _WORD = re.compile(r"\w+")
 _HOLE = re.compile(rf"(?:{SLOT.pattern}|{CLAUSE.pattern})".replace("([", "(?:["))

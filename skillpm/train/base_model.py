@@ -21,8 +21,6 @@ from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageErr
 from skillpm.model.name import near_names
 from skillpm.storage.files import storage_error
 
-__all__ = ["KNOWN_MODELS", "Dequantise", "KnownModel", "locate_model", "prepare_model"]
-
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
 _CHUNK = 1 << 20
 _PIP_TIMEOUT = 1800  # seconds

@@ -6,8 +6,6 @@ from skillpm.model.run import RunManifest
 from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.plan import TrainPlan
 
-__all__ = ["model_card"]
-
 
 def model_card(manifest: RunManifest, plan: TrainPlan) -> str:
     """Return the card, Markdown."""

@@ -18,8 +18,6 @@ from skillpm.model.task import Message, Task
 from skillpm.model.training import RewardColumn
 from skillpm.model.verdict import Judgement
 
-__all__ = ["Rewarder", "reward_functions"]
-
 
 class Rewarder:
     """Judges batches of completions for all columns of a stage.

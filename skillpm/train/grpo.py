@@ -6,16 +6,18 @@ arXiv 2503.14476), truncated completions masked.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from skillpm.model.ports import Trainer
-from skillpm.model.training import Material, Positive, Rate, Stage, StageInput, StageName, StageOutput, StagePlan
-
-__all__ = ["GRPO", "Grpo"]
+from skillpm.model.training import (
+    Material,
+    Positive,
+    Rate,
+    Stage,
+    StageName,
+    StagePlan,
+)
 
 
 class Grpo(Stage):
@@ -55,13 +57,6 @@ class Grpo(Stage):
         return value
 
 
-def _plan(stage: Grpo, material: Material) -> StagePlan:
+def plan_grpo(stage: Grpo, material: Material) -> StagePlan:
+    """Plan the steps on the rows to refine, with a column for each reward that a skill has."""
     return StagePlan(stage.steps, material.refine, material.columns(stage.name, stage.rewards))
-
-
-def _load() -> Callable[[Grpo, StageInput], StageOutput]:
-    run: Callable[[Grpo, StageInput], StageOutput] = importlib.import_module("skillpm.train.hf.grpo").run_grpo
-    return run
-
-
-GRPO = Trainer("grpo", Grpo, _plan, _load)

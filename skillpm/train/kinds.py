@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from skillpm import __version__
 from skillpm.model.name import near_names
-from skillpm.model.ports import Trainer
-from skillpm.train.grpo import GRPO
-from skillpm.train.sft import SFT
-
-__all__ = ["BUILT_IN", "Kinds"]
+from skillpm.model.training import StageInput, StageOutput, Trainer
+from skillpm.train.grpo import Grpo, plan_grpo
+from skillpm.train.sft import Sft, plan_sft
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +34,18 @@ class Kinds:
         known = ", ".join(f"{name} ({trainer.origin})" for name, trainer in sorted(self.trainers.items()))
         return f"{meant}known here: {known}; other kinds come with plugins, see `skillpm plugins`{failed}"
 
+
+def _loader(module: str, function: str) -> Callable[[], Callable[[Any, StageInput], StageOutput]]:
+    """Return what imports a stage's runner by name when it runs: everything else in ``train`` stays free of torch."""
+
+    def load() -> Callable[[Any, StageInput], StageOutput]:
+        run: Callable[[Any, StageInput], StageOutput] = getattr(importlib.import_module(module), function)
+        return run
+
+    return load
+
+
+SFT = Trainer("sft", Sft, plan_sft, _loader("skillpm.train.hf.sft", "run_sft"))
+GRPO = Trainer("grpo", Grpo, plan_grpo, _loader("skillpm.train.hf.grpo", "run_grpo"))
 
 BUILT_IN = Kinds({kind.name: replace(kind, origin=f"skillpm-core {__version__}") for kind in (SFT, GRPO)})

@@ -8,8 +8,6 @@ from typing import Any
 
 from skillpm.model.ports import Progress
 
-__all__ = ["StageReport"]
-
 _SHOWN = {"loss": "loss", "mean_token_accuracy": "accuracy", "reward": "reward", "completions/mean_length": "length"}
 
 

@@ -10,13 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from skillpm.errors import UsageError
-from skillpm.model.ports import Trainer
 from skillpm.model.task import Task
-from skillpm.model.training import Material, Stage, StagePlan, TrainRow
+from skillpm.model.training import Material, Stage, StagePlan, Trainer, TrainRow
 from skillpm.train.kinds import Kinds
 from skillpm.train.recipe import Recipe
-
-__all__ = ["PlannedStage", "TrainPlan", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationError, create_model, model_validator
 
 from skillpm.errors import DocumentError, UsageError
-from skillpm.model.document import Document, model_errors
-from skillpm.model.strict_yaml import read_yaml
+from skillpm.formats.document import Document, model_errors
+from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.training import STAGE_NAME, Positive, Stage
 from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import Kinds
 from skillpm.train.sft import Sft
-
-__all__ = ["Data", "Lora", "Recipe", "load_recipe", "recipe_model"]
 
 
 class Data(Document):

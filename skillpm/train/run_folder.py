@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.errors import StorageError, UsageError
-from skillpm.model.document import read_model
+from skillpm.formats.document import read_model
 from skillpm.model.run import RunManifest
 from skillpm.storage.files import read_text, storage_error, write_atomic
-
-__all__ = ["RunFolder"]
 
 _CHUNK = 1 << 20
 

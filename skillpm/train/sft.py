@@ -5,17 +5,19 @@ Defaults: a learning rate some ten times that of full fine-tuning ("LoRA Without
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skillpm.model.ports import Trainer
-from skillpm.model.training import Material, Positive, Rate, Stage, StageInput, StageName, StageOutput, StagePlan
-
-__all__ = ["SFT", "Sft"]
+from skillpm.model.training import (
+    Material,
+    Positive,
+    Rate,
+    Stage,
+    StageName,
+    StagePlan,
+)
 
 
 class Sft(Stage):
@@ -39,13 +41,6 @@ class Sft(Stage):
     max_length: Positive = 1024
 
 
-def _plan(stage: Sft, material: Material) -> StagePlan:
+def plan_sft(stage: Sft, material: Material) -> StagePlan:
+    """Plan one pass over the training rows for each epoch."""
     return StagePlan(math.ceil(len(material.train) * stage.epochs / stage.batch_size), material.train)
-
-
-def _load() -> Callable[[Sft, StageInput], StageOutput]:
-    run: Callable[[Sft, StageInput], StageOutput] = importlib.import_module("skillpm.train.hf.sft").run_sft
-    return run
-
-
-SFT = Trainer("sft", Sft, _plan, _load)

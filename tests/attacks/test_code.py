@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from skillpm.layout.tree import MappingTree, tree_digest
-from skillpm.runtime import process
+from skillpm.worker import process
 from tests.attacks.world import World, attacks, skill_text
 from tests.tars import archive, member
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from skillpm.storage.agents import UNIVERSAL
+from skillpm.clients.folders import UNIVERSAL
 from tests.attacks.world import World
 from tests.servers import Handler, Shop, serving
 

@@ -253,7 +253,7 @@ def test_a_clock_that_is_a_year_off_is_named(world: World, monkeypatch: pytest.M
             return datetime.now(zone) + timedelta(days=days)
 
     world.offer_skill("good", published=datetime.now(UTC).isoformat())
-    monkeypatch.setattr("skillpm.ops.cooldown.datetime", Clock)
+    monkeypatch.setattr("skillpm.trust.cooldown.datetime", Clock)
     arguments = ("install", "good", "--registry", world.shop)
     if days < 0:
         world.refuses(*arguments, code=3, says=("this machine's clock says", "is it right?"), SKILLPM_COOLDOWN="7")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from skillpm.storage.agents import UNIVERSAL
+from skillpm.clients.folders import UNIVERSAL
 
 SkillFiles = Callable[..., dict[str, Any]]
 

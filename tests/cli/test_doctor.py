@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from skillpm.runtime.sandbox import choose
+from skillpm.sandbox.sandbox import choose
 
 
 def test_everything_is_told_with_a_level_and_a_hint_where_it_is_not_ok(project: Callable[..., Any]) -> None:

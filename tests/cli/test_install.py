@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from skillpm.clients.folders import UNIVERSAL
+from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
-from skillpm.ops.registry import write_registry
-from skillpm.storage.agents import UNIVERSAL
 
 SkillFiles = Callable[..., dict[str, Any]]
 

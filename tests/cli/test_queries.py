@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock, LockedSkill
-from skillpm.ops.registry import write_registry
 
 SkillFiles = Callable[..., dict[str, Any]]
 

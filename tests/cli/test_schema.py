@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from skillpm.ops.schema import DOCUMENTS, document_schema
+from skillpm.ops.machine.schema import DOCUMENTS, document_schema
 
 GOLDEN = Path(__file__).parent.parent / "golden/schema"
 

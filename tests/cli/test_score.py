@@ -12,10 +12,10 @@ import pytest
 
 from skillpm.errors import DocumentError
 from skillpm.model.skill import Skill
-from skillpm.ops.score import score_rows
+from skillpm.ops.learning.score import score_rows
 from skillpm.runtime.catalogue import Contributions
-from skillpm.runtime.consent import Consents
-from skillpm.runtime.scoring import Scorer
+from skillpm.trust.consent import Consents
+from skillpm.worker.scoring import Scorer
 
 SKILL = {
     "SKILL.md": "---\nname: serving\ndescription: Serve things.\n---\nUse serve.\n",

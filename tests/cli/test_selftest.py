@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from skillpm.runtime.claims import CLAIMS
+from skillpm.selftest.claims import CLAIMS
 from tests.conftest import ROOT
 from tests.serving import PROMISES, lines, skill, whole
 

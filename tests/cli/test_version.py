@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.edit import with_frontmatter_value, with_value
-from skillpm.model.bump import PARTS, next_version
+from skillpm.model.version import PARTS, next_version
 
 SkillFiles = Callable[..., dict[str, Any]]
 

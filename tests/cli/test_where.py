@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from skillpm import settings as module
+from skillpm.clients.folders import UNIVERSAL
 from skillpm.settings import load_settings
-from skillpm.storage.agents import UNIVERSAL
 from tests.conftest import Project
 
 

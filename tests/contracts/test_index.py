@@ -13,13 +13,13 @@ import pytest
 
 from skillpm.index.bundled import BundledIndex, bundled_skills
 from skillpm.index.chain import ChainIndex
+from skillpm.index.folder_registry import write_registry
 from skillpm.index.source import Surroundings, open_registry, open_skills, open_source
 from skillpm.index.well_known import SCHEMA
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.model.name import is_name
 from skillpm.model.ports import Index, SearchableIndex
-from skillpm.ops.registry import write_registry
 from skillpm.storage.archive import build_archive, read_archive
 from skillpm.storage.process_lock import locked
 from tests.conftest import write_tree

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from skillpm.errors import ConflictError, RegistryError
+from skillpm.index.folder_registry import FolderRegistry, make_registry
 from skillpm.index.path import release_of
 from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.ports import Registry
 from skillpm.model.release import Release
-from skillpm.ops.registry import FolderRegistry, make_registry
 from skillpm.storage.archive import build_archive, read_archive
 
 SkillFiles = Callable[..., dict[str, Any]]

@@ -20,13 +20,13 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
 from skillpm.ops.context import Context, open_context
-from skillpm.ops.ready import ReadySkills
+from skillpm.ops.learning.session import ReadySkills
 from skillpm.runtime.catalogue import build_catalogue
-from skillpm.runtime.consent import Consents
 from skillpm.runtime.host import Host
-from skillpm.runtime.sandbox import choose
-from skillpm.runtime.scoring import Scorer
+from skillpm.sandbox.sandbox import choose
 from skillpm.settings import load_settings
+from skillpm.trust.consent import Consents
+from skillpm.worker.scoring import Scorer
 
 CONTRACT = """\
 contract: 1

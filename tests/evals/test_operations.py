@@ -12,12 +12,12 @@ from skillpm.evals.figures import figures
 from skillpm.evals.summary import arm_table, metric_table
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.run import RunManifest, RunSkill, RunStage
-from skillpm.ops.evaluate import Asking, evaluate_model
-from skillpm.ops.evaluate_rows import answer_rows
-from skillpm.ops.evaluate_run import evaluate_run
-from skillpm.ops.policy import PolicyRequest, load_policy
-from skillpm.runtime.consent import Consents
+from skillpm.ops.learning.evaluate import Asking, evaluate_model
+from skillpm.ops.learning.evaluate_rows import answer_rows
+from skillpm.ops.learning.evaluate_run import evaluate_run
+from skillpm.ops.learning.models import PolicyRequest, load_policy
 from skillpm.train.run_folder import RunFolder
+from skillpm.trust.consent import Consents
 
 
 def policies(**by_adapter):

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.evals.assemble import assemble
-from skillpm.evals.charts import line_chart, round_ticks
-from skillpm.evals.curves import Curve, Series, learning_curves
+from skillpm.evals.curves import Curve, Series, learning_curves, line_chart, round_ticks
 from skillpm.evals.report import ReportData, Setting, render_report, visible
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host

@@ -8,9 +8,9 @@ from skillpm.errors import UsageError
 from skillpm.evals.run import episode
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.ports import Completion
-from skillpm.ops.evaluate import Asking, evaluate_model
-from skillpm.ops.rescore import rescore, stored_skills
-from skillpm.ops.rollouts import Rollouts
+from skillpm.ops.learning.evaluate import Asking, evaluate_model
+from skillpm.ops.learning.rescore import rescore, stored_skills
+from skillpm.ops.learning.train import Rollouts
 from skillpm.storage.files import write_atomic
 
 

@@ -13,10 +13,10 @@ from skillpm.errors import LockOutOfDateError, RegistryError, SkillpmError, Usag
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
 from skillpm.index.directory import DirectoryIndex, page_path
+from skillpm.index.folder_registry import write_registry
 from skillpm.index.path import PathIndex
 from skillpm.index.source import Surroundings, is_path, open_registry, open_skills, open_source
 from skillpm.layout.tree import MappingTree
-from skillpm.ops.registry import write_registry
 from skillpm.storage.archive import build_archive, read_archive
 from skillpm.storage.process_lock import locked
 

@@ -21,7 +21,7 @@ from skillpm.layout.scan import RULES as SCAN
 from skillpm.layout.signature import office_parts
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import MappingTree, tree_digest
-from skillpm.ops.validate import RULES
+from skillpm.ops.authoring.validate import RULES
 
 SKILL = b"---\nname: a\ndescription: b\n---\nbody\n"
 DOCUMENTS = (

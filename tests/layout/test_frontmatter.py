@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from skillpm.formats.strict_yaml import read_yaml
 from skillpm.layout.frontmatter import _plain
-from skillpm.model.strict_yaml import read_yaml
 
 CHARACTERS = st.sampled_from([*"aZ0 :#-_'\"{}[]&*!|>%@`?,=~\t.<\\/\r\x7f\u00e9\u2028", "null", "no", "1.10", ": "])
 WORDS = st.lists(CHARACTERS, max_size=8).map("".join)

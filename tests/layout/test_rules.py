@@ -18,7 +18,7 @@ from skillpm.layout.rule import Level
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import MappingTree
 from skillpm.model.finding import Report, Severity
-from skillpm.ops.validate import RULES
+from skillpm.ops.authoring.validate import RULES
 
 FOLDER = "find-text"
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.model.agent import Budget, Overflow
-from skillpm.model.agents import AGENTS
-from skillpm.model.catalog import Entry, catalog
+from skillpm.clients.agent import Budget, Overflow
+from skillpm.clients.budget import Entry, catalog
+from skillpm.clients.table import AGENTS
 
 
 def entries(*sizes: int) -> list[Entry]:

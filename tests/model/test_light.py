@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from skillpm.errors import DocumentError
-from skillpm.model.light import LightDocument, json_form, read_light
+from skillpm.formats.light import LightDocument, json_form, read_light
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release
 
@@ -57,7 +57,7 @@ def test_reads_exactly_what_pydantic_reads(kind: type[LightDocument], data: st.D
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_what_is_plainly_right_needs_no_pydantic(kind: type[LightDocument], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skillpm.model.light._by_pydantic", None)
+    monkeypatch.setattr("skillpm.formats.light._by_pydantic", None)
     assert isinstance(read_light(kind, KINDS[kind]), kind)
 
 

@@ -8,9 +8,9 @@ import jsonschema
 import pytest
 
 from skillpm.errors import DocumentError
+from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.project import ProjectDocument, Wish
-from skillpm.model.strict_yaml import read_yaml
-from skillpm.ops.schema import document_schema
+from skillpm.ops.machine.schema import document_schema
 from skillpm.settings import load_settings
 
 CASES = Path(__file__).parent.parent / "cases/project"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.errors import DocumentError
-from skillpm.model.project_text import new_project_text, with_entry, with_items, without_entry
-from skillpm.model.strict_yaml import read_yaml
+from skillpm.formats.strict_yaml import read_yaml
+from skillpm.formats.yaml_edit import new_project_text, with_entry, with_items, without_entry
 
 COMMENTED = """\
 # what we need

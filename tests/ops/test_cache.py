@@ -17,20 +17,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skillpm.clients.folders import UNIVERSAL
 from skillpm.errors import BusyError
+from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock
-from skillpm.ops.cache import RESTED, inspect_cache, prune
 from skillpm.ops.context import open_context
-from skillpm.ops.install import Manner, install
-from skillpm.ops.registry import write_registry
-from skillpm.ops.sync import sync
-from skillpm.ops.uninstall import uninstall
-from skillpm.runtime.environments import Environments
+from skillpm.ops.machine.cache import RESTED, inspect_cache, prune
+from skillpm.ops.project.install import Manner, install
+from skillpm.ops.project.sync import sync
+from skillpm.ops.project.uninstall import uninstall
 from skillpm.settings import Settings
-from skillpm.storage.agents import UNIVERSAL
 from skillpm.storage.store import Store
 from skillpm.storage.usage import known_projects
+from skillpm.worker.environments import Environments
 from tests.servers import serving
 
 SkillFiles = Callable[..., dict[str, Any]]
@@ -243,7 +243,7 @@ def test_installs_and_clean_ups_at_the_same_time_leave_every_project_whole(proje
     """One process cleans without pause while others install and uninstall the same skills in their projects."""
     places = [project() for _ in range(3)]
     cleaner = (
-        "import sys, time; from skillpm.ops.cache import prune; from skillpm.settings import load_settings\n"
+        "import sys, time; from skillpm.ops.machine.cache import prune; from skillpm.settings import load_settings\n"
         "count = 0\n"
         "print('cleaning', flush=True)\n"
         "while not __import__('select').select([sys.stdin], [], [], 0)[0]:\n"
@@ -296,7 +296,7 @@ def test_a_clean_up_killed_at_any_time_leaves_a_store_that_verifies(project, sho
         store.add(tree({"SKILL.md": f"text {number}", "a": "x", "b": "y"}))
     for pause in (0.0, 0.002, 0.005, 0.01):
         script = (
-            "from skillpm.ops.cache import prune; from skillpm.settings import load_settings\n"
+            "from skillpm.ops.machine.cache import prune; from skillpm.settings import load_settings\n"
             "print('go', flush=True); prune(load_settings())"
         )
         process = subprocess.Popen(

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from skillpm.clients.folders import UNIVERSAL
 from skillpm.errors import UnknownSkillError, UsageError
 from skillpm.index.bundled import bundled_skills
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.ops.context import Context, open_context
-from skillpm.ops.install import Manner, install
+from skillpm.ops.project.install import Manner, install
 from skillpm.settings import load_settings
-from skillpm.storage.agents import UNIVERSAL
 
 SkillFiles = Callable[..., dict[str, Any]]
 

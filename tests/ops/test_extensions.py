@@ -13,7 +13,8 @@ from skillpm import hookimpl
 
 @hookimpl
 def skillpm_layout_rules():
-    from skillpm.layout.rule import Problem, rule
+    from skillpm.layout.rule import rule
+    from skillpm.model.finding import Problem
 
     @rule("ACME001", "no owner", why="nobody answers for it")
     def owner(subject):
@@ -78,8 +79,8 @@ def test_a_plugin_s_registry_is_asked_and_observers_are_told(
     project: Callable[..., Any], skill_files: Callable[..., Any]
 ) -> None:
     """A URL that is not built in is the plugin's; what was installed from it can be installed again from the lock."""
+    from skillpm.index.folder_registry import write_registry
     from skillpm.layout.tree import MappingTree
-    from skillpm.ops.registry import write_registry
 
     world = project(installed(PLUGIN))
     files = {name: text.encode() for name, text in skill_files("far-skill").items()}
@@ -159,7 +160,7 @@ def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: Callab
 
 IMPORTER = """
 from skillpm import hookimpl
-from skillpm.model.foreign_lock import Left, Taken
+from skillpm.model.ports import Left, Taken
 from skillpm.model.ports import Importer
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from skillpm.ops.holding import project_held
+from skillpm.ops.project.apply import project_held
 from tests.conftest import Project
 
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skillpm.clients.folders import UNIVERSAL
 from skillpm.errors import DocumentError, LockOutOfDateError
-from skillpm.model.foreign_lock import ForeignLock
-from skillpm.ops.foreign_lock import read_foreign_lock
-from skillpm.storage.agents import UNIVERSAL
+from skillpm.model.ports import ForeignLock
+from skillpm.ops.project.foreign_lock import read_foreign_lock
 
 SkillFiles = Callable[..., dict[str, Any]]
 COMMIT = "7f3c9a4d2e1b8c7f0a9e6d5c4b3a2918f7e6d5c4"

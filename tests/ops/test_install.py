@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
+from skillpm.clients.folders import UNIVERSAL
+from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.ops.context import open_context
-from skillpm.ops.install import Manner, install
-from skillpm.ops.registry import write_registry
+from skillpm.ops.project.install import Manner, install
 from skillpm.settings import load_settings
-from skillpm.storage.agents import UNIVERSAL
 from skillpm.storage.store import folder_digest
 
 SkillFiles = Callable[..., dict[str, Any]]

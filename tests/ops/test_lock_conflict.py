@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
+from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock, LockedSkill, sides
 from skillpm.ops.context import Context, open_context
-from skillpm.ops.lock import check_lock, lock_project
-from skillpm.ops.registry import write_registry
+from skillpm.ops.project.lock import check_lock, lock_project
 from skillpm.settings import load_settings
 from skillpm.storage.lockfile import checked_lock, read_lock
 

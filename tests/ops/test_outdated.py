@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
-from skillpm.ops.registry import write_registry
 from tests.servers import serving
 
 SkillFiles = Callable[..., dict[str, Any]]

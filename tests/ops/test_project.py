@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from skillpm.clients.folders import UNIVERSAL
+from skillpm.formats.strict_yaml import read_yaml
+from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
-from skillpm.model.strict_yaml import read_yaml
-from skillpm.ops.registry import write_registry
-from skillpm.storage.agents import UNIVERSAL
 
 SkillFiles = Callable[..., dict[str, Any]]
 TOP = 'project: 1\nrequires:\n  top: "*"  # needed\nregistries: {shop: ../shop}\n'

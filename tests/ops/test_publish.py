@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
+from skillpm.index import folder_registry as registries
 from skillpm.index.directory import DirectoryIndex
+from skillpm.index.folder_registry import FolderRegistry, make_registry
 from skillpm.index.path import release_of
 from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.release import Page, Release
-from skillpm.ops import registry as registries
-from skillpm.ops.registry import FolderRegistry, make_registry
 from skillpm.storage import process_lock
 from skillpm.storage.archive import build_archive, read_archive
 
@@ -33,7 +33,7 @@ from pathlib import Path
 from skillpm.errors import ConflictError
 from skillpm.index.path import release_of
 from skillpm.layout.tree import MappingTree
-from skillpm.ops.registry import FolderRegistry
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.storage.archive import build_archive
 root, go, *wanted = sys.argv[1:]
 made = []

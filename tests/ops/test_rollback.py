@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
+from skillpm.clients.folders import UNIVERSAL
 from skillpm.errors import SkillpmError
+from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from skillpm.ops.context import Context, open_context
-from skillpm.ops.install import Manner, install
-from skillpm.ops.registry import write_registry
-from skillpm.ops.sync import sync, update
-from skillpm.ops.uninstall import uninstall
+from skillpm.ops.project.install import Manner, install
+from skillpm.ops.project.sync import sync, update
+from skillpm.ops.project.uninstall import uninstall
 from skillpm.settings import load_settings
 from skillpm.storage import swap
-from skillpm.storage.agents import UNIVERSAL
 
 SkillFiles = Callable[..., dict[str, Any]]
 WRITES = ("open", "write", "fsync", "rename", "replace", "mkdir", "symlink")

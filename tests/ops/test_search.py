@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skillpm.index.folder_registry import FolderRegistry, write_registry
 from skillpm.index.well_known import SCHEMA
 from skillpm.layout.tree import MappingTree
-from skillpm.model.listing import Listing
-from skillpm.ops.registry import FolderRegistry, write_registry
-from skillpm.ops.search import Rank, rank
+from skillpm.model.release import Listing
+from skillpm.ops.machine.search import Rank, rank
 from tests.conftest import write_tree
 from tests.servers import serving
 

@@ -14,13 +14,14 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.model.verdict import Judgement
-from skillpm.ops.selftest import selftest
+from skillpm.ops.learning.selftest import selftest
 from skillpm.runtime.catalogue import build_catalogue
-from skillpm.runtime.claims import CLAIMS
+from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
-from skillpm.runtime.protocol import Described, Judged, judge_request
-from skillpm.runtime.scoring import Scorer
-from skillpm.runtime.worker import Workshop
+from skillpm.selftest.claims import CLAIMS
+from skillpm.worker.main import Workshop
+from skillpm.worker.protocol import Judged, judge_request
+from skillpm.worker.scoring import Scorer
 from tests.conftest import write_tree
 from tests.serving import HEAD, OTHER, PROMISES, TEXT, lines, skill, whole
 

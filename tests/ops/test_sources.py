@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from skillpm.clients.folders import UNIVERSAL
+from skillpm.index.folder_registry import write_registry
 from skillpm.index.well_known import SCHEMA
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
-from skillpm.ops.registry import write_registry
-from skillpm.storage.agents import UNIVERSAL
 from skillpm.storage.archive import build_archive
 from skillpm.storage.store import folder_digest
 from tests.conftest import Project, write_tree

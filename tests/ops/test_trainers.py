@@ -12,7 +12,6 @@ from typing import Any, Literal
 import pytest
 
 from skillpm.errors import DocumentError, PluginError, TrainingError, UsageError
-from skillpm.model.ports import Trainer
 from skillpm.model.task import Task
 from skillpm.model.training import (
     Material,
@@ -23,9 +22,10 @@ from skillpm.model.training import (
     StageName,
     StageOutput,
     StagePlan,
+    Trainer,
     TrainRow,
 )
-from skillpm.ops.stage_kinds import stage_kinds
+from skillpm.ops.learning.stage_kinds import stage_kinds
 from skillpm.runtime.host import Host
 from skillpm.settings import load_settings
 from skillpm.train.kinds import BUILT_IN, Kinds
@@ -81,7 +81,7 @@ def kinds_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Kinds]:
         host = Host()
         for number, record in enumerate(records):
             host.register(Plugin(record), f"plugin{number}", f"dist{number} 1.{number}")
-        monkeypatch.setattr("skillpm.ops.stage_kinds.plugin_host", lambda settings: host)
+        monkeypatch.setattr("skillpm.ops.learning.stage_kinds.plugin_host", lambda settings: host)
         return stage_kinds(load_settings())
 
     return ask

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from skillpm.runtime.sandbox import choose
+from skillpm.sandbox.sandbox import choose
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1800)]
 

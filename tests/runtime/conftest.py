@@ -14,10 +14,10 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
-from skillpm.runtime.consent import Consents
-from skillpm.runtime.limits import Limits
-from skillpm.runtime.sandbox import Sandbox, choose
-from skillpm.runtime.scoring import Scorer
+from skillpm.sandbox.limits import Limits
+from skillpm.sandbox.sandbox import Sandbox, choose
+from skillpm.trust.consent import Consents
+from skillpm.worker.scoring import Scorer
 
 CONTRACT = """
 contract: 1

@@ -12,7 +12,7 @@ from skillpm.errors import ConsentError, DocumentError, PolicyError
 from skillpm.model.manifest import Permissions
 from skillpm.model.policy import Policy
 from skillpm.model.skill import Skill
-from skillpm.runtime.consent import Consents
+from skillpm.trust.consent import Consents
 
 MakeSkill = Callable[..., Skill]
 CODE = {"verifier.py": "def verify(attempts, contract):\n    return []\n"}

@@ -13,10 +13,10 @@ import pytest
 from skillpm.errors import PluginError
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
-from skillpm.runtime.environments import Environments, builder
-from skillpm.runtime.sandbox import Sandbox
-from skillpm.runtime.scoring import Scorer
-from skillpm.runtime.workplace import Workplace
+from skillpm.sandbox.sandbox import Sandbox
+from skillpm.worker.environments import Environments, builder
+from skillpm.worker.scoring import Scorer
+from skillpm.worker.settings import Workplace
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.runtime.fuzz import fewest, fuzzed, shortest
+from skillpm.selftest.shrink import fewest, fuzzed, shortest
 
 GOLD = '{"tool": "serve", "args": {"port": 8123, "host": null}}'
 

@@ -14,12 +14,11 @@ from skillpm.errors import PluginError
 from skillpm.hookspecs import hookimpl
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Attempt
-from skillpm.model.reward import RewardFunction
 from skillpm.model.skill import Skill
-from skillpm.model.verdict import Judgement, Verdict
+from skillpm.model.verdict import Judgement, RewardFunction, Verdict
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import MAX_TOLD, Host, load_host
-from skillpm.runtime.scoring import Scorer
+from skillpm.worker.scoring import Scorer
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]

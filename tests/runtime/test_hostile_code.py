@@ -19,12 +19,12 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
-from skillpm.runtime.consent import Consents
-from skillpm.runtime.limits import Limits
-from skillpm.runtime.sandbox import Sandbox
-from skillpm.runtime.scoring import Scorer
-from skillpm.runtime.workplace import Workplace
+from skillpm.sandbox.limits import Limits
+from skillpm.sandbox.sandbox import Sandbox
 from skillpm.train.columns import Rewarder
+from skillpm.trust.consent import Consents
+from skillpm.worker.scoring import Scorer
+from skillpm.worker.settings import Workplace
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]

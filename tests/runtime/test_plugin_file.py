@@ -14,8 +14,8 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Seed
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
-from skillpm.runtime.limits import Limits
-from skillpm.runtime.scoring import Scorer
+from skillpm.sandbox.limits import Limits
+from skillpm.worker.scoring import Scorer
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]

@@ -22,10 +22,10 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.verdict import Verdict
 from skillpm.runtime.host import Host
-from skillpm.runtime.limits import Limits
-from skillpm.runtime.sandbox import Sandbox
-from skillpm.runtime.scoring import Scorer
-from skillpm.runtime.workplace import Workplace
+from skillpm.sandbox.limits import Limits
+from skillpm.sandbox.sandbox import Sandbox
+from skillpm.worker.scoring import Scorer
+from skillpm.worker.settings import Workplace
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]

@@ -19,12 +19,11 @@ from skillpm.model.episode import Episode
 from skillpm.model.policy import Policy
 from skillpm.model.ports import SandboxLevel
 from skillpm.model.skill import Skill
-from skillpm.runtime import sandbox, seccomp
-from skillpm.runtime.frame import encode
-from skillpm.runtime.protocol import judge_request
-from skillpm.runtime.sandbox import LEVELS, Sandbox, choose
-from skillpm.runtime.scoring import Scorer
-from skillpm.runtime.workplace import Workplace
+from skillpm.sandbox import sandbox, seccomp
+from skillpm.sandbox.sandbox import LEVELS, Sandbox, choose
+from skillpm.worker.protocol import encode, judge_request
+from skillpm.worker.scoring import Scorer
+from skillpm.worker.settings import Workplace
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
@@ -299,8 +298,8 @@ import os, threading, time
 from pathlib import Path
 from skillpm.model.manifest import Permissions
 from skillpm.model.skill import Skill
-from skillpm.runtime.limits import Limits
-from skillpm.runtime.process import WorkerProcess
+from skillpm.sandbox.limits import Limits
+from skillpm.worker.process import WorkerProcess
 worker = WorkerProcess(Skill("serving", "1", {skill.tree!r}, Path({str(skill.root)!r})), Permissions(), Limits())
 message = {message!r}
 threading.Thread(target=worker.call, args=(message, 60), daemon=True).start()

@@ -15,11 +15,11 @@ from skillpm.errors import ConsentError, PluginError, UsageError
 from skillpm.model.episode import Episode
 from skillpm.model.skill import Skill
 from skillpm.model.verdict import Judgement, Verdict
-from skillpm.runtime.consent import Consents
-from skillpm.runtime.limits import Limits
-from skillpm.runtime.process import WorkerProcess
-from skillpm.runtime.scoring import Scorer
-from skillpm.runtime.workplace import Workplace
+from skillpm.sandbox.limits import Limits
+from skillpm.trust.consent import Consents
+from skillpm.worker.process import WorkerProcess
+from skillpm.worker.scoring import Scorer
+from skillpm.worker.settings import Workplace
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]

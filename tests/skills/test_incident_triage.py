@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from skillpm.model.document import read_json_lines, read_model
+from skillpm.formats.document import read_json_lines, read_model
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import Entry, SynthesisDocument
 from skillpm.model.task import Seed, request_key

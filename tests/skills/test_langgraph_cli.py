@@ -13,7 +13,7 @@ import click
 import pytest
 
 from skillpm.contract.contract import Contract
-from skillpm.model.document import read_json_lines, read_model
+from skillpm.formats.document import read_json_lines, read_model
 from skillpm.model.suite import Case, Suite
 from skillpm.model.synthesis import SLOT, Entry, SynthesisDocument
 from skillpm.model.task import Seed, request_key

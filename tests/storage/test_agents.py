@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from skillpm.clients.folders import UNIVERSAL, agent_folders, detected, is_agent_folder
+from skillpm.clients.table import AGENTS
 from skillpm.errors import UsageError
-from skillpm.model.agents import AGENTS
 from skillpm.model.name import is_name
-from skillpm.storage.agents import UNIVERSAL, agent_folders, detected, is_agent_folder
 
 
 @pytest.fixture

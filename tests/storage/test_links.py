@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from skillpm.clients.folders import UNIVERSAL
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.storage import linking, swap
-from skillpm.storage.agents import UNIVERSAL
 from skillpm.storage.files import write_atomic
 from skillpm.storage.links import Occupant, Places, refuse_outside
 from skillpm.storage.record import RECORD, LinkKind, Placement, Record, read_record, record_text

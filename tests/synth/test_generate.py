@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from skillpm.errors import CheckError, DocumentError, VerifierError
-from skillpm.model.document import read_json_lines
+from skillpm.formats.document import read_json_lines
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed, Task

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from skillpm.layout.rule import Problem, rule
+from skillpm.layout.rule import rule
 from skillpm.layout.subject import Subject
+from skillpm.model.finding import Problem
 
 __all__ = ["unannounced_version"]
 

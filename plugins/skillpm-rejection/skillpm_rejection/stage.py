@@ -8,8 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skillpm.model.ports import Trainer
-from skillpm.model.training import Material, Positive, Rate, Stage, StageInput, StageName, StageOutput, StagePlan
+from skillpm.model.training import (
+    Material,
+    Positive,
+    Rate,
+    Stage,
+    StageInput,
+    StageName,
+    StageOutput,
+    StagePlan,
+    Trainer,
+)
 
 __all__ = ["REJECTION", "Rejection"]
 

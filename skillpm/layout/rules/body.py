@@ -7,11 +7,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from skillpm.layout.rule import Problem, Rule, Scope, rule
+from skillpm.layout.rule import Rule, Scope, rule
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Severity
-
-__all__ = ["RULES"]
+from skillpm.model.finding import Problem, Severity
 
 BODY_LINES = 500
 BODY_TOKENS = 5000

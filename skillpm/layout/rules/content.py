@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from skillpm.layout.hidden import Hidden, sightings
-from skillpm.layout.rule import Problem, Rule, rule
+from skillpm.layout.rule import Rule, rule
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Severity
-
-__all__ = ["RULES"]
+from skillpm.model.finding import Problem, Severity
 
 LOOK = "look at the place in an editor that shows such characters; remove them"
 

@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING
 from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import StorageError
-from skillpm.layout.rule import Problem, Rule, document_problems, rule
+from skillpm.formats.strict import Table
+from skillpm.layout.rule import Rule, document_problems, rule
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Severity
+from skillpm.model.finding import Problem, Severity
 from skillpm.model.name import is_name
-from skillpm.model.strict import Table
 
 if TYPE_CHECKING:
     from skillpm.model.contract import Tool
     from skillpm.model.synthesis import TaskRule
-
-__all__ = ["RULES"]
 
 PYTHON_FILES = ("plugin.py", "verifier.py")
 MAX_PYTHON = 1 << 20  # bytes

@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from skillpm.layout.rule import Problem, Rule, Scope, rule
+from skillpm.formats.strict import PlainScalar, Table
+from skillpm.layout.rule import Rule, Scope, rule
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Severity
+from skillpm.model.finding import Problem, Severity
 from skillpm.model.name import near_names
-from skillpm.model.strict import PlainScalar, Table
-
-__all__ = ["FIELDS", "RULES", "fields_of", "required_text", "text_of"]
 
 FIELDS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
 DESCRIPTION_LENGTH = 1024  # characters

@@ -10,13 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from skillpm.layout.contents import MAX_SIZE
-from skillpm.layout.rule import Problem, Rule, rule
+from skillpm.layout.rule import Rule, rule
 from skillpm.layout.signature import Content, office_parts
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Severity
+from skillpm.model.finding import Problem, Severity
 from skillpm.model.name import WINDOWS_DEVICES
-
-__all__ = ["RULES"]
 
 MANY_FILES = 1000
 PATH_BYTES = 240

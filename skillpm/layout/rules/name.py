@@ -5,13 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-from skillpm.layout.rule import Problem, Rule, Scope, rule
+from skillpm.layout.rule import Rule, Scope, rule
 from skillpm.layout.rules.fields import fields_of, required_text, text_of
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Severity
+from skillpm.model.finding import Problem, Severity
 from skillpm.model.name import WINDOWS_DEVICES
-
-__all__ = ["RULES"]
 
 NAME_LENGTH = 64  # characters
 NAME_HINT = "lowercase letters, digits and single hyphens, 1 to 64 characters"

@@ -6,11 +6,9 @@ import re
 from collections.abc import Iterator
 
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK
-from skillpm.layout.rule import Problem, Rule, Scope, rule
+from skillpm.layout.rule import Rule, Scope, rule
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Severity
-
-__all__ = ["RULES"]
+from skillpm.model.finding import Problem, Severity
 
 _CONFLICT = re.compile(r"(?:<{7} |={7}\r?$|>{7} )", re.MULTILINE)
 _CODE_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)

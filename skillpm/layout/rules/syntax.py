@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK
-from skillpm.layout.rule import Problem, Rule, Scope, rule
+from skillpm.layout.rule import Rule, Scope, rule
 from skillpm.layout.rules import fields, name
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import MappingTree
-from skillpm.model.finding import Severity
-
-__all__ = ["RULES"]
+from skillpm.model.finding import Problem, Severity
 
 _BEYOND = {
     "FlowSequenceStartToken": "a list in brackets",

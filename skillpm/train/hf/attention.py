@@ -16,8 +16,6 @@ import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
-__all__ = ["Prefix", "can_share", "over_prefix"]
-
 Prefix = Sequence[tuple[torch.Tensor, torch.Tensor]]  # keys and values of each layer, shape (heads, length, size)
 
 _NAME = "skillpm_shared_prefix"

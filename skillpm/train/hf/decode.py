@@ -20,8 +20,6 @@ from transformers.cache_utils import DynamicLayer
 
 from skillpm.train.hf.attention import Prefix, can_share, over_prefix
 
-__all__ = ["Decoded", "Sampling", "common_prefix", "decode", "like_prompts"]
-
 _LEAVE = 0.75  # the batch is gathered anew when so few of its rows are still going
 _MAX_OWN = 256  # tokens; longer parts of their own are run with the model's own attention, which needs less memory
 

@@ -8,21 +8,38 @@ and prompts are screened once for groups whose rewards differ (the zero-variance
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
+from trl.trainer import utils
 
 from skillpm.model.training import StageInput, StageOutput, StagePlan, TrainRow
 from skillpm.train.columns import Rewarder, reward_functions
 from skillpm.train.grpo import Grpo
-from skillpm.train.hf.head import labelled_positions_only
 from skillpm.train.hf.policy import prompt_tokens
 from skillpm.train.hf.rollout import expecting, greedy_score, rollout_function, stage_groups
 from skillpm.train.hf.watch import Watch, silence
 
-__all__ = ["run_grpo"]
+
+@contextmanager
+def labelled_positions_only() -> Iterator[None]:
+    """Let TRL's fused head score labelled positions only, on the CPU as on Triton devices."""
+    original = utils._use_triton
+
+    def compact(device: torch.device) -> Any:
+        return device.type == "cpu" or original(device)
+
+    utils._use_triton = compact
+    try:
+        yield
+    finally:
+        utils._use_triton = original
+
 
 _MICRO_BATCH = 8  # completions in one forward and backward pass
 

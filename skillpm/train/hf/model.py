@@ -14,8 +14,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from skillpm.errors import UsageError
 
-__all__ = ["choose_dtype", "dequantise", "load_model", "load_tokenizer", "quiet", "stop_tokens"]
-
 _PROBE = 384  # rows of the square matrices with which data types are compared
 
 

@@ -18,8 +18,6 @@ import torch.utils.data
 
 from skillpm.train.hf.decode import common_prefix
 
-__all__ = ["IGNORED", "GroupedOrder", "PrefixPacking", "encode_rows"]
-
 IGNORED = -100  # the label of a token that is not learned
 
 

@@ -14,8 +14,6 @@ from skillpm.model.task import Message
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.model import load_model, load_tokenizer, stop_tokens
 
-__all__ = ["TransformersPolicy", "prompt_tokens"]
-
 
 def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
     """Return the tokens of a conversation, up to where the assistant begins."""

@@ -13,8 +13,6 @@ from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.model import stop_tokens
 from skillpm.train.hf.policy import prompt_tokens
 
-__all__ = ["Ended", "expecting", "greedy_score", "rollout_function", "sample_groups", "stage_groups"]
-
 Ended = Callable[[int, list[int]], None]  # told of each answer when it has ended: its prompt's number, its tokens
 
 GREEDY_ROWS = 48  # decoded side by side

@@ -16,8 +16,6 @@ from skillpm.train.hf.policy import prompt_tokens
 from skillpm.train.hf.watch import Watch, silence
 from skillpm.train.sft import Sft
 
-__all__ = ["AnswerTrainer", "run_sft"]
-
 
 class AnswerTrainer(SFTTrainer):
     """An SFTTrainer whose loss runs the output layer on the tokens of answers alone.

@@ -20,8 +20,6 @@ from skillpm.train.metrics import StageReport
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
 
-__all__ = ["Run", "library_versions", "run_stages"]
-
 Run = Callable[[Any, StageInput], StageOutput]
 
 

@@ -7,8 +7,6 @@ from typing import Any
 
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-__all__ = ["Watch", "silence"]
-
 _WRONG = {"num_tokens"}  # TRL sums the attention mask, which here is a matrix
 
 

@@ -18,7 +18,7 @@ from skillpm.model.task import Task
 from skillpm.model.training import Stage, TrainRow
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.grpo import Grpo
-from skillpm.train.hf.head import labelled_positions_only
+from skillpm.train.hf.grpo import labelled_positions_only
 from skillpm.train.hf.stages import run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import TrainPlan, make_plan

@@ -1,0 +1,119 @@
+"""Which agents are used here, and which folders of theirs an install fills.
+
+Only two kinds of agents are ever touched: those that were named, and, with ``all``, those whose signs are found here.
+Beside them every install fills ``.agents/skills``, which most agents read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence, Set
+from pathlib import Path
+
+from skillpm.clients.agent import Agent
+from skillpm.clients.budget import Entry
+from skillpm.clients.table import AGENTS, UNIVERSAL
+from skillpm.errors import UsageError
+from skillpm.layout.listing import name_and_description
+from skillpm.model.name import near_names
+
+
+def agent_folders(agents: Sequence[str], *, user: bool = False, project: Path | None = None) -> tuple[str, ...]:
+    """Return the folders of these agents, the universal one first, each once; ``all`` means those detected here.
+
+    Args:
+        agents: names of the table, or ``all``.
+        user: their folders in the home folder, instead of a project.
+        project: where ``all`` looks for signs; the working directory where None.
+
+    Raises:
+        UsageError: an agent is not known; the hint has near names. Or it has no folder of its own for users.
+    """
+    folders = [UNIVERSAL]
+    for name in agents:
+        for agent in detected(project or Path.cwd()) if name == "all" else [_known(name)]:
+            folder = agent.folder(user=user)
+            if folder is not None:
+                folders.append(folder)
+            elif name != "all":
+                raise UsageError(
+                    f"{agent.title} looks for skills in projects only",
+                    hint="install into a project, without `--user`",
+                )
+    return tuple(dict.fromkeys(folders))
+
+
+def _known(name: str) -> Agent:
+    if name in AGENTS:
+        return AGENTS[name]
+    near = near_names(name, [*AGENTS, "all"])
+    raise UsageError(
+        f"no agent `{name[:80]}` is known",
+        hint=f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else "see `skillpm agents --all`",
+    )
+
+
+def is_agent_folder(folder: str) -> bool:
+    """Is this, relative to a project or to a home folder, where some agent looks for skills?"""
+    return any(folder in (agent.project, agent.user) for agent in AGENTS.values())
+
+
+def detected(project: Path) -> list[Agent]:
+    """Return the agents of which a sign is found in a project, in the home folder or in the environment."""
+    return [agent for agent in AGENTS.values() if any(_found(sign, project) for sign in agent.signs)]
+
+
+def unfilled(project: Path, folders: Set[str], *, user: bool = False) -> list[Agent]:
+    """Return the agents detected here that read none of these folders."""
+    return [
+        agent
+        for agent in detected(project)
+        if agent.folder(user=user) is not None and folders.isdisjoint(agent.reads(user=user))
+    ]
+
+
+def _found(sign: str, project: Path) -> bool:
+    if sign.startswith("$"):
+        value = os.environ.get(sign[1:], "").strip()
+        return bool(value) and os.path.lexists(value)
+    if sign.startswith("~/.config/"):
+        configuration = os.environ.get("XDG_CONFIG_HOME", "").strip()
+        if configuration:
+            return os.path.lexists(f"{configuration}{sign.removeprefix('~/.config')}")
+    # os.path: some two hundred looks, where pathlib would take longer than the disk
+    return os.path.lexists(os.path.expanduser(sign) if sign.startswith("~") else f"{project}/{sign}")  # noqa: PTH111
+
+
+_HEAD = 1 << 17  # bytes of a SKILL.md that are read for its frontmatter
+
+
+def entries_in(root: Path, folder: str, store: Path) -> Iterator[Entry]:
+    """Yield what an agent would list of one of its folders; what cannot be read is skipped, as agents do.
+
+    Args:
+        root: a project or a home folder.
+        folder: relative to it.
+        store: the other place to which a link may lead.
+    """
+    inside = (root.resolve(), store.resolve())
+    try:
+        with os.scandir(root / folder) as found:
+            names = sorted(item.name for item in found if not item.name.startswith("."))
+    except OSError:
+        return
+    for name in names:
+        listed = _listed(root / folder / name, inside)
+        if listed is not None:
+            yield Entry(listed[0] or name, listed[1], str(root / folder / name))
+
+
+def _listed(folder: Path, inside: tuple[Path, ...]) -> tuple[str, str] | None:
+    for name in ("SKILL.md", "skill.md"):
+        try:
+            path = (folder / name).resolve()
+            if path.is_file() and any(path.is_relative_to(place) for place in inside):
+                with path.open("rb") as file:
+                    return name_and_description(file.read(_HEAD).decode("utf-8", errors="replace"))
+        except (OSError, RuntimeError):  # a link that leads to itself
+            return None
+    return None

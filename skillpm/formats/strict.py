@@ -1,0 +1,74 @@
+"""What strict documents are made of: YAML's values with their lines, and JSON as strictly as RFC 8259 allows.
+
+In JSON duplicate keys are errors, and so is what RFC 8259 does not know. ``model.strict_yaml`` reads the YAML; what
+reads none does not import its parser, which takes as long as a short command.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+class PlainScalar(str):
+    """An unquoted YAML scalar: text, until a ``Json`` field gives it a type."""
+
+    __slots__ = ()
+
+
+class Table(dict[str, Any]):
+    """A YAML mapping that remembers the line of each key."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[str, int] = {}
+
+
+class Items(list[Any]):
+    """A YAML sequence that remembers the line of each item."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[int] = []
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"duplicate key `{key[:80]}`")
+            seen.add(key)
+    return table
+
+
+def _refuse_constant(text: str) -> Any:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is out of range")
+    return number
+
+
+STRICT_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def strict_json(text: str) -> Any:
+    """Parse JSON, refusing duplicate keys, NaN, infinities and numbers out of range (RFC 8259, RFC 7493).
+
+    Raises:
+        ValueError: with the reason.
+    """
+    try:
+        return STRICT_DECODER.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

@@ -1,0 +1,101 @@
+"""What may be installed and what may run: the age of a release, its source, and what its code is given.
+
+Several policies hold at once, a person's and a project's, and each must agree: a project can be stricter than the
+person who works in it, never laxer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from skillpm.formats.document import Document
+from skillpm.model.manifest import Manifest, Permissions
+from skillpm.model.release import Release
+
+Consent = Literal["never", "ask", "locked", "always"]
+CONSENTS: tuple[Consent, ...] = ("never", "ask", "locked", "always")  # the strictest first
+
+Pattern = Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class Policy(Document):
+    """One policy.
+
+    Attributes:
+        cooldown: days; a registry's releases that are younger are not chosen. None says nothing.
+        allow: patterns of sources, ``*`` for any text, or names of registries; where given, nothing else is taken.
+        deny: the same, for what is never taken.
+        consent: whose code may run without a question: nobody's and no question asked (``never``), nobody's (``ask``),
+            that of skills whose content stands in the project's lock (``locked``), everybody's (``always``).
+        network: False keeps every skill's code from the network, whatever it asks for.
+        run: the programs that skills' code may be given; None for all that a person agrees to.
+        sandbox: ``require`` refuses to run skill code confined by resource limits alone.
+    """
+
+    cooldown: Annotated[int, Field(ge=0, le=3650)] | None = None
+    allow: tuple[Pattern, ...] | None = None
+    deny: tuple[Pattern, ...] = ()
+    consent: Consent | None = None
+    network: bool | None = None
+    run: tuple[Pattern, ...] | None = None
+    sandbox: Literal["require"] | None = None
+
+    def narrowed(self, asked: Permissions) -> Permissions:
+        """Return what this policy leaves of what a skill asks for."""
+        programs = asked.run if self.run is None else tuple(name for name in asked.run if name in self.run)
+        return Permissions(network=asked.network and self.network is not False, run=programs)
+
+    def refuses(self, source: str, names: Iterable[str] = ()) -> str | None:
+        """Return why a source is not to be used, or None.
+
+        Args:
+            source: as a lock writes it.
+            names: what the person calls it.
+        """
+        texts = (source, *names)
+        denied = next((item for item in self.deny if any(fnmatchcase(text, item) for text in texts)), None)
+        if denied is not None:
+            return f"`deny` has `{denied}`"
+        if self.allow is not None and not any(fnmatchcase(text, item) for item in self.allow for text in texts):
+            return "`allow` does not have it"
+        return None
+
+
+def strictest(consents: Iterable[Consent]) -> Consent:
+    """Return the strictest of several; there is at least one."""
+    return min(consents, key=CONSENTS.index)
+
+
+def cutoff(cooldown: int, now: datetime) -> str:
+    """Return the UTC day before which a release must have been published, such as ``2026-11-13``."""
+    return (now.astimezone(UTC) - timedelta(days=cooldown)).date().isoformat()
+
+
+def too_young(release: Release, day: str, today: str) -> str | None:
+    """Return what makes a release too young for a cut-off day, in words that follow "it is"; None where nothing does.
+
+    A release without a time of publication that can be read cannot show its age, and is too young.
+    """
+    try:
+        published = datetime.fromisoformat(release.published or "")
+    except ValueError:
+        return "without a time of publication, which the cooldown needs"
+    aware = published if published.tzinfo else published.replace(tzinfo=UTC)
+    moment = aware.astimezone(UTC).date().isoformat()
+    if moment < day:
+        return None
+    clock = f"; this machine's clock says {today}: is it right?" if moment > today else ""
+    return f"younger than the cooldown allows (published {moment}, cut-off {day}{clock})"
+
+
+def permitted(manifest: Manifest | None, policies: Sequence[Policy]) -> Permissions:
+    """Return what policies leave of what a skill asks for."""
+    permissions = Permissions() if manifest is None else manifest.permissions
+    for policy in policies:
+        permissions = policy.narrowed(permissions)
+    return permissions

@@ -1,0 +1,1 @@
+"""What an author does with a skill: make, check, pack and publish it."""

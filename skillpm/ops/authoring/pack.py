@@ -1,0 +1,103 @@
+"""``skillpm pack``: one skill's folder, checked whole, as the archive that a registry would keep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.version import Version
+
+from skillpm.errors import LayoutError, UsageError
+from skillpm.index.path import release_of
+from skillpm.layout.description import UNVERSIONED
+from skillpm.layout.rule import Rule
+from skillpm.layout.tree import FolderTree
+from skillpm.model.finding import Report
+from skillpm.model.name import parse_name
+from skillpm.model.release import Release
+from skillpm.ops.authoring.validate import RULES, validate_skill
+from skillpm.storage.archive import build_archive
+from skillpm.storage.files import write_atomic
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A skill, ready to be published.
+
+    Attributes:
+        root: its folder.
+        name: the name it is published as, ``name`` or ``owner/name``.
+        release: what a registry's page will say of it.
+        archive: its archive; the same bytes for the same tree, wherever it is made.
+        report: what the check found; warnings only.
+    """
+
+    root: Path
+    name: str
+    release: Release
+    archive: bytes
+    report: Report
+
+    @property
+    def file_name(self) -> str:
+        """What a file with the archive is called: ``name-version.tar.gz``."""
+        return f"{self.name.rpartition('/')[2]}-{self.release.version}.tar.gz"
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "name": self.name,
+            "version": self.release.version,
+            "archive": self.release.archive,
+            "tree": self.release.tree,
+            "size": self.release.size,
+            "requires": self.release.requires,
+            "findings": [finding.document() for finding in self.report.findings],
+        }
+
+
+def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = ()) -> Packed:
+    """Check a skill's folder with every rule and build its archive; nothing is written.
+
+    Args:
+        root: the folder with SKILL.md.
+        owner: published in front of the name, where there is one.
+        extra: rules of plugins.
+
+    Raises:
+        UsageError: there is no such folder, the owner is no name, or the skill says no version that can be published.
+        LayoutError: the check found errors; ``details["findings"]`` holds all findings.
+        IntegrityError: a path cannot stand in an archive.
+    """
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a folder", hint="name the folder that holds SKILL.md")
+    report = validate_skill(root, rules=(*RULES, *extra))
+    if not report.ok:
+        count = len(report.errors)
+        raise LayoutError(
+            f"{root} has {count} error{'s' if count > 1 else ''}, and no archive is made of it",
+            hint=f"mend what `skillpm validate {root}` lists",
+            findings=[finding.document() for finding in report.findings],
+        )
+    tree = FolderTree(root)
+    archive = build_archive(tree)
+    name, release = release_of(tree, archive)
+    _refuse_version(name, release.version)
+    return Packed(root, parse_name(f"{owner}/{name}") if owner else name, release, archive, report)
+
+
+def write_packed(packed: Packed, path: Path) -> None:
+    """Write the archive to a file at once. Raises StorageError."""
+    write_atomic(path, packed.archive)
+
+
+def _refuse_version(name: str, version: str) -> None:
+    if version == UNVERSIONED:
+        raise UsageError(f"{name} says no version", hint="give it one with `skillpm version set 1.0.0`")
+    if Version(version).local:
+        raise UsageError(
+            f"{name} {version} has a local part, which others cannot ask for",
+            hint="leave out what follows the `+`; see `skillpm version set`",
+        )

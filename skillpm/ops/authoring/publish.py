@@ -1,0 +1,232 @@
+"""``skillpm publish``: check, self-test, then the archive and the page. What is published never changes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import Version
+
+from skillpm.errors import CheckError, ConflictError, RegistryError, UsageError
+from skillpm.index.directory import DirectoryIndex
+from skillpm.index.folder_registry import FolderRegistry
+from skillpm.index.source import open_registry
+from skillpm.layout.tree import FolderTree, tree_digest
+from skillpm.model.name import look_alike
+from skillpm.model.requirement import Requirement, parse_version
+from skillpm.model.skill import Skill
+from skillpm.ops.authoring.pack import Packed
+from skillpm.ops.context import Context
+from skillpm.ops.learning.selftest import Selftest, selftest
+from skillpm.ops.learning.session import judging
+
+if TYPE_CHECKING:
+    from skillpm.model.ports import Registry
+    from skillpm.model.release import Release
+
+_JUDGING = ("contract.yaml", "verifier.py", "plugin.py")  # a skill with any of these may judge answers
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What became of it.
+
+    Attributes:
+        packed: what was published.
+        registry: where.
+        change: ``published``, or ``unchanged`` where the very same content stood there already.
+        claims: how many claims the self-test checked.
+        warnings: sentences on what is allowed and still worth a look.
+        dry_run: was nothing written?
+    """
+
+    packed: Packed
+    registry: str
+    change: str
+    claims: int
+    warnings: tuple[str, ...]
+    dry_run: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            **self.packed.document(),
+            "registry": self.registry,
+            "change": self.change,
+            "claims": self.claims,
+            "warnings": list(self.warnings),
+            "dry_run": self.dry_run,
+        }
+
+
+def judged(packed: Packed) -> bool:
+    """Does this skill judge answers, so that a self-test must pass before it is published?"""
+    return any(name in _JUDGING for name in FolderTree(packed.root).paths())
+
+
+def publish(
+    context: Context,
+    packed: Packed,
+    registry: Registry,
+    *,
+    skill: Skill | None,
+    dry_run: bool = False,
+    look_alike_of: str = "",
+) -> Publication:
+    """Publish what was packed.
+
+    Args:
+        context: where consents are recorded, and whether plugins are loaded.
+        packed: the skill.
+        registry: where to.
+        skill: the same skill, to be self-tested first; None where it judges nothing.
+        dry_run: do all but write.
+        look_alike_of: the published name that this new name may look like.
+
+    Raises:
+        ConsentError: the self-test would run code that nobody agreed to.
+        CheckError: a claim of its verifier does not hold; nothing was written.
+        ConflictError: the version stands there with another content, or the name is new and looks like another.
+        UsageError: the folder changed in the meantime.
+        RegistryError: the registry failed.
+        StorageError: the disk refused.
+    """
+    page = registry.page(packed.name)
+    if page is None:
+        _refuse_look_alike(packed.name, registry, look_alike_of)
+    releases = page.newest_first() if page else []
+    standing = next((item for item in releases if Version(item.version) == Version(packed.release.version)), None)
+    warnings = _warnings(packed, releases) if standing is None else ()
+    if standing is not None and standing.tree != packed.release.tree:
+        raise ConflictError(
+            f"{packed.name} {standing.version} is published in {registry.name} with another content",
+            hint="what is published never changes: raise the version with `skillpm version bump patch`",
+            published=standing.tree,
+            offered=packed.release.tree,
+        )
+    claims = _checked(context, skill, packed) if skill is not None else 0
+    if dry_run:
+        change = "published" if standing is None else "unchanged"
+    else:
+        now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        release = replace(packed.release, published=now)
+        change = "published" if registry.publish(packed.name, release, packed.archive) else "unchanged"
+    return Publication(packed, registry.name, change, claims, warnings, dry_run)
+
+
+def _refuse_look_alike(name: str, registry: Registry, allowed: str) -> None:
+    """A name that is taken for another one is how strangers get their skills installed."""
+    other = look_alike(name, (known for known in registry.names() if known != allowed))
+    if other is not None:
+        raise ConflictError(
+            f"`{name}` looks like `{other}`, which is published in {registry.name}",
+            hint=f"take another name, or publish it as OWNER/{name}; where both are meant, add --like {other}",
+            near=other,
+        )
+
+
+def _checked(context: Context, skill: Skill, packed: Packed) -> int:
+    """Self-test the skill and return the number of claims that hold."""
+    with judging(context, [skill]) as ready:
+        report = selftest(ready.contributions[skill.name], ready.scorer)
+    if not report.ok:
+        raise _broken(report)
+    if tree_digest(FolderTree(packed.root)) != packed.release.tree:
+        raise UsageError(f"{packed.root} changed while it was checked", hint="run the command again")
+    return sum(report.checked.values())
+
+
+def _broken(report: Selftest) -> CheckError:
+    first, count = report.broken[0].finding(), sum(report.failed.values())
+    claims = f"{count} claims" if count > 1 else "a claim"
+    return CheckError(
+        f"{claims} of the verifier of {report.skill} do{'' if count > 1 else 'es'} not hold, the first: "
+        f"{first.code} {first.message}",
+        hint="`skillpm selftest` lists them; a verifier that can be cheated trains cheaters",
+        **report.document(),
+    )
+
+
+def _warnings(packed: Packed, releases: list[Release]) -> tuple[str, ...]:
+    newest = next(iter(releases), None)
+    if newest is None or Version(newest.version) < Version(packed.release.version):
+        return ()
+    return (f"{packed.release.version} is lower than the newest published version, {newest.version}",)
+
+
+MAX_REASON = 1024  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Yanking:
+    """What became of a release: ``reason`` is None where it was taken back in."""
+
+    name: str
+    version: str
+    registry: str
+    reason: str | None
+    changed: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "registry": self.registry,
+            "yanked": self.reason if self.reason is not None else False,
+            "changed": self.changed,
+        }
+
+
+def one_release(text: str) -> tuple[str, str]:
+    """Return the (name, version) of ``name==version`` or ``name@version``; raise UsageError on anything else."""
+    requirement = Requirement.parse(text)
+    version = requirement.specifier.removeprefix("==")
+    if not requirement.specifier.startswith("==") or "," in version or version.endswith(".*"):
+        raise UsageError(f"`{text[:80]}` does not name one release", hint="write `name==1.2.0`")
+    return requirement.name, str(parse_version(version))
+
+
+def yank(registry: Registry, text: str, reason: str | None) -> Yanking:
+    """Yank ``name==version`` for a reason, or take it back in where ``reason`` is None.
+
+    Raises:
+        UsageError: the text does not name one release, or the reason is empty or too long.
+        RegistryError: there is no such release, or the registry failed.
+        StorageError: the disk refused.
+    """
+    name, version = one_release(text)
+    if reason is not None and not 0 < len(reason.strip()) <= MAX_REASON:
+        raise UsageError(f"a reason has 1 to {MAX_REASON} characters", hint="say what is wrong and what to use instead")
+    kept = reason.strip() if reason is not None else None
+    return Yanking(name, version, registry.name, kept, registry.yank(name, version, kept))
+
+
+def open_publishing(text: str, context: Context) -> FolderRegistry:
+    """Return the registry that a person named, by its place or as the settings call it, to publish to.
+
+    Raises:
+        UsageError: none was named.
+        RegistryError: it is no folder with config.json, or a kind that cannot be published to.
+        DocumentError: the settings that would name it cannot be read.
+    """
+    known = context.settings.registries
+    if not text:
+        make = "`skillpm registry init FOLDER` makes one, for `--registry FOLDER`"
+        hint = f"{_listed(known)}; {make}" if known else make
+        raise UsageError("say which registry to publish to", hint=hint)
+    index = open_registry(known.get(text, text), context.around)
+    if not isinstance(index, DirectoryIndex):
+        raise RegistryError(f"{text[:200]} cannot be published to", hint="publish to the folder that it is served from")
+    registry = FolderRegistry(index.root, index.name)
+    if not (registry.root / "config.json").is_file():
+        make = f"make a new one with `skillpm registry init {text[:200]}`"
+        hint = f"check the path, or {_listed(known) if known else make}"
+        raise RegistryError(f"{registry.root} is not a registry", hint=hint)
+    return registry
+
+
+def _listed(known: Iterable[str]) -> str:
+    return f"name one that the settings have: {', '.join(f'`{name}`' for name in known)}"

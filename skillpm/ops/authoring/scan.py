@@ -1,0 +1,69 @@
+"""Look at what folders, archives and installed skills hold, before or after they are trusted. Runs no skill's code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skillpm.errors import UnknownSkillError
+from skillpm.index.source import is_path
+from skillpm.layout import scan as layout
+from skillpm.layout.check import examine
+from skillpm.layout.contents import MAX_SIZE
+from skillpm.layout.discovery import discover
+from skillpm.layout.rule import Level
+from skillpm.layout.subject import Subject
+from skillpm.layout.tree import FolderTree, MappingTree, Tree
+from skillpm.storage.archive import read_archive
+from skillpm.storage.files import storage_error
+from skillpm.trust.allowance import Allowance
+
+if TYPE_CHECKING:
+    from skillpm.model.finding import Report
+    from skillpm.ops.context import Context
+
+RULES = layout.RULES
+_ARCHIVES = (".tar.gz", ".tgz")
+
+
+def scan(context: Context, texts: Sequence[str], allow: Allowance) -> list[Report]:
+    """Scan each text: a path (a folder, one of skills below it, an archive, a file) or the name of a skill.
+
+    A folder is looked at as it lies there, with what packing would leave out, save version control.
+
+    Raises:
+        UnknownSkillError: no such path or skill.
+        IntegrityError: an archive that may not be opened; a stored skill that was changed.
+        StorageError: a file cannot be read.
+    """
+    return [_report(tree, name, allow) for text in texts for name, tree in _trees(context, text)]
+
+
+def _report(tree: Tree, name: str, allow: Allowance) -> Report:
+    found = examine(Subject(tree, None), RULES, path=name, level=Level.LENIENT)
+    return found.letting(allow.codes(found.name or ""))
+
+
+def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
+    path = Path(text).expanduser()
+    if not is_path(text) and not path.is_file():
+        yield text, FolderTree(context.skill(text).root)
+    elif path.is_dir():
+        for folder in discover(path).skills or (path,):
+            yield str(folder), FolderTree(folder, whole=True)
+    elif path.is_file():
+        yield text, _file(path)
+    else:
+        raise UnknownSkillError(
+            f"there is no file or folder {text}", hint="name a path, or a skill as `skillpm list` does"
+        )
+
+
+def _file(path: Path) -> Tree:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise storage_error("read", path, error) from None
+    return read_archive(data) if path.name.endswith(_ARCHIVES) else MappingTree({path.name: data})

@@ -1,0 +1,231 @@
+"""Check folders of skills: layout, documents, and the examples against the contract. Runs no skill's code."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skillpm.errors import DocumentError, StorageError
+from skillpm.layout import check
+from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
+from skillpm.layout.discovery import MAX_FOLDERS, discover
+from skillpm.layout.mend import mend
+from skillpm.layout.rule import Level, Rule, document_problems, rule
+from skillpm.layout.subject import Subject
+from skillpm.layout.tree import FolderTree
+from skillpm.model.finding import Finding, Problem, Report, Severity
+from skillpm.storage.files import storage_error, write_atomic
+
+if TYPE_CHECKING:
+    from skillpm.contract.contract import Contract
+    from skillpm.layout.package import Package, Row
+
+MAX_PROBLEMS = 50  # of one kind in one skill
+
+
+@rule(
+    "SK551",
+    "contract.yaml cannot be compiled",
+    why="A schema or the prompt's template is wrong, so no answer can be judged.",
+)
+def uncompilable_contract(subject: Subject) -> Iterator[Problem]:
+    """What only building the contract shows."""
+    if subject.package and subject.package.contract.value:
+        try:
+            _compiled(subject.package)
+        except DocumentError as error:
+            yield from document_problems([error])
+
+
+@rule(
+    "SK552",
+    "seed breaks the contract",
+    why="A model would be trained on an answer that the skill's own verifier refuses.",
+)
+def seed_breaks_contract(subject: Subject) -> Iterator[Problem]:
+    """The expected answer of every seed."""
+    if subject.package:
+        yield from _broken(subject.package, (row for read in subject.package.seeds for row in read.value or ()))
+
+
+@rule(
+    "SK553",
+    "suite task breaks the contract",
+    why="No model could ever solve it.",
+)
+def suite_task_breaks_contract(subject: Subject) -> Iterator[Problem]:
+    """The expected answer of every task of every suite."""
+    if subject.package:
+        yield from _broken(
+            subject.package, (row for suite in subject.package.suites for row in suite.tasks.value or ())
+        )
+
+
+@rule(
+    "SK554",
+    "case breaks the contract",
+    why="The self-test would fail on the case, not on the verifier.",
+)
+def case_breaks_contract(subject: Subject) -> Iterator[Problem]:
+    """The expected answer of every case."""
+    if subject.package and "cases.jsonl" in subject.files:
+        yield from _broken(subject.package, subject.package.cases.value or ())
+
+
+RULES: tuple[Rule, ...] = (
+    *check.RULES,
+    uncompilable_contract,
+    seed_breaks_contract,
+    suite_task_breaks_contract,
+    case_breaks_contract,
+)
+
+
+def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT, extra: Sequence[Rule] = ()) -> list[Report]:
+    """Check each path: a skill's folder, its SKILL.md, or a folder with skills somewhere below; one report a skill.
+
+    A path without any skill gets a report with one error, never an exception. ``extra`` are the rules of plugins.
+    """
+    rules = (*RULES, *extra)
+    return [report for path in paths for report in _reports(path, level, rules)]
+
+
+def validate_skill(root: Path, *, level: Level = Level.LENIENT, rules: Sequence[Rule] = RULES) -> Report:
+    """Check one skill's folder with every rule, those on its contract too."""
+    plain = root.name not in ("", "..") and not root.is_symlink()
+    subject = Subject(FolderTree(root), root.name if plain else Path(os.path.realpath(root)).name)
+    return check.examine(subject, rules, path=str(root), level=level)
+
+
+def skill_folders(path: Path) -> tuple[Path, ...]:
+    """Return the folders of the skills that a path means: itself, that of its SKILL.md, or those below it."""
+    try:
+        root = _root(path)
+        return discover(root).skills if root.is_dir() else ()
+    except (OSError, ValueError):
+        return ()
+
+
+def _root(path: Path) -> Path:
+    return path.parent if path.name in ("SKILL.md", "skill.md") and path.is_file() else path
+
+
+def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report]:
+    try:
+        root = _root(path)
+        missing, is_folder = not root.exists(), root.is_dir()
+    except (OSError, ValueError) as error:
+        yield _no_skill(path, f"cannot be opened: {error}")
+        return
+    if missing or not is_folder:
+        yield _no_skill(path, "there is no such path" if missing else "is neither a folder nor a SKILL.md")
+        return
+    found = discover(root)
+    for folder in found.skills:
+        yield validate_skill(folder, level=level, rules=rules)
+    if not found.complete:
+        yield _no_skill(path, f"more than {MAX_FOLDERS} folders without a skill: the rest was not searched")
+    elif not found.skills:
+        yield validate_skill(root, level=level, rules=rules)
+
+
+def _no_skill(path: Path, message: str) -> Report:
+    hint = "name a folder with a SKILL.md, or a folder of such folders"
+    return Report(str(path), None, (Finding("SK001", Severity.ERROR, message, hint=hint),))
+
+
+def _compiled(package: Package) -> Contract | None:
+    if package.contract.value is None:
+        return None
+    from skillpm.contract.contract import Contract
+
+    try:
+        return Contract.of(package.contract.value)
+    except DocumentError as error:
+        raise DocumentError(error.rule, path=package.contract.path, hint=error.hint) from None
+
+
+def _broken(package: Package, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
+    """Yield the rows whose expected answer the contract refuses; nothing where there is no contract that compiles."""
+    try:
+        contract = _compiled(package)
+    except DocumentError:
+        return  # SK551 has told it
+    count = 0
+    for row in rows if contract else ():
+        assert contract is not None
+        try:
+            contract.complete(row.value.expected)
+        except DocumentError as error:
+            count += 1
+            if count <= MAX_PROBLEMS:
+                hint = f"the answer is {json.dumps(row.value.expected, default=str)[:200]}"
+                yield Problem(_at(row, error.rule), row.line, row.path, hint)
+    if count > MAX_PROBLEMS:
+        yield Problem(f"and {count - MAX_PROBLEMS} more answers that break the contract", path="contract.yaml")
+
+
+def _at(row: Row[Any], message: str) -> str:
+    """Name a task by its request where its line is not known."""
+    return message if row.line else f"`{row.value.request[:80]}`: {message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mending:
+    """What was mended in one file: the rules that it broke, and the change as a unified diff."""
+
+    path: str
+    codes: tuple[str, ...]
+    diff: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {"path": self.path, "codes": list(self.codes), "diff": self.diff}
+
+
+def mend_skills(paths: Sequence[Path], *, dry_run: bool = False) -> list[Mending]:
+    """Mend the SKILL.md of every skill that ``validate`` would check; what it cannot read is left to the check.
+
+    Raises:
+        StorageError: a file cannot be written; it is as it was, those before it are mended.
+    """
+    return [done for path in paths for folder in skill_folders(path) for done in _mended(folder, dry_run)]
+
+
+def _mended(folder: Path, dry_run: bool) -> Iterator[Mending]:
+    tree = FolderTree(folder)
+    name = skill_file(tree.paths())
+    if name is None:
+        return
+    try:
+        data = tree.head(name, MAX_SKILL_TEXT + 1)
+        text = data.decode("utf-8")
+    except (StorageError, UnicodeDecodeError):
+        return
+    if len(data) > MAX_SKILL_TEXT:
+        return
+    mended = mend(text, folder.resolve().name)
+    if mended.text == text:
+        return
+    path = folder / name
+    if not dry_run:
+        _write(path, mended.text)
+    yield Mending(str(path), mended.codes, _diff(str(path), text, mended.text))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError as error:
+        raise storage_error("read", path, error) from None
+    write_atomic(path, text, mode=mode)
+
+
+def _diff(path: str, before: str, after: str) -> str:
+    """Return a unified diff whose lines keep their carriage returns."""
+    return "\n".join(difflib.unified_diff(before.split("\n"), after.split("\n"), path, path, lineterm="", n=2))

@@ -1,0 +1,28 @@
+"""``skillpm export``: skills in the form of another system, written by a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from skillpm.model.skill import Skill
+from skillpm.ops.context import Context
+from skillpm.ops.extensions import foreign_exporter
+from skillpm.ops.learning.session import judging
+from skillpm.runtime.collect import blaming
+from skillpm.storage.whole_folder import whole_folder
+
+
+def export(context: Context, exporter: str, skills: Sequence[Skill], output: Path) -> list[str]:
+    """Let a plugin write skills into a new folder; return the files, relative to it.
+
+    Raises:
+        UsageError: no plugin brings this exporter, or the folder exists.
+        PluginError: the exporter failed; nothing is left behind.
+        ConsentError: skill code would run that nobody agreed to.
+    """
+    found = foreign_exporter(exporter, context.settings)
+    with whole_folder(output) as folder, judging(context, skills) as ready:
+        with blaming(found.plugin, f"{found.plugin}: exporter `{exporter}`"):
+            found.record.export(ready.contributions, folder)
+        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,104 @@
+"""Base models: make one ready, list what is known and what is cached."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from skillpm.errors import TrainingError
+from skillpm.model.ports import Policy, PolicyMaker
+from skillpm.ops.extensions import foreign_policy
+from skillpm.runtime.collect import blaming
+from skillpm.settings import Settings
+from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, locate_model, prepare_model
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """A known model, and the folder in which it lies prepared, or None."""
+
+    model: KnownModel
+    folder: Path | None
+
+
+def known_models(settings: Settings) -> list[ModelState]:
+    """Return every model that skillpm can prepare itself."""
+    folders = {name: cached_folder(settings.models, model) for name, model in KNOWN_MODELS.items()}
+    return [ModelState(KNOWN_MODELS[name], path if path.is_dir() else None) for name, path in folders.items()]
+
+
+def ready_model(text: str, settings: Settings) -> Path | str:
+    """Return the folder or hub id of a model; a known one is prepared first where that was not done yet.
+
+    Raises:
+        UsageError: there is no such model.
+        TrainingError: torch and its companions are not installed.
+        RegistryError: it could not be fetched.
+        IntegrityError: other bytes were fetched than the pinned ones.
+        StorageError: the cache cannot be written.
+    """
+    source = locate_model(text, settings.models)
+    if source is not None:
+        return source
+    try:
+        dequantise = importlib.import_module("skillpm.train.hf.model").dequantise
+    except ImportError as error:
+        raise TrainingError(f"no model can be prepared: {error}", hint="pip install 'skillpm-core[train]'") from None
+    return prepare_model(KNOWN_MODELS[text], settings.models, dequantise)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRequest:
+    """Which policy is wanted.
+
+    Attributes:
+        model: a name that skillpm knows, a folder, or a hub id.
+        adapter: a folder with a LoRA adapter on top of it, or None.
+        batch_size: prompts completed at once.
+    """
+
+    model: str
+    adapter: Path | None
+    batch_size: int
+
+
+PolicyFactory = Callable[[PolicyRequest, Settings], Policy]
+
+
+def find_policy(model: str, settings: Settings) -> None:
+    """See to it that somebody can answer as this model, without loading it.
+
+    Raises:
+        UsageError: there is no such model.
+        PluginError: two plugins bring policies of one name.
+    """
+    if foreign_policy(model, settings) is None:
+        locate_model(model, settings.models)
+
+
+def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
+    """Load a plugin's policy, or a model with transformers; a known one is prepared first where that was not done yet.
+
+    Raises:
+        PluginError: the plugin that was asked for failed.
+        TrainingError: torch and its companions are not installed.
+        UsageError: the model or the adapter cannot be loaded.
+        RegistryError: a known model could not be fetched.
+    """
+    foreign = foreign_policy(request.model, settings)
+    if foreign is not None:
+        return _opened(*foreign, request)
+    source = ready_model(request.model, settings)
+    try:
+        make = importlib.import_module("skillpm.train.hf.policy").TransformersPolicy
+    except ImportError as error:
+        raise TrainingError(f"no model can be loaded: {error}", hint="pip install 'skillpm-core[train]'") from None
+    policy: Policy = make(source, request.adapter, batch_size=request.batch_size)
+    return policy
+
+
+def _opened(maker: PolicyMaker, rest: str, request: PolicyRequest) -> Policy:
+    with blaming(maker.name, f"policy `{maker.name}`"):
+        return maker.open(rest, request.adapter, request.batch_size)

@@ -1,0 +1,156 @@
+"""``skillpm rescore``: judge the stored answers of an evaluation or of a run again, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skillpm.errors import UsageError
+from skillpm.evals.assemble import evaluated_skill
+from skillpm.evals.rescore import Moved, judge_again
+from skillpm.formats.document import read_json_lines
+from skillpm.model.evaluation import Evaluation
+from skillpm.model.skill import Skill
+from skillpm.model.task import Task
+from skillpm.ops.context import Context
+from skillpm.ops.learning.session import ReadySkills, judging
+from skillpm.storage.files import read_text, write_atomic
+from skillpm.storage.whole_folder import whole_folder
+
+_PLACES = ("evaluation.json", "evals/before.json", "evals/after.json", "evals/rollouts.json")
+_TASKS = ("data/train.jsonl", "data/held_out.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class RescoredEvaluation:
+    """One stored evaluation: as it was and as it is judged now. ``path`` is relative to what was named."""
+
+    path: str
+    before: str
+    after: str
+    answers: int
+    moved: tuple[Moved, ...]
+
+    @property
+    def unchanged(self) -> bool:
+        """Are the two the same bytes?"""
+        return self.before == self.after
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """What became of the stored answers.
+
+    Attributes:
+        documents: each stored evaluation.
+        changed: skills whose content is not the one that judged then: name, tree then, tree now.
+    """
+
+    documents: tuple[RescoredEvaluation, ...]
+    changed: tuple[tuple[str, str, str], ...]
+
+    @property
+    def moved(self) -> list[Moved]:
+        """The answers that are judged otherwise."""
+        return [item for document in self.documents for item in document.moved]
+
+    @property
+    def unchanged(self) -> bool:
+        """Are all documents the same bytes?"""
+        return all(document.unchanged for document in self.documents)
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "unchanged": self.unchanged,
+            "documents": [
+                {"path": item.path, "answers": item.answers, "moved": len(item.moved), "unchanged": item.unchanged}
+                for item in self.documents
+            ],
+            "changed_skills": [{"name": name, "then": then, "now": now} for name, then, now in self.changed],
+            "moved": [item.document() for item in self.moved],
+        }
+
+
+def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Path | None = None) -> Rescored:
+    """Judge again.
+
+    Args:
+        context: where consents are recorded.
+        path: a run folder, the output of an evaluation, or the file of one.
+        skills: that judge; ``stored_skills`` returns them.
+        output: a new folder for the documents as they are judged now.
+
+    Raises:
+        UsageError: nothing is stored there, a skill of it is not among ``skills``, or the output exists.
+        DocumentError: a stored document is wrong.
+        ConsentError: skill code would run that nobody agreed to.
+    """
+    stored = [(name, text, _parsed(text, path)) for name, text in _stored(path)]
+    tasks = _known_tasks(path)
+    with judging(context, skills) as ready:
+        documents = tuple(_again(name, text, evaluation, ready, tasks) for name, text, evaluation in stored)
+    trees = {skill.name: skill.tree for skill in skills}
+    then = {skill.name: skill.tree for _, _, evaluation in stored for skill in evaluation.skills}
+    changed = tuple((name, tree, trees[name]) for name, tree in sorted(then.items()) if trees[name] != tree)
+    if output is not None:
+        with whole_folder(output) as folder:
+            for document in documents:
+                write_atomic(folder / document.path, document.after)
+    return Rescored(documents, changed)
+
+
+def stored_skills(context: Context, path: Path, texts: Sequence[str]) -> list[Skill]:
+    """Return the skills that judged what is stored, as they are now.
+
+    Args:
+        context: where skills are found.
+        path: as for ``rescore``.
+        texts: skills to take in place of the installed ones of the same names.
+
+    Raises:
+        UsageError: nothing is stored there, or a skill is meant that judged none of it.
+        DocumentError: a stored document is wrong.
+        UnknownSkillError: a skill is not here any more.
+    """
+    names = list(dict.fromkeys(skill.name for _, text in _stored(path) for skill in _parsed(text, path).skills))
+    given = {skill.name: skill for skill in map(context.skill, texts)}
+    for name in given:
+        if name not in names:
+            raise UsageError(f"{name} judged nothing of {path}", hint=f"stored there: {', '.join(names) or 'nothing'}")
+    return [given[name] if name in given else context.skill(name) for name in names]
+
+
+def _stored(path: Path) -> list[tuple[str, str]]:
+    """Return (name, text) of the evaluations in a folder, or of the one file."""
+    if path.is_file():
+        return [(path.name, read_text(path))]
+    found = [(name, read_text(path / name)) for name in _PLACES if (path / name).is_file()]
+    if not found:
+        raise UsageError(
+            f"no stored answers in {path}", hint="`skillpm eval … --output DIR` and `skillpm eval --run RUN` store them"
+        )
+    return found
+
+
+def _parsed(text: str, path: Path) -> Evaluation:
+    return Evaluation.parse(text, path=str(path))
+
+
+def _known_tasks(path: Path) -> dict[str, Task]:
+    """Return the tasks of a run's data, by key; an evaluation without a run has them in its records only."""
+    files = [path / name for name in _TASKS if (path / name).is_file()]
+    return {task.key: task for file in files for _, task in read_json_lines(Task, read_text(file), path=str(file))}
+
+
+def _again(
+    name: str, text: str, evaluation: Evaluation, ready: ReadySkills, tasks: dict[str, Task]
+) -> RescoredEvaluation:
+    contributions = ready.contributions
+    prompts = {skill: item.prompt for skill, item in contributions.items()}
+    now = {skill: evaluated_skill(item) for skill, item in contributions.items()}
+    again, moved = judge_again(evaluation, ready.scorer.judge, tasks, prompts, now)
+    answers = sum(len(arm.records) for arm in evaluation.arms)
+    return RescoredEvaluation(name, text, again.text(), answers, tuple(moved))

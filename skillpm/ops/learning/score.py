@@ -1,0 +1,111 @@
+"""Judge answers from outside: rows of (expected, completion) in, judgements out, in order, in a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError
+
+from skillpm.errors import DocumentError
+from skillpm.formats.document import Document, Json, model_errors
+from skillpm.formats.strict import strict_json
+from skillpm.model.episode import Episode
+from skillpm.model.task import Message, Task
+from skillpm.model.verdict import Judgement
+from skillpm.runtime.catalogue import Contributions
+from skillpm.worker.scoring import Scorer
+
+BATCH_ROWS = 1024
+BATCH_BYTES = 8 << 20
+
+
+class Row(Document):
+    """One row; keys that we do not know are the caller's own."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    expected: Json
+    completion: str
+    request: str = ""
+    id: Json = None
+
+
+def score_rows(
+    lines: Iterable[bytes], scorer: Scorer, contributions: Contributions, *, path: str = "<stdin>"
+) -> Iterator[dict[str, Any]]:
+    """Yield one JSON-ready judgement for each row, in order; blank lines are skipped.
+
+    Args:
+        lines: JSON Lines: ``{expected, completion, request?, id?, …}``.
+        scorer: was made for the skill.
+        contributions: of the skill.
+        path: the name of the input for messages.
+
+    Raises:
+        DocumentError: a bad row, with its line; every row before it has been yielded.
+    """
+    batch: list[tuple[Row, Episode]] = []
+    size = 0
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            batch.append(_row(line, contributions, path, number))
+        except DocumentError:
+            yield from _judged(batch, scorer)
+            raise
+        size += len(line)
+        if len(batch) >= BATCH_ROWS or size >= BATCH_BYTES:
+            yield from _judged(batch, scorer)
+            batch, size = [], 0
+    yield from _judged(batch, scorer)
+
+
+def _row(line: bytes, contributions: Contributions, path: str, number: int) -> tuple[Row, Episode]:
+    hint = 'a row is {"expected": …, "completion": "…"}; further keys are allowed'
+    try:
+        root = strict_json(line.decode("utf-8"))
+        row = Row.model_validate(root)
+        return row, _episode(row, contributions)
+    except ValidationError as error:
+        first = model_errors(error, None, path=path, line=number)[0]
+        raise DocumentError(first.rule, path=path, line=number, hint=hint) from None
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"not UTF-8 at byte {error.start}", path=path, line=number, hint=hint) from None
+    except ValueError as error:
+        raise DocumentError(f"not JSON: {error}", path=path, line=number, hint=hint) from None
+    except RecursionError:
+        raise DocumentError("nested too deeply", path=path, line=number, hint=hint) from None
+
+
+def _episode(row: Row, contributions: Contributions) -> Episode:
+    task = Task.of(
+        skill=contributions.skill.name,
+        system=contributions.prompt,
+        request=row.request,
+        expected=row.expected,
+        split="suite",
+        origin="suite",
+    )
+    answer = Message.model_construct(role="assistant", content=row.completion)
+    return Episode.model_construct(task=task, messages=(answer,), finish_reason="stop", usage=None)
+
+
+def _judged(batch: list[tuple[Row, Episode]], scorer: Scorer) -> Iterator[dict[str, Any]]:
+    judgements = scorer.judge([episode for _, episode in batch])
+    for (row, _), judgement in zip(batch, judgements, strict=True):
+        yield _document(row, judgement)
+
+
+def _document(row: Row, judgement: Judgement) -> dict[str, Any]:
+    verdict = judgement.verdict
+    return {
+        **({"id": row.id} if "id" in row.model_fields_set else {}),
+        "status": verdict.status,
+        "score": verdict.score,
+        "components": verdict.components,
+        "reasons": list(verdict.reasons),
+        "rewards": judgement.rewards,
+        "argv": None if judgement.argv is None else [list(command) for command in judgement.argv],
+    }

@@ -1,0 +1,89 @@
+"""Skills made ready to judge: consent looked up, environments built, workers at hand, contributions gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from skillpm.model.skill import Skill
+from skillpm.ops.context import Context
+from skillpm.ops.extensions import foreign_sandboxes
+from skillpm.runtime.catalogue import Contributions, build_catalogue
+from skillpm.runtime.host import Host, load_host
+from skillpm.sandbox.sandbox import Sandbox, choose
+from skillpm.settings import Settings
+from skillpm.trust.consent import Consents
+from skillpm.worker.environments import Environments
+from skillpm.worker.scoring import Scorer
+from skillpm.worker.settings import Workplace
+
+
+def open_sandbox(settings: Settings) -> Sandbox:
+    """Return what confines skill code; plugins are loaded only where none of our own levels is asked for or will do.
+
+    Raises:
+        PolicyError: this machine does not offer what is required.
+        PluginError: the level that is asked for failed, or two plugins bring levels of one name.
+    """
+    return choose(settings.sandbox, partial(foreign_sandboxes, settings), required=settings.sandbox_required)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadySkills:
+    """Skills whose workers stand ready.
+
+    Attributes:
+        contributions: what each skill contributes, by name.
+        scorer: judges episodes and runs plugins' synthesis rules.
+        host: the user's own plugins.
+        sandbox: what confines the workers, in words.
+        packages: what each skill's own Python environment holds, by the skill's name.
+    """
+
+    contributions: Mapping[str, Contributions]
+    scorer: Scorer
+    host: Host
+    sandbox: str
+    packages: Mapping[str, tuple[str, ...]]
+
+
+def open_consents(context: Context) -> Consents:
+    """Return the person's record, under the policies that hold here."""
+    settings = context.settings
+
+    def locked_trees() -> frozenset[str]:
+        return frozenset(locked.tree for locked in context.lock().skills)
+
+    return Consents(settings.consents, policies=settings.policies, rule=settings.consent, locked_trees=locked_trees)
+
+
+@contextmanager
+def judging(context: Context, skills: Sequence[Skill]) -> Iterator[ReadySkills]:
+    """Make skills ready to judge, and end their workers afterwards.
+
+    Args:
+        context: where consents are recorded, and whether the user's plugins are loaded.
+        skills: which.
+
+    Raises:
+        ConsentError: skill code would run that nobody agreed to.
+        PolicyError: this machine cannot confine it as is required.
+        PluginError: a skill's code cannot be loaded, or the environment that it needs cannot be built.
+        DocumentError: a document of a skill is wrong.
+    """
+    settings = context.settings
+    consents = open_consents(context)
+    workplace = Workplace(
+        sandbox=open_sandbox(settings),
+        workers=settings.workers,
+        policies=settings.policies,
+        environments=Environments(settings.environments, offline=settings.offline),
+    )
+    host = load_host(plugins=settings.plugins)
+    with Scorer(skills, consents=consents, host=host, workplace=workplace) as scorer:
+        built = {skill.name: workplace.prepare(skill)[1] for skill in skills}
+        packages = {name: environment.distributions for name, environment in built.items() if environment is not None}
+        catalogue = build_catalogue(skills, host, describe=scorer.describe)
+        yield ReadySkills(catalogue, scorer, host, str(workplace.sandbox), packages)

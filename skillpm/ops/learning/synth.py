@@ -1,0 +1,106 @@
+"""Make tasks of skills' seeds and rules, and write them as one folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from skillpm.errors import UsageError
+from skillpm.model.ports import Progress
+from skillpm.model.skill import Skill
+from skillpm.ops.context import Context
+from skillpm.ops.learning.session import judging
+from skillpm.storage.files import storage_error, write_atomic
+from skillpm.storage.whole_folder import whole_folder
+from skillpm.synth.generate import Synthesis, synthesise, task_lines
+
+PROFILE = "profile.json"
+
+
+def synth(
+    context: Context, skills: Sequence[Skill], *, rows: int, held_out: int, seed: int, progress: Progress | None = None
+) -> Synthesis:
+    """Make training and held-out tasks, each verified by its skill.
+
+    Args:
+        context: where consents are recorded.
+        skills: which.
+        rows: training rows of each skill.
+        held_out: held-out rows of each skill.
+        seed: of chance.
+        progress: is told how far it is.
+
+    Raises:
+        CheckError: a seed stands in a suite.
+        ConsentError: skill code would run that nobody agreed to.
+        DocumentError: a document of a skill is wrong.
+        PluginError: a skill's code failed.
+    """
+    with judging(context, skills) as ready:
+        return synthesise(
+            list(ready.contributions.values()),
+            ready.scorer.judge,
+            rows=rows,
+            held_out=held_out,
+            seed=seed,
+            run_rule=ready.scorer.synthesise,
+            progress=progress,
+        )
+
+
+def check_output(output: Path, *, force: bool) -> None:
+    """Refuse a folder that may not be written, before any work is done.
+
+    Raises:
+        UsageError: something stands there; ``force`` allows only what a synthesis has written.
+        StorageError: it cannot be made there.
+    """
+    if not output.exists() and not output.is_symlink():
+        above = next(folder for folder in output.absolute().parents if folder.exists())
+        if not above.is_dir():
+            raise UsageError(f"`{above}` is no folder, so `{output}` cannot be made", hint="choose another `--output`")
+        try:
+            Path(tempfile.mkdtemp(prefix=".skillpm-", dir=above)).rmdir()
+        except OSError as error:
+            raise storage_error("make", output, error) from None
+        return
+    if output.is_dir() and not output.is_symlink():
+        if next(output.iterdir(), None) is None or (force and (output / PROFILE).is_file()):
+            return
+        if force:
+            raise UsageError(f"{output} was not written by `skillpm synth`", hint="choose another `--output`")
+    raise UsageError(f"{output} exists already", hint="choose another `--output`, or add `--force`")
+
+
+def write_synthesis(synthesis: Synthesis, output: Path, *, force: bool = False) -> None:
+    """Write train.jsonl, held_out.jsonl and profile.json.
+
+    Raises:
+        UsageError: something stands there already.
+        StorageError: the disk refused; what stood there before stands there still.
+    """
+    check_output(output, force=force)
+    with _moved_aside(output) if force and output.exists() else nullcontext(), whole_folder(output) as folder:
+        write_atomic(folder / "train.jsonl", task_lines(synthesis.train))
+        write_atomic(folder / "held_out.jsonl", task_lines(synthesis.held_out))
+        write_atomic(folder / PROFILE, synthesis.profile.model_dump_json(indent=2) + "\n")
+
+
+@contextmanager
+def _moved_aside(folder: Path) -> Iterator[None]:
+    """Take a folder away while its successor is written, and bring it back where that fails."""
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.old")
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise storage_error("replace", folder, error) from None
+    try:
+        yield
+    except BaseException:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,224 @@
+"""Train a model on skills: recipe -> tasks -> plan -> stages -> run folder."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from skillpm import __version__
+from skillpm.errors import TrainingError
+from skillpm.evals.assemble import assemble
+from skillpm.evals.run import record
+from skillpm.evals.tasks import EvalTask
+from skillpm.model.episode import Episode
+from skillpm.model.evaluation import Arm, Evaluation, Record
+from skillpm.model.ports import Completion, Judge, Progress
+from skillpm.model.run import RunManifest, RunSkill, RunStage
+from skillpm.model.skill import Skill
+from skillpm.model.task import Task
+from skillpm.model.training import TrainRow
+from skillpm.model.verdict import Judgement
+from skillpm.ops.context import Context
+from skillpm.ops.learning.models import ready_model
+from skillpm.ops.learning.session import ReadySkills, judging
+from skillpm.runtime.catalogue import Contributions
+from skillpm.storage.files import read_text
+from skillpm.synth.generate import Synthesis, synthesise, task_lines
+from skillpm.train.base_model import KNOWN_MODELS, locate_model
+from skillpm.train.card import model_card
+from skillpm.train.plan import TrainPlan, make_plan
+from skillpm.train.recipe import Recipe
+from skillpm.train.run_folder import RunFolder
+
+ROLLOUTS = "rollouts"  # the arm and the task set
+
+
+class Rollouts:
+    """A judge that remembers each answer to each task once, with its judgement.
+
+    Args:
+        judge: judges; usually ``Scorer.judge``.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._tasks: dict[str, EvalTask] = {}
+        self._records: dict[tuple[str, str], Record] = {}
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """Judge, and keep what was not seen before."""
+        judgements = list(self._judge(episodes))
+        for episode, judgement in zip(episodes, judgements, strict=True):
+            key = (episode.task.key, episode.completion)
+            if key not in self._records:
+                task = self._tasks.setdefault(episode.task.key, EvalTask(ROLLOUTS, episode.task, episode.task.prompt))
+                completion = Completion(episode.completion, 0, 0, episode.finish_reason)
+                self._records[key] = record(task, completion, judgement)
+        return judgements
+
+    def evaluation(self, contributions: Mapping[str, Contributions], model: str) -> Evaluation | None:
+        """Return what was kept as one arm, tokens not counted; None where nothing was judged."""
+        if not self._records:
+            return None
+        arm = Arm(name=ROLLOUTS, model=model, records=tuple(self._records.values()), seconds=0.0)
+        return assemble(contributions, list(self._tasks.values()), [arm])
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished run."""
+
+    folder: Path
+    manifest: RunManifest
+
+
+def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> TrainPlan:
+    """Work out what a run would do; imports no torch and writes nothing.
+
+    Raises:
+        UsageError: the recipe asks for what the skills do not have.
+        ConsentError: skill code would run that nobody agreed to.
+        CheckError: a seed stands in a suite.
+        PluginError: a plugin's trainer failed.
+    """
+    locate_model(recipe.model, context.settings.models)
+    skills = context.skills(recipe.skills)
+    with judging(context, skills) as ready:
+        return _plan(context, recipe, ready, _synthesise(recipe, ready, progress))
+
+
+def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | None = None) -> Trained:
+    """Train, and write a run folder whose manifest comes last.
+
+    Args:
+        context: where skills are found.
+        recipe: what to do; its skills, or all installed ones.
+        progress: shows how far it is.
+        runs: where the run folder is made; ``runs`` in the project where None.
+
+    Raises:
+        UsageError: the recipe asks for what is not there.
+        ConsentError: skill code would run that nobody agreed to.
+        CheckError: a seed stands in a suite.
+        TrainingError: torch or what a trainer needs is missing, or a stage had to stop.
+        PluginError: a plugin's trainer failed.
+    """
+    locate_model(recipe.model, context.settings.models)
+    skills = context.skills(recipe.skills)
+    stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
+    runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
+    with judging(context, skills) as ready:
+        synthesis = _synthesise(recipe, ready, progress)
+        plan = _plan(context, recipe, ready, synthesis)
+        model = ready_model(recipe.model, context.settings)
+        folder = RunFolder.create(runs or context.settings.project / "runs", recipe.name)
+        _write_inputs(folder, context, recipe, skills, synthesis)
+        rollouts = Rollouts(ready.scorer.judge)
+        done = stages.run_stages(
+            plan,
+            runners,
+            model,
+            rollouts.judge,
+            ready.scorer.prefetch,
+            adapter=folder.adapter,
+            log=folder.log,
+            progress=progress,
+        )
+        judged = rollouts.evaluation(ready.contributions, recipe.model)
+        if judged is not None:
+            folder.write("evals/rollouts.json", judged.text())
+        folder.publish_adapter(done[-1].name)
+        manifest = _manifest(recipe, skills, ready, done, stages.library_versions())
+        folder.write("card.md", model_card(manifest, plan))
+        complete = folder.finish(manifest)
+        ready.host.tell("skillpm_run_finished", run={"folder": str(folder.path), **complete.model_dump(mode="json")})
+    return Trained(folder.path, complete)
+
+
+def _manifest(
+    recipe: Recipe,
+    skills: Sequence[Skill],
+    ready: ReadySkills,
+    stages: Sequence[RunStage],
+    versions: Mapping[str, str],
+) -> RunManifest:
+    known = KNOWN_MODELS.get(recipe.model)
+    return RunManifest(
+        name=recipe.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=recipe.model,
+        model_digest=known.sha256 if known else None,
+        seed=recipe.seed,
+        sandbox=ready.sandbox,
+        skills=tuple(
+            RunSkill(
+                name=skill.name, version=skill.version, tree=skill.tree, packages=ready.packages.get(skill.name, ())
+            )
+            for skill in skills
+        ),
+        stages=tuple(stages),
+        versions={"skillpm": __version__, "python": platform.python_version(), **versions},
+        files={},
+    )
+
+
+def _needed(load: Callable[[], Any]) -> Any:
+    """Import what knows torch."""
+    try:
+        return load()
+    except ImportError as error:
+        raise TrainingError(
+            f"training needs packages that are not installed: {error}", hint="pip install 'skillpm-core[train]'"
+        ) from None
+
+
+def _synthesise(recipe: Recipe, ready: ReadySkills, progress: Progress) -> Synthesis:
+    return synthesise(
+        list(ready.contributions.values()),
+        ready.scorer.judge,
+        rows=recipe.data.rows + recipe.data.refine,
+        held_out=recipe.data.held_out,
+        seed=recipe.seed,
+        run_rule=ready.scorer.synthesise,
+        progress=progress,
+    )
+
+
+def _plan(context: Context, recipe: Recipe, ready: ReadySkills, synthesis: Synthesis) -> TrainPlan:
+    rows = [TrainRow(task, _answer(ready.contributions[task.skill], task)) for task in synthesis.train]
+    rewards = {name: [reward.name for reward in given.rewards] for name, given in ready.contributions.items()}
+    return make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards)
+
+
+def _answer(given: Contributions, task: Task) -> str:
+    """Return the one text that a model is trained to write for a task."""
+    if given.contract is not None:
+        return given.contract.render(task.expected)
+    return task.expected if isinstance(task.expected, str) else json.dumps(task.expected, ensure_ascii=False)
+
+
+def _write_inputs(
+    folder: RunFolder, context: Context, recipe: Recipe, skills: Sequence[Skill], synthesis: Synthesis
+) -> None:
+    folder.write("recipe.yaml", _recipe_text(recipe, skills))
+    lock = context.settings.lock_path
+    if lock.is_file():
+        folder.write("skillpm.lock", read_text(lock))
+    folder.write("data/train.jsonl", task_lines(synthesis.train).encode("utf-8", "surrogatepass"))
+    folder.write("data/held_out.jsonl", task_lines(synthesis.held_out).encode("utf-8", "surrogatepass"))
+    folder.write("data/profile.json", synthesis.profile.model_dump_json(indent=2) + "\n")
+
+
+def _recipe_text(recipe: Recipe, skills: Sequence[Skill]) -> str:
+    import yaml
+
+    document: Mapping[str, Any] = recipe.model_copy(
+        update={"skills": tuple(skill.name for skill in skills)}
+    ).model_dump(mode="json")
+    return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))

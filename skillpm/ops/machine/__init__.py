@@ -1,0 +1,1 @@
+"""What concerns this machine: its agents, cache, configuration, plugins, schemas, searches."""

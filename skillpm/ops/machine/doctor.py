@@ -1,0 +1,199 @@
+"""What this machine can do, found out without importing anything heavy and without asking the network."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from skillpm.clients.folders import detected
+from skillpm.errors import SkillpmError
+from skillpm.ops.context import Context
+from skillpm.ops.extensions import foreign_sandboxes
+from skillpm.ops.learning.session import open_sandbox
+from skillpm.sandbox.sandbox import PLUGIN, Sandbox, probed
+from skillpm.worker.environments import builder
+
+Level = Literal["ok", "warning", "error"]
+
+TRAINING = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
+GIB = 1 << 30
+LEAST_MEMORY = 8 * GIB  # a 135M model and its gradients
+LEAST_DISK = 2 * GIB
+_STRONGER = "Linux 5.13 has Landlock, and bubblewrap runs on older ones; docs/sandbox.md says what each does"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        level: ok; a warning, where something cannot be done that not everybody needs; an error, where little can.
+        found: what is there.
+        hint: what to do where it is not ok.
+        note: what is good to know all the same.
+    """
+
+    name: str
+    level: Level
+    found: str
+    hint: str | None = None
+    note: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints this check."""
+        return {"name": self.name, "level": self.level, "found": self.found, "hint": self.hint, "note": self.note}
+
+
+def examine(context: Context) -> list[Check]:
+    """Look at everything; never raises."""
+    parts: tuple[Callable[[Context], Iterator[Check]], ...] = (
+        _machine, _disk, _sandbox, _foreign_sandboxes, _environments, _training, _accelerator, _models, _agents,
+        _store, _pip,
+    )  # fmt: skip
+    return [check for part in parts for check in part(context)]
+
+
+def _unless(good: bool, otherwise: Level) -> Level:
+    return "ok" if good else otherwise
+
+
+def _machine(context: Context) -> Iterator[Check]:
+    new = sys.version_info >= (3, 11)
+    hint = None if new else "install Python 3.11 or newer"
+    yield Check("python", _unless(new, "error"), f"{platform.python_version()} ({sys.executable})", hint)
+    tried = sys.platform in ("linux", "darwin")
+    hint = None if tried else "skillpm is tried on Linux and macOS only"
+    yield Check("platform", _unless(tried, "warning"), platform.platform(), hint)
+    yield Check("cores", "ok", str(_cores()))
+    memory = _memory()
+    found = "unknown" if memory is None else f"{memory / GIB:.1f} GiB"
+    enough = memory is None or memory >= LEAST_MEMORY
+    hint = None if enough else "training the default model takes some 8 GiB"
+    yield Check("memory", _unless(enough, "warning"), found, hint)
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
+def _memory() -> int | None:
+    """Return the bytes of memory of this machine or of this control group, whichever is less."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        return None
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def _disk(context: Context) -> Iterator[Check]:
+    for name, folder in (("disk of the store", context.settings.data), ("disk of the cache", context.settings.cache)):
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        free = shutil.disk_usage(existing).free
+        writable = os.access(existing, os.W_OK)
+        found = f"{free / GIB:.1f} GiB free in {folder}{'' if writable else ', not writable'}"
+        if not writable:
+            yield Check(name, "error", found, "set SKILLPM_HOME to a folder that you may write")
+        else:
+            enough = free >= LEAST_DISK
+            yield Check(name, _unless(enough, "warning"), found, None if enough else "free some space")
+
+
+def _sandbox(context: Context) -> Iterator[Check]:
+    try:
+        sandbox = open_sandbox(context.settings)
+    except SkillpmError as error:
+        yield Check("sandbox of skill code", "error", error.message, error.hint)
+        return
+    hint = None if sandbox.strong else _STRONGER
+    yield Check("sandbox of skill code", _unless(sandbox.strong, "warning"), str(sandbox), hint, _gaps(sandbox))
+
+
+def _gaps(sandbox: Sandbox) -> str:
+    return f"it does not stop: {'; '.join(sandbox.gaps)}"
+
+
+def _foreign_sandboxes(context: Context) -> Iterator[Check]:
+    try:
+        levels = foreign_sandboxes(context.settings)
+    except SkillpmError as error:
+        yield Check("sandboxes of plugins", "warning", error.message, error.hint)
+        return
+    for level in levels:
+        name = f"sandbox {PLUGIN}{level.name}"
+        try:
+            sandbox = probed(level)
+        except SkillpmError as error:
+            yield Check(name, "warning", error.message, error.hint)
+            continue
+        if sandbox is None:
+            yield Check(name, "warning", "does not work on this machine", "its distribution says what it needs")
+            continue
+        kind = "strong" if sandbox.strong else "not strong; taken only when it is named"
+        yield Check(name, "ok", f"{sandbox}; {kind}", note=_gaps(sandbox))
+
+
+def _environments(context: Context) -> Iterator[Check]:
+    found = builder()
+    hint = None if found else "python -m ensurepip, or install uv"
+    shown = f"built by {found}" if found else "neither uv nor pip"
+    yield Check("environments of skills", _unless(bool(found), "warning"), shown, hint)
+
+
+def _training(context: Context) -> Iterator[Check]:
+    for name in TRAINING:
+        try:
+            yield Check(name, "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            yield Check(name, "warning", "not installed", "python -m pip install 'skillpm-core[train]'")
+
+
+def _accelerator(context: Context) -> Iterator[Check]:
+    devices = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
+    driver = shutil.which("nvidia-smi")
+    if devices or driver:
+        yield Check("accelerator", "ok", ", ".join(devices) or f"{driver} is there, no device file")
+    elif sys.platform == "darwin" and platform.machine() == "arm64":
+        yield Check("accelerator", "ok", "Apple GPU")
+    else:
+        yield Check("accelerator", "ok", "none; training runs on the processor")
+
+
+def _models(context: Context) -> Iterator[Check]:
+    folder = context.settings.models
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    hint = None if names else "`skillpm model prepare` fetches the default one"
+    yield Check("base models", _unless(bool(names), "warning"), ", ".join(names) or "none prepared", hint)
+
+
+def _agents(context: Context) -> Iterator[Check]:
+    found = [agent.title for agent in detected(context.settings.project)]
+    yield Check("agents", "ok", ", ".join(found) or "none found; `skillpm agents --all` lists those that are known")
+
+
+def _store(context: Context) -> Iterator[Check]:
+    try:
+        skills = context.installed()
+    except SkillpmError as error:
+        yield Check("installed skills", "error", error.message, error.hint)
+        return
+    yield Check("installed skills", "ok", ", ".join(map(str, skills)) or "none in this project")
+
+
+def _pip(context: Context) -> Iterator[Check]:
+    there = importlib.util.find_spec("pip") is not None
+    hint = None if there else "python -m ensurepip; pip fetches the default model"
+    found = importlib.metadata.version("pip") if there else "not installed"
+    yield Check("pip", _unless(there, "warning"), found, hint)

@@ -1,0 +1,47 @@
+"""What is loaded, and from where."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from skillpm.model.skill import Skill
+from skillpm.runtime.collect import Failure
+from skillpm.runtime.host import Host, Loaded
+from skillpm.runtime.skillfiles import SkillFiles
+
+
+@dataclass(frozen=True, slots=True)
+class PluginsReport:
+    """The plugins of skillpm's own process, the installed skills that bring code, and what could not be loaded."""
+
+    loaded: tuple[Loaded, ...]
+    skills: tuple[tuple[Skill, tuple[str, ...]], ...]
+    failures: tuple[Failure, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints this report."""
+        return {
+            "plugins": [
+                {
+                    "name": item.name,
+                    "source": item.source,
+                    "hooks": item.hooks,
+                    "seconds": round(item.seconds, 6),
+                    "failures": item.failures,
+                }
+                for item in self.loaded
+            ],
+            "skills": [
+                {"name": skill.name, "version": skill.version, "tree": skill.tree, "code": files}
+                for skill, files in self.skills
+            ],
+            "failures": [{"plugin": item.plugin, "hook": item.hook, "message": item.message} for item in self.failures],
+        }
+
+
+def plugins_report(host: Host, skills: Sequence[Skill]) -> PluginsReport:
+    """Report on a host and on the code of skills, which runs in their own workers and is not loaded here."""
+    coded = tuple((skill, tuple(files)) for skill in skills if (files := SkillFiles(skill).code()))
+    return PluginsReport(tuple(host.loaded()), coded, tuple(host.failures))

@@ -1,0 +1,116 @@
+"""``skillpm show``: what a skill is and what it contributes, read from its files; its code does not run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from skillpm.index.source import is_path
+from skillpm.layout.description import describe
+from skillpm.layout.package import Package
+from skillpm.layout.tree import FolderTree, Tree, tree_digest
+from skillpm.model.release import Page, Release
+from skillpm.model.requirement import Requirement
+from skillpm.ops.context import Context
+from skillpm.ops.project.fetch import open_release
+from skillpm.resolve.resolver import resolve
+
+CODE = ("verifier.py", "plugin.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A skill at a glance.
+
+    Attributes:
+        source: a folder, or what a lock calls the source.
+        archive: the locked archive's digest, None for what is not installed.
+        code: files that skillpm would run, in the skill's own process and after consent.
+        releases: the versions that an index knows, newest first.
+    """
+
+    name: str
+    version: str
+    description: str
+    source: str
+    installed: bool
+    tree: str
+    archive: str | None
+    requires: dict[str, str]
+    python: tuple[str, ...]
+    files: tuple[str, ...]
+    size: int
+    tools: tuple[str, ...]
+    seeds: int
+    rules: int
+    suites: dict[str, int]
+    cases: int
+    code: tuple[str, ...]
+    releases: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return asdict(self)
+
+
+def show(context: Context, text: str) -> Overview:
+    """Describe a folder, an installed skill, or a release that an index has; nothing is installed.
+
+    Raises:
+        UnknownSkillError: there is none.
+        LayoutError: it is not a skill.
+        SkillpmError: whatever an index or the store raise.
+    """
+    if is_path(text):
+        skill = context.skill(text)
+        return _overview(context, FolderTree(skill.root), str(skill.root))
+    requirement = Requirement.parse(text)
+    entry = context.lock().skill(requirement.name)
+    if entry is not None and requirement.admits(entry.version, prereleases=True):
+        skill = context.skill(requirement.name)
+        return _overview(context, FolderTree(skill.root), entry.source)
+    release = _newest(context, requirement)
+    index = context.index.source(requirement.name)
+    assert index is not None  # a release was found in it
+    return _overview(context, open_release(requirement.name, release, index), index.name)
+
+
+def _newest(context: Context, requirement: Requirement) -> Release:
+    """Return the release that an install would choose, whatever it requires."""
+    page = context.index.page(requirement.name)
+    alone = [replace(release, requires={}) for release in page.releases] if page else []
+    chosen = resolve(
+        [requirement],
+        lambda name: Page(name=name, releases=tuple(alone)) if page else None,
+        near=context.index.near,
+    )
+    return chosen[requirement.name]
+
+
+def _overview(context: Context, tree: Tree, source: str) -> Overview:
+    found, package = describe(tree), Package(tree)
+    digest = tree_digest(tree)
+    entry = context.lock().skill(found.name)
+    installed = entry is not None and entry.tree == digest
+    manifest, contract, synthesis = found.manifest, package.contract.value, package.synthesis.value
+    page = context.index.page(found.name)
+    return Overview(
+        name=found.name,
+        version=found.version,
+        description=found.description,
+        source=source,
+        installed=installed,
+        tree=digest,
+        archive=entry.archive if entry is not None and installed else None,
+        requires=dict(manifest.requires) if manifest else {},
+        python=manifest.python if manifest else (),
+        files=tuple(tree.paths()),
+        size=sum(len(tree.read(path)) for path in tree.paths()),
+        tools=tuple(tool.name for tool in contract.tools) if contract else (),
+        seeds=sum(len(rows.value or ()) for rows in package.seeds),
+        rules=len(synthesis.tasks) if synthesis else 0,
+        suites={suite.read.value.name: len(suite.tasks.value or ()) for suite in package.suites if suite.read.value},
+        cases=len(package.cases.value or ()),
+        code=tuple(path for path in CODE if path in package.paths),
+        releases=tuple(release.version for release in page.newest_first()) if page else (),
+    )

@@ -1,0 +1,318 @@
+"""Reads the locks of other skill managers: what of each entry skillpm can require, and why not the rest.
+
+Sources: vercel-labs/skills ``src/local-lock.ts`` (skills-lock.json version 1) and ``src/skill-lock.ts``
+(.skill-lock.json version 3); microsoft/apm ``deps/_locked_dependency.py`` (apm.lock.yaml versions 1 and 2).
+
+Such files come with anybody's repositories, so nothing in them is believed: each address, reference and path must have
+the plainest form there is. Their digests are of other things than ours and are not taken over; a commit is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from skillpm.errors import DocumentError, LockOutOfDateError, PluginError
+from skillpm.formats.strict import strict_json
+from skillpm.formats.strict_yaml import read_yaml
+from skillpm.model.name import is_name
+from skillpm.model.ports import ForeignLock, Importer, Left, Taken
+from skillpm.ops.extensions import foreign_importer
+from skillpm.runtime.collect import blaming
+from skillpm.settings import Settings
+from skillpm.storage.files import storage_error
+
+BUILT_IN = ("skills-lock.json", ".skill-lock.json", "apm.lock.yaml")
+
+
+_KNOWN = f"known are {', '.join(BUILT_IN)}, and what plugins read; `skillpm plugins` lists those"
+
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){1,4}\Z")
+
+
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
+
+
+_URL = re.compile(
+    r"(?:https://|ssh://git@)[a-z0-9][a-z0-9.-]{0,252}(?::\d{1,5})?(?:/[A-Za-z0-9_~][A-Za-z0-9._~-]{0,99}){1,8}/?\Z"
+)
+
+
+_SHORT = re.compile(r"git@([a-z0-9][a-z0-9.-]{0,252}):([A-Za-z0-9_~][A-Za-z0-9._~/-]{0,250})\Z")
+
+
+_REFERENCE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]|/(?![./])){0,199}\Z")
+
+
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
+
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+ -]{0,99}\Z")
+
+
+_MAX_PATH = 240  # characters of a path inside a repository
+
+
+_HOSTS = {"github": "github.com", "gitlab": "gitlab.com"}
+
+
+class _CannotTakeError(Exception):
+    """An entry is none that skillpm can require."""
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.remedy = remedy
+
+
+def read_foreign_lock(text: str, path: Path) -> ForeignLock:
+    """Read a lock.
+
+    Args:
+        text: the file's.
+        path: the file; its name tells YAML from JSON, and local skills are looked for below its folder.
+
+    Raises:
+        DocumentError: it is none of the locks that are known.
+        LockOutOfDateError: its version is not known.
+    """
+    if path.suffix in (".yaml", ".yml"):
+        form, entries = "apm.lock.yaml", _apm(read_yaml(text, path=str(path)), path)
+    else:
+        form, entries = _skills(text, path)
+    taken: dict[str, Taken] = {}
+    left: list[Left] = []
+    for name, read in entries:
+        try:
+            for item in read:
+                taken.setdefault(item.requirement, item)
+        except _CannotTakeError as refusal:
+            left.append(Left(name, refusal.reason, refusal.remedy))
+    return ForeignLock(form, tuple(taken.values()), tuple(left))
+
+
+def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Taken]]]]:
+    """Read one of the two locks of vercel-labs/skills, which share their form."""
+    try:
+        root = strict_json(text)
+    except ValueError as error:
+        raise DocumentError(f"not JSON: {error}", path=str(path), hint=_KNOWN) from None
+    if not isinstance(root, dict) or not isinstance(root.get("skills"), dict):
+        raise DocumentError(
+            "is no lock that is known",
+            path=str(path),
+            hint=_KNOWN,
+        )
+    _refuse_version(root.get("version"), ("1", "3"), path)
+    form = "skills-lock.json" if root["version"] == 1 else ".skill-lock.json"
+    return form, ((str(name)[:200], _skill(str(name), entry, path)) for name, entry in root["skills"].items())
+
+
+def _skill(name: str, entry: Any, path: Path) -> Iterator[Taken]:
+    if not isinstance(entry, dict):
+        raise _CannotTakeError("the entry is not an object")
+    if not is_name(name):
+        raise _CannotTakeError("that is not a skill name")
+    kind, source = _text(entry, "sourceType"), _text(entry, "source")
+    if kind == "local":
+        yield Taken(name, _local(source, path), pinned=True)
+        return
+    if kind == "well-known":
+        raise _CannotTakeError(
+            "it comes from a web site's own list",
+            f"`skillpm install {name} --registry https://{source}`" if _HOST.match(source) else "",
+        )
+    if kind not in ("github", "gitlab", "git"):
+        raise _CannotTakeError(f"sources of the kind `{kind[:40]}` are not known")
+    address = _address(source, _HOSTS.get(kind, ""), _text(entry, "sourceUrl"))
+    reference, skill_path = _text(entry, "ref"), _text(entry, "skillPath")
+    if not skill_path:
+        raise _CannotTakeError(
+            "it does not say in which folder of the repository the skill lies",
+            f"`skillpm install git+{address} --skill {name}`",
+        )
+    folder = re.sub(r"(?:\A|/)(?:SKILL|skill)\.md\Z", "", skill_path)
+    yield Taken(name, _requirement(address, reference, folder), pinned=_COMMIT.match(reference) is not None)
+
+
+def _apm(root: Any, path: Path) -> Iterator[tuple[str, Iterator[Taken]]]:
+    if not isinstance(root, dict) or not isinstance(root.get("dependencies", []), list):
+        raise DocumentError("is no apm.lock.yaml", path=str(path))
+    _refuse_version(root.get("lockfile_version", "1"), ("1", "2"), path)
+    for entry in root.get("dependencies", []):
+        label = entry.get("name") or entry.get("repo_url") if isinstance(entry, dict) else None
+        yield (str(label)[:200] if isinstance(label, str) else "?"), _package(entry, path)
+    servers = root.get("mcp_servers") or []
+    for name in servers if isinstance(servers, list) else []:
+        yield str(name)[:200], _refusal("it is an MCP server, not a skill")
+
+
+def _package(entry: Any, path: Path) -> Iterator[Taken]:
+    if not isinstance(entry, dict):
+        raise _CannotTakeError("the entry is not a mapping")
+    kind = _text(entry, "package_type")
+    if kind not in ("claude_skill", "hybrid", "skill_bundle"):
+        raise _CannotTakeError(f"it is a package of the kind `{kind[:40] or '?'}`; skillpm takes skills only")
+    if _text(entry, "registry_prefix") or _text(entry, "is_insecure") == "true":
+        raise _CannotTakeError("it comes through a proxy, or without encryption")
+    inside = _text(entry, "virtual_path")
+    folders = [inside] if kind != "skill_bundle" else [f"{inside}/skills/{name}" for name in _bundle(entry)]
+    if _text(entry, "source") == "local":
+        place = _text(entry, "anchored_local_path") or _text(entry, "local_path")
+        for folder in folders:
+            inner = f"{place}/{folder}".rstrip("/")
+            yield Taken(_last(inner), _local(inner, path), pinned=True)
+        return
+    address = _address(_text(entry, "repo_url"), _text(entry, "host") or "github.com", "")
+    commit = _text(entry, "resolved_commit")
+    reference = commit if _COMMIT.match(commit) else _text(entry, "resolved_ref")
+    for folder in folders:
+        pinned = _COMMIT.match(reference) is not None
+        yield Taken(_last(folder) or _last(address), _requirement(address, reference, folder), pinned=pinned)
+
+
+def _bundle(entry: Mapping[str, Any]) -> list[str]:
+    """Return the names of the skills of a bundle: those that were chosen, else those that were put somewhere."""
+    chosen, deployed = entry.get("skill_subset"), entry.get("deployed_files")
+    names = {name for name in chosen if isinstance(name, str)} if isinstance(chosen, list) else set()
+    for file in deployed if not names and isinstance(deployed, list) else ():
+        parts = str(file).split("/")
+        if "skills" in parts[:-1]:
+            names.add(parts[parts.index("skills") + 1])
+    if not names or not all(map(is_name, names)):
+        raise _CannotTakeError("it is a bundle that does not say which skills are in use")
+    return sorted(names)
+
+
+def _refusal(reason: str) -> Iterator[Taken]:
+    raise _CannotTakeError(reason)
+    yield
+
+
+def _refuse_version(version: Any, known: tuple[str, ...], path: Path) -> None:
+    if isinstance(version, bool) or not isinstance(version, int | str) or str(version) not in known:
+        shown = str(version)[:40] if isinstance(version, int | str) else "?"
+        raise LockOutOfDateError(
+            f"{path} has version {shown}; known are {' and '.join(known)}",
+            hint="write it anew with the manager that it belongs to, or upgrade skillpm-core",
+        )
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    if isinstance(value, bool):
+        return "true" if value else ""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _CannotTakeError(f"`{key}` is not text")
+    return str(value)
+
+
+def _address(source: str, host: str, url: str) -> str:
+    """Return the address of a repository, with https or ssh, and nothing in it that could mean more."""
+    for text in (url, source):
+        short = _SHORT.match(text)
+        whole = f"ssh://git@{short[1]}/{short[2]}" if short else text
+        if _URL.match(whole) and "/.." not in whole:
+            return whole.rstrip("/")
+    place = source.removeprefix(f"{host}/").removesuffix(".git")
+    if not _HOST.match(host) or not _REPOSITORY.match(place) or "/.." in place:
+        raise _CannotTakeError("its source is not the address of a repository")
+    return f"https://{host}/{place}.git"
+
+
+def _requirement(address: str, reference: str, folder: str) -> str:
+    if reference and (not _REFERENCE.match(reference) or ".." in reference or reference.endswith((".lock", "/", "."))):
+        raise _CannotTakeError("its reference is not a branch, a tag or a commit")
+    steps = [step for step in folder.split("/") if step]
+    if len(folder) > _MAX_PATH or any(step in (".", "..") or not _SEGMENT.match(step) for step in steps):
+        raise _CannotTakeError("the folder that it names is none inside a repository")
+    at = f"@{reference}" if reference else ""
+    inside = f"#subdirectory={quote('/'.join(steps))}" if steps else ""
+    return f"git+{address}{at}{inside}"
+
+
+def _local(place: str, path: Path) -> str:
+    """Return the path of a skill below the lock's folder, as it is written from where we are."""
+    here = path.parent.resolve()
+    if not place or not place.isprintable() or "\\" in place or len(place) > _MAX_PATH:
+        raise _CannotTakeError("its source is not a path")
+    target = (here / place).resolve()
+    if PurePosixPath(place).is_absolute() or not target.is_relative_to(here):
+        raise _CannotTakeError("it lies outside the folder of the lock", "look at it, then `skillpm install PATH`")
+    if not target.is_dir():
+        raise _CannotTakeError(f"there is no folder {place}", "get it back, then try again")
+    relative = Path(os.path.relpath(target)).as_posix()
+    return relative if relative.startswith("../") else f"./{relative}"
+
+
+def _last(folder: str) -> str:
+    return folder.rstrip("/").rpartition("/")[2].removesuffix(".git")
+
+
+MAX_LOCK = 4 << 20  # bytes
+
+
+MAX_REQUIREMENT = 2048  # characters
+
+
+def import_lock(path: Path, settings: Settings) -> ForeignLock:
+    """Return what of a foreign lock can be required, and why not the rest; nothing is written.
+
+    The names of the locks that are built in are never a plugin's; a file of any other name is the plugin's that reads
+    that name, or else is looked at for the form of a lock that is built in.
+
+    Raises:
+        StorageError: the file cannot be read.
+        DocumentError: it is too large, not text, or no lock that is known.
+        LockOutOfDateError: it holds conflict markers, or has a version that is not known.
+        PluginError: two plugins read files of this name, or the one that does failed.
+    """
+    text = _read(path)
+    if text.startswith("<<<<<<<") or "\n<<<<<<< " in text:
+        raise LockOutOfDateError(f"{path} holds conflict markers", hint="take one side with git, then try again")
+    found = None if path.name in BUILT_IN else foreign_importer(path.name, settings)
+    return read_foreign_lock(text, path) if found is None else _ask(found.plugin, found.record, text, path)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_LOCK + 1)
+    except OSError as error:
+        raise storage_error("read", path, error) from None
+    if len(data) > MAX_LOCK:
+        raise DocumentError(f"larger than {MAX_LOCK} bytes", path=str(path))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"not UTF-8 at byte {error.start}", path=str(path)) from None
+
+
+def _ask(plugin: str, importer: Importer, text: str, path: Path) -> ForeignLock:
+    """Let a plugin read a lock; what it gives has come out of somebody's repository and is looked at here again."""
+    who = f"{plugin}: importer `{importer.name}`"
+    with blaming(plugin, who):
+        entries = list(importer.read(text, path))
+    taken: dict[str, Taken] = {}
+    left: list[Left] = []
+    for entry in entries:
+        if isinstance(entry, Left):
+            left.append(entry)
+        elif not isinstance(entry, Taken):
+            raise PluginError(f"{who}: gave a {type(entry).__name__}, not a Taken or Left", plugin=plugin)
+        elif not _is_plain(entry.requirement):
+            left.append(Left(entry.name, "its requirement is not one line of text"))
+        else:
+            taken.setdefault(entry.requirement, entry)
+    return ForeignLock(path.name, tuple(taken.values()), tuple(left))
+
+
+def _is_plain(requirement: str) -> bool:
+    return 0 < len(requirement) <= MAX_REQUIREMENT and requirement.isprintable()

@@ -1,0 +1,113 @@
+"""``skillpm tree``: what requires what, as the lock has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from skillpm.ops.context import Context, locked_skills
+from skillpm.resolve.graph import Graph, Need, paths_to
+from skillpm.resolve.outline import Row, outline
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyTree:
+    """The rows of an outline, in order; inverted, each row requires the one above it."""
+
+    rows: tuple[Row, ...]
+    inverted: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it; a row's ``depth`` says below which row it stands."""
+        return {
+            "inverted": self.inverted,
+            "rows": [
+                {
+                    "depth": row.depth,
+                    "name": row.name,
+                    "version": row.version,
+                    "specifier": row.specifier,
+                    "mark": str(row.mark) or None,
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def dependency_tree(context: Context, names: Sequence[str] = (), *, invert: bool = False) -> DependencyTree:
+    """Return the tree of the project's lock, from its requirements or from the given names.
+
+    Raises:
+        UnknownSkillError: a name is not installed.
+        LockOutOfDateError, DocumentError, StorageError: the lock cannot be read.
+    """
+    lock = context.lock()
+    locked_skills(lock, names)
+    return DependencyTree(tuple(outline(Graph(lock), names, invert=invert)), invert)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One skill on a path: its locked version, and which versions the one before it requires."""
+
+    name: str
+    version: str | None
+    specifier: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {"name": self.name, "version": self.version, "specifier": self.specifier}
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Why a skill is installed.
+
+    Attributes:
+        name: the skill.
+        version: its locked version.
+        paths: each from a requirement of the project to the skill, shortest first.
+        complete: are these all paths there are?
+    """
+
+    name: str
+    version: str
+    paths: tuple[tuple[Step, ...], ...]
+    complete: bool
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "paths": [[step.document() for step in path] for path in self.paths],
+            "complete": self.complete,
+        }
+
+
+def why(context: Context, name: str, *, limit: int = 0) -> Reasons:
+    """Return the paths to an installed skill; at most ``limit`` of them, all where it is 0.
+
+    Raises:
+        UnknownSkillError: it is not installed.
+        LockOutOfDateError, DocumentError, StorageError: the lock cannot be read.
+    """
+    lock = context.lock()
+    (entry,) = locked_skills(lock, [name])
+    graph = Graph(lock)
+    found: list[tuple[Step, ...]] = []
+    complete = True
+    try:
+        paths = islice(paths_to(graph, name), limit + 1 if limit else None)
+        found.extend(tuple(_step(graph, need) for need in path) for path in paths)
+    except OverflowError:  # what came before it is in the list
+        complete = False
+    if limit and len(found) > limit:
+        found, complete = found[:limit], False
+    return Reasons(name, entry.version, tuple(found), complete)
+
+
+def _step(graph: Graph, need: Need) -> Step:
+    return Step(need.name, graph.versions.get(need.name), need.specifier)

@@ -1,0 +1,221 @@
+"""``skillpm install``: resolve, fetch, check, store, link, lock. No code of any skill runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from skillpm.model.hooks import refuse_foreign_hooks
+from skillpm.model.lock import LockedSkill
+from skillpm.model.skill import Skill
+from skillpm.ops.context import Context
+from skillpm.ops.machine.agents import crossed_budgets
+from skillpm.ops.project.apply import Linking, Outcome, apply, linking, project_held, refuse_clashes, refused_links
+from skillpm.ops.project.choose import Selection, read_request, select
+from skillpm.ops.project.fetch import fetch
+from skillpm.ops.project.installation import Installation, describe_changes
+from skillpm.ops.project.places import UNSAID, Picks
+from skillpm.ops.project.required import wanted
+from skillpm.resolve.plan import Change
+from skillpm.storage.record import LinkKind, read_record
+from skillpm.trust.allowance import NOTHING, Allowance
+from skillpm.trust.recall import asked_page, standing
+
+if TYPE_CHECKING:
+    from skillpm.model.ports import Progress
+    from skillpm.storage.record import Placement
+
+_AT_ONCE = 8
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How skills are put into agents' folders, and what is told meanwhile.
+
+    Attributes:
+        folders: agents' folders to fill, beside those that the settings or earlier installs say.
+        agents: whose folders these are, where a project file is to list them from now on.
+        link: copies or links; as the settings or earlier installs say where None.
+        dry_run: plan only, write nothing.
+        force: keep a folder that is not ours as ``.orig``, and replace another source's skill, instead of refusing.
+        allow: what the scan finds and a person lets in.
+        progress: told of each skill that is fetched.
+        installed: called for each added or replaced skill once the lock is written.
+    """
+
+    folders: Sequence[str] = ()
+    agents: Sequence[str] = ()
+    link: LinkKind | None = None
+    dry_run: bool = False
+    force: bool = False
+    allow: Allowance = NOTHING
+    progress: Progress | None = None
+    installed: Callable[[Skill], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a command has decided to have, before anything is fetched or written.
+
+    Attributes:
+        selection: the plan.
+        lock_text: the lock to the letter, where it may not be written.
+        project_text: the project file's new text, where it changes.
+        settled: does the lock agree with the project file?
+        removal: are skills only taken away? Then nothing is fetched, and no policy is asked.
+    """
+
+    selection: Selection
+    lock_text: str | None = None
+    project_text: str | None = None
+    settled: bool = True
+    removal: bool = False
+
+
+def install(context: Context, texts: Sequence[str], manner: Manner, picks: Picks = UNSAID) -> Installation:
+    """Install what was typed beside what is required; where there is a project file, write it down there.
+
+    Args:
+        context: the world.
+        texts: requirements and places of skills, at least one.
+        manner: how.
+        picks: which skills of the places.
+
+    Raises:
+        UsageError: a folder is not ours, or holds another source's skill.
+        SkillpmError: whatever ``select``, ``fetch`` and ``apply`` raise.
+    """
+    return carry_out(context, lambda: _choose(context, texts, picks, force=manner.force), manner)
+
+
+def _choose(context: Context, texts: Sequence[str], picks: Picks, *, force: bool) -> Choice:
+    lock = context.lock()
+    request = read_request(context, texts, wanted(context, lock), lock, picks=picks, replace=force)
+    selection = select(context, request, lock)
+    if context.settings.document is None:
+        return Choice(selection)
+    from skillpm.ops.project.project_file import with_typed
+
+    project_text, plan = with_typed(context, texts, request, selection.plan)
+    return Choice(replace(selection, plan=plan), project_text=project_text)
+
+
+def carry_out(context: Context, choose: Callable[[], Choice], manner: Manner) -> Installation:
+    """Choose, fetch and apply under the project's lock.
+
+    Raises:
+        PolicyError: a policy forbids where a skill comes from.
+        SkillpmError: whatever ``choose``, ``fetch`` and ``apply`` raise; project and lock are as they were.
+    """
+    if manner.dry_run:
+        placed, choice = _placed(context), _with_agents(context, choose(), manner)
+        return _installation(context, choice, _linking(context, manner), choice.selection.warnings, manner, placed)
+    with project_held(context.settings.project):
+        placed = _placed(context)
+        choice, to = _with_agents(context, choose(), manner), _linking(context, manner)
+        outcome = Outcome(choice.selection.plan, to, choice.lock_text, choice.project_text, choice.settled)
+        with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
+            warnings = [] if choice.removal else _bring(context, choice.selection, manner)
+            put = apply(context.settings, context.store, outcome, force=manner.force)
+    changed = {step.name for step in choice.selection.plan.of(Change.ADDED, Change.REPLACED)}
+    warnings += _odd(context, to, put, changed)
+    if manner.installed is not None:
+        for skill in context.installed():
+            if skill.name in changed:
+                manner.installed(skill)
+    return _installation(context, choice, to, (*choice.selection.warnings, *warnings), manner, placed)
+
+
+def _placed(context: Context) -> set[str]:
+    """Return the names of the skills that stand in the agents' folders."""
+    return {placement.skill for placement in read_record(context.settings.project).placements}
+
+
+def _linking(context: Context, manner: Manner) -> Linking:
+    record, adding = read_record(context.settings.project), bool(manner.agents)
+    return linking(context.settings, record, manner.folders, manner.link, adding=adding)
+
+
+def _with_agents(context: Context, choice: Choice, manner: Manner) -> Choice:
+    """Return the choice with the agents of this command in the project file, where there is one."""
+    text = choice.project_text or context.settings.project_text
+    if text is None or not manner.agents:
+        return choice
+    from skillpm.ops.project.project_file import with_agents
+
+    return replace(choice, project_text=with_agents(context, text, manner.agents))
+
+
+def _bring(context: Context, selection: Selection, manner: Manner) -> list[str]:
+    """Have every skill of a plan in the store; a policy is asked first, of the lock's skills too.
+
+    Returns sentences about what was yanked, and about what is odd in those that were fetched.
+    """
+    refuse_clashes(selection.plan.lock)
+    warnings = []
+    for entry in selection.plan.lock.skills:
+        context.refuse_source(entry.name, entry.source)
+        refuse_foreign_hooks(entry.name, entry.version, entry.hooks)
+        warnings += standing(entry, selection.pages.get(entry.name), manner.allow)
+    entries = [step.after for step in selection.plan.steps if step.after is not None]
+    missing = [entry for entry in entries if not context.store.verify(entry.tree)]
+    return warnings + (_fetch_all(context, selection, missing, manner) if missing else [])
+
+
+def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedSkill], manner: Manner) -> list[str]:
+    indexes = {entry.name: selection.indexes.get(entry.name) or context.source(entry.source) for entry in missing}
+    progress = manner.progress
+    if progress is not None:
+        progress.start("fetching skills", len(missing))
+
+    def bring(entry: LockedSkill) -> tuple[LockedSkill, list[str]]:
+        size, index = selection.sizes.get(entry.archive, 0), indexes[entry.name]
+        page = None if entry.name in selection.pages else asked_page(index, entry.name)
+        told = standing(entry, page, manner.allow)
+        alone = context.store.bringing(entry.tree) if index.remote else nullcontext(enter_result=True)
+        with alone as needed:  # only what is downloaded is worth waiting for whoever brings it already
+            return entry, told + (fetch(context.store, entry, index, manner.allow, size=size) if needed else [])
+
+    remote = any(index.remote for index in indexes.values())
+    said: dict[str, list[str]] = {}
+    for entry, warnings in _all_at_once(bring, missing, context.around.stop) if remote else map(bring, missing):
+        said[entry.name] = warnings
+        if progress is not None:
+            progress.advance(1, entry.name)
+    if progress is not None:
+        progress.finish()
+    context.store.flush()
+    return [warning for entry in missing for warning in said[entry.name]]
+
+
+def _all_at_once(work: Callable[[T], R], items: Iterable[T], stop: Callable[[], None]) -> Iterator[R]:
+    """Map in threads, in the order in which they end: over a wire, most of the time is waiting. ``stop`` ends them."""
+    from concurrent.futures import as_completed
+
+    from skillpm.index.transport import round_trips
+
+    with round_trips(_AT_ONCE) as pool:
+        try:
+            for done in as_completed([pool.submit(work, item) for item in items]):
+                yield done.result()
+        except BaseException:
+            stop()
+            raise
+
+
+def _odd(context: Context, to: Linking, placed: Sequence[Placement], changed: Collection[str]) -> list[str]:
+    """Return sentences about links that were refused and about budgets that the changed skills have crossed."""
+    fresh = [placement.folder for placement in placed if placement.skill in changed]
+    return [*refused_links(to, placed), *crossed_budgets(context.settings, set(to.folders), fresh)]
+
+
+def _installation(
+    context: Context, choice: Choice, to: Linking, warnings: Sequence[str], manner: Manner, placed: Collection[str]
+) -> Installation:
+    changes = describe_changes(choice.selection.plan, placed)
+    return Installation(changes, to.folders, (*context.notices, *warnings), manner.dry_run)

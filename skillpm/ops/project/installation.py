@@ -1,0 +1,133 @@
+"""What an install or an uninstall did, and the short way to see that there is nothing to do.
+
+That short way reads no document but the record and the lock's digest, so that it costs little more than hashing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skillpm.settings import Settings
+from skillpm.storage.files import read_text
+from skillpm.storage.links import Occupant, Places
+from skillpm.storage.record import LinkKind, read_record, text_digest
+from skillpm.storage.store import Store, folder_digest
+from skillpm.storage.usage import note_project
+
+if TYPE_CHECKING:
+    from skillpm.resolve.plan import Plan, Step
+
+
+@dataclass(frozen=True, slots=True)
+class SkillChange:
+    """What happened to one skill: ``added``, ``replaced``, ``removed`` or ``kept``."""
+
+    name: str
+    change: str
+    version: str
+    previous: str | None
+    source: str
+    tree: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "name": self.name,
+            "change": self.change,
+            "version": self.version,
+            "previous": self.previous,
+            "source": self.source,
+            "tree": self.tree,
+        }
+
+
+def describe_changes(plan: Plan, placed: Collection[str] | None = None) -> tuple[SkillChange, ...]:
+    """Return a plan's steps in the form that commands print.
+
+    Args:
+        plan: from the lock as it was to the lock as it will be.
+        placed: the skills that stood in the agents' folders before, where these are what changes: in a fresh checkout
+            all that is locked is added.
+    """
+    return tuple(_change(step, placed) for step in plan.steps)
+
+
+def _change(step: Step, placed: Collection[str] | None) -> SkillChange:
+    entry = step.after or step.before
+    assert entry is not None
+    previous, change = step.before.version if step.before else None, str(step.change)
+    if change == "kept" and placed is not None and step.name not in placed:
+        previous, change = None, "added"
+    return SkillChange(step.name, change, entry.version, previous, entry.source, entry.tree)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The outcome: every skill of the project, where they were put, and what is odd."""
+
+    skills: tuple[SkillChange, ...]
+    folders: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    dry_run: bool = False
+
+    def count(self, change: str) -> int:
+        """Return how many skills had this change."""
+        return sum(1 for skill in self.skills if skill.change == change)
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "skills": [skill.document() for skill in self.skills],
+            "folders": list(self.folders),
+            "warnings": list(self.warnings),
+            "dry_run": self.dry_run,
+        }
+
+
+def unchanged(
+    settings: Settings, folders: Sequence[str], link: LinkKind | None, *, frozen: bool = False
+) -> Installation | None:
+    """Return the installation where all is as the last run left it, to the byte, else None.
+
+    That is: settings, project file, lock, store, agents' folders, and, unless the lock is ``frozen``, the skills'
+    folders that the project requires.
+
+    Raises:
+        DocumentError: the record is damaged.
+        StorageError: the lock cannot be read.
+    """
+    if not settings.lock_path.is_file():
+        return None
+    record, text = read_record(settings.project), read_text(settings.lock_path)
+    if record.lock != text_digest(text) or not set(folders) <= set(record.agents) or link not in (None, record.link):
+        return None
+    if record.settings != settings.digest():
+        return None
+    store = Store(settings.store)
+    note_project(store.root, settings.project)  # one that was moved, or copied, is known under its old path only
+    places = Places(settings.project, store)
+    if places.leftovers(record.agents):
+        return None
+    if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):
+        return None
+    if not all(store.verify(tree) for tree in {item.tree for item in record.placements}):
+        return None
+    lock = json.loads(text)  # a text that we have read before: the record knows its digest
+    entries = lock["skills"]
+    if settings.project_text is not None and not frozen and not _folders_are_as_locked(settings.project, entries):
+        return None
+    skills = tuple(
+        SkillChange(item["name"], "kept", item["version"], item["version"], item["source"], item["tree"])
+        for item in entries
+    )
+    return Installation(skills, record.agents)
+
+
+def _folders_are_as_locked(project: Path, entries: Sequence[dict[str, Any]]) -> bool:
+    """Do the skills' folders that are required by their paths hold what is locked?"""
+    folders = ((item["source"].partition(":"), item["tree"]) for item in entries)
+    return all(folder_digest(project / place) == tree for (kind, _, place), tree in folders if kind == "path")

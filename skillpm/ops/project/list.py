@@ -1,0 +1,115 @@
+"""``skillpm list``: what is installed in a project, and its training runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from skillpm.errors import LayoutError, StorageError, UsageError
+from skillpm.layout.description import describe
+from skillpm.layout.tree import FolderTree
+from skillpm.ops.context import Context
+from skillpm.storage.links import Occupant, Places
+from skillpm.storage.record import Record, read_record
+
+RUNS = "runs"
+State = Literal["ok", "missing", "changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSkill:
+    """One installed skill.
+
+    Attributes:
+        state: ok; missing from the store or from an agent's folder; changed in one of them since it was put there.
+        folders: where it was put.
+    """
+
+    name: str
+    version: str
+    source: str
+    description: str
+    state: State
+    folders: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "source": self.source,
+            "description": self.description,
+            "state": self.state,
+            "folders": list(self.folders),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """One run folder; a run whose manifest.json is missing was killed or is still going."""
+
+    name: str
+    state: Literal["finished", "unfinished"]
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {"name": self.name, "state": self.state}
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All that a project has."""
+
+    skills: tuple[ListedSkill, ...]
+    runs: tuple[ListedRun, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {"skills": [skill.document() for skill in self.skills], "runs": [run.document() for run in self.runs]}
+
+
+def list_project(context: Context) -> Inventory:
+    """Return what is installed and which runs there are; nothing is repaired.
+
+    Raises:
+        LockOutOfDateError: the lock holds conflict markers, or is newer than this skillpm.
+        DocumentError: lock or record are damaged.
+        StorageError: they cannot be read.
+    """
+    record = read_record(context.settings.project)
+    places = Places(context.settings.project, context.store)
+    skills = tuple(
+        ListedSkill(
+            entry.name,
+            entry.version,
+            entry.source,
+            _description(context.store.path(entry.tree)),
+            _state(context, places, record, entry.name, entry.tree),
+            tuple(placement.folder for placement in record.of(entry.name)),
+        )
+        for entry in context.lock().skills
+    )
+    return Inventory(skills, tuple(_runs(context.settings.project / RUNS)))
+
+
+def _description(folder: Path) -> str:
+    try:
+        return describe(FolderTree(folder)).description
+    except (LayoutError, UsageError, StorageError):
+        return ""
+
+
+def _state(context: Context, places: Places, record: Record, name: str, tree: str) -> State:
+    found = {places.occupant(placement, placement) for placement in record.of(name)}
+    if not context.store.has(tree) or Occupant.NOTHING in found:
+        return "missing"
+    return "ok" if found <= {Occupant.WANTED} and context.store.verify(tree) else "changed"
+
+
+def _runs(folder: Path) -> Iterable[ListedRun]:
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if path.is_dir() and not path.name.startswith("."):
+                yield ListedRun(path.name, "finished" if (path / "manifest.json").is_file() else "unfinished")

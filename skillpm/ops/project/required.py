@@ -1,0 +1,83 @@
+"""What a project requires: its skillpm.yaml where there is one, else what its lock says was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from skillpm.errors import DocumentError, LockOutOfDateError
+from skillpm.index.source import place_source
+from skillpm.model.lock import Lock
+from skillpm.model.name import near_names
+from skillpm.model.requirement import Requirement
+from skillpm.model.source import FOLDER
+from skillpm.ops.context import Context
+from skillpm.resolve.agreement import disagreements
+from skillpm.settings import PROJECT_FILE
+
+if TYPE_CHECKING:
+    from skillpm.model.project import Wish
+
+
+def wanted(context: Context, lock: Lock) -> tuple[Requirement, ...]:
+    """Return what is required, by name; from the lock, two requirements of one name are joined.
+
+    Raises:
+        DocumentError: skillpm.yaml is invalid, or names a registry that is not there.
+        RegistryError: a place that this version cannot read.
+    """
+    document = context.settings.document
+    if document is None:
+        found: dict[str, Requirement] = {}
+        for requirement in map(Requirement.parse, lock.requirements):
+            other = found.get(requirement.name)
+            found[requirement.name] = other.joined(requirement) if other else requirement
+        return tuple(found[name] for name in sorted(found))
+    return tuple(
+        Requirement.of(name, wish.version or "", _source(context, name, wish))
+        for name, wish in sorted(document.requires.items())
+    )
+
+
+def _source(context: Context, name: str, wish: Wish) -> str:
+    from skillpm.model.project import BUNDLED_REGISTRY
+
+    if wish.registry == BUNDLED_REGISTRY:
+        return BUNDLED_REGISTRY
+    if wish.registry is not None:
+        place = context.settings.registries.get(wish.registry)
+        if place is None:
+            near = near_names(wish.registry, [*context.settings.registries, BUNDLED_REGISTRY])
+            known = f"did you mean `{near[0]}`?" if near else "name its place under `registries`"
+            raise DocumentError(
+                f"`{name}` is of `{wish.registry}`, which is no registry", path=PROJECT_FILE, hint=known
+            )
+        return context.registry(place).name
+    return place_source(wish.place, context.around, context.settings.project) if wish.place else ""
+
+
+def out_of_date(context: Context, requirements: Sequence[Requirement], lock: Lock) -> list[str]:
+    """Return why a lock is out of date, a sentence each; reads the required folders, and asks no index.
+
+    Raises:
+        SkillpmError: a required folder is not a skill.
+    """
+    found = disagreements(requirements, lock)
+    for requirement in requirements:
+        entry = lock.skill(requirement.name)
+        if entry is None or not requirement.source.startswith(FOLDER) or entry.source != requirement.source:
+            continue
+        page = context.source(requirement.source).page(requirement.name)
+        if page is None or page.releases[0].tree != entry.tree:
+            found.append(f"{requirement.source} no longer holds the {requirement.name} that is locked")
+    return found
+
+
+def refuse_out_of_date(reasons: Sequence[str]) -> None:
+    """Raise LockOutOfDateError where there is a reason; ``details["reasons"]`` holds them all."""
+    if not reasons:
+        return
+    more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+    raise LockOutOfDateError(
+        f"skillpm.lock is out of date: {reasons[0]}{more}", hint="run `skillpm lock`", reasons=list(reasons)
+    )

@@ -1,0 +1,83 @@
+"""``skillpm sync`` and ``skillpm update``: make the agents' folders hold what the project requires."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from skillpm.errors import LockOutOfDateError, SkillpmError, UsageError
+from skillpm.model.lock import Lock
+from skillpm.ops.context import Context
+from skillpm.ops.project.choose import Selection
+from skillpm.ops.project.install import Choice, Manner, carry_out
+from skillpm.ops.project.installation import Installation
+from skillpm.ops.project.lock import relock
+from skillpm.ops.project.required import out_of_date, refuse_out_of_date, wanted
+from skillpm.resolve.agreement import disagreements
+from skillpm.resolve.plan import as_locked
+from skillpm.storage.files import read_text
+
+
+class Trust(StrEnum):
+    """What the lock is to a sync."""
+
+    RENEWED = "renewed"  # brought up to date first
+    LOCKED = "locked"  # must be up to date
+    FROZEN = "frozen"  # is taken as it is
+
+
+def sync(context: Context, manner: Manner, trust: Trust = Trust.RENEWED) -> Installation:
+    """Install exactly what is required, and remove what is not.
+
+    With ``LOCKED`` and ``FROZEN`` the lock is never written; no index is asked for what the store has.
+
+    Raises:
+        UsageError: there is neither a project file nor a lock, or a folder is not ours.
+        LockOutOfDateError: the lock does not say what is required, or there is none.
+        SkillpmError: whatever ``relock``, ``fetch`` and ``apply`` raise.
+    """
+    choose = {Trust.RENEWED: _renewed, Trust.LOCKED: _locked, Trust.FROZEN: _frozen}[trust]
+    return carry_out(context, lambda: choose(context), manner)
+
+
+def update(context: Context, names: Sequence[str], manner: Manner) -> Installation:
+    """Take the newest releases that the requirements allow, of all skills or of these, and install them.
+
+    Raises:
+        UsageError: nothing is installed, or a folder was edited.
+        UnknownSkillError: a name is not locked.
+        SkillpmError: whatever ``relock``, ``fetch`` and ``apply`` raise.
+    """
+    return carry_out(context, lambda: _renewed(context, names), manner)
+
+
+def _renewed(context: Context, upgrade: Sequence[str] | None = None) -> Choice:
+    settings = context.settings
+    if settings.document is None and not settings.lock_path.exists():
+        raise UsageError("nothing to install: there is no skillpm.lock here", hint="run `skillpm install NAME`")
+    return Choice(relock(context, context.lock(), upgrade=upgrade))
+
+
+def _locked(context: Context) -> Choice:
+    lock, text = _standing(context)
+    refuse_out_of_date(out_of_date(context, wanted(context, lock), lock))
+    return Choice(Selection(as_locked(lock)), lock_text=text)
+
+
+def _frozen(context: Context) -> Choice:
+    lock, text = _standing(context)
+    return Choice(Selection(as_locked(lock)), lock_text=text, settled=_settled(context, lock))
+
+
+def _settled(context: Context, lock: Lock) -> bool:
+    try:
+        return not disagreements(wanted(context, lock), lock)
+    except SkillpmError:  # a frozen sync does not ask what is required; the next one will say what is wrong
+        return False
+
+
+def _standing(context: Context) -> tuple[Lock, str]:
+    path = context.settings.lock_path
+    if not path.exists():
+        raise LockOutOfDateError("there is no skillpm.lock here", hint="run `skillpm lock`, and commit what it writes")
+    return context.lock(), read_text(path)

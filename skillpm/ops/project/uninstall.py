@@ -1,0 +1,75 @@
+"""``skillpm uninstall``: remove skills, and what only they needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from skillpm.errors import UnknownSkillError, UsageError
+from skillpm.model.lock import Lock
+from skillpm.model.name import near_names
+from skillpm.model.requirement import Requirement
+from skillpm.ops.context import Context
+from skillpm.ops.project.choose import Selection
+from skillpm.ops.project.install import Choice, Manner, carry_out
+from skillpm.ops.project.installation import Installation
+from skillpm.ops.project.project_file import without
+from skillpm.ops.project.required import wanted
+from skillpm.resolve.agreement import disagreements
+from skillpm.resolve.plan import Change, Plan, Step, needed, requirers
+
+
+def uninstall(context: Context, names: Sequence[str], manner: Manner) -> Installation:
+    """Remove skills from the project, its project file included; the store keeps them for other projects.
+
+    Args:
+        context: the world.
+        names: installed skills.
+        manner: how; with ``force`` a folder that was edited is kept as ``.orig``.
+
+    Raises:
+        UnknownSkillError: a name is not installed.
+        UsageError: another installed skill requires it, or its folder was edited.
+        StorageError: the disk refused.
+    """
+    return carry_out(context, lambda: _choose(context, names), manner)
+
+
+def _choose(context: Context, names: Sequence[str]) -> Choice:
+    lock = context.lock()
+    requirements = wanted(context, lock)
+    known = {*(entry.name for entry in lock.skills), *(item.name for item in requirements)}
+    for name in names:
+        if name not in known:
+            near = near_names(name, known)
+            raise UnknownSkillError(
+                f"no skill `{name[:80]}` is installed",
+                hint=f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else "see `skillpm list`",
+            )
+    roots = [item for item in requirements if item.name not in names]
+    plan = _plan(lock, names, roots)
+    return Choice(
+        Selection(plan),
+        project_text=without(context, [item.name for item in requirements if item.name in names]),
+        settled=not disagreements(roots, plan.lock),
+        removal=True,
+    )
+
+
+def _plan(lock: Lock, names: Sequence[str], roots: Sequence[Requirement]) -> Plan:
+    left = needed(lock, [root.name for root in roots])
+    for name in names:
+        if name in left:
+            users = [user for user in requirers(lock, name) if user in left]
+            raise UsageError(
+                f"{name} is required by {', '.join(users)}", hint=f"uninstall {' and '.join(users)} as well"
+            )
+    after = Lock(
+        requirements=tuple(sorted(map(str, roots))),
+        cutoff=lock.cutoff,
+        skills=tuple(entry for entry in lock.skills if entry.name in left),
+    )
+    steps = tuple(
+        Step(entry.name, Change.KEPT if entry.name in left else Change.REMOVED, entry, after.skill(entry.name))
+        for entry in lock.skills
+    )
+    return Plan(steps, after)

@@ -1,0 +1,4 @@
+"""What confines a worker: Landlock, seccomp, bubblewrap, resource limits.
+
+May import ``model`` and ``errors``.
+"""

@@ -1,0 +1,54 @@
+"""The system's ``bwrap``: a worker in namespaces of its own, where only what is named exists.
+
+Source: bubblewrap's manual page, ``bwrap(1)``. Its root is an empty file system in memory; everything else is bound
+into it, read only but for the scratch folder. When the worker ends, all that it started ends with its namespace.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import sys
+from pathlib import Path
+
+from skillpm.model.ports import Enclosure
+
+_SECONDS = 10.0  # for the probe
+_NAMESPACES = ("--die-with-parent", "--unshare-all")
+
+
+@functools.cache
+def version() -> str:
+    """Return the version of a ``bwrap`` that works here; empty where there is none, or where it may not do its work."""
+    import subprocess  # workers import this module and never probe
+
+    program = shutil.which("bwrap")
+    if program is None or sys.platform != "linux":
+        return ""
+    try:
+        probe = [program, *_NAMESPACES, "--ro-bind", "/", "/", "--dev", "/dev", program, "--version"]
+        done = subprocess.run(
+            probe, check=False, capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.rpartition(" ")[2].strip() if done.returncode == 0 else ""
+
+
+def command(enclosure: Enclosure) -> list[str]:
+    """Return the command that runs a worker inside; trees that are not there are left out."""
+    python = Path(enclosure.words[0])
+    bound = [word for path in (*enclosure.read, *enclosure.run) for word in ("--ro-bind-try", path, path)]
+    link = ["--symlink", python.resolve(), python] if python.is_symlink() else []
+    options = [
+        *_NAMESPACES,
+        *(["--share-net"] if enclosure.network else []),
+        *("--dev", "/dev"),  # first: a temporary folder may lie in /dev/shm
+        *bound,
+        *link,
+        *("--bind", enclosure.scratch, enclosure.scratch),
+        *("--remount-ro", "/dev"),
+        *("--remount-ro", "/"),
+        *("--chdir", enclosure.scratch),
+    ]
+    return [shutil.which("bwrap") or "bwrap", *map(str, options), *enclosure.words]

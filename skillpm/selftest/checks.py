@@ -1,0 +1,71 @@
+"""What is seen of the judgement of a probe where a claim does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skillpm.contract.contract import Contract
+from skillpm.model.verdict import Judgement
+from skillpm.selftest.probes import Probe, gold_text
+from skillpm.worker.judging import is_failed_reward
+
+Look = Callable[[Probe, Judgement], str | None]
+"""Returns what is wrong with a probe's judgement, or None."""
+
+
+def still_wrong(contract: Contract | None, probe: Probe) -> bool:
+    """Is this answer, of which something was left out, still one that must not be paid?"""
+    if probe.want in ("maximum", "verdict"):
+        return True
+    if probe.text.strip() == gold_text(contract, probe.place.expected).strip():
+        return False
+    if contract is None:
+        return True
+    if probe.code == "SK721":
+        return contract.judge(probe.place.expected, probe.text).status == "failed"
+    answer = contract.read(probe.text)
+    return not answer.only_json or bool(contract.problems(answer.value))
+
+
+def look_at_verdict(probe: Probe, judgement: Judgement) -> str | None:
+    """Return what was seen where an answer did not get the verdict that is claimed."""
+    verdict = judgement.verdict
+    if verdict.status == "errored" or probe.want == "verdict":
+        return judgement_text(judgement) if verdict.status == "errored" and probe.code == "SK701" else None
+    if probe.want == "maximum":
+        return None if verdict.status == "passed" and verdict.score == 1.0 else judgement_text(judgement)
+    if probe.want == "refusal":
+        return None if verdict.status != "passed" and judgement.argv is None else judgement_text(judgement)
+    paid = verdict.score if verdict.score is not None else 0.0
+    if verdict.status != "passed" and paid <= probe.at_most:
+        return None
+    return f"{judgement_text(judgement)}, where at most {probe.at_most:g} was promised"
+
+
+def _look_at_range(probe: Probe, judgement: Judgement) -> str | None:
+    wrong = {name: paid for name, paid in judgement.rewards.items() if paid is not None and not -1 <= paid <= 1}
+    return f"paid {', '.join(f'{paid:g} by `{name}`' for name, paid in sorted(wrong.items()))}" if wrong else None
+
+
+def _look_at_rewards(probe: Probe, judgement: Judgement) -> str | None:
+    return next((reason for reason in judgement.verdict.reasons if is_failed_reward(reason)), None)
+
+
+def _look_at_outage(probe: Probe, judgement: Judgement) -> str | None:
+    return judgement_text(judgement) if judgement.verdict.status == "errored" and probe.code != "SK701" else None
+
+
+LOOKS: dict[str, Look] = {
+    "": look_at_verdict,
+    "SK741": _look_at_range,
+    "SK742": _look_at_rewards,
+    "SK751": _look_at_outage,
+}
+
+
+def judgement_text(judgement: Judgement) -> str:
+    """Return a judgement in words."""
+    verdict = judgement.verdict
+    argv = "" if judgement.argv is None else f", argv {[list(command) for command in judgement.argv]}"
+    reasons = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
+    return f"{verdict.status} with score {verdict.score}{argv}{reasons}"[:500]

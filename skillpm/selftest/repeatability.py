@@ -1,0 +1,115 @@
+"""Does an answer get the same verdict each time: in every repeat, order, size of batch and worker?
+
+Of each answer only the first difference is told, for it explains the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from skillpm.model.verdict import Judgement
+from skillpm.selftest.checks import judgement_text
+from skillpm.selftest.judges import Panel
+from skillpm.selftest.probes import Probe
+from skillpm.selftest.results import Ledger, Smaller, hurried
+from skillpm.selftest.shrink import fewest, shortest
+
+ALONE = 64  # probes that are judged one by one
+BATCH = 64
+
+_Judge = Callable[[list[Probe]], list[Judgement]]
+
+
+class Constancy:
+    """Judges probes again and again.
+
+    Args:
+        panel: judges.
+        ledger: is told.
+        seconds: that one verdict may take.
+
+    Attributes:
+        suspects: batches that took longer than one verdict may.
+    """
+
+    def __init__(self, panel: Panel, ledger: Ledger, seconds: float) -> None:
+        self._panel = panel
+        self._ledger = ledger
+        self._seconds = seconds
+        self.suspects: list[list[Probe]] = []
+
+    def check(self, probes: list[Probe], first: list[Judgement]) -> None:
+        """Compare the first judgements of probes with later ones."""
+        left, bits = list(range(len(probes))), [_bits(judgement) for judgement in first]
+        checks: tuple[tuple[str, _Judge, Callable[[list[Probe]], Smaller | None]], ...] = (
+            ("SK731", self._panel.judge, lambda _: self._smaller_repeat),
+            ("SK732", self._backwards, self._smaller_batch),
+            ("SK733", self._in_small_batches, self._smaller_batch),
+            ("SK734", self._panel.judge_by_new_workers, lambda _: None),
+        )
+        for code, again, smaller in checks:
+            chosen = [probes[n] for n in left]
+            self._ledger.checked[code] += len(left)
+            moved = {n: then for n, then in zip(left, again(chosen), strict=True) if _bits(then) != bits[n]}
+            if moved:
+                items = [
+                    (probes[n], f"{judgement_text(first[n])}, and then {judgement_text(then)}")
+                    for n, then in moved.items()
+                ]
+                self._ledger.tell(code, items, smaller(chosen))
+            left = [n for n in left if n not in moved]
+
+    def _backwards(self, probes: list[Probe]) -> list[Judgement]:
+        return self._panel.judge(probes[::-1])[::-1]
+
+    def _in_small_batches(self, probes: list[Probe]) -> list[Judgement]:
+        """Judge some alone and all in small batches; a difference between the two is one from the whole, too."""
+        found: list[Judgement] = []
+        for start in range(0, len(probes), BATCH):
+            batch = probes[start : start + BATCH]
+            started = time.perf_counter()
+            found += self._panel.judge(batch)
+            if time.perf_counter() - started > self._seconds:
+                self.suspects.append(batch)
+        for n in range(0, len(probes), max(1, len(probes) // ALONE)):
+            (alone,) = self._panel.judge([probes[n]])
+            found[n] = alone
+        return found
+
+    def _smaller_repeat(self, probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
+        judge = self._panel.judge
+
+        def fails(texts: Sequence[str]) -> list[bool]:
+            made = [probe.smaller(text) for text in texts]
+            return [one != other for one, other in zip(judge(made), judge(made), strict=True)]
+
+        return probe.smaller(shortest(probe.free, hurried(fails))), seen, ()
+
+    def _smaller_batch(self, batch: list[Probe]) -> Smaller:
+        """Return what finds the fewest neighbours, in their order, among which a probe is not judged as it is alone."""
+
+        def smaller(probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
+            place = next(n for n, item in enumerate(batch) if item is probe)
+            others = [n for n in range(len(batch)) if n != place]
+            (alone,) = self._panel.judge([probe])
+
+            def fails(groups: Sequence[Sequence[int]]) -> list[bool]:
+                return [self._moves(batch, place, list(group), alone) for group in groups]
+
+            if not fails([others])[0]:
+                return probe, seen, ()
+            return probe, seen, [batch[n] for n in fewest(others, hurried(fails))]
+
+        return smaller
+
+    def _moves(self, batch: list[Probe], place: int, others: list[int], alone: Judgement) -> bool:
+        """Is the answer judged otherwise than alone among these, in their order or in reverse?"""
+        chosen = sorted([*others, place])
+        at = chosen.index(place)
+        found = self._panel.judge([batch[n] for n in chosen])[at]
+        return found != alone or self._panel.judge([batch[n] for n in reversed(chosen)])[-1 - at] != alone
+
+
+def _bits(judgement: Judgement) -> str:
+    return judgement.model_dump_json()

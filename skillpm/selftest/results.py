@@ -1,0 +1,48 @@
+"""What came of claims: how many were checked, how many do not hold, and the smallest answers that show it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from skillpm.selftest.claims import Broken, Counterexample
+from skillpm.selftest.probes import Probe
+
+MAX_TOLD = 2  # broken claims of one code that are made small and told one by one
+SEARCH_SECONDS = 20.0  # for a smaller counterexample
+
+Smaller = Callable[[Probe, str], tuple[Probe, str, Sequence[Probe]]]
+"""Takes a probe and what was seen of it; returns a smaller one, what is seen of that, and the batch that matters."""
+
+
+class Ledger:
+    """Of one skill.
+
+    Attributes:
+        checked: claims by code.
+        failed: claims by code that do not hold.
+        broken: some of those by code, with the smallest answers that show it.
+    """
+
+    def __init__(self) -> None:
+        self.checked: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.broken: dict[str, list[Broken]] = {}
+
+    def tell(self, code: str, items: Sequence[tuple[Probe, str]], smaller: Smaller | None = None) -> None:
+        """Count what was found, a probe and what was seen of it each; keep the shortest, made small, each text once."""
+        self.failed[code] += len(items)
+        told = self.broken.setdefault(code, [])
+        for probe, seen in sorted(items, key=lambda item: len(item[0].text))[: MAX_TOLD - len(told)]:
+            small, sight, among = (probe, seen, ()) if smaller is None else smaller(probe, seen)
+            example = Counterexample(small.place, small.text, tuple(item.text for item in among))
+            if all(item.example.completion != example.completion for item in told):
+                told.append(Broken(code, small.how, example, sight))
+
+
+def hurried(fails: Callable[[Sequence[Any]], list[bool]]) -> Callable[[Sequence[Any]], list[bool]]:
+    """Return the question, which is answered with no once a search has taken long enough."""
+    end = time.monotonic() + SEARCH_SECONDS
+    return lambda candidates: fails(candidates) if time.monotonic() < end else [False] * len(candidates)

@@ -1,0 +1,129 @@
+"""Tries to fool a skill's verifier: its own cases, and probes made from every seed and suite task.
+
+What does not hold is told with the smallest answer that shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from skillpm.model.manifest import Promises
+from skillpm.model.suite import Case
+from skillpm.model.verdict import Judgement
+from skillpm.runtime.catalogue import Contributions
+from skillpm.runtime.conventions import CONVENTIONS
+from skillpm.runtime.skillfiles import SkillFiles
+from skillpm.selftest.checks import LOOKS, Look, judgement_text, look_at_verdict, still_wrong
+from skillpm.selftest.claims import Place
+from skillpm.selftest.judges import Panel
+from skillpm.selftest.probes import Probe, probes_of
+from skillpm.selftest.repeatability import Constancy
+from skillpm.selftest.results import Ledger, Smaller, hurried
+from skillpm.selftest.shrink import shortest
+from skillpm.selftest.speed import Tempo
+from skillpm.worker.scoring import Scorer
+
+_CASE_WANTS: dict[str, Any] = {
+    "full_reward": "maximum", "zero_reward": "floor", "malformed": "refusal", "determinism": "verdict",
+}  # fmt: skip
+
+
+class Gate:
+    """One run over one skill.
+
+    Attributes:
+        ledger: what was found.
+    """
+
+    def __init__(self, contributions: Contributions, scorer: Scorer, promises: Promises, files: SkillFiles) -> None:
+        self._contributions = contributions
+        self._promises = promises
+        self._files = files
+        self._panel = Panel(contributions, scorer)
+        self.ledger = Ledger()
+
+    def run(self) -> None:
+        """Check everything."""
+        probes = [*self._case_probes(), *self._task_probes()]
+        judgements = self._panel.judge(probes)
+        self._check_each(probes, judgements)
+        steady = [n for n, judgement in enumerate(judgements) if judgement.verdict.status != "errored"]
+        constancy = Constancy(self._panel, self.ledger, self._promises.seconds)
+        constancy.check([probes[n] for n in steady], [judgements[n] for n in steady])
+        Tempo(self._panel, self.ledger, self._promises.seconds).check(constancy.suspects, len(steady))
+
+    def _case_probes(self) -> Iterator[Probe]:
+        for row in self._files.case_rows():
+            case = row.value
+            place = Place(f"case `{case.name}`", row.path, row.line, case.request, case.expected)
+            want = _CASE_WANTS[case.kind]
+            probe = Probe(
+                "SK701", f"{case.kind} `{case.name}`", place, want, "", before=case.completion, at_most=case.at_most
+            )
+            if case.kind == "determinism":
+                self._check_case_repeats(probe, case)
+            yield probe
+
+    def _check_case_repeats(self, probe: Probe, case: Case) -> None:
+        found = self._panel.judge([probe] * case.repeat)
+        other = next((item for item in found if item != found[0]), None)
+        if other is not None:
+            self.ledger.tell("SK701", [(probe, f"{judgement_text(found[0])}, and then {judgement_text(other)}")])
+
+    def _task_probes(self) -> Iterator[Probe]:
+        floors = {"idle_at_most": self._promises.idle_at_most, "wrong_at_most": self._promises.wrong_at_most}
+        for made in probes_of(self._contributions.contract, self._places(), **floors):
+            if isinstance(made, Probe):
+                yield made
+                continue
+            place, reason = made
+            self.ledger.checked["SK711"] += 1
+            self.ledger.tell("SK711", [(Probe("SK711", "the expected answer", place, "maximum", ""), reason)])
+
+    def _places(self) -> list[Place]:
+        """Return seeds and suite tasks."""
+        rows = [*self._files.seed_rows(), *self._files.suite_rows()]
+        found = [
+            Place(f"{row.path}:{row.line or number}", row.path, row.line, row.value.request, row.value.expected)
+            for number, row in enumerate(rows, 1)
+        ]
+        for suite in self._contributions.suites:
+            plugin = self._contributions.origins.get(f"suite:{suite.name}", CONVENTIONS)
+            if plugin != CONVENTIONS and not isinstance(suite.tasks, str):
+                path = plugin if plugin.endswith(".py") else ""
+                found += [
+                    Place(f"{suite.name}:{number}", path, None, task.request, task.expected)
+                    for number, task in enumerate(suite.tasks, 1)
+                ]
+        return found
+
+    def _check_each(self, probes: Sequence[Probe], judgements: Sequence[Judgement]) -> None:
+        judged = sum(1 for probe in probes if probe.code != "SK751")
+        self.ledger.checked.update(probe.code for probe in probes)
+        self.ledger.checked.update({"SK751": judged, "SK741": len(probes), "SK742": len(probes)})
+        found: dict[str, list[tuple[Probe, str]]] = {}
+        for probe, judgement in zip(probes, judgements, strict=True):
+            for code, look in LOOKS.items():
+                seen = look(probe, judgement)
+                if seen is not None:
+                    found.setdefault(code or probe.code, []).append((probe, seen))
+        for code, items in found.items():
+            self.ledger.tell(code, items, self._smaller_answer(LOOKS.get(code, look_at_verdict)))
+
+    def _smaller_answer(self, look: Look) -> Smaller:
+        """Return what finds the least text of a probe that still shows what ``look`` sees."""
+
+        def smaller(probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
+            def fails(texts: Sequence[str]) -> list[bool]:
+                made = [probe.smaller(text) for text in texts]
+                judged = self._panel.judge(made)
+                return [
+                    still_wrong(self._contributions.contract, small) and look(small, judgement) is not None
+                    for small, judgement in zip(made, judged, strict=True)
+                ]
+
+            small = probe.smaller(shortest(probe.free, hurried(fails)))
+            return small, (look(small, self._panel.judge([small])[0]) or seen) if probe.free else seen, ()
+
+        return smaller

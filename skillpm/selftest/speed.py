@@ -1,0 +1,55 @@
+"""Does a verdict take no longer than its skill promises?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from skillpm.selftest.judges import Panel
+from skillpm.selftest.probes import Probe
+from skillpm.selftest.results import MAX_TOLD, Ledger, hurried
+from skillpm.selftest.shrink import shortest
+
+TRIES = 3  # of which the fastest counts
+
+
+class Tempo:
+    """Looks closer at batches that took long: no answer of a batch is slower than the batch.
+
+    Args:
+        panel: judges.
+        ledger: is told.
+        seconds: that one verdict may take.
+    """
+
+    def __init__(self, panel: Panel, ledger: Ledger, seconds: float) -> None:
+        self._panel = panel
+        self._ledger = ledger
+        self._seconds = seconds
+
+    def check(self, suspects: Sequence[list[Probe]], checked: int) -> None:
+        """Find the slow answers of these batches; so many answers were looked at in all."""
+        self._ledger.checked["SK761"] += checked
+        slow: list[tuple[Probe, str]] = []
+        for batch in suspects:
+            slow += self._slow(batch) if len(slow) < MAX_TOLD else []
+        if slow:
+            self._ledger.tell("SK761", slow, self._smaller)
+
+    def _slow(self, probes: list[Probe]) -> list[tuple[Probe, str]]:
+        """Return those that take too long by themselves."""
+        seconds = self._taken(probes, TRIES if len(probes) == 1 else 1)
+        if seconds <= self._seconds:
+            return []
+        if len(probes) == 1:
+            return [(probes[0], f"judged in {seconds:.2f} s, where skill.yaml promises {self._seconds:g} s")]
+        half = len(probes) // 2
+        return self._slow(probes[:half]) + self._slow(probes[half:])
+
+    def _smaller(self, probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
+        def fails(texts: Sequence[str]) -> list[bool]:
+            return [self._taken([probe.smaller(text)], TRIES) > self._seconds for text in texts]
+
+        return probe.smaller(shortest(probe.free, hurried(fails))), seen, ()
+
+    def _taken(self, probes: Sequence[Probe], tries: int) -> float:
+        return self._panel.seconds(probes, tries=tries, enough=self._seconds)

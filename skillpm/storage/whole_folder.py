@@ -1,0 +1,41 @@
+"""Folders of results that appear whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from skillpm.errors import UsageError
+from skillpm.storage.files import storage_error
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to write into, which takes its name when the block ends well and vanishes when it does not.
+
+    Raises:
+        UsageError: something stands there already.
+        StorageError: the disk refused.
+    """
+    if path.is_symlink() or (path.exists() and not _is_empty_folder(path)):
+        raise UsageError(f"{path} exists already", hint="choose another `--output`, or move it away")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    except OSError as error:
+        raise storage_error("make", path, error) from None
+    try:
+        yield folder
+        folder.chmod(0o755)
+        folder.replace(path)
+    except OSError as error:
+        raise storage_error("write", path, error) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and next(path.iterdir(), None) is None

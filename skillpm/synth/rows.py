@@ -1,0 +1,181 @@
+"""The rows of one skill on one side of the split, and every gate that a row has to pass to get there."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from skillpm.contract.contract import Contract
+from skillpm.errors import DocumentError, VerifierError
+from skillpm.model.episode import Episode
+from skillpm.model.ports import Judge
+from skillpm.model.task import Message, Origin, Seed, Split, Task
+from skillpm.model.verdict import Verdict
+from skillpm.synth.contamination import SuiteIndex
+from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
+
+
+def gold_episode(task: Task, answer: str) -> Episode:
+    """Return the episode in which a policy gives the expected answer."""
+    message = Message.made(role="assistant", content=answer)
+    return Episode.made(task=task, messages=(message,), finish_reason="stop", usage=None)
+
+
+def refusals(judge: Judge, rows: Sequence[tuple[Task, str]]) -> list[str | None]:
+    """Return, for each task with its gold answer, why its verifier refuses it, or None where it passes with score 1.
+
+    Raises:
+        VerifierError: not one of the rows could be judged: the verifier does not work.
+    """
+    verdicts = [item.verdict for item in judge([gold_episode(task, answer) for task, answer in rows])]
+    if verdicts and all(verdict.status == "errored" for verdict in verdicts):
+        skill = rows[0][0].skill
+        raise VerifierError(
+            f"{skill}: no gold answer could be judged: {_reason(verdicts[0])}",
+            hint=f"run `skillpm selftest {skill}`",
+            skill=skill,
+        )
+    return [None if verdict.status == "passed" and verdict.score == 1 else _refusal(verdict) for verdict in verdicts]
+
+
+def _refusal(verdict: Verdict) -> str:
+    return f"verifier {verdict.status}: {_reason(verdict)}"
+
+
+def _reason(verdict: Verdict) -> str:
+    return verdict.reasons[0] if verdict.reasons else f"score {verdict.score}"
+
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Offer(NamedTuple):
+    """What a family proposes: a request, its target, and the values that the request shows, by slot."""
+
+    family: str
+    request: str
+    target: Any
+    origin: Origin = "rule"
+    tags: tuple[str, ...] = ()
+    values: dict[str, Any] | None = None
+
+
+class Row(NamedTuple):
+    """A row that passed the gates."""
+
+    offer: Offer
+    form: str
+    answer: str
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Expected answers of one skill: completed, and written as a model should write them."""
+
+    contract: Contract | None
+
+    def complete(self, target: Any) -> Any:
+        """Return the target with every argument. Raises DocumentError where it breaks the contract."""
+        return target if self.contract is None else self.contract.complete(target)
+
+    @staticmethod
+    def write(completed: Any) -> str:
+        """Return the text of a completed target."""
+        return completed if isinstance(completed, str) else _encode(completed)
+
+
+class Basket:
+    """Collects rows.
+
+    Args:
+        skill: whose rows.
+        system: the system prompt of its tasks.
+        answers: of the skill.
+        split: which side.
+        suites: requests that are never taken.
+        elsewhere: requests, by normal form, that the other side shows.
+
+    Attributes:
+        rows: by normal form, in the order in which they came.
+        families: how many of them each family gave.
+        rejected: why others were not taken, counted.
+    """
+
+    def __init__(
+        self, skill: str, system: str, answers: Answers, split: Split, suites: SuiteIndex, elsewhere: Container[str]
+    ) -> None:
+        self.rows: dict[str, Row] = {}
+        self.families: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self._skill = skill
+        self._system = system
+        self._answers = answers
+        self._split: Split = split
+        self._suites = suites
+        self._elsewhere = elsewhere
+        self._duplicates = Deduplicator()
+
+    def avoid(self, tasks: Sequence[Seed]) -> None:
+        """Remember tasks of this skill's suites, so that their near duplicates are not taken either."""
+        for task in tasks:
+            try:
+                answer = self._answers.write(self._answers.complete(task.expected))
+            except DocumentError:
+                continue  # `skillpm validate` tells; an answer out of the contract has no near duplicate here
+            self._duplicates.add(normal_form(task.request), answer)
+
+    def offer(self, offer: Offer) -> Row | None:
+        """Take a row, or count why not. It stays for good once ``verify`` has kept it."""
+        try:
+            completed = self._answers.complete(offer.target)
+        except DocumentError as error:
+            self._reject(error.rule)
+            return None
+        form, answer = normal_form(offer.request), self._answers.write(completed)
+        refusal = self._refusal(form, answer)
+        if refusal is not None:
+            self._reject(refusal)
+            return None
+        task = Task.of(
+            skill=self._skill,
+            system=self._system,
+            request=offer.request,
+            expected=completed,
+            split=self._split,
+            origin=offer.origin,
+            tags=offer.tags,
+        )
+        row = self.rows[form] = Row(offer, form, answer, task)
+        self.families[offer.family] += 1
+        return row
+
+    def _refusal(self, form: str, answer: str) -> str | None:
+        """Return why a request is not taken; an ambiguous one takes the earlier row with it."""
+        if form in self._suites:
+            return "stands in a suite"
+        if form in self._elsewhere:
+            return "stands on the other side of the split"
+        finding = self._duplicates.add(form, answer)
+        if finding is Finding.AMBIGUOUS and form in self.rows:
+            self._drop(form, finding.value)
+        return None if finding is Finding.NEW else finding.value
+
+    def verify(self, candidates: Sequence[Row], judge: Judge) -> None:
+        """Let the verifier judge rows that were just taken, and drop those that it refuses."""
+        present = [row for row in candidates if self.rows.get(row.form) is row]
+        found = refusals(judge, [(row.task, row.answer) for row in present])
+        for row, refusal in zip(present, found, strict=True):
+            if refusal is not None:
+                self._drop(row.form, refusal)
+
+    def _reject(self, reason: str) -> None:
+        self.rejected[reason] += 1
+
+    def _drop(self, form: str, reason: str) -> None:
+        row = self.rows.pop(form)
+        self.families[row.offer.family] -= 1
+        self._reject(reason)

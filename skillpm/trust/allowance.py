@@ -1,0 +1,48 @@
+"""What a person who has looked lets in: ``RULE`` for every skill of one command, ``SKILL:RULE`` for one skill.
+
+Beside the rules of the scan there is ``QUARANTINED``: a locked release that its registry holds under suspicion.
+
+It is said each time and written nowhere that travels: a lock or a project file comes from whoever wrote the repository,
+and must not be able to vouch for its own skills. What was once let in stands in this machine's store, so the same bytes
+are not asked about again here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from skillpm.errors import UsageError
+from skillpm.layout.scan import ALLOWABLE
+
+QUARANTINED = "QUARANTINED"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Pairs of a skill's name, empty for every skill, and a rule's code."""
+
+    pairs: frozenset[tuple[str, str]] = frozenset()
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Allowance:
+        """Read what was typed. Raises UsageError where a rule is unknown, or none that can be let in."""
+        pairs = [(skill, code.upper()) for skill, _, code in (text.rpartition(":") for text in texts)]
+        for _, code in pairs:
+            if code not in ALLOWABLE and code != QUARANTINED:
+                import difflib
+
+                near = difflib.get_close_matches(code, [*sorted(ALLOWABLE), QUARANTINED], n=2)
+                other = f"did you mean {' or '.join(near)}? " if near else ""
+                raise UsageError(
+                    f"`{code[:80]}` is no rule that can be allowed",
+                    hint=f"{other}`skillpm scan --rules` lists them; an error of another rule must be mended",
+                )
+        return cls(frozenset(pairs))
+
+    def codes(self, name: str) -> frozenset[str]:
+        """Return the rules that are let in for a skill."""
+        return frozenset(code for skill, code in self.pairs if skill in ("", name))
+
+
+NOTHING = Allowance()

@@ -1,0 +1,283 @@
+"""Whose code may run: agreed to once for each content digest and for what it is given, and recorded.
+
+Skills that ship with skillpm are trusted as skillpm is; a skill without code has nothing to agree to. A consent holds
+for exactly the content, and for no more permissions and packages than were shown when it was given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from skillpm.errors import ConsentError, DocumentError, PolicyError
+from skillpm.formats.document import Document, model_errors
+from skillpm.formats.strict import strict_json
+from skillpm.model.manifest import Permissions
+from skillpm.model.policy import Consent, Policy, permitted
+from skillpm.model.release import Digest
+from skillpm.model.skill import Skill
+from skillpm.runtime.skillfiles import SkillFiles
+from skillpm.storage.files import read_text, write_atomic
+from skillpm.storage.process_lock import locked
+
+LOCK_SECONDS = 10.0
+MAX_MODULES = 12  # shown to a person by name
+By = Literal["answer", "--yes", "policy"]
+
+
+class Wishes(Document):
+    """What a skill's code is given, and the Python packages that it brings along."""
+
+    permissions: Permissions = Permissions()
+    python: tuple[str, ...] = ()
+
+    def beyond(self, other: Wishes) -> Wishes:
+        """Return what is in these and not in others."""
+        packages = tuple(text for text in self.python if text not in other.python)
+        return Wishes(permissions=self.permissions.beyond(other.permissions), python=packages)
+
+    def sentence(self) -> str:
+        """Return them in words; empty where there are none."""
+        network = ["the network"] if self.permissions.network else []
+        return ", ".join([*network, *_named("command", self.permissions.run), *_named("package", self.python)])
+
+
+def _named(kind: str, names: tuple[str, ...]) -> list[str]:
+    return [f"the {kind}{'s' if len(names) > 1 else ''} {', '.join(names)}"] if names else []
+
+
+class Grant(Document):
+    """One consent.
+
+    Attributes:
+        skill: name and version that the content had.
+        wishes: what was agreed to.
+        files: what runs.
+        by: how it was given.
+        when: UTC, to the second.
+    """
+
+    skill: str
+    wishes: Wishes = Wishes()
+    files: tuple[str, ...] = ()
+    by: By
+    when: str
+
+
+class ConsentRecord(Document):
+    """consents.json: by the digest of each tree whose code may run."""
+
+    consents: int = 1
+    granted: dict[Digest, Grant] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person is asked to agree to.
+
+    Attributes:
+        skill: whose code would run.
+        files: the files that a worker executes.
+        modules: other Python files of the skill, which those may import.
+        wishes: what the code would be given.
+        more: of these, what the last version that was agreed to did not have.
+        before: that version, or None.
+    """
+
+    skill: Skill
+    files: tuple[str, ...]
+    modules: tuple[str, ...]
+    wishes: Wishes
+    more: Wishes
+    before: str | None
+
+    @property
+    def grows(self) -> bool:
+        """Does it ask for more than it had?"""
+        return self.before is not None and self.more != Wishes()
+
+    def lines(self) -> list[str]:
+        """Return it for a person, line by line."""
+        rest = f" and {len(self.modules) - MAX_MODULES} more" if len(self.modules) > MAX_MODULES else ""
+        modules = f", which may import {', '.join(self.modules[:MAX_MODULES])}{rest}" if self.modules else ""
+        found = [
+            f"{self.skill} brings code that would run in a process of its own",
+            f"  content  {self.skill.tree}",
+            f"  runs     {', '.join(str(self.skill.root / name) for name in self.files)}{modules}",
+            f"  is given {self.wishes.sentence() or 'no network, no programs'}",
+        ]
+        return [*found, f"  new since {self.before}: {self.more.sentence()}"] if self.grows else found
+
+    def sentence(self) -> str:
+        """Return it as one sentence."""
+        paths = " and ".join(str(self.skill.root / name) for name in self.files)
+        wishes = f", and asks for {self.wishes.sentence()}" if self.wishes.sentence() else ""
+        more = f" (new since {self.before}: {self.more.sentence()})" if self.grows else ""
+        return f"{self.skill} would run {paths} in a confined process{wishes}{more}"
+
+    def document(self) -> dict[str, Any]:
+        """Return the form in which ``--json`` prints it."""
+        return {
+            "skill": self.skill.name,
+            "version": self.skill.version,
+            "tree": self.skill.tree,
+            "files": list(self.files),
+            "modules": list(self.modules),
+            "wishes": self.wishes.model_dump(mode="json"),
+            "before": self.before,
+            "more": self.more.model_dump(mode="json"),
+        }
+
+
+class Consents:
+    """The user's record.
+
+    Args:
+        path: consents.json; need not exist.
+        policies: what code may be given.
+        rule: whose code may run without a question.
+        locked_trees: returns the contents that the project's lock names.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        policies: Sequence[Policy] = (),
+        rule: Consent = "ask",
+        locked_trees: Callable[[], frozenset[str]] = frozenset,
+    ) -> None:
+        self._path = path
+        self._policies = policies
+        self._rule = rule
+        self._locked_trees = locked_trees
+
+    def granted(self, skill: Skill) -> bool:
+        """May this skill's code run? Raises DocumentError where the record is damaged."""
+        files = SkillFiles(skill)
+        if skill.bundled or not files.code():
+            return True
+        grant = self._read().granted.get(skill.tree)
+        return self._rule != "never" and grant is not None and self._wishes(files).beyond(grant.wishes) == Wishes()
+
+    def asked(self, skill: Skill) -> Asked:
+        """Return what a person is asked to agree to."""
+        files = SkillFiles(skill)
+        wishes = self._wishes(files)
+        earlier = [grant for grant in self._read().granted.values() if grant.skill.rpartition(" ")[0] == skill.name]
+        before = max(earlier, key=lambda grant: grant.when, default=None)
+        return Asked(
+            skill,
+            tuple(files.code()),
+            tuple(files.modules()),
+            wishes,
+            wishes.beyond(before.wishes) if before else wishes,
+            before.skill if before else None,
+        )
+
+    def grant(self, *skills: Skill, by: By = "--yes") -> None:
+        """Record that their code may run.
+
+        Raises:
+            PolicyError: a policy lets no code run.
+            StorageError: the record cannot be written.
+            BusyError: another skillpm holds the record.
+        """
+        if self._rule == "never":
+            raise _forbidden(skills)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        fresh = {
+            asked.skill.tree: Grant(skill=str(asked.skill), wishes=asked.wishes, files=asked.files, by=by, when=when)
+            for asked in map(self.asked, skills)
+        }
+        with locked(self._path.with_suffix(".lock"), LOCK_SECONDS):
+            self._write({**self._read().granted, **fresh})
+
+    def grant_by_policy(self, skills: Iterable[Skill]) -> list[Skill]:
+        """Agree to what a policy agrees to, and return what is still missing; what asks for more is always missing."""
+        missing = self.missing(skills)
+        trees = self._locked_trees() if self._rule == "locked" and missing else frozenset()
+        agreed = [
+            skill
+            for skill in missing
+            if (self._rule == "always" or skill.tree in trees) and not self.asked(skill).grows
+        ]
+        if agreed:
+            self.grant(*agreed, by="policy")
+        return [skill for skill in missing if skill not in agreed]
+
+    def grants(self) -> dict[str, Grant]:
+        """Return every consent by the digest of its content, by name and time. Raises DocumentError."""
+        found = self._read().granted
+        return dict(sorted(found.items(), key=lambda item: (item[1].skill, item[1].when)))
+
+    def revoke(self, chosen: Callable[[str, Grant], bool]) -> dict[str, Grant]:
+        """Take back the consents that are chosen by digest and record, and return them.
+
+        Raises:
+            StorageError: the record cannot be written.
+            BusyError: another skillpm holds the record.
+        """
+        with locked(self._path.with_suffix(".lock"), LOCK_SECONDS):
+            granted = self._read().granted
+            revoked = {tree: grant for tree, grant in granted.items() if chosen(tree, grant)}
+            if revoked:
+                self._write({tree: grant for tree, grant in granted.items() if tree not in revoked})
+        return revoked
+
+    def missing(self, skills: Iterable[Skill]) -> list[Skill]:
+        """Return the skills whose code may not run yet, each once."""
+        return [skill for skill in dict.fromkeys(skills) if not self.granted(skill)]
+
+    def demand(self, skills: Iterable[Skill]) -> None:
+        """Refuse where a skill's code may not run.
+
+        Raises:
+            ConsentError: nobody has agreed to it; the hint says what would run.
+            PolicyError: a policy lets no code run.
+        """
+        missing = self.missing(skills)
+        if missing and self._rule == "never":
+            raise _forbidden(missing)
+        if missing:
+            asked = [self.asked(skill) for skill in missing]
+            raise ConsentError(
+                f"nobody has agreed to run the code of {', '.join(map(str, missing))}",
+                hint=f"{'; '.join(item.sentence() for item in asked)}. Look at it, then run the command again with "
+                "`--yes`",
+                skills=[item.document() for item in asked],
+            )
+
+    def _wishes(self, files: SkillFiles) -> Wishes:
+        manifest = files.manifest()
+        python = () if manifest is None else manifest.python
+        return Wishes(permissions=permitted(manifest, self._policies), python=python)
+
+    def _write(self, granted: dict[str, Grant]) -> None:
+        record = ConsentRecord(granted=dict(sorted(granted.items())))
+        write_atomic(self._path, json.dumps(record.model_dump(mode="json"), indent=2) + "\n")
+
+    def _read(self) -> ConsentRecord:
+        if not self._path.exists():
+            return ConsentRecord()
+        place, hint = str(self._path), "remove the file to be asked again"
+        try:
+            root = strict_json(read_text(self._path))
+            return ConsentRecord.model_validate(root)
+        except ValidationError as error:
+            raise DocumentError(model_errors(error, root)[0].rule, path=place, hint=hint) from None
+        except ValueError as error:
+            raise DocumentError(f"not JSON: {error}", path=place, hint=hint) from None
+
+
+def _forbidden(skills: Sequence[Skill]) -> PolicyError:
+    return PolicyError(
+        f"a policy lets no code run of {', '.join(map(str, skills))}",
+        hint="`skillpm config` says where `policy.consent` is `never`",
+    )

@@ -1,0 +1,43 @@
+"""The cooldown of this invocation: which releases are too young to be chosen today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from skillpm.model.release import Release
+from skillpm.model.source import NAMED
+from skillpm.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """A cut-off.
+
+    Attributes:
+        day: the UTC day before which a release must have been published; None where no cooldown holds.
+        today: the UTC day that it is, by this machine's clock.
+    """
+
+    day: str | None
+    today: str
+
+    @classmethod
+    def of(cls, settings: Settings) -> Cooldown:
+        """Return the cooldown that holds now. Raises UsageError where the days are no number."""
+        days = settings.cooldown
+        now = datetime.now(UTC)
+        today = now.date().isoformat()
+        if not days:
+            return cls(None, today)
+        from skillpm.model.policy import cutoff
+
+        return cls(cutoff(days, now), today)
+
+    def young(self, release: Release, source: str) -> str | None:
+        """Say why a release is too young, in words that follow "it is"; None where it is not."""
+        if self.day is None or source.startswith(NAMED):
+            return None
+        from skillpm.model.policy import too_young
+
+        return too_young(release, self.day, self.today)

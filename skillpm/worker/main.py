@@ -1,0 +1,224 @@
+"""The process in which one skill's code lives. Started by ``process.py``, never imported by skillpm's own process.
+
+It reads a first frame that says which skill this is, confines itself, loads the skill, describes it, and then answers
+one request at a time until the pipe ends. stdout and stderr are the skill's own; they are not the pipe.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pluggy
+
+from skillpm.errors import PluginError, SkillpmError
+from skillpm.hookspecs import PROJECT, SkillHooks
+from skillpm.model.ports import Verifier
+from skillpm.model.skill import Skill
+from skillpm.model.task import Seed, Task
+from skillpm.runtime.collect import Given, Note, collect, implemented, unique
+from skillpm.runtime.conventions import CONVENTIONS, Conventions
+from skillpm.runtime.skillfiles import SkillFiles
+from skillpm.sandbox.limits import Limits
+from skillpm.sandbox.sandbox import Confinement, confine
+from skillpm.worker.judging import Bench
+from skillpm.worker.protocol import FrameError, encode, pack, read_frame
+from skillpm.worker.skillcode import VerifierFile, import_from, load_module
+
+_PLUGIN, _VERIFIER = "plugin.py", "verifier.py"
+
+
+class Workshop:
+    """One skill, loaded: its plugins, and what they brought.
+
+    Args:
+        skill: which.
+        note: told of every call of a hook.
+
+    Raises:
+        PluginError: a file of the skill cannot be loaded, or breaks the contract of the hooks.
+        DocumentError: a document of the skill is wrong.
+    """
+
+    def __init__(self, skill: Skill, note: Note | None = None) -> None:
+        self.skill = skill
+        self._note = note
+        self.files = SkillFiles(skill)
+        self.contract = self.files.contract()
+        self.manager = pluggy.PluginManager(PROJECT)
+        self.manager.add_hookspecs(SkillHooks)
+        self.manager.register(Conventions(), name=CONVENTIONS)
+        self.manager.register(VerifierFile(self.contract), name=_VERIFIER)
+        self.plugin = self._register_plugin()
+        self.rewards = self._named("reward", "skillpm_rewards")
+        self.rules = self._named("synthesis rule", "skillpm_synthesis_rules")
+        self.suites = self._named("suite", "skillpm_suites")
+        self.tools = self._named("tool", "skillpm_tools")
+        self.verifier_file, self.verifier = self._verifier()
+        self.bench = Bench(self.contract, self.verifier, self.rewards)
+
+    def _register_plugin(self) -> Any:
+        if _PLUGIN not in self.files.code():
+            return None
+        module = load_module(self.skill, _PLUGIN)
+        try:
+            self.manager.register(module, name=_PLUGIN)
+            self.manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(
+                f"{self.skill.name}/{_PLUGIN}: {str(error).splitlines()[-1]}", hint="see docs/hooks.md", plugin=_PLUGIN
+            ) from None
+        return module
+
+    def _collect(self, hook: str) -> list[Given]:
+        given, failures = collect(self.manager, hook, self._note, skill=self.skill)
+        if failures:
+            raise failures[0].error()
+        return given
+
+    def _named(self, kind: str, hook: str) -> list[Given]:
+        return unique(kind, self._collect(hook))
+
+    def _verifier(self) -> tuple[str, Verifier | None]:
+        given = {item.plugin: item.record for item in self._collect("skillpm_verifier")}
+        for name in (_PLUGIN, _VERIFIER):
+            if name in given:
+                return name, given[name]
+        return ("contract.yaml" if self.contract is not None else ""), None
+
+    def describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Say what was loaded."""
+        return {
+            "verifier": self.verifier_file,
+            "rewards": [_named(item, default=item.record.default) for item in self.rewards],
+            "rules": [_named(item) for item in self.rules],
+            "suites": [[item.plugin, item.record.model_dump(mode="json")] for item in self.suites],
+            "tools": [[item.plugin, item.record.model_dump(mode="json", by_alias=True)] for item in self.tools],
+            "hooks": [] if self.plugin is None else implemented(self.manager, self.plugin),
+        }
+
+    def judge(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Judge a batch."""
+        return self.bench.judge(request["tasks"], request["items"])
+
+    def synthesise(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Let a rule of plugin.py make tasks."""
+        rule = next((item.record for item in self.rules if item.record.name == request["rule"]), None)
+        if rule is None:
+            raise PluginError(f"{self.skill.name} has no synthesis rule `{request['rule']}`")
+        seeds = [Seed.model_validate(seed) for seed in request["seeds"]]
+        tasks = list(itertools.islice(rule.tasks(seeds, request["seed"]), request["count"]))
+        if not all(isinstance(task, Task) for task in tasks):
+            raise PluginError(f"{self.skill.name}: rule `{request['rule']}` yields something that is no Task")
+        return {"tasks": [task.model_dump(mode="json") for task in tasks]}
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Answer one request; what skill code raises becomes the reply's ``error``."""
+        action = {"judge": self.judge, "synthesise": self.synthesise, "describe": self.describe}[request["do"]]
+        try:
+            return {"number": request["number"], **action(request)}
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything
+            return {"number": request["number"], "error": _sentence(error)}
+
+
+def _named(item: Given, *, default: bool = False) -> dict[str, Any]:
+    return {"name": item.record.name, "plugin": item.plugin, "default": default}
+
+
+def _sentence(error: BaseException) -> str:
+    return _text(error.message if isinstance(error, SkillpmError) else f"{type(error).__name__}: {error}")
+
+
+def _text(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()[:2000]
+
+
+def _end_with(lifeline: int) -> None:
+    """Let the kernel end this process when the host is gone, even in the middle of a loop that holds the interpreter.
+
+    Nothing is ever written to the lifeline: the only thing that can happen to it is that its other end closes.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def _limits(document: dict[str, Any]) -> Limits:
+    return Limits(**{field.name: document[field.name] for field in fields(Limits)})
+
+
+def _start(start: dict[str, Any], limits: Limits, note: Note) -> Workshop:
+    skill = Skill(**{**start["skill"], "root": Path(start["skill"]["root"])})
+    packages = tuple(Path(folder) for folder in start["packages"])
+    confinement = Confinement(
+        skill=skill.root,
+        scratch=Path(start["scratch"]),
+        packages=packages,
+        network=start["network"],
+        programs=tuple(start["programs"]),
+    )
+    confine(confinement, limits, start["level"])
+    if start["own"] is not None:  # its own packages before those that skillpm came with
+        sys.path.insert(min(sys.path.index(entry) for entry in sys.path if Path(entry) in packages), start["own"])
+    import_from(skill.root)
+    return Workshop(skill, note)
+
+
+def _serve(requests: BinaryIO, replies: int) -> None:
+    first = read_frame(requests, 1 << 20)
+    if first is None:
+        return
+    start = json.loads(first)
+    limits = _limits(start["limits"])
+    calls: list[dict[str, Any]] = []
+
+    def note(plugin: str, hook: str, seconds: float, outcome: str) -> None:
+        calls.append({"plugin": plugin, "hook": hook, "seconds": seconds, "outcome": _text(outcome)[:1000]})
+
+    try:
+        workshop = _start(start, limits, note)
+        reply = workshop.answer({"do": "describe", "number": start["number"]})
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything
+        _send(replies, {"number": start["number"], "error": _sentence(error), "calls": calls})
+        return
+    _send(replies, {**reply, "calls": calls})
+    gc.collect()
+    gc.freeze()
+    while (payload := read_frame(requests, limits.frame_bytes)) is not None:
+        _send(replies, workshop.answer(json.loads(payload)))
+
+
+def _send(replies: int, reply: dict[str, Any]) -> None:
+    try:
+        payload = encode(reply)
+    except (TypeError, ValueError, RecursionError) as error:  # skill code gave what JSON cannot hold
+        payload = encode({"number": reply["number"], "error": _sentence(error)})
+    frame = memoryview(pack(payload))
+    while frame:
+        frame = frame[os.write(replies, frame) :]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve over the inherited descriptors ``requests replies lifeline``."""
+    requests, replies, lifeline = (int(word) for word in arguments)
+    _end_with(lifeline)
+    for descriptor in (requests, replies, lifeline):
+        os.set_inheritable(descriptor, False)
+    try:
+        with os.fdopen(requests, "rb") as file:
+            _serve(file, replies)
+    except (FrameError, BrokenPipeError):
+        sys.exit(3)  # the host is gone or confused; it sees our end
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,178 @@
+"""The workers of one skill: one, or as many as are wanted, each with a share of every call.
+
+A call is cut into as many messages as there are workers, or into more where the limits of a message ask for it. Which
+worker judges what is left to chance, since a verdict depends on task and answer alone; ``selftest`` holds verifiers to
+that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from queue import SimpleQueue
+
+from skillpm.errors import PluginError, SkillpmError, VerifierError
+from skillpm.model.episode import Episode
+from skillpm.model.manifest import Permissions
+from skillpm.model.skill import Skill
+from skillpm.model.task import Seed, Task
+from skillpm.model.verdict import Judgement, Verdict
+from skillpm.runtime.described import Described
+from skillpm.sandbox.limits import Limits
+from skillpm.worker.environments import Environment
+from skillpm.worker.process import WorkerProcess
+from skillpm.worker.protocol import Synthesised
+from skillpm.worker.settings import Workplace
+from skillpm.worker.supervisor import Call, Supervisor
+
+
+class Crew:
+    """The workers of one skill.
+
+    Args:
+        skill: whose code they run.
+        limits: of each worker and of each call.
+        workplace: how many there are, and how they are confined.
+    """
+
+    def __init__(self, skill: Skill, limits: Limits, workplace: Workplace) -> None:
+        self.skill = skill
+        self._limits = limits
+        self._workplace = workplace
+        self._prepared: tuple[Permissions, Environment | None] | SkillpmError | None = None
+        self._building = threading.Lock()
+        self._judging = threading.Lock()
+        self._turn = threading.Lock()
+        self._supervisors = [Supervisor(self._spawn, limits) for _ in range(workplace.workers)]
+        self._threads: ThreadPoolExecutor | None = (
+            None  # kept: bubblewrap's workers die with the thread that started them
+        )
+        self._calls: set[Call] = set()  # in flight
+
+    @property
+    def processes(self) -> list[WorkerProcess]:
+        """The workers that run."""
+        return [item.process for item in self._supervisors if item.process is not None]
+
+    def describe(self) -> Described:
+        """Return what the skill contributes.
+
+        Raises:
+            VerifierError: its code cannot be loaded, or its environment cannot be built.
+        """
+        self._prepare()
+        with self._call(0) as call:
+            return self._supervisors[0].started(call).described
+
+    def judge(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None = None) -> list[Judgement]:
+        """Judge episodes of this skill, in order; what cannot be judged is errored, never raised.
+
+        Args:
+            episodes: of this skill.
+            verdicts: what a host's verifier found; the workers then only pay rewards.
+        """
+        self._prepare()
+        idle: SimpleQueue[Supervisor] = SimpleQueue()
+        for supervisor in self._supervisors:
+            idle.put(supervisor)
+        with self._judging, self._call(len(episodes)) as call:  # no call's time runs while it waits for another
+
+            def judged(batch: tuple[int, int]) -> list[Judgement]:
+                start, stop = batch
+                supervisor = idle.get()
+                try:
+                    return supervisor.judge(episodes[start:stop], verdicts and verdicts[start:stop], call)
+                finally:
+                    idle.put(supervisor)
+
+            batches = list(self._batches(episodes))
+            if min(len(batches), len(self._supervisors)) <= 1:
+                return [judgement for batch in batches for judgement in judged(batch)]
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(len(self._supervisors))
+            return [judgement for part in self._threads.map(judged, batches) for judgement in part]
+
+    def synthesise(self, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
+        """Let a rule of plugin.py make tasks.
+
+        Raises:
+            PluginError: the rule failed, or the worker did.
+        """
+        request = {"do": "synthesise", "rule": rule, "seed": seed, "count": count}
+        document = {**request, "seeds": [item.model_dump(mode="json") for item in seeds]}
+        self._prepare()
+        with self._call(count) as call:
+            reply = self._supervisors[0].ask(Synthesised, document, count, call)
+        if reply.error is not None:
+            raise PluginError(f"{self.skill.name}: rule `{rule}`: {reply.error}", plugin="plugin.py")
+        return list(reply.tasks)
+
+    def cancel(self) -> None:
+        """Leave the calls that are in flight no time: what they have not judged is errored at once."""
+        with self._turn:
+            for call in self._calls:
+                call.cancel()
+
+    def close(self) -> None:
+        """End the workers, and the calls in flight with them; the next call would start them again."""
+        self.cancel()
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
+        for supervisor in self._supervisors:
+            supervisor.close()
+
+    @contextmanager
+    def _call(self, items: int) -> Iterator[Call]:
+        """Begin a call about so many items; an interrupt waits for none of its verdicts."""
+        call = Call(self._limits, items, len(self._supervisors))
+        with self._turn:
+            self._calls.add(call)
+        try:
+            yield call
+        except BaseException:
+            call.cancel()
+            raise
+        finally:
+            with self._turn:
+                self._calls.discard(call)
+
+    def _prepare(self) -> tuple[Permissions, Environment | None] | SkillpmError:
+        """Build the environment, once, before a call's time runs; return what workers get, or why there are none."""
+        with self._building:
+            if self._prepared is None:
+                try:
+                    manifest, environment = self._workplace.prepare(self.skill)
+                    self._prepared = self._workplace.permitted(manifest), environment
+                except SkillpmError as error:
+                    self._prepared = error
+            return self._prepared
+
+    def _spawn(self, cancelled: threading.Event) -> WorkerProcess:
+        prepared = self._prepare()
+        try:
+            if isinstance(prepared, SkillpmError):
+                raise prepared
+            permissions, environment = prepared
+            sandbox = self._workplace.sandbox
+            return WorkerProcess(self.skill, permissions, self._limits, sandbox, environment, cancelled)
+        except SkillpmError as error:
+            raise VerifierError(
+                f"{self.skill.name} cannot be run: {error.message}", hint=error.hint, skill=self.skill.name
+            ) from None
+
+    def _batches(self, episodes: Sequence[Episode]) -> Iterator[tuple[int, int]]:
+        """Yield (start, stop) of messages that keep the limits; a single long answer is a message by itself."""
+        share = min(self._limits.batch_items, -(-len(episodes) // len(self._supervisors)))
+        start = characters = 0
+        for index, episode in enumerate(episodes):
+            size = sum(len(message.content) for message in episode.messages)
+            full = index - start >= share or characters + size > self._limits.batch_characters
+            if full and index > start:
+                yield start, index
+                start, characters = index, 0
+            characters += size
+        if start < len(episodes):
+            yield start, len(episodes)

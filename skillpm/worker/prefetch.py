@@ -1,0 +1,83 @@
+"""Judging what will be asked for, beside whatever brings it about: a slow verifier works while a model still writes.
+
+Only the workers' part is done here, for it may run in any thread; what the user's own plugins add to a judgement, and
+what they are told, stays in the thread of those who ask.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Hashable, Iterable, Mapping
+
+from skillpm.model.episode import Episode
+from skillpm.model.verdict import Judgement
+from skillpm.worker.pool import Crew
+
+_MOST = 32  # episodes of one call, which nobody who asks in earnest waits for much longer than for their own
+_TICK = 0.02  # seconds between two tries to end what is in flight
+
+
+class Prefetch:
+    """Has a crew judge episodes in a thread of its own, each time those that have come since; keeps what was found.
+
+    Args:
+        crew: of their skill.
+    """
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._changed = threading.Condition()
+        self._waiting: dict[Hashable, Episode] = {}
+        self._in_flight: dict[Hashable, Episode] = {}
+        self._found: dict[Hashable, Judgement] = {}
+        self._thread: threading.Thread | None = None
+
+    def put(self, episodes: Mapping[Hashable, Episode]) -> None:
+        """Have episodes judged, each under its key; returns at once."""
+        with self._changed:
+            for key, episode in episodes.items():
+                if key not in self._in_flight and key not in self._found:
+                    self._waiting[key] = episode
+            if self._waiting and self._thread is None:
+                # one thread to the end: bubblewrap's workers die with the thread that started them
+                self._thread = threading.Thread(target=self._run, name=f"judging {self._crew.skill.name}", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def take(self, keys: Iterable[Hashable]) -> dict[Hashable, Judgement]:
+        """Return, once, what was found under these keys; those that nobody has begun with are left to the caller."""
+        with self._changed:
+            wanted = list(keys)
+            for key in wanted:
+                self._waiting.pop(key, None)
+            self._changed.wait_for(lambda: not any(key in self._in_flight for key in wanted))
+            return {key: self._found.pop(key) for key in wanted if key in self._found}
+
+    def close(self) -> None:
+        """Forget everything; what is in flight is ended, not waited for."""
+        with self._changed:
+            thread, self._thread = self._thread, None
+            self._waiting.clear()
+            self._changed.notify_all()
+        while thread is not None and thread.is_alive():
+            self._crew.cancel()
+            thread.join(_TICK)
+        self._found.clear()
+
+    def _run(self) -> None:
+        mine = threading.current_thread()
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._thread is not mine)
+                if self._thread is not mine:
+                    return
+                batch = {key: self._waiting.pop(key) for key in list(self._waiting)[:_MOST]}
+                self._in_flight = batch
+            found: list[Judgement] = []
+            with contextlib.suppress(Exception):  # whoever asks for these in earnest meets it again
+                found = self._crew.judge(list(batch.values()))
+            with self._changed:
+                self._in_flight = {}
+                self._found.update(zip(batch, found, strict=False))
+                self._changed.notify_all()

@@ -1,0 +1,161 @@
+"""What host and worker say to each other: one request, one reply, each a frame of JSON.
+
+A request carries a ``number`` that its reply must repeat, so that a late or forged frame is recognised. Replies come
+from a process in which skill code lives: the host validates every byte of them, strictly (no text for a number, no
+true).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from typing import Any, BinaryIO, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from skillpm.errors import VerifierError
+from skillpm.formats.document import Document
+from skillpm.model.episode import Episode
+from skillpm.model.task import Task
+from skillpm.model.verdict import Judgement, Number, Verdict, verdict_document
+from skillpm.runtime.described import Reply
+
+Argv = tuple[tuple[str, ...], ...]
+
+
+class Grade(Document):
+    """A verdict and what is paid for it; equal ones are sent once."""
+
+    verdict: Verdict
+    rewards: dict[str, Number | None]
+
+
+class Judged(Reply):
+    """``[place of its grade, argv]`` for each item of the request, in order."""
+
+    grades: tuple[Grade, ...] = ()
+    items: tuple[tuple[int, Argv | None], ...] = ()
+
+    def judgements(self) -> list[Judgement]:
+        """Put them together. Raises VerifierError where an item has no grade."""
+        grades = self.grades
+        if any(not 0 <= place < len(grades) for place, _ in self.items):
+            raise VerifierError("the worker's reply has an item without a grade", kind="reply")
+        return [
+            Judgement.made(verdict=grades[place].verdict, rewards=grades[place].rewards, argv=argv)
+            for place, argv in self.items
+        ]
+
+
+class Synthesised(Reply):
+    """Tasks of one rule."""
+
+    tasks: tuple[Task, ...] = Field(default=())
+
+
+R = TypeVar("R", bound=Reply)
+
+
+_ADAPTERS: dict[type[Reply], TypeAdapter[Any]] = {}
+
+
+def read_reply(kind: type[R], payload: bytes, number: int) -> R:
+    """Read and check a reply.
+
+    Raises:
+        VerifierError: not JSON, of another shape, or the answer to another request; the worker is not to be trusted.
+    """
+    adapter = _ADAPTERS.setdefault(kind, TypeAdapter(kind))
+    try:
+        reply: R = adapter.validate_json(payload, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(step) for step in first["loc"][-3:])
+        raise VerifierError(f"the worker's reply is malformed at `{place}`: {first['msg']}", kind="reply") from None
+    if reply.number != number:
+        raise VerifierError("the worker answered another request", kind="reply")
+    return reply
+
+
+def judge_request(number: int, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None) -> dict[str, Any]:
+    """Build the request for these episodes: each task once, each answer as short as it can be said.
+
+    Args:
+        number: repeated by the reply.
+        episodes: of one skill.
+        verdicts: what a host's verifier found; the worker then only pays rewards.
+    """
+    places: dict[str, int] = {}
+    tasks: list[dict[str, Any]] = []
+    items: list[Any] = []
+    for index, episode in enumerate(episodes):
+        task = episode.task
+        place = places.get(task.key)
+        if place is None:
+            place = places[task.key] = len(tasks)
+            tasks.append(task_document(task))
+        messages = episode.messages
+        answer: Any
+        if len(messages) == 1 and messages[0].role == "assistant":
+            answer = messages[0].content
+        else:
+            answer = [[message.role, message.content] for message in messages]
+        verdict = None if verdicts is None else verdict_document(verdicts[index])
+        items.append((place, answer, episode.finish_reason, verdict))
+    return {"do": "judge", "number": number, "tasks": tasks, "items": items}
+
+
+def task_document(task: Task) -> dict[str, Any]:
+    """Return a task in JSON-ready values."""
+    return {
+        "key": task.key,
+        "skill": task.skill,
+        "prompt": [{"role": message.role, "content": message.content} for message in task.prompt],
+        "expected": task.expected,
+        "split": task.split,
+        "tags": list(task.tags),
+        "origin": task.origin,
+    }
+
+
+HEADER = struct.Struct(">I")
+
+
+class FrameError(Exception):
+    """The other side sent what is no frame."""
+
+
+def encode(document: Any) -> bytes:
+    """Return a document as JSON bytes; lone surrogates travel as escapes."""
+    try:
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+
+
+def pack(payload: bytes) -> bytes:
+    """Return the frame of a payload. Raises FrameError where it is too long for its header."""
+    if len(payload) > 0xFFFF_FFFF:
+        raise FrameError("larger than 4 GiB")
+    return HEADER.pack(len(payload)) + payload
+
+
+def read_frame(file: BinaryIO, limit: int) -> bytes | None:
+    """Read one frame, waiting for it; None at the end of the pipe.
+
+    Raises:
+        FrameError: cut short, or larger than ``limit`` bytes.
+    """
+    header = file.read(HEADER.size)
+    if not header:
+        return None
+    if len(header) < HEADER.size:
+        raise FrameError("the header was cut short")
+    (size,) = HEADER.unpack(header)
+    if size > limit:
+        raise FrameError(f"a frame of {size} bytes, more than {limit}")
+    payload = file.read(size)
+    if len(payload) < size:
+        raise FrameError("the frame was cut short")
+    return payload

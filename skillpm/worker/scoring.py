@@ -1,0 +1,216 @@
+"""Judging episodes of any mix of skills, each in its skill's worker: one message for each skill and batch, and a memo.
+
+"Could not judge" is a value here: whatever a skill's code does, the result is a Verdict that is errored, never an
+exception that ends a training run and never a zero that would train a policy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import TracebackType
+
+from skillpm.errors import UsageError
+from skillpm.model.episode import Episode
+from skillpm.model.ports import Attempt
+from skillpm.model.skill import Skill
+from skillpm.model.task import Seed, Task
+from skillpm.model.verdict import Judgement
+from skillpm.runtime.described import Described
+from skillpm.runtime.host import Host
+from skillpm.sandbox.limits import Limits
+from skillpm.trust.consent import Consents
+from skillpm.worker.hosted import Hosted
+from skillpm.worker.pool import Crew
+from skillpm.worker.prefetch import Prefetch
+from skillpm.worker.settings import Workplace
+
+
+class Scorer:
+    """A pool of workers for each skill, that lives as long as the context.
+
+    Args:
+        skills: whose episodes may come.
+        consents: the user's record; asked when the context is entered.
+        limits: of workers and calls.
+        host: the user's own plugins, which may bring verifiers, rewards and observers.
+        workplace: how many workers each skill has, and how they are confined.
+
+    Raises:
+        ConsentError: on entering, where nobody has agreed to run a skill's code.
+    """
+
+    def __init__(
+        self,
+        skills: Sequence[Skill],
+        *,
+        consents: Consents,
+        limits: Limits | None = None,
+        host: Host | None = None,
+        workplace: Workplace | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._consents = consents
+        self._host = host
+        self._workplace = workplace or Workplace()
+        self._crews = {skill.name: Crew(skill, self._limits, self._workplace) for skill in skills}
+        self._prefetches = {name: Prefetch(crew) for name, crew in self._crews.items()}
+        self._hosted: dict[str, Hosted | None] = {}
+        self._memo = _Memo(self._limits)
+
+    def __enter__(self) -> Scorer:
+        self._consents.demand(crew.skill for crew in self._crews.values())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers, and whatever is in flight; the next call would start them again."""
+        for prefetch in self._prefetches.values():
+            prefetch.close()
+        for crew in self._crews.values():
+            crew.close()
+
+    def anew(self, *, workers: int | None = None) -> Scorer:
+        """Return a scorer of the same skills, with so many new workers for each and an empty memo."""
+        skills = [crew.skill for crew in self._crews.values()]
+        workplace = self._workplace if workers is None else replace(self._workplace, workers=workers)
+        return Scorer(skills, consents=self._consents, limits=self._limits, host=self._host, workplace=workplace)
+
+    def describe(self, skill: Skill) -> Described:
+        """Return what a skill's worker says that it contributes. Raises PluginError where its code cannot be loaded."""
+        return self._crew(skill.name).describe()
+
+    def synthesise(self, skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
+        """Let a rule of a skill's plugin.py make tasks. Raises PluginError where it fails."""
+        return self._crew(skill).synthesise(rule, seeds, seed=seed, count=count)
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """Judge episodes, in order. The same answer to the same task is judged once.
+
+        Raises:
+            UsageError: an episode of a skill that this scorer was not made for.
+        """
+        keys = [_key(episode) for episode in episodes]
+        known = self._memo.get_all(keys)
+        for name, group in _unknown(keys, episodes, known).items():
+            crew = self._crew(name)
+            found = self._prefetches[name].take(group)
+            if any(judgement.verdict.status == "errored" for judgement in found.values()):
+                found = {}  # what failed ahead, in whatever company, is judged in its own: so no result changes
+            rest = {key: episode for key, episode in group.items() if key not in found}
+            found.update(zip(rest, crew.judge(list(rest.values())), strict=True))
+            judgements = self._with_hosts_share(crew, list(group.values()), [found[key] for key in group])
+            fresh = dict(zip(group, judgements, strict=True))
+            known.update(fresh)
+            self._memo.put_all(fresh)
+        result = [known[key] for key in keys]
+        if self._host is not None and self._host.listens("skillpm_scored"):
+            self._tell(self._host, episodes, result)
+        return result
+
+    def prefetch(self, episodes: Sequence[Episode]) -> None:
+        """Have workers begin with episodes that ``judge`` will be asked for; returns at once and changes no result.
+
+        What has come since the workers were last given something is given to them together. ``judge`` then waits for
+        what they are at, and for what nobody has begun with.
+
+        Raises:
+            UsageError: an episode of a skill that this scorer was not made for.
+        """
+        keys = [_key(episode) for episode in episodes]
+        for name, group in _unknown(keys, episodes, self._memo.get_all(keys)).items():
+            self._crew(name)
+            self._prefetches[name].put(group)
+
+    def judge_afresh(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """Judge episodes of one skill without the memo, for those who ask whether a verifier repeats itself."""
+        if not episodes:
+            return []
+        crew = self._crew(episodes[0].task.skill)
+        return self._with_hosts_share(crew, episodes, crew.judge(episodes))
+
+    def _with_hosts_share(
+        self, crew: Crew, episodes: Sequence[Episode], judgements: list[Judgement]
+    ) -> list[Judgement]:
+        hosted = self._hosted_of(crew)
+        if hosted is not None:
+            judgements = hosted.judge(episodes, judgements)
+        return [_without_pay(item) if item.verdict.score is None else item for item in judgements]
+
+    def _hosted_of(self, crew: Crew) -> Hosted | None:
+        """Return the host's share in a skill's judgements, asked for once; None where it has none."""
+        name = crew.skill.name
+        if self._host is not None and name not in self._hosted:
+            hosted = Hosted(self._host, crew)
+            self._hosted[name] = hosted if hosted.has_anything() else None
+        return self._hosted.get(name)
+
+    def _crew(self, name: str) -> Crew:
+        try:
+            return self._crews[name]
+        except KeyError:
+            raise UsageError(f"skill `{name}` is not among those that are scored: {', '.join(self._crews)}") from None
+
+    def _tell(self, host: Host, episodes: Iterable[Episode], judgements: Iterable[Judgement]) -> None:
+        for episode, judgement in zip(episodes, judgements, strict=True):
+            attempt = Attempt(episode.task, episode, judgement.verdict)
+            host.tell("skillpm_scored", attempt=attempt, judgement=judgement)
+
+
+class _Memo:
+    """Judgements by (task key, digest of the answer), the least recently used forgotten first. Outages are not kept."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._judgements: OrderedDict[Hashable, Judgement] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def get_all(self, keys: Iterable[Hashable]) -> dict[Hashable, Judgement]:
+        with self._turn:
+            known = {key: self._judgements[key] for key in keys if key in self._judgements}
+            for key in known:
+                self._judgements.move_to_end(key)
+        return known
+
+    def put_all(self, judgements: dict[Hashable, Judgement]) -> None:
+        with self._turn:
+            for key, judgement in judgements.items():
+                if judgement.verdict.status != "errored":
+                    self._judgements[key] = judgement
+            while len(self._judgements) > self._limits.memo_items:
+                self._judgements.popitem(last=False)
+
+
+def _key(episode: Episode) -> Hashable:
+    """Return (task key, digest of all that was answered): a memo holds no texts."""
+    messages = episode.messages
+    if len(messages) == 1:
+        text = f"{episode.finish_reason} {messages[0].role} {messages[0].content}"
+    else:
+        parts = (f"{message.role} {len(message.content)} {message.content}" for message in messages)
+        text = f"{episode.finish_reason} {len(messages)} {''.join(parts)}"
+    return (episode.task.key, hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest())
+
+
+def _unknown(
+    keys: Sequence[Hashable], episodes: Sequence[Episode], known: Mapping[Hashable, Judgement]
+) -> dict[str, dict[Hashable, Episode]]:
+    """Return the episodes that are not known, each once, by skill and key."""
+    found: dict[str, dict[Hashable, Episode]] = {}
+    for key, episode in zip(keys, episodes, strict=True):
+        if key not in known:
+            found.setdefault(episode.task.skill, {})[key] = episode
+    return found
+
+
+def _without_pay(judgement: Judgement) -> Judgement:
+    """Return what could not be judged with all its rewards None."""
+    nothing = dict.fromkeys(judgement.rewards)
+    return Judgement.model_construct(verdict=judgement.verdict, rewards=nothing, argv=judgement.argv)

@@ -1,0 +1,63 @@
+"""Where skill code runs: how many workers, how they are confined, what policies let them have, their environments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from skillpm.errors import PluginError
+from skillpm.model.hooks import refuse_foreign_hooks
+from skillpm.model.manifest import Manifest, Permissions
+from skillpm.model.policy import Policy, permitted
+from skillpm.model.skill import Skill
+from skillpm.runtime.skillfiles import SkillFiles
+from skillpm.sandbox.sandbox import Sandbox, choose
+from skillpm.worker.environments import Environment, Environments
+
+
+def runnable_manifest(skill: Skill) -> Manifest | None:
+    """Return the manifest of a skill whose code can be run.
+
+    Raises:
+        PluginError: it was written for another version of the hooks.
+        DocumentError: skill.yaml is wrong.
+    """
+    manifest = SkillFiles(skill).manifest()
+    if manifest is not None:
+        refuse_foreign_hooks(skill.name, skill.version, manifest.hooks)
+    return manifest
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The same for all skills of a scorer.
+
+    Attributes:
+        sandbox: how workers are confined.
+        workers: of each skill.
+        policies: what they may be given; all must agree.
+        environments: where Python environments are; None where there is no place for them.
+    """
+
+    sandbox: Sandbox = field(default_factory=choose)
+    workers: int = 1
+    policies: tuple[Policy, ...] = ()
+    environments: Environments | None = None
+
+    def permitted(self, manifest: Manifest | None) -> Permissions:
+        """Return what a skill is given of what it asks for."""
+        return permitted(manifest, self.policies)
+
+    def prepare(self, skill: Skill) -> tuple[Manifest | None, Environment | None]:
+        """Return a skill's manifest and its environment, built where that was not done yet.
+
+        Raises:
+            PluginError: it was written for other hooks, or its environment cannot be built.
+            DocumentError: skill.yaml is wrong.
+            StorageError: the disk refused.
+        """
+        manifest = runnable_manifest(skill)
+        if manifest is None or not manifest.python or not SkillFiles(skill).code():
+            return manifest, None
+        if self.environments is None:
+            raise PluginError(f"{skill} needs Python packages, and there is no place for an environment of them")
+        return manifest, self.environments.of(skill, manifest.python)
