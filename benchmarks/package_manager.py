@@ -62,7 +62,7 @@ class Work:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class Bench:
+class BatchJudge:
     """Times commands in fresh places and prints the table.
 
     Args:
@@ -145,14 +145,14 @@ def skillpm(*words: object) -> list[str]:
     return [sys.executable, "-m", "skillpm", *map(str, words)]
 
 
-def start_up(bench: Bench, options: argparse.Namespace) -> None:
+def start_up(bench: BatchJudge, options: argparse.Namespace) -> None:
     theirs = {name: Work([*words, "--version"]) for name, words in bench.programs.items() if name != "skills-ref"}
     theirs["python -c ''"] = Work([sys.executable, "-c", ""])
     bench.compare("start-up: --version", Work(skillpm("--version")), theirs, 0.1)
     bench.compare("start-up: --help", Work(skillpm("--help")), {}, 0.1)
 
 
-def install(bench: Bench, options: argparse.Namespace) -> None:
+def install(bench: BatchJudge, options: argparse.Namespace) -> None:
     goals = {1: 0.2, 100: 0.35, 1000: 1.2}
     for count in options.skills:
         source = bench.scratch / f"source{count}"
@@ -162,7 +162,7 @@ def install(bench: Bench, options: argparse.Namespace) -> None:
         bench.compare(f"install {count} local skills", Work(skillpm("install", *paths)), theirs, goals.get(count))
 
 
-def _installers(bench: Bench, source: Path, count: int) -> dict[str, Work]:
+def _installers(bench: BatchJudge, source: Path, count: int) -> dict[str, Work]:
     everywhere = {
         "gh skill": ["skill", "install", source, "--from-local", "--all", "--agent", "claude-code"],
         "npx skills": ["add", source, "--skill", "*", "-a", "claude-code", "-y", "--copy"],
@@ -197,7 +197,7 @@ def _apm_project(source: Path) -> Callable[[Path, Mapping[str, str]], None]:
     return write
 
 
-def frozen(bench: Bench, options: argparse.Namespace) -> None:
+def frozen(bench: BatchJudge, options: argparse.Namespace) -> None:
     count = min(100, max(options.skills))
     source = bench.scratch / "frozen"
     make_skills(source / "skills", count)
@@ -225,7 +225,7 @@ def _quietly(words: Sequence[str], project: Path, environment: Mapping[str, str]
     subprocess.run(words, cwd=project, env=environment, capture_output=True, check=True)
 
 
-def http(bench: Bench, options: argparse.Namespace) -> None:
+def http(bench: BatchJudge, options: argparse.Namespace) -> None:
     from skillpm.index.folder_registry import write_registry
     from skillpm.layout.tree import FolderTree
 
@@ -254,7 +254,7 @@ def _caches(home: str) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _kept_homes(bench: Bench, words: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Work]]:
+def _kept_homes(bench: BatchJudge, words: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Work]]:
     """Give the same commands with caches that a first run has filled; each run has a new project."""
     homes = {name: tempfile.mkdtemp(dir=bench.scratch) for name in words}
     for name, line in words.items():
@@ -264,7 +264,7 @@ def _kept_homes(bench: Bench, words: Mapping[str, Sequence[str]]) -> Iterator[di
     yield {name: Work(line, environment=_caches(homes[name])) for name, line in words.items()}
 
 
-def verify(bench: Bench, options: argparse.Namespace) -> None:
+def verify(bench: BatchJudge, options: argparse.Namespace) -> None:
     count, place = max(options.skills), bench.scratch / "verified"
     paths = [f"{path}/" for path in make_skills(place / "source", count)]
     (place / "project").mkdir()
@@ -283,7 +283,7 @@ def verify(bench: Bench, options: argparse.Namespace) -> None:
     bench.compare(f"verify {count} skills, one edited", ours([], 1), floor)
 
 
-def validate(bench: Bench, options: argparse.Namespace) -> None:
+def validate(bench: BatchJudge, options: argparse.Namespace) -> None:
     count, root = max(options.skills), bench.scratch / "validated"
     make_skills(root, count)
     theirs = {}
@@ -295,7 +295,7 @@ def validate(bench: Bench, options: argparse.Namespace) -> None:
     bench.compare(what, Work(skillpm("validate", "--level", "strict", root)), theirs, 0.5)
 
 
-def resolution(bench: Bench, options: argparse.Namespace) -> None:
+def resolution(bench: BatchJudge, options: argparse.Namespace) -> None:
     from resolve import compared
 
     python = None
@@ -317,7 +317,7 @@ def resolution(bench: Bench, options: argparse.Namespace) -> None:
         row("  the slowest of them", label, max(seconds), max(ours[kind]), 1.0)
 
 
-SECTIONS: dict[str, Callable[[Bench, argparse.Namespace], None]] = {
+SECTIONS: dict[str, Callable[[BatchJudge, argparse.Namespace], None]] = {
     "start-up": start_up,
     "install": install,
     "frozen": frozen,
@@ -341,7 +341,7 @@ def main() -> None:
     base = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=base) as folder:
         programs, reasons = take(Path(folder, "peers"), options.peers)
-        bench = Bench(Path(folder), options.runs, options.clock, programs)
+        bench = BatchJudge(Path(folder), options.runs, options.clock, programs)
         load = os.getloadavg()[0]
         print(f"{options.clock} seconds, the least of {options.runs} runs; load {load:.1f} on {os.cpu_count()} cores")
         print(f"{'what':<44} {'peer':<13} {'peer s':>9} {'ours s':>9} {'ratio':>9} {'goal':>6}", flush=True)

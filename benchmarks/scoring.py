@@ -360,7 +360,7 @@ def ours(passes: int) -> dict[str, Any]:
     from skillpm.runtime.collect import Given
     from skillpm.runtime.skillfiles import SkillFiles
     from skillpm.trust.consent import Consents
-    from skillpm.worker.judging import Bench
+    from skillpm.worker.judging import BatchJudge
     from skillpm.worker.protocol import judge_request
     from skillpm.worker.scoring import Scorer
 
@@ -379,7 +379,7 @@ def ours(passes: int) -> dict[str, Any]:
         root = Path(folder)
         (root / "contract.yaml").write_text(CONTRACT)
         skill = Skill("bench", "1", "0" * 64, root)
-        bench = Bench(SkillFiles(skill).contract(), None, [Given("conventions", reward) for reward in BUILTIN])
+        bench = BatchJudge(SkillFiles(skill).contract(), None, [Given("conventions", reward) for reward in BUILTIN])
 
         def inside(batch: list[Any]) -> None:
             request = judge_request(0, batch, None)

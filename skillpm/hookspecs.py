@@ -219,9 +219,9 @@ class HostHooks:
         """Read the lock of another skill manager; ``skillpm import FILE`` asks for it by the name of the file.
 
         Returns:
-            Importers from ``skillpm.model.ports``; ``read(text, path)`` gives for each entry a ``Taken`` with what
-            ``skillpm install`` is given, or a ``Left`` with the reason. The locks that skillpm reads itself are never
-            asked for, and two plugins that read files of one name are an error.
+            Importers from ``skillpm.model.ports``; ``read(text, path)`` gives for each entry an ``Imported`` with
+            what ``skillpm install`` is given, or a ``Skipped`` with the reason. The locks that skillpm reads itself
+            are never asked for, and two plugins that read files of one name are an error.
 
         Example:
             return [Importer("acme", ("acme.lock",), read_acme)]

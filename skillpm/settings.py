@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from skillpm.errors import DocumentError, StorageError, UsageError
 
 if TYPE_CHECKING:
-    from skillpm.model.policy import Consent, Policy
     from skillpm.model.project import ProjectDocument, UserDocument
+    from skillpm.model.trust_policy import Consent, TrustPolicy
 
 PROJECT_FILE = "skillpm.yaml"
 LOCK_FILE = "skillpm.lock"
@@ -167,20 +167,20 @@ class Settings:
         return str(found.value) if found.origin != DEFAULT else None
 
     @cached_property
-    def policies(self) -> tuple[Policy, ...]:
+    def trust_policies(self) -> tuple[TrustPolicy, ...]:
         """The policies that all must agree: the project's, the user's, and what flag or environment add."""
         said = self._said("cooldown", "SKILLPM_COOLDOWN")
         files = [document.policy for document in (self.document, self.user_document) if document and document.policy]
         if said is None:
             return tuple(files)
-        from skillpm.model.policy import Policy
+        from skillpm.model.trust_policy import TrustPolicy
 
-        return (*files, Policy(cooldown=_days(said)))
+        return (*files, TrustPolicy(cooldown=_days(said)))
 
     @property
     def cooldown(self) -> int:
         """The longest of the policies' cooldowns, in days."""
-        return max((policy.cooldown or 0 for policy in self.policies), default=0)
+        return max((policy.cooldown or 0 for policy in self.trust_policies), default=0)
 
     @cached_property
     def project_text(self) -> str | None:
@@ -295,7 +295,7 @@ class Settings:
 
     def _find_policy_consent(self) -> tuple[Consent, str]:
         """Return the strictest of the person's word and the project's, which can say more than the person, not less."""
-        from skillpm.model.policy import CONSENTS, strictest
+        from skillpm.model.trust_policy import CONSENTS, strictest
 
         said = self._said("consent", "SKILLPM_CONSENT")
         files = [(doc.policy.consent, where) for doc, where in self._policies("consent") if doc.policy]

@@ -25,7 +25,7 @@ def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str)
     """Return the locked names and those that ship with skillpm; leave what begins like a path to the shell."""
     from click.shell_completion import CompletionItem
 
-    from skillpm.index.bundled import bundled_skills
+    from skillpm.index.shipped import bundled_skills
 
     if incomplete.startswith((".", "/", "~")):
         return [CompletionItem(incomplete, type="file")]

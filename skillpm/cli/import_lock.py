@@ -47,7 +47,7 @@ def _install(found: ForeignLock, place: Placing) -> Installation:
     from skillpm.ops.context import open_context
     from skillpm.ops.project.install import install
 
-    return install(open_context(place.settings), [item.requirement for item in found.taken], place.manner(adding=True))
+    return install(open_context(place.settings), [item.requirement for item in found.taken], place.options(adding=True))
 
 
 def _print(found: ForeignLock, installed: Installation | None) -> None:

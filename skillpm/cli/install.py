@@ -15,7 +15,7 @@ from skillpm.cli.output import echo_json, json_option, note, progress, table, te
 
 if TYPE_CHECKING:
     from skillpm.clients.agent import Agent
-    from skillpm.ops.project.install import Manner
+    from skillpm.ops.project.install import InstallOptions
     from skillpm.ops.project.installation import Installation
     from skillpm.settings import Settings
     from skillpm.storage.record import LinkKind
@@ -78,13 +78,13 @@ class Placing:
             settings, flags["agents"], folders, flags["link"], flags["dry_run"], flags["force"], flags["allowed"]
         )
 
-    def manner(self, *, adding: bool = False) -> Manner:
+    def options(self, *, adding: bool = False) -> InstallOptions:
         """Return how an operation puts skills, with progress on a terminal; ``adding`` writes the agents down."""
         from skillpm.ops.extensions import installed_observer
-        from skillpm.ops.project.install import Manner
+        from skillpm.ops.project.install import InstallOptions
         from skillpm.trust.allowance import Allowance
 
-        return Manner(
+        return InstallOptions(
             folders=self.folders,
             agents=self.agents if adding else (),
             link=self.link,
@@ -128,10 +128,10 @@ def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, 
 
     context, picks = open_context(place.settings), Picks(names, every)
     if texts or names or every:
-        return install(context, texts, place.manner(adding=True), picks)
+        return install(context, texts, place.options(adding=True), picks)
     from skillpm.ops.project.sync import sync
 
-    return sync(context, place.manner(adding=True))
+    return sync(context, place.options(adding=True))
 
 
 def _tell_unfilled(place: Placing) -> None:

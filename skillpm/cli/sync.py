@@ -30,8 +30,8 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
     done = unchanged(place.settings, place.folders, place.link, frozen=frozen)
     if done is None:
         from skillpm.ops.context import open_context
-        from skillpm.ops.project.sync import Trust, sync
+        from skillpm.ops.project.sync import LockMode, sync
 
-        trust = Trust.FROZEN if frozen else Trust.LOCKED if locked else Trust.RENEWED
-        done = sync(open_context(place.settings), place.manner(), trust)
+        trust = LockMode.FROZEN if frozen else LockMode.LOCKED if locked else LockMode.RENEWED
+        done = sync(open_context(place.settings), place.options(), trust)
     render(done, as_json=as_json)

@@ -18,10 +18,10 @@ def command(names: tuple[str, ...], user: bool, dry_run: bool, force: bool, as_j
     """Remove skills from this project and its skillpm.yaml, with the dependencies that nothing else needs."""
     from skillpm.cli.install import render
     from skillpm.ops.context import open_context
-    from skillpm.ops.project.install import Manner
+    from skillpm.ops.project.install import InstallOptions
     from skillpm.ops.project.uninstall import uninstall
     from skillpm.settings import load_settings
 
     settings = load_settings(user=user)
     tell_project(settings)
-    render(uninstall(open_context(settings), names, Manner(dry_run=dry_run, force=force)), as_json=as_json)
+    render(uninstall(open_context(settings), names, InstallOptions(dry_run=dry_run, force=force)), as_json=as_json)

@@ -23,4 +23,4 @@ def command(names: tuple[str, ...], as_json: bool, **placing: object) -> None:
     from skillpm.ops.project.sync import update
 
     place = Placing.of(placing)
-    render(update(open_context(place.settings), names, place.manner()), as_json=as_json)
+    render(update(open_context(place.settings), names, place.options()), as_json=as_json)

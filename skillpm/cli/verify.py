@@ -11,7 +11,7 @@ from skillpm.cli.complete import installed_names
 from skillpm.cli.output import count, echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
-    from skillpm.ops.project.verify import Problem, Verification
+    from skillpm.ops.project.verify import Mismatch, Verification
 
 
 @click.command("verify", epilog="Example: skillpm verify incident-triage")
@@ -52,7 +52,7 @@ def _print(found: Verification) -> None:
     note(f"{count(found.skills, 'skill')} in {count(found.folders, 'folder')}: {verdict}")
 
 
-def _sentence(problem: Problem) -> str:
+def _sentence(problem: Mismatch) -> str:
     kind = click.style(problem.kind, fg="red" if problem.kind != "surplus" else "yellow")
     return " ".join(
         [kind, safe(problem.path or "the whole of it"), *([f"({safe(problem.detail)})"] if problem.detail else [])]

@@ -10,7 +10,7 @@ from skillpm.cli.complete import installed_names
 from skillpm.cli.output import echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
-    from skillpm.ops.project.graph import Reasons, Step
+    from skillpm.ops.project.graph import Edge, Reasons
 
 _SHOWN = 20  # paths, unless --limit says otherwise
 
@@ -43,6 +43,6 @@ def _print(found: Reasons, limit: int) -> None:
         note(f"the {len(found.paths)} shortest paths; there are more: {more}")
 
 
-def _text(step: Step) -> str:
+def _text(step: Edge) -> str:
     version = f" {step.version}" if step.version else ""
     return f"{step.name}{version} ({step.specifier or 'any version'})"

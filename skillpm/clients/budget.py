@@ -18,7 +18,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalog:
+class FittedList:
     """How a list of skills fits into an agent's budget.
 
     Attributes:
@@ -45,7 +45,7 @@ class Catalog:
         return self.used <= self.limit
 
 
-def catalog(entries: Iterable[Entry], budget: Budget, window: int | None = None) -> Catalog:
+def fit_list(entries: Iterable[Entry], budget: Budget, window: int | None = None) -> FittedList:
     """Lay out the list as the agent does.
 
     Args:
@@ -56,7 +56,7 @@ def catalog(entries: Iterable[Entry], budget: Budget, window: int | None = None)
     listed = sorted({entry.name: entry for entry in entries}.values(), key=lambda entry: entry.name)
     descriptions = [_shown(entry.description, budget) for entry in listed]
     lines = [_line(entry, text, budget) for entry, text in zip(listed, descriptions, strict=True)]
-    fitted = Catalog(budget.overflow, budget.limit(window), sum(lines), len(listed))
+    fitted = FittedList(budget.overflow, budget.limit(window), sum(lines), len(listed))
     if fitted.fits:
         return fitted
     names = [entry.name for entry in listed]
@@ -78,36 +78,36 @@ def _line(entry: Entry, description: str, budget: Budget) -> int:
     return len(budget.entry.format(name=entry.name, description=description, location=entry.location))
 
 
-def _forget(whole: Catalog, _names: Sequence[str], _lines: Sequence[int], sizes: Sequence[int]) -> Catalog:
+def _forget(whole: FittedList, _names: Sequence[str], _lines: Sequence[int], sizes: Sequence[int]) -> FittedList:
     """Leave out descriptions until it fits; whose, only the agent knows, so count as if the longest went first."""
     over, affected = whole.used - whole.limit, 0
     for size in sorted(sizes, reverse=True):
         if over <= 0 or size == 0:
             break
         over, affected = over - size, affected + 1
-    return Catalog(whole.overflow, whole.limit, whole.used, whole.skills, affected)
+    return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, affected)
 
 
-def _shorten(whole: Catalog, names: Sequence[str], lines: Sequence[int], sizes: Sequence[int]) -> Catalog:
+def _shorten(whole: FittedList, names: Sequence[str], lines: Sequence[int], sizes: Sequence[int]) -> FittedList:
     """Cut all descriptions to one length; where that is nothing, list names by their order while they fit."""
     bare = [line - size for line, size in zip(lines, sizes, strict=True)]
     room = whole.limit - sum(bare)
     if room < 0:
         dropped = _beyond(names, bare, whole.limit, stop=False)
-        return Catalog(whole.overflow, whole.limit, whole.used, whole.skills, whole.skills, dropped, 0)
+        return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, whole.skills, dropped, 0)
     length, left = 0, sorted(sizes)
     while left and (room // len(left)) >= left[0]:
         length = left.pop(0)
         room -= length
     length = room // len(left) if left else length
     affected = sum(1 for size in sizes if size > length)
-    return Catalog(whole.overflow, whole.limit, whole.used, whole.skills, affected, (), length)
+    return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, affected, (), length)
 
 
-def _cut(whole: Catalog, names: Sequence[str], lines: Sequence[int], _sizes: Sequence[int]) -> Catalog:
+def _cut(whole: FittedList, names: Sequence[str], lines: Sequence[int], _sizes: Sequence[int]) -> FittedList:
     """End the list before the first skill that does not fit."""
     dropped = _beyond(names, lines, whole.limit, stop=True)
-    return Catalog(whole.overflow, whole.limit, whole.used, whole.skills, len(dropped), dropped)
+    return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, len(dropped), dropped)
 
 
 def _beyond(names: Sequence[str], lines: Sequence[int], limit: int, *, stop: bool) -> tuple[str, ...]:

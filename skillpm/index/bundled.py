@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from skillpm.errors import RegistryError
 from skillpm.index.path import Pack, PathIndex
+from skillpm.index.shipped import bundled_skills
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree
 from skillpm.model.release import Listing, Page, Release
 from skillpm.model.source import BUNDLED
-
-_PACKAGE = Path(__file__).parent.parent
-
-
-def bundled_root() -> Path:
-    """Return the folder whose sub-folders are the bundled skills."""
-    inside = _PACKAGE / "_bundled"
-    return inside if inside.is_dir() else _PACKAGE.parent / "skills"
-
-
-def bundled_skills() -> dict[str, Path]:
-    """Return the folders of the bundled skills, by name."""
-    root = bundled_root()
-    if not root.is_dir():
-        return {}
-    return {path.name: path for path in sorted(root.iterdir()) if (path / "SKILL.md").is_file()}
 
 
 class BundledIndex:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["BUNDLED", "bundled_root", "bundled_skills"]
-
-BUNDLED = "bundled"
 _PACKAGE = Path(__file__).parent.parent
 
 

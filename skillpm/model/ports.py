@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Imported:
     """An entry that can be required.
 
     Attributes:
@@ -32,7 +32,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Skipped:
     """An entry that cannot be taken, why, and what a person can do."""
 
     name: str
@@ -45,8 +45,8 @@ class ForeignLock:
     """All entries of a lock; ``form`` is the name that its manager gives to the file."""
 
     form: str
-    taken: tuple[Taken, ...]
-    left: tuple[Left, ...]
+    taken: tuple[Imported, ...]
+    left: tuple[Skipped, ...]
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -161,13 +161,13 @@ class Importer:
     Attributes:
         name: of that manager.
         files: the names of the files that it reads, without folders.
-        read: takes the file's text and its path, and gives for each entry a ``Taken`` or a ``Left`` from
+        read: takes the file's text and its path, and gives for each entry an ``Imported`` or a ``Skipped`` from
             ``skillpm.model.ports``. Such files come with anybody's repositories: believe nothing in them.
     """
 
     name: str
     files: tuple[str, ...]
-    read: Callable[[str, Path], Iterable[Taken | Left]]
+    read: Callable[[str, Path], Iterable[Imported | Skipped]]
 
 
 @dataclass(frozen=True, slots=True)

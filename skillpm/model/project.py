@@ -9,9 +9,9 @@ from pydantic_core import CoreSchema
 
 from skillpm.errors import UsageError
 from skillpm.formats.document import Document
-from skillpm.model.policy import Policy
 from skillpm.model.release import SkillNameText
 from skillpm.model.requirement import Requirement
+from skillpm.model.trust_policy import TrustPolicy
 
 BUNDLED_REGISTRY = "bundled"  # the skills that ship with skillpm; asked last, and always there
 PLACES = ("path", "git", "archive")
@@ -109,7 +109,7 @@ class UserDocument(Document):
     registries: Annotated[dict[RegistryName, Place], AfterValidator(_not_bundled)] | None = None
     agents: tuple[Annotated[str, Field(max_length=64)], ...] | None = None
     link: Literal["copy", "symlink"] | None = None
-    policy: Policy | None = None
+    policy: TrustPolicy | None = None
 
 
 class ProjectDocument(UserDocument):

@@ -23,7 +23,7 @@ CONSENTS: tuple[Consent, ...] = ("never", "ask", "locked", "always")  # the stri
 Pattern = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
-class Policy(Document):
+class TrustPolicy(Document):
     """One policy.
 
     Attributes:
@@ -93,7 +93,7 @@ def too_young(release: Release, day: str, today: str) -> str | None:
     return f"younger than the cooldown allows (published {moment}, cut-off {day}{clock})"
 
 
-def permitted(manifest: Manifest | None, policies: Sequence[Policy]) -> Permissions:
+def permitted(manifest: Manifest | None, policies: Sequence[TrustPolicy]) -> Permissions:
     """Return what policies leave of what a skill asks for."""
     permissions = Permissions() if manifest is None else manifest.permissions
     for policy in policies:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError, LockOutOfDateError, PolicyError, RegistryError, UnknownSkillError, UsageError
-from skillpm.index.bundled import BundledIndex, bundled_skills
+from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
+from skillpm.index.shipped import bundled_skills
 from skillpm.index.source import Surroundings, is_path, open_registry, open_source
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, tree_digest
@@ -105,7 +106,7 @@ class Context:
 
     def refuse_source(self, name: str, source: str) -> None:
         """Raise PolicyError where a policy forbids to take a skill from a source."""
-        for policy in self.settings.policies:
+        for policy in self.settings.trust_policies:
             reason = policy.refuses(source, self._registry_names.get(source, ()))
             if reason is not None:
                 raise PolicyError(

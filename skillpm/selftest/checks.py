@@ -9,7 +9,7 @@ from skillpm.model.verdict import Judgement
 from skillpm.selftest.probes import Probe, gold_text
 from skillpm.worker.judging import is_failed_reward
 
-Look = Callable[[Probe, Judgement], str | None]
+Check = Callable[[Probe, Judgement], str | None]
 """Returns what is wrong with a probe's judgement, or None."""
 
 
@@ -27,7 +27,7 @@ def still_wrong(contract: Contract | None, probe: Probe) -> bool:
     return not answer.only_json or bool(contract.problems(answer.value))
 
 
-def look_at_verdict(probe: Probe, judgement: Judgement) -> str | None:
+def check_verdict(probe: Probe, judgement: Judgement) -> str | None:
     """Return what was seen where an answer did not get the verdict that is claimed."""
     verdict = judgement.verdict
     if verdict.status == "errored" or probe.want == "verdict":
@@ -42,24 +42,24 @@ def look_at_verdict(probe: Probe, judgement: Judgement) -> str | None:
     return f"{judgement_text(judgement)}, where at most {probe.at_most:g} was promised"
 
 
-def _look_at_range(probe: Probe, judgement: Judgement) -> str | None:
+def _check_pay(probe: Probe, judgement: Judgement) -> str | None:
     wrong = {name: paid for name, paid in judgement.rewards.items() if paid is not None and not -1 <= paid <= 1}
     return f"paid {', '.join(f'{paid:g} by `{name}`' for name, paid in sorted(wrong.items()))}" if wrong else None
 
 
-def _look_at_rewards(probe: Probe, judgement: Judgement) -> str | None:
+def _check_rewards(probe: Probe, judgement: Judgement) -> str | None:
     return next((reason for reason in judgement.verdict.reasons if is_failed_reward(reason)), None)
 
 
-def _look_at_outage(probe: Probe, judgement: Judgement) -> str | None:
+def _check_errors(probe: Probe, judgement: Judgement) -> str | None:
     return judgement_text(judgement) if judgement.verdict.status == "errored" and probe.code != "SK701" else None
 
 
-LOOKS: dict[str, Look] = {
-    "": look_at_verdict,
-    "SK741": _look_at_range,
-    "SK742": _look_at_rewards,
-    "SK751": _look_at_outage,
+CHECKS: dict[str, Check] = {
+    "": check_verdict,
+    "SK741": _check_pay,
+    "SK742": _check_rewards,
+    "SK751": _check_errors,
 }
 
 

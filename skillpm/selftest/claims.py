@@ -123,7 +123,7 @@ CLAIMS: Mapping[str, RuleText] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TaskRef:
     """A task and where it stands. ``line`` is 1-based, None where it is not known."""
 
     name: str
@@ -143,7 +143,7 @@ class Counterexample:
         among: the other answers of its batch, where they matter.
     """
 
-    place: Place
+    place: TaskRef
     completion: str
     among: tuple[str, ...] = ()
 

@@ -9,12 +9,12 @@ from skillpm.model.episode import Episode
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
 from skillpm.runtime.catalogue import Contributions
-from skillpm.selftest.claims import Place
+from skillpm.selftest.claims import TaskRef
 from skillpm.selftest.probes import Probe
 from skillpm.worker.scoring import Scorer
 
 
-class Panel:
+class ProbeJudge:
     """The judges of one skill's probes.
 
     Args:
@@ -56,7 +56,7 @@ class Panel:
         answer = Message.model_construct(role="assistant", content=probe.text)
         return Episode.model_construct(task=task, messages=(answer,), finish_reason="stop", usage=None)
 
-    def _task(self, place: Place) -> Task:
+    def _task(self, place: TaskRef) -> Task:
         return Task.of(
             skill=self.contributions.skill.name,
             system=self.contributions.prompt,

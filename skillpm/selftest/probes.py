@@ -20,10 +20,10 @@ from skillpm.contract.judge import same_value
 from skillpm.contract.sampler import sample_arguments
 from skillpm.errors import DocumentError
 from skillpm.model.contract import Tool
-from skillpm.selftest.claims import Place
+from skillpm.selftest.claims import TaskRef
 from skillpm.selftest.shrink import fuzzed
 
-Want = Literal["maximum", "floor", "refusal", "verdict"]
+Expectation = Literal["maximum", "floor", "refusal", "verdict"]
 OTHERS = 2  # golds of other tasks that are tried on each task
 FUZZED = 8  # fuzzed answers to one task
 PROBED = 40  # tasks that are tried with more than their expected answer, spread evenly over all of them
@@ -52,8 +52,8 @@ class Probe:
 
     code: str
     how: str
-    place: Place
-    want: Want
+    place: TaskRef
+    want: Expectation
     free: str
     before: str = ""
     after: str = ""
@@ -78,14 +78,14 @@ def gold_text(contract: Contract | None, expected: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    place: Place
+    place: TaskRef
     gold: str
     value: Any  # the expected answer, complete
 
 
 def probes_of(
-    contract: Contract | None, places: Sequence[Place], *, idle_at_most: float, wrong_at_most: float
-) -> Iterator[Probe | tuple[Place, str]]:
+    contract: Contract | None, places: Sequence[TaskRef], *, idle_at_most: float, wrong_at_most: float
+) -> Iterator[Probe | tuple[TaskRef, str]]:
     """Yield the probes of these tasks, or a task with what is wrong with it.
 
     Args:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from skillpm.model.verdict import Judgement
 from skillpm.selftest.checks import judgement_text
-from skillpm.selftest.judges import Panel
+from skillpm.selftest.judge import ProbeJudge
 from skillpm.selftest.probes import Probe
-from skillpm.selftest.results import Ledger, Smaller, hurried
+from skillpm.selftest.results import Results, Smaller, hurried
 from skillpm.selftest.shrink import fewest, shortest
 
 ALONE = 64  # probes that are judged one by one
@@ -21,21 +21,21 @@ BATCH = 64
 _Judge = Callable[[list[Probe]], list[Judgement]]
 
 
-class Constancy:
+class Repeatability:
     """Judges probes again and again.
 
     Args:
-        panel: judges.
-        ledger: is told.
+        judge: judges.
+        results: is told.
         seconds: that one verdict may take.
 
     Attributes:
         suspects: batches that took longer than one verdict may.
     """
 
-    def __init__(self, panel: Panel, ledger: Ledger, seconds: float) -> None:
-        self._panel = panel
-        self._ledger = ledger
+    def __init__(self, judge: ProbeJudge, results: Results, seconds: float) -> None:
+        self._judge = judge
+        self._results = results
         self._seconds = seconds
         self.suspects: list[list[Probe]] = []
 
@@ -43,25 +43,25 @@ class Constancy:
         """Compare the first judgements of probes with later ones."""
         left, bits = list(range(len(probes))), [_bits(judgement) for judgement in first]
         checks: tuple[tuple[str, _Judge, Callable[[list[Probe]], Smaller | None]], ...] = (
-            ("SK731", self._panel.judge, lambda _: self._smaller_repeat),
+            ("SK731", self._judge.judge, lambda _: self._smaller_repeat),
             ("SK732", self._backwards, self._smaller_batch),
             ("SK733", self._in_small_batches, self._smaller_batch),
-            ("SK734", self._panel.judge_by_new_workers, lambda _: None),
+            ("SK734", self._judge.judge_by_new_workers, lambda _: None),
         )
         for code, again, smaller in checks:
             chosen = [probes[n] for n in left]
-            self._ledger.checked[code] += len(left)
+            self._results.checked[code] += len(left)
             moved = {n: then for n, then in zip(left, again(chosen), strict=True) if _bits(then) != bits[n]}
             if moved:
                 items = [
                     (probes[n], f"{judgement_text(first[n])}, and then {judgement_text(then)}")
                     for n, then in moved.items()
                 ]
-                self._ledger.tell(code, items, smaller(chosen))
+                self._results.tell(code, items, smaller(chosen))
             left = [n for n in left if n not in moved]
 
     def _backwards(self, probes: list[Probe]) -> list[Judgement]:
-        return self._panel.judge(probes[::-1])[::-1]
+        return self._judge.judge(probes[::-1])[::-1]
 
     def _in_small_batches(self, probes: list[Probe]) -> list[Judgement]:
         """Judge some alone and all in small batches; a difference between the two is one from the whole, too."""
@@ -69,16 +69,16 @@ class Constancy:
         for start in range(0, len(probes), BATCH):
             batch = probes[start : start + BATCH]
             started = time.perf_counter()
-            found += self._panel.judge(batch)
+            found += self._judge.judge(batch)
             if time.perf_counter() - started > self._seconds:
                 self.suspects.append(batch)
         for n in range(0, len(probes), max(1, len(probes) // ALONE)):
-            (alone,) = self._panel.judge([probes[n]])
+            (alone,) = self._judge.judge([probes[n]])
             found[n] = alone
         return found
 
     def _smaller_repeat(self, probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
-        judge = self._panel.judge
+        judge = self._judge.judge
 
         def fails(texts: Sequence[str]) -> list[bool]:
             made = [probe.smaller(text) for text in texts]
@@ -92,7 +92,7 @@ class Constancy:
         def smaller(probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
             place = next(n for n, item in enumerate(batch) if item is probe)
             others = [n for n in range(len(batch)) if n != place]
-            (alone,) = self._panel.judge([probe])
+            (alone,) = self._judge.judge([probe])
 
             def fails(groups: Sequence[Sequence[int]]) -> list[bool]:
                 return [self._moves(batch, place, list(group), alone) for group in groups]
@@ -107,8 +107,8 @@ class Constancy:
         """Is the answer judged otherwise than alone among these, in their order or in reverse?"""
         chosen = sorted([*others, place])
         at = chosen.index(place)
-        found = self._panel.judge([batch[n] for n in chosen])[at]
-        return found != alone or self._panel.judge([batch[n] for n in reversed(chosen)])[-1 - at] != alone
+        found = self._judge.judge([batch[n] for n in chosen])[at]
+        return found != alone or self._judge.judge([batch[n] for n in reversed(chosen)])[-1 - at] != alone
 
 
 def _bits(judgement: Judgement) -> str:

@@ -17,7 +17,7 @@ Smaller = Callable[[Probe, str], tuple[Probe, str, Sequence[Probe]]]
 """Takes a probe and what was seen of it; returns a smaller one, what is seen of that, and the batch that matters."""
 
 
-class Ledger:
+class Results:
     """Of one skill.
 
     Attributes:

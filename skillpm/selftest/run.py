@@ -14,14 +14,14 @@ from skillpm.model.verdict import Judgement
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.conventions import CONVENTIONS
 from skillpm.runtime.skillfiles import SkillFiles
-from skillpm.selftest.checks import LOOKS, Look, judgement_text, look_at_verdict, still_wrong
-from skillpm.selftest.claims import Place
-from skillpm.selftest.judges import Panel
+from skillpm.selftest.checks import CHECKS, Check, check_verdict, judgement_text, still_wrong
+from skillpm.selftest.claims import TaskRef
+from skillpm.selftest.judge import ProbeJudge
 from skillpm.selftest.probes import Probe, probes_of
-from skillpm.selftest.repeatability import Constancy
-from skillpm.selftest.results import Ledger, Smaller, hurried
+from skillpm.selftest.repeatability import Repeatability
+from skillpm.selftest.results import Results, Smaller, hurried
 from skillpm.selftest.shrink import shortest
-from skillpm.selftest.speed import Tempo
+from skillpm.selftest.speed import Speed
 from skillpm.worker.scoring import Scorer
 
 _CASE_WANTS: dict[str, Any] = {
@@ -29,34 +29,34 @@ _CASE_WANTS: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Gate:
+class SelftestRun:
     """One run over one skill.
 
     Attributes:
-        ledger: what was found.
+        results: what was found.
     """
 
     def __init__(self, contributions: Contributions, scorer: Scorer, promises: Promises, files: SkillFiles) -> None:
         self._contributions = contributions
         self._promises = promises
         self._files = files
-        self._panel = Panel(contributions, scorer)
-        self.ledger = Ledger()
+        self._judge = ProbeJudge(contributions, scorer)
+        self.results = Results()
 
     def run(self) -> None:
         """Check everything."""
         probes = [*self._case_probes(), *self._task_probes()]
-        judgements = self._panel.judge(probes)
+        judgements = self._judge.judge(probes)
         self._check_each(probes, judgements)
         steady = [n for n, judgement in enumerate(judgements) if judgement.verdict.status != "errored"]
-        constancy = Constancy(self._panel, self.ledger, self._promises.seconds)
+        constancy = Repeatability(self._judge, self.results, self._promises.seconds)
         constancy.check([probes[n] for n in steady], [judgements[n] for n in steady])
-        Tempo(self._panel, self.ledger, self._promises.seconds).check(constancy.suspects, len(steady))
+        Speed(self._judge, self.results, self._promises.seconds).check(constancy.suspects, len(steady))
 
     def _case_probes(self) -> Iterator[Probe]:
         for row in self._files.case_rows():
             case = row.value
-            place = Place(f"case `{case.name}`", row.path, row.line, case.request, case.expected)
+            place = TaskRef(f"case `{case.name}`", row.path, row.line, case.request, case.expected)
             want = _CASE_WANTS[case.kind]
             probe = Probe(
                 "SK701", f"{case.kind} `{case.name}`", place, want, "", before=case.completion, at_most=case.at_most
@@ -66,10 +66,10 @@ class Gate:
             yield probe
 
     def _check_case_repeats(self, probe: Probe, case: Case) -> None:
-        found = self._panel.judge([probe] * case.repeat)
+        found = self._judge.judge([probe] * case.repeat)
         other = next((item for item in found if item != found[0]), None)
         if other is not None:
-            self.ledger.tell("SK701", [(probe, f"{judgement_text(found[0])}, and then {judgement_text(other)}")])
+            self.results.tell("SK701", [(probe, f"{judgement_text(found[0])}, and then {judgement_text(other)}")])
 
     def _task_probes(self) -> Iterator[Probe]:
         floors = {"idle_at_most": self._promises.idle_at_most, "wrong_at_most": self._promises.wrong_at_most}
@@ -78,14 +78,14 @@ class Gate:
                 yield made
                 continue
             place, reason = made
-            self.ledger.checked["SK711"] += 1
-            self.ledger.tell("SK711", [(Probe("SK711", "the expected answer", place, "maximum", ""), reason)])
+            self.results.checked["SK711"] += 1
+            self.results.tell("SK711", [(Probe("SK711", "the expected answer", place, "maximum", ""), reason)])
 
-    def _places(self) -> list[Place]:
+    def _places(self) -> list[TaskRef]:
         """Return seeds and suite tasks."""
         rows = [*self._files.seed_rows(), *self._files.suite_rows()]
         found = [
-            Place(f"{row.path}:{row.line or number}", row.path, row.line, row.value.request, row.value.expected)
+            TaskRef(f"{row.path}:{row.line or number}", row.path, row.line, row.value.request, row.value.expected)
             for number, row in enumerate(rows, 1)
         ]
         for suite in self._contributions.suites:
@@ -93,37 +93,37 @@ class Gate:
             if plugin != CONVENTIONS and not isinstance(suite.tasks, str):
                 path = plugin if plugin.endswith(".py") else ""
                 found += [
-                    Place(f"{suite.name}:{number}", path, None, task.request, task.expected)
+                    TaskRef(f"{suite.name}:{number}", path, None, task.request, task.expected)
                     for number, task in enumerate(suite.tasks, 1)
                 ]
         return found
 
     def _check_each(self, probes: Sequence[Probe], judgements: Sequence[Judgement]) -> None:
         judged = sum(1 for probe in probes if probe.code != "SK751")
-        self.ledger.checked.update(probe.code for probe in probes)
-        self.ledger.checked.update({"SK751": judged, "SK741": len(probes), "SK742": len(probes)})
+        self.results.checked.update(probe.code for probe in probes)
+        self.results.checked.update({"SK751": judged, "SK741": len(probes), "SK742": len(probes)})
         found: dict[str, list[tuple[Probe, str]]] = {}
         for probe, judgement in zip(probes, judgements, strict=True):
-            for code, look in LOOKS.items():
-                seen = look(probe, judgement)
+            for code, check in CHECKS.items():
+                seen = check(probe, judgement)
                 if seen is not None:
                     found.setdefault(code or probe.code, []).append((probe, seen))
         for code, items in found.items():
-            self.ledger.tell(code, items, self._smaller_answer(LOOKS.get(code, look_at_verdict)))
+            self.results.tell(code, items, self._smaller_answer(CHECKS.get(code, check_verdict)))
 
-    def _smaller_answer(self, look: Look) -> Smaller:
-        """Return what finds the least text of a probe that still shows what ``look`` sees."""
+    def _smaller_answer(self, check: Check) -> Smaller:
+        """Return what finds the least text of a probe that still shows what ``check`` sees."""
 
         def smaller(probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
             def fails(texts: Sequence[str]) -> list[bool]:
                 made = [probe.smaller(text) for text in texts]
-                judged = self._panel.judge(made)
+                judged = self._judge.judge(made)
                 return [
-                    still_wrong(self._contributions.contract, small) and look(small, judgement) is not None
+                    still_wrong(self._contributions.contract, small) and check(small, judgement) is not None
                     for small, judgement in zip(made, judged, strict=True)
                 ]
 
             small = probe.smaller(shortest(probe.free, hurried(fails)))
-            return small, (look(small, self._panel.judge([small])[0]) or seen) if probe.free else seen, ()
+            return small, (check(small, self._judge.judge([small])[0]) or seen) if probe.free else seen, ()
 
         return smaller

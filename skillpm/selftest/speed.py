@@ -4,36 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skillpm.selftest.judges import Panel
+from skillpm.selftest.judge import ProbeJudge
 from skillpm.selftest.probes import Probe
-from skillpm.selftest.results import MAX_TOLD, Ledger, hurried
+from skillpm.selftest.results import MAX_TOLD, Results, hurried
 from skillpm.selftest.shrink import shortest
 
 TRIES = 3  # of which the fastest counts
 
 
-class Tempo:
+class Speed:
     """Looks closer at batches that took long: no answer of a batch is slower than the batch.
 
     Args:
-        panel: judges.
-        ledger: is told.
+        judge: judges.
+        results: is told.
         seconds: that one verdict may take.
     """
 
-    def __init__(self, panel: Panel, ledger: Ledger, seconds: float) -> None:
-        self._panel = panel
-        self._ledger = ledger
+    def __init__(self, judge: ProbeJudge, results: Results, seconds: float) -> None:
+        self._judge = judge
+        self._results = results
         self._seconds = seconds
 
     def check(self, suspects: Sequence[list[Probe]], checked: int) -> None:
         """Find the slow answers of these batches; so many answers were looked at in all."""
-        self._ledger.checked["SK761"] += checked
+        self._results.checked["SK761"] += checked
         slow: list[tuple[Probe, str]] = []
         for batch in suspects:
             slow += self._slow(batch) if len(slow) < MAX_TOLD else []
         if slow:
-            self._ledger.tell("SK761", slow, self._smaller)
+            self._results.tell("SK761", slow, self._smaller)
 
     def _slow(self, probes: list[Probe]) -> list[tuple[Probe, str]]:
         """Return those that take too long by themselves."""
@@ -52,4 +52,4 @@ class Tempo:
         return probe.smaller(shortest(probe.free, hurried(fails))), seen, ()
 
     def _taken(self, probes: Sequence[Probe], tries: int) -> float:
-        return self._panel.seconds(probes, tries=tries, enough=self._seconds)
+        return self._judge.seconds(probes, tries=tries, enough=self._seconds)

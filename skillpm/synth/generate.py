@@ -22,7 +22,7 @@ from skillpm.synth.contamination import SuiteIndex
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
 from skillpm.synth.pools import value_text
 from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, measure
-from skillpm.synth.rows import Answers, Basket, Offer, Row
+from skillpm.synth.rows import Answers, Offer, Row, RowCollector
 from skillpm.synth.sample import Sampler
 from skillpm.synth.split import Division, divide
 
@@ -50,7 +50,7 @@ class _Maker:
     def __init__(self, given: Contributions, judge: Judge, suites: SuiteIndex, seed: int) -> None:
         self.given = given
         self.name = given.skill.name
-        self.baskets: dict[Split, Basket] = {}
+        self.baskets: dict[Split, RowCollector] = {}
         self.asked: dict[Split, int] = {}
         self.notes: list[str] = []
         self.division = None if given.synthesis is None else divide(given.synthesis, given.seeds)
@@ -76,23 +76,23 @@ class _Maker:
     def make(
         self, split: Split, asked: int, elsewhere: AbstractSet[str], run: RuleRunner | None, progress: Progress | None
     ) -> None:
-        """Fill the basket of one side."""
-        basket = Basket(self.name, self.given.prompt, self._answers, split, self._suites, elsewhere)
-        self.baskets[split], self.asked[split] = basket, asked
+        """Fill the rows of one side."""
+        rows = RowCollector(self.name, self.given.prompt, self._answers, split, self._suites, elsewhere)
+        self.baskets[split], self.asked[split] = rows, asked
         for suite in self.given.suites:
-            basket.avoid([task for task in suite.tasks if isinstance(task, Seed)])
+            rows.avoid([task for task in suite.tasks if isinstance(task, Seed)])
         if progress is not None:
             progress.start(f"{self.name} {split.replace('_', '-')}", asked)
         if split == "train":
             seeds = [Offer(SEED, seed.request, seed.expected, "seed", seed.tags) for seed in self.given.seeds[:asked]]
-            basket.verify([row for offer in seeds if (row := basket.offer(offer))], self._judge)
+            rows.verify([row for offer in seeds if (row := rows.offer(offer))], self._judge)
             if progress is not None:
-                progress.advance(len(basket.rows))
+                progress.advance(len(rows.rows))
         families = self._families(split, asked, run)
-        self._fill(basket, families, asked, progress)
+        self._fill(rows, families, asked, progress)
         for family in families:
-            basket.rejected.update(family.rejected)
-        if len(basket.rows) < asked:
+            rows.rejected.update(family.rejected)
+        if len(rows.rows) < asked:
             self.notes.append(self._shortage(split, families))
         if progress is not None:
             progress.finish()
@@ -116,23 +116,23 @@ class _Maker:
             )
         return families
 
-    def _fill(self, basket: Basket, families: Sequence[Family], asked: int, progress: Progress | None) -> None:
+    def _fill(self, rows: RowCollector, families: Sequence[Family], asked: int, progress: Progress | None) -> None:
         """Take rows by weight; what an exhausted family leaves goes to the others."""
         active = list(families)
         for _ in range(2 * len(families) + 4):
-            missing = asked - len(basket.rows)
+            missing = asked - len(rows.rows)
             if missing <= 0 or not active:
                 return
             quotas = _apportion(missing, [family.weight for family in active])
-            goals = [basket.families[family.name] + quota for family, quota in zip(active, quotas, strict=True)]
-            full = [self._take(basket, family, goal, progress) for family, goal in zip(active, goals, strict=True)]
+            goals = [rows.families[family.name] + quota for family, quota in zip(active, quotas, strict=True)]
+            full = [self._take(rows, family, goal, progress) for family, goal in zip(active, goals, strict=True)]
             active = [family for family, is_full in zip(active, full, strict=True) if is_full]
 
-    def _take(self, basket: Basket, family: Family, goal: int, progress: Progress | None) -> bool:
+    def _take(self, rows: RowCollector, family: Family, goal: int, progress: Progress | None) -> bool:
         """Take rows from one family until it has given ``goal``; False where it is exhausted."""
-        wanted = goal - basket.families[family.name]
+        wanted = goal - rows.families[family.name]
         misses = in_a_row = 0
-        while (missing := goal - basket.families[family.name]) > 0:
+        while (missing := goal - rows.families[family.name]) > 0:
             candidates: list[Row] = []
             while len(candidates) < min(BATCH, missing):
                 if in_a_row >= MISSES_IN_A_ROW or misses >= MISSES_IN_A_ROW + MISSES_A_ROW * wanted:
@@ -141,7 +141,7 @@ class _Maker:
                 if isinstance(offer, _End):
                     in_a_row = MISSES_IN_A_ROW
                     break
-                row = None if offer is None else basket.offer(offer)
+                row = None if offer is None else rows.offer(offer)
                 if row is None:
                     misses, in_a_row = misses + 1, in_a_row + 1
                 else:
@@ -149,20 +149,20 @@ class _Maker:
                     in_a_row = 0
             if not candidates:
                 return False
-            before = basket.families[family.name] - len(candidates)
-            basket.verify(candidates, self._judge)
-            kept = max(0, basket.families[family.name] - before)
+            before = rows.families[family.name] - len(candidates)
+            rows.verify(candidates, self._judge)
+            kept = max(0, rows.families[family.name] - before)
             misses += len(candidates) - kept
             if progress is not None:
                 progress.advance(kept)
         return True
 
     def _shortage(self, split: Split, families: Sequence[Family]) -> str:
-        basket = self.baskets[split]
-        made = f"{split.replace('_', '-')}: {len(basket.rows)} of {self.asked[split]} rows"
+        rows = self.baskets[split]
+        made = f"{split.replace('_', '-')}: {len(rows.rows)} of {self.asked[split]} rows"
         if not families:
             return f"{made}: nothing in the skill makes any"
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in basket.rejected.most_common(3))
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in rows.rejected.most_common(3))
         return f"{made}: no more distinct ones were found ({reasons or 'the rules ended'})"
 
     def rows(self, split: Split) -> list[Row]:
@@ -177,11 +177,11 @@ class _Maker:
         """Return what happened."""
         sides = {
             split: measure(
-                [(row.offer.family, _tool(row.task), row.task.request, row.answer) for row in basket.rows.values()],
+                [(row.offer.family, _tool(row.task), row.task.request, row.answer) for row in rows.rows.values()],
                 asked=self.asked[split],
-                rejected=basket.rejected,
+                rejected=rows.rejected,
             )
-            for split, basket in self.baskets.items()
+            for split, rows in self.baskets.items()
         }
         pools: dict[str, PoolProfile] = {}
         phrasings: dict[str, tuple[int, int]] = {}

@@ -88,7 +88,7 @@ class Answers:
         return completed if isinstance(completed, str) else _encode(completed)
 
 
-class Basket:
+class RowCollector:
     """Collects rows.
 
     Args:

@@ -19,9 +19,9 @@ from skillpm.errors import ConsentError, DocumentError, PolicyError
 from skillpm.formats.document import Document, model_errors
 from skillpm.formats.strict import strict_json
 from skillpm.model.manifest import Permissions
-from skillpm.model.policy import Consent, Policy, permitted
 from skillpm.model.release import Digest
 from skillpm.model.skill import Skill
+from skillpm.model.trust_policy import Consent, TrustPolicy, permitted
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.process_lock import locked
@@ -149,7 +149,7 @@ class Consents:
         self,
         path: Path,
         *,
-        policies: Sequence[Policy] = (),
+        policies: Sequence[TrustPolicy] = (),
         rule: Consent = "ask",
         locked_trees: Callable[[], frozenset[str]] = frozenset,
     ) -> None:

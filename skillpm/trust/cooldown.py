@@ -30,7 +30,7 @@ class Cooldown:
         today = now.date().isoformat()
         if not days:
             return cls(None, today)
-        from skillpm.model.policy import cutoff
+        from skillpm.model.trust_policy import cutoff
 
         return cls(cutoff(days, now), today)
 
@@ -38,6 +38,6 @@ class Cooldown:
         """Say why a release is too young, in words that follow "it is"; None where it is not."""
         if self.day is None or source.startswith(NAMED):
             return None
-        from skillpm.model.policy import too_young
+        from skillpm.model.trust_policy import too_young
 
         return too_young(release, self.day, self.today)

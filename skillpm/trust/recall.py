@@ -27,7 +27,7 @@ def asked_page(index: Index, name: str) -> Page | None:
     return None
 
 
-def standing(entry: LockedSkill, page: Page | None, allow: Allowance) -> list[str]:
+def recall_warnings(entry: LockedSkill, page: Page | None, allow: Allowance) -> list[str]:
     """Return a sentence where a locked release was yanked.
 
     Args:

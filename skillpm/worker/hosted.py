@@ -10,7 +10,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.ports import Attempt, Verifier
 from skillpm.model.verdict import Judgement, RewardFunction, Verdict
 from skillpm.runtime.host import Host
-from skillpm.worker.pool import Crew
+from skillpm.worker.pool import WorkerPool
 
 _OWN = ("plugin.py", "verifier.py")  # a skill's own verifier wins over a host's
 
@@ -22,16 +22,16 @@ class Hosted:
         PluginError: two plugins bring a verifier for the skill, or rewards of one name.
     """
 
-    def __init__(self, host: Host, crew: Crew) -> None:
-        self._crew = crew
-        self._rewards = host.named("reward", "skillpm_rewards", crew.skill)
-        given = host.verifier(crew.skill)
+    def __init__(self, host: Host, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._rewards = host.named("reward", "skillpm_rewards", pool.skill)
+        given = host.verifier(pool.skill)
         self._plugin = given.plugin if given else ""
         self._verifier: Verifier | None = given.record if given and not self._skill_has_its_own() else None
 
     def _skill_has_its_own(self) -> bool:
         try:
-            return self._crew.describe().verifier in _OWN
+            return self._pool.describe().verifier in _OWN
         except PluginError:
             return True  # its code cannot be loaded: every judgement is errored already
 
@@ -43,7 +43,7 @@ class Hosted:
         """Return the judgements with the host's verdicts and rewards."""
         if self._verifier is not None:
             verdicts = _verify(self._verifier, self._plugin, episodes, judgements)
-            judgements = self._crew.judge(episodes, verdicts)
+            judgements = self._pool.judge(episodes, verdicts)
         if not self._rewards:
             return judgements
         return [self._paid(episode, item) for episode, item in zip(episodes, judgements, strict=True)]

@@ -53,7 +53,7 @@ class _Grades:
         return place
 
 
-class Bench:
+class BatchJudge:
     """Where one skill's answers are judged.
 
     Args:

@@ -30,14 +30,14 @@ from skillpm.runtime.conventions import CONVENTIONS, Conventions
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, confine
-from skillpm.worker.judging import Bench
+from skillpm.worker.judging import BatchJudge
 from skillpm.worker.protocol import FrameError, encode, pack, read_frame
 from skillpm.worker.skillcode import VerifierFile, import_from, load_module
 
 _PLUGIN, _VERIFIER = "plugin.py", "verifier.py"
 
 
-class Workshop:
+class LoadedSkill:
     """One skill, loaded: its plugins, and what they brought.
 
     Args:
@@ -64,7 +64,7 @@ class Workshop:
         self.suites = self._named("suite", "skillpm_suites")
         self.tools = self._named("tool", "skillpm_tools")
         self.verifier_file, self.verifier = self._verifier()
-        self.bench = Bench(self.contract, self.verifier, self.rewards)
+        self.bench = BatchJudge(self.contract, self.verifier, self.rewards)
 
     def _register_plugin(self) -> Any:
         if _PLUGIN not in self.files.code():
@@ -156,7 +156,7 @@ def _limits(document: dict[str, Any]) -> Limits:
     return Limits(**{field.name: document[field.name] for field in fields(Limits)})
 
 
-def _start(start: dict[str, Any], limits: Limits, note: Note) -> Workshop:
+def _start(start: dict[str, Any], limits: Limits, note: Note) -> LoadedSkill:
     skill = Skill(**{**start["skill"], "root": Path(start["skill"]["root"])})
     packages = tuple(Path(folder) for folder in start["packages"])
     confinement = Confinement(
@@ -170,7 +170,7 @@ def _start(start: dict[str, Any], limits: Limits, note: Note) -> Workshop:
     if start["own"] is not None:  # its own packages before those that skillpm came with
         sys.path.insert(min(sys.path.index(entry) for entry in sys.path if Path(entry) in packages), start["own"])
     import_from(skill.root)
-    return Workshop(skill, note)
+    return LoadedSkill(skill, note)
 
 
 def _serve(requests: BinaryIO, replies: int) -> None:

@@ -24,28 +24,28 @@ from skillpm.sandbox.limits import Limits
 from skillpm.worker.environments import Environment
 from skillpm.worker.process import WorkerProcess
 from skillpm.worker.protocol import Synthesised
-from skillpm.worker.settings import Workplace
+from skillpm.worker.settings import WorkerSettings
 from skillpm.worker.supervisor import Call, Supervisor
 
 
-class Crew:
+class WorkerPool:
     """The workers of one skill.
 
     Args:
         skill: whose code they run.
         limits: of each worker and of each call.
-        workplace: how many there are, and how they are confined.
+        settings: how many there are, and how they are confined.
     """
 
-    def __init__(self, skill: Skill, limits: Limits, workplace: Workplace) -> None:
+    def __init__(self, skill: Skill, limits: Limits, settings: WorkerSettings) -> None:
         self.skill = skill
         self._limits = limits
-        self._workplace = workplace
+        self._settings = settings
         self._prepared: tuple[Permissions, Environment | None] | SkillpmError | None = None
         self._building = threading.Lock()
         self._judging = threading.Lock()
         self._turn = threading.Lock()
-        self._supervisors = [Supervisor(self._spawn, limits) for _ in range(workplace.workers)]
+        self._supervisors = [Supervisor(self._spawn, limits) for _ in range(settings.workers)]
         self._threads: ThreadPoolExecutor | None = (
             None  # kept: bubblewrap's workers die with the thread that started them
         )
@@ -144,8 +144,8 @@ class Crew:
         with self._building:
             if self._prepared is None:
                 try:
-                    manifest, environment = self._workplace.prepare(self.skill)
-                    self._prepared = self._workplace.permitted(manifest), environment
+                    manifest, environment = self._settings.prepare(self.skill)
+                    self._prepared = self._settings.permitted(manifest), environment
                 except SkillpmError as error:
                     self._prepared = error
             return self._prepared
@@ -156,7 +156,7 @@ class Crew:
             if isinstance(prepared, SkillpmError):
                 raise prepared
             permissions, environment = prepared
-            sandbox = self._workplace.sandbox
+            sandbox = self._settings.sandbox
             return WorkerProcess(self.skill, permissions, self._limits, sandbox, environment, cancelled)
         except SkillpmError as error:
             raise VerifierError(

@@ -12,21 +12,21 @@ from collections.abc import Hashable, Iterable, Mapping
 
 from skillpm.model.episode import Episode
 from skillpm.model.verdict import Judgement
-from skillpm.worker.pool import Crew
+from skillpm.worker.pool import WorkerPool
 
 _MOST = 32  # episodes of one call, which nobody who asks in earnest waits for much longer than for their own
 _TICK = 0.02  # seconds between two tries to end what is in flight
 
 
 class Prefetch:
-    """Has a crew judge episodes in a thread of its own, each time those that have come since; keeps what was found.
+    """Has a pool judge episodes in a thread of its own, each time those that have come since; keeps what was found.
 
     Args:
-        crew: of their skill.
+        pool: of their skill.
     """
 
-    def __init__(self, crew: Crew) -> None:
-        self._crew = crew
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, Episode] = {}
         self._in_flight: dict[Hashable, Episode] = {}
@@ -41,7 +41,7 @@ class Prefetch:
                     self._waiting[key] = episode
             if self._waiting and self._thread is None:
                 # one thread to the end: bubblewrap's workers die with the thread that started them
-                self._thread = threading.Thread(target=self._run, name=f"judging {self._crew.skill.name}", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=f"judging {self._pool.skill.name}", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
 
@@ -61,7 +61,7 @@ class Prefetch:
             self._waiting.clear()
             self._changed.notify_all()
         while thread is not None and thread.is_alive():
-            self._crew.cancel()
+            self._pool.cancel()
             thread.join(_TICK)
         self._found.clear()
 
@@ -76,7 +76,7 @@ class Prefetch:
                 self._in_flight = batch
             found: list[Judgement] = []
             with contextlib.suppress(Exception):  # whoever asks for these in earnest meets it again
-                found = self._crew.judge(list(batch.values()))
+                found = self._pool.judge(list(batch.values()))
             with self._changed:
                 self._in_flight = {}
                 self._found.update(zip(batch, found, strict=False))

@@ -24,9 +24,9 @@ from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
 from skillpm.trust.consent import Consents
 from skillpm.worker.hosted import Hosted
-from skillpm.worker.pool import Crew
+from skillpm.worker.pool import WorkerPool
 from skillpm.worker.prefetch import Prefetch
-from skillpm.worker.settings import Workplace
+from skillpm.worker.settings import WorkerSettings
 
 
 class Scorer:
@@ -37,7 +37,7 @@ class Scorer:
         consents: the user's record; asked when the context is entered.
         limits: of workers and calls.
         host: the user's own plugins, which may bring verifiers, rewards and observers.
-        workplace: how many workers each skill has, and how they are confined.
+        settings: how many workers each skill has, and how they are confined.
 
     Raises:
         ConsentError: on entering, where nobody has agreed to run a skill's code.
@@ -50,19 +50,19 @@ class Scorer:
         consents: Consents,
         limits: Limits | None = None,
         host: Host | None = None,
-        workplace: Workplace | None = None,
+        settings: WorkerSettings | None = None,
     ) -> None:
         self._limits = limits or Limits()
         self._consents = consents
         self._host = host
-        self._workplace = workplace or Workplace()
-        self._crews = {skill.name: Crew(skill, self._limits, self._workplace) for skill in skills}
-        self._prefetches = {name: Prefetch(crew) for name, crew in self._crews.items()}
+        self._settings = settings or WorkerSettings()
+        self._pools = {skill.name: WorkerPool(skill, self._limits, self._settings) for skill in skills}
+        self._prefetches = {name: Prefetch(pool) for name, pool in self._pools.items()}
         self._hosted: dict[str, Hosted | None] = {}
         self._memo = _Memo(self._limits)
 
     def __enter__(self) -> Scorer:
-        self._consents.demand(crew.skill for crew in self._crews.values())
+        self._consents.demand(pool.skill for pool in self._pools.values())
         return self
 
     def __exit__(
@@ -74,22 +74,22 @@ class Scorer:
         """End all workers, and whatever is in flight; the next call would start them again."""
         for prefetch in self._prefetches.values():
             prefetch.close()
-        for crew in self._crews.values():
-            crew.close()
+        for pool in self._pools.values():
+            pool.close()
 
     def anew(self, *, workers: int | None = None) -> Scorer:
         """Return a scorer of the same skills, with so many new workers for each and an empty memo."""
-        skills = [crew.skill for crew in self._crews.values()]
-        workplace = self._workplace if workers is None else replace(self._workplace, workers=workers)
-        return Scorer(skills, consents=self._consents, limits=self._limits, host=self._host, workplace=workplace)
+        skills = [pool.skill for pool in self._pools.values()]
+        settings = self._settings if workers is None else replace(self._settings, workers=workers)
+        return Scorer(skills, consents=self._consents, limits=self._limits, host=self._host, settings=settings)
 
     def describe(self, skill: Skill) -> Described:
         """Return what a skill's worker says that it contributes. Raises PluginError where its code cannot be loaded."""
-        return self._crew(skill.name).describe()
+        return self._pool(skill.name).describe()
 
     def synthesise(self, skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
         """Let a rule of a skill's plugin.py make tasks. Raises PluginError where it fails."""
-        return self._crew(skill).synthesise(rule, seeds, seed=seed, count=count)
+        return self._pool(skill).synthesise(rule, seeds, seed=seed, count=count)
 
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Judge episodes, in order. The same answer to the same task is judged once.
@@ -100,13 +100,13 @@ class Scorer:
         keys = [_key(episode) for episode in episodes]
         known = self._memo.get_all(keys)
         for name, group in _unknown(keys, episodes, known).items():
-            crew = self._crew(name)
+            pool = self._pool(name)
             found = self._prefetches[name].take(group)
             if any(judgement.verdict.status == "errored" for judgement in found.values()):
                 found = {}  # what failed ahead, in whatever company, is judged in its own: so no result changes
             rest = {key: episode for key, episode in group.items() if key not in found}
-            found.update(zip(rest, crew.judge(list(rest.values())), strict=True))
-            judgements = self._with_hosts_share(crew, list(group.values()), [found[key] for key in group])
+            found.update(zip(rest, pool.judge(list(rest.values())), strict=True))
+            judgements = self._with_hosts_share(pool, list(group.values()), [found[key] for key in group])
             fresh = dict(zip(group, judgements, strict=True))
             known.update(fresh)
             self._memo.put_all(fresh)
@@ -126,37 +126,37 @@ class Scorer:
         """
         keys = [_key(episode) for episode in episodes]
         for name, group in _unknown(keys, episodes, self._memo.get_all(keys)).items():
-            self._crew(name)
+            self._pool(name)
             self._prefetches[name].put(group)
 
     def judge_afresh(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Judge episodes of one skill without the memo, for those who ask whether a verifier repeats itself."""
         if not episodes:
             return []
-        crew = self._crew(episodes[0].task.skill)
-        return self._with_hosts_share(crew, episodes, crew.judge(episodes))
+        pool = self._pool(episodes[0].task.skill)
+        return self._with_hosts_share(pool, episodes, pool.judge(episodes))
 
     def _with_hosts_share(
-        self, crew: Crew, episodes: Sequence[Episode], judgements: list[Judgement]
+        self, pool: WorkerPool, episodes: Sequence[Episode], judgements: list[Judgement]
     ) -> list[Judgement]:
-        hosted = self._hosted_of(crew)
+        hosted = self._hosted_of(pool)
         if hosted is not None:
             judgements = hosted.judge(episodes, judgements)
         return [_without_pay(item) if item.verdict.score is None else item for item in judgements]
 
-    def _hosted_of(self, crew: Crew) -> Hosted | None:
+    def _hosted_of(self, pool: WorkerPool) -> Hosted | None:
         """Return the host's share in a skill's judgements, asked for once; None where it has none."""
-        name = crew.skill.name
+        name = pool.skill.name
         if self._host is not None and name not in self._hosted:
-            hosted = Hosted(self._host, crew)
+            hosted = Hosted(self._host, pool)
             self._hosted[name] = hosted if hosted.has_anything() else None
         return self._hosted.get(name)
 
-    def _crew(self, name: str) -> Crew:
+    def _pool(self, name: str) -> WorkerPool:
         try:
-            return self._crews[name]
+            return self._pools[name]
         except KeyError:
-            raise UsageError(f"skill `{name}` is not among those that are scored: {', '.join(self._crews)}") from None
+            raise UsageError(f"skill `{name}` is not among those that are scored: {', '.join(self._pools)}") from None
 
     def _tell(self, host: Host, episodes: Iterable[Episode], judgements: Iterable[Judgement]) -> None:
         for episode, judgement in zip(episodes, judgements, strict=True):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from skillpm.errors import PluginError
 from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.manifest import Manifest, Permissions
-from skillpm.model.policy import Policy, permitted
 from skillpm.model.skill import Skill
+from skillpm.model.trust_policy import TrustPolicy, permitted
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.sandbox import Sandbox, choose
 from skillpm.worker.environments import Environment, Environments
@@ -28,7 +28,7 @@ def runnable_manifest(skill: Skill) -> Manifest | None:
 
 
 @dataclass(frozen=True)
-class Workplace:
+class WorkerSettings:
     """The same for all skills of a scorer.
 
     Attributes:
@@ -40,7 +40,7 @@ class Workplace:
 
     sandbox: Sandbox = field(default_factory=choose)
     workers: int = 1
-    policies: tuple[Policy, ...] = ()
+    policies: tuple[TrustPolicy, ...] = ()
     environments: Environments | None = None
 
     def permitted(self, manifest: Manifest | None) -> Permissions:

@@ -15,8 +15,8 @@ from skillpm import errors
 from skillpm.cli.main import COMMANDS, main
 from skillpm.errors import SkillpmError
 from skillpm.model.lock import Lock, LockedSkill
-from skillpm.model.policy import Policy
 from skillpm.model.project import ProjectDocument, Wish
+from skillpm.model.trust_policy import TrustPolicy
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/packages.md").read_text(encoding="utf-8")
@@ -78,7 +78,7 @@ def test_every_command_is_documented(command: str) -> None:
     assert command in {named(line) for line in said(PAGE)}
 
 
-@pytest.mark.parametrize("model", [Lock, LockedSkill, Policy, ProjectDocument, Wish])
+@pytest.mark.parametrize("model", [Lock, LockedSkill, TrustPolicy, ProjectDocument, Wish])
 def test_every_field_of_a_document_is_named(model: type) -> None:
     names = [item.name for item in fields(model)] if is_dataclass(model) else list(model.model_fields)  # type: ignore[attr-defined]
     assert names

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from skillpm.hookspecs import HOOKS_VERSION, EventHooks, HostHooks, SkillHooks
+from skillpm.hookspecs import EventHooks, HostHooks, SkillHooks
+from skillpm.model.hooks import HOOKS_VERSION
 
 PAGE = (Path(__file__).parents[2] / "docs" / "hooks.md").read_text(encoding="utf-8")
 HOOKS = {

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from skillpm.index.bundled import BundledIndex, bundled_skills
+from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
 from skillpm.index.folder_registry import write_registry
+from skillpm.index.shipped import bundled_skills
 from skillpm.index.source import Surroundings, open_registry, open_skills, open_source
 from skillpm.index.well_known import SCHEMA
 from skillpm.layout.description import describe

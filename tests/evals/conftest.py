@@ -20,7 +20,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
 from skillpm.ops.context import Context, open_context
-from skillpm.ops.learning.session import ReadySkills
+from skillpm.ops.learning.session import JudgingSession
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from skillpm.sandbox.sandbox import choose
@@ -155,11 +155,11 @@ def server(tmp_path: Path) -> Server:
 
 
 @pytest.fixture
-def ready(server: Server, tmp_path: Path) -> Iterator[ReadySkills]:
+def ready(server: Server, tmp_path: Path) -> Iterator[JudgingSession]:
     """The server skill, ready to judge in its worker."""
     with Scorer([server.skill], consents=Consents(tmp_path / "consents.json")) as scorer:
         host = Host()
-        yield ReadySkills(build_catalogue([server.skill], host), scorer, host, str(choose()), {})
+        yield JudgingSession(build_catalogue([server.skill], host), scorer, host, str(choose()), {})
 
 
 @pytest.fixture

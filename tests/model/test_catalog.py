@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.clients.agent import Budget, Overflow
-from skillpm.clients.budget import Entry, catalog
+from skillpm.clients.budget import Entry, fit_list
 from skillpm.clients.table import AGENTS
 
 
@@ -21,43 +21,43 @@ def budget(overflow: Overflow, characters: int = 30, entry: str = "{name}{descri
 
 @pytest.mark.parametrize("overflow", list(Overflow))
 def test_a_list_that_fits_exactly_is_seen_whole(overflow: Overflow) -> None:
-    found = catalog(entries(8, 8, 8), budget(overflow))
+    found = fit_list(entries(8, 8, 8), budget(overflow))
     assert found.fits and (found.used, found.limit, found.skills) == (30, 30, 3)
     assert (found.affected, found.dropped, found.length) == (0, (), None)
 
 
 def test_forgotten_descriptions_are_counted_as_if_the_longest_went_first() -> None:
-    assert catalog(entries(1, 20, 9), budget(Overflow.FORGET)).affected == 1
-    assert catalog(entries(20, 20, 20), budget(Overflow.FORGET)).affected == 2
+    assert fit_list(entries(1, 20, 9), budget(Overflow.FORGET)).affected == 1
+    assert fit_list(entries(20, 20, 20), budget(Overflow.FORGET)).affected == 2
 
 
 def test_descriptions_are_cut_to_the_greatest_length_that_fits() -> None:
-    found = catalog(entries(2, 20, 30), budget(Overflow.SHORTEN))
+    found = fit_list(entries(2, 20, 30), budget(Overflow.SHORTEN))
     assert (found.length, found.affected, found.dropped) == (11, 2, ())
 
 
 def test_where_names_alone_are_too_many_skills_go() -> None:
-    found = catalog(entries(*[5] * 20), budget(Overflow.SHORTEN))
+    found = fit_list(entries(*[5] * 20), budget(Overflow.SHORTEN))
     assert found.length == 0 and found.affected == 20 and len(found.dropped) > 5
 
 
 def test_a_list_that_is_cut_ends_before_the_first_skill_that_does_not_fit() -> None:
-    assert catalog(entries(20, 20, 1, 1), budget(Overflow.CUT)).dropped == ("s1", "s2", "s3")
+    assert fit_list(entries(20, 20, 1, 1), budget(Overflow.CUT)).dropped == ("s1", "s2", "s3")
 
 
 def test_a_description_counts_no_more_than_its_own_limit_and_in_one_line() -> None:
-    assert catalog(entries(5_000), budget(Overflow.FORGET, 200)).used == 102
-    assert catalog([Entry("a", "x\n\n  y", "")], budget(Overflow.FORGET)).used == len("ax y")
+    assert fit_list(entries(5_000), budget(Overflow.FORGET, 200)).used == 102
+    assert fit_list([Entry("a", "x\n\n  y", "")], budget(Overflow.FORGET)).used == len("ax y")
 
 
 def test_in_xml_a_description_counts_escaped() -> None:
-    assert catalog([Entry("a", "<&>", "")], budget(Overflow.CUT, 99, "<{name}>{description}")).used == len(
+    assert fit_list([Entry("a", "<&>", "")], budget(Overflow.CUT, 99, "<{name}>{description}")).used == len(
         "<a>&lt;&amp;&gt;"
     )
 
 
 def test_of_one_name_in_two_folders_one_counts() -> None:
-    assert catalog([Entry("a", "user", ""), Entry("a", "project", "")], budget(Overflow.CUT)).used == len("aproject")
+    assert fit_list([Entry("a", "user", ""), Entry("a", "project", "")], budget(Overflow.CUT)).used == len("aproject")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_the_known_budgets(name: str, usual: int, large: int) -> None:
 
 @given(st.lists(st.integers(0, 60), max_size=30), st.integers(0, 400), st.sampled_from(list(Overflow)))
 def test_what_is_left_always_fits(sizes: list[int], characters: int, overflow: Overflow) -> None:
-    found = catalog(entries(*sizes), budget(overflow, characters))
+    found = fit_list(entries(*sizes), budget(overflow, characters))
     assert found.fits == (found.used <= characters)
     assert found.affected <= found.skills and (found.fits or found.affected > 0 or overflow is Overflow.FORGET)
     kept = [(f"s{number}", size) for number, size in enumerate(sizes) if f"s{number}" not in found.dropped]

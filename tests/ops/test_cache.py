@@ -24,7 +24,7 @@ from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock
 from skillpm.ops.context import open_context
 from skillpm.ops.machine.cache import RESTED, inspect_cache, prune
-from skillpm.ops.project.install import Manner, install
+from skillpm.ops.project.install import InstallOptions, install
 from skillpm.ops.project.sync import sync
 from skillpm.ops.project.uninstall import uninstall
 from skillpm.settings import Settings
@@ -101,13 +101,13 @@ class _World:
     def install(self, number: int, name: str, specifier: str, linked: bool) -> None:
         self.projects[number].mkdir(exist_ok=True)
         context = open_context(self.settings(self.projects[number]))
-        install(context, [f"{name}{specifier}"], Manner([UNIVERSAL], "symlink" if linked else "copy"))
+        install(context, [f"{name}{specifier}"], InstallOptions([UNIVERSAL], "symlink" if linked else "copy"))
 
     def uninstall(self, number: int, name: str) -> None:
         context = open_context(self.settings(self.projects[number]))
         lock = context.lock()
         if lock.skill(name) and not (name == "one" and lock.skill("two")):
-            uninstall(context, [name], Manner())
+            uninstall(context, [name], InstallOptions())
 
     def delete(self, number: int) -> None:
         shutil.rmtree(self.projects[number], ignore_errors=True)
@@ -119,7 +119,7 @@ class _World:
             moved = project.with_name(f"{project.name}m")
             project.rename(moved)
             self.projects[number] = moved
-            sync(open_context(self.settings(moved)), Manner([UNIVERSAL]))
+            sync(open_context(self.settings(moved)), InstallOptions([UNIVERSAL]))
 
     def prune(self, number: int) -> None:
         before = set(self.store.digests())
@@ -347,7 +347,7 @@ def test_environments_that_no_stored_skill_asks_for_are_removed_a_day_after_thei
     write_registry(shop, [tree(files)])
     flags, folders = {"registry": (str(shop),)}, (tmp_path / "home", tmp_path / "cache", tmp_path / "config.yaml")
     context = open_context(Settings(tmp_path, *folders, flags=flags, environment={"SKILLPM_NO_PLUGINS": "1"}))
-    install(context, ["one"], Manner([UNIVERSAL]))
+    install(context, ["one"], InstallOptions([UNIVERSAL]))
     place = Environments(context.settings.environments)
     built = {name: place.place([name]) for name in ("acme", "Acme >= 1", "fresh")}
     for name, folder in built.items():

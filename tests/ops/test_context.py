@@ -10,10 +10,10 @@ import pytest
 
 from skillpm.clients.folders import UNIVERSAL
 from skillpm.errors import UnknownSkillError, UsageError
-from skillpm.index.bundled import bundled_skills
+from skillpm.index.shipped import bundled_skills
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.ops.context import Context, open_context
-from skillpm.ops.project.install import Manner, install
+from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
 
 SkillFiles = Callable[..., dict[str, Any]]
@@ -40,7 +40,7 @@ def test_a_bundled_skill_is_used_with_a_notice_until_it_is_installed(context: Co
     skill = context.skill("langgraph-cli")
     assert skill.bundled
     assert "not installed here" in context.notices[0]
-    install(context, ["langgraph-cli"], Manner([UNIVERSAL]))
+    install(context, ["langgraph-cli"], InstallOptions([UNIVERSAL]))
     stored = context.skill("langgraph-cli")
     assert stored.root == context.store.path(stored.tree)
     assert stored.bundled, "trusted by its content"
@@ -54,7 +54,7 @@ def test_what_only_claims_to_be_bundled_is_not_trusted(context: Context, tmp_pat
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes((bundled_skills()["langgraph-cli"] / path).read_bytes())
     (folder / "verifier.py").write_text("print()\n")
-    install(context, [str(folder)], Manner([UNIVERSAL]))
+    install(context, [str(folder)], InstallOptions([UNIVERSAL]))
     lock = context.settings.lock_path
     source = context.lock().skills[0].source
     lock.write_text(lock.read_text().replace(f'"{source}"', '"bundled"'))

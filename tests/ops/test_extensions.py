@@ -160,7 +160,7 @@ def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: Callab
 
 IMPORTER = """
 from skillpm import hookimpl
-from skillpm.model.ports import Left, Taken
+from skillpm.model.ports import Skipped, Imported
 from skillpm.model.ports import Importer
 
 
@@ -171,7 +171,9 @@ def read(text, path):
             1 / 0
         if name == "forge":
             yield place
-        yield Taken(name, place.replace("ESC", chr(27)), pinned=True) if equals else Left(name, "it says no place")
+        yield (
+            Imported(name, place.replace("ESC", chr(27)), pinned=True) if equals else Skipped(name, "it says no place")
+        )
 
 
 @hookimpl
@@ -206,7 +208,7 @@ def test_an_importer_that_fails_or_shares_a_file_name_is_named(project: Callable
     world.write({"acme.lock": "explode\n", "bolt.lock": "forge=x\n", "shared.lock": "mine=./mine\n"})
 
     run(world, "import", "acme.lock").fails(9, "acme: importer `acme`", "ZeroDivisionError")
-    run(world, "import", "bolt.lock").fails(9, "bolt: importer `bolt`", "gave a str, not a Taken or Left")
+    run(world, "import", "bolt.lock").fails(9, "bolt: importer `bolt`", "gave a str, not a Imported or Skipped")
     run(world, "import", "shared.lock").fails(9, "acme and bolt both read files called `shared.lock`")
     run(world, "import", "shared.lock", SKILLPM_LOAD_PLUGINS="bolt").ok()
 

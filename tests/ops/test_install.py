@@ -20,7 +20,7 @@ from skillpm.clients.folders import UNIVERSAL
 from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.ops.context import open_context
-from skillpm.ops.project.install import Manner, install
+from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
 from skillpm.storage.store import folder_digest
 
@@ -446,7 +446,9 @@ def test_observers_are_called_for_what_changed_once_it_is_locked(tmp_path: Path,
         install(
             open_context(settings),
             texts,
-            Manner([UNIVERSAL], installed=lambda skill: seen.append(f"{skill} {(place / 'skillpm.lock').exists()}")),
+            InstallOptions(
+                [UNIVERSAL], installed=lambda skill: seen.append(f"{skill} {(place / 'skillpm.lock').exists()}")
+            ),
         )
     assert seen == ["base 1.0 True", "base 2.0 True", "plain 1.0 True"]
 

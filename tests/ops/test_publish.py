@@ -159,7 +159,7 @@ def test_installs_go_on_while_others_publish(project, shop: Path) -> None:
 
 @pytest.mark.parametrize("left", ["archive", "statement", "page", "everything"])
 def test_publishing_again_completes_what_a_killed_publisher_left(shop: Path, left: str) -> None:
-    """Left is the last thing that it wrote; a release whose page was not written is seen by nobody."""
+    """Skipped is the last thing that it wrote; a release whose page was not written is seen by nobody."""
     name, release, archive = demo("1.0")
     whole = shop.parent / "whole"
     shutil.copytree(shop, whole)

@@ -15,7 +15,7 @@ from skillpm.errors import SkillpmError
 from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from skillpm.ops.context import Context, open_context
-from skillpm.ops.project.install import Manner, install
+from skillpm.ops.project.install import InstallOptions, install
 from skillpm.ops.project.sync import sync, update
 from skillpm.ops.project.uninstall import uninstall
 from skillpm.settings import load_settings
@@ -23,7 +23,7 @@ from skillpm.storage import swap
 
 SkillFiles = Callable[..., dict[str, Any]]
 WRITES = ("open", "write", "fsync", "rename", "replace", "mkdir", "symlink")
-BOTH = Manner([UNIVERSAL, ".claude/skills"])
+BOTH = InstallOptions([UNIVERSAL, ".claude/skills"])
 FILE = "project: 1\nrequires:\n  alpha: '*'\n  beta: '<2'  # old\n"
 
 
@@ -105,11 +105,11 @@ def edit(root: Path) -> None:
 
 
 ACTIONS: dict[str, Callable[[Context], object]] = {
-    "update": lambda context: update(context, (), Manner()),
-    "install": lambda context: install(context, ["gamma", "alpha>=2"], Manner([".goose/skills"])),
-    "uninstall": lambda context: uninstall(context, ["beta"], Manner()),
-    "links": lambda context: sync(context, Manner(link="symlink")),
-    "force": lambda context: update(context, (), Manner(force=True)),
+    "update": lambda context: update(context, (), InstallOptions()),
+    "install": lambda context: install(context, ["gamma", "alpha>=2"], InstallOptions([".goose/skills"])),
+    "uninstall": lambda context: uninstall(context, ["beta"], InstallOptions()),
+    "links": lambda context: sync(context, InstallOptions(link="symlink")),
+    "force": lambda context: update(context, (), InstallOptions(force=True)),
 }
 
 

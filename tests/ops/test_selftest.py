@@ -19,7 +19,7 @@ from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
 from skillpm.selftest.claims import CLAIMS
-from skillpm.worker.main import Workshop
+from skillpm.worker.main import LoadedSkill
 from skillpm.worker.protocol import Judged, judge_request
 from skillpm.worker.scoring import Scorer
 from tests.conftest import write_tree
@@ -42,7 +42,7 @@ class Inside:
 
     def __init__(self, skill: Skill) -> None:
         self._skill = skill
-        self._workshop = Workshop(skill)
+        self._workshop = LoadedSkill(skill)
         self._tasks: dict[str, dict[str, Any]] = {}
 
     def describe(self, skill: Skill) -> Described:

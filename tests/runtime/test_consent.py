@@ -10,8 +10,8 @@ import pytest
 
 from skillpm.errors import ConsentError, DocumentError, PolicyError
 from skillpm.model.manifest import Permissions
-from skillpm.model.policy import Policy
 from skillpm.model.skill import Skill
+from skillpm.model.trust_policy import TrustPolicy
 from skillpm.trust.consent import Consents
 
 MakeSkill = Callable[..., Skill]
@@ -64,7 +64,7 @@ def test_a_version_that_asks_for_more_is_shown_as_such(make_skill: MakeSkill, co
 
 def test_a_policy_narrows_what_code_is_given_and_a_wider_one_asks_again(make_skill: MakeSkill, tmp_path: Path) -> None:
     skill, path = make_skill({**CODE, "skill.yaml": WISHES}), tmp_path / "consents.json"
-    narrow = Consents(path, policies=[Policy(network=False), Policy(run=("df",))])
+    narrow = Consents(path, policies=[TrustPolicy(network=False), TrustPolicy(run=("df",))])
     assert narrow.asked(skill).wishes.permissions == Permissions(run=("df",))
     narrow.grant(skill)
     assert narrow.granted(skill)

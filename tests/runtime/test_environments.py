@@ -16,7 +16,7 @@ from skillpm.model.skill import Skill
 from skillpm.sandbox.sandbox import Sandbox
 from skillpm.worker.environments import Environments, builder
 from skillpm.worker.scoring import Scorer
-from skillpm.worker.settings import Workplace
+from skillpm.worker.settings import WorkerSettings
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
@@ -75,8 +75,8 @@ def test_two_skills_that_contradict_each_other_are_judged_together_each_with_its
         make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest(wanted)}, name=name)
         for name, wanted in zip(("warm", "cold"), WANTED, strict=True)
     ]
-    place = Workplace(environments=Environments(tmp_path / "environments"))
-    with make_scorer(*skills, workplace=place) as scorer:
+    place = WorkerSettings(environments=Environments(tmp_path / "environments"))
+    with make_scorer(*skills, settings=place) as scorer:
         judgements = scorer.judge([episode("x", skill=name) for name in ("warm", "cold", "warm")])
     assert [judgement.verdict.reasons[0] for judgement in judgements] == ["red", "blue", "red"]
     built = [place.environments.of(skill, (text,)) for skill, text in zip(skills, WANTED, strict=True)]
@@ -122,7 +122,7 @@ def test_what_cannot_be_built_names_the_skill_and_ends_with_the_installer_s_word
 ) -> None:
     skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest(requirement)})
     place = Environments(tmp_path / "environments", offline=offline)
-    with make_scorer(skill, workplace=Workplace(environments=place)) as scorer:
+    with make_scorer(skill, settings=WorkerSettings(environments=place)) as scorer:
         with pytest.raises(PluginError) as caught:
             scorer.describe(skill)
         assert scorer.judge([episode()])[0].verdict.status == "errored"
@@ -160,8 +160,8 @@ def test_a_package_runs_nothing_before_it_is_confined(
         },
     )
     skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours==4.0")})
-    place = Workplace(offered(level), environments=Environments(tmp_path / "environments"))
-    with make_scorer(skill, workplace=place) as scorer:
+    place = WorkerSettings(offered(level), environments=Environments(tmp_path / "environments"))
+    with make_scorer(skill, settings=place) as scorer:
         (judgement,) = scorer.judge([episode("x")])
     assert judgement.verdict.reasons[0] in ("PermissionError", "FileNotFoundError", "OSError"), judgement
     assert not canary.exists()

@@ -24,7 +24,7 @@ from skillpm.sandbox.sandbox import Sandbox
 from skillpm.train.columns import Rewarder
 from skillpm.trust.consent import Consents
 from skillpm.worker.scoring import Scorer
-from skillpm.worker.settings import Workplace
+from skillpm.worker.settings import WorkerSettings
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
@@ -88,7 +88,7 @@ def world(
     with (
         pytest.MonkeyPatch.context() as patch,
         socket.create_server(("127.0.0.1", 0)) as server,
-        Scorer([hostile, good], consents=consents, limits=LIMITS, workplace=Workplace(sandbox)) as scorer,
+        Scorer([hostile, good], consents=consents, limits=LIMITS, settings=WorkerSettings(sandbox)) as scorer,
     ):
         server.setblocking(False)
         patch.setenv("HF_TOKEN", "hf_secret")

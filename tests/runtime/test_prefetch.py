@@ -25,7 +25,7 @@ from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Sandbox
 from skillpm.worker.scoring import Scorer
-from skillpm.worker.settings import Workplace
+from skillpm.worker.settings import WorkerSettings
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
@@ -207,7 +207,7 @@ def test_leaving_does_not_wait_for_what_is_in_flight(
     limits = Limits(batch_seconds=300.0)
     with pytest.raises(KeyboardInterrupt), make_scorer(skill, limits=limits) as scorer:
         scorer.describe(skill)
-        (process,) = scorer._crews["serving"].processes
+        (process,) = scorer._pools["serving"].processes
         scorer.prefetch([episode("a"), episode("b")])
         while not scorer._prefetches["serving"]._in_flight:
             time.sleep(0.01)
@@ -255,8 +255,8 @@ def test_several_workers_in_bubblewrap_live_from_call_to_call(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, offered: Callable[[str], Sandbox]
 ) -> None:
     """bwrap ends with the thread that started it, so a thread of its own for each call would cost a start each."""
-    with make_scorer(make_skill(), workplace=Workplace(sandbox=offered("bubblewrap"), workers=2)) as scorer:
+    with make_scorer(make_skill(), settings=WorkerSettings(sandbox=offered("bubblewrap"), workers=2)) as scorer:
         scorer.judge([episode(f"a{number}") for number in range(4)])
-        first = {process.pid for process in scorer._crews["serving"].processes}
+        first = {process.pid for process in scorer._pools["serving"].processes}
         scorer.judge([episode(f"b{number}") for number in range(4)])
-        assert {process.pid for process in scorer._crews["serving"].processes} == first
+        assert {process.pid for process in scorer._pools["serving"].processes} == first

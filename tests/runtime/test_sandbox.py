@@ -16,14 +16,14 @@ import pytest
 
 from skillpm.errors import PluginError, PolicyError
 from skillpm.model.episode import Episode
-from skillpm.model.policy import Policy
 from skillpm.model.ports import SandboxLevel
 from skillpm.model.skill import Skill
+from skillpm.model.trust_policy import TrustPolicy
 from skillpm.sandbox import sandbox, seccomp
 from skillpm.sandbox.sandbox import LEVELS, Sandbox, choose
 from skillpm.worker.protocol import encode, judge_request
 from skillpm.worker.scoring import Scorer
-from skillpm.worker.settings import Workplace
+from skillpm.worker.settings import WorkerSettings
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
@@ -64,7 +64,7 @@ def ask(make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode) ->
     def evaluate(*expressions: str, manifest: str = "", level: str = "auto") -> list[str]:
         files = {"verifier.py": SHELL, "skill.yaml": f"manifest: 1\nversion: 1.0.0\n{manifest}"}
         skill = make_skill(files)
-        with make_scorer(skill, workplace=Workplace(choose(level))) as scorer:
+        with make_scorer(skill, settings=WorkerSettings(choose(level))) as scorer:
             judgements = scorer.judge([episode(expression) for expression in expressions])
         return [judgement.verdict.reasons[0] for judgement in judgements]
 
@@ -168,7 +168,7 @@ def test_a_daemon_ends_with_the_worker(
     manifest = "manifest: 1\nversion: 1.0.0\npermissions: {run: [uname]}\n"
     skill = make_skill({"verifier.py": SHELL, "skill.yaml": manifest})
     expressions = ("os.setsid()", "(os.fork() or __import__('time').sleep(600)) and 'parent'", "os.getcwd()")
-    with make_scorer(skill, workplace=Workplace(choose(level))) as scorer:
+    with make_scorer(skill, settings=WorkerSettings(choose(level))) as scorer:
         judgements = scorer.judge([episode(expression) for expression in expressions])
         setsid, parent, home = (judgement.verdict.reasons[0] for judgement in judgements)
         assert (setsid, parent) == ("PermissionError", "'parent'")
@@ -217,7 +217,7 @@ def test_what_a_dead_worker_left_behind_cannot_answer_for_it(
     """The group is killed before anything more is read, even a reply that would be right to the byte."""
     manifest = "manifest: 1\nversion: 1.0.0\npermissions: {run: [uname]}\n"
     with make_scorer(
-        make_skill({"verifier.py": HEIR, "skill.yaml": manifest}), workplace=Workplace(choose(level))
+        make_skill({"verifier.py": HEIR, "skill.yaml": manifest}), settings=WorkerSettings(choose(level))
     ) as scorer:
         (judgement,) = scorer.judge([episode("x")])
     assert judgement.verdict.status == "errored" and "exited with code 7" in judgement.verdict.reasons[0]
@@ -228,9 +228,9 @@ def test_permissions_are_given_only_as_far_as_policies_go(
 ) -> None:
     manifest = "manifest: 1\nversion: 1.0.0\npermissions: {network: true, run: [uname, id]}\n"
     skill = make_skill({"verifier.py": SHELL, "skill.yaml": manifest})
-    place = Workplace(choose(level), policies=(Policy(network=False), Policy(run=("id", "df"))))
+    place = WorkerSettings(choose(level), policies=(TrustPolicy(network=False), TrustPolicy(run=("id", "df"))))
     programs = [f"subprocess.run([{name!r}], capture_output=True).returncode" for name in ("id", "uname")]
-    with make_scorer(skill, workplace=place) as scorer:
+    with make_scorer(skill, settings=place) as scorer:
         judgements = scorer.judge([episode(text) for text in ("socket.socket()", *programs)])
     network, allowed, refused = (judgement.verdict.reasons[0] for judgement in judgements)
     assert (network, allowed) == ("PermissionError", "0") and refused in DENIED

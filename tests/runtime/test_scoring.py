@@ -19,7 +19,7 @@ from skillpm.sandbox.limits import Limits
 from skillpm.trust.consent import Consents
 from skillpm.worker.process import WorkerProcess
 from skillpm.worker.scoring import Scorer
-from skillpm.worker.settings import Workplace
+from skillpm.worker.settings import WorkerSettings
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
@@ -280,9 +280,9 @@ return [Verdict(status='failed', score=0.0, reasons=(a.completion, str(os.getpid
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
         texts = [f"'{number}'" for number in range(101)]
-        with make_scorer(make_skill(verifier(self.BODY)), workplace=Workplace(workers=3)) as scorer:
+        with make_scorer(make_skill(verifier(self.BODY)), settings=WorkerSettings(workers=3)) as scorer:
             judgements = scorer.judge([episode(text) for text in texts])
-            pids = {str(process.pid) for process in scorer._crews["serving"].processes}
+            pids = {str(process.pid) for process in scorer._pools["serving"].processes}
         assert [judgement.verdict.reasons[0] for judgement in judgements] == texts
         assert len(pids) == 3 and {judgement.verdict.reasons[1] for judgement in judgements} <= pids
 
@@ -290,7 +290,7 @@ return [Verdict(status='failed', score=0.0, reasons=(a.completion, str(os.getpid
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
         texts = ["os._exit(3)" if number == 5 else f"'{number}'" for number in range(20)]
-        with make_scorer(make_skill(verifier(self.BODY)), workplace=Workplace(workers=2)) as scorer:
+        with make_scorer(make_skill(verifier(self.BODY)), settings=WorkerSettings(workers=2)) as scorer:
             judgements = scorer.judge([episode(text) for text in texts])
         assert statuses(judgements) == ["errored" if number == 5 else "failed" for number in range(20)]
 
@@ -298,7 +298,7 @@ return [Verdict(status='failed', score=0.0, reasons=(a.completion, str(os.getpid
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
         skill = make_skill(verifier("time.sleep(600)"))
-        with make_scorer(skill, limits=Limits(batch_seconds=300.0), workplace=Workplace(workers=2)) as scorer:
+        with make_scorer(skill, limits=Limits(batch_seconds=300.0), settings=WorkerSettings(workers=2)) as scorer:
             scorer.describe(skill)
             threading.Timer(2.0, os.kill, [os.getpid(), signal.SIGINT]).start()
             with pytest.raises(KeyboardInterrupt):
@@ -310,7 +310,7 @@ return [Verdict(status='failed', score=0.0, reasons=(a.completion, str(os.getpid
         episodes = [episode(json.dumps({**gold, "args": {**gold["args"], "port": port}})) for port in range(8110, 8130)]
         found = []
         for workers in (1, 2):
-            with make_scorer(make_skill(), workplace=Workplace(workers=workers)) as scorer:
+            with make_scorer(make_skill(), settings=WorkerSettings(workers=workers)) as scorer:
                 found.append(scorer.judge(episodes))
         assert found[0] == found[1]
 
@@ -321,7 +321,7 @@ class TestWorkers:
     ) -> None:
         with make_scorer(make_skill()) as scorer:
             scorer.judge([episode()])
-            (process,) = scorer._crews["serving"].processes
+            (process,) = scorer._pools["serving"].processes
             os.kill(process.pid, signal.SIGKILL)
             assert statuses(scorer.judge([episode("other")])) == ["failed"]
 
@@ -330,7 +330,7 @@ class TestWorkers:
     ) -> None:
         with make_scorer(make_skill()) as scorer:
             scorer.judge([episode()])
-            (process,) = scorer._crews["serving"].processes
+            (process,) = scorer._pools["serving"].processes
             assert process._scratch.is_dir()
         with pytest.raises(ProcessLookupError):
             os.kill(process.pid, 0)

@@ -20,7 +20,7 @@ from skillpm.model.ports import Policy, Progress
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, find_policy, load_policy
-from skillpm.ops.learning.session import ReadySkills, judging
+from skillpm.ops.learning.session import JudgingSession, judging
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
@@ -111,7 +111,7 @@ def evaluate_model(
     return Evaluated(evaluation, gates, output / "report.html" if output else None)
 
 
-def chosen_tasks(ready: ReadySkills, held_out: Sequence[Task], limit: int | None) -> list[EvalTask]:
+def chosen_tasks(ready: JudgingSession, held_out: Sequence[Task], limit: int | None) -> list[EvalTask]:
     """Return the tasks of all suites and the held-out ones, of each task set the first ``limit``.
 
     Raises:
@@ -145,7 +145,7 @@ def _first_of_each(tasks: Sequence[EvalTask], limit: int) -> list[EvalTask]:
 
 
 def base_arms(
-    policy: Policy, model: str, ready: ReadySkills, tasks: Sequence[EvalTask], asking: Asking, progress: Progress
+    policy: Policy, model: str, ready: JudgingSession, tasks: Sequence[EvalTask], asking: Asking, progress: Progress
 ) -> list[Arm]:
     """Ask the base model, and again with the skills' text where that is wanted."""
     arms = [ask(policy, ready, tasks, asking, progress, name="base", model=model)]
@@ -158,7 +158,7 @@ def base_arms(
 
 def ask(
     policy: Policy,
-    ready: ReadySkills,
+    ready: JudgingSession,
     tasks: Sequence[EvalTask],
     asking: Asking,
     progress: Progress,

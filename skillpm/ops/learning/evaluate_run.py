@@ -20,7 +20,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.learning.evaluate import Asking, Evaluated, ask, base_arms, chosen_tasks
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
 from skillpm.ops.learning.run_report import run_report
-from skillpm.ops.learning.session import ReadySkills, judging
+from skillpm.ops.learning.session import JudgingSession, judging
 from skillpm.storage.files import read_text
 from skillpm.train.run_folder import RunFolder
 
@@ -116,7 +116,7 @@ def _arms(
     context: Context,
     folder: RunFolder,
     manifest: RunManifest,
-    ready: ReadySkills,
+    ready: JudgingSession,
     tasks: Sequence[EvalTask],
     asking: Asking,
     progress: Progress,

@@ -15,7 +15,7 @@ from skillpm.model.evaluation import Evaluation
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
-from skillpm.ops.learning.session import ReadySkills, judging
+from skillpm.ops.learning.session import JudgingSession, judging
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
@@ -146,7 +146,7 @@ def _known_tasks(path: Path) -> dict[str, Task]:
 
 
 def _again(
-    name: str, text: str, evaluation: Evaluation, ready: ReadySkills, tasks: dict[str, Task]
+    name: str, text: str, evaluation: Evaluation, ready: JudgingSession, tasks: dict[str, Task]
 ) -> RescoredEvaluation:
     contributions = ready.contributions
     prompts = {skill: item.prompt for skill, item in contributions.items()}

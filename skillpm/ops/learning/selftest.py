@@ -11,7 +11,7 @@ from skillpm.model.skill import Skill
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.selftest.claims import CLAIMS, Broken
-from skillpm.selftest.run import Gate
+from skillpm.selftest.run import SelftestRun
 from skillpm.worker.scoring import Scorer
 
 
@@ -83,8 +83,8 @@ def selftest(contributions: Contributions, scorer: Scorer) -> Selftest:
     promises = Promises() if manifest is None else manifest.verifier
     if not described.verifier:
         return Selftest(contributions.skill, "", promises, {}, {}, ())
-    gate = Gate(contributions, scorer, promises, files)
+    gate = SelftestRun(contributions, scorer, promises, files)
     gate.run()
-    found = gate.ledger
+    found = gate.results
     broken = tuple(item for code in sorted(found.broken) for item in found.broken[code])
     return Selftest(contributions.skill, described.verifier, promises, dict(found.checked), dict(found.failed), broken)

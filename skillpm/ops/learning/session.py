@@ -17,7 +17,7 @@ from skillpm.settings import Settings
 from skillpm.trust.consent import Consents
 from skillpm.worker.environments import Environments
 from skillpm.worker.scoring import Scorer
-from skillpm.worker.settings import Workplace
+from skillpm.worker.settings import WorkerSettings
 
 
 def open_sandbox(settings: Settings) -> Sandbox:
@@ -31,7 +31,7 @@ def open_sandbox(settings: Settings) -> Sandbox:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadySkills:
+class JudgingSession:
     """Skills whose workers stand ready.
 
     Attributes:
@@ -56,11 +56,13 @@ def open_consents(context: Context) -> Consents:
     def locked_trees() -> frozenset[str]:
         return frozenset(locked.tree for locked in context.lock().skills)
 
-    return Consents(settings.consents, policies=settings.policies, rule=settings.consent, locked_trees=locked_trees)
+    return Consents(
+        settings.consents, policies=settings.trust_policies, rule=settings.consent, locked_trees=locked_trees
+    )
 
 
 @contextmanager
-def judging(context: Context, skills: Sequence[Skill]) -> Iterator[ReadySkills]:
+def judging(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingSession]:
     """Make skills ready to judge, and end their workers afterwards.
 
     Args:
@@ -75,15 +77,15 @@ def judging(context: Context, skills: Sequence[Skill]) -> Iterator[ReadySkills]:
     """
     settings = context.settings
     consents = open_consents(context)
-    workplace = Workplace(
+    worker_settings = WorkerSettings(
         sandbox=open_sandbox(settings),
         workers=settings.workers,
-        policies=settings.policies,
+        policies=settings.trust_policies,
         environments=Environments(settings.environments, offline=settings.offline),
     )
     host = load_host(plugins=settings.plugins)
-    with Scorer(skills, consents=consents, host=host, workplace=workplace) as scorer:
-        built = {skill.name: workplace.prepare(skill)[1] for skill in skills}
+    with Scorer(skills, consents=consents, host=host, settings=worker_settings) as scorer:
+        built = {skill.name: worker_settings.prepare(skill)[1] for skill in skills}
         packages = {name: environment.distributions for name, environment in built.items() if environment is not None}
         catalogue = build_catalogue(skills, host, describe=scorer.describe)
-        yield ReadySkills(catalogue, scorer, host, str(workplace.sandbox), packages)
+        yield JudgingSession(catalogue, scorer, host, str(worker_settings.sandbox), packages)

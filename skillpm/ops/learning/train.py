@@ -26,7 +26,7 @@ from skillpm.model.training import TrainRow
 from skillpm.model.verdict import Judgement
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import ready_model
-from skillpm.ops.learning.session import ReadySkills, judging
+from skillpm.ops.learning.session import JudgingSession, judging
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -144,7 +144,7 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
 def _manifest(
     recipe: Recipe,
     skills: Sequence[Skill],
-    ready: ReadySkills,
+    ready: JudgingSession,
     stages: Sequence[RunStage],
     versions: Mapping[str, str],
 ) -> RunManifest:
@@ -178,7 +178,7 @@ def _needed(load: Callable[[], Any]) -> Any:
         ) from None
 
 
-def _synthesise(recipe: Recipe, ready: ReadySkills, progress: Progress) -> Synthesis:
+def _synthesise(recipe: Recipe, ready: JudgingSession, progress: Progress) -> Synthesis:
     return synthesise(
         list(ready.contributions.values()),
         ready.scorer.judge,
@@ -190,7 +190,7 @@ def _synthesise(recipe: Recipe, ready: ReadySkills, progress: Progress) -> Synth
     )
 
 
-def _plan(context: Context, recipe: Recipe, ready: ReadySkills, synthesis: Synthesis) -> TrainPlan:
+def _plan(context: Context, recipe: Recipe, ready: JudgingSession, synthesis: Synthesis) -> TrainPlan:
     rows = [TrainRow(task, _answer(ready.contributions[task.skill], task)) for task in synthesis.train]
     rewards = {name: [reward.name for reward in given.rewards] for name, given in ready.contributions.items()}
     return make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards)

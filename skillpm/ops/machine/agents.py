@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.clients.agent import Agent, Overflow
-from skillpm.clients.budget import Catalog, Entry, catalog
+from skillpm.clients.budget import Entry, FittedList, fit_list
 from skillpm.clients.folders import detected, entries_in
 from skillpm.clients.table import AGENTS
 from skillpm.ops.context import Context
@@ -39,7 +39,7 @@ class AgentState:
     shared: tuple[str, ...]
     installed: tuple[str, ...]
     others: tuple[str, ...]
-    catalog: Catalog | None
+    catalog: FittedList | None
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -124,7 +124,7 @@ def _state(
         shared=_sharers(agent, user=user),
         installed=tuple(sorted(installed)),
         others=tuple(sorted({entry.name for entry in entries if entry.location not in ours})),
-        catalog=catalog(entries, agent.budget, window) if agent.budget else None,
+        catalog=fit_list(entries, agent.budget, window) if agent.budget else None,
     )
 
 
@@ -136,7 +136,7 @@ def _entries(settings: Settings, agent: Agent, *, user: bool) -> list[Entry]:
     return found
 
 
-def overflow_sentence(agent: Agent, found: Catalog) -> str:
+def overflow_sentence(agent: Agent, found: FittedList) -> str:
     """Say in one sentence what an agent's model does not get to see."""
     takes = f"{agent.title}: the list of {found.skills} skills takes {found.used:,} of {found.limit:,} characters"
     if found.overflow is Overflow.FORGET:
@@ -164,8 +164,8 @@ def crossed_budgets(settings: Settings, folders: Set[str], added: Iterable[str])
         if agent.budget is None or folders.isdisjoint(agent.reads(user=user)):
             continue
         entries = _entries(settings, agent, user=user)
-        after = catalog(entries, agent.budget)
-        if after.fits or not catalog([entry for entry in entries if entry.location not in fresh], agent.budget).fits:
+        after = fit_list(entries, agent.budget)
+        if after.fits or not fit_list([entry for entry in entries if entry.location not in fresh], agent.budget).fits:
             continue
         warnings.append(f"{overflow_sentence(agent, after)}; {REMEDY}")
     return warnings

@@ -20,7 +20,7 @@ from skillpm.errors import DocumentError, LockOutOfDateError, PluginError
 from skillpm.formats.strict import strict_json
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.name import is_name
-from skillpm.model.ports import ForeignLock, Importer, Left, Taken
+from skillpm.model.ports import ForeignLock, Imported, Importer, Skipped
 from skillpm.ops.extensions import foreign_importer
 from skillpm.runtime.collect import blaming
 from skillpm.settings import Settings
@@ -85,18 +85,18 @@ def read_foreign_lock(text: str, path: Path) -> ForeignLock:
         form, entries = "apm.lock.yaml", _apm(read_yaml(text, path=str(path)), path)
     else:
         form, entries = _skills(text, path)
-    taken: dict[str, Taken] = {}
-    left: list[Left] = []
+    taken: dict[str, Imported] = {}
+    left: list[Skipped] = []
     for name, read in entries:
         try:
             for item in read:
                 taken.setdefault(item.requirement, item)
         except _CannotTakeError as refusal:
-            left.append(Left(name, refusal.reason, refusal.remedy))
+            left.append(Skipped(name, refusal.reason, refusal.remedy))
     return ForeignLock(form, tuple(taken.values()), tuple(left))
 
 
-def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Taken]]]]:
+def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Imported]]]]:
     """Read one of the two locks of vercel-labs/skills, which share their form."""
     try:
         root = strict_json(text)
@@ -113,14 +113,14 @@ def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Ta
     return form, ((str(name)[:200], _skill(str(name), entry, path)) for name, entry in root["skills"].items())
 
 
-def _skill(name: str, entry: Any, path: Path) -> Iterator[Taken]:
+def _skill(name: str, entry: Any, path: Path) -> Iterator[Imported]:
     if not isinstance(entry, dict):
         raise _CannotTakeError("the entry is not an object")
     if not is_name(name):
         raise _CannotTakeError("that is not a skill name")
     kind, source = _text(entry, "sourceType"), _text(entry, "source")
     if kind == "local":
-        yield Taken(name, _local(source, path), pinned=True)
+        yield Imported(name, _local(source, path), pinned=True)
         return
     if kind == "well-known":
         raise _CannotTakeError(
@@ -137,10 +137,10 @@ def _skill(name: str, entry: Any, path: Path) -> Iterator[Taken]:
             f"`skillpm install git+{address} --skill {name}`",
         )
     folder = re.sub(r"(?:\A|/)(?:SKILL|skill)\.md\Z", "", skill_path)
-    yield Taken(name, _requirement(address, reference, folder), pinned=_COMMIT.match(reference) is not None)
+    yield Imported(name, _requirement(address, reference, folder), pinned=_COMMIT.match(reference) is not None)
 
 
-def _apm(root: Any, path: Path) -> Iterator[tuple[str, Iterator[Taken]]]:
+def _apm(root: Any, path: Path) -> Iterator[tuple[str, Iterator[Imported]]]:
     if not isinstance(root, dict) or not isinstance(root.get("dependencies", []), list):
         raise DocumentError("is no apm.lock.yaml", path=str(path))
     _refuse_version(root.get("lockfile_version", "1"), ("1", "2"), path)
@@ -152,7 +152,7 @@ def _apm(root: Any, path: Path) -> Iterator[tuple[str, Iterator[Taken]]]:
         yield str(name)[:200], _refusal("it is an MCP server, not a skill")
 
 
-def _package(entry: Any, path: Path) -> Iterator[Taken]:
+def _package(entry: Any, path: Path) -> Iterator[Imported]:
     if not isinstance(entry, dict):
         raise _CannotTakeError("the entry is not a mapping")
     kind = _text(entry, "package_type")
@@ -166,14 +166,14 @@ def _package(entry: Any, path: Path) -> Iterator[Taken]:
         place = _text(entry, "anchored_local_path") or _text(entry, "local_path")
         for folder in folders:
             inner = f"{place}/{folder}".rstrip("/")
-            yield Taken(_last(inner), _local(inner, path), pinned=True)
+            yield Imported(_last(inner), _local(inner, path), pinned=True)
         return
     address = _address(_text(entry, "repo_url"), _text(entry, "host") or "github.com", "")
     commit = _text(entry, "resolved_commit")
     reference = commit if _COMMIT.match(commit) else _text(entry, "resolved_ref")
     for folder in folders:
         pinned = _COMMIT.match(reference) is not None
-        yield Taken(_last(folder) or _last(address), _requirement(address, reference, folder), pinned=pinned)
+        yield Imported(_last(folder) or _last(address), _requirement(address, reference, folder), pinned=pinned)
 
 
 def _bundle(entry: Mapping[str, Any]) -> list[str]:
@@ -189,7 +189,7 @@ def _bundle(entry: Mapping[str, Any]) -> list[str]:
     return sorted(names)
 
 
-def _refusal(reason: str) -> Iterator[Taken]:
+def _refusal(reason: str) -> Iterator[Imported]:
     raise _CannotTakeError(reason)
     yield
 
@@ -300,15 +300,15 @@ def _ask(plugin: str, importer: Importer, text: str, path: Path) -> ForeignLock:
     who = f"{plugin}: importer `{importer.name}`"
     with blaming(plugin, who):
         entries = list(importer.read(text, path))
-    taken: dict[str, Taken] = {}
-    left: list[Left] = []
+    taken: dict[str, Imported] = {}
+    left: list[Skipped] = []
     for entry in entries:
-        if isinstance(entry, Left):
+        if isinstance(entry, Skipped):
             left.append(entry)
-        elif not isinstance(entry, Taken):
-            raise PluginError(f"{who}: gave a {type(entry).__name__}, not a Taken or Left", plugin=plugin)
+        elif not isinstance(entry, Imported):
+            raise PluginError(f"{who}: gave a {type(entry).__name__}, not a Imported or Skipped", plugin=plugin)
         elif not _is_plain(entry.requirement):
-            left.append(Left(entry.name, "its requirement is not one line of text"))
+            left.append(Skipped(entry.name, "its requirement is not one line of text"))
         else:
             taken.setdefault(entry.requirement, entry)
     return ForeignLock(path.name, tuple(taken.values()), tuple(left))

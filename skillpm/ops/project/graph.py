@@ -49,7 +49,7 @@ def dependency_tree(context: Context, names: Sequence[str] = (), *, invert: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Edge:
     """One skill on a path: its locked version, and which versions the one before it requires."""
 
     name: str
@@ -74,7 +74,7 @@ class Reasons:
 
     name: str
     version: str
-    paths: tuple[tuple[Step, ...], ...]
+    paths: tuple[tuple[Edge, ...], ...]
     complete: bool
 
     def document(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def why(context: Context, name: str, *, limit: int = 0) -> Reasons:
     lock = context.lock()
     (entry,) = locked_skills(lock, [name])
     graph = Graph(lock)
-    found: list[tuple[Step, ...]] = []
+    found: list[tuple[Edge, ...]] = []
     complete = True
     try:
         paths = islice(paths_to(graph, name), limit + 1 if limit else None)
@@ -109,5 +109,5 @@ def why(context: Context, name: str, *, limit: int = 0) -> Reasons:
     return Reasons(name, entry.version, tuple(found), complete)
 
 
-def _step(graph: Graph, need: Need) -> Step:
-    return Step(need.name, graph.versions.get(need.name), need.specifier)
+def _step(graph: Graph, need: Need) -> Edge:
+    return Edge(need.name, graph.versions.get(need.name), need.specifier)

@@ -17,11 +17,11 @@ from skillpm.ops.project.choose import Selection, read_request, select
 from skillpm.ops.project.fetch import fetch
 from skillpm.ops.project.installation import Installation, describe_changes
 from skillpm.ops.project.places import UNSAID, Picks
-from skillpm.ops.project.required import wanted
+from skillpm.ops.project.required import required
 from skillpm.resolve.plan import Change
 from skillpm.storage.record import LinkKind, read_record
 from skillpm.trust.allowance import NOTHING, Allowance
-from skillpm.trust.recall import asked_page, standing
+from skillpm.trust.recall import asked_page, recall_warnings
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Progress
@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class InstallOptions:
     """How skills are put into agents' folders, and what is told meanwhile.
 
     Attributes:
@@ -77,25 +77,25 @@ class Choice:
     removal: bool = False
 
 
-def install(context: Context, texts: Sequence[str], manner: Manner, picks: Picks = UNSAID) -> Installation:
+def install(context: Context, texts: Sequence[str], options: InstallOptions, picks: Picks = UNSAID) -> Installation:
     """Install what was typed beside what is required; where there is a project file, write it down there.
 
     Args:
         context: the world.
         texts: requirements and places of skills, at least one.
-        manner: how.
+        options: how.
         picks: which skills of the places.
 
     Raises:
         UsageError: a folder is not ours, or holds another source's skill.
         SkillpmError: whatever ``select``, ``fetch`` and ``apply`` raise.
     """
-    return carry_out(context, lambda: _choose(context, texts, picks, force=manner.force), manner)
+    return carry_out(context, lambda: _choose(context, texts, picks, force=options.force), options)
 
 
 def _choose(context: Context, texts: Sequence[str], picks: Picks, *, force: bool) -> Choice:
     lock = context.lock()
-    request = read_request(context, texts, wanted(context, lock), lock, picks=picks, replace=force)
+    request = read_request(context, texts, required(context, lock), lock, picks=picks, replace=force)
     selection = select(context, request, lock)
     if context.settings.document is None:
         return Choice(selection)
@@ -105,30 +105,30 @@ def _choose(context: Context, texts: Sequence[str], picks: Picks, *, force: bool
     return Choice(replace(selection, plan=plan), project_text=project_text)
 
 
-def carry_out(context: Context, choose: Callable[[], Choice], manner: Manner) -> Installation:
+def carry_out(context: Context, choose: Callable[[], Choice], options: InstallOptions) -> Installation:
     """Choose, fetch and apply under the project's lock.
 
     Raises:
         PolicyError: a policy forbids where a skill comes from.
         SkillpmError: whatever ``choose``, ``fetch`` and ``apply`` raise; project and lock are as they were.
     """
-    if manner.dry_run:
-        placed, choice = _placed(context), _with_agents(context, choose(), manner)
-        return _installation(context, choice, _linking(context, manner), choice.selection.warnings, manner, placed)
+    if options.dry_run:
+        placed, choice = _placed(context), _with_agents(context, choose(), options)
+        return _installation(context, choice, _linking(context, options), choice.selection.warnings, options, placed)
     with project_held(context.settings.project):
         placed = _placed(context)
-        choice, to = _with_agents(context, choose(), manner), _linking(context, manner)
+        choice, to = _with_agents(context, choose(), options), _linking(context, options)
         outcome = Outcome(choice.selection.plan, to, choice.lock_text, choice.project_text, choice.settled)
         with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
-            warnings = [] if choice.removal else _bring(context, choice.selection, manner)
-            put = apply(context.settings, context.store, outcome, force=manner.force)
+            warnings = [] if choice.removal else _bring(context, choice.selection, options)
+            put = apply(context.settings, context.store, outcome, force=options.force)
     changed = {step.name for step in choice.selection.plan.of(Change.ADDED, Change.REPLACED)}
     warnings += _odd(context, to, put, changed)
-    if manner.installed is not None:
+    if options.installed is not None:
         for skill in context.installed():
             if skill.name in changed:
-                manner.installed(skill)
-    return _installation(context, choice, to, (*choice.selection.warnings, *warnings), manner, placed)
+                options.installed(skill)
+    return _installation(context, choice, to, (*choice.selection.warnings, *warnings), options, placed)
 
 
 def _placed(context: Context) -> set[str]:
@@ -136,22 +136,22 @@ def _placed(context: Context) -> set[str]:
     return {placement.skill for placement in read_record(context.settings.project).placements}
 
 
-def _linking(context: Context, manner: Manner) -> Linking:
-    record, adding = read_record(context.settings.project), bool(manner.agents)
-    return linking(context.settings, record, manner.folders, manner.link, adding=adding)
+def _linking(context: Context, options: InstallOptions) -> Linking:
+    record, adding = read_record(context.settings.project), bool(options.agents)
+    return linking(context.settings, record, options.folders, options.link, adding=adding)
 
 
-def _with_agents(context: Context, choice: Choice, manner: Manner) -> Choice:
+def _with_agents(context: Context, choice: Choice, options: InstallOptions) -> Choice:
     """Return the choice with the agents of this command in the project file, where there is one."""
     text = choice.project_text or context.settings.project_text
-    if text is None or not manner.agents:
+    if text is None or not options.agents:
         return choice
     from skillpm.ops.project.project_file import with_agents
 
-    return replace(choice, project_text=with_agents(context, text, manner.agents))
+    return replace(choice, project_text=with_agents(context, text, options.agents))
 
 
-def _bring(context: Context, selection: Selection, manner: Manner) -> list[str]:
+def _bring(context: Context, selection: Selection, options: InstallOptions) -> list[str]:
     """Have every skill of a plan in the store; a policy is asked first, of the lock's skills too.
 
     Returns sentences about what was yanked, and about what is odd in those that were fetched.
@@ -161,25 +161,27 @@ def _bring(context: Context, selection: Selection, manner: Manner) -> list[str]:
     for entry in selection.plan.lock.skills:
         context.refuse_source(entry.name, entry.source)
         refuse_foreign_hooks(entry.name, entry.version, entry.hooks)
-        warnings += standing(entry, selection.pages.get(entry.name), manner.allow)
+        warnings += recall_warnings(entry, selection.pages.get(entry.name), options.allow)
     entries = [step.after for step in selection.plan.steps if step.after is not None]
     missing = [entry for entry in entries if not context.store.verify(entry.tree)]
-    return warnings + (_fetch_all(context, selection, missing, manner) if missing else [])
+    return warnings + (_fetch_all(context, selection, missing, options) if missing else [])
 
 
-def _fetch_all(context: Context, selection: Selection, missing: Sequence[LockedSkill], manner: Manner) -> list[str]:
+def _fetch_all(
+    context: Context, selection: Selection, missing: Sequence[LockedSkill], options: InstallOptions
+) -> list[str]:
     indexes = {entry.name: selection.indexes.get(entry.name) or context.source(entry.source) for entry in missing}
-    progress = manner.progress
+    progress = options.progress
     if progress is not None:
         progress.start("fetching skills", len(missing))
 
     def bring(entry: LockedSkill) -> tuple[LockedSkill, list[str]]:
         size, index = selection.sizes.get(entry.archive, 0), indexes[entry.name]
         page = None if entry.name in selection.pages else asked_page(index, entry.name)
-        told = standing(entry, page, manner.allow)
+        told = recall_warnings(entry, page, options.allow)
         alone = context.store.bringing(entry.tree) if index.remote else nullcontext(enter_result=True)
         with alone as needed:  # only what is downloaded is worth waiting for whoever brings it already
-            return entry, told + (fetch(context.store, entry, index, manner.allow, size=size) if needed else [])
+            return entry, told + (fetch(context.store, entry, index, options.allow, size=size) if needed else [])
 
     remote = any(index.remote for index in indexes.values())
     said: dict[str, list[str]] = {}
@@ -215,7 +217,12 @@ def _odd(context: Context, to: Linking, placed: Sequence[Placement], changed: Co
 
 
 def _installation(
-    context: Context, choice: Choice, to: Linking, warnings: Sequence[str], manner: Manner, placed: Collection[str]
+    context: Context,
+    choice: Choice,
+    to: Linking,
+    warnings: Sequence[str],
+    options: InstallOptions,
+    placed: Collection[str],
 ) -> Installation:
     changes = describe_changes(choice.selection.plan, placed)
-    return Installation(changes, to.folders, (*context.notices, *warnings), manner.dry_run)
+    return Installation(changes, to.folders, (*context.notices, *warnings), options.dry_run)

@@ -17,7 +17,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.choose import Selection, newest_pins, read_request, select
 from skillpm.ops.project.installation import SkillChange, describe_changes
-from skillpm.ops.project.required import out_of_date, refuse_out_of_date, wanted
+from skillpm.ops.project.required import out_of_date, refuse_out_of_date, required
 from skillpm.resolve.plan import as_locked
 from skillpm.storage.files import read_text
 from skillpm.storage.lockfile import checked_lock, write_lock
@@ -97,7 +97,7 @@ def check_lock(context: Context) -> Locking:
     if not context.settings.lock_path.exists():
         raise LockOutOfDateError("there is no skillpm.lock here", hint="run `skillpm lock`")
     lock = context.lock()
-    refuse_out_of_date(out_of_date(context, wanted(context, lock), lock))
+    refuse_out_of_date(out_of_date(context, required(context, lock), lock))
     for entry in lock.skills:
         context.refuse_source(entry.name, entry.source)
     return Locking(describe_changes(as_locked(lock)), dry_run=True)
@@ -109,7 +109,7 @@ def relock(context: Context, lock: Lock, *, upgrade: Sequence[str] | None = None
     Raises:
         SkillpmError: whatever ``wanted``, ``out_of_date`` and ``select`` raise.
     """
-    requirements = wanted(context, lock)
+    requirements = required(context, lock)
     if upgrade is None and not out_of_date(context, requirements, lock):
         return Selection(as_locked(lock))
     request = read_request(context, (), requirements, lock)
@@ -144,7 +144,7 @@ def _relock_file(context: Context, upgrade: Sequence[str] | None) -> tuple[tuple
     ours, theirs = _sides(text)
     pins = newest_pins((ours, theirs))
     both = Lock(requirements=tuple({*ours.requirements, *theirs.requirements}), skills=tuple(pins.values()))
-    request = read_request(context, (), wanted(context, both), both)
+    request = read_request(context, (), required(context, both), both)
     request.upgrade = upgrades(both, upgrade)
     selection = select(context, request, ours, theirs)
     return (ours, theirs), selection

@@ -20,7 +20,7 @@ from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
 from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.choose import Request
-from skillpm.ops.project.required import wanted
+from skillpm.ops.project.required import required
 from skillpm.resolve.plan import Plan
 from skillpm.settings import free_name, registry_name
 from skillpm.storage.files import write_atomic
@@ -197,7 +197,7 @@ def _new(context: Context, *, dry_run: bool) -> NewProject:
     lock = context.lock()
     registries = _registries(context, lock)
     names = {source: name for source, (name, _) in registries.items()}
-    requires = {item.name: _value(item, lock.skill(item.name), names) for item in wanted(context, lock)}
+    requires = {item.name: _value(item, lock.skill(item.name), names) for item in required(context, lock)}
     agents = context.settings.setting("agents")
     said = tuple(agents.value) if agents.origin.startswith(SAID) else ()
     text = new_project_text(requires, dict(registries.values()), said)

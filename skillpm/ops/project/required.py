@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from skillpm.model.project import Wish
 
 
-def wanted(context: Context, lock: Lock) -> tuple[Requirement, ...]:
+def required(context: Context, lock: Lock) -> tuple[Requirement, ...]:
     """Return what is required, by name; from the lock, two requirements of one name are joined.
 
     Raises:

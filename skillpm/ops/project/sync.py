@@ -9,16 +9,16 @@ from skillpm.errors import LockOutOfDateError, SkillpmError, UsageError
 from skillpm.model.lock import Lock
 from skillpm.ops.context import Context
 from skillpm.ops.project.choose import Selection
-from skillpm.ops.project.install import Choice, Manner, carry_out
+from skillpm.ops.project.install import Choice, InstallOptions, carry_out
 from skillpm.ops.project.installation import Installation
 from skillpm.ops.project.lock import relock
-from skillpm.ops.project.required import out_of_date, refuse_out_of_date, wanted
+from skillpm.ops.project.required import out_of_date, refuse_out_of_date, required
 from skillpm.resolve.agreement import disagreements
 from skillpm.resolve.plan import as_locked
 from skillpm.storage.files import read_text
 
 
-class Trust(StrEnum):
+class LockMode(StrEnum):
     """What the lock is to a sync."""
 
     RENEWED = "renewed"  # brought up to date first
@@ -26,7 +26,7 @@ class Trust(StrEnum):
     FROZEN = "frozen"  # is taken as it is
 
 
-def sync(context: Context, manner: Manner, trust: Trust = Trust.RENEWED) -> Installation:
+def sync(context: Context, options: InstallOptions, trust: LockMode = LockMode.RENEWED) -> Installation:
     """Install exactly what is required, and remove what is not.
 
     With ``LOCKED`` and ``FROZEN`` the lock is never written; no index is asked for what the store has.
@@ -36,11 +36,11 @@ def sync(context: Context, manner: Manner, trust: Trust = Trust.RENEWED) -> Inst
         LockOutOfDateError: the lock does not say what is required, or there is none.
         SkillpmError: whatever ``relock``, ``fetch`` and ``apply`` raise.
     """
-    choose = {Trust.RENEWED: _renewed, Trust.LOCKED: _locked, Trust.FROZEN: _frozen}[trust]
-    return carry_out(context, lambda: choose(context), manner)
+    choose = {LockMode.RENEWED: _renewed, LockMode.LOCKED: _locked, LockMode.FROZEN: _frozen}[trust]
+    return carry_out(context, lambda: choose(context), options)
 
 
-def update(context: Context, names: Sequence[str], manner: Manner) -> Installation:
+def update(context: Context, names: Sequence[str], options: InstallOptions) -> Installation:
     """Take the newest releases that the requirements allow, of all skills or of these, and install them.
 
     Raises:
@@ -48,7 +48,7 @@ def update(context: Context, names: Sequence[str], manner: Manner) -> Installati
         UnknownSkillError: a name is not locked.
         SkillpmError: whatever ``relock``, ``fetch`` and ``apply`` raise.
     """
-    return carry_out(context, lambda: _renewed(context, names), manner)
+    return carry_out(context, lambda: _renewed(context, names), options)
 
 
 def _renewed(context: Context, upgrade: Sequence[str] | None = None) -> Choice:
@@ -60,7 +60,7 @@ def _renewed(context: Context, upgrade: Sequence[str] | None = None) -> Choice:
 
 def _locked(context: Context) -> Choice:
     lock, text = _standing(context)
-    refuse_out_of_date(out_of_date(context, wanted(context, lock), lock))
+    refuse_out_of_date(out_of_date(context, required(context, lock), lock))
     return Choice(Selection(as_locked(lock)), lock_text=text)
 
 
@@ -71,7 +71,7 @@ def _frozen(context: Context) -> Choice:
 
 def _settled(context: Context, lock: Lock) -> bool:
     try:
-        return not disagreements(wanted(context, lock), lock)
+        return not disagreements(required(context, lock), lock)
     except SkillpmError:  # a frozen sync does not ask what is required; the next one will say what is wrong
         return False
 

@@ -10,33 +10,33 @@ from skillpm.model.name import near_names
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
 from skillpm.ops.project.choose import Selection
-from skillpm.ops.project.install import Choice, Manner, carry_out
+from skillpm.ops.project.install import Choice, InstallOptions, carry_out
 from skillpm.ops.project.installation import Installation
 from skillpm.ops.project.project_file import without
-from skillpm.ops.project.required import wanted
+from skillpm.ops.project.required import required
 from skillpm.resolve.agreement import disagreements
 from skillpm.resolve.plan import Change, Plan, Step, needed, requirers
 
 
-def uninstall(context: Context, names: Sequence[str], manner: Manner) -> Installation:
+def uninstall(context: Context, names: Sequence[str], options: InstallOptions) -> Installation:
     """Remove skills from the project, its project file included; the store keeps them for other projects.
 
     Args:
         context: the world.
         names: installed skills.
-        manner: how; with ``force`` a folder that was edited is kept as ``.orig``.
+        options: how; with ``force`` a folder that was edited is kept as ``.orig``.
 
     Raises:
         UnknownSkillError: a name is not installed.
         UsageError: another installed skill requires it, or its folder was edited.
         StorageError: the disk refused.
     """
-    return carry_out(context, lambda: _choose(context, names), manner)
+    return carry_out(context, lambda: _choose(context, names), options)
 
 
 def _choose(context: Context, names: Sequence[str]) -> Choice:
     lock = context.lock()
-    requirements = wanted(context, lock)
+    requirements = required(context, lock)
     known = {*(entry.name for entry in lock.skills), *(item.name for item in requirements)}
     for name in names:
         if name not in known:

@@ -29,7 +29,7 @@ _ORPHAN = "run `skillpm install`, which takes it away"
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Mismatch:
     """One thing that is not as the lock says.
 
     Attributes:
@@ -55,7 +55,7 @@ class Verification:
 
     skills: int
     folders: int
-    problems: tuple[Problem, ...]
+    problems: tuple[Mismatch, ...]
 
     @property
     def damaged(self) -> bool:
@@ -100,7 +100,7 @@ class _Check:
         self._placed = {placement.folder: placement for placement in record.placements}
         self.folders = 0
 
-    def skill(self, entry: LockedSkill) -> Iterator[Problem]:
+    def skill(self, entry: LockedSkill) -> Iterator[Mismatch]:
         """Yield what is wrong with one skill: in the store first, then in the agents' folders."""
         stored = self._store.path(entry.tree)
         whole = self._store.verify(entry.tree)
@@ -111,17 +111,17 @@ class _Check:
         copies = [self._project / item.folder for item, occupant in found.items() if occupant is Occupant.WANTED]
         files = next((read.files for path in (stored, *copies) if (read := contents(path)).digest == entry.tree), None)
         if not stored.is_dir():
-            yield Problem(entry.name, STORE, "", "missing", "", _REPAIR)
+            yield Mismatch(entry.name, STORE, "", "missing", "", _REPAIR)
         elif not whole:
             yield from _file_by_file(entry.name, STORE, contents(stored), files, _REPAIR)
         for placement, occupant in found.items():
             yield from self._folder(placement, occupant, files)
 
-    def orphans(self, locked: set[str]) -> Iterator[Problem]:
+    def orphans(self, locked: set[str]) -> Iterator[Mismatch]:
         """Yield the folders that the record has of skills that the lock no longer has."""
         for placement in self._placed.values():
             if placement.skill not in locked and (self._project / placement.folder).exists():
-                yield Problem(placement.skill, placement.folder, "", "surplus", "not in the lock", _ORPHAN)
+                yield Mismatch(placement.skill, placement.folder, "", "surplus", "not in the lock", _ORPHAN)
 
     def _wanted(self, entry: LockedSkill) -> Iterator[Placement]:
         for agent in self._folders:
@@ -132,25 +132,25 @@ class _Check:
     def _occupant(self, wanted: Placement) -> Occupant:
         return self._places.occupant(wanted, self._placed.get(wanted.folder))
 
-    def _folder(self, wanted: Placement, occupant: Occupant, files: Listing | None) -> Iterator[Problem]:
+    def _folder(self, wanted: Placement, occupant: Occupant, files: Listing | None) -> Iterator[Mismatch]:
         path = self._project / wanted.folder
         remedy = (_EDITED if wanted.folder in self._placed else _TAKEN).format(name=path.name)
         if occupant is Occupant.NOTHING:
-            yield Problem(wanted.skill, wanted.folder, "", "missing", "", _INSTALL)
+            yield Mismatch(wanted.skill, wanted.folder, "", "missing", "", _INSTALL)
         elif occupant is Occupant.OURS:
-            yield Problem(
+            yield Mismatch(
                 wanted.skill, wanted.folder, "", "changed", "another version, or put there otherwise", _UPDATE
             )
         elif occupant is Occupant.FOREIGN and (path.is_symlink() or not path.is_dir()):
             detail = "a link that leads elsewhere" if path.is_symlink() else "not a folder"
-            yield Problem(wanted.skill, wanted.folder, "", "changed", detail, remedy)
+            yield Mismatch(wanted.skill, wanted.folder, "", "changed", detail, remedy)
         elif occupant is Occupant.FOREIGN:
             yield from _file_by_file(wanted.skill, wanted.folder, contents(path), files, remedy)
 
 
-def _file_by_file(skill: str, place: str, found: Contents, wanted: Listing | None, remedy: str) -> Iterator[Problem]:
+def _file_by_file(skill: str, place: str, found: Contents, wanted: Listing | None, remedy: str) -> Iterator[Mismatch]:
     if wanted is None:
-        yield Problem(skill, place, "", "changed", "no whole copy is left that tells which files", remedy)
+        yield Mismatch(skill, place, "", "changed", "no whole copy is left that tells which files", remedy)
         return
     for item in differences(found, wanted):
-        yield Problem(skill, place, item.path, item.kind, item.detail, remedy)
+        yield Mismatch(skill, place, item.path, item.kind, item.detail, remedy)
