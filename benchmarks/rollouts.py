@@ -35,7 +35,7 @@ def main() -> None:
 
     from skillpm.ops.context import open_context
     from skillpm.ops.learning.models import ready_model
-    from skillpm.ops.learning.session import judging
+    from skillpm.ops.learning.session import open_session
     from skillpm.settings import load_settings
     from skillpm.train.hf.decode import Sampling, decode
     from skillpm.train.hf.model import load_model, load_tokenizer
@@ -44,8 +44,8 @@ def main() -> None:
     context = open_context(load_settings())
     source = ready_model("smollm2-135m", context.settings)
     tokenizer, model = load_tokenizer(source), load_model(source).eval()
-    with judging(context, [context.skill("langgraph-cli")]) as ready:
-        contributions = ready.contributions["langgraph-cli"]
+    with open_session(context, [context.skill("langgraph-cli")]) as session:
+        contributions = session.contributions["langgraph-cli"]
     from skillpm.model.task import Message
 
     system = Message(role="system", content=contributions.prompt)

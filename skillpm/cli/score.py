@@ -30,7 +30,7 @@ def command(skill: str, file: BinaryIO, yes: bool, workers: int | None, sandbox:
     """
     from skillpm.ops.context import open_context
     from skillpm.ops.learning.score import score_rows
-    from skillpm.ops.learning.session import judging
+    from skillpm.ops.learning.session import open_session
     from skillpm.settings import load_settings
 
     context = open_context(load_settings(workers=workers, sandbox=sandbox))
@@ -38,11 +38,11 @@ def command(skill: str, file: BinaryIO, yes: bool, workers: int | None, sandbox:
     for notice in context.notices:
         note(notice)
     grant_consents(context, [found], yes)
-    with judging(context, [found]) as ready:
-        ready.scorer.describe(found)
+    with open_session(context, [found]) as session:
+        session.scorer.describe(found)
         rows = errored = 0
         reason = ""
-        for judgement in score_rows(file, ready.scorer, ready.contributions[found.name], path=file.name):
+        for judgement in score_rows(file, session.scorer, session.contributions[found.name], path=file.name):
             sys.stdout.write(json.dumps(judgement, allow_nan=False) + "\n")
             rows += 1
             if judgement["status"] == "errored":

@@ -41,7 +41,7 @@ def command(
     """
     from skillpm.ops.context import open_context
     from skillpm.ops.learning.selftest import selftest
-    from skillpm.ops.learning.session import judging
+    from skillpm.ops.learning.session import open_session
     from skillpm.selftest.claims import CLAIMS
     from skillpm.settings import load_settings
 
@@ -53,8 +53,8 @@ def command(
     for notice in context.notices:
         note(notice)
     grant_consents(context, found, yes)
-    with judging(context, found) as ready:
-        reports = [selftest(ready.contributions[skill.name], ready.scorer) for skill in found]
+    with open_session(context, found) as session:
+        reports = [selftest(session.contributions[skill.name], session.scorer) for skill in found]
     ok = all(report.ok for report in reports)
     if form == "sarif":
         from skillpm.cli.sarif import sarif

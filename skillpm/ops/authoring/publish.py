@@ -20,7 +20,7 @@ from skillpm.model.skill import Skill
 from skillpm.ops.authoring.pack import Packed
 from skillpm.ops.context import Context
 from skillpm.ops.learning.selftest import Selftest, selftest
-from skillpm.ops.learning.session import judging
+from skillpm.ops.learning.session import open_session
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Registry
@@ -129,8 +129,8 @@ def _refuse_look_alike(name: str, registry: Registry, allowed: str) -> None:
 
 def _checked(context: Context, skill: Skill, packed: Packed) -> int:
     """Self-test the skill and return the number of claims that hold."""
-    with judging(context, [skill]) as ready:
-        report = selftest(ready.contributions[skill.name], ready.scorer)
+    with open_session(context, [skill]) as session:
+        report = selftest(session.contributions[skill.name], session.scorer)
     if not report.ok:
         raise _broken(report)
     if tree_digest(FolderTree(packed.root)) != packed.release.tree:

@@ -20,7 +20,7 @@ from skillpm.model.ports import Policy, Progress
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, find_policy, load_policy
-from skillpm.ops.learning.session import JudgingSession, judging
+from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
@@ -96,12 +96,12 @@ def evaluate_model(
     rows = [] if held_out is None else read_held_out(held_out, [skill.name for skill in found])
     with (
         whole_folder(output) if output else nullcontext() as folder,
-        judging(context, found) as ready,
+        open_session(context, found) as session,
     ):
-        tasks = chosen_tasks(ready, rows, asking.limit)
+        tasks = chosen_tasks(session, rows, asking.limit)
         policy = policies(PolicyRequest(model, None, asking.batch_size), context.settings)
-        arms = base_arms(policy, model, ready, tasks, asking, progress)
-        evaluation = assemble(ready.contributions, tasks, arms)
+        arms = base_arms(policy, model, session, tasks, asking, progress)
+        evaluation = assemble(session.contributions, tasks, arms)
         if folder is not None:
             write_atomic(folder / "evaluation.json", evaluation.text())
             title = f"{model} on {', '.join(skill.name for skill in evaluation.skills)}"
@@ -111,7 +111,7 @@ def evaluate_model(
     return Evaluated(evaluation, gates, output / "report.html" if output else None)
 
 
-def chosen_tasks(ready: JudgingSession, held_out: Sequence[Task], limit: int | None) -> list[EvalTask]:
+def chosen_tasks(session: JudgingSession, held_out: Sequence[Task], limit: int | None) -> list[EvalTask]:
     """Return the tasks of all suites and the held-out ones, of each task set the first ``limit``.
 
     Raises:
@@ -119,7 +119,7 @@ def chosen_tasks(ready: JudgingSession, held_out: Sequence[Task], limit: int | N
         UsageError: there is no task at all.
     """
     tasks: list[EvalTask] = []
-    for contributions in ready.contributions.values():
+    for contributions in session.contributions.values():
         for suite in contributions.suites:
             if not suite.tasks:
                 raise DocumentError("a suite without tasks", path=f"{contributions.skill.name}/suites/{suite.name}")
@@ -127,7 +127,7 @@ def chosen_tasks(ready: JudgingSession, held_out: Sequence[Task], limit: int | N
     tasks += held_out_tasks(held_out)
     if not tasks:
         raise UsageError(
-            f"nothing to ask: {', '.join(ready.contributions)} have no suite",
+            f"nothing to ask: {', '.join(session.contributions)} have no suite",
             hint="write suites/*.yaml, or give `--held-out FILE.jsonl`",
         )
     return tasks if limit is None else _first_of_each(tasks, limit)
@@ -145,20 +145,20 @@ def _first_of_each(tasks: Sequence[EvalTask], limit: int) -> list[EvalTask]:
 
 
 def base_arms(
-    policy: Policy, model: str, ready: JudgingSession, tasks: Sequence[EvalTask], asking: Asking, progress: Progress
+    policy: Policy, model: str, session: JudgingSession, tasks: Sequence[EvalTask], asking: Asking, progress: Progress
 ) -> list[Arm]:
     """Ask the base model, and again with the skills' text where that is wanted."""
-    arms = [ask(policy, ready, tasks, asking, progress, name="base", model=model)]
+    arms = [ask(policy, session, tasks, asking, progress, name="base", model=model)]
     if asking.skill_text:
-        texts = {name: item.skill_text for name, item in ready.contributions.items()}
+        texts = {name: item.skill_text for name, item in session.contributions.items()}
         with_text = with_skill_text(tasks, texts)
-        arms.append(ask(policy, ready, with_text, asking, progress, name="base+skill", model=model, skill_text=True))
+        arms.append(ask(policy, session, with_text, asking, progress, name="base+skill", model=model, skill_text=True))
     return arms
 
 
 def ask(
     policy: Policy,
-    ready: JudgingSession,
+    session: JudgingSession,
     tasks: Sequence[EvalTask],
     asking: Asking,
     progress: Progress,
@@ -172,11 +172,11 @@ def ask(
     return evaluate(
         policy,
         tasks,
-        ready.scorer.judge,
+        session.scorer.judge,
         name=name,
         max_new_tokens=asking.max_new_tokens,
         progress=progress,
-        prefetch=ready.scorer.prefetch,
+        prefetch=session.scorer.prefetch,
         model=model,
         skill_text=skill_text,
         adapter=adapter,

@@ -19,7 +19,7 @@ from skillpm.model.ports import Progress
 from skillpm.ops.context import Context
 from skillpm.ops.learning.evaluate import Asking
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, find_policy, load_policy
-from skillpm.ops.learning.session import judging
+from skillpm.ops.learning.session import open_session
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.train.run_folder import RunFolder
@@ -78,8 +78,8 @@ def answer_rows(
     request = _request(context, model, run, asking.batch_size)
     rows = read_task_rows(tasks)[: asking.limit]
     found = context.skills(skills)
-    with whole_folder(output) as folder, judging(context, found) as ready:
-        contributions = ready.contributions[found[0].name]
+    with whole_folder(output) as folder, open_session(context, found) as session:
+        contributions = session.contributions[found[0].name]
         asked = outside_tasks(contributions, rows, path=str(tasks))
         if asking.skill_text:
             asked = with_skill_text(asked, {found[0].name: contributions.skill_text})
@@ -87,15 +87,15 @@ def answer_rows(
             policies(request, context.settings),
             [row for _, row in rows],
             asked,
-            ready.scorer.judge,
+            session.scorer.judge,
             contributions.contract,
             max_new_tokens=asking.max_new_tokens,
             progress=progress,
-            prefetch=ready.scorer.prefetch,
+            prefetch=session.scorer.prefetch,
         )
         arm = arm.model_copy(update={"model": request.model, "skill_text": asking.skill_text})
         judged = [task for task in asked if task.task.expected is not None]
-        evaluation = assemble(ready.contributions, judged, [arm]) if judged else None
+        evaluation = assemble(session.contributions, judged, [arm]) if judged else None
         summary = _summary(request, answers, evaluation)
         write_atomic(folder / "completions.jsonl", "".join(f"{item.model_dump_json()}\n" for item in answers))
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")

@@ -20,7 +20,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.learning.evaluate import Asking, Evaluated, ask, base_arms, chosen_tasks
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
 from skillpm.ops.learning.run_report import run_report
-from skillpm.ops.learning.session import JudgingSession, judging
+from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_text
 from skillpm.train.run_folder import RunFolder
 
@@ -62,10 +62,10 @@ def evaluate_run(
     path = run / "data" / "held_out.jsonl"
     held_out = read_held_out(path, [skill.name for skill in manifest.skills]) if _has_rows(path) else []
     names = {skill.name for skill in found}
-    with judging(context, found) as ready:
-        tasks = chosen_tasks(ready, [task for task in held_out if task.skill in names], asking.limit)
-        arms = _arms(context, folder, manifest, ready, tasks, asking, progress, policies, with_base=with_base)
-        evaluation = assemble(ready.contributions, tasks, arms)
+    with open_session(context, found) as session:
+        tasks = chosen_tasks(session, [task for task in held_out if task.skill in names], asking.limit)
+        arms = _arms(context, folder, manifest, session, tasks, asking, progress, policies, with_base=with_base)
+        evaluation = assemble(session.contributions, tasks, arms)
     if earlier is not None:
         evaluation = _merged(earlier, evaluation)
     return _write(folder, manifest, evaluation, before)
@@ -116,7 +116,7 @@ def _arms(
     context: Context,
     folder: RunFolder,
     manifest: RunManifest,
-    ready: JudgingSession,
+    session: JudgingSession,
     tasks: Sequence[EvalTask],
     asking: Asking,
     progress: Progress,
@@ -128,7 +128,7 @@ def _arms(
     arms: list[Arm] = []
     if with_base or asking.skill_text:
         policy = policies(PolicyRequest(model, None, asking.batch_size), context.settings)
-        arms += base_arms(policy, model, ready, tasks, asking, progress)
+        arms += base_arms(policy, model, session, tasks, asking, progress)
     stages: list[Arm] = []
     for stage in manifest.stages:
         adapter = folder.path / stage.adapter
@@ -138,7 +138,9 @@ def _arms(
             stages.append(stages[-1].model_copy(update={"name": stage.name, "adapter": stage.adapter, "seconds": 0.0}))
             continue
         policy = policies(PolicyRequest(model, adapter, asking.batch_size), context.settings)
-        stages.append(ask(policy, ready, tasks, asking, progress, name=stage.name, model=model, adapter=stage.adapter))
+        stages.append(
+            ask(policy, session, tasks, asking, progress, name=stage.name, model=model, adapter=stage.adapter)
+        )
     if not stages:
         raise UsageError(f"the run {folder.path} has no stage", hint="train with at least one stage")
     return arms + stages

@@ -8,7 +8,7 @@ from pathlib import Path
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.ops.extensions import foreign_exporter
-from skillpm.ops.learning.session import judging
+from skillpm.ops.learning.session import open_session
 from skillpm.runtime.collect import blaming
 from skillpm.storage.whole_folder import whole_folder
 
@@ -22,7 +22,7 @@ def export(context: Context, exporter: str, skills: Sequence[Skill], output: Pat
         ConsentError: skill code would run that nobody agreed to.
     """
     found = foreign_exporter(exporter, context.settings)
-    with whole_folder(output) as folder, judging(context, skills) as ready:
+    with whole_folder(output) as folder, open_session(context, skills) as session:
         with blaming(found.plugin, f"{found.plugin}: exporter `{exporter}`"):
-            found.record.export(ready.contributions, folder)
+            found.record.export(session.contributions, folder)
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

@@ -15,7 +15,7 @@ from skillpm.model.evaluation import Evaluation
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
-from skillpm.ops.learning.session import JudgingSession, judging
+from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
@@ -90,8 +90,8 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
     """
     stored = [(name, text, _parsed(text, path)) for name, text in _stored(path)]
     tasks = _known_tasks(path)
-    with judging(context, skills) as ready:
-        documents = tuple(_again(name, text, evaluation, ready, tasks) for name, text, evaluation in stored)
+    with open_session(context, skills) as session:
+        documents = tuple(_again(name, text, evaluation, session, tasks) for name, text, evaluation in stored)
     trees = {skill.name: skill.tree for skill in skills}
     then = {skill.name: skill.tree for _, _, evaluation in stored for skill in evaluation.skills}
     changed = tuple((name, tree, trees[name]) for name, tree in sorted(then.items()) if trees[name] != tree)
@@ -146,11 +146,11 @@ def _known_tasks(path: Path) -> dict[str, Task]:
 
 
 def _again(
-    name: str, text: str, evaluation: Evaluation, ready: JudgingSession, tasks: dict[str, Task]
+    name: str, text: str, evaluation: Evaluation, session: JudgingSession, tasks: dict[str, Task]
 ) -> RescoredEvaluation:
-    contributions = ready.contributions
+    contributions = session.contributions
     prompts = {skill: item.prompt for skill, item in contributions.items()}
     now = {skill: evaluated_skill(item) for skill, item in contributions.items()}
-    again, moved = judge_again(evaluation, ready.scorer.judge, tasks, prompts, now)
+    again, moved = judge_again(evaluation, session.scorer.judge, tasks, prompts, now)
     answers = sum(len(arm.records) for arm in evaluation.arms)
     return RescoredEvaluation(name, text, again.text(), answers, tuple(moved))

@@ -62,7 +62,7 @@ def open_consents(context: Context) -> Consents:
 
 
 @contextmanager
-def judging(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingSession]:
+def open_session(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingSession]:
     """Make skills ready to judge, and end their workers afterwards.
 
     Args:

@@ -13,7 +13,7 @@ from skillpm.errors import UsageError
 from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
-from skillpm.ops.learning.session import judging
+from skillpm.ops.learning.session import open_session
 from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -40,14 +40,14 @@ def synth(
         DocumentError: a document of a skill is wrong.
         PluginError: a skill's code failed.
     """
-    with judging(context, skills) as ready:
+    with open_session(context, skills) as session:
         return synthesise(
-            list(ready.contributions.values()),
-            ready.scorer.judge,
+            list(session.contributions.values()),
+            session.scorer.judge,
             rows=rows,
             held_out=held_out,
             seed=seed,
-            run_rule=ready.scorer.synthesise,
+            run_rule=session.scorer.synthesise,
             progress=progress,
         )
 

@@ -26,7 +26,7 @@ from skillpm.model.training import TrainRow
 from skillpm.model.verdict import Judgement
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import ready_model
-from skillpm.ops.learning.session import JudgingSession, judging
+from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -89,8 +89,8 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> Tr
     """
     locate_model(recipe.model, context.settings.models)
     skills = context.skills(recipe.skills)
-    with judging(context, skills) as ready:
-        return _plan(context, recipe, ready, _synthesise(recipe, ready, progress))
+    with open_session(context, skills) as session:
+        return _plan(context, recipe, session, _synthesise(recipe, session, progress))
 
 
 def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | None = None) -> Trained:
@@ -113,38 +113,38 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
     skills = context.skills(recipe.skills)
     stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
     runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
-    with judging(context, skills) as ready:
-        synthesis = _synthesise(recipe, ready, progress)
-        plan = _plan(context, recipe, ready, synthesis)
+    with open_session(context, skills) as session:
+        synthesis = _synthesise(recipe, session, progress)
+        plan = _plan(context, recipe, session, synthesis)
         model = ready_model(recipe.model, context.settings)
         folder = RunFolder.create(runs or context.settings.project / "runs", recipe.name)
         _write_inputs(folder, context, recipe, skills, synthesis)
-        rollouts = Rollouts(ready.scorer.judge)
+        rollouts = Rollouts(session.scorer.judge)
         done = stages.run_stages(
             plan,
             runners,
             model,
             rollouts.judge,
-            ready.scorer.prefetch,
+            session.scorer.prefetch,
             adapter=folder.adapter,
             log=folder.log,
             progress=progress,
         )
-        judged = rollouts.evaluation(ready.contributions, recipe.model)
+        judged = rollouts.evaluation(session.contributions, recipe.model)
         if judged is not None:
             folder.write("evals/rollouts.json", judged.text())
         folder.publish_adapter(done[-1].name)
-        manifest = _manifest(recipe, skills, ready, done, stages.library_versions())
+        manifest = _manifest(recipe, skills, session, done, stages.library_versions())
         folder.write("card.md", model_card(manifest, plan))
         complete = folder.finish(manifest)
-        ready.host.tell("skillpm_run_finished", run={"folder": str(folder.path), **complete.model_dump(mode="json")})
+        session.host.tell("skillpm_run_finished", run={"folder": str(folder.path), **complete.model_dump(mode="json")})
     return Trained(folder.path, complete)
 
 
 def _manifest(
     recipe: Recipe,
     skills: Sequence[Skill],
-    ready: JudgingSession,
+    session: JudgingSession,
     stages: Sequence[RunStage],
     versions: Mapping[str, str],
 ) -> RunManifest:
@@ -155,10 +155,10 @@ def _manifest(
         model=recipe.model,
         model_digest=known.sha256 if known else None,
         seed=recipe.seed,
-        sandbox=ready.sandbox,
+        sandbox=session.sandbox,
         skills=tuple(
             RunSkill(
-                name=skill.name, version=skill.version, tree=skill.tree, packages=ready.packages.get(skill.name, ())
+                name=skill.name, version=skill.version, tree=skill.tree, packages=session.packages.get(skill.name, ())
             )
             for skill in skills
         ),
@@ -178,21 +178,21 @@ def _needed(load: Callable[[], Any]) -> Any:
         ) from None
 
 
-def _synthesise(recipe: Recipe, ready: JudgingSession, progress: Progress) -> Synthesis:
+def _synthesise(recipe: Recipe, session: JudgingSession, progress: Progress) -> Synthesis:
     return synthesise(
-        list(ready.contributions.values()),
-        ready.scorer.judge,
+        list(session.contributions.values()),
+        session.scorer.judge,
         rows=recipe.data.rows + recipe.data.refine,
         held_out=recipe.data.held_out,
         seed=recipe.seed,
-        run_rule=ready.scorer.synthesise,
+        run_rule=session.scorer.synthesise,
         progress=progress,
     )
 
 
-def _plan(context: Context, recipe: Recipe, ready: JudgingSession, synthesis: Synthesis) -> TrainPlan:
-    rows = [TrainRow(task, _answer(ready.contributions[task.skill], task)) for task in synthesis.train]
-    rewards = {name: [reward.name for reward in given.rewards] for name, given in ready.contributions.items()}
+def _plan(context: Context, recipe: Recipe, session: JudgingSession, synthesis: Synthesis) -> TrainPlan:
+    rows = [TrainRow(task, _answer(session.contributions[task.skill], task)) for task in synthesis.train]
+    rewards = {name: [reward.name for reward in given.rewards] for name, given in session.contributions.items()}
     return make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards)
 
 
