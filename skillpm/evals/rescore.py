@@ -10,7 +10,7 @@ from skillpm.evals.run import judged
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import HELD_OUT, Arm, EvaluatedSkill, Evaluation, Record
 from skillpm.model.ports import Judge
-from skillpm.model.task import Message, Task
+from skillpm.model.task import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,9 @@ def judge_again(
 
 
 def _episode(record: Record, tasks: Mapping[str, Task], prompts: Mapping[str, str]) -> Episode:
-    return Episode(
-        task=tasks.get(record.task) or _task(record, prompts.get(record.skill, "")),
-        messages=(Message(role="assistant", content=record.completion),),
-        finish_reason=record.finish_reason,
-        usage=Usage(prompt_tokens=record.prompt_tokens, completion_tokens=record.completion_tokens),
-    )
+    task = tasks.get(record.task) or _task(record, prompts.get(record.skill, ""))
+    usage = Usage(prompt_tokens=record.prompt_tokens, completion_tokens=record.completion_tokens)
+    return Episode.answering(task, record.completion, record.finish_reason, usage)
 
 
 def _task(record: Record, prompt: str) -> Task:

@@ -11,7 +11,6 @@ from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import Arm, Record
 from skillpm.model.ports import Completion, Judge, Policy, Prefetch, Progress
-from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
 
 
@@ -101,12 +100,8 @@ def complete(
 
 def episode(task: EvalTask, completion: Completion) -> Episode:
     """Return the form in which an answer is judged."""
-    return Episode(
-        task=task.task,
-        messages=(Message(role="assistant", content=_well_formed(completion.text)),),
-        finish_reason=_finish_reason(completion),
-        usage=Usage(prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens),
-    )
+    usage = Usage(prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens)
+    return Episode.answering(task.task, _well_formed(completion.text), _finish_reason(completion), usage)
 
 
 def record(task: EvalTask, completion: Completion, judgement: Judgement) -> Record:

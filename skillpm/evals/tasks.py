@@ -64,15 +64,7 @@ def _task(contributions: Contributions, seed: Seed, path: str) -> Task:
             expected = contributions.contract.complete(expected)
         except DocumentError as error:
             raise DocumentError(f"`{seed.request[:80]}`: {error.rule}", path=path, hint=error.hint) from None
-    return Task.of(
-        skill=contributions.skill.name,
-        system=contributions.prompt,
-        request=seed.request,
-        expected=expected,
-        split="suite",
-        origin="suite",
-        tags=seed.tags,
-    )
+    return contributions.task(seed.request, expected, seed.tags)
 
 
 def held_out_tasks(tasks: Iterable[Task]) -> list[EvalTask]:
@@ -96,14 +88,7 @@ def _outside_task(contributions: Contributions, row: TaskRow, path: str, line: i
             expected = contributions.contract.complete(expected)
         except DocumentError as error:
             raise DocumentError(f"`expected`: {error.rule}", path=path, line=line, hint=error.hint) from None
-    task = Task.of(
-        skill=contributions.skill.name,
-        system=contributions.prompt,
-        request=row.request,
-        expected=expected,
-        split="suite",
-        origin="suite",
-    )
+    task = contributions.task(row.request, expected)
     return EvalTask(OUTSIDE, task, task.prompt)
 
 

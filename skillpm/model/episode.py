@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Literal
 
 from skillpm.formats.document import Document
-from skillpm.model.task import Message, Task, canonical_json
+from skillpm.model.task import Message, Task
 
 FinishReason = Literal["stop", "length", "error"]
 
@@ -26,13 +25,15 @@ class Episode(Document):
     finish_reason: FinishReason = "stop"
     usage: Usage | None = None
 
+    @classmethod
+    def answering(
+        cls, task: Task, text: str, finish_reason: FinishReason = "stop", usage: Usage | None = None
+    ) -> Episode:
+        """Return the episode of one answer of the assistant; the values are taken as they are, unchecked."""
+        answer = Message.made(role="assistant", content=text)
+        return cls.made(task=task, messages=(answer,), finish_reason=finish_reason, usage=usage)
+
     @property
     def completion(self) -> str:
         """The text of the answer."""
         return self.messages[-1].content if self.messages else ""
-
-    @property
-    def digest(self) -> str:
-        """Hex SHA-256 of (task key, new messages)."""
-        content = canonical_json([self.task.key, [[m.role, m.content] for m in self.messages]])
-        return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()

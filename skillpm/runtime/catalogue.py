@@ -18,7 +18,7 @@ from skillpm.model.contract import Tool
 from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
-from skillpm.model.task import Seed
+from skillpm.model.task import Seed, Task
 from skillpm.runtime.collect import Given, unique
 from skillpm.runtime.conventions import CONVENTIONS
 from skillpm.runtime.described import Described
@@ -66,6 +66,18 @@ class Contributions:
     rewards: tuple[RewardRecord, ...] = ()
     tools: tuple[Tool, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    def task(self, request: str, expected: Any, tags: tuple[str, ...] = ()) -> Task:
+        """Return the task of a request to this skill that is measured or judged, never trained on."""
+        return Task.of(
+            skill=self.skill.name,
+            system=self.prompt,
+            request=request,
+            expected=expected,
+            split="suite",
+            origin="suite",
+            tags=tags,
+        )
 
 
 class Catalogue(Mapping[str, Contributions]):

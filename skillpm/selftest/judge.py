@@ -6,10 +6,9 @@ import time
 from collections.abc import Sequence
 
 from skillpm.model.episode import Episode
-from skillpm.model.task import Message, Task
+from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement
 from skillpm.runtime.catalogue import Contributions
-from skillpm.selftest.claims import TaskRef
 from skillpm.selftest.probes import Probe
 from skillpm.worker.scoring import Scorer
 
@@ -52,16 +51,5 @@ class ProbeJudge:
         key = (probe.place.name, probe.place.line)
         task = self._tasks.get(key)
         if task is None:
-            task = self._tasks[key] = self._task(probe.place)
-        answer = Message.model_construct(role="assistant", content=probe.text)
-        return Episode.model_construct(task=task, messages=(answer,), finish_reason="stop", usage=None)
-
-    def _task(self, place: TaskRef) -> Task:
-        return Task.of(
-            skill=self.contributions.skill.name,
-            system=self.contributions.prompt,
-            request=place.request,
-            expected=place.expected,
-            split="suite",
-            origin="suite",
-        )
+            task = self._tasks[key] = self.contributions.task(probe.place.request, probe.place.expected)
+        return Episode.answering(task, probe.text)

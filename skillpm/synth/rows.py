@@ -12,16 +12,10 @@ from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError, VerifierError
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge
-from skillpm.model.task import Message, Origin, Seed, Split, Task
+from skillpm.model.task import Origin, Seed, Split, Task
 from skillpm.model.verdict import Verdict
 from skillpm.synth.contamination import SuiteIndex
 from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
-
-
-def gold_episode(task: Task, answer: str) -> Episode:
-    """Return the episode in which a policy gives the expected answer."""
-    message = Message.made(role="assistant", content=answer)
-    return Episode.made(task=task, messages=(message,), finish_reason="stop", usage=None)
 
 
 def refusals(judge: Judge, rows: Sequence[tuple[Task, str]]) -> list[str | None]:
@@ -30,7 +24,7 @@ def refusals(judge: Judge, rows: Sequence[tuple[Task, str]]) -> list[str | None]
     Raises:
         VerifierError: not one of the rows could be judged: the verifier does not work.
     """
-    verdicts = [item.verdict for item in judge([gold_episode(task, answer) for task, answer in rows])]
+    verdicts = [item.verdict for item in judge([Episode.answering(task, answer) for task, answer in rows])]
     if verdicts and all(verdict.status == "errored" for verdict in verdicts):
         skill = rows[0][0].skill
         raise VerifierError(

@@ -14,7 +14,7 @@ from typing import Any
 from skillpm.errors import TrainingError
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge, Prefetch
-from skillpm.model.task import Message, Task
+from skillpm.model.task import Task
 from skillpm.model.training import RewardColumn
 from skillpm.model.verdict import Judgement
 
@@ -98,8 +98,7 @@ class Rewarder:
         return found
 
     def _episode(self, key: str, completion: str) -> Episode:
-        message = Message.model_construct(role="assistant", content=completion)
-        return Episode.model_construct(task=self._tasks[key], messages=(message,), finish_reason="stop", usage=None)
+        return Episode.answering(self._tasks[key], completion)
 
 
 def _pay(judgement: Judgement, weights: Mapping[str, float]) -> float:

@@ -179,8 +179,9 @@ def _task(document: dict[str, Any]) -> Task:
 
 
 def _episode(task: Task, answer: Any, reason: FinishReason) -> Episode:
-    parts: Any = [("assistant", answer)] if isinstance(answer, str) else answer
-    messages = tuple(Message.made(role=role, content=content) for role, content in parts)
+    if isinstance(answer, str):
+        return Episode.answering(task, answer, reason)
+    messages = tuple(Message.made(role=role, content=content) for role, content in answer)
     return Episode.made(task=task, messages=messages, finish_reason=reason, usage=None)
 
 

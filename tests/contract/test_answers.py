@@ -14,7 +14,7 @@ from skillpm.contract.answer import MAX_ANSWER, read_answer
 from skillpm.contract.contract import Contract
 from skillpm.contract.rewards import BUILTIN, verify_tool_call
 from skillpm.model.episode import Episode
-from skillpm.model.task import Message, Task
+from skillpm.model.task import Task
 from skillpm.model.verdict import Verdict
 from tests.serving import compiled
 
@@ -175,8 +175,7 @@ def task_of(expected: Any) -> Task:
 
 
 def episode_of(completion: str) -> Episode:
-    message = Message.model_construct(role="assistant", content=completion)
-    return Episode.model_construct(task=task_of(EXPECTED), messages=(message,), finish_reason="stop", usage=None)
+    return Episode.answering(task_of(EXPECTED), completion)
 
 
 def published_tool_call(expected: dict[str, Any], actual: dict[str, Any]) -> float:

@@ -11,7 +11,6 @@ from skillpm.errors import DocumentError
 from skillpm.formats.document import Document, Json, model_errors
 from skillpm.formats.strict import strict_json
 from skillpm.model.episode import Episode
-from skillpm.model.task import Message, Task
 from skillpm.model.verdict import Judgement
 from skillpm.runtime.catalogue import Contributions
 from skillpm.worker.scoring import Scorer
@@ -67,7 +66,7 @@ def _row(line: bytes, contributions: Contributions, path: str, number: int) -> t
     try:
         root = strict_json(line.decode("utf-8"))
         row = Row.model_validate(root)
-        return row, _episode(row, contributions)
+        return row, Episode.answering(contributions.task(row.request, row.expected), row.completion)
     except ValidationError as error:
         first = model_errors(error, None, path=path, line=number)[0]
         raise DocumentError(first.rule, path=path, line=number, hint=hint) from None
@@ -77,19 +76,6 @@ def _row(line: bytes, contributions: Contributions, path: str, number: int) -> t
         raise DocumentError(f"not JSON: {error}", path=path, line=number, hint=hint) from None
     except RecursionError:
         raise DocumentError("nested too deeply", path=path, line=number, hint=hint) from None
-
-
-def _episode(row: Row, contributions: Contributions) -> Episode:
-    task = Task.of(
-        skill=contributions.skill.name,
-        system=contributions.prompt,
-        request=row.request,
-        expected=row.expected,
-        split="suite",
-        origin="suite",
-    )
-    answer = Message.model_construct(role="assistant", content=row.completion)
-    return Episode.model_construct(task=task, messages=(answer,), finish_reason="stop", usage=None)
 
 
 def _judged(batch: list[tuple[Row, Episode]], scorer: Scorer) -> Iterator[dict[str, Any]]:
