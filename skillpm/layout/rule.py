@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from skillpm.layout.subject import Subject
 
 
+Look = Callable[["Subject"], Iterable[Problem]]
+
+
 class Level(StrEnum):
     """How a skill is judged: as clients load it, or by the specification to the letter."""
 
@@ -49,7 +52,7 @@ class Rule:
     lenient: Severity
     strict: Severity
     why: str
-    look: Callable[[Subject], Iterable[Problem]]
+    look: Look
     scope: Scope
 
     def finding(self, problem: Problem, subject: Subject, level: Level) -> Finding:
@@ -72,13 +75,44 @@ def rule(
     lenient: Severity = Severity.ERROR,
     strict: Severity = Severity.ERROR,
     scope: Scope = Scope.TREE,
-) -> Callable[[Callable[[Subject], Iterable[Problem]]], Rule]:
+) -> Callable[[Look], Rule]:
     """Make a rule of the function below it."""
+    return lambda look: Rule(code, title, lenient, strict, why, look, scope)
 
-    def make(look: Callable[[Subject], Iterable[Problem]]) -> Rule:
-        return Rule(code, title, lenient, strict, why, look, scope)
 
-    return make
+class RuleSet:
+    """The rules of one module, in the order in which they stand there.
+
+    Args:
+        scope: what a rule of this set needs, unless it names another scope.
+    """
+
+    def __init__(self, scope: Scope = Scope.TREE) -> None:
+        self._scope = scope
+        self._rules: list[Rule] = []
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._rules)
+
+    def add(self, rule: Rule) -> Rule:
+        """Add a rule to this set."""
+        self._rules.append(rule)
+        return rule
+
+    def error(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
+        """Add the function below it as a rule that refuses a skill."""
+        make = rule(code, title, why=why, scope=scope or self._scope)
+        return lambda look: self.add(make(look))
+
+    def strict_error(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
+        """Add the function below it as a rule that refuses a skill at level ``strict`` and warns otherwise."""
+        make = rule(code, title, why=why, lenient=Severity.WARNING, scope=scope or self._scope)
+        return lambda look: self.add(make(look))
+
+    def warning(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
+        """Add the function below it as a rule that warns."""
+        make = rule(code, title, why=why, lenient=Severity.WARNING, strict=Severity.WARNING, scope=scope or self._scope)
+        return lambda look: self.add(make(look))
 
 
 def document_problems(errors: Iterable[DocumentError]) -> Iterator[Problem]:

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from skillpm.layout.rule import Rule, Scope, rule
+from skillpm.layout.rule import RuleSet, Scope
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Problem, Severity
+from skillpm.model.finding import Problem
 
 BODY_LINES = 500
 BODY_TOKENS = 5000
@@ -19,28 +19,18 @@ _INLINE_CODE = re.compile(r"`[^`\n]*`")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PLACEHOLDER = frozenset("{}<>$*…")
 
+RULES = RuleSet(Scope.FRONTMATTER)
 
-@rule(
-    "SK301",
-    "no instructions",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="A client that activates the skill reads an empty text.",
-)
+
+@RULES.warning("SK301", "no instructions", why="A client that activates the skill reads an empty text.")
 def empty_body(subject: Subject) -> Iterator[Problem]:
     """Nothing but white space below the frontmatter."""
     if not subject.parts.body.strip():
         yield Problem("there are no instructions below the frontmatter", subject.parts.body_line, hint="write them")
 
 
-@rule(
-    "SK302",
-    "more than 500 lines",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="The specification recommends fewer: the whole body enters the context at once.",
+@RULES.warning(
+    "SK302", "more than 500 lines", why="The specification recommends fewer: the whole body enters the context at once."
 )
 def many_lines(subject: Subject) -> Iterator[Problem]:
     """Lines of the body."""
@@ -50,12 +40,9 @@ def many_lines(subject: Subject) -> Iterator[Problem]:
         yield Problem(message, subject.parts.body_line, hint="move detail into references/")
 
 
-@rule(
+@RULES.warning(
     "SK303",
     "more than 5,000 tokens",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="The specification recommends fewer: the whole body enters the context at once.",
 )
 def many_tokens(subject: Subject) -> Iterator[Problem]:
@@ -66,14 +53,7 @@ def many_tokens(subject: Subject) -> Iterator[Problem]:
         yield Problem(message, subject.parts.body_line, hint="move detail into references/")
 
 
-@rule(
-    "SK304",
-    "broken link",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="The model is sent to a file that is not there.",
-)
+@RULES.warning("SK304", "broken link", why="The model is sent to a file that is not there.")
 def broken_link(subject: Subject) -> Iterator[Problem]:
     """A relative Markdown link, outside code, to a file or folder that the skill does not have."""
     targets = [(target, line) for target, line in _relative_links(subject) if not target.startswith("..")]
@@ -84,12 +64,9 @@ def broken_link(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"links to `{target[:200]}`, which is not in the skill", line, hint=hint)
 
 
-@rule(
+@RULES.warning(
     "SK305",
     "link out of the skill",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="Only the skill's own folder is installed; what lies beside it is not there for others.",
 )
 def outer_link(subject: Subject) -> Iterator[Problem]:
@@ -124,6 +101,3 @@ def _files_and_folders(subject: Subject) -> set[str]:
             known.add(folder)
             folder = posixpath.dirname(folder)
     return known
-
-
-RULES: tuple[Rule, ...] = (empty_body, many_lines, many_tokens, broken_link, outer_link)

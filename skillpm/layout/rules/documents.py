@@ -4,42 +4,73 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import StorageError
 from skillpm.formats.strict import Table
-from skillpm.layout.rule import Rule, document_problems, rule
+from skillpm.layout.rule import Look, RuleSet, document_problems, rule
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Problem, Severity
 from skillpm.model.name import is_name
 
 if TYPE_CHECKING:
+    from skillpm.layout.package import Package, Read
     from skillpm.model.contract import Tool
     from skillpm.model.synthesis import TaskRule
 
 PYTHON_FILES = ("plugin.py", "verifier.py")
 MAX_PYTHON = 1 << 20  # bytes
+_Reads = Callable[["Package"], Iterable["Read[Any]"]]
+
+# code, severity at level lenient, what is not valid, the file without which there is none, why, what it looks at, which
+_INVALID: tuple[tuple[str, Severity, str, str | None, str, str, _Reads], ...] = (
+    ("SK501", Severity.ERROR, "skill.yaml", "skill.yaml",
+     "Without its manifest a package has no version and no requirements.",
+     "Every error of skill.yaml.", lambda package: (package.manifest,)),
+    ("SK511", Severity.ERROR, "contract.yaml", "contract.yaml",
+     "Parser, verifier, prompt and argv all come from it.",
+     "Every error of contract.yaml.", lambda package: (package.contract,)),
+    ("SK512", Severity.ERROR, "synthesis.yaml", "synthesis.yaml",
+     "No task can be made from it.",
+     "Every error of synthesis.yaml.", lambda package: (package.synthesis,)),
+    ("SK521", Severity.ERROR, "seed", None,
+     "The line cannot be trained on.",
+     "Every bad line of seeds/*.jsonl.", lambda package: package.seeds),
+    ("SK522", Severity.ERROR, "suite", None,
+     "Nothing can be measured with it.",
+     "Every error of suites/*.yaml and of the tasks that they name.",
+     lambda package: (read for suite in package.suites for read in (suite.read, suite.tasks))),
+    ("SK524", Severity.ERROR, "case", "cases.jsonl",
+     "The claim about the verifier cannot be tested.",
+     "Every bad line of cases.jsonl.", lambda package: (package.cases,)),
+    ("SK532", Severity.WARNING, "evals.json", "evals/evals.json",
+     "The evaluations cannot be run.",
+     "Not JSON, or a row that its dialect does not allow.", lambda package: (package.evals,)),
+)  # fmt: skip
+
+RULES = RuleSet()
 
 
-@rule(
-    "SK501",
-    "skill.yaml is not valid",
-    why="Without its manifest a package has no version and no requirements.",
-)
-def bad_manifest(subject: Subject) -> Iterator[Problem]:
-    """Every error of skill.yaml."""
-    if subject.package and subject.is_package:
-        yield from document_problems(subject.package.manifest.errors)
+def _invalid(file: str | None, reads: _Reads, what: str) -> Look:
+    """Return the function of a rule that reports every error of some documents; ``what`` is its description."""
+
+    def look(subject: Subject) -> Iterator[Problem]:
+        if subject.package and (file is None or file in subject.files):
+            for read in reads(subject.package):
+                yield from document_problems(read.errors)
+
+    look.__doc__ = what
+    return look
 
 
-@rule(
-    "SK502",
-    "two versions",
-    why="skill.yaml and SKILL.md's metadata would name one package differently.",
-)
+for _code, _lenient, _document, _file, _why, _what, _reads in _INVALID:
+    RULES.add(rule(_code, f"{_document} is not valid", why=_why, lenient=_lenient)(_invalid(_file, _reads, _what)))
+
+
+@RULES.error("SK502", "two versions", why="skill.yaml and SKILL.md's metadata would name one package differently.")
 def two_versions(subject: Subject) -> Iterator[Problem]:
     """``metadata.version`` in SKILL.md, where present, must be the version of skill.yaml."""
     manifest = subject.package.manifest.value if subject.package and subject.is_package else None
@@ -52,7 +83,7 @@ def two_versions(subject: Subject) -> Iterator[Problem]:
         yield Problem(message, metadata.lines["version"], hint="make them agree, or leave it to skill.yaml")
 
 
-@rule(
+@RULES.error(
     "SK503",
     "package name is not ASCII",
     why="Names that travel through archives, registries and locks are plain ASCII.",
@@ -67,42 +98,14 @@ def package_name(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"`{name[:80]}` cannot name a package", subject.fields.lines["name"], hint=hint)
 
 
-@rule(
-    "SK504",
-    "no README.md",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    why="SKILL.md speaks to a model; people look for a README.",
-)
+@RULES.warning("SK504", "no README.md", why="SKILL.md speaks to a model; people look for a README.")
 def no_readme(subject: Subject) -> Iterator[Problem]:
     """A package without README.md."""
     if subject.is_package and "README.md" not in subject.files:
         yield Problem("the package has no README.md", path="README.md", hint="say what it is, and how it was tested")
 
 
-@rule(
-    "SK511",
-    "contract.yaml is not valid",
-    why="Parser, verifier, prompt and argv all come from it.",
-)
-def bad_contract(subject: Subject) -> Iterator[Problem]:
-    """Every error of contract.yaml."""
-    if subject.package and "contract.yaml" in subject.files:
-        yield from document_problems(subject.package.contract.errors)
-
-
-@rule(
-    "SK512",
-    "synthesis.yaml is not valid",
-    why="No task can be made from it.",
-)
-def bad_synthesis(subject: Subject) -> Iterator[Problem]:
-    """Every error of synthesis.yaml."""
-    if subject.package and "synthesis.yaml" in subject.files:
-        yield from document_problems(subject.package.synthesis.errors)
-
-
-@rule(
+@RULES.error(
     "SK513",
     "synthesis.yaml disagrees with contract.yaml",
     why="Every task of such a rule would be refused by the skill's own verifier.",
@@ -120,35 +123,7 @@ def foreign_tool(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"task `{task.name}`: {message}", path="synthesis.yaml", hint=hint)
 
 
-@rule(
-    "SK521",
-    "seed is not valid",
-    why="The line cannot be trained on.",
-)
-def bad_seed(subject: Subject) -> Iterator[Problem]:
-    """Every bad line of seeds/*.jsonl."""
-    if subject.package:
-        yield from document_problems(error for read in subject.package.seeds for error in read.errors)
-
-
-@rule(
-    "SK522",
-    "suite is not valid",
-    why="Nothing can be measured with it.",
-)
-def bad_suite(subject: Subject) -> Iterator[Problem]:
-    """Every error of suites/*.yaml and of the tasks that they name."""
-    if subject.package:
-        for suite in subject.package.suites:
-            yield from document_problems(suite.read.errors)
-            yield from document_problems(suite.tasks.errors)
-
-
-@rule(
-    "SK523",
-    "two suites of one name",
-    why="A report could not tell them apart.",
-)
+@RULES.error("SK523", "two suites of one name", why="A report could not tell them apart.")
 def suite_twins(subject: Subject) -> Iterator[Problem]:
     """Names of suites, within the skill."""
     if subject.package:
@@ -157,22 +132,7 @@ def suite_twins(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"another suite is called `{name}`", path=path, hint="give each suite its own name")
 
 
-@rule(
-    "SK524",
-    "case is not valid",
-    why="The claim about the verifier cannot be tested.",
-)
-def bad_case(subject: Subject) -> Iterator[Problem]:
-    """Every bad line of cases.jsonl."""
-    if subject.package and "cases.jsonl" in subject.files:
-        yield from document_problems(subject.package.cases.errors)
-
-
-@rule(
-    "SK525",
-    "two cases of one name",
-    why="A failing self-test could not say which of them failed.",
-)
+@RULES.error("SK525", "two cases of one name", why="A failing self-test could not say which of them failed.")
 def case_twins(subject: Subject) -> Iterator[Problem]:
     """Names in cases.jsonl."""
     if subject.package and "cases.jsonl" in subject.files:
@@ -181,12 +141,8 @@ def case_twins(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"another case is called `{name}`", line, path, hint="give each case its own name")
 
 
-@rule(
-    "SK531",
-    "evals.json of unknown shape",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    why="Neither of the two dialects in use: it is carried along, but not run.",
+@RULES.warning(
+    "SK531", "evals.json of unknown shape", why="Neither of the two dialects in use: it is carried along, but not run."
 )
 def foreign_evals(subject: Subject) -> Iterator[Problem]:
     """Neither a mapping with `evals` nor a list of rows with `question`."""
@@ -197,23 +153,7 @@ def foreign_evals(subject: Subject) -> Iterator[Problem]:
             yield Problem("neither dialect of evals.json", path=read.path, hint=hint)
 
 
-@rule(
-    "SK532",
-    "evals.json is not valid",
-    lenient=Severity.WARNING,
-    why="The evaluations cannot be run.",
-)
-def bad_evals(subject: Subject) -> Iterator[Problem]:
-    """Not JSON, or a row that its dialect does not allow."""
-    if subject.package and "evals/evals.json" in subject.files:
-        yield from document_problems(subject.package.evals.errors)
-
-
-@rule(
-    "SK541",
-    "Python that does not parse",
-    why="The skill's worker could not load it.",
-)
+@RULES.error("SK541", "Python that does not parse", why="The skill's worker could not load it.")
 def bad_python(subject: Subject) -> Iterator[Problem]:
     """verifier.py and plugin.py, parsed and never imported."""
     for path in PYTHON_FILES:
@@ -267,22 +207,3 @@ def _syntax_problem(subject: Subject, path: str) -> Problem | None:
     except (ValueError, RecursionError, MemoryError) as error:
         return Problem(f"does not parse: {str(error)[:200] or type(error).__name__}", path=path)
     return None
-
-
-RULES: tuple[Rule, ...] = (
-    bad_manifest,
-    two_versions,
-    package_name,
-    no_readme,
-    bad_contract,
-    bad_synthesis,
-    foreign_tool,
-    bad_seed,
-    bad_suite,
-    suite_twins,
-    bad_case,
-    case_twins,
-    foreign_evals,
-    bad_evals,
-    bad_python,
-)

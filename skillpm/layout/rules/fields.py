@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from skillpm.formats.strict import PlainScalar, Table
-from skillpm.layout.rule import Rule, Scope, rule
+from skillpm.layout.rule import RuleSet, Scope
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Problem, Severity
+from skillpm.model.finding import Problem
 from skillpm.model.name import near_names
 
 FIELDS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
@@ -34,11 +34,12 @@ def fields_of(subject: Subject) -> Table:
     return subject.fields
 
 
-@rule(
+RULES = RuleSet(Scope.FRONTMATTER)
+
+
+@RULES.strict_error(
     "SK201",
     "unknown field",
-    lenient=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="The specification knows six fields; the reference validator and several uploads refuse others.",
 )
 def unknown_field(subject: Subject) -> Iterator[Problem]:
@@ -52,10 +53,9 @@ def unknown_field(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"unknown field `{key[:80]}`", fields.lines[key], hint=hint)
 
 
-@rule(
+@RULES.error(
     "SK210",
     "no description",
-    scope=Scope.FRONTMATTER,
     why="The description is all that a model sees before it chooses a skill; clients skip a skill without it.",
 )
 def no_description(subject: Subject) -> Iterator[Problem]:
@@ -63,11 +63,9 @@ def no_description(subject: Subject) -> Iterator[Problem]:
     yield from required_text(subject, "description")
 
 
-@rule(
+@RULES.strict_error(
     "SK211",
     "description longer than 1,024 characters",
-    lenient=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="The specification allows 1,024; clients cut or drop what is longer.",
 )
 def long_description(subject: Subject) -> Iterator[Problem]:
@@ -79,12 +77,9 @@ def long_description(subject: Subject) -> Iterator[Problem]:
         yield Problem(message, fields.lines["description"], hint="keep what it does and when to use it")
 
 
-@rule(
+@RULES.warning(
     "SK212",
     "angle brackets in the description",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="Clients put descriptions between tags in a prompt; some uploads refuse `<` and `>`.",
 )
 def angle_brackets(subject: Subject) -> Iterator[Problem]:
@@ -95,13 +90,7 @@ def angle_brackets(subject: Subject) -> Iterator[Problem]:
         yield Problem("the description holds `<` or `>`", fields.lines["description"], hint="say it without brackets")
 
 
-@rule(
-    "SK213",
-    "compatibility is not up to 500 characters of text",
-    lenient=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="The specification says so.",
-)
+@RULES.strict_error("SK213", "compatibility is not up to 500 characters of text", why="The specification says so.")
 def bad_compatibility(subject: Subject) -> Iterator[Problem]:
     """Present, but too long or of another shape."""
     fields = fields_of(subject)
@@ -113,13 +102,8 @@ def bad_compatibility(subject: Subject) -> Iterator[Problem]:
         yield Problem(message, fields.lines["compatibility"], hint="move detail into the body")
 
 
-@rule(
-    "SK214",
-    "license is not text",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="The specification wants a short name, or the name of a bundled file.",
+@RULES.warning(
+    "SK214", "license is not text", why="The specification wants a short name, or the name of a bundled file."
 )
 def bad_license(subject: Subject) -> Iterator[Problem]:
     """Present, but empty or of another shape."""
@@ -128,12 +112,9 @@ def bad_license(subject: Subject) -> Iterator[Problem]:
         yield Problem("`license` must be a non-empty text", fields.lines["license"], hint="such as `Apache-2.0`")
 
 
-@rule(
+@RULES.warning(
     "SK215",
     "metadata is not a mapping of text to text",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="The specification wants string values; `version: 1.10` is the number 1.1 to a YAML reader.",
 )
 def bad_metadata(subject: Subject) -> Iterator[Problem]:
@@ -152,12 +133,9 @@ def bad_metadata(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"`metadata.{key[:80]}` must be text, not {shape}", metadata.lines[key], hint=hint)
 
 
-@rule(
+@RULES.warning(
     "SK216",
     "allowed-tools is not text",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="The specification wants one text with spaces between the tools; clients split it.",
 )
 def bad_allowed_tools(subject: Subject) -> Iterator[Problem]:
@@ -168,12 +146,9 @@ def bad_allowed_tools(subject: Subject) -> Iterator[Problem]:
         yield Problem("`allowed-tools` must be one text, not a list", fields.lines["allowed-tools"], hint=hint)
 
 
-@rule(
+@RULES.warning(
     "SK217",
     "commas between allowed tools",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="The specification separates tools by spaces; a client that does so sees a tool called `Read,`.",
 )
 def comma_in_allowed_tools(subject: Subject) -> Iterator[Problem]:
@@ -184,12 +159,9 @@ def comma_in_allowed_tools(subject: Subject) -> Iterator[Problem]:
         yield Problem("separate the allowed tools by spaces", fields.lines["allowed-tools"], hint=hint)
 
 
-@rule(
+@RULES.warning(
     "SK218",
     "a field reads as a number or a boolean",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="The field must be text; unquoted, a YAML reader gives another type and clients fail on it.",
 )
 def typed_field(subject: Subject) -> Iterator[Problem]:
@@ -201,13 +173,8 @@ def typed_field(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"`{key}` must be text, not {_not_text(value)}", fields.lines[key], hint="put it in quotes")
 
 
-@rule(
-    "SK219",
-    "compatibility says nothing",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="The specification wants 1 to 500 characters where it is given.",
+@RULES.warning(
+    "SK219", "compatibility says nothing", why="The specification wants 1 to 500 characters where it is given."
 )
 def empty_compatibility(subject: Subject) -> Iterator[Problem]:
     """Present, but empty."""
@@ -230,18 +197,3 @@ def _not_text(value: Any) -> str | None:
     if isinstance(value, PlainScalar) and TYPED.match(value):
         return "a boolean" if value[0] in "tTfF" else "a number"
     return None if isinstance(value, str) else {Table: "a mapping", type(None): "nothing"}.get(type(value), "a list")
-
-
-RULES: tuple[Rule, ...] = (
-    unknown_field,
-    no_description,
-    long_description,
-    angle_brackets,
-    bad_compatibility,
-    bad_license,
-    bad_metadata,
-    bad_allowed_tools,
-    comma_in_allowed_tools,
-    typed_field,
-    empty_compatibility,
-)

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from skillpm.layout.contents import MAX_SIZE
-from skillpm.layout.rule import Rule, rule
+from skillpm.layout.rule import RuleSet
 from skillpm.layout.signature import Content, office_parts
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Problem, Severity
+from skillpm.model.finding import Problem
 from skillpm.model.name import WINDOWS_DEVICES
 
 MANY_FILES = 1000
@@ -25,12 +25,12 @@ _UNPORTABLE = re.compile(r"""[^\x20-\x7e]|[<>:"|?*]""")
 _START_UP_NAMES = frozenset({"sitecustomize.py", "usercustomize.py"})
 _START_UP_ENDINGS = (".pth", ".start", ".egg-link")
 
+RULES = RuleSet()
 
-@rule(
+
+@RULES.warning(
     "SK401",
     "another SKILL.md inside",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
     why="Clients stop at the first SKILL.md or load both; authors rarely mean either.",
 )
 def nested_skill(subject: Subject) -> Iterator[Problem]:
@@ -41,10 +41,9 @@ def nested_skill(subject: Subject) -> Iterator[Problem]:
                 yield Problem("a second SKILL.md inside the skill", path=path, hint="make it a skill of its own")
 
 
-@rule(
+@RULES.strict_error(
     "SK402",
     "not a regular file",
-    lenient=Severity.WARNING,
     why="Links may point at a host's own files, pipes and devices may never end; none of them is packed.",
 )
 def irregular_entry(subject: Subject) -> Iterator[Problem]:
@@ -53,7 +52,7 @@ def irregular_entry(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"is no regular file but a {kind}", path=path, hint="put the content itself there, or remove it")
 
 
-@rule(
+@RULES.error(
     "SK403",
     "name that is not safe",
     why="Control characters, backslashes, hidden characters or `..` in a name fool terminals and unpackers.",
@@ -67,11 +66,9 @@ def unsafe_path(subject: Subject) -> Iterator[Problem]:
             yield Problem("the path is not canonical", path=path, hint=RENAME)
 
 
-@rule(
+@RULES.warning(
     "SK404",
     "name that does not travel",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
     why="File systems disagree on such names, so archives of skills do not hold them.",
 )
 def unportable_path(subject: Subject) -> Iterator[Problem]:
@@ -82,7 +79,7 @@ def unportable_path(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"the name {reason}", path=path, hint=RENAME)
 
 
-@rule(
+@RULES.error(
     "SK405",
     "names that are one name elsewhere",
     why="Where case or composition of letters is not told apart, one of them overwrites the other.",
@@ -107,23 +104,15 @@ def name_twins(subject: Subject) -> Iterator[Problem]:
             )
 
 
-@rule(
-    "SK406",
-    "more than 1,000 files",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    why="Several clients refuse to download that many.",
-)
+@RULES.warning("SK406", "more than 1,000 files", why="Several clients refuse to download that many.")
 def many_files(subject: Subject) -> Iterator[Problem]:
     """Regular files."""
     if len(subject.paths) > MANY_FILES:
         yield Problem(f"the skill has {len(subject.paths)} files", hint="leave out what can be made again")
 
 
-@rule(
-    "SK407",
-    "unreadable file",
-    why="A file that cannot be read cannot be packed, and nobody can say what is in it.",
+@RULES.error(
+    "SK407", "unreadable file", why="A file that cannot be read cannot be packed, and nobody can say what is in it."
 )
 def unreadable_file(subject: Subject) -> Iterator[Problem]:
     """Not permitted, or gone while it was read."""
@@ -132,11 +121,7 @@ def unreadable_file(subject: Subject) -> Iterator[Problem]:
             yield Problem(reason, path=path, hint="make it readable, or remove it")
 
 
-@rule(
-    "SK408",
-    "larger than 20 MiB",
-    why="An archive holds no more, and what lies beyond was not looked at.",
-)
+@RULES.error("SK408", "larger than 20 MiB", why="An archive holds no more, and what lies beyond was not looked at.")
 def too_large(subject: Subject) -> Iterator[Problem]:
     """All files together, in the order of their paths."""
     if subject.contents.beyond is not None:
@@ -144,11 +129,7 @@ def too_large(subject: Subject) -> Iterator[Problem]:
         yield Problem(message, path=subject.contents.beyond, hint="have large files downloaded when they are needed")
 
 
-@rule(
-    "SK411",
-    "compiled Python",
-    why="Bytecode runs in place of the source beside it and cannot be reviewed.",
-)
+@RULES.error("SK411", "compiled Python", why="Bytecode runs in place of the source beside it and cannot be reviewed.")
 def compiled_python(subject: Subject) -> Iterator[Problem]:
     """``__pycache__``, ``.pyc``, ``.pyo``, or its first bytes under any name; a packed folder leaves them out."""
     known = subject.contents.signatures
@@ -158,7 +139,7 @@ def compiled_python(subject: Subject) -> Iterator[Problem]:
             yield Problem("compiled Python", path=path, hint="ship the source")
 
 
-@rule(
+@RULES.error(
     "SK412",
     "file that Python runs at start-up",
     why="Python executes it before the first line of any script, in whatever environment it lands.",
@@ -170,12 +151,8 @@ def start_up_file(subject: Subject) -> Iterator[Problem]:
             yield Problem("Python runs this file at start-up", path=path, hint="remove it")
 
 
-@rule(
-    "SK413",
-    "conftest.py at the root",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    why="pytest imports it in every project that has the skill below its tests.",
+@RULES.warning(
+    "SK413", "conftest.py at the root", why="pytest imports it in every project that has the skill below its tests."
 )
 def root_conftest(subject: Subject) -> Iterator[Problem]:
     """``conftest.py`` beside SKILL.md."""
@@ -183,10 +160,8 @@ def root_conftest(subject: Subject) -> Iterator[Problem]:
         yield Problem("pytest imports this file by itself", path="conftest.py", hint="move it into tests/")
 
 
-@rule(
-    "SK414",
-    "native binary that is not declared",
-    why="Nobody can review it, and it runs on one platform only.",
+@RULES.error(
+    "SK414", "native binary that is not declared", why="Nobody can review it, and it runs on one platform only."
 )
 def native_binary(subject: Subject) -> Iterator[Problem]:
     """By ending or by its first bytes; ``binaries`` in skill.yaml declares it."""
@@ -197,11 +172,9 @@ def native_binary(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"native binary ({name})", path=path, hint=hint)
 
 
-@rule(
+@RULES.warning(
     "SK415",
     "script that shadows the standard library",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
     why="A script's own folder comes first on Python's path, so `import json` finds this file.",
 )
 def shadowing_script(subject: Subject) -> Iterator[Problem]:
@@ -214,12 +187,8 @@ def shadowing_script(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"shadows the standard library's `{name[:-3]}`", path=path, hint=RENAME)
 
 
-@rule(
-    "SK416",
-    "native binary, as declared",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    why="The author says that it belongs there; nobody can review it.",
+@RULES.warning(
+    "SK416", "native binary, as declared", why="The author says that it belongs there; nobody can review it."
 )
 def declared_binary(subject: Subject) -> Iterator[Problem]:
     """Named under ``binaries`` in skill.yaml."""
@@ -229,11 +198,7 @@ def declared_binary(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"native binary ({name}), declared in skill.yaml", path=path, hint="know where it comes from")
 
 
-@rule(
-    "SK417",
-    "archive inside",
-    why="What is packed was not looked at, and a script can unpack and run it.",
-)
+@RULES.error("SK417", "archive inside", why="What is packed was not looked at, and a script can unpack and run it.")
 def inner_archive(subject: Subject) -> Iterator[Problem]:
     """By its first bytes, whatever its name; an office document counts if it holds more than a document's parts."""
     for path, data in subject.contents.archives.items():
@@ -248,11 +213,9 @@ def inner_archive(subject: Subject) -> Iterator[Problem]:
             yield Problem(message, path=path, hint="save it without macros and embedded files")
 
 
-@rule(
+@RULES.warning(
     "SK418",
     "office document",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
     why="It is a zip whose text was not looked at; its members are a document's parts by their names.",
 )
 def office_document(subject: Subject) -> Iterator[Problem]:
@@ -263,11 +226,7 @@ def office_document(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"office document of {parts[0]} parts", path=path, hint="look at it before you rely on it")
 
 
-@rule(
-    "SK419",
-    "Python pickle",
-    why="Loading a pickle runs whatever it says.",
-)
+@RULES.error("SK419", "Python pickle", why="Loading a pickle runs whatever it says.")
 def pickle_file(subject: Subject) -> Iterator[Problem]:
     """By ending or by its first bytes."""
     for path, name in _of(subject, Content.PICKLE):
@@ -312,24 +271,3 @@ def _unportable(path: str) -> str | None:
         if segment.split(".")[0].lower() in WINDOWS_DEVICES:
             return "is reserved on Windows"
     return None
-
-
-RULES: tuple[Rule, ...] = (
-    nested_skill,
-    irregular_entry,
-    unsafe_path,
-    unportable_path,
-    name_twins,
-    many_files,
-    unreadable_file,
-    too_large,
-    compiled_python,
-    start_up_file,
-    root_conftest,
-    native_binary,
-    shadowing_script,
-    declared_binary,
-    inner_archive,
-    office_document,
-    pickle_file,
-)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 
-from skillpm.layout.rule import Rule, Scope, rule
+from skillpm.layout.rule import RuleSet, Scope
 from skillpm.layout.rules.fields import fields_of, required_text, text_of
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Problem, Severity
+from skillpm.model.finding import Problem
 from skillpm.model.name import WINDOWS_DEVICES
 
 NAME_LENGTH = 64  # characters
 NAME_HINT = "lowercase letters, digits and single hyphens, 1 to 64 characters"
+
+RULES = RuleSet(Scope.FRONTMATTER)
 
 
 def _name(subject: Subject) -> tuple[str, int]:
@@ -20,24 +22,13 @@ def _name(subject: Subject) -> tuple[str, int]:
     return subject.name, fields_of(subject).lines.get("name", subject.parts.line)
 
 
-@rule(
-    "SK202",
-    "no name",
-    scope=Scope.FRONTMATTER,
-    why="`name` is required: it is what a client lists and what a user types.",
-)
+@RULES.error("SK202", "no name", why="`name` is required: it is what a client lists and what a user types.")
 def no_name(subject: Subject) -> Iterator[Problem]:
     """Missing, empty or not text."""
     yield from required_text(subject, "name")
 
 
-@rule(
-    "SK203",
-    "name longer than 64 characters",
-    lenient=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="The specification allows 64.",
-)
+@RULES.strict_error("SK203", "name longer than 64 characters", why="The specification allows 64.")
 def long_name(subject: Subject) -> Iterator[Problem]:
     """Counted in characters of the composed form."""
     name, line = _name(subject)
@@ -45,11 +36,9 @@ def long_name(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"the name has {len(name)} characters, {NAME_LENGTH} are allowed", line, hint=NAME_HINT)
 
 
-@rule(
+@RULES.strict_error(
     "SK204",
     "name not in lower case",
-    lenient=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="The specification allows lowercase letters only, so that a name is one name everywhere.",
 )
 def upper_case_name(subject: Subject) -> Iterator[Problem]:
@@ -61,11 +50,9 @@ def upper_case_name(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@rule(
+@RULES.strict_error(
     "SK205",
     "hyphen at an end of the name",
-    lenient=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="The specification forbids it; a leading hyphen is taken for an option.",
 )
 def outer_hyphen(subject: Subject) -> Iterator[Problem]:
@@ -75,13 +62,7 @@ def outer_hyphen(subject: Subject) -> Iterator[Problem]:
         yield Problem("the name must not start or end with a hyphen", line, hint=NAME_HINT)
 
 
-@rule(
-    "SK206",
-    "two hyphens in a row in the name",
-    lenient=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="The specification forbids it.",
-)
+@RULES.strict_error("SK206", "two hyphens in a row in the name", why="The specification forbids it.")
 def double_hyphen(subject: Subject) -> Iterator[Problem]:
     """``--`` anywhere."""
     name, line = _name(subject)
@@ -89,12 +70,8 @@ def double_hyphen(subject: Subject) -> Iterator[Problem]:
         yield Problem("the name must not hold two hyphens in a row", line, hint=NAME_HINT)
 
 
-@rule(
-    "SK207",
-    "other characters in the name",
-    lenient=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="The specification allows letters, digits and hyphens.",
+@RULES.strict_error(
+    "SK207", "other characters in the name", why="The specification allows letters, digits and hyphens."
 )
 def other_characters(subject: Subject) -> Iterator[Problem]:
     """Neither alphanumeric (of any script) nor a hyphen."""
@@ -105,11 +82,9 @@ def other_characters(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"the name holds {listed}: only letters, digits and hyphens are allowed", line, hint=NAME_HINT)
 
 
-@rule(
+@RULES.strict_error(
     "SK208",
     "name differs from the folder",
-    lenient=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
     why="Clients find a skill by one or by the other; where they differ, it answers to two names.",
 )
 def other_folder(subject: Subject) -> Iterator[Problem]:
@@ -122,10 +97,9 @@ def other_folder(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@rule(
+@RULES.error(
     "SK209",
     "name is not safe as a path",
-    scope=Scope.FRONTMATTER,
     why="A client that makes a folder of this name would write outside its skills, or not at all.",
 )
 def unsafe_name(subject: Subject) -> Iterator[Problem]:
@@ -136,13 +110,8 @@ def unsafe_name(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"the name `{name[:80]}` is not safe as a folder's name", line, hint=NAME_HINT)
 
 
-@rule(
-    "SK220",
-    "white space around the name",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
-    scope=Scope.FRONTMATTER,
-    why="A client that does not strip it knows the skill by another name.",
+@RULES.warning(
+    "SK220", "white space around the name", why="A client that does not strip it knows the skill by another name."
 )
 def padded_name(subject: Subject) -> Iterator[Problem]:
     """White space inside of the quotes."""
@@ -150,16 +119,3 @@ def padded_name(subject: Subject) -> Iterator[Problem]:
     name = text_of(fields, "name")
     if name and name != fields["name"].rstrip("\n"):
         yield Problem("white space stands around the name", fields.lines["name"], hint="remove it")
-
-
-RULES: tuple[Rule, ...] = (
-    no_name,
-    long_name,
-    upper_case_name,
-    outer_hyphen,
-    double_hyphen,
-    other_characters,
-    other_folder,
-    unsafe_name,
-    padded_name,
-)

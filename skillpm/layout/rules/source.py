@@ -6,19 +6,17 @@ import re
 from collections.abc import Iterator
 
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK
-from skillpm.layout.rule import Rule, Scope, rule
+from skillpm.layout.rule import RuleSet, Scope
 from skillpm.layout.subject import Subject
-from skillpm.model.finding import Problem, Severity
+from skillpm.model.finding import Problem
 
 _CONFLICT = re.compile(r"(?:<{7} |={7}\r?$|>{7} )", re.MULTILINE)
 _CODE_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 
+RULES = RuleSet()
 
-@rule(
-    "SK001",
-    "no SKILL.md",
-    why="A skill is a folder with a SKILL.md; without it no client sees anything.",
-)
+
+@RULES.error("SK001", "no SKILL.md", why="A skill is a folder with a SKILL.md; without it no client sees anything.")
 def no_skill_file(subject: Subject) -> Iterator[Problem]:
     """SKILL.md is missing, or stands under a name in other case, or is a link or a pipe."""
     if subject.skill_path:
@@ -33,11 +31,9 @@ def no_skill_file(subject: Subject) -> Iterator[Problem]:
         yield Problem("no SKILL.md", path="SKILL.md", hint="`skillpm new NAME` makes a skill from a template")
 
 
-@rule(
+@RULES.warning(
     "SK002",
     "skill.md in lower case",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
     why="The specification names the file SKILL.md; on a file system that tells case apart many clients miss skill.md.",
 )
 def lower_case_skill_file(subject: Subject) -> Iterator[Problem]:
@@ -46,7 +42,7 @@ def lower_case_skill_file(subject: Subject) -> Iterator[Problem]:
         yield Problem("the file must be called SKILL.md", hint="rename skill.md to SKILL.md")
 
 
-@rule(
+@RULES.error(
     "SK003",
     "two SKILL.md that differ in case",
     why="Which of them is the skill depends on the client and on the file system.",
@@ -58,7 +54,7 @@ def two_skill_files(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"{' and '.join(names)} differ in case only", hint="keep SKILL.md, remove the other")
 
 
-@rule(
+@RULES.error(
     "SK004",
     "SKILL.md is not readable text",
     why="Not permitted, not UTF-8 or too large: nothing of the skill can be loaded.",
@@ -69,10 +65,9 @@ def unreadable_skill_file(subject: Subject) -> Iterator[Problem]:
         yield subject.unreadable
 
 
-@rule(
+@RULES.strict_error(
     "SK005",
     "byte order mark",
-    lenient=Severity.WARNING,
     scope=Scope.TEXT,
     why="Clients that look for `---` in the first bytes skip the whole skill without a word.",
 )
@@ -82,7 +77,7 @@ def byte_order_mark(subject: Subject) -> Iterator[Problem]:
         yield Problem("begins with a byte order mark", 1, hint="save the file as UTF-8 without BOM")
 
 
-@rule(
+@RULES.error(
     "SK006",
     "NUL character",
     scope=Scope.TEXT,
@@ -96,11 +91,8 @@ def nul_character(subject: Subject) -> Iterator[Problem]:
         yield Problem("holds a NUL character", text.count("\n", 0, position) + 1, hint="remove it")
 
 
-@rule(
-    "SK010",
-    "merge-conflict markers",
-    scope=Scope.TEXT,
-    why="Two versions of the text stand in the file at once.",
+@RULES.error(
+    "SK010", "merge-conflict markers", scope=Scope.TEXT, why="Two versions of the text stand in the file at once."
 )
 def conflict_markers(subject: Subject) -> Iterator[Problem]:
     """A whole conflict outside code blocks; in the frontmatter one marker is enough."""
@@ -125,11 +117,9 @@ def _line_starts(text: str) -> list[re.Match[str]]:
     return [match for match in _CONFLICT.finditer(text) if match.start() == 0 or text[match.start() - 1] == "\n"]
 
 
-@rule(
+@RULES.warning(
     "SK011",
     "Windows line ends",
-    lenient=Severity.WARNING,
-    strict=Severity.WARNING,
     scope=Scope.TEXT,
     why="Clients that look for `---` and a newline miss the frontmatter; a checkout elsewhere has other bytes.",
 )
@@ -137,15 +127,3 @@ def windows_line_ends(subject: Subject) -> Iterator[Problem]:
     """Carriage return and line feed."""
     if "\r\n" in (subject.text or ""):
         yield Problem("lines end with a carriage return and a line feed", 1, hint="save the file with line feeds")
-
-
-RULES: tuple[Rule, ...] = (
-    no_skill_file,
-    lower_case_skill_file,
-    two_skill_files,
-    unreadable_skill_file,
-    byte_order_mark,
-    nul_character,
-    conflict_markers,
-    windows_line_ends,
-)

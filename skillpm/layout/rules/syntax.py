@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK
-from skillpm.layout.rule import Rule, Scope, rule
+from skillpm.layout.rule import RuleSet, Scope
 from skillpm.layout.rules import fields, name
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import MappingTree
@@ -18,12 +18,11 @@ _BEYOND = {
 }
 EXAMPLE = "begin the file with `---`, `name: …`, `description: …`, `---`"
 
+RULES = RuleSet(Scope.TEXT)
 
-@rule(
-    "SK101",
-    "no frontmatter",
-    scope=Scope.TEXT,
-    why="Name and description stand in the frontmatter; clients skip a skill without it.",
+
+@RULES.error(
+    "SK101", "no frontmatter", why="Name and description stand in the frontmatter; clients skip a skill without it."
 )
 def no_frontmatter(subject: Subject) -> Iterator[Problem]:
     """The first line is not ``---``, and not merely blank lines stand before it."""
@@ -35,11 +34,9 @@ def no_frontmatter(subject: Subject) -> Iterator[Problem]:
         yield Problem("text stands before the frontmatter", 1, hint=hint if parts.yaml is not None else EXAMPLE)
 
 
-@rule(
+@RULES.strict_error(
     "SK102",
     "blank lines before the frontmatter",
-    lenient=Severity.WARNING,
-    scope=Scope.TEXT,
     why="The specification begins the file with `---`; some clients look at the first three bytes only.",
 )
 def blank_before_frontmatter(subject: Subject) -> Iterator[Problem]:
@@ -49,12 +46,7 @@ def blank_before_frontmatter(subject: Subject) -> Iterator[Problem]:
         yield Problem("blank lines stand before the frontmatter", 1, hint="remove them")
 
 
-@rule(
-    "SK103",
-    "frontmatter not closed",
-    scope=Scope.TEXT,
-    why="Without the second `---` all of the text is taken for YAML.",
-)
+@RULES.error("SK103", "frontmatter not closed", why="Without the second `---` all of the text is taken for YAML.")
 def unclosed_frontmatter(subject: Subject) -> Iterator[Problem]:
     """The second ``---`` line is missing."""
     parts = subject.parts
@@ -63,10 +55,9 @@ def unclosed_frontmatter(subject: Subject) -> Iterator[Problem]:
         yield Problem("the frontmatter is not closed with ---", line, hint="put `---` alone on the line after it")
 
 
-@rule(
+@RULES.error(
     "SK104",
     "frontmatter is not YAML",
-    scope=Scope.TEXT,
     why="Clients skip a skill whose frontmatter they cannot parse; aliases and tags are attacks on parsers.",
 )
 def not_yaml(subject: Subject) -> Iterator[Problem]:
@@ -78,11 +69,9 @@ def not_yaml(subject: Subject) -> Iterator[Problem]:
         yield Problem(frontmatter.error.rule, line, hint=hint)
 
 
-@rule(
+@RULES.strict_error(
     "SK105",
     "a value needs quotes",
-    lenient=Severity.WARNING,
-    scope=Scope.TEXT,
     why="As it stands the frontmatter is not YAML; only clients that quote the value and try again load it.",
 )
 def needs_quotes(subject: Subject) -> Iterator[Problem]:
@@ -93,22 +82,16 @@ def needs_quotes(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"the value needs quotes ({reason})", line, hint="put double quotes around the value")
 
 
-@rule(
-    "SK106",
-    "frontmatter is not a mapping",
-    scope=Scope.TEXT,
-    why="Fields are found by name.",
-)
+@RULES.error("SK106", "frontmatter is not a mapping", why="Fields are found by name.")
 def not_a_mapping(subject: Subject) -> Iterator[Problem]:
     """A list, a text or nothing between the two lines."""
     if subject.parts.yaml is not None and subject.frontmatter.readable and subject.fields is None:
         yield Problem("the frontmatter must be a YAML mapping", subject.parts.line, hint=EXAMPLE)
 
 
-@rule(
+@RULES.strict_error(
     "SK107",
     "YAML that the reference validator does not read",
-    lenient=Severity.WARNING,
     scope=Scope.FRONTMATTER,
     why="Clients read it; the reference validator knows YAML without flow style, tags and merge keys.",
 )
@@ -129,10 +112,9 @@ def beyond_strict_yaml(subject: Subject) -> Iterator[Problem]:
             return
 
 
-@rule(
+@RULES.strict_error(
     "SK108",
     "three hyphens inside of the frontmatter",
-    lenient=Severity.WARNING,
     scope=Scope.FRONTMATTER,
     why="The reference validator ends the frontmatter at the first three hyphens, wherever they stand.",
 )
@@ -154,15 +136,3 @@ def early_end(subject: Subject) -> Iterator[Problem]:
         reason = problem.message
     line = text.count("\n", 0, end) + 1
     yield Problem(f"the reference validator ends the frontmatter here; then: {reason}", line, hint="write other dashes")
-
-
-RULES: tuple[Rule, ...] = (
-    no_frontmatter,
-    blank_before_frontmatter,
-    unclosed_frontmatter,
-    not_yaml,
-    needs_quotes,
-    not_a_mapping,
-    beyond_strict_yaml,
-    early_end,
-)
