@@ -34,6 +34,6 @@ def _shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, dict):
         return ", ".join(f"{name}: {place}" for name, place in value.items()) or "-"
-    if isinstance(value, list):
+    if isinstance(value, tuple):
         return ", ".join(_shown(item) for item in value) or "-"
     return "-" if value is None else str(value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from skillpm.cli.output import note, safe
-from skillpm.settings import MAX_WORKERS, SANDBOX_OF_PLUGIN, SANDBOXES
+from skillpm.settings.table import MAX_WORKERS, SANDBOX_OF_PLUGIN, SANDBOXES
 
 if TYPE_CHECKING:
     from skillpm.model.skill import Skill

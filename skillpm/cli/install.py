@@ -141,7 +141,7 @@ def _tell_unfilled(place: Placing) -> None:
 
     settings = place.settings
     listed = place.agents and settings.project_text is not None  # the file that was just written says whose
-    if listed or settings.setting("agents").value:
+    if listed or settings.agents:
         return
     agents: list[Agent] = unfilled(
         settings.project, {*place.folders, *read_record(settings.project).agents}, user=settings.user

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import PluginError, UsageError
 from skillpm.model.skill import Skill
-from skillpm.settings import SANDBOX_OF_PLUGIN, Settings
+from skillpm.settings import Settings
+from skillpm.settings.table import SANDBOX_OF_PLUGIN
 
 if TYPE_CHECKING:
     from skillpm.layout.rule import Rule

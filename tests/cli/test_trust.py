@@ -87,7 +87,7 @@ def test_policies_are_shown_with_the_place_that_says_them(project) -> None:
 
 @pytest.mark.parametrize(
     ("variable", "value", "text"),
-    [("SKILLPM_WORKERS", "0", "not a number of workers"), ("SKILLPM_SANDBOX", "strong", "none of auto, require")],
+    [("SKILLPM_WORKERS", "0", "not a number of workers"), ("SKILLPM_SANDBOX", "strong", "not one of auto, require")],
 )
 def test_a_wrong_value_is_named_with_its_variable(project, variable: str, value: str, text: str) -> None:
     project().call("config", **{variable: value}).fails(2, variable, text)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from skillpm import settings as module
 from skillpm.clients.folders import UNIVERSAL
 from skillpm.settings import load_settings
 from tests.conftest import Project
@@ -86,6 +85,6 @@ def test_a_project_file_that_somebody_else_has_put_above_is_not_looked_at(
     below, owner = place.root / "src", place.root.stat().st_uid
     monkeypatch.chdir(below)
     assert load_settings(environment={}).project == place.root
-    monkeypatch.setattr(module.os, "getuid", lambda: owner + 1)
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
     expected = place.root if owner == 0 else below  # what the administrator has put there is trusted
     assert load_settings(environment={}).project == expected

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from skillpm.settings import PROJECT_FILE, Setting, Settings
+from skillpm.formats.as_json import as_json
+from skillpm.settings import Settings
+from skillpm.settings.folders import PROJECT_FILE
+from skillpm.settings.origin import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +19,13 @@ class Configuration:
         files: path of the project file and of the user file, and whether each is there.
     """
 
-    settings: tuple[Setting, ...]
+    settings: tuple[Setting[Any], ...]
     files: tuple[tuple[str, bool], ...]
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
         return {
-            "settings": [setting.document() for setting in self.settings],
+            "settings": as_json(self.settings),
             "files": [{"path": path, "exists": exists} for path, exists in self.files],
         }
 

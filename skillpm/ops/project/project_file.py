@@ -22,7 +22,9 @@ from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.choose import Request
 from skillpm.ops.project.required import required
 from skillpm.resolve.plan import Plan
-from skillpm.settings import free_name, registry_name
+from skillpm.settings import table
+from skillpm.settings.files import free_name, registry_name
+from skillpm.settings.origin import Level
 from skillpm.storage.files import write_atomic
 from skillpm.storage.record import read_record
 
@@ -144,12 +146,9 @@ def _given(context: Context, root: Requirement, entry: LockedSkill) -> tuple[str
     if root.source.startswith(SITE):
         url = root.source.removeprefix(SITE)
         return registry_name(url), url
-    given = context.settings.setting("registries")
-    found = given.value.items() if given.origin.startswith("flag") else ()
+    given = context.settings.setting(table.REGISTRIES)
+    found = given.value.items() if given.origin.level is Level.FLAG else ()
     return next((item for item in found if context.registry(item[1]).name == entry.source), None)
-
-
-SAID = ("flag", "environment")  # where a value came from that no file holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,16 +197,16 @@ def _new(context: Context, *, dry_run: bool) -> NewProject:
     registries = _registries(context, lock)
     names = {source: name for source, (name, _) in registries.items()}
     requires = {item.name: _value(item, lock.skill(item.name), names) for item in required(context, lock)}
-    agents = context.settings.setting("agents")
-    said = tuple(agents.value) if agents.origin.startswith(SAID) else ()
+    agents = context.settings.setting(table.AGENTS)
+    said = agents.value if agents.origin.is_typed else ()
     text = new_project_text(requires, dict(registries.values()), said)
     return NewProject(path, tuple(requires), text, dry_run)
 
 
 def _registries(context: Context, lock: Lock) -> dict[str, tuple[str, str]]:
     """Return name and place of the registries that were said and of those that the lock names, by their sources."""
-    said = context.settings.setting("registries")
-    places = dict(said.value) if said.origin.startswith(SAID) else {}
+    said = context.settings.setting(table.REGISTRIES)
+    places = said.value if said.origin.is_typed else {}
     sources = {context.registry(place).name: place for place in places.values()}
     sources.update({entry.source: "" for entry in lock.skills if entry.source not in sources})
     found: dict[str, tuple[str, str]] = {}

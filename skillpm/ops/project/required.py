@@ -13,7 +13,7 @@ from skillpm.model.requirement import Requirement
 from skillpm.model.source import FOLDER
 from skillpm.ops.context import Context
 from skillpm.resolve.agreement import disagreements
-from skillpm.settings import PROJECT_FILE
+from skillpm.settings.folders import PROJECT_FILE
 
 if TYPE_CHECKING:
     from skillpm.model.project import Wish

@@ -1,0 +1,115 @@
+"""Reads the two files that hold settings: the project's ``skillpm.yaml`` and the user's ``config.yaml``."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from skillpm.errors import DocumentError, StorageError
+from skillpm.settings.origin import Level, Origin
+
+if TYPE_CHECKING:
+    from skillpm.model.project import UserDocument
+
+MAX_FILE = 1 << 20  # bytes of a project file or a user file
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:|git@", re.IGNORECASE)
+
+D = TypeVar("D", bound="UserDocument")
+
+
+def read_text(path: Path) -> str | None:
+    """Return the text of a file, None where there is none.
+
+    Raises:
+        DocumentError: it is too large, or not UTF-8.
+        StorageError: it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {path}: {error.strerror}", hint="check the owner and the mode of the file", path=str(path)
+        ) from None
+    if len(data) > MAX_FILE:
+        raise DocumentError(f"larger than {MAX_FILE} bytes", path=path.name)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DocumentError(f"not UTF-8 at byte {error.start}", path=path.name, hint="save it as UTF-8") from None
+
+
+def parse(model: type[D], text: str, path: str) -> D:
+    """Return the document in a file's text. Raises DocumentError with its line."""
+    from skillpm.formats.document import read_model
+    from skillpm.formats.strict_yaml import read_yaml
+
+    if re.search(r"^<{7} ", text, re.MULTILINE):
+        raise DocumentError("conflict markers", path=path, hint="resolve them by hand, then run `skillpm lock`")
+    version = read_yaml(text, path=path)
+    number = version.get("project") if isinstance(version, dict) else None
+    if isinstance(number, str) and number.isdigit() and len(number) < len("1000") and int(number) > 1:
+        raise DocumentError(
+            f"format {number} is newer than this skillpm, which reads 1",
+            path=path,
+            line=version.lines["project"],
+            hint="upgrade skillpm-core",
+        )
+    return read_model(model, text, path=path)
+
+
+@dataclass(frozen=True)
+class SettingsFile:
+    """One of the two files, read.
+
+    Attributes:
+        document: what it says.
+        text: how it says it.
+        folder: where it is; relative places are relative to it.
+        level: which of the two it is.
+        shown: how messages call it.
+    """
+
+    document: UserDocument
+    text: str
+    folder: Path
+    level: Level
+    shown: str
+
+    def origin(self, key: str) -> Origin:
+        """Return where one of its keys stands."""
+        return Origin(self.level, f"{self.shown}:{self._lines[key]}")
+
+    @cached_property
+    def _lines(self) -> Mapping[str, int]:
+        from skillpm.formats.strict_yaml import read_yaml
+
+        lines: Mapping[str, int] = read_yaml(self.text).lines
+        return lines
+
+    def registries(self) -> dict[str, str] | None:
+        """Return its registries by name, None where it does not say any."""
+        if self.document.registries is None:
+            return None
+        return {
+            name: place if _SCHEME.match(place) else str(self.folder / Path(place).expanduser())
+            for name, place in self.document.registries.items()
+        }
+
+
+def registry_name(place: str) -> str:
+    """Return a name for a registry that is known by its place alone: the last part of that, or the host of a site."""
+    last = re.sub(r"[^a-z0-9]+", "-", place.partition("/.well-known/")[0].rstrip("/").rpartition("/")[2].lower())
+    return last[:48].strip("-") or "registry"
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """Return the name, with a number behind it where it is taken."""
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return name if name not in taken else next(item for item in numbered if item not in taken)

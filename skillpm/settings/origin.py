@@ -1,0 +1,51 @@
+"""A value and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Level(Enum):
+    """What states a value, the nearest first."""
+
+    FLAG = "flag"
+    ENVIRONMENT = "environment"
+    PROJECT = "project file"
+    USER = "user file"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What states a value, and where: the flag, the variable, or file and line, such as ``skillpm.yaml:4``."""
+
+    level: Level
+    place: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.level.value} {self.place}" if self.is_typed else self.place or self.level.value
+
+    @property
+    def is_typed(self) -> bool:
+        """Does it hold for this invocation alone, and stand in no file?"""
+        return self.level in (Level.FLAG, Level.ENVIRONMENT)
+
+    def document(self) -> str:
+        """Return the form in which ``--json`` prints it."""
+        return str(self)
+
+
+DEFAULT = Origin(Level.DEFAULT)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """One value and where it comes from."""
+
+    name: str
+    value: T
+    origin: Origin = DEFAULT

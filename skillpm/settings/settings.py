@@ -1,0 +1,267 @@
+"""The settings of one invocation."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from skillpm.settings import table
+from skillpm.settings.files import SettingsFile, parse, read_text
+from skillpm.settings.folders import HOME, LOCK_FILE, PROJECT_FILE, project_above, user_folders
+from skillpm.settings.origin import DEFAULT, Level, Origin, Setting
+from skillpm.settings.table import Row
+
+if TYPE_CHECKING:
+    from skillpm.model.project import ProjectDocument, UserDocument
+    from skillpm.model.trust_policy import Consent, TrustPolicy
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one invocation.
+
+    Attributes:
+        project: the folder that holds ``skillpm.yaml``, ``skillpm.lock`` and the agents' folders.
+        data: the store and what must outlast a clean-up of caches.
+        cache: what can be made again: models, downloads.
+        config: the user's file.
+        user: is the user's home folder meant, and no project? It has no project file.
+        above: was the project found above the working directory?
+        flags: what the command line said, by the table's names of flags; empty values were not said.
+        environment: the variables.
+    """
+
+    project: Path
+    data: Path
+    cache: Path
+    config: Path
+    user: bool = False
+    above: bool = False
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def project_path(self) -> Path:
+        """The project file."""
+        return self.project / PROJECT_FILE
+
+    @property
+    def lock_path(self) -> Path:
+        """The project's lock."""
+        return self.project / LOCK_FILE
+
+    @property
+    def store(self) -> Path:
+        """The content-addressed store, what users call the local registry."""
+        return self.data / "store"
+
+    @property
+    def consents(self) -> Path:
+        """The record of the digests whose code may run."""
+        return self.data / "consents.json"
+
+    @property
+    def environments(self) -> Path:
+        """The Python environments of skills."""
+        return self.cache / "environments"
+
+    @property
+    def models(self) -> Path:
+        """Models that were prepared once."""
+        return self.cache / "models"
+
+    @property
+    def workers(self) -> int:
+        """How many processes judge for each skill."""
+        return self.setting(table.WORKERS).value
+
+    @property
+    def sandbox(self) -> str:
+        """How skill code is to be confined: ``auto``, ``require``, or a level."""
+        return self.setting(table.SANDBOX).value
+
+    @property
+    def sandbox_required(self) -> bool:
+        """Does a policy require a strong sandbox?"""
+        return self.setting(table.SANDBOX_POLICY).value is not None
+
+    @property
+    def consent(self) -> Consent:
+        """Whose code may run without a question."""
+        return self.setting(table.CONSENT).value
+
+    @property
+    def plugins(self) -> frozenset[str] | None:
+        """The distributions whose ``skillpm`` entry points are loaded; None for all of them."""
+        plugins = self.setting(table.PLUGINS).value
+        return None if isinstance(plugins, str) else frozenset(plugins)
+
+    @property
+    def offline(self) -> bool:
+        """Is the network left alone?"""
+        return self.setting(table.OFFLINE).value
+
+    @property
+    def indexes(self) -> tuple[str, ...]:
+        """The registries beside the bundled one, in the order in which they are asked."""
+        return tuple(self.setting(table.REGISTRIES).value.values())
+
+    @cached_property
+    def registries(self) -> dict[str, str]:
+        """Every registry that has a name, of the project file and of the user file; the project's come first."""
+        named: dict[str, str] = {}
+        for file in self._files:
+            named |= {name: place for name, place in (file.registries() or {}).items() if name not in named}
+        return named
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The agents whose folders are filled."""
+        return self.setting(table.AGENTS).value
+
+    @property
+    def link(self) -> str | None:
+        """How skills are put into agents' folders; None where nothing was said."""
+        link = self.setting(table.LINK)
+        return link.value if link.origin != DEFAULT else None
+
+    @cached_property
+    def trust_policies(self) -> tuple[TrustPolicy, ...]:
+        """The policies that all must agree: the project's, the user's, and what the environment adds."""
+        policies = [file.document.policy for file in self._files if file.document.policy]
+        said = [setting.value for setting in self._said(table.COOLDOWN)]
+        if not said:
+            return tuple(policies)
+        from skillpm.model.trust_policy import TrustPolicy
+
+        return (*policies, TrustPolicy(cooldown=said[0]))
+
+    @property
+    def cooldown(self) -> int:
+        """The longest of the policies' cooldowns, in days."""
+        return self.setting(table.COOLDOWN).value
+
+    @cached_property
+    def project_text(self) -> str | None:
+        """The project file as it stands, None where there is none."""
+        return None if self.user else read_text(self.project_path)
+
+    @cached_property
+    def user_text(self) -> str | None:
+        """The user file as it stands, None where there is none."""
+        return read_text(self.config)
+
+    @cached_property
+    def document(self) -> ProjectDocument | None:
+        """The project file. Raises DocumentError with its line."""
+        if self.project_text is None:
+            return None
+        from skillpm.model.project import ProjectDocument
+
+        return parse(ProjectDocument, self.project_text, PROJECT_FILE)
+
+    @cached_property
+    def user_document(self) -> UserDocument | None:
+        """The user file. Raises DocumentError with its line."""
+        if self.user_text is None:
+            return None
+        from skillpm.model.project import UserDocument
+
+        return parse(UserDocument, self.user_text, str(self.config))
+
+    def digest(self, project_text: str | None = None) -> str:
+        """Return the digest of all that says where skills are put and what is required; nothing is parsed.
+
+        Args:
+            project_text: the project file that will be written; the one that stands there where None.
+        """
+        rows = (table.AGENTS, table.LINK, table.COOLDOWN)
+        said = [self.environment.get(name, "") for row in rows for name in row.variables]
+        texts = (project_text or self.project_text or "", self.user_text or "", *said)
+        return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def settings(self) -> tuple[Setting[Any], ...]:
+        """Return every value and where it came from. Raises DocumentError, UsageError."""
+        home = Origin(Level.ENVIRONMENT, HOME) if self.environment.get(HOME) else DEFAULT
+        above = f"above the working directory, which has no {PROJECT_FILE}"
+        found = Origin(Level.DEFAULT, above if self.above else "the working directory")
+        project = Setting("project", self.project, Origin(Level.FLAG, "--user") if self.user else found)
+        folders = (project, Setting("data", self.data, home), Setting("cache", self.cache, home))
+        return (*folders, *(self.setting(row) for row in table.TABLE))
+
+    def setting(self, row: Row[T]) -> Setting[T]:
+        """Return one value and where it came from. Raises DocumentError, UsageError."""
+        return row.merge(self._stated(row), Setting(row.name, row.default))
+
+    def _stated(self, row: Row[T]) -> Iterator[Setting[T]]:
+        """Yield the values that somebody has stated, the nearest first."""
+        yield from self._said(row)
+        for file in self._files if row.read else ():
+            value = row.read(file) if row.read else None
+            if value is not None:
+                yield Setting(row.name, value, file.origin(row.key))
+
+    def _said(self, row: Row[T]) -> Iterator[Setting[T]]:
+        """Yield what the command line says, or else the environment."""
+        if row.parse is None:
+            return
+        texts = ((name, self.environment.get(name)) for name in row.variables)
+        said = [(Level.ENVIRONMENT, name, text.strip()) for name, text in texts if text is not None]
+        if self.flags.get(row.flag):
+            said.insert(0, (Level.FLAG, f"--{row.flag}", self.flags[row.flag]))
+        for level, place, value in said:
+            if value or place == row.blank:
+                origin = Origin(level, place)
+                yield Setting(row.name, row.parse(Setting(row.name, value, origin)), origin)
+                return
+
+    @cached_property
+    def _files(self) -> tuple[SettingsFile, ...]:
+        project, user = self.document, self.user_document
+        files = []
+        if project is not None:
+            files.append(SettingsFile(project, self.project_text or "", self.project, Level.PROJECT, PROJECT_FILE))
+        if user is not None:
+            files.append(SettingsFile(user, self.user_text or "", self.config.parent, Level.USER, str(self.config)))
+        return tuple(files)
+
+
+def load_settings(
+    *,
+    project: Path | None = None,
+    user: bool = False,
+    indexes: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+    **flags: Any,
+) -> Settings:
+    """Return the settings; no file is read yet.
+
+    Args:
+        project: the project's folder; where None, the nearest folder with ``skillpm.yaml`` or ``skillpm.lock`` from the
+            working directory upwards, or else that directory itself.
+        user: act on the user's home folder instead of a project.
+        indexes: registries given by flag, each by its place or by the name that a file has for it.
+        environment: for tests; ``os.environ`` where None.
+        flags: what else the command line said, by the flags of the table.
+    """
+    variables = os.environ if environment is None else environment
+    data, cache, config = user_folders(variables)
+    here = Path.cwd()
+    folder = Path.home() if user else project or project_above(here)
+    return Settings(
+        project=folder,
+        data=data,
+        cache=cache,
+        config=config / "config.yaml",
+        user=user,
+        above=not user and project is None and folder != here,
+        flags={"registry": indexes, **flags},
+        environment={name: value for name, value in variables.items() if name.startswith("SKILLPM_")},
+    )

@@ -1,0 +1,195 @@
+"""The settings, one row each: where a value may stand, how it is read, and how several become one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from skillpm.errors import UsageError
+from skillpm.settings.files import SettingsFile, free_name, registry_name
+from skillpm.settings.origin import Level, Origin, Setting
+
+if TYPE_CHECKING:
+    from skillpm.model.trust_policy import Consent, TrustPolicy
+
+MAX_WORKERS = 64
+SANDBOXES = ("auto", "require", "landlock", "bubblewrap", "limits")  # how skill code is to be confined
+SANDBOX_OF_PLUGIN = re.compile(r"plugin:[a-z0-9][a-z0-9_-]{0,31}\Z")
+
+T = TypeVar("T")
+W = TypeVar("W", bound=str)
+Typed = Setting[Any]  # what a flag or a variable says, before it is read
+Stated = Iterator[Setting[T]]  # the values that somebody states, the nearest first; a file is read when it is reached
+
+
+def _nearest(stated: Stated[T], default: Setting[T]) -> Setting[T]:
+    return next(stated, default)
+
+
+def _by_name(stated: Stated[dict[str, str]], default: Setting[dict[str, str]]) -> Setting[dict[str, str]]:
+    """Return the nearest; where that is a name that a file has for a registry, the place is the file's."""
+    first = next(stated, default)
+    known: dict[str, str] = {}
+    for other in stated if first.origin.is_typed else ():
+        known = {**other.value, **known}
+    return replace(first, value={name: known.get(place, place) for name, place in first.value.items()})
+
+
+def _longest(stated: Stated[int], default: Setting[int]) -> Setting[int]:
+    return max(stated, key=lambda setting: setting.value, default=default)
+
+
+def _strictest(stated: Stated[Consent], default: Setting[Consent]) -> Setting[Consent]:
+    """Return the strictest of the person's word and the project's, which can say more than the person, not less."""
+    from skillpm.model.trust_policy import CONSENTS
+
+    settings = list(stated)
+    own = [setting for setting in settings if setting.origin.level is not Level.PROJECT] or [default]
+    return min([*own, *settings], key=lambda setting: CONSENTS.index(setting.value))
+
+
+def _every_demand(stated: Stated[Any], default: Setting[Any]) -> Setting[Any]:
+    """Return what the files demand beyond the default: the items of all, or the one value that there is."""
+    demands = [setting for setting in stated if setting.value != default.value]
+    if not demands:
+        return default
+    items = [item for demand in demands if isinstance(demand.value, tuple) for item in demand.value]
+    origin = Origin(demands[0].origin.level, " and ".join(demand.origin.place for demand in demands))
+    return replace(default, value=tuple(items) or demands[0].value, origin=origin)
+
+
+def _confined(stated: Stated[str], default: Setting[str]) -> Setting[str]:
+    """Return what was typed, unless that is weaker than what a file demands."""
+    settings = list(stated)
+    typed = next((setting for setting in settings if setting.origin.is_typed), default)
+    if typed.value not in ("auto", "limits"):
+        return typed
+    return _every_demand((setting for setting in settings if not setting.origin.is_typed), typed)
+
+
+def _words(typed: Typed) -> tuple[str, ...]:
+    return typed.value if isinstance(typed.value, tuple) else tuple(typed.value.split())
+
+
+def _places(typed: Typed) -> dict[str, str]:
+    places: dict[str, str] = {}
+    for place in _words(typed):
+        places[free_name(registry_name(place), places)] = place
+    return places
+
+
+def _number(typed: Typed, of: str, least: int, most: int) -> int:
+    text = str(typed.value)
+    if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise UsageError(f"{typed.origin}: `{text[:80]}` is not a number of {of}", hint=f"{least} to {most:,}")
+    return int(text)
+
+
+def _one_of(choices: Sequence[W], typed: Typed) -> W:
+    if typed.value not in choices:
+        raise UsageError(f"{typed.origin}: `{str(typed.value)[:80]}` is not one of {', '.join(choices)}")
+    return choices[choices.index(typed.value)]
+
+
+def _consent(typed: Typed) -> Consent:
+    from skillpm.model.trust_policy import CONSENTS
+
+    return _one_of(CONSENTS, typed)
+
+
+def _sandbox(typed: Typed) -> str:
+    return str(typed.value) if SANDBOX_OF_PLUGIN.match(str(typed.value)) else _one_of(SANDBOXES, typed)
+
+
+def _plugins(typed: Typed) -> tuple[str, ...]:
+    return () if typed.origin.place == "SKILLPM_NO_PLUGINS" else tuple(sorted({*typed.value.replace(",", " ").split()}))
+
+
+@dataclass(frozen=True, slots=True)
+class Row(Generic[T]):
+    """One setting.
+
+    Attributes:
+        name: as ``skillpm config`` shows it.
+        about: what it says, for the documentation.
+        default: its value where nobody states one.
+        flag: the option of the command line, without dashes.
+        variables: of the environment; the first that is set counts.
+        parse: reads what a flag or a variable says. Raises UsageError.
+        key: of the files, on whose line the value stands.
+        read: returns what a file says, None where it says nothing.
+        merge: makes one of the values that are stated and the default.
+        blank: the variable that says something where it is empty, too.
+    """
+
+    name: str
+    about: str
+    default: T
+    flag: str = ""
+    variables: tuple[str, ...] = ()
+    parse: Callable[[Typed], T] | None = None
+    key: str = ""
+    read: Callable[[SettingsFile], T | None] | None = None
+    merge: Callable[[Stated[T], Setting[T]], Setting[T]] = _nearest
+    blank: str = ""
+
+
+def _in_policies(of: Callable[[TrustPolicy], T | None]) -> Callable[[SettingsFile], T | None]:
+    return lambda file: of(file.document.policy) if file.document.policy else None
+
+
+def _list_of(item: T | None) -> tuple[T, ...] | None:
+    return None if item is None else (item,)
+
+
+# fmt: off
+REGISTRIES: Row[dict[str, str]] = Row(
+    "registries", "registries that are asked before the bundled skills, in this order", {},
+    "registry", ("SKILLPM_REGISTRIES",), _places, "registries", SettingsFile.registries, _by_name)
+AGENTS: Row[tuple[str, ...]] = Row(
+    "agents", "agents whose folders are filled", (),
+    "agent", ("SKILLPM_AGENTS",), _words, "agents", lambda file: file.document.agents)
+LINK: Row[str] = Row(
+    "link", "how skills are put into agents' folders: `copy` or `symlink`", "copy",
+    "link", ("SKILLPM_LINK",), lambda typed: _one_of(("copy", "symlink"), typed),
+    "link", lambda file: file.document.link)
+COOLDOWN: Row[int] = Row(
+    "policy.cooldown", "days that a release of a registry must be old; the longest holds", 0,
+    "", ("SKILLPM_COOLDOWN",), lambda typed: _number(typed, "days", 0, 3650),
+    "policy", _in_policies(lambda policy: policy.cooldown), _longest)
+ALLOW: Row[tuple[tuple[str, ...], ...] | None] = Row(
+    "policy.allow", "patterns of sources; nothing else is taken; both files must agree", None,
+    key="policy", read=_in_policies(lambda policy: _list_of(policy.allow)), merge=_every_demand)
+DENY: Row[tuple[str, ...]] = Row(
+    "policy.deny", "patterns of sources that are never taken, those of both files", (),
+    key="policy", read=_in_policies(lambda policy: policy.deny), merge=_every_demand)
+CONSENT: Row[Consent] = Row(
+    "policy.consent", "whose code runs unasked: `never`, `ask`, `locked`, `always`; the strictest holds", "ask",
+    "", ("SKILLPM_CONSENT",), _consent, "policy", _in_policies(lambda policy: policy.consent), _strictest)
+NETWORK: Row[bool] = Row(
+    "policy.network", "`false` in either file keeps skill code from the network", True,
+    key="policy", read=_in_policies(lambda policy: policy.network), merge=_every_demand)
+RUN: Row[tuple[tuple[str, ...], ...] | None] = Row(
+    "policy.run", "programs that skill code may be given; both files must agree", None,
+    key="policy", read=_in_policies(lambda policy: _list_of(policy.run)), merge=_every_demand)
+SANDBOX_POLICY: Row[str | None] = Row(
+    "policy.sandbox", "`require` in either file refuses to confine skill code by limits alone", None,
+    key="policy", read=_in_policies(lambda policy: policy.sandbox), merge=_every_demand)
+OFFLINE: Row[bool] = Row(
+    "offline", "ask nobody on the network", False,
+    "offline", ("SKILLPM_OFFLINE",), lambda typed: True)
+PLUGINS: Row[str | tuple[str, ...]] = Row(
+    "plugins", "the distributions whose plugins are loaded: all, those of the second variable, or none", "all",
+    "", ("SKILLPM_NO_PLUGINS", "SKILLPM_LOAD_PLUGINS"), _plugins, blank="SKILLPM_LOAD_PLUGINS")
+SANDBOX: Row[str] = Row(
+    "sandbox", "how skill code is confined: `auto`, `require`, `landlock`, `bubblewrap`, `limits`, `plugin:NAME`",
+    "auto", "sandbox", ("SKILLPM_SANDBOX",), _sandbox, "policy", SANDBOX_POLICY.read, _confined)
+WORKERS: Row[int] = Row(
+    "workers", f"processes that judge for each skill, 1 to {MAX_WORKERS}", 1,
+    "workers", ("SKILLPM_WORKERS",), lambda typed: _number(typed, "workers", 1, MAX_WORKERS))
+# fmt: on
+
+TABLE = (REGISTRIES, AGENTS, LINK, COOLDOWN, ALLOW, DENY, CONSENT, NETWORK, RUN, SANDBOX_POLICY, OFFLINE, PLUGINS,
+         SANDBOX, WORKERS)  # fmt: skip
