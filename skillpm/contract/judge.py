@@ -55,6 +55,9 @@ class Gold:
 
 def same_value(left: Any, right: Any) -> bool:
     """Are two JSON values equal? Unlike Python, true is not 1."""
+    # Nearly all arguments are two scalars of one type, so that comes first. Booleans come before other comparisons:
+    # Python has True == 1, and an answer of 1 for true would pass. 1 and 1.0 are one number in JSON; the last line has
+    # them equal.
     kind = type(left)
     if kind is type(right) and kind in _SCALARS:
         return bool(left == right)
@@ -78,6 +81,9 @@ def judge_answer(gold: Gold, answer: Answer, problems: list[str]) -> Verdict:
     value = answer.value
     if value is None:
         return _failed(0.0, dict(_NOTHING), answer.reason)
+    # The order is that of an executor, which stops at the first thing that it cannot do: find an object and nothing
+    # else, match it with the schema, call the tool. The components are measured all the same, for reports; only the
+    # score stops. Were it to add them up, an answer that no executor takes could earn more than one that runs.
     arguments = value.get("args")
     tool = value.get("tool") == gold.tool.name
     share = _share(gold, arguments) if tool and isinstance(arguments, dict) else 0.0
@@ -96,6 +102,8 @@ def judge_answer(gold: Gold, answer: Answer, problems: list[str]) -> Verdict:
     assert isinstance(arguments, dict)
     if not tool:
         return _failed(0.1, components, f"tool `{value['tool']}` where `{gold.tool.name}` was asked")
+    # Equality decides, never the share: a share of 1 may hide an idle difference. One frozen verdict serves all that
+    # are exact, for this is where most answers of a trained model end.
     differences = _differences(gold, arguments)
     if not differences:
         return EXACT
@@ -117,6 +125,8 @@ def _is_idle(gold: Gold, name: str, value: Any) -> bool:
 
 
 def _share(gold: Gold, arguments: dict[str, Any]) -> float:
+    # A wrong value costs what a right one earns, and silence costs nothing. So to guess pays only for a policy that is
+    # right more often than not, and an argument that nobody asked for can only cost.
     points = -sum(1 for name in arguments if name not in gold.arguments)
     for name, expected in gold.arguments.items():
         value = arguments.get(name)
@@ -124,7 +134,7 @@ def _share(gold: Gold, arguments: dict[str, Any]) -> float:
             points += 1
         elif value is not None and not _is_idle(gold, name, value):
             points -= 1
-    if gold.asked == 0:
+    if gold.asked == 0:  # nothing was asked and so nothing can be right: the bare call itself is what earns the point
         points += 1
     return max(-1.0, min(1.0, points / max(gold.asked, 1)))
 

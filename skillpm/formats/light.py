@@ -50,6 +50,8 @@ class Limit:
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
         from pydantic_core.core_schema import no_info_after_validator_function
 
+        # Anchors are pydantic's need: it searches, and so does JSON Schema, into which the pattern goes as it is. Its $
+        # is the very end. Python's would let a newline follow, and therefore ``admits`` asks fullmatch.
         pattern = None if self.pattern is None else f"^{self.pattern}$"
         limits = {"pattern": pattern, "max_length": self.longest, "ge": self.least, "le": self.most}
         schema = {**handler(source), **{name: limit for name, limit in limits.items() if limit is not None}}
@@ -124,6 +126,7 @@ def _scalar(kind: Any) -> Callable[[Any], Any]:
     assert kind in _SCALARS, f"a light document holds no {kind}"
 
     def read(value: Any) -> Any:
+        # the type itself, no subclass: True is an int, and YAML's PlainScalar is a str that pydantic shall coerce
         if type(value) is not kind or (kind is str and not value.isascii() and not _encodable(value)):
             raise _Odd
         return value
@@ -142,6 +145,8 @@ def _limited(inner: Callable[[Any], Any], limits: tuple[Limit, ...]) -> Callable
 
 
 def _first_of(readers: list[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    # The types of a union exclude each other, since scalars are taken as they are: at most one reader succeeds, and so
+    # the order does not matter, as it would for readers that coerce.
     def read(value: Any) -> Any:
         for reader in readers:
             try:
@@ -176,6 +181,8 @@ def _fields(kind: Any) -> Callable[[Any], Any]:
     readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
     needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
 
+    # Closures over what was looked up once: a lock has thousands of fields, and to ask for their types again each time
+    # would cost what is saved by leaving pydantic out.
     def read(root: Any) -> Any:
         if type(root) is not dict or not root.keys() <= readers.keys() or any(name not in root for name in needed):
             raise _Odd
@@ -186,7 +193,7 @@ def _fields(kind: Any) -> Callable[[Any], Any]:
 
 def _passes(check: Callable[[str], str], text: str) -> bool:
     try:
-        return check(text) == text
+        return check(text) == text  # a check that writes the text otherwise is pydantic's to apply
     except ValueError:
         return False
 

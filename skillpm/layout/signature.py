@@ -116,6 +116,9 @@ def signature(data: bytes, path: str) -> Signature | None:
         data: the whole content; of most formats the first bytes are looked at.
         path: for the few formats without a mark of their own.
     """
+    # Endings come first where a loader goes by them, as Python does for .pyc and .so: whether it would take these bytes
+    # is not tried out. A pickle needs both its ends, because two bytes alone begin many things; the oldest pickles are
+    # plain ASCII and can be told by their ending only.
     if path.endswith(_NATIVE_ENDINGS):
         return Signature(Content.NATIVE, f"`{path[path.rfind('.') :]}` library or program")
     if path.endswith((".pyc", ".pyo")) or _is_bytecode(data):
@@ -128,6 +131,7 @@ def signature(data: bytes, path: str) -> Signature | None:
 
 def _special(data: bytes) -> Signature | None:
     """Recognise what its first bytes alone do not tell from text."""
+    # a tar begins with the name of a file, two letters may begin a text, and MPEG-4 begins with a length
     if data[257:262] == b"ustar":
         return Signature(Content.ARCHIVE, "tar")
     if data.startswith(b"MZ") and b"\0" in data[:64]:
@@ -153,6 +157,8 @@ def office_parts(data: bytes) -> tuple[int, list[str]] | None:
             names = [member.filename for member in archive.infolist()]
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, OverflowError, IndexError, struct.error):
         return None
+    # The mark alone proves nothing, anybody can put a [Content_Types].xml into a zip. It only decides which of two
+    # rules speaks: the members that no plain document has are reported all the same.
     if _OFFICE_MARKS.isdisjoint(names) or len(names) > _MAX_MEMBERS:
         return None
     return len(names), [name for name in names if not _is_part(name)]

@@ -59,13 +59,16 @@ def _wanted(specifier: str) -> _Wanted:
         return _Wanted(None, None, (), prereleases=False)
     from packaging.specifiers import SpecifierSet
 
+    # Only >= and < become limits: they are what nearly every specifier is made of, and a version's place in the order
+    # says all about them. The others do not follow the order alone (>1 leaves out 1.post1 and 1+local, == may end with
+    # .*), so packaging answers them, for the versions between the limits.
     clauses = SpecifierSet(Requirement.of("x", specifier).specifier)
     least, beyond, others = [], [], []
     for clause in clauses:
         limit = _version(clause.version) if clause.operator in (">=", "<") else None
         if limit is not None and clause.operator == ">=":
             least.append(limit)
-        elif limit is not None and str(limit) == limit.base_version:
+        elif limit is not None and str(limit) == limit.base_version:  # <2rc1 does admit 2.dev0 and 2b1: no limit
             beyond.append(_version(f"{limit}.dev0"))
         else:
             others.append(clause)
@@ -90,6 +93,7 @@ def matching(versions: Sequence[Version], specifier: str) -> Sequence[int]:
     return [
         place
         for place in range(start, stop)
+        # whether pre-releases will do is one answer for each name (Candidates.prereleases), not one for each clause
         if all(clause.contains(versions[place], prereleases=True) for clause in wanted.others)
     ]
 

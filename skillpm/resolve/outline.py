@@ -59,7 +59,7 @@ def outline(graph: Graph, names: Sequence[str] = (), *, invert: bool = False) ->
         roots = [Need(None, name, "") for name in sorted(graph.versions) if not graph.of(name)]
     else:
         roots = list(graph.roots)
-    return [*walk.rows(roots), *walk.unreached()]
+    return [*walk.rows(roots), *walk.unreached()]  # in this order: the second asks what the first has opened
 
 
 class _Walk:
@@ -72,6 +72,8 @@ class _Walk:
 
     def rows(self, roots: Iterable[Need], mark: Mark = Mark.NONE) -> Iterator[Row]:
         """Yield the rows below some roots."""
+        # A stack of its own, because a lock may be deeper than Python recurses. Rows come depth first, so the names
+        # above a row are those last seen at lesser depths: to cut the list there is to climb back up.
         above: list[str] = []
         stack = _pushed(list(roots), 0)
         while stack:
@@ -100,11 +102,11 @@ class _Walk:
             return Mark.NONE
         if name not in self._graph.versions:
             return Mark.MISSING
-        if name not in self._opened:
+        if name not in self._opened:  # most rows end here; only what comes again is looked for along its path
             return Mark.NONE
         if name in above:
             return Mark.CYCLE
-        return Mark.AGAIN if self._below(name) else Mark.NONE
+        return Mark.AGAIN if self._below(name) else Mark.NONE  # where nothing is below, nothing is left out
 
 
 def _pushed(needs: list[Need], depth: int) -> list[tuple[Need, int, bool]]:

@@ -51,6 +51,10 @@ class _Step:
     over: bool
 
     def do(self) -> None:
+        # Three ways, because a rename does not replace a folder that holds something. Where the old content stays, it
+        # is renamed first, and its name is free. Where it goes, both names are exchanged, so that ``path`` is never
+        # without content. Where there was none, a plain rename fails on a folder that came since, as it should: it is
+        # not ours.
         if self.keep is not None:
             self.path.rename(self.keep)
         try:
@@ -61,6 +65,7 @@ class _Step:
             elif self.keep is None:
                 self.path.rename(self.beside)
         except OSError:
+            # a step that fails has done nothing: ``Swap`` undoes only those before it
             if self.keep is not None:
                 self.keep.rename(self.path)
             raise
@@ -92,6 +97,8 @@ class Swap:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # Undo, then clean up: what lies beside a name is the old content after a commit, and the new one after an undo.
+        # To remove it first would take away what the undo needs.
         if kind is not None:
             self._undo()
         for step in self._steps:
@@ -113,11 +120,14 @@ class Swap:
         Raises:
             StorageError: the disk refused.
         """
+        # The folder by its real path, for two clients may reach one folder through a link; the name as it is, for it
+        # may be a link itself, and then the link is what is replaced.
         place = f"{self._real(path.parent)}/{path.name}"
         if place in self._places:
             return None
         self._places.add(place)
         beside = path.with_name(f"{TEMPORARY}{os.urandom(8).hex()}")
+        # noted before it is made, so that the half of it that a full disk leaves is removed as well
         self._steps.append(_Step(path, beside, make is not None, keep, os.path.lexists(path)))
         if make is None:
             return None
@@ -143,6 +153,9 @@ class Swap:
         """
         path = Path()
         try:
+            # Content before names: a file system may write a rename before the data that it names, and a power cut
+            # then leaves the right name with an empty file. Links are left out, for to flush one flushes its target.
+            # The folders come last: without that a power cut may take the renames back that the command has reported.
             flush([step.beside for step in self._steps if step.staged and link_kind(step.beside) is None])
             for step in self._steps:
                 path = step.path

@@ -41,7 +41,11 @@ class Finding(Enum):
 
 
 class _Group:
-    """The word sets of one target, found again by the words of their prefixes."""
+    """The word sets of one target, found again by the words of their prefixes.
+
+    Only requests with the same target are compared: two that nearly agree and have different answers show a model which
+    word matters. A near duplicate does not join the group, so a chain of small steps cannot close off a whole region.
+    """
 
     __slots__ = ("_places", "_postings", "_sets")
 
@@ -72,16 +76,22 @@ class _Group:
 
     def _prefix(self, words: frozenset[str]) -> list[str]:
         places = self._places
+        # New words get their places in the order of a hash table, which differs from run to run. The answer does not:
+        # the filter is exact under any order, so long as it is one order for all sets, and no place ever changes.
         for word in words:
             if word not in places:
                 places[word] = len(places)
-        # a set of n words and one similar to it have at least ceil(n * 4 / 5) words in common
+        # A set of n words and one similar to it have at least ceil(n * 4 / 5) words in common, for their union has n
+        # or more. Without a common word in both prefixes they could have one fewer at most.
         common = -(-len(words) * SIMILAR[0] // SIMILAR[1])
         return sorted(words, key=places.__getitem__, reverse=True)[: len(words) - common + 1]
 
 
 def _is_near(left: frozenset[str], right: frozenset[str]) -> bool:
-    """Compare ``common / (left + right - common)`` with the threshold, in whole numbers."""
+    """Compare ``common / (left + right - common)`` with the threshold, in whole numbers.
+
+    Multiplied out, because a float's 0.8 is not 4/5: sets exactly at the threshold would fall on either side.
+    """
     common = len(left & right)
     return common * (SIMILAR[0] + SIMILAR[1]) >= SIMILAR[0] * (len(left) + len(right))
 

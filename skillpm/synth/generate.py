@@ -111,18 +111,27 @@ class _Maker:
             assert run is not None
             families.append(
                 plugin_family(
-                    run, rule, skill=self.name, seeds=self.given.seeds, split=split, seed=self._seed, count=2 * asked
+                    run,
+                    rule,
+                    skill=self.name,
+                    seeds=self.given.seeds,
+                    split=split,
+                    seed=self._seed,
+                    count=2 * asked,  # the rule makes tasks of both sides, and some of them are refused
                 )
             )
         return families
 
     def _fill(self, rows: RowCollector, families: Sequence[Family], asked: int, progress: Progress | None) -> None:
         """Take rows by weight; what an exhausted family leaves goes to the others."""
+        # A round ends with all rows there, or with a family fewer. Only a request that turns out to have two answers
+        # takes a row back from a family that was full; the bound is for that, so that no skill can go round for ever.
         active = list(families)
         for _ in range(2 * len(families) + 4):
             missing = asked - len(rows.rows)
             if missing <= 0 or not active:
                 return
+            # of what is missing, not of all: so the weights hold among those that still give something
             quotas = _apportion(missing, [family.weight for family in active])
             goals = [rows.families[family.name] + quota for family, quota in zip(active, quotas, strict=True)]
             full = [self._take(rows, family, goal, progress) for family, goal in zip(active, goals, strict=True)]
@@ -135,6 +144,8 @@ class _Maker:
         while (missing := goal - rows.families[family.name]) > 0:
             candidates: list[Row] = []
             while len(candidates) < min(BATCH, missing):
+                # Two bounds, because a family can run dry in two ways: at once, and by an ever rarer new row. The
+                # second grows with what is asked, or a long run would be cut where a short one is not.
                 if in_a_row >= MISSES_IN_A_ROW or misses >= MISSES_IN_A_ROW + MISSES_A_ROW * wanted:
                     break
                 offer = next(family.offers, _END)
@@ -149,6 +160,8 @@ class _Maker:
                     in_a_row = 0
             if not candidates:
                 return False
+            # Rows count from when they are offered, so the batch is taken off again here. An ambiguous request may
+            # have cost an earlier row: then fewer are gained than verified, at worst less than none.
             before = rows.families[family.name] - len(candidates)
             rows.verify(candidates, self._judge)
             kept = max(0, rows.families[family.name] - before)
@@ -169,6 +182,7 @@ class _Maker:
         """Return the rows: seeds first, the others shuffled."""
         rows = list(self.baskets[split].rows.values())
         seeds = [row for row in rows if row.offer.origin == "seed"]
+        # families were filled one after the other: unshuffled, a reader of the first rows would see one family only
         made = [row for row in rows if row.offer.origin != "seed"]
         random_of(self.name, "order", split, self._seed).shuffle(made)
         return seeds + made
@@ -304,6 +318,8 @@ def synthesise(
     suites = SuiteIndex((given.skill.name, suite) for given in contributions for suite in given.suites)
     for given in contributions:
         suites.refuse(given.skill.name, given.seeds)
+    # Training of all skills first: a held-out request must stand in no skill's training rows, for one model learns them
+    # all. The other order would let held-out rows take requests, and so change training with the number of them.
     makers = [_Maker(given, judge, suites, seed) for given in contributions]
     for maker in makers:
         maker.make("train", rows, frozenset(), run_rule, progress)

@@ -121,6 +121,8 @@ def write(parts: Sequence[Part], texts: Mapping[str, str], *, capital: bool = Tr
     space = from_value = False  # is a space due? is the last piece a value?
     for slot, _, literal, leads, trails, closes in parts:
         text = texts[slot] if slot else literal
+        # Two marks would meet. A literal gives way, never a value: the target holds the value letter for letter, so a
+        # request with another one would teach the model to change what it was told.
         if closes and out and out[-1].endswith(_MARKS):
             if from_value:
                 text = text[1:]
@@ -180,6 +182,8 @@ class Phrasing:
 
     def plan(self, drawn: frozenset[str]) -> Plan | None:
         """Return how these slots can be said, or None where no request says them all."""
+        # A request must say each drawn slot: the target holds its value, and a model that is trained on values nobody
+        # told it learns to guess. And it must say no slot that was not drawn, unless its default has a text to say.
         sayable = drawn | self._spoken
         clauses = {
             slot: sensible
@@ -188,6 +192,8 @@ class Phrasing:
         }
         requests: list[tuple[Template, tuple[str, ...]]] = []
         for request in self._requests:
+            # Which clause is picked is left to chance in each row, so only what all clauses of a slot say counts as
+            # said. Then a plan holds for every row with these slots, and is made once for all of them.
             here = request.places & drawn
             placed = request.places | request.slots
             rest = tuple(slot for slot in clauses if slot not in placed) if request.rest else ()
@@ -229,6 +235,8 @@ class Phrasing:
 def _shuffled(slots: tuple[str, ...], chance: Chance) -> Sequence[str]:
     if len(slots) < 2:
         return slots
+    # Fisher and Yates by hand: of random.Random's methods, only random() is promised to give the same numbers for one
+    # seed in every version of Python
     order = list(slots)
     for last in range(len(order) - 1, 0, -1):
         other = int(chance() * (last + 1))

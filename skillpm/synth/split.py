@@ -80,6 +80,7 @@ class Division:
 
     def phrasings_of(self, texts: Sequence[str], split: Split) -> tuple[str, ...]:
         """Return the phrasings that one side uses, each once: all of them where the list is not split."""
+        # read backwards and returned forwards: of several spellings of one phrasing the first that was written stays
         unique = {phrasing_key(text): text for text in reversed(texts)}
         held, split_list = split == "held_out", self.is_split(texts)
         chosen = [text for key, text in unique.items() if not split_list or (key in self.phrasings) == held]
@@ -89,6 +90,7 @@ class Division:
         """Return a source for each used pool that draws from one side only."""
         made: dict[str, Source] = {}
         pools = used_pools(document)
+        # templates last: they draw from the sources of their parts, and a part is never a template itself
         for name, pool in sorted(pools.items(), key=lambda item: item[1].template is not None):
             made[name] = self._source(name, pool, split, made)
         return made
@@ -100,6 +102,8 @@ class Division:
             if shared:
                 return Composed(name, pool.template, sources, lambda text: True)
             if by_parts:
+                # Each part draws from this side only, and so the whole is on this side too. Only another pool that
+                # lists the same text may have put it on the other side: then it is not drawn here.
                 return Composed(name, pool.template, sources, lambda text: self.sides.get(text, held) == held)
             return Composed(name, pool.template, sources, lambda text: self.is_held_out(text) == held)
         if pool.integers is not None and size(pool, {}) > LISTED:
@@ -116,6 +120,7 @@ def _members(pool: Pool) -> tuple[Member, ...]:
 
 def rank(text: str) -> float:
     """Return the place of a text in [0, 1), from its digest: the same on every machine and under every seed."""
+    # 48 bits, because a float holds them exactly: more would be rounded, the highest of them to 1.0
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:6]) / (1 << 48)
 
@@ -127,15 +132,20 @@ def hold_out(lists: Iterable[Sequence[str]], share: float, shown: Iterable[str] 
     is ``shown`` anyway. A list of one member is shown. Adding a list can move a text of another to the training side,
     but a text is always on one side only.
     """
+    # Short lists first: they have the fewest members to choose from, and what they hold out counts for the longer lists
+    # that share it. The order is that of their content, so that it does not matter in which order a document has them.
     unique = sorted({tuple(sorted(set(members))) for members in lists}, key=lambda texts: (len(texts), texts))
     known = {*shown, *(texts[0] for texts in unique if len(texts) == 1)}
     held: set[str] = set()
     ranked = [sorted(texts, key=lambda text: (rank(text), text)) for texts in unique if len(texts) > 1]
     for texts in ranked:
+        # what other lists hold out is held out here too, and not once more: else overlapping lists would add up
         wanted = min(max(1, round(share * len(texts))), len(texts) - 1)
         missing = wanted - sum(text in held for text in texts)
         free = [text for text in texts if text not in known and text not in held]
         held.update(free[: max(0, missing)])
+    # No list has given all of its own, but others may have held out the rest of it. It gets its member of highest rank
+    # back. That moves a text to training only: a list may now have nothing held out, but none has nothing to train.
     for texts in ranked:
         if held.issuperset(texts):
             held.discard(texts[-1])
@@ -152,6 +162,8 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
         for name, pool in pools.items()
         if pool.template is None and size(pool, pools) <= LISTED
     }
+    # The words of the corpus go in whether or not a pool lists them: a value of an unlisted range or template is judged
+    # by its rank alone, and must not be called held out where a phrasing says it.
     known = {text for texts in listed.values() for text in texts if corpus.shows(text)} | corpus.words
     known |= {text for name in shared for text in listed.get(name, ())}
     held = set(hold_out([listed[name] for name in listed if name not in shared], document.held_out, known))
@@ -160,6 +172,7 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
     for name in listed:
         if name not in shared and held.isdisjoint(listed[name]):
             shared[name] = "a seed, a phrasing or another pool shows every value that could be held out"
+    # templates come after all plain pools: only now is it known which of their parts are split
     _divide_templates(document, pools, shared, sides)
     said = [_words(seed.request) for seed in seeds]
     lists = [list(map(phrasing_key, texts)) for texts in _phrasing_lists(document)]
@@ -217,7 +230,11 @@ def _pool_split(
 def _template_sides(
     pool: Pool, pools: Mapping[str, Pool], shared: Mapping[str, str], sides: Mapping[str, bool]
 ) -> tuple[int, int]:
-    """Count the combinations of training parts and those of held-out parts."""
+    """Count the combinations of training parts and those of held-out parts.
+
+    With two split parts there are mixed combinations as well. They are on neither side: training would see a part that
+    is held out, and a held-out row would have a part that training has seen.
+    """
     train = held = 1
     for part in parts(pool.template or "")[1]:
         texts = list(texts_of(pools[part], pools))
@@ -250,10 +267,11 @@ def _reads_like(phrasing: str, said: str) -> bool:
         words = _words(piece)
         if not words.strip():
             continue
+        # the leftmost place is enough: whatever fits behind a later one fits behind it
         found = said.find(words, start)
         if found < 0:
             return False
-        start = found + len(words) - 1
+        start = found + len(words) - 1  # the space at the end may be the one at the beginning of the next words
     return True
 
 
@@ -269,6 +287,7 @@ class _Corpus:
         folded = text.casefold()
         if folded in self.words:
             return True
+        # one word that is not among the words stands nowhere by itself; the pattern is only for what holds several
         if _WORD.fullmatch(folded) or folded not in self._text:
             return False
         return re.search(rf"(?<!\w){re.escape(folded)}(?!\w)", self._text) is not None

@@ -33,6 +33,8 @@ def can_share(model: Any) -> bool:
 @contextmanager
 def over_prefix(model: Any, prefix: Prefix) -> Iterator[None]:
     """Let the model's layers attend to ``prefix`` before their own keys."""
+    # A private name of transformers, set and put back around one forward pass. docs/decisions/library-internals.md
+    # lists all such places, and the test that notices when one of them changes.
     before = model.config._attn_implementation
     token = _prefix.set(prefix)
     model.config._attn_implementation = _NAME
@@ -53,6 +55,9 @@ def _attend(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """Return the attention output, shape (rows, length, heads, size); the signature is transformers'."""
+    # One softmax over both parts, in float32: the weights of the prefix and of a row's own keys have to add up to one.
+    # The prefix needs no mask, for every token of every row comes after all of it. The rows stand side by side in one
+    # matrix product with the shared keys, which are read once for all of them: that is where the time is saved.
     rows, heads, length, size = query.shape
     groups = key.shape[1]
     shared_keys, shared_values = _prefix.get()[module.layer_idx]

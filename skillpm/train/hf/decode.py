@@ -20,6 +20,8 @@ from transformers.cache_utils import DynamicLayer
 
 from skillpm.train.hf.attention import Prefix, can_share, over_prefix
 
+# To gather copies all keys and values, to carry a row that has ended costs its share of each step: neither at once nor
+# never is cheapest.
 _LEAVE = 0.75  # the batch is gathered anew when so few of its rows are still going
 _MAX_OWN = 256  # tokens; longer parts of their own are run with the model's own attention, which needs less memory
 
@@ -94,6 +96,7 @@ class _GrowingLayer(DynamicLayer):
         return self.keys, self.values
 
     def _grown(self, states: torch.Tensor, length: int, end: int) -> torch.Tensor:
+        # room in proportion to the length: then a token is copied a constant number of times however long the answer
         shape = (*states.shape[:2], end + max(32, length // 2), states.shape[-1])
         return torch.empty(shape, dtype=states.dtype, device=states.device)
 
@@ -122,6 +125,9 @@ def like_prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     In alphabetical order of their tokens, a group ends where two neighbours share less than half of what neighbours
     usually share: there one system prompt ends and another begins.
     """
+    # Sorted, prompts that begin alike are neighbours, so n - 1 comparisons do for all pairs. Neighbours of one skill
+    # share its whole system prompt, those of two skills little more than the beginning of the chat template; half of
+    # the median lies between.
     order = sorted(range(len(prompts)), key=lambda i: tuple(prompts[i]))
     links = [common_prefix([prompts[a], prompts[b]]) for a, b in pairwise(order)]
     usual = median(links) if links else 0
@@ -145,6 +151,8 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
     Yields:
         Each answer when it has ended, in no order.
     """
+    # Chance comes from the CPU, and so do the draws: one seed gives the same random numbers on every device. One
+    # generator serves all batches, so sampled answers depend on the batch size as well as on the seed.
     size = max(1, sampling.batch_size // sampling.samples)
     generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
     for alike in like_prompts(prompts):
@@ -161,6 +169,8 @@ def _decode_batch(
     for step in range(sampling.max_new_tokens):
         tokens = _choose(batch.logits, sampling.temperature, generator)
         last = step + 1 == sampling.max_new_tokens
+        # A row that has ended goes on in the batch until the next gathering; what it decodes is thrown away. It is
+        # yielded at once, not with its batch, so that its verifier works while the others are still decoded.
         for row, token in zip(rows, tokens.tolist(), strict=True):
             if row.going:
                 row.tokens.append(token)
@@ -189,6 +199,8 @@ class _Batch:
         self._prefix = self._run_prefix(prompts[0][:shared]) if shared else None
         self._cache = self._new_cache()
         width = longest - shared
+        # Padding on the left: then the last column is the end of every row, its logits are the next token's, and all
+        # rows grow by the same column. Positions leave the padding out, so each row has those that it has alone.
         ids = torch.full((len(prompts), width), sampling.pad, dtype=torch.long)
         mask = torch.zeros_like(ids)
         for row, prompt in enumerate(prompts):
@@ -197,6 +209,7 @@ class _Batch:
             mask[row, width - len(own) :] = 1
         self._mask = mask.to(model.device)
         self.logits = self._forward(ids.to(model.device), (self._mask.cumsum(dim=1) - 1).clamp(min=0))
+        # only now are rows repeated: the samples of a prompt differ from its first answer token on, not before
         if sampling.samples > 1:
             self._cache.batch_repeat_interleave(sampling.samples)
             self._mask = self._mask.repeat_interleave(sampling.samples, dim=0)

@@ -28,10 +28,15 @@ def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], end: int, max_
         ``input_ids``, ``answer`` (where the answer begins), ``group`` (the skill) and ``shared`` (leading tokens that
         all rows of the skill have in common).
     """
+    # less than, not at most: the end token is one more. A row that is too long is left out, not cut: half an answer
+    # taught is an answer that never ends.
     kept = [(skill, prompt, answer) for skill, prompt, answer in rows if len(prompt) + len(answer) < max_length]
     prompts: dict[str, list[list[int]]] = {}
     for skill, prompt, _ in kept:
         prompts.setdefault(skill, []).append(prompt)
+    # Over all rows of a skill, not over those of a batch, so that any batch of them can be laid out without a look at
+    # its tokens. At least one token of each prompt is its own (``common_prefix``): the token that predicts the first of
+    # the answer then stands right before it. Were it in the shared beginning, another row's end would stand there.
     shared = {skill: common_prefix(members) if len(members) > 1 else 0 for skill, members in prompts.items()}
     return [
         {"input_ids": [*prompt, *answer, end], "answer": len(prompt), "group": skill, "shared": shared[skill]}
@@ -59,9 +64,11 @@ class GroupedOrder(torch.utils.data.Sampler[int]):
         return len(self._groups)
 
     def __iter__(self) -> Iterator[int]:
+        # Whole batches of one group are shuffled among the others, so that no skill is learned last. The rest is not
+        # dropped: a skill with fewer rows than a batch holds would never be learned at all.
         batches: list[list[int]] = []
         left: list[int] = []
-        for name in sorted(set(self._groups)):
+        for name in sorted(set(self._groups)):  # sorted: the order of a set of texts is another in each process
             rows = [row for row, group in enumerate(self._groups) if group == name]
             self._chance.shuffle(rows)
             whole = len(rows) - len(rows) % self._batch_size
@@ -89,6 +96,9 @@ class PrefixPacking:
             pieces += [(n, list(row["input_ids"][shared:]), shared, row["answer"]) for n, row in enumerate(rows, 1)]
             for member, tokens, start, answer in pieces:
                 ids += tokens
+                # Positions are those that a row has alone, so its rotary embeddings are too. Labels are shifted by one
+                # over the whole sequence; the first token of a piece, whose neighbour is another row's, is a prompt's
+                # token and so never learned.
                 positions += range(start, start + len(tokens))
                 labels += [token if start + i >= answer else IGNORED for i, token in enumerate(tokens)]
                 groups += [group] * len(tokens)
@@ -103,6 +113,8 @@ class PrefixPacking:
 
 def _mask(groups: torch.Tensor, members: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """May the token of a row of this matrix see the token of a column? Shape (length, length), boolean."""
+    # A shared beginning is member 0 of its group: it sees itself alone, and all rows of the group see it. Within a row
+    # places and positions grow together, so positions give the causal order.
     same_group = groups[:, None] == groups[None, :]
     own_or_shared = (members[:, None] == members[None, :]) | (members[None, :] == 0)
     return same_group & own_or_shared & (positions[None, :] <= positions[:, None])
