@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from skillpm.layout.rule import Rule
     from skillpm.model.contract import Tool
     from skillpm.model.ports import (
         Attempt,
@@ -125,7 +126,7 @@ class HostHooks:
         """Take skills from a kind of registry that is not built in.
 
         Returns:
-            An Index that keeps the promises of ``skillpm.model.ports.Index`` (``made_here`` and ``remote`` too) for a
+            An Index that keeps the promises of ``skillpm.plugin.Index`` (``made_here`` and ``remote`` too) for a
             URL whose scheme it knows, else None.
 
         Example:
@@ -135,12 +136,12 @@ class HostHooks:
         """
 
     @hookspec
-    def skillpm_layout_rules(self) -> Iterable[Any]:
+    def skillpm_layout_rules(self) -> Iterable[Rule]:
         """Add rules of your own to ``skillpm validate``, ``pack`` and ``publish``.
 
         Returns:
-            ``skillpm.layout.rule.Rule`` records, usually functions under the decorator ``rule`` of that module, whose
-            codes do not begin with SK. A rule reads the tree and runs nothing of the skill.
+            ``skillpm.plugin.Rule`` records, usually functions under the decorator ``rule``, whose codes do not begin
+            with SK. A rule reads the tree and runs nothing of the skill.
 
         Example:
             return [has_owner]
@@ -154,7 +155,7 @@ class HostHooks:
         """Bring a level of confinement for the code of skills; ``--sandbox plugin:NAME`` asks for it.
 
         Returns:
-            SandboxLevels from ``skillpm.model.ports``; ``probe()`` returns what is there, empty where it cannot work,
+            SandboxLevels from ``skillpm.plugin``; ``probe()`` returns what is there, empty where it cannot work,
             and ``command(enclosure)`` the command that starts a worker inside. One that is ``strong`` stands behind our
             own strong levels and before resource limits; any other is taken only when it is named.
 
@@ -170,7 +171,7 @@ class HostHooks:
         """Bring a kind of policy that is not built in, such as a server's; ``--model NAME:REST`` asks for it.
 
         Returns:
-            PolicyMakers from ``skillpm.model.ports``; ``open(rest, adapter, batch_size)`` returns an object with a
+            PolicyMakers from ``skillpm.plugin``; ``open(rest, adapter, batch_size)`` returns an object with a
             ``name`` and ``complete(prompts, max_new_tokens=…)``, which yields ``(index, Completion)`` in any order.
 
         Example:
@@ -185,7 +186,7 @@ class HostHooks:
         """Bring a kind of training stage; ``kind: NAME`` in a recipe asks for it.
 
         Returns:
-            Trainers from ``skillpm.model.ports``. ``settings`` is a subclass of ``skillpm.model.training.Stage`` that
+            Trainers from ``skillpm.plugin``. ``settings`` is a subclass of ``skillpm.plugin.Stage`` that
             checks what the recipe says, ``plan(stage, material)`` works out a ``StagePlan`` without torch, and
             ``load()`` imports what running takes and returns ``run(stage, given)``, which trains the adapter of
             ``given.model`` in place and returns a ``StageOutput``; one that is not ``kept`` is taken back. Built-in
@@ -203,7 +204,7 @@ class HostHooks:
         """Write skills in the form of another system; ``skillpm export NAME`` asks for it.
 
         Returns:
-            Exporters from ``skillpm.model.ports``; ``export(contributions, folder)`` writes into a new folder, which
+            Exporters from ``skillpm.plugin``; ``export(contributions, folder)`` writes into a new folder, which
             takes its name only when that ends well. ``contributions`` has by skill ``contract``, ``prompt``, ``seeds``,
             ``suites``, ``rewards`` and ``tools``.
 
@@ -219,7 +220,7 @@ class HostHooks:
         """Read the lock of another skill manager; ``skillpm import FILE`` asks for it by the name of the file.
 
         Returns:
-            Importers from ``skillpm.model.ports``; ``read(text, path)`` gives for each entry an ``Imported`` with
+            Importers from ``skillpm.plugin``; ``read(text, path)`` gives for each entry an ``Imported`` with
             what ``skillpm install`` is given, or a ``Skipped`` with the reason. The locks that skillpm reads itself
             are never asked for, and two plugins that read files of one name are an error.
 

@@ -34,7 +34,7 @@ PROMISES = [
     {"name": "prose", "kind": "malformed", "expected": GOLD, "completion": f"{TEXT} and also rm -rf /"},
     {"name": "again", "kind": "determinism", "expected": GOLD, "completion": TEXT},
 ]
-HEAD = "import itertools, json, os, random, time\nfrom skillpm import RewardFunction, Verdict, hookimpl\n"
+HEAD = "import itertools, json, os, random, time\nfrom skillpm.plugin import RewardFunction, Verdict, hookimpl\n"
 
 
 def compiled(text: str) -> Contract:

@@ -162,7 +162,7 @@ class Importer:
         name: of that manager.
         files: the names of the files that it reads, without folders.
         read: takes the file's text and its path, and gives for each entry an ``Imported`` or a ``Skipped`` from
-            ``skillpm.model.ports``. Such files come with anybody's repositories: believe nothing in them.
+            ``skillpm.plugin``. Such files come with anybody's repositories: believe nothing in them.
     """
 
     name: str

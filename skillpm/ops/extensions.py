@@ -123,7 +123,7 @@ def foreign_sandboxes(settings: Settings) -> tuple[SandboxLevel, ...]:
     for given in found.values():
         if not isinstance(given.record, SandboxLevel) or not SANDBOX_OF_PLUGIN.match(f"plugin:{given.record.name}"):
             raise PluginError(
-                f"{given.plugin}: a sandbox is a skillpm.model.ports.SandboxLevel with a name in small letters",
+                f"{given.plugin}: a sandbox is a skillpm.plugin.SandboxLevel with a name in small letters",
                 plugin=given.plugin,
             )
     return tuple(_guarded_level(given.plugin, given.record) for given in found.values())
@@ -166,7 +166,7 @@ def extra_rules(settings: Settings) -> tuple[Rule, ...]:
     for item in host.collect("skillpm_layout_rules") if host is not None else []:
         code = getattr(item.record, "code", None)
         if not isinstance(code, str) or not callable(getattr(item.record, "look", None)):
-            raise PluginError(f"{item.plugin}: a layout rule is a skillpm.layout.rule.Rule", plugin=item.plugin)
+            raise PluginError(f"{item.plugin}: a layout rule is a skillpm.plugin.Rule", plugin=item.plugin)
         if code.startswith(_OWN_CODES) or code in found:
             raise PluginError(f"{item.plugin}: the code {code} is taken", hint="use a prefix of your own")
         found[code] = _guarded(item.plugin, item.record)

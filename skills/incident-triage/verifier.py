@@ -17,7 +17,7 @@ import re
 import shlex
 from typing import Any
 
-from skillpm import Attempt, Verdict
+from skillpm.plugin import Attempt, Verdict
 
 __all__ = ["canonical_command", "canonical_line", "verify"]
 

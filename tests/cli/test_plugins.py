@@ -10,7 +10,7 @@ DISTRIBUTION = {
         "METADATA": "Metadata-Version: 2.1\nName: acme\nVersion: 1.2\n",
         "entry_points.txt": "[skillpm]\ngood = acme_good\nbad = acme_bad\n",
     },
-    "acme_good.py": "import skillpm\n@skillpm.hookimpl\ndef skillpm_run_finished(run):\n    pass\n",
+    "acme_good.py": "from skillpm.plugin import hookimpl\n@hookimpl\ndef skillpm_run_finished(run):\n    pass\n",
     "acme_bad.py": "raise RuntimeError('broken')\n",
 }
 
@@ -38,7 +38,7 @@ def test_plugins_are_listed_with_origin_and_hooks_and_failures_by_name(project: 
 
 def test_what_a_skill_s_hooks_do_in_their_worker_is_traced_and_printed_as_text(project: Callable[..., Any]) -> None:
     code = (
-        "import skillpm\n@skillpm.hookimpl\ndef skillpm_tools(skill):\n    return []\n\n"
+        "from skillpm.plugin import hookimpl\n@hookimpl\ndef skillpm_tools(skill):\n    return []\n\n"
         "@skillpm.hookimpl\ndef skillpm_rewards(skill):\n    raise OSError('\\x1b[2J\\n' + 'x' * 100_000)\n"
     )
     here = project(

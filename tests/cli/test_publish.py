@@ -134,7 +134,7 @@ tools:
 SEED = {"request": "serve on 80", "expected": {"tool": "serve", "args": {"port": 80, "quiet": None}}}
 JUDGING = {"contract.yaml": CONTRACT, "seeds": {"a.jsonl": json.dumps(SEED) + "\n"}}
 CHEATED = """
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 
 def verify(attempts, contract):
     return [Verdict(status="passed", score=1.0) for _ in attempts]

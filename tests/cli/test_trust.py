@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 CODE = """
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 
 
 def verify(attempts, contract):

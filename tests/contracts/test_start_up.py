@@ -59,16 +59,3 @@ def test_an_install_from_a_folder_imports_no_pydantic_and_no_network(tmp_path) -
     costly = ("pydantic", "urllib3", "yaml", "packaging.specifiers", "rich", "pluggy", "importlib.metadata")
     assert imported(code, *costly) == set()
     assert (tmp_path / "skillpm.lock").is_file()
-
-
-@pytest.mark.parametrize("name", __import__("skillpm").__all__)
-def test_public_names_are_there(name: str) -> None:
-    """What authors import from `skillpm` is loaded when it is asked for."""
-    import skillpm
-
-    assert getattr(skillpm, name) is not None
-
-
-def test_importing_skillpm_imports_nothing() -> None:
-    """A plugin's entry module may say `from skillpm import hookimpl` at no cost but pluggy's."""
-    assert imported("import skillpm", *TABLE_ONLY) == set()

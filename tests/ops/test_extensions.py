@@ -8,13 +8,12 @@ from typing import Any
 
 PLUGIN = """
 from pathlib import Path
-from skillpm import hookimpl
+from skillpm.plugin import hookimpl
 
 
 @hookimpl
 def skillpm_layout_rules():
-    from skillpm.layout.rule import rule
-    from skillpm.model.finding import Problem
+    from skillpm.plugin import Problem, rule
 
     @rule("ACME001", "no owner", why="nobody answers for it")
     def owner(subject):
@@ -96,8 +95,8 @@ def test_a_plugin_s_registry_is_asked_and_observers_are_told(
 
 FOREIGN = """
 import json
-from skillpm import hookimpl
-from skillpm.model.ports import Completion, Exporter, PolicyMaker
+from skillpm.plugin import hookimpl
+from skillpm.plugin import Completion, Exporter, PolicyMaker
 
 
 class Table:
@@ -159,9 +158,8 @@ def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: Callab
 
 
 IMPORTER = """
-from skillpm import hookimpl
-from skillpm.model.ports import Skipped, Imported
-from skillpm.model.ports import Importer
+from skillpm.plugin import hookimpl
+from skillpm.plugin import Imported, Importer, Skipped
 
 
 def read(text, path):
@@ -214,8 +212,8 @@ def test_an_importer_that_fails_or_shares_a_file_name_is_named(project: Callable
 
 
 SANDBOX = """
-from skillpm import hookimpl
-from skillpm.model.ports import SandboxLevel
+from skillpm.plugin import hookimpl
+from skillpm.plugin import SandboxLevel
 
 
 def inside(enclosure):
@@ -240,7 +238,7 @@ def skillpm_sandboxes():
 """
 JAILED = """
 import os
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 
 
 def verify(attempts, contract):

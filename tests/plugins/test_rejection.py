@@ -21,7 +21,7 @@ data: {rows: 6, refine: 0, held_out: 0}
 stages: [{kind: rejection, rounds: 2, samples: 3, max_new_tokens: 6, batch_size: 3}]
 """
 LENIENT = """
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 
 
 def verify(attempts, contract):

@@ -24,7 +24,7 @@ MakeEpisode = Callable[..., Episode]
 
 VERIFIER = """
 import acme_colours
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 
 def verify(attempts, contract):
     return [Verdict(status="failed", score=0.0, reasons=(acme_colours.SHADE,)) for _ in attempts]

@@ -90,7 +90,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
     return install
 
 
-GOOD = "import skillpm\n@skillpm.hookimpl\ndef skillpm_run_finished(run):\n    pass\n"
+GOOD = "from skillpm.plugin import hookimpl\n@hookimpl\ndef skillpm_run_finished(run):\n    pass\n"
 
 
 def test_every_broken_distribution_is_named_with_its_version_and_the_rest_is_loaded(

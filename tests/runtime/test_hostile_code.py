@@ -35,7 +35,7 @@ ATTACKS: dict[str, dict[str, Any]] = yaml.safe_load(
 )
 OBEDIENT = """
 import os, sys
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 
 def verify(attempts, contract):
     space = {"__file__": __file__, "os": os, "sys": sys, "result": None}
@@ -139,7 +139,7 @@ class TestLoading:
     """Attacks 31 and 34: what is loaded is the source that a person looked at, and never in the library's place."""
 
     VERIFIER = (
-        "import json, helper\nfrom skillpm import Verdict\n\n"
+        "import json, helper\nfrom skillpm.plugin import Verdict\n\n"
         "def verify(attempts, contract):\n"
         "    reasons = (helper.WHO, WHO, json.__file__)\n"
         "    return [Verdict(status='failed', score=0.0, reasons=reasons) for _ in attempts]\n\n"

@@ -25,7 +25,7 @@ PLUGIN = """
 import itertools
 import re
 import sys
-from skillpm import RewardFunction, Seed, Suite, Task, Verdict, hookimpl
+from skillpm.plugin import RewardFunction, Seed, Suite, Task, Verdict, hookimpl
 
 class Rule:
     name = "ports"

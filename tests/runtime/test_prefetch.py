@@ -32,7 +32,7 @@ MakeScorer = Callable[..., Scorer]
 MakeEpisode = Callable[..., Episode]
 
 COUNTING = """
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 calls = 0
 
 def verify(attempts, contract):
@@ -148,7 +148,7 @@ def test_what_was_judged_ahead_is_not_judged_again_nor_is_an_outage_remembered(
 
 DYING = """
 import os
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 
 def verify(attempts, contract):
     for attempt in attempts:
@@ -183,7 +183,7 @@ def test_a_slow_verifier_is_given_its_time_by_those_who_ask_in_earnest(
     """Neither what was too much at once ahead, nor the wait for it, is held against an answer."""
     code = """
 import time
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 
 def verify(attempts, contract):
     time.sleep(0.1 * len(attempts))

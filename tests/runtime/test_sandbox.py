@@ -43,7 +43,7 @@ def level(request: pytest.FixtureRequest, offered: Callable[[str], Sandbox]) -> 
 SHELL = """
 import ctypes, os, socket, subprocess, sys, threading
 from pathlib import Path
-from skillpm import Verdict
+from skillpm.plugin import Verdict
 
 def verify(attempts, contract):
     out = []

@@ -25,7 +25,7 @@ MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
 MakeEpisode = Callable[..., Episode]
 
-HEADER = "import os, sys, time\nfrom skillpm import Verdict\n"
+HEADER = "import os, sys, time\nfrom skillpm.plugin import Verdict\n"
 PASS = "Verdict(status='passed', score=1.0)"
 
 

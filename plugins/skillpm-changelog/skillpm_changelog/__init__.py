@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
-from skillpm import hookimpl
+from skillpm.plugin import hookimpl
 
-__all__ = ["skillpm_layout_rules"]
+if TYPE_CHECKING:
+    from skillpm.plugin import Rule
 
 
 @hookimpl
-def skillpm_layout_rules() -> Iterable[Any]:
+def skillpm_layout_rules() -> Iterable[Rule]:
     """Return the rule; imported here, because most commands never ask for it."""
     from skillpm_changelog.rules import unannounced_version
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from skillpm.layout.rule import rule
-from skillpm.layout.subject import Subject
-from skillpm.model.finding import Problem
-
-__all__ = ["unannounced_version"]
+from skillpm.plugin import Problem, Subject, rule
 
 CHANGELOG = "CHANGELOG.md"
 MAX_CHANGELOG = 1 << 20  # bytes that are read

@@ -6,15 +6,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from skillpm.model.training import StageInput, StageOutput, StagePlan, TrainRow
-from skillpm.train.columns import Rewarder
-from skillpm.train.hf.policy import prompt_tokens
-from skillpm.train.hf.rollout import expecting, sample_groups
-from skillpm.train.hf.sft import run_sft
-from skillpm.train.sft import Sft
-from skillpm_rejection.stage import Rejection
-
-__all__ = ["run"]
+from skillpm.plugin import (
+    Rewarder,
+    Sft,
+    StageInput,
+    StageOutput,
+    StagePlan,
+    TrainRow,
+    judging_ahead,
+    prompt_tokens,
+    run_sft,
+    sample_groups,
+)
+from skillpm_rejection.settings import Rejection
 
 _ROWS = 48  # answers decoded side by side
 
@@ -50,7 +54,7 @@ def _accepted(stage: Rejection, given: StageInput, rewarder: Rewarder, seed: int
         max_new_tokens=stage.max_new_tokens,
         batch_size=_ROWS,
         seed=seed,
-        ended=expecting(rewarder, given.tokenizer, keys),
+        ended=judging_ahead(rewarder, given.tokenizer, keys),
     )
     texts = [given.tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
     asked = [key for key in keys for _ in range(stage.samples)]

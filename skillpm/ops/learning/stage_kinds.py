@@ -83,13 +83,13 @@ def _trainer(given: Given, origin: str) -> Trainer:
 def _broken(trainer: Any) -> str | None:
     """Return why this is no trainer that could be taken."""
     if not isinstance(trainer, Trainer):
-        return f"{_kind_of(trainer)} is not a skillpm.model.ports.Trainer"
+        return f"{_kind_of(trainer)} is not a skillpm.plugin.Trainer"
     if trainer.name in BUILT_IN.trainers:
         return "a kind of this name is built in; give it a name of your own"
     if not _NAME.match(trainer.name):
         return "a kind is at most 32 small letters, digits and hyphens"
     if not (isinstance(trainer.settings, type) and issubclass(trainer.settings, Stage)):
-        return "`settings` is not a subclass of skillpm.model.training.Stage"
+        return "`settings` is not a subclass of skillpm.plugin.Stage"
     kind = trainer.settings.model_fields["kind"].annotation
     if get_origin(kind) is not Literal or get_args(kind) != (trainer.name,):
         return f'`settings` does not say `kind: Literal["{trainer.name}"]`'

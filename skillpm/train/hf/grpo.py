@@ -22,7 +22,7 @@ from skillpm.model.training import StageInput, StageOutput, StagePlan, TrainRow
 from skillpm.train.columns import Rewarder, reward_functions
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.policy import prompt_tokens
-from skillpm.train.hf.rollout import expecting, greedy_score, rollout_function, stage_groups
+from skillpm.train.hf.rollout import greedy_score, judging_ahead, rollout_function, stage_groups
 from skillpm.train.hf.watch import Watch, silence
 
 
@@ -95,7 +95,7 @@ def _screened(
     """
     tried = rows[: stage.screen]
     prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in tried]
-    ended = expecting(rewarder, tokenizer, [row.task.key for row in tried])
+    ended = judging_ahead(rewarder, tokenizer, [row.task.key for row in tried])
     groups = stage_groups(model, tokenizer, prompts, stage, seed, ended)
     texts = [tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
     varies = rewarder.varies([row.task.key for row in tried], texts, plan.columns)

@@ -18,7 +18,7 @@ Ended = Callable[[int, list[int]], None]  # told of each answer when it has ende
 GREEDY_ROWS = 48  # decoded side by side
 
 
-def expecting(rewarder: Rewarder, tokenizer: Any, keys: Sequence[str]) -> Ended:
+def judging_ahead(rewarder: Rewarder, tokenizer: Any, keys: Sequence[str]) -> Ended:
     """Return what has each answer judged when it has ended; ``keys`` are those of the prompts' tasks."""
 
     def ended(prompt: int, tokens: list[int]) -> None:
@@ -48,7 +48,7 @@ def greedy_score(
         max_new_tokens=max_new_tokens,
         batch_size=GREEDY_ROWS,
         seed=0,
-        ended=expecting(rewarder, tokenizer, keys),
+        ended=judging_ahead(rewarder, tokenizer, keys),
     )
     return rewarder.mean_score(keys, [tokenizer.decode(answer, skip_special_tokens=True) for (answer,) in groups])
 
@@ -125,7 +125,7 @@ def rollout_function(
         model = trainer.accelerator.unwrap_model(trainer.model)
         tokens = [prompt_tokens(tokenizer, [Message(**message) for message in prompt]) for prompt in prompts]
         unique = list(dict.fromkeys(tuple(ids) for ids in tokens))
-        ended = expecting(rewarder, tokenizer, [keys[ids] for ids in unique])
+        ended = judging_ahead(rewarder, tokenizer, [keys[ids] for ids in unique])
         groups = stage_groups(model, tokenizer, unique, stage, seed + trainer.state.global_step, ended)
         answers = {ids: iter(group) for ids, group in zip(unique, groups, strict=True)}
         return {

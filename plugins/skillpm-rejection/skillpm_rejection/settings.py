@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skillpm.model.training import (
-    Material,
-    Positive,
-    Rate,
-    Stage,
-    StageInput,
-    StageName,
-    StageOutput,
-    StagePlan,
-    Trainer,
-)
-
-__all__ = ["REJECTION", "Rejection"]
+from skillpm.plugin import Material, Positive, Rate, Stage, StageName, StagePlan
 
 
 class Rejection(Stage):
@@ -49,16 +36,7 @@ class Rejection(Stage):
     max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
 
-def _plan(stage: Rejection, material: Material) -> StagePlan:
-    """Every row may be answered well enough in every round, so the steps are at most so many."""
+def plan_rejection(stage: Rejection, material: Material) -> StagePlan:
+    """Plan at most so many steps: every row may be answered well enough in every round."""
     steps = math.ceil(len(material.refine) * stage.epochs / stage.batch_size)
     return StagePlan(stage.rounds * steps, material.refine)
-
-
-def _load() -> Callable[[Rejection, StageInput], StageOutput]:
-    from skillpm_rejection.rounds import run
-
-    return run
-
-
-REJECTION = Trainer("rejection", Rejection, _plan, _load)
