@@ -8,11 +8,12 @@ not is given to pydantic, which coerces as it does everywhere, says what is wron
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 _SCALARS = (str, int, bool, NoneType)
 
@@ -65,6 +66,27 @@ class LightDocument:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
+class TextValue(ABC):
+    """Base of frozen values that documents write as one text: ``parse`` reads it, ``str`` writes it."""
+
+    __slots__ = ()
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, text: str) -> Self:
+        """Read the text. Raises ValueError where it is not such a value."""
+
+    def document(self) -> str:
+        """Return the form in which ``--json`` prints it."""
+        return str(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core.core_schema import no_info_after_validator_function, str_schema, to_string_ser_schema
+
+        return no_info_after_validator_function(cls.parse, str_schema(), serialization=to_string_ser_schema())
+
+
 D = TypeVar("D", bound=LightDocument)
 
 
@@ -88,6 +110,8 @@ def read_light(kind: type[D], root: Any, *, path: str = "") -> D:
 
 def json_form(value: Any) -> Any:
     """Return a light document as JSON, without the fields that are None."""
+    if isinstance(value, TextValue):
+        return str(value)
     if isinstance(value, LightDocument):
         items = ((field.name, getattr(value, field.name)) for field in fields(value))
         return {name: json_form(item) for name, item in items if item is not None}
@@ -119,6 +143,8 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
         return _tuple(_reader(arguments[0]))
     if origin is dict:
         return _mapping(_reader(arguments[0]), _reader(arguments[1]))
+    if issubclass(kind, TextValue):
+        return _parsed(kind)
     return _fields(kind) if is_dataclass(kind) else _scalar(kind)
 
 
@@ -130,6 +156,18 @@ def _scalar(kind: Any) -> Callable[[Any], Any]:
         if type(value) is not kind or (kind is str and not value.isascii() and not _encodable(value)):
             raise _Odd
         return value
+
+    return read
+
+
+def _parsed(kind: type[TextValue]) -> Callable[[Any], Any]:
+    text = _scalar(str)
+
+    def read(value: Any) -> Any:
+        try:
+            return kind.parse(text(value))
+        except ValueError:
+            raise _Odd from None
 
     return read
 

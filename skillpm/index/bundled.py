@@ -20,7 +20,7 @@ class BundledIndex:
     remote = False
 
     def __init__(self, pack: Pack) -> None:
-        self.name = BUNDLED
+        self.name = str(BUNDLED)
         self._pack = pack
         self._opened: dict[str, PathIndex] = {}
 
@@ -62,4 +62,4 @@ class BundledIndex:
         folder = bundled_skills().get(name)
         if folder is None:
             return None
-        return self._opened.setdefault(name, PathIndex(folder, BUNDLED, self._pack, again=name))
+        return self._opened.setdefault(name, PathIndex(folder, self.name, self._pack, again=name))

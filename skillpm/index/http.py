@@ -24,6 +24,7 @@ from skillpm.index.pages import (
 )
 from skillpm.index.transport import Transport
 from skillpm.model.release import Listing, Page, Release
+from skillpm.model.source import Source, SourceKind
 
 
 def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None:
@@ -62,7 +63,7 @@ class HttpIndex:
     remote = True
 
     def __init__(self, url: str, transport: Transport, cache: PageCache) -> None:
-        self.name = f"registry:{url}"
+        self.name = str(Source(SourceKind.REGISTRY, url))
         self._url = url
         self._transport = transport
         self._cache = cache

@@ -32,7 +32,7 @@ from skillpm.index.git_url import GitUrl, is_git
 from skillpm.index.path import Pack, PathIndex, TreeIndex
 from skillpm.layout.discovery import discover
 from skillpm.model.name import is_name
-from skillpm.model.source import BUNDLED
+from skillpm.model.source import Source, SourceKind
 
 if TYPE_CHECKING:
     from skillpm.index.git import GitRepository, Locked
@@ -124,10 +124,10 @@ def open_registry(text: str, around: Surroundings, base: Path | None = None) -> 
     if _is_web(text):
         return _web_registry(_web_address(text), around)
     folder = (base or Path.cwd()) / _folder(text)
-    return DirectoryIndex(folder, f"registry:{_relative(folder, around.project)}")
+    return DirectoryIndex(folder, _named(SourceKind.REGISTRY, folder, around))
 
 
-def place_source(text: str, around: Surroundings, base: Path | None = None) -> str:
+def place_source(text: str, around: Surroundings, base: Path | None = None) -> Source:
     """Return what a requirement calls a place that holds one skill; a branch or a tag stays one.
 
     Args:
@@ -139,10 +139,10 @@ def place_source(text: str, around: Surroundings, base: Path | None = None) -> s
         UsageError, RegistryError: an address that cannot be.
     """
     if is_git(text):
-        return str(GitUrl.parse(text, around.project))
+        return Source.parse(str(GitUrl.parse(text, around.project)))
     place = (base or Path.cwd()) / _folder(text)
-    kind = "archive" if place.is_file() or text.endswith(_ARCHIVE) else "path"
-    return f"{kind}:{_relative(place, around.project)}"
+    archive = place.is_file() or text.endswith(_ARCHIVE)
+    return Source(SourceKind.ARCHIVE if archive else SourceKind.PATH, _relative(place, around.project))
 
 
 def open_skills(text: str, around: Surroundings) -> list[Index]:
@@ -163,61 +163,56 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
         return [_web_skills(text, around)]
     place = Path.cwd() / _folder(text)
     if place.is_file():
-        return [_archive(place, f"archive:{_relative(place, around.project)}", around)]
+        return [_archive(place, _named(SourceKind.ARCHIVE, place, around), around)]
     found = discover(place) if place.is_dir() else None
     if found is None or place in found.skills or not found.skills:
-        return [PathIndex(place, f"path:{_relative(place, around.project)}", around.pack, again=text)]
+        return [PathIndex(place, _named(SourceKind.PATH, place, around), around.pack, again=text)]
     if not found.complete:
         raise UsageError(f"{text} has too many folders without a skill", hint="name the folder that holds the skills")
     return [
-        PathIndex(folder, f"path:{_relative(folder, around.project)}", around.pack, again=str(folder))
+        PathIndex(folder, _named(SourceKind.PATH, folder, around), around.pack, again=str(folder))
         for folder in found.skills
     ]
 
 
-def open_source(source: str, around: Surroundings) -> Index:
+def open_source(source: Source, around: Surroundings) -> Index:
     """Return the index that a lock names.
 
     Raises:
         RegistryError: a kind that this version cannot read.
         UsageError: an address that cannot be.
     """
-    kind, _, place = source.partition(":")
-    if source == BUNDLED:
-        return BundledIndex(around.pack)
-    if is_git(source):
-        url = GitUrl.parse(source, around.project)
-        return _commit(url, url.subdirectory, around)
-    opened = _KINDS.get(kind)
-    if opened is None or not place:
-        raise RegistryError(f"the source `{source[:200]}` is not supported by this version", hint=_SUPPORTED)
-    return opened(place, source, around)
+    opened = _KINDS.get(source.kind)
+    if opened is None or not (source.place or source.kind is SourceKind.BUNDLED):
+        shown = str(source)[:200]
+        raise RegistryError(f"the source `{shown}` is not supported by this version", hint=_SUPPORTED)
+    return opened(source, around)
 
 
-def _locked_registry(place: str, source: str, around: Surroundings) -> Index:
-    return (
-        _web_registry(_web_address(place), around) if _is_web(place) else DirectoryIndex(around.project / place, source)
-    )
+def _locked_registry(source: Source, around: Surroundings) -> Index:
+    if _is_web(source.place):
+        return _web_registry(_web_address(source.place), around)
+    return DirectoryIndex(around.project / source.place, str(source))
 
 
-def _path(place: str, source: str, around: Surroundings) -> Index:
-    return PathIndex(around.project / place, source, around.pack)
+def _locked_commit(source: Source, around: Surroundings) -> Index:
+    url = GitUrl.parse(str(source), around.project)
+    return _commit(url, url.subdirectory, around)
 
 
-def _locked_archive(place: str, source: str, around: Surroundings) -> Index:
-    return _archive(around.project / place, source, around)
-
-
-def _locked_well_known(place: str, source: str, around: Surroundings) -> Index:
-    return _web_registry(_web_address(place), around)
-
-
-_KINDS: dict[str, Callable[[str, str, Surroundings], Index]] = {
-    "path": _path,
-    "archive": _locked_archive,
-    "registry": _locked_registry,
-    "well-known": _locked_well_known,
+_KINDS: dict[SourceKind, Callable[[Source, Surroundings], Index]] = {
+    SourceKind.BUNDLED: lambda source, around: BundledIndex(around.pack),
+    SourceKind.PATH: lambda source, around: PathIndex(around.project / source.place, str(source), around.pack),
+    SourceKind.ARCHIVE: lambda source, around: _archive(around.project / source.place, str(source), around),
+    SourceKind.GIT: _locked_commit,
+    SourceKind.REGISTRY: _locked_registry,
+    SourceKind.SITE: lambda source, around: _web_registry(_web_address(source.place), around),
 }
+
+
+def _named(kind: SourceKind, place: Path, around: Surroundings) -> str:
+    """Return what a lock calls a place on this disk."""
+    return str(Source(kind, _relative(place, around.project)))
 
 
 def _archive(file: Path, name: str, around: Surroundings) -> Index:

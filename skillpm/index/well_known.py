@@ -25,6 +25,7 @@ from skillpm.index.path import Pack, TreeIndex, Unpack
 from skillpm.index.transport import Transport, followed
 from skillpm.layout.tree import MappingTree, Tree
 from skillpm.model.release import Listing, Page, Release, SkillNameText
+from skillpm.model.source import Source, SourceKind
 
 INDEX = ".well-known/agent-skills/index.json"
 SCHEMA = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
@@ -66,7 +67,7 @@ class WellKnownIndex:
     remote = True
 
     def __init__(self, url: str, transport: Transport, cache: PageCache, pack: Pack, unpack: Unpack) -> None:
-        self.name = f"well-known:{url}"
+        self.name = str(Source(SourceKind.SITE, url))
         self._url = url
         self._transport = transport
         self._cache = cache

@@ -10,17 +10,18 @@ from skillpm.formats.json_text import json_text
 from skillpm.formats.light import LightDocument, Limit, json_form, read_light
 from skillpm.formats.strict import strict_json
 from skillpm.model.release import Digest, Release, Requires, SkillNameText
+from skillpm.model.source import Source
 
 LOCK_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedSkill(LightDocument):
-    """One chosen release. ``source`` names where it came from: ``bundled``, ``path:…`` or a registry's URL."""
+    """One chosen release. ``source`` says where it came from."""
 
     name: SkillNameText
     version: str
-    source: str
+    source: Source
     archive: Digest
     tree: Digest
     requires: Requires = field(default_factory=dict)

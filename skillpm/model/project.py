@@ -11,11 +11,11 @@ from skillpm.errors import UsageError
 from skillpm.formats.document import Document
 from skillpm.model.release import SkillNameText
 from skillpm.model.requirement import Requirement
+from skillpm.model.source import BUNDLED, git_place
 from skillpm.model.trust_policy import TrustPolicy
 
-BUNDLED_REGISTRY = "bundled"  # the skills that ship with skillpm; asked last, and always there
+BUNDLED_REGISTRY = str(BUNDLED)  # the skills that ship with skillpm; asked last, and always there
 PLACES = ("path", "git", "archive")
-ARCHIVES = (".tar.gz", ".tgz")
 
 Place = Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x1f\x7f]+$")]
 RegistryName = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -63,29 +63,10 @@ class Wish(Document):
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {"anyOf": [{"type": "string", "description": "a PEP 440 specifier, * for any version"}, handler(core)]}
 
-    @classmethod
-    def at(cls, place: str) -> Wish:
-        """Return the wish for what a person typed: ``git+URL[@ref][#subdirectory=…]``, an archive, or a folder."""
-        if place.startswith("git+"):
-            address, _, subdirectory = place.removeprefix("git+").partition("#subdirectory=")
-            host = address.find("/", address.find("://") + 3)
-            cut = address.rfind("@", host) if host >= 0 else -1
-            ref = address[cut + 1 :] if cut >= 0 else "HEAD"
-            git = address[:cut] if cut >= 0 else address
-            return cls(git=git, ref=None if ref == "HEAD" else ref, subdirectory=subdirectory or None)
-        return cls(archive=place) if "://" in place or place.endswith(ARCHIVES) else cls(path=place)
-
     @property
     def place(self) -> str | None:
         """The folder, repository or archive, as a person would type it; None for a requirement of a registry."""
-        if self.git is None:
-            return self.path or self.archive
-        address = self.git if self.git.startswith("git+") else f"git+{self.git}"
-        return (
-            address
-            + (f"@{self.ref}" if self.ref else "")
-            + (f"#subdirectory={self.subdirectory}" if self.subdirectory else "")
-        )
+        return self.path or self.archive if self.git is None else git_place(self.git, self.ref, self.subdirectory)
 
 
 def _not_bundled(registries: dict[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import UsageError
 from skillpm.model.name import parse_name
+from skillpm.model.source import Source
 
 _SPLIT = re.compile(r"\s*(?P<name>[A-Za-z0-9._/-]+?)\s*(?:@\s*(?P<exact>[^\s,]+)|(?P<specifier>[<>=!~].*))?\s*\Z")
 _SOURCE = re.compile(r" @ (?P<source>bundled|[a-z][a-z0-9+.-]*:[^\x00-\x1f\x7f]{1,2000})\Z")
@@ -29,20 +30,19 @@ def parse_version(text: str) -> Version:
     )
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Requirement:
     """A skill name and the releases that satisfy it.
 
     Attributes:
         name: the skill.
         specifier: canonical PEP 440 text, empty for any version.
-        source: the only place that will do, as a lock writes sources (``registry:../shop``, ``path:../mine``); empty
-            where the first registry that knows the name answers.
+        source: the only place that will do; None where the first registry that knows the name answers.
     """
 
     name: str
     specifier: str = ""
-    source: str = ""
+    source: Source | None = None
 
     @classmethod
     def parse(cls, text: str) -> Requirement:
@@ -54,7 +54,7 @@ class Requirement:
         placed = _SOURCE.search(text)
         if placed is not None:
             plain = cls.parse(text[: placed.start()])
-            return cls(plain.name, plain.specifier, placed["source"])
+            return cls(plain.name, plain.specifier, Source.parse(placed["source"]))
         match = _SPLIT.match(text)
         if match is None:
             raise UsageError(
@@ -66,13 +66,16 @@ class Requirement:
         return cls.of(match["name"], match["specifier"] or "")
 
     @classmethod
-    def of(cls, name: str, specifier: str, source: str = "") -> Requirement:
+    def of(cls, name: str, specifier: str, source: Source | None = None) -> Requirement:
         """Build one from its parts, as a manifest's ``requires`` holds them."""
         canonical = _canonical(specifier) if specifier.strip() not in ("", "*") else ""
         return cls(parse_name(name), canonical, source)
 
     def __str__(self) -> str:
         return f"{self.name}{self.specifier}{f' @ {self.source}' if self.source else ''}"
+
+    def __lt__(self, other: Requirement) -> bool:
+        return (self.name, str(self)) < (other.name, str(other))
 
     def admits(self, version: str, *, prereleases: bool | None = None) -> bool:
         """Does this version satisfy the specifier?"""

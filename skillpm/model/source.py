@@ -1,8 +1,101 @@
-"""Where a skill comes from, as a lock writes it."""
+"""Where a skill comes from: the one module that knows how locks, requirements and project files write it.
+
+A new kind of source is a member of ``SourceKind``, its place in the sets below, and a module of index/ that opens it.
+"""
 
 from __future__ import annotations
 
-BUNDLED = "bundled"
-FOLDER = "path:"  # the sources whose content a person edits
-GIT = "git+"
-NAMED = (BUNDLED, FOLDER, GIT, "archive:")  # sources that somebody has chosen by themselves: no cooldown holds for them
+from dataclasses import dataclass
+from enum import Enum
+
+from skillpm.formats.light import TextValue
+
+
+class SourceKind(Enum):
+    """The kinds of sources; a value is what the text of such a source begins with."""
+
+    BUNDLED = "bundled"  # ships with skillpm
+    PATH = "path:"  # a folder
+    ARCHIVE = "archive:"  # a .tar.gz on this disk
+    GIT = "git+"  # a commit of a repository; in a requirement also a branch or a tag
+    REGISTRY = "registry:"  # a folder or a URL with config.json
+    SITE = "well-known:"  # a web site's .well-known/agent-skills
+    FOREIGN = ""  # anything else: a plugin may know it
+
+
+_CHOSEN_BY_HAND = frozenset({SourceKind.BUNDLED, SourceKind.PATH, SourceKind.ARCHIVE, SourceKind.GIT})
+_PUBLISHED = frozenset({SourceKind.REGISTRY, SourceKind.FOREIGN})
+
+
+@dataclass(frozen=True, slots=True)
+class Source(TextValue):
+    """One source.
+
+    Attributes:
+        kind: of which kind it is.
+        place: where it is: a path relative to the project, or a URL; empty for what ships with skillpm.
+    """
+
+    kind: SourceKind
+    place: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Read what a lock or a requirement says. Every text is a source; ``str`` gives the same text back."""
+        if text == SourceKind.BUNDLED.value:
+            return BUNDLED
+        kind = next(kind for kind, prefix in _PREFIXES if text.startswith(prefix))
+        return cls(kind, text[len(kind.value) :])
+
+    def __str__(self) -> str:
+        return f"{self.kind.value}{self.place}"
+
+    @property
+    def editable(self) -> bool:
+        """Is it a folder, whose content a person edits, so that it is read again each time?"""
+        return self.kind is SourceKind.PATH
+
+    @property
+    def floating(self) -> bool:
+        """May a requirement name something that moves, such as a branch, of which a lock says where it was?"""
+        return self.kind is SourceKind.GIT
+
+    @property
+    def chosen_by_hand(self) -> bool:
+        """Has a person chosen this very content? Then no cooldown holds for it."""
+        return self.kind in _CHOSEN_BY_HAND
+
+    @property
+    def published(self) -> bool:
+        """Does it promise that a version which it has once given never changes?"""
+        return self.kind in _PUBLISHED
+
+    @property
+    def is_registry(self) -> bool:
+        """Is it a place of many skills, which a project file can list under ``registries``?"""
+        return self.kind in (SourceKind.REGISTRY, SourceKind.SITE)
+
+    def entry(self) -> dict[str, str]:
+        """Return the keys that name it under ``requires`` of a project file; none where a registry is named there."""
+        if self.kind in (SourceKind.PATH, SourceKind.ARCHIVE):
+            return {self.kind.name.lower(): self.place if self.place.startswith((".", "/")) else f"./{self.place}"}
+        if self.kind is not SourceKind.GIT:
+            return {}
+        address, _, subdirectory = self.place.partition(_SUBDIRECTORY)
+        host = address.find("/", address.find("://") + 3)
+        cut = address.rfind("@", host) if host >= 0 else -1
+        git, reference = (address[:cut], address[cut + 1 :]) if cut >= 0 else (address, _HEAD)
+        keys = {"git": git, "ref": "" if reference == _HEAD else reference, "subdirectory": subdirectory}
+        return {key: value for key, value in keys.items() if value}
+
+
+BUNDLED = Source(SourceKind.BUNDLED)
+_PREFIXES = tuple((kind, kind.value) for kind in SourceKind if kind is not SourceKind.BUNDLED)
+_SUBDIRECTORY = "#subdirectory="
+_HEAD = "HEAD"
+
+
+def git_place(address: str, reference: str | None = "", subdirectory: str | None = "") -> str:
+    """Return how a person types a folder of a repository at a reference; both may be left out."""
+    at, inside = f"@{reference}" if reference else "", f"{_SUBDIRECTORY}{subdirectory}" if subdirectory else ""
+    return f"{SourceKind.GIT.value}{address.removeprefix(SourceKind.GIT.value)}{at}{inside}"

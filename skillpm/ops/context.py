@@ -18,6 +18,7 @@ from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import is_name, near_names
 from skillpm.model.skill import Skill
+from skillpm.model.source import Source
 from skillpm.ops.extensions import foreign_index
 from skillpm.settings import Settings
 from skillpm.storage.archive import build_archive, read_archive
@@ -43,7 +44,7 @@ class Context:
     settings: Settings
     store: Store
     notices: list[str] = field(default_factory=list)
-    _sources: dict[str, Index] = field(default_factory=dict)
+    _sources: dict[Source, Index] = field(default_factory=dict)
 
     @cached_property
     def index(self) -> ChainIndex:
@@ -87,40 +88,44 @@ class Context:
             if foreign is None:
                 raise
             index = foreign
-        return self._sources.setdefault(index.name, index)
+        return self._sources.setdefault(Source.parse(index.name), index)
 
-    def source(self, name: str) -> Index:
-        """Return the index that a lock calls ``name``. Raises RegistryError where this version cannot read it."""
-        if name not in self._sources:
-            self._sources[name] = self._open_source(name)
-        return self._sources[name]
+    def registry_source(self, text: str) -> Source:
+        """Return what a lock calls the registry at a place. Raises RegistryError as ``registry`` does."""
+        return Source.parse(self.registry(text).name)
 
-    def _open_source(self, name: str) -> Index:
+    def source(self, source: Source) -> Index:
+        """Return the index that a lock names. Raises RegistryError where this version cannot read it."""
+        if source not in self._sources:
+            self._sources[source] = self._open_source(source)
+        return self._sources[source]
+
+    def _open_source(self, source: Source) -> Index:
         try:
-            return open_source(name, self.around)
+            return open_source(source, self.around)
         except RegistryError:
-            index = foreign_index(name, self.settings)
+            index = foreign_index(str(source), self.settings)
             if index is None:
                 raise
             return index
 
-    def refuse_source(self, name: str, source: str) -> None:
+    def refuse_source(self, name: str, source: Source) -> None:
         """Raise PolicyError where a policy forbids to take a skill from a source."""
         for policy in self.settings.trust_policies:
-            reason = policy.refuses(source, self._registry_names.get(source, ()))
+            reason = policy.refuses(str(source), self.registry_names.get(source, ()))
             if reason is not None:
                 raise PolicyError(
                     f"{name} comes from {source}, which the policy forbids: {reason}",
                     hint="`skillpm config` shows where each part of the policy stands",
-                    source=source,
+                    source=str(source),
                 )
 
     @cached_property
-    def _registry_names(self) -> dict[str, list[str]]:
+    def registry_names(self) -> dict[Source, list[str]]:
         """What the person calls each registry, by what a lock calls it."""
-        found: dict[str, list[str]] = {}
+        found: dict[Source, list[str]] = {}
         for name, place in self.settings.registries.items():
-            found.setdefault(self.registry(place).name, []).append(name)
+            found.setdefault(self.registry_source(place), []).append(name)
         return found
 
     def note(self, sentence: str) -> None:

@@ -8,8 +8,6 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.requirement import Requirement
 from skillpm.resolve.plan import needed
 
-FLOATING = "git+"  # a lock pins what such a requirement names, so that the two texts differ
-
 
 def disagreements(requirements: Iterable[Requirement], lock: Lock) -> list[str]:
     """Return what is wrong with a lock, a sentence each; empty where it says exactly what is required."""
@@ -33,7 +31,7 @@ def _of_requirements(roots: tuple[Requirement, ...], lock: Lock) -> Iterator[str
 def _of_root(root: Requirement, entries: dict[str, LockedSkill]) -> Iterator[str]:
     yield from _unmet("the project", root, entries)
     entry = entries.get(root.name)
-    if entry and root.source and not root.source.startswith(FLOATING) and entry.source != root.source:
+    if entry and root.source and not root.source.floating and entry.source != root.source:
         yield f"{root.name} is locked from {entry.source}, and required from {root.source}"
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Release
 from skillpm.model.requirement import Requirement
+from skillpm.model.source import Source
 
 
 class Change(StrEnum):
@@ -43,7 +44,7 @@ class Plan:
 
 
 def plan(
-    chosen: Mapping[str, Release], sources: Mapping[str, str], requirements: Iterable[Requirement], lock: Lock
+    chosen: Mapping[str, Release], sources: Mapping[str, Source], requirements: Iterable[Requirement], lock: Lock
 ) -> Plan:
     """Compare a resolution with the lock.
 
@@ -62,7 +63,7 @@ def as_locked(lock: Lock) -> Plan:
     return Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock)
 
 
-def _entry(name: str, release: Release, source: str) -> LockedSkill:
+def _entry(name: str, release: Release, source: Source) -> LockedSkill:
     return LockedSkill(
         name=name,
         version=release.version,

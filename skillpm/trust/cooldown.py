@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from skillpm.model.release import Release
-from skillpm.model.source import NAMED
+from skillpm.model.source import Source
 from skillpm.settings import Settings
 
 
@@ -34,9 +34,9 @@ class Cooldown:
 
         return cls(cutoff(days, now), today)
 
-    def young(self, release: Release, source: str) -> str | None:
+    def young(self, release: Release, source: Source) -> str | None:
         """Say why a release is too young, in words that follow "it is"; None where it is not."""
-        if self.day is None or source.startswith(NAMED):
+        if self.day is None or source.chosen_by_hand:
             return None
         from skillpm.model.trust_policy import too_young
 

@@ -12,6 +12,7 @@ import pytest
 from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.source import BUNDLED
 
 SkillFiles = Callable[..., dict[str, Any]]
 
@@ -31,7 +32,7 @@ def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
 def cyclic() -> str:
     def entry(name: str, requires: dict[str, str]) -> LockedSkill:
         digest = "0" * 64
-        return LockedSkill(name=name, version="1.0", source="bundled", archive=digest, tree=digest, requires=requires)
+        return LockedSkill(name=name, version="1.0", source=BUNDLED, archive=digest, tree=digest, requires=requires)
 
     return Lock(
         requirements=("chicken",), skills=(entry("chicken", {"egg": ">=1"}), entry("egg", {"chicken": ""}))

@@ -21,6 +21,7 @@ from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.model.name import is_name
 from skillpm.model.ports import Index, SearchableIndex
+from skillpm.model.source import Source
 from skillpm.storage.archive import build_archive, read_archive
 from skillpm.storage.process_lock import locked
 from tests.conftest import write_tree
@@ -110,7 +111,7 @@ def test_the_name_that_a_lock_keeps_opens_the_same_release_again(places: Places,
     page = index.page(skill)
     assert page is not None
     assert str(places.root) not in index.name
-    again = open_source(index.name, places.around)
+    again = open_source(Source.parse(index.name), places.around)
     assert again.name == index.name
     assert again.archive(skill, page.releases[0]) == index.archive(skill, page.releases[0])
 

@@ -17,6 +17,7 @@ from skillpm.index.folder_registry import write_registry
 from skillpm.index.path import PathIndex
 from skillpm.index.source import Surroundings, is_path, open_registry, open_skills, open_source
 from skillpm.layout.tree import MappingTree
+from skillpm.model.source import BUNDLED, Source
 from skillpm.storage.archive import build_archive, read_archive
 from skillpm.storage.process_lock import locked
 
@@ -166,11 +167,11 @@ def test_sources_are_named_relative_to_the_project_and_opened_again(registry: Pa
     project.mkdir()
     for text in (str(registry), registry.as_uri()):
         assert open_registry(text, around(project)).name == "registry:../shop"
-    assert open_source("registry:../shop", around(project)).names() == ["demo"]
-    assert open_source("bundled", around(project)).name == "bundled"
+    assert open_source(Source.parse("registry:../shop"), around(project)).names() == ["demo"]
+    assert open_source(BUNDLED, around(project)).name == "bundled"
     for unknown in ("https://example.org", "path:", "tree", "well-known:"):
         with pytest.raises(RegistryError):
-            open_source(unknown, around(project))
+            open_source(Source.parse(unknown), around(project))
 
 
 def test_a_missing_skill_folder_is_a_usage_error(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from skillpm.errors import DocumentError
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.project import ProjectDocument, Wish
+from skillpm.model.source import Source
 from skillpm.ops.machine.schema import document_schema
 from skillpm.settings import load_settings
 
@@ -60,12 +61,17 @@ def test_what_is_said_of_a_folder_of_agents_and_of_registries_is_kept_in_order(t
             "git+https://example.org/a@feature/x#subdirectory=skills/b",
             {"git": "https://example.org/a", "ref": "feature/x", "subdirectory": "skills/b"},
         ),
-        ("https://example.org/a.tar.gz", {"archive": "https://example.org/a.tar.gz"}),
-        ("./a.tar.gz", {"archive": "./a.tar.gz"}),
-        ("../mine", {"path": "../mine"}),
+        ("archive:a.tar.gz", {"archive": "./a.tar.gz"}),
+        ("archive:/srv/a.tar.gz", {"archive": "/srv/a.tar.gz"}),
+        ("path:../mine", {"path": "../mine"}),
+        ("path:mine", {"path": "./mine"}),
+        ("registry:../shop", {}),
+        ("well-known:https://example.org/.well-known/agent-skills/index.json", {}),
+        ("bundled", {}),
+        ("acme:thing", {}),
     ],
 )
-def test_a_typed_place_and_its_keys_say_the_same(text: str, keys: dict[str, str]) -> None:
-    wish = Wish.at(text)
-    assert wish.model_dump(exclude_none=True) == keys
-    assert wish.place == text
+def test_a_source_and_the_keys_of_a_project_file_name_the_same_place(text: str, keys: dict[str, str]) -> None:
+    assert Source.parse(text).entry() == keys
+    if keys:
+        assert Wish.model_validate(keys).place == (text if "git" in keys else next(iter(keys.values())))

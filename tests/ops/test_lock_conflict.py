@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock, LockedSkill, sides
+from skillpm.model.source import Source
 from skillpm.ops.context import Context, open_context
 from skillpm.ops.project.lock import check_lock, lock_project
 from skillpm.settings import load_settings
@@ -140,7 +141,7 @@ entries = st.builds(
     LockedSkill,
     name=st.sampled_from(NAMES),
     version=st.sampled_from(VERSIONS),
-    source=st.sampled_from(["bundled", "registry:../shop", "path:größer"]),
+    source=st.sampled_from(["bundled", "registry:../shop", "path:größer"]).map(Source.parse),
     archive=digests,
     tree=digests,
     requires=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(SPECIFIERS), max_size=2),

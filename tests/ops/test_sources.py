@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from skillpm.clients.folders import UNIVERSAL
+from skillpm.formats.strict_yaml import read_yaml
 from skillpm.index.folder_registry import write_registry
 from skillpm.index.well_known import SCHEMA
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
@@ -322,6 +323,22 @@ def test_git_sources_are_locked_by_commit_and_restored_by_it(project, collection
     assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
     done = place.call("install", f"git+file:{collection}@v1#subdirectory=skills/alpha", "--json").ok().document
     assert [item["change"] for item in done["skills"]] == ["replaced"]
+
+
+def test_a_new_project_file_names_repositories_and_archives(project, collection: Path, skill_files: SkillFiles) -> None:
+    git(collection, "tag", "v1")
+    place = project()
+    place.write({"mine.tar.gz": build_archive(tree(skill_files("mine")))})
+    place.call("install", "./mine.tar.gz", f"git+file:{collection}@v1#subdirectory=skills/alpha").ok()
+    before = locked(place)
+    place.call("init").ok()
+    assert read_yaml((place.root / "skillpm.yaml").read_text())["requires"] == {
+        "alpha": {"git": "file:../collection", "ref": "v1", "subdirectory": "skills/alpha"},
+        "mine": {"archive": "./mine.tar.gz"},
+    }
+    (place.root / "skillpm.lock").unlink()
+    place.call("sync").ok()
+    assert locked(place) == before, "the file alone gives the same skills"
 
 
 def test_a_repository_that_holds_a_link_is_refused_whole(project, collection: Path) -> None:

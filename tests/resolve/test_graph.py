@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.source import BUNDLED
 from skillpm.resolve.graph import Graph, Need, paths_to
 from skillpm.resolve.outline import Mark, Row, outline
 
@@ -18,7 +19,7 @@ SPECIFIERS = ["", ">=1", "<2"]
 
 
 def entry(name: str, requires: dict[str, str]) -> LockedSkill:
-    return LockedSkill(name=name, version="1.0", source="bundled", archive="0" * 64, tree="0" * 64, requires=requires)
+    return LockedSkill(name=name, version="1.0", source=BUNDLED, archive="0" * 64, tree="0" * 64, requires=requires)
 
 
 def lock_of(requirements: list[str], edges: dict[str, dict[str, str]]) -> Lock:

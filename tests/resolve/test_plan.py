@@ -5,6 +5,7 @@ from __future__ import annotations
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Release
 from skillpm.model.requirement import Requirement
+from skillpm.model.source import BUNDLED, Source
 from skillpm.resolve.plan import Change, needed, plan, requirers
 
 A, B = "a" * 64, "b" * 64
@@ -15,13 +16,13 @@ def release(version: str = "1.0", tree: str = A, archive: str = A) -> Release:
 
 
 def entry(name: str, version: str = "1.0", tree: str = A, **requires: str) -> LockedSkill:
-    return LockedSkill(name=name, version=version, source="bundled", archive=A, tree=tree, requires=requires)
+    return LockedSkill(name=name, version=version, source=BUNDLED, archive=A, tree=tree, requires=requires)
 
 
 def test_every_name_is_added_replaced_removed_or_kept() -> None:
     lock = Lock(skills=(entry("gone"), entry("new-version"), entry("other-bytes"), entry("same")))
     chosen = {"same": release(), "new-version": release("2.0"), "other-bytes": release(tree=B), "fresh": release()}
-    made = plan(chosen, dict.fromkeys(chosen, "bundled"), [Requirement("fresh")], lock)
+    made = plan(chosen, dict.fromkeys(chosen, BUNDLED), [Requirement("fresh")], lock)
     assert {step.name: step.change for step in made.steps} == {
         "fresh": Change.ADDED,
         "gone": Change.REMOVED,
@@ -34,13 +35,13 @@ def test_every_name_is_added_replaced_removed_or_kept() -> None:
 
 
 def test_another_archive_of_the_same_tree_is_no_change() -> None:
-    made = plan({"a": release(archive=B)}, {"a": "bundled"}, [], Lock(skills=(entry("a"),)))
+    made = plan({"a": release(archive=B)}, {"a": BUNDLED}, [], Lock(skills=(entry("a"),)))
     assert made.steps[0].change is Change.KEPT
     assert made.lock.skills[0].archive == A
 
 
 def test_another_source_is_a_change() -> None:
-    made = plan({"a": release()}, {"a": "path:../a"}, [], Lock(skills=(entry("a"),)))
+    made = plan({"a": release()}, {"a": Source.parse("path:../a")}, [], Lock(skills=(entry("a"),)))
     assert made.steps[0].change is Change.REPLACED
 
 

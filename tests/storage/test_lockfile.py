@@ -8,10 +8,11 @@ import pytest
 
 from skillpm.errors import DocumentError, LockOutOfDateError, SkillpmError
 from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.source import BUNDLED
 from skillpm.storage.lockfile import read_lock, write_lock
 
 D = "0" * 64
-ENTRY = LockedSkill(name="demo", version="1.0", source="bundled", archive=D, tree=D, requires={"other": ">=1"})
+ENTRY = LockedSkill(name="demo", version="1.0", source=BUNDLED, archive=D, tree=D, requires={"other": ">=1"})
 LOCK = Lock(requirements=("demo",), skills=(ENTRY,))
 
 

@@ -68,7 +68,7 @@ def show(context: Context, text: str) -> Overview:
     entry = context.lock().skill(requirement.name)
     if entry is not None and requirement.admits(entry.version, prereleases=True):
         skill = context.skill(requirement.name)
-        return _overview(context, FolderTree(skill.root), entry.source)
+        return _overview(context, FolderTree(skill.root), str(entry.source))
     release = _newest(context, requirement)
     index = context.index.source(requirement.name)
     assert index is not None  # a release was found in it

@@ -14,7 +14,7 @@ from skillpm.index.source import is_path
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
-from skillpm.model.source import FOLDER, GIT, NAMED
+from skillpm.model.source import Source
 from skillpm.ops.context import Context
 from skillpm.ops.project.places import UNSAID, Picks, pick
 from skillpm.resolve.plan import Change, Plan, plan
@@ -23,8 +23,6 @@ from skillpm.trust.cooldown import Cooldown
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
-
-CHANGING = (*NAMED, "well-known:")  # sources that may have other bytes for the same version
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +89,24 @@ def read_request(
     request.asked = {name for name, item in request.roots.items() if str(item) not in had}
     for typed in (Requirement.parse(text) for text in texts if not is_path(text)):
         root = request.roots.get(typed.name)
-        if typed.specifier or root is None or root.source.startswith(FOLDER):
+        if typed.specifier or root is None or (root.source and root.source.editable):
             request.roots[typed.name] = typed
         request.asked.add(typed.name)
     picked = pick(context, [text for text in texts if is_path(text)], picks)
     request.places, request.warnings = picked.indexes, picked.warnings
     for name, index in picked.indexes.items():
-        request.roots[name] = Requirement(name, "", _place_of(context, index))
+        request.roots[name] = Requirement(name, source=_place_of(context, index))
         request.asked.add(name)
     return request
 
 
-def _place_of(context: Context, index: Index) -> str:
+def _place_of(context: Context, index: Index) -> Source | None:
     """Return what a requirement says of a typed place.
 
     Without a project file the lock's entry says where a skill comes from; only a branch or a tag would be lost there.
     """
-    source = index.asked if isinstance(index, TreeIndex) else index.name
-    return source if context.settings.document is not None or source.startswith(GIT) else ""
+    source = Source.parse(index.asked if isinstance(index, TreeIndex) else index.name)
+    return source if context.settings.document is not None or source.floating else None
 
 
 def select(context: Context, request: Request, *pins: Lock) -> Selection:
@@ -173,9 +171,9 @@ def _resolved(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _refuse_other_bytes(entry: LockedSkill, release: Release, source: str) -> None:
+def _refuse_other_bytes(entry: LockedSkill, release: Release, source: Source) -> None:
     """A version that a registry has once published never changes; folders and bundled skills may."""
-    if source.startswith(CHANGING) or entry.source != source:
+    if not source.published or entry.source != source:
         return
     if entry.version == release.version and entry.tree != release.tree:
         raise IntegrityError(
@@ -196,15 +194,15 @@ def _refuse_unsigned(entry: LockedSkill, release: Release) -> None:
         )
 
 
-def _refuse_other_source(entry: LockedSkill | None, source: str, root: Requirement | None) -> None:
+def _refuse_other_source(entry: LockedSkill | None, source: Source, root: Requirement | None) -> None:
     """A skill never takes the place of another source's skill of its name, unless the project names that source."""
     if entry is None or entry.source == source or (root is not None and root.source):
         return
     raise UsageError(
         f"{entry.name} is installed from {entry.source}; {source} has a skill of that name too",
         hint=f"`skillpm uninstall {entry.name}` first, or `--force` to replace it",
-        installed=entry.source,
-        found=source,
+        installed=str(entry.source),
+        found=str(source),
     )
 
 
@@ -236,7 +234,7 @@ class _Pages:
         self._cooldown = Cooldown.of(context.settings)
         self.day = self._cooldown.day
         self.indexes: dict[str, Index] = {}
-        self.sources: dict[str, str] = {}
+        self.sources: dict[str, Source] = {}
         self.seen: dict[str, Page] = {}
         unpinned: Collection[str] = {*request.places, *request.upgrade}
         self.preferred = {name: entry.version for name, entry in self._pinned.items() if name not in unpinned}
@@ -246,8 +244,8 @@ class _Pages:
         if name in self._request.places:
             return self._from(self._request.places[name], name)
         root = self._request.roots.get(name)
-        source = root.source if root is not None else ""
-        if source.startswith(FOLDER):
+        source = root.source if root is not None else None
+        if source is not None and source.editable:
             return self._from(self._context.source(source), name)
         entry = self._pinned.get(name)
         if entry is None or name in self._request.asked:
@@ -282,7 +280,7 @@ class _Pages:
 
     def _taken(self, index: Index, name: str, page: Page | None) -> Page | None:
         if page is not None:
-            self.indexes[name], self.sources[name], self.seen[name] = index, index.name, page
+            self.indexes[name], self.sources[name], self.seen[name] = index, Source.parse(index.name), page
         return page
 
 

@@ -21,6 +21,7 @@ from skillpm.formats.strict import strict_json
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.name import is_name
 from skillpm.model.ports import ForeignLock, Imported, Importer, Skipped
+from skillpm.model.source import git_place
 from skillpm.ops.extensions import foreign_importer
 from skillpm.runtime.collect import blaming
 from skillpm.settings import Settings
@@ -134,7 +135,7 @@ def _skill(name: str, entry: Any, path: Path) -> Iterator[Imported]:
     if not skill_path:
         raise _CannotTakeError(
             "it does not say in which folder of the repository the skill lies",
-            f"`skillpm install git+{address} --skill {name}`",
+            f"`skillpm install {git_place(address)} --skill {name}`",
         )
     folder = re.sub(r"(?:\A|/)(?:SKILL|skill)\.md\Z", "", skill_path)
     yield Imported(name, _requirement(address, reference, folder), pinned=_COMMIT.match(reference) is not None)
@@ -233,9 +234,7 @@ def _requirement(address: str, reference: str, folder: str) -> str:
     steps = [step for step in folder.split("/") if step]
     if len(folder) > _MAX_PATH or any(step in (".", "..") or not _SEGMENT.match(step) for step in steps):
         raise _CannotTakeError("the folder that it names is none inside a repository")
-    at = f"@{reference}" if reference else ""
-    inside = f"#subdirectory={quote('/'.join(steps))}" if steps else ""
-    return f"git+{address}{at}{inside}"
+    return git_place(address, reference, quote("/".join(steps)))
 
 
 def _local(place: str, path: Path) -> str:

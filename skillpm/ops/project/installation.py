@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skillpm.model.source import Source
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text
 from skillpm.storage.links import Occupant, Places
@@ -62,7 +63,7 @@ def _change(step: Step, placed: Collection[str] | None) -> SkillChange:
     previous, change = step.before.version if step.before else None, str(step.change)
     if change == "kept" and placed is not None and step.name not in placed:
         previous, change = None, "added"
-    return SkillChange(step.name, change, entry.version, previous, entry.source, entry.tree)
+    return SkillChange(step.name, change, entry.version, previous, str(entry.source), entry.tree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,5 +130,5 @@ def unchanged(
 
 def _folders_are_as_locked(project: Path, entries: Sequence[dict[str, Any]]) -> bool:
     """Do the skills' folders that are required by their paths hold what is locked?"""
-    folders = ((item["source"].partition(":"), item["tree"]) for item in entries)
-    return all(folder_digest(project / place) == tree for (kind, _, place), tree in folders if kind == "path")
+    folders = ((Source.parse(item["source"]), item["tree"]) for item in entries)
+    return all(folder_digest(project / source.place) == tree for source, tree in folders if source.editable)

@@ -84,7 +84,7 @@ def list_project(context: Context) -> Inventory:
         ListedSkill(
             entry.name,
             entry.version,
-            entry.source,
+            str(entry.source),
             _description(context.store.path(entry.tree)),
             _state(context, places, record, entry.name, entry.tree),
             tuple(placement.folder for placement in record.of(entry.name)),

@@ -145,9 +145,9 @@ def _freshness(entry: LockedSkill, sources: _Sources, wanted: dict[str, Release]
     newest = _newest(page, entry.version)
     failure = sources.failures.get(entry.name)
     if failure is not None:
-        return Freshness(entry.name, entry.version, best, newest, "unknown", entry.source, failure.message)
+        return Freshness(entry.name, entry.version, best, newest, "unknown", str(entry.source), failure.message)
     state, reason = _state(entry, page, best, newest)
-    return Freshness(entry.name, entry.version, best, newest, state, entry.source, reason)
+    return Freshness(entry.name, entry.version, best, newest, state, str(entry.source), reason)
 
 
 def _state(entry: LockedSkill, page: Page | None, wanted: str, newest: str) -> tuple[State, str]:

@@ -17,6 +17,7 @@ from skillpm.index.source import is_path
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.project import BUNDLED_REGISTRY, ProjectDocument, Wish
 from skillpm.model.requirement import Requirement
+from skillpm.model.source import BUNDLED, Source, SourceKind
 from skillpm.ops.context import Context
 from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.choose import Request
@@ -27,8 +28,6 @@ from skillpm.settings.files import free_name, registry_name
 from skillpm.settings.origin import Level
 from skillpm.storage.files import write_atomic
 from skillpm.storage.record import read_record
-
-SITE = "well-known:"
 
 
 def with_typed(context: Context, texts: Sequence[str], request: Request, plan: Plan) -> tuple[str, Plan]:
@@ -48,8 +47,9 @@ def with_typed(context: Context, texts: Sequence[str], request: Request, plan: P
         entry = plan.lock.skill(name)
         assert entry is not None
         root = roots[name]
-        if name in request.places and not root.source.startswith(SITE):
-            text = with_entry(text, "requires", name, _place(root.source))
+        keys = root.source.entry() if root.source and name in request.places else {}
+        if keys:
+            text = with_entry(text, "requires", name, keys)
             continue
         known = name in document.requires and name not in request.places
         if known and (root.source or not _has_changed(root, document.requires[name])):
@@ -113,29 +113,20 @@ def _has_changed(root: Requirement, wish: Wish) -> bool:
     return wish.place is not None or Requirement.of(root.name, wish.version or "") != root
 
 
-def _place(source: str) -> dict[str, str]:
-    """Return the keys that name a place."""
-    kind, _, place = source.partition(":")
-    if kind in ("path", "archive"):
-        return {kind: place if place.startswith((".", "/")) else f"./{place}"}
-    return dict(Wish.at(source).model_dump(exclude_none=True))
-
-
 def _of_registry(
     context: Context, text: str, document: ProjectDocument, root: Requirement, entry: LockedSkill
 ) -> tuple[str, Value, Requirement]:
     """Return the text with the registry where that is new, the value to write, and the requirement that it means."""
-    site = root.source.startswith(SITE)  # it offers what it has now, in no versions
+    site = root.source is not None and root.source.kind is SourceKind.SITE  # it offers what it has now, in no versions
     specifier = root.specifier or ("" if site else f">={Version(entry.version).public}")
     plain = Requirement.of(root.name, specifier)
     place = _given(context, root, entry)
     if place is None:
         return text, specifier, plain
-    known = {context.registry(known).name: name for name, known in context.settings.registries.items()}
-    name = known.get(entry.source)
-    if name is None:
-        name = free_name(place[0], [*context.settings.registries, *(document.registries or {})])
-        relative = entry.source.partition(":")[2] if entry.source.startswith("registry:") else place[1]
+    known = context.registry_names.get(entry.source)
+    name = known[-1] if known else free_name(place[0], [*context.settings.registries, *(document.registries or {})])
+    if not known:
+        relative = entry.source.place if entry.source.kind is SourceKind.REGISTRY else place[1]
         text = with_entry(text, "registries", name, relative)
     value = {"registry": name} if site else {"version": specifier, "registry": name}
     return text, value, replace(plain, source=entry.source)
@@ -143,12 +134,11 @@ def _of_registry(
 
 def _given(context: Context, root: Requirement, entry: LockedSkill) -> tuple[str, str] | None:
     """Return name and place of the registry that a skill was asked of: by a flag, or as a site that was typed."""
-    if root.source.startswith(SITE):
-        url = root.source.removeprefix(SITE)
-        return registry_name(url), url
+    if root.source is not None and root.source.kind is SourceKind.SITE:
+        return registry_name(root.source.place), root.source.place
     given = context.settings.setting(table.REGISTRIES)
     found = given.value.items() if given.origin.level is Level.FLAG else ()
-    return next((item for item in found if context.registry(item[1]).name == entry.source), None)
+    return next((item for item in found if context.registry_source(item[1]) == entry.source), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,32 +193,27 @@ def _new(context: Context, *, dry_run: bool) -> NewProject:
     return NewProject(path, tuple(requires), text, dry_run)
 
 
-def _registries(context: Context, lock: Lock) -> dict[str, tuple[str, str]]:
+def _registries(context: Context, lock: Lock) -> dict[Source, tuple[str, str]]:
     """Return name and place of the registries that were said and of those that the lock names, by their sources."""
     said = context.settings.setting(table.REGISTRIES)
     places = said.value if said.origin.is_typed else {}
-    sources = {context.registry(place).name: place for place in places.values()}
+    sources = {context.registry_source(place): place for place in places.values()}
     sources.update({entry.source: "" for entry in lock.skills if entry.source not in sources})
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[Source, tuple[str, str]] = {}
     for source, place in sources.items():
-        kind, _, where = source.partition(":")
-        if kind in ("registry", "well-known"):
-            wanted_name = registry_name(where)
-            taken = [name for name, _ in found.values()]
-            found[source] = free_name(wanted_name, taken), where if kind == "registry" else place or where
+        if source.is_registry:
+            name = free_name(registry_name(source.place), [name for name, _ in found.values()])
+            found[source] = name, (place if source.kind is SourceKind.SITE else "") or source.place
     return found
 
 
-def _value(requirement: Requirement, entry: LockedSkill | None, registries: dict[str, str]) -> Value:
+def _value(requirement: Requirement, entry: LockedSkill | None, registries: dict[Source, str]) -> Value:
     """Return what to write for a requirement of the lock."""
-    source = requirement.source or (entry.source if entry is not None else "")
-    if source.startswith("path:"):
-        place = source.removeprefix("path:")
-        return {"path": place if place.startswith(".") else f"./{place}"}
+    source = requirement.source or (entry.source if entry is not None else None)
+    keys = source.entry() if source is not None else {}
+    if keys:
+        return keys
     least = f">={Version(entry.version).public}" if entry is not None else "*"
     specifier = requirement.specifier or least
-    if source in registries:
-        return {"version": specifier, "registry": registries[source]}
-    if source == BUNDLED_REGISTRY and registries:
-        return {"version": specifier, "registry": BUNDLED_REGISTRY}
-    return specifier
+    names = {**registries, BUNDLED: BUNDLED_REGISTRY} if registries else {}
+    return {"version": specifier, "registry": names[source]} if source in names else specifier

@@ -10,7 +10,7 @@ from skillpm.index.source import place_source
 from skillpm.model.lock import Lock
 from skillpm.model.name import near_names
 from skillpm.model.requirement import Requirement
-from skillpm.model.source import FOLDER
+from skillpm.model.source import BUNDLED, Source
 from skillpm.ops.context import Context
 from skillpm.resolve.agreement import disagreements
 from skillpm.settings.folders import PROJECT_FILE
@@ -39,11 +39,11 @@ def required(context: Context, lock: Lock) -> tuple[Requirement, ...]:
     )
 
 
-def _source(context: Context, name: str, wish: Wish) -> str:
+def _source(context: Context, name: str, wish: Wish) -> Source | None:
     from skillpm.model.project import BUNDLED_REGISTRY
 
     if wish.registry == BUNDLED_REGISTRY:
-        return BUNDLED_REGISTRY
+        return BUNDLED
     if wish.registry is not None:
         place = context.settings.registries.get(wish.registry)
         if place is None:
@@ -52,8 +52,8 @@ def _source(context: Context, name: str, wish: Wish) -> str:
             raise DocumentError(
                 f"`{name}` is of `{wish.registry}`, which is no registry", path=PROJECT_FILE, hint=known
             )
-        return context.registry(place).name
-    return place_source(wish.place, context.around, context.settings.project) if wish.place else ""
+        return context.registry_source(place)
+    return place_source(wish.place, context.around, context.settings.project) if wish.place else None
 
 
 def out_of_date(context: Context, requirements: Sequence[Requirement], lock: Lock) -> list[str]:
@@ -64,12 +64,12 @@ def out_of_date(context: Context, requirements: Sequence[Requirement], lock: Loc
     """
     found = disagreements(requirements, lock)
     for requirement in requirements:
-        entry = lock.skill(requirement.name)
-        if entry is None or not requirement.source.startswith(FOLDER) or entry.source != requirement.source:
+        entry, source = lock.skill(requirement.name), requirement.source
+        if entry is None or source is None or not source.editable or entry.source != source:
             continue
-        page = context.source(requirement.source).page(requirement.name)
+        page = context.source(source).page(requirement.name)
         if page is None or page.releases[0].tree != entry.tree:
-            found.append(f"{requirement.source} no longer holds the {requirement.name} that is locked")
+            found.append(f"{source} no longer holds the {requirement.name} that is locked")
     return found
 
 
