@@ -8,6 +8,7 @@ folder that a link leads out of the project is refused: whoever wrote the projec
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable
 from enum import Enum
@@ -142,16 +143,24 @@ def refuse_outside(project: Path, folders: Iterable[str]) -> None:
     if root == Path.home().resolve():
         return
     for folder in folders:
-        try:
-            real = (project / folder).resolve()
-        except (OSError, RuntimeError):  # a link that leads to itself
-            real = None
+        real = _real_path(project / folder)
         if real is None or not real.is_relative_to(root):
             raise UsageError(
                 f"{folder} leads out of the project through a link",
                 hint="put a folder in the place of the link; nothing was written",
                 folder=folder,
             )
+
+
+def _real_path(path: Path) -> Path | None:
+    """Return where a path leads, or None where a link leads to itself."""
+    # Path.resolve() raises for such a link before Python 3.13 only, so the system is asked.
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EINVAL):  # EINVAL on Windows
+            return None
+    return Path(os.path.realpath(path))
 
 
 def _free_name(path: Path) -> Path:
