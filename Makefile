@@ -1,10 +1,22 @@
-# Two commands set everything up on a fresh machine with Python 3.11, pip and make: `make demo` and `make test`.
+# Two commands set everything up on a fresh machine with Python 3.11 or newer, pip and make: `make demo` and `make test`.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO ?= build/demo
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check slow benchmarks clean
+.PHONY: help demo test check wheel interpreters coverage slow benchmarks clean
+
+help:
+	@echo "make demo          install two skills, evaluate, train, evaluate again (a quarter of an hour)"
+	@echo "make test          run the tests"
+	@echo "make check         run ruff, mypy and import-linter"
+	@echo "make wheel         build the wheel and test it in a clean environment"
+	@echo "make interpreters  the same on every Python from 3.11 on that this machine has"
+	@echo "make coverage      run the tests and print the branch coverage of each room"
+	@echo "make slow          run the tests that need a real model or a package index"
+	@echo "make benchmarks    run all benchmarks"
+	@echo "make clean         remove everything that these commands made"
 
 demo: $(VENV)/.train
 	$(BIN)/python demo/run.py --folder $(DEMO)
@@ -18,24 +30,34 @@ check: $(VENV)/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+wheel: $(VENV)/.test
+	.ci/wheel $(BIN)/python $(PYTHON)
+
+interpreters: $(VENV)/.test
+	.ci/wheel $(BIN)/python $$(.ci/pythons $(PYTHON))
+
+coverage: $(VENV)/.test
+	$(BIN)/python -m pytest -q -n auto --cov --cov-report=json:build/coverage.json
+	$(BIN)/python .ci/coverage_by_room.py build/coverage.json
+
 slow: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m "slow or network" --timeout 3600
 
 benchmarks: $(VENV)/.test
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
-# langgraph-cli, whose parser the tests ask, is taken without the 50 MB that only its servers need.
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train]"
+	$(PIP) -e ".[train]"
 	touch $@
 
+# The tests ask the parser of langgraph-cli. It is installed without the 50 MB that only its servers need.
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,dev]"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps langgraph-cli
+	$(PIP) -e ".[train,dev]"
+	$(PIP) --no-deps langgraph-cli
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
