@@ -71,13 +71,13 @@ def read_contents(tree: Tree, known: Mapping[str, bytes]) -> Contents:
 
 
 def _look(found: Contents, path: str, data: bytes) -> None:
-    known = signature(data, path)
-    if known is not None:
+    known, text = signature(data, path), _text(data)
+    # Some formats begin with letters, such as BM: a text that begins with them is read as text all the same.
+    if known is not None and (text is None or known.content is not Content.MEDIA):
         found.signatures[path] = known
         if known.content is Content.ARCHIVE:
             found.archives[path] = data
         return
-    text = _text(data)
     if text is None:
         found.opaque.append(path)
         return
