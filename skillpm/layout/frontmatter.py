@@ -94,21 +94,26 @@ def read_frontmatter(parts: Parts) -> Frontmatter:
         return Frontmatter()
     if len(parts.yaml) > MAX_FRONTMATTER:
         return Frontmatter(error=DocumentError(f"larger than {MAX_FRONTMATTER} characters", line=parts.line))
+    return _frontmatter(parts.yaml, parts.line)
+
+
+@lru_cache(maxsize=1 << 10)
+def _frontmatter(yaml: str, line: int) -> Frontmatter:
+    """Parse once what an install both describes and checks; nobody changes what comes back."""
     try:
-        return Frontmatter(_read(parts.yaml, parts.line), text=parts.yaml)
+        return Frontmatter(_read(yaml, line), text=yaml)
     except DocumentError as error:
-        text, quoted = quote_values(parts.yaml, parts.line) if _is_syntax(error) else ("", ())
+        error.__traceback__ = error.__context__ = None  # the cache would keep the parser's frames with it
+        text, quoted = quote_values(yaml, line) if _is_syntax(error) else ("", ())
         if not quoted:
             return Frontmatter(error=error)
         try:
-            return Frontmatter(_read(text, parts.line), error, quoted, text)
+            return Frontmatter(_read(text, line), error, quoted, text)
         except DocumentError:
             return Frontmatter(error=error)
 
 
-@lru_cache(maxsize=1 << 10)
 def _read(text: str, line: int) -> Any:
-    """Parse once what an install both describes and checks; nobody changes what comes back."""
     text = text.replace("\r\n", "\n")
     plain = _plain(text, line)
     return _yaml(text, line) if plain is None else plain

@@ -140,7 +140,7 @@ def broken_skills(draw: st.DrawFn) -> str:
     return text.replace("\n", "\r\n") if draw(st.booleans()) else text
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(broken_skills(), st.sampled_from([FOLDER, "other", None]))
 def test_mending_twice_is_mending_once_and_a_mended_file_has_fewer_findings(text: str, folder: str | None) -> None:
     mended = mend(text, folder)
@@ -160,7 +160,7 @@ def plain(value: Any) -> Any:
     return [] if value in (None, "") else str(value).replace(",", " ").split()
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(broken_skills())
 def test_no_word_is_lost_or_made_up(text: str) -> None:
     mended = mend(text, None).text
