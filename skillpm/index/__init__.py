@@ -1,5 +1,4 @@
 """Where skills come from: each module is one kind of Index (``skillpm.model.ports``).
 
-May import layout, model, settings, errors. It knows nothing of storage: what an index gives is not yet checked, and how
-a tree becomes an archive is given to it.
+May import storage, layout, model, settings, errors. What an index gives is not yet checked.
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skillpm.errors import RegistryError
-from skillpm.index.path import Pack, PathIndex
+from skillpm.index.path import PathIndex
 from skillpm.index.shipped import bundled_skills
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree
@@ -19,9 +19,8 @@ class BundledIndex:
     made_here = True
     remote = False
 
-    def __init__(self, pack: Pack) -> None:
+    def __init__(self) -> None:
         self.name = str(BUNDLED)
-        self._pack = pack
         self._opened: dict[str, PathIndex] = {}
 
     def page(self, name: str) -> Page | None:
@@ -62,4 +61,4 @@ class BundledIndex:
         folder = bundled_skills().get(name)
         if folder is None:
             return None
-        return self._opened.setdefault(name, PathIndex(folder, self.name, self._pack, again=name))
+        return self._opened.setdefault(name, PathIndex(folder, self.name, again=name))

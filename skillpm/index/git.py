@@ -12,8 +12,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -22,8 +21,7 @@ from skillpm.index.git_url import GitUrl, is_commit
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.discovery import skill_folders
 from skillpm.layout.tree import MappingTree, Tree, left_out
-
-Locked = Callable[[Path], AbstractContextManager[object]]
+from skillpm.storage.process_lock import locked
 
 WAIT = 600.0  # seconds for one call of git
 MAX_FILES = 200_000  # of one commit
@@ -52,14 +50,12 @@ class GitRepository:
     Args:
         url: where it is and which commit is meant; its folder does not matter here.
         cache: the folder of bare clones.
-        locked: holds a file's lock between processes.
         offline: use what the cache has.
     """
 
-    def __init__(self, url: GitUrl, cache: Path, locked: Locked, *, offline: bool = False) -> None:
+    def __init__(self, url: GitUrl, cache: Path, *, offline: bool = False) -> None:
         self.url = url
         self._clone = cache / f"{hashlib.sha256(url.address.encode()).hexdigest()[:32]}.git"
-        self._locked = locked
         self._offline = offline
 
     @cached_property
@@ -70,7 +66,7 @@ class GitRepository:
             RegistryError: git is missing or fails, or there is no such commit.
         """
         wanted = self.url.reference
-        with self._locked(self._clone.with_suffix(".lock")):
+        with locked(self._clone.with_suffix(".lock")):
             with suppress(OSError):
                 os.utime(self._clone)  # it is in use: a clean-up leaves it
             if self.url.pinned and self._resolved(wanted):

@@ -17,8 +17,7 @@ from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
 from skillpm.model.release import Listing, Page, Release
-
-Pack = Callable[[Tree], bytes]
+from skillpm.storage.archive import build_archive, read_archive
 
 
 @runtime_checkable
@@ -60,7 +59,6 @@ class TreeIndex:
     Args:
         name: what a lock calls this source: ``path:../skills/mine`` or ``bundled``.
         load: gives the tree as it is now; may raise any SkillpmError.
-        pack: how a tree becomes an archive.
         again: what to install in order to take what is there now, for a hint.
         asked: what a requirement calls this source, where a lock pins what that names; else the same.
         remote: is loading it a round trip?
@@ -69,13 +67,12 @@ class TreeIndex:
     made_here = True
 
     def __init__(
-        self, name: str, load: Callable[[], Tree], pack: Pack, again: str, *, asked: str = "", remote: bool = False
+        self, name: str, load: Callable[[], Tree], again: str, *, asked: str = "", remote: bool = False
     ) -> None:
         self.name = name
         self.asked = asked or name
         self.remote = remote
         self._load = load
-        self._pack = pack
         self._again = again
 
     @cached_property
@@ -85,7 +82,10 @@ class TreeIndex:
 
     @cached_property
     def _content(self) -> tuple[str, Release]:
-        return release_of(self.tree, self._pack(self.tree))
+        return release_of(self.tree, self._packed())
+
+    def _packed(self) -> bytes:
+        return build_archive(self.tree)
 
     @property
     def skill(self) -> str:
@@ -108,7 +108,8 @@ class TreeIndex:
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive of what lies there. Raises LockOutOfDateError where that is not this release."""
-        return self._pack(self.files(name, release))
+        self.files(name, release)
+        return self._packed()
 
     def files(self, name: str, release: Release) -> Tree:
         """Return what lies there, fit for an archive. Raises LockOutOfDateError where that is not this release."""
@@ -129,12 +130,11 @@ class PathIndex(TreeIndex):
     Args:
         folder: the folder with SKILL.md.
         name: what a lock calls this source: ``path:../skills/mine`` or ``bundled``.
-        pack: how a tree becomes an archive.
         again: what to install in order to take what lies there now, for a hint.
     """
 
-    def __init__(self, folder: Path, name: str, pack: Pack, *, again: str = "") -> None:
-        super().__init__(name, self._walked, pack, again or str(folder))
+    def __init__(self, folder: Path, name: str, *, again: str = "") -> None:
+        super().__init__(name, self._walked, again or str(folder))
         self.folder = folder
 
     def _walked(self) -> Tree:
@@ -146,23 +146,22 @@ class PathIndex(TreeIndex):
         return FolderTree(self.folder, keep=True)
 
 
-Unpack = Callable[[bytes], Tree]
-
-
 class ArchiveIndex(TreeIndex):
     """A file that ends with ``.tar.gz``.
 
     Args:
         file: where it lies.
         name: what a lock calls this source: ``archive:../mine-1.0.tar.gz``.
-        unpack: how an archive becomes a tree; raises IntegrityError.
     """
 
     made_here = False
 
-    def __init__(self, file: Path, name: str, unpack: Unpack) -> None:
-        super().__init__(name, lambda: unpack(self._bytes), lambda tree: self._bytes, str(file))
+    def __init__(self, file: Path, name: str) -> None:
+        super().__init__(name, lambda: read_archive(self._bytes), str(file))
         self.file = file
+
+    def _packed(self) -> bytes:
+        return self._bytes
 
     @cached_property
     def _bytes(self) -> bytes:

@@ -29,15 +29,14 @@ from skillpm.errors import RegistryError, UsageError
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.git_url import GitUrl, is_git
-from skillpm.index.path import Pack, PathIndex, TreeIndex
+from skillpm.index.path import ArchiveIndex, PathIndex, TreeIndex
 from skillpm.layout.discovery import discover
 from skillpm.model.name import is_name
 from skillpm.model.source import Source, SourceKind
 
 if TYPE_CHECKING:
-    from skillpm.index.git import GitRepository, Locked
+    from skillpm.index.git import GitRepository
     from skillpm.index.page_cache import PageCache
-    from skillpm.index.path import Unpack
     from skillpm.index.transport import Transport
     from skillpm.model.ports import Index
 
@@ -57,17 +56,11 @@ class Surroundings:
     Attributes:
         project: what a lock's names of sources are relative to.
         cache: a folder for what can be fetched again.
-        pack: how a tree becomes an archive.
-        unpack: how an archive becomes a tree; raises IntegrityError.
-        locked: holds a file's lock between processes.
         offline: ask nobody; what the cache has must do.
     """
 
     project: Path
     cache: Path
-    pack: Pack
-    unpack: Unpack
-    locked: Locked
     offline: bool = False
     _repositories: dict[str, GitRepository] = field(default_factory=dict)
 
@@ -96,7 +89,7 @@ class Surroundings:
 
         key = f"{url.address}@{url.reference}"
         if key not in self._repositories:
-            self._repositories[key] = GitRepository(url, self.cache / REPOSITORIES, self.locked, offline=self.offline)
+            self._repositories[key] = GitRepository(url, self.cache / REPOSITORIES, offline=self.offline)
         return self._repositories[key]
 
 
@@ -163,16 +156,13 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
         return [_web_skills(text, around)]
     place = Path.cwd() / _folder(text)
     if place.is_file():
-        return [_archive(place, _named(SourceKind.ARCHIVE, place, around), around)]
+        return [ArchiveIndex(place, _named(SourceKind.ARCHIVE, place, around))]
     found = discover(place) if place.is_dir() else None
     if found is None or place in found.skills or not found.skills:
-        return [PathIndex(place, _named(SourceKind.PATH, place, around), around.pack, again=text)]
+        return [PathIndex(place, _named(SourceKind.PATH, place, around), again=text)]
     if not found.complete:
         raise UsageError(f"{text} has too many folders without a skill", hint="name the folder that holds the skills")
-    return [
-        PathIndex(folder, _named(SourceKind.PATH, folder, around), around.pack, again=str(folder))
-        for folder in found.skills
-    ]
+    return [PathIndex(folder, _named(SourceKind.PATH, folder, around), again=str(folder)) for folder in found.skills]
 
 
 def open_source(source: Source, around: Surroundings) -> Index:
@@ -201,9 +191,9 @@ def _locked_commit(source: Source, around: Surroundings) -> Index:
 
 
 _KINDS: dict[SourceKind, Callable[[Source, Surroundings], Index]] = {
-    SourceKind.BUNDLED: lambda source, around: BundledIndex(around.pack),
-    SourceKind.PATH: lambda source, around: PathIndex(around.project / source.place, str(source), around.pack),
-    SourceKind.ARCHIVE: lambda source, around: _archive(around.project / source.place, str(source), around),
+    SourceKind.BUNDLED: lambda source, around: BundledIndex(),
+    SourceKind.PATH: lambda source, around: PathIndex(around.project / source.place, str(source)),
+    SourceKind.ARCHIVE: lambda source, around: ArchiveIndex(around.project / source.place, str(source)),
     SourceKind.GIT: _locked_commit,
     SourceKind.REGISTRY: _locked_registry,
     SourceKind.SITE: lambda source, around: _web_registry(_web_address(source.place), around),
@@ -215,17 +205,11 @@ def _named(kind: SourceKind, place: Path, around: Surroundings) -> str:
     return str(Source(kind, _relative(place, around.project)))
 
 
-def _archive(file: Path, name: str, around: Surroundings) -> Index:
-    from skillpm.index.path import ArchiveIndex
-
-    return ArchiveIndex(file, name, around.unpack)
-
-
 def _commit(url: GitUrl, folder: str, around: Surroundings) -> Index:
     repository = around.repository(url)
     pinned = url.at(url.reference if url.pinned else repository.commit, folder)
     load, asked = partial(repository.tree, folder), str(url.at(url.reference, folder))
-    return TreeIndex(str(pinned), load, around.pack, asked, asked=asked, remote=True)
+    return TreeIndex(str(pinned), load, asked, asked=asked, remote=True)
 
 
 def _is_web(text: str) -> bool:
@@ -261,7 +245,7 @@ def _web_registry(url: str, around: Surroundings) -> Index:
         from skillpm.index.well_known import INDEX, WellKnownIndex
 
         address = f"{url.partition('/.well-known/')[0]}/{INDEX}"
-        return WellKnownIndex(address, around.transport, around.pages, around.pack, around.unpack)
+        return WellKnownIndex(address, around.transport, around.pages)
     from skillpm.index.http import HttpIndex
 
     return HttpIndex(url, around.transport, around.pages)

@@ -21,11 +21,12 @@ from skillpm.formats.strict import strict_json
 from skillpm.index.http import cached_get
 from skillpm.index.page_cache import PageCache
 from skillpm.index.pages import MAX_ARCHIVE
-from skillpm.index.path import Pack, TreeIndex, Unpack
+from skillpm.index.path import TreeIndex
 from skillpm.index.transport import Transport, followed
 from skillpm.layout.tree import MappingTree, Tree
 from skillpm.model.release import Listing, Page, Release, SkillNameText
 from skillpm.model.source import Source, SourceKind
+from skillpm.storage.archive import read_archive
 
 INDEX = ".well-known/agent-skills/index.json"
 SCHEMA = "https://schemas.agentskills.io/discovery/0.2.0/schema.json"
@@ -59,20 +60,16 @@ class WellKnownIndex:
         url: of its index.json.
         transport: how it is asked.
         cache: where the index is kept.
-        pack: how a tree becomes an archive.
-        unpack: how an archive becomes a tree.
     """
 
     made_here = True
     remote = True
 
-    def __init__(self, url: str, transport: Transport, cache: PageCache, pack: Pack, unpack: Unpack) -> None:
+    def __init__(self, url: str, transport: Transport, cache: PageCache) -> None:
         self.name = str(Source(SourceKind.SITE, url))
         self._url = url
         self._transport = transport
         self._cache = cache
-        self._pack = pack
-        self._unpack = unpack
         self._opening = threading.Lock()
         self._opened: dict[str, TreeIndex] = {}
 
@@ -132,7 +129,7 @@ class WellKnownIndex:
             if entry is None:
                 return None
             if name not in self._opened:
-                self._opened[name] = TreeIndex(self.name, partial(self._load, entry), self._pack, name, remote=True)
+                self._opened[name] = TreeIndex(self.name, partial(self._load, entry), name, remote=True)
             return self._opened[name]
 
     def _load(self, entry: _Entry) -> Tree:
@@ -147,7 +144,7 @@ class WellKnownIndex:
                 expected=entry.digest[7:],
                 found=found,
             )
-        return MappingTree({"SKILL.md": data}) if entry.type == "skill-md" else self._unpack(data)
+        return MappingTree({"SKILL.md": data}) if entry.type == "skill-md" else read_archive(data)
 
 
 def _damaged(url: str, reason: str) -> RegistryError:

@@ -21,9 +21,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.source import Source
 from skillpm.ops.extensions import foreign_index
 from skillpm.settings import Settings
-from skillpm.storage.archive import build_archive, read_archive
 from skillpm.storage.lockfile import read_lock
-from skillpm.storage.process_lock import locked
 from skillpm.storage.store import Store
 
 if TYPE_CHECKING:
@@ -54,19 +52,12 @@ class Context:
             RegistryError: a kind of registry that this version cannot read.
         """
         registries = [self.registry(text) for text in self.settings.indexes]
-        return ChainIndex([*registries, BundledIndex(build_archive)])
+        return ChainIndex([*registries, BundledIndex()])
 
     @cached_property
     def around(self) -> Surroundings:
         """What indexes need of the world."""
-        return Surroundings(
-            self.settings.project,
-            self.settings.cache,
-            build_archive,
-            read_archive,
-            locked,
-            offline=self.settings.offline,
-        )
+        return Surroundings(self.settings.project, self.settings.cache, offline=self.settings.offline)
 
     @cached_property
     def stage_kinds(self) -> Kinds:

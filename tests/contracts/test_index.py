@@ -23,7 +23,6 @@ from skillpm.model.name import is_name
 from skillpm.model.ports import Index, SearchableIndex
 from skillpm.model.source import Source
 from skillpm.storage.archive import build_archive, read_archive
-from skillpm.storage.process_lock import locked
 from tests.conftest import write_tree
 from tests.servers import Shop, commit_all, serving
 
@@ -45,12 +44,12 @@ class Places:
     shop: Shop
 
     def __post_init__(self) -> None:
-        self.around = Surroundings(self.root, self.root / "cache", build_archive, read_archive, locked)
+        self.around = Surroundings(self.root, self.root / "cache")
 
     def index(self, kind: str) -> Index:
         """Open one kind."""
         if kind == "bundled":
-            return BundledIndex(build_archive)
+            return BundledIndex()
         if kind == "chain":
             return ChainIndex([self.index("path"), self.index("http")])
         registries = {"directory": str(self.root / "registry"), "http": f"{self.shop.url}/registry"}

@@ -15,7 +15,6 @@ from skillpm.index.git_url import GitUrl
 from skillpm.layout.discovery import discover, skill_folders
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.storage.archive import build_archive
-from skillpm.storage.process_lock import locked
 from tests.conftest import write_tree
 from tests.servers import commit_all, git, serving
 
@@ -78,7 +77,7 @@ def repository(tmp_path: Path, skill_files: SkillFiles) -> Path:
 
 def opened(root: Path, reference: str = "HEAD", *, offline: bool = False) -> GitRepository:
     url = GitUrl.parse(f"git+file:{root}@{reference}", root.parent)
-    return GitRepository(url, root.parent / "cache", locked, offline=offline)
+    return GitRepository(url, root.parent / "cache", offline=offline)
 
 
 def test_branches_tags_and_commits_mean_what_git_means(repository: Path) -> None:
@@ -173,7 +172,7 @@ def test_git_never_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         )
         url = GitUrl.parse(f"git+{shop.url}/x", tmp_path)
         with pytest.raises(RegistryError) as caught:
-            _ = GitRepository(url, tmp_path / "cache", locked).commit
+            _ = GitRepository(url, tmp_path / "cache").commit
     assert len(shop.seen) == 1
     assert "without asking" in str(caught.value.hint)
 

@@ -18,8 +18,6 @@ from skillpm.index.path import PathIndex
 from skillpm.index.source import Surroundings, is_path, open_registry, open_skills, open_source
 from skillpm.layout.tree import MappingTree
 from skillpm.model.source import BUNDLED, Source
-from skillpm.storage.archive import build_archive, read_archive
-from skillpm.storage.process_lock import locked
 
 SkillFiles = Callable[..., dict[str, Any]]
 
@@ -29,7 +27,7 @@ def tree(files: dict[str, Any]) -> MappingTree:
 
 
 def around(project: Path) -> Surroundings:
-    return Surroundings(project, project / "cache", build_archive, read_archive, locked)
+    return Surroundings(project, project / "cache")
 
 
 @pytest.fixture
@@ -125,11 +123,11 @@ def test_the_first_index_that_knows_a_name_answers_alone(tmp_path: Path, skill_f
 def test_a_folder_that_has_changed_is_not_what_was_locked(tmp_path: Path, skill_files: SkillFiles) -> None:
     for path, text in skill_files().items():
         (tmp_path / path).write_text(text)
-    page = PathIndex(tmp_path, "path:x", build_archive).page("demo")
+    page = PathIndex(tmp_path, "path:x").page("demo")
     assert page is not None
     (tmp_path / "SKILL.md").write_text(skill_files(body="changed")["SKILL.md"])
     with pytest.raises(LockOutOfDateError) as caught:
-        PathIndex(tmp_path, "path:x", build_archive).archive("demo", page.releases[0])
+        PathIndex(tmp_path, "path:x").archive("demo", page.releases[0])
     assert caught.value.details["locked"] == page.releases[0].tree
 
 
@@ -137,7 +135,7 @@ def test_an_unknown_bundled_skill_has_no_archive(registry: Path) -> None:
     page = DirectoryIndex(registry, "shop").page("demo")
     assert page is not None
     with pytest.raises(RegistryError):
-        BundledIndex(build_archive).archive("demo", page.releases[0])
+        BundledIndex().archive("demo", page.releases[0])
 
 
 @pytest.mark.parametrize("text", ["ssh://x", "./repo.git", "file://elsewhere/x", "oci://x/y", "ftp://x/y"])
@@ -191,4 +189,4 @@ def test_a_path_is_told_from_a_name(text: str, path: bool) -> None:
 def test_errors_of_indexes_are_never_anything_else(tmp_path: Path) -> None:
     (tmp_path / "SKILL.md").write_bytes(b"\xff")
     with pytest.raises(SkillpmError):
-        PathIndex(tmp_path, "path:x", build_archive).names()
+        PathIndex(tmp_path, "path:x").names()
