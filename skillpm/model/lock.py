@@ -17,7 +17,7 @@ LOCK_VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedSkill(LightDocument):
-    """One chosen release. ``source`` says where it came from."""
+    """One chosen release. ``source`` names where it came from: ``bundled``, ``path:…`` or a registry's URL."""
 
     name: SkillNameText
     version: str
