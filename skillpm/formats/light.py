@@ -61,7 +61,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LightDocument:
-    """Base of light documents: frozen, unknown keys are errors, arguments go by name."""
+    """Base of light documents: frozen, arguments go by name; unknown keys are errors unless the config ignores them."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -218,13 +218,17 @@ def _fields(kind: Any) -> Callable[[Any], Any]:
     hints = get_type_hints(kind, include_extras=True)
     readers = {field.name: _reader(hints[field.name]) for field in fields(kind)}
     needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
+    ignores_more = kind.__pydantic_config__.get("extra") == "ignore"
 
     # Closures over what was looked up once: a lock has thousands of fields, and to ask for their types again each time
     # would cost what is saved by leaving pydantic out.
     def read(root: Any) -> Any:
-        if type(root) is not dict or not root.keys() <= readers.keys() or any(name not in root for name in needed):
+        if type(root) is not dict or any(name not in root for name in needed):
             raise _Odd
-        return kind(**{name: readers[name](value) for name, value in root.items()})
+        more = root.keys() - readers.keys()
+        if more and not ignores_more:
+            raise _Odd
+        return kind(**{name: readers[name](value) for name, value in root.items() if name not in more})
 
     return read
 

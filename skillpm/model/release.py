@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from packaging.version import Version
 
@@ -89,12 +89,12 @@ class RegistryListing(LightDocument):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryConfig(LightDocument):
-    """config.json at the root of a registry."""
+    """config.json at the root of a registry; keys that are not known here are left to newer versions."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "ignore"}
 
     registry: Annotated[int, Limit(least=1, most=1)]
     name: str
-    publish: str | None = None
-    search: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
