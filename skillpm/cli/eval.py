@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table
@@ -14,57 +14,22 @@ from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, UsageError
 
 if TYPE_CHECKING:
+    from skillpm.evals.summary import Table
     from skillpm.model.skill import Skill
-    from skillpm.ops.context import Context
-    from skillpm.ops.learning.evaluate import Asking, Evaluated
+    from skillpm.ops.learning.evaluate import Evaluated, Evaluator
 
 _FILE = TypedPath()
+MODEL, RUN, TASKS = "--model MODEL", "--run RUN", "--tasks FILE"
 
-
-@dataclass(frozen=True)
-class _Flags:
-    """What was typed."""
-
-    skills: tuple[str, ...]
-    model: str | None
-    run: Path | None
-    held_out: Path | None
-    tasks: Path | None
-    before: Path | None
-    output: Path | None
-    skill_text: bool
-    with_base: bool
-    compare: bool
-    gate: bool
-    limit: int | None
-    max_new_tokens: int
-    batch_size: int
-    yes: bool
-    workers: int | None
-    sandbox: str | None
-    as_json: bool
-
-    def check(self) -> None:
-        """Refuse what does not go together. Raises UsageError."""
-        if (self.model is None) == (self.run is None):
-            raise UsageError("give one of `--model` and `--run`", hint="skillpm eval SKILL --model smollm2-135m")
-        misplaced = [
-            ("--tasks", self.tasks is not None and self.output is None, "needs `--output DIR`"),
-            ("--output", self.output is not None and self.run is not None and self.tasks is None, "is RUN itself"),
-            ("--held-out", self.held_out is not None and self.run is not None, "is the run's own file"),
-            ("--held-out", self.held_out is not None and self.tasks is not None, "does not go with `--tasks`"),
-            ("--before", self.before is not None and (self.run is None or self.tasks is not None), "needs `--run RUN`"),
-            ("--with-base", self.with_base and (self.run is None or self.tasks is not None), "needs `--run RUN`"),
-        ]
-        for flag, wrong, reason in misplaced:
-            if wrong:
-                raise UsageError(f"`{flag}` {reason}", hint="see `skillpm eval --help`")
-
-    def asking(self) -> Asking:
-        """Return how policies are asked."""
-        from skillpm.ops.learning.evaluate import Asking
-
-        return Asking(self.max_new_tokens, self.batch_size, self.limit, self.skill_text)
+_KINDS = {
+    "held_out": (MODEL,),
+    "before": (RUN,),
+    "with_base": (RUN,),
+    "output": (MODEL, TASKS),
+    "compare": (MODEL, RUN),
+    "gate": (MODEL, RUN),
+}
+"""Which kinds of evaluation know an option; every other option is known to all three."""
 
 
 @click.command("eval", epilog="Example: skillpm eval incident-triage --model smollm2-135m --limit 20")
@@ -92,118 +57,118 @@ def command(context: click.Context, /, **options: Any) -> None:
     SKILLs are names or folders; all installed ones where none is given. Answers are greedy, judged by each skill's own
     verifier, and shown with 95 % intervals.
     """
-    flags = _Flags(**options)
-    flags.check()
-    from skillpm.ops.context import open_context
-    from skillpm.settings import load_settings
-
-    world = open_context(load_settings(workers=flags.workers, sandbox=flags.sandbox))
-    grant_consents(world, _meant(world, flags), flags.yes)
-    if flags.tasks is not None:
-        _answer(world, flags, flags.tasks)
+    kind = _kind(options)
+    _refuse_options(context, kind)
+    evaluator, skills = _open(options)
+    if kind == TASKS:
+        _answer_rows(evaluator, skills, options)
         return
-    found = _evaluate(world, flags)
-    for notice in world.notices:
-        note(notice)
-    _print(found, flags)
-    missed = [gate.sentence for gate in found.gates if not gate.passed] if flags.gate else []
-    if missed and flags.as_json:
+    evaluated = (_evaluate_model if kind == MODEL else _evaluate_run)(evaluator, skills, options)
+    missed = [gate.sentence for gate in evaluated.gates if not gate.passed] if options["gate"] else []
+    if missed and options["as_json"]:
         note("\n".join(missed))
         context.exit(CheckError.exit_code)
     if missed:
         raise CheckError("; ".join(missed), hint="train further, or use `--no-gate`")
 
 
-def _meant(world: Context, flags: _Flags) -> list[Skill]:
-    if flags.run is None or flags.skills:
-        return world.skills(flags.skills)
+def _kind(options: Mapping[str, Any]) -> str:
+    if (options["model"] is None) == (options["run"] is None):
+        raise UsageError("give one of `--model` and `--run`", hint="skillpm eval SKILL --model smollm2-135m")
+    if options["tasks"] is None:
+        return MODEL if options["run"] is None else RUN
+    if options["output"] is None:
+        raise UsageError("`--tasks` needs `--output DIR`", hint="the answers are written there")
+    return TASKS
+
+
+def _refuse_options(context: click.Context, kind: str) -> None:
+    """Refuse options that this kind of evaluation does not know. Raises UsageError."""
+    for option in context.command.params:
+        name = option.name or ""
+        kinds = _KINDS.get(name, (kind,))
+        if kind not in kinds and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            flag = "/".join([option.opts[0], *option.secondary_opts])
+            known = " or ".join(f"`{item}`" for item in kinds)
+            raise UsageError(f"`{flag}` does not go with `{kind}`", hint=f"leave it out, or use {known}")
+
+
+def _open(options: Mapping[str, Any]) -> tuple[Evaluator, list[Skill]]:
+    """Return how to evaluate, and the skills that are meant; the person has agreed to their code."""
+    from skillpm.evals.examiner import Asking
+    from skillpm.ops.context import open_context
+    from skillpm.ops.learning.evaluate import Evaluator
     from skillpm.ops.learning.evaluate_run import trained_skills
+    from skillpm.settings import load_settings
 
-    return trained_skills(world, (), flags.run)
-
-
-def _evaluate(world: Context, flags: _Flags) -> Evaluated:
-    if flags.run is not None:
-        from skillpm.ops.learning.evaluate_run import evaluate_run
-
-        return evaluate_run(
-            world,
-            flags.skills,
-            flags.run,
-            asking=flags.asking(),
-            progress=progress(),
-            before=flags.before,
-            with_base=flags.with_base,
-        )
-    from skillpm.ops.learning.evaluate import evaluate_model
-
-    assert flags.model is not None
-    return evaluate_model(
-        world,
-        flags.skills,
-        flags.model,
-        asking=flags.asking(),
-        progress=progress(),
-        held_out=flags.held_out,
-        output=flags.output,
-    )
+    context = open_context(load_settings(workers=options["workers"], sandbox=options["sandbox"]))
+    skills, run = options["skills"], options["run"]
+    chosen = context.skills(skills) if run is None else trained_skills(context, skills, run)
+    if options["tasks"] is not None and len(chosen) != 1:
+        raise UsageError("tasks from outside belong to one skill", hint="skillpm eval SKILL --tasks FILE.jsonl …")
+    grant_consents(context, chosen, options["yes"])
+    asking = Asking(options["max_new_tokens"], options["batch_size"], options["limit"], options["skill_text"])
+    return Evaluator(context, asking, progress()), chosen
 
 
-def _answer(world: Context, flags: _Flags, tasks: Path) -> None:
+def _evaluate_model(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> Evaluated:
     from skillpm.evals.figures import figures
     from skillpm.evals.summary import arm_table
-    from skillpm.ops.learning.evaluate_rows import answer_rows
+    from skillpm.ops.learning.evaluate import evaluate_model
 
-    assert flags.output is not None
-    found = answer_rows(
-        world,
-        flags.skills,
-        tasks,
-        asking=flags.asking(),
-        progress=progress(),
-        output=flags.output,
-        model=flags.model,
-        run=flags.run,
-    )
-    for notice in world.notices:
-        note(notice)
-    if flags.as_json:
-        echo_json({**found.summary, "output": str(found.output)})
-        return
-    if found.evaluation is not None:
-        table(*arm_table(figures(found.evaluation)))
-    note(f"{len(found.answers)} answers are in {found.output / 'completions.jsonl'}")
+    held_out, output = options["held_out"], options["output"]
+    evaluated = evaluate_model(evaluator, skills, options["model"], held_out=held_out, output=output)
+    _print_notices(evaluator)
+    _print(evaluated, arm_table(figures(evaluated.evaluation)), options)
+    return evaluated
 
 
-def _print(found: Evaluated, flags: _Flags) -> None:
-    from skillpm.evals.compare import comparisons
+def _evaluate_run(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> Evaluated:
     from skillpm.evals.figures import figures
-    from skillpm.evals.summary import (
-        arm_table,
-        comparison_table,
-        comparisons_document,
-        figures_document,
-        gates_document,
-        metric_table,
-    )
+    from skillpm.evals.summary import metric_table
+    from skillpm.ops.learning.evaluate_run import evaluate_run
 
-    rows = figures(found.evaluation)
-    arms = [arm.name for arm in found.evaluation.arms]
-    if flags.as_json:
-        echo_json(
-            {
-                "arms": arms,
-                "data": found.evaluation.data,
-                "figures": figures_document(rows),
-                "comparisons": comparisons_document(comparisons(found.evaluation)),
-                "gates": gates_document(found.gates),
-                "report": None if found.report is None else str(found.report),
-            }
-        )
+    before, with_base = options["before"], options["with_base"]
+    evaluated = evaluate_run(evaluator, skills, options["run"], before=before, with_base=with_base)
+    _print_notices(evaluator)
+    arms = [arm.name for arm in evaluated.evaluation.arms]
+    _print(evaluated, metric_table(figures(evaluated.evaluation), arms), options)
+    return evaluated
+
+
+def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> None:
+    from skillpm.evals.figures import figures
+    from skillpm.evals.summary import arm_table
+    from skillpm.ops.learning.answer_rows import Answerer, answer_rows
+
+    answerer = Answerer(options["model"]) if options["run"] is None else Answerer.of_run(options["run"])
+    answered = answer_rows(evaluator, skills[0], options["tasks"], answerer, options["output"])
+    _print_notices(evaluator)
+    if options["as_json"]:
+        echo_json({**answered.summary, "output": str(answered.output)})
         return
-    table(*(arm_table(rows) if flags.run is None else metric_table(rows, arms)))
-    if flags.compare:
+    if answered.evaluation is not None:
+        table(*arm_table(figures(answered.evaluation)))
+    note(f"{len(answered.answers)} answers are in {answered.output / 'completions.jsonl'}")
+
+
+def _print_notices(evaluator: Evaluator) -> None:
+    for notice in evaluator.context.notices:
+        note(notice)
+
+
+def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> None:
+    """Print an evaluation; ``shown`` is the table that people read."""
+    from skillpm.evals.compare import comparisons
+    from skillpm.evals.summary import comparison_table, evaluation_document
+
+    if options["as_json"]:
+        report = None if evaluated.report is None else str(evaluated.report)
+        echo_json({**evaluation_document(evaluated.evaluation, evaluated.gates), "report": report})
+        return
+    table(*shown)
+    if options["compare"]:
         click.echo()
-        table(*comparison_table(comparisons(found.evaluation)))
-    if found.report is not None:
-        note(f"the report is {found.report}")
+        table(*comparison_table(comparisons(evaluated.evaluation)))
+    if evaluated.report is not None:
+        note(f"the report is {evaluated.report}")

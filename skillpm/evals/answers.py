@@ -1,69 +1,46 @@
-"""Answer rows from outside: judged where it is known what is expected, read by the contract in any case."""
+"""Answers to rows from outside: judged where it is known what is expected, read by the contract in any case."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from skillpm.contract.contract import Contract
-from skillpm.evals.run import complete, record
-from skillpm.evals.tasks import EvalTask
-from skillpm.model.evaluation import Arm, Record, TaskAnswer, TaskRow
-from skillpm.model.ports import Judge, Policy, Prefetch, Progress
+from skillpm.model.episode import Episode
+from skillpm.model.evaluation import Record, TaskAnswer, TaskRow
+from skillpm.model.ports import Judge
 from skillpm.model.verdict import Judgement, Verdict
 
 _NOT_ASKED = Verdict.abstained("nothing is expected")
 
 
-def answer(
-    policy: Policy,
-    rows: Sequence[TaskRow],
-    tasks: Sequence[EvalTask],
-    judge: Judge,
-    contract: Contract | None,
-    *,
-    max_new_tokens: int,
-    progress: Progress,
-    prefetch: Prefetch | None = None,
-) -> tuple[tuple[TaskAnswer, ...], Arm]:
-    """Return one answer for each row, in order, and the arm of those rows that say what is expected.
+def judge_where_expected(judge: Judge, contract: Contract | None) -> Judge:
+    """Return a judge that abstains where nothing is expected, and has the contract read the commands there."""
 
-    Raises:
-        PluginError: the policy left a prompt without an answer.
-    """
-    started = time.monotonic()
-    completions, episodes = complete(
-        policy, tasks, max_new_tokens=max_new_tokens, progress=progress, title="answers", prefetch=prefetch
-    )
-    expecting = [index for index, task in enumerate(tasks) if task.task.expected is not None]
-    judged = dict(zip(expecting, judge([episodes[index] for index in expecting]), strict=True))
-    records = []
-    for index, (task, completion) in enumerate(zip(tasks, completions, strict=True)):
-        records.append(record(task, completion, judged.get(index) or _unjudged(contract, episodes[index].completion)))
-    arm = Arm(
-        name="answers",
-        model=policy.name,
-        settings={"max_new_tokens": max_new_tokens},
-        records=tuple(records[index] for index in expecting),
-        seconds=round(time.monotonic() - started, 3),
-    )
-    return tuple(map(_answer, rows, records)), arm
+    def judged(episodes: Sequence[Episode]) -> list[Judgement]:
+        judgements = iter(judge([episode for episode in episodes if episode.task.expected is not None]))
+        return [
+            next(judgements) if episode.task.expected is not None else _unjudged(contract, episode.completion)
+            for episode in episodes
+        ]
+
+    return judged
 
 
 def _unjudged(contract: Contract | None, completion: str) -> Judgement:
     return Judgement(verdict=_NOT_ASKED, argv=None if contract is None else contract.argv_of(completion))
 
 
-def _answer(row: TaskRow, found: Record) -> TaskAnswer:
+def task_answer(row: TaskRow, record: Record) -> TaskAnswer:
+    """Return the form in which the answer to a row is written."""
     return TaskAnswer(
         id=row.id,
         request=row.request,
         expected=row.expected,
-        completion=found.completion,
-        argv=found.argv,
-        verdict=None if row.expected is None else found.verdict,
-        rewards=found.rewards,
-        finish_reason=found.finish_reason,
-        prompt_tokens=found.prompt_tokens,
-        completion_tokens=found.completion_tokens,
+        completion=record.completion,
+        argv=record.argv,
+        verdict=None if row.expected is None else record.verdict,
+        rewards=record.rewards,
+        finish_reason=record.finish_reason,
+        prompt_tokens=record.prompt_tokens,
+        completion_tokens=record.completion_tokens,
     )

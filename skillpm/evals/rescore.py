@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skillpm.evals.run import judged
+from skillpm.evals.assemble import evaluated_skill
+from skillpm.evals.examiner import judged_again
 from skillpm.model.episode import Episode, Usage
-from skillpm.model.evaluation import HELD_OUT, Arm, EvaluatedSkill, Evaluation, Record
+from skillpm.model.evaluation import HELD_OUT, Arm, Evaluation, Record
 from skillpm.model.ports import Judge
 from skillpm.model.task import Task
+
+if TYPE_CHECKING:
+    from skillpm.runtime.catalogue import Contributions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +40,7 @@ class Moved:
 
 
 def judge_again(
-    evaluation: Evaluation,
-    judge: Judge,
-    tasks: Mapping[str, Task],
-    prompts: Mapping[str, str],
-    skills: Mapping[str, EvaluatedSkill],
+    evaluation: Evaluation, judge: Judge, tasks: Mapping[str, Task], contributions: Mapping[str, Contributions]
 ) -> tuple[Evaluation, list[Moved]]:
     """Return the evaluation with every answer judged now, all else as it was, and what moved.
 
@@ -48,22 +48,27 @@ def judge_again(
         evaluation: as it was written.
         judge: judges any mix of its skills, in order.
         tasks: what is known of its tasks beside their records, by key.
-        prompts: the system prompt of each skill.
-        skills: the skills as they are now, by name.
+        contributions: of the skills as they are now, by name.
     """
     arms: list[Arm] = []
     moved: list[Moved] = []
     for arm in evaluation.arms:
-        judgements = judge([_episode(record, tasks, prompts) for record in arm.records])
-        records = tuple(judged(record, judgement) for record, judgement in zip(arm.records, judgements, strict=True))
+        judgements = judge([_episode(record, tasks, contributions) for record in arm.records])
+        records = tuple(
+            judged_again(record, judgement) for record, judgement in zip(arm.records, judgements, strict=True)
+        )
         moved += [Moved(arm.name, a, b) for a, b in zip(arm.records, records, strict=True) if a != b]
         arms.append(arm.model_copy(update={"records": records}))
-    now: Sequence[EvaluatedSkill] = [skills.get(skill.name, skill) for skill in evaluation.skills]
-    return evaluation.model_copy(update={"arms": tuple(arms), "skills": tuple(now)}), moved
+    skills = tuple(
+        evaluated_skill(contributions[skill.name]) if skill.name in contributions else skill
+        for skill in evaluation.skills
+    )
+    return evaluation.model_copy(update={"arms": tuple(arms), "skills": skills}), moved
 
 
-def _episode(record: Record, tasks: Mapping[str, Task], prompts: Mapping[str, str]) -> Episode:
-    task = tasks.get(record.task) or _task(record, prompts.get(record.skill, ""))
+def _episode(record: Record, tasks: Mapping[str, Task], contributions: Mapping[str, Contributions]) -> Episode:
+    skill = contributions.get(record.skill)
+    task = tasks.get(record.task) or _task(record, "" if skill is None else skill.prompt)
     usage = Usage(prompt_tokens=record.prompt_tokens, completion_tokens=record.completion_tokens)
     return Episode.answering(task, record.completion, record.finish_reason, usage)
 

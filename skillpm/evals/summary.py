@@ -5,76 +5,76 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from skillpm.evals.compare import Comparison
-from skillpm.evals.figures import Cell, Row, arm_label, task_set_label
+from skillpm.evals.compare import Comparison, comparisons
+from skillpm.evals.figures import Cell, Row, arm_label, figures, task_set_label
 from skillpm.evals.gate import GateResult
 from skillpm.evals.statistics import Interval
+from skillpm.formats.as_json import as_json
+from skillpm.model.evaluation import Evaluation
 from skillpm.model.suite import Metric
 
 Table = tuple[list[str], list[list[str]]]
 _METRICS: dict[Metric, str] = {"exact_match": "exact", "reward": "reward", "valid_json": "valid JSON"}
 
 
-def _interval(interval: Interval | None) -> dict[str, float] | None:
-    if interval is None:
-        return None
-    return {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> dict[str, Any]:
+    """Return the figures of an evaluation as ``--json`` prints them."""
+    return {
+        "arms": [arm.name for arm in evaluation.arms],
+        "data": evaluation.data,
+        "figures": figures_document(figures(evaluation)),
+        "comparisons": [_comparison_document(item) for item in comparisons(evaluation)],
+        "gates": [_gate_document(item) for item in gates],
+    }
 
 
 def figures_document(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Return one object for each task set and arm."""
     return [
-        {
-            "skill": row.task_set.skill,
-            "task_set": row.task_set.name,
-            "arm": arm,
-            "tasks": cell.asked,
-            "judged": cell.judged,
-            "errored": cell.errored,
-            "truncated": cell.truncated,
-            "exact": _interval(cell.exact),
-            "reward": _interval(cell.reward),
-            "valid_json": _interval(cell.valid_json),
-        }
+        {"skill": row.task_set.skill, "task_set": row.task_set.name, "arm": arm, **_cell_document(cell)}
         for row in rows
         for arm, cell in row.cells.items()
     ]
 
 
-def comparisons_document(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
-    """Return one object for each pair of arms."""
-    return [
-        {
-            "skill": item.skill,
-            "task_set": item.suite,
-            "first": item.first,
-            "second": item.second,
-            "pairs": item.pairs,
-            "gained": item.gained,
-            "lost": item.lost,
-            "difference": _interval(item.difference),
-            "reward_difference": _interval(item.reward),
-            "p": item.p,
-            "finding": item.finding,
-        }
-        for item in comparisons
-    ]
+def _cell_document(cell: Cell) -> dict[str, Any]:
+    return {
+        "tasks": cell.asked,
+        "judged": cell.judged,
+        "errored": cell.errored,
+        "truncated": cell.truncated,
+        "exact": as_json(cell.exact),
+        "reward": as_json(cell.reward),
+        "valid_json": as_json(cell.valid_json),
+    }
 
 
-def gates_document(gates: Iterable[GateResult]) -> list[dict[str, Any]]:
-    """Return one object for each gate."""
-    return [
-        {
-            "skill": item.skill,
-            "suite": item.suite,
-            "arm": item.arm,
-            "metric": item.gate.metric,
-            "at_least": item.gate.at_least,
-            "reached": item.reached,
-            "passed": item.passed,
-        }
-        for item in gates
-    ]
+def _comparison_document(item: Comparison) -> dict[str, Any]:
+    return {
+        "skill": item.skill,
+        "task_set": item.suite,
+        "first": item.first,
+        "second": item.second,
+        "pairs": item.pairs,
+        "gained": item.gained,
+        "lost": item.lost,
+        "difference": as_json(item.difference),
+        "reward_difference": as_json(item.reward),
+        "p": item.p,
+        "finding": item.finding,
+    }
+
+
+def _gate_document(item: GateResult) -> dict[str, Any]:
+    return {
+        "skill": item.skill,
+        "suite": item.suite,
+        "arm": item.arm,
+        "metric": item.gate.metric,
+        "at_least": item.gate.at_least,
+        "reached": item.reached,
+        "passed": item.passed,
+    }
 
 
 def _percent(interval: Interval) -> str:
@@ -138,11 +138,11 @@ def metric_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
     return ["skill", "task set", "n", "metric", *map(arm_label, arms)], lines
 
 
-def comparison_table(comparisons: Iterable[Comparison]) -> Table:
+def comparison_table(pairs: Iterable[Comparison]) -> Table:
     """Return one line for each pair of arms."""
     columns = ["skill", "task set", "from", "to", "pairs", "gained", "lost", "difference [95 %]", "p", "finding"]
     lines = []
-    for item in comparisons:
+    for item in pairs:
         found = item.difference
         difference = (
             "-" if found is None else f"{found.estimate * 100:+.1f} [{found.low * 100:+.1f}, {found.high * 100:+.1f}]"

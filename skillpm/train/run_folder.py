@@ -87,6 +87,17 @@ class RunFolder:
         """Return the folder of a stage's adapter."""
         return self.path / "stages" / stage / "adapter"
 
+    def saved_adapter(self, name: str = "adapter") -> Path:
+        """Return the folder of an adapter of a finished run; its last stage's by default.
+
+        Raises:
+            UsageError: it is missing.
+        """
+        path = self.path / name
+        if not path.is_dir():
+            raise UsageError(f"the run has no adapter at {path}", hint="the folder is damaged: train again")
+        return path
+
     def publish_adapter(self, stage: str) -> None:
         """Make ``adapter/`` the adapter of this stage."""
         target = self.path / "adapter"
@@ -99,7 +110,18 @@ class RunFolder:
 
     def finish(self, manifest: RunManifest) -> RunManifest:
         """Write manifest.json, last of all, with the digests of all files. Raises StorageError."""
-        complete = manifest.model_copy(update={"files": self._digests()})
+        return self._record(manifest, self._digests())
+
+    def add(self, texts: Mapping[str, str]) -> None:
+        """Add files to a finished run, and their digests to its manifest. Raises StorageError."""
+        manifest = self.manifest
+        for name, text in texts.items():
+            self.write(name, text)
+        digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+        self._record(manifest, dict(sorted({**manifest.files, **digests}.items())))
+
+    def _record(self, manifest: RunManifest, files: Mapping[str, str]) -> RunManifest:
+        complete = manifest.model_copy(update={"files": files})
         self.write("manifest.json", complete.model_dump_json(indent=2, exclude_none=True) + "\n")
         return complete
 

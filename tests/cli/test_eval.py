@@ -48,6 +48,7 @@ def evaluate(project, tmp_path):
             "skills/server/SKILL.md": "---\nname: server\ndescription: Starts servers. For servers.\n---\nPorts.\n",
             "skills/server/contract.yaml": CONTRACT,
             "skills/server/suites/ports.yaml": json.dumps(suite),
+            "skills/other/SKILL.md": "---\nname: other\ndescription: Does other things. For others.\n---\nOther.\n",
             "rows.jsonl": '{"id": "a", "request": "use 3", "expected": {"tool": "dev", "args": {"port": 3}}}\n',
             "unfinished/recipe.yaml": "",
         }
@@ -66,6 +67,7 @@ def evaluate(project, tmp_path):
 
 
 SERVER = ("./skills/server", "--model", "./model")
+ROWS = (*SERVER, "--tasks", "rows.jsonl", "--output", "out")
 
 
 def test_a_table_and_a_report_come_of_a_model(evaluate):
@@ -104,9 +106,15 @@ def test_rows_from_outside_are_answered(evaluate):
         (("./skills/server",), 2, "give one of `--model` and `--run`"),
         ((*SERVER, "--run", "runs/x"), 2, "give one of `--model` and `--run`"),
         ((*SERVER, "--tasks", "rows.jsonl"), 2, "`--tasks` needs `--output DIR`"),
-        ((*SERVER, "--before", "x"), 2, "`--before` needs `--run RUN`"),
-        ((*SERVER, "--with-base"), 2, "`--with-base` needs `--run RUN`"),
-        (("--run", "unfinished", "--output", "out"), 2, "`--output` is RUN itself"),
+        ((*SERVER, "--before", "x"), 2, "`--before` does not go with `--model MODEL`"),
+        ((*SERVER, "--with-base"), 2, "leave it out, or use `--run RUN`"),
+        (("--run", "unfinished", "--output", "out"), 2, "`--output` does not go with `--run RUN`"),
+        (("--run", "unfinished", "--held-out", "x"), 2, "`--held-out` does not go with `--run RUN`"),
+        ((*ROWS, "--held-out", "x"), 2, "leave it out, or use `--model MODEL`"),
+        ((*ROWS, "--with-base"), 2, "`--with-base` does not go with `--tasks FILE`"),
+        ((*ROWS, "--compare"), 2, "leave it out, or use `--model MODEL` or `--run RUN`"),
+        ((*ROWS, "--no-gate"), 2, "`--gate/--no-gate` does not go with `--tasks FILE`"),
+        ((*ROWS, "./skills/other"), 2, "tasks from outside belong to one skill"),
         (("--run", "unfinished"), 2, "is unfinished"),
         (("--run", "nowhere"), 2, "no run folder"),
         (("./skills/server", "--model", "./nowhere"), 2, "no model `./nowhere`"),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from skillpm.contract.rewards import BUILTIN
-from skillpm.evals.run import evaluate
+from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.tasks import EvalTask, suite_tasks
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.episode import Episode
@@ -183,6 +183,7 @@ def make_arm(server: Server) -> Any:
 
     def make(name: str, right: Sequence[int], **others: str) -> Arm:
         policy = server.policy(right, **others)
-        return evaluate(policy, server.tasks(), judge, name=name, max_new_tokens=200, progress=Count())
+        examiner = Examiner(judge, None, Asking(max_new_tokens=200), Count())
+        return examiner.ask(policy, server.tasks(), ArmLabel(name, "scripted"))
 
     return make

@@ -8,13 +8,14 @@ import json
 import pytest
 
 from skillpm.errors import ConsentError, DocumentError, TrainingError, UnknownSkillError, UsageError
+from skillpm.evals.examiner import Asking
 from skillpm.evals.figures import figures
 from skillpm.evals.summary import arm_table, metric_table
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.run import RunManifest, RunSkill, RunStage
-from skillpm.ops.learning.evaluate import Asking, evaluate_model
-from skillpm.ops.learning.evaluate_rows import answer_rows
-from skillpm.ops.learning.evaluate_run import evaluate_run
+from skillpm.ops.learning.answer_rows import Answerer, answer_rows
+from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
+from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
 from skillpm.ops.learning.models import PolicyRequest, load_policy
 from skillpm.train.run_folder import RunFolder
 from skillpm.trust.consent import Consents
@@ -38,15 +39,9 @@ def evaluate_it(server, count):
     """``evaluate_it(right, **options) -> Evaluated`` of the server skill."""
 
     def run(right=(), *, skills=None, model=None, asking=None, **options):
-        return evaluate_model(
-            server.context(),
-            [server.name] if skills is None else skills,
-            model or str(server.model),
-            asking=asking or Asking(),
-            progress=count,
-            policies=policies(base=server.policy(right)),
-            **options,
-        )
+        evaluator = Evaluator(server.context(), asking or Asking(), count, policies(base=server.policy(right)))
+        chosen = evaluator.context.skills([server.name] if skills is None else skills)
+        return evaluate_model(evaluator, chosen, model or str(server.model), **options)
 
     return run
 
@@ -67,14 +62,8 @@ def test_a_model_is_asked_the_suites_and_the_held_out_tasks(server, evaluate_it,
 
 def test_the_arm_with_the_skills_text_asks_the_same_tasks_with_another_prompt(server, count):
     policy = server.policy([1])
-    found = evaluate_model(
-        server.context(),
-        [server.name],
-        str(server.model),
-        asking=Asking(skill_text=True),
-        progress=count,
-        policies=policies(base=policy),
-    )
+    evaluator = Evaluator(server.context(), Asking(skill_text=True), count, policies(base=policy))
+    found = evaluate_model(evaluator, [server.skill], str(server.model))
     base, with_text = found.evaluation.arms
     assert [record.key for record in base.records] == [record.key for record in with_text.records]
     assert (base.skill_text, with_text.skill_text) == (False, True)
@@ -141,15 +130,8 @@ def test_nothing_is_half_written_when_the_policy_fails(server, count, tmp_path):
 
     before = set(tmp_path.iterdir())
     with pytest.raises(TrainingError):
-        evaluate_model(
-            server.context(),
-            [server.name],
-            str(server.model),
-            asking=Asking(),
-            progress=count,
-            output=tmp_path / "out",
-            policies=policies(base=Broken()),
-        )
+        evaluator = Evaluator(server.context(), Asking(), count, policies(base=Broken()))
+        evaluate_model(evaluator, [server.skill], str(server.model), output=tmp_path / "out")
     assert {path for path in tmp_path.iterdir() if path.name != "home"} == before
 
 
@@ -251,19 +233,13 @@ def run_folder(server, tmp_path):
 @pytest.fixture
 def evaluate_a_run(server, run_folder, count):
     def run(**options):
-        asking = options.pop("asking", Asking())
         factory = policies(
             base=server.policy([1]), sft=server.policy([1, 2, 50]), grpo=server.policy([1, 2, 3, 4, 50, 51])
         )
-        return evaluate_run(
-            server.context(),
-            options.pop("skills", [server.name]),
-            options.pop("run", run_folder.path),
-            asking=asking,
-            progress=count,
-            policies=factory,
-            **options,
-        )
+        evaluator = Evaluator(server.context(), options.pop("asking", Asking()), count, factory)
+        run = options.pop("run", run_folder.path)
+        skills = trained_skills(evaluator.context, options.pop("skills", [server.name]), run)
+        return evaluate_run(evaluator, skills, run, **options)
 
     return run
 
@@ -345,10 +321,10 @@ def test_the_report_of_a_run_has_its_curves_and_settings(run_folder, evaluate_a_
 
 def test_a_skill_that_changed_since_the_run_is_said_so(server, run_folder, count):
     server.write(range(1, 5))
-    context = server.context()
     factory = policies(sft=server.policy([1]), grpo=server.policy([1]))
-    evaluate_run(context, [server.name], run_folder.path, asking=Asking(), progress=count, policies=factory)
-    assert any("server has changed since the run" in notice for notice in context.notices)
+    evaluator = Evaluator(server.context(), Asking(), count, factory)
+    evaluate_run(evaluator, [server.skill], run_folder.path)
+    assert any("server has changed since the run" in notice for notice in evaluator.context.notices)
 
 
 def test_a_run_without_a_manifest_is_unfinished(run_folder, evaluate_a_run):
@@ -404,21 +380,12 @@ def test_an_earlier_evaluation_that_is_none_is_refused(evaluate_a_run, tmp_path,
 def answer_them(server, count, tmp_path):
     """``answer_them(rows, **options) -> Answered``; the policy knows port 1 and 2."""
 
-    def run(rows, **options):
+    def run(rows, run_path=None, factory=None):
         path = tmp_path / "rows.jsonl"
         path.write_text(rows if isinstance(rows, str) else "".join(json.dumps(row) + "\n" for row in rows))
-        asking = options.pop("asking", Asking())
-        who = {} if "run" in options else {"model": str(server.model)}
-        return answer_rows(
-            server.context(),
-            options.pop("skills", [server.name]),
-            path,
-            asking=asking,
-            progress=count,
-            output=tmp_path / "answers",
-            policies=options.pop("policies", policies(base=server.policy([1, 2]))),
-            **{**who, **options},
-        )
+        evaluator = Evaluator(server.context(), Asking(), count, factory or policies(base=server.policy([1, 2])))
+        answerer = Answerer(str(server.model)) if run_path is None else Answerer.of_run(run_path)
+        return answer_rows(evaluator, server.skill, path, answerer, tmp_path / "answers")
 
     return run
 
@@ -458,7 +425,7 @@ def test_the_same_request_twice_is_two_answers(server, answer_them, tmp_path):
 
 def test_a_run_answers_with_its_last_adapter(server, run_folder, answer_them):
     factory = policies(**{run_folder.path.name: server.policy([1])})
-    found = answer_them([{"request": server.request(1)}], run=run_folder.path, policies=factory)
+    found = answer_them([{"request": server.request(1)}], run_folder.path, factory)
     assert factory.asked[0].adapter == run_folder.path / "adapter"
     assert found.answers[0].argv == (("server", "--port", "1"),)
 
@@ -483,9 +450,3 @@ def test_a_bad_row_is_named_with_its_line_and_nothing_is_written(answer_them, tm
     with pytest.raises(UsageError, match=message):
         answer_them(rows)
     assert not (tmp_path / "answers").exists()
-
-
-def test_rows_belong_to_one_skill(answer_them):
-    for skills in ([], ["a", "b"]):
-        with pytest.raises(UsageError, match="one skill"):
-            answer_them([{"request": "x"}], skills=skills)

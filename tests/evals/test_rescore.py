@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from skillpm.errors import UsageError
-from skillpm.evals.run import episode
-from skillpm.evals.tasks import EvalTask
-from skillpm.model.ports import Completion
-from skillpm.ops.learning.evaluate import Asking, evaluate_model
+from skillpm.evals.examiner import Asking
+from skillpm.model.episode import Episode
+from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
 from skillpm.ops.learning.rescore import rescore, stored_skills
 from skillpm.ops.learning.train import Rollouts
 from skillpm.storage.files import write_atomic
@@ -18,16 +17,10 @@ from skillpm.storage.files import write_atomic
 def stored(server, count, tmp_path):
     """The output of an evaluation in which ports 1 to 3 were answered rightly, 4 with a flag, and 50 is held out."""
     answers = {server.request(4): server.answer(4).replace("null", "true"), server.request(5): "\ud800 café"}
-    evaluate_model(
-        server.context(),
-        [server.name],
-        str(server.model),
-        asking=Asking(),
-        progress=count,
-        held_out=server.held_out([50]),
-        output=tmp_path / "out",
-        policies=lambda request, settings: server.policy([1, 2, 3, 50], **answers),
-    )
+    policy = server.policy([1, 2, 3, 50], **answers)
+    evaluator = Evaluator(server.context(), Asking(), count, lambda request, settings: policy)
+    held_out = server.held_out([50])
+    evaluate_model(evaluator, [server.skill], str(server.model), held_out=held_out, output=tmp_path / "out")
     return tmp_path / "out"
 
 
@@ -35,9 +28,7 @@ def stored(server, count, tmp_path):
 def run(server, ready, tmp_path):
     """A run folder with what was judged while it trained: two answers to one task, the second of them twice."""
     rollouts = Rollouts(ready.scorer.judge)
-    tasks = [EvalTask("train", server.task(7), ())] * 3
-    answers = [server.answer(8), server.answer(7), server.answer(7)]
-    rollouts.judge([episode(task, Completion(text, 0, 0, "stop")) for task, text in zip(tasks, answers, strict=True)])
+    rollouts.judge([Episode.answering(server.task(7), server.answer(port)) for port in (8, 7, 7)])
     evaluation = rollouts.evaluation(ready.contributions, "a model")
     write_atomic(tmp_path / "run/evals/rollouts.json", evaluation.text())
     write_atomic(tmp_path / "run/data/train.jsonl", server.task(7).model_dump_json() + "\n")

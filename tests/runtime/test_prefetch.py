@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skillpm.errors import UsageError
-from skillpm.evals.run import evaluate
+from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.tasks import EvalTask
 from skillpm.hookspecs import hookimpl
 from skillpm.model.episode import Episode
@@ -101,9 +101,7 @@ def test_an_arm_is_the_same_in_whatever_order_and_batches_its_answers_came(
             tasks = [asked(number) for number in numbers]
             policy = Scripted([answered(*pair) for pair in zip(numbers, kinds, strict=True)], order, pauses)
             arms = [
-                evaluate(
-                    policy, tasks, scorer.judge, name="base", max_new_tokens=9, progress=Quiet(), prefetch=prefetch
-                )
+                Examiner(scorer.judge, prefetch, Asking(), Quiet()).ask(policy, tasks, ArmLabel("base", "scripted"))
                 for scorer, prefetch in ((ahead, ahead.prefetch), (at_the_end, None))
             ]
             assert arms[0].records == arms[1].records
@@ -124,9 +122,8 @@ def test_judging_begins_before_the_last_answer_has_come(make_skill: MakeSkill, m
 
         policy = Waiting([answered(1, "right"), answered(2, "none")], [0, 1], [0, 0])
         tasks = [asked(1), asked(2)]
-        arm = evaluate(
-            policy, tasks, scorer.judge, name="base", max_new_tokens=9, progress=Quiet(), prefetch=scorer.prefetch
-        )
+        examiner = Examiner(scorer.judge, scorer.prefetch, Asking(), Quiet())
+        arm = examiner.ask(policy, tasks, ArmLabel("base", "scripted"))
     assert [record.exact for record in arm.records] == [True, False]
 
 

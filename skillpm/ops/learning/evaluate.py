@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.evals.assemble import assemble
+from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.gate import GateResult, check_gates
 from skillpm.evals.report import ReportData, render_report
-from skillpm.evals.run import evaluate
 from skillpm.evals.tasks import EvalTask, held_out_tasks, read_held_out, suite_tasks, with_skill_text
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Policy, Progress
+from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, find_policy, load_policy
@@ -26,64 +26,69 @@ from skillpm.storage.whole_folder import whole_folder
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How policies are asked.
+class Evaluator:
+    """How models are evaluated here.
 
     Attributes:
-        max_new_tokens: after so many tokens an answer is cut off.
-        batch_size: prompts completed at once.
-        limit: the first so many tasks of each task set, all where None.
-        skill_text: also ask the base model with the skills' text in the prompt.
+        context: the settings, and where consents are recorded.
+        asking: how policies are asked.
+        progress: counts the answers.
+        policies: makes the policies.
     """
 
-    max_new_tokens: int = 128
-    batch_size: int = 16
-    limit: int | None = None
-    skill_text: bool = False
+    context: Context
+    asking: Asking
+    progress: Progress
+    policies: PolicyFactory = load_policy
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What an arm records beside ``max_new_tokens``."""
-        return {"batch_size": self.batch_size, **({} if self.limit is None else {"limit": self.limit})}
+    def policy(self, model: str, adapter: Path | None = None) -> Policy:
+        """Load a model, with an adapter on top where one is named. Raises what ``load_policy`` raises."""
+        return self.policies(PolicyRequest(model, adapter, self.asking.batch_size), self.context.settings)
+
+    def examiner(self, session: JudgingSession) -> Examiner:
+        """Return what asks policies and has the skills of a session judge the answers."""
+        return Examiner(session.scorer.judge, session.scorer.prefetch, self.asking, self.progress)
+
+    def base_arms(self, session: JudgingSession, tasks: Sequence[EvalTask], model: str) -> list[Arm]:
+        """Ask a base model, and again with the skills' text in the prompt where that is wanted."""
+        policy, examiner = self.policy(model), self.examiner(session)
+        arms = [examiner.ask(policy, tasks, ArmLabel("base", model))]
+        if self.asking.skill_text:
+            texts = {name: item.skill_text for name, item in session.contributions.items()}
+            label = ArmLabel("base+skill", model, skill_text=True)
+            arms.append(examiner.ask(policy, with_skill_text(tasks, texts), label))
+        return arms
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What an evaluation gave.
-
-    Attributes:
-        evaluation: every arm.
-        gates: every gate, held against the last arm.
-        report: where report.html was written, or None.
-    """
+    """An evaluation, and where its report.html was written, or None."""
 
     evaluation: Evaluation
-    gates: tuple[GateResult, ...]
     report: Path | None
+
+    @property
+    def gates(self) -> list[GateResult]:
+        """Every gate, held against the last arm."""
+        return check_gates(self.evaluation, self.evaluation.arms[-1].name)
 
 
 def evaluate_model(
-    context: Context,
-    skills: Sequence[str],
+    evaluator: Evaluator,
+    skills: Sequence[Skill],
     model: str,
     *,
-    asking: Asking,
-    progress: Progress,
     held_out: Path | None = None,
     output: Path | None = None,
-    policies: PolicyFactory = load_policy,
 ) -> Evaluated:
     """Evaluate a base model on skills' suites, and on held-out tasks where a file of them is given.
 
     Args:
-        context: where skills are found.
-        skills: what a person typed; all installed ones where empty.
+        evaluator: how.
+        skills: which.
         model: a name that skillpm knows, a folder, or a hub id.
-        asking: how it is asked.
-        progress: told of every answer.
         held_out: JSON Lines of Tasks.
         output: a new folder for evaluation.json and report.html.
-        policies: makes the policy.
 
     Raises:
         UsageError: there is no such model or file, nothing to ask, or the output exists.
@@ -91,24 +96,24 @@ def evaluate_model(
         ConsentError: skill code would run that nobody agreed to.
         TrainingError: no model can be loaded.
     """
-    find_policy(model, context.settings)
-    found = context.skills(skills)
-    rows = [] if held_out is None else read_held_out(held_out, [skill.name for skill in found])
+    find_policy(model, evaluator.context.settings)
+    rows = [] if held_out is None else read_held_out(held_out, [skill.name for skill in skills])
     with (
         whole_folder(output) if output else nullcontext() as folder,
-        open_session(context, found) as session,
+        open_session(evaluator.context, skills) as session,
     ):
-        tasks = chosen_tasks(session, rows, asking.limit)
-        policy = policies(PolicyRequest(model, None, asking.batch_size), context.settings)
-        arms = base_arms(policy, model, session, tasks, asking, progress)
-        evaluation = assemble(session.contributions, tasks, arms)
+        tasks = chosen_tasks(session, rows, evaluator.asking.limit)
+        evaluation = assemble(session.contributions, tasks, evaluator.base_arms(session, tasks, model))
         if folder is not None:
             write_atomic(folder / "evaluation.json", evaluation.text())
-            title = f"{model} on {', '.join(skill.name for skill in evaluation.skills)}"
-            report = ReportData(title, evaluation, commands=(_command(evaluation, model, asking),))
-            write_atomic(folder / "report.html", render_report(report))
-    gates = tuple(check_gates(evaluation, evaluation.arms[-1].name))
-    return Evaluated(evaluation, gates, output / "report.html" if output else None)
+            write_atomic(folder / "report.html", render_report(_report(evaluation, model, evaluator.asking)))
+    return Evaluated(evaluation, output / "report.html" if output else None)
+
+
+def _report(evaluation: Evaluation, model: str, asking: Asking) -> ReportData:
+    names = [skill.name for skill in evaluation.skills]
+    command = f"skillpm eval {' '.join(names)} --model {model}{' --skill-text' if asking.skill_text else ''}"
+    return ReportData(f"{model} on {', '.join(names)}", evaluation, commands=(command,))
 
 
 def chosen_tasks(session: JudgingSession, held_out: Sequence[Task], limit: int | None) -> list[EvalTask]:
@@ -142,48 +147,3 @@ def _first_of_each(tasks: Sequence[EvalTask], limit: int) -> list[EvalTask]:
         if taken[place] <= limit:
             chosen.append(task)
     return chosen
-
-
-def base_arms(
-    policy: Policy, model: str, session: JudgingSession, tasks: Sequence[EvalTask], asking: Asking, progress: Progress
-) -> list[Arm]:
-    """Ask the base model, and again with the skills' text where that is wanted."""
-    arms = [ask(policy, session, tasks, asking, progress, name="base", model=model)]
-    if asking.skill_text:
-        texts = {name: item.skill_text for name, item in session.contributions.items()}
-        with_text = with_skill_text(tasks, texts)
-        arms.append(ask(policy, session, with_text, asking, progress, name="base+skill", model=model, skill_text=True))
-    return arms
-
-
-def ask(
-    policy: Policy,
-    session: JudgingSession,
-    tasks: Sequence[EvalTask],
-    asking: Asking,
-    progress: Progress,
-    *,
-    name: str,
-    model: str,
-    skill_text: bool = False,
-    adapter: str | None = None,
-) -> Arm:
-    """Return one arm: every task asked once and judged."""
-    return evaluate(
-        policy,
-        tasks,
-        session.scorer.judge,
-        name=name,
-        max_new_tokens=asking.max_new_tokens,
-        progress=progress,
-        prefetch=session.scorer.prefetch,
-        model=model,
-        skill_text=skill_text,
-        adapter=adapter,
-        settings=asking.settings,
-    )
-
-
-def _command(evaluation: Evaluation, model: str, asking: Asking) -> str:
-    names = " ".join(skill.name for skill in evaluation.skills)
-    return f"skillpm eval {names} --model {model}{' --skill-text' if asking.skill_text else ''}"

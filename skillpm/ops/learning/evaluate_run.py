@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from skillpm.errors import UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import merge
-from skillpm.evals.gate import check_gates
-from skillpm.evals.report import render_report
+from skillpm.evals.curves import learning_curves
+from skillpm.evals.examiner import ArmLabel
+from skillpm.evals.report import ReportData, Setting, render_report
 from skillpm.evals.tasks import EvalTask, read_held_out
+from skillpm.formats.document import read_model
 from skillpm.model.evaluation import Arm, Evaluation
-from skillpm.model.ports import Progress
 from skillpm.model.run import RunManifest
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
-from skillpm.ops.learning.evaluate import Asking, Evaluated, ask, base_arms, chosen_tasks
-from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
-from skillpm.ops.learning.run_report import run_report
+from skillpm.ops.learning.evaluate import Evaluated, Evaluator, chosen_tasks
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_text
+from skillpm.synth.profile import Profile, SkillProfile, SplitProfile
 from skillpm.train.run_folder import RunFolder
+
+_INPUTS = ("skillpm.lock", "recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
 
 
 def evaluate_run(
-    context: Context,
-    skills: Sequence[str],
+    evaluator: Evaluator,
+    skills: Sequence[Skill],
     run: Path,
     *,
-    asking: Asking,
-    progress: Progress,
     before: Path | None = None,
     with_base: bool = False,
-    policies: PolicyFactory = load_policy,
 ) -> Evaluated:
     """Evaluate every stage of a run on the skills' suites and on the tasks that the run held out.
 
     Args:
-        context: where skills are found.
-        skills: what a person typed; those that the run trained where empty.
+        evaluator: how; with ``skill_text`` the base model is asked, too.
+        skills: which; ``trained_skills`` returns those of the run.
         run: a finished run folder; gets evals/after.json, evals/before.json and report.html.
-        asking: how policies are asked; ``skill_text`` asks the base model so, too.
-        progress: told of every answer.
         before: an earlier evaluation, or a folder with one; the run's own evals/before.json where None.
         with_base: ask the base model, too.
-        policies: makes the policies.
 
     Raises:
         UsageError: there is no such run, it is unfinished, or the earlier evaluation shares no task with it.
@@ -57,18 +54,19 @@ def evaluate_run(
     folder = RunFolder.open(run)
     manifest = folder.manifest
     earlier = _earlier(folder, before)
-    found = trained_skills(context, skills, run)
-    _note_other_content(context, manifest, {skill.name: skill.tree for skill in found})
+    _note_other_content(evaluator.context, manifest, {skill.name: skill.tree for skill in skills})
     path = run / "data" / "held_out.jsonl"
     held_out = read_held_out(path, [skill.name for skill in manifest.skills]) if _has_rows(path) else []
-    names = {skill.name for skill in found}
-    with open_session(context, found) as session:
-        tasks = chosen_tasks(session, [task for task in held_out if task.skill in names], asking.limit)
-        arms = _arms(context, folder, manifest, session, tasks, asking, progress, policies, with_base=with_base)
-        evaluation = assemble(session.contributions, tasks, arms)
+    names = {skill.name for skill in skills}
+    with open_session(evaluator.context, skills) as session:
+        tasks = chosen_tasks(session, [task for task in held_out if task.skill in names], evaluator.asking.limit)
+        with_base = with_base or evaluator.asking.skill_text
+        base = evaluator.base_arms(session, tasks, manifest.model) if with_base else []
+        evaluation = assemble(session.contributions, tasks, base + _stage_arms(evaluator, folder, session, tasks))
     if earlier is not None:
         evaluation = _merged(earlier, evaluation)
-    return _write(folder, manifest, evaluation, before)
+    _write(folder, manifest, evaluation, before)
+    return Evaluated(evaluation, folder.path / "report.html")
 
 
 def trained_skills(context: Context, skills: Sequence[str], run: Path) -> list[Skill]:
@@ -112,38 +110,22 @@ def _has_rows(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-def _arms(
-    context: Context,
-    folder: RunFolder,
-    manifest: RunManifest,
-    session: JudgingSession,
-    tasks: Sequence[EvalTask],
-    asking: Asking,
-    progress: Progress,
-    policies: PolicyFactory,
-    *,
-    with_base: bool,
+def _stage_arms(
+    evaluator: Evaluator, folder: RunFolder, session: JudgingSession, tasks: Sequence[EvalTask]
 ) -> list[Arm]:
-    model = manifest.model
+    """Ask the model as it was after each stage."""
+    manifest, examiner = folder.manifest, evaluator.examiner(session)
     arms: list[Arm] = []
-    if with_base or asking.skill_text:
-        policy = policies(PolicyRequest(model, None, asking.batch_size), context.settings)
-        arms += base_arms(policy, model, session, tasks, asking, progress)
-    stages: list[Arm] = []
     for stage in manifest.stages:
-        adapter = folder.path / stage.adapter
-        if not adapter.is_dir():
-            raise UsageError(f"the run has no adapter at {adapter}", hint="the folder is damaged: train again")
-        if stages and not stage.kept:  # its adapter is the one before, so its greedy answers are
-            stages.append(stages[-1].model_copy(update={"name": stage.name, "adapter": stage.adapter, "seconds": 0.0}))
+        adapter = folder.saved_adapter(stage.adapter)
+        if arms and not stage.kept:  # its adapter is the one before, so its greedy answers are
+            arms.append(arms[-1].model_copy(update={"name": stage.name, "adapter": stage.adapter, "seconds": 0.0}))
             continue
-        policy = policies(PolicyRequest(model, adapter, asking.batch_size), context.settings)
-        stages.append(
-            ask(policy, session, tasks, asking, progress, name=stage.name, model=model, adapter=stage.adapter)
-        )
-    if not stages:
+        policy = evaluator.policy(manifest.model, adapter)
+        arms.append(examiner.ask(policy, tasks, ArmLabel(stage.name, manifest.model, adapter=stage.adapter)))
+    if not arms:
         raise UsageError(f"the run {folder.path} has no stage", hint="train with at least one stage")
-    return arms + stages
+    return arms
 
 
 def _merged(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:
@@ -157,19 +139,78 @@ def _merged(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:
     return merged
 
 
-def _write(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, before: Path | None) -> Evaluated:
+def _write(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, before: Path | None) -> None:
     stages = {stage.name for stage in manifest.stages}
     earlier = tuple(arm for arm in evaluation.arms if arm.name not in stages)
     later = tuple(arm for arm in evaluation.arms if arm.name in stages)
-    written: dict[str, str] = {}
+    texts: dict[str, str] = {}
     if earlier:
-        written["evals/before.json"] = evaluation.model_copy(update={"arms": earlier}).text()
-    written["evals/after.json"] = evaluation.model_copy(update={"arms": later}).text()
-    written["report.html"] = render_report(run_report(folder, manifest, evaluation, before))
-    for name, text in written.items():
-        folder.write(name, text)
-    digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in written.items()}
-    complete = manifest.model_copy(update={"files": dict(sorted({**manifest.files, **digests}.items()))})
-    folder.write("manifest.json", complete.model_dump_json(indent=2, exclude_none=True) + "\n")
-    gates = tuple(check_gates(evaluation, evaluation.arms[-1].name))
-    return Evaluated(evaluation, gates, folder.path / "report.html")
+        texts["evals/before.json"] = evaluation.model_copy(update={"arms": earlier}).text()
+    texts["evals/after.json"] = evaluation.model_copy(update={"arms": later}).text()
+    texts["report.html"] = render_report(_report(folder, manifest, evaluation, before))
+    folder.add(texts)
+
+
+def _report(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, before: Path | None) -> ReportData:
+    settings = [
+        Setting("run", folder.path.resolve().name),
+        Setting("created", manifest.created),
+        Setting("seed", str(manifest.seed)),
+        *(Setting(f"stage {stage.name}", f"{stage.steps} steps, {stage.seconds:.0f} s") for stage in manifest.stages),
+        *(Setting(name, manifest.files[name]) for name in _INPUTS if name in manifest.files),
+    ]
+    earlier = f" --before {before}" if before else ""
+    return ReportData(
+        title=f"{manifest.name}: {', '.join(skill.name for skill in manifest.skills)}",
+        evaluation=evaluation,
+        settings=tuple(settings),
+        curves=learning_curves(_metrics(folder.path / "metrics.jsonl")),
+        profile=_profile(folder.path / "data" / "profile.json"),
+        recipe=_text(folder.path / "recipe.yaml"),
+        commands=("skillpm train --recipe recipe.yaml", f"skillpm eval --run RUN{earlier}"),
+    )
+
+
+def _text(path: Path) -> str:
+    return read_text(path) if path.is_file() else ""
+
+
+def _metrics(path: Path) -> list[Mapping[str, Any]]:
+    """Read the rows of metrics.jsonl; a line that a crash cut short is left out."""
+    rows: list[Mapping[str, Any]] = []
+    for line in _text(path).splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def _profile(path: Path) -> dict[str, tuple[Setting, ...]]:
+    text = _text(path)
+    if not text:
+        return {}
+    profile = read_model(Profile, text, path=str(path))
+    return {name: tuple(_skill_lines(skill)) for name, skill in profile.skills.items()}
+
+
+def _skill_lines(skill: SkillProfile) -> list[Setting]:
+    held_out = [f"{name} {pool.held_out:,}" for name, pool in skill.pools.items() if pool.held_out and not pool.shared]
+    lines = [
+        Setting("training", _split(skill.train)),
+        Setting("held out", _split(skill.held_out)),
+        Setting("held-out values", ", ".join(held_out) or "none"),
+    ]
+    if skill.phrasings:
+        learned, unseen = (sum(counts[side] for counts in skill.phrasings.values()) for side in (0, 1))
+        lines.append(Setting("phrasings", f"{learned:,} to learn from, {unseen:,} held out"))
+    reasons = {**skill.held_out.rejected, **skill.train.rejected}
+    lines += [Setting("thrown away", f"{reason}: {count:,}") for reason, count in list(reasons.items())[:4]]
+    return [*lines, *(Setting("note", note) for note in skill.notes)]
+
+
+def _split(split: SplitProfile) -> str:
+    middle = split.request_characters.p50
+    return f"{split.rows:,} rows, {split.distinct_targets:,} distinct answers, requests of {middle} characters (median)"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from skillpm.errors import UsageError
-from skillpm.evals.assemble import evaluated_skill
 from skillpm.evals.rescore import Moved, judge_again
 from skillpm.formats.document import read_json_lines
 from skillpm.model.evaluation import Evaluation
@@ -148,9 +147,6 @@ def _known_tasks(path: Path) -> dict[str, Task]:
 def _again(
     name: str, text: str, evaluation: Evaluation, session: JudgingSession, tasks: dict[str, Task]
 ) -> RescoredEvaluation:
-    contributions = session.contributions
-    prompts = {skill: item.prompt for skill, item in contributions.items()}
-    now = {skill: evaluated_skill(item) for skill, item in contributions.items()}
-    again, moved = judge_again(evaluation, session.scorer.judge, tasks, prompts, now)
+    again, moved = judge_again(evaluation, session.scorer.judge, tasks, dict(session.contributions))
     answers = sum(len(arm.records) for arm in evaluation.arms)
     return RescoredEvaluation(name, text, again.text(), answers, tuple(moved))

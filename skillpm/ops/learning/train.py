@@ -14,11 +14,11 @@ from typing import Any
 from skillpm import __version__
 from skillpm.errors import TrainingError
 from skillpm.evals.assemble import assemble
-from skillpm.evals.run import record
+from skillpm.evals.examiner import record
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation, Record
-from skillpm.model.ports import Completion, Judge, Progress
+from skillpm.model.ports import Judge, Progress
 from skillpm.model.run import RunManifest, RunSkill, RunStage
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
@@ -57,13 +57,12 @@ class Rollouts:
         for episode, judgement in zip(episodes, judgements, strict=True):
             key = (episode.task.key, episode.completion)
             if key not in self._records:
-                task = self._tasks.setdefault(episode.task.key, EvalTask(ROLLOUTS, episode.task, episode.task.prompt))
-                completion = Completion(episode.completion, 0, 0, episode.finish_reason)
-                self._records[key] = record(task, completion, judgement)
+                self._tasks.setdefault(episode.task.key, EvalTask(ROLLOUTS, episode.task, episode.task.prompt))
+                self._records[key] = record(ROLLOUTS, episode, judgement)
         return judgements
 
     def evaluation(self, contributions: Mapping[str, Contributions], model: str) -> Evaluation | None:
-        """Return what was kept as one arm, tokens not counted; None where nothing was judged."""
+        """Return what was kept as one arm; None where nothing was judged."""
         if not self._records:
             return None
         arm = Arm(name=ROLLOUTS, model=model, records=tuple(self._records.values()), seconds=0.0)

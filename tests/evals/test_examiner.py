@@ -5,13 +5,17 @@ from __future__ import annotations
 import pytest
 
 from skillpm.errors import DocumentError, PluginError
+from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.figures import cell
-from skillpm.evals.run import evaluate
 from skillpm.evals.tasks import held_out_tasks, suite_tasks, with_skill_text
 from skillpm.model.ports import Completion
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
+
+
+def ask(policy, tasks, judge, progress, max_new_tokens=99):
+    return Examiner(judge, None, Asking(max_new_tokens), progress).ask(policy, tasks, ArmLabel("base", "scripted"))
 
 
 def test_records_stand_in_the_order_of_the_tasks_whatever_finishes_first(server, make_arm):
@@ -74,18 +78,18 @@ def test_a_policy_that_leaves_a_prompt_out_is_an_error(server, count, answered):
                 yield index, Completion("x", 1, 1, "stop")
 
     with pytest.raises(PluginError, match="the policy forgetful answered"):
-        evaluate(Forgetful(), server.tasks(), lambda _: [], name="base", max_new_tokens=9, progress=count)
+        ask(Forgetful(), server.tasks(), lambda _: [], count)
 
 
 def test_a_lone_surrogate_is_replaced_before_it_is_judged_and_kept(server, ready, count):
     policy = server.policy([], **{server.request(1): "\ud800 {}"})
-    arm = evaluate(policy, server.tasks(), ready.scorer.judge, name="base", max_new_tokens=99, progress=count)
+    arm = ask(policy, server.tasks(), ready.scorer.judge, count)
     assert arm.records[0].completion == "\ufffd {}"
     assert arm.model_dump_json().encode()
 
 
 def test_progress_hears_of_every_answer(server, ready, count):
-    evaluate(server.policy(), server.tasks(), ready.scorer.judge, name="base", max_new_tokens=99, progress=count)
+    ask(server.policy(), server.tasks(), ready.scorer.judge, count)
     assert count.done == 12
 
 
@@ -94,7 +98,7 @@ def test_what_could_not_be_judged_is_counted_apart_and_never_as_zero(server, cou
         found = [Verdict(status="passed", score=1.0), Verdict.errored("out"), Verdict.abstained("not mine")]
         return [Judgement(verdict=found[index % 3], rewards={"graded": found[index % 3].score}) for index in range(12)]
 
-    arm = evaluate(server.policy(), server.tasks(), judge, name="base", max_new_tokens=99, progress=count)
+    arm = ask(server.policy(), server.tasks(), judge, count)
     figures = cell(arm.records, "graded")
     assert (figures.asked, figures.judged, figures.errored) == (12, 4, 4)
     assert figures.exact.estimate == figures.reward.estimate == 1.0
@@ -103,6 +107,6 @@ def test_what_could_not_be_judged_is_counted_apart_and_never_as_zero(server, cou
 
 def test_an_answer_that_was_cut_off_is_counted_as_truncated(server, ready, count):
     policy = server.policy([1])
-    arm = evaluate(policy, server.tasks(), ready.scorer.judge, name="base", max_new_tokens=20, progress=count)
+    arm = ask(policy, server.tasks(), ready.scorer.judge, count, max_new_tokens=20)
     assert arm.records[0].finish_reason == "length"
     assert cell(arm.records, "graded").truncated == 1

@@ -1,0 +1,170 @@
+"""Ask a policy every task once, greedily, and have every answer judged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from skillpm.errors import PluginError
+from skillpm.evals.tasks import EvalTask
+from skillpm.model.episode import Episode, Usage
+from skillpm.model.evaluation import Arm, Record
+from skillpm.model.ports import Completion, Judge, Policy, Prefetch, Progress
+from skillpm.model.verdict import Judgement, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How policies are asked.
+
+    Attributes:
+        max_new_tokens: an answer is cut off after this many tokens, and recorded as ``length``.
+        batch_size: prompts completed at once.
+        limit: at most this many tasks of each task set; all where None.
+        skill_text: also ask with the skills' text in the prompt.
+    """
+
+    max_new_tokens: int = 128
+    batch_size: int = 16
+    limit: int | None = None
+    skill_text: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What an arm records of it."""
+        settings: dict[str, Any] = {"max_new_tokens": self.max_new_tokens, "batch_size": self.batch_size}
+        return settings if self.limit is None else {**settings, "limit": self.limit}
+
+
+@dataclass(frozen=True, slots=True)
+class ArmLabel:
+    """Which arm the answers belong to; recorded, not acted upon.
+
+    Attributes:
+        name: of the arm.
+        model: the base model as the person named it.
+        skill_text: does the prompt hold the skill's text?
+        adapter: the adapter on top of the model, relative to the run folder, or None.
+    """
+
+    name: str
+    model: str
+    skill_text: bool = False
+    adapter: str | None = None
+
+
+class Examiner:
+    """Asks policies tasks.
+
+    Args:
+        judge: judges any mix of skills, in order.
+        prefetch: takes each answer when it has ended, to be judged while others are written; None to judge at the end.
+        asking: how policies are asked.
+        progress: counts the answers.
+    """
+
+    def __init__(self, judge: Judge, prefetch: Prefetch | None, asking: Asking, progress: Progress) -> None:
+        self._judge = judge
+        self._prefetch = prefetch
+        self._asking = asking
+        self._progress = progress
+
+    def ask(self, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel) -> Arm:
+        """Return what the policy answered to every task, judged, in the order of the tasks.
+
+        Raises:
+            PluginError: the policy left a prompt without an answer, or answered one twice or one that was not asked.
+        """
+        started = time.monotonic()
+        episodes = self._episodes(policy, tasks, label.name)
+        judgements = self._judge(episodes)
+        return Arm(
+            name=label.name,
+            model=label.model,
+            skill_text=label.skill_text,
+            adapter=label.adapter,
+            settings=self._asking.settings,
+            records=tuple(
+                record(task.suite, episode, judgement)
+                for task, episode, judgement in zip(tasks, episodes, judgements, strict=True)
+            ),
+            seconds=round(time.monotonic() - started, 3),
+        )
+
+    def _episodes(self, policy: Policy, tasks: Sequence[EvalTask], title: str) -> list[Episode]:
+        """Return the answers in the order of the tasks, in whichever order they end."""
+        answers: dict[int, Episode] = {}
+        surplus = 0
+        prompts = [task.prompt for task in tasks]
+        self._progress.start(title, len(tasks))
+        for index, completion in policy.complete(prompts, max_new_tokens=self._asking.max_new_tokens):
+            self._progress.advance()
+            if index not in range(len(tasks)) or index in answers:
+                surplus += 1
+                continue
+            episode = answers[index] = _episode(tasks[index], completion)
+            if self._prefetch is not None and episode.task.expected is not None:
+                self._prefetch([episode])
+        self._progress.finish()
+        if surplus or len(answers) != len(tasks):
+            raise PluginError(
+                f"the policy {policy.name} answered {len(answers) + surplus} of {len(tasks)} prompts",
+                hint="the policy is at fault; nothing was written",
+            )
+        return [answers[index] for index in range(len(tasks))]
+
+
+def _episode(task: EvalTask, completion: Completion) -> Episode:
+    usage = Usage(prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens)
+    return Episode.answering(task.task, _well_formed(completion.text), _finish_reason(completion.finish_reason), usage)
+
+
+def record(suite: str, episode: Episode, judgement: Judgement) -> Record:
+    """Return the form in which an answer to a task of a task set and its judgement are kept."""
+    task, usage = episode.task, episode.usage
+    return Record(
+        task=task.key,
+        skill=task.skill,
+        suite=suite,
+        request=task.request,
+        expected=task.expected,
+        completion=_well_formed(episode.completion),
+        argv=judgement.argv,
+        verdict=judgement.verdict,
+        rewards=judgement.rewards,
+        exact=judgement.verdict.status == "passed",
+        valid_json=_valid_json(judgement.verdict),
+        finish_reason=_finish_reason(episode.finish_reason),
+        prompt_tokens=0 if usage is None else usage.prompt_tokens,
+        completion_tokens=0 if usage is None else usage.completion_tokens,
+    )
+
+
+def judged_again(record: Record, judgement: Judgement) -> Record:
+    """Return the record of the same answer with another judgement."""
+    verdict = judgement.verdict
+    return record.model_copy(
+        update={
+            "argv": judgement.argv,
+            "verdict": verdict,
+            "rewards": judgement.rewards,
+            "exact": verdict.status == "passed",
+            "valid_json": _valid_json(verdict),
+        }
+    )
+
+
+def _valid_json(verdict: Verdict) -> bool | None:
+    only_json = verdict.components.get("only_json")
+    return None if only_json is None else only_json == 1
+
+
+def _finish_reason(reason: str) -> Literal["stop", "length"]:
+    return "length" if reason == "length" else "stop"
+
+
+def _well_formed(text: str) -> str:
+    """Replace lone surrogates, which no file and no wire can hold."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

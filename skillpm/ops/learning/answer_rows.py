@@ -1,0 +1,115 @@
+"""Answer tasks from outside with a model or a run: each completion, its argv and, where it can be had, its verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skillpm.evals.answers import judge_where_expected, task_answer
+from skillpm.evals.assemble import assemble
+from skillpm.evals.examiner import ArmLabel, Examiner
+from skillpm.evals.figures import figures
+from skillpm.evals.summary import figures_document
+from skillpm.evals.tasks import outside_tasks, read_task_rows, with_skill_text
+from skillpm.model.evaluation import Evaluation, TaskAnswer
+from skillpm.model.skill import Skill
+from skillpm.ops.learning.evaluate import Evaluator
+from skillpm.ops.learning.models import find_policy
+from skillpm.ops.learning.session import open_session
+from skillpm.storage.files import write_atomic
+from skillpm.storage.whole_folder import whole_folder
+from skillpm.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """Who answers: a base model, or a run's last adapter on top of its own.
+
+    Attributes:
+        model: a name that skillpm knows, a folder, or a hub id.
+        adapter: a folder, or None.
+    """
+
+    model: str
+    adapter: Path | None = None
+
+    @classmethod
+    def of_run(cls, run: Path) -> Answerer:
+        """Return the model that a run has trained.
+
+        Raises:
+            UsageError: there is no such run, it is unfinished, or its adapter is missing.
+            DocumentError: its manifest is wrong.
+        """
+        folder = RunFolder.open(run)
+        return cls(folder.manifest.model, folder.saved_adapter())
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What was answered.
+
+    Attributes:
+        answers: one for each row, in order.
+        evaluation: of the rows that say what is expected; None where none does.
+        summary: the document that was written.
+        output: the folder that was written.
+    """
+
+    answers: tuple[TaskAnswer, ...]
+    evaluation: Evaluation | None
+    summary: dict[str, Any]
+    output: Path
+
+
+def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answerer, output: Path) -> Answered:
+    """Answer rows ``{id?, request, expected?}`` of one skill and write completions.jsonl and summary.json.
+
+    Args:
+        evaluator: how policies are asked; with ``skill_text`` the skill's text stands in the prompt.
+        skill: whose rows they are.
+        tasks: JSON Lines.
+        answerer: who answers.
+        output: a new folder.
+
+    Raises:
+        UsageError: there is no such model or file, or the output exists.
+        DocumentError: a row is wrong.
+        ConsentError: skill code would run that nobody agreed to.
+        TrainingError: no model can be loaded.
+    """
+    asking = evaluator.asking
+    if answerer.adapter is None:
+        find_policy(answerer.model, evaluator.context.settings)
+    numbered = read_task_rows(tasks)[: asking.limit]
+    with whole_folder(output) as folder, open_session(evaluator.context, [skill]) as session:
+        contributions, scorer = session.contributions[skill.name], session.scorer
+        asked = outside_tasks(contributions, numbered, path=str(tasks))
+        if asking.skill_text:
+            asked = with_skill_text(asked, {skill.name: contributions.skill_text})
+        judge = judge_where_expected(scorer.judge, contributions.contract)
+        examiner = Examiner(judge, scorer.prefetch, asking, evaluator.progress)
+        policy = evaluator.policy(answerer.model, answerer.adapter)
+        arm = examiner.ask(policy, asked, ArmLabel("answers", answerer.model, asking.skill_text))
+        answers = tuple(task_answer(row, record) for (_, row), record in zip(numbered, arm.records, strict=True))
+        judged = [index for index, task in enumerate(asked) if task.task.expected is not None]
+        arm = arm.model_copy(update={"records": tuple(arm.records[index] for index in judged)})
+        evaluation = assemble(session.contributions, [asked[index] for index in judged], [arm]) if judged else None
+        summary = _summary(answerer, answers, evaluation)
+        write_atomic(folder / "completions.jsonl", "".join(f"{item.model_dump_json()}\n" for item in answers))
+        write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    return Answered(answers, evaluation, summary, output)
+
+
+def _summary(answerer: Answerer, answers: Sequence[TaskAnswer], evaluation: Evaluation | None) -> dict[str, Any]:
+    return {
+        "model": answerer.model,
+        "adapter": None if answerer.adapter is None else str(answerer.adapter),
+        "tasks": len(answers),
+        "truncated": sum(item.finish_reason == "length" for item in answers),
+        "runnable": sum(item.argv is not None for item in answers),
+        "figures": [] if evaluation is None else figures_document(figures(evaluation)),
+    }
