@@ -10,10 +10,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from skillpm.errors import StorageError
 from skillpm.layout.hidden import Hidden, Sighting, sightings
 from skillpm.layout.signature import Content, Signature, signature
-from skillpm.layout.tree import Tree
+from skillpm.layout.tree import Tree, UnreadableFileError
 
 MAX_SIZE = 20 * 1024 * 1024  # bytes of a whole skill: what an archive may hold
 MAX_PLACES = 10  # of one kind in one file; the rest is counted
@@ -59,8 +58,8 @@ def read_contents(tree: Tree, known: Mapping[str, bytes]) -> Contents:
         if data is None:
             try:
                 data = tree.head(path, left + 1)
-            except StorageError as error:
-                found.unread[path] = error.message.removeprefix(f"{path}: ")
+            except UnreadableFileError as error:
+                found.unread[path] = error.reason
                 continue
         left -= len(data)
         if left < 0:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from skillpm.errors import DocumentError, StorageError
+from skillpm.errors import DocumentError
 from skillpm.formats.document import model_errors
 from skillpm.formats.strict import strict_json
 from skillpm.formats.strict_yaml import MAX_DOCUMENT, read_yaml
-from skillpm.layout.tree import Tree
+from skillpm.layout.tree import Tree, UnreadableFileError
 
 if TYPE_CHECKING:
     from skillpm.model.contract import ContractDocument
@@ -125,8 +125,8 @@ class Package:
     def _text(self, path: str, limit: int) -> str | DocumentError:
         try:
             data = self.tree.head(path, limit + 1)
-        except StorageError as error:
-            return DocumentError(error.message.removeprefix(f"{path}: "), path=path)
+        except UnreadableFileError as error:
+            return DocumentError(error.reason, path=path)
         if len(data) > limit:
             return DocumentError(f"larger than {limit} bytes", path=path)
         try:

@@ -6,12 +6,11 @@ import unicodedata
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from skillpm.errors import StorageError
 from skillpm.formats.strict import Table
 from skillpm.layout.contents import Contents, read_contents
 from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.frontmatter import Frontmatter, Parts, read_frontmatter, split
-from skillpm.layout.tree import Tree
+from skillpm.layout.tree import Tree, UnreadableFileError
 from skillpm.model.finding import Problem
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ class Subject:
         assert self.skill_path is not None
         try:
             return self.tree.head(self.skill_path, MAX_SKILL_TEXT + 1)
-        except StorageError as error:
-            return Problem(error.message.removeprefix(f"{self.skill_path}: "))
+        except UnreadableFileError as error:
+            return Problem(error.reason)
 
     @cached_property
     def _read(self) -> str | Problem:

@@ -57,17 +57,30 @@ class Tree(Protocol):
         """Return the content of a file.
 
         Raises:
-            StorageError: there is no such file, or it cannot be read.
+            UnreadableFileError: there is no such file, or it cannot be read.
         """
 
     def head(self, path: str, limit: int) -> bytes:
-        """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
+        """Return at most the first ``limit`` bytes of a file. Raises UnreadableFileError."""
 
     def executable(self, path: str) -> bool:
         """May the owner execute this file?"""
 
     def irregular(self) -> dict[str, str]:
         """Return what is no regular file: path to kind (symlink, fifo, socket, device, unreadable folder)."""
+
+
+class UnreadableFileError(StorageError):
+    """A file of a tree is not there, or cannot be read.
+
+    Args:
+        path: the file, in the tree.
+        reason: what is wrong, in words that follow the path and a colon.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
 
 
 class MappingTree:
@@ -99,14 +112,14 @@ class MappingTree:
         return list(self._files)
 
     def read(self, path: str) -> bytes:
-        """Return the content of a file. Raises StorageError."""
+        """Return the content of a file. Raises UnreadableFileError."""
         try:
             return self._files[path]
         except KeyError:
-            raise StorageError(f"{path}: no such file") from None
+            raise UnreadableFileError(path, "no such file") from None
 
     def head(self, path: str, limit: int) -> bytes:
-        """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
+        """Return at most the first ``limit`` bytes of a file. Raises UnreadableFileError."""
         return self.read(path)[:limit]
 
     def executable(self, path: str) -> bool:
@@ -169,7 +182,7 @@ class FolderTree:
         return list(self._entries[0])
 
     def read(self, path: str) -> bytes:
-        """Return the content of a file. Raises StorageError."""
+        """Return the content of a file. Raises UnreadableFileError."""
         if self._kept is None:
             return self._read(path, -1)
         if path not in self._kept:
@@ -177,7 +190,7 @@ class FolderTree:
         return self._kept[path]
 
     def head(self, path: str, limit: int) -> bytes:
-        """Return at most the first ``limit`` bytes of a file. Raises StorageError."""
+        """Return at most the first ``limit`` bytes of a file. Raises UnreadableFileError."""
         if self._kept is not None and path in self._kept:
             return self._kept[path][:limit]
         _, size = self._entries[0].get(path, (False, limit))
@@ -200,7 +213,7 @@ class FolderTree:
                 os.close(descriptor)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise StorageError(f"{path}: cannot be read: {reason}") from None
+            raise UnreadableFileError(path, f"cannot be read: {reason}") from None
 
 
 def _drained(descriptor: int, expected: int, limit: int) -> bytes:

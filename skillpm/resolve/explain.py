@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from nab_resolver.types import IncompatibilityCause
 
-from skillpm.resolve.wording import REQUIRED, Clause, Wording, positive, together
+from skillpm.resolve.wording import Clause, Fact, Requirer, Wording, positive, together
 
 _AT_ONCE = 3  # clauses that one sentence may hold
 _STEPS = 60  # derived clauses of a proof that is told as an argument; a longer one is told by its facts
 _ORDER = (IncompatibilityCause.ROOT, IncompatibilityCause.DEPENDENCY, IncompatibilityCause.NO_VERSIONS)
 
 
-def facts(proof: Clause, wording: Wording) -> list[str]:
+def facts(proof: Clause, wording: Wording) -> list[Fact]:
     """Return every fact of a proof once: what you require, what releases require, what is not there."""
     clauses = [clause for clause in proof.walk() if clause.cause in _ORDER]
     depths = _depths(clauses)
@@ -55,20 +55,22 @@ def argument(proof: Clause, wording: Wording) -> str:
     if len(_clauses(known)) <= _AT_ONCE:
         return f"no releases fit together, because {_joined(known)}"
     if sum(1 for clause in proof.walk() if clause.cause is IncompatibilityCause.DERIVED) > _STEPS:
-        return "\n  ".join(["no releases fit together, because these facts exclude each other:", *known])
+        return "\n  ".join(["no releases fit together, because these facts exclude each other:", *map(str, known)])
     return "\n  ".join(["no releases fit together:", *_Argument(wording).of(proof)])
 
 
-def _clauses(known: Sequence[str]) -> list[str]:
+def _clauses(known: Sequence[Fact]) -> list[str]:
     """Return facts as clauses of a sentence; requirements become one: ``you require a and b<2``."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[Requirer | Fact, list[str]] = {}
     for fact in known:
-        start = next((text for text in REQUIRED if fact.startswith(text)), fact)
-        groups.setdefault(start, []).append(fact.removeprefix(start))
-    return [start + together(rest) if start in REQUIRED else start for start, rest in groups.items()]
+        groups.setdefault(fact.requirer or fact, []).append(fact.text)
+    return [
+        f"{about.value} {together(texts)}" if isinstance(about, Requirer) else about.text
+        for about, texts in groups.items()
+    ]
 
 
-def _joined(known: Sequence[str]) -> str:
+def _joined(known: Sequence[Fact]) -> str:
     clauses = _clauses(known)
     if len(clauses) > 2:
         return f"{', '.join(clauses[:-1])}, and {clauses[-1]}"

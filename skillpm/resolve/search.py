@@ -71,7 +71,7 @@ def search(
     raise ResolutionError(
         argument(proof, wording),
         hint=", or ".join(hints) or "ask those who publish these skills for releases that go together",
-        causes=facts(proof, wording),
+        causes=[str(fact) for fact in facts(proof, wording)],
         requirements=[str(root) for root in core],
         remedies=[[str(requirement) for requirement in remedy.requirements] for remedy in offered],
     )

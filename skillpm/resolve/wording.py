@@ -7,6 +7,8 @@ holds none as the specifier that somebody wrote.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from nab_resolver.root import ROOT
@@ -15,9 +17,31 @@ from nab_resolver.types import Incompatibility, IncompatibilityCause
 from skillpm.model.requirement import Requirement
 from skillpm.resolve.candidates import Candidates, Universe
 
-REQUIRED = ("you require ", "the project requires ")
 _SHOWN = 6  # versions that a sentence names before it only counts
 Clause = Incompatibility[Any, Any]
+
+
+class Requirer(Enum):
+    """Whose requirement a fact is."""
+
+    YOU = "you require"
+    PROJECT = "the project requires"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact of a proof.
+
+    Attributes:
+        text: the requirement, or else the whole sentence.
+        requirer: whose requirement it is; None where it is none of a person's.
+    """
+
+    text: str
+    requirer: Requirer | None = None
+
+    def __str__(self) -> str:
+        return f"{self.requirer.value} {self.text}" if self.requirer else self.text
 
 
 def together(parts: Sequence[str], word: str = "and") -> str:
@@ -37,34 +61,36 @@ class Wording:
         self._universe = universe
         self._typed = typed
 
-    def facts(self, clause: Clause) -> list[str]:
+    def facts(self, clause: Clause) -> list[Fact]:
         """Return what a leaf of the proof says; none for what goes without saying."""
         if clause.cause is IncompatibilityCause.ROOT:
             return [self._root(clause.origin)] if isinstance(clause.origin, Requirement) else []
         if clause.cause is IncompatibilityCause.DEPENDENCY:
-            return list(self._dependency(clause))
+            return [Fact(sentence) for sentence in self._dependency(clause)]
         absences = (self._absence(name, self._universe.candidates(name), allowed) for name, allowed in positive(clause))
-        return [absence for absence in absences if absence]
+        return [Fact(absence) for absence in absences if absence]
 
     def conclusion(self, clause: Clause) -> str:
         """Return what a derived clause says."""
-        used = [self._releases(name, allowed, "and") for name, allowed in positive(clause)]
+        about = list(positive(clause))
+        used = [self._releases(name, allowed, "and") for name, allowed in about]
         needed = [self._releases(name, allowed, "or") for name, allowed in _negative(clause)]
         if not used and not needed:
             return "no releases fit together"
         if not used:
             return f"you need {', or '.join(needed)}"
-        if not needed and len(used) == 1:
-            return (
-                f"no {used[0].removeprefix('every ')} can be used" if _is_all(used[0]) else f"{used[0]} cannot be used"
-            )
-        if not needed:
+        if needed:
+            return f"{together(used)} can only be used with {', or with '.join(needed)}"
+        if len(used) > 1:
             return f"{together(used)} exclude each other"
-        return f"{together(used)} can only be used with {', or with '.join(needed)}"
+        name, allowed = about[0]
+        candidates = self._universe.candidates(name)
+        every = _is_every(candidates, candidates.within(allowed))
+        return f"no release of {name} can be used" if every else f"{used[0]} cannot be used"
 
-    def _root(self, requirement: Requirement) -> str:
+    def _root(self, requirement: Requirement) -> Fact:
         yours = self._typed is None or requirement.name in self._typed
-        return f"{REQUIRED[0 if yours else 1]}{requirement}"
+        return Fact(str(requirement), Requirer.YOU if yours else Requirer.PROJECT)
 
     def _dependency(self, clause: Clause) -> Iterator[str]:
         parent, allowed = next(positive(clause))
@@ -106,14 +132,15 @@ class Wording:
         candidates = self._universe.candidates(name)
         numbers = candidates.within(allowed)
         if numbers:
-            if word == "or" and len(numbers) == len(candidates.releases) > 1:
+            if word == "or" and _is_every(candidates, numbers):
                 return f"some release of {name}"
             return _subject(name, candidates, numbers, word)
         return together([f"{name}{specifier}" for specifier in candidates.unmatched(allowed)] or [name], word)
 
 
-def _is_all(text: str) -> bool:
-    return text.startswith("every release of ")
+def _is_every(candidates: Candidates, numbers: Sequence[int]) -> bool:
+    """Are these all the releases of a name that has several?"""
+    return len(numbers) == len(candidates.releases) > 1
 
 
 def positive(clause: Clause) -> Iterator[tuple[str, Any]]:
@@ -146,7 +173,7 @@ def _refused(name: str, candidates: Candidates, numbers: Sequence[int]) -> Itera
 
 
 def _subject(name: str, candidates: Candidates, numbers: Sequence[int], word: str = "and") -> str:
-    if len(numbers) == len(candidates.releases) > 1:
+    if _is_every(candidates, numbers):
         return f"every release of {name}"
     return f"{name} {_versions(candidates, numbers, word)}"
 

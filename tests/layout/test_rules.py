@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 
-from skillpm.errors import StorageError
 from skillpm.layout.check import examine
 from skillpm.layout.rule import Level
 from skillpm.layout.subject import Subject
-from skillpm.layout.tree import MappingTree
+from skillpm.layout.tree import MappingTree, UnreadableFileError
 from skillpm.model.finding import Report, Severity
 from skillpm.ops.authoring.validate import RULES
 
@@ -74,7 +73,7 @@ class HostileTree(MappingTree):
 
     def read(self, path: str) -> bytes:
         if path in self._unreadable:
-            raise StorageError(f"{path}: cannot be read: Permission denied")
+            raise UnreadableFileError(path, "cannot be read: Permission denied")
         return super().read(path)
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
-from skillpm.errors import StorageError
 from skillpm.formats.strict import Table
 from skillpm.layout.rule import Look, RuleSet, document_problems, rule
 from skillpm.layout.subject import Subject
+from skillpm.layout.tree import UnreadableFileError
 from skillpm.model.finding import Problem, Severity
 from skillpm.model.name import is_name
 
@@ -194,8 +194,8 @@ def _repeated(rows: Iterable[tuple[str, str, int | None]]) -> Iterator[tuple[str
 def _syntax_problem(subject: Subject, path: str) -> Problem | None:
     try:
         data = subject.tree.head(path, MAX_PYTHON + 1)
-    except StorageError as error:
-        return Problem(error.message.removeprefix(f"{path}: "), path=path)
+    except UnreadableFileError as error:
+        return Problem(error.reason, path=path)
     if len(data) > MAX_PYTHON:
         return Problem(f"larger than {MAX_PYTHON} bytes", path=path)
     try:
