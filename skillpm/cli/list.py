@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
     from skillpm.ops.project.list import ListedSkill
@@ -31,7 +31,7 @@ def command(user: bool, as_json: bool) -> None:
     if found.skills:
         _print(found.skills)
     else:
-        note("no skill is installed here; `skillpm install NAME` installs one")
+        note(NOTHING_INSTALLED)
     if found.runs:
         table(("run", "state"), [(run.name, run.state) for run in found.runs])
 

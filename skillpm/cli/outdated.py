@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from skillpm.cli.complete import installed_names
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe, table
 
 
 @click.command("outdated", epilog="Example: skillpm outdated --json")
@@ -36,7 +36,7 @@ def command(
             [(s.name, s.locked, s.wanted, s.newest, _state(s.state, s.reason), s.source) for s in found.stale],
         )
     elif not found.skills:
-        note("no skill is installed here; `skillpm install NAME` installs one")
+        note(NOTHING_INSTALLED)
     for skill in found.unknown:
         note(f"warning: nobody knows of {skill.name} {skill.locked}: {safe(skill.reason)}")
     if not as_json and found.skills and not found.stale and not found.unknown:

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from skillpm.cli.paths import shortened
+from skillpm.formats.printable import printable
 
 if TYPE_CHECKING:
     from skillpm.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+NOTHING_INSTALLED = "no skill is installed here; `skillpm install NAME` installs one"
 _NAMED = 24  # characters of a name, the first cell of a row, that stay on one line of a narrow terminal
 
 
@@ -29,10 +31,7 @@ def json_option(function: F) -> F:
 
 def safe(text: object) -> str:
     """Escape control characters and bidirectional overrides of text that came from outside."""
-    shown = str(text)
-    if shown.isprintable():
-        return shown
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return printable(str(text))
 
 
 def echo_json(document: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.model.name import meant
 
 _WIDTH = 70  # characters of a summary in the table
 _SHOWN = 20  # hits, unless --limit says otherwise
@@ -46,8 +47,7 @@ def _say(count: int, limit: int, near: tuple[str, ...]) -> None:
     if count > limit:
         note(f"{limit} of {count} skills; `--limit {count}` shows all")
     elif not count:
-        names = " or ".join(f"`{name}`" for name in near)
-        note(f"no skill fits{f'; did you mean {names}?' if near else ''}")
+        note("; ".join(["no skill fits", *([meant(near)] if near else [])]))
 
 
 def _short(text: str) -> str:

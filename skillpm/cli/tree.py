@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import installed_names
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
     from skillpm.resolve.outline import Row
@@ -35,7 +35,7 @@ def command(names: tuple[str, ...], invert: bool, user: bool, as_json: bool) -> 
         echo_json(found.document())
         return
     if not found.rows:
-        note("no skill is installed here; `skillpm install NAME` installs one")
+        note(NOTHING_INSTALLED)
     for line in _lines(found.rows, inverted=invert):
         click.echo(line)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import installed_names
-from skillpm.cli.output import count, echo_json, json_option, note, safe
+from skillpm.cli.output import NOTHING_INSTALLED, count, echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
     from skillpm.ops.project.verify import Mismatch, Verification
@@ -46,7 +46,7 @@ def _print(found: Verification) -> None:
             click.echo(f"  {_sentence(problem)}")
         click.echo(f"    hint: {remedy}")
     if not found.skills:
-        note("no skill is installed here; `skillpm install NAME` installs one")
+        note(NOTHING_INSTALLED)
         return
     verdict = count(len(found.problems), "problem") if found.problems else "all as locked"
     note(f"{count(found.skills, 'skill')} in {count(found.folders, 'folder')}: {verdict}")

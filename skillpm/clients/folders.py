@@ -15,7 +15,7 @@ from skillpm.clients.budget import Entry
 from skillpm.clients.table import AGENTS, UNIVERSAL
 from skillpm.errors import UsageError
 from skillpm.layout.listing import name_and_description
-from skillpm.model.name import near_names
+from skillpm.model.name import did_you_mean
 
 
 def agent_folders(agents: Sequence[str], *, user: bool = False, project: Path | None = None) -> tuple[str, ...]:
@@ -46,11 +46,8 @@ def agent_folders(agents: Sequence[str], *, user: bool = False, project: Path | 
 def _known(name: str) -> Agent:
     if name in AGENTS:
         return AGENTS[name]
-    near = near_names(name, [*AGENTS, "all"])
-    raise UsageError(
-        f"no agent `{name[:80]}` is known",
-        hint=f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else "see `skillpm agents --all`",
-    )
+    hint = did_you_mean(name, [*AGENTS, "all"], "see `skillpm agents --all`")
+    raise UsageError(f"no agent `{name[:80]}` is known", hint=hint)
 
 
 def is_agent_folder(folder: str) -> bool:

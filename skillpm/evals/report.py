@@ -17,6 +17,7 @@ from skillpm.evals.compare import MINIMUM_PAIRS, comparisons
 from skillpm.evals.curves import Curve, LineChart, line_chart
 from skillpm.evals.figures import Row, arm_label, figures, task_set_label
 from skillpm.evals.statistics import Interval
+from skillpm.formats.printable import printable
 from skillpm.model.evaluation import HELD_OUT, Evaluation, Record
 
 SHOWN_FAILURES = 3  # of each task set
@@ -121,7 +122,7 @@ def _environment() -> jinja2.Environment:
 
 def visible(text: str, limit: int = SHOWN_CHARACTERS) -> str:
     """Show what cannot be seen as escapes, and say how much was left out."""
-    shown = "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text[:limit])
+    shown = printable(text[:limit], keep="\n\t")
     return f"{shown} … ({len(text) - limit:,} more characters)" if len(text) > limit else shown
 
 

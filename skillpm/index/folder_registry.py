@@ -34,7 +34,7 @@ from skillpm.index.directory import DirectoryIndex
 from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, page_path, read_document
 from skillpm.index.path import release_of
 from skillpm.layout.tree import Tree
-from skillpm.model.name import near_names
+from skillpm.model.name import did_you_mean
 from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release, ShownSkill
 from skillpm.storage.archive import build_archive
 from skillpm.storage.files import fsync_folder, storage_error, write_atomic
@@ -167,11 +167,8 @@ class FolderRegistry(DirectoryIndex):
     def _release(self, name: str, version: str) -> Release:
         known = self._known(name)
         if not known:
-            near = near_names(name, self.names())
-            raise RegistryError(
-                f"{self.root} has no skill `{name[:80]}`",
-                hint=f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else None,
-            )
+            hint = did_you_mean(name, self.names()) or None
+            raise RegistryError(f"{self.root} has no skill `{name[:80]}`", hint=hint)
         if _key(version) not in known:
             versions = ", ".join(item.version for item in sorted(known.values(), key=_by_version))
             raise RegistryError(f"{self.root} has no {name} {version}", hint=f"it has {versions}")

@@ -59,6 +59,17 @@ def near_names(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
     return sorted(alike, key=lambda item: (ranks[item], item))[:limit]
 
 
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the hint for a name that is not known: the names that may have been meant, or what else there is to do."""
+    return meant(near_names(name[:80], known)) or otherwise
+
+
+def meant(names: Iterable[str]) -> str:
+    """Return the question whether one of these names was meant; empty where there are none."""
+    text = " or ".join(f"`{name}`" for name in names)
+    return f"did you mean {text}?" if text else ""
+
+
 def _plain(name: str) -> str:
     return _SEPARATORS.sub("-", name.lower())
 

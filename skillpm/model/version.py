@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from packaging.version import Version
 
 from skillpm.errors import UsageError
-from skillpm.model.name import near_names
+from skillpm.model.name import did_you_mean
 from skillpm.model.requirement import parse_version
 
 _RELEASE = {"major": 0, "minor": 1, "patch": 2}
@@ -31,12 +31,8 @@ def next_version(version: str, parts: Sequence[str]) -> str:
     """
     for part in parts:
         if part not in PARTS:
-            near = near_names(part, PARTS)
-            names = ", ".join(f"`{name}`" for name in near or PARTS)
-            raise UsageError(
-                f"`{part[:80]}` is no part of a version",
-                hint=f"{'did you mean' if near else 'the parts are'} {names}",
-            )
+            hint = did_you_mean(part, PARTS, f"the parts are {', '.join(f'`{name}`' for name in PARTS)}")
+            raise UsageError(f"`{part[:80]}` is no part of a version", hint=hint)
     now = parse_version(version)
     match tuple(parts):
         case (part,) if part in _RELEASE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from skillpm.index.source import Surroundings, is_path, open_registry, open_sour
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
-from skillpm.model.name import is_name, near_names
+from skillpm.model.name import did_you_mean, is_name
 from skillpm.model.skill import Skill
 from skillpm.model.source import Source
 from skillpm.ops.extensions import foreign_index
@@ -157,11 +157,10 @@ class Context:
         if text in bundled:
             self.note(f"{text} is not installed here; the one that ships with skillpm is used")
             return _described(bundled[text], bundled=True)
-        near = near_names(text, [*bundled, *(skill.name for skill in self.lock().skills)])
-        hint = f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else "see `skillpm list`"
+        error = unknown_skill(text, [*bundled, *(skill.name for skill in self.lock().skills)])
         if is_name(text) and Path(text, "SKILL.md").is_file():
-            hint = f"`./{text}` means the folder here"
-        raise UnknownSkillError(f"no skill `{text[:80]}` is installed", hint=hint)
+            error.hint = f"`./{text}` means the folder here"
+        raise error
 
     def skills(self, texts: Sequence[str]) -> list[Skill]:
         """Return the skills that are meant; all installed ones where nothing is said.
@@ -212,6 +211,19 @@ def _ships(name: str, tree: str) -> bool:
     return folder is not None and tree_digest(FolderTree(folder)) == tree
 
 
+def unknown_skill(name: str, known: Iterable[str], state: str = "installed") -> UnknownSkillError:
+    """Return the error for a name that is not installed, or not locked, with the known names that are near."""
+    hint = did_you_mean(name, known, "see `skillpm list`")
+    return UnknownSkillError(f"no skill `{name[:80]}` is {state}", hint=hint)
+
+
+def demand_known(names: Iterable[str], known: Collection[str], state: str = "installed") -> None:
+    """Do nothing where all names are known. Raises UnknownSkillError for the first that is not."""
+    for name in names:
+        if name not in known:
+            raise unknown_skill(name, known, state)
+
+
 def locked_skills(lock: Lock, names: Sequence[str]) -> list[LockedSkill]:
     """Return the entries of these names, each once; all entries where none is given.
 
@@ -219,10 +231,5 @@ def locked_skills(lock: Lock, names: Sequence[str]) -> list[LockedSkill]:
         UnknownSkillError: a name is not in the lock; the hint has near names.
     """
     entries = {entry.name: entry for entry in lock.skills}
-    for name in names:
-        if name not in entries:
-            near = " or ".join(f"`{known}`" for known in near_names(name, entries))
-            raise UnknownSkillError(
-                f"no skill `{name[:80]}` is installed", hint=f"did you mean {near}?" if near else "see `skillpm list`"
-            )
+    demand_known(names, entries)
     return [entries[name] for name in dict.fromkeys(names or entries)]

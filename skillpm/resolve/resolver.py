@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 
 from skillpm.errors import UnknownSkillError
+from skillpm.model.name import meant
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.resolve.candidates import Universe, Withheld, nothing_withheld
@@ -78,10 +79,9 @@ def _refuse_unknown(roots: Sequence[Requirement], universe: Universe, near: Near
     if not unknown:
         return
     alike = near(unknown[0])
-    names = " or ".join(f"`{name}`" for name in alike)
     raise UnknownSkillError(
         f"no registry knows {', '.join(f'`{name}`' for name in unknown)}",
-        hint=f"did you mean {names}?" if alike else "check the name, or add a registry with `--registry`",
+        hint=meant(alike) or "check the name, or add a registry with `--registry`",
         names=unknown,
         near=alike,
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageError
-from skillpm.model.name import near_names
+from skillpm.model.name import did_you_mean
 from skillpm.storage.files import storage_error
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
@@ -88,9 +88,8 @@ def locate_model(text: str, models: Path) -> Path | str | None:
         )
     if _HUB_ID.match(text) and not text.startswith((".", "/", "~")):
         return text
-    near = near_names(text, KNOWN_MODELS)
-    known = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(KNOWN_MODELS)}; or give a folder or a hub id"
-    raise UsageError(f"no model `{text[:200]}`", hint=known)
+    known = f"known: {', '.join(KNOWN_MODELS)}; or give a folder or a hub id"
+    raise UsageError(f"no model `{text[:200]}`", hint=did_you_mean(text, KNOWN_MODELS, known))
 
 
 def prepare_model(model: KnownModel, models: Path, dequantise: Dequantise) -> Path:

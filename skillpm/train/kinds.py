@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from skillpm import __version__
-from skillpm.model.name import near_names
+from skillpm.model.name import did_you_mean
 from skillpm.model.training import StageInput, StageOutput, Trainer
 from skillpm.train.grpo import Grpo, plan_grpo
 from skillpm.train.sft import Sft, plan_sft
@@ -28,11 +28,11 @@ class Kinds:
 
     def hint(self, kind: str) -> str:
         """Return what to tell a person who asked for a kind that is not here."""
-        near = near_names(kind, self.trainers)
-        meant = f"did you mean `{near[0]}`? " if near else ""
+        near = did_you_mean(kind, self.trainers)
         failed = "".join(f"; {reason}" for reason in self.failed)
         known = ", ".join(f"{name} ({trainer.origin})" for name, trainer in sorted(self.trainers.items()))
-        return f"{meant}known here: {known}; other kinds come with plugins, see `skillpm plugins`{failed}"
+        rest = f"known here: {known}; other kinds come with plugins, see `skillpm plugins`{failed}"
+        return f"{near} {rest}".lstrip()
 
 
 def _loader(module: str, function: str) -> Callable[[], Callable[[Any, StageInput], StageOutput]]:

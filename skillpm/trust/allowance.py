@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from skillpm.errors import UsageError
 from skillpm.layout.scan import ALLOWABLE
+from skillpm.model.name import did_you_mean
 
 QUARANTINED = "QUARANTINED"
 
@@ -30,14 +31,9 @@ class Allowance:
         pairs = [(skill, code.upper()) for skill, _, code in (text.rpartition(":") for text in texts)]
         for _, code in pairs:
             if code not in ALLOWABLE and code != QUARANTINED:
-                import difflib
-
-                near = difflib.get_close_matches(code, [*sorted(ALLOWABLE), QUARANTINED], n=2)
-                other = f"did you mean {' or '.join(near)}? " if near else ""
-                raise UsageError(
-                    f"`{code[:80]}` is no rule that can be allowed",
-                    hint=f"{other}`skillpm scan --rules` lists them; an error of another rule must be mended",
-                )
+                near = did_you_mean(code, [*sorted(ALLOWABLE), QUARANTINED])
+                rest = "`skillpm scan --rules` lists them; an error of another rule must be mended"
+                raise UsageError(f"`{code[:80]}` is no rule that can be allowed", hint=f"{near} {rest}".lstrip())
         return cls(frozenset(pairs))
 
     def codes(self, name: str) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from skillpm.cli.output import TerminalProgress, count, size
+from skillpm.formats.printable import printable
 
 
 def test_a_bar_that_has_ended_is_not_drawn_again_with_the_next(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,3 +27,18 @@ def test_sizes_have_one_form(bytes_: float, shown: str) -> None:
 
 def test_numbers_have_their_noun() -> None:
     assert [count(number, "folder") for number in (0, 1, 1234)] == ["0 folders", "1 folder", "1,234 folders"]
+
+
+@pytest.mark.parametrize(
+    ("text", "keep", "shown"),
+    [
+        ("plain – text", "", "plain – text"),
+        ("\x1b[2J", "", "\\x1b[2J"),
+        ("a\nb\tc", "", "a\\nb\\tc"),
+        ("a\nb\x07", "\n\t", "a\nb\\x07"),
+        ("\u202egnp.exe", "", "\\u202egnp.exe"),
+        ("\ud800", "", "\\ud800"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(text: str, keep: str, shown: str) -> None:
+    assert printable(text, keep) == shown

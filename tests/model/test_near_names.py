@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from skillpm.cli.main import COMMANDS
-from skillpm.model.name import near_names
+from skillpm.model.name import did_you_mean, meant, near_names
 
 SKILLS = ("incident-triage", "langgraph-cli", "shell-tools", "log-reader", "log-query", "demo", "acme/review", "docx")
 
@@ -72,3 +72,10 @@ def test_commands(typed: str, meant: list[str]) -> None:
 
 def test_no_more_than_asked_for_in_the_order_of_names() -> None:
     assert near_names("log", [f"log-{letter}" for letter in "dcba"], limit=2) == ["log-a", "log-b"]
+
+
+def test_the_hint_of_an_unknown_name_is_what_may_have_been_meant_or_else_what_to_do() -> None:
+    assert did_you_mean("log-a", ["log-b", "log-c", "triage"], "see the list") == "did you mean `log-b` or `log-c`?"
+    assert did_you_mean("xyz", ["log-b"], "see the list") == "see the list"
+    assert did_you_mean("a" * 10_000, ["b"]) == ""
+    assert meant([]) == ""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from skillpm.errors import UsageError
-from skillpm.model.name import near_names
+from skillpm.model.name import did_you_mean
 from skillpm.ops.context import Context
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.recipe import recipe_model
@@ -56,8 +56,7 @@ def document_schema(name: str, context: Context | None = None) -> dict[str, Any]
         PluginError: a plugin brings what is no trainer.
     """
     if name not in DOCUMENTS:
-        near = near_names(name, DOCUMENTS)
-        hint = f"did you mean `{near[0]}`?" if near else "`skillpm schema` lists the documents"
+        hint = did_you_mean(name, DOCUMENTS, "`skillpm schema` lists the documents")
         raise UsageError(f"no document `{name[:80]}`", hint=hint)
     module, _, attribute = DOCUMENTS[name][0].partition(":")
     model = getattr(importlib.import_module(module), attribute)

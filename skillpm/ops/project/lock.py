@@ -10,10 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skillpm.errors import DocumentError, LockOutOfDateError, UnknownSkillError, UsageError
+from skillpm.errors import DocumentError, LockOutOfDateError, UsageError
 from skillpm.model.lock import Lock, conflicted, sides
-from skillpm.model.name import near_names
-from skillpm.ops.context import Context
+from skillpm.ops.context import Context, demand_known
 from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.choose import Selection, newest_pins, read_request, select
 from skillpm.ops.project.installation import SkillChange, describe_changes
@@ -124,13 +123,7 @@ def upgrades(lock: Lock, names: Sequence[str] | None) -> frozenset[str]:
         UnknownSkillError: a name is not locked; the hint has near names.
     """
     have = [entry.name for entry in lock.skills]
-    for name in names or ():
-        if name not in have:
-            near = near_names(name, have)
-            raise UnknownSkillError(
-                f"no skill `{name[:80]}` is locked",
-                hint=f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else "see `skillpm list`",
-            )
+    demand_known(names or (), have, "locked")
     return frozenset() if names is None else frozenset(names or have)
 
 

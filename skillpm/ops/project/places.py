@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from skillpm.errors import DocumentError, IntegrityError, LayoutError, UsageError
 from skillpm.index.path import TreeIndex
 from skillpm.index.source import open_skills
-from skillpm.model.name import near_names
+from skillpm.model.name import did_you_mean
 from skillpm.ops.project.fetch import refuse_broken
 
 if TYPE_CHECKING:
@@ -108,13 +108,11 @@ def _refuse_missing(found: Sequence[_Place], names: Sequence[str]) -> None:
     known = {name for place in found for name in place.skills}
     missing = [name for name in names if name not in known]
     if missing:
-        near = near_names(missing[0], known)
         broken = [reason for place in found for reason in place.broken]
+        there = f"there are {', '.join(sorted(known)[:_SHOWN]) or 'none'}"
         raise UsageError(
             f"there is no skill `{missing[0]}` in {' or in '.join(place.text for place in found)}",
-            hint=f"did you mean {' or '.join(f'`{name}`' for name in near)}?"
-            if near
-            else "; ".join([f"there are {', '.join(sorted(known)[:_SHOWN]) or 'none'}", *broken[:3]]),
+            hint=did_you_mean(missing[0], known, "; ".join([there, *broken[:3]])),
             names=missing,
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.index.source import place_source
 from skillpm.model.lock import Lock
-from skillpm.model.name import near_names
+from skillpm.model.name import did_you_mean
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source
 from skillpm.ops.context import Context
@@ -47,11 +47,9 @@ def _source(context: Context, name: str, wish: Wish) -> Source | None:
     if wish.registry is not None:
         place = context.settings.registries.get(wish.registry)
         if place is None:
-            near = near_names(wish.registry, [*context.settings.registries, BUNDLED_REGISTRY])
-            known = f"did you mean `{near[0]}`?" if near else "name its place under `registries`"
-            raise DocumentError(
-                f"`{name}` is of `{wish.registry}`, which is no registry", path=PROJECT_FILE, hint=known
-            )
+            names = [*context.settings.registries, BUNDLED_REGISTRY]
+            hint = did_you_mean(wish.registry, names, "name its place under `registries`")
+            raise DocumentError(f"`{name}` is of `{wish.registry}`, which is no registry", path=PROJECT_FILE, hint=hint)
         return context.registry_source(place)
     return place_source(wish.place, context.around, context.settings.project) if wish.place else None
 

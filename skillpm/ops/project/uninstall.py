@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from skillpm.errors import UnknownSkillError, UsageError
+from skillpm.errors import UsageError
 from skillpm.model.lock import Lock
-from skillpm.model.name import near_names
 from skillpm.model.requirement import Requirement
-from skillpm.ops.context import Context
+from skillpm.ops.context import Context, demand_known
 from skillpm.ops.project.choose import Selection
 from skillpm.ops.project.install import Choice, InstallOptions, carry_out
 from skillpm.ops.project.installation import Installation
@@ -38,13 +37,7 @@ def _choose(context: Context, names: Sequence[str]) -> Choice:
     lock = context.lock()
     requirements = required(context, lock)
     known = {*(entry.name for entry in lock.skills), *(item.name for item in requirements)}
-    for name in names:
-        if name not in known:
-            near = near_names(name, known)
-            raise UnknownSkillError(
-                f"no skill `{name[:80]}` is installed",
-                hint=f"did you mean {' or '.join(f'`{item}`' for item in near)}?" if near else "see `skillpm list`",
-            )
+    demand_known(names, known)
     roots = [item for item in requirements if item.name not in names]
     plan = _plan(lock, names, roots)
     return Choice(

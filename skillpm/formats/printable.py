@@ -1,0 +1,15 @@
+"""Text from outside as a terminal or a page may show it."""
+
+from __future__ import annotations
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Escape control characters, bidirectional overrides and lone surrogates: what is shown quotes hostile text.
+
+    Args:
+        text: what is to be shown.
+        keep: characters to leave alone, such as the line break.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
