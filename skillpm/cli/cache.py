@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.misuse import Group
 from skillpm.cli.output import count, echo_json, json_option, note, safe, size, table
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.cache import StoredTree
 
 
-@click.group("cache", epilog="Example: skillpm cache prune --dry-run")
+@click.group("cache", cls=Group, epilog="Example: skillpm cache prune --dry-run")
 def command() -> None:
     """Show and clean what lies in the store and in the cache.
 

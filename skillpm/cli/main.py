@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from skillpm import __version__
+from skillpm.cli.misuse import Group, misuse
 from skillpm.errors import SkillpmError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands live in modules named by COMMANDS."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -97,16 +98,6 @@ class LazyGroup(click.Group):
         found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest near names for a mistyped command."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from skillpm.cli.misuse import unknown_command
-
-            raise unknown_command(args[0], COMMANDS)
-        return super().resolve_command(ctx, args)
-
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="skillpm", message="%(prog)s %(version)s")
@@ -121,13 +112,9 @@ def main(ctx: click.Context, debug: bool) -> None:
         trace_hooks()
 
 
-def _printable(text: str) -> str:
-    """Escape control characters, bidirectional overrides and lone surrogates: messages quote hostile text."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
-
-
 def _report_error(error: SkillpmError, arguments: list[str]) -> int:
     from skillpm.cli.paths import shortened
+    from skillpm.formats.printable import printable
 
     error.message, error.hint = shortened(error.message), error.hint and shortened(error.hint)
     if "--json" in arguments:
@@ -135,10 +122,10 @@ def _report_error(error: SkillpmError, arguments: list[str]) -> int:
 
         click.echo(json.dumps(error.document(), ensure_ascii=True, default=str))
     click.secho("error: ", err=True, nl=False, fg="red", bold=True)
-    click.echo(_printable(error.message), err=True)
+    click.echo(printable(error.message, keep="\n\t"), err=True)
     if error.hint:
         click.secho("hint: ", err=True, nl=False, fg="cyan", bold=True)
-        click.echo(_printable(error.hint), err=True)
+        click.echo(printable(error.hint, keep="\n\t"), err=True)
     return error.exit_code
 
 
@@ -173,8 +160,6 @@ def run(arguments: list[str] | None = None) -> Any:
         click.echo(error.format_message(), err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        from skillpm.cli.misuse import misuse
-
         sys.exit(_report_error(misuse(error), words))
     except (click.Abort, KeyboardInterrupt):
         _leave(130)

@@ -1,4 +1,4 @@
-"""What is wrong with a command line, in the words of our own errors: click finds it, and says it in another voice."""
+"""What is wrong with a command line, as an error of ours: what click found, and what to do next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import click
 
 from skillpm.errors import UsageError
-from skillpm.model.name import near_names
 
 # what other package managers call it
 _ELSEWHERE = {
@@ -35,136 +34,75 @@ _ELSEWHERE = {
 # what options of ours were called, or what others call them
 _FORMERLY = {"--index": "--registry", "--index-url": "--registry"}
 
-_COMMAND = re.compile(r"No such command '(.*?)'\.", re.DOTALL)
-_SURPLUS = re.compile(r"Got unexpected extra arguments? \((.*)\)", re.DOTALL)
-_VALUE = re.compile(r"Option '(.*?)' (requires|does not take)", re.DOTALL)
-_NUMBER = re.compile(r"'(.*)' is not a valid (integer|float)", re.DOTALL)
-_RANGE = re.compile(r"(\S+) is not in the range")
-_FILE = re.compile(r"(?:Path|File|Directory) ('.*'|\".*\") (.*?)\.", re.DOTALL)
-_CHOICE = re.compile(r"('.*?'|\".*?\") is not one of", re.DOTALL)
-_OPTIONAL = re.compile(r"(?<=\S)\s*\[.*?\]")
-_QUOTED = re.compile(r"'([^']*)'")
+_MOST = 400  # characters of a message, which quotes what was typed
+_QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
+
+
+class Group(click.Group):
+    """A group of commands that knows what a mistyped one may have meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments begin with. Raises UsageError where there is none."""
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-"):
+            raise _unknown_command(name[:80], known, ctx.command_path)
+        return super().resolve_command(ctx, args)
 
 
 def misuse(error: click.ClickException) -> UsageError:
     """Return what click found, as an error of ours that says what to do next."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    if found := _VALUE.match(error.message):
-        text = "needs a value" if found[2] == "requires" else "takes no value"
-        return UsageError(f"{_quoted(found[1])} {text}", hint="`--help` behind the command says what it takes")
-    if context is None:
-        return UsageError(_plain(error.format_message()), hint="see `skillpm --help`")
+    if context is None:  # click's parser does not say of which command
+        return UsageError(_plain(error.format_message()), hint="`--help` behind the command says what it takes")
     if isinstance(error, click.NoSuchOption):
-        return _unknown_option(error.option_name, context)
-    if isinstance(error, click.MissingParameter) and error.param is not None:
-        return UsageError(f"`{context.command_path}` needs {_what(error.param, context)}", hint=_example(context))
-    if isinstance(error, click.BadParameter) and error.param is not None:
-        return _bad_value(error, error.param, context)
-    if found := _COMMAND.match(error.message):
-        assert isinstance(context.command, click.Group)
-        return unknown_command(found[1], context.command.list_commands(context), context.command_path)
-    if found := _SURPLUS.match(error.message):
-        return UsageError(f"`{context.command_path}` does not take {_quoted(found[1])}", hint=_example(context))
-    return UsageError(_plain(error.format_message()), hint=_example(context))
+        return _unknown_option(error.option_name[:80], context)
+    parameter = error.param if isinstance(error, click.BadParameter) else None
+    message = _plain(error.format_message()) if parameter is None else _bad_value(error, parameter, context)
+    example = (context.command.epilog or "").removeprefix("Example: ")
+    see = f"see `{context.command_path} --help`"
+    return UsageError(message, hint=f"such as `{example}`; {see}" if example else see)
 
 
-def unknown_command(name: str, known: Iterable[str], group: str = "skillpm") -> UsageError:
-    """Return the error for a command that there is not, with what may have been meant."""
-    near = near_names(name[:80], known)
-    if group == "skillpm" and name in _ELSEWHERE:
-        near = [_ELSEWHERE[name]]
-    meant = " or ".join(_quoted(f"{group} {item}") for item in near)
-    return UsageError(
-        f"there is no command {_quoted(f'{group} {name}')}", hint=_meant(meant) or f"see `{group} --help`"
-    )
+def _unknown_command(name: str, known: Iterable[str], group: str) -> UsageError:
+    from skillpm.model.name import meant, near_names
+
+    near = [_ELSEWHERE[name]] if group == "skillpm" and name in _ELSEWHERE else near_names(name, known)
+    hint = meant(f"{group} {item}" for item in near) or f"see `{group} --help`"
+    return UsageError(f"there is no command `{group} {name}`", hint=hint)
 
 
 def _unknown_option(name: str, context: click.Context) -> UsageError:
-    path, above = context.command_path, context.parent
-    message = f"`{path}` has no option {_quoted(name)}"
-    near = _near_options(name, context.command)
-    if near:
-        return UsageError(message, hint=_meant(" or ".join(map(_quoted, near))))
-    if above is not None and any(name in parameter.opts for parameter in above.command.params):
-        return UsageError(
-            message, hint=f"it stands before the command: `{above.command_path} {name} {context.info_name}`"
-        )
-    if isinstance(context.command, click.Group):
-        return UsageError(message, hint=f"options stand behind the command; see `{path} --help`")
-    return UsageError(message, hint=f"see `{path} --help`")
+    from skillpm.model.name import did_you_mean
+
+    path, above, command = context.command_path, context.parent, context.command
+    parameters = [item for item in command.params if isinstance(item, click.Option) and not item.hidden]
+    options = [option for item in parameters for option in (*item.opts, *item.secondary_opts) if len(option) > 2]
+    otherwise = f"see `{path} --help`"
+    if above and any(name in parameter.opts for parameter in above.command.params):
+        otherwise = f"it stands before the command: `{above.command_path} {name} {context.info_name}`"
+    elif isinstance(command, click.Group):
+        otherwise = f"options stand behind the command; see `{path} --help`"
+    hint = did_you_mean(_FORMERLY.get(name, name), options, otherwise)
+    return UsageError(f"`{path}` has no option `{name}`", hint=hint)
 
 
-def _near_options(name: str, command: click.Command) -> list[str]:
-    options = {
-        option.lstrip("-"): option
-        for parameter in command.params
-        if isinstance(parameter, click.Option) and not parameter.hidden
-        for option in (*parameter.opts, *parameter.secondary_opts)
-        if option.startswith("--")
-    }
-    if _FORMERLY.get(name) in options.values():
-        return [_FORMERLY[name]]
-    return [options[item] for item in near_names(name.lstrip("-")[:80], options)]
-
-
-def _bad_value(error: click.BadParameter, parameter: click.Parameter, context: click.Context) -> UsageError:
-    place, kind = _label(parameter), parameter.type
-    if isinstance(kind, click.Choice) and (found := _CHOICE.match(error.message)):
-        typed = found[1][1:-1]
-        choices = [str(choice) for choice in kind.choices]
-        near = " or ".join(map(_quoted, near_names(typed, choices)))
-        hint = _meant(near) or _example(context)
-        return UsageError(f"{place} is one of {', '.join(choices)}, not {_quoted(typed)}", hint=hint)
-    if found := _RANGE.match(error.message):
-        return UsageError(f"{place} is {_range(kind)}, not {found[1]}", hint=_example(context))
-    if found := _NUMBER.match(error.message):
-        number = "a whole number" if found[2] == "integer" else "a number"
-        return UsageError(f"{place} is {number}, not {_quoted(found[1])}", hint=_example(context))
-    if found := _FILE.match(error.message):
-        return UsageError(f"{place}: {_quoted(found[1][1:-1])} {found[2]}", hint="check the path")
-    return UsageError(f"{place}: {_plain(error.message)}", hint=_example(context))
-
-
-def _range(kind: object) -> str:
-    least, most = getattr(kind, "min", None), getattr(kind, "max", None)
-    if most is None:
-        return f"{least:,} or more"
-    return f"{most:,} or less" if least is None else f"{least:,} to {most:,}"
-
-
-def _what(parameter: click.Parameter, context: click.Context) -> str:
-    """Return what is missing as one would type it."""
-    label = _label(parameter)
-    if isinstance(parameter, click.Option):
-        return f"`{label[1:-1]} {parameter.make_metavar(context)}`"
-    choices = (
-        f", one of {', '.join(map(str, parameter.type.choices))}" if isinstance(parameter.type, click.Choice) else ""
-    )
-    return f"{label}{choices}"
-
-
-def _label(parameter: click.Parameter) -> str:
-    if isinstance(parameter, click.Option):
-        return f"`{max(parameter.opts, key=len)}`"
-    metavar = _OPTIONAL.sub("", parameter.metavar or (parameter.name or "").upper())
-    return metavar.replace("[", "").replace("]", "").rstrip(".")
-
-
-def _example(context: click.Context) -> str:
-    example = (context.command.epilog or "").removeprefix("Example: ")
-    see = f"see `{context.command_path} --help`"
-    return f"such as `{example}`; {see}" if example else see
-
-
-def _meant(names: str) -> str:
-    return f"did you mean {names}?" if names else ""
-
-
-def _quoted(text: str) -> str:
-    return f"`{text[:80]}`"
+def _bad_value(error: click.ClickException, parameter: click.Parameter, context: click.Context) -> str:
+    typed = isinstance(parameter, click.Option)
+    label = f"`{max(parameter.opts, key=len) if typed else parameter.human_readable_name}`"
+    kind = parameter.type
+    if isinstance(error, click.MissingParameter):
+        choices = f", one of {', '.join(map(str, kind.choices))}" if isinstance(kind, click.Choice) else ""
+        return f"`{context.command_path}` needs {label}{choices}"
+    if isinstance(kind, click.types.IntParamType):
+        least, most = getattr(kind, "min", None), getattr(kind, "max", None)  # which a range has
+        limits = "" if least is None else f", {least:,} or more" if most is None else f" from {least:,} to {most:,}"
+        return f"{label} must be a whole number{limits}"
+    return f"{label}: {_plain(error.message)}"
 
 
 def _plain(message: str) -> str:
-    """Return click's sentence as our messages are written: no capital, no full stop, quotes as ours."""
-    text = _QUOTED.sub(r"`\1`", message.rstrip("."))
-    return text[:1].lower() + text[1:]
+    """Return click's sentence as our messages are written: one line, no capital, no full stop, quotes as ours."""
+    text = _QUOTED.sub(r"`\1`", " ".join(message.split()).rstrip("."))
+    return text[:1].lower() + (text[1:] if len(text) <= _MOST else f"{text[1:_MOST]}…")

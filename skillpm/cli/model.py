@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note, table
 
 
-@click.group("model")
+@click.group("model", cls=Group)
 def command() -> None:
     """Prepare and list base models."""
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
 
 
-@click.group("registry")
+@click.group("registry", cls=Group)
 def command() -> None:
     """Make a registry: a folder that many may publish to and install from at once, without a server."""
 

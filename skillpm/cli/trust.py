@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.errors import UnknownSkillError, UsageError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 _LEAST_DIGITS = 6  # of a digest
 
 
-@click.group("trust")
+@click.group("trust", cls=Group)
 def command() -> None:
     """Show whose code may run, and take that back.
 

