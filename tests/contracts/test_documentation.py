@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -20,7 +21,12 @@ from skillpm.model.trust_policy import TrustPolicy
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/packages.md").read_text(encoding="utf-8")
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
+    if path.name != "CHANGELOG.md"
+}
+ARCHITECTURE = PAGES["docs/architecture.md"]
 FENCED = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -35,7 +41,13 @@ def commands() -> Iterator[tuple[str, click.Command]]:
 
 KNOWN = dict(commands())
 OPTIONS = {
-    name: {option for item in command.params if isinstance(item, click.Option) for option in item.opts} | {"--help"}
+    name: {
+        option
+        for item in command.params
+        if isinstance(item, click.Option)
+        for option in (*item.opts, *item.secondary_opts)
+    }
+    | {"--help"}
     for name, command in KNOWN.items()
 }
 
@@ -71,6 +83,31 @@ def test_every_option_that_stands_alone_is_of_some_command() -> None:
     for page, text in PAGES.items():
         alone = set(re.findall(r"`(--[a-z-]+)[^`\n]*`", text))
         assert alone <= every, f"{page}: {alone - every}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_to_a_file_leads_to_one(page: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", PAGES[page])
+    assert not [link for link in links if not (ROOT / page).parent.joinpath(link).is_file()]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_module_and_folder_that_a_page_names_exists(page: str) -> None:
+    names = re.findall(r"`((?:[\w.-]+/)+(?:\w+\.py)?)`", PAGES[page])
+    assert names
+    assert not [name for name in names if not any((root / name).exists() for root in (ROOT, ROOT / "skillpm"))]
+
+
+def test_the_architecture_page_draws_the_layers_that_are_enforced() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    assert "```\n" + "\n".join(layers) + "\n```" in ARCHITECTURE
+
+
+def test_the_architecture_page_has_a_row_for_each_room() -> None:
+    rooms = {path.name for path in (ROOT / "skillpm").iterdir() if (path / "__init__.py").is_file()}
+    rows = set(re.findall(r"^\| `(\w+)/` \|", ARCHITECTURE, re.MULTILINE))
+    assert rooms <= rows
 
 
 @pytest.mark.parametrize("command", KNOWN)
