@@ -355,9 +355,7 @@ def with_workers() -> float:
 
 def ours(passes: int) -> dict[str, Any]:
     """Measure ours; every pass has texts that no pass before it had, so nothing but a batch itself is remembered."""
-    from skillpm.contract.rewards import BUILTIN
     from skillpm.model.skill import Skill
-    from skillpm.runtime.collect import Given
     from skillpm.runtime.skillfiles import SkillFiles
     from skillpm.trust.consent import Consents
     from skillpm.worker.judging import BatchJudge
@@ -379,11 +377,11 @@ def ours(passes: int) -> dict[str, Any]:
         root = Path(folder)
         (root / "contract.yaml").write_text(CONTRACT)
         skill = Skill("bench", "1", "0" * 64, root)
-        bench = BatchJudge(SkillFiles(skill).contract(), None, [Given("conventions", reward) for reward in BUILTIN])
+        judge = BatchJudge(SkillFiles(skill).contract())
 
         def inside(batch: list[Any]) -> None:
             request = judge_request(0, batch, None)
-            bench.judge(request["tasks"], request["items"])
+            judge.judge(request["tasks"], request["items"])
 
         found["in process"] = measured(inside)
         consents = Consents(root / "none")

@@ -83,7 +83,9 @@ def make(contributions: Contributions, rows: int) -> Synthesis:
 
     def judge(episodes: Sequence[Episode]) -> list[Judgement]:
         return [
-            Judgement.made(verdict=contract.judge(episode.task.expected, episode.completion), rewards={}, argv=None)
+            Judgement.made(
+                verdict=contract.judge(episode.task.expected, episode.completion), rewards={}, argv=None, failures=()
+            )
             for episode in episodes
         ]
 

@@ -18,6 +18,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.verdict import RewardFunction, Verdict
 
+TOOL_CALL = "tool_call"
 _SIGNS = {"passed": 1.0, "failed": -1.0, "ambiguous": 0.0}
 
 
@@ -56,6 +57,6 @@ def verify_tool_call(expected: dict[str, Any], actual: dict[str, Any]) -> float:
 
 BUILTIN = (
     RewardFunction("graded", graded, default=True),
-    RewardFunction("tool_call", tool_call),
+    RewardFunction(TOOL_CALL, tool_call),
     RewardFunction("signed", signed),
 )

@@ -13,7 +13,8 @@ from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 
 Status = Literal["passed", "failed", "ambiguous", "abstained", "errored"]
-
+FailureKind = Literal["raised", "number", "range", "undeclared", "missing"]
+MAX_REASON = 2000  # characters
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -32,7 +33,7 @@ class Verdict(Document):
     status: Status
     score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
     components: dict[str, Number] = Field(default_factory=dict)
-    reasons: tuple[Annotated[str, Field(max_length=2000)], ...] = ()
+    reasons: tuple[Annotated[str, Field(max_length=MAX_REASON)], ...] = ()
 
     @model_validator(mode="after")
     def _score_agrees_with_status(self) -> Verdict:
@@ -43,26 +44,43 @@ class Verdict(Document):
     @classmethod
     def errored(cls, reason: str) -> Verdict:
         """Could not judge."""
-        return cls.model_construct(status="errored", score=None, components={}, reasons=(reason[:2000],))
+        return cls.model_construct(status="errored", score=None, components={}, reasons=(reason[:MAX_REASON],))
 
     @classmethod
     def abstained(cls, reason: str) -> Verdict:
         """Does not judge this task."""
-        return cls.model_construct(status="abstained", score=None, components={}, reasons=(reason[:2000],))
+        return cls.model_construct(status="abstained", score=None, components={}, reasons=(reason[:MAX_REASON],))
+
+
+class RewardFailure(Document):
+    """A reward that paid None because it failed.
+
+    Attributes:
+        reward: its name.
+        kind: raised (an exception), number (what it returned is not a finite number), range (not between -1 and 1),
+            undeclared (paid by a worker, but not declared by its skill), missing (declared, but not paid).
+        reason: a sentence for people; it also stands among the verdict's reasons.
+    """
+
+    reward: str
+    kind: FailureKind
+    reason: Annotated[str, Field(max_length=MAX_REASON)]
 
 
 class Judgement(Document):
-    """All that a skill's worker says of one answer.
+    """All that is known of one answer.
 
     Attributes:
         verdict: what is true.
         rewards: what each named reward pays; None where it does not apply or could not be judged.
         argv: the commands as an executor would run them, or None where it would refuse.
+        failures: the rewards that are None because they failed.
     """
 
     verdict: Verdict
     rewards: dict[str, Number | None] = Field(default_factory=dict)
     argv: tuple[tuple[str, ...], ...] | None = None
+    failures: tuple[RewardFailure, ...] = ()
 
 
 def verdict_document(verdict: Verdict) -> dict[str, Any]:
@@ -81,7 +99,7 @@ class RewardFunction:
 
     Attributes:
         name: unique within its skill; a trainer sees ``skill:name``.
-        function: returns a finite number, or None where the reward does not apply.
+        function: returns a number from -1 to 1, or None where the reward does not apply.
         default: is this the one a recipe gets when it names none?
     """
 

@@ -130,7 +130,7 @@ def foreign_sandboxes(settings: Settings) -> tuple[SandboxLevel, ...]:
 
 
 def _guarded_level(plugin: str, level: SandboxLevel) -> SandboxLevel:
-    from skillpm.runtime.collect import blaming
+    from skillpm.runtime.guarded import blaming
 
     what = f"{plugin}: sandbox `{level.name}`"
 
@@ -175,7 +175,7 @@ def extra_rules(settings: Settings) -> tuple[Rule, ...]:
 
 def _guarded(plugin: str, rule: Rule) -> Rule:
     """Return the rule with its failures turned into errors that name the plugin."""
-    from skillpm.runtime.collect import blaming
+    from skillpm.runtime.guarded import blaming
 
     def look(subject: Subject) -> Iterator[Problem]:
         with blaming(plugin, f"{plugin}: layout rule {rule.code}"):

@@ -20,7 +20,6 @@ from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed, Task
 from skillpm.runtime.collect import Given, unique
-from skillpm.runtime.conventions import CONVENTIONS
 from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
 from skillpm.runtime.skillfiles import SkillFiles
@@ -144,11 +143,9 @@ def _contributions(skill: Skill, host: Host, describe: Describe | None) -> Contr
 
 
 def _records(kind: str, hook: str, skill: Skill, host: Host, described: Described | None) -> list[Given]:
-    """Return the host's records, and the worker's in place of the built-in plugin's where it was asked."""
-    given = host.collect(hook, skill=skill)
-    if described is not None:
-        given = [*(item for item in given if item.plugin != CONVENTIONS), *_described_records(kind, described)]
-    return unique(kind, given)
+    """Return the host's records, and those of the skill's code where its worker was asked."""
+    records = host.collect(hook, skill=skill)
+    return unique(kind, records if described is None else [*records, *_described_records(kind, described)])
 
 
 def _described_records(kind: str, described: Described) -> list[Given]:

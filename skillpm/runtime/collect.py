@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pluggy
 
-from skillpm.errors import PluginError, SkillpmError
+from skillpm.errors import PluginError
 
 Note = Callable[[str, str, float, str], None]
 
@@ -88,25 +87,6 @@ def _records(plugin: str, result: Any) -> list[Given]:
         items: Iterable[Any] = part if isinstance(part, Iterable) and not isinstance(part, str | bytes) else (part,)
         records += [Given(plugin, record) for record in items]
     return records
-
-
-@contextmanager
-def blaming(plugin: str, what: str) -> Iterator[None]:
-    """Run a plugin's code: errors made for people come through, whatever else it raises is one that names it.
-
-    Args:
-        plugin: its name.
-        what: of it runs, for the message.
-
-    Raises:
-        PluginError: it raised something else, or wanted to exit.
-    """
-    try:
-        yield
-    except SkillpmError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{what}: {type(error).__name__}: {error}"[:500], plugin=plugin) from error
 
 
 def unique(kind: str, given: Sequence[Given]) -> list[Given]:

@@ -1,4 +1,4 @@
-"""What a skill's worker says that the skill contributes, asked once when the worker starts."""
+"""What a skill's worker says that the skill's code contributes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from skillpm.contract.rewards import BUILTIN, TOOL_CALL
 from skillpm.formats.document import Document
 from skillpm.model.contract import Tool
 from skillpm.model.suite import Suite
 from skillpm.model.verdict import Number
+from skillpm.runtime.conventions import CONVENTIONS
+
+_BUILTIN = frozenset(reward.name for reward in BUILTIN)
 
 
 class Reply(Document):
@@ -37,7 +41,7 @@ class Called(Document):
 
 
 class Described(Reply):
-    """What a skill contributes, asked once when its worker starts.
+    """What a skill's code contributes beside its plain files, asked once when its worker starts.
 
     Attributes:
         calls: of its hooks; these are told of where loading failed, too.
@@ -51,3 +55,16 @@ class Described(Reply):
     suites: tuple[tuple[str, Suite], ...] = ()
     tools: tuple[tuple[str, Tool], ...] = ()
     hooks: tuple[str, ...] = ()
+
+    def payable(self, *, has_code: bool) -> dict[str, str]:
+        """Return the rewards that this worker may pay, with the file that brought each.
+
+        Code of a skill could lie about a built-in reward, so the host computes those. A worker that runs no such code
+        is ours: it pays ``tool_call``, for which the host would have to read each answer a second time.
+
+        Args:
+            has_code: does the worker run code of its skill?
+        """
+        if not has_code:
+            return {TOOL_CALL: CONVENTIONS}
+        return {item.name: item.plugin for item in self.rewards if item.name not in _BUILTIN}

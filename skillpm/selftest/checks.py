@@ -7,7 +7,6 @@ from collections.abc import Callable
 from skillpm.contract.contract import Contract
 from skillpm.model.verdict import Judgement
 from skillpm.selftest.probes import Probe, gold_text
-from skillpm.worker.judging import is_failed_reward
 
 Check = Callable[[Probe, Judgement], str | None]
 """Returns what is wrong with a probe's judgement, or None."""
@@ -42,13 +41,12 @@ def check_verdict(probe: Probe, judgement: Judgement) -> str | None:
     return f"{judgement_text(judgement)}, where at most {probe.at_most:g} was promised"
 
 
-def _check_pay(probe: Probe, judgement: Judgement) -> str | None:
-    wrong = {name: paid for name, paid in judgement.rewards.items() if paid is not None and not -1 <= paid <= 1}
-    return f"paid {', '.join(f'{paid:g} by `{name}`' for name, paid in sorted(wrong.items()))}" if wrong else None
+def _check_range(probe: Probe, judgement: Judgement) -> str | None:
+    return next((failure.reason for failure in judgement.failures if failure.kind == "range"), None)
 
 
 def _check_rewards(probe: Probe, judgement: Judgement) -> str | None:
-    return next((reason for reason in judgement.verdict.reasons if is_failed_reward(reason)), None)
+    return next((failure.reason for failure in judgement.failures if failure.kind != "range"), None)
 
 
 def _check_errors(probe: Probe, judgement: Judgement) -> str | None:
@@ -57,7 +55,7 @@ def _check_errors(probe: Probe, judgement: Judgement) -> str | None:
 
 CHECKS: dict[str, Check] = {
     "": check_verdict,
-    "SK741": _check_pay,
+    "SK741": _check_range,
     "SK742": _check_rewards,
     "SK751": _check_errors,
 }

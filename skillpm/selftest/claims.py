@@ -103,7 +103,7 @@ CLAIMS: Mapping[str, RuleText] = {
         _claim(
             "SK742",
             "a reward fails",
-            "A reward raises, or returns what is no finite number.",
+            "A reward raises, or returns what is not a finite number.",
             "Its column would have holes exactly where a policy is worst.",
         ),
         _claim(

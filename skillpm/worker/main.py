@@ -27,6 +27,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Seed, Task
 from skillpm.runtime.collect import Given, Note, collect, implemented, unique
 from skillpm.runtime.conventions import CONVENTIONS, Conventions
+from skillpm.runtime.guarded import described, sendable
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, confine
@@ -57,14 +58,16 @@ class LoadedSkill:
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(SkillHooks)
         self.manager.register(Conventions(), name=CONVENTIONS)
-        self.manager.register(VerifierFile(self.contract), name=_VERIFIER)
+        if _VERIFIER in self.files.code():  # the host's own rule: what it does not count as code is not run
+            self.manager.register(VerifierFile(self.contract), name=_VERIFIER)
         self.plugin = self._register_plugin()
         self.rewards = self._named("reward", "skillpm_rewards")
         self.rules = self._named("synthesis rule", "skillpm_synthesis_rules")
         self.suites = self._named("suite", "skillpm_suites")
         self.tools = self._named("tool", "skillpm_tools")
         self.verifier_file, self.verifier = self._verifier()
-        self.bench = BatchJudge(self.contract, self.verifier, self.rewards)
+        verifier = None if self.verifier is None else (self.verifier_file, self.verifier)
+        self._judge = BatchJudge(self.contract, verifier, [(item.plugin, item.record) for item in _own(self.rewards)])
 
     def _register_plugin(self) -> Any:
         if _PLUGIN not in self.files.code():
@@ -80,35 +83,35 @@ class LoadedSkill:
         return module
 
     def _collect(self, hook: str) -> list[Given]:
-        given, failures = collect(self.manager, hook, self._note, skill=self.skill)
+        records, failures = collect(self.manager, hook, self._note, skill=self.skill)
         if failures:
             raise failures[0].error()
-        return given
+        return records
 
     def _named(self, kind: str, hook: str) -> list[Given]:
         return unique(kind, self._collect(hook))
 
     def _verifier(self) -> tuple[str, Verifier | None]:
-        given = {item.plugin: item.record for item in self._collect("skillpm_verifier")}
+        verifiers = {item.plugin: item.record for item in self._collect("skillpm_verifier")}
         for name in (_PLUGIN, _VERIFIER):
-            if name in given:
-                return name, given[name]
+            if name in verifiers:
+                return name, verifiers[name]
         return ("contract.yaml" if self.contract is not None else ""), None
 
     def describe(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Say what was loaded."""
+        """Say what the skill's code brings; what its plain files bring, the host reads itself."""
         return {
             "verifier": self.verifier_file,
-            "rewards": [_named(item, default=item.record.default) for item in self.rewards],
-            "rules": [_named(item) for item in self.rules],
-            "suites": [[item.plugin, item.record.model_dump(mode="json")] for item in self.suites],
-            "tools": [[item.plugin, item.record.model_dump(mode="json", by_alias=True)] for item in self.tools],
+            "rewards": [_named(item, default=item.record.default) for item in _own(self.rewards)],
+            "rules": [_named(item) for item in _own(self.rules)],
+            "suites": [[item.plugin, item.record.model_dump(mode="json")] for item in _own(self.suites)],
+            "tools": [[item.plugin, item.record.model_dump(mode="json", by_alias=True)] for item in _own(self.tools)],
             "hooks": [] if self.plugin is None else implemented(self.manager, self.plugin),
         }
 
     def judge(self, request: dict[str, Any]) -> dict[str, Any]:
         """Judge a batch."""
-        return self.bench.judge(request["tasks"], request["items"])
+        return self._judge.judge(request["tasks"], request["items"])
 
     def synthesise(self, request: dict[str, Any]) -> dict[str, Any]:
         """Let a rule of plugin.py make tasks."""
@@ -130,16 +133,17 @@ class LoadedSkill:
             return {"number": request["number"], "error": _sentence(error)}
 
 
+def _own(items: list[Given]) -> list[Given]:
+    """Return the records that the skill's code brings, not its plain files."""
+    return [item for item in items if item.plugin != CONVENTIONS]
+
+
 def _named(item: Given, *, default: bool = False) -> dict[str, Any]:
     return {"name": item.record.name, "plugin": item.plugin, "default": default}
 
 
 def _sentence(error: BaseException) -> str:
-    return _text(error.message if isinstance(error, SkillpmError) else f"{type(error).__name__}: {error}")
-
-
-def _text(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()[:2000]
+    return sendable(error.message) if isinstance(error, SkillpmError) else described(error)
 
 
 def _end_with(lifeline: int) -> None:
@@ -182,11 +186,11 @@ def _serve(requests: BinaryIO, replies: int) -> None:
     calls: list[dict[str, Any]] = []
 
     def note(plugin: str, hook: str, seconds: float, outcome: str) -> None:
-        calls.append({"plugin": plugin, "hook": hook, "seconds": seconds, "outcome": _text(outcome)[:1000]})
+        calls.append({"plugin": plugin, "hook": hook, "seconds": seconds, "outcome": sendable(outcome)[:1000]})
 
     try:
-        workshop = _start(start, limits, note)
-        reply = workshop.answer({"do": "describe", "number": start["number"]})
+        loaded = _start(start, limits, note)
+        reply = loaded.answer({"do": "describe", "number": start["number"]})
     except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything
         _send(replies, {"number": start["number"], "error": _sentence(error), "calls": calls})
         return
@@ -194,7 +198,7 @@ def _serve(requests: BinaryIO, replies: int) -> None:
     gc.collect()
     gc.freeze()
     while (payload := read_frame(requests, limits.frame_bytes)) is not None:
-        _send(replies, workshop.answer(json.loads(payload)))
+        _send(replies, loaded.answer(json.loads(payload)))
 
 
 def _send(replies: int, reply: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from skillpm.model.manifest import Permissions
 from skillpm.model.skill import Skill
 from skillpm.model.task import Seed, Task
 from skillpm.model.verdict import Judgement, Verdict
-from skillpm.runtime.described import Described
+from skillpm.runtime.described import Described, Named
 from skillpm.sandbox.limits import Limits
 from skillpm.worker.environments import Environment
 from skillpm.worker.process import WorkerProcess
@@ -46,9 +46,9 @@ class WorkerPool:
         self._judging = threading.Lock()
         self._turn = threading.Lock()
         self._supervisors = [Supervisor(self._spawn, limits) for _ in range(settings.workers)]
-        self._threads: ThreadPoolExecutor | None = (
-            None  # kept: bubblewrap's workers die with the thread that started them
-        )
+        self._rewards: tuple[Named, ...] | None = None  # that the first worker described
+        # the threads live as long as the pool: bubblewrap's workers die with the thread that started them
+        self._threads: ThreadPoolExecutor | None = None
         self._calls: set[Call] = set()  # in flight
 
     @property
@@ -71,7 +71,7 @@ class WorkerPool:
 
         Args:
             episodes: of this skill.
-            verdicts: what a host's verifier found; the workers then only pay rewards.
+            verdicts: what a host's verifier decided; the workers then only pay rewards.
         """
         self._prepare()
         idle: SimpleQueue[Supervisor] = SimpleQueue()
@@ -157,11 +157,22 @@ class WorkerPool:
                 raise prepared
             permissions, environment = prepared
             sandbox = self._settings.sandbox
-            return WorkerProcess(self.skill, permissions, self._limits, sandbox, environment, cancelled)
+            process = WorkerProcess(self.skill, permissions, self._limits, sandbox, environment, cancelled)
+            return self._as_described_first(process)
         except SkillpmError as error:
             raise VerifierError(
                 f"{self.skill.name} cannot be run: {error.message}", hint=error.hint, skill=self.skill.name
             ) from None
+
+    def _as_described_first(self, process: WorkerProcess) -> WorkerProcess:
+        """Return the worker, refused where it declares other rewards than the first one did."""
+        with self._building:
+            if self._rewards is None:
+                self._rewards = process.described.rewards
+        if process.described.rewards != self._rewards:
+            process.close()
+            raise PluginError("its workers declare different rewards")
+        return process
 
     def _batches(self, episodes: Sequence[Episode]) -> Iterator[tuple[int, int]]:
         """Yield (start, stop) of messages that keep the limits; a single long answer is a message by itself."""

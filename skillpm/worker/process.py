@@ -27,10 +27,11 @@ from skillpm.model.ports import Enclosure
 from skillpm.model.skill import Skill
 from skillpm.runtime.collect import trace
 from skillpm.runtime.described import Described
+from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, Sandbox, choose, interpreter, readable, runnable
 from skillpm.worker.environments import Environment
-from skillpm.worker.protocol import HEADER, encode, pack, read_reply
+from skillpm.worker.protocol import HEADER, Fault, encode, pack, read_reply
 
 _LAST_SECONDS = 1.0  # for a worker whose pipe has ended to end by itself
 _SIGNALLED = 128
@@ -58,7 +59,7 @@ class WorkerProcess:
         cancelled: ends the start where it is set.
 
     Raises:
-        VerifierError: it could not start; ``details['kind']`` is ``start``.
+        VerifierError: it could not start; ``details['kind']`` is ``Fault.START``.
     """
 
     def __init__(
@@ -106,7 +107,7 @@ class WorkerProcess:
                 os.close(descriptor)
             shutil.rmtree(self._scratch, ignore_errors=True)
             reason = error.message if isinstance(error, SkillpmError) else str(error)
-            raise VerifierError(f"the worker cannot be started: {reason}", skill=skill.name, kind="start") from None
+            raise VerifierError(f"the worker cannot be started: {reason}", skill=skill.name, kind=Fault.START) from None
         finally:
             for descriptor in handed:
                 os.close(descriptor)
@@ -115,6 +116,7 @@ class WorkerProcess:
         for descriptor in (self._requests, self._replies, self._output):
             os.set_blocking(descriptor, False)
         self.described = self._start(confinement, environment, cancelled)
+        self.payable = self.described.payable(has_code=bool(SkillFiles(skill).code()))
 
     def _command(self, handed: tuple[int, ...], packages: tuple[Path, ...], confinement: Confinement) -> list[str]:
         words = [sys.executable, *_FLAGS, "-c", _BOOTSTRAP, *map(str, handed), *map(str, packages)]
@@ -156,11 +158,11 @@ class WorkerProcess:
             for call in described.calls:
                 trace(call.hook, call.plugin, f"in the worker of {self.skill.name}", call.outcome, call.seconds)
             if described.error is not None:
-                raise VerifierError(described.error, kind="start")
+                raise VerifierError(described.error, kind=Fault.START)
         except VerifierError as error:
             self.close()
             raise VerifierError(
-                error.message, hint=f"run `skillpm selftest {self.skill.name}`", skill=self.skill.name, kind="start"
+                error.message, hint=f"run `skillpm selftest {self.skill.name}`", skill=self.skill.name, kind=Fault.START
             ) from None
         except BaseException:
             self.close()
@@ -171,7 +173,7 @@ class WorkerProcess:
         """Send one request and return its reply, unchecked; it is not waited for where ``cancelled`` is set.
 
         Raises:
-            VerifierError: ``details['kind']`` is ``crash``, ``timeout``, ``spent`` or ``reply``; the worker is closed.
+            VerifierError: ``details['kind']`` is a Fault; the worker is closed.
         """
         try:
             return self._exchange(payload, seconds, cancelled)
@@ -180,7 +182,7 @@ class WorkerProcess:
             raise
         except OSError as error:
             self.close()
-            raise VerifierError(f"the worker cannot be reached: {error.strerror}", kind="crash") from None
+            raise VerifierError(f"the worker cannot be reached: {error.strerror}", kind=Fault.CRASH) from None
 
     def _exchange(self, payload: bytes, seconds: float, cancelled: threading.Event | None) -> bytes:
         deadline = time.monotonic() + seconds
@@ -194,10 +196,12 @@ class WorkerProcess:
                 selector.register(self._output, selectors.EVENT_READ)
             while True:
                 if cancelled is not None and cancelled.is_set():
-                    raise VerifierError("the call was cancelled", kind="spent")
+                    raise VerifierError("the call was cancelled", kind=Fault.SPENT)
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise VerifierError(f"no verdicts after {seconds:.0f} seconds{self._last_words()}", kind="timeout")
+                    raise VerifierError(
+                        f"no verdicts after {seconds:.0f} seconds{self._last_words()}", kind=Fault.TIMEOUT
+                    )
                 ready = {key.fd for key, _ in selector.select(min(left, _TICK))}
                 if self._output in ready and not self._listen():
                     selector.unregister(self._output)
@@ -231,9 +235,9 @@ class WorkerProcess:
             return False
         (size,) = HEADER.unpack_from(incoming)
         if size > self._limits.frame_bytes:
-            raise VerifierError(f"a reply of {size} bytes, more than {self._limits.frame_bytes}", kind="reply")
+            raise VerifierError(f"a reply of {size} bytes, more than {self._limits.frame_bytes}", kind=Fault.REPLY)
         if len(incoming) > HEADER.size + size:
-            raise VerifierError("more than one reply to one request", kind="reply")
+            raise VerifierError("more than one reply to one request", kind=Fault.REPLY)
         return len(incoming) == HEADER.size + int(size)
 
     _output_ended = False
@@ -279,7 +283,7 @@ class WorkerProcess:
             way = f"the worker was ended by {_signal_name(-code)}"
         else:
             way = f"the worker exited with code {code}"
-        return VerifierError(f"{way}{self._last_words()}", kind="crash")
+        return VerifierError(f"{way}{self._last_words()}", kind=Fault.CRASH)
 
     def _last_words(self) -> str:
         lines = self._said.decode(errors="backslashreplace").strip().splitlines()

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, BinaryIO, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -18,17 +19,31 @@ from skillpm.errors import VerifierError
 from skillpm.formats.document import Document
 from skillpm.model.episode import Episode
 from skillpm.model.task import Task
-from skillpm.model.verdict import Judgement, Number, Verdict, verdict_document
+from skillpm.model.verdict import Judgement, Number, RewardFailure, Verdict, verdict_document
 from skillpm.runtime.described import Reply
+from skillpm.runtime.guarded import pay_declared
 
 Argv = tuple[tuple[str, ...], ...]
 
 
+class Fault(StrEnum):
+    """Why a request to a worker has no answer; ``details['kind']`` of the VerifierError."""
+
+    START = "start"  # it cannot be started, and could not be a second time
+    CRASH = "crash"  # it ended, or closed its pipe
+    TIMEOUT = "timeout"  # no reply before the message's deadline
+    REPLY = "reply"  # it sent what is not a reply to the request
+    REFUSED = "refused"  # it says itself that the request failed
+    REQUEST = "request"  # the request cannot be sent
+    SPENT = "spent"  # the call was cancelled, or has no time or no starts left
+
+
 class Grade(Document):
-    """A verdict and what is paid for it; equal ones are sent once."""
+    """A verdict and what the skill's own rewards pay for it; equal ones are sent once."""
 
     verdict: Verdict
-    rewards: dict[str, Number | None]
+    rewards: dict[str, Number | None] = Field(default_factory=dict)
+    failures: tuple[RewardFailure, ...] = ()
 
 
 class Judged(Reply):
@@ -37,15 +52,30 @@ class Judged(Reply):
     grades: tuple[Grade, ...] = ()
     items: tuple[tuple[int, Argv | None], ...] = ()
 
-    def judgements(self) -> list[Judgement]:
-        """Put them together. Raises VerifierError where an item has no grade."""
-        grades = self.grades
-        if any(not 0 <= place < len(grades) for place, _ in self.items):
-            raise VerifierError("the worker's reply has an item without a grade", kind="reply")
+    def judgements(self, payable: Mapping[str, str]) -> list[Judgement]:
+        """Put them together, their rewards held to what was declared.
+
+        Args:
+            payable: the rewards that the worker may pay, with the file that brought each.
+
+        Raises:
+            VerifierError: an item has no grade.
+        """
+        if any(not 0 <= place < len(self.grades) for place, _ in self.items):
+            raise VerifierError("the worker's reply has an item without a grade", kind=Fault.REPLY)
+        graded = [_paid(grade, payable) for grade in self.grades]
         return [
-            Judgement.made(verdict=grades[place].verdict, rewards=grades[place].rewards, argv=argv)
-            for place, argv in self.items
+            Judgement.made(verdict=verdict, rewards=rewards, argv=argv, failures=failures)
+            for (verdict, rewards, failures), argv in ((graded[place], argv) for place, argv in self.items)
         ]
+
+
+def _paid(
+    grade: Grade, payable: Mapping[str, str]
+) -> tuple[Verdict, dict[str, float | None], tuple[RewardFailure, ...]]:
+    if grade.verdict.score is None:  # nothing is paid where nothing was judged
+        return grade.verdict, dict.fromkeys(payable), ()
+    return grade.verdict, *pay_declared(payable, grade.rewards, grade.failures)
 
 
 class Synthesised(Reply):
@@ -72,9 +102,9 @@ def read_reply(kind: type[R], payload: bytes, number: int) -> R:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(step) for step in first["loc"][-3:])
-        raise VerifierError(f"the worker's reply is malformed at `{place}`: {first['msg']}", kind="reply") from None
+        raise VerifierError(f"the worker's reply is malformed at `{place}`: {first['msg']}", kind=Fault.REPLY) from None
     if reply.number != number:
-        raise VerifierError("the worker answered another request", kind="reply")
+        raise VerifierError("the worker answered another request", kind=Fault.REPLY)
     return reply
 
 
@@ -84,7 +114,7 @@ def judge_request(number: int, episodes: Sequence[Episode], verdicts: Sequence[V
     Args:
         number: repeated by the reply.
         episodes: of one skill.
-        verdicts: what a host's verifier found; the worker then only pays rewards.
+        verdicts: what a host's verifier decided; the worker then only pays rewards.
     """
     places: dict[str, int] = {}
     tasks: list[dict[str, Any]] = []

@@ -23,10 +23,10 @@ from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
 from skillpm.trust.consent import Consents
-from skillpm.worker.hosted import Hosted
 from skillpm.worker.pool import WorkerPool
 from skillpm.worker.prefetch import Prefetch
 from skillpm.worker.settings import WorkerSettings
+from skillpm.worker.skill_judge import SkillJudge
 
 
 class Scorer:
@@ -58,7 +58,7 @@ class Scorer:
         self._settings = settings or WorkerSettings()
         self._pools = {skill.name: WorkerPool(skill, self._limits, self._settings) for skill in skills}
         self._prefetches = {name: Prefetch(pool) for name, pool in self._pools.items()}
-        self._hosted: dict[str, Hosted | None] = {}
+        self._judges: dict[str, SkillJudge] = {}
         self._memo = _Memo(self._limits)
 
     def __enter__(self) -> Scorer:
@@ -101,12 +101,12 @@ class Scorer:
         known = self._memo.get_all(keys)
         for name, group in _unknown(keys, episodes, known).items():
             pool = self._pool(name)
-            found = self._prefetches[name].take(group)
-            if any(judgement.verdict.status == "errored" for judgement in found.values()):
-                found = {}  # what failed ahead, in whatever company, is judged in its own: so no result changes
-            rest = {key: episode for key, episode in group.items() if key not in found}
-            found.update(zip(rest, pool.judge(list(rest.values())), strict=True))
-            judgements = self._with_hosts_share(pool, list(group.values()), [found[key] for key in group])
+            ahead = self._prefetches[name].take(group)
+            if any(judgement.verdict.status == "errored" for judgement in ahead.values()):
+                ahead = {}  # what failed ahead, in whatever company, is judged in its own: so no result changes
+            rest = {key: episode for key, episode in group.items() if key not in ahead}
+            ahead.update(zip(rest, pool.judge(list(rest.values())), strict=True))
+            judgements = self._judge_of(pool).judge(list(group.values()), [ahead[key] for key in group])
             fresh = dict(zip(group, judgements, strict=True))
             known.update(fresh)
             self._memo.put_all(fresh)
@@ -134,23 +134,14 @@ class Scorer:
         if not episodes:
             return []
         pool = self._pool(episodes[0].task.skill)
-        return self._with_hosts_share(pool, episodes, pool.judge(episodes))
+        return self._judge_of(pool).judge(episodes, pool.judge(episodes))
 
-    def _with_hosts_share(
-        self, pool: WorkerPool, episodes: Sequence[Episode], judgements: list[Judgement]
-    ) -> list[Judgement]:
-        hosted = self._hosted_of(pool)
-        if hosted is not None:
-            judgements = hosted.judge(episodes, judgements)
-        return [_without_pay(item) if item.verdict.score is None else item for item in judgements]
-
-    def _hosted_of(self, pool: WorkerPool) -> Hosted | None:
-        """Return the host's share in a skill's judgements, asked for once; None where it has none."""
+    def _judge_of(self, pool: WorkerPool) -> SkillJudge:
+        """Return the judge of a skill; the host's plugins are asked what they bring when it is first needed."""
         name = pool.skill.name
-        if self._host is not None and name not in self._hosted:
-            hosted = Hosted(self._host, pool)
-            self._hosted[name] = hosted if hosted.has_anything() else None
-        return self._hosted.get(name)
+        if name not in self._judges:
+            self._judges[name] = SkillJudge(pool, self._host)
+        return self._judges[name]
 
     def _pool(self, name: str) -> WorkerPool:
         try:
@@ -203,14 +194,8 @@ def _unknown(
     keys: Sequence[Hashable], episodes: Sequence[Episode], known: Mapping[Hashable, Judgement]
 ) -> dict[str, dict[Hashable, Episode]]:
     """Return the episodes that are not known, each once, by skill and key."""
-    found: dict[str, dict[Hashable, Episode]] = {}
+    unknown: dict[str, dict[Hashable, Episode]] = {}
     for key, episode in zip(keys, episodes, strict=True):
         if key not in known:
-            found.setdefault(episode.task.skill, {})[key] = episode
-    return found
-
-
-def _without_pay(judgement: Judgement) -> Judgement:
-    """Return what could not be judged with all its rewards None."""
-    nothing = dict.fromkeys(judgement.rewards)
-    return Judgement.model_construct(verdict=judgement.verdict, rewards=nothing, argv=judgement.argv)
+            unknown.setdefault(episode.task.skill, {})[key] = episode
+    return unknown

@@ -82,14 +82,12 @@ class VerifierFile:
         self._contract = contract
 
     @hookimpl
-    def skillpm_verifier(self, skill: Skill) -> Verifier | None:
+    def skillpm_verifier(self, skill: Skill) -> Verifier:
         """Return what verifier.py defines.
 
         Raises:
             PluginError: it cannot be imported, or has no function ``verify``.
         """
-        if not (skill.root / "verifier.py").is_file():
-            return None
         function = getattr(load_module(skill, "verifier.py"), "verify", None)
         if not callable(function):
             raise PluginError(f"{skill.name}/verifier.py has no function `verify(attempts, contract)`")

@@ -18,7 +18,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime.described import Reply
 from skillpm.sandbox.limits import Limits
 from skillpm.worker.process import WorkerProcess, new_number
-from skillpm.worker.protocol import Judged, encode, judge_request, read_reply
+from skillpm.worker.protocol import Fault, Judged, encode, judge_request, read_reply
 
 _PARTS = 8  # into how many parts a failing batch is cut; more parts, fewer deadlines waited for
 R = TypeVar("R", bound=Reply)
@@ -44,9 +44,9 @@ class Call:
         """Count one start. Raises VerifierError where none is left."""
         with self._turn:
             if self.cancelled.is_set():
-                raise VerifierError("the call was cancelled", kind="spent")
+                raise VerifierError("the call was cancelled", kind=Fault.SPENT)
             if self._starts <= 0:
-                raise VerifierError("the worker failed too often", kind="spent")
+                raise VerifierError("the worker failed too often", kind=Fault.SPENT)
             self._starts -= 1
 
     def cancel(self) -> None:
@@ -67,7 +67,7 @@ class Call:
         """Return how long a message of so many seconds may take. Raises VerifierError where no time is left."""
         left = self.seconds_left
         if left <= 0:
-            raise VerifierError(f"no verdicts after {self._seconds:.0f} seconds", kind="spent")
+            raise VerifierError(f"no verdicts after {self._seconds:.0f} seconds", kind=Fault.SPENT)
         return min(seconds, left)
 
 
@@ -102,8 +102,10 @@ class Supervisor:
                     self.process = self._spawn(call.cancelled)
                 except SkillpmError as error:
                     if call.cancelled.is_set():  # which is no fault of the skill's
-                        raise VerifierError(error.message, kind="spent") from None
-                    self._broken = VerifierError(error.message, hint=error.hint, **{**error.details, "kind": "start"})
+                        raise VerifierError(error.message, kind=Fault.SPENT) from None
+                    self._broken = VerifierError(
+                        error.message, hint=error.hint, **{**error.details, "kind": Fault.START}
+                    )
                     raise self._broken from None
             return self.process
 
@@ -121,7 +123,7 @@ class Supervisor:
 
         Args:
             episodes: of one skill, few enough for one message.
-            verdicts: what a host's verifier found; the worker then only pays rewards.
+            verdicts: what a host's verifier decided; the worker then only pays rewards.
             call: what it is a part of.
             again: may it be sent once more as it is?
         """
@@ -130,28 +132,29 @@ class Supervisor:
                 return self._ask(episodes, verdicts, call)
         except VerifierError as error:
             failure = error
-        hopeless = failure.details.get("kind") == "start" or call.spent
-        if again and not hopeless and failure.details.get("kind") == "crash":
+        hopeless = failure.details.get("kind") == Fault.START or call.spent
+        if again and not hopeless and failure.details.get("kind") == Fault.CRASH:
             return self.judge(episodes, verdicts, call, again=False)
         if hopeless or len(episodes) == 1:
-            unjudged = Judgement.model_construct(verdict=Verdict.errored(failure.message), rewards={}, argv=None)
-            return [unjudged] * len(episodes)
+            return [Judgement.model_construct(verdict=Verdict.errored(failure.message))] * len(episodes)
+        # Parts, not halves: a part that hangs costs a whole deadline, and with more parts there are fewer levels of
+        # parts that hold the guilty item and have to be waited for.
         step = -(-len(episodes) // _PARTS)
         judgements: list[Judgement] = []
         for start in range(0, len(episodes), step):
-            found = None if verdicts is None else verdicts[start : start + step]
-            judgements += self.judge(episodes[start : start + step], found, call, again=False)
+            decided = None if verdicts is None else verdicts[start : start + step]
+            judgements += self.judge(episodes[start : start + step], decided, call, again=False)
         return judgements
 
     def _ask(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None, call: Call) -> list[Judgement]:
         reply = self.ask(Judged, judge_request(0, episodes, verdicts), len(episodes), call)
         if reply.error is not None:
-            raise VerifierError(reply.error, kind="refused")
-        judgements = reply.judgements()
+            raise VerifierError(reply.error, kind=Fault.REFUSED)
+        judgements = reply.judgements(self.started(call).payable)
         if len(judgements) != len(episodes):
             self.close()
             raise VerifierError(
-                f"the worker sent {len(judgements)} judgements for {len(episodes)} answers", kind="reply"
+                f"the worker sent {len(judgements)} judgements for {len(episodes)} answers", kind=Fault.REPLY
             )
         return judgements
 
@@ -167,9 +170,9 @@ class Supervisor:
             try:
                 payload = encode({**request, "number": number})
             except (TypeError, ValueError, RecursionError) as error:
-                raise VerifierError(f"cannot be told to the worker: {error}", kind="request") from None
+                raise VerifierError(f"cannot be told to the worker: {error}", kind=Fault.REQUEST) from None
             if len(payload) > self._limits.frame_bytes:
-                raise VerifierError(f"more than {self._limits.frame_bytes} bytes", kind="request")
+                raise VerifierError(f"more than {self._limits.frame_bytes} bytes", kind=Fault.REQUEST)
             try:
                 seconds = call.wait(self._limits.batch_seconds + items * self._limits.item_seconds)
                 return read_reply(kind, worker.call(payload, seconds, call.cancelled), number)

@@ -22,6 +22,7 @@ from skillpm.selftest.claims import CLAIMS
 from skillpm.worker.main import LoadedSkill
 from skillpm.worker.protocol import Judged, judge_request
 from skillpm.worker.scoring import Scorer
+from skillpm.worker.skill_judge import paid
 from tests.conftest import write_tree
 from tests.serving import HEAD, OTHER, PROMISES, TEXT, lines, skill, whole
 
@@ -38,19 +39,21 @@ def each(rule: str) -> str:
 
 
 class Inside:
-    """Judges in this process, with the worker's own bench: the gate's logic without a process for each test."""
+    """Judges in this process, with the worker's own judge: the gate's logic without a process for each test."""
 
     def __init__(self, skill: Skill) -> None:
         self._skill = skill
-        self._workshop = LoadedSkill(skill)
+        self._loaded = LoadedSkill(skill)
         self._tasks: dict[str, dict[str, Any]] = {}
 
     def describe(self, skill: Skill) -> Described:
-        return Described.model_validate({"number": 0, **self._workshop.describe({})})
+        return Described.model_validate({"number": 0, **self._loaded.describe({})})
 
     def judge_afresh(self, episodes: Sequence[Episode]) -> list[Judgement]:
-        reply = self._workshop.judge(judge_request(0, episodes, None))
-        return Judged.model_validate({"number": 0, **reply}).judgements()
+        reply = self._loaded.judge(judge_request(0, episodes, None))
+        payable = self.describe(self._skill).payable(has_code=bool(self._loaded.files.code()))
+        judged = Judged.model_validate({"number": 0, **reply}).judgements(payable)
+        return [paid(episode, item) for episode, item in zip(episodes, judged, strict=True)]
 
     def anew(self, *, workers: int) -> Inside:
         return Inside(self._skill)
@@ -182,7 +185,10 @@ def test_rewards_are_bounded_and_never_fail(report_of: ReportOf) -> None:
     report = report_of(skill(plugin_py=HEAD + REWARDS))
     found = {item["code"]: item for item in report["findings"]}
     assert set(found) == {"SK741", "SK742"}
-    assert "10 by `generous`" in found["SK741"]["seen"] and "ZeroDivisionError" in found["SK742"]["seen"]
+    assert (
+        "reward `generous` of plugin.py paid 10" in found["SK741"]["seen"]
+        and "ZeroDivisionError" in found["SK742"]["seen"]
+    )
     assert found["SK742"]["counterexample"]["completion"] == ""
 
 

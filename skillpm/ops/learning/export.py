@@ -9,7 +9,7 @@ from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.ops.extensions import foreign_exporter
 from skillpm.ops.learning.session import open_session
-from skillpm.runtime.collect import blaming
+from skillpm.runtime.guarded import blaming
 from skillpm.storage.whole_folder import whole_folder
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from skillpm.errors import TrainingError
 from skillpm.model.ports import Policy, PolicyMaker
 from skillpm.ops.extensions import foreign_policy
-from skillpm.runtime.collect import blaming
+from skillpm.runtime.guarded import blaming
 from skillpm.settings import Settings
 from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, locate_model, prepare_model
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args, get_origin
 from skillpm.errors import PluginError, TrainingError
 from skillpm.model.training import Material, RewardColumn, Stage, StageInput, StageOutput, StagePlan, Trainer, TrainRow
 from skillpm.ops.extensions import plugin_host
-from skillpm.runtime.collect import Given, blaming, unique
+from skillpm.runtime.collect import Given, unique
+from skillpm.runtime.guarded import blaming
 from skillpm.settings import Settings
 from skillpm.train.kinds import BUILT_IN, Kinds
 from skillpm.train.recipe import recipe_model

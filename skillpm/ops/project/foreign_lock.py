@@ -23,7 +23,7 @@ from skillpm.model.name import is_name
 from skillpm.model.ports import ForeignLock, Imported, Importer, Skipped
 from skillpm.model.source import git_place
 from skillpm.ops.extensions import foreign_importer
-from skillpm.runtime.collect import blaming
+from skillpm.runtime.guarded import blaming
 from skillpm.settings import Settings
 from skillpm.storage.files import storage_error
 

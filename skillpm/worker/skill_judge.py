@@ -1,0 +1,110 @@
+"""One skill's judgements made whole: its workers' verdicts, a host plugin's verifier, and what is paid for them.
+
+The built-in rewards are computed here, in skillpm's own process, from the verdict and the answer: no code of a skill
+can change them. The skill's own rewards come from its worker, and those of host plugins are called here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+
+from skillpm.contract.rewards import BUILTIN
+from skillpm.errors import PluginError
+from skillpm.model.episode import Episode
+from skillpm.model.ports import Attempt, Verifier
+from skillpm.model.verdict import Judgement, RewardFunction
+from skillpm.runtime.guarded import pay_each, verify
+from skillpm.runtime.host import Host
+from skillpm.runtime.skillfiles import CODE
+from skillpm.worker.pool import WorkerPool
+
+_BUILTIN = sorted((reward.name, reward.function) for reward in BUILTIN)
+Rewards = Sequence[tuple[str, RewardFunction]]
+"""Rewards, each with the name of the plugin that brought it."""
+
+
+class SkillJudge:
+    """Judges the episodes of one skill.
+
+    Args:
+        pool: the skill's workers.
+        host: whose plugins may bring a verifier, where the skill has none of its own, and rewards.
+
+    Raises:
+        PluginError: two plugins bring a verifier for the skill, or rewards of one name.
+    """
+
+    def __init__(self, pool: WorkerPool, host: Host | None) -> None:
+        self._pool = pool
+        self._rewards: Rewards = ()
+        self._verifier: tuple[str, Verifier] | None = None
+        self._skill_pays = False
+        if host is None:
+            return
+        self._rewards = [(item.plugin, item.record) for item in host.named("reward", "skillpm_rewards", pool.skill)]
+        brought = host.verifier(pool.skill)
+        if brought is None:
+            return
+        with contextlib.suppress(PluginError):  # code that cannot be loaded: every judgement is errored already
+            described = pool.describe()
+            self._skill_pays = bool(described.rewards)
+            if described.verifier not in CODE:
+                self._verifier = (brought.plugin, brought.record)
+
+    def judge(self, episodes: Sequence[Episode], judgements: Sequence[Judgement]) -> list[Judgement]:
+        """Return the workers' judgements of these episodes, made whole."""
+        if self._verifier is not None:
+            judgements = self._with_host_verdicts(*self._verifier, episodes, judgements)
+        return [
+            paid(episode, judgement, self._rewards) for episode, judgement in zip(episodes, judgements, strict=True)
+        ]
+
+    def _with_host_verdicts(
+        self, plugin: str, verifier: Verifier, episodes: Sequence[Episode], judgements: Sequence[Judgement]
+    ) -> list[Judgement]:
+        attempts = [
+            Attempt(episode.task, episode, item.verdict) for episode, item in zip(episodes, judgements, strict=True)
+        ]
+        verdicts = verify(verifier, attempts, plugin)
+        if self._skill_pays:  # the skill's own rewards are paid for the verdicts that count
+            judgements = self._pool.judge(episodes, verdicts)
+            # a worker that could not pay for a verdict leaves it errored, else it cannot change it
+            verdicts = [
+                item.verdict if item.verdict.status == "errored" else verdict
+                for item, verdict in zip(judgements, verdicts, strict=True)
+            ]
+        return [
+            Judgement.made(
+                verdict=verdict,
+                rewards=item.rewards if self._skill_pays else {},
+                argv=item.argv,
+                failures=item.failures if self._skill_pays else (),
+            )
+            for item, verdict in zip(judgements, verdicts, strict=True)
+        ]
+
+
+def paid(episode: Episode, judgement: Judgement, rewards: Rewards = ()) -> Judgement:
+    """Return a worker's judgement with the built-in rewards and these; the skill's own are in it already.
+
+    Args:
+        episode: that was judged.
+        judgement: whose verdict is final.
+        rewards: of host plugins.
+    """
+    verdict, task = judgement.verdict, episode.task
+    known = judgement.rewards  # by a built-in name only from a worker that runs no code of a skill
+    amounts = {name: known[name] if name in known else function(task, episode, verdict) for name, function in _BUILTIN}
+    if not known.keys() <= amounts.keys():
+        merged = {**amounts, **known}
+        amounts = {name: merged[name] for name in sorted(merged)}
+    failures = judgement.failures
+    if rewards:
+        more, failed = pay_each(rewards, task, episode, verdict)
+        amounts.update(more)
+        failures += failed
+    if failures:
+        reasons = (*verdict.reasons, *(failure.reason for failure in failures))
+        verdict = verdict.model_copy(update={"reasons": reasons})
+    return Judgement.made(verdict=verdict, rewards=amounts, argv=judgement.argv, failures=failures)
