@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, table
 
 if TYPE_CHECKING:
@@ -31,11 +32,9 @@ def command(everyone: bool, user: bool, window: int | None, as_json: bool) -> No
     Agents show their model a list of names and descriptions. Where it is longer than their budget, they cut it without
     a word, and the model no longer uses what it cannot see.
     """
-    from skillpm.ops.context import open_context
     from skillpm.ops.machine.agents import REMEDY, list_agents, overflow_sentence
-    from skillpm.settings import load_settings
 
-    states = list_agents(open_context(load_settings(user=user)), user=user, everyone=everyone, window=window)
+    states = list_agents(command_context(user=user), user=user, everyone=everyone, window=window)
     if as_json:
         echo_json({"agents": [state.document() for state in states]})
         return

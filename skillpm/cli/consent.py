@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.output import note, safe
 from skillpm.settings.table import MAX_WORKERS, SANDBOX_OF_PLUGIN, SANDBOXES
 
@@ -44,6 +45,28 @@ def worker_options(function: F) -> F:
         help="How skill code is confined; `require` refuses limits alone, `plugin:NAME` is a plugin's.",
     )
     return workers(sandbox(function))
+
+
+def agreed_skills(
+    texts: Sequence[str], *, yes: bool, workers: int | None, sandbox: str | None
+) -> tuple[Context, list[Skill]]:
+    """Return the context of a command that runs skill code, and the skills that are meant, which the person agrees to.
+
+    Args:
+        texts: what was typed; all installed skills where it is nothing.
+        yes: of ``yes_option``.
+        workers: of ``worker_options``.
+        sandbox: of ``worker_options``.
+
+    Raises:
+        UsageError: nothing is meant, or no skill of that name is installed.
+        ConsentError: the person did not agree, or cannot be asked.
+        PolicyError: a policy lets no code run.
+    """
+    context = command_context(workers=workers, sandbox=sandbox)
+    skills = context.skills(texts)
+    grant_consents(context, skills, yes)
+    return context, skills
 
 
 def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> None:

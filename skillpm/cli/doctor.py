@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.output import count, echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
@@ -21,11 +22,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
     What is missing and not needed by everybody is a warning. Exits 1 where there is an error: then little works.
     """
     from skillpm.errors import CheckError
-    from skillpm.ops.context import open_context
     from skillpm.ops.machine.doctor import examine
-    from skillpm.settings import load_settings
 
-    checks = examine(open_context(load_settings()))
+    checks = examine(command_context())
     errors = sum(check.level == "error" for check in checks)
     if as_json:
         echo_json({"ok": not errors, "checks": [check.document() for check in checks]})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from skillpm.cli.consent import grant_consents, worker_options, yes_option
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.output import echo_json, json_option, safe
 from skillpm.cli.paths import TypedPath
 
 
@@ -18,28 +19,14 @@ from skillpm.cli.paths import TypedPath
 @yes_option
 @worker_options
 @json_option
-def command(
-    exporter: str,
-    skills: tuple[str, ...],
-    output: Path,
-    yes: bool,
-    workers: int | None,
-    sandbox: str | None,
-    as_json: bool,
-) -> None:
+def command(exporter: str, skills: tuple[str, ...], output: Path, as_json: bool, **running: Any) -> None:
     """Write SKILLs (all installed ones where none is named) as EXPORTER does, which a plugin brings.
 
     `skillpm plugins` lists the plugins; docs/hooks.md says how to write one.
     """
-    from skillpm.ops.context import open_context
     from skillpm.ops.learning.export import export
-    from skillpm.settings import load_settings
 
-    context = open_context(load_settings(workers=workers, sandbox=sandbox))
-    found = context.skills(skills)
-    for notice in context.notices:
-        note(notice)
-    grant_consents(context, found, yes)
+    context, found = agreed_skills(skills, **running)
     files = export(context, exporter, found, output)
     if as_json:
         echo_json({"output": str(output), "files": files})

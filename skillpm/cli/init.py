@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.output import count, echo_json, json_option, note
 
 
@@ -23,12 +24,10 @@ def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as
     from pathlib import Path
 
     from skillpm.clients.folders import agent_folders
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.project_file import init
-    from skillpm.settings import load_settings
 
     agent_folders(agents)
-    made = init(open_context(load_settings(project=Path.cwd(), indexes=indexes, agent=agents)), dry_run=dry_run)
+    made = init(command_context(project=Path.cwd(), indexes=indexes, agent=agents), dry_run=dry_run)
     if as_json:
         echo_json(made.document())
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
@@ -20,11 +21,9 @@ _WIDTH = 60  # characters of a description in the table
 @json_option
 def command(user: bool, as_json: bool) -> None:
     """List installed skills and training runs."""
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.list import list_project
-    from skillpm.settings import load_settings
 
-    found = list_project(open_context(load_settings(user=user)))
+    found = list_project(command_context(user=user))
     if as_json:
         echo_json(found.document())
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from skillpm.cli.complete import installed_names
+from skillpm.cli.context import command_context
 from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe, table
 
 
@@ -23,11 +24,9 @@ def command(
     `wanted` is what the requirements would give now, `newest` what there is at all. Exits 1 where anything is listed.
     """
     from skillpm.errors import CheckError
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.outdated import outdated
-    from skillpm.settings import load_settings
 
-    found = outdated(open_context(load_settings(user=user, indexes=indexes, offline=offline)), names)
+    found = outdated(command_context(user=user, indexes=indexes, offline=offline), names)
     if as_json:
         echo_json(found.document())
     elif found.stale:

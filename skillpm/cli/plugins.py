@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 
 
@@ -17,12 +18,10 @@ def command(as_json: bool) -> None:
     in skillpm itself and in workers.
     The code of installed skills is listed but not loaded: it runs in a worker process of its own.
     """
-    from skillpm.ops.context import open_context
     from skillpm.ops.machine.plugins import plugins_report
     from skillpm.runtime.host import load_host
-    from skillpm.settings import load_settings
 
-    context = open_context(load_settings())
+    context = command_context()
     report = plugins_report(load_host(plugins=context.settings.plugins), context.installed())
     if as_json:
         echo_json(report.document())

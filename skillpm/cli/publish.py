@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, safe, size
 from skillpm.cli.pack import packed
 from skillpm.cli.paths import TypedPath
@@ -44,10 +45,8 @@ def command(
     finds something, 5 where version or name are taken, 6 where nobody has agreed that the skill's code runs.
     """
     from skillpm.ops.authoring.publish import judged, open_publishing, publish
-    from skillpm.ops.context import open_context
-    from skillpm.settings import load_settings
 
-    context = open_context(load_settings(workers=workers, sandbox=sandbox))
+    context = command_context(workers=workers, sandbox=sandbox)
     target = open_publishing(registry, context)
     made = packed(path, owner)
     skill = context.skill(str(path.resolve())) if judged(made) else None

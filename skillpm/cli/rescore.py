@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.cli.paths import TypedPath
 
@@ -44,14 +45,10 @@ def command(
     place of the installed one of its name. A skill that is unchanged gives the same bytes; for one that is not, what
     moved is listed. The stored answers are left as they are.
     """
-    from skillpm.ops.context import open_context
     from skillpm.ops.learning.rescore import rescore, stored_skills
-    from skillpm.settings import load_settings
 
-    context = open_context(load_settings(workers=workers, sandbox=sandbox))
+    context = command_context(workers=workers, sandbox=sandbox)
     found = stored_skills(context, run, skills)
-    for notice in context.notices:
-        note(notice)
     grant_consents(context, found, yes)
     done = rescore(context, run, found, output=output)
     if as_json:

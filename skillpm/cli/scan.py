@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.findings import allow_option, format_options, print_rules, show
 
 
@@ -21,15 +22,13 @@ def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...]
     install would refuse. `skillpm install` runs the same scan; `skillpm validate` runs it with all other rules.
     """
     from skillpm.ops.authoring.scan import RULES, scan
-    from skillpm.ops.context import open_context
-    from skillpm.settings import load_settings
     from skillpm.trust.allowance import Allowance
 
     rules = [rule.text() for rule in RULES]
     if show_rules:
         print_rules(rules, form)
         return
-    context = open_context(load_settings())
+    context = command_context()
     names = texts or tuple(skill.name for skill in context.skills(()))
     reports = scan(context, names, Allowance.of(allowed))
     show(reports, rules, form, "scanned")

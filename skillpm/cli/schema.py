@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, table
 
 
@@ -12,12 +13,10 @@ from skillpm.cli.output import echo_json, json_option, table
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """Print the JSON Schema of the document NAME; without NAME, list the documents."""
-    from skillpm.ops.context import open_context
     from skillpm.ops.machine.schema import DOCUMENTS, document_schema
-    from skillpm.settings import load_settings
 
     if name is not None:
-        echo_json(document_schema(name, open_context(load_settings())))
+        echo_json(document_schema(name, command_context()))
     elif as_json:
         echo_json([{"name": document, "where": where} for document, (_, where) in DOCUMENTS.items()])
     else:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
-from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import note, safe
 from skillpm.errors import VerifierError
 
@@ -18,7 +18,7 @@ from skillpm.errors import VerifierError
 @click.argument("file", type=click.File("rb"), default="-")
 @yes_option
 @worker_options
-def command(skill: str, file: BinaryIO, yes: bool, workers: int | None, sandbox: str | None) -> None:
+def command(skill: str, file: BinaryIO, **running: Any) -> None:
     """Judge rows of JSON Lines with SKILL's verifier.
 
     Reads rows {"expected": ..., "completion": "..."} from FILE or stdin; `request` and `id` may be given, other keys
@@ -28,29 +28,16 @@ def command(skill: str, file: BinaryIO, yes: bool, workers: int | None, sandbox:
 
     Output is a stream: at a bad row (exit 2, the line is named) the judgements of all rows before it have been written.
     """
-    from skillpm.ops.context import open_context
-    from skillpm.ops.learning.score import score_rows
-    from skillpm.ops.learning.session import open_session
-    from skillpm.settings import load_settings
+    from skillpm.ops.learning.score import score
 
-    context = open_context(load_settings(workers=workers, sandbox=sandbox))
-    found = context.skill(skill)
-    for notice in context.notices:
-        note(notice)
-    grant_consents(context, [found], yes)
-    with open_session(context, [found]) as session:
-        session.scorer.describe(found)
-        rows = errored = 0
-        reason = ""
-        for judgement in score_rows(file, session.scorer, session.contributions[found.name], path=file.name):
-            sys.stdout.write(json.dumps(judgement, allow_nan=False) + "\n")
-            rows += 1
-            if judgement["status"] == "errored":
-                reason = reason if errored else f"row {rows}: {' '.join(judgement['reasons'])}"
-                errored += 1
-    if errored and errored == rows:
+    def write(judgement: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(judgement, allow_nan=False) + "\n")
+
+    context, (found,) = agreed_skills((skill,), **running)
+    done = score(context, found, file, write, path=file.name)
+    if done.errored and done.errored == done.rows:
         hint = f"run `skillpm selftest {skill}`, or look at the expected answers"
-        none = "the only row could not" if rows == 1 else f"none of {rows} rows could"
-        raise VerifierError(f"{none} be judged: {safe(reason)}", hint=hint, skill=found.name)
-    if errored:
-        note(f"{errored} of {rows} rows could not be judged, the first: {safe(reason)}")
+        none = "the only row could not" if done.rows == 1 else f"none of {done.rows} rows could"
+        raise VerifierError(f"{none} be judged: {safe(done.reason)}", hint=hint, skill=found.name)
+    if done.errored:
+        note(f"{done.errored} of {done.rows} rows could not be judged, the first: {safe(done.reason)}")

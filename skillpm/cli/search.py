@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 from skillpm.model.name import meant
 
@@ -25,11 +26,9 @@ def command(
 
     First the name itself, then names that begin with the text, then words in names, then words in summaries.
     """
-    from skillpm.ops.context import open_context
     from skillpm.ops.machine.search import search
-    from skillpm.settings import load_settings
 
-    found = search(open_context(load_settings(indexes=indexes, offline=offline)), texts)
+    found = search(command_context(indexes=indexes, offline=offline), texts)
     if as_json:
         echo_json(found.document())
     elif found.hits:

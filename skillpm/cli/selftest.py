@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.findings import echo_finding, format_options, print_rules
 from skillpm.cli.output import echo_json, note, table
 
@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 @worker_options
 @format_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    skills: tuple[str, ...],
-    show_rules: bool,
-    yes: bool,
-    workers: int | None,
-    sandbox: str | None,
-    form: str | None,
-) -> None:
+def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, form: str | None, **running: Any) -> None:
     """Check the verifiers of SKILLs (all installed ones where none is named).
 
     The claims of cases.jsonl; and for every seed and suite task: the right answer passes with 1, an answer that does
@@ -39,22 +31,13 @@ def command(
     What does not hold is told with the smallest answer that shows it. Exits 1 where a claim does not hold, 9 where the
     verifier cannot be run.
     """
-    from skillpm.ops.context import open_context
-    from skillpm.ops.learning.selftest import selftest
-    from skillpm.ops.learning.session import open_session
+    from skillpm.ops.learning.selftest import selftests
     from skillpm.selftest.claims import CLAIMS
-    from skillpm.settings import load_settings
 
     if show_rules:
         print_rules(list(CLAIMS.values()), form)
         return
-    context = open_context(load_settings(workers=workers, sandbox=sandbox))
-    found = context.skills(skills)
-    for notice in context.notices:
-        note(notice)
-    grant_consents(context, found, yes)
-    with open_session(context, found) as session:
-        reports = [selftest(session.contributions[skill.name], session.scorer) for skill in found]
+    reports = selftests(*agreed_skills(skills, **running))
     ok = all(report.ok for report in reports)
     if form == "sarif":
         from skillpm.cli.sarif import sarif

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import known_names
-from skillpm.cli.output import echo_json, json_option, note, size, table
+from skillpm.cli.context import command_context
+from skillpm.cli.output import echo_json, json_option, size, table
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.show import Overview
@@ -19,14 +20,10 @@ if TYPE_CHECKING:
 @json_option
 def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
     """Show what a skill is and what it contributes. None of its code runs."""
-    from skillpm.ops.context import open_context
     from skillpm.ops.machine.show import show
-    from skillpm.settings import load_settings
 
-    context = open_context(load_settings(indexes=indexes))
+    context = command_context(indexes=indexes)
     found = show(context, text)
-    for notice in context.notices:
-        note(notice)
     if as_json:
         echo_json(found.document())
     else:

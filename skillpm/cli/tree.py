@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import installed_names
+from skillpm.cli.context import command_context
 from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
@@ -26,11 +27,9 @@ _ASCII = ("|-- ", "`-- ", "|   ", "    ")
 @json_option
 def command(names: tuple[str, ...], invert: bool, user: bool, as_json: bool) -> None:
     """Show what requires what, as skillpm.lock has it. A cycle is named, not followed."""
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.graph import dependency_tree
-    from skillpm.settings import load_settings
 
-    found = dependency_tree(open_context(load_settings(user=user)), names, invert=invert)
+    found = dependency_tree(command_context(user=user), names, invert=invert)
     if as_json:
         echo_json(found.document())
         return

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.errors import UnknownSkillError, UsageError
@@ -29,11 +30,9 @@ def command() -> None:
 @json_option
 def list_grants(as_json: bool) -> None:
     """List the skills whose code may run, by content."""
-    from skillpm.ops.context import open_context
     from skillpm.ops.learning.session import open_consents
-    from skillpm.settings import load_settings
 
-    context = open_context(load_settings())
+    context = command_context()
     grants = open_consents(context).grants()
     if as_json:
         documents = [_document(tree, grant) for tree, grant in grants.items()]
@@ -66,9 +65,7 @@ def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
 
     The next command that runs that code asks again.
     """
-    from skillpm.ops.context import open_context
     from skillpm.ops.learning.session import open_consents
-    from skillpm.settings import load_settings
 
     if bool(words) == everything:
         raise UsageError("give names or digests, or `--all`", hint="`skillpm trust list` shows them")
@@ -77,7 +74,7 @@ def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
         digest = len(word) >= _LEAST_DIGITS and tree.startswith(word.rstrip("…"))
         return digest or word in (grant.skill, grant.skill.rpartition(" ")[0])
 
-    consents = open_consents(open_context(load_settings()))
+    consents = open_consents(command_context())
     known = consents.grants()
     for word in words:
         if not any(meant(word, tree, grant) for tree, grant in known.items()):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import installed_names
+from skillpm.cli.context import command_context
 from skillpm.cli.output import NOTHING_INSTALLED, count, echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
@@ -26,11 +27,9 @@ def command(ctx: click.Context, names: tuple[str, ...], user: bool, as_json: boo
     promises.
     """
     from skillpm.errors import CheckError, IntegrityError
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.verify import verify
-    from skillpm.settings import load_settings
 
-    found = verify(open_context(load_settings(user=user)), names)
+    found = verify(command_context(user=user), names)
     if as_json:
         echo_json(found.document())
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.complete import installed_names
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
@@ -22,11 +23,9 @@ _SHOWN = 20  # paths, unless --limit says otherwise
 @json_option
 def command(name: str, limit: int, user: bool, as_json: bool) -> None:
     """Say why a skill is installed: every path from a requirement to it, shortest first."""
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.graph import why
-    from skillpm.settings import load_settings
 
-    found = why(open_context(load_settings(user=user)), name, limit=limit)
+    found = why(command_context(user=user), name, limit=limit)
     if as_json:
         echo_json(found.document())
     else:

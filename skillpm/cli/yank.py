@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
@@ -25,10 +26,8 @@ def command(release: str, registry: str, reason: str, as_json: bool) -> None:
 def run_yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> None:
     """Yank a release for a reason, or take it back in, and say what became of it."""
     from skillpm.ops.authoring.publish import open_publishing, yank
-    from skillpm.ops.context import open_context
-    from skillpm.settings import load_settings
 
-    done = yank(open_publishing(registry, open_context(load_settings())), release, reason)
+    done = yank(open_publishing(registry, command_context()), release, reason)
     if as_json:
         echo_json(done.document())
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,12 +36,14 @@ class Context:
     Attributes:
         settings: where things live.
         store: the content-addressed store.
-        notices: sentences for the person, which the command prints on stderr.
+        notices: sentences for the person.
+        tell: is given each of them as it comes.
     """
 
     settings: Settings
     store: Store
     notices: list[str] = field(default_factory=list)
+    tell: Callable[[str], None] | None = None
     _sources: dict[Source, Index] = field(default_factory=dict)
 
     @cached_property
@@ -123,6 +125,8 @@ class Context:
         """Keep a sentence for the person, once."""
         if sentence not in self.notices:
             self.notices.append(sentence)
+            if self.tell is not None:
+                self.tell(sentence)
 
     def lock(self) -> Lock:
         """Return the project's lock; an empty one where there is none.
@@ -194,9 +198,14 @@ class Context:
         return Skill(entry.name, entry.version, entry.tree, root, description, bundled=_ships(entry.name, entry.tree))
 
 
-def open_context(settings: Settings) -> Context:
-    """Wire everything for these settings; nothing is read or written yet."""
-    return Context(settings, Store(settings.store))
+def open_context(settings: Settings, *, tell: Callable[[str], None] | None = None) -> Context:
+    """Wire everything for these settings; nothing is read or written yet.
+
+    Args:
+        settings: of this invocation.
+        tell: is given what there is to say to the person, as it comes.
+    """
+    return Context(settings, Store(settings.store), tell=tell)
 
 
 def _described(root: Path, *, bundled: bool = False) -> Skill:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ConfigDict, ValidationError
@@ -11,7 +12,10 @@ from skillpm.errors import DocumentError
 from skillpm.formats.document import Document, Json, model_errors
 from skillpm.formats.strict import strict_json
 from skillpm.model.episode import Episode
+from skillpm.model.skill import Skill
 from skillpm.model.verdict import Judgement
+from skillpm.ops.context import Context
+from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.worker.scoring import Scorer
 
@@ -28,6 +32,49 @@ class Row(Document):
     completion: str
     request: str = ""
     id: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """What became of rows.
+
+    Attributes:
+        rows: that were read.
+        errored: of those, how many could not be judged.
+        reason: why not, for the first of those.
+    """
+
+    rows: int
+    errored: int
+    reason: str
+
+
+def score(
+    context: Context, skill: Skill, lines: Iterable[bytes], write: Callable[[dict[str, Any]], object], *, path: str
+) -> Scoring:
+    """Judge rows with the verifier of a skill to whose code the person has agreed.
+
+    Args:
+        context: of this invocation.
+        skill: whose verifier judges.
+        lines: JSON Lines: ``{expected, completion, request?, id?, …}``.
+        write: is given each judgement, in order, as soon as it is there.
+        path: the name of the input for messages.
+
+    Raises:
+        DocumentError: a bad row, with its line; every row before it has been written.
+    """
+    rows = errored = 0
+    reason = ""
+    with open_session(context, [skill]) as session:
+        session.scorer.describe(skill)
+        for judgement in score_rows(lines, session.scorer, session.contributions[skill.name], path=path):
+            write(judgement)
+            rows += 1
+            if judgement["status"] == "errored":
+                reason = reason if errored else f"row {rows}: {' '.join(judgement['reasons'])}"
+                errored += 1
+    return Scoring(rows, errored, reason)
 
 
 def score_rows(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from skillpm.model.finding import Report
 from skillpm.model.manifest import Promises
 from skillpm.model.skill import Skill
+from skillpm.ops.context import Context
+from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.selftest.claims import CLAIMS, Broken
@@ -64,6 +67,12 @@ class Selftest:
             ],
             "findings": [item.document() for item in self.broken],
         }
+
+
+def selftests(context: Context, skills: Sequence[Skill]) -> list[Selftest]:
+    """Check skills to whose code the person has agreed. Raises what ``open_session`` and ``selftest`` raise."""
+    with open_session(context, skills) as session:
+        return [selftest(session.contributions[skill.name], session.scorer) for skill in skills]
 
 
 def selftest(contributions: Contributions, scorer: Scorer) -> Selftest:
