@@ -123,12 +123,12 @@ def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json
 
 def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, every: bool) -> Installation:
     from skillpm.ops.context import open_context
+    from skillpm.ops.project.asked import Asked
     from skillpm.ops.project.install import install
-    from skillpm.ops.project.places import Picks
 
-    context, picks = open_context(place.settings), Picks(names, every)
+    context = open_context(place.settings)
     if texts or names or every:
-        return install(context, texts, place.options(adding=True), picks)
+        return install(context, Asked.read(texts, names, every=every), place.options(adding=True))
     from skillpm.ops.project.sync import sync
 
     return sync(context, place.options(adding=True))

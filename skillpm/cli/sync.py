@@ -32,6 +32,6 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
         from skillpm.ops.context import open_context
         from skillpm.ops.project.sync import LockMode, sync
 
-        trust = LockMode.FROZEN if frozen else LockMode.LOCKED if locked else LockMode.RENEWED
-        done = sync(open_context(place.settings), place.options(), trust)
+        mode = LockMode.FROZEN if frozen else LockMode.LOCKED if locked else LockMode.RENEWED
+        done = sync(open_context(place.settings), place.options(), mode)
     render(done, as_json=as_json)

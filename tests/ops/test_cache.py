@@ -24,6 +24,7 @@ from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock
 from skillpm.ops.context import open_context
 from skillpm.ops.machine.cache import RESTED, inspect_cache, prune
+from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.ops.project.sync import sync
 from skillpm.ops.project.uninstall import uninstall
@@ -101,7 +102,8 @@ class _World:
     def install(self, number: int, name: str, specifier: str, linked: bool) -> None:
         self.projects[number].mkdir(exist_ok=True)
         context = open_context(self.settings(self.projects[number]))
-        install(context, [f"{name}{specifier}"], InstallOptions([UNIVERSAL], "symlink" if linked else "copy"))
+        options = InstallOptions([UNIVERSAL], link="symlink" if linked else "copy")
+        install(context, Asked.read([f"{name}{specifier}"]), options)
 
     def uninstall(self, number: int, name: str) -> None:
         context = open_context(self.settings(self.projects[number]))
@@ -347,7 +349,7 @@ def test_environments_that_no_stored_skill_asks_for_are_removed_a_day_after_thei
     write_registry(shop, [tree(files)])
     flags, folders = {"registry": (str(shop),)}, (tmp_path / "home", tmp_path / "cache", tmp_path / "config.yaml")
     context = open_context(Settings(tmp_path, *folders, flags=flags, environment={"SKILLPM_NO_PLUGINS": "1"}))
-    install(context, ["one"], InstallOptions([UNIVERSAL]))
+    install(context, Asked.read(["one"]), InstallOptions([UNIVERSAL]))
     place = Environments(context.settings.environments)
     built = {name: place.place([name]) for name in ("acme", "Acme >= 1", "fresh")}
     for name, folder in built.items():

@@ -13,6 +13,7 @@ from skillpm.errors import UnknownSkillError, UsageError
 from skillpm.index.shipped import bundled_skills
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.ops.context import Context, open_context
+from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
 
@@ -40,7 +41,7 @@ def test_a_bundled_skill_is_used_with_a_notice_until_it_is_installed(context: Co
     skill = context.skill("langgraph-cli")
     assert skill.bundled
     assert "not installed here" in context.notices[0]
-    install(context, ["langgraph-cli"], InstallOptions([UNIVERSAL]))
+    install(context, Asked.read(["langgraph-cli"]), InstallOptions([UNIVERSAL]))
     stored = context.skill("langgraph-cli")
     assert stored.root == context.store.path(stored.tree)
     assert stored.bundled, "trusted by its content"
@@ -54,7 +55,7 @@ def test_what_only_claims_to_be_bundled_is_not_trusted(context: Context, tmp_pat
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes((bundled_skills()["langgraph-cli"] / path).read_bytes())
     (folder / "verifier.py").write_text("print()\n")
-    install(context, [str(folder)], InstallOptions([UNIVERSAL]))
+    install(context, Asked.read([str(folder)]), InstallOptions([UNIVERSAL]))
     lock = context.settings.lock_path
     source = context.lock().skills[0].source
     lock.write_text(lock.read_text().replace(f'"{source}"', '"bundled"'))

@@ -20,6 +20,7 @@ from skillpm.clients.folders import UNIVERSAL
 from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.ops.context import open_context
+from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
 from skillpm.storage.store import folder_digest
@@ -445,7 +446,7 @@ def test_observers_are_called_for_what_changed_once_it_is_locked(tmp_path: Path,
     for texts in (["base@1.0"], ["base@2.0", "plain"]):
         install(
             open_context(settings),
-            texts,
+            Asked.read(texts),
             InstallOptions(
                 [UNIVERSAL], installed=lambda skill: seen.append(f"{skill} {(place / 'skillpm.lock').exists()}")
             ),

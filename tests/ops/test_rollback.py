@@ -15,6 +15,7 @@ from skillpm.errors import SkillpmError
 from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from skillpm.ops.context import Context, open_context
+from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.ops.project.sync import sync, update
 from skillpm.ops.project.uninstall import uninstall
@@ -106,7 +107,7 @@ def edit(root: Path) -> None:
 
 ACTIONS: dict[str, Callable[[Context], object]] = {
     "update": lambda context: update(context, (), InstallOptions()),
-    "install": lambda context: install(context, ["gamma", "alpha>=2"], InstallOptions([".goose/skills"])),
+    "install": lambda context: install(context, Asked.read(["gamma", "alpha>=2"]), InstallOptions([".goose/skills"])),
     "uninstall": lambda context: uninstall(context, ["beta"], InstallOptions()),
     "links": lambda context: sync(context, InstallOptions(link="symlink")),
     "force": lambda context: update(context, (), InstallOptions(force=True)),

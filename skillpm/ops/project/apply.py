@@ -15,7 +15,7 @@ from pathlib import Path
 from skillpm.clients.folders import agent_folders
 from skillpm.errors import UsageError
 from skillpm.model.lock import Lock
-from skillpm.resolve.plan import Plan
+from skillpm.ops.project.choose import Selection
 from skillpm.settings import Settings
 from skillpm.storage.files import remove_drafts
 from skillpm.storage.links import Places, refuse_outside
@@ -35,22 +35,24 @@ class Linking:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What shall stand at the end.
+class Decision:
+    """What shall stand at the end, before anything is fetched or written.
 
     Attributes:
-        plan: the skills.
+        selection: the skills.
         to: where they are put.
         lock_text: the lock to the letter, where it is to stay as it stands; None writes the plan's.
         project_text: the project file's new text; None leaves it alone.
         settled: does the lock agree with the project file? Then the next run may trust it without reading either.
+        removal: are skills only taken away? Then nothing is fetched, and no policy is asked.
     """
 
-    plan: Plan
+    selection: Selection
     to: Linking
     lock_text: str | None = None
     project_text: str | None = None
     settled: bool = True
+    removal: bool = False
 
 
 def linking(
@@ -92,7 +94,7 @@ def refused_links(to: Linking, placed: Iterable[Placement]) -> list[str]:
     return [f"symbolic links are refused here, so {len(less)} of the skills' folders are {kinds}"]
 
 
-def apply(settings: Settings, store: Store, outcome: Outcome, *, force: bool = False) -> tuple[Placement, ...]:
+def apply(settings: Settings, store: Store, decision: Decision, *, force: bool = False) -> tuple[Placement, ...]:
     """Put the planned skills into agents' folders, take the removed ones away, write record, project file and lock.
 
     Returns what was really done: where links were asked for and the system refused them, skills were copied.
@@ -105,7 +107,7 @@ def apply(settings: Settings, store: Store, outcome: Outcome, *, force: bool = F
         StorageError: the disk refused; what was done is undone.
     """
     places, record = Places(settings.project, store), read_record(settings.project)
-    to, lock = outcome.to, outcome.plan.lock
+    to, lock = decision.to, decision.selection.plan.lock
     refuse_outside(settings.project, (*to.folders, *record.agents))
     wanted = _placements(lock, to, record)
     kept, before = {placement.folder for placement in wanted}, record.by_folder()
@@ -119,21 +121,22 @@ def apply(settings: Settings, store: Store, outcome: Outcome, *, force: bool = F
         )
         for item in gone:
             places.take(item, swap, force=force)
-        for path, text in _documents(settings, outcome, placed):
+        for path, text in _documents(settings, decision, placed):
             swap.stage_file(path, text)
         swap.commit()
     return placed
 
 
-def _documents(settings: Settings, outcome: Outcome, placed: tuple[Placement, ...]) -> list[tuple[Path, str]]:
+def _documents(settings: Settings, decision: Decision, placed: tuple[Placement, ...]) -> list[tuple[Path, str]]:
     """Return the files that are written beside the skills, in their order."""
-    to, text = outcome.to, outcome.plan.lock.text() if outcome.lock_text is None else outcome.lock_text
-    digest = settings.digest(outcome.project_text) if outcome.settled else ""
+    to = decision.to
+    text = decision.selection.plan.lock.text() if decision.lock_text is None else decision.lock_text
+    digest = settings.digest(decision.project_text) if decision.settled else ""
     record = Record(text_digest(text), to.folders, to.link, placed, digest)
     documents = [(settings.project / RECORD, record_text(record))]
-    if outcome.project_text is not None:
-        documents.append((settings.project_path, outcome.project_text))
-    if outcome.lock_text is None:
+    if decision.project_text is not None:
+        documents.append((settings.project_path, decision.project_text))
+    if decision.lock_text is None:
         documents.append((settings.lock_path, text))
     return documents
 

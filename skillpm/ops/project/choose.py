@@ -10,19 +10,21 @@ from packaging.version import Version
 
 from skillpm.errors import IntegrityError, PolicyError, ResolutionError, UsageError
 from skillpm.index.path import TreeIndex
-from skillpm.index.source import is_path
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import Source
 from skillpm.ops.context import Context
-from skillpm.ops.project.places import UNSAID, Picks, pick
+from skillpm.ops.project.asked import Asked
+from skillpm.ops.project.places import open_places
 from skillpm.resolve.plan import Change, Plan, plan
 from skillpm.resolve.resolver import resolve
 from skillpm.trust.cooldown import Cooldown
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
+
+NOTHING_ASKED = Asked()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,60 +46,68 @@ class Selection:
     pages: dict[str, Page] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """What a command asks for.
 
     Attributes:
         roots: every requirement, by name.
-        asked: the names that were asked for just now, which are looked up again.
+        typed: the names that were asked for just now, in their order.
+        lookup: the names that are looked up again, whatever the lock says: the typed ones and new requirements.
         places: what was typed as a place, by the name of the skill that lies there.
         warnings: sentences about skills of places that were left out.
         upgrade: the locked names whose pins are given up.
         replace: may a skill take the place of another source's skill of its name?
     """
 
-    roots: dict[str, Requirement] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
-    places: dict[str, Index] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    upgrade: frozenset[str] = frozenset()
-    replace: bool = False
+    roots: dict[str, Requirement]
+    typed: tuple[str, ...]
+    lookup: frozenset[str]
+    places: dict[str, Index]
+    warnings: tuple[str, ...]
+    upgrade: frozenset[str]
+    replace: bool
 
 
 def read_request(
     context: Context,
-    texts: Sequence[str],
     requirements: Iterable[Requirement],
     lock: Lock,
+    asked: Asked = NOTHING_ASKED,
     *,
-    picks: Picks = UNSAID,
+    upgrade: frozenset[str] = frozenset(),
     replace: bool = False,
 ) -> Request:
     """Return what is asked for: what was typed, beside what the project requires.
 
-    A requirement that the lock does not have was written into the project file since; it is asked for as well. A bare
+    A requirement that the lock does not have was written into the project file since; it is looked up as well. A bare
     name that is required already keeps the versions that the project allows.
 
+    Args:
+        context: the world.
+        requirements: what the project requires.
+        lock: what is locked.
+        asked: what was typed.
+        upgrade: the locked names whose pins are given up.
+        replace: may a skill take the place of another source's skill of its name?
+
     Raises:
-        UsageError: a text is neither a requirement nor a place, or a place has several skills and none was named.
+        UsageError: a place has several skills and none was named.
         LayoutError: a place holds no skill that can be installed.
         RegistryError: a kind of place that this version cannot read, or it failed.
     """
-    request = Request(roots={item.name: item for item in requirements}, replace=replace)
-    had = set(lock.requirements)
-    request.asked = {name for name, item in request.roots.items() if str(item) not in had}
-    for typed in (Requirement.parse(text) for text in texts if not is_path(text)):
-        root = request.roots.get(typed.name)
+    roots = {item.name: item for item in requirements}
+    locked = set(lock.requirements)
+    unlocked = {name for name, item in roots.items() if str(item) not in locked}
+    for typed in asked.requirements:
+        root = roots.get(typed.name)
         if typed.specifier or root is None or (root.source and root.source.editable):
-            request.roots[typed.name] = typed
-        request.asked.add(typed.name)
-    picked = pick(context, [text for text in texts if is_path(text)], picks)
-    request.places, request.warnings = picked.indexes, picked.warnings
-    for name, index in picked.indexes.items():
-        request.roots[name] = Requirement(name, source=_place_of(context, index))
-        request.asked.add(name)
-    return request
+            roots[typed.name] = typed
+    places, warnings = open_places(context, asked)
+    for name, index in places.items():
+        roots[name] = Requirement(name, source=_place_of(context, index))
+    names = tuple(dict.fromkeys([*(item.name for item in asked.requirements), *places]))
+    return Request(roots, names, frozenset({*unlocked, *names}), places, warnings, upgrade, replace)
 
 
 def _place_of(context: Context, index: Index) -> Source | None:
@@ -126,7 +136,7 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
         PolicyError: a policy forbids a source.
     """
     requirements = [root for _, root in sorted(request.roots.items())]
-    context.index.prefetch(name for name in request.asked if not request.roots[name].source)
+    context.index.prefetch(name for name in request.lookup if not request.roots[name].source)
     pages, chosen = _resolved(context, request, requirements, pins)
     for name, release in chosen.items():
         source = pages.sources[name]
@@ -158,7 +168,7 @@ def _resolved(
                 requirements,
                 pages.page,
                 preferred=pages.preferred,
-                typed=request.asked,
+                typed=request.lookup,
                 near=context.index.near,
                 withheld=pages.young,
                 first=request.upgrade,
@@ -248,7 +258,7 @@ class _Pages:
         if source is not None and source.editable:
             return self._from(self._context.source(source), name)
         entry = self._pinned.get(name)
-        if entry is None or name in self._request.asked:
+        if entry is None or name in self._request.lookup:
             page = self._from(self._context.source(source), name) if source else self._from_chain(name)
             if page is not None or entry is None or source:
                 return page

@@ -12,20 +12,19 @@ from skillpm.model.lock import LockedSkill
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.ops.machine.agents import crossed_budgets
-from skillpm.ops.project.apply import Linking, Outcome, apply, linking, project_held, refuse_clashes, refused_links
+from skillpm.ops.project.apply import Decision, Linking, apply, linking, project_held, refuse_clashes, refused_links
+from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.choose import Selection, read_request, select
 from skillpm.ops.project.fetch import fetch
 from skillpm.ops.project.installation import Installation, describe_changes
-from skillpm.ops.project.places import UNSAID, Picks
 from skillpm.ops.project.required import required
 from skillpm.resolve.plan import Change
-from skillpm.storage.record import LinkKind, read_record
+from skillpm.storage.record import LinkKind, Placement, read_record
 from skillpm.trust.allowance import NOTHING, Allowance
 from skillpm.trust.recall import asked_page, recall_warnings
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Progress
-    from skillpm.storage.record import Placement
 
 _AT_ONCE = 8
 
@@ -58,97 +57,75 @@ class InstallOptions:
     installed: Callable[[Skill], None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What a command has decided to have, before anything is fetched or written.
-
-    Attributes:
-        selection: the plan.
-        lock_text: the lock to the letter, where it may not be written.
-        project_text: the project file's new text, where it changes.
-        settled: does the lock agree with the project file?
-        removal: are skills only taken away? Then nothing is fetched, and no policy is asked.
-    """
-
-    selection: Selection
-    lock_text: str | None = None
-    project_text: str | None = None
-    settled: bool = True
-    removal: bool = False
-
-
-def install(context: Context, texts: Sequence[str], options: InstallOptions, picks: Picks = UNSAID) -> Installation:
-    """Install what was typed beside what is required; where there is a project file, write it down there.
+def install(context: Context, asked: Asked, options: InstallOptions) -> Installation:
+    """Install what is asked for beside what is required; where there is a project file, write it down there.
 
     Args:
         context: the world.
-        texts: requirements and places of skills, at least one.
+        asked: what was typed.
         options: how.
-        picks: which skills of the places.
 
     Raises:
         UsageError: a folder is not ours, or holds another source's skill.
         SkillpmError: whatever ``select``, ``fetch`` and ``apply`` raise.
     """
-    return carry_out(context, lambda: _choose(context, texts, picks, force=options.force), options)
+    return carry_out(context, lambda to: _choose(context, asked, options, to), options)
 
 
-def _choose(context: Context, texts: Sequence[str], picks: Picks, *, force: bool) -> Choice:
+def _choose(context: Context, asked: Asked, options: InstallOptions, to: Linking) -> Decision:
     lock = context.lock()
-    request = read_request(context, texts, required(context, lock), lock, picks=picks, replace=force)
+    request = read_request(context, required(context, lock), lock, asked, replace=options.force)
     selection = select(context, request, lock)
     if context.settings.document is None:
-        return Choice(selection)
+        return Decision(selection, to)
     from skillpm.ops.project.project_file import with_typed
 
-    project_text, plan = with_typed(context, texts, request, selection.plan)
-    return Choice(replace(selection, plan=plan), project_text=project_text)
+    project_text, plan = with_typed(context, request, selection.plan)
+    return Decision(replace(selection, plan=plan), to, project_text=project_text)
 
 
-def carry_out(context: Context, choose: Callable[[], Choice], options: InstallOptions) -> Installation:
+def carry_out(context: Context, choose: Callable[[Linking], Decision], options: InstallOptions) -> Installation:
     """Choose, fetch and apply under the project's lock.
+
+    Args:
+        context: the world.
+        choose: decides what shall stand at the end, from where skills are put.
+        options: how.
 
     Raises:
         PolicyError: a policy forbids where a skill comes from.
         SkillpmError: whatever ``choose``, ``fetch`` and ``apply`` raise; project and lock are as they were.
     """
-    if options.dry_run:
-        placed, choice = _placed(context), _with_agents(context, choose(), options)
-        return _installation(context, choice, _linking(context, options), choice.selection.warnings, options, placed)
-    with project_held(context.settings.project):
-        placed = _placed(context)
-        choice, to = _with_agents(context, choose(), options), _linking(context, options)
-        outcome = Outcome(choice.selection.plan, to, choice.lock_text, choice.project_text, choice.settled)
-        with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
-            warnings = [] if choice.removal else _bring(context, choice.selection, options)
-            put = apply(context.settings, context.store, outcome, force=options.force)
-    changed = {step.name for step in choice.selection.plan.of(Change.ADDED, Change.REPLACED)}
-    warnings += _odd(context, to, put, changed)
-    if options.installed is not None:
+    settings = context.settings
+    warnings: list[str] = []
+    placed: tuple[Placement, ...] = ()
+    with nullcontext() if options.dry_run else project_held(settings.project):
+        record = read_record(settings.project)
+        to = linking(settings, record, options.folders, options.link, adding=bool(options.agents))
+        decision = _with_agents(context, choose(to), options)
+        selection = decision.selection
+        if not options.dry_run:
+            with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
+                warnings = [] if decision.removal else _bring(context, selection, options)
+                placed = apply(settings, context.store, decision, force=options.force)
+    changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
+    warnings += _odd(context, to, placed, changed)
+    if options.installed is not None and not options.dry_run:
         for skill in context.installed():
             if skill.name in changed:
                 options.installed(skill)
-    return _installation(context, choice, to, (*choice.selection.warnings, *warnings), options, placed)
+    changes = describe_changes(selection.plan, {placement.skill for placement in record.placements})
+    return Installation(changes, to.folders, (*context.notices, *selection.warnings, *warnings), options.dry_run)
 
 
-def _placed(context: Context) -> set[str]:
-    """Return the names of the skills that stand in the agents' folders."""
-    return {placement.skill for placement in read_record(context.settings.project).placements}
-
-
-def _linking(context: Context, options: InstallOptions) -> Linking:
-    record, adding = read_record(context.settings.project), bool(options.agents)
-    return linking(context.settings, record, options.folders, options.link, adding=adding)
-
-
-def _with_agents(context: Context, choice: Choice, options: InstallOptions) -> Choice:
-    """Return the choice with the agents of this command in the project file, where there is one."""
-    text = choice.project_text or context.settings.project_text
+def _with_agents(context: Context, decision: Decision, options: InstallOptions) -> Decision:
+    """Return the decision with the agents of this command in the project file, where there is one."""
+    text = decision.project_text or context.settings.project_text
     if text is None or not options.agents:
-        return choice
+        return decision
     from skillpm.ops.project.project_file import with_agents
 
-    return replace(choice, project_text=with_agents(context, text, options.agents))
+    return replace(decision, project_text=with_agents(context, text, options.agents))
 
 
 def _bring(context: Context, selection: Selection, options: InstallOptions) -> list[str]:
@@ -214,15 +191,3 @@ def _odd(context: Context, to: Linking, placed: Sequence[Placement], changed: Co
     """Return sentences about links that were refused and about budgets that the changed skills have crossed."""
     fresh = [placement.folder for placement in placed if placement.skill in changed]
     return [*refused_links(to, placed), *crossed_budgets(context.settings, set(to.folders), fresh)]
-
-
-def _installation(
-    context: Context,
-    choice: Choice,
-    to: Linking,
-    warnings: Sequence[str],
-    options: InstallOptions,
-    placed: Collection[str],
-) -> Installation:
-    changes = describe_changes(choice.selection.plan, placed)
-    return Installation(changes, to.folders, (*context.notices, *warnings), options.dry_run)

@@ -111,8 +111,7 @@ def relock(context: Context, lock: Lock, *, upgrade: Sequence[str] | None = None
     requirements = required(context, lock)
     if upgrade is None and not out_of_date(context, requirements, lock):
         return Selection(as_locked(lock))
-    request = read_request(context, (), requirements, lock)
-    request.upgrade = upgrades(lock, upgrade)
+    request = read_request(context, requirements, lock, upgrade=upgrades(lock, upgrade))
     return select(context, request, lock)
 
 
@@ -137,8 +136,7 @@ def _relock_file(context: Context, upgrade: Sequence[str] | None) -> tuple[tuple
     ours, theirs = _sides(text)
     pins = newest_pins((ours, theirs))
     both = Lock(requirements=tuple({*ours.requirements, *theirs.requirements}), skills=tuple(pins.values()))
-    request = read_request(context, (), required(context, both), both)
-    request.upgrade = upgrades(both, upgrade)
+    request = read_request(context, required(context, both), both, upgrade=upgrades(both, upgrade))
     selection = select(context, request, ours, theirs)
     return (ours, theirs), selection
 

@@ -15,27 +15,9 @@ from skillpm.ops.project.fetch import refuse_broken
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
     from skillpm.ops.context import Context
+    from skillpm.ops.project.asked import Asked
 
 _SHOWN = 40  # names in one message
-
-
-@dataclass(frozen=True, slots=True)
-class Picks:
-    """Which skills of the places are wanted: those of these names, every one, or the only one that each has."""
-
-    names: tuple[str, ...] = ()
-    every: bool = False
-
-
-UNSAID = Picks()
-
-
-@dataclass(frozen=True, slots=True)
-class Picked:
-    """The index of each chosen name, and sentences about skills that were left out because they are broken."""
-
-    indexes: dict[str, Index]
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,32 +26,25 @@ class _Place:
 
     text: str
     skills: dict[str, list[Index]]
-    broken: tuple[str, ...] = ()
+    broken: tuple[str, ...]
 
 
-def pick(context: Context, places: Sequence[str], picks: Picks) -> Picked:
-    """Look into each place and take what is wanted.
+def open_places(context: Context, asked: Asked) -> tuple[dict[str, Index], tuple[str, ...]]:
+    """Look into each place and choose what is asked for.
+
+    Returns:
+        The index of each chosen name, and sentences about skills that were left out because they are broken.
 
     Raises:
-        UsageError: nothing says which of several skills, a wanted name is nowhere, or stands twice.
+        UsageError: nothing says which of several skills, a name is nowhere, or stands twice.
         LayoutError: the only skill of a place cannot be installed.
         SkillpmError: whatever opening a place raises.
     """
-    if (picks.names or picks.every) and not places:
-        raise UsageError(
-            "`--skill` and `--all` choose among the skills of a place, and no place is given",
-            hint="give a folder, a git+URL or a site, or name skills without `--skill`",
-        )
-    found = [_look(context, text) for text in places]
-    _refuse_missing(found, picks.names)
-    chosen: dict[str, Index] = {}
-    warnings: list[str] = []
-    for place in found:
-        for name in _picked_of(place, picks):
-            chosen[name] = _only(place, name)
-        if not picks.names:
-            warnings += [f"left out: {reason}" for reason in place.broken]
-    return Picked(chosen, tuple(warnings))
+    places = [_look(context, text) for text in asked.places]
+    _refuse_missing(places, asked.names)
+    indexes = {name: _only(place, name) for place in places for name in _chosen_of(place, asked)}
+    broken = () if asked.names else (reason for place in places for reason in place.broken)
+    return indexes, tuple(f"left out: {reason}" for reason in broken)
 
 
 def _look(context: Context, text: str) -> _Place:
@@ -88,10 +63,10 @@ def _look(context: Context, text: str) -> _Place:
     return _Place(text, skills, tuple(broken))
 
 
-def _picked_of(place: _Place, picks: Picks) -> list[str]:
-    if picks.names:
-        return [name for name in picks.names if name in place.skills]
-    if picks.every or len(place.skills) == 1:
+def _chosen_of(place: _Place, asked: Asked) -> list[str]:
+    if asked.names:
+        return [name for name in asked.names if name in place.skills]
+    if asked.every or len(place.skills) == 1:
         return list(place.skills)
     if not place.skills:
         raise LayoutError(f"{place.text} has no skill that can be installed", hint="; ".join(place.broken[:3]))
@@ -104,14 +79,14 @@ def _picked_of(place: _Place, picks: Picks) -> list[str]:
     )
 
 
-def _refuse_missing(found: Sequence[_Place], names: Sequence[str]) -> None:
-    known = {name for place in found for name in place.skills}
+def _refuse_missing(places: Sequence[_Place], names: Sequence[str]) -> None:
+    known = {name for place in places for name in place.skills}
     missing = [name for name in names if name not in known]
     if missing:
-        broken = [reason for place in found for reason in place.broken]
+        broken = [reason for place in places for reason in place.broken]
         there = f"there are {', '.join(sorted(known)[:_SHOWN]) or 'none'}"
         raise UsageError(
-            f"there is no skill `{missing[0]}` in {' or in '.join(place.text for place in found)}",
+            f"there is no skill `{missing[0]}` in {' or in '.join(place.text for place in places)}",
             hint=did_you_mean(missing[0], known, "; ".join([there, *broken[:3]])),
             names=missing,
         )

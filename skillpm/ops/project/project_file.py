@@ -13,7 +13,6 @@ from skillpm.clients.folders import agent_folders, detected
 from skillpm.clients.table import AGENTS
 from skillpm.errors import UsageError
 from skillpm.formats.yaml_edit import Value, new_project_text, with_entry, with_items, without_entry
-from skillpm.index.source import is_path
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.project import BUNDLED_REGISTRY, ProjectDocument, Wish
 from skillpm.model.requirement import Requirement
@@ -30,7 +29,7 @@ from skillpm.storage.files import write_atomic
 from skillpm.storage.record import read_record
 
 
-def with_typed(context: Context, texts: Sequence[str], request: Request, plan: Plan) -> tuple[str, Plan]:
+def with_typed(context: Context, request: Request, plan: Plan) -> tuple[str, Plan]:
     """Return the project file's text with what was typed, and the plan whose lock agrees with it.
 
     A bare name is written with the version that was chosen as its least, so that the file says what was tried; a
@@ -43,7 +42,7 @@ def with_typed(context: Context, texts: Sequence[str], request: Request, plan: P
     assert text is not None
     assert document is not None
     roots = dict(request.roots)
-    for name in _typed_names(texts, request):
+    for name in request.typed:
         entry = plan.lock.skill(name)
         assert entry is not None
         root = roots[name]
@@ -101,12 +100,6 @@ def without(context: Context, names: Collection[str]) -> str | None:
         assert text is not None
         text = without_entry(text, "requires", name)
     return text
-
-
-def _typed_names(texts: Sequence[str], request: Request) -> list[str]:
-    """Return the names that were typed, in their order."""
-    plain = [Requirement.parse(text).name for text in texts if not is_path(text)]
-    return list(dict.fromkeys([*plain, *request.places]))
 
 
 def _has_changed(root: Requirement, wish: Wish) -> bool:

@@ -8,8 +8,9 @@ from enum import StrEnum
 from skillpm.errors import LockOutOfDateError, SkillpmError, UsageError
 from skillpm.model.lock import Lock
 from skillpm.ops.context import Context
+from skillpm.ops.project.apply import Decision, Linking
 from skillpm.ops.project.choose import Selection
-from skillpm.ops.project.install import Choice, InstallOptions, carry_out
+from skillpm.ops.project.install import InstallOptions, carry_out
 from skillpm.ops.project.installation import Installation
 from skillpm.ops.project.lock import relock
 from skillpm.ops.project.required import out_of_date, refuse_out_of_date, required
@@ -26,7 +27,7 @@ class LockMode(StrEnum):
     FROZEN = "frozen"  # is taken as it is
 
 
-def sync(context: Context, options: InstallOptions, trust: LockMode = LockMode.RENEWED) -> Installation:
+def sync(context: Context, options: InstallOptions, mode: LockMode = LockMode.RENEWED) -> Installation:
     """Install exactly what is required, and remove what is not.
 
     With ``LOCKED`` and ``FROZEN`` the lock is never written; no index is asked for what the store has.
@@ -36,8 +37,8 @@ def sync(context: Context, options: InstallOptions, trust: LockMode = LockMode.R
         LockOutOfDateError: the lock does not say what is required, or there is none.
         SkillpmError: whatever ``relock``, ``fetch`` and ``apply`` raise.
     """
-    choose = {LockMode.RENEWED: _renewed, LockMode.LOCKED: _locked, LockMode.FROZEN: _frozen}[trust]
-    return carry_out(context, lambda: choose(context), options)
+    choose = {LockMode.RENEWED: _renewed, LockMode.LOCKED: _locked, LockMode.FROZEN: _frozen}[mode]
+    return carry_out(context, lambda to: choose(context, to), options)
 
 
 def update(context: Context, names: Sequence[str], options: InstallOptions) -> Installation:
@@ -48,25 +49,25 @@ def update(context: Context, names: Sequence[str], options: InstallOptions) -> I
         UnknownSkillError: a name is not locked.
         SkillpmError: whatever ``relock``, ``fetch`` and ``apply`` raise.
     """
-    return carry_out(context, lambda: _renewed(context, names), options)
+    return carry_out(context, lambda to: _renewed(context, to, names), options)
 
 
-def _renewed(context: Context, upgrade: Sequence[str] | None = None) -> Choice:
+def _renewed(context: Context, to: Linking, upgrade: Sequence[str] | None = None) -> Decision:
     settings = context.settings
     if settings.document is None and not settings.lock_path.exists():
         raise UsageError("nothing to install: there is no skillpm.lock here", hint="run `skillpm install NAME`")
-    return Choice(relock(context, context.lock(), upgrade=upgrade))
+    return Decision(relock(context, context.lock(), upgrade=upgrade), to)
 
 
-def _locked(context: Context) -> Choice:
-    lock, text = _standing(context)
+def _locked(context: Context, to: Linking) -> Decision:
+    lock, text = _present_lock(context)
     refuse_out_of_date(out_of_date(context, required(context, lock), lock))
-    return Choice(Selection(as_locked(lock)), lock_text=text)
+    return Decision(Selection(as_locked(lock)), to, lock_text=text)
 
 
-def _frozen(context: Context) -> Choice:
-    lock, text = _standing(context)
-    return Choice(Selection(as_locked(lock)), lock_text=text, settled=_settled(context, lock))
+def _frozen(context: Context, to: Linking) -> Decision:
+    lock, text = _present_lock(context)
+    return Decision(Selection(as_locked(lock)), to, lock_text=text, settled=_settled(context, lock))
 
 
 def _settled(context: Context, lock: Lock) -> bool:
@@ -76,7 +77,7 @@ def _settled(context: Context, lock: Lock) -> bool:
         return False
 
 
-def _standing(context: Context) -> tuple[Lock, str]:
+def _present_lock(context: Context) -> tuple[Lock, str]:
     path = context.settings.lock_path
     if not path.exists():
         raise LockOutOfDateError("there is no skillpm.lock here", hint="run `skillpm lock`, and commit what it writes")

@@ -8,8 +8,9 @@ from skillpm.errors import UsageError
 from skillpm.model.lock import Lock
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context, demand_known
+from skillpm.ops.project.apply import Decision, Linking
 from skillpm.ops.project.choose import Selection
-from skillpm.ops.project.install import Choice, InstallOptions, carry_out
+from skillpm.ops.project.install import InstallOptions, carry_out
 from skillpm.ops.project.installation import Installation
 from skillpm.ops.project.project_file import without
 from skillpm.ops.project.required import required
@@ -30,18 +31,19 @@ def uninstall(context: Context, names: Sequence[str], options: InstallOptions) -
         UsageError: another installed skill requires it, or its folder was edited.
         StorageError: the disk refused.
     """
-    return carry_out(context, lambda: _choose(context, names), options)
+    return carry_out(context, lambda to: _choose(context, names, to), options)
 
 
-def _choose(context: Context, names: Sequence[str]) -> Choice:
+def _choose(context: Context, names: Sequence[str], to: Linking) -> Decision:
     lock = context.lock()
     requirements = required(context, lock)
     known = {*(entry.name for entry in lock.skills), *(item.name for item in requirements)}
     demand_known(names, known)
     roots = [item for item in requirements if item.name not in names]
     plan = _plan(lock, names, roots)
-    return Choice(
+    return Decision(
         Selection(plan),
+        to,
         project_text=without(context, [item.name for item in requirements if item.name in names]),
         settled=not disagreements(roots, plan.lock),
         removal=True,

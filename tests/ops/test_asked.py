@@ -1,0 +1,29 @@
+"""What was typed after ``skillpm install`` is told apart once."""
+
+from __future__ import annotations
+
+import pytest
+
+from skillpm.errors import UsageError
+from skillpm.model.requirement import Requirement
+from skillpm.ops.project.asked import Asked
+
+
+def test_requirements_and_places_keep_their_order() -> None:
+    asked = Asked.read(["b>=1", "./mine", "a@2.0", "git+https://example.org/x"], ["one"])
+    assert asked.requirements == (Requirement.of("b", ">=1"), Requirement.of("a", "==2.0"))
+    assert asked.places == ("./mine", "git+https://example.org/x")
+    assert (asked.names, asked.every) == (("one",), False)
+
+
+@pytest.mark.parametrize(
+    ("texts", "names", "every", "message"),
+    [
+        (["Not A Name"], (), False, "not a requirement"),
+        (["a"], ["one"], False, "no place is given"),
+        ([], (), True, "no place is given"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(texts: list[str], names: list[str], every: bool, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Asked.read(texts, names, every=every)
