@@ -80,8 +80,8 @@ class Placing:
 
     def options(self, *, adding: bool = False) -> InstallOptions:
         """Return how an operation puts skills, with progress on a terminal; ``adding`` writes the agents down."""
-        from skillpm.ops.extensions import installed_observer
         from skillpm.ops.project.install import InstallOptions
+        from skillpm.runtime.distributions import load_host
         from skillpm.trust.allowance import Allowance
 
         return InstallOptions(
@@ -92,7 +92,7 @@ class Placing:
             force=self.force,
             allow=Allowance.of(self.allowed),
             progress=progress() if sys.stderr.isatty() else None,
-            installed=installed_observer(self.settings),
+            installed=load_host(plugins=self.settings.plugins).installed_observer(),
         )
 
 

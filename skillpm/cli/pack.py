@@ -42,11 +42,11 @@ def packed(path: Path, owner: str = "") -> Packed:
     """Pack a folder; tell on stderr all that the check found, be it allowed or not."""
     from skillpm.errors import LayoutError
     from skillpm.ops.authoring.pack import pack
-    from skillpm.ops.extensions import extra_rules
+    from skillpm.runtime.distributions import load_host
     from skillpm.settings import load_settings
 
     try:
-        made = pack(path, owner=owner, extra=extra_rules(load_settings()))
+        made = pack(path, owner=owner, extra=load_host(plugins=load_settings().plugins).layout_rules())
     except LayoutError as error:
         for finding in error.details.get("findings", ()):
             echo_finding(path, finding, err=True)

@@ -19,10 +19,9 @@ def command(as_json: bool) -> None:
     The code of installed skills is listed but not loaded: it runs in a worker process of its own.
     """
     from skillpm.ops.machine.plugins import plugins_report
-    from skillpm.runtime.host import load_host
 
     context = command_context()
-    report = plugins_report(load_host(plugins=context.settings.plugins), context.installed())
+    report = plugins_report(context.host, context.installed())
     if as_json:
         echo_json(report.document())
         return

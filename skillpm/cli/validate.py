@@ -44,7 +44,7 @@ def command(
     """
     from skillpm.layout.rule import Level
     from skillpm.ops.authoring.validate import RULES, validate
-    from skillpm.ops.extensions import extra_rules
+    from skillpm.runtime.distributions import load_host
     from skillpm.settings import load_settings
     from skillpm.trust.allowance import Allowance
 
@@ -58,7 +58,7 @@ def command(
     if dry_run and not fix:
         raise UsageError("`--dry-run` says what `--fix` would do", hint="give both")
     mended = _mend(paths, form, dry_run=dry_run) if fix else []
-    allow, extra = Allowance.of(allowed), extra_rules(load_settings())
+    allow, extra = Allowance.of(allowed), load_host(plugins=load_settings().plugins).layout_rules()
     reports = [
         report.letting(allow.codes(report.name or "")) for report in validate(paths, level=Level(level), extra=extra)
     ]

@@ -19,7 +19,8 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import did_you_mean, is_name
 from skillpm.model.skill import Skill
 from skillpm.model.source import Source
-from skillpm.ops.extensions import foreign_index
+from skillpm.runtime.distributions import load_host
+from skillpm.runtime.host import Host
 from skillpm.settings import Settings
 from skillpm.storage.lockfile import read_lock
 from skillpm.storage.store import Store
@@ -62,6 +63,11 @@ class Context:
         return Surroundings(self.settings.project, self.settings.cache, offline=self.settings.offline)
 
     @cached_property
+    def host(self) -> Host:
+        """The user's own plugins, loaded when they are first asked for."""
+        return load_host(plugins=self.settings.plugins)
+
+    @cached_property
     def stage_kinds(self) -> Kinds:
         """The kinds of training stages: the built-in ones, and those that plugins bring.
 
@@ -70,17 +76,17 @@ class Context:
         """
         from skillpm.ops.learning.stage_kinds import stage_kinds
 
-        return stage_kinds(self.settings)
+        return stage_kinds(self.host)
 
     def registry(self, text: str) -> Index:
         """Return the registry at a place. Raises RegistryError where this version cannot read it."""
         try:
             index = open_registry(text, self.around)
         except RegistryError:
-            foreign = foreign_index(text, self.settings)
-            if foreign is None:
+            brought = self.host.index(text)
+            if brought is None:
                 raise
-            index = foreign
+            index = brought
         return self._sources.setdefault(Source.parse(index.name), index)
 
     def registry_source(self, text: str) -> Source:
@@ -97,10 +103,10 @@ class Context:
         try:
             return open_source(source, self.around)
         except RegistryError:
-            index = foreign_index(str(source), self.settings)
-            if index is None:
+            brought = self.host.index(str(source))
+            if brought is None:
                 raise
-            return index
+            return brought
 
     def refuse_source(self, name: str, source: Source) -> None:
         """Raise PolicyError where a policy forbids to take a skill from a source."""

@@ -122,10 +122,10 @@ def _contributions(skill: Skill, host: Host, describe: Describe | None) -> Contr
     files.suites()  # raises where collecting would only note that the built-in plugin failed
     described = describe(skill) if describe is not None and "plugin.py" in files.code() else None
     kinds = {
-        "suite": _records("suite", "skillpm_suites", skill, host, described),
-        "reward": _records("reward", "skillpm_rewards", skill, host, described),
-        "tool": _records("tool", "skillpm_tools", skill, host, described),
-        "rule": _records("rule", "skillpm_synthesis_rules", skill, host, described),
+        "suite": _records("suite", host.suites(skill), described),
+        "reward": _records("reward", host.rewards(skill), described),
+        "tool": _records("tool", host.tools(skill), described),
+        "rule": _records("rule", host.synthesis_rules(skill), described),
     }
     return Contributions(
         skill=skill,
@@ -142,13 +142,12 @@ def _contributions(skill: Skill, host: Host, describe: Describe | None) -> Contr
     )
 
 
-def _records(kind: str, hook: str, skill: Skill, host: Host, described: Described | None) -> list[Given]:
+def _records(kind: str, given: Sequence[Given[Any]], described: Described | None) -> list[Given[Any]]:
     """Return the host's records, and those of the skill's code where its worker was asked."""
-    records = host.collect(hook, skill=skill)
-    return unique(kind, records if described is None else [*records, *_described_records(kind, described)])
+    return unique(kind, given if described is None else [*given, *_described_records(kind, described)])
 
 
-def _described_records(kind: str, described: Described) -> list[Given]:
+def _described_records(kind: str, described: Described) -> list[Given[Any]]:
     pairs: Mapping[str, Sequence[tuple[str, Any]]] = {
         "suite": described.suites,
         "tool": described.tools,

@@ -10,21 +10,23 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pluggy
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from skillpm.errors import PluginError
 
+if TYPE_CHECKING:
+    import pluggy
+
 Note = Callable[[str, str, float, str], None]
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Given(Generic[Record]):
     """A record and the plugin that gave it."""
 
     plugin: str
-    record: Any
+    record: Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def implemented(manager: pluggy.PluginManager, plugin: object) -> list[str]:
 
 def collect(
     manager: pluggy.PluginManager, hook: str, note: Note | None = None, **arguments: Any
-) -> tuple[list[Given], list[Failure]]:
+) -> tuple[list[Given[Any]], list[Failure]]:
     """Call a hook on each plugin by itself, in the order of their names; generators are drained here.
 
     Args:
@@ -56,7 +58,7 @@ def collect(
         note: told of each call: plugin, hook, seconds, and what came of it.
         **arguments: of the hook.
     """
-    given: list[Given] = []
+    given: list[Given[Any]] = []
     failures: list[Failure] = []
     plugins = sorted((name, plugin) for name, plugin in manager.list_name_plugin() if plugin is not None)
     for name, plugin in plugins:
@@ -76,26 +78,26 @@ def collect(
     return given, failures
 
 
-def _records(plugin: str, result: Any) -> list[Given]:
+def _records(plugin: str, result: Any) -> list[Given[Any]]:
     """Unfold what a hook call returned: one record (firstresult), or a list with one iterable of records."""
     if result is None:
         return []
     if not isinstance(result, list):
         return [Given(plugin, result)]
-    records: list[Given] = []
+    records: list[Given[Any]] = []
     for part in result:
         items: Iterable[Any] = part if isinstance(part, Iterable) and not isinstance(part, str | bytes) else (part,)
         records += [Given(plugin, record) for record in items]
     return records
 
 
-def unique(kind: str, given: Sequence[Given]) -> list[Given]:
+def unique(kind: str, given: Sequence[Given[Record]]) -> list[Given[Record]]:
     """Return the records, sorted by name.
 
     Raises:
         PluginError: a record without a name, or two of one name; both plugins are named.
     """
-    found: dict[str, Given] = {}
+    found: dict[str, Given[Record]] = {}
     for item in given:
         name = getattr(item.record, "name", None)
         if not isinstance(name, str) or not name:
@@ -110,7 +112,7 @@ def unique(kind: str, given: Sequence[Given]) -> list[Given]:
     return [found[name] for name in sorted(found)]
 
 
-def sole(given: Sequence[Given], claim: str, hint: str) -> Given | None:
+def sole(given: Sequence[Given[Record]], claim: str, hint: str) -> Given[Record] | None:
     """Return the record of what only one plugin may give; None where none does.
 
     Args:

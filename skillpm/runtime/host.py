@@ -1,168 +1,179 @@
-"""Plugins of the user's own installed distributions: trusted, in this process, loaded one by one.
-
-One plugin that cannot be imported, misspells a hook or raises is named with its distribution and version, and the rest
-goes on. ``SKILLPM_NO_PLUGINS`` loads none of them, ``SKILLPM_LOAD_PLUGINS`` those of some distributions.
-"""
+"""The host: one typed method for each hook that runs in skillpm's own process."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import time
-from collections import Counter, defaultdict
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Any
-
-import pluggy
-from packaging.utils import canonicalize_name
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillpm.errors import PluginError
-from skillpm.hookspecs import PROJECT, EventHooks, HostHooks, SkillHooks
-from skillpm.model.skill import Skill
-from skillpm.runtime.collect import Failure, Given, collect, implemented, sole, trace, unique
-from skillpm.runtime.conventions import CONVENTIONS, Conventions
+from skillpm.runtime.collect import Given, sole, unique
+from skillpm.runtime.plugins import Plugins
+from skillpm.runtime.records import guard_level, guard_record
+from skillpm.settings.table import SANDBOX_OF_PLUGIN
 
-GROUP = "skillpm"  # the entry-point group
-MAX_TOLD = 3  # failures of one observer in one run, after which it is not told any more
+if TYPE_CHECKING:
+    from skillpm.layout.rule import Rule
+    from skillpm.model.contract import Tool
+    from skillpm.model.ports import (
+        Attempt,
+        Exporter,
+        Importer,
+        Index,
+        PolicyMaker,
+        SandboxLevel,
+        SynthesisRule,
+        Verifier,
+    )
+    from skillpm.model.skill import Skill
+    from skillpm.model.suite import Suite
+    from skillpm.model.training import Trainer
+    from skillpm.model.verdict import Judgement, RewardFunction
+
+_OWN_CODES = "SK"  # in front of the codes of our own layout rules
+
+Record = TypeVar("Record")
+Callables = TypeVar("Callables", "PolicyMaker", "Exporter")
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A registered plugin.
+class Host(Plugins):
+    """What plugins contribute, asked for hook by hook.
 
-    Attributes:
-        name: of its entry point.
-        source: ``built in``, or the distribution with its version.
-        hooks: that it implements.
-        seconds: that importing it and its hooks have taken so far.
-        failures: how often it failed so far.
+    Records are checked when they are asked for, and their functions are guarded: a plugin that gives something else,
+    takes a name that another has, or fails, is named in a PluginError. Models are imported where they are needed, so
+    that a host without plugins costs a command nothing.
     """
 
-    name: str
-    source: str
-    hooks: tuple[str, ...]
-    seconds: float = 0.0
-    failures: int = 0
-
-
-class Host:
-    """The plugin manager of skillpm's own process; the built-in plugin is registered first."""
-
-    def __init__(self) -> None:
-        self.manager = pluggy.PluginManager(PROJECT)
-        for hooks in (SkillHooks, HostHooks, EventHooks):
-            self.manager.add_hookspecs(hooks)
-        self.failures: list[Failure] = []
-        self._sources: dict[str, str] = {}
-        self._told_failures: dict[str, int] = {}
-        self._seconds: defaultdict[str, float] = defaultdict(float)
-        self.register(Conventions(), CONVENTIONS, "built in")
-
-    def register(self, plugin: object, name: str, source: str, seconds: float = 0.0) -> None:
-        """Register a plugin; ``seconds`` is what importing it took.
-
-        Raises:
-            PluginError: it misspells a hook, asks for an argument that a hook does not have, or its name is taken.
-        """
-        if name in self._sources:
-            raise PluginError(
-                f"{self._sources[name]} and {source} both bring a plugin called `{name}`",
-                hint="uninstall one of the two distributions",
-                plugins=[self._sources[name], source],
-            )
-        try:
-            self.manager.register(plugin, name=name)
-            self.manager.check_pending()
-        except (pluggy.PluginValidationError, ValueError) as error:
-            if self.manager.has_plugin(name):
-                self.manager.unregister(name=name)
-            reason = str(error).strip().splitlines()[-1]
-            raise PluginError(f"{source}: plugin `{name}`: {reason}", hint="see docs/hooks.md", plugin=name) from None
-        self._sources[name] = source
-        self._seconds[name] += seconds
-
-    def loaded(self) -> list[Loaded]:
-        """Return the registered plugins, by name."""
-        plugins = sorted((name, plugin) for name, plugin in self.manager.list_name_plugin() if plugin is not None)
-        failures = Counter(failure.plugin for failure in self.failures)
-        return [
-            Loaded(
-                name, self._sources[name], tuple(implemented(self.manager, plugin)), self._seconds[name], failures[name]
-            )
-            for name, plugin in plugins
-        ]
-
-    def collect(self, hook: str, **arguments: Any) -> list[Given]:
-        """Return what the plugins give, plugin by plugin; failures are remembered in ``failures``."""
-        given, failures = collect(self.manager, hook, self._note, **arguments)
-        self.failures += [failure for failure in failures if failure not in self.failures]
+    def _checked(self, kind: str, form: type[Record], hook: str, **arguments: Any) -> list[Given[Record]]:
+        """Return the records that plugins bring. Raises PluginError where one has another form."""
+        given = self.collect(hook, **arguments)
+        for item in given:
+            if not isinstance(item.record, form):
+                name = getattr(item.record, "name", None)
+                what = f"{kind} `{name}`" if name else kind
+                raise PluginError(
+                    f"{item.plugin}: {what}: a {type(item.record).__name__} is not a skillpm.plugin.{form.__name__}",
+                    hint=f"{self.source(item.plugin)} brings it; see docs/hooks.md",
+                    plugin=item.plugin,
+                )
         return given
 
-    def named(self, kind: str, hook: str, skill: Skill) -> list[Given]:
-        """Return a skill's records by name, without the built-in plugin's, which the skill's worker gives itself.
+    def _brought(self, kind: str, form: type[Record], hook: str) -> list[Given[Record]]:
+        """Return the records of a host hook, which the built-in plugin does not implement."""
+        return self._checked(kind, form, hook) if self.has_any() else []
 
-        Raises:
-            PluginError: two plugins give records of one name.
-        """
-        return unique(kind, [item for item in self.collect(hook, skill=skill) if item.plugin != CONVENTIONS])
+    # Skill hooks: the built-in plugin's records are among them.
 
-    def verifier(self, skill: Skill) -> Given | None:
-        """Return what a plugin judges this skill with.
+    def rewards(self, skill: Skill) -> list[Given[RewardFunction]]:
+        """Return the rewards for a skill. Raises PluginError where a record has another form."""
+        from skillpm.model.verdict import RewardFunction
 
-        Raises:
-            PluginError: two plugins would.
-        """
+        return self._checked("reward", RewardFunction, "skillpm_rewards", skill=skill)
+
+    def suites(self, skill: Skill) -> list[Given[Suite]]:
+        """Return the suites for a skill. Raises PluginError where a record has another form."""
+        from skillpm.model.suite import Suite
+
+        return self._checked("suite", Suite, "skillpm_suites", skill=skill)
+
+    def tools(self, skill: Skill) -> list[Given[Tool]]:
+        """Return the tools of a skill. Raises PluginError where a record has another form."""
+        from skillpm.model.contract import Tool
+
+        return self._checked("tool", Tool, "skillpm_tools", skill=skill)
+
+    def synthesis_rules(self, skill: Skill) -> list[Given[SynthesisRule]]:
+        """Return the synthesis rules for a skill."""
+        return self.collect("skillpm_synthesis_rules", skill=skill)
+
+    def verifier(self, skill: Skill) -> Given[Verifier] | None:
+        """Return what a plugin judges a skill with. Raises PluginError where two plugins would."""
         given = self.collect("skillpm_verifier", skill=skill)
         return sole(given, f"bring a verifier for {skill.name}", "uninstall one of them")
 
-    def _note(self, plugin: str, hook: str, seconds: float, outcome: str) -> None:
-        self._seconds[plugin] += seconds
-        trace(hook, plugin, self._sources[plugin], outcome, seconds)
+    # Host hooks: records are checked and guarded; two of one name are a PluginError that names both plugins.
 
-    def listens(self, hook: str) -> bool:
-        """Does any plugin implement this hook?"""
-        return bool(getattr(self.manager.hook, hook).get_hookimpls())
+    def index(self, url: str) -> Index | None:
+        """Return the index that a plugin makes of a URL; the first by the plugin's name."""
+        given = self.collect("skillpm_index", url=url) if self.has_any() else []
+        return given[0].record if given else None
 
-    def tell(self, hook: str, **arguments: Any) -> None:
-        """Tell the observers; a failure changes nothing, and an observer that keeps failing is not told any more."""
-        _, failures = collect(self.manager, hook, self._note, **arguments)
-        for failure in failures:
-            count = self._told_failures[failure.plugin] = self._told_failures.get(failure.plugin, 0) + 1
-            if failure not in self.failures:
-                self.failures.append(failure)
-            if count >= MAX_TOLD:
-                self.manager.unregister(name=failure.plugin)
+    def layout_rules(self) -> tuple[Rule, ...]:
+        """Return the layout rules, by code. Raises PluginError where a code is ours or another plugin's."""
+        from skillpm.layout.rule import Rule
+
+        rules: dict[str, Rule] = {}
+        for item in self._brought("layout rule", Rule, "skillpm_layout_rules"):
+            code = item.record.code
+            if code.startswith(_OWN_CODES) or code in rules:
+                raise PluginError(f"{item.plugin}: the code {code} is taken", hint="use a prefix of your own")
+            rules[code] = guard_record(item.plugin, f"layout rule {code}", item.record, "look")
+        return tuple(rules[code] for code in sorted(rules))
+
+    def sandboxes(self) -> tuple[SandboxLevel, ...]:
+        """Return the levels of confinement, by name. Raises PluginError where a name cannot be asked for."""
+        from skillpm.model.ports import SandboxLevel
+
+        given = unique("sandbox", self._brought("sandbox", SandboxLevel, "skillpm_sandboxes"))
+        for item in given:
+            if not SANDBOX_OF_PLUGIN.match(f"plugin:{item.record.name}"):
+                raise PluginError(
+                    f"{item.plugin}: the name of a sandbox is in small letters, not `{item.record.name}`",
+                    plugin=item.plugin,
+                )
+        return tuple(guard_level(item.plugin, item.record) for item in given)
+
+    def policies(self) -> Mapping[str, PolicyMaker]:
+        """Return the kinds of policies, by name."""
+        from skillpm.model.ports import PolicyMaker
+
+        return _by_name("policy", self._brought("policy", PolicyMaker, "skillpm_policies"), "open")
+
+    def exporters(self) -> Mapping[str, Exporter]:
+        """Return the exporters, by name."""
+        from skillpm.model.ports import Exporter
+
+        return _by_name("exporter", self._brought("exporter", Exporter, "skillpm_exporters"), "export")
+
+    def trainers(self) -> list[Given[Trainer]]:
+        """Return the kinds of stages, by name; what they plan and return is not looked at here."""
+        from skillpm.model.training import Trainer
+
+        return unique("trainer", self._brought("trainer", Trainer, "skillpm_trainers"))
+
+    def importer(self, file: str) -> Given[Importer] | None:
+        """Return what reads locks of this file name. Raises PluginError where two plugins would."""
+        from skillpm.model.ports import Importer
+
+        given = unique("importer", self._brought("importer", Importer, "skillpm_importers"))
+        for item in given:
+            if not isinstance(item.record.files, tuple):
+                raise PluginError(f"{item.plugin}: `files` of an importer is a tuple of file names", plugin=item.plugin)
+        hint = "uninstall one of them, or name the one to load in SKILLPM_LOAD_PLUGINS"
+        return sole([item for item in given if file in item.record.files], f"read files called `{file}`", hint)
+
+    # Event hooks: a failure changes nothing.
+
+    def installed_observer(self) -> Callable[[Skill], None] | None:
+        """Return what tells of an installed skill; None where nobody listens."""
+        return (
+            (lambda skill: self.tell("skillpm_installed", skill=skill)) if self.listens("skillpm_installed") else None
+        )
+
+    def scored_observer(self) -> Callable[[Attempt, Judgement], None] | None:
+        """Return what tells of a judged answer; None where nobody listens."""
+        if not self.listens("skillpm_scored"):
+            return None
+        return lambda attempt, judgement: self.tell("skillpm_scored", attempt=attempt, judgement=judgement)
+
+    def run_finished(self, run: Mapping[str, Any]) -> None:
+        """Tell of a training run that has written its manifest."""
+        if self.listens("skillpm_run_finished"):
+            self.tell("skillpm_run_finished", run=run)
 
 
-def load_host(*, plugins: Collection[str] | None = None) -> Host:
-    """Return a host with the plugins of the entry-point group ``skillpm``; failures stand in ``Host.failures``.
-
-    Args:
-        plugins: the distributions whose plugins are loaded, all where None; ``settings.plugins``.
-    """
-    host = Host()
-    if plugins is not None and not plugins:
-        return host
-    points = list(importlib.metadata.entry_points(group=GROUP))
-    if plugins is not None:
-        wanted = {canonicalize_name(name): name for name in plugins}
-        points = [point for point in points if point.dist and canonicalize_name(point.dist.name) in wanted]
-        there = {canonicalize_name(point.dist.name) for point in points if point.dist}
-        for name in sorted(wanted.keys() - there):
-            host.failures.append(Failure(wanted[name], "load", "no installed distribution of this name has a plugin"))
-    for point in sorted(points, key=lambda item: (item.name, _source(item))):
-        source, started = _source(point), time.perf_counter()
-        try:
-            plugin = point.load()
-            host.register(plugin, point.name, source, time.perf_counter() - started)
-        except PluginError as error:
-            host.failures.append(Failure(source, "load", error.message))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - an import may raise anything
-            reason = f"plugin `{point.name}` ({point.value}): {type(error).__name__}: {error}"
-            host.failures.append(Failure(source, "load", reason[:500]))
-    return host
-
-
-def _source(point: importlib.metadata.EntryPoint) -> str:
-    distribution = point.dist
-    return "an unknown distribution" if distribution is None else f"{distribution.name} {distribution.version}"
+def _by_name(kind: str, given: Sequence[Given[Callables]], function: str) -> dict[str, Callables]:
+    """Return records by name, with one of their functions guarded."""
+    return {
+        item.record.name: guard_record(item.plugin, f"{kind} `{item.record.name}`", item.record, function)
+        for item in unique(kind, given)
+    }

@@ -82,13 +82,13 @@ class LoadedSkill:
             ) from None
         return module
 
-    def _collect(self, hook: str) -> list[Given]:
+    def _collect(self, hook: str) -> list[Given[Any]]:
         records, failures = collect(self.manager, hook, self._note, skill=self.skill)
         if failures:
             raise failures[0].error()
         return records
 
-    def _named(self, kind: str, hook: str) -> list[Given]:
+    def _named(self, kind: str, hook: str) -> list[Given[Any]]:
         return unique(kind, self._collect(hook))
 
     def _verifier(self) -> tuple[str, Verifier | None]:
@@ -133,12 +133,12 @@ class LoadedSkill:
             return {"number": request["number"], "error": _sentence(error)}
 
 
-def _own(items: list[Given]) -> list[Given]:
+def _own(items: list[Given[Any]]) -> list[Given[Any]]:
     """Return the records that the skill's code brings, not its plain files."""
     return [item for item in items if item.plugin != CONVENTIONS]
 
 
-def _named(item: Given, *, default: bool = False) -> dict[str, Any]:
+def _named(item: Given[Any], *, default: bool = False) -> dict[str, Any]:
     return {"name": item.record.name, "plugin": item.plugin, "default": default}
 
 

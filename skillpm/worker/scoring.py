@@ -111,8 +111,10 @@ class Scorer:
             known.update(fresh)
             self._memo.put_all(fresh)
         result = [known[key] for key in keys]
-        if self._host is not None and self._host.listens("skillpm_scored"):
-            self._tell(self._host, episodes, result)
+        tell = None if self._host is None else self._host.scored_observer()
+        if tell is not None:
+            for episode, judgement in zip(episodes, result, strict=True):
+                tell(Attempt(episode.task, episode, judgement.verdict), judgement)
         return result
 
     def prefetch(self, episodes: Sequence[Episode]) -> None:
@@ -148,11 +150,6 @@ class Scorer:
             return self._pools[name]
         except KeyError:
             raise UsageError(f"skill `{name}` is not among those that are scored: {', '.join(self._pools)}") from None
-
-    def _tell(self, host: Host, episodes: Iterable[Episode], judgements: Iterable[Judgement]) -> None:
-        for episode, judgement in zip(episodes, judgements, strict=True):
-            attempt = Attempt(episode.task, episode, judgement.verdict)
-            host.tell("skillpm_scored", attempt=attempt, judgement=judgement)
 
 
 class _Memo:

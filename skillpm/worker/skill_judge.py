@@ -14,6 +14,8 @@ from skillpm.errors import PluginError
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Attempt, Verifier
 from skillpm.model.verdict import Judgement, RewardFunction
+from skillpm.runtime.collect import unique
+from skillpm.runtime.conventions import CONVENTIONS
 from skillpm.runtime.guarded import pay_each, verify
 from skillpm.runtime.host import Host
 from skillpm.runtime.skillfiles import CODE
@@ -42,7 +44,8 @@ class SkillJudge:
         self._skill_pays = False
         if host is None:
             return
-        self._rewards = [(item.plugin, item.record) for item in host.named("reward", "skillpm_rewards", pool.skill)]
+        brought_rewards = [item for item in host.rewards(pool.skill) if item.plugin != CONVENTIONS]
+        self._rewards = [(item.plugin, item.record) for item in unique("reward", brought_rewards)]
         brought = host.verifier(pool.skill)
         if brought is None:
             return

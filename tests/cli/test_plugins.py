@@ -39,7 +39,7 @@ def test_plugins_are_listed_with_origin_and_hooks_and_failures_by_name(project: 
 def test_what_a_skill_s_hooks_do_in_their_worker_is_traced_and_printed_as_text(project: Callable[..., Any]) -> None:
     code = (
         "from skillpm.plugin import hookimpl\n@hookimpl\ndef skillpm_tools(skill):\n    return []\n\n"
-        "@skillpm.hookimpl\ndef skillpm_rewards(skill):\n    raise OSError('\\x1b[2J\\n' + 'x' * 100_000)\n"
+        "@hookimpl\ndef skillpm_rewards(skill):\n    raise OSError('\\x1b[2J\\n' + 'x' * 100_000)\n"
     )
     here = project(
         {"demo": {"SKILL.md": "---\nname: demo\ndescription: Show things.\n---\nShow.\n", "plugin.py": code}}

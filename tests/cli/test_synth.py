@@ -130,14 +130,14 @@ def test_a_wrong_document_is_named_and_nothing_is_written(project, name, text, m
 
 def test_a_plugin_s_rule_runs_in_the_worker_after_consent(project):
     plugin = """
-import skillpm
+from skillpm.plugin import Task, hookimpl
 
 class Even:
     name = "even"
 
     def tasks(self, seeds, seed):
         for port in range(100, 200, 2):
-            yield skillpm.Task.of(
+            yield Task.of(
                 skill="ports",
                 system="",
                 request=f"open the even port {port}",
@@ -146,7 +146,7 @@ class Even:
                 origin="rule",
             )
 
-@skillpm.hookimpl
+@hookimpl
 def skillpm_synthesis_rules(skill):
     return [Even()]
 """

@@ -27,7 +27,6 @@ from skillpm.model.training import (
 )
 from skillpm.ops.learning.stage_kinds import stage_kinds
 from skillpm.runtime.host import Host
-from skillpm.settings import load_settings
 from skillpm.train.kinds import BUILT_IN, Kinds
 from skillpm.train.recipe import load_recipe
 from tests.conftest import ROOT
@@ -62,7 +61,7 @@ def acme(
 
 
 @pytest.fixture
-def kinds_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Kinds]:
+def kinds_of() -> Callable[..., Kinds]:
     """Return what asks for the kinds where one distribution brings each of these records."""
 
     def ask(*records: Any) -> Kinds:
@@ -81,8 +80,7 @@ def kinds_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Kinds]:
         host = Host()
         for number, record in enumerate(records):
             host.register(Plugin(record), f"plugin{number}", f"dist{number} 1.{number}")
-        monkeypatch.setattr("skillpm.ops.learning.stage_kinds.plugin_host", lambda settings: host)
-        return stage_kinds(load_settings())
+        return stage_kinds(host)
 
     return ask
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,27 @@ import pytest
 
 from skillpm.errors import PluginError
 from skillpm.hookspecs import hookimpl
+from skillpm.layout.rule import rule
+from skillpm.layout.subject import Subject
 from skillpm.model.episode import Episode
+from skillpm.model.finding import Problem
 from skillpm.model.ports import Attempt
 from skillpm.model.skill import Skill
 from skillpm.model.verdict import Judgement, RewardFunction, Verdict
 from skillpm.runtime.catalogue import build_catalogue
-from skillpm.runtime.host import MAX_TOLD, Host, load_host
+from skillpm.runtime.distributions import load_host
+from skillpm.runtime.host import Host
+from skillpm.runtime.plugins import MAX_TOLD
 from skillpm.worker.scoring import Scorer
+from tests.contracts.test_start_up import imported
+
+
+@rule("ACME001", "no owner", why="Nobody answers for it.")
+def no_owner(subject: Subject) -> Iterator[Problem]:
+    """A file OWNER at the root."""
+    if "OWNER" not in subject.files:
+        yield Problem("there is no OWNER file")
+
 
 MakeSkill = Callable[..., Skill]
 MakeScorer = Callable[..., Scorer]
@@ -177,3 +192,47 @@ def test_observers_hear_of_every_judgement_and_their_failures_change_nothing(
     assert listening.told == [("x", "failed")] * (MAX_TOLD + 2)
     assert len(failing.told) == MAX_TOLD
     assert host.failures[0].plugin == "failing"
+
+
+class Rules:
+    """A host plugin that brings whatever it is given as layout rules."""
+
+    def __init__(self, *rules: Any) -> None:
+        self.rules = rules
+
+    @hookimpl
+    def skillpm_layout_rules(self) -> list[Any]:
+        return list(self.rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "reason"),
+    [
+        (["ACME001"], "layout rule: a str is not a skillpm.plugin.Rule"),
+        ([replace(no_owner, code="SK001")], "the code SK001 is taken"),
+        ([no_owner, no_owner], "the code ACME001 is taken"),
+    ],
+)
+def test_what_is_no_layout_rule_of_its_own_names_its_plugin(rules: list[Any], reason: str) -> None:
+    host = Host()
+    host.register(Rules(*rules), "rules", "acme 1")
+    with pytest.raises(PluginError, match=f"^rules: {reason}$"):
+        host.layout_rules()
+
+
+def test_a_rule_keeps_its_text_where_it_is_guarded() -> None:
+    host = Host()
+    host.register(Rules(no_owner), "rules", "acme 1")
+    assert [rule.text() for rule in host.layout_rules()] == [no_owner.text()]
+
+
+def test_a_host_without_plugins_imports_no_pluggy() -> None:
+    """Commands ask for what plugins bring whether there are any or not."""
+    code = """
+from skillpm.runtime.host import Host
+host = Host()
+assert host.index("acme:x") is None and host.layout_rules() == host.sandboxes() == () and host.trainers() == []
+assert host.policies() == host.exporters() == {} and host.importer("acme.lock") is None
+assert host.installed_observer() is None and host.scored_observer() is None and host.run_finished({}) is None
+"""
+    assert imported(code, "pluggy") == set()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from skillpm.errors import UsageError
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
-from skillpm.ops.extensions import foreign_exporter
 from skillpm.ops.learning.session import open_session
-from skillpm.runtime.guarded import blaming
 from skillpm.storage.whole_folder import whole_folder
 
 
@@ -21,8 +20,10 @@ def export(context: Context, exporter: str, skills: Sequence[Skill], output: Pat
         PluginError: the exporter failed; nothing is left behind.
         ConsentError: skill code would run that nobody agreed to.
     """
-    found = foreign_exporter(exporter, context.settings)
+    exporters = context.host.exporters()
+    if exporter not in exporters:
+        known = f"known here: {', '.join(exporters)}" if exporters else "install a distribution that brings one"
+        raise UsageError(f"no exporter `{exporter[:80]}`", hint=f"{known}; `skillpm plugins` lists what is loaded")
     with whole_folder(output) as folder, open_session(context, skills) as session:
-        with blaming(found.plugin, f"{found.plugin}: exporter `{exporter}`"):
-            found.record.export(session.contributions, folder)
+        exporters[exporter].export(session.contributions, folder)
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

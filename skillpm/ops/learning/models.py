@@ -9,8 +9,7 @@ from pathlib import Path
 
 from skillpm.errors import TrainingError
 from skillpm.model.ports import Policy, PolicyMaker
-from skillpm.ops.extensions import foreign_policy
-from skillpm.runtime.guarded import blaming
+from skillpm.runtime.distributions import load_host
 from skillpm.settings import Settings
 from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, locate_model, prepare_model
 
@@ -74,7 +73,7 @@ def find_policy(model: str, settings: Settings) -> None:
         UsageError: there is no such model.
         PluginError: two plugins bring policies of one name.
     """
-    if foreign_policy(model, settings) is None:
+    if _brought(model, settings) is None:
         locate_model(model, settings.models)
 
 
@@ -87,9 +86,10 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
         UsageError: the model or the adapter cannot be loaded.
         RegistryError: a known model could not be fetched.
     """
-    foreign = foreign_policy(request.model, settings)
-    if foreign is not None:
-        return _opened(*foreign, request)
+    brought = _brought(request.model, settings)
+    if brought is not None:
+        maker, rest = brought
+        return maker.open(rest, request.adapter, request.batch_size)
     source = ready_model(request.model, settings)
     try:
         make = importlib.import_module("skillpm.train.hf.policy").TransformersPolicy
@@ -99,6 +99,8 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
     return policy
 
 
-def _opened(maker: PolicyMaker, rest: str, request: PolicyRequest) -> Policy:
-    with blaming(maker.name, f"policy `{maker.name}`"):
-        return maker.open(rest, request.adapter, request.batch_size)
+def _brought(model: str, settings: Settings) -> tuple[PolicyMaker, str] | None:
+    """Return the plugin's policy that ``NAME:REST`` asks for, and the rest; None where no plugin has that name."""
+    name, colon, rest = model.partition(":")
+    maker = load_host(plugins=settings.plugins).policies().get(name) if colon else None
+    return None if maker is None else (maker, rest)

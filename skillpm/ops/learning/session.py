@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
+from skillpm.model.ports import SandboxLevel
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
-from skillpm.ops.extensions import foreign_sandboxes
 from skillpm.runtime.catalogue import Contributions, build_catalogue
-from skillpm.runtime.host import Host, load_host
+from skillpm.runtime.distributions import load_host
+from skillpm.runtime.host import Host
 from skillpm.sandbox.sandbox import Sandbox, choose
 from skillpm.settings import Settings
 from skillpm.trust.consent import Consents
@@ -27,7 +27,11 @@ def open_sandbox(settings: Settings) -> Sandbox:
         PolicyError: this machine does not offer what is required.
         PluginError: the level that is asked for failed, or two plugins bring levels of one name.
     """
-    return choose(settings.sandbox, partial(foreign_sandboxes, settings), required=settings.sandbox_required)
+
+    def of_plugins() -> Sequence[SandboxLevel]:
+        return load_host(plugins=settings.plugins).sandboxes()
+
+    return choose(settings.sandbox, of_plugins, required=settings.sandbox_required)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def open_session(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingS
         policies=settings.trust_policies,
         environments=Environments(settings.environments, offline=settings.offline),
     )
-    host = load_host(plugins=settings.plugins)
+    host = context.host
     with Scorer(skills, consents=consents, host=host, settings=worker_settings) as scorer:
         built = {skill.name: worker_settings.prepare(skill)[1] for skill in skills}
         packages = {name: environment.distributions for name, environment in built.items() if environment is not None}

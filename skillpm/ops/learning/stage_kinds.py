@@ -12,28 +12,22 @@ from typing import Any, Literal, get_args, get_origin
 
 from skillpm.errors import PluginError, TrainingError
 from skillpm.model.training import Material, RewardColumn, Stage, StageInput, StageOutput, StagePlan, Trainer, TrainRow
-from skillpm.ops.extensions import plugin_host
-from skillpm.runtime.collect import Given, unique
+from skillpm.runtime.collect import Given
 from skillpm.runtime.guarded import blaming
-from skillpm.settings import Settings
+from skillpm.runtime.host import Host
 from skillpm.train.kinds import BUILT_IN, Kinds
 from skillpm.train.recipe import recipe_model
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
 
 
-def stage_kinds(settings: Settings) -> Kinds:
+def stage_kinds(host: Host) -> Kinds:
     """Return the built-in kinds of stages and those of plugins.
 
     Raises:
         PluginError: a record is no trainer, or has a name that is built in or that another plugin's has.
     """
-    host = plugin_host(settings)
-    if host is None:
-        return BUILT_IN
-    given = host.collect("skillpm_trainers")
-    origins = {item.name: item.source for item in host.loaded()}
-    found = [_held(item, origins[item.plugin]) for item in unique("trainer", given)]
+    found = [_held(item, host.source(item.plugin)) for item in host.trainers()]
     failed = tuple(
         f"{failure.plugin} failed: {failure.message}"
         for failure in host.failures
@@ -42,7 +36,7 @@ def stage_kinds(settings: Settings) -> Kinds:
     return Kinds({**BUILT_IN.trainers, **{trainer.name: trainer for trainer in found}}, failed)
 
 
-def _held(given: Given, origin: str) -> Trainer:
+def _held(given: Given[Trainer], origin: str) -> Trainer:
     """Return a plugin's trainer, held to its word."""
     plugin, trainer = given.plugin, _trainer(given, origin)
     who = f"{plugin}: trainer `{trainer.name}`"
@@ -70,21 +64,19 @@ def _held(given: Given, origin: str) -> Trainer:
     return replace(trainer, plan=plan, load=load, origin=origin)
 
 
-def _trainer(given: Given, origin: str) -> Trainer:
-    broken = _broken(given.record)
+def _trainer(given: Given[Trainer], origin: str) -> Trainer:
+    trainer = given.record
+    broken = _broken(trainer)
     if broken:
-        who = f"{given.plugin}: trainer `{given.record.name}`"
+        who = f"{given.plugin}: trainer `{trainer.name}`"
         raise PluginError(f"{who}: {broken}", hint=f"{origin} brings it; see docs/hooks.md", plugin=given.plugin)
-    trainer: Trainer = given.record
     with blaming(given.plugin, f"{given.plugin}: the settings of trainer `{trainer.name}` cannot be checked"):
         recipe_model(Kinds({**BUILT_IN.trainers, trainer.name: trainer})).model_validate({})
     return trainer
 
 
-def _broken(trainer: Any) -> str | None:
-    """Return why this is no trainer that could be taken."""
-    if not isinstance(trainer, Trainer):
-        return f"{_kind_of(trainer)} is not a skillpm.plugin.Trainer"
+def _broken(trainer: Trainer) -> str | None:
+    """Return why a trainer cannot be taken."""
     if trainer.name in BUILT_IN.trainers:
         return "a kind of this name is built in; give it a name of your own"
     if not _NAME.match(trainer.name):

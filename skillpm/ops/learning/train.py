@@ -136,7 +136,7 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         manifest = _manifest(recipe, skills, session, done, stages.library_versions())
         folder.write("card.md", model_card(manifest, plan))
         complete = folder.finish(manifest)
-        session.host.tell("skillpm_run_finished", run={"folder": str(folder.path), **complete.model_dump(mode="json")})
+        session.host.run_finished({"folder": str(folder.path), **complete.model_dump(mode="json")})
     return Trained(folder.path, complete)
 
 

@@ -16,7 +16,6 @@ from typing import Any, Literal
 from skillpm.clients.folders import detected
 from skillpm.errors import SkillpmError
 from skillpm.ops.context import Context
-from skillpm.ops.extensions import foreign_sandboxes
 from skillpm.ops.learning.session import open_sandbox
 from skillpm.sandbox.sandbox import PLUGIN, Sandbox, probed
 from skillpm.worker.environments import builder
@@ -55,7 +54,7 @@ class Check:
 def examine(context: Context) -> list[Check]:
     """Look at everything; never raises."""
     parts: tuple[Callable[[Context], Iterator[Check]], ...] = (
-        _machine, _disk, _sandbox, _foreign_sandboxes, _environments, _training, _accelerator, _models, _agents,
+        _machine, _disk, _sandbox, _sandboxes_of_plugins, _environments, _training, _accelerator, _models, _agents,
         _store, _pip,
     )  # fmt: skip
     return [check for part in parts for check in part(context)]
@@ -125,9 +124,9 @@ def _gaps(sandbox: Sandbox) -> str:
     return f"it does not stop: {'; '.join(sandbox.gaps)}"
 
 
-def _foreign_sandboxes(context: Context) -> Iterator[Check]:
+def _sandboxes_of_plugins(context: Context) -> Iterator[Check]:
     try:
-        levels = foreign_sandboxes(context.settings)
+        levels = context.host.sandboxes()
     except SkillpmError as error:
         yield Check("sandboxes of plugins", "warning", error.message, error.hint)
         return

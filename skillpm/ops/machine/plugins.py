@@ -8,7 +8,8 @@ from typing import Any
 
 from skillpm.model.skill import Skill
 from skillpm.runtime.collect import Failure
-from skillpm.runtime.host import Host, Loaded
+from skillpm.runtime.host import Host
+from skillpm.runtime.plugins import Loaded
 from skillpm.runtime.skillfiles import SkillFiles
 
 

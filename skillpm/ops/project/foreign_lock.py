@@ -22,7 +22,8 @@ from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.name import is_name
 from skillpm.model.ports import ForeignLock, Imported, Importer, Skipped
 from skillpm.model.source import git_place
-from skillpm.ops.extensions import foreign_importer
+from skillpm.runtime.collect import Given
+from skillpm.runtime.distributions import load_host
 from skillpm.runtime.guarded import blaming
 from skillpm.settings import Settings
 from skillpm.storage.files import storage_error
@@ -276,8 +277,8 @@ def import_lock(path: Path, settings: Settings) -> ForeignLock:
     text = _read(path)
     if text.startswith("<<<<<<<") or "\n<<<<<<< " in text:
         raise LockOutOfDateError(f"{path} holds conflict markers", hint="take one side with git, then try again")
-    found = None if path.name in BUILT_IN else foreign_importer(path.name, settings)
-    return read_foreign_lock(text, path) if found is None else _ask(found.plugin, found.record, text, path)
+    importer = None if path.name in BUILT_IN else load_host(plugins=settings.plugins).importer(path.name)
+    return read_foreign_lock(text, path) if importer is None else _ask(importer, text, path)
 
 
 def _read(path: Path) -> str:
@@ -294,18 +295,18 @@ def _read(path: Path) -> str:
         raise DocumentError(f"not UTF-8 at byte {error.start}", path=str(path)) from None
 
 
-def _ask(plugin: str, importer: Importer, text: str, path: Path) -> ForeignLock:
+def _ask(given: Given[Importer], text: str, path: Path) -> ForeignLock:
     """Let a plugin read a lock; what it gives has come out of somebody's repository and is looked at here again."""
-    who = f"{plugin}: importer `{importer.name}`"
-    with blaming(plugin, who):
-        entries = list(importer.read(text, path))
+    who = f"{given.plugin}: importer `{given.record.name}`"
+    with blaming(given.plugin, who):
+        entries = list(given.record.read(text, path))
     taken: dict[str, Imported] = {}
     left: list[Skipped] = []
     for entry in entries:
         if isinstance(entry, Skipped):
             left.append(entry)
         elif not isinstance(entry, Imported):
-            raise PluginError(f"{who}: gave a {type(entry).__name__}, not a Imported or Skipped", plugin=plugin)
+            raise PluginError(f"{who}: gave a {type(entry).__name__}, not an Imported or Skipped", plugin=given.plugin)
         elif not _is_plain(entry.requirement):
             left.append(Skipped(entry.name, "its requirement is not one line of text"))
         else:
