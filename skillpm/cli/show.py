@@ -32,6 +32,7 @@ def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
 
 def _rows(found: Overview) -> list[tuple[str, str]]:
     suites = ", ".join(f"{name} ({count} tasks)" for name, count in found.suites.items())
+    tools = ", ".join(f"{name} (confirm: {confirm})" for name, confirm in found.tools.items())
     return [
         ("version", found.version),
         ("description", found.description),
@@ -42,11 +43,15 @@ def _rows(found: Overview) -> list[tuple[str, str]]:
         ("requires", ", ".join(f"{name}{specifier}" for name, specifier in found.requires.items()) or "-"),
         ("python", ", ".join(found.python) or "-"),
         ("files", f"{len(found.files)}, {size(found.size)}"),
-        ("tools", ", ".join(found.tools) or "-"),
+        ("tools", tools or "-"),
         ("seeds", str(found.seeds)),
         ("rules", str(found.rules)),
         ("suites", suites or "-"),
         ("cases", str(found.cases)),
         ("code", ", ".join(found.code) or "none"),
         ("releases", ", ".join(found.releases) or "-"),
+        ("keywords", ", ".join(found.keywords) or "-"),
+        ("authors", ", ".join(found.authors) or "-"),
+        ("homepage", found.homepage or "-"),
+        ("repository", found.repository or "-"),
     ]

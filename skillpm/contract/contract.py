@@ -112,10 +112,6 @@ class Contract:
         answer = read_answer(completion)
         return self.argv(answer.value) if answer.only_json else None
 
-    def confirm(self, value: dict[str, Any]) -> bool:
-        """Must a person agree before this answer is run?"""
-        return self.tools[value["tool"]].confirm == "always"
-
     def render(self, expected: Any) -> str:
         """Return the one text of an expected answer, which a model is trained to write."""
         return _text(self.complete(expected))

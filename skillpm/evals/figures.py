@@ -18,7 +18,6 @@ _LABELS = {
     "base+skill": "base + skill text",
     "sft": "after SFT",
     "grpo": "after GRPO",
-    "dpo": "after DPO",
 }
 
 

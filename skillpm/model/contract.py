@@ -85,7 +85,7 @@ class Tool(Document):
     description: str = ""
     input_schema: Json
     argv: Argv | None = None
-    confirm: Literal["always", "never"] = "always"
+    confirm: Literal["always", "never"] = "always"  # for the program that runs answers: ask a person before this tool?
 
     @property
     def properties(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from skillpm.formats.document import Document, Json
 
-Origin = Literal["seed", "rule", "trace", "suite"]
+Origin = Literal["seed", "rule", "suite"]
 Split = Literal["train", "held_out", "suite"]
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 

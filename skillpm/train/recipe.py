@@ -63,7 +63,6 @@ class Recipe(Document):
     data: Data = Data()
     lora: Lora = Lora()
     stages: tuple[SerializeAsAny[Stage], ...] = (Sft(kind="sft"), Grpo(kind="grpo"))
-    evaluate: bool = False
 
     @model_validator(mode="after")
     def _stages_have_names(self) -> Recipe:

@@ -118,6 +118,8 @@ def test_list_shows_skills_with_their_state_and_runs(project, shop: Path) -> Non
 def test_show_describes_installed_bundled_published_and_local_skills(project, shop: Path, skill_files) -> None:
     files = {
         **skill_files("mine", requires={"base": ">=1"}),
+        "contract.yaml": "contract: 1\ntools:\n"
+        "- {name: look, input_schema: {type: object}, confirm: never}\n- {name: stop, input_schema: {type: object}}\n",
         "verifier.py": "raise SystemExit('code ran')\n",
         "seeds": {"a.jsonl": '{"request": "x", "expected": {}}\n{"request": "y", "expected": {}}\n'},
         "suites": {"s.yaml": "name: small\ntasks:\n- request: z\n  expected: {}\n"},
@@ -127,7 +129,9 @@ def test_show_describes_installed_bundled_published_and_local_skills(project, sh
     local = place.call("show", "./mine", "--json").ok().document
     assert (local["name"], local["version"], local["requires"]) == ("mine", "1.0", {"base": ">=1"})
     assert (local["seeds"], local["suites"], local["cases"]) == (2, {"small": 1}, 1)
-    assert (local["code"], local["installed"], len(local["files"])) == (["verifier.py"], False, 6)
+    assert (local["code"], local["installed"], len(local["files"])) == (["verifier.py"], False, 7)
+    assert local["tools"] == {"look": "never", "stop": "always"}
+    assert "look (confirm: never), stop (confirm: always)" in place.call("show", "./mine").ok().out
     assert place.call("show", "langgraph-cli", "--json").ok().document["source"] == "bundled"
     published = place.call("show", "base<2", "--registry", shop, "--json").ok().document
     assert (published["version"], published["releases"]) == ("1.0", ["2.0", "1.0"])

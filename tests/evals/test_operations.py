@@ -327,6 +327,14 @@ def test_a_skill_that_changed_since_the_run_is_said_so(server, run_folder, count
     assert any("server has changed since the run" in notice for notice in evaluator.context.notices)
 
 
+def test_a_base_model_that_is_another_since_the_run_is_said_so(server, run_folder, count):
+    other = run_folder.manifest.model_copy(update={"model": "smollm2-135m", "model_digest": "0" * 64})
+    run_folder.write("manifest.json", other.model_dump_json())
+    evaluator = Evaluator(server.context(), Asking(), count, policies(sft=server.policy(), grpo=server.policy()))
+    evaluate_run(evaluator, [server.skill], run_folder.path)
+    assert evaluator.context.notices == ["smollm2-135m has changed since the run, which trained 000000000000"]
+
+
 def test_a_run_without_a_manifest_is_unfinished(run_folder, evaluate_a_run):
     (run_folder.path / "manifest.json").unlink()
     with pytest.raises(UsageError, match="is unfinished"):

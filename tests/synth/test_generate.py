@@ -276,7 +276,7 @@ def test_a_plugin_s_rule_makes_rows_of_the_side_that_it_names(given, judge):
             expected = {"tool": "stop", "args": {"port": port}}
             made.append(
                 Task.of(
-                    skill="forged", system="", request=f"stop {port}", expected=expected, split=split, origin="trace"
+                    skill="forged", system="", request=f"stop {port}", expected=expected, split=split, origin="seed"
                 )
             )
         return made

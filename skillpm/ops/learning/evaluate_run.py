@@ -23,6 +23,7 @@ from skillpm.ops.learning.evaluate import Evaluated, Evaluator, chosen_tasks
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_text
 from skillpm.synth.profile import Profile, SkillProfile, SplitProfile
+from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.run_folder import RunFolder
 
 _INPUTS = ("skillpm.lock", "recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
@@ -104,6 +105,9 @@ def _note_other_content(context: Context, manifest: RunManifest, trees: Mapping[
             context.note(
                 f"{skill.name} has changed since the run, which trained on {skill.version} ({skill.tree[:12]})"
             )
+    known = KNOWN_MODELS.get(manifest.model)
+    if known is not None and manifest.model_digest not in (None, known.sha256):
+        context.note(f"{manifest.model} has changed since the run, which trained {str(manifest.model_digest)[:12]}")
 
 
 def _has_rows(path: Path) -> bool:

@@ -25,6 +25,7 @@ class Overview:
     Attributes:
         source: a folder, or what a lock calls the source.
         archive: the locked archive's digest, None for what is not installed.
+        tools: each tool's ``confirm``, by name.
         code: files that skillpm would run, in the skill's own process and after consent.
         releases: the versions that an index knows, newest first.
     """
@@ -40,13 +41,17 @@ class Overview:
     python: tuple[str, ...]
     files: tuple[str, ...]
     size: int
-    tools: tuple[str, ...]
+    tools: dict[str, str]
     seeds: int
     rules: int
     suites: dict[str, int]
     cases: int
     code: tuple[str, ...]
     releases: tuple[str, ...]
+    keywords: tuple[str, ...]
+    authors: tuple[str, ...]
+    homepage: str | None
+    repository: str | None
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -106,11 +111,15 @@ def _overview(context: Context, tree: Tree, source: str) -> Overview:
         python=manifest.python if manifest else (),
         files=tuple(tree.paths()),
         size=sum(len(tree.read(path)) for path in tree.paths()),
-        tools=tuple(tool.name for tool in contract.tools) if contract else (),
+        tools={tool.name: tool.confirm for tool in contract.tools} if contract else {},
         seeds=sum(len(rows.value or ()) for rows in package.seeds),
         rules=len(synthesis.tasks) if synthesis else 0,
         suites={suite.read.value.name: len(suite.tasks.value or ()) for suite in package.suites if suite.read.value},
         cases=len(package.cases.value or ()),
         code=tuple(path for path in CODE if path in package.paths),
         releases=tuple(release.version for release in page.newest_first()) if page else (),
+        keywords=manifest.keywords if manifest else (),
+        authors=manifest.authors if manifest else (),
+        homepage=manifest.homepage if manifest else None,
+        repository=manifest.repository if manifest else None,
     )
