@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +29,6 @@ from packaging.utils import canonicalize_version
 from packaging.version import Version
 
 from skillpm.errors import ConflictError, RegistryError, StorageError, UsageError
-from skillpm.formats.json_text import json_text
 from skillpm.formats.light import LightDocument, json_form
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, page_path, read_document
@@ -302,7 +302,7 @@ def _by_version(release: Release) -> Version:
 
 
 def _text(document: LightDocument) -> str:
-    return json_text(json_form(document), 2) + "\n"
+    return json.dumps(json_form(document), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write_registry(

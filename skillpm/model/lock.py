@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from skillpm.errors import DocumentError, LockOutOfDateError
-from skillpm.formats.json_text import json_text
 from skillpm.formats.light import LightDocument, Limit, json_form, read_light
 from skillpm.formats.strict import strict_json
 from skillpm.model.release import Digest, Release, Requires, SkillNameText
@@ -81,7 +81,7 @@ class Lock(LightDocument):
         document = json_form(self)
         document["requirements"] = sorted(set(document["requirements"]))
         document["skills"] = sorted(document["skills"], key=lambda skill: skill["name"])
-        return json_text(document, 2) + "\n"
+        return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     def skill(self, name: str) -> LockedSkill | None:
         """Return the entry of a name."""

@@ -14,7 +14,6 @@ from typing import Any, Literal, cast, get_args
 
 from skillpm.clients.folders import is_agent_folder
 from skillpm.errors import DocumentError
-from skillpm.formats.json_text import json_text
 from skillpm.model.name import is_name
 from skillpm.storage.files import read_text
 
@@ -110,7 +109,7 @@ def record_text(record: Record) -> str:
         "folders": folders,
         "settings": record.settings,
     }
-    return json_text(document, 1, ensure_ascii=True) + "\n"
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
 def _placement(folder: str, document: Any) -> Placement:
