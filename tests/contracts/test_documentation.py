@@ -126,3 +126,14 @@ def test_every_exit_code_is_in_the_table() -> None:
     families = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, SkillpmError)]
     listed = {int(number) for row in re.findall(r"^\| ([\d, ]+) \|", PAGE, re.MULTILINE) for number in row.split(",")}
     assert listed == {family.exit_code for family in families} | {0, 130, 143}
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/decisions").glob("*.md")), ids=lambda page: page.stem)
+def test_what_a_decision_points_at_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for path, name in re.findall(r"`((?:[a-z_]+/)+[\w.-]+\.\w+)(?:::(\w+))?`", text):
+        place = next((root / path for root in (ROOT, ROOT / "skillpm") if (root / path).is_file()), None)
+        assert place is not None, path
+        assert f"def {name}(" in place.read_text(encoding="utf-8") if name else True, f"{path}::{name}"
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (page.parent / link).is_file(), link

@@ -19,6 +19,7 @@ from skillpm.model.training import Stage, TrainRow
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.grpo import labelled_positions_only
+from skillpm.train.hf.packing import PrefixPacking
 from skillpm.train.hf.stages import run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import TrainPlan, make_plan
@@ -106,8 +107,24 @@ def test_sft_learns_and_is_reproducible(tiny_model: Path, tmp_path: Path) -> Non
     run(plan, tiny_model, tmp_path / "two")
 
     assert [row["step"] for row in log] == list(range(1, 17))
+    assert all(0 <= row["mean_token_accuracy"] <= 1 for row in log)
     assert log[-1]["loss"] < 0.7 * log[0]["loss"]
     assert digest(tmp_path / "one/sft") == digest(tmp_path / "two/sft")
+
+
+def test_a_batch_holds_rows_of_one_skill(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve rows of each skill make four batches of six, none of them mixed: the trainer takes our order of rows."""
+    batches: list[set[str]] = []
+    pack = PrefixPacking.__call__
+
+    def seen(self: PrefixPacking, features: Sequence[Mapping[str, Any]]) -> Any:
+        batches.append({feature["group"] for feature in features})
+        return pack(self, features)
+
+    monkeypatch.setattr(PrefixPacking, "__call__", seen)
+    run(plan_of(Sft(kind="sft", epochs=1, batch_size=6)), tiny_model, tmp_path)
+
+    assert sorted(map(sorted, batches)) == [["even"], ["even"], ["odd"], ["odd"]]
 
 
 @pytest.mark.parametrize("ratio", [1.0, 8.0])

@@ -1,0 +1,27 @@
+"""A document that was made without checks is the one that pydantic builds from the same values."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+from pydantic import ValidationError
+
+from skillpm.model.verdict import Verdict
+
+VALUES = {"status": "failed", "score": 0.5, "components": {"parsed": 1.0}, "reasons": ("wrong",)}
+
+
+def test_a_document_made_is_the_document_validated() -> None:
+    made, validated = Verdict.made(**VALUES), Verdict(**VALUES)
+    assert made == validated
+    assert made.model_dump_json() == validated.model_dump_json()
+    assert made.model_fields_set == validated.model_fields_set
+    assert made.model_copy(update={"score": 0.25}) == validated.model_copy(update={"score": 0.25})
+    assert copy.deepcopy(made) == pickle.loads(pickle.dumps(made)) == validated
+
+
+def test_a_document_made_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Verdict.made(**VALUES).score = 1.0
