@@ -154,7 +154,7 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
     # Chance comes from the CPU, and so do the draws: one seed gives the same random numbers on every device. One
     # generator serves all batches, so sampled answers depend on the batch size as well as on the seed.
     size = max(1, sampling.batch_size // sampling.samples)
-    generator = torch.Generator(device="cpu").manual_seed(sampling.seed)
+    generator = torch.Generator(device=model.device).manual_seed(sampling.seed)
     for alike in like_prompts(prompts):
         for start in range(0, len(alike), size):
             chosen = alike[start : start + size]
@@ -256,4 +256,4 @@ def _choose(logits: torch.Tensor, temperature: float, generator: torch.Generator
     if temperature == 0.0:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(logits / temperature, dim=-1)
-    return torch.multinomial(probabilities.cpu(), 1, generator=generator)[:, 0].to(logits.device)
+    return torch.multinomial(probabilities, 1, generator=generator)[:, 0]

@@ -1,0 +1,57 @@
+"""A short run of stages on rows that any model learns in a few steps, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skillpm.cli.output import PlainProgress
+from skillpm.model.episode import Episode
+from skillpm.model.task import Task
+from skillpm.model.training import Stage, TrainRow
+from skillpm.model.verdict import Judgement, Verdict
+from skillpm.train.hf.stages import run_stages
+from skillpm.train.kinds import BUILT_IN
+from skillpm.train.plan import make_plan
+from skillpm.train.recipe import Data, Recipe
+from skillpm.train.sft import Sft
+
+SYSTEM = "Answer with one JSON object that names a tool and its arguments. Ports are numbers. Nothing else is said."
+
+
+def make_rows(count: int) -> list[TrainRow]:
+    """Return rows of one skill: requests for a server, answered with the port that they name."""
+    rows = []
+    for number in range(count):
+        expected = {"tool": "dev", "args": {"port": 8000 + number}}
+        request = f"Start the server on port {8000 + number}"
+        task = Task.of(skill="x", system=SYSTEM, request=request, expected=expected, split="train", origin="rule")
+        rows.append(TrainRow(task, json.dumps(expected)))
+    return rows
+
+
+def pay_digits(episodes: Sequence[Episode]) -> list[Judgement]:
+    """Judge by the share of digits, which differs between the answers of any group."""
+    shares = [sum(c.isdigit() for c in e.completion) / max(1, len(e.completion)) for e in episodes]
+    return [Judgement(verdict=Verdict(status="failed", score=share), rewards={"graded": share}) for share in shares]
+
+
+def run(stages: Sequence[Stage], source: Path, target: Path, *, dtype: str, judge: Any = pay_digits) -> list[Any]:
+    """Run stages on 24 rows; return the metrics of all steps. Adapters are left in ``target``, one for each stage."""
+    recipe = Recipe(stages=tuple(stages), dtype=dtype, data=Data(refine=0))
+    plan = make_plan(recipe, BUILT_IN, make_rows(24), [], {"x": ["graded"]})
+    log: list[Mapping[str, Any]] = []
+    runs = [stage.trainer.load() for stage in plan.stages]
+    places = {"adapter": lambda name: target / name, "log": log.append, "progress": PlainProgress()}
+    run_stages(plan, runs, source, judge, lambda episodes: None, **places)
+    return log
+
+
+def sft_losses(source: Path | str) -> list[float]:
+    """Return the losses of a few steps of SFT in float32."""
+    with tempfile.TemporaryDirectory() as target:
+        log = run([Sft(kind="sft", batch_size=4)], Path(source), Path(target), dtype="float32")
+    return [row["loss"] for row in log]
