@@ -83,7 +83,7 @@ def judge_answer(gold: Gold, answer: Answer, problems: list[str]) -> Verdict:
         return _failed(0.0, dict(_NOTHING), answer.reason)
     # The order is that of an executor, which stops at the first thing that it cannot do: find an object and nothing
     # else, match it with the schema, call the tool. The components are measured all the same, for reports; only the
-    # score stops. Were it to add them up, an answer that no executor takes could earn more than one that runs.
+    # score stops. If it added them up, an answer that no executor takes could earn more than one that runs.
     arguments = value.get("args")
     tool = value.get("tool") == gold.tool.name
     share = _share(gold, arguments) if tool and isinstance(arguments, dict) else 0.0
@@ -125,7 +125,7 @@ def _is_idle(gold: Gold, name: str, value: Any) -> bool:
 
 
 def _share(gold: Gold, arguments: dict[str, Any]) -> float:
-    # A wrong value costs what a right one earns, and silence costs nothing. So to guess pays only for a policy that is
+    # A wrong value costs what a right one earns, and silence costs nothing. So guessing pays only for a policy that is
     # right more often than not, and an argument that nobody asked for can only cost.
     points = -sum(1 for name in arguments if name not in gold.arguments)
     for name, expected in gold.arguments.items():

@@ -73,9 +73,9 @@ def _line_of(root: Any, location: tuple[int | str, ...]) -> int | None:
     line: int | None = None
     node = root
     for step in location:
-        found = _step(node, step)
-        if found is not None:
-            line, node = found
+        part = _step(node, step)
+        if part is not None:
+            line, node = part
     return line
 
 

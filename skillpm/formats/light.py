@@ -174,10 +174,10 @@ def _parsed(kind: type[TextValue]) -> Callable[[Any], Any]:
 
 def _limited(inner: Callable[[Any], Any], limits: tuple[Limit, ...]) -> Callable[[Any], Any]:
     def read(value: Any) -> Any:
-        found = inner(value)
-        if not all(limit.admits(found) for limit in limits):
+        content = inner(value)
+        if not all(limit.admits(content) for limit in limits):
             raise _Odd
-        return found
+        return content
 
     return read
 
@@ -220,8 +220,8 @@ def _fields(kind: Any) -> Callable[[Any], Any]:
     needed = [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
     ignores_more = kind.__pydantic_config__.get("extra") == "ignore"
 
-    # Closures over what was looked up once: a lock has thousands of fields, and to ask for their types again each time
-    # would cost what is saved by leaving pydantic out.
+    # Closures over what was looked up once: a lock has thousands of fields, and asking for their types again each
+    # time would cost what is saved by leaving pydantic out.
     def read(root: Any) -> Any:
         if type(root) is not dict or any(name not in root for name in needed):
             raise _Odd

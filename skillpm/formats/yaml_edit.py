@@ -64,23 +64,23 @@ def with_entry(text: str, section: str, key: str, value: Value, *, path: str = "
         DocumentError: the text is written in a way that cannot be changed safely; the hint says what to write.
     """
     written = _written_plain(value) if isinstance(value, str) and section == "registries" else _written(value)
-    found = _section(text, section)
+    mapping = _section(text, section)
     newline = "\r\n" if "\r\n" in text else "\n"
-    if found is None:
+    if mapping is None:
         gap = "" if not text or text.endswith("\n") else newline
         changed = f"{text}{gap}{newline}{section}:{newline}{INDENT}{key}: {written}{newline}"
-    elif key in found.entries:
-        entry = found.entries[key]
+    elif key in mapping.entries:
+        entry = mapping.entries[key]
         changed = f"{text[: entry.value]}{_spaced(text, entry.value)}{written}{text[entry.end :]}"
-    elif not found.entries:
-        changed = f"{text[: found.start].rstrip(' ')}{newline}{INDENT}{key}: {written}{text[found.end :]}"
-    elif found.flow:
-        last = max(entry.end for entry in found.entries.values())
+    elif not mapping.entries:
+        changed = f"{text[: mapping.start].rstrip(' ')}{newline}{INDENT}{key}: {written}{text[mapping.end :]}"
+    elif mapping.flow:
+        last = max(entry.end for entry in mapping.entries.values())
         changed = f"{text[:last]}, {key}: {written}{text[last:]}"
     else:
-        last = _line_end(text, max(entry.end for entry in found.entries.values()))
+        last = _line_end(text, max(entry.end for entry in mapping.entries.values()))
         gap = "" if text[:last].endswith("\n") else newline
-        changed = f"{text[:last]}{gap}{' ' * found.column}{key}: {written}{newline}{text[last:]}"
+        changed = f"{text[:last]}{gap}{' ' * mapping.column}{key}: {written}{newline}{text[last:]}"
     wanted = {**_entries(text, section), key: value}
     return _sure(text, changed, section, wanted, f"write `{key}: {written}` under `{section}` yourself", path)
 
@@ -120,18 +120,18 @@ def without_entry(text: str, section: str, key: str, *, path: str = "skillpm.yam
     Raises:
         DocumentError: the text is written in a way that cannot be changed safely; the hint says what to do.
     """
-    found = _section(text, section)
-    if found is None or key not in found.entries:
+    mapping = _section(text, section)
+    if mapping is None or key not in mapping.entries:
         return text
-    entry = found.entries[key]
-    if len(found.entries) == 1:
-        if found.flow:
-            changed = f"{text[: found.start]}{{}}{text[found.end :]}"
+    entry = mapping.entries[key]
+    if len(mapping.entries) == 1:
+        if mapping.flow:
+            changed = f"{text[: mapping.start]}{{}}{text[mapping.end :]}"
         else:
             head, tail = text[: _line_start(text, entry.start)], text[_line_end(text, entry.end) :]
             colon = _section_colon(text, section)
             changed = f"{text[:colon]} {{}}{head[colon:]}{tail}"
-    elif found.flow:
+    elif mapping.flow:
         after = re.compile(r"\s*,\s*").match(text, entry.end)
         before = re.compile(r"\s*,\s*\Z").search(text[: entry.start])
         start, end = (entry.start, after.end()) if after else (before.start() if before else entry.start, entry.end)
@@ -201,8 +201,8 @@ def _line_end(text: str, offset: int) -> int:
 
 
 def _entries(text: str, section: str) -> dict[str, object]:
-    found = _meaning(text).get(section)
-    return dict(found) if isinstance(found, dict) else {}
+    mapping = _meaning(text).get(section)
+    return dict(mapping) if isinstance(mapping, dict) else {}
 
 
 def _meaning(text: str) -> dict[str, object]:

@@ -52,39 +52,39 @@ class Contents:
 
 def read_contents(tree: Tree, known: Mapping[str, bytes]) -> Contents:
     """Look at every file of a tree; ``known`` are those whose bytes were read already."""
-    found, left = Contents(), MAX_SIZE
+    contents, left = Contents(), MAX_SIZE
     for path in tree.paths():
         data = known.get(path)
         if data is None:
             try:
                 data = tree.head(path, left + 1)
             except UnreadableFileError as error:
-                found.unread[path] = error.reason
+                contents.unread[path] = error.reason
                 continue
         left -= len(data)
         if left < 0:
-            found.beyond = path
+            contents.beyond = path
             break
-        _look(found, path, data)
-    return found
+        _look(contents, path, data)
+    return contents
 
 
-def _look(found: Contents, path: str, data: bytes) -> None:
+def _look(contents: Contents, path: str, data: bytes) -> None:
     known, text = signature(data, path), _text(data)
     # Some formats begin with letters, such as BM: a text that begins with them is read as text all the same.
     if known is not None and (text is None or known.content is not Content.MEDIA):
-        found.signatures[path] = known
+        contents.signatures[path] = known
         if known.content is Content.ARCHIVE:
-            found.archives[path] = data
+            contents.archives[path] = data
         return
     if text is None:
-        found.opaque.append(path)
+        contents.opaque.append(path)
         return
     seen: dict[Hidden, list[Sighting]] = defaultdict(list)
     for sighting in sightings(text, data):
         seen[sighting.what].append(sighting)
     for what, listed in seen.items():
-        found.hidden[what] += _places(path, text, listed)
+        contents.hidden[what] += _places(path, text, listed)
 
 
 def _text(data: bytes) -> str | None:

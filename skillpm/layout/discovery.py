@@ -47,13 +47,13 @@ def discover(root: Path) -> Discovery:
 def skill_folders(paths: Iterable[str]) -> list[str]:
     """Return, for the posix paths of a tree's files, what ``discover`` finds in a folder: "" for the tree itself."""
     parts = (path.rpartition("/") for path in paths)
-    found: set[str] = set()
+    skills: set[str] = set()
     for folder in sorted({folder for folder, _, name in parts if name in ("SKILL.md", "skill.md")}):
         steps = folder.split("/") if folder else []
         above = {"/".join(steps[:count]) for count in range(len(steps))}
-        if len(steps) <= MAX_DEPTH and _SKIPPED.isdisjoint(steps) and found.isdisjoint(above):
-            found.add(folder)
-    return sorted(found)
+        if len(steps) <= MAX_DEPTH and _SKIPPED.isdisjoint(steps) and skills.isdisjoint(above):
+            skills.add(folder)
+    return sorted(skills)
 
 
 def _listing(folder: Path) -> tuple[list[str], list[str]]:

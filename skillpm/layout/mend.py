@@ -160,86 +160,86 @@ def _quotes(text: str, folder: str | None) -> str:
     frontmatter = read_frontmatter(parts)
     if not frontmatter.quoted or parts.yaml is None:
         return text
-    found = _Lines(text)
-    found.lines = quote_values(parts.yaml, parts.line)[0].split("\n")
-    return found.joined()
+    draft = _Lines(text)
+    draft.lines = quote_values(parts.yaml, parts.line)[0].split("\n")
+    return draft.joined()
 
 
 def _folder_name(text: str, folder: str | None) -> str:
     """Write the folder's name where the name is the same but for case, white space and underscores."""
-    found = _Lines(text)
-    name = found.fields.get("name")
-    if not isinstance(name, str) or not folder or not is_name(folder) or not found.is_single("name"):
+    draft = _Lines(text)
+    name = draft.fields.get("name")
+    if not isinstance(name, str) or not folder or not is_name(folder) or not draft.is_single("name"):
         return text
     if name == folder or _slug(name) != folder:
         return text
-    found.lines[found.index("name")] = f"name: {_scalar(folder)}"
-    return found.joined()
+    draft.lines[draft.index("name")] = f"name: {_scalar(folder)}"
+    return draft.joined()
 
 
 def _stripped_name(text: str, folder: str | None) -> str:
-    found = _Lines(text)
-    name = found.fields.get("name")
-    if isinstance(name, str) and name.strip() and name != name.strip() and found.is_single("name"):
-        found.lines[found.index("name")] = f"name: {_scalar(name.strip())}"
-    return found.joined()
+    draft = _Lines(text)
+    name = draft.fields.get("name")
+    if isinstance(name, str) and name.strip() and name != name.strip() and draft.is_single("name"):
+        draft.lines[draft.index("name")] = f"name: {_scalar(name.strip())}"
+    return draft.joined()
 
 
 def _proper_keys(text: str, folder: str | None) -> str:
     """Write a field's own key where a near one stands, as ``allowed_tools``."""
-    found = _Lines(text)
-    for key in found.fields:
-        proper, start = _proper_key(key), found.index(key)
-        if proper != key and proper not in found.fields and found.lines[start].startswith(f"{key}:"):
-            found.lines[start] = proper + found.lines[start][len(key) :]
-            return _one_line_of_tools(found.joined(), folder)
+    draft = _Lines(text)
+    for key in draft.fields:
+        proper, start = _proper_key(key), draft.index(key)
+        if proper != key and proper not in draft.fields and draft.lines[start].startswith(f"{key}:"):
+            draft.lines[start] = proper + draft.lines[start][len(key) :]
+            return _one_line_of_tools(draft.joined(), folder)
     return text
 
 
 def _moved_keys(text: str, folder: str | None) -> str:
     """Move a key that only describes under ``metadata``."""
-    found = _Lines(text)
-    metadata = found.fields.get("metadata")
+    draft = _Lines(text)
+    metadata = draft.fields.get("metadata")
     for key in MOVED:
-        value = found.fields.get(key)
-        if not isinstance(value, str) or not value.strip() or not found.is_single(key):
+        value = draft.fields.get(key)
+        if not isinstance(value, str) or not value.strip() or not draft.is_single(key):
             continue
         if isinstance(metadata, Table) and str(metadata.get(key)) == str(value):
-            del found.lines[found.index(key)]
-        elif "metadata" not in found.fields:
+            del draft.lines[draft.index(key)]
+        elif "metadata" not in draft.fields:
             entry = ["metadata:", f"  {key}: {_scalar(value)}"]
-            found.lines[found.index(key) : found.index(key) + 1] = entry
-        elif not _put(found, metadata, key, value):
+            draft.lines[draft.index(key) : draft.index(key) + 1] = entry
+        elif not _put(draft, metadata, key, value):
             continue
         break
-    return found.joined()
+    return draft.joined()
 
 
-def _put(found: _Lines, metadata: Any, key: str, value: str) -> bool:
+def _put(draft: _Lines, metadata: Any, key: str, value: str) -> bool:
     """Move a field to the end of a ``metadata`` block; return whether there is one that has no such key."""
-    start, end = found.span("metadata")
-    if found.lines[start].rstrip() != "metadata:" or not isinstance(metadata, Table | None) or key in (metadata or {}):
+    start, end = draft.span("metadata")
+    if draft.lines[start].rstrip() != "metadata:" or not isinstance(metadata, Table | None) or key in (metadata or {}):
         return False
-    below = found.lines[found.index(next(iter(metadata)), metadata)] if metadata else "  "
+    below = draft.lines[draft.index(next(iter(metadata)), metadata)] if metadata else "  "
     indentation = below[: len(below) - len(below.lstrip(" "))]
-    old = found.index(key)
-    found.lines.insert(end, f"{indentation}{key}: {_scalar(value)}")
-    del found.lines[old + (old >= end)]
+    old = draft.index(key)
+    draft.lines.insert(end, f"{indentation}{key}: {_scalar(value)}")
+    del draft.lines[old + (old >= end)]
     return True
 
 
 def _quoted_numbers(text: str, folder: str | None) -> str:
     """Put quotes around fields and entries of ``metadata`` that read as numbers or booleans."""
-    found = _Lines(text)
-    metadata = found.fields.get("metadata")
-    tables = [found.fields, metadata] if isinstance(metadata, Table) else [found.fields]
+    draft = _Lines(text)
+    metadata = draft.fields.get("metadata")
+    tables = [draft.fields, metadata] if isinstance(metadata, Table) else [draft.fields]
     for table in tables:
         for key, value in table.items():
-            index = found.index(key, table)
-            line = found.lines[index]
+            index = draft.index(key, table)
+            line = draft.lines[index]
             if isinstance(value, PlainScalar) and TYPED.match(value) and _is_pair(line, key, value):
-                found.lines[index] = line[: line.index(":") + 1] + f" {_scalar(value)}"
-    return found.joined()
+                draft.lines[index] = line[: line.index(":") + 1] + f" {_scalar(value)}"
+    return draft.joined()
 
 
 def _is_pair(line: str, key: str, value: str) -> bool:
@@ -247,40 +247,40 @@ def _is_pair(line: str, key: str, value: str) -> bool:
 
 
 def _one_line_of_tools(text: str, folder: str | None) -> str:
-    found = _Lines(text)
-    value = found.fields.get("allowed-tools")
+    draft = _Lines(text)
+    value = draft.fields.get("allowed-tools")
     tools = _tools(value)
     if tools is None:
         return text
-    start, end = found.span("allowed-tools")
+    start, end = draft.span("allowed-tools")
     if isinstance(value, str) and "," not in value:
         return text
-    if "#" not in "".join(found.lines[start:end]):
-        found.lines[start:end] = [f"allowed-tools: {_scalar(' '.join(tools))}"]
-    return found.joined()
+    if "#" not in "".join(draft.lines[start:end]):
+        draft.lines[start:end] = [f"allowed-tools: {_scalar(' '.join(tools))}"]
+    return draft.joined()
 
 
 def _block_metadata(text: str, folder: str | None) -> str:
     """Write ``metadata: {a: b}`` as one entry a line."""
-    found = _Lines(text)
-    metadata = found.fields.get("metadata")
-    if not isinstance(metadata, Table) or not metadata or not found.is_single("metadata"):
+    draft = _Lines(text)
+    metadata = draft.fields.get("metadata")
+    if not isinstance(metadata, Table) or not metadata or not draft.is_single("metadata"):
         return text
     if not all(isinstance(value, str) for value in metadata.values()):
         return text
-    start = found.index("metadata")
+    start = draft.index("metadata")
     entries = [f"  {_scalar(key)}: {_scalar(value)}" for key, value in metadata.items()]
-    found.lines[start : start + 1] = ["metadata:", *entries]
-    return found.joined()
+    draft.lines[start : start + 1] = ["metadata:", *entries]
+    return draft.joined()
 
 
 def _without_empty(text: str, folder: str | None) -> str:
-    found = _Lines(text)
+    draft = _Lines(text)
     for key in ("license", "compatibility"):
-        if key in found.fields and found.fields[key] in (None, "") and found.is_single(key):
-            del found.lines[found.index(key)]
+        if key in draft.fields and draft.fields[key] in (None, "") and draft.is_single(key):
+            del draft.lines[draft.index(key)]
             break
-    return found.joined()
+    return draft.joined()
 
 
 def _scalar(value: str) -> str:

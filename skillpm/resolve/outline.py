@@ -73,7 +73,7 @@ class _Walk:
     def rows(self, roots: Iterable[Need], mark: Mark = Mark.NONE) -> Iterator[Row]:
         """Yield the rows below some roots."""
         # A stack of its own, because a lock may be deeper than Python recurses. Rows come depth first, so the names
-        # above a row are those last seen at lesser depths: to cut the list there is to climb back up.
+        # above a row are those last seen at lesser depths: cutting the list there climbs back up.
         above: list[str] = []
         stack = _pushed(list(roots), 0)
         while stack:

@@ -97,8 +97,8 @@ def _core(proof: Clause, universe: Universe) -> tuple[list[Requirement], Clause]
     # So each is left out once (the deletion filter: Chinneck and Dravnieks, ORSA Journal on Computing 3, 1991). Where
     # the rest has no solution, its proof replaces this one, and may have lost several at once. Where the search gives
     # up, the requirement stays: an argument with one premise too many is still right. All trials have the universe of
-    # all requirements, where a pre-release or a withheld release that one of them names may be chosen: to find no
-    # solution there is to find none in the smaller universe of the rest.
+    # all requirements, where a pre-release or a withheld release that one of them names may be chosen. A proof
+    # that holds there also holds in the smaller universe of the rest.
     core = _roots(proof)
     for root in list(core) if len(core) <= _CORE else []:
         if root not in core:

@@ -55,17 +55,17 @@ def contents(folder: Path) -> Contents:
     return Contents(files, odd)
 
 
-def differences(found: Contents, wanted: Listing) -> list[Difference]:
+def differences(contents: Contents, wanted: Listing) -> list[Difference]:
     """Return what is missing, changed and surplus, by path."""
-    return sorted(_differences(found, wanted))
+    return sorted(_differences(contents, wanted))
 
 
-def _differences(found: Contents, wanted: Listing) -> Iterator[Difference]:
-    for path, kind in found.odd.items():
+def _differences(contents: Contents, wanted: Listing) -> Iterator[Difference]:
+    for path, kind in contents.odd.items():
         yield Difference(path, "changed" if path in wanted else "surplus", kind)
-    for path in wanted.keys() - found.files.keys() - found.odd.keys():
+    for path in wanted.keys() - contents.files.keys() - contents.odd.keys():
         yield Difference(path, "missing")
-    for path, (executable, digest) in found.files.items():
+    for path, (executable, digest) in contents.files.items():
         if path not in wanted:
             yield Difference(path, "surplus")
         elif digest != wanted[path][1]:

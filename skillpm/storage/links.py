@@ -128,10 +128,10 @@ class Places:
 
 def _place(stored: Path, fresh: Path, link: LinkKind) -> LinkKind:
     """Make a link to a stored tree, or a copy where that is asked for or no link is allowed; return which."""
-    made = make_link(fresh, stored.resolve()) if link != "copy" else "copy"
-    if made == "copy":
+    kind = make_link(fresh, stored.resolve()) if link != "copy" else "copy"
+    if kind == "copy":
         unpack(FolderTree(stored), fresh)
-    return made
+    return kind
 
 
 def refuse_outside(project: Path, folders: Iterable[str]) -> None:

@@ -98,7 +98,7 @@ class Swap:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # Undo, then clean up: what lies beside a name is the old content after a commit, and the new one after an undo.
-        # To remove it first would take away what the undo needs.
+        # Cleaning up first would remove what the undo needs.
         if kind is not None:
             self._undo()
         for step in self._steps:

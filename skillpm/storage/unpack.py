@@ -24,10 +24,10 @@ def unpack(tree: Tree, folder: Path) -> None:
     try:
         folder.mkdir(parents=True)
         with _opened(folder) as (root, prefix):
-            made = {prefix}
+            folders = {prefix}
             for path in tree.paths():
                 place = prefix + path
-                _make_parents(root, place[: place.rfind("/") + 1], made)
+                _make_parents(root, place[: place.rfind("/") + 1], folders)
                 descriptor = os.open(place, _FLAGS, 0o755 if tree.executable(path) else 0o644, dir_fd=root)
                 try:
                     _write_all(descriptor, tree.read(path))
@@ -51,12 +51,12 @@ def _opened(folder: Path) -> Iterator[tuple[int | None, str]]:
         os.close(root)
 
 
-def _make_parents(root: int | None, folder: str, made: set[str]) -> None:
+def _make_parents(root: int | None, folder: str, folders: set[str]) -> None:
     """Make a folder, written with a slash at its end, and those above it that were not made."""
-    if folder not in made:
-        _make_parents(root, folder[: folder.rfind("/", 0, -1) + 1], made)
+    if folder not in folders:
+        _make_parents(root, folder[: folder.rfind("/", 0, -1) + 1], folders)
         os.mkdir(folder, dir_fd=root)
-        made.add(folder)
+        folders.add(folder)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

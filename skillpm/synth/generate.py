@@ -1,4 +1,4 @@
-"""Synthesis, whole: seeds and families go into the baskets of training, then of held-out, and come out as tasks.
+"""Synthesis, whole: seeds and families go into the collectors of training, then of held-out, and come out as tasks.
 
 The same skills, seed and counts give the same bytes on every machine and under any number of workers: chance is seeded
 by digests, nothing is ordered by a hash table of text, and verdicts arrive in the order of the rows.
@@ -47,14 +47,16 @@ class Synthesis:
 class _Maker:
     """Makes the rows of one skill."""
 
-    def __init__(self, given: Contributions, judge: Judge, suites: SuiteIndex, seed: int) -> None:
-        self.given = given
-        self.name = given.skill.name
-        self.baskets: dict[Split, RowCollector] = {}
+    def __init__(self, contributions: Contributions, judge: Judge, suites: SuiteIndex, seed: int) -> None:
+        self.contributions = contributions
+        self.name = contributions.skill.name
+        self.collectors: dict[Split, RowCollector] = {}
         self.asked: dict[Split, int] = {}
         self.notes: list[str] = []
-        self.division = None if given.synthesis is None else divide(given.synthesis, given.seeds)
-        self._answers = Answers(given.contract)
+        self.division = (
+            None if contributions.synthesis is None else divide(contributions.synthesis, contributions.seeds)
+        )
+        self._answers = Answers(contributions.contract)
         self._judge = judge
         self._suites = suites
         self._seed = seed
@@ -62,7 +64,7 @@ class _Maker:
 
     def _check_rules(self) -> None:
         """Refuse tasks of synthesis.yaml that the contract does not know, before a row is drawn."""
-        contract, document = self.given.contract, self.given.synthesis
+        contract, document = self.contributions.contract, self.contributions.synthesis
         if contract is None or document is None:
             return
         path = f"{self.name}/synthesis.yaml"
@@ -77,14 +79,16 @@ class _Maker:
         self, split: Split, asked: int, elsewhere: AbstractSet[str], run: RuleRunner | None, progress: Progress | None
     ) -> None:
         """Fill the rows of one side."""
-        rows = RowCollector(self.name, self.given.prompt, self._answers, split, self._suites, elsewhere)
-        self.baskets[split], self.asked[split] = rows, asked
-        for suite in self.given.suites:
+        rows = RowCollector(self.name, self.contributions.prompt, self._answers, split, self._suites, elsewhere)
+        self.collectors[split], self.asked[split] = rows, asked
+        for suite in self.contributions.suites:
             rows.avoid([task for task in suite.tasks if isinstance(task, Seed)])
         if progress is not None:
             progress.start(f"{self.name} {split.replace('_', '-')}", asked)
         if split == "train":
-            seeds = [Offer(SEED, seed.request, seed.expected, "seed", seed.tags) for seed in self.given.seeds[:asked]]
+            seeds = [
+                Offer(SEED, seed.request, seed.expected, "seed", seed.tags) for seed in self.contributions.seeds[:asked]
+            ]
             rows.verify([row for offer in seeds if (row := rows.offer(offer))], self._judge)
             if progress is not None:
                 progress.advance(len(rows.rows))
@@ -99,7 +103,7 @@ class _Maker:
 
     def _families(self, split: Split, asked: int, run: RuleRunner | None) -> list[Family]:
         families: list[Family] = []
-        document = self.given.synthesis
+        document = self.contributions.synthesis
         if document is not None and self.division is not None:
             samplers = [Sampler(document, rule, self.division, split) for rule in document.tasks]
             for sampler in samplers:
@@ -107,14 +111,14 @@ class _Maker:
                     families.append(declared_family(sampler, skill=self.name, split=split, seed=self._seed))
                 else:
                     self.notes.append(f"task `{sampler.rule.name}` has nothing that could be held out")
-        for rule in self.given.rules if run is not None else ():
+        for rule in self.contributions.rules if run is not None else ():
             assert run is not None
             families.append(
                 plugin_family(
                     run,
                     rule,
                     skill=self.name,
-                    seeds=self.given.seeds,
+                    seeds=self.contributions.seeds,
                     split=split,
                     seed=self._seed,
                     count=2 * asked,  # the rule makes tasks of both sides, and some of them are refused
@@ -164,28 +168,28 @@ class _Maker:
             # have cost an earlier row: then fewer are gained than verified, at worst less than none.
             before = rows.families[family.name] - len(candidates)
             rows.verify(candidates, self._judge)
-            kept = max(0, rows.families[family.name] - before)
-            misses += len(candidates) - kept
+            gained = max(0, rows.families[family.name] - before)
+            misses += len(candidates) - gained
             if progress is not None:
-                progress.advance(kept)
+                progress.advance(gained)
         return True
 
     def _shortage(self, split: Split, families: Sequence[Family]) -> str:
-        rows = self.baskets[split]
-        made = f"{split.replace('_', '-')}: {len(rows.rows)} of {self.asked[split]} rows"
+        rows = self.collectors[split]
+        count = f"{split.replace('_', '-')}: {len(rows.rows)} of {self.asked[split]} rows"
         if not families:
-            return f"{made}: nothing in the skill makes any"
+            return f"{count}: nothing in the skill makes any"
         reasons = ", ".join(f"{reason}: {count}" for reason, count in rows.rejected.most_common(3))
-        return f"{made}: no more distinct ones were found ({reasons or 'the rules ended'})"
+        return f"{count}: no more distinct ones were found ({reasons or 'the rules ended'})"
 
     def rows(self, split: Split) -> list[Row]:
         """Return the rows: seeds first, the others shuffled."""
-        rows = list(self.baskets[split].rows.values())
+        rows = list(self.collectors[split].rows.values())
         seeds = [row for row in rows if row.offer.origin == "seed"]
         # families were filled one after the other: unshuffled, a reader of the first rows would see one family only
-        made = [row for row in rows if row.offer.origin != "seed"]
-        random_of(self.name, "order", split, self._seed).shuffle(made)
-        return seeds + made
+        generated = [row for row in rows if row.offer.origin != "seed"]
+        random_of(self.name, "order", split, self._seed).shuffle(generated)
+        return seeds + generated
 
     def profile(self) -> SkillProfile:
         """Return what happened."""
@@ -195,18 +199,18 @@ class _Maker:
                 asked=self.asked[split],
                 rejected=rows.rejected,
             )
-            for split, rows in self.baskets.items()
+            for split, rows in self.collectors.items()
         }
         pools: dict[str, PoolProfile] = {}
         phrasings: dict[str, tuple[int, int]] = {}
-        if self.division is not None and self.given.synthesis is not None:
+        if self.division is not None and self.contributions.synthesis is not None:
             pools = {
                 name: PoolProfile(values=pool.values, train=pool.train, held_out=pool.held_out, shared=pool.shared)
                 for name, pool in self.division.pools.items()
             }
-            phrasings = _phrasing_sizes(self.given, self.division)
+            phrasings = _phrasing_sizes(self.contributions, self.division)
         return SkillProfile(
-            tree=self.given.skill.tree,
+            tree=self.contributions.skill.tree,
             train=sides["train"],
             held_out=sides["held_out"],
             pools=pools,
@@ -216,18 +220,18 @@ class _Maker:
 
     def leaked_values(self) -> int:
         """Count the values of split pools that both sides show: zero."""
-        if self.division is None or self.given.synthesis is None:
+        if self.division is None or self.contributions.synthesis is None:
             return 0
-        sources = {rule.name: rule.draw for rule in self.given.synthesis.tasks}
+        sources = {rule.name: rule.draw for rule in self.contributions.synthesis.tasks}
         split = {name for name, pool in self.division.pools.items() if pool.shared is None}
         shown = {
             value_text(value)
-            for row in self.baskets["train"].rows.values()
+            for row in self.collectors["train"].rows.values()
             for value in (row.offer.values or {}).values()
         }
         held = {
             value_text(value)
-            for row in self.baskets["held_out"].rows.values()
+            for row in self.collectors["held_out"].rows.values()
             for slot, value in (row.offer.values or {}).items()
             if sources[row.offer.family][slot].source in split
         }
@@ -256,10 +260,10 @@ def _tool(task: Task) -> str:
     return str(task.expected.get("tool", "")) if isinstance(task.expected, dict) else ""
 
 
-def _phrasing_sizes(given: Contributions, division: Division) -> dict[str, tuple[int, int]]:
-    assert given.synthesis is not None
-    lists = {"frames": given.synthesis.frames}
-    for rule in given.synthesis.tasks:
+def _phrasing_sizes(contributions: Contributions, division: Division) -> dict[str, tuple[int, int]]:
+    assert contributions.synthesis is not None
+    lists = {"frames": contributions.synthesis.frames}
+    for rule in contributions.synthesis.tasks:
         lists[f"{rule.name}.requests"] = rule.requests
         lists.update({f"{rule.name}.clauses.{slot}": texts for slot, texts in rule.clauses.items()})
     return {
@@ -315,15 +319,15 @@ def synthesise(
         DocumentError: a rule does not fit its contract.
         VerifierError: a verifier can judge nothing.
     """
-    suites = SuiteIndex((given.skill.name, suite) for given in contributions for suite in given.suites)
-    for given in contributions:
-        suites.refuse(given.skill.name, given.seeds)
+    suites = SuiteIndex((item.skill.name, suite) for item in contributions for suite in item.suites)
+    for item in contributions:
+        suites.refuse(item.skill.name, item.seeds)
     # Training of all skills first: a held-out request must stand in no skill's training rows, for one model learns them
     # all. The other order would let held-out rows take requests, and so change training with the number of them.
-    makers = [_Maker(given, judge, suites, seed) for given in contributions]
+    makers = [_Maker(item, judge, suites, seed) for item in contributions]
     for maker in makers:
         maker.make("train", rows, frozenset(), run_rule, progress)
-    shown = frozenset(form for maker in makers for form in maker.baskets["train"].rows)
+    shown = frozenset(form for maker in makers for form in maker.collectors["train"].rows)
     for maker in makers:
         maker.make("held_out", held_out, shown, run_rule, progress)
     return _finished(makers, suites, seed)

@@ -197,13 +197,13 @@ class Phrasing:
             here = request.places & drawn
             placed = request.places | request.slots
             rest = tuple(slot for slot in clauses if slot not in placed) if request.rest else ()
-            said = request.slots.union(*self._said((*here, *rest), clauses))
-            if request.slots <= sayable and here <= clauses.keys() and drawn - self._implied <= said:
+            covered = request.slots.union(*self._covered((*here, *rest), clauses))
+            if request.slots <= sayable and here <= clauses.keys() and drawn - self._implied <= covered:
                 requests.append((request, rest))
         return Plan(tuple(requests), clauses) if requests else None
 
     @staticmethod
-    def _said(
+    def _covered(
         slots: frozenset[str] | tuple[str, ...], clauses: Mapping[str, tuple[Template, ...]]
     ) -> Iterator[set[str]]:
         """Yield, for each slot, what every one of its clauses says: the slot itself and the values in all of them."""

@@ -117,7 +117,7 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 def top_reasons(reasons: Mapping[str, int]) -> dict[str, int]:
     """Return the most frequent reasons, the others in one."""
     ranked = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-    told = dict(ranked[:REASONS])
+    shown = dict(ranked[:REASONS])
     if len(ranked) > REASONS:
-        told["other reasons"] = sum(count for _, count in ranked[REASONS:])
-    return told
+        shown["other reasons"] = sum(count for _, count in ranked[REASONS:])
+    return shown

@@ -93,8 +93,8 @@ class Sampler:
                 return text
         if self._proof and not drawn & self._proof:
             return "nothing in the row would be held out"
-        told = ", ".join(sorted(names))
-        return self._phrasing.plan(names) or f"no request can say the slots {{{told}}} and nothing else"
+        listed = ", ".join(sorted(names))
+        return self._phrasing.plan(names) or f"no request can say the slots {{{listed}}} and nothing else"
 
     def _fill(self, drawn: int, plan: Plan, chance: Chance) -> Sample | None:
         values, texts = self._otherwise.copy(), self._texts.copy()
@@ -141,14 +141,14 @@ def _described(constraint: Constraint) -> str:
 
 
 def _slots(rule: TaskRule, division: Division, sources: Mapping[str, Source]) -> list[_Slot]:
-    made = []
+    slots = []
     for place, (name, draw) in enumerate(rule.draw.items()):
         if isinstance(draw.source, str):
             source, split = sources[draw.source], division.pools[draw.source].shared is None
         else:
             source, split = Listed(members(draw.source)), False
-        made.append(_Slot(name, 1 << place, draw.probability, source, split))
-    return made
+        slots.append(_Slot(name, 1 << place, draw.probability, source, split))
+    return slots
 
 
 def _is_constant(document: SynthesisDocument, rule: TaskRule, slot: str) -> bool:

@@ -88,12 +88,12 @@ class Division:
 
     def sources(self, document: SynthesisDocument, split: Split) -> dict[str, Source]:
         """Return a source for each used pool that draws from one side only."""
-        made: dict[str, Source] = {}
+        sources: dict[str, Source] = {}
         pools = used_pools(document)
         # templates last: they draw from the sources of their parts, and a part is never a template itself
         for name, pool in sorted(pools.items(), key=lambda item: item[1].template is not None):
-            made[name] = self._source(name, pool, split, made)
-        return made
+            sources[name] = self._source(name, pool, split, sources)
+        return sources
 
     def _source(self, name: str, pool: Pool, split: Split, sources: Mapping[str, Source]) -> Source:
         held, shared = split == "held_out", self.pools[name].shared is not None
@@ -174,9 +174,9 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
             shared[name] = "a seed, a phrasing or another pool shows every value that could be held out"
     # templates come after all plain pools: only now is it known which of their parts are split
     _divide_templates(document, pools, shared, sides)
-    said = [_words(seed.request) for seed in seeds]
+    requests = [_words(seed.request) for seed in seeds]
     lists = [list(map(phrasing_key, texts)) for texts in _phrasing_lists(document)]
-    read = {text for texts in lists for text in texts if any(_reads_like(text, request) for request in said)}
+    read = {text for texts in lists for text in texts if any(_reads_like(text, request) for request in requests)}
     phrasings = hold_out(lists, document.held_out, read)
     return Division(
         document.held_out,
@@ -260,7 +260,7 @@ def _words(text: str) -> str:
     return f" {' '.join(_WORD.findall(text.casefold()))} "
 
 
-def _reads_like(phrasing: str, said: str) -> bool:
+def _reads_like(phrasing: str, request: str) -> bool:
     """Do the words of a phrasing stand in a request in this order, whatever fills its slots?"""
     start = 0
     for piece in _HOLE.split(phrasing):
@@ -268,10 +268,10 @@ def _reads_like(phrasing: str, said: str) -> bool:
         if not words.strip():
             continue
         # the leftmost place is enough: whatever fits behind a later one fits behind it
-        found = said.find(words, start)
-        if found < 0:
+        place = request.find(words, start)
+        if place < 0:
             return False
-        start = found + len(words) - 1  # the space at the end may be the one at the beginning of the next words
+        start = place + len(words) - 1  # the space at the end may be the one at the beginning of the next words
     return True
 
 

@@ -20,8 +20,8 @@ from transformers.cache_utils import DynamicLayer
 
 from skillpm.train.hf.attention import Prefix, can_share, over_prefix
 
-# To gather copies all keys and values, to carry a row that has ended costs its share of each step: neither at once nor
-# never is cheapest.
+# Gathering copies all keys and values. Keeping an ended row costs its share of each step. So the batch is gathered
+# neither after every row nor never.
 _LEAVE = 0.75  # the batch is gathered anew when so few of its rows are still going
 _MAX_OWN = 256  # tokens; longer parts of their own are run with the model's own attention, which needs less memory
 

@@ -36,7 +36,7 @@ def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], end: int, max_
         prompts.setdefault(skill, []).append(prompt)
     # Over all rows of a skill, not over those of a batch, so that any batch of them can be laid out without a look at
     # its tokens. At least one token of each prompt is its own (``common_prefix``): the token that predicts the first of
-    # the answer then stands right before it. Were it in the shared beginning, another row's end would stand there.
+    # the answer then stands right before it. If it were in the shared beginning, another row's end would stand there.
     shared = {skill: common_prefix(members) if len(members) > 1 else 0 for skill, members in prompts.items()}
     return [
         {"input_ids": [*prompt, *answer, end], "answer": len(prompt), "group": skill, "shared": shared[skill]}
