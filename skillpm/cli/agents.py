@@ -36,7 +36,7 @@ def command(everyone: bool, user: bool, window: int | None, as_json: bool) -> No
 
     states = list_agents(command_context(user=user), user=user, everyone=everyone, window=window)
     if as_json:
-        echo_json({"agents": [state.document() for state in states]})
+        echo_json({"agents": states})
         return
     if not states:
         note("no agent was found here; `skillpm agents --all` lists those that skillpm knows")

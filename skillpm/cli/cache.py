@@ -44,7 +44,7 @@ def info(as_json: bool) -> None:
 
     found = inspect_cache(load_settings())
     if as_json:
-        echo_json(found.document())
+        echo_json(found)
         return
     projects = {project for _, needing in found.trees for project in needing}
     needing = f"stored skills that {len(projects)} project{' needs' if len(projects) == 1 else 's need'}"
@@ -76,7 +76,7 @@ def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
 
     done = prune(load_settings(), models=models, dry_run=dry_run)
     if as_json:
-        echo_json(done.document())
+        echo_json(done)
         return
     if done.removed:
         columns = ("skill", "version", "size", "tree")

@@ -19,14 +19,14 @@ def command(user: bool, as_json: bool) -> None:
 
     found = configuration(load_settings(user=user))
     if as_json:
-        echo_json(found.document())
+        echo_json(found)
         return
     table(
         ("setting", "value", "from"),
         [(setting.name, _shown(setting.value), setting.origin) for setting in found.settings],
     )
-    for path, exists in found.files:
-        note(f"{path}{'' if exists else ' (not there)'}")
+    for file in found.files:
+        note(f"{file.path}{'' if file.exists else ' (not there)'}")
 
 
 def _shown(value: Any) -> str:

@@ -27,7 +27,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
     checks = examine(command_context())
     errors = sum(check.level == "error" for check in checks)
     if as_json:
-        echo_json({"ok": not errors, "checks": [check.document() for check in checks]})
+        echo_json({"ok": not errors, "checks": checks})
     else:
         _print(checks)
         warnings = sum(check.level == "warning" for check in checks)

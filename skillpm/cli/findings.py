@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from skillpm.cli.output import count, echo_json, note, safe, table
+from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
     from skillpm.model.finding import Report, RuleText
@@ -56,11 +57,11 @@ def show(
         echo_json(sarif(reports, rules))
     elif form == "json":
         ok = all(report.ok for report in reports)
-        echo_json({**(more or {}), "ok": ok, "reports": [report.document() for report in reports]})
+        echo_json({**(more or {}), "ok": ok, "reports": reports})
     else:
         for report in reports:
             for finding in report.findings:
-                echo_finding(report.path, finding.document())
+                echo_finding(report.path, as_json(finding))
         errors, warnings = sum(len(one.errors) for one in reports), sum(len(one.warnings) for one in reports)
         note(f"{count(len(reports), 'skill')} {verb}: {count(errors, 'error')}, {count(warnings, 'warning')}")
 
@@ -68,7 +69,7 @@ def show(
 def print_rules(rules: Sequence[RuleText], form: str | None) -> None:
     """Print the rules themselves."""
     if form:
-        echo_json([rule.document() for rule in rules])
+        echo_json(rules)
         return
     rows = [(rule.code, rule.lenient, rule.strict, f"{rule.title}. {rule.why}") for rule in rules]
     table(("code", "lenient", "strict", "rule"), rows)

@@ -36,7 +36,7 @@ def command(ctx: click.Context, /, file: Path, wanted: bool, as_json: bool, **pl
     found = import_lock(file, place.settings)
     installed = _install(found, place) if wanted and found.taken else None
     if as_json:
-        echo_json({**found.document(), "installation": installed.document() if installed else None})
+        echo_json(found, installation=installed)
     else:
         _print(found, installed)
     if found.left:

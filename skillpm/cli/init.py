@@ -29,7 +29,7 @@ def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as
     agent_folders(agents)
     made = init(command_context(project=Path.cwd(), indexes=indexes, agent=agents), dry_run=dry_run)
     if as_json:
-        echo_json(made.document())
+        echo_json(made)
         return
     if dry_run:
         click.echo(made.text, nl=False)

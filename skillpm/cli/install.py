@@ -158,7 +158,7 @@ def render(done: Installation, *, as_json: bool) -> None:
     for warning in done.warnings:
         note(f"warning: {warning}")
     if as_json:
-        echo_json(done.document())
+        echo_json(done)
         return
     shown = [skill for skill in done.skills if skill.change != "kept"] or done.skills
     rows = [(skill.name, _versions(skill.previous, skill.version), skill.change, skill.source) for skill in shown]

@@ -25,7 +25,7 @@ def command(user: bool, as_json: bool) -> None:
 
     found = list_project(command_context(user=user))
     if as_json:
-        echo_json(found.document())
+        echo_json(found)
         return
     if found.skills:
         _print(found.skills)

@@ -56,7 +56,7 @@ def _render(done: Locking, *, as_json: bool) -> None:
     for warning in done.warnings:
         note(f"warning: {warning}")
     if as_json:
-        echo_json(done.document())
+        echo_json(done)
         return
     changed = [skill for skill in done.skills if skill.change != "kept"]
     if done.merged:

@@ -28,7 +28,7 @@ def command(
 
     found = outdated(command_context(user=user, indexes=indexes, offline=offline), names)
     if as_json:
-        echo_json(found.document())
+        echo_json(found)
     elif found.stale:
         table(
             ("skill", "locked", "wanted", "newest", "state", "source"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from skillpm.cli.paths import shortened
+from skillpm.formats.as_json import as_json
 from skillpm.formats.printable import printable
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ def safe(text: object) -> str:
     return printable(str(text))
 
 
-def echo_json(document: Any) -> None:
-    """Print one JSON document on stdout."""
-    click.echo(json.dumps(document, ensure_ascii=True, indent=2, default=str, allow_nan=False))
+def echo_json(value: Any, **more: Any) -> None:
+    """Print a result, with more keys where it is an object, as one JSON document on stdout."""
+    click.echo(json.dumps(as_json(value, **more), ensure_ascii=True, indent=2, default=str, allow_nan=False))
 
 
 def note(text: str) -> None:

@@ -10,6 +10,7 @@ import click
 from skillpm.cli.findings import echo_finding
 from skillpm.cli.output import echo_json, json_option, note, size
 from skillpm.cli.paths import TypedPath
+from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.pack import Packed
@@ -32,7 +33,7 @@ def command(path: Path, output: str, as_json: bool) -> None:
         target = target / made.file_name
     write_packed(made, target)
     if as_json:
-        echo_json({**made.document(), "file": str(target)})
+        echo_json(made, file=target)
         return
     click.echo(target)
     note(f"{made.name} {made.release.version}: {size(made.release.size)}, sha256 {made.release.archive}")
@@ -52,5 +53,5 @@ def packed(path: Path, owner: str = "") -> Packed:
             echo_finding(path, finding, err=True)
         raise
     for found in made.report.findings:
-        echo_finding(path, found.document(), err=True)
+        echo_finding(path, as_json(found), err=True)
     return made

@@ -23,7 +23,7 @@ def command(as_json: bool) -> None:
     context = command_context()
     report = plugins_report(context.host, context.installed())
     if as_json:
-        echo_json(report.document())
+        echo_json(report)
         return
     rows: list[tuple[object, ...]] = [
         (item.name, item.source, "skillpm", ", ".join(item.hooks), f"{item.seconds * 1000:.1f} ms", item.failures)

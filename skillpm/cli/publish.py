@@ -56,7 +56,7 @@ def command(
     for warning in done.warnings:
         note(f"warning: {warning}")
     if as_json:
-        echo_json(done.document())
+        echo_json(done)
     else:
         _print(done, target.root.resolve())
 

@@ -52,7 +52,7 @@ def command(
     grant_consents(context, found, yes)
     done = rescore(context, run, found, output=output)
     if as_json:
-        echo_json(done.document())
+        echo_json(done)
     else:
         _print(done)
     if output is not None:

@@ -30,7 +30,7 @@ def command(
 
     found = search(command_context(indexes=indexes, offline=offline), texts)
     if as_json:
-        echo_json(found.document())
+        echo_json(found)
     elif found.hits:
         columns = ("skill", "version", "source", "summary")
         table(columns, [(hit.name, hit.version, hit.source, _short(hit.summary)) for hit in found.hits[:limit]])

@@ -9,6 +9,7 @@ import click
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.findings import echo_finding, format_options, print_rules
 from skillpm.cli.output import echo_json, note, table
+from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
     from skillpm.ops.learning.selftest import Selftest
@@ -44,7 +45,7 @@ def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, fo
 
         echo_json(sarif([report.report() for report in reports], list(CLAIMS.values())))
     elif form == "json":
-        echo_json({"ok": ok, "skills": [report.document() for report in reports]})
+        echo_json({"ok": ok, "skills": reports})
     else:
         _print(reports)
     ctx.exit(0 if ok else 1)
@@ -70,4 +71,4 @@ def _print(reports: list[Selftest]) -> None:
         click.echo()
     for report in reports:
         for finding in report.report().findings:
-            echo_finding(report.skill.name, finding.document())
+            echo_finding(report.skill.name, as_json(finding))

@@ -25,7 +25,7 @@ def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
     context = command_context(indexes=indexes)
     found = show(context, text)
     if as_json:
-        echo_json(found.document())
+        echo_json(found)
     else:
         table(("", found.name), _rows(found))
 

@@ -31,7 +31,7 @@ def command(names: tuple[str, ...], invert: bool, user: bool, as_json: bool) -> 
 
     found = dependency_tree(command_context(user=user), names, invert=invert)
     if as_json:
-        echo_json(found.document())
+        echo_json(found)
         return
     if not found.rows:
         note(NOTHING_INSTALLED)

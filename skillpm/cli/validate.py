@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,9 @@ from skillpm.cli.findings import allow_option, format_options, print_rules, show
 from skillpm.cli.output import count, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from skillpm.ops.authoring.validate import Mending
 
 
 @click.command("validate", epilog="Example: skillpm validate skills/incident-triage --level strict")
@@ -67,7 +70,7 @@ def command(
     ctx.exit(0 if all(report.ok for report in reports) else 1)
 
 
-def _mend(paths: tuple[Path, ...], form: str | None, *, dry_run: bool) -> list[dict[str, Any]]:
+def _mend(paths: tuple[Path, ...], form: str | None, *, dry_run: bool) -> list[Mending]:
     from skillpm.ops.authoring.validate import mend_skills
 
     done = mend_skills(paths, dry_run=dry_run)
@@ -76,4 +79,4 @@ def _mend(paths: tuple[Path, ...], form: str | None, *, dry_run: bool) -> list[d
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
             click.secho(safe(line), fg=colour)
     note(f"{count(len(done), 'file')} {'would be mended' if dry_run else 'mended'}")
-    return [mending.document() for mending in done]
+    return done

@@ -31,7 +31,7 @@ def command(ctx: click.Context, names: tuple[str, ...], user: bool, as_json: boo
 
     found = verify(command_context(user=user), names)
     if as_json:
-        echo_json(found.document())
+        echo_json(found)
     else:
         _print(found)
     if found.problems:

@@ -83,7 +83,7 @@ def bump(parts: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
 
 def _print(done: VersionChange, as_json: bool) -> None:
     if as_json:
-        echo_json(done.document())
+        echo_json(done)
         return
     click.echo(done.after)
     would = "would change" if done.dry_run else "changed"

@@ -27,7 +27,7 @@ def command(name: str, limit: int, user: bool, as_json: bool) -> None:
 
     found = why(command_context(user=user), name, limit=limit)
     if as_json:
-        echo_json(found.document())
+        echo_json(found)
     else:
         _print(found, limit)
 

@@ -29,7 +29,7 @@ def run_yank(release: str, registry: str, reason: str | None, *, as_json: bool) 
 
     done = yank(open_publishing(registry, command_context()), release, reason)
     if as_json:
-        echo_json(done.document())
+        echo_json(done)
     else:
         note(_sentence(done))
 

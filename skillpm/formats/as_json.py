@@ -19,7 +19,7 @@ def as_json(value: Any, **more: Any) -> Any:
         **more: keys to add to an object, for what a value computes instead of stores.
     """
     form = _form(value)
-    return {**form, **more} if more else form
+    return {**form, **_form(more)} if more else form
 
 
 def _form(value: Any) -> Any:
@@ -30,7 +30,7 @@ def _form(value: Any) -> Any:
     if isinstance(value, (str, PurePath)):
         return str(value)
     if hasattr(value, "document"):
-        return value.document()
+        return _form(value.document())
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if is_dataclass(value):

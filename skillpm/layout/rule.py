@@ -57,9 +57,15 @@ class Rule:
 
     def finding(self, problem: Problem, subject: Subject, level: Level) -> Finding:
         """Return what this rule says of a problem at this level."""
-        severity = self.strict if level is Level.STRICT else self.lenient
-        path = problem.path or subject.skill_path or ""
-        return Finding(self.code, severity, problem.message, path, problem.line, problem.hint, problem.column)
+        return Finding(
+            code=self.code,
+            severity=self.strict if level is Level.STRICT else self.lenient,
+            path=problem.path or subject.skill_path or "",
+            line=problem.line,
+            column=problem.column,
+            message=problem.message,
+            hint=problem.hint,
+        )
 
     def text(self) -> RuleText:
         """Return what people and programs are told of this rule."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from skillpm.formats.as_json import as_json
+
 
 class Severity(StrEnum):
     """How bad: an error refuses the skill, a warning does not."""
@@ -25,29 +27,17 @@ class Problem:
     column: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One problem. ``path`` is relative to the skill; ``line`` and ``column`` are 1-based, in characters, or None."""
 
     code: str
     severity: Severity
-    message: str
     path: str = ""
     line: int | None = None
-    hint: str | None = None
     column: int | None = None
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints this finding."""
-        return {
-            "code": self.code,
-            "severity": str(self.severity),
-            "path": self.path,
-            "line": self.line,
-            "column": self.column,
-            "message": self.message,
-            "hint": self.hint,
-        }
+    message: str
+    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,5 +107,5 @@ class Report:
             "path": self.path,
             "name": self.name,
             "ok": self.ok,
-            "findings": [finding.document() for finding in self.findings],
+            "findings": as_json(self.findings),
         }

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from skillpm.formats.as_json import as_json
 from skillpm.model.finding import Finding, RuleText, Severity
 
 ASKED = 80  # characters of a request that a sentence quotes
@@ -181,12 +182,12 @@ class Broken:
         others = f" among {', '.join(map(_quoted, among))}" if among else ""
         answer = f"{_quoted(self.example.completion)}{others} to {_quoted(place.request, ASKED)}"
         message = f"{CLAIMS[self.code].title}: {self.how}: {answer}: {self.seen}"
-        return Finding(self.code, Severity.ERROR, message, place.path, place.line, None)
+        return Finding(code=self.code, severity=Severity.ERROR, path=place.path, line=place.line, message=message)
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
         return {
-            **self.finding().document(),
+            **as_json(self.finding()),
             "how": self.how,
             "seen": self.seen,
             "counterexample": self.example.document(),

@@ -10,6 +10,7 @@ from typing import Any
 from packaging.version import Version
 
 from skillpm.errors import LayoutError, UsageError
+from skillpm.formats.as_json import as_json
 from skillpm.index.path import release_of
 from skillpm.layout.description import UNVERSIONED
 from skillpm.layout.rule import Rule
@@ -54,7 +55,7 @@ class Packed:
             "tree": self.release.tree,
             "size": self.release.size,
             "requires": self.release.requires,
-            "findings": [finding.document() for finding in self.report.findings],
+            "findings": as_json(self.report.findings),
         }
 
 
@@ -79,7 +80,7 @@ def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = ()) -> Packed:
         raise LayoutError(
             f"{root} has {count} error{'s' if count > 1 else ''}, and no archive is made of it",
             hint=f"mend what `skillpm validate {root}` lists",
-            findings=[finding.document() for finding in report.findings],
+            findings=as_json(report.findings),
         )
     tree = FolderTree(root)
     archive = build_archive(tree)

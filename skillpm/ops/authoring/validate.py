@@ -136,7 +136,7 @@ def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report
 
 def _no_skill(path: Path, message: str) -> Report:
     hint = "name a folder with a SKILL.md, or a folder of such folders"
-    return Report(str(path), None, (Finding("SK001", Severity.ERROR, message, hint=hint),))
+    return Report(str(path), None, (Finding(code="SK001", severity=Severity.ERROR, message=message, hint=hint),))
 
 
 def _compiled(package: Package) -> Contract | None:

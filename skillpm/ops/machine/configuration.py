@@ -5,29 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from skillpm.formats.as_json import as_json
 from skillpm.settings import Settings
-from skillpm.settings.folders import PROJECT_FILE
 from skillpm.settings.origin import Setting
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
-    """The settings, and the two files that may hold some.
+class ConfigurationFile:
+    """A file that may hold settings, and whether it is there."""
 
-    Attributes:
-        files: path of the project file and of the user file, and whether each is there.
-    """
+    path: str
+    exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The settings; the project file and the user file."""
 
     settings: tuple[Setting[Any], ...]
-    files: tuple[tuple[str, bool], ...]
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "settings": as_json(self.settings),
-            "files": [{"path": path, "exists": exists} for path, exists in self.files],
-        }
+    files: tuple[ConfigurationFile, ...]
 
 
 def configuration(settings: Settings) -> Configuration:
@@ -37,6 +32,6 @@ def configuration(settings: Settings) -> Configuration:
         DocumentError: a file is invalid.
         UsageError: a variable or a flag has a value that is not allowed.
     """
-    project = () if settings.user else ((str(settings.project / PROJECT_FILE), settings.project_text is not None),)
-    user = (str(settings.config), settings.user_text is not None)
-    return Configuration(settings.settings(), (*project, user))
+    project = ConfigurationFile(str(settings.project_path), settings.project_text is not None)
+    user = ConfigurationFile(str(settings.config), settings.user_text is not None)
+    return Configuration(settings.settings(), (user,) if settings.user else (project, user))

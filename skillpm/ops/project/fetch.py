@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError, LayoutError
+from skillpm.formats.as_json import as_json
 from skillpm.index.path import FilesIndex
 from skillpm.layout.description import describe
 from skillpm.layout.tree import Tree, tree_digest
@@ -36,7 +37,7 @@ def refuse_broken(report: Report, name: str, *, final: bool = False) -> None:
         f"{name} cannot be installed: {place}{': ' if place else ''}{first.message} [{first.code}]"
         + (f", and {more} more error{'s' if more > 1 else ''}" if more else ""),
         hint=_hint(report, name, final=final),
-        findings=[finding.document() for finding in report.findings],
+        findings=as_json(report.findings),
     )
 
 
