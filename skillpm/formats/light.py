@@ -110,6 +110,8 @@ def read_light(kind: type[D], root: Any, *, path: str = "") -> D:
 
 def json_form(value: Any) -> Any:
     """Return a light document as JSON, without the fields that are None."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, TextValue):
         return str(value)
     if isinstance(value, LightDocument):

@@ -19,7 +19,7 @@ class DirectoryIndex:
     """A registry folder.
 
     Args:
-        root: the folder with config.json.
+        root: the folder with config.json; also an attribute.
         name: what a lock calls this source.
     """
 
@@ -28,21 +28,16 @@ class DirectoryIndex:
 
     def __init__(self, root: Path, name: str) -> None:
         self.name = name
-        self._root = root
-
-    @property
-    def root(self) -> Path:
-        """The folder with config.json."""
-        return self._root
+        self.root = root
 
     @cached_property
     def config(self) -> RegistryConfig:
         """config.json. Raises RegistryError where the folder is no registry."""
-        if not self._root.is_dir():
+        if not self.root.is_dir():
             raise RegistryError(
-                f"registry {self._root} is not a folder", hint="check `--registry`, or the registries of skillpm.yaml"
+                f"registry {self.root} is not a folder", hint="check `--registry`, or the registries of skillpm.yaml"
             )
-        return read_config(self._read("config.json", MAX_PAGE), f"registry {self._root}")
+        return read_config(self._read("config.json", MAX_PAGE), f"registry {self.root}")
 
     def page(self, name: str) -> Page | None:
         """Return every release of a name, or None where it is unknown.
@@ -51,13 +46,13 @@ class DirectoryIndex:
             RegistryError: the folder is no registry, or its page is damaged or of another skill.
         """
         path = page_path(name)
-        if self.config.registry and not (self._root / path).is_file():
+        if self.config.registry and not (self.root / path).is_file():
             return None
-        return read_page(self._read(path, MAX_PAGE), name, f"registry {self._root}")
+        return read_page(self._read(path, MAX_PAGE), name, f"registry {self.root}")
 
     def names(self) -> list[str]:
         """Return all names that the folder has a page for."""
-        root = self._root / "skills"
+        root = self.root / "skills"
         found = (path.relative_to(root).with_suffix("").as_posix() for path in root.glob("**/*.json"))
         return sorted(name for name in found if is_name(name))
 
@@ -76,13 +71,13 @@ class DirectoryIndex:
 
     def _read(self, path: str, limit: int) -> bytes:
         try:
-            with (self._root / path).open("rb") as file:
+            with (self.root / path).open("rb") as file:
                 data = file.read(limit + 1)
         except OSError as error:
             raise RegistryError(
-                f"registry {self._root}: {path} cannot be read: {error.strerror}",
+                f"registry {self.root}: {path} cannot be read: {error.strerror}",
                 hint="a registry is a folder with config.json, skills/ and archives/",
             ) from None
         if len(data) > limit:
-            raise RegistryError(f"registry {self._root}: {path} is larger than {limit} bytes")
+            raise RegistryError(f"registry {self.root}: {path} is larger than {limit} bytes")
         return data

@@ -93,7 +93,7 @@ class _Sources:
     def __init__(self, context: Context, lock: Lock) -> None:
         self._context = context
         self._entries = {entry.name: entry for entry in lock.skills}
-        self._floating = {item.name: item.source for item in map(Requirement.parse, lock.requirements) if item.source}
+        self._required = {item.name: item.source for item in map(Requirement.parse, lock.requirements) if item.source}
         self._cooldown = Cooldown.of(context.settings)
         self._present: dict[str, Page | None] = {}
         self.failures: dict[str, SkillpmError] = {}
@@ -102,7 +102,7 @@ class _Sources:
         """Return what the source of an entry has now; None where it failed or knows the name no more."""
         if entry.name not in self._present:
             try:
-                source = self._floating.get(entry.name, entry.source)  # a branch, where the lock has its commit
+                source = self._required.get(entry.name, entry.source)  # a branch, where the lock has its commit
                 self._present[entry.name] = self._context.source(source).page(entry.name)
             except SkillpmError as error:
                 self._present[entry.name] = None
