@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -50,11 +50,7 @@ class ForeignLock:
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
-        return {
-            "format": self.form,
-            "taken": [asdict(item) for item in self.taken],
-            "left": [asdict(item) for item in self.left],
-        }
+        return {"format": self.form, "taken": self.taken, "left": self.left}
 
 
 Judge = Callable[[Sequence["Episode"]], list["Judgement"]]  # episodes of any mix of skills, in order

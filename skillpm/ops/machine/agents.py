@@ -51,11 +51,11 @@ class AgentState:
             "folder": self.folder,
             "project_folder": self.agent.project,
             "user_folder": self.agent.user,
-            "also_reads": list(self.agent.also),
-            "shared_with": list(self.shared),
+            "also_reads": self.agent.also,
+            "shared_with": self.shared,
             "filled": self.filled,
-            "installed": list(self.installed),
-            "others": list(self.others),
+            "installed": self.installed,
+            "others": self.others,
             "budget": None
             if found is None
             else {
@@ -63,9 +63,9 @@ class AgentState:
                 "used": found.used,
                 "skills": found.skills,
                 "fits": found.fits,
-                "overflow": str(found.overflow),
+                "overflow": found.overflow,
                 "affected": found.affected,
-                "dropped": list(found.dropped),
+                "dropped": found.dropped,
                 "description_length": found.length,
                 "remedy": None if found.fits else REMEDY,
             },

@@ -10,11 +10,12 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from skillpm.errors import SkillpmError, StorageError
+from skillpm.formats.as_json import as_json
 from skillpm.index.source import PAGES, REPOSITORIES
 from skillpm.layout.description import describe
 from skillpm.layout.package import Package
@@ -89,14 +90,12 @@ class CacheReport:
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
         return {
-            "store": str(self.store),
-            "cache": str(self.cache),
-            "skills": [
-                {**asdict(tree), "projects": [str(project) for project in projects]} for tree, projects in self.trees
-            ],
-            "gone": [str(project) for project in self.gone],
-            "leftovers": asdict(self.leftovers),
-            "folders": [asdict(folder) for folder in self.folders],
+            "store": self.store,
+            "cache": self.cache,
+            "skills": [as_json(tree, projects=projects) for tree, projects in self.trees],
+            "gone": self.gone,
+            "leftovers": self.leftovers,
+            "folders": self.folders,
         }
 
 
@@ -131,12 +130,12 @@ class Pruned:
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
         return {
-            "removed": [asdict(tree) for tree in self.removed],
-            "environments": [asdict(folder) for folder in self.environments],
+            "removed": self.removed,
+            "environments": self.environments,
             "size": self.size,
-            "forgotten": [str(project) for project in self.forgotten],
+            "forgotten": self.forgotten,
             "kept": self.kept,
-            "cached": [asdict(folder) for folder in self.cached],
+            "cached": self.cached,
             "models": self.models,
             "dry_run": self.dry_run,
         }

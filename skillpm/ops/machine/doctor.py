@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from skillpm.clients.folders import detected
 from skillpm.errors import SkillpmError
@@ -45,10 +45,6 @@ class Check:
     found: str
     hint: str | None = None
     note: str | None = None
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints this check."""
-        return {"name": self.name, "level": self.level, "found": self.found, "hint": self.hint, "note": self.note}
 
 
 def examine(context: Context) -> list[Check]:

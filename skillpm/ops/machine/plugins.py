@@ -38,7 +38,7 @@ class PluginsReport:
                 {"name": skill.name, "version": skill.version, "tree": skill.tree, "code": files}
                 for skill, files in self.skills
             ],
-            "failures": [{"plugin": item.plugin, "hook": item.hook, "message": item.message} for item in self.failures],
+            "failures": self.failures,
         }
 
 

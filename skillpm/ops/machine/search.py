@@ -60,14 +60,6 @@ class Found:
     near: tuple[str, ...]
     failures: dict[str, SkillpmError]
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "hits": [hit.document() for hit in self.hits],
-            "near": list(self.near),
-            "failures": {name: error.document() for name, error in self.failures.items()},
-        }
-
 
 def search(context: Context, texts: Sequence[str]) -> Found:
     """Return what fits all words of the texts; of a name that several indexes have, the one that installs ask.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from skillpm.index.source import is_path
 from skillpm.layout.description import describe
@@ -52,10 +51,6 @@ class Overview:
     authors: tuple[str, ...]
     homepage: str | None
     repository: str | None
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return asdict(self)
 
 
 def show(context: Context, text: str) -> Overview:

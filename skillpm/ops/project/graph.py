@@ -56,10 +56,6 @@ class Edge:
     version: str | None
     specifier: str
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {"name": self.name, "version": self.version, "specifier": self.specifier}
-
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
@@ -76,15 +72,6 @@ class Reasons:
     version: str
     paths: tuple[tuple[Edge, ...], ...]
     complete: bool
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "paths": [[step.document() for step in path] for path in self.paths],
-            "complete": self.complete,
-        }
 
 
 def why(context: Context, name: str, *, limit: int = 0) -> Reasons:

@@ -34,17 +34,6 @@ class SkillChange:
     source: str
     tree: str
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "name": self.name,
-            "change": self.change,
-            "version": self.version,
-            "previous": self.previous,
-            "source": self.source,
-            "tree": self.tree,
-        }
-
 
 def describe_changes(plan: Plan, placed: Collection[str] | None = None) -> tuple[SkillChange, ...]:
     """Return a plan's steps in the form that commands print.
@@ -78,15 +67,6 @@ class Installation:
     def count(self, change: str) -> int:
         """Return how many skills had this change."""
         return sum(1 for skill in self.skills if skill.change == change)
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "skills": [skill.document() for skill in self.skills],
-            "folders": list(self.folders),
-            "warnings": list(self.warnings),
-            "dry_run": self.dry_run,
-        }
 
 
 def unchanged(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from skillpm.errors import LayoutError, StorageError, UsageError
 from skillpm.layout.description import describe
@@ -34,17 +34,6 @@ class ListedSkill:
     state: State
     folders: tuple[str, ...]
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "source": self.source,
-            "description": self.description,
-            "state": self.state,
-            "folders": list(self.folders),
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
@@ -53,10 +42,6 @@ class ListedRun:
     name: str
     state: Literal["finished", "unfinished"]
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {"name": self.name, "state": self.state}
-
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
@@ -64,10 +49,6 @@ class Inventory:
 
     skills: tuple[ListedSkill, ...]
     runs: tuple[ListedRun, ...]
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {"skills": [skill.document() for skill in self.skills], "runs": [run.document() for run in self.runs]}
 
 
 def list_project(context: Context) -> Inventory:

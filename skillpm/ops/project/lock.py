@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from skillpm.errors import DocumentError, LockOutOfDateError, UsageError
 from skillpm.model.lock import Lock, conflicted, sides
@@ -31,10 +30,6 @@ class MergedPin:
     theirs: str | None
     now: str | None
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {"name": self.name, "ours": self.ours, "theirs": self.theirs, "now": self.now}
-
 
 @dataclass(frozen=True, slots=True)
 class Locking:
@@ -51,15 +46,6 @@ class Locking:
     merged: tuple[MergedPin, ...] = ()
     warnings: tuple[str, ...] = ()
     dry_run: bool = False
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "skills": [skill.document() for skill in self.skills],
-            "merged": [pin.document() for pin in self.merged],
-            "warnings": list(self.warnings),
-            "dry_run": self.dry_run,
-        }
 
 
 def lock_project(context: Context, *, upgrade: Sequence[str] | None = None, dry_run: bool = False) -> Locking:

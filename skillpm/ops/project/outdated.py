@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from packaging.version import Version
@@ -64,7 +64,7 @@ class Outdated:
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
-        return {"skills": [asdict(skill) for skill in self.skills]}
+        return {"skills": self.skills}
 
 
 def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from packaging.version import Version
 
@@ -142,10 +141,6 @@ class NewProject:
     requires: tuple[str, ...]
     text: str
     dry_run: bool = False
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {"path": str(self.path), "requires": list(self.requires), "text": self.text, "dry_run": self.dry_run}
 
 
 def init(context: Context, *, dry_run: bool = False) -> NewProject:

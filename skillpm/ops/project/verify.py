@@ -7,7 +7,7 @@ tells what the others should hold.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from skillpm.clients.folders import agent_folders
@@ -64,12 +64,8 @@ class Verification:
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
-        return {
-            "ok": not self.problems,
-            "skills": self.skills,
-            "folders": self.folders,
-            "problems": [asdict(problem) for problem in self.problems],
-        }
+        ok = not self.problems
+        return {"ok": ok, "skills": self.skills, "folders": self.folders, "problems": self.problems}
 
 
 def verify(context: Context, names: Sequence[str] = ()) -> Verification:
