@@ -19,14 +19,14 @@ from skillpm.cli.paths import TypedPath
 @yes_option
 @worker_options
 @json_option
-def command(exporter: str, skills: tuple[str, ...], output: Path, as_json: bool, **running: Any) -> None:
+def command(exporter: str, skills: tuple[str, ...], output: Path, as_json: bool, **agreement: Any) -> None:
     """Write SKILLs (all installed ones where none is named) as EXPORTER does, which a plugin brings.
 
     `skillpm plugins` lists the plugins; docs/hooks.md says how to write one.
     """
     from skillpm.ops.learning.export import export
 
-    context, found = agreed_skills(skills, **running)
+    context, found = agreed_skills(skills, **agreement)
     files = export(context, exporter, found, output)
     if as_json:
         echo_json({"output": str(output), "files": files})

@@ -44,12 +44,11 @@ def command(ctx: click.Context, /, file: Path, wanted: bool, as_json: bool, **pl
 
 
 def _install(found: ForeignLock, place: Placing) -> Installation:
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.asked import Asked
     from skillpm.ops.project.install import install
 
     asked = Asked.read([item.requirement for item in found.taken])
-    return install(open_context(place.settings), asked, place.options(adding=True))
+    return install(place.context(), asked, place.options(adding=True))
 
 
 def _print(found: ForeignLock, installed: Installation | None) -> None:

@@ -15,6 +15,7 @@ from skillpm.cli.output import echo_json, json_option, note, progress, table, te
 
 if TYPE_CHECKING:
     from skillpm.clients.agent import Agent
+    from skillpm.ops.context import Context
     from skillpm.ops.project.install import InstallOptions
     from skillpm.ops.project.installation import Installation
     from skillpm.settings import Settings
@@ -78,6 +79,12 @@ class Placing:
             settings, flags["agents"], folders, flags["link"], flags["dry_run"], flags["force"], flags["allowed"]
         )
 
+    def context(self) -> Context:
+        """Return what the operation works on."""
+        from skillpm.ops.context import open_context
+
+        return open_context(self.settings)
+
     def options(self, *, adding: bool = False) -> InstallOptions:
         """Return how an operation puts skills, with progress on a terminal; ``adding`` writes the agents down."""
         from skillpm.ops.project.install import InstallOptions
@@ -122,11 +129,10 @@ def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json
 
 
 def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, every: bool) -> Installation:
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.asked import Asked
     from skillpm.ops.project.install import install
 
-    context = open_context(place.settings)
+    context = place.context()
     if texts or names or every:
         return install(context, Asked.read(texts, names, every=every), place.options(adding=True))
     from skillpm.ops.project.sync import sync

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.output import count, echo_json, json_option, note, table, tell_project
+from skillpm.cli.context import changing_context
+from skillpm.cli.output import count, echo_json, json_option, note, table
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ def command(
     What is locked stays as long as it fits. Where version control left conflict markers, both sides are read, the newer
     pins are kept as far as they fit, and what moved is shown.
     """
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.lock import check_lock, lock_project
-    from skillpm.settings import load_settings
 
     if names and not upgrade:
         raise UsageError("names go with `--upgrade`", hint=f"`skillpm lock --upgrade {' '.join(names)[:80]}`")
@@ -45,8 +44,7 @@ def command(
         raise UsageError(
             "`--check` and `--upgrade` exclude each other", hint="`--check` changes nothing: give one of them"
         )
-    context = open_context(load_settings(indexes=indexes, offline=offline))
-    tell_project(context.settings)
+    context = changing_context(indexes=indexes, offline=offline)
     given_up = names if upgrade else None
     done = check_lock(context) if check else lock_project(context, upgrade=given_up, dry_run=dry_run)
     _render(done, as_json=as_json)

@@ -18,7 +18,7 @@ from skillpm.errors import VerifierError
 @click.argument("file", type=click.File("rb"), default="-")
 @yes_option
 @worker_options
-def command(skill: str, file: BinaryIO, **running: Any) -> None:
+def command(skill: str, file: BinaryIO, **agreement: Any) -> None:
     """Judge rows of JSON Lines with SKILL's verifier.
 
     Reads rows {"expected": ..., "completion": "..."} from FILE or stdin; `request` and `id` may be given, other keys
@@ -33,7 +33,7 @@ def command(skill: str, file: BinaryIO, **running: Any) -> None:
     def write(judgement: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(judgement, allow_nan=False) + "\n")
 
-    context, (found,) = agreed_skills((skill,), **running)
+    context, (found,) = agreed_skills((skill,), **agreement)
     done = score(context, found, file, write, path=file.name)
     if done.errored and done.errored == done.rows:
         hint = f"run `skillpm selftest {skill}`, or look at the expected answers"

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @worker_options
 @format_options
 @click.pass_context
-def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, form: str | None, **running: Any) -> None:
+def command(
+    ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, form: str | None, **agreement: Any
+) -> None:
     """Check the verifiers of SKILLs (all installed ones where none is named).
 
     The claims of cases.jsonl; and for every seed and suite task: the right answer passes with 1, an answer that does
@@ -38,7 +40,7 @@ def command(ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, fo
     if show_rules:
         print_rules(list(CLAIMS.values()), form)
         return
-    reports = selftests(*agreed_skills(skills, **running))
+    reports = selftests(*agreed_skills(skills, **agreement))
     ok = all(report.ok for report in reports)
     if form == "sarif":
         from skillpm.cli.sarif import sarif

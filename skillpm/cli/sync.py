@@ -29,9 +29,8 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
     place = Placing.of(placing)
     done = unchanged(place.settings, place.folders, place.link, frozen=frozen)
     if done is None:
-        from skillpm.ops.context import open_context
         from skillpm.ops.project.sync import LockMode, sync
 
         mode = LockMode.FROZEN if frozen else LockMode.LOCKED if locked else LockMode.RENEWED
-        done = sync(open_context(place.settings), place.options(), mode)
+        done = sync(place.context(), place.options(), mode)
     render(done, as_json=as_json)

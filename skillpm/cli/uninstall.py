@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from skillpm.cli.complete import installed_names
-from skillpm.cli.output import json_option, tell_project
+from skillpm.cli.context import changing_context
+from skillpm.cli.output import json_option
 
 
 @click.command("uninstall", epilog="Example: skillpm uninstall langgraph-cli")
@@ -17,11 +18,8 @@ from skillpm.cli.output import json_option, tell_project
 def command(names: tuple[str, ...], user: bool, dry_run: bool, force: bool, as_json: bool) -> None:
     """Remove skills from this project and its skillpm.yaml, with the dependencies that nothing else needs."""
     from skillpm.cli.install import render
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.install import InstallOptions
     from skillpm.ops.project.uninstall import uninstall
-    from skillpm.settings import load_settings
 
-    settings = load_settings(user=user)
-    tell_project(settings)
-    render(uninstall(open_context(settings), names, InstallOptions(dry_run=dry_run, force=force)), as_json=as_json)
+    options = InstallOptions(dry_run=dry_run, force=force)
+    render(uninstall(changing_context(user=user), names, options), as_json=as_json)

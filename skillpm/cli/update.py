@@ -19,8 +19,7 @@ def command(names: tuple[str, ...], as_json: bool, **placing: object) -> None:
     A skill whose files were edited is left alone, and the command refused, unless --force keeps the edited one as
     NAME.orig.
     """
-    from skillpm.ops.context import open_context
     from skillpm.ops.project.sync import update
 
     place = Placing.of(placing)
-    render(update(open_context(place.settings), names, place.options()), as_json=as_json)
+    render(update(place.context(), names, place.options()), as_json=as_json)
