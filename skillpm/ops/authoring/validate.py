@@ -15,7 +15,7 @@ from skillpm.layout import check
 from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.discovery import MAX_FOLDERS, discover
 from skillpm.layout.mend import mend
-from skillpm.layout.rule import Level, Rule, document_problems, rule
+from skillpm.layout.rule import Level, Rule, RuleSet, document_problems
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Finding, Problem, Report, Severity
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from skillpm.layout.package import Package, Row
 
 MAX_PROBLEMS = 50  # of one kind in one skill
+CONTRACT_RULES = RuleSet()
 
 
-@rule(
+@CONTRACT_RULES.error(
     "SK551",
     "contract.yaml cannot be compiled",
     why="A schema or the prompt's template is wrong, so no answer can be judged.",
@@ -42,7 +43,7 @@ def uncompilable_contract(subject: Subject) -> Iterator[Problem]:
             yield from document_problems([error])
 
 
-@rule(
+@CONTRACT_RULES.error(
     "SK552",
     "seed breaks the contract",
     why="A model would be trained on an answer that the skill's own verifier refuses.",
@@ -53,11 +54,7 @@ def seed_breaks_contract(subject: Subject) -> Iterator[Problem]:
         yield from _broken(subject.package, (row for read in subject.package.seeds for row in read.value or ()))
 
 
-@rule(
-    "SK553",
-    "suite task breaks the contract",
-    why="No model could ever solve it.",
-)
+@CONTRACT_RULES.error("SK553", "suite task breaks the contract", why="No model could ever solve it.")
 def suite_task_breaks_contract(subject: Subject) -> Iterator[Problem]:
     """The expected answer of every task of every suite."""
     if subject.package:
@@ -66,10 +63,8 @@ def suite_task_breaks_contract(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@rule(
-    "SK554",
-    "case breaks the contract",
-    why="The self-test would fail on the case, not on the verifier.",
+@CONTRACT_RULES.error(
+    "SK554", "case breaks the contract", why="The self-test would fail on the case, not on the verifier."
 )
 def case_breaks_contract(subject: Subject) -> Iterator[Problem]:
     """The expected answer of every case."""
@@ -77,13 +72,7 @@ def case_breaks_contract(subject: Subject) -> Iterator[Problem]:
         yield from _broken(subject.package, subject.package.cases.value or ())
 
 
-RULES: tuple[Rule, ...] = (
-    *check.RULES,
-    uncompilable_contract,
-    seed_breaks_contract,
-    suite_task_breaks_contract,
-    case_breaks_contract,
-)
+RULES: tuple[Rule, ...] = (*check.RULES, *CONTRACT_RULES)
 
 
 def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT, extra: Sequence[Rule] = ()) -> list[Report]:
