@@ -46,6 +46,7 @@ def test_a_bundled_skill_is_used_with_a_notice_until_it_is_installed(context: Co
     assert stored.root == context.store.path(stored.tree)
     assert stored.bundled, "trusted by its content"
     assert len(context.notices) == 1
+    assert context.skills([]) == [stored]
 
 
 def test_a_notice_is_told_as_it_comes_and_once(tmp_path: Path) -> None:
@@ -56,7 +57,6 @@ def test_a_notice_is_told_as_it_comes_and_once(tmp_path: Path) -> None:
     for _ in range(2):
         context.skill("shell-tools")
     assert told == context.notices == ["shell-tools is not installed here; the one that ships with skillpm is used"]
-    assert context.skills([]) == [stored]
 
 
 def test_what_only_claims_to_be_bundled_is_not_trusted(context: Context, tmp_path: Path) -> None:
