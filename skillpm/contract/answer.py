@@ -6,7 +6,6 @@ What is read is hostile: sizes and depths are bounded, duplicate keys, NaN and n
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +15,8 @@ from skillpm.formats.strict import STRICT_DECODER
 MAX_ANSWER = 1 << 16  # characters
 _REMEMBERED = 4096  # characters
 _MAX_STARTS = 8  # opening braces that are tried while looking for an object among prose
-_THINKING = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
+_THOUGHT_END = "</think>"
+_MAX_THOUGHTS = 16
 _JSON_SPACE = " \t\r\n"
 
 
@@ -26,7 +26,7 @@ class Answer:
 
     Attributes:
         value: the object, or None where there is none that can be read.
-        only_json: is the object all that the completion says (beside a leading ``<think>…</think>``)?
+        only_json: is the object all that the completion says, beside thoughts in front of it?
         reason: why it is not a proper answer; empty where it is.
     """
 
@@ -43,8 +43,7 @@ def read_answer(completion: str) -> Answer:
 def _read(completion: str) -> Answer:
     if len(completion) > MAX_ANSWER:
         return Answer(None, False, f"longer than {MAX_ANSWER} characters")
-    thinking = _THINKING.match(completion) if "<think>" in completion else None
-    text = (completion[thinking.end() :] if thinking else completion).strip(_JSON_SPACE)
+    text = _after_thoughts(completion) if _THOUGHT_END in completion else completion.strip(_JSON_SPACE)
     if not text:
         return Answer(None, False, "empty")
     try:
@@ -60,6 +59,35 @@ def _read(completion: str) -> Answer:
     if "\\u" in text or not text.isascii():
         return _without_surrogates(value, True, "")
     return Answer(value, True)
+
+
+def _after_thoughts(completion: str) -> str:
+    """Return what stands after the thoughts.
+
+    A thought ends at its closing tag, whether the completion opens it or the chat template did. What follows the first
+    tag need not be the answer, since a model may think twice; so the first rest that is JSON from end to end counts,
+    and where none is, the rest after the last tag. A tag inside the answer's own text is no end of a thought: by then
+    the whole answer has been read.
+    """
+    rest = completion.strip(_JSON_SPACE)
+    for _ in range(_MAX_THOUGHTS):
+        if _is_json(rest):
+            return rest
+        _, tag, after = rest.partition(_THOUGHT_END)
+        if not tag:
+            return rest
+        rest = after.strip(_JSON_SPACE)
+    return rest.rpartition(_THOUGHT_END)[2].strip(_JSON_SPACE)
+
+
+def _is_json(text: str) -> bool:
+    if not text.startswith("{"):
+        return False
+    try:
+        STRICT_DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 _read_again = lru_cache(maxsize=4096)(_read)  # as many as stand in a message to a worker

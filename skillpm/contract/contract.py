@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 from skillpm.contract.answer import Answer, read_answer
-from skillpm.contract.argv import Argv
+from skillpm.contract.command import Argv
 from skillpm.contract.judge import EXACT, Gold, judge_answer
 from skillpm.contract.prompt import render_prompt
 from skillpm.contract.sampler import sample_arguments
@@ -76,7 +77,7 @@ class Contract:
         problems, argv = self._examine(completed)
         if problems:
             raise DocumentError(f"the expected answer breaks the contract: {'; '.join(problems)}")
-        return completed, argv
+        return {**completed, "args": self._schemas[completed["tool"]].complete(completed["args"])}, argv
 
     def gold(self, expected: Any) -> Gold:
         """Return an expected answer ready to be judged against. Raises DocumentError as ``complete`` does."""
@@ -101,7 +102,13 @@ class Contract:
         if answer.value is None:
             return judge_answer(gold, answer, []), None
         problems, argv = self._examine(answer.value)
-        return judge_answer(gold, answer, problems), argv if answer.only_json else None
+        if problems or not answer.only_json or answer.value["tool"] != gold.tool.name:
+            return judge_answer(gold, answer, problems), argv if answer.only_json else None
+        schema = self._schemas[gold.tool.name]
+        arguments = schema.complete(answer.value["args"])
+        same = schema.same_commands((gold.arguments, gold.argv), (arguments, argv))
+        complete = replace(answer, value={"tool": gold.tool.name, "args": arguments})
+        return judge_answer(gold, complete, [], same_commands=same), argv
 
     def argv(self, value: Any) -> Argv | None:
         """Return the commands that an executor would run, or None where it would refuse or has nothing to run."""

@@ -13,7 +13,7 @@ least 0.1, and 1 is only for the exact answer:
 ``arguments`` is the share of expected arguments that are right, minus the wrong and the surplus ones, from -1 to 1. An
 argument left at null, false or its default where a value was expected is neither right nor wrong; one at false or its
 default where null was expected is not surplus. An answer that differs in the latter only does what was asked in other
-words: it is ambiguous.
+words: it is ambiguous. An answer that runs the very commands of the expected one is exact, however it is written.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from skillpm.contract.answer import Answer
-from skillpm.contract.argv import Argv
+from skillpm.contract.command import Argv
+from skillpm.contract.shape import same_value
 from skillpm.model.contract import Tool
 from skillpm.model.verdict import Status, Verdict
 
-_SCALARS = frozenset({str, int, float, bool, type(None)})
 _COMPONENTS = ("parsed", "only_json", "schema_valid", "tool", "arguments", "exact")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 _NOTHING = dict.fromkeys(_COMPONENTS, 0.0)
@@ -53,30 +53,14 @@ class Gold:
     argv: Argv | None
 
 
-def same_value(left: Any, right: Any) -> bool:
-    """Are two JSON values equal? Unlike Python, true is not 1."""
-    # Nearly all arguments are two scalars of one type, so that comes first. Booleans come before other comparisons:
-    # Python has True == 1, and an answer of 1 for true would pass. 1 and 1.0 are one number in JSON; the last line has
-    # them equal.
-    kind = type(left)
-    if kind is type(right) and kind in _SCALARS:
-        return bool(left == right)
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(map(same_value, left, right))
-    return bool(left == right)
-
-
-def judge_answer(gold: Gold, answer: Answer, problems: list[str]) -> Verdict:
+def judge_answer(gold: Gold, answer: Answer, problems: list[str], *, same_commands: bool = False) -> Verdict:
     """Judge a read answer.
 
     Args:
         gold: the expected answer.
         answer: what was read.
         problems: what the contract finds wrong with ``answer.value``; empty for an object that may be run.
+        same_commands: does it run the same commands as the expected answer?
     """
     value = answer.value
     if value is None:
@@ -105,7 +89,7 @@ def judge_answer(gold: Gold, answer: Answer, problems: list[str]) -> Verdict:
     # Equality decides, never the share: a share of 1 may hide an idle difference. One frozen verdict serves all that
     # are exact, for this is where most answers of a trained model end.
     differences = _differences(gold, arguments)
-    if not differences:
+    if not differences or same_commands:
         return EXACT
     status: Status = "ambiguous" if share == 1.0 else "failed"
     score = round(0.2 + 0.3 * (1.0 + share), 6)

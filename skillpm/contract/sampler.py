@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 from skillpm.errors import DocumentError
-from skillpm.model.contract import CommandLine, Program, Tool
+from skillpm.model.contract import CommandLine, Program, Tool, ValueOption
 
 _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
 _INTEGERS = (0, 1000)
@@ -60,12 +60,29 @@ def _command_line(rules: CommandLine, chance: random.Random) -> str:
 
 
 def _command(name: str, program: Program, chance: random.Random) -> str:
-    words = [name]
-    if program.subcommands:
-        words.append(chance.choice(program.subcommands))
+    return " ".join([name, *_words(program, chance)])
+
+
+def _words(program: Program, chance: random.Random) -> list[str]:
+    words: list[str] = []
     if program.options and chance.random() < 0.5:
-        words.append(chance.choice(program.options))
-    if program.values and chance.random() < 0.5:
-        words += [chance.choice(program.values), str(chance.randint(1, 500))]
-    words += chance.sample(_WORDS, k=chance.randint(0, min(program.operands, 2)))
-    return " ".join(words)
+        words.append(chance.choice(chance.choice(program.options).names))
+    plain = [option for option in program.values if option.following is None]
+    if plain and chance.random() < 0.5:
+        words += _option_words(chance.choice(plain), chance)
+    subcommands = program.subcommands
+    if isinstance(subcommands, dict):
+        inner = chance.choice(list(subcommands))
+        return [*words, inner, *_words(subcommands[inner], chance)]
+    if subcommands:
+        words = [*words, chance.choice(subcommands)] if program.options_first else [chance.choice(subcommands), *words]
+    operands = program.operands
+    return words + chance.sample(_WORDS, k=chance.randint(operands.least, max(operands.least, min(operands.most, 2))))
+
+
+def _option_words(option: ValueOption, chance: random.Random) -> list[str]:
+    """Return an option with a value: one of its own spellings where it has some, else a number, which is any form."""
+    name, value = chance.choice(option.names), chance.choice(list(option.same) or [str(chance.randint(1, 500))])
+    if not option.optional and chance.random() < 0.5:
+        return [name, value]
+    return [f"{name}={value}" if name.startswith("--") else f"{name}{value}"]

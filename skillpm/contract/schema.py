@@ -1,8 +1,8 @@
 """What an answer object must look like: the tool's own JSON Schema, with null standing for an argument left out.
 
-Every property must be present. Nulls of optional arguments are dropped, and the rest is validated against the author's
-input_schema (JSON Schema 2020-12) by a linear-time engine that resolves nothing from outside. In one point the check is
-stricter than JSON Schema: 8123.0 is no integer.
+Every property must be present. Nulls of optional arguments are dropped, in objects inside arguments too, and the rest
+is validated against the author's input_schema (JSON Schema 2020-12) by a linear-time engine that resolves nothing from
+outside. In one point the check is stricter than JSON Schema: 8123.0 is not an integer.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from typing import Any
 
 import jsonschema_rs
 
-from skillpm.contract.argv import Argv, build_argv
-from skillpm.contract.command import CommandError
+from skillpm.contract.argv import fill_argv
+from skillpm.contract.command import Argv, CommandLineReader
+from skillpm.contract.grammar import CommandError
+from skillpm.contract.shape import Shape, same_value
 from skillpm.errors import DocumentError
-from skillpm.model.contract import Tool
+from skillpm.model.contract import CommandLine, Tool
 
 MAX_PROBLEMS = 8
 
@@ -31,6 +33,9 @@ class ToolSchema:
         self._names = frozenset(tool.properties)
         self._optional = self._names - tool.required
         schema = {**tool.input_schema, "additionalProperties": False}
+        self._shape = Shape(tool.input_schema)
+        self._others = self._names - tool.argv_arguments
+        self._line = CommandLineReader(tool.argv) if isinstance(tool.argv, CommandLine) else None
         try:
             self._validator = jsonschema_rs.Draft202012Validator(
                 schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True
@@ -45,19 +50,61 @@ class ToolSchema:
         if problems or self.tool.argv is None:
             return problems, None
         try:
-            return [], build_argv(self.tool, arguments)
+            return [], self._argv(arguments)
         except CommandError as error:
             return [str(error)], None
+
+    def complete(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Return arguments with every optional property present, null where it was absent, in inner objects too."""
+        properties = self.tool.properties
+        return {
+            name: self._shape.completed(value, properties.get(name)) if type(value) in (dict, list) else value
+            for name, value in arguments.items()
+        }
+
+    def same_commands(
+        self, left: tuple[dict[str, Any], Argv | None], right: tuple[dict[str, Any], Argv | None]
+    ) -> bool:
+        """Do two valid answers run the same commands, and say the same in what stands on no command line?
+
+        Args:
+            left: complete arguments with their commands.
+            right: the same of the other answer.
+        """
+        (left_arguments, left_argv), (right_arguments, right_argv) = left, right
+        if left_argv is None or right_argv is None:
+            return False
+        if not all(same_value(left_arguments[name], right_arguments[name]) for name in self._others):
+            return False
+        return left_argv == right_argv or (self._line is not None and self._same_lines(left_argv, right_argv))
+
+    def _same_lines(self, left: Argv, right: Argv) -> bool:
+        assert self._line is not None
+        return self._line.normal(left) == self._line.normal(right)
+
+    def _argv(self, arguments: dict[str, Any]) -> Argv:
+        assert self.tool.argv is not None
+        if not isinstance(self.tool.argv, CommandLine):
+            return fill_argv(self.tool.argv, arguments)
+        assert self._line is not None
+        line = arguments[self.tool.argv.command_line]
+        return self._line.argv(line) if line is not None else ()
 
     def _problems(self, arguments: dict[str, Any]) -> list[str]:
         if arguments.keys() != self._names:
             return self._wrong_names(arguments)
-        present = {k: v for k, v in arguments.items() if v is not None or k not in self._optional}
+        properties = self.tool.properties
+        present = {
+            name: self._shape.stripped(value, properties[name]) if type(value) in (dict, list) else value
+            for name, value in arguments.items()
+            if value is not None or name not in self._optional
+        }
         if not self._validator.is_valid(present):
             return [self._sentence(error) for error in self._validator.iter_errors(present)][:MAX_PROBLEMS]
-        for name, value in present.items():
-            if type(value) in (float, dict, list) and _float_for_integer(self.tool.properties[name], value):
-                return [f"`{name}`: a number with a fraction where an integer belongs"]
+        if any(type(value) in (float, dict, list) for value in present.values()):
+            place = self._shape.fraction_for_integer(present, self._validator.is_valid)
+            if place is not None:
+                return [f"`{'.'.join(map(str, place))}`: a number with a fraction where an integer belongs"]
         return []
 
     def _wrong_names(self, arguments: dict[str, Any]) -> list[str]:
@@ -77,18 +124,3 @@ def _plain_reason(schema: dict[str, Any]) -> str | None:
 
     worst = best_match(Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema))
     return None if worst is None else f"{worst.json_path.removeprefix('$.')}: {worst.message[:300]}"
-
-
-def _float_for_integer(schema: Any, value: Any) -> bool:
-    if not isinstance(schema, dict):
-        return False
-    if isinstance(value, float):
-        declared = schema.get("type", ())
-        types = {declared} if isinstance(declared, str) else set(declared)
-        return "integer" in types and "number" not in types
-    if isinstance(value, dict):
-        properties = schema.get("properties", {})
-        return any(_float_for_integer(properties.get(name), item) for name, item in value.items())
-    if isinstance(value, list):
-        return any(_float_for_integer(schema.get("items"), item) for item in value)
-    return False

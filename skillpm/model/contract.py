@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -15,38 +16,182 @@ _REFERENCES = ("$ref", "$dynamicRef")
 class ArgvPart(Document):
     """One conditional piece of an argv: a flag, a positional value, or a flag with its value.
 
-    ``value`` names an argument; the piece is left out while that argument is null. ``if`` names a boolean argument.
+    A piece is left out while the argument that it reads is null. An argument that is a list gives a positional word, or
+    a flag with its value, for each of its items.
+
+    Attributes:
+        flag: the option, such as ``--port``.
+        value: the argument whose value follows.
+        condition: ``if``: a boolean argument; the piece stands there only while it is true.
+        when: arguments and the values that they must have for the piece to stand there.
+        attached: is the value part of the flag's word (``--since=-2h``, ``-n5``)? Then it may begin with ``-``.
+        join: what joins the items of a list into one value.
     """
 
-    flag: str | None = None
+    flag: Annotated[str, Field(pattern=r"^-")] | None = None
     value: str | None = None
     condition: str | None = Field(default=None, alias="if")
+    when: Annotated[dict[str, Json], Field(min_length=1)] | None = None
+    attached: bool = False
+    join: Annotated[str, Field(min_length=1, max_length=8)] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> ArgvPart:
-        if self.value is None and (self.flag is None or self.condition is None):
-            raise ValueError("needs `value`, or `flag` with `if`")
+        if self.value is None and (self.flag is None or (self.condition is None and self.when is None)):
+            raise ValueError("needs `value`, or `flag` with `if` or `when`")
+        if self.attached and (self.flag is None or self.value is None):
+            raise ValueError("`attached` needs `flag` and `value`")
+        if self.join is not None and self.value is None:
+            raise ValueError("`join` needs `value`")
         return self
 
     def arguments(self) -> set[str]:
         """Return the arguments that this piece reads."""
-        return {name for name in (self.value, self.condition) if name is not None}
+        return {name for name in (self.value, self.condition, *(self.when or ())) if name is not None}
+
+
+OPTION = re.compile(r"-[A-Za-z0-9?]|--?[A-Za-z0-9][A-Za-z0-9._-]*")
+ValueForm = Literal["text", "integer", "path", "duration", "unit", "words"]
+Spellings = Annotated[dict[str, str], Field(max_length=256)]
+
+
+class _Named(Document):
+    """What a flag and an option with a value have in common.
+
+    Attributes:
+        names: all names of one option, as a manual lists them: ``-n, --lines``. The last one is its normal form.
+        means: what giving it stands for, in other options of the program: ``--state=failed``.
+        ignored: does it change nothing in what is answered, as ``--no-pager`` where there is no terminal?
+    """
+
+    names: tuple[str, ...]
+    means: str | None = None
+    ignored: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"names": value} if isinstance(value, str) else value
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        names = value.split(",") if isinstance(value, str) else value
+        return tuple(name.strip() if isinstance(name, str) else name for name in names)
+
+    @field_validator("names")
+    @classmethod
+    def _are_options(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not OPTION.fullmatch(name):
+                raise ValueError(f"`{name[:40]}` is not an option: write `-n` or `--lines`")
+        return value
+
+    @property
+    def name(self) -> str:
+        """The normal form of its name."""
+        return self.names[-1]
+
+
+class Flag(_Named):
+    """An option without a value. Giving it twice says no more than giving it once."""
+
+
+class ValueOption(_Named):
+    """An option with a value: ``-n 200``, ``-n200``, ``--lines 200`` and ``--lines=200`` are the same.
+
+    Attributes:
+        optional: may the value be left out? Then it is read from the option's own word alone, as GNU getopt does.
+        const: the value that stands for one that is left out.
+        following: a pattern of an optional value; a next word that matches is the value all the same.
+        default: the value that says no more than leaving the option out.
+        form: how two spellings of a value are recognised as one.
+        same: spellings of a value and what each stands for: ``{"3": err}``.
+        repeat: given twice: does the last count, does each in its order, or each in any order?
+        dash: may a value in a word of its own begin with ``-``? One like ``-2h``, a sign and a digit, always may.
+        number: is ``-20`` this option with 20, as for ``head``?
+    """
+
+    optional: bool = False
+    const: str | None = None
+    following: str | None = None
+    default: str | None = None
+    form: ValueForm = "text"
+    same: Spellings = Field(default_factory=dict)
+    repeat: Literal["last", "each", "set"] = "each"
+    dash: bool = False
+    number: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> ValueOption:
+        if not self.optional and (self.const is not None or self.following is not None):
+            raise ValueError("`const` and `following` need `optional: true`")
+        return self
+
+
+class Operands(Document):
+    """The words of a command that are no options.
+
+    Attributes:
+        most: how many there may be.
+        least: how many there must be.
+        form: how two spellings of one are recognised as one; ``words`` reads all of them as one expression.
+        any_order: do they mean the same in any order?
+    """
+
+    most: Annotated[int, Field(ge=0, le=64)]
+    least: Annotated[int, Field(ge=0, le=64)] = 0
+    form: ValueForm = "text"
+    any_order: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, value: Any) -> Any:
+        return {"most": value} if isinstance(value, str | int) else value
 
 
 class Program(Document):
-    """How one program of a command line may be called.
+    """How one program of a command line, or one of its subcommands, may be called (POSIX 12.2, GNU getopt).
 
     Attributes:
-        options: options without a value, as written: ``-h``, ``--no-pager``.
-        values: options that take a value; ``-n 200``, ``-n200``, ``--lines 200`` and ``--lines=200`` are all read.
-        subcommands: what the first operand must be, where given.
-        operands: how many operands may follow (after the subcommand).
+        options: options without a value: ``-h, --human-readable``.
+        values: options that take a value: ``-n, --lines``.
+        subcommands: what the first operand must be, where given; each alone, or with a grammar of its own, whose
+            options stand after it.
+        default_subcommand: the one that is meant where none is given.
+        operands: how many operands may follow (after the subcommand), or more about them.
+        order: ``any`` where options mean the same wherever they stand; ``kept`` where their order counts.
+        options_first: do options end at the first operand, or at the subcommand? Else a subcommand takes those of its
+            program as well, and they mean the same on either side of it.
+        bundle_first: may the first word be a bundle of options without its dash, as ``tar tvf FILE``?
     """
 
-    options: tuple[str, ...] = ()
-    values: tuple[str, ...] = ()
-    subcommands: tuple[str, ...] = ()
-    operands: Annotated[int, Field(ge=0, le=64)] = 0
+    options: tuple[Flag, ...] = ()
+    values: tuple[ValueOption, ...] = ()
+    subcommands: tuple[str, ...] | dict[str, Program] = ()
+    default_subcommand: str | None = None
+    operands: Operands = Operands(most=0)
+    order: Literal["any", "kept"] = "any"
+    options_first: bool = False
+    bundle_first: bool = False
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Program:
+        if self.default_subcommand is not None and self.default_subcommand not in self.subcommands:
+            raise ValueError(f"`default_subcommand`: `{self.default_subcommand}` is not one of the subcommands")
+        flags = [name for option in self.options for name in option.names]
+        values = [name for option in self.values for name in option.names]
+        for names in (flags, values):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"`{name}` is listed twice")
+        if sum(option.number for option in self.values) > 1:
+            raise ValueError("only one option can be meant by `-20`")
+        for option in (*self.options, *self.values):
+            target = (option.means or "").partition("=")[0].split(" ")[0]
+            if target and target not in {*flags, *values}:
+                raise ValueError(f"`{option.name}` means `{target}`, which is not an option of the program")
+        return self
 
 
 class CommandLine(Document):
@@ -114,16 +259,44 @@ class Tool(Document):
 
     @model_validator(mode="after")
     def _argv_reads_known_arguments(self) -> Tool:
-        unknown = self._argv_arguments() - set(self.properties)
+        unknown = self.argv_arguments - set(self.properties)
         if unknown:
             raise ValueError(f"argv reads `{min(unknown)}`, which input_schema does not have")
+        for part in self._parts():
+            if part.condition is not None and not _is_boolean(self.properties[part.condition], self.input_schema):
+                raise ValueError(f"argv asks `if: {part.condition}`, which is not a boolean; ask `when` for its value")
         return self
 
-    def _argv_arguments(self) -> set[str]:
+    @property
+    def argv_arguments(self) -> frozenset[str]:
+        """The arguments that the argv reads."""
         if isinstance(self.argv, CommandLine):
-            return {self.argv.command_line}
-        parts = [part for part in self.argv or () if isinstance(part, ArgvPart)]
-        return set().union(*(part.arguments() for part in parts))
+            return frozenset({self.argv.command_line})
+        return frozenset().union(*(part.arguments() for part in self._parts()))
+
+    def _parts(self) -> list[ArgvPart]:
+        if self.argv is None or isinstance(self.argv, CommandLine):
+            return []
+        return [part for part in self.argv if isinstance(part, ArgvPart)]
+
+
+def _is_boolean(schema: Any, root: dict[str, Any], depth: int = 0) -> bool:
+    """Does a schema admit true, false and null alone? A ``$ref`` points inside ``root``."""
+    if not isinstance(schema, dict) or depth > 16:
+        return False
+    if isinstance(schema.get("$ref"), str):
+        target: Any = root
+        for step in schema["$ref"].removeprefix("#").strip("/").split("/"):
+            target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
+        return _is_boolean(target, root, depth + 1)
+    for key in ("anyOf", "oneOf"):
+        if key in schema:
+            return all(_is_boolean(branch, root, depth + 1) for branch in schema[key])
+    if "enum" in schema or "const" in schema:
+        return all(value is None or isinstance(value, bool) for value in schema.get("enum", [schema.get("const")]))
+    declared = schema.get("type")
+    types = {declared} if isinstance(declared, str) else set(declared or ())
+    return bool(types) and types <= {"boolean", "null"}
 
 
 def _refuse_remote_references(schema: Any) -> None:

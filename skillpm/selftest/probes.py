@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from skillpm.contract.answer import MAX_ANSWER
 from skillpm.contract.contract import Contract
-from skillpm.contract.judge import same_value
 from skillpm.contract.sampler import sample_arguments
+from skillpm.contract.shape import same_value
 from skillpm.errors import DocumentError
 from skillpm.model.contract import Tool
 from skillpm.selftest.claims import TaskRef

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from skillpm.contract.argv import Argv
+from skillpm.contract.command import Argv
 from skillpm.contract.contract import Contract
 from skillpm.contract.judge import Gold
 from skillpm.contract.rewards import TOOL_CALL, tool_call

@@ -493,6 +493,16 @@ SAME = [
     ("ss -tlnp sport = :8080", "ss -p -n -lt 'sport = :8080'"),
     ("systemctl status nginx.service", "systemctl --no-pager status nginx"),
     ("systemctl list-units --failed", "systemctl --state=failed list-units"),
+    ("systemctl list-units --failed", "systemctl --failed"),
+    ("journalctl -b-1 -p err -n 200", "journalctl -b -1 -p err -n 200"),
+    ("journalctl -b -p err -n 200", "journalctl -b 0 -p err -n 200"),
+    ("journalctl -p err -n 50 --since=-2h", "journalctl --since -2h -p err -n 50"),
+    ("journalctl -p err -n 50 --since=-2h", "journalctl -S -2h -p err -n 50"),
+    ("du -h -d 1 /var", "du -hd1 /var"),
+    ("du -h -d 1 /var", "du -hd 1 /var/"),
+    ("top -b -n 1", "top -bn1"),
+    ("df -h /", "df -h -- /"),
+    ("journalctl -u a -u b -n 5", "journalctl -u b.service -n 9 -n 5 -u a.service"),
 ]
 DIFFERENT = [
     ("df -h / && journalctl -n 200", "journalctl -n 200 && df -h /"),
@@ -506,6 +516,10 @@ DIFFERENT = [
     ("df -h /", "df -i /"),
     ("df -h / /var", "df -h /var /"),
     ("systemctl status nginx.service", "systemctl is-active nginx.service"),
+    ("journalctl -b -p err -n 200", "journalctl -b -1 -p err -n 200"),
+    ("journalctl -u a -u b -n 5", "journalctl -u a -n 5"),
+    ("systemctl list-units --failed", "systemctl list-timers --failed"),
+    ("top -b -n 1", "top -b -n 2"),
 ]
 REFUSED = [
     ("journalctl -n 200", "journalctl -n 200; reboot"),
@@ -624,8 +638,8 @@ def test_the_prompt_is_short() -> None:
     [
         "journalctl --vacuum-size=1M", "journalctl --file /etc/shadow", "systemctl restart x.service", "ss -K",
         "systemctl -H other status x", "dmesg -C", "tail -n 9 /etc/shadow", "cat /etc/shadow", "du -h > /tmp/x",
-        "journalctl --boot -1", "df -h `id`", "df -h ${HOME}", "df -h /*", "df -h /\nreboot", "top -b -n 1 &",
-        "./df -h", "/bin/df -h", "df -h -- /",
+        "df -h `id`", "df -h ${HOME}", "df -h /*", "df -h /\nreboot", "top -b -n 1 &",
+        "./df -h", "/bin/df -h",
     ],
 )  # fmt: skip
 def test_what_could_change_or_reveal_something_is_refused(command: str) -> None:

@@ -1,0 +1,185 @@
+"""Objects inside arguments: null and absent say the same, and an integer is not a number with a fraction of zero.
+
+JSON Schema tells neither apart by itself: ``{"a": null}`` and ``{}`` are different instances, and 8123.0 is an integer
+(JSON Schema 2020-12, 6.1.1). A program that reads ``--port 8123.0`` thinks otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+_MAX_REFERENCES = 64
+_MAX_FLOATS = 64  # whole numbers written with a fraction that are looked at one by one
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+
+Path = tuple[str | int, ...]
+
+
+class Shape:
+    """What a schema says about the objects inside its arguments.
+
+    Args:
+        schema: of all arguments; ``$ref`` points inside it.
+    """
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        self._root = schema
+        self._literals = {value for value in _scalars(schema) if isinstance(value, float)}
+
+    def completed(self, value: Any, schema: Any) -> Any:
+        """Return a value with every optional property of its objects present, null where it was absent."""
+        return self._walk(value, schema, self._complete)
+
+    def stripped(self, value: Any, schema: Any) -> Any:
+        """Return a value without the optional properties of its objects that are null: the form that schemas know."""
+        return self._walk(value, schema, self._strip)
+
+    def _walk(self, value: Any, schema: Any, change: Callable[..., dict[str, Any]]) -> Any:
+        if isinstance(value, dict):
+            objects = list(self._branches(schema))
+            inner = {name: self._walk(item, _property(objects, name), change) for name, item in value.items()}
+            return change(inner, objects)
+        if isinstance(value, list):
+            branches = list(self._branches(schema))
+            return [self._walk(item, _item(branches, place), change) for place, item in enumerate(value)]
+        return value
+
+    def _complete(self, value: dict[str, Any], objects: list[dict[str, Any]]) -> dict[str, Any]:
+        declared = _optional(objects) | _required(objects)
+        alternatives = sum("properties" in schema for schema in objects)
+        if alternatives != 1:  # of several forms of one object, none can be completed for the author
+            return value
+        order = [name for schema in objects for name in schema.get("properties", {})]
+        missing = {name: None for name in order if name not in value and name in declared - _required(objects)}
+        both = {**value, **missing}
+        return {name: both[name] for name in [*(n for n in order if n in both), *(n for n in value if n not in order)]}
+
+    def _strip(self, value: dict[str, Any], objects: list[dict[str, Any]]) -> dict[str, Any]:
+        optional = _optional(objects)
+        return {name: item for name, item in value.items() if item is not None or name not in optional}
+
+    def _branches(self, schema: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield a schema and all that it is made of: what ``$ref`` points to, and the branches of its alternatives."""
+        if not isinstance(schema, dict) or depth > _MAX_REFERENCES:
+            return
+        yield schema
+        for key in ("$ref", "$dynamicRef"):
+            if isinstance(schema.get(key), str):
+                yield from self._branches(self._target(schema[key]), depth + 1)
+        for key in ("allOf", "anyOf", "oneOf"):
+            for branch in schema.get(key) or ():
+                yield from self._branches(branch, depth + 1)
+        for key in ("then", "else"):
+            yield from self._branches(schema.get(key), depth + 1)
+
+    def _target(self, reference: str) -> Any:
+        target: Any = self._root
+        for step in reference.removeprefix("#").split("/")[1:]:
+            target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
+        return target
+
+    def fraction_for_integer(self, value: Any, is_valid: Callable[[Any], bool]) -> Path | None:
+        """Return where a float such as 8123.0 stands for which the schema admits integers alone; None where none does.
+
+        The schema itself is asked, whatever its form: a place that admits numbers with a fraction admits a neighbour
+        of this one, and a place that admits integers alone admits none.
+
+        Args:
+            value: valid.
+            is_valid: the schema's own answer.
+        """
+        places = [place for place in _whole_floats(value, ()) if _at(value, place) not in self._literals]
+        if not places:
+            return None
+        for place in places[:_MAX_FLOATS]:
+            number = _at(value, place)
+            neighbours = (
+                number + 0.5,
+                number - 0.5,
+                math.nextafter(number, math.inf),
+                math.nextafter(number, -math.inf),
+            )
+            if not any(is_valid(_with(value, place, neighbour)) for neighbour in neighbours):
+                return place
+        return places[_MAX_FLOATS] if len(places) > _MAX_FLOATS else None
+
+
+def same_value(left: Any, right: Any) -> bool:
+    """Are two JSON values equal? Unlike Python, true is not 1."""
+    # Nearly all arguments are two scalars of one type, so that comes first. Booleans come before other comparisons:
+    # Python has True == 1, and an answer of 1 for true would pass. 1 and 1.0 are one number in JSON; the last line has
+    # them equal.
+    kind = type(left)
+    if kind is type(right) and kind in _SCALARS:
+        return bool(left == right)
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same_value, left, right))
+    return bool(left == right)
+
+
+def _property(objects: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return all that is said of one property, as one schema."""
+    schemas = [schema["properties"][name] for schema in objects if name in schema.get("properties", {})]
+    return {"allOf": schemas or [schema.get("additionalProperties") for schema in objects]}
+
+
+def _item(branches: list[dict[str, Any]], place: int) -> dict[str, Any]:
+    """Return all that is said of one item of a list, as one schema."""
+    schemas = []
+    for schema in branches:
+        prefix = schema.get("prefixItems", [])
+        schemas.append(prefix[place] if place < len(prefix) else schema.get("items"))
+    return {"allOf": schemas}
+
+
+def _required(objects: list[dict[str, Any]]) -> set[str]:
+    return {name for schema in objects for name in schema.get("required", ()) if isinstance(name, str)}
+
+
+def _optional(objects: list[dict[str, Any]]) -> set[str]:
+    return {name for schema in objects for name in schema.get("properties", {})} - _required(objects)
+
+
+def _whole_floats(value: Any, path: Path) -> Iterator[Path]:
+    if isinstance(value, float) and value.is_integer():
+        yield path
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _whole_floats(item, (*path, name))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _whole_floats(item, (*path, place))
+
+
+def _at(value: Any, path: Path) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _with(value: Any, path: Path, leaf: Any) -> Any:
+    """Return a copy with another value at one place."""
+    if not path:
+        return leaf
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = _with(value[path[0]], path[1:], leaf)
+    return copy
+
+
+def _scalars(schema: Any) -> Iterator[Any]:
+    """Yield what ``enum`` and ``const`` list, at any depth: such a value is admitted as the author wrote it."""
+    if isinstance(schema, list):
+        for item in schema:
+            yield from _scalars(item)
+    elif isinstance(schema, dict):
+        for key, item in schema.items():
+            if key in ("enum", "const"):
+                yield from (value for value in (item if isinstance(item, list) else [item]))
+            yield from _scalars(item)

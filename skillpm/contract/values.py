@@ -1,0 +1,89 @@
+"""Spellings of one value on a command line: ``-2h`` and ``-120min``, ``nginx`` and ``nginx.service``."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable
+
+from skillpm.model.contract import ValueForm
+
+# systemd.time(7): the units of a time span in seconds; a month is 30.44 days, a year 365.25.
+_SECONDS = {
+    "us": 1e-6, "usec": 1e-6, "ms": 1e-3, "msec": 1e-3,
+    "": 1, "s": 1, "sec": 1, "second": 1, "seconds": 1,
+    "m": 60, "min": 60, "minute": 60, "minutes": 60,
+    "h": 3600, "hr": 3600, "hour": 3600, "hours": 3600,
+    "d": 86400, "day": 86400, "days": 86400,
+    "w": 604800, "week": 604800, "weeks": 604800,
+    "M": 2630016, "month": 2630016, "months": 2630016,
+    "y": 31557600, "year": 31557600, "years": 31557600,
+}  # fmt: skip
+_SPAN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) *([A-Za-z]*)")
+_RELATIVE = re.compile(r"([+-]?) *((?:[0-9]{1,9}(?:\.[0-9]{1,6})? *[A-Za-z]* *)+?)( ago| left)?")
+# systemd.unit(5): the suffixes of unit files; systemctl and journalctl add `.service` to a name without one.
+_UNIT_SUFFIXES = (
+    ".service", ".socket", ".target", ".timer", ".mount", ".automount", ".swap", ".path", ".slice", ".scope", ".device",
+)  # fmt: skip
+_INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
+
+
+def normal_value(form: ValueForm, text: str) -> str:
+    """Return the one spelling of a value.
+
+    Raises:
+        ValueError: it is not of the form; the text says which was expected.
+    """
+    return _NORMAL[form](text)
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _integer(text: str) -> str:
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("a whole number")
+    return str(int(text))
+
+
+def _path(text: str) -> str:
+    """Drop what names no other file: ``//``, ``/./``, a leading ``./``, a slash at the end. ``..`` may cross a link."""
+    if not text:
+        raise ValueError("a path")
+    absolute = "/" if text.startswith("/") else ""
+    steps = [step for step in text.split(posixpath.sep) if step not in ("", ".")]
+    return absolute + "/".join(steps) or "."
+
+
+def _duration(text: str) -> str:
+    """Count a span of time in seconds, with its sign; a date or a word such as ``yesterday`` stays as it is."""
+    match = _RELATIVE.fullmatch(text.strip())
+    if match is None or (match[1] and match[3]):
+        return text
+    total = 0.0
+    for number, unit in _SPAN.findall(match[2]):
+        if unit not in _SECONDS:
+            return text
+        total += float(number) * _SECONDS[unit]
+    sign = "-" if match[3] == " ago" or match[1] == "-" else "+" if match[3] == " left" or match[1] == "+" else ""
+    return f"{sign}{total:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def _unit(text: str) -> str:
+    """Add the suffix that systemd adds; a pattern stays as it is."""
+    return text if text.endswith(_UNIT_SUFFIXES) or set(text) & set("*?[") else f"{text}.service"
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
+
+
+_NORMAL: dict[ValueForm, Callable[[str], str]] = {
+    "text": _text,
+    "integer": _integer,
+    "path": _path,
+    "duration": _duration,
+    "unit": _unit,
+    "words": _words,
+}
