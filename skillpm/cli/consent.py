@@ -84,7 +84,7 @@ def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> None
         consents.grant(*missing, by="--yes")
     elif sys.stdin.isatty() and sys.stderr.isatty():
         for skill in missing:
-            for line in (*consents.asked(skill).lines(), f"  confined by {open_sandbox(context.settings)}"):
+            for line in (*consents.request(skill).lines(), f"  confined by {open_sandbox(context.settings)}"):
                 note(safe(line))
             if click.confirm(f"Run the code of {safe(skill)}?", err=True):
                 consents.grant(skill, by="answer")

@@ -43,7 +43,7 @@ def list_grants(as_json: bool) -> None:
             grant.skill,
             f"{tree[:16]}…",
             ", ".join(grant.files),
-            grant.wishes.sentence() or "nothing",
+            grant.access.sentence() or "nothing",
             grant.by,
             grant.when,
         )
@@ -90,4 +90,4 @@ def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
 
 
 def _document(tree: str, grant: Grant) -> dict[str, Any]:
-    return {"tree": tree, **grant.model_dump(mode="json")}
+    return {"tree": tree, **grant.model_dump(mode="json", by_alias=True)}

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from skillpm.errors import ConsentError, DocumentError, PolicyError
 from skillpm.formats.document import Document, model_errors
@@ -31,19 +31,19 @@ MAX_MODULES = 12  # shown to a person by name
 By = Literal["answer", "--yes", "policy"]
 
 
-class Wishes(Document):
-    """What a skill's code is given, and the Python packages that it brings along."""
+class Access(Document):
+    """What a skill's code may use: permissions, and the Python packages that it brings along."""
 
     permissions: Permissions = Permissions()
     python: tuple[str, ...] = ()
 
-    def beyond(self, other: Wishes) -> Wishes:
-        """Return what is in these and not in others."""
+    def beyond(self, other: Access) -> Access:
+        """Return what this one has and the other has not."""
         packages = tuple(text for text in self.python if text not in other.python)
-        return Wishes(permissions=self.permissions.beyond(other.permissions), python=packages)
+        return Access(permissions=self.permissions.beyond(other.permissions), python=packages)
 
     def sentence(self) -> str:
-        """Return them in words; empty where there are none."""
+        """Return it in words; empty where there is nothing."""
         network = ["the network"] if self.permissions.network else []
         return ", ".join([*network, *_named("command", self.permissions.run), *_named("package", self.python)])
 
@@ -57,14 +57,16 @@ class Grant(Document):
 
     Attributes:
         skill: name and version that the content had.
-        wishes: what was agreed to.
+        access: what was agreed to; the file calls it ``wishes``.
         files: what runs.
         by: how it was given.
         when: UTC, to the second.
     """
 
+    model_config = ConfigDict(populate_by_name=True)
+
     skill: str
-    wishes: Wishes = Wishes()
+    access: Access = Field(default=Access(), validation_alias="wishes", serialization_alias="wishes")
     files: tuple[str, ...] = ()
     by: By
     when: str
@@ -78,48 +80,48 @@ class ConsentRecord(Document):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ConsentRequest:
     """What a person is asked to agree to.
 
     Attributes:
         skill: whose code would run.
         files: the files that a worker executes.
         modules: other Python files of the skill, which those may import.
-        wishes: what the code would be given.
-        more: of these, what the last version that was agreed to did not have.
-        before: that version, or None.
+        access: what the code would be given.
+        added: the part of it that the last version that was agreed to did not have.
+        previous: that version, or None.
     """
 
     skill: Skill
     files: tuple[str, ...]
     modules: tuple[str, ...]
-    wishes: Wishes
-    more: Wishes
-    before: str | None
+    access: Access
+    added: Access
+    previous: str | None
 
     @property
     def grows(self) -> bool:
         """Does it ask for more than it had?"""
-        return self.before is not None and self.more != Wishes()
+        return self.previous is not None and self.added != Access()
 
     def lines(self) -> list[str]:
         """Return it for a person, line by line."""
         rest = f" and {len(self.modules) - MAX_MODULES} more" if len(self.modules) > MAX_MODULES else ""
         modules = f", which may import {', '.join(self.modules[:MAX_MODULES])}{rest}" if self.modules else ""
-        found = [
+        lines = [
             f"{self.skill} brings code that would run in a process of its own",
             f"  content  {self.skill.tree}",
             f"  runs     {', '.join(str(self.skill.root / name) for name in self.files)}{modules}",
-            f"  is given {self.wishes.sentence() or 'no network, no programs'}",
+            f"  is given {self.access.sentence() or 'no network, no programs'}",
         ]
-        return [*found, f"  new since {self.before}: {self.more.sentence()}"] if self.grows else found
+        return [*lines, f"  new since {self.previous}: {self.added.sentence()}"] if self.grows else lines
 
     def sentence(self) -> str:
         """Return it as one sentence."""
         paths = " and ".join(str(self.skill.root / name) for name in self.files)
-        wishes = f", and asks for {self.wishes.sentence()}" if self.wishes.sentence() else ""
-        more = f" (new since {self.before}: {self.more.sentence()})" if self.grows else ""
-        return f"{self.skill} would run {paths} in a confined process{wishes}{more}"
+        access = f", and asks for {self.access.sentence()}" if self.access.sentence() else ""
+        added = f" (new since {self.previous}: {self.added.sentence()})" if self.grows else ""
+        return f"{self.skill} would run {paths} in a confined process{access}{added}"
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -129,9 +131,9 @@ class Asked:
             "tree": self.skill.tree,
             "files": list(self.files),
             "modules": list(self.modules),
-            "wishes": self.wishes.model_dump(mode="json"),
-            "before": self.before,
-            "more": self.more.model_dump(mode="json"),
+            "wishes": self.access.model_dump(mode="json"),
+            "before": self.previous,
+            "more": self.added.model_dump(mode="json"),
         }
 
 
@@ -164,21 +166,21 @@ class Consents:
         if skill.bundled or not files.code():
             return True
         grant = self._read().granted.get(skill.tree)
-        return self._rule != "never" and grant is not None and self._wishes(files).beyond(grant.wishes) == Wishes()
+        return self._rule != "never" and grant is not None and self._access(files).beyond(grant.access) == Access()
 
-    def asked(self, skill: Skill) -> Asked:
+    def request(self, skill: Skill) -> ConsentRequest:
         """Return what a person is asked to agree to."""
         files = SkillFiles(skill)
-        wishes = self._wishes(files)
+        access = self._access(files)
         earlier = [grant for grant in self._read().granted.values() if grant.skill.rpartition(" ")[0] == skill.name]
-        before = max(earlier, key=lambda grant: grant.when, default=None)
-        return Asked(
+        previous = max(earlier, key=lambda grant: grant.when, default=None)
+        return ConsentRequest(
             skill,
             tuple(files.code()),
             tuple(files.modules()),
-            wishes,
-            wishes.beyond(before.wishes) if before else wishes,
-            before.skill if before else None,
+            access,
+            access.beyond(previous.access) if previous else access,
+            previous.skill if previous else None,
         )
 
     def grant(self, *skills: Skill, by: By = "--yes") -> None:
@@ -193,8 +195,8 @@ class Consents:
             raise _forbidden(skills)
         when = datetime.now(UTC).isoformat(timespec="seconds")
         fresh = {
-            asked.skill.tree: Grant(skill=str(asked.skill), wishes=asked.wishes, files=asked.files, by=by, when=when)
-            for asked in map(self.asked, skills)
+            item.skill.tree: Grant(skill=str(item.skill), access=item.access, files=item.files, by=by, when=when)
+            for item in map(self.request, skills)
         }
         with locked(self._path.with_suffix(".lock"), LOCK_SECONDS):
             self._write({**self._read().granted, **fresh})
@@ -206,7 +208,7 @@ class Consents:
         agreed = [
             skill
             for skill in missing
-            if (self._rule == "always" or skill.tree in trees) and not self.asked(skill).grows
+            if (self._rule == "always" or skill.tree in trees) and not self.request(skill).grows
         ]
         if agreed:
             self.grant(*agreed, by="policy")
@@ -214,8 +216,8 @@ class Consents:
 
     def grants(self) -> dict[str, Grant]:
         """Return every consent by the digest of its content, by name and time. Raises DocumentError."""
-        found = self._read().granted
-        return dict(sorted(found.items(), key=lambda item: (item[1].skill, item[1].when)))
+        granted = self._read().granted
+        return dict(sorted(granted.items(), key=lambda item: (item[1].skill, item[1].when)))
 
     def revoke(self, chosen: Callable[[str, Grant], bool]) -> dict[str, Grant]:
         """Take back the consents that are chosen by digest and record, and return them.
@@ -246,22 +248,22 @@ class Consents:
         if missing and self._rule == "never":
             raise _forbidden(missing)
         if missing:
-            asked = [self.asked(skill) for skill in missing]
+            requests = [self.request(skill) for skill in missing]
             raise ConsentError(
                 f"nobody has agreed to run the code of {', '.join(map(str, missing))}",
-                hint=f"{'; '.join(item.sentence() for item in asked)}. Look at it, then run the command again with "
+                hint=f"{'; '.join(item.sentence() for item in requests)}. Look at it, then run the command again with "
                 "`--yes`",
-                skills=[item.document() for item in asked],
+                skills=[item.document() for item in requests],
             )
 
-    def _wishes(self, files: SkillFiles) -> Wishes:
+    def _access(self, files: SkillFiles) -> Access:
         manifest = files.manifest()
         python = () if manifest is None else manifest.python
-        return Wishes(permissions=permitted(manifest, self._policies), python=python)
+        return Access(permissions=permitted(manifest, self._policies), python=python)
 
     def _write(self, granted: dict[str, Grant]) -> None:
         record = ConsentRecord(granted=dict(sorted(granted.items())))
-        write_atomic(self._path, json.dumps(record.model_dump(mode="json"), indent=2) + "\n")
+        write_atomic(self._path, json.dumps(record.model_dump(mode="json", by_alias=True), indent=2) + "\n")
 
     def _read(self) -> ConsentRecord:
         if not self._path.exists():

@@ -42,8 +42,8 @@ def test_it_is_remembered_for_this_content_alone(make_skill: MakeSkill, tmp_path
 
 def test_asking_says_the_content_what_would_run_and_what_it_wants(make_skill: MakeSkill, consents: Consents) -> None:
     skill = make_skill({**CODE, "skill.yaml": WISHES, "grammar/parse.py": ""})
-    asked = consents.asked(skill)
-    shown = "\n".join(asked.lines())
+    request = consents.request(skill)
+    shown = "\n".join(request.lines())
     for text in (skill.tree, "grammar/parse.py", str(skill.root / "verifier.py"), "network", "the commands df, free"):
         assert text in shown
     with pytest.raises(ConsentError) as caught:
@@ -57,19 +57,19 @@ def test_a_version_that_asks_for_more_is_shown_as_such(make_skill: MakeSkill, co
     consents.grant(version(make_skill, "old", "{run: [df]}"))
     same, more = version(make_skill, "same", "{run: [df]}"), version(make_skill, "more", "{network: true, run: [df]}")
     assert not consents.granted(more)
-    assert "new since coded 1.0.0: the network" in consents.asked(more).sentence()
+    assert "new since coded 1.0.0: the network" in consents.request(more).sentence()
     other = dataclasses.replace(same, version="1.1", tree="1" * 64)
-    assert not consents.granted(other) and not consents.asked(other).grows
+    assert not consents.granted(other) and not consents.request(other).grows
 
 
 def test_a_policy_narrows_what_code_is_given_and_a_wider_one_asks_again(make_skill: MakeSkill, tmp_path: Path) -> None:
     skill, path = make_skill({**CODE, "skill.yaml": WISHES}), tmp_path / "consents.json"
     narrow = Consents(path, policies=[TrustPolicy(network=False), TrustPolicy(run=("df",))])
-    assert narrow.asked(skill).wishes.permissions == Permissions(run=("df",))
+    assert narrow.request(skill).access.permissions == Permissions(run=("df",))
     narrow.grant(skill)
     assert narrow.granted(skill)
     wide = Consents(path)
-    assert not wide.granted(skill) and "the network, the command free" in wide.asked(skill).sentence()
+    assert not wide.granted(skill) and "the network, the command free" in wide.request(skill).sentence()
 
 
 def test_a_policy_can_agree_in_advance_but_not_to_more_than_before(make_skill: MakeSkill, tmp_path: Path) -> None:
