@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from skillpm.errors import PluginError
+from skillpm.runtime.guarded import described
 
 if TYPE_CHECKING:
     import pluggy
@@ -58,7 +59,7 @@ def collect(
         note: told of each call: plugin, hook, seconds, and what came of it.
         **arguments: of the hook.
     """
-    given: list[Given[Any]] = []
+    collected: list[Given[Any]] = []
     failures: list[Failure] = []
     plugins = sorted((name, plugin) for name, plugin in manager.list_name_plugin() if plugin is not None)
     for name, plugin in plugins:
@@ -68,14 +69,14 @@ def collect(
         started = time.perf_counter()
         try:
             records = _records(name, manager.subset_hook_caller(hook, others)(**arguments))
-            given += records
+            collected += records
             outcome = f"{len(records)} record{'' if len(records) == 1 else 's'}"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin raises is its own failure
-            outcome = f"{type(error).__name__}: {error}"[:500]
+            outcome = described(error)[:500]
             failures.append(Failure(name, hook, outcome))
         if note is not None:
             note(name, hook, time.perf_counter() - started, outcome)
-    return given, failures
+    return collected, failures
 
 
 def _records(plugin: str, result: Any) -> list[Given[Any]]:
@@ -91,42 +92,42 @@ def _records(plugin: str, result: Any) -> list[Given[Any]]:
     return records
 
 
-def unique(kind: str, given: Sequence[Given[Record]]) -> list[Given[Record]]:
+def unique(kind: str, items: Sequence[Given[Record]]) -> list[Given[Record]]:
     """Return the records, sorted by name.
 
     Raises:
         PluginError: a record without a name, or two of one name; both plugins are named.
     """
-    found: dict[str, Given[Record]] = {}
-    for item in given:
+    by_name: dict[str, Given[Record]] = {}
+    for item in items:
         name = getattr(item.record, "name", None)
         if not isinstance(name, str) or not name:
             raise PluginError(f"{item.plugin}: a {kind} without a name", plugin=item.plugin)
-        if name in found:
+        if name in by_name:
             raise PluginError(
-                f"{found[name].plugin} and {item.plugin} both bring a {kind} called `{name}`",
+                f"{by_name[name].plugin} and {item.plugin} both bring a {kind} called `{name}`",
                 hint="rename one of them, or remove one of the two plugins",
-                plugins=[found[name].plugin, item.plugin],
+                plugins=[by_name[name].plugin, item.plugin],
             )
-        found[name] = item
-    return [found[name] for name in sorted(found)]
+        by_name[name] = item
+    return [by_name[name] for name in sorted(by_name)]
 
 
-def sole(given: Sequence[Given[Record]], claim: str, hint: str) -> Given[Record] | None:
+def sole(items: Sequence[Given[Record]], claim: str, hint: str) -> Given[Record] | None:
     """Return the record of what only one plugin may give; None where none does.
 
     Args:
-        given: the records.
+        items: the records.
         claim: what two plugins both do where there are two, for the message.
         hint: how that ends.
 
     Raises:
         PluginError: there are two; the plugins of the first two are named.
     """
-    if len(given) > 1:
-        first, second = given[0].plugin, given[1].plugin
-        raise PluginError(f"{first} and {second} both {claim}", hint=hint, plugins=[item.plugin for item in given])
-    return given[0] if given else None
+    if len(items) > 1:
+        first, second = items[0].plugin, items[1].plugin
+        raise PluginError(f"{first} and {second} both {claim}", hint=hint, plugins=[item.plugin for item in items])
+    return items[0] if items else None
 
 
 _LOG = logging.getLogger("skillpm.hooks")

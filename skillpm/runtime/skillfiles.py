@@ -74,11 +74,11 @@ class SkillFiles:
 
     def suites(self) -> tuple[Suite, ...]:
         """Return suites/*.yaml with their tasks inline."""
-        found = []
+        suites = []
         for file in self._package.suites:
             tasks = tuple(row.value for row in self._value(file.tasks))
-            found.append(self._value(file.read).model_copy(update={"tasks": tasks}))
-        return tuple(found)
+            suites.append(self._value(file.read).model_copy(update={"tasks": tasks}))
+        return tuple(suites)
 
     def _value(self, read: Read[T]) -> T:
         if read.errors or read.value is None:

@@ -27,12 +27,12 @@ def version() -> str:
         return ""
     try:
         probe = [program, *_NAMESPACES, "--ro-bind", "/", "/", "--dev", "/dev", program, "--version"]
-        done = subprocess.run(
+        result = subprocess.run(
             probe, check=False, capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.rpartition(" ")[2].strip() if done.returncode == 0 else ""
+    return result.stdout.rpartition(" ")[2].strip() if result.returncode == 0 else ""
 
 
 def command(enclosure: Enclosure) -> list[str]:

@@ -137,10 +137,10 @@ def probed(level: SandboxLevel) -> Sandbox | None:
     Raises:
         PluginError: the probe failed.
     """
-    found = level.probe()
+    version = level.probe()
     filtered = (seccomp.NAME,) if seccomp.available() else ()
-    parts = (f"{level.name} {found}", *filtered, "resource limits")
-    return Sandbox(f"{PLUGIN}{level.name}", parts, level) if found else None
+    parts = (f"{level.name} {version}", *filtered, "resource limits")
+    return Sandbox(f"{PLUGIN}{level.name}", parts, level) if version else None
 
 
 def choose(
@@ -157,12 +157,12 @@ def choose(
         PolicyError: this machine does not offer what is required.
         PluginError: the probe of the level that is wanted failed.
     """
-    found = next(_offered(wanted, brought), None)
-    if found is not None and (found.strong or not (required or wanted == "require")):
-        return found
-    if found is not None and found.brought is not None:
+    sandbox = next(_offered(wanted, brought), None)
+    if sandbox is not None and (sandbox.strong or not (required or wanted == "require")):
+        return sandbox
+    if sandbox is not None and sandbox.brought is not None:
         raise PolicyError(
-            f"a policy requires a strong sandbox, which {found.level} is not called by the plugin that brings it",
+            f"a policy requires a strong sandbox, which {sandbox.level} is not called by the plugin that brings it",
             hint="do without `--sandbox`, or name a strong level; `skillpm doctor` lists them",
         )
     if wanted.startswith(PLUGIN):
@@ -183,8 +183,8 @@ def _offered(wanted: str, brought: Callable[[], Sequence[SandboxLevel]]) -> Iter
     if wanted in LEVELS:
         yield from (sandbox for level in LEVELS if level == wanted and (sandbox := _available(level)) is not None)
     elif wanted.startswith(PLUGIN):
-        found = [probed(level) for level in brought() if PLUGIN + level.name == wanted]
-        yield from (sandbox for sandbox in found if sandbox is not None)
+        named = [probed(level) for level in brought() if PLUGIN + level.name == wanted]
+        yield from (sandbox for sandbox in named if sandbox is not None)
     else:
         yield from (sandbox for level in strong if (sandbox := _available(level)) is not None)
         for theirs in brought():
@@ -243,7 +243,7 @@ def readable(confinement: Confinement) -> list[Path]:
     """Return the trees that a worker may read; some of them may not be there."""
     package = Path(__file__).parents[1]
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib")]
-    found = [
+    trees = [
         confinement.skill,
         package,
         *(Path(folder) for folder in folders if folder),
@@ -251,7 +251,7 @@ def readable(confinement: Confinement) -> list[Path]:
         *(Path(path) for path in (*_LIBRARIES, *_SETTINGS)),
         *(Path(path) for path in (_NETWORK_SETTINGS if confinement.network else ())),
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(trees))
 
 
 def interpreter(python: Path) -> list[Path]:
@@ -262,5 +262,5 @@ def interpreter(python: Path) -> list[Path]:
 
 def runnable(confinement: Confinement) -> list[Path]:
     """Return the programs that a worker may start; empty where it may start none."""
-    found = [shutil.which(name) for name in confinement.programs if "/" not in name]
-    return [Path(program) for program in found if program is not None]
+    programs = [shutil.which(name) for name in confinement.programs if "/" not in name]
+    return [Path(program) for program in programs if program is not None]

@@ -189,7 +189,7 @@ def _mutations(contract: Contract | None, value: Any) -> Iterator[tuple[str, str
     yield "SK722", "arguments as text", {**value, "args": _text(arguments)}
     sampled = _sampled(tool)
     for name, item in arguments.items():
-        renamed = {(f"{key}_x" if key == name else key): given for key, given in arguments.items()}
+        renamed = {(f"{key}_x" if key == name else key): argument for key, argument in arguments.items()}
         yield "SK722", f"`{name}` renamed", {**value, "args": renamed}
         yield "SK722", f"`{name}` missing", {**value, "args": {k: v for k, v in arguments.items() if k != name}}
         for code, how, changed in _coded(name, item, tool.properties[name], arguments, sampled.get(name, ())):
@@ -266,21 +266,21 @@ def _replaced(text: str, place: int, letter: str) -> str:
 def _sampled(tool: Tool) -> dict[str, list[Any]]:
     """Return values by argument that the schema allows, as far as it says how to make them."""
     chance = random.Random(tool.name)
-    found: dict[str, list[Any]] = {}
+    values: dict[str, list[Any]] = {}
     for _ in range(8):
         try:
             drawn = sample_arguments(tool, chance)
         except DocumentError:
-            return found
+            return values
         for name, value in drawn.items():
             if value is not None:
-                found.setdefault(name, []).append(value)
-    return found
+                values.setdefault(name, []).append(value)
+    return values
 
 
 def _others(contract: Contract | None, tasks: Sequence[_Task], number: int) -> list[str]:
     """Return golds of other tasks that are no answer to this one: of the same tool first, and of the nearest length."""
-    task, found = tasks[number], []
+    task, golds = tasks[number], []
     for other in (*tasks[number + 1 : number + 9], *tasks[max(0, number - 8) : number]):
         if contract is None:
             wrong = other.gold.strip() != task.gold.strip()
@@ -288,8 +288,8 @@ def _others(contract: Contract | None, tasks: Sequence[_Task], number: int) -> l
             wrong = contract.judge(task.place.expected, other.gold).status == "failed"
         if wrong:
             same = contract is not None and other.value["tool"] == task.value["tool"]
-            found.append((not same, abs(len(other.gold) - len(task.gold)), other.gold))
-    return [gold for _, _, gold in sorted(found)[:OTHERS]]
+            golds.append((not same, abs(len(other.gold) - len(task.gold)), other.gold))
+    return [gold for _, _, gold in sorted(golds)[:OTHERS]]
 
 
 def _fuzz(contract: Contract | None, task: _Task, number: int, idle_at_most: float) -> Iterator[Probe]:

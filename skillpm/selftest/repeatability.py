@@ -1,6 +1,6 @@
 """Does an answer get the same verdict each time: in every repeat, order, size of batch and worker?
 
-Of each answer only the first difference is told, for it explains the others.
+Each answer is reported for its first difference alone, since that explains the later ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Repeatability:
 
     Args:
         judge: judges.
-        results: is told.
+        results: of the run, which are added to.
         seconds: that one verdict may take.
 
     Attributes:
@@ -41,6 +41,8 @@ class Repeatability:
 
     def check(self, probes: list[Probe], first: list[Judgement]) -> None:
         """Compare the first judgements of probes with later ones."""
+        # What already differs when the same batch is judged again would differ in every later check, too. So each check
+        # is asked about the answers that passed all checks before it.
         left, bits = list(range(len(probes))), [_bits(judgement) for judgement in first]
         checks: tuple[tuple[str, _Judge, Callable[[list[Probe]], Smaller | None]], ...] = (
             ("SK731", self._judge.judge, lambda _: self._smaller_repeat),
@@ -57,7 +59,7 @@ class Repeatability:
                     (probes[n], f"{judgement_text(first[n])}, and then {judgement_text(then)}")
                     for n, then in moved.items()
                 ]
-                self._results.tell(code, items, smaller(chosen))
+                self._results.add(code, items, smaller(chosen))
             left = [n for n in left if n not in moved]
 
     def _backwards(self, probes: list[Probe]) -> list[Judgement]:
@@ -65,24 +67,24 @@ class Repeatability:
 
     def _in_small_batches(self, probes: list[Probe]) -> list[Judgement]:
         """Judge some alone and all in small batches; a difference between the two is one from the whole, too."""
-        found: list[Judgement] = []
+        judgements: list[Judgement] = []
         for start in range(0, len(probes), BATCH):
             batch = probes[start : start + BATCH]
             started = time.perf_counter()
-            found += self._judge.judge(batch)
+            judgements += self._judge.judge(batch)
             if time.perf_counter() - started > self._seconds:
                 self.suspects.append(batch)
         for n in range(0, len(probes), max(1, len(probes) // ALONE)):
             (alone,) = self._judge.judge([probes[n]])
-            found[n] = alone
-        return found
+            judgements[n] = alone
+        return judgements
 
     def _smaller_repeat(self, probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
         judge = self._judge.judge
 
         def fails(texts: Sequence[str]) -> list[bool]:
-            made = [probe.smaller(text) for text in texts]
-            return [one != other for one, other in zip(judge(made), judge(made), strict=True)]
+            probes = [probe.smaller(text) for text in texts]
+            return [one != other for one, other in zip(judge(probes), judge(probes), strict=True)]
 
         return probe.smaller(shortest(probe.free, hurried(fails))), seen, ()
 
@@ -92,12 +94,14 @@ class Repeatability:
         def smaller(probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
             place = next(n for n, item in enumerate(batch) if item is probe)
             others = [n for n in range(len(batch)) if n != place]
+            # The search compares with the judgement alone and not with the first one in the whole batch: the fewest
+            # neighbours that change it are then a counterexample that can be read by itself.
             (alone,) = self._judge.judge([probe])
 
             def fails(groups: Sequence[Sequence[int]]) -> list[bool]:
                 return [self._moves(batch, place, list(group), alone) for group in groups]
 
-            if not fails([others])[0]:
+            if not fails([others])[0]:  # it differed in a batch of another size, or by chance
                 return probe, seen, ()
             return probe, seen, [batch[n] for n in fewest(others, hurried(fails))]
 
@@ -105,10 +109,11 @@ class Repeatability:
 
     def _moves(self, batch: list[Probe], place: int, others: list[int], alone: Judgement) -> bool:
         """Is the answer judged otherwise than alone among these, in their order or in reverse?"""
+        # Both orders: a verifier that looks at the answer in front of this one shows it in only one of them.
         chosen = sorted([*others, place])
         at = chosen.index(place)
-        found = self._judge.judge([batch[n] for n in chosen])[at]
-        return found != alone or self._judge.judge([batch[n] for n in reversed(chosen)])[-1 - at] != alone
+        forwards = self._judge.judge([batch[n] for n in chosen])[at]
+        return forwards != alone or self._judge.judge([batch[n] for n in reversed(chosen)])[-1 - at] != alone
 
 
 def _bits(judgement: Judgement) -> str:

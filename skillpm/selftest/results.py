@@ -1,4 +1,4 @@
-"""What came of claims: how many were checked, how many do not hold, and the smallest answers that show it."""
+"""The results of a self-test: how many claims were checked and failed, and the smallest counterexamples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from skillpm.selftest.claims import Broken, Counterexample
 from skillpm.selftest.probes import Probe
 
-MAX_TOLD = 2  # broken claims of one code that are made small and told one by one
+MAX_SHOWN = 2  # broken claims of one code that are made small and shown one by one
 SEARCH_SECONDS = 20.0  # for a smaller counterexample
 
 Smaller = Callable[[Probe, str], tuple[Probe, str, Sequence[Probe]]]
@@ -31,15 +31,15 @@ class Results:
         self.failed: Counter[str] = Counter()
         self.broken: dict[str, list[Broken]] = {}
 
-    def tell(self, code: str, items: Sequence[tuple[Probe, str]], smaller: Smaller | None = None) -> None:
-        """Count what was found, a probe and what was seen of it each; keep the shortest, made small, each text once."""
+    def add(self, code: str, items: Sequence[tuple[Probe, str]], smaller: Smaller | None = None) -> None:
+        """Count broken claims, a probe and what was seen of it each; keep the shortest, made small, each text once."""
         self.failed[code] += len(items)
-        told = self.broken.setdefault(code, [])
-        for probe, seen in sorted(items, key=lambda item: len(item[0].text))[: MAX_TOLD - len(told)]:
+        shown = self.broken.setdefault(code, [])
+        for probe, seen in sorted(items, key=lambda item: len(item[0].text))[: MAX_SHOWN - len(shown)]:
             small, sight, among = (probe, seen, ()) if smaller is None else smaller(probe, seen)
             example = Counterexample(small.place, small.text, tuple(item.text for item in among))
-            if all(item.example.completion != example.completion for item in told):
-                told.append(Broken(code, small.how, example, sight))
+            if all(item.example.completion != example.completion for item in shown):
+                shown.append(Broken(code, small.how, example, sight))
 
 
 def hurried(fails: Callable[[Sequence[Any]], list[bool]]) -> Callable[[Sequence[Any]], list[bool]]:

@@ -1,6 +1,6 @@
 """Tries to fool a skill's verifier: its own cases, and probes made from every seed and suite task.
 
-What does not hold is told with the smallest answer that shows it.
+Reports each failed claim with its smallest counterexample.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SelftestRun:
     """One run over one skill.
 
     Attributes:
-        results: what was found.
+        results: what the run shows.
     """
 
     def __init__(self, contributions: Contributions, scorer: Scorer, promises: Promises, files: SkillFiles) -> None:
@@ -49,9 +49,9 @@ class SelftestRun:
         judgements = self._judge.judge(probes)
         self._check_each(probes, judgements)
         steady = [n for n, judgement in enumerate(judgements) if judgement.verdict.status != "errored"]
-        constancy = Repeatability(self._judge, self.results, self._promises.seconds)
-        constancy.check([probes[n] for n in steady], [judgements[n] for n in steady])
-        Speed(self._judge, self.results, self._promises.seconds).check(constancy.suspects, len(steady))
+        repeatability = Repeatability(self._judge, self.results, self._promises.seconds)
+        repeatability.check([probes[n] for n in steady], [judgements[n] for n in steady])
+        Speed(self._judge, self.results, self._promises.seconds).check(repeatability.suspects, len(steady))
 
     def _case_probes(self) -> Iterator[Probe]:
         for row in self._files.case_rows():
@@ -66,25 +66,25 @@ class SelftestRun:
             yield probe
 
     def _check_case_repeats(self, probe: Probe, case: Case) -> None:
-        found = self._judge.judge([probe] * case.repeat)
-        other = next((item for item in found if item != found[0]), None)
+        first, *repeats = self._judge.judge([probe] * case.repeat)
+        other = next((item for item in repeats if item != first), None)
         if other is not None:
-            self.results.tell("SK701", [(probe, f"{judgement_text(found[0])}, and then {judgement_text(other)}")])
+            self.results.add("SK701", [(probe, f"{judgement_text(first)}, and then {judgement_text(other)}")])
 
     def _task_probes(self) -> Iterator[Probe]:
         floors = {"idle_at_most": self._promises.idle_at_most, "wrong_at_most": self._promises.wrong_at_most}
-        for made in probes_of(self._contributions.contract, self._places(), **floors):
-            if isinstance(made, Probe):
-                yield made
+        for item in probes_of(self._contributions.contract, self._places(), **floors):
+            if isinstance(item, Probe):
+                yield item
                 continue
-            place, reason = made
+            place, reason = item
             self.results.checked["SK711"] += 1
-            self.results.tell("SK711", [(Probe("SK711", "the expected answer", place, "maximum", ""), reason)])
+            self.results.add("SK711", [(Probe("SK711", "the expected answer", place, "maximum", ""), reason)])
 
     def _places(self) -> list[TaskRef]:
         """Return seeds and suite tasks."""
         rows = [*self._files.seed_rows(), *self._files.suite_rows()]
-        found = [
+        places = [
             TaskRef(f"{row.path}:{row.line or number}", row.path, row.line, row.value.request, row.value.expected)
             for number, row in enumerate(rows, 1)
         ]
@@ -92,35 +92,35 @@ class SelftestRun:
             plugin = self._contributions.origins.get(f"suite:{suite.name}", CONVENTIONS)
             if plugin != CONVENTIONS and not isinstance(suite.tasks, str):
                 path = plugin if plugin.endswith(".py") else ""
-                found += [
+                places += [
                     TaskRef(f"{suite.name}:{number}", path, None, task.request, task.expected)
                     for number, task in enumerate(suite.tasks, 1)
                 ]
-        return found
+        return places
 
     def _check_each(self, probes: Sequence[Probe], judgements: Sequence[Judgement]) -> None:
         judged = sum(1 for probe in probes if probe.code != "SK751")
         self.results.checked.update(probe.code for probe in probes)
         self.results.checked.update({"SK751": judged, "SK741": len(probes), "SK742": len(probes)})
-        found: dict[str, list[tuple[Probe, str]]] = {}
+        broken: dict[str, list[tuple[Probe, str]]] = {}
         for probe, judgement in zip(probes, judgements, strict=True):
             for code, check in CHECKS.items():
                 seen = check(probe, judgement)
                 if seen is not None:
-                    found.setdefault(code or probe.code, []).append((probe, seen))
-        for code, items in found.items():
-            self.results.tell(code, items, self._smaller_answer(CHECKS.get(code, check_verdict)))
+                    broken.setdefault(code or probe.code, []).append((probe, seen))
+        for code, items in broken.items():
+            self.results.add(code, items, self._smaller_answer(CHECKS.get(code, check_verdict)))
 
     def _smaller_answer(self, check: Check) -> Smaller:
         """Return what finds the least text of a probe that still shows what ``check`` sees."""
 
         def smaller(probe: Probe, seen: str) -> tuple[Probe, str, Sequence[Probe]]:
             def fails(texts: Sequence[str]) -> list[bool]:
-                made = [probe.smaller(text) for text in texts]
-                judged = self._judge.judge(made)
+                probes = [probe.smaller(text) for text in texts]
+                judgements = self._judge.judge(probes)
                 return [
                     still_wrong(self._contributions.contract, small) and check(small, judgement) is not None
-                    for small, judgement in zip(made, judged, strict=True)
+                    for small, judgement in zip(probes, judgements, strict=True)
                 ]
 
             small = probe.smaller(shortest(probe.free, hurried(fails)))

@@ -98,6 +98,9 @@ def fewest(items: Sequence[T], fails: Callable[[Sequence[Any]], Sequence[bool]])
     """
     if not items or fails([items[:0]])[0]:
         return items[:0]
+    # Runs of half the items are left out first, then of a quarter, down to single ones: what does not matter goes in
+    # few questions. Runs of one are tried until a whole pass leaves nothing out, since what is left out late can make
+    # an early item unnecessary. The work is bounded by the items of all candidates: a search ends the same everywhere.
     work, size = _WORK, max(1, len(items) // 2)
     while work > 0:
         length = len(items)
@@ -114,6 +117,8 @@ def _without(
     """Leave out runs of so many items, one after another, where that can be done; return what is left of ``work``."""
     place = 0
     while place < len(items) and work > 0:
+        # Many candidates are one question, because a batch costs one round trip to the worker. The first that still
+        # fails is taken, and the ones after it were made from items that no longer stand, so they are made again.
         starts = range(place, min(len(items), place + size * _ROUND), size)
         candidates = [_joined(items[:start], items[start + size :]) for start in starts]
         verdicts = fails(candidates)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from skillpm.selftest.judge import ProbeJudge
 from skillpm.selftest.probes import Probe
-from skillpm.selftest.results import MAX_TOLD, Results, hurried
+from skillpm.selftest.results import MAX_SHOWN, Results, hurried
 from skillpm.selftest.shrink import shortest
 
 TRIES = 3  # of which the fastest counts
@@ -17,7 +17,7 @@ class Speed:
 
     Args:
         judge: judges.
-        results: is told.
+        results: of the run, which are added to.
         seconds: that one verdict may take.
     """
 
@@ -31,15 +31,17 @@ class Speed:
         self._results.checked["SK761"] += checked
         slow: list[tuple[Probe, str]] = []
         for batch in suspects:
-            slow += self._slow(batch) if len(slow) < MAX_TOLD else []
+            slow += self._slow(batch) if len(slow) < MAX_SHOWN else []
         if slow:
-            self._results.tell("SK761", slow, self._smaller)
+            self._results.add("SK761", slow, self._smaller)
 
     def _slow(self, probes: list[Probe]) -> list[tuple[Probe, str]]:
         """Return those that take too long by themselves."""
         seconds = self._taken(probes, TRIES if len(probes) == 1 else 1)
         if seconds <= self._seconds:
             return []
+        # A slow batch is halved, as in a binary search: of n answers of which one is slow, 2 log n batches are judged.
+        # A single answer counts as slow only where its best of several tries is.
         if len(probes) == 1:
             return [(probes[0], f"judged in {seconds:.2f} s, where skill.yaml promises {self._seconds:g} s")]
         half = len(probes) // 2

@@ -72,8 +72,8 @@ class Environments:
 
     def place(self, requirements: Sequence[str]) -> Path:
         """Return the folder in which the environment of these requirements is, or would be."""
-        asked = sorted({_normal(Requirement(text)) for text in requirements if _applies(text)})
-        document = [asked, sys.implementation.cache_tag, sys.base_prefix, _constraints()]
+        normal = sorted({_normal(Requirement(text)) for text in requirements if _applies(text)})
+        document = [normal, sys.implementation.cache_tag, sys.base_prefix, _constraints()]
         return self.folder / hashlib.sha256(json.dumps(document).encode()).hexdigest()[:_DIGITS]
 
     def of(self, skill: Skill, requirements: Sequence[str]) -> Environment | None:
@@ -90,17 +90,17 @@ class Environments:
         for text in applying:
             _check(skill, text)
         root = self.place(applying)
-        if (found := _read(root)) is not None:
+        if (environment := _read(root)) is not None:
             os.utime(root / _RECORD)
-            return found
+            return environment
         with locked(self.folder / f"{root.name}.lock", _SECONDS):
             return _read(root) or self._build(skill, applying, root)
 
     def unneeded(self, needed: Iterable[Sequence[str]]) -> list[Path]:
         """Return the folders that none of these requirements needs and that nobody has used for a day."""
-        kept = {self.place(requirements) for requirements in needed if requirements}
+        places = {self.place(requirements) for requirements in needed if requirements}
         folders = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
-        return [path for path in folders if path.is_dir() and path not in kept and _idle(path) > _DAY]
+        return [path for path in folders if path.is_dir() and path not in places and _idle(path) > _DAY]
 
     def _build(self, skill: Skill, requirements: list[str], root: Path) -> Environment:
         try:
@@ -124,16 +124,16 @@ class Environments:
         choice = ["--only-binary", ":all:", "--constraint", str(constraints)]
         words = [*self._installer(skill), "--target", target, *choice, *requirements]
         try:
-            done = subprocess.run(
+            result = subprocess.run(
                 words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_SECONDS
             )
         except subprocess.TimeoutExpired:
             raise self._failure(skill, f"{builder()} was not ready after {_SECONDS:.0f} seconds") from None
-        if done.returncode != 0:
-            said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-            raise self._failure(skill, " | ".join(said[-_LINES:])[-1000:] or f"{builder()} said nothing")
-        found = importlib.metadata.distributions(path=[target])
-        return sorted(f"{canonicalize_name(item.metadata['Name'])}=={item.version}" for item in found)
+        if result.returncode != 0:
+            lines = [line.strip() for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+            raise self._failure(skill, " | ".join(lines[-_LINES:])[-1000:] or f"{builder()} said nothing")
+        installed = importlib.metadata.distributions(path=[target])
+        return sorted(f"{canonicalize_name(item.metadata['Name'])}=={item.version}" for item in installed)
 
     def _installer(self, skill: Skill) -> list[str]:
         match builder():
@@ -148,10 +148,10 @@ class Environments:
             skill=skill.name,
         )
 
-    def _failure(self, skill: Skill, said: str) -> PluginError:
+    def _failure(self, skill: Skill, reason: str) -> PluginError:
         place = ", offline" if self._offline else ""
         return PluginError(
-            f"the Python environment of {skill} cannot be built{place}: {said}",
+            f"the Python environment of {skill} cannot be built{place}: {reason}",
             hint="only wheels are installed; see `python:` in its skill.yaml"
             + (", and try again without SKILLPM_OFFLINE" if self._offline else ""),
             skill=skill.name,
@@ -205,7 +205,7 @@ def _read(root: Path) -> Environment | None:
 @functools.cache
 def _constraints() -> list[str]:
     """Return the versions of what a worker itself imports: skillpm's dependencies and theirs."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     pending = [_DISTRIBUTION]
     while pending:
         name = canonicalize_name(pending.pop())
@@ -213,13 +213,13 @@ def _constraints() -> list[str]:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        if name in found:
+        if name in versions:
             continue
-        found[name] = distribution.version
+        versions[name] = distribution.version
         needed = [Requirement(text) for text in distribution.requires or ()]
         pending += [item.name for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})]
-    found.pop(canonicalize_name(_DISTRIBUTION), None)
-    return [f"{name}=={version}" for name, version in sorted(found.items())]
+    versions.pop(canonicalize_name(_DISTRIBUTION), None)
+    return [f"{name}=={version}" for name, version in sorted(versions.items())]
 
 
 def _pip_settings(*, offline: bool) -> list[str]:

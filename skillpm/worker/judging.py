@@ -87,6 +87,8 @@ class BatchJudge:
     ) -> list[tuple[int, Any]]:
         """Judge where no code of the skill has a say; an answer that comes again is not judged again."""
         plain = cast(list[Task], [_Plain(expected=task["expected"]) for task in tasks])
+        # A verdict of the contract depends on nothing but the expected answer and the text, and the answers that a
+        # policy samples for one task are often the same. A verifier may look at more, so it is asked about every item.
         known: dict[tuple[int, str], tuple[int, Any]] = {}
         judged: list[tuple[int, Any]] = []
         for place, answer, _, _ in items:

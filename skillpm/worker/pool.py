@@ -126,7 +126,7 @@ class WorkerPool:
 
     @contextmanager
     def _call(self, items: int) -> Iterator[Call]:
-        """Begin a call about so many items; an interrupt waits for none of its verdicts."""
+        """Begin a call about this many items; an interrupt does not wait for its verdicts."""
         call = Call(self._limits, items, len(self._supervisors))
         with self._turn:
             self._calls.add(call)

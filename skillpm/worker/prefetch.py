@@ -14,12 +14,12 @@ from skillpm.model.episode import Episode
 from skillpm.model.verdict import Judgement
 from skillpm.worker.pool import WorkerPool
 
-_MOST = 32  # episodes of one call, which nobody who asks in earnest waits for much longer than for their own
+_MOST = 32  # episodes of one call: a foreground caller may have to wait for that many that it did not ask for
 _TICK = 0.02  # seconds between two tries to end what is in flight
 
 
 class Prefetch:
-    """Has a pool judge episodes in a thread of its own, each time those that have come since; keeps what was found.
+    """Has a pool judge episodes in a thread of its own, and keeps the judgements until they are taken.
 
     Args:
         pool: of their skill.
@@ -30,14 +30,14 @@ class Prefetch:
         self._changed = threading.Condition()
         self._waiting: dict[Hashable, Episode] = {}
         self._in_flight: dict[Hashable, Episode] = {}
-        self._found: dict[Hashable, Judgement] = {}
+        self._judgements: dict[Hashable, Judgement] = {}
         self._thread: threading.Thread | None = None
 
     def put(self, episodes: Mapping[Hashable, Episode]) -> None:
         """Have episodes judged, each under its key; returns at once."""
         with self._changed:
             for key, episode in episodes.items():
-                if key not in self._in_flight and key not in self._found:
+                if key not in self._in_flight and key not in self._judgements:
                     self._waiting[key] = episode
             if self._waiting and self._thread is None:
                 # one thread to the end: bubblewrap's workers die with the thread that started them
@@ -46,13 +46,13 @@ class Prefetch:
             self._changed.notify_all()
 
     def take(self, keys: Iterable[Hashable]) -> dict[Hashable, Judgement]:
-        """Return, once, what was found under these keys; those that nobody has begun with are left to the caller."""
+        """Return, once, the judgements under these keys; those that nobody has begun with are left to the caller."""
         with self._changed:
             wanted = list(keys)
             for key in wanted:
                 self._waiting.pop(key, None)
             self._changed.wait_for(lambda: not any(key in self._in_flight for key in wanted))
-            return {key: self._found.pop(key) for key in wanted if key in self._found}
+            return {key: self._judgements.pop(key) for key in wanted if key in self._judgements}
 
     def close(self) -> None:
         """Forget everything; what is in flight is ended, not waited for."""
@@ -63,7 +63,7 @@ class Prefetch:
         while thread is not None and thread.is_alive():
             self._pool.cancel()
             thread.join(_TICK)
-        self._found.clear()
+        self._judgements.clear()
 
     def _run(self) -> None:
         mine = threading.current_thread()
@@ -74,10 +74,10 @@ class Prefetch:
                     return
                 batch = {key: self._waiting.pop(key) for key in list(self._waiting)[:_MOST]}
                 self._in_flight = batch
-            found: list[Judgement] = []
-            with contextlib.suppress(Exception):  # whoever asks for these in earnest meets it again
-                found = self._pool.judge(list(batch.values()))
+            judgements: list[Judgement] = []
+            with contextlib.suppress(Exception):  # a foreground caller of these meets it again
+                judgements = self._pool.judge(list(batch.values()))
             with self._changed:
                 self._in_flight = {}
-                self._found.update(zip(batch, found, strict=False))
+                self._judgements.update(zip(batch, judgements, strict=False))
                 self._changed.notify_all()

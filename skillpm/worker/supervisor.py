@@ -133,6 +133,7 @@ class Supervisor:
         except VerifierError as error:
             failure = error
         hopeless = failure.details.get("kind") == Fault.START or call.spent
+        # Only a crash is worth a second try as it is: somebody may have killed the process. What hung would hang again.
         if again and not hopeless and failure.details.get("kind") == Fault.CRASH:
             return self.judge(episodes, verdicts, call, again=False)
         if hopeless or len(episodes) == 1:
