@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from skillpm.errors import PluginError
-from skillpm.runtime.guarded import described
 
 if TYPE_CHECKING:
     import pluggy
@@ -77,6 +76,17 @@ def collect(
         if note is not None:
             note(name, hook, time.perf_counter() - started, outcome)
     return collected, failures
+
+
+def described(error: BaseException) -> str:
+    """Return the type and the message of what a plugin raised, even where its own ``__str__`` fails."""
+    try:
+        message = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - foreign code may raise anything
+        message = "(its message cannot be read)"
+    return f"{type(error).__name__}: {message}".encode(errors="backslashreplace").decode()
 
 
 def _records(plugin: str, result: Any) -> list[Given[Any]]:

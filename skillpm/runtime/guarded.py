@@ -22,6 +22,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.ports import Attempt, Verifier
 from skillpm.model.task import Task
 from skillpm.model.verdict import MAX_REASON, FailureKind, RewardFailure, RewardFunction, Verdict, verdict_document
+from skillpm.runtime.collect import described
 
 RETRY_SECONDS = 60.0  # for asking a verifier that failed on a batch about each attempt alone
 
@@ -196,17 +197,6 @@ def blaming(plugin: str, what: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise PluginError(f"{what}: {described(error)}"[:500], plugin=plugin) from error
-
-
-def described(error: BaseException) -> str:
-    """Return the type and the message of an exception, even where its own ``__str__`` fails."""
-    try:
-        message = str(error)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001 - foreign code may raise anything
-        message = "(its message cannot be read)"
-    return sendable(f"{type(error).__name__}: {message}")
 
 
 def sendable(text: str) -> str:

@@ -25,9 +25,9 @@ from skillpm.hookspecs import PROJECT, SkillHooks
 from skillpm.model.ports import Verifier
 from skillpm.model.skill import Skill
 from skillpm.model.task import Seed, Task
-from skillpm.runtime.collect import Given, Note, collect, implemented, unique
+from skillpm.runtime.collect import Given, Note, collect, described, implemented, unique
 from skillpm.runtime.conventions import CONVENTIONS, Conventions
-from skillpm.runtime.guarded import described, sendable
+from skillpm.runtime.guarded import sendable
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, confine
@@ -143,7 +143,7 @@ def _named(item: Given[Any], *, default: bool = False) -> dict[str, Any]:
 
 
 def _sentence(error: BaseException) -> str:
-    return sendable(error.message) if isinstance(error, SkillpmError) else described(error)
+    return sendable(error.message if isinstance(error, SkillpmError) else described(error))
 
 
 def _end_with(lifeline: int) -> None:

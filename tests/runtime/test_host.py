@@ -140,6 +140,22 @@ def test_no_plugin_is_loaded_where_the_settings_say_so(distribution: Callable[..
     assert [item.name for item in load_host(plugins=()).loaded()] == ["conventions"]
 
 
+def test_a_failure_whose_message_cannot_be_read_is_a_failure_like_any_other(make_skill: MakeSkill) -> None:
+    class UnreadableError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no message")
+
+    class Plugin:
+        @hookimpl
+        def skillpm_rewards(self, skill: Skill) -> Iterator[RewardFunction]:
+            raise UnreadableError
+
+    host = Host()
+    host.register(Plugin(), "unreadable", "acme 1")
+    build_catalogue([make_skill()], host)
+    assert [failure.message for failure in host.failures] == ["UnreadableError: (its message cannot be read)"]
+
+
 def test_one_plugin_that_fails_costs_the_others_nothing(make_skill: MakeSkill) -> None:
     host = Host()
     host.register(Exploding(), "exploding", "acme 1")
