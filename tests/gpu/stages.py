@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,13 @@ def make_rows(count: int) -> list[TrainRow]:
     return rows
 
 
-def pay_digits(episodes: Sequence[Episode]) -> list[Judgement]:
-    """Judge by the share of digits, which differs between the answers of any group."""
-    shares = [sum(c.isdigit() for c in e.completion) / max(1, len(e.completion)) for e in episodes]
-    return [Judgement(verdict=Verdict(status="failed", score=share), rewards={"graded": share}) for share in shares]
+def pay_by_text(episodes: Sequence[Episode]) -> list[Judgement]:
+    """Judge by a checksum: answers that differ get different pay, whatever the model has learned to answer."""
+    pays = [zlib.crc32(episode.completion.encode()) / 2**32 for episode in episodes]
+    return [Judgement(verdict=Verdict(status="failed", score=pay), rewards={"graded": pay}) for pay in pays]
 
 
-def run(stages: Sequence[Stage], source: Path, target: Path, *, dtype: str, judge: Any = pay_digits) -> list[Any]:
+def run(stages: Sequence[Stage], source: Path, target: Path, *, dtype: str, judge: Any = pay_by_text) -> list[Any]:
     """Run stages on 24 rows; return the metrics of all steps. Adapters are left in ``target``, one for each stage."""
     recipe = Recipe(stages=tuple(stages), dtype=dtype, data=Data(refine=0))
     plan = make_plan(recipe, BUILT_IN, make_rows(24), [], {"x": ["graded"]})

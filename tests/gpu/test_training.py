@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.filterwarnings("default")]
 
 ROOT = Path(__file__).parent.parent.parent
 ON_CPU = "import json, sys; from tests.gpu.stages import sft_losses; print(json.dumps(sft_losses(sys.argv[1])))"
-MEMORY = 6e9  # bytes; a step of 16 short completions, checked on 80 GB cards
+MEMORY = 6e9  # bytes; a step of 32 short completions, checked on 80 GB cards
 
 
 def test_sft_learns_as_on_the_cpu(source: Path) -> None:
@@ -78,16 +78,16 @@ def test_a_grpo_step_learns_from_rewards(source: Path, device: str, tmp_path: Pa
     import torch
     from safetensors.torch import load_file
 
-    from tests.gpu.stages import pay_digits, run
+    from tests.gpu.stages import pay_by_text, run
 
     judged: list[Episode] = []
 
     def judge(episodes: Sequence[Episode]) -> list[Judgement]:
         judged.extend(episodes)
-        return pay_digits(episodes)
+        return pay_by_text(episodes)
 
-    sft = Sft(kind="sft", batch_size=4, epochs=4, learning_rate=2e-3)
-    sizes = {"prompts": 4, "generations": 4, "max_new_tokens": 48}
+    sft = Sft(kind="sft", batch_size=4, epochs=2)  # long enough that answers end, too short to make them all alike
+    sizes = {"prompts": 4, "generations": 8, "max_new_tokens": 48}
     grpo = Grpo(kind="grpo", steps=1, **sizes, temperature=1.5, screen=0, validate_on=0)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -95,7 +95,7 @@ def test_a_grpo_step_learns_from_rewards(source: Path, device: str, tmp_path: Pa
 
     step = next(row for row in log if row["stage"] == "grpo" and "loss" in row)
     assert math.isfinite(step["loss"]) and math.isfinite(step["grad_norm"])
-    assert len(judged) >= 16
+    assert len(judged) >= 32
     before, after = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("sft", "grpo"))
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert {tensor.dtype for tensor in after.values()} == {torch.float32}
