@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, UsageError
@@ -96,16 +97,15 @@ def _refuse_options(context: click.Context, kind: str) -> None:
 def _open(options: Mapping[str, Any]) -> tuple[Evaluator, list[Skill]]:
     """Return how to evaluate, and the skills that are meant; the person has agreed to their code."""
     from skillpm.evals.examiner import Asking
-    from skillpm.ops.context import open_context
     from skillpm.ops.learning.evaluate import Evaluator
     from skillpm.ops.learning.evaluate_run import trained_skills
-    from skillpm.settings import load_settings
 
-    context = open_context(load_settings(workers=options["workers"], sandbox=options["sandbox"]))
+    context = command_context(workers=options["workers"], sandbox=options["sandbox"])
     skills, run = options["skills"], options["run"]
     chosen = context.skills(skills) if run is None else trained_skills(context, skills, run)
     if options["tasks"] is not None and len(chosen) != 1:
-        raise UsageError("tasks from outside belong to one skill", hint="skillpm eval SKILL --tasks FILE.jsonl …")
+        hint = "skillpm eval SKILL --tasks FILE --model MODEL --output DIR"
+        raise UsageError("tasks from outside belong to one skill", hint=hint)
     grant_consents(context, chosen, options["yes"])
     asking = Asking(options["max_new_tokens"], options["batch_size"], options["limit"], options["skill_text"])
     return Evaluator(context, asking, progress()), chosen
@@ -118,7 +118,6 @@ def _evaluate_model(evaluator: Evaluator, skills: Sequence[Skill], options: Mapp
 
     held_out, output = options["held_out"], options["output"]
     evaluated = evaluate_model(evaluator, skills, options["model"], held_out=held_out, output=output)
-    _print_notices(evaluator)
     _print(evaluated, arm_table(figures(evaluated.evaluation)), options)
     return evaluated
 
@@ -130,7 +129,6 @@ def _evaluate_run(evaluator: Evaluator, skills: Sequence[Skill], options: Mappin
 
     before, with_base = options["before"], options["with_base"]
     evaluated = evaluate_run(evaluator, skills, options["run"], before=before, with_base=with_base)
-    _print_notices(evaluator)
     arms = [arm.name for arm in evaluated.evaluation.arms]
     _print(evaluated, metric_table(figures(evaluated.evaluation), arms), options)
     return evaluated
@@ -143,18 +141,12 @@ def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping
 
     answerer = Answerer(options["model"]) if options["run"] is None else Answerer.of_run(options["run"])
     answered = answer_rows(evaluator, skills[0], options["tasks"], answerer, options["output"])
-    _print_notices(evaluator)
     if options["as_json"]:
         echo_json({**answered.summary, "output": str(answered.output)})
         return
     if answered.evaluation is not None:
         table(*arm_table(figures(answered.evaluation)))
     note(f"{len(answered.answers)} answers are in {answered.output / 'completions.jsonl'}")
-
-
-def _print_notices(evaluator: Evaluator) -> None:
-    for notice in evaluator.context.notices:
-        note(notice)
 
 
 def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> None:

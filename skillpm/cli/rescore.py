@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,14 +30,13 @@ SHOWN = 20  # answers that moved, in the table; `--json` has all
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     run: Path,
     skills: tuple[str, ...],
     output: Path | None,
     check: bool,
-    yes: bool,
-    workers: int | None,
-    sandbox: str | None,
     as_json: bool,
+    **agreement: Any,
 ) -> None:
     """Judge the stored answers of RUN again, with the skills as they are now and without a model.
 
@@ -47,9 +46,9 @@ def command(
     """
     from skillpm.ops.learning.rescore import rescore, stored_skills
 
-    context = command_context(workers=workers, sandbox=sandbox)
+    context = command_context(workers=agreement["workers"], sandbox=agreement["sandbox"])
     found = stored_skills(context, run, skills)
-    grant_consents(context, found, yes)
+    grant_consents(context, found, agreement["yes"])
     done = rescore(context, run, found, output=output)
     if as_json:
         echo_json(done)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
@@ -51,10 +51,8 @@ def command(
     seed: int,
     output: Path | None,
     force: bool,
-    yes: bool,
-    workers: int | None,
-    sandbox: str | None,
     as_json: bool,
+    **agreement: Any,
 ) -> None:
     """Make training and held-out tasks from the seeds and rules of SKILLs.
 
@@ -65,35 +63,29 @@ def command(
     """
     if as_json and output is None:
         raise UsageError("`--json` needs `--output DIR`", hint="without it, stdout holds the tasks as JSON Lines")
-    from skillpm.ops.context import open_context
     from skillpm.ops.learning.synth import check_output, synth, write_synthesis
-    from skillpm.settings import load_settings
 
     if output is not None:
         check_output(output, force=force)
-    context = open_context(load_settings(workers=workers, sandbox=sandbox))
-    found = context.skills(skills)
-    for notice in context.notices:
-        note(notice)
-    grant_consents(context, found, yes)
-    made = synth(context, found, rows=rows, held_out=held_out, seed=seed, progress=progress())
-    for name, skill in made.profile.skills.items():
+    context, chosen = agreed_skills(skills, **agreement)
+    synthesis = synth(context, chosen, rows=rows, held_out=held_out, seed=seed, progress=progress())
+    for name, skill in synthesis.profile.skills.items():
         for text in skill.notes:
             note(safe(f"note: {name}: {text}"))
     if output is None:
-        _print_tasks(made)
+        _print_tasks(synthesis)
         return
-    write_synthesis(made, output, force=force)
+    write_synthesis(synthesis, output, force=force)
     if as_json:
-        echo_json({"output": str(output), **made.profile.model_dump(mode="json")})
+        echo_json({"output": str(output), **synthesis.profile.model_dump(mode="json")})
     else:
-        _print_profile(made.profile)
+        _print_profile(synthesis.profile)
 
 
-def _print_tasks(made: Synthesis) -> None:
+def _print_tasks(synthesis: Synthesis) -> None:
     from skillpm.synth.generate import task_lines
 
-    sys.stdout.write(task_lines(made.train))
+    sys.stdout.write(task_lines(synthesis.train))
 
 
 def _print_profile(profile: Profile) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
-from skillpm.cli.output import echo_json, json_option, note, progress, table
+from skillpm.cli.context import command_context
+from skillpm.cli.output import echo_json, json_option, progress, table
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
@@ -33,37 +34,27 @@ def command(
     model: str | None,
     output: Path | None,
     dry_run: bool,
-    yes: bool,
-    workers: int | None,
-    sandbox: str | None,
     as_json: bool,
+    **agreement: Any,
 ) -> None:
     """Train a model on installed skills.
 
     SKILLs are names or folders; else the recipe's, else all installed ones. Leaves a run folder: data, metrics, an
     adapter for each stage, a model card, and a manifest with the digests of all.
     """
-    from skillpm.ops.context import open_context
     from skillpm.ops.learning.train import plan_training, train
-    from skillpm.settings import load_settings
     from skillpm.storage.files import read_text
     from skillpm.train.recipe import load_recipe
 
-    world = open_context(load_settings(workers=workers, sandbox=sandbox))
-    chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes, world.stage_kinds)
-    overrides: dict[str, Any] = {"skills": skills} if skills else {}
-    if model is not None:
-        overrides["model"] = model
+    context = command_context(workers=agreement["workers"], sandbox=agreement["sandbox"])
+    overrides = {key: value for key, value in (("skills", skills), ("model", model)) if value}
+    chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes, context.stage_kinds)
     chosen = chosen.model_copy(update=overrides)
-    grant_consents(world, world.skills(chosen.skills), yes)
+    grant_consents(context, context.skills(chosen.skills), agreement["yes"])
     if dry_run:
-        plan = plan_training(world, chosen, progress=progress())
-        _print_plan(plan, as_json)
+        _print_plan(plan_training(context, chosen, progress=progress()), as_json)
     else:
-        trained = train(world, chosen, progress=progress(), runs=output)
-        _print_trained(trained, as_json)
-    for notice in world.notices:
-        note(notice)
+        _print_trained(train(context, chosen, progress=progress(), runs=output), as_json)
 
 
 def _print_plan(plan: TrainPlan, as_json: bool) -> None:
