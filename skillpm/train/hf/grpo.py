@@ -58,7 +58,7 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
     validation, learned = mixed[:held], mixed[held:]
     before = greedy_score(model, tokenizer, validation, rewarder, stage.max_new_tokens)
     if stage.screen:
-        learned = _screened(model, tokenizer, stage, plan, learned, rewarder, seed)
+        learned = _screened(given, stage, learned, rewarder)
     trainer = GRPOTrainer(
         model=model,
         args=_arguments(stage, plan, seed, given.work),
@@ -79,28 +79,20 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
     return StageOutput(steps, kept, "" if kept else "it made its validation rows worse")
 
 
-def _screened(
-    model: Any,
-    tokenizer: Any,
-    stage: Grpo,
-    plan: StagePlan,
-    rows: list[TrainRow],
-    rewarder: Rewarder,
-    seed: int,
-) -> list[TrainRow]:
+def _screened(given: StageInput, stage: Grpo, rows: list[TrainRow], rewarder: Rewarder) -> list[TrainRow]:
     """Return the rows whose answers are sometimes better, sometimes worse: a group of equals teaches nothing.
 
     As many rows as ``stage.screen`` says are tried with one group each. All rows are returned where fewer than one
     step's prompts are found.
     """
-    tried = rows[: stage.screen]
+    tokenizer, tried = given.tokenizer, rows[: stage.screen]
     prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in tried]
     ended = judging_ahead(rewarder, tokenizer, [row.task.key for row in tried])
-    groups = stage_groups(model, tokenizer, prompts, stage, seed, ended)
+    groups = stage_groups(given.model, tokenizer, prompts, stage, given.seed, ended)
     texts = [tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
-    varies = rewarder.varies([row.task.key for row in tried], texts, plan.columns)
-    found = [row for row, does in zip(tried, varies, strict=True) if does]
-    return found if len(found) >= stage.prompts else rows
+    varies = rewarder.varies([row.task.key for row in tried], texts, given.plan.columns)
+    telling = [row for row, differs in zip(tried, varies, strict=True) if differs]
+    return telling if len(telling) >= stage.prompts else rows
 
 
 def _arguments(stage: Grpo, plan: StagePlan, seed: int, work: Path) -> GRPOConfig:
