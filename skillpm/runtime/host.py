@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillpm.errors import PluginError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     )
     from skillpm.model.skill import Skill
     from skillpm.model.suite import Suite
+    from skillpm.model.task import Seed, Task
     from skillpm.model.training import Trainer
     from skillpm.model.verdict import Judgement, RewardFunction
 
@@ -84,6 +86,24 @@ class Host(Plugins):
     def synthesis_rules(self, skill: Skill) -> list[Given[SynthesisRule]]:
         """Return the synthesis rules for a skill."""
         return self.collect("skillpm_synthesis_rules", skill=skill)
+
+    def synthesise(self, skill: Skill, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task] | None:
+        """Return the tasks that a plugin's rule makes, at most ``count``; None where no plugin brings this rule.
+
+        Raises:
+            PluginError: the rule failed, or made something else.
+        """
+        given = next((item for item in self.synthesis_rules(skill) if item.record.name == rule), None)
+        if given is None:
+            return None
+        from skillpm.model.task import Task
+        from skillpm.runtime.guarded import blaming
+
+        with blaming(given.plugin, f"{given.plugin}: rule `{rule}`"):
+            tasks = list(islice(given.record.tasks(seeds, seed), count))
+            if not all(isinstance(task, Task) for task in tasks):
+                raise TypeError("it yields something that is not a Task")
+        return tasks
 
     def verifier(self, skill: Skill) -> Given[Verifier] | None:
         """Return what a plugin judges a skill with. Raises PluginError where two plugins would."""

@@ -88,8 +88,12 @@ class Scorer:
         return self._pool(skill.name).describe()
 
     def synthesise(self, skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
-        """Let a rule of a skill's plugin.py make tasks. Raises PluginError where it fails."""
-        return self._pool(skill).synthesise(rule, seeds, seed=seed, count=count)
+        """Let a rule of a host's plugin or of a skill's plugin.py make tasks. Raises PluginError where it fails."""
+        pool = self._pool(skill)
+        tasks = None
+        if self._host is not None:
+            tasks = self._host.synthesise(pool.skill, rule, seeds, seed=seed, count=count)
+        return pool.synthesise(rule, seeds, seed=seed, count=count) if tasks is None else tasks
 
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Judge episodes, in order. The same answer to the same task is judged once.
