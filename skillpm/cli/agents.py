@@ -43,15 +43,15 @@ def command(everyone: bool, user: bool, window: int | None, as_json: bool) -> No
         return
     table(("agent", "found", "folder", "skills", "of others", "budget"), [_row(state) for state in states])
     over = [(state.agent, state.catalog) for state in states if state.catalog and not state.catalog.fits]
-    for agent, found in over:
-        note(f"warning: {overflow_sentence(agent, found)}")
+    for agent, catalog in over:
+        note(f"warning: {overflow_sentence(agent, catalog)}")
     if over:
         note(f"hint: {REMEDY}")
 
 
 def _row(state: AgentState) -> tuple[str, ...]:
-    found = state.catalog
-    budget = f"{found.used:,} of {found.limit:,} ({found.used / found.limit:.0%})" if found else "-"
+    catalog = state.catalog
+    budget = f"{catalog.used:,} of {catalog.limit:,} ({catalog.used / catalog.limit:.0%})" if catalog else "-"
     return (
         state.agent.name,
         "yes" if state.detected else "-",

@@ -42,20 +42,20 @@ def info(as_json: bool) -> None:
     from skillpm.ops.machine.cache import inspect_cache
     from skillpm.settings import load_settings
 
-    found = inspect_cache(load_settings())
+    report = inspect_cache(load_settings())
     if as_json:
-        echo_json(found)
+        echo_json(report)
         return
-    projects = {project for _, needing in found.trees for project in needing}
+    projects = {project for _, needing in report.trees for project in needing}
     needing = f"stored skills that {len(projects)} project{' needs' if len(projects) == 1 else 's need'}"
-    rows = [(needing, str(len(found.needed)), _total(found.needed))]
-    rows.append(("stored skills that nothing needs", str(len(found.unneeded)), _total(found.unneeded)))
-    if found.leftovers.files:
-        rows.append(("leftovers of killed runs", str(found.leftovers.files), size(found.leftovers.size)))
-    rows += [(f"cache: {folder.name}", str(folder.files), size(folder.size)) for folder in found.folders]
+    rows = [(needing, str(len(report.needed)), _total(report.needed))]
+    rows.append(("stored skills that nothing needs", str(len(report.unneeded)), _total(report.unneeded)))
+    if report.leftovers.files:
+        rows.append(("leftovers of killed runs", str(report.leftovers.files), size(report.leftovers.size)))
+    rows += [(f"cache: {folder.name}", str(folder.files), size(folder.size)) for folder in report.folders]
     table(("what", "count", "size"), rows)
-    note(f"store: {found.store}\ncache: {found.cache}")
-    if found.unneeded or found.folders:
+    note(f"store: {report.store}\ncache: {report.cache}")
+    if report.unneeded or report.folders:
         note("`skillpm cache prune` removes what nothing needs, and what can be fetched again")
 
 
@@ -74,25 +74,25 @@ def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
     from skillpm.ops.machine.cache import prune
     from skillpm.settings import load_settings
 
-    done = prune(load_settings(), models=models, dry_run=dry_run)
+    pruned = prune(load_settings(), models=models, dry_run=dry_run)
     if as_json:
-        echo_json(done)
+        echo_json(pruned)
         return
-    if done.removed:
+    if pruned.removed:
         columns = ("skill", "version", "size", "tree")
-        table(columns, [(t.name or "?", t.version or "?", size(t.size), f"{t.tree[:16]}…") for t in done.removed])
-    for environment in done.environments:
+        table(columns, [(t.name or "?", t.version or "?", size(t.size), f"{t.tree[:16]}…") for t in pruned.removed])
+    for environment in pruned.environments:
         verb = "would remove" if dry_run else "removed"
         note(f"{verb} the Python environment {environment.name}, {size(environment.size)}")
-    for project in done.forgotten:
+    for project in pruned.forgotten:
         note(f"{'would forget' if dry_run else 'forgot'} {safe(project)}: there is no project any more")
     verb = "would remove" if dry_run else "removed"
-    parts = [count(len(done.removed), "stored skill")] if done.removed else []
-    parts += [f"{count(folder.files, 'file')} of {folder.name}" for folder in done.cached]
-    parts += [count(len(done.environments), "Python environment")] if done.environments else []
-    what = f"{verb} {', '.join(parts)}: {size(done.size)}" if parts else "nothing to remove"
-    models_kept = f", {count(done.models, 'prepared model')} too (`--models` removes them)" if done.models else ""
-    note(f"{what}; {count(done.kept, 'stored skill')} kept{models_kept}")
+    parts = [count(len(pruned.removed), "stored skill")] if pruned.removed else []
+    parts += [f"{count(folder.files, 'file')} of {folder.name}" for folder in pruned.cached]
+    parts += [count(len(pruned.environments), "Python environment")] if pruned.environments else []
+    what = f"{verb} {', '.join(parts)}: {size(pruned.size)}" if parts else "nothing to remove"
+    models_kept = f", {count(pruned.models, 'prepared model')} too (`--models` removes them)" if pruned.models else ""
+    note(f"{what}; {count(pruned.kept, 'stored skill')} kept{models_kept}")
 
 
 def _total(trees: list[StoredTree]) -> str:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def installed_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """Return the locked names that begin with what was typed and were not typed before."""
     typed = ctx.params.get(parameter.name or "") or ()
-    given = {typed} if isinstance(typed, str) else set(typed)
-    return [name for name in _locked(ctx) if name.startswith(incomplete) and name not in given]
+    earlier = {typed} if isinstance(typed, str) else set(typed)
+    return [name for name in _locked(ctx) if name.startswith(incomplete) and name not in earlier]
 
 
 def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -17,15 +17,15 @@ def command(user: bool, as_json: bool) -> None:
     from skillpm.ops.machine.configuration import configuration
     from skillpm.settings import load_settings
 
-    found = configuration(load_settings(user=user))
+    current = configuration(load_settings(user=user))
     if as_json:
-        echo_json(found)
+        echo_json(current)
         return
     table(
         ("setting", "value", "from"),
-        [(setting.name, _shown(setting.value), setting.origin) for setting in found.settings],
+        [(setting.name, _shown(setting.value), setting.origin) for setting in current.settings],
     )
-    for file in found.files:
+    for file in current.files:
         note(f"{file.path}{'' if file.exists else ' (not there)'}")
 
 

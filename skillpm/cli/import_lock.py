@@ -33,36 +33,36 @@ def command(ctx: click.Context, /, file: Path, wanted: bool, as_json: bool, **pl
     from skillpm.ops.project.foreign_lock import import_lock
 
     place = Placing.of(placing)
-    found = import_lock(file, place.settings)
-    installed = _install(found, place) if wanted and found.taken else None
+    foreign = import_lock(file, place.settings)
+    installed = _install(foreign, place) if wanted and foreign.taken else None
     if as_json:
-        echo_json(found, installation=installed)
+        echo_json(foreign, installation=installed)
     else:
-        _print(found, installed)
-    if found.left:
+        _print(foreign, installed)
+    if foreign.left:
         ctx.exit(CheckError.exit_code)
 
 
-def _install(found: ForeignLock, place: Placing) -> Installation:
+def _install(foreign: ForeignLock, place: Placing) -> Installation:
     from skillpm.ops.project.asked import Asked
     from skillpm.ops.project.install import install
 
-    asked = Asked.read([item.requirement for item in found.taken])
+    asked = Asked.read([item.requirement for item in foreign.taken])
     return install(place.context(), asked, place.options(adding=True))
 
 
-def _print(found: ForeignLock, installed: Installation | None) -> None:
+def _print(foreign: ForeignLock, installed: Installation | None) -> None:
     from skillpm.cli.install import render
 
     if installed is not None:
         render(installed, as_json=False)
-    elif found.taken:
-        rows = [(item.name, item.requirement, "yes" if item.pinned else "no") for item in found.taken]
+    elif foreign.taken:
+        rows = [(item.name, item.requirement, "yes" if item.pinned else "no") for item in foreign.taken]
         table(("skill", "requirement", "pinned"), rows)
-    for item in found.left:
+    for item in foreign.left:
         remedy = f"; {item.remedy}" if item.remedy else ""
         note(f"not taken: {safe(item.name)}: {safe(item.reason)}{safe(remedy)}")
-    count = f"{len(found.taken)} of {len(found.taken) + len(found.left)} entries of {found.form}"
+    count = f"{len(foreign.taken)} of {len(foreign.taken) + len(foreign.left)} entries of {foreign.form}"
     if installed is None:
-        hint = "; `--install` installs them" if found.taken else ""
+        hint = "; `--install` installs them" if foreign.taken else ""
         note(f"{count} can be taken{hint}")

@@ -27,12 +27,12 @@ def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as
     from skillpm.ops.project.project_file import init
 
     agent_folders(agents)
-    made = init(command_context(project=Path.cwd(), indexes=indexes, agent=agents), dry_run=dry_run)
+    project = init(command_context(project=Path.cwd(), indexes=indexes, agent=agents), dry_run=dry_run)
     if as_json:
-        echo_json(made)
+        echo_json(project)
         return
     if dry_run:
-        click.echo(made.text, nl=False)
-    note(f"{'would write' if dry_run else 'wrote'} {made.path.name}: {count(len(made.requires), 'requirement')}")
-    if not made.requires:
+        click.echo(project.text, nl=False)
+    note(f"{'would write' if dry_run else 'wrote'} {project.path.name}: {count(len(project.requires), 'requirement')}")
+    if not project.requires:
         note("next: add skills with `skillpm install NAME`")

@@ -122,9 +122,9 @@ def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json
 
     place = Placing.of(placing)
     asked = bool(texts or names or every or place.agents)
-    done = None if asked else unchanged(place.settings, place.folders, place.link)
-    render(done or _install(place, texts, names, every=every), as_json=as_json)
-    if done is None and not as_json:
+    installation = None if asked else unchanged(place.settings, place.folders, place.link)
+    render(installation or _install(place, texts, names, every=every), as_json=as_json)
+    if installation is None and not as_json:
         _tell_unfilled(place)
 
 
@@ -159,20 +159,20 @@ def _tell_unfilled(place: Placing) -> None:
         note(f"not seen by {titles}, found here too: `skillpm install {flag}` fills {whose} as well")
 
 
-def render(done: Installation, *, as_json: bool) -> None:
+def render(installation: Installation, *, as_json: bool) -> None:
     """Print what an install or an uninstall did."""
-    for warning in done.warnings:
+    for warning in installation.warnings:
         note(f"warning: {warning}")
     if as_json:
-        echo_json(done)
+        echo_json(installation)
         return
-    shown = [skill for skill in done.skills if skill.change != "kept"] or done.skills
+    shown = [skill for skill in installation.skills if skill.change != "kept"] or installation.skills
     rows = [(skill.name, _versions(skill.previous, skill.version), skill.change, skill.source) for skill in shown]
     if rows:
         table(("skill", "version", "change", "source"), rows)
-    counts = [f"{done.count(change)} {change}" for change in ("added", "replaced", "removed", "kept")]
+    counts = [f"{installation.count(change)} {change}" for change in ("added", "replaced", "removed", "kept")]
     summary = ", ".join(text for text in counts if not text.startswith("0 ")) or "no skills"
-    note(f"{'dry run: ' if done.dry_run else ''}{summary}; folders: {', '.join(done.folders)}")
+    note(f"{'dry run: ' if installation.dry_run else ''}{summary}; folders: {', '.join(installation.folders)}")
 
 
 def _versions(before: str | None, after: str) -> str:

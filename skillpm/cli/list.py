@@ -23,16 +23,16 @@ def command(user: bool, as_json: bool) -> None:
     """List installed skills and training runs."""
     from skillpm.ops.project.list import list_project
 
-    found = list_project(command_context(user=user))
+    project = list_project(command_context(user=user))
     if as_json:
-        echo_json(found)
+        echo_json(project)
         return
-    if found.skills:
-        _print(found.skills)
+    if project.skills:
+        _print(project.skills)
     else:
         note(NOTHING_INSTALLED)
-    if found.runs:
-        table(("run", "state"), [(run.name, run.state) for run in found.runs])
+    if project.runs:
+        table(("run", "state"), [(run.name, run.state) for run in project.runs])
 
 
 def _print(skills: Sequence[ListedSkill]) -> None:

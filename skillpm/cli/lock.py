@@ -46,19 +46,19 @@ def command(
         )
     context = changing_context(indexes=indexes, offline=offline)
     given_up = names if upgrade else None
-    done = check_lock(context) if check else lock_project(context, upgrade=given_up, dry_run=dry_run)
-    _render(done, as_json=as_json)
+    locking = check_lock(context) if check else lock_project(context, upgrade=given_up, dry_run=dry_run)
+    _render(locking, as_json=as_json)
 
 
-def _render(done: Locking, *, as_json: bool) -> None:
-    for warning in done.warnings:
+def _render(locking: Locking, *, as_json: bool) -> None:
+    for warning in locking.warnings:
         note(f"warning: {warning}")
     if as_json:
-        echo_json(done)
+        echo_json(locking)
         return
-    changed = [skill for skill in done.skills if skill.change != "kept"]
-    if done.merged:
-        rows = [(pin.name, pin.ours or "-", pin.theirs or "-", pin.now or "-") for pin in done.merged]
+    changed = [skill for skill in locking.skills if skill.change != "kept"]
+    if locking.merged:
+        rows = [(pin.name, pin.ours or "-", pin.theirs or "-", pin.now or "-") for pin in locking.merged]
         table(("skill", "ours", "theirs", "now"), rows)
         note(f"both sides read, {len(rows)} {'name differs' if len(rows) == 1 else 'names differ'}")
     elif changed:
@@ -66,9 +66,13 @@ def _render(done: Locking, *, as_json: bool) -> None:
             (skill.name, skill.previous or "-", _after(skill.change, skill.version), skill.source) for skill in changed
         ]
         table(("skill", "before", "now", "source"), rows)
-    locked = sum(1 for skill in done.skills if skill.change != "removed")
+    locked = sum(1 for skill in locking.skills if skill.change != "removed")
     state = (
-        "would be locked" if done.dry_run and changed else "up to date" if not changed and not done.merged else "locked"
+        "would be locked"
+        if locking.dry_run and changed
+        else "up to date"
+        if not changed and not locking.merged
+        else "locked"
     )
     note(f"{count(locked, 'skill')} {state}")
 

@@ -26,24 +26,24 @@ def command(
     from skillpm.errors import CheckError
     from skillpm.ops.project.outdated import outdated
 
-    found = outdated(command_context(user=user, indexes=indexes, offline=offline), names)
+    report = outdated(command_context(user=user, indexes=indexes, offline=offline), names)
     if as_json:
-        echo_json(found)
-    elif found.stale:
+        echo_json(report)
+    elif report.stale:
         table(
             ("skill", "locked", "wanted", "newest", "state", "source"),
-            [(s.name, s.locked, s.wanted, s.newest, _state(s.state, s.reason), s.source) for s in found.stale],
+            [(s.name, s.locked, s.wanted, s.newest, _state(s.state, s.reason), s.source) for s in report.stale],
         )
-    elif not found.skills:
+    elif not report.skills:
         note(NOTHING_INSTALLED)
-    for skill in found.unknown:
+    for skill in report.unknown:
         note(f"warning: nobody knows of {skill.name} {skill.locked}: {safe(skill.reason)}")
-    if not as_json and found.skills and not found.stale and not found.unknown:
-        note(f"{len(found.skills)} skill{'s are' if len(found.skills) > 1 else ' is'} up to date")
-    if found.stale:
+    if not as_json and report.skills and not report.stale and not report.unknown:
+        note(f"{len(report.skills)} skill{'s are' if len(report.skills) > 1 else ' is'} up to date")
+    if report.stale:
         ctx.exit(CheckError.exit_code)
-    elif found.failure is not None:
-        ctx.exit(found.failure.exit_code)
+    elif report.failure is not None:
+        ctx.exit(report.failure.exit_code)
 
 
 def _state(state: str, reason: str) -> str:

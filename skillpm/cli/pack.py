@@ -27,16 +27,16 @@ def command(path: Path, output: str, as_json: bool) -> None:
     """
     from skillpm.ops.authoring.pack import write_packed
 
-    made = packed(path)
+    package = packed(path)
     target = TypedPath().convert(output, None, None)
     if output.endswith("/") or target.is_dir():
-        target = target / made.file_name
-    write_packed(made, target)
+        target = target / package.file_name
+    write_packed(package, target)
     if as_json:
-        echo_json(made, file=target)
+        echo_json(package, file=target)
         return
     click.echo(target)
-    note(f"{made.name} {made.release.version}: {size(made.release.size)}, sha256 {made.release.archive}")
+    note(f"{package.name} {package.release.version}: {size(package.release.size)}, sha256 {package.release.archive}")
 
 
 def packed(path: Path, owner: str = "") -> Packed:
@@ -47,11 +47,11 @@ def packed(path: Path, owner: str = "") -> Packed:
     from skillpm.settings import load_settings
 
     try:
-        made = pack(path, owner=owner, extra=load_host(plugins=load_settings().plugins).layout_rules())
+        package = pack(path, owner=owner, extra=load_host(plugins=load_settings().plugins).layout_rules())
     except LayoutError as error:
         for finding in error.details.get("findings", ()):
             echo_finding(path, finding, err=True)
         raise
-    for found in made.report.findings:
-        echo_finding(path, as_json(found), err=True)
-    return made
+    for finding in package.report.findings:
+        echo_finding(path, as_json(finding), err=True)
+    return package

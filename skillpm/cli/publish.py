@@ -48,30 +48,30 @@ def command(
 
     context = command_context(workers=workers, sandbox=sandbox)
     target = open_publishing(registry, context)
-    made = packed(path, owner)
-    skill = context.skill(str(path.resolve())) if judged(made) else None
+    package = packed(path, owner)
+    skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:
         grant_consents(context, [skill], yes)
-    done = publish(context, made, target, skill=skill, dry_run=dry_run, look_alike_of=like)
-    for warning in done.warnings:
+    publication = publish(context, package, target, skill=skill, dry_run=dry_run, look_alike_of=like)
+    for warning in publication.warnings:
         note(f"warning: {warning}")
     if as_json:
-        echo_json(done)
+        echo_json(publication)
     else:
-        _print(done, target.root.resolve())
+        _print(publication, target.root.resolve())
 
 
-def _print(done: Publication, root: Path) -> None:
-    release = f"{done.packed.name} {done.packed.release.version}"
-    if done.claims:
-        note(f"self-test: {done.claims} claims hold")
-    if done.change == "unchanged":
+def _print(publication: Publication, root: Path) -> None:
+    release = f"{publication.packed.name} {publication.packed.release.version}"
+    if publication.claims:
+        note(f"self-test: {publication.claims} claims hold")
+    if publication.change == "unchanged":
         note(f"{release} is published in {safe(root)} already, with this very content; nothing changed")
     else:
-        click.echo(f"{done.packed.name}=={done.packed.release.version}")
-        what = f"{size(done.packed.release.size)}, tree {done.packed.release.tree[:16]}…"
-        note(f"{'would be published' if done.dry_run else 'published'} in {safe(root)}: {what}")
-    if not done.dry_run:
-        command = f"skillpm install {done.packed.name} --registry {shlex.quote(str(root))}"
+        click.echo(f"{publication.packed.name}=={publication.packed.release.version}")
+        what = f"{size(publication.packed.release.size)}, tree {publication.packed.release.tree[:16]}…"
+        note(f"{'would be published' if publication.dry_run else 'published'} in {safe(root)}: {what}")
+    if not publication.dry_run:
+        command = f"skillpm install {publication.packed.name} --registry {shlex.quote(str(root))}"
         line = f"next: whoever can read that folder says `{command}`"
         click.echo(safe(line), err=True)  # its path is whole: it is typed elsewhere

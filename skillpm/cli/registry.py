@@ -29,10 +29,10 @@ def init(folder: Path, name: str | None, as_json: bool) -> None:
     """
     from skillpm.index.folder_registry import make_registry
 
-    made = make_registry(folder, name or folder.resolve().name)
+    is_new = make_registry(folder, name or folder.resolve().name)
     if as_json:
-        echo_json({"path": str(folder), "made": made})
+        echo_json({"path": str(folder), "made": is_new})
     else:
         click.echo(folder)
-        note(f"{'made a registry in' if made else 'a registry already:'} {safe(folder)}")
+        note(f"{'made a registry in' if is_new else 'a registry already:'} {safe(folder)}")
         note(f"next: `skillpm publish PATH --registry {shlex.quote(str(folder.resolve()))}`")

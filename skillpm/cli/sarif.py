@@ -26,16 +26,16 @@ def sarif(reports: Sequence[Report], rules: Sequence[RuleText]) -> dict[str, Any
 
     URIs are relative to the working directory, where the skill lies below it, else to the folder that holds the skill.
     """
-    found = {finding.code for report in reports for finding in report.findings}
-    told = [rule for rule in rules if rule.code in found]
-    index = {rule.code: position for position, rule in enumerate(told)}
+    codes = {finding.code for report in reports for finding in report.findings}
+    listed = [rule for rule in rules if rule.code in codes]
+    index = {rule.code: position for position, rule in enumerate(listed)}
     return {
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [
             {
                 "tool": {
-                    "driver": {"name": "skillpm", "version": __version__, "rules": [_rule(rule) for rule in told]}
+                    "driver": {"name": "skillpm", "version": __version__, "rules": [_rule(rule) for rule in listed]}
                 },
                 "columnKind": "unicodeCodePoints",
                 "invocations": [{"executionSuccessful": True}],

@@ -33,11 +33,11 @@ def command(skill: str, file: BinaryIO, **agreement: Any) -> None:
     def write(judgement: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(judgement, allow_nan=False) + "\n")
 
-    context, (found,) = agreed_skills((skill,), **agreement)
-    done = score(context, found, file, write, path=file.name)
-    if done.errored and done.errored == done.rows:
+    context, (chosen,) = agreed_skills((skill,), **agreement)
+    scoring = score(context, chosen, file, write, path=file.name)
+    if scoring.errored and scoring.errored == scoring.rows:
         hint = f"run `skillpm selftest {skill}`, or look at the expected answers"
-        none = "the only row could not" if done.rows == 1 else f"none of {done.rows} rows could"
-        raise VerifierError(f"{none} be judged: {safe(done.reason)}", hint=hint, skill=found.name)
-    if done.errored:
-        note(f"{done.errored} of {done.rows} rows could not be judged, the first: {safe(done.reason)}")
+        none = "the only row could not" if scoring.rows == 1 else f"none of {scoring.rows} rows could"
+        raise VerifierError(f"{none} be judged: {safe(scoring.reason)}", hint=hint, skill=chosen.name)
+    if scoring.errored:
+        note(f"{scoring.errored} of {scoring.rows} rows could not be judged, the first: {safe(scoring.reason)}")

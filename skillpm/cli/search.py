@@ -28,18 +28,18 @@ def command(
     """
     from skillpm.ops.machine.search import search
 
-    found = search(command_context(indexes=indexes, offline=offline), texts)
+    result = search(command_context(indexes=indexes, offline=offline), texts)
     if as_json:
-        echo_json(found)
-    elif found.hits:
+        echo_json(result)
+    elif result.hits:
         columns = ("skill", "version", "source", "summary")
-        table(columns, [(hit.name, hit.version, hit.source, _short(hit.summary)) for hit in found.hits[:limit]])
-    for name, error in found.failures.items():
+        table(columns, [(hit.name, hit.version, hit.source, _short(hit.summary)) for hit in result.hits[:limit]])
+    for name, error in result.failures.items():
         note(f"warning: {safe(name)} could not be searched: {safe(error.message)}")
     if not as_json:
-        _say(len(found.hits), limit, found.near)
-    if found.failures and not found.hits:
-        ctx.exit(next(iter(found.failures.values())).exit_code)
+        _say(len(result.hits), limit, result.near)
+    if result.failures and not result.hits:
+        ctx.exit(next(iter(result.failures.values())).exit_code)
 
 
 def _say(count: int, limit: int, near: tuple[str, ...]) -> None:

@@ -23,35 +23,35 @@ def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
     from skillpm.ops.machine.show import show
 
     context = command_context(indexes=indexes)
-    found = show(context, text)
+    overview = show(context, text)
     if as_json:
-        echo_json(found)
+        echo_json(overview)
     else:
-        table(("", found.name), _rows(found))
+        table(("", overview.name), _rows(overview))
 
 
-def _rows(found: Overview) -> list[tuple[str, str]]:
-    suites = ", ".join(f"{name} ({count} tasks)" for name, count in found.suites.items())
-    tools = ", ".join(f"{name} (confirm: {confirm})" for name, confirm in found.tools.items())
+def _rows(overview: Overview) -> list[tuple[str, str]]:
+    suites = ", ".join(f"{name} ({count} tasks)" for name, count in overview.suites.items())
+    tools = ", ".join(f"{name} (confirm: {confirm})" for name, confirm in overview.tools.items())
     return [
-        ("version", found.version),
-        ("description", found.description),
-        ("source", found.source),
-        ("installed", "yes" if found.installed else "no"),
-        ("tree", found.tree),
-        ("archive", found.archive or "-"),
-        ("requires", ", ".join(f"{name}{specifier}" for name, specifier in found.requires.items()) or "-"),
-        ("python", ", ".join(found.python) or "-"),
-        ("files", f"{len(found.files)}, {size(found.size)}"),
+        ("version", overview.version),
+        ("description", overview.description),
+        ("source", overview.source),
+        ("installed", "yes" if overview.installed else "no"),
+        ("tree", overview.tree),
+        ("archive", overview.archive or "-"),
+        ("requires", ", ".join(f"{name}{specifier}" for name, specifier in overview.requires.items()) or "-"),
+        ("python", ", ".join(overview.python) or "-"),
+        ("files", f"{len(overview.files)}, {size(overview.size)}"),
         ("tools", tools or "-"),
-        ("seeds", str(found.seeds)),
-        ("rules", str(found.rules)),
+        ("seeds", str(overview.seeds)),
+        ("rules", str(overview.rules)),
         ("suites", suites or "-"),
-        ("cases", str(found.cases)),
-        ("code", ", ".join(found.code) or "none"),
-        ("releases", ", ".join(found.releases) or "-"),
-        ("keywords", ", ".join(found.keywords) or "-"),
-        ("authors", ", ".join(found.authors) or "-"),
-        ("homepage", found.homepage or "-"),
-        ("repository", found.repository or "-"),
+        ("cases", str(overview.cases)),
+        ("code", ", ".join(overview.code) or "none"),
+        ("releases", ", ".join(overview.releases) or "-"),
+        ("keywords", ", ".join(overview.keywords) or "-"),
+        ("authors", ", ".join(overview.authors) or "-"),
+        ("homepage", overview.homepage or "-"),
+        ("repository", overview.repository or "-"),
     ]

@@ -27,10 +27,10 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
             hint="`--locked` refuses a lock that is out of date, `--frozen` takes it: give one of them",
         )
     place = Placing.of(placing)
-    done = unchanged(place.settings, place.folders, place.link, frozen=frozen)
-    if done is None:
+    installation = unchanged(place.settings, place.folders, place.link, frozen=frozen)
+    if installation is None:
         from skillpm.ops.project.sync import LockMode, sync
 
         mode = LockMode.FROZEN if frozen else LockMode.LOCKED if locked else LockMode.RENEWED
-        done = sync(place.context(), place.options(), mode)
-    render(done, as_json=as_json)
+        installation = sync(place.context(), place.options(), mode)
+    render(installation, as_json=as_json)

@@ -29,13 +29,13 @@ def command(names: tuple[str, ...], invert: bool, user: bool, as_json: bool) -> 
     """Show what requires what, as skillpm.lock has it. A cycle is named, not followed."""
     from skillpm.ops.project.graph import dependency_tree
 
-    found = dependency_tree(command_context(user=user), names, invert=invert)
+    tree = dependency_tree(command_context(user=user), names, invert=invert)
     if as_json:
-        echo_json(found)
+        echo_json(tree)
         return
-    if not found.rows:
+    if not tree.rows:
         note(NOTHING_INSTALLED)
-    for line in _lines(found.rows, inverted=invert):
+    for line in _lines(tree.rows, inverted=invert):
         click.echo(line)
 
 

@@ -73,10 +73,10 @@ def command(
 def _mend(paths: tuple[Path, ...], form: str | None, *, dry_run: bool) -> list[Mending]:
     from skillpm.ops.authoring.validate import mend_skills
 
-    done = mend_skills(paths, dry_run=dry_run)
-    for mending in done if form is None else ():
+    mendings = mend_skills(paths, dry_run=dry_run)
+    for mending in mendings if form is None else ():
         for line in mending.diff.split("\n"):
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
             click.secho(safe(line), fg=colour)
-    note(f"{count(len(done), 'file')} {'would be mended' if dry_run else 'mended'}")
-    return done
+    note(f"{count(len(mendings), 'file')} {'would be mended' if dry_run else 'mended'}")
+    return mendings

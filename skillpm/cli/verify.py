@@ -29,26 +29,28 @@ def command(ctx: click.Context, names: tuple[str, ...], user: bool, as_json: boo
     from skillpm.errors import CheckError, IntegrityError
     from skillpm.ops.project.verify import verify
 
-    found = verify(command_context(user=user), names)
+    verification = verify(command_context(user=user), names)
     if as_json:
-        echo_json(found)
+        echo_json(verification)
     else:
-        _print(found)
-    if found.problems:
-        ctx.exit(IntegrityError.exit_code if found.damaged else CheckError.exit_code)
+        _print(verification)
+    if verification.problems:
+        ctx.exit(IntegrityError.exit_code if verification.damaged else CheckError.exit_code)
 
 
-def _print(found: Verification) -> None:
-    for (skill, place, remedy), group in groupby(found.problems, lambda item: (item.skill, item.place, item.remedy)):
+def _print(verification: Verification) -> None:
+    for (skill, place, remedy), group in groupby(
+        verification.problems, lambda item: (item.skill, item.place, item.remedy)
+    ):
         click.echo(f"{safe(skill)} in {'the store' if place == 'store' else safe(place)}:")
         for problem in group:
             click.echo(f"  {_sentence(problem)}")
         click.echo(f"    hint: {remedy}")
-    if not found.skills:
+    if not verification.skills:
         note(NOTHING_INSTALLED)
         return
-    verdict = count(len(found.problems), "problem") if found.problems else "all as locked"
-    note(f"{count(found.skills, 'skill')} in {count(found.folders, 'folder')}: {verdict}")
+    verdict = count(len(verification.problems), "problem") if verification.problems else "all as locked"
+    note(f"{count(verification.skills, 'skill')} in {count(verification.folders, 'folder')}: {verdict}")
 
 
 def _sentence(problem: Mismatch) -> str:

@@ -81,10 +81,10 @@ def bump(parts: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     _print(set_version(path, next_version(version, words), dry_run=dry_run), as_json)
 
 
-def _print(done: VersionChange, as_json: bool) -> None:
+def _print(change: VersionChange, as_json: bool) -> None:
     if as_json:
-        echo_json(done)
+        echo_json(change)
         return
-    click.echo(done.after)
-    would = "would change" if done.dry_run else "changed"
-    note(f"{done.name}: {done.before} -> {done.after}; {would}: {' and '.join(done.files)}")
+    click.echo(change.after)
+    would = "would change" if change.dry_run else "changed"
+    note(f"{change.name}: {change.before} -> {change.after}; {would}: {' and '.join(change.files)}")

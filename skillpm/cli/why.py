@@ -25,21 +25,23 @@ def command(name: str, limit: int, user: bool, as_json: bool) -> None:
     """Say why a skill is installed: every path from a requirement to it, shortest first."""
     from skillpm.ops.project.graph import why
 
-    found = why(command_context(user=user), name, limit=limit)
+    reasons = why(command_context(user=user), name, limit=limit)
     if as_json:
-        echo_json(found)
+        echo_json(reasons)
     else:
-        _print(found, limit)
+        _print(reasons, limit)
 
 
-def _print(found: Reasons, limit: int) -> None:
-    for path in found.paths:
+def _print(reasons: Reasons, limit: int) -> None:
+    for path in reasons.paths:
         click.echo(safe(" -> ".join(["this project", *(_text(step) for step in path)])))
-    if not found.paths:
-        note(f"nothing requires {found.name} {found.version}; the next install or uninstall takes it away")
-    elif not found.complete:
-        more = "`--limit 0` shows all" if limit and len(found.paths) >= limit else "there are too many to find them all"
-        note(f"the {len(found.paths)} shortest paths; there are more: {more}")
+    if not reasons.paths:
+        note(f"nothing requires {reasons.name} {reasons.version}; the next install or uninstall takes it away")
+    elif not reasons.complete:
+        more = (
+            "`--limit 0` shows all" if limit and len(reasons.paths) >= limit else "there are too many to find them all"
+        )
+        note(f"the {len(reasons.paths)} shortest paths; there are more: {more}")
 
 
 def _text(step: Edge) -> str:

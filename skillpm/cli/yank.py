@@ -27,15 +27,15 @@ def run_yank(release: str, registry: str, reason: str | None, *, as_json: bool) 
     """Yank a release for a reason, or take it back in, and say what became of it."""
     from skillpm.ops.authoring.publish import open_publishing, yank
 
-    done = yank(open_publishing(registry, command_context()), release, reason)
+    yanking = yank(open_publishing(registry, command_context()), release, reason)
     if as_json:
-        echo_json(done)
+        echo_json(yanking)
     else:
-        note(_sentence(done))
+        note(_sentence(yanking))
 
 
-def _sentence(done: Yanking) -> str:
-    release = f"{done.name} {done.version}"
-    if done.reason is None:
-        return f"{release} is {'no longer yanked' if done.changed else 'not yanked; nothing changed'}"
-    return f"{release} is {'now' if done.changed else 'already'} yanked: {safe(done.reason)}"
+def _sentence(yanking: Yanking) -> str:
+    release = f"{yanking.name} {yanking.version}"
+    if yanking.reason is None:
+        return f"{release} is {'no longer yanked' if yanking.changed else 'not yanked; nothing changed'}"
+    return f"{release} is {'now' if yanking.changed else 'already'} yanked: {safe(yanking.reason)}"

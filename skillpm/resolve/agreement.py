@@ -13,13 +13,13 @@ def disagreements(requirements: Iterable[Requirement], lock: Lock) -> list[str]:
     """Return what is wrong with a lock, a sentence each; empty where it says exactly what is required."""
     roots = tuple(requirements)
     entries = {entry.name: entry for entry in lock.skills}
-    found = [*_of_requirements(roots, lock), *(line for root in roots for line in _of_root(root, entries))]
+    reasons = [*_of_requirements(roots, lock), *(line for root in roots for line in _of_root(root, entries))]
     for entry in lock.skills:
         for name, specifier in sorted(entry.requires.items()):
-            found += _unmet(f"{entry.name} {entry.version}", Requirement.of(name, specifier), entries)
+            reasons += _unmet(f"{entry.name} {entry.version}", Requirement.of(name, specifier), entries)
     surplus = sorted(set(entries) - needed(lock, [root.name for root in roots]))
-    found += [f"{name} is locked, and nothing requires it" for name in surplus]
-    return list(dict.fromkeys(found))
+    reasons += [f"{name} is locked, and nothing requires it" for name in surplus]
+    return list(dict.fromkeys(reasons))
 
 
 def _of_requirements(roots: tuple[Requirement, ...], lock: Lock) -> Iterator[str]:

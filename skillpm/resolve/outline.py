@@ -80,10 +80,10 @@ class _Walk:
             need, depth, last = stack.pop()
             del above[depth:]
             name = need.requirer if self._invert and depth else need.name
-            found = self._mark(name, above)
+            special = self._mark(name, above)
             version = self._graph.versions.get(name) if name is not None else None
-            yield Row(depth, name, version, need.specifier, found or (mark if depth == 0 else Mark.NONE), last)
-            if name is not None and not found:
+            yield Row(depth, name, version, need.specifier, special or (mark if depth == 0 else Mark.NONE), last)
+            if name is not None and not special:
                 self._opened.add(name)
                 above.append(name)
                 stack += _pushed(self._below(name), depth + 1)

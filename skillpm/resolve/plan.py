@@ -89,14 +89,14 @@ def _step(name: str, before: LockedSkill | None, after: LockedSkill | None) -> S
 def needed(lock: Lock, roots: Iterable[str]) -> set[str]:
     """Return the locked names that these names need, themselves included."""
     entries = {entry.name: entry for entry in lock.skills}
-    found: set[str] = set()
+    reached: set[str] = set()
     pending = [name for name in roots if name in entries]
     while pending:
         name = pending.pop()
-        if name not in found:
-            found.add(name)
+        if name not in reached:
+            reached.add(name)
             pending += [required for required in entries[name].requires if required in entries]
-    return found
+    return reached
 
 
 def requirers(lock: Lock, name: str) -> list[str]:

@@ -48,15 +48,15 @@ def remedies(
 
 
 def _tried(ideas: Iterable[Remedy], fits: Fits) -> list[Remedy]:
-    found: list[Remedy] = []
+    offers: list[Remedy] = []
     for idea in islice(ideas, _TRIES):
         chosen = fits(idea.requirements)
         if chosen is not None:
             version = chosen[idea.name].version if idea.name in chosen else ""
-            found.append(replace(idea, text=idea.text.replace("{version}", version)))
-        if len(found) == _OFFERED:
+            offers.append(replace(idea, text=idea.text.replace("{version}", version)))
+        if len(offers) == _OFFERED:
             break
-    return found
+    return offers
 
 
 def _prereleases(roots: Sequence[Requirement], proof: Clause, universe: Universe) -> Iterator[Remedy]:

@@ -64,14 +64,14 @@ def resolve(
 
 def _independent(roots: Sequence[Requirement], universe: Universe) -> dict[str, Release] | None:
     """Return the best release of each name where none of these requires anything: then there is nothing to search."""
-    found: dict[str, Release] = {}
+    chosen: dict[str, Release] = {}
     for root in sorted(roots):
         candidates = universe.candidates(root.name)
         number = candidates.choose(candidates.range(root.specifier))
-        if number is None or root.name in found or candidates.releases[number].requires:
+        if number is None or root.name in chosen or candidates.releases[number].requires:
             return None
-        found[root.name] = candidates.releases[number]
-    return found
+        chosen[root.name] = candidates.releases[number]
+    return chosen
 
 
 def _refuse_unknown(roots: Sequence[Requirement], universe: Universe, near: Near) -> None:

@@ -136,12 +136,12 @@ class Settings:
     def trust_policies(self) -> tuple[TrustPolicy, ...]:
         """The policies that all must agree: the project's, the user's, and what the environment adds."""
         policies = [file.document.policy for file in self._files if file.document.policy]
-        said = [setting.value for setting in self._said(table.COOLDOWN)]
-        if not said:
+        stated = [setting.value for setting in self._said(table.COOLDOWN)]
+        if not stated:
             return tuple(policies)
         from skillpm.model.trust_policy import TrustPolicy
 
-        return (*policies, TrustPolicy(cooldown=said[0]))
+        return (*policies, TrustPolicy(cooldown=stated[0]))
 
     @property
     def cooldown(self) -> int:
@@ -183,16 +183,16 @@ class Settings:
             project_text: the project file that will be written; the one that stands there where None.
         """
         rows = (table.AGENTS, table.LINK, table.COOLDOWN)
-        said = [self.environment.get(name, "") for row in rows for name in row.variables]
-        texts = (project_text or self.project_text or "", self.user_text or "", *said)
+        stated = [self.environment.get(name, "") for row in rows for name in row.variables]
+        texts = (project_text or self.project_text or "", self.user_text or "", *stated)
         return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
 
     def settings(self) -> tuple[Setting[Any], ...]:
         """Return every value and where it came from. Raises DocumentError, UsageError."""
         home = Origin(Level.ENVIRONMENT, HOME) if self.environment.get(HOME) else DEFAULT
         above = f"above the working directory, which has no {PROJECT_FILE}"
-        found = Origin(Level.DEFAULT, above if self.above else "the working directory")
-        project = Setting("project", self.project, Origin(Level.FLAG, "--user") if self.user else found)
+        nearest = Origin(Level.DEFAULT, above if self.above else "the working directory")
+        project = Setting("project", self.project, Origin(Level.FLAG, "--user") if self.user else nearest)
         folders = (project, Setting("data", self.data, home), Setting("cache", self.cache, home))
         return (*folders, *(self.setting(row) for row in table.TABLE))
 
@@ -213,10 +213,10 @@ class Settings:
         if row.parse is None:
             return
         texts = ((name, self.environment.get(name)) for name in row.variables)
-        said = [(Level.ENVIRONMENT, name, text.strip()) for name, text in texts if text is not None]
+        stated = [(Level.ENVIRONMENT, name, text.strip()) for name, text in texts if text is not None]
         if self.flags.get(row.flag):
-            said.insert(0, (Level.FLAG, f"--{row.flag}", self.flags[row.flag]))
-        for level, place, value in said:
+            stated.insert(0, (Level.FLAG, f"--{row.flag}", self.flags[row.flag]))
+        for level, place, value in stated:
             if value or place == row.blank:
                 origin = Origin(level, place)
                 yield Setting(row.name, row.parse(Setting(row.name, value, origin)), origin)
