@@ -88,7 +88,7 @@ def test_where_no_row_can_be_judged_the_rows_are_written_and_the_verifier_is_at_
     code = "def verify(attempts, contract):\n    raise OSError('\\x1b[2J gone')\n"
     given = rows({"expected": GOLD, "completion": "{}"}, {"expected": GOLD, "completion": "[]"})
     outcome = project({"skill": {**SKILL, "verifier.py": code}}).run("score", "./skill", "--yes", stdin=given)
-    outcome.fails(9, r"none of 2 rows could be judged: row 1: the verifier raised OSError: \x1b[2J gone")
+    outcome.fails(9, r"none of 2 rows could be judged: row 1: the verifier of verifier.py raised OSError: \x1b[2J gone")
     assert [json.loads(line)["status"] for line in outcome.out.splitlines()] == ["errored"] * 2
     assert "\x1b" not in outcome.err
     assert project({"skill": SKILL}).run("score", "./skill", stdin="").ok().out == ""
