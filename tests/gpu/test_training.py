@@ -36,7 +36,7 @@ def test_sft_learns_as_on_the_cpu(source: Path) -> None:
     there = subprocess.run([sys.executable, "-c", ON_CPU, source], env=hidden, capture_output=True, text=True)
 
     assert there.returncode == 0, there.stderr
-    assert here == pytest.approx(json.loads(there.stdout.splitlines()[-1]), rel=0.02)
+    assert here == pytest.approx(json.loads(there.stdout.splitlines()[-1]), rel=0.02, abs=2e-3)
     assert len(here) == 6
     assert here[-1] < 0.8 * here[0]
 
