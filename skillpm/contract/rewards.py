@@ -18,7 +18,6 @@ from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.verdict import RewardFunction, Verdict
 
-TOOL_CALL = "tool_call"
 _SIGNS = {"passed": 1.0, "failed": -1.0, "ambiguous": 0.0}
 
 
@@ -57,6 +56,7 @@ def verify_tool_call(expected: dict[str, Any], actual: dict[str, Any]) -> float:
 
 BUILTIN = (
     RewardFunction("graded", graded, default=True),
-    RewardFunction(TOOL_CALL, tool_call),
+    RewardFunction("tool_call", tool_call),
     RewardFunction("signed", signed),
 )
+BUILTIN_FUNCTIONS = {reward.name: reward.function for reward in sorted(BUILTIN, key=lambda item: item.name)}

@@ -6,14 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from skillpm.contract.rewards import BUILTIN, TOOL_CALL
+from skillpm.contract.rewards import BUILTIN_FUNCTIONS
 from skillpm.formats.document import Document
 from skillpm.model.contract import Tool
 from skillpm.model.suite import Suite
 from skillpm.model.verdict import Number
 from skillpm.runtime.conventions import CONVENTIONS
-
-_BUILTIN = frozenset(reward.name for reward in BUILTIN)
 
 
 class Reply(Document):
@@ -60,11 +58,11 @@ class Described(Reply):
         """Return the rewards that this worker may pay, with the file that brought each.
 
         Code of a skill could lie about a built-in reward, so the host computes those. A worker that runs no such code
-        is ours: it pays ``tool_call``, for which the host would have to read each answer a second time.
+        is ours, and pays them itself: the host would have to read each answer a second time.
 
         Args:
             has_code: does the worker run code of its skill?
         """
         if not has_code:
-            return {TOOL_CALL: CONVENTIONS}
-        return {item.name: item.plugin for item in self.rewards if item.name not in _BUILTIN}
+            return dict.fromkeys(BUILTIN_FUNCTIONS, CONVENTIONS)
+        return {item.name: item.plugin for item in self.rewards if item.name not in BUILTIN_FUNCTIONS}

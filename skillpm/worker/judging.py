@@ -1,7 +1,7 @@
 """Judging a batch inside the worker: the contract first, the skill's verifier on top, then the skill's own rewards.
 
 The host computes the built-in rewards itself, so that no code of a skill can lie about them. Only where no code of the
-skill runs here, ``tool_call`` is sent along: it needs the answer read, which the host would have to do a second time.
+skill runs here, they are sent along: the host would have to read each answer a second time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, cast
 from skillpm.contract.command import Argv
 from skillpm.contract.contract import Contract
 from skillpm.contract.judge import Gold
-from skillpm.contract.rewards import TOOL_CALL, tool_call
+from skillpm.contract.rewards import BUILTIN_FUNCTIONS
 from skillpm.errors import DocumentError
 from skillpm.model.episode import Episode, FinishReason
 from skillpm.model.ports import Attempt, Verifier
@@ -96,8 +96,9 @@ class BatchJudge:
             item = known.get((place, completion))
             if item is None:
                 verdict, argv = self._assess(golds[place], completion)
-                called = tool_call(plain[place], cast(Episode, _Plain(completion=completion)), verdict)
-                item = known[place, completion] = (grades.place(verdict, ({TOOL_CALL: called}, ())), argv)
+                task, episode = plain[place], cast(Episode, _Plain(completion=completion))
+                rewards = {name: function(task, episode, verdict) for name, function in BUILTIN_FUNCTIONS.items()}
+                item = known[place, completion] = (grades.place(verdict, (rewards, ())), argv)
             judged.append(item)
         return judged
 

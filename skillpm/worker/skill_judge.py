@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from skillpm.contract.rewards import BUILTIN
+from skillpm.contract.rewards import BUILTIN_FUNCTIONS
 from skillpm.errors import PluginError
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Attempt, Verifier
@@ -21,7 +21,6 @@ from skillpm.runtime.host import Host
 from skillpm.runtime.skillfiles import CODE
 from skillpm.worker.pool import WorkerPool
 
-_BUILTIN = sorted((reward.name, reward.function) for reward in BUILTIN)
 Rewards = Sequence[tuple[str, RewardFunction]]
 """Rewards, each with the name of the plugin that brought it."""
 
@@ -97,15 +96,16 @@ def paid(episode: Episode, judgement: Judgement, rewards: Rewards = ()) -> Judge
         rewards: of host plugins.
     """
     verdict, task = judgement.verdict, episode.task
-    known = judgement.rewards  # by a built-in name only from a worker that runs no code of a skill
-    amounts = {name: known[name] if name in known else function(task, episode, verdict) for name, function in _BUILTIN}
-    if not known.keys() <= amounts.keys():
-        merged = {**amounts, **known}
-        amounts = {name: merged[name] for name in sorted(merged)}
+    amounts = judgement.rewards  # with the built-in ones only from a worker that runs no code of a skill
+    if not amounts.keys() >= BUILTIN_FUNCTIONS.keys():
+        builtin = {name: function(task, episode, verdict) for name, function in BUILTIN_FUNCTIONS.items()}
+        amounts = dict(sorted({**amounts, **builtin}.items()))
+    elif not rewards and not judgement.failures:
+        return judgement
     failures = judgement.failures
     if rewards:
         more, failed = pay_each(rewards, task, episode, verdict)
-        amounts.update(more)
+        amounts = {**amounts, **more}
         failures += failed
     if failures:
         reasons = (*verdict.reasons, *(failure.reason for failure in failures))
