@@ -19,6 +19,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.finding import Problem
 from skillpm.model.ports import Attempt
 from skillpm.model.skill import Skill
+from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement, RewardFunction, Verdict
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.distributions import load_host
@@ -252,3 +253,42 @@ assert host.policies() == host.exporters() == {} and host.importer("acme.lock") 
 assert host.installed_observer() is None and host.scored_observer() is None and host.run_finished({}) is None
 """
     assert imported(code, "pluggy") == set()
+
+
+class Making:
+    """A host plugin that brings one synthesis rule; it yields whatever it is given."""
+
+    name = "made"
+
+    def __init__(self, *tasks: Any) -> None:
+        self.made = tasks
+
+    @hookimpl
+    def skillpm_synthesis_rules(self, skill: Skill) -> list[Any]:
+        return [self]
+
+    def tasks(self, seeds: Any, seed: int) -> Iterator[Any]:
+        for item in self.made:
+            yield item() if callable(item) else item
+
+
+def task(number: int) -> Task:
+    return Task.of(skill="serving", system="", request=f"r{number}", expected={}, split="train", origin="rule")
+
+
+def test_a_hosts_synthesis_rule_is_run_here_and_no_longer_than_is_asked(make_skill: MakeSkill) -> None:
+    host = Host()
+    host.register(Making(task(0), task(1), lambda: 1 / 0), "making", "acme 1")
+    made = host.synthesise(make_skill(), "made", [], seed=0, count=2)
+    assert made == [task(0), task(1)]
+    assert host.synthesise(make_skill(), "another", [], seed=0, count=2) is None
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"), [(lambda: 1 / 0, "ZeroDivisionError"), ("text", "not a Task"), (sys.exit, "SystemExit")]
+)
+def test_a_hosts_synthesis_rule_that_fails_names_its_plugin(make_skill: MakeSkill, item: Any, reason: str) -> None:
+    host = Host()
+    host.register(Making(item), "making", "acme 1")
+    with pytest.raises(PluginError, match=f"^making: rule `made`: .*{reason}"):
+        host.synthesise(make_skill(), "made", [], seed=0, count=2)
