@@ -88,7 +88,6 @@ class Placing:
     def options(self, *, adding: bool = False) -> InstallOptions:
         """Return how an operation puts skills, with progress on a terminal; ``adding`` writes the agents down."""
         from skillpm.ops.project.install import InstallOptions
-        from skillpm.runtime.distributions import load_host
         from skillpm.trust.allowance import Allowance
 
         return InstallOptions(
@@ -99,7 +98,6 @@ class Placing:
             force=self.force,
             allow=Allowance.of(self.allowed),
             progress=progress() if sys.stderr.isatty() else None,
-            installed=load_host(plugins=self.settings.plugins).installed_observer(),
         )
 
 

@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 
 from skillpm.clients.folders import UNIVERSAL
+from skillpm.hookspecs import hookimpl
 from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
+from skillpm.model.skill import Skill
 from skillpm.ops.context import open_context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
@@ -443,15 +445,20 @@ def test_observers_are_called_for_what_changed_once_it_is_locked(tmp_path: Path,
     place.mkdir()
     settings = load_settings(project=place, indexes=(str(shop),), environment={"SKILLPM_HOME": str(tmp_path / "h")})
     seen: list[str] = []
+
+    class Observer:
+        @hookimpl
+        def skillpm_installed(self, skill: Skill) -> None:
+            seen.append(f"{skill} {(place / 'skillpm.lock').exists()}")
+            if skill.name == "plain":
+                raise OSError("the disk is full")
+
     for texts in (["base@1.0"], ["base@2.0", "plain"]):
-        install(
-            open_context(settings),
-            Asked.read(texts),
-            InstallOptions(
-                [UNIVERSAL], installed=lambda skill: seen.append(f"{skill} {(place / 'skillpm.lock').exists()}")
-            ),
-        )
+        context = open_context(settings)
+        context.host.register(Observer(), "observer", "acme 1")
+        told = install(context, Asked.read(texts), InstallOptions([UNIVERSAL])).warnings
     assert seen == ["base 1.0 True", "base 2.0 True", "plain 1.0 True"]
+    assert told[-1:] == ("observer failed when it was told of the install: OSError: the disk is full",)
 
 
 def test_an_installed_skill_is_the_same_tree_as_its_folder(project, skill_files: SkillFiles) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
-from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
 from skillpm.ops.machine.agents import crossed_budgets
 from skillpm.ops.project.apply import Decision, Linking, apply, linking, project_held, refuse_clashes, refused_links
@@ -44,7 +43,6 @@ class InstallOptions:
         force: keep a folder that is not ours as ``.orig``, and replace another source's skill, instead of refusing.
         allow: what the scan finds and a person lets in.
         progress: told of each skill that is fetched.
-        installed: called for each added or replaced skill once the lock is written.
     """
 
     folders: Sequence[str] = ()
@@ -54,7 +52,6 @@ class InstallOptions:
     force: bool = False
     allow: Allowance = NOTHING
     progress: Progress | None = None
-    installed: Callable[[Skill], None] | None = None
 
 
 def install(context: Context, asked: Asked, options: InstallOptions) -> Installation:
@@ -110,12 +107,22 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
                 placed = apply(settings, context.store, decision, force=options.force)
     changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
     warnings += _odd(context, to, placed, changed)
-    if options.installed is not None and not options.dry_run:
-        for skill in context.installed():
-            if skill.name in changed:
-                options.installed(skill)
+    if not options.dry_run:
+        warnings += _tell_observers(context, changed)
     changes = describe_changes(selection.plan, {placement.skill for placement in record.placements})
     return Installation(changes, to.folders, (*context.notices, *selection.warnings, *warnings), options.dry_run)
+
+
+def _tell_observers(context: Context, changed: Collection[str]) -> list[str]:
+    """Tell plugins of skills that were added or replaced; return a sentence for each plugin that failed."""
+    tell = context.host.installed_observer()
+    if tell is None:
+        return []
+    for skill in context.installed():
+        if skill.name in changed:
+            tell(skill)
+    failures = [failure for failure in context.host.failures if failure.hook == "skillpm_installed"]
+    return [f"{failure.plugin} failed when it was told of the install: {failure.message}" for failure in failures]
 
 
 def _with_agents(context: Context, decision: Decision, options: InstallOptions) -> Decision:
