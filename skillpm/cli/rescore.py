@@ -47,29 +47,29 @@ def command(
     from skillpm.ops.learning.rescore import rescore, stored_skills
 
     context = command_context(workers=agreement["workers"], sandbox=agreement["sandbox"])
-    found = stored_skills(context, run, skills)
-    grant_consents(context, found, agreement["yes"])
-    done = rescore(context, run, found, output=output)
+    judges = stored_skills(context, run, skills)
+    grant_consents(context, judges, agreement["yes"])
+    rescored = rescore(context, run, judges, output=output)
     if as_json:
-        echo_json(done)
+        echo_json(rescored)
     else:
-        _print(done)
+        _print(rescored)
     if output is not None:
         note(f"written: {output}")
-    ctx.exit(1 if check and done.moved else 0)
+    ctx.exit(1 if check and rescored.moved else 0)
 
 
-def _print(done: Rescored) -> None:
+def _print(rescored: Rescored) -> None:
     table(
         ("evaluation", "answers", "moved", "bytes"),
         [
             (item.path, item.answers, len(item.moved), "the same" if item.unchanged else "others")
-            for item in done.documents
+            for item in rescored.documents
         ],
     )
-    for name, then, now in done.changed:
+    for name, then, now in rescored.changed:
         note(f"{name} has changed since: it was {then[:12]} and is {now[:12]}")
-    moved = done.moved
+    moved = rescored.moved
     if not moved:
         return
     click.echo()

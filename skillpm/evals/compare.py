@@ -92,14 +92,14 @@ def comparisons(evaluation: Evaluation) -> list[Comparison]:
     """Compare, on every task set, each arm with the first one and with the one before it."""
     rewards = {skill.name: skill.reward for skill in evaluation.skills}
     arms = evaluation.arms
-    made = []
+    results = []
     for task_set in evaluation.task_sets:
         for position, second in enumerate(arms):
             for first in dict.fromkeys((0, position - 1)):
                 if 0 <= first < position:
-                    reward = rewards.get(task_set.skill)
-                    made.append(compare(arms[first], second, skill=task_set.skill, suite=task_set.name, reward=reward))
-    return [comparison for comparison in made if comparison.pairs]
+                    skill, reward = task_set.skill, rewards.get(task_set.skill)
+                    results.append(compare(arms[first], second, skill=skill, suite=task_set.name, reward=reward))
+    return [comparison for comparison in results if comparison.pairs]
 
 
 def merge(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:

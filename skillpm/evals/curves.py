@@ -34,8 +34,8 @@ def learning_curves(rows: Iterable[Mapping[str, Any]]) -> tuple[Curve, ...]:
     stages: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         stages.setdefault(str(row.get("stage", "training")), []).append(row)
-    made = [curve for stage, stage_rows in stages.items() for curve in _stage_curves(stage.upper(), stage_rows)]
-    return tuple(curve for curve in made if curve.series)
+    curves = [curve for stage, stage_rows in stages.items() for curve in _stage_curves(stage.upper(), stage_rows)]
+    return tuple(curve for curve in curves if curve.series)
 
 
 def _stage_curves(stage: str, rows: Sequence[Mapping[str, Any]]) -> list[Curve]:

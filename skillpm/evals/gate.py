@@ -34,11 +34,11 @@ class GateResult:
     def sentence(self) -> str:
         """Say what was asked and what was reached."""
         metric = _NAMES[self.gate.metric]
-        found = "nothing could be judged" if self.reached is None else f"{metric} is {self.reached:.3f}"
+        outcome = "nothing could be judged" if self.reached is None else f"{metric} is {self.reached:.3f}"
         if self.errored and self.reached is not None:
-            found += f" and {self.errored} answer{'s' * (self.errored > 1)} could not be judged"
+            outcome += f" and {self.errored} answer{'s' * (self.errored > 1)} could not be judged"
         place = f"{self.skill}, suite {self.suite}, {arm_label(self.arm)}"
-        return f"{place}: {found}, the gate asks for {self.gate.at_least:g}"
+        return f"{place}: {outcome}, the gate asks for {self.gate.at_least:g}"
 
 
 def check_gates(evaluation: Evaluation, arm: str) -> list[GateResult]:

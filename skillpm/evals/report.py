@@ -152,7 +152,7 @@ def _by_skill(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _headlines(rows: Sequence[Row], evaluation: Evaluation) -> list[_Headline]:
     """Choose one figure for each skill: on held-out tasks where there are any, else on its first suite."""
-    made = []
+    headlines = []
     for skill, skill_rows in _by_skill(rows).items():
         row = next((row for row in skill_rows if row.task_set.name == HELD_OUT), skill_rows[0])
         last = evaluation.arms[-1].name
@@ -161,15 +161,15 @@ def _headlines(rows: Sequence[Row], evaluation: Evaluation) -> list[_Headline]:
             continue
         first = evaluation.arms[0].name
         before = row.cells[first].exact if first != last and first in row.cells else None
-        made.append(_Headline(skill, row.task_set.name, before, after, last))
-    return made
+        headlines.append(_Headline(skill, row.task_set.name, before, after, last))
+    return headlines
 
 
 def _failures(evaluation: Evaluation) -> list[_Failures]:
     """Choose, for the last arm, the first answers of each task set that were judged and not right."""
     if not evaluation.arms:
         return []
-    made = []
+    failures = []
     for task_set in evaluation.task_sets:
         records = [
             record
@@ -178,5 +178,5 @@ def _failures(evaluation: Evaluation) -> list[_Failures]:
         ]
         wrong = tuple(record for record in records if not record.exact)
         if wrong:
-            made.append(_Failures(task_set.skill, task_set.name, len(wrong), len(records), wrong[:SHOWN_FAILURES]))
-    return made
+            failures.append(_Failures(task_set.skill, task_set.name, len(wrong), len(records), wrong[:SHOWN_FAILURES]))
+    return failures

@@ -138,27 +138,27 @@ def metric_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
     return ["skill", "task set", "n", "metric", *map(arm_label, arms)], lines
 
 
+def _points(share: Interval | None) -> str:
+    """Return a difference of shares in percentage points, with its interval."""
+    return "-" if share is None else f"{share.estimate * 100:+.1f} [{share.low * 100:+.1f}, {share.high * 100:+.1f}]"
+
+
 def comparison_table(pairs: Iterable[Comparison]) -> Table:
     """Return one line for each pair of arms."""
     columns = ["skill", "task set", "from", "to", "pairs", "gained", "lost", "difference [95 %]", "p", "finding"]
-    lines = []
-    for item in pairs:
-        found = item.difference
-        difference = (
-            "-" if found is None else f"{found.estimate * 100:+.1f} [{found.low * 100:+.1f}, {found.high * 100:+.1f}]"
-        )
-        lines.append(
-            [
-                item.skill,
-                task_set_label(item.suite),
-                arm_label(item.first),
-                arm_label(item.second),
-                str(item.pairs),
-                str(item.gained),
-                str(item.lost),
-                difference,
-                "<0.001" if item.p < 0.001 else f"{item.p:.3f}",
-                item.finding,
-            ]
-        )
+    lines = [
+        [
+            item.skill,
+            task_set_label(item.suite),
+            arm_label(item.first),
+            arm_label(item.second),
+            str(item.pairs),
+            str(item.gained),
+            str(item.lost),
+            _points(item.difference),
+            "<0.001" if item.p < 0.001 else f"{item.p:.3f}",
+            item.finding,
+        ]
+        for item in pairs
+    ]
     return columns, lines

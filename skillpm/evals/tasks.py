@@ -49,12 +49,12 @@ def suite_tasks(contributions: Contributions) -> list[EvalTask]:
     Raises:
         DocumentError: an expected answer breaks the skill's contract.
     """
-    made: list[EvalTask] = []
+    tasks: list[EvalTask] = []
     for suite in contributions.suites:
         seeds = [seed for seed in suite.tasks if isinstance(seed, Seed)]
         path = f"{contributions.skill.name}/suites/{suite.name}"
-        made += _tasks(suite.name, (_task(contributions, seed, path) for seed in seeds))
-    return made
+        tasks += _tasks(suite.name, (_task(contributions, seed, path) for seed in seeds))
+    return tasks
 
 
 def _task(contributions: Contributions, seed: Seed, path: str) -> Task:

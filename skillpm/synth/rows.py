@@ -161,8 +161,8 @@ class RowCollector:
     def verify(self, candidates: Sequence[Row], judge: Judge) -> None:
         """Let the verifier judge rows that were just taken, and drop those that it refuses."""
         present = [row for row in candidates if self.rows.get(row.form) is row]
-        found = refusals(judge, [(row.task, row.answer) for row in present])
-        for row, refusal in zip(present, found, strict=True):
+        reasons = refusals(judge, [(row.task, row.answer) for row in present])
+        for row, refusal in zip(present, reasons, strict=True):
             if refusal is not None:
                 self._drop(row.form, refusal)
 

@@ -88,14 +88,14 @@ class Rewarder:
         Raises:
             TrainingError: too large a share of all could not be judged.
         """
-        asked = [(key, text) for key, group in zip(keys, groups, strict=True) for text in group]
-        judgements = iter(self.judgements([key for key, _ in asked], [text for _, text in asked]))
-        found = []
+        pairs = [(key, text) for key, group in zip(keys, groups, strict=True) for text in group]
+        judgements = iter(self.judgements([key for key, _ in pairs], [text for _, text in pairs]))
+        varied = []
         for key, group in zip(keys, groups, strict=True):
             weights = {column.reward: column.weight for column in columns if column.skill == self._tasks[key].skill}
             judged = [item for item in islice(judgements, len(group)) if item.verdict.score is not None]
-            found.append(len({_pay(item, weights) for item in judged}) > 1)
-        return found
+            varied.append(len({_pay(item, weights) for item in judged}) > 1)
+        return varied
 
     def _episode(self, key: str, completion: str) -> Episode:
         return Episode.answering(self._tasks[key], completion)

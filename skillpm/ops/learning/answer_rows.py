@@ -87,17 +87,17 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
     numbered = read_task_rows(tasks)[: asking.limit]
     with whole_folder(output) as folder, open_session(evaluator.context, [skill]) as session:
         contributions, scorer = session.contributions[skill.name], session.scorer
-        asked = outside_tasks(contributions, numbered, path=str(tasks))
+        eval_tasks = outside_tasks(contributions, numbered, path=str(tasks))
         if asking.skill_text:
-            asked = with_skill_text(asked, {skill.name: contributions.skill_text})
+            eval_tasks = with_skill_text(eval_tasks, {skill.name: contributions.skill_text})
         judge = judge_where_expected(scorer.judge, contributions.contract)
         examiner = Examiner(judge, scorer.prefetch, asking, evaluator.progress)
         policy = evaluator.policy(answerer.model, answerer.adapter)
-        arm = examiner.ask(policy, asked, ArmLabel("answers", answerer.model, asking.skill_text))
+        arm = examiner.ask(policy, eval_tasks, ArmLabel("answers", answerer.model, asking.skill_text))
         answers = tuple(task_answer(row, record) for (_, row), record in zip(numbered, arm.records, strict=True))
-        judged = [index for index, task in enumerate(asked) if task.task.expected is not None]
+        judged = [index for index, task in enumerate(eval_tasks) if task.task.expected is not None]
         arm = arm.model_copy(update={"records": tuple(arm.records[index] for index in judged)})
-        evaluation = assemble(session.contributions, [asked[index] for index in judged], [arm]) if judged else None
+        evaluation = assemble(session.contributions, [eval_tasks[index] for index in judged], [arm]) if judged else None
         summary = _summary(answerer, answers, evaluation)
         write_atomic(folder / "completions.jsonl", "".join(f"{item.model_dump_json()}\n" for item in answers))
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")

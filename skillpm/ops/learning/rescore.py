@@ -115,23 +115,23 @@ def stored_skills(context: Context, path: Path, texts: Sequence[str]) -> list[Sk
         UnknownSkillError: a skill is not here any more.
     """
     names = list(dict.fromkeys(skill.name for _, text in _stored(path) for skill in _parsed(text, path).skills))
-    given = {skill.name: skill for skill in map(context.skill, texts)}
-    for name in given:
+    chosen = {skill.name: skill for skill in map(context.skill, texts)}
+    for name in chosen:
         if name not in names:
             raise UsageError(f"{name} judged nothing of {path}", hint=f"stored there: {', '.join(names) or 'nothing'}")
-    return [given[name] if name in given else context.skill(name) for name in names]
+    return [chosen[name] if name in chosen else context.skill(name) for name in names]
 
 
 def _stored(path: Path) -> list[tuple[str, str]]:
     """Return (name, text) of the evaluations in a folder, or of the one file."""
     if path.is_file():
         return [(path.name, read_text(path))]
-    found = [(name, read_text(path / name)) for name in _PLACES if (path / name).is_file()]
-    if not found:
+    evaluations = [(name, read_text(path / name)) for name in _PLACES if (path / name).is_file()]
+    if not evaluations:
         raise UsageError(
             f"no stored answers in {path}", hint="`skillpm eval … --output DIR` and `skillpm eval --run RUN` store them"
         )
-    return found
+    return evaluations
 
 
 def _parsed(text: str, path: Path) -> Evaluation:

@@ -94,6 +94,8 @@ def selftest(contributions: Contributions, scorer: Scorer) -> Selftest:
         return Selftest(contributions.skill, "", promises, {}, {}, ())
     gate = SelftestRun(contributions, scorer, promises, files)
     gate.run()
-    found = gate.results
-    broken = tuple(item for code in sorted(found.broken) for item in found.broken[code])
-    return Selftest(contributions.skill, described.verifier, promises, dict(found.checked), dict(found.failed), broken)
+    results = gate.results
+    broken = tuple(item for code in sorted(results.broken) for item in results.broken[code])
+    return Selftest(
+        contributions.skill, described.verifier, promises, dict(results.checked), dict(results.failed), broken
+    )

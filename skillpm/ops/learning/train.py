@@ -119,7 +119,7 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         folder = RunFolder.create(runs or context.settings.project / "runs", recipe.name)
         _write_inputs(folder, context, recipe, skills, synthesis)
         rollouts = Rollouts(session.scorer.judge)
-        done = stages.run_stages(
+        stage_records = stages.run_stages(
             plan,
             runners,
             model,
@@ -132,8 +132,8 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         judged = rollouts.evaluation(session.contributions, recipe.model)
         if judged is not None:
             folder.write("evals/rollouts.json", judged.text())
-        folder.publish_adapter(done[-1].name)
-        manifest = _manifest(recipe, skills, session, done, stages.library_versions())
+        folder.publish_adapter(stage_records[-1].name)
+        manifest = _manifest(recipe, skills, session, stage_records, stages.library_versions())
         folder.write("card.md", model_card(manifest, plan))
         complete = folder.finish(manifest)
         session.host.run_finished({"folder": str(folder.path), **complete.model_dump(mode="json")})
@@ -195,10 +195,10 @@ def _plan(context: Context, recipe: Recipe, session: JudgingSession, synthesis: 
     return make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards)
 
 
-def _answer(given: Contributions, task: Task) -> str:
+def _answer(contributions: Contributions, task: Task) -> str:
     """Return the one text that a model is trained to write for a task."""
-    if given.contract is not None:
-        return given.contract.render(task.expected)
+    if contributions.contract is not None:
+        return contributions.contract.render(task.expected)
     return task.expected if isinstance(task.expected, str) else json.dumps(task.expected, ensure_ascii=False)
 
 

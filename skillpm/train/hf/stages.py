@@ -62,21 +62,21 @@ def run_stages(
     transformers.set_seed(plan.recipe.seed)
     tokenizer = load_tokenizer(model)
     peft_model = get_peft_model(load_model(model, plan.recipe.dtype), _lora(plan.recipe))
-    done = []
+    records = []
     for planned, run in zip(plan.stages, runs, strict=True):
         stage = planned.settings
         begin = time.monotonic()
         progress.start(f"{stage.name} ({stage.kind})", planned.plan.steps)
         report = StageReport(stage.name, log, progress)
         with tempfile.TemporaryDirectory(prefix="skillpm-") as work:
-            given = StageInput(
+            stage_input = StageInput(
                 peft_model, tokenizer, planned.plan, judge, prefetch, plan.recipe.seed, Path(work), report
             )
-            output = _run_stage(stage, run, given)
+            output = _run_stage(stage, run, stage_input)
         peft_model.save_pretrained(adapter(stage.name))
         seconds = round(time.monotonic() - begin, 1)
         progress.finish(_summary(seconds, output))
-        done.append(
+        records.append(
             RunStage(
                 name=stage.name,
                 kind=stage.kind,
@@ -87,22 +87,22 @@ def run_stages(
                 kept=output.kept,
             )
         )
-    return done
+    return records
 
 
-def _run_stage(stage: Stage, run: Run, given: StageInput) -> StageOutput:
+def _run_stage(stage: Stage, run: Run, stage_input: StageInput) -> StageOutput:
     """Run one stage; where it is not kept, the adapter is put back as it was."""
-    before = {name: value.clone() for name, value in get_peft_model_state_dict(given.model).items()}
-    output = run(stage, given)
+    before = {name: value.clone() for name, value in get_peft_model_state_dict(stage_input.model).items()}
+    output = run(stage, stage_input)
     if not output.kept:
-        set_peft_model_state_dict(given.model, before)
+        set_peft_model_state_dict(stage_input.model, before)
     return output
 
 
 def _summary(seconds: float, output: StageOutput) -> str:
     taken_back = [] if output.kept else ["taken back"]
-    said = ": ".join([*taken_back, *([output.note] if output.note else [])])
-    return f"{seconds:.0f} s{f', {said}' if said else ''}"
+    words = ": ".join([*taken_back, *([output.note] if output.note else [])])
+    return f"{seconds:.0f} s{f', {words}' if words else ''}"
 
 
 def _lora(recipe: Recipe) -> LoraConfig:
