@@ -168,7 +168,7 @@ def test_install_writes_into_the_project_file_and_uninstall_takes_out(
         "top": "*",
         "plain": ">=1.0",
         "base": "<1.1",
-        "incident-triage": ">=1.0.0",
+        "incident-triage": ">=1.1.0",
         "mine": {"path": "./mine"},
     }
     place.call("lock", "--check").ok()
