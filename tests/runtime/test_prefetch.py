@@ -116,7 +116,7 @@ def test_judging_begins_before_the_last_answer_has_come(make_skill: MakeSkill, m
             def complete(self, prompts: Sequence[object], *, max_new_tokens: int) -> Iterator[tuple[int, Completion]]:
                 first, second = super().complete(prompts, max_new_tokens=max_new_tokens)
                 yield first
-                while not scorer._prefetches["serving"]._found:
+                while not scorer._prefetches["serving"]._judgements:
                     time.sleep(0.01)
                 yield second
 
