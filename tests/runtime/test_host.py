@@ -26,7 +26,7 @@ from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import Host
 from skillpm.runtime.plugins import MAX_TOLD
 from skillpm.worker.scoring import Scorer
-from tests.contracts.test_start_up import imported
+from tests.whole.test_start_up import imported
 
 
 @rule("ACME001", "no owner", why="Nobody answers for it.")

@@ -13,7 +13,7 @@ import pytest
 
 import skillpm
 import skillpm.plugin
-from tests.contracts.test_start_up import TABLE_ONLY, imported
+from tests.whole.test_start_up import TABLE_ONLY, imported
 
 ROOT = Path(__file__).parents[2]
 NAMES = dir(skillpm.plugin)
