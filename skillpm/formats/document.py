@@ -68,7 +68,7 @@ class Document(BaseModel):
 D = TypeVar("D", bound=BaseModel)
 
 
-def _line_of(root: Any, location: tuple[int | str, ...]) -> int | None:
+def line_of(root: Any, location: tuple[int | str, ...]) -> int | None:
     """Return the line of the deepest part of a pydantic error location that the parsed tree knows."""
     line: int | None = None
     node = root
@@ -102,7 +102,7 @@ def _sentence(error: Any) -> str:
 def model_errors(error: ValidationError, root: Any, *, path: str = "", line: int | None = None) -> list[DocumentError]:
     """Turn pydantic's findings into one DocumentError each, with the line of the key."""
     return [
-        DocumentError(_sentence(item), path=path, line=_line_of(root, item["loc"]) or line)
+        DocumentError(_sentence(item), path=path, line=line_of(root, item["loc"]) or line)
         for item in error.errors(include_url=False, include_input=False)
     ]
 

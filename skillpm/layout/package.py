@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from skillpm.errors import DocumentError
-from skillpm.formats.document import model_errors
+from skillpm.formats.document import line_of, model_errors
 from skillpm.formats.strict import strict_json
 from skillpm.formats.strict_yaml import MAX_DOCUMENT, read_yaml
 from skillpm.layout.tree import Tree, UnreadableFileError
@@ -33,11 +33,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Read(Generic[T]):
-    """A document that was read: its value, or the errors; ``value`` is None exactly where it could not be built."""
+    """A document that was read: its value, or the errors; ``value`` is None exactly where it could not be built.
+
+    Attributes:
+        root: the parsed YAML with its lines, where the document is YAML.
+    """
 
     path: str
     value: T | None
     errors: tuple[DocumentError, ...] = ()
+    root: Any = field(default=None, repr=False, compare=False)
+
+    def line_of(self, location: tuple[int | str, ...]) -> int | None:
+        """Return the line of the deepest part of a location that the document has."""
+        return line_of(self.root, location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +154,7 @@ class Package:
         if not isinstance(root, dict):
             return Read(path, None, (DocumentError("must be a mapping", path=path, line=1),))
         value, errors = _validated(model, root, path)
-        return Read(path, value, tuple(_bounded(errors, path)))
+        return Read(path, value, tuple(_bounded(errors, path)), root)
 
     def _seed_rows(self, path: str) -> Read[tuple[Row[Seed], ...]]:
         from skillpm.model.task import Seed
@@ -175,7 +184,8 @@ class Package:
     def _with_tasks(self, suite: Read[Suite]) -> SuiteFile:
         tasks = suite.value.tasks if suite.value else ()
         if not isinstance(tasks, str):
-            return SuiteFile(suite, Read(suite.path, tuple(Row(suite.path, None, seed) for seed in tasks)))
+            rows = [Row(suite.path, suite.line_of(("tasks", place)), seed) for place, seed in enumerate(tasks)]
+            return SuiteFile(suite, Read(suite.path, tuple(rows)))
         path = self._resolved(tasks, suite.path)
         if path is None:
             problem = DocumentError(f"`tasks`: there is no file `{tasks[:200]}` in this skill", path=suite.path)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from skillpm.errors import DocumentError
 from skillpm.model.ports import Judge, Progress
 from skillpm.model.task import Seed, Split, Task
+from skillpm.synth.checker import refuse
 from skillpm.synth.contamination import SuiteIndex
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
 from skillpm.synth.pools import value_text
@@ -65,9 +66,11 @@ class _Maker:
     def _check_rules(self) -> None:
         """Refuse tasks of synthesis.yaml that the contract does not know, before a row is drawn."""
         contract, document = self.contributions.contract, self.contributions.synthesis
+        path = f"{self.name}/synthesis.yaml"
+        if document is not None:
+            refuse(document, path)
         if contract is None or document is None:
             return
-        path = f"{self.name}/synthesis.yaml"
         for rule in document.tasks:
             if rule.tool not in contract.tools:
                 raise DocumentError(f"task `{rule.name}`: contract.yaml has no tool `{rule.tool}`", path=path)

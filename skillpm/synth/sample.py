@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from skillpm.model.synthesis import SLOT, Constraint, SynthesisDocument, TaskRule
@@ -14,6 +15,7 @@ from skillpm.synth.pools import Chance, Listed, NoValueError, Source, members, s
 from skillpm.synth.split import Division
 
 REDRAWS = 100  # draws for one row before it counts as a miss
+MAX_OPTIONAL = 10  # slots of one task that may be drawn or not, of which every set is looked at
 
 Values = Mapping[str, Any]
 
@@ -84,6 +86,21 @@ class Sampler:
             if sample is not None:
                 return sample
         return None
+
+    def sayable_draws(self) -> list[frozenset[str]] | None:
+        """Return every set of slots that can be drawn and said together; None where there are too many sets."""
+        choices = [
+            (0,) if slot.probability <= 0 else (slot.bit,) if slot.probability >= 1 else (0, slot.bit)
+            for slot in self._slots
+        ]
+        if sum(len(bits) == 2 for bits in choices) > MAX_OPTIONAL:
+            return None
+        draws = [sum(bits) for bits in product(*choices)]
+        return [
+            frozenset(slot.name for slot in self._slots if slot.bit & drawn)
+            for drawn in draws
+            if isinstance(self._plan(drawn), Plan)
+        ]
 
     def _plan(self, drawn: int) -> Plan | str:
         """Return how these slots can be said, or why they are not drawn together."""

@@ -44,6 +44,20 @@ tasks:
     args: {text: TODO}
     requests: [find it]
 """
+DRAWN = """synthesis: 1
+tasks:
+  - name: find
+    tool: find
+    draw: {x: {from: [a]}}
+    args: {text: '{x}'}
+    requests: ['find {x}']
+"""
+MAYBE = "{from: [a], probability: 0.5}"
+OTHER_TASK = """  - name: below
+    tool: find
+    args: {text: TODO, path: src}
+    requests: [find it in src]
+"""
 PACKAGE = {"SKILL.md": SKILL, "README.md": "# Find\n", "skill.yaml": "manifest: 1\nversion: 1.2.0\n"}
 GOLD = {"tool": "find", "args": {"text": "TODO"}}
 WRONG = {"tool": "find", "args": {"path": "src"}}
@@ -216,6 +230,34 @@ CASES: dict[str, Case] = {
     "SK511": package("contract.yaml", CONTRACT + "colour: red\n", CONTRACT, 9),
     "SK512": package("synthesis.yaml", SYNTHESIS + "held_out: 2\n", SYNTHESIS, 7),
     "SK513": package("synthesis.yaml", SYNTHESIS.replace("tool: find", "tool: seek"), SYNTHESIS, contract=CONTRACT),
+    "SK514": package(
+        "synthesis.yaml",
+        DRAWN.replace("args: {text: '{x}'}", "args: {text: 'TODO {x}'}").replace("{from: [a]}", MAYBE),
+        DRAWN.replace("args: {text: '{x}'}", "args: {text: 'TODO {x}'}"),
+        6,
+    ),
+    "SK515": package(
+        "synthesis.yaml",
+        DRAWN.replace("[a]", "[{value: a, texts: [b]}, b]"),
+        DRAWN.replace("[a]", "[{value: a, texts: [c]}, b]"),
+        5,
+    ),
+    "SK516": package(
+        "synthesis.yaml", DRAWN.replace("from: [a]", "from: [a, b]").replace("find {x}", "find it"), DRAWN, 7
+    ),
+    "SK517": package("synthesis.yaml", SYNTHESIS, SYNTHESIS + OTHER_TASK, 3, contract=CONTRACT),
+    "SK526": package(
+        "seeds/a.jsonl",
+        row(request="A", expected=GOLD) + row(request="a", expected=WRONG),
+        row(request="a", expected=GOLD),
+        2,
+    ),
+    "SK527": package(
+        "seeds/a.jsonl",
+        row(request="A", expected=GOLD) + row(request="a", expected=GOLD),
+        row(request="a", expected=GOLD),
+        2,
+    ),
     "SK521": package("seeds/a.jsonl", row(request="a", expected=GOLD) + "{\n", row(request="a", expected=GOLD), 2),
     "SK522": package("suites/core.yaml", SUITE.replace("core", "Core X"), SUITE, 1),
     "SK523": Case(
@@ -249,7 +291,7 @@ CASES: dict[str, Case] = {
     "SK552": package(
         "seeds/a.jsonl", row(request="a", expected=WRONG), row(request="a", expected=GOLD), 1, contract=CONTRACT
     ),
-    "SK553": package("suites/core.yaml", SUITE.replace("{text: TODO}", "{}"), SUITE, contract=CONTRACT),
+    "SK553": package("suites/core.yaml", SUITE.replace("{text: TODO}", "{}"), SUITE, 3, contract=CONTRACT),
     "SK554": package("cases.jsonl", case_row("a", WRONG), case_row("a"), 1, contract=CONTRACT),
 }
 

@@ -151,7 +151,7 @@ def test_different_means_different_values(given, judge):
     }
 
 
-def test_constraints_that_nothing_satisfies_end_in_a_note(given, judge):
+def test_constraints_that_nothing_satisfies_are_refused(given, judge):
     task = {
         "name": "t",
         "tool": "dev",
@@ -159,9 +159,8 @@ def test_constraints_that_nothing_satisfies_end_in_a_note(given, judge):
         "requests": ["{x} {y}"],
         "constraints": [{"at_most_one": ["x", "y"]}],
     }
-    made = synthesise([given({"tasks": [task]})], judge, rows=3, held_out=0, seed=0)
-    assert made.train == ()
-    assert "train: 0 of 3 rows" in made.profile.skills["small"].notes[0]
+    with pytest.raises(DocumentError, match="task `t`: no request can say the slots that it draws"):
+        synthesise([given({"tasks": [task]})], judge, rows=3, held_out=0, seed=0)
 
 
 def test_requests_with_two_answers_are_dropped_altogether(given, judge):

@@ -19,6 +19,7 @@ from skillpm.layout.rule import Level, Rule, RuleSet, document_problems
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Finding, Problem, Report, Severity
+from skillpm.ops.authoring.task_rules import TASK_RULES
 from skillpm.storage.files import storage_error, write_atomic
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def case_breaks_contract(subject: Subject) -> Iterator[Problem]:
         yield from _broken(subject.package, subject.package.cases.value or ())
 
 
-RULES: tuple[Rule, ...] = (*check.RULES, *CONTRACT_RULES)
+RULES: tuple[Rule, ...] = (*check.RULES, *CONTRACT_RULES, *TASK_RULES)
 
 
 def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT, extra: Sequence[Rule] = ()) -> list[Report]:

@@ -1,0 +1,113 @@
+"""Rules that need the rooms above layout: what synthesis.yaml would make, what seeds and suites ask twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from skillpm.layout.rule import RuleSet
+from skillpm.layout.subject import Subject
+from skillpm.model.finding import Problem
+
+if TYPE_CHECKING:
+    from skillpm.model.synthesis import SynthesisDocument
+    from skillpm.synth.checker import Flaw
+
+MAX_PROBLEMS = 50  # of one rule in one skill
+TASK_RULES = RuleSet()
+
+
+def _synthesis(subject: Subject) -> SynthesisDocument | None:
+    """Return synthesis.yaml where it could be read; other skills import nothing."""
+    has_one = subject.package is not None and "synthesis.yaml" in subject.files
+    return subject.package.synthesis.value if subject.package and has_one else None
+
+
+def _problems(subject: Subject, flaws: Iterable[Flaw]) -> Iterator[Problem]:
+    """Yield flaws of synthesis.yaml at their lines."""
+    assert subject.package is not None
+    read = subject.package.synthesis
+    for flaw in islice(flaws, MAX_PROBLEMS):
+        yield Problem(flaw.message, read.line_of(flaw.location), read.path, flaw.hint)
+
+
+@TASK_RULES.error("SK514", "optional slot inside a value", why="Rows without the slot would get a label with a hole.")
+def optional_pieces(subject: Subject) -> Iterator[Problem]:
+    """A slot with a probability below 1 and no `otherwise` inside a text, list or object of `args`."""
+    if document := _synthesis(subject):
+        from skillpm.synth.checker import label_flaws
+
+        yield from _problems(subject, label_flaws(document))
+
+
+@TASK_RULES.error("SK515", "one text says two values", why="Requests with that text have two answers.")
+def shared_texts(subject: Subject) -> Iterator[Problem]:
+    """Texts that two values of a pool share, and a text that is another value."""
+    if document := _synthesis(subject):
+        from skillpm.synth.checker import text_flaws
+
+        yield from _problems(subject, text_flaws(document))
+
+
+@TASK_RULES.error("SK516", "slot that no request can say", why="The task, or every row with the slot, is never made.")
+def unsayable_slots(subject: Subject) -> Iterator[Problem]:
+    """Slots that no request, clause and constraint lets a row draw and say."""
+    if document := _synthesis(subject):
+        from skillpm.synth.checker import unsayable_flaws
+
+        yield from _problems(subject, unsayable_flaws(document))
+
+
+@TASK_RULES.warning("SK517", "never shown in training", why="A model is measured on what it was never taught.")
+def missing_classes(subject: Subject) -> Iterator[Problem]:
+    """Tools, given and null arguments, and enum members that no task and no training phrasing makes."""
+    document = _synthesis(subject)
+    contract = subject.package.contract.value if subject.package and "contract.yaml" in subject.files else None
+    if document is None or contract is None or "plugin.py" in subject.files:
+        return  # a plugin may make what synthesis.yaml does not
+    from skillpm.synth.checker import missing_classes
+
+    assert subject.package is not None
+    seeds = [row.value for read in subject.package.seeds for row in read.value or ()]
+    yield from _problems(subject, missing_classes(document, {tool.name: tool for tool in contract.tools}, seeds))
+
+
+@TASK_RULES.error("SK526", "one request, two answers", why="No model can give both; the best possible score is 50 %.")
+def contradictory_requests(subject: Subject) -> Iterator[Problem]:
+    """Equal requests with different expected answers among seeds and suites."""
+    yield from (problem for problem, contradicts in _repeated_requests(subject) if contradicts)
+
+
+@TASK_RULES.warning("SK527", "a request stands twice", why="It counts twice, or is merged without a word.")
+def duplicate_requests(subject: Subject) -> Iterator[Problem]:
+    """Equal requests with one expected answer among seeds and suites."""
+    yield from (problem for problem, contradicts in _repeated_requests(subject) if not contradicts)
+
+
+def _repeated_requests(subject: Subject) -> Iterator[tuple[Problem, bool]]:
+    """Yield each request that was asked before, and whether another answer is expected."""
+    if subject.package is None:
+        return
+    from skillpm.model.task import canonical_json
+    from skillpm.synth.dedupe import normal_form
+
+    reads = [*subject.package.seeds, *(suite.tasks for suite in subject.package.suites)]
+    # suites may name one file: its rows are the same rows
+    rows = {(row.path, row.line, row.value.request): row for read in reads for row in read.value or ()}
+    seen: dict[str, tuple[str, str]] = {}
+    for row in rows.values():
+        answer = canonical_json(_without_null(row.value.expected))
+        place = f"{row.path}:{row.line}" if row.line else row.path
+        first, other = seen.setdefault(normal_form(row.value.request), (place, answer))
+        if first != place:
+            what = "another answer is expected" if other != answer else "the same is asked"
+            message = f"`{row.value.request[:80]}`: {what} in {first}"
+            yield Problem(message, row.line, row.path, "keep one of the two"), other != answer
+
+
+def _without_null(value: object) -> object:
+    """Return an expected answer without null: an argument that is null and one that is absent are one."""
+    if isinstance(value, dict):
+        return {key: _without_null(item) for key, item in value.items() if item is not None}
+    return [_without_null(item) for item in value] if isinstance(value, list | tuple) else value

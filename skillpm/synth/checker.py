@@ -1,0 +1,213 @@
+"""What is wrong with a synthesis document before a row is drawn: labels it would spoil, and tasks it can never make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from skillpm.errors import DocumentError
+from skillpm.model.contract import Tool
+from skillpm.model.synthesis import SLOT, Entry, SynthesisDocument, TaskRule
+from skillpm.model.task import Seed, canonical_json
+from skillpm.synth.dedupe import normal_form
+from skillpm.synth.pools import LISTED, members, parts, size, used_pools, value_text
+from skillpm.synth.sample import Sampler
+from skillpm.synth.split import Division, PoolSplit, divide
+
+Location = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """One thing that is wrong.
+
+    Attributes:
+        location: keys and places that lead to it in synthesis.yaml.
+    """
+
+    location: Location
+    message: str
+    hint: str
+
+
+def label_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield slots that leave a hole in a label: not always drawn, without ``otherwise``, a part of an argument."""
+    for place, rule in enumerate(document.tasks):
+        for name, value in rule.args.items():
+            for slot, nullable in _inner_slots(value):
+                draw = rule.draw[slot]
+                explicit = nullable and "otherwise" in draw.model_fields_set
+                if draw.probability < 1 and draw.otherwise is None and not explicit:
+                    yield Flaw(
+                        ("tasks", place, "args", name),
+                        f"task `{rule.name}`: `{name}` has no value for `{slot}` while that slot is not drawn",
+                        f"give the draw of `{slot}` an `otherwise`, or write a task without it",
+                    )
+
+
+def _inner_slots(value: Any) -> Iterator[tuple[str, bool]]:
+    """Yield the slots that are a part of an argument, and whether null is a value there."""
+    if isinstance(value, str):
+        if SLOT.fullmatch(value) is None:
+            yield from ((slot, False) for slot in SLOT.findall(value))
+    elif isinstance(value, dict):
+        for item in value.values():
+            whole = SLOT.fullmatch(item) if isinstance(item, str) else None
+            yield from [(whole[1], True)] if whole else _inner_slots(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            whole = SLOT.fullmatch(item) if isinstance(item, str) else None
+            yield from [(whole[1], False)] if whole else _inner_slots(item)
+
+
+def text_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield texts that say two values of one pool: a request could not tell which of them is meant."""
+    for name, pool in document.values.items():
+        if pool.choice is not None:
+            yield from _shared_texts(pool.choice, ("values", name, "choice"), f"pool `{name}`")
+    for place, rule in enumerate(document.tasks):
+        for slot, draw in rule.draw.items():
+            if not isinstance(draw.source, str):
+                yield from _shared_texts(
+                    draw.source, ("tasks", place, "draw", slot, "from"), f"task `{rule.name}`, slot `{slot}`"
+                )
+
+
+def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Iterator[Flaw]:
+    said: dict[str, tuple[str, str, bool]] = {}  # normal form -> value, text, has the value texts of its own?
+    for place, item in enumerate(items):
+        is_entry = isinstance(item, Entry)
+        value = item.value if is_entry else item
+        own = canonical_json(value)
+        # the value of an entry counts as a text of it: "beta" says alpha there and beta here
+        for text in dict.fromkeys([*(item.texts if is_entry else ()), value_text(value)]):
+            form = normal_form(text)
+            other, written, other_is_entry = said.setdefault(form, (own, text, is_entry))
+            # values that are their own texts may differ in case alone, as paths do
+            if not form or other == own or not (is_entry or other_is_entry or text == written):
+                continue
+            message = f"{where}: `{text[:60]}` says both {other[:60]} and {own[:60]}"
+            yield Flaw((*location, place), message, "give each value texts of its own")
+            break
+
+
+def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield tasks that no draw can make, and slots that are never drawn because no request says them."""
+    whole = Division(0.0, {}, frozenset(), {name: PoolSplit(0, None, None, "whole") for name in used_pools(document)})
+    for place, rule in enumerate(document.tasks):
+        draws = Sampler(document, rule, whole, "train").sayable_draws()
+        if draws is None:
+            continue
+        if not draws:
+            yield Flaw(
+                ("tasks", place, "requests"),
+                f"task `{rule.name}`: no request can say the slots that it draws",
+                "put each drawn slot into a request as {slot}, [slot] or [*], and check `constraints`",
+            )
+            continue
+        silent = [slot for slot, draw in rule.draw.items() if draw.probability > 0]
+        for slot in (slot for slot in silent if not any(slot in drawn for drawn in draws)):
+            yield Flaw(
+                ("tasks", place, "draw", slot),
+                f"task `{rule.name}`: no request can say the slot `{slot}`",
+                f"put {{{slot}}}, [{slot}] or [*] into a request, and give it clauses",
+            )
+
+
+def missing_classes(document: SynthesisDocument, tools: Mapping[str, Tool], seeds: Sequence[Seed]) -> Iterator[Flaw]:
+    """Yield what training would never show: tools, arguments that are given or null, and members of an enum."""
+    division = divide(document, seeds)
+    made: set[tuple[str, str, str]] = set()  # tool, argument, class
+    first = {rule.tool: place for place, rule in reversed(tuple(enumerate(document.tasks)))}
+    for rule in document.tasks:
+        draws = Sampler(document, rule, division, "train").sayable_draws()
+        tool = tools.get(rule.tool)
+        if draws is None or tool is None:  # too many sets of slots to look at each
+            made.update((rule.tool, *item) for item in _classes(tool))
+            continue
+        for name, schema in tool.properties.items():
+            made.update((rule.tool, name, kind) for kind in _made(document, rule, division, draws, name, schema))
+    for tool in tools.values():
+        if tool.name not in first:
+            yield Flaw(("tasks",), f"no task makes answers of the tool `{tool.name}`", "add a task for it")
+            continue
+        for name, kind in _classes(tool):
+            if (tool.name, name, kind) not in made:
+                yield Flaw(
+                    ("tasks", first[tool.name]),
+                    f"training never shows `{tool.name}` with `{name}` {'given' if kind == 'value' else kind}",
+                    "add a task, a probability or a phrasing that makes it",
+                )
+
+
+def refuse(document: SynthesisDocument, path: str) -> None:
+    """Refuse a document that would make wrong labels or no rows.
+
+    Raises:
+        DocumentError: the first flaw.
+    """
+    for flaw in (*label_flaws(document), *text_flaws(document), *unsayable_flaws(document)):
+        raise DocumentError(flaw.message, path=path, hint=flaw.hint)
+
+
+def _classes(tool: Tool | None) -> Iterator[tuple[str, str]]:
+    for name, schema in tool.properties.items() if tool else ():
+        yield from ((name, kind) for kind in argument_classes(tool is None or name in tool.required, schema))
+
+
+def argument_classes(required: bool, schema: Mapping[str, Any]) -> list[str]:
+    """Return the classes of an argument's values: ``null`` where it may be, and each enum member, else ``value``."""
+    named = schema.get("enum")
+    given = [canonical_json(item) for item in named if item is not None] if isinstance(named, list) else ["value"]
+    return given if required else ["null", *given]
+
+
+def class_of(value: Any, schema: Mapping[str, Any]) -> str:
+    """Return the class of an argument's value."""
+    if value is None:
+        return "null"
+    return canonical_json(value) if isinstance(schema.get("enum"), list) else "value"
+
+
+def _made(
+    document: SynthesisDocument,
+    rule: TaskRule,
+    division: Division,
+    draws: Iterable[frozenset[str]],
+    name: str,
+    schema: Mapping[str, Any],
+) -> set[str]:
+    """Return the classes of one argument that a rule makes for training."""
+    template = rule.args.get(name)
+    whole = SLOT.fullmatch(template) if isinstance(template, str) else None
+    if whole is None:
+        slots = set(SLOT.findall(template)) if isinstance(template, str) else set()
+        if slots and isinstance(schema.get("enum"), list):
+            return set(argument_classes(True, schema))  # a text of several slots may be any of them
+        return {class_of(template, schema)}
+    slot = whole[1]
+    made: set[str] = set()
+    for drawn in draws:
+        if slot in drawn:
+            made.update(class_of(value, schema) for value in _training_values(document, rule, division, slot))
+        else:
+            made.add(class_of(rule.draw[slot].otherwise, schema))
+    return made
+
+
+def _training_values(document: SynthesisDocument, rule: TaskRule, division: Division, slot: str) -> Iterator[Any]:
+    """Yield values of a slot that training may show; of an unlisted pool one stands for all."""
+    source = rule.draw[slot].source
+    if not isinstance(source, str):
+        yield from (member.value for member in members(source))
+        return
+    pool, shared = document.values[source], division.pools[source].shared is not None
+    if pool.choice is not None:
+        values: Iterable[Any] = [member.value for member in members(pool.choice)]
+    elif pool.integers is not None:
+        values = range(pool.integers[0], pool.integers[1] + 1) if size(pool, {}) <= LISTED else (pool.integers[0],)
+    else:
+        values = ("".join(parts(pool.template or "")[0]),)
+        shared = True
+    yield from (value for value in values if shared or not division.is_held_out(value_text(value)))

@@ -1,0 +1,127 @@
+"""The checker of synthesis.yaml: what would spoil labels or make no rows is refused, with its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from skillpm.errors import DocumentError
+from skillpm.model.contract import ContractDocument
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.synth.checker import label_flaws, missing_classes, text_flaws, unsayable_flaws
+from skillpm.synth.generate import synthesise
+
+MAYBE = {"from": ["a", "b"], "probability": 0.5}
+
+
+def document(task: dict[str, Any], **more: Any) -> SynthesisDocument:
+    """Return a document of one task that draws ``x`` and says it."""
+    rule = {"name": "t", "tool": "dev", "draw": {"x": MAYBE}, "requests": ["go [x]"], "clauses": {"x": ["to {x}"]}}
+    return SynthesisDocument.model_validate({"synthesis": 1, "tasks": [rule | task], **more})
+
+
+@pytest.mark.parametrize(
+    ("value", "draw"),
+    [
+        ("with {x}", MAYBE),
+        (["{x}"], MAYBE),
+        (["{x}"], MAYBE | {"otherwise": None}),
+        ([{"name": "{x}"}], MAYBE),
+        ({"name": "{x}"}, MAYBE),
+        ({"name": "of {x}"}, MAYBE | {"otherwise": None}),
+    ],
+)
+def test_a_slot_that_may_be_missing_inside_a_value_is_a_flaw(value, draw):
+    (flaw,) = label_flaws(document({"args": {"tag": value}, "draw": {"x": draw}}))
+    assert flaw.location == ("tasks", 0, "args", "tag")
+    assert "`x`" in flaw.message
+
+
+@pytest.mark.parametrize(
+    ("value", "draw"),
+    [
+        ("{x}", MAYBE),
+        ("with {x}", MAYBE | {"otherwise": "c"}),
+        ("with {x}", {"from": ["a"]}),
+        ({"name": "{x}"}, MAYBE | {"otherwise": None}),
+    ],
+)
+def test_a_slot_that_always_has_a_value_is_no_flaw(value, draw):
+    assert not [*label_flaws(document({"args": {"tag": value}, "draw": {"x": draw}}))]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        [{"value": "a", "texts": ["x"]}, {"value": "b", "texts": ["x"]}],
+        [{"value": "a", "texts": ["An hour"]}, {"value": "b", "texts": ["an hour"]}],
+        [{"value": "a", "texts": ["b"]}, "b"],
+        ["b", {"value": "a", "texts": ["b"]}],
+        [{"value": "a", "texts": ["b"]}, {"value": "b", "texts": ["c"]}],
+        [1, "1"],
+    ],
+)
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_text_that_says_two_values_is_a_flaw(choice, inline):
+    one = document({"draw": {"x": {"from": choice}}}) if inline else document({}, values={"p": {"choice": choice}})
+    assert len([*text_flaws(one)]) == 1
+
+
+@pytest.mark.parametrize("choice", [["/a", "/A"], ["a", "a"], [{"value": 1, "texts": ["one", "1"]}, 2]])
+def test_texts_of_one_value_and_paths_that_differ_in_case_are_no_flaw(choice):
+    assert not [*text_flaws(document({}, values={"p": {"choice": choice}}))]
+
+
+@pytest.mark.parametrize(
+    ("task", "location"),
+    [
+        ({"requests": ["go"]}, ("tasks", 0, "draw", "x")),
+        ({"requests": ["go"], "draw": {"x": {"from": ["a", "b"]}}}, ("tasks", 0, "requests")),
+        (
+            {"constraints": [{"at_least_one": ["x"]}], "draw": {"x": MAYBE | {"probability": 0}}},
+            ("tasks", 0, "requests"),
+        ),
+    ],
+)
+def test_what_no_request_says_is_a_flaw_and_synthesis_refuses_it(given, judge, task, location):
+    (flaw,) = unsayable_flaws(document(task))
+    assert flaw.location == location
+    with pytest.raises(DocumentError, match="task `t`"):
+        synthesise(
+            [given(document(task).model_dump(mode="json", by_alias=True, exclude={"synthesis"}))],
+            judge,
+            rows=3,
+            held_out=0,
+            seed=0,
+        )
+
+
+def test_classes_that_training_never_shows_are_named():
+    schema = {
+        "type": "object",
+        "properties": {"level": {"enum": ["low", "high"]}, "port": {"type": "integer"}, "name": {"type": "string"}},
+        "required": ["name"],
+    }
+    tools = [{"name": "dev", "input_schema": schema}, {"name": "stop", "input_schema": {"type": "object"}}]
+    contract = ContractDocument.model_validate({"contract": 1, "tools": tools})
+    one = document({"args": {"name": "{x}", "level": "low"}, "draw": {"x": {"from": ["a"]}}})
+    said = [flaw.message for flaw in missing_classes(one, {tool.name: tool for tool in contract.tools}, [])]
+    assert said == [
+        "training never shows `dev` with `level` null",
+        'training never shows `dev` with `level` "high"',
+        "training never shows `dev` with `port` given",
+        "no task makes answers of the tool `stop`",
+    ]
+
+
+def test_a_class_that_only_a_held_out_phrasing_says_is_named():
+    tools = [{"name": "dev", "input_schema": {"type": "object", "properties": {"tag": {"type": "string"}}}}]
+    contract = ContractDocument.model_validate({"contract": 1, "tools": tools})
+    rules = [
+        document({"args": {"tag": "{x}"}, "requests": [f"{word} it" for word in words] + [f"{last} it [x]"]})
+        for words, last in ((("go", "run", "do"), "try"), (("try", "run", "do"), "go"))
+    ]
+    said = [[*missing_classes(one, {tool.name: tool for tool in contract.tools}, [])] for one in rules]
+    assert any(said), "one of the two last phrasings must be held out for this test"
+    assert {flaw.message for flaws in said for flaw in flaws} == {"training never shows `dev` with `tag` given"}
