@@ -3,8 +3,8 @@
     python benchmarks/sample_requests.py [SKILL ...] [--rows 300] [--seed 11] [--output benchmarks/results/requests]
 
 Training and held-out rows stand in the sample as they do in a synthesis of 540 and 100 rows a skill with seed 0; seeds
-that people wrote are left out. What to count: labels that are wrong, requests with two defensible answers, and sentences
-that nobody would write. With ``--output``, each skill gets a file of its own there.
+that people wrote are left out. What to count: labels that are wrong, requests with two defensible answers, and
+sentences that nobody would write. With ``--output``, each skill gets a file of its own there.
 """
 
 from __future__ import annotations

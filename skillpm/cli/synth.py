@@ -41,6 +41,7 @@ _MOST = 10_000_000  # rows
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
 @click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the files.")
 @click.option("--force", is_flag=True, help="Replace what an earlier synthesis wrote there.")
+@click.option("--strict", is_flag=True, help="Refuse a split with fewer rows than were asked for.")
 @yes_option
 @worker_options
 @json_option
@@ -51,19 +52,21 @@ def command(
     seed: int,
     output: Path | None,
     force: bool,
+    strict: bool,
     as_json: bool,
     **agreement: Any,
 ) -> None:
     """Make training and held-out tasks from the seeds and rules of SKILLs.
 
     SKILLs are names or folders; all installed ones where none is given. Every row passes its skill's own verifier.
-    Held-out rows show values and phrasings that training never shows, and no row stands in a suite.
+    Held-out rows show values and phrasings that training never shows, and no row stands in a suite. A split without
+    rows is an error.
 
     With --output, writes train.jsonl, held_out.jsonl and profile.json; without it, prints the training tasks.
     """
     if as_json and output is None:
         raise UsageError("`--json` needs `--output DIR`", hint="without it, stdout holds the tasks as JSON Lines")
-    from skillpm.ops.learning.synth import check_output, synth, write_synthesis
+    from skillpm.ops.learning.synth import check_output, check_rows, synth, write_synthesis
 
     if output is not None:
         check_output(output, force=force)
@@ -72,6 +75,7 @@ def command(
     for name, skill in synthesis.profile.skills.items():
         for text in skill.notes:
             note(safe(f"note: {name}: {text}"))
+    check_rows(synthesis.profile, strict=strict)
     if output is None:
         _print_tasks(synthesis)
         return
@@ -96,6 +100,9 @@ def _print_profile(profile: Profile) -> None:
     ]
     columns = ("skill", "split", "rows", "asked", "targets", "request p50/p95", "answer p50/p95", "thrown away")
     table(columns, rows, title="Synthesis")
+    covered = [[name, *row] for name, skill in profile.skills.items() for row in skill.coverage_rows()]
+    if covered:
+        table(("skill", "tool", "argument", "class", "train", "held-out"), covered, title="Coverage")
 
 
 def _cells(side: SplitProfile) -> list[object]:

@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, progress, table
+from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def command(
 
 def _print_plan(plan: TrainPlan, as_json: bool) -> None:
     document = plan.document()
+    for text in plan.notes:
+        note(safe(f"note: {text}"))
     if as_json:
         echo_json(document)
         return
@@ -73,6 +75,8 @@ def _print_plan(plan: TrainPlan, as_json: bool) -> None:
         ["stage", "kind", "steps", "rows", "rewards"],
         [[s["name"], s["kind"], s["steps"], s["rows"], paid] for s, paid in zip(stages, rewards, strict=True)],
     )
+    covered = [[name, *row] for name, rows in plan.coverage.items() for row in rows]
+    table(["skill", "tool", "argument", "class", "train", "held-out"], covered, title="Coverage")
 
 
 def _print_trained(trained: Trained, as_json: bool) -> None:

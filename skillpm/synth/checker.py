@@ -10,6 +10,7 @@ from skillpm.errors import DocumentError
 from skillpm.model.contract import Tool
 from skillpm.model.synthesis import SLOT, Entry, SynthesisDocument, TaskRule
 from skillpm.model.task import Seed, canonical_json
+from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import LISTED, members, parts, size, used_pools, value_text
 from skillpm.synth.sample import Sampler
@@ -136,7 +137,7 @@ def missing_classes(document: SynthesisDocument, tools: Mapping[str, Tool], seed
             if (tool.name, name, kind) not in made:
                 yield Flaw(
                     ("tasks", first[tool.name]),
-                    f"training never shows `{tool.name}` with `{name}` {'given' if kind == 'value' else kind}",
+                    f"training never shows {described(tool.name, name, kind)}",
                     "add a task, a probability or a phrasing that makes it",
                 )
 
@@ -154,20 +155,6 @@ def refuse(document: SynthesisDocument, path: str) -> None:
 def _classes(tool: Tool | None) -> Iterator[tuple[str, str]]:
     for name, schema in tool.properties.items() if tool else ():
         yield from ((name, kind) for kind in argument_classes(tool is None or name in tool.required, schema))
-
-
-def argument_classes(required: bool, schema: Mapping[str, Any]) -> list[str]:
-    """Return the classes of an argument's values: ``null`` where it may be, and each enum member, else ``value``."""
-    named = schema.get("enum")
-    given = [canonical_json(item) for item in named if item is not None] if isinstance(named, list) else ["value"]
-    return given if required else ["null", *given]
-
-
-def class_of(value: Any, schema: Mapping[str, Any]) -> str:
-    """Return the class of an argument's value."""
-    if value is None:
-        return "null"
-    return canonical_json(value) if isinstance(schema.get("enum"), list) else "value"
 
 
 def _made(

@@ -22,7 +22,7 @@ from skillpm.synth.checker import refuse
 from skillpm.synth.contamination import SuiteIndex
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
 from skillpm.synth.pools import value_text
-from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, measure
+from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, measure, untaught
 from skillpm.synth.rows import Answers, Offer, Row, RowCollector
 from skillpm.synth.sample import Sampler
 from skillpm.synth.split import Division, divide
@@ -198,9 +198,10 @@ class _Maker:
         """Return what happened."""
         sides = {
             split: measure(
-                [(row.offer.family, _tool(row.task), row.task.request, row.answer) for row in rows.rows.values()],
+                [(row.offer.family, row.task.expected, row.task.request, row.answer) for row in rows.rows.values()],
                 asked=self.asked[split],
                 rejected=rows.rejected,
+                tools=() if self.contributions.contract is None else [*self.contributions.contract.tools.values()],
             )
             for split, rows in self.collectors.items()
         }
@@ -218,7 +219,7 @@ class _Maker:
             held_out=sides["held_out"],
             pools=pools,
             phrasings=phrasings,
-            notes=tuple(self.notes),
+            notes=(*self.notes, *untaught(sides["train"], sides["held_out"])),
         )
 
     def leaked_values(self) -> int:
@@ -257,10 +258,6 @@ def _apportion(total: int, weights: Sequence[float]) -> list[int]:
     for place in order[: total - sum(parts)]:
         parts[place] += 1
     return parts
-
-
-def _tool(task: Task) -> str:
-    return str(task.expected.get("tool", "")) if isinstance(task.expected, dict) else ""
 
 
 def _phrasing_sizes(contributions: Contributions, division: Division) -> dict[str, tuple[int, int]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from pydantic import Field
 
 from skillpm.formats.document import Document
+from skillpm.model.contract import Tool
 from skillpm.model.task import Split
+from skillpm.synth.coverage import Coverage, described, measure_coverage
 
 REASONS = 20  # that are told one by one
 
@@ -39,6 +42,7 @@ class SplitProfile(Document):
     Attributes:
         families: rows by the task of synthesis.yaml or the rule that made them; seeds are ``seed``.
         rejected: why rows were thrown away; draws that broke a constraint count here too.
+        coverage: rows by tool, argument, and class of its value: ``value``, ``null``, or a member of its enum.
     """
 
     asked: int
@@ -49,6 +53,7 @@ class SplitProfile(Document):
     request_characters: Lengths
     answer_characters: Lengths
     rejected: dict[str, int]
+    coverage: Coverage = Field(default_factory=dict)
 
 
 class PoolProfile(Document):
@@ -76,6 +81,26 @@ class SkillProfile(Document):
     phrasings: dict[str, tuple[int, int]] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def coverage_rows(self) -> list[tuple[str, str, str, int, int]]:
+        """Return (tool, argument, class, training rows, held-out rows)."""
+        return [
+            (tool, argument, kind, count, self.held_out.coverage.get(tool, {}).get(argument, {}).get(kind, 0))
+            for tool, arguments in self.train.coverage.items()
+            for argument, counts in arguments.items()
+            for kind, count in counts.items()
+        ]
+
+
+def untaught(train: SplitProfile, held_out: SplitProfile) -> list[str]:
+    """Return a sentence for each class that held-out rows show and training rows never do."""
+    return [
+        f"held-out rows show {described(tool, argument, kind)} ({count} rows), training rows never do"
+        for tool, arguments in held_out.coverage.items()
+        for argument, counts in arguments.items()
+        for kind, count in counts.items()
+        if count and train.rows and not train.coverage.get(tool, {}).get(argument, {}).get(kind)
+    ]
+
 
 class OverlapCheck(Document):
     """What training shares with what it must not, counted in the finished rows: zeros."""
@@ -96,18 +121,25 @@ class Profile(Document):
     digests: dict[Split, str]
 
 
-def measure(rows: Sequence[tuple[str, str, str, str]], *, asked: int, rejected: Mapping[str, int]) -> SplitProfile:
-    """Profile rows of (family, tool, request, answer)."""
+def measure(
+    rows: Sequence[tuple[str, Any, str, str]], *, asked: int, rejected: Mapping[str, int], tools: Sequence[Tool]
+) -> SplitProfile:
+    """Profile rows of (family, expected answer, request, text of the answer)."""
     return SplitProfile(
         asked=asked,
         rows=len(rows),
         families=_counted(family for family, _, _, _ in rows),
-        tools=_counted(tool for _, tool, _, _ in rows),
+        tools=_counted(_tool(expected) for _, expected, _, _ in rows),
         distinct_targets=len({answer for _, _, _, answer in rows}),
         request_characters=Lengths.of([len(request) for _, _, request, _ in rows]),
         answer_characters=Lengths.of([len(answer) for _, _, _, answer in rows]),
         rejected=top_reasons(rejected),
+        coverage=measure_coverage((expected for _, expected, _, _ in rows), tools),
     )
+
+
+def _tool(expected: Any) -> str:
+    return str(expected.get("tool", "")) if isinstance(expected, dict) else ""
 
 
 def _counted(names: Iterable[str]) -> dict[str, int]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from skillpm.errors import UsageError
@@ -45,12 +45,16 @@ class TrainPlan:
         material: what its stages may learn from.
         held_out: tasks to measure with.
         stages: in order.
+        notes: what is not as the recipe asks.
+        coverage: of each skill: (tool, argument, class, training rows, held-out rows).
     """
 
     recipe: Recipe
     material: Material
     held_out: tuple[Task, ...]
     stages: tuple[PlannedStage, ...]
+    notes: tuple[str, ...] = ()
+    coverage: Mapping[str, Sequence[tuple[str, str, str, int, int]]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -63,6 +67,8 @@ class TrainPlan:
             "refine": {skill: sum(row.task.skill == skill for row in refine) for skill in skills},
             "held_out": {skill: sum(task.skill == skill for task in self.held_out) for skill in skills},
             "stages": [stage.document() for stage in self.stages],
+            "coverage": {skill: [list(row) for row in rows] for skill, rows in self.coverage.items()},
+            "notes": list(self.notes),
             "recipe": self.recipe.model_dump(mode="json"),
         }
 
@@ -73,6 +79,7 @@ def make_plan(
     rows: Sequence[TrainRow],
     held_out: Sequence[Task],
     rewards: Mapping[str, Sequence[str]],
+    coverage: Mapping[str, Sequence[tuple[str, str, str, int, int]]] | None = None,
 ) -> TrainPlan:
     """Work a run out.
 
@@ -82,6 +89,7 @@ def make_plan(
         rows: rows to train on, all skills mixed.
         held_out: rows to measure with.
         rewards: the names of each skill's rewards.
+        coverage: what the rows of each skill show, for the dry run.
 
     Raises:
         UsageError: there is nothing to train on, or a stage names a reward that no skill has.
@@ -97,7 +105,18 @@ def make_plan(
         PlannedStage(stage, trainer, trainer.plan(stage, material))
         for stage, trainer in zip(recipe.stages, trainers, strict=True)
     ]
-    return TrainPlan(recipe, material, tuple(held_out), tuple(stages))
+    notes = _shortages(material, recipe.data.refine)
+    return TrainPlan(recipe, material, tuple(held_out), tuple(stages), notes, coverage or {})
+
+
+def _shortages(material: Material, asked: int) -> tuple[str, ...]:
+    """Say where a skill has fewer rows to refine on than were asked for."""
+    shortages = []
+    for skill in sorted({row.task.skill for row in material.train}) if asked else ():
+        rows = sum(row.task.skill == skill for row in material.refine) if material.refine != material.train else 0
+        if rows < asked:
+            shortages.append(f"{skill}: {rows} of {asked} rows to refine on, at most half of those that rules made")
+    return tuple(shortages)
 
 
 def _divide(rows: Sequence[TrainRow], count: int) -> tuple[tuple[TrainRow, ...], tuple[TrainRow, ...]]:

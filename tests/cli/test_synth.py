@@ -108,6 +108,45 @@ def test_a_suite_that_overlaps_training_is_refused_and_nothing_is_written(projec
     assert not (here.root / "made").exists()
 
 
+def test_the_coverage_of_each_argument_is_printed_and_stands_in_the_profile(project):
+    contract = CONTRACT.replace("maximum: 65535}}", "maximum: 65535}, mode: {enum: [tcp, udp]}, name: {type: string}}")
+    rules = SYNTHESIS.replace('args: {port: "{port}"}', 'args: {port: "{port}", mode: tcp}')
+    here = project(files(**{"contract.yaml": contract, "synthesis.yaml": rules}))
+    done = here.run("synth", "./ports", "--rows", "20", "--held-out", "5", "-o", "made").ok()
+    lines = [line.split() for line in done.out.splitlines() if line.startswith("ports") and " open " in line]
+    assert lines == [
+        ["ports", "open", "port", "value", "20", "5"],
+        ["ports", "open", "mode", "null", "1", "0"],
+        ["ports", "open", "mode", '"tcp"', "19", "5"],
+        ["ports", "open", "mode", '"udp"', "0", "0"],
+        ["ports", "open", "name", "null", "20", "5"],
+        ["ports", "open", "name", "value", "0", "0"],
+    ]
+    profile = json.loads((here.root / "made/profile.json").read_text())
+    assert profile["skills"]["ports"]["train"]["coverage"]["open"]["mode"] == {"null": 1, '"tcp"': 19, '"udp"': 0}
+
+
+def test_a_split_without_rows_is_an_error_with_the_reason_and_nothing_is_written(project):
+    one = (
+        SYNTHESIS.replace("{integers: [2000, 9000]}", "{choice: [2000]}")
+        .replace('["open port {port}", "let traffic in on {port}", "make {port} reachable"]', '["open port {port}"]')
+        .replace('["{request}", "Please {request}."]', '["{request}"]')
+    )
+    here = project(files(**{"synthesis.yaml": one}))
+    here.run("synth", "./ports", "--rows", "2", "-o", "made").fails(1, "ports: held-out: 0 of 100 rows", "fewer rows")
+    assert not (here.root / "made").exists()
+    here.run("synth", "./ports", "--rows", "2", "--held-out", "0", "-o", "made").ok()
+
+
+def test_a_short_split_is_told_and_strict_refuses_it(project):
+    few = SYNTHESIS.replace("[2000, 9000]", "[2000, 2009]")
+    here = project(files(**{"synthesis.yaml": few}))
+    assert "train: " in here.run("synth", "./ports", "--rows", "500", "-o", "made").ok().err
+    here.run("synth", "./ports", "--rows", "500", "-o", "other", "--strict").fails(1, "of 500 rows")
+    assert not (here.root / "other").exists()
+    here.run("synth", "./ports", "--rows", "5", "--held-out", "1", "-o", "other", "--strict").ok()
+
+
 def test_too_few_distinct_rows_are_told_with_the_reason(project):
     few = SYNTHESIS.replace("[2000, 9000]", "[2000, 2009]")
     done = project(files(**{"synthesis.yaml": few})).run("synth", "./ports", "--rows", "500", "-o", "made").ok()

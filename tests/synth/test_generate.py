@@ -407,3 +407,21 @@ def test_any_document_gives_right_labels_and_disjoint_sides(given, judge, contra
     assert made.profile.overlap.model_dump() == dict.fromkeys(made.profile.overlap.model_dump(), 0)
     again = synthesise([given(document)], judge, rows=15, held_out=5, seed=seed)
     assert again.profile == made.profile
+
+
+def test_a_class_that_is_held_out_but_never_trained_is_said(given, judge):
+    """No training phrasing can say the slot, so only held-out rows have it."""
+    notes = []
+    for words, last in ((("go", "run", "do"), "try"), (("try", "run", "do"), "go")):
+        task = {
+            "name": "t",
+            "tool": "dev",
+            "draw": {"x": {"from": "x", "probability": 0.5}},
+            "args": {"tag": "{x}"},
+            "requests": [*(f"{word} it" for word in words), f"{last} it [x]"],
+            "clauses": {"x": ["to {x}"]},
+        }
+        values = {"x": {"choice": ["a1", "b2", "c3", "d4", "e5"]}}
+        made = synthesise([given({"values": values, "tasks": [task]})], judge, rows=3, held_out=2, seed=0)
+        notes += [note for note in made.profile.skills["small"].notes if "training rows never do" in note]
+    assert any("held-out rows show `dev` with `tag` given" in note for note in notes)

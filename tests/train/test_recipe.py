@@ -104,6 +104,7 @@ def test_rows_to_refine_on_are_kept_away_from_sft() -> None:
     assert refine.isdisjoint(row.task.key for row in plan.material.train)
     assert [sum(row.task.skill == name for row in plan.material.refine) for name in ("many", "few")] == [3, 2]
     assert len(plan.material.train) + len(plan.material.refine) == 14
+    assert plan.notes == ("few: 2 of 3 rows to refine on, at most half of those that rules made",)
 
 
 def test_a_plan_refuses_a_reward_that_nobody_has() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from skillpm.errors import UsageError
+from skillpm.errors import CheckError, UsageError
 from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
@@ -17,6 +17,7 @@ from skillpm.ops.learning.session import open_session
 from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
+from skillpm.synth.profile import Profile
 
 PROFILE = "profile.json"
 
@@ -50,6 +51,29 @@ def synth(
             run_rule=session.scorer.synthesise,
             progress=progress,
         )
+
+
+def check_rows(profile: Profile, *, strict: bool) -> None:
+    """Refuse a synthesis that has an empty split.
+
+    Args:
+        profile: of the synthesis.
+        strict: refuse one that has fewer rows than were asked for, too.
+
+    Raises:
+        CheckError: with the reason, and all shortages in ``details``.
+    """
+    shortages = [
+        f"{name}: {note}"
+        for name, skill in profile.skills.items()
+        for split, side in (("train: ", skill.train), ("held-out: ", skill.held_out))
+        if side.rows < side.asked and (strict or side.rows == 0)
+        for note in skill.notes
+        if note.startswith(split)
+    ]
+    if shortages:
+        hint = "ask for fewer rows, or add values and phrasings to synthesis.yaml"
+        raise CheckError(shortages[0], hint=hint, shortages=shortages)
 
 
 def check_output(output: Path, *, force: bool) -> None:

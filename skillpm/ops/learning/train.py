@@ -192,7 +192,8 @@ def _synthesise(recipe: Recipe, session: JudgingSession, progress: Progress) -> 
 def _plan(context: Context, recipe: Recipe, session: JudgingSession, synthesis: Synthesis) -> TrainPlan:
     rows = [TrainRow(task, _answer(session.contributions[task.skill], task)) for task in synthesis.train]
     rewards = {name: [reward.name for reward in given.rewards] for name, given in session.contributions.items()}
-    return make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards)
+    coverage = {name: skill.coverage_rows() for name, skill in synthesis.profile.skills.items()}
+    return make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards, coverage)
 
 
 def _answer(contributions: Contributions, task: Task) -> str:
