@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, progress, table
+from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, UsageError
 
@@ -38,6 +38,7 @@ _KINDS = {
 @click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
 @click.option("--run", type=_FILE, metavar="RUN", help="A finished run folder: evaluate each of its stages.")
 @click.option("--skill-text", is_flag=True, help="Ask also with the skill's own text in the prompt.")
+@click.option("--tool-schemas", is_flag=True, help="Ask also with the schemas of the tools in the prompt.")
 @click.option("--held-out", type=_FILE, metavar="FILE", help="JSON Lines of tasks that synthesis held out.")
 @click.option("--before", type=_FILE, metavar="PATH", help="With --run: an earlier evaluation to stand beside.")
 @click.option("--with-base", is_flag=True, help="With --run: ask the base model, too.")
@@ -45,9 +46,19 @@ _KINDS = {
 @click.option("--output", "-o", type=_FILE, metavar="DIR", help="A new folder for the results.")
 @click.option("--compare", is_flag=True, help="Print the paired comparison of the arms.")
 @click.option("--gate/--no-gate", default=True, help="Exit 1 where a suite's gate is not reached.  [default: gate]")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N tasks of each task set.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="N tasks of each task set, spread over its tools and tags."
+)
+@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Chooses the tasks of --limit.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=128, show_default=True, metavar="N")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True, metavar="N")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
+    show_default=True,
+    help="Data type of the weights; auto is bfloat16 where the processor has units for it, else float32.",
+)
 @yes_option
 @worker_options
 @json_option
@@ -107,7 +118,7 @@ def _open(options: Mapping[str, Any]) -> tuple[Evaluator, list[Skill]]:
         hint = "skillpm eval SKILL --tasks FILE --model MODEL --output DIR"
         raise UsageError("tasks from outside belong to one skill", hint=hint)
     grant_consents(context, chosen, options["yes"])
-    asking = Asking(options["max_new_tokens"], options["batch_size"], options["limit"], options["skill_text"])
+    asking = Asking(**{name: options[name] for name in Asking.__dataclass_fields__})
     return Evaluator(context, asking, progress()), chosen
 
 
@@ -151,6 +162,7 @@ def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping
 
 def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> None:
     """Print an evaluation; ``shown`` is the table that people read."""
+    from skillpm.evals.caveats import caveats
     from skillpm.evals.compare import comparisons
     from skillpm.evals.summary import comparison_table, evaluation_document
 
@@ -162,5 +174,7 @@ def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> No
     if options["compare"]:
         click.echo()
         table(*comparison_table(comparisons(evaluated.evaluation)))
+    for caveat in caveats(evaluated.evaluation):
+        note(safe(caveat))
     if evaluated.report is not None:
         note(f"the report is {evaluated.report}")

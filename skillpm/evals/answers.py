@@ -32,15 +32,19 @@ def _unjudged(contract: Contract | None, completion: str) -> Judgement:
 
 def task_answer(row: TaskRow, record: Record) -> TaskAnswer:
     """Return the form in which the answer to a row is written."""
-    return TaskAnswer(
-        id=row.id,
-        request=row.request,
-        expected=row.expected,
-        completion=record.completion,
-        argv=record.argv,
-        verdict=None if row.expected is None else record.verdict,
-        rewards=record.rewards,
-        finish_reason=record.finish_reason,
-        prompt_tokens=record.prompt_tokens,
-        completion_tokens=record.completion_tokens,
+    answer = {
+        "id": row.id,
+        "request": row.request,
+        "expected": row.expected,
+        "completion": record.completion,
+        "argv": record.argv,
+        "verdict": None if row.expected is None else record.verdict,
+        "rewards": record.rewards,
+        "finish_reason": record.finish_reason,
+        "prompt_tokens": record.prompt_tokens,
+        "completion_tokens": record.completion_tokens,
+        "tags": row.tags,
+    }
+    return TaskAnswer.model_validate(
+        answer | {key: item for key, item in (row.model_extra or {}).items() if key not in answer}
     )

@@ -24,18 +24,24 @@ class Asking:
         batch_size: prompts completed at once.
         limit: at most this many tasks of each task set; all where None.
         skill_text: also ask with the skills' text in the prompt.
+        tool_schemas: also ask with names, descriptions and schemas of the tools in the prompt.
+        seed: chooses the tasks where there is a limit.
+        dtype: of a model's weights; ``auto`` is what the processor has units for.
     """
 
     max_new_tokens: int = 128
     batch_size: int = 16
     limit: int | None = None
     skill_text: bool = False
+    tool_schemas: bool = False
+    seed: int = 0
+    dtype: str = "auto"
 
     @property
     def settings(self) -> dict[str, Any]:
         """What an arm records of it."""
         settings: dict[str, Any] = {"max_new_tokens": self.max_new_tokens, "batch_size": self.batch_size}
-        return settings if self.limit is None else {**settings, "limit": self.limit}
+        return settings if self.limit is None else {**settings, "limit": self.limit, "seed": self.seed}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +52,14 @@ class ArmLabel:
         name: of the arm.
         model: the base model as the person named it.
         skill_text: does the prompt hold the skill's text?
+        tool_schemas: does it hold the schemas of the tools?
         adapter: the adapter on top of the model, relative to the run folder, or None.
     """
 
     name: str
     model: str
     skill_text: bool = False
+    tool_schemas: bool = False
     adapter: str | None = None
 
 
@@ -84,8 +92,9 @@ class Examiner:
             name=label.name,
             model=label.model,
             skill_text=label.skill_text,
+            tool_schemas=label.tool_schemas,
             adapter=label.adapter,
-            settings=self._asking.settings,
+            settings={**self._asking.settings, **getattr(policy, "settings", {})},
             records=tuple(
                 record(task.suite, episode, judgement)
                 for task, episode, judgement in zip(tasks, episodes, judgements, strict=True)
@@ -139,6 +148,7 @@ def record(suite: str, episode: Episode, judgement: Judgement) -> Record:
         finish_reason=_finish_reason(episode.finish_reason),
         prompt_tokens=0 if usage is None else usage.prompt_tokens,
         completion_tokens=0 if usage is None else usage.completion_tokens,
+        tags=task.tags,
     )
 
 
@@ -161,8 +171,8 @@ def _valid_json(verdict: Verdict) -> bool | None:
     return None if only_json is None else only_json == 1
 
 
-def _finish_reason(reason: str) -> Literal["stop", "length"]:
-    return "length" if reason == "length" else "stop"
+def _finish_reason(reason: str) -> Literal["stop", "length", "too_long"]:
+    return "length" if reason == "length" else "too_long" if reason == "too_long" else "stop"
 
 
 def _well_formed(text: str) -> str:

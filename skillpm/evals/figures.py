@@ -16,6 +16,7 @@ from skillpm.model.suite import Metric
 _LABELS = {
     "base": "base",
     "base+skill": "base + skill text",
+    "base+tools": "base + tool schemas",
     "sft": "after SFT",
     "grpo": "after GRPO",
 }
@@ -25,7 +26,10 @@ _LABELS = {
 class Cell:
     """What one arm reached on one task set; a figure is None where nothing could be counted.
 
-    ``judged`` leaves out what errored (an outage) and what the verifier abstained from.
+    Attributes:
+        judged: leaves out what errored (an outage) and what the verifier abstained from.
+        truncated: answers that were cut off at the token limit.
+        too_long: prompts that did not fit the model's window and were not asked.
     """
 
     asked: int
@@ -35,6 +39,7 @@ class Cell:
     reward: Interval | None
     valid_json: Interval | None
     truncated: int
+    too_long: int = 0
 
     def metric(self, name: Metric) -> Interval | None:
         """Return the figure that a suite or a gate names."""
@@ -72,6 +77,7 @@ def cell(records: Sequence[Record], reward: str | None) -> Cell:
         reward=mean_interval(paid),
         valid_json=wilson(sum(shapes), len(shapes)),
         truncated=sum(record.finish_reason == "length" for record in records),
+        too_long=sum(record.finish_reason == "too_long" for record in records),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import jinja2
 
+from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import MINIMUM_PAIRS, comparisons
 from skillpm.evals.curves import Curve, LineChart, line_chart
 from skillpm.evals.figures import Row, arm_label, figures, task_set_label
@@ -92,6 +93,7 @@ def render_report(run: ReportData) -> str:
         headlines=_headlines(rows, evaluation),
         charts=charts,
         comparisons=comparisons(evaluation),
+        caveats=caveats(evaluation),
         minimum_pairs=MINIMUM_PAIRS,
         failures=_failures(evaluation),
         last_arm=evaluation.arms[-1].name if evaluation.arms else "",

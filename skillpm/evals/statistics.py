@@ -52,12 +52,18 @@ def mcnemar(gained: int, lost: int) -> float:
     Source: Q. McNemar, Psychometrika 12 (1947) 153-157, with the binomial distribution in place of chi-squared.
     """
     # Exact, because chi-squared is an approximation that needs some 25 disagreements, and good arms disagree on few.
-    # The smaller tail counts twice for two sides; where both are equal they overlap in the middle, hence the 1. In
-    # whole numbers up to the last division: 2 to the power of 1,024 disagreements is beyond a float.
-    discordant = gained + lost
-    tail = sum(math.comb(discordant, count) for count in range(min(gained, lost) + 1))
-    p: float = 2 * tail / 2**discordant
-    return min(1.0, p)
+    # The smaller tail counts twice for two sides; where both are equal the tails overlap in the middle, hence the 1.
+    # Going down from its largest term, each term is a fraction of the one before it, so the sum is linear and ends
+    # where terms no longer count. The largest is divided in whole numbers: 2 to the power of 1,024 is beyond a float.
+    discordant, fewer = gained + lost, min(gained, lost)
+    largest: float = math.comb(discordant, fewer) / 2**discordant
+    term = total = 1.0
+    for count in range(fewer, 0, -1):
+        term *= count / (discordant - count + 1)
+        total += term
+        if term < total * 1e-17:
+            break
+    return min(1.0, 2 * total * largest)
 
 
 def paired_difference(both: int, gained: int, lost: int, neither: int) -> Interval | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import Comparison, comparisons
 from skillpm.evals.figures import Cell, Row, arm_label, figures, task_set_label
 from skillpm.evals.gate import GateResult
@@ -25,6 +26,7 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
         "figures": figures_document(figures(evaluation)),
         "comparisons": [_comparison_document(item) for item in comparisons(evaluation)],
         "gates": [_gate_document(item) for item in gates],
+        "caveats": caveats(evaluation),
     }
 
 
@@ -43,6 +45,7 @@ def _cell_document(cell: Cell) -> dict[str, Any]:
         "judged": cell.judged,
         "errored": cell.errored,
         "truncated": cell.truncated,
+        "too_long": cell.too_long,
         "exact": as_json(cell.exact),
         "reward": as_json(cell.reward),
         "valid_json": as_json(cell.valid_json),
@@ -104,37 +107,45 @@ def _of_tasks(cell: Cell | None, metric: Metric, tasks: int) -> str:
     return shown if cell is None or cell.asked == tasks or metric != "exact_match" else f"{shown} of {cell.asked}"
 
 
-def _outages(cells: Iterable[Cell]) -> bool:
-    return any(cell.judged < cell.asked for cell in cells)
+_COUNTS: dict[str, Callable[[Cell], int]] = {
+    "not judged": lambda cell: cell.asked - cell.judged,
+    "cut off": lambda cell: cell.truncated,
+    "too long": lambda cell: cell.too_long,
+}
+"""What is counted beside the figures; shown only where any arm has some."""
+
+
+def _present(cells: Iterable[Cell]) -> list[str]:
+    shown = list(cells)
+    return [name for name, count in _COUNTS.items() if any(map(count, shown))]
 
 
 def arm_table(rows: Sequence[Row]) -> Table:
     """Return one line for each task set and arm; the arm is named where there are several."""
     arms = {arm for row in rows for arm in row.cells}
-    outages = _outages(cell for row in rows for cell in row.cells.values())
+    counts = _present(cell for row in rows for cell in row.cells.values())
     columns = ["skill", "task set", *(["arm"] if len(arms) > 1 else []), "n", "exact [95 %]", "reward", "valid JSON"]
     lines = []
     for row in rows:
         for arm, cell in row.cells.items():
             name = [arm_label(arm)] if len(arms) > 1 else []
             shown = [_figure(cell, metric) if metric in row.task_set.metrics else "-" for metric in _METRICS]
-            unjudged = [str(cell.asked - cell.judged)] if outages else []
             place = [row.task_set.skill, task_set_label(row.task_set.name)]
-            lines.append([*place, *name, str(cell.asked), *shown, *unjudged])
-    return [*columns, *(["not judged"] if outages else [])], lines
+            lines.append([*place, *name, str(cell.asked), *shown, *(str(_COUNTS[count](cell)) for count in counts)])
+    return [*columns, *counts], lines
 
 
 def metric_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
     """Return one line for each task set and metric, with a column for each arm."""
     lines = []
     for row in rows:
+        place = [row.task_set.skill, task_set_label(row.task_set.name)]
         for metric in row.task_set.metrics:
             figures = [_of_tasks(row.cells.get(arm), metric, row.task_set.tasks) for arm in arms]
-            place = [row.task_set.skill, task_set_label(row.task_set.name), str(row.task_set.tasks)]
-            lines.append([*place, _METRICS[metric], *figures])
-        if _outages(row.cells.values()):
-            missing = [str(cell.asked - cell.judged) if (cell := row.cells.get(arm)) else "-" for arm in arms]
-            lines.append([row.task_set.skill, task_set_label(row.task_set.name), "", "not judged", *missing])
+            lines.append([*place, str(row.task_set.tasks), _METRICS[metric], *figures])
+        for name in _present(row.cells.values()):
+            numbers = [str(_COUNTS[name](cell)) if (cell := row.cells.get(arm)) else "-" for arm in arms]
+            lines.append([*place, "", name, *numbers])
     return ["skill", "task set", "n", "metric", *map(arm_label, arms)], lines
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import random
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import read_json_lines
@@ -15,6 +17,7 @@ from skillpm.model.task import Message, Seed, Task
 from skillpm.storage.files import read_text
 
 if TYPE_CHECKING:
+    from skillpm.contract.contract import Contract
     from skillpm.runtime.catalogue import Contributions
 
 OUTSIDE = "tasks"
@@ -88,8 +91,56 @@ def _outside_task(contributions: Contributions, row: TaskRow, path: str, line: i
             expected = contributions.contract.complete(expected)
         except DocumentError as error:
             raise DocumentError(f"`expected`: {error.rule}", path=path, line=line, hint=error.hint) from None
-    task = contributions.task(row.request, expected)
+    task = contributions.task(row.request, expected, row.tags)
     return EvalTask(OUTSIDE, task, task.prompt)
+
+
+def sample(tasks: Sequence[EvalTask], limit: int, seed: int) -> list[int]:
+    """Return the positions of at most ``limit`` tasks of each task set, in order.
+
+    Tasks are ranked by the tool of their expected answer, by tag and by chance, and taken at equal distances from a
+    random start: each tool and each tag gets its share, and a figure of the sample estimates that of the whole set.
+
+    Source: W. G. Cochran, Sampling Techniques (3rd edition, 1977), chapter 8, systematic sampling.
+    """
+    sets: dict[tuple[str, str], list[int]] = {}
+    for position, task in enumerate(tasks):
+        sets.setdefault((task.task.skill, task.suite), []).append(position)
+    chosen: list[int] = []
+    for place, positions in sets.items():
+        chance = random.Random(f"{seed} {place}")
+        shuffled = chance.sample(positions, len(positions))
+        ranked = sorted(
+            shuffled, key=lambda position: (tool_of(tasks[position].task.expected), tasks[position].task.tags)
+        )
+        step, start = max(1.0, len(ranked) / limit), chance.random()
+        chosen += [ranked[int((number + start) * step)] for number in range(min(limit, len(ranked)))]
+    return sorted(chosen)
+
+
+def tool_of(expected: Any) -> str:
+    """Return the tool of an expected answer; empty where it names none."""
+    return str(expected.get("tool", "")) if isinstance(expected, dict) else ""
+
+
+def with_tool_schemas(tasks: Iterable[EvalTask], contracts: Mapping[str, Contract | None]) -> list[EvalTask]:
+    """Return the same tasks asked with the skill's tools and the form of an answer before the prompt.
+
+    A base model that was never told the tools cannot name them: this is what it can do when it is told.
+    """
+    texts = {name: "" if contract is None else _schemas(contract) for name, contract in contracts.items()}
+    return [_before_prompt(task, texts.get(task.task.skill, "")) for task in tasks]
+
+
+def _schemas(contract: Contract) -> str:
+    tools = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+        for tool in contract.tools.values()
+    ]
+    return (
+        'Answer with one JSON object and nothing else: {"tool": NAME, "args": {…}}. `args` follows the tool\'s '
+        f"input_schema. The tools are:\n{json.dumps(tools, ensure_ascii=False)}"
+    )
 
 
 def with_skill_text(tasks: Iterable[EvalTask], texts: Mapping[str, str]) -> list[EvalTask]:
@@ -98,10 +149,13 @@ def with_skill_text(tasks: Iterable[EvalTask], texts: Mapping[str, str]) -> list
 
 
 def _with_text(task: EvalTask, text: str) -> EvalTask:
-    block = f'<skill_content name="{task.task.skill}">\n{text.strip()}\n</skill_content>'
+    return _before_prompt(task, f'<skill_content name="{task.task.skill}">\n{text.strip()}\n</skill_content>')
+
+
+def _before_prompt(task: EvalTask, block: str) -> EvalTask:
     system = [message.content for message in task.prompt if message.role == "system"]
     rest = tuple(message for message in task.prompt if message.role != "system")
-    first = Message(role="system", content="\n\n".join([block, *system]))
+    first = Message(role="system", content="\n\n".join(text for text in [block, *system] if text))
     return dataclasses.replace(task, prompt=(first, *rest))
 
 
@@ -156,4 +210,9 @@ def read_task_rows(path: Path) -> list[tuple[int, TaskRow]]:
     rows = list(read_json_lines(TaskRow, read_text(path), path=str(path)))
     if not rows:
         raise UsageError(f"{path} holds no task", hint='give JSON Lines of {"request": …, "expected": …}')
+    for line, row in rows:
+        try:
+            json.dumps(row.model_dump(), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise DocumentError("a lone surrogate, which is not a character", path=str(path), line=line) from None
     return rows

@@ -7,7 +7,7 @@ from typing import Literal
 from skillpm.formats.document import Document
 from skillpm.model.task import Message, Task
 
-FinishReason = Literal["stop", "length", "error"]
+FinishReason = Literal["stop", "length", "too_long", "error"]
 
 
 class Usage(Document):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from skillpm.errors import DocumentError
 from skillpm.formats.document import Document, Json, model_errors
@@ -18,7 +18,7 @@ from skillpm.model.suite import Gate, Metric
 from skillpm.model.task import canonical_json
 from skillpm.model.verdict import Number, Verdict
 
-EVALUATION_VERSION = 1
+EVALUATION_VERSION = 2
 HELD_OUT = "held_out"
 ALL_METRICS: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
 
@@ -37,6 +37,8 @@ class Record(Document):
         argv: the commands as an executor would run them, or None where it would refuse.
         exact: did the verdict pass? The skill's verifier decides what the same answer is.
         valid_json: was the answer one JSON object and nothing else? None where the skill has no contract.
+        finish_reason: ``length`` where the answer was cut off at the limit, ``too_long`` where the prompt did not fit.
+        tags: of the task.
     """
 
     task: str
@@ -50,9 +52,10 @@ class Record(Document):
     rewards: dict[str, Number | None] = Field(default_factory=dict)
     exact: bool
     valid_json: bool | None
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "too_long"]
     prompt_tokens: Count
     completion_tokens: Count
+    tags: tuple[str, ...] = ()
 
     @property
     def key(self) -> TaskKey:
@@ -72,14 +75,16 @@ class Arm(Document):
         name: ``base``, ``base+skill`` or the name of a stage; unique within an evaluation.
         model: the base model as the user named it.
         skill_text: did the skill's own text stand in the prompt?
+        tool_schemas: did names, descriptions and schemas of the tools stand in the prompt?
         adapter: the adapter on top of the model, relative to the run folder, or None.
-        settings: what else decides the answers, such as ``max_new_tokens``.
+        settings: what else decides the answers: limits, data type, device, threads, digests of model and adapter.
         seconds: wall-clock time of completing and judging.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=64)]
     model: str
     skill_text: bool = False
+    tool_schemas: bool = False
     adapter: str | None = None
     settings: dict[str, Json] = Field(default_factory=dict)
     records: tuple[Record, ...]
@@ -132,7 +137,7 @@ class Evaluation(Document):
         except ValueError as error:
             raise DocumentError(f"not JSON: {error}", path=path) from None
         try:
-            return cls.model_validate(root)
+            return cls.model_validate(root).model_copy(update={"evaluation": EVALUATION_VERSION})
         except ValidationError as error:
             raise model_errors(error, root, path=path)[0] from None
 
@@ -151,15 +156,25 @@ class Evaluation(Document):
 
 
 class TaskRow(Document):
-    """A task from outside: what is asked and, where it is known, what is expected; ``id`` is echoed."""
+    """A task from outside: what is asked and, where it is known, what is expected. Further keys are echoed."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Json]
 
     id: str | int | None = None
     request: Annotated[str, Field(min_length=1, max_length=65536)]
     expected: Json = None
+    tags: tuple[str, ...] = ()
 
 
 class TaskAnswer(Document):
-    """What a policy answered to a ``TaskRow``; the verdict is None where nothing was expected."""
+    """What a policy answered to a ``TaskRow``, whose further keys stand here too.
+
+    The verdict is None where nothing was expected. A further key that is called like a field here is left out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, Json]
 
     id: str | int | None = None
     request: str
@@ -168,6 +183,7 @@ class TaskAnswer(Document):
     argv: tuple[tuple[str, ...], ...] | None
     verdict: Verdict | None
     rewards: dict[str, Number | None] = Field(default_factory=dict)
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Literal["stop", "length", "too_long"]
     prompt_tokens: Count
     completion_tokens: Count
+    tags: tuple[str, ...] = ()

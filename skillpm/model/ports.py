@@ -121,7 +121,7 @@ class Completion:
     text: str
     prompt_tokens: int
     completion_tokens: int
-    finish_reason: str  # "stop" or "length"
+    finish_reason: str  # "stop", "length" (cut off at the limit), or "too_long" (the prompt: it was not asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,10 @@ class SandboxLevel:
 
 
 class Policy(Protocol):
-    """Completes prompts."""
+    """Completes prompts.
+
+    A policy may have a mapping ``settings`` of what else decides its answers; each of its arms records it.
+    """
 
     name: str
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from skillpm.formats.document import Document
+from skillpm.formats.document import Document, Json
 from skillpm.model.release import Digest
 
 
@@ -37,7 +37,13 @@ class RunStage(Document):
 
 
 class RunManifest(Document):
-    """What a run was made of and what it left, each file by its SHA-256; ``sandbox`` confined the skills' code."""
+    """What a run was made of and what it left, each file by its SHA-256.
+
+    Attributes:
+        model_digest: of the known model, else of the configuration and the weights.
+        sandbox: what confined the skills' code.
+        settings: data type, device and number of threads of the training.
+    """
 
     run: Annotated[int, Field(ge=1, le=1)] = 1
     name: str
@@ -46,6 +52,7 @@ class RunManifest(Document):
     model_digest: Digest | None = None
     seed: int
     sandbox: str = ""
+    settings: dict[str, Json] = Field(default_factory=dict)
     skills: tuple[RunSkill, ...]
     stages: tuple[RunStage, ...]
     versions: dict[str, str]

@@ -104,7 +104,7 @@ def test_a_grpo_step_learns_from_rewards(source: Path, device: str, tmp_path: Pa
 
 
 def test_the_base_is_bfloat16_on_an_accelerator(source: Path, device: str) -> None:
-    """What ``dtype: auto``, the recipe's default, means there; a CPU decides by speed."""
+    """What ``dtype: auto``, the recipe's default, means there. A CPU decides by its flags."""
     import torch
 
     from skillpm.train.hf.model import choose_dtype, load_model

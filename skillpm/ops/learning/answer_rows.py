@@ -13,7 +13,7 @@ from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import ArmLabel, Examiner
 from skillpm.evals.figures import figures
 from skillpm.evals.summary import figures_document
-from skillpm.evals.tasks import outside_tasks, read_task_rows, with_skill_text
+from skillpm.evals.tasks import outside_tasks, read_task_rows, sample, with_skill_text, with_tool_schemas
 from skillpm.model.evaluation import Evaluation, TaskAnswer
 from skillpm.model.skill import Skill
 from skillpm.ops.learning.evaluate import Evaluator
@@ -84,21 +84,28 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
     asking = evaluator.asking
     if answerer.adapter is None:
         find_policy(answerer.model, evaluator.context.settings)
-    numbered = read_task_rows(tasks)[: asking.limit]
+    numbered = read_task_rows(tasks)
     with whole_folder(output) as folder, open_session(evaluator.context, [skill]) as session:
         contributions, scorer = session.contributions[skill.name], session.scorer
         eval_tasks = outside_tasks(contributions, numbered, path=str(tasks))
+        if asking.limit is not None:
+            chosen = sample(eval_tasks, asking.limit, asking.seed)
+            numbered, eval_tasks = [numbered[at] for at in chosen], [eval_tasks[at] for at in chosen]
+        if asking.tool_schemas:
+            eval_tasks = with_tool_schemas(eval_tasks, {skill.name: contributions.contract})
         if asking.skill_text:
             eval_tasks = with_skill_text(eval_tasks, {skill.name: contributions.skill_text})
         judge = judge_where_expected(scorer.judge, contributions.contract)
         examiner = Examiner(judge, scorer.prefetch, asking, evaluator.progress)
         policy = evaluator.policy(answerer.model, answerer.adapter)
-        arm = examiner.ask(policy, eval_tasks, ArmLabel("answers", answerer.model, asking.skill_text))
+        arm = examiner.ask(
+            policy, eval_tasks, ArmLabel("answers", answerer.model, asking.skill_text, asking.tool_schemas)
+        )
         answers = tuple(task_answer(row, record) for (_, row), record in zip(numbered, arm.records, strict=True))
         judged = [index for index, task in enumerate(eval_tasks) if task.task.expected is not None]
         arm = arm.model_copy(update={"records": tuple(arm.records[index] for index in judged)})
         evaluation = assemble(session.contributions, [eval_tasks[index] for index in judged], [arm]) if judged else None
-        summary = _summary(answerer, answers, evaluation)
+        summary = _summary(answerer, answers, evaluation) | {"settings": arm.settings}
         write_atomic(folder / "completions.jsonl", "".join(f"{item.model_dump_json()}\n" for item in answers))
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     return Answered(answers, evaluation, summary, output)
@@ -110,6 +117,7 @@ def _summary(answerer: Answerer, answers: Sequence[TaskAnswer], evaluation: Eval
         "adapter": None if answerer.adapter is None else str(answerer.adapter),
         "tasks": len(answers),
         "truncated": sum(item.finish_reason == "length" for item in answers),
+        "too_long": sum(item.finish_reason == "too_long" for item in answers),
         "runnable": sum(item.argv is not None for item in answers),
         "figures": [] if evaluation is None else figures_document(figures(evaluation)),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,7 +12,15 @@ from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.gate import GateResult, check_gates
 from skillpm.evals.report import ReportData, render_report
-from skillpm.evals.tasks import EvalTask, held_out_tasks, read_held_out, suite_tasks, with_skill_text
+from skillpm.evals.tasks import (
+    EvalTask,
+    held_out_tasks,
+    read_held_out,
+    sample,
+    suite_tasks,
+    with_skill_text,
+    with_tool_schemas,
+)
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Policy, Progress
 from skillpm.model.skill import Skill
@@ -43,20 +50,26 @@ class Evaluator:
 
     def policy(self, model: str, adapter: Path | None = None) -> Policy:
         """Load a model, with an adapter on top where one is named. Raises what ``load_policy`` raises."""
-        return self.policies(PolicyRequest(model, adapter, self.asking.batch_size), self.context.settings)
+        return self.policies(
+            PolicyRequest(model, adapter, self.asking.batch_size, self.asking.dtype), self.context.settings
+        )
 
     def examiner(self, session: JudgingSession) -> Examiner:
         """Return what asks policies and has the skills of a session judge the answers."""
         return Examiner(session.scorer.judge, session.scorer.prefetch, self.asking, self.progress)
 
     def base_arms(self, session: JudgingSession, tasks: Sequence[EvalTask], model: str) -> list[Arm]:
-        """Ask a base model, and again with the skills' text in the prompt where that is wanted."""
+        """Ask a base model, and again with more in its prompt: the skills' text, the schemas of the tools."""
         policy, examiner = self.policy(model), self.examiner(session)
         arms = [examiner.ask(policy, tasks, ArmLabel("base", model))]
         if self.asking.skill_text:
             texts = {name: item.skill_text for name, item in session.contributions.items()}
             label = ArmLabel("base+skill", model, skill_text=True)
             arms.append(examiner.ask(policy, with_skill_text(tasks, texts), label))
+        if self.asking.tool_schemas:
+            contracts = {name: item.contract for name, item in session.contributions.items()}
+            label = ArmLabel("base+tools", model, tool_schemas=True)
+            arms.append(examiner.ask(policy, with_tool_schemas(tasks, contracts), label))
         return arms
 
 
@@ -102,7 +115,7 @@ def evaluate_model(
         whole_folder(output) if output else nullcontext() as folder,
         open_session(evaluator.context, skills) as session,
     ):
-        tasks = chosen_tasks(session, rows, evaluator.asking.limit)
+        tasks = chosen_tasks(session, rows, evaluator.asking)
         evaluation = assemble(session.contributions, tasks, evaluator.base_arms(session, tasks, model))
         if folder is not None:
             write_atomic(folder / "evaluation.json", evaluation.text())
@@ -113,11 +126,12 @@ def evaluate_model(
 def _report(evaluation: Evaluation, model: str, asking: Asking) -> ReportData:
     names = [skill.name for skill in evaluation.skills]
     command = f"skillpm eval {' '.join(names)} --model {model}{' --skill-text' if asking.skill_text else ''}"
+    command += " --tool-schemas" if asking.tool_schemas else ""
     return ReportData(f"{model} on {', '.join(names)}", evaluation, commands=(command,))
 
 
-def chosen_tasks(session: JudgingSession, held_out: Sequence[Task], limit: int | None) -> list[EvalTask]:
-    """Return the tasks of all suites and the held-out ones, of each task set the first ``limit``.
+def chosen_tasks(session: JudgingSession, held_out: Sequence[Task], asking: Asking) -> list[EvalTask]:
+    """Return the tasks of all suites and the held-out ones, of each task set a sample where there is a limit.
 
     Raises:
         DocumentError: a suite is empty, or an expected answer breaks its contract.
@@ -135,15 +149,5 @@ def chosen_tasks(session: JudgingSession, held_out: Sequence[Task], limit: int |
             f"nothing to ask: {', '.join(session.contributions)} have no suite",
             hint="write suites/*.yaml, or give `--held-out FILE.jsonl`",
         )
-    return tasks if limit is None else _first_of_each(tasks, limit)
-
-
-def _first_of_each(tasks: Sequence[EvalTask], limit: int) -> list[EvalTask]:
-    taken: Counter[tuple[str, str]] = Counter()
-    chosen = []
-    for task in tasks:
-        place = (task.task.skill, task.suite)
-        taken[place] += 1
-        if taken[place] <= limit:
-            chosen.append(task)
-    return chosen
+    limit = asking.limit
+    return tasks if limit is None else [tasks[position] for position in sample(tasks, limit, asking.seed)]

@@ -60,8 +60,8 @@ def evaluate_run(
     held_out = read_held_out(path, [skill.name for skill in manifest.skills]) if _has_rows(path) else []
     names = {skill.name for skill in skills}
     with open_session(evaluator.context, skills) as session:
-        tasks = chosen_tasks(session, [task for task in held_out if task.skill in names], evaluator.asking.limit)
-        with_base = with_base or evaluator.asking.skill_text
+        tasks = chosen_tasks(session, [task for task in held_out if task.skill in names], evaluator.asking)
+        with_base = with_base or evaluator.asking.skill_text or evaluator.asking.tool_schemas
         base = evaluator.base_arms(session, tasks, manifest.model) if with_base else []
         evaluation = assemble(session.contributions, tasks, base + _stage_arms(evaluator, folder, session, tasks))
     if earlier is not None:

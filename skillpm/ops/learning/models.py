@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from skillpm.errors import TrainingError
+from skillpm.errors import TrainingError, UsageError
 from skillpm.model.ports import Policy, PolicyMaker
 from skillpm.runtime.distributions import load_host
 from skillpm.settings import Settings
@@ -56,18 +56,20 @@ class PolicyRequest:
         model: a name that skillpm knows, a folder, or a hub id.
         adapter: a folder with a LoRA adapter on top of it, or None.
         batch_size: prompts completed at once.
+        dtype: of the weights; ``auto`` is what the processor has units for.
     """
 
     model: str
     adapter: Path | None
     batch_size: int
+    dtype: str = "auto"
 
 
 PolicyFactory = Callable[[PolicyRequest, Settings], Policy]
 
 
 def find_policy(model: str, settings: Settings) -> None:
-    """See to it that somebody can answer as this model, without loading it.
+    """Check that there is such a model, without loading it.
 
     Raises:
         UsageError: there is no such model.
@@ -89,13 +91,15 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
     brought = _brought(request.model, settings)
     if brought is not None:
         maker, rest = brought
+        if request.dtype != "auto":
+            raise UsageError(f"the policy `{maker.name}` chooses its data type itself", hint="remove `--dtype`")
         return maker.open(rest, request.adapter, request.batch_size)
     source = ready_model(request.model, settings)
     try:
         make = importlib.import_module("skillpm.train.hf.policy").TransformersPolicy
     except ImportError as error:
         raise TrainingError(f"no model can be loaded: {error}", hint="pip install 'skillpm-core[train]'") from None
-    policy: Policy = make(source, request.adapter, batch_size=request.batch_size)
+    policy: Policy = make(source, request.adapter, dtype=request.dtype, batch_size=request.batch_size)
     return policy
 
 

@@ -87,12 +87,12 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
         DocumentError: a stored document is wrong.
         ConsentError: skill code would run that nobody agreed to.
     """
-    stored = [(name, text, _parsed(text, path)) for name, text in _stored(path)]
+    stored = [(name, _parsed(text, path)) for name, text in _stored(path)]
     tasks = _known_tasks(path)
     with open_session(context, skills) as session:
-        documents = tuple(_again(name, text, evaluation, session, tasks) for name, text, evaluation in stored)
+        documents = tuple(_again(name, evaluation, session, tasks) for name, evaluation in stored)
     trees = {skill.name: skill.tree for skill in skills}
-    then = {skill.name: skill.tree for _, _, evaluation in stored for skill in evaluation.skills}
+    then = {skill.name: skill.tree for _, evaluation in stored for skill in evaluation.skills}
     changed = tuple((name, tree, trees[name]) for name, tree in sorted(then.items()) if trees[name] != tree)
     if output is not None:
         with whole_folder(output) as folder:
@@ -144,9 +144,7 @@ def _known_tasks(path: Path) -> dict[str, Task]:
     return {task.key: task for file in files for _, task in read_json_lines(Task, read_text(file), path=str(file))}
 
 
-def _again(
-    name: str, text: str, evaluation: Evaluation, session: JudgingSession, tasks: dict[str, Task]
-) -> RescoredEvaluation:
+def _again(name: str, evaluation: Evaluation, session: JudgingSession, tasks: dict[str, Task]) -> RescoredEvaluation:
     again, moved = judge_again(evaluation, session.scorer.judge, tasks, dict(session.contributions))
     answers = sum(len(arm.records) for arm in evaluation.arms)
-    return RescoredEvaluation(name, text, again.text(), answers, tuple(moved))
+    return RescoredEvaluation(name, evaluation.text(), again.text(), answers, tuple(moved))

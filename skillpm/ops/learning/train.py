@@ -133,7 +133,8 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         if judged is not None:
             folder.write("evals/rollouts.json", judged.text())
         folder.publish_adapter(stage_records[-1].name)
-        manifest = _manifest(recipe, skills, session, stage_records, stages.library_versions())
+        machine = stages.machine_record(model, recipe.dtype)
+        manifest = _manifest(recipe, skills, session, stage_records, stages.library_versions(), machine)
         folder.write("card.md", model_card(manifest, plan))
         complete = folder.finish(manifest)
         session.host.run_finished({"folder": str(folder.path), **complete.model_dump(mode="json")})
@@ -146,15 +147,17 @@ def _manifest(
     session: JudgingSession,
     stages: Sequence[RunStage],
     versions: Mapping[str, str],
+    machine: dict[str, Any],
 ) -> RunManifest:
     known = KNOWN_MODELS.get(recipe.model)
     return RunManifest(
         name=recipe.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=recipe.model,
-        model_digest=known.sha256 if known else None,
+        model_digest=known.sha256 if known else machine["model_digest"],
         seed=recipe.seed,
         sandbox=session.sandbox,
+        settings=machine,
         skills=tuple(
             RunSkill(
                 name=skill.name, version=skill.version, tree=skill.tree, packages=session.packages.get(skill.name, ())

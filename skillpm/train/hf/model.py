@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import time
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Llama
 
 from skillpm.errors import UsageError
 
-_PROBE = 384  # rows of the square matrices with which data types are compared
+_BFLOAT16_UNITS = frozenset({"amx_bf16", "avx512_bf16"})  # flags of x86 processors that multiply bfloat16
+_CPUINFO = Path("/proc/cpuinfo")
+_AMPERE = (8, 0)  # the first compute capability whose tensor cores multiply bfloat16
 
 
 def quiet() -> None:
@@ -74,7 +76,7 @@ def load_model(source: Path | str, dtype: str = "auto") -> Any:
         UsageError: it cannot be loaded.
     """
     quiet()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = device_name()
     try:
         model = AutoModelForCausalLM.from_pretrained(str(source), dtype=choose_dtype(dtype, device))
     except (OSError, ValueError) as error:
@@ -90,25 +92,50 @@ def _unloadable(source: Path | str, error: Exception) -> UsageError:
     )
 
 
+def device_name() -> str:
+    """Return the device that models are loaded onto: ``cuda`` where there is one, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def choose_dtype(name: str, device: str) -> torch.dtype:
     """Return the data type of the base model; adapters are float32 in any case.
 
-    ``auto`` is bfloat16 on an accelerator. A CPU gets it only where its bfloat16 matrix product is measurably faster
-    than float32's: without such units it is up to two hundred times slower.
+    ``auto`` is bfloat16 where the processor has units for it, else float32: without them bfloat16 is up to two hundred
+    times slower. It is decided by what the processor says it has, never by a timing, so a machine always decides alike.
     """
     if name != "auto":
         return torch.bfloat16 if name == "bfloat16" else torch.float32
-    if device != "cpu":
-        return torch.bfloat16
-    return torch.bfloat16 if _product_seconds(torch.bfloat16) < 0.8 * _product_seconds(torch.float32) else torch.float32
+    native = torch.cuda.get_device_capability() >= _AMPERE if device == "cuda" else bool(cpu_flags() & _BFLOAT16_UNITS)
+    return torch.bfloat16 if native else torch.float32
 
 
-def _product_seconds(dtype: torch.dtype) -> float:
-    matrix = torch.ones(_PROBE, _PROBE, dtype=dtype)
-    matrix @ matrix
-    begin = time.perf_counter()
-    matrix @ matrix
-    return time.perf_counter() - begin
+def cpu_flags() -> frozenset[str]:
+    """Return the features that the first processor declares; empty where the system does not list them."""
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), ()))
+
+
+def machine_settings(dtype: str) -> dict[str, str | int]:
+    """Return what else decides a model's answers here: data type, device and number of threads."""
+    device = device_name()
+    chosen = str(choose_dtype(dtype, device)).removeprefix("torch.")
+    return {"dtype": chosen, "device": device, "threads": torch.get_num_threads()}
+
+
+def weights_digest(source: Path | str) -> str | None:
+    """Return a digest over the configuration and the weights of a model or an adapter; None for a hub id."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return None
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in {".json", ".safetensors", ".bin", ".jinja", ".model"}:
+            with path.open("rb") as file:
+                digest.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n".encode())
+    return digest.hexdigest()
 
 
 def stop_tokens(model: Any, tokenizer: Any) -> frozenset[int]:

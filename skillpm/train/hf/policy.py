@@ -9,10 +9,11 @@ from typing import Any
 from peft import PeftModel
 
 from skillpm.errors import UsageError
+from skillpm.formats.document import Json
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 from skillpm.train.hf.decode import Sampling, decode
-from skillpm.train.hf.model import load_model, load_tokenizer, stop_tokens
+from skillpm.train.hf.model import load_model, load_tokenizer, machine_settings, stop_tokens, weights_digest
 
 
 def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
@@ -30,6 +31,9 @@ class TransformersPolicy:
         dtype: of the weights; ``auto`` as in ``choose_dtype``.
         batch_size: rows decoded side by side.
 
+    Attributes:
+        settings: data type, device, threads, and the digests of the model and of the adapter.
+
     Raises:
         UsageError: model or adapter cannot be loaded.
     """
@@ -38,6 +42,7 @@ class TransformersPolicy:
         self, model: Path | str, adapter: Path | None = None, *, dtype: str = "auto", batch_size: int = 48
     ) -> None:
         self.name = str(model)
+        self.settings: dict[str, Json] = dict(machine_settings(dtype))
         self._tokenizer = load_tokenizer(model)
         loaded = load_model(model, dtype)
         if adapter is not None:
@@ -48,17 +53,34 @@ class TransformersPolicy:
                 raise UsageError(
                     f"the adapter {adapter} does not fit {model}: {reason}", hint="use the model that it was trained on"
                 ) from None
+        revision = getattr(loaded.config, "_commit_hash", None)
+        self.settings["model_digest"] = weights_digest(model) or revision
+        if adapter is not None:
+            self.settings["adapter_digest"] = weights_digest(adapter)
         self._model = loaded.eval()
         self._batch_size = batch_size
 
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
     ) -> Iterator[tuple[int, Completion]]:
-        """Yield ``(index of the prompt, completion)`` as they finish."""
+        """Yield ``(index of the prompt, completion)`` as they finish.
+
+        A prompt that leaves no room for the answer in the model's window is not asked: it is ``too_long``.
+        """
         tokens = [prompt_tokens(self._tokenizer, prompt) for prompt in prompts]
+        window = getattr(self._model.config, "max_position_embeddings", None)
+        fitting = []
+        for index, prompt in enumerate(tokens):
+            if window is not None and len(prompt) + max_new_tokens > window:
+                yield index, Completion("", len(prompt), 0, "too_long")
+            else:
+                fitting.append(index)
+        if not fitting:
+            return
         stop = stop_tokens(self._model, self._tokenizer)
         sampling = Sampling(max_new_tokens, stop, self._tokenizer.pad_token_id, batch_size=self._batch_size)
-        for answer in decode(self._model, tokens, sampling):
+        for answer in decode(self._model, [tokens[index] for index in fitting], sampling):
             text = self._tokenizer.decode(answer.tokens, skip_special_tokens=True)
             reason = "stop" if answer.stopped else "length"
-            yield answer.prompt, Completion(text, len(tokens[answer.prompt]), len(answer.tokens), reason)
+            index = fitting[answer.prompt]
+            yield index, Completion(text, len(tokens[index]), len(answer.tokens), reason)

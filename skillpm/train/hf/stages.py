@@ -15,7 +15,7 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from skillpm.model.ports import Judge, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
-from skillpm.train.hf.model import load_model, load_tokenizer
+from skillpm.train.hf.model import load_model, load_tokenizer, machine_settings, weights_digest
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
@@ -26,6 +26,11 @@ Run = Callable[[Any, StageInput], StageOutput]
 def library_versions() -> dict[str, str]:
     """Return the versions of the libraries that a run depends on."""
     return {name: version(name) for name in ("torch", "transformers", "trl", "peft", "datasets", "accelerate")}
+
+
+def machine_record(model: Path | str, dtype: str) -> dict[str, Any]:
+    """Return what the manifest records of the model and of this machine."""
+    return {**machine_settings(dtype), "model_digest": weights_digest(model)}
 
 
 def run_stages(

@@ -70,7 +70,7 @@ def test_the_arm_with_the_skills_text_asks_the_same_tasks_with_another_prompt(se
     assert sum("Ports are numbers." in prompt[0].content for prompt in policy.prompts) == 12
 
 
-def test_a_limit_takes_the_first_tasks_of_each_task_set(server, evaluate_it):
+def test_a_limit_takes_so_many_tasks_of_each_task_set(server, evaluate_it):
     found = evaluate_it(held_out=server.held_out(range(50, 60)), asking=Asking(limit=3))
     assert [(item.name, item.tasks) for item in found.evaluation.task_sets] == [("held_out", 3), ("handwritten", 3)]
 
@@ -420,6 +420,15 @@ def test_rows_are_answered_in_order_with_their_ids_argv_and_verdicts(server, ans
     assert json.loads((tmp_path / "answers" / "summary.json").read_text()) == found.summary
 
 
+def test_further_keys_and_tags_of_a_row_stand_in_its_answer(server, answer_them, tmp_path):
+    right = {"tool": "dev", "args": {"port": 1}}
+    row = {"request": server.request(1), "expected": right, "tags": ["a"], "source": {"page": 3}, "verdict": "mine"}
+    found = answer_them([row])
+    (answer,) = written(tmp_path)
+    assert (answer["tags"], answer["source"], answer["verdict"]["status"]) == (["a"], {"page": 3}, "passed")
+    assert found.evaluation.arms[0].records[0].tags == ("a",)
+
+
 def test_rows_that_expect_nothing_have_no_figures(server, answer_them):
     found = answer_them([{"request": server.request(1)}])
     assert found.evaluation is None
@@ -444,7 +453,7 @@ def test_a_run_answers_with_its_last_adapter(server, run_folder, answer_them):
         ('{"request": "x"}\n{"request": }\n', r"rows.jsonl:2: not JSON"),
         ('{"request": ""}\n', r"rows.jsonl:1: `request`"),
         ('{"expected": {}}\n', r"rows.jsonl:1: missing key `request`"),
-        ('{"request": "x", "answer": 1}\n', r"rows.jsonl:1: unknown key `answer`"),
+        ('{"request": "x", "answer": "\\ud800"}\n', r"rows.jsonl:1: a lone surrogate"),
         (
             '{"request": "x"}\n\n{"request": "x", "expected": {"tool": "rm"}}\n',
             r"rows.jsonl:3: `expected`: the expected",

@@ -1,0 +1,45 @@
+"""What a reader has to know before a figure is believed: answers cut off, prompts too long, arms asked differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from skillpm.evals.figures import arm_label, figures, task_set_label
+from skillpm.formats.document import Json
+from skillpm.model.evaluation import Arm, Evaluation
+
+MUCH = 0.05  # of the answers of a cell
+_DECISIVE = ("dtype", "device", "threads", "max_new_tokens", "batch_size", "model_digest")
+
+
+def different_settings(first: Arm, second: Arm) -> list[str]:
+    """Return, as ``dtype float32, bfloat16``, the settings that decide answers and differ between two arms."""
+    pairs = [(name, first.settings.get(name), second.settings.get(name)) for name in _DECISIVE]
+    return [f"{name.replace('_', ' ')} {_shown(one)}, {_shown(other)}" for name, one, other in pairs if one != other]
+
+
+def _shown(value: Json) -> str:
+    return "not recorded" if value is None else str(value)[:12]
+
+
+def caveats(evaluation: Evaluation) -> list[str]:
+    """Return one sentence for each thing that may decide a figure beside the model."""
+    return [*_endings(evaluation), *_arms(evaluation)]
+
+
+def _endings(evaluation: Evaluation) -> Iterator[str]:
+    for row in figures(evaluation):
+        for arm, cell in row.cells.items():
+            place = f"{row.task_set.skill}, {task_set_label(row.task_set.name)}, {arm_label(arm)}"
+            if cell.truncated > MUCH * cell.asked:
+                yield f"{place}: {cell.truncated} of {cell.asked} answers were cut off at the token limit"
+            if cell.too_long > MUCH * cell.asked:
+                yield f"{place}: {cell.too_long} of {cell.asked} prompts were too long for the model and not asked"
+
+
+def _arms(evaluation: Evaluation) -> Iterator[str]:
+    first, *others = evaluation.arms or (None,)
+    for arm in others:
+        differences = different_settings(first, arm) if first else []
+        if first and differences:
+            yield f"{arm_label(first.name)} and {arm_label(arm.name)} were asked differently: {'; '.join(differences)}"

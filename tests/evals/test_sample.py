@@ -1,0 +1,79 @@
+"""Which tasks a limit takes, and what an arm with the tools' schemas reads."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skillpm.contract.contract import Contract
+from skillpm.evals.tasks import EvalTask, sample, with_tool_schemas
+from skillpm.formats.document import read_model
+from skillpm.model.contract import ContractDocument
+from skillpm.model.task import Task
+
+CONTRACT = {
+    "contract": 1,
+    "tools": [{"name": "dev", "description": "Start a server", "input_schema": {"type": "object", "properties": {}}}],
+}
+
+
+def tasks(tools: dict[str, int], *, suite: str = "s", tag: str = "") -> list[EvalTask]:
+    made = []
+    for tool, count in tools.items():
+        for number in range(count):
+            task = Task.of(
+                skill="k",
+                system="",
+                request=f"{tool} {number}",
+                expected={"tool": tool, "args": {}},
+                split="suite",
+                origin="suite",
+                tags=(tag or f"t{number % 2}",),
+            )
+            made.append(EvalTask(suite, task, task.prompt))
+    return made
+
+
+def shares(every: list[EvalTask], limit: int, seed: int = 0) -> Counter[str]:
+    return Counter(every[at].task.expected["tool"] for at in sample(every, limit, seed))
+
+
+@given(st.dictionaries(st.sampled_from("abcde"), st.integers(1, 40), min_size=1), st.integers(1, 60), st.integers(0, 9))
+def test_each_tool_gets_its_share_of_a_limited_task_set(tools, limit, seed):
+    every = tasks(tools)
+    taken = shares(every, limit, seed)
+    assert sum(taken.values()) == min(limit, len(every))
+    for tool, count in tools.items():
+        assert abs(taken[tool] - count * min(limit, len(every)) / len(every)) < 1 + 1e-9
+
+
+def test_each_tag_gets_its_share_within_a_tool():
+    every = tasks({"a": 20, "b": 20})
+    taken = Counter((every[at].task.expected["tool"], every[at].task.tags[0]) for at in sample(every, 8, 0))
+    assert set(taken.values()) == {2}
+
+
+def test_the_seed_alone_decides_which_tasks_are_taken():
+    every = tasks({"a": 30, "b": 30})
+    assert sample(every, 10, 1) == sample(every, 10, 1) != sample(every, 10, 2)
+    assert sample(every, 10, 1) == sorted(set(sample(every, 10, 1)))
+
+
+def test_a_limit_holds_for_each_task_set():
+    every = tasks({"a": 9}, suite="one") + tasks({"a": 2}, suite="two")
+    assert Counter(every[at].suite for at in sample(every, 4, 0)) == {"one": 4, "two": 2}
+
+
+@pytest.mark.parametrize("system", ["", "Answer briefly."])
+def test_the_arm_with_schemas_reads_names_descriptions_and_schemas_before_its_own_prompt(system):
+    contract = Contract.of(read_model(ContractDocument, json.dumps(CONTRACT)))
+    task = Task.of(skill="k", system=system, request="go", expected=None, split="suite", origin="suite")
+    (asked,) = with_tool_schemas([EvalTask("s", task, task.prompt)], {"k": contract})
+    first, last = asked.prompt
+    assert (first.role, last.content, asked.task) == ("system", "go", task)
+    assert '"name": "dev", "description": "Start a server", "input_schema": {' in first.content
+    assert first.content.endswith(system)

@@ -1,0 +1,81 @@
+"""Which data type a model is loaded with, what an arm records of it, and prompts that do not fit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from skillpm.model.task import Message
+from skillpm.train.hf import model
+from skillpm.train.hf.policy import TransformersPolicy
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"),
+    [
+        ("flags\t\t: fpu sse2 avx2", torch.float32),
+        ("flags\t\t: fpu avx512f avx512_bf16", torch.bfloat16),
+        ("flags\t\t: fpu amx_bf16 amx_tile", torch.bfloat16),
+        ("flags\t\t: fpu avx512f\nother: avx512_bf16", torch.float32),
+        ("Features\t: fp asimd", torch.float32),
+        (None, torch.float32),
+    ],
+)
+def test_a_cpu_gets_bfloat16_only_where_its_flags_say_that_it_has_units_for_it(tmp_path, monkeypatch, flags, dtype):
+    cpuinfo = tmp_path / "cpuinfo"
+    if flags is not None:
+        cpuinfo.write_text(f"processor\t: 0\n{flags}\n")
+    monkeypatch.setattr(model, "_CPUINFO", cpuinfo)
+    assert model.choose_dtype("auto", "cpu") == dtype
+    assert model.choose_dtype("bfloat16", "cpu") == torch.bfloat16
+    assert model.choose_dtype("float32", "cpu") == torch.float32
+
+
+def test_a_policy_says_what_else_decides_its_answers(tiny_model: Path):
+    policy = TransformersPolicy(tiny_model, dtype="float32")
+    assert policy.settings == {
+        "dtype": "float32",
+        "device": model.device_name(),
+        "threads": torch.get_num_threads(),
+        "model_digest": model.weights_digest(tiny_model),
+    }
+
+
+def test_the_digest_of_a_model_is_that_of_its_weights_wherever_they_lie(tiny_model: Path, tmp_path: Path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in tiny_model.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    assert model.weights_digest(copy) == model.weights_digest(tiny_model)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    assert model.weights_digest(copy) != model.weights_digest(tiny_model)
+
+
+def test_a_prompt_that_does_not_fit_the_window_is_not_asked_and_says_so(tiny_model: Path):
+    policy = TransformersPolicy(tiny_model, dtype="float32")
+    prompts = [(Message(role="user", content="word " * 600),), (Message(role="user", content="start it"),)]
+    answers = dict(policy.complete(prompts, max_new_tokens=8))
+    assert (answers[0].finish_reason, answers[0].text, answers[0].completion_tokens) == ("too_long", "", 0)
+    assert answers[0].prompt_tokens > 512
+    assert answers[1].finish_reason in {"stop", "length"}
+    room = 512 - answers[1].prompt_tokens
+    assert next(policy.complete(prompts[1:], max_new_tokens=room + 1))[1].finish_reason == "too_long"
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [({}, "PASSIVE 0 0"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None None"), ({"KMP_BLOCKTIME": "9"}, "None None 9")],
+)
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(own, expected):
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+    code = f"import os, sys, skillpm.train.hf; print(*map(os.environ.get, {names})); sys.exit('torch' in sys.modules)"
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run([sys.executable, "-c", code], env=clean | own, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected
