@@ -16,8 +16,10 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Message, Task
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Sandbox, choose
+from skillpm.storage.store import Store
 from skillpm.trust.consent import Consents
 from skillpm.worker.scoring import Scorer
+from skillpm.worker.sealed import SealedCopies
 
 CONTRACT = """
 contract: 1
@@ -93,12 +95,19 @@ def consents(tmp_path: Path) -> Consents:
 
 
 @pytest.fixture
-def make_scorer(consents: Consents) -> Callable[..., Scorer]:
-    """Return ``make_scorer(*skills, limits=...)``, with consent to run their code."""
+def copies(tmp_path: Path) -> SealedCopies:
+    """Where skills run from."""
+    return SealedCopies(Store(tmp_path / "store"), Store(tmp_path / "cache" / "sealed"))
+
+
+@pytest.fixture
+def make_scorer(consents: Consents, copies: SealedCopies) -> Callable[..., Scorer]:
+    """Return ``make_scorer(*skills, limits=...)``, with consent to run their code, sealed."""
 
     def make(*skills: Skill, **options: Any) -> Scorer:
-        for skill in skills:
-            consents.grant(skill)
-        return Scorer(skills, consents=consents, **{"limits": FAST, **options})
+        sealed = [copies.seal(skill) for skill in skills]
+        for skill in sealed:
+            consents.grant(consents.request(skill))
+        return Scorer(sealed, consents=consents, **{"limits": FAST, **options})
 
     return make

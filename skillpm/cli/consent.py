@@ -64,28 +64,28 @@ def agreed_skills(
         PolicyError: a policy lets no code run.
     """
     context = command_context(workers=workers, sandbox=sandbox)
-    skills = context.skills(texts)
-    grant_consents(context, skills, yes)
-    return context, skills
+    return context, grant_consents(context, context.skills(texts), yes)
 
 
-def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> None:
-    """See to it that the code of these skills may run; what is agreed to is recorded for exactly this content.
+def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> list[Skill]:
+    """Seal skills, and have a person or a policy agree to their code; return the sealed skills.
 
     Raises:
+        IntegrityError: a folder has a link, a device or the like.
         ConsentError: the person did not agree, or cannot be asked.
         PolicyError: a policy lets no code run.
     """
-    from skillpm.ops.learning.session import open_consents, open_sandbox
+    from skillpm.ops.learning.session import open_consents, open_sandbox, sealed_skills
 
-    consents = open_consents(context)
+    consents, skills = open_consents(context), sealed_skills(context, skills)
     missing = consents.grant_by_policy(skills)
     if missing and yes:
         consents.grant(*missing, by="--yes")
     elif sys.stdin.isatty() and sys.stderr.isatty():
-        for skill in missing:
-            for line in (*consents.request(skill).lines(), f"  confined by {open_sandbox(context.settings)}"):
+        for request in missing:
+            for line in (*request.lines(), f"  confined by {open_sandbox(context.settings)}"):
                 note(safe(line))
-            if click.confirm(f"Run the code of {safe(skill)}?", err=True):
-                consents.grant(skill, by="answer")
+            if click.confirm(f"Run the code of {safe(request.skill)}?", err=True):
+                consents.grant(request, by="answer")
     consents.demand(skills)
+    return skills

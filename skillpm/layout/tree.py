@@ -148,10 +148,11 @@ class FolderTree:
         self._whole = whole
 
     @cached_property
-    def _entries(self) -> tuple[dict[str, tuple[bool, int]], dict[str, str]]:
-        """Return (regular file to executable bit and size in bytes, irregular entry to kind)."""
+    def _entries(self) -> tuple[dict[str, tuple[bool, int]], dict[str, str], list[str]]:
+        """Return (regular file to executable bit and size in bytes, irregular entry to kind, what is left out)."""
         files: dict[str, tuple[bool, int]] = {}
         irregular: dict[str, str] = {}
+        uncounted: list[str] = []
         pending = [""]
         while pending:
             prefix = pending.pop()
@@ -164,13 +165,17 @@ class FolderTree:
                 path = prefix + entry.name
                 mode, size = _mode_and_size(entry)
                 if stat.S_ISDIR(mode):
-                    if entry.name not in self._left_out:
+                    if entry.name in self._left_out:
+                        uncounted.append(path)
+                    else:
                         pending.append(f"{path}/")
                 elif not stat.S_ISREG(mode):
                     irregular[path] = _KINDS.get(stat.S_IFMT(mode), "unknown kind")
                 elif self._whole or not _file_left_out(entry.name):
                     files[path] = bool(mode & stat.S_IXUSR), size
-        return dict(sorted(files.items())), dict(sorted(irregular.items()))
+                else:
+                    uncounted.append(path)
+        return dict(sorted(files.items())), dict(sorted(irregular.items())), sorted(uncounted)
 
     @cached_property
     def digest(self) -> str | None:
@@ -203,6 +208,10 @@ class FolderTree:
     def irregular(self) -> dict[str, str]:
         """Return what is no regular file: path to kind."""
         return dict(self._entries[1])
+
+    def uncounted(self) -> list[str]:
+        """Return the folders and files that are left out."""
+        return list(self._entries[2])
 
     def _read(self, path: str, limit: int) -> bytes:
         try:

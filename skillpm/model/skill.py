@@ -15,6 +15,7 @@ class Skill:
         version: PEP 440; "0" where neither skill.yaml nor SKILL.md's metadata names one.
         tree: digest of the content, hex SHA-256; the identity.
         root: the unpacked folder; read only.
+        folder: the folder that ``root`` is a sealed copy of, or None.
         description: SKILL.md's, one paragraph.
         bundled: is the content one that ships with skillpm, and so trusted as skillpm is?
     """
@@ -25,6 +26,12 @@ class Skill:
     root: Path
     description: str = ""
     bundled: bool = False
+    folder: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """The folder that a person knows."""
+        return self.folder or self.root
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Collection
 from typing import TYPE_CHECKING, TypeVar
 
 from skillpm.contract.contract import Contract
@@ -28,10 +31,16 @@ class SkillFiles:
 
     def __init__(self, skill: Skill) -> None:
         self.skill = skill
-        self._package = Package(FolderTree(skill.root))
+        self._tree = FolderTree(skill.root)
+        self._package = Package(self._tree)
+
+    def irregular(self) -> dict[str, str]:
+        """Return what keeps the skill from running: path to what it is, with an article."""
+        kinds = {path: f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for path, kind in self._tree.irregular().items()}
+        return kinds | _twins(self._package.paths)
 
     def code(self) -> list[str]:
-        """Return the files that a worker would execute."""
+        """Return the files that a worker executes: the one rule, for consent, for workers and for descriptions."""
         return [name for name in CODE if name in self._package.paths]
 
     def modules(self) -> list[str]:
@@ -88,3 +97,15 @@ class SkillFiles:
 
     def _place(self, path: str) -> str:
         return f"{self.skill.name}/{path}"
+
+
+def _twins(paths: Collection[str]) -> dict[str, str]:
+    """Return the files and folders that are one on a disk that ignores case."""
+    entries = {path[:end] for path in paths for end in (*(m.start() for m in re.finditer("/", path)), len(path))}
+    twins: dict[str, str] = {}
+    spellings: dict[str, str] = {}
+    for entry in sorted(entries):
+        other = spellings.setdefault(unicodedata.normalize("NFC", entry).casefold(), entry)
+        if other != entry:
+            twins[entry] = f"the same as {other} where a disk ignores case"
+    return twins

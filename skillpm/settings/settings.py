@@ -73,6 +73,11 @@ class Settings:
         return self.cache / "environments"
 
     @property
+    def sealed(self) -> Path:
+        """The copies from which the code of folders runs that are not installed."""
+        return self.cache / "sealed"
+
+    @property
     def models(self) -> Path:
         """Models that were prepared once."""
         return self.cache / "models"

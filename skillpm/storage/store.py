@@ -26,11 +26,16 @@ _BRINGING = "bringing"  # files that are locked while an entry is fetched
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
-def folder_digest(folder: Path) -> str | None:
-    """Return the digest of a folder; None where it is missing, unreadable, or holds what no skill may hold."""
+def folder_digest(folder: Path, *, exact: bool = False) -> str | None:
+    """Return the digest of a folder; None where it is missing, unreadable, or holds what no skill may hold.
+
+    Args:
+        folder: the root of a tree.
+        exact: return None also where it holds files that no digest counts, such as caches.
+    """
     tree = FolderTree(folder)
     try:
-        return None if tree.irregular() else tree_digest(tree)
+        return None if tree.irregular() or (exact and tree.uncounted()) else tree_digest(tree)
     except (StorageError, UnicodeEncodeError):
         return None
 
@@ -43,6 +48,11 @@ class Store:
         self._trees = root / "tree-v1"
         self._writing = False
         self._added: list[Path] = []
+
+    @property
+    def trees(self) -> Path:
+        """The folder of all entries."""
+        return self._trees
 
     def path(self, digest: str) -> Path:
         """Return where the tree of this digest is, or would be."""

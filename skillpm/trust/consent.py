@@ -1,7 +1,7 @@
-"""Whose code may run: agreed to once for each content digest and for what it is given, and recorded.
+"""Consents: a person agrees once to a content and to what its code is given, and the agreement is recorded.
 
-Skills that ship with skillpm are trusted as skillpm is; a skill without code has nothing to agree to. A consent holds
-for exactly the content, and for no more permissions and packages than were shown when it was given.
+Skills that ship with skillpm are trusted as skillpm is. A skill without code needs no consent. A consent holds for
+exactly the content that was shown, and for no more permissions and packages than were shown with it.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ By = Literal["answer", "--yes", "policy"]
 
 
 class Access(Document):
-    """What a skill's code may use: permissions, and the Python packages that it brings along."""
+    """What a skill's code may use: permissions, and Python packages."""
 
     permissions: Permissions = Permissions()
     python: tuple[str, ...] = ()
 
     def beyond(self, other: Access) -> Access:
-        """Return what this one has and the other has not."""
+        """Return what this one has and the other does not have."""
         packages = tuple(text for text in self.python if text not in other.python)
         return Access(permissions=self.permissions.beyond(other.permissions), python=packages)
 
     def sentence(self) -> str:
-        """Return it in words; empty where there is nothing."""
+        """Return it in words; empty if there is nothing."""
         network = ["the network"] if self.permissions.network else []
         return ", ".join([*network, *_named("command", self.permissions.run), *_named("package", self.python)])
 
@@ -81,14 +81,14 @@ class ConsentRecord(Document):
 
 @dataclass(frozen=True, slots=True)
 class ConsentRequest:
-    """What a person is asked to agree to.
+    """What is shown to a person, and recorded if the person agrees.
 
     Attributes:
-        skill: whose code would run.
+        skill: whose code would run; sealed.
         files: the files that a worker executes.
         modules: other Python files of the skill, which those may import.
         access: what the code would be given.
-        added: the part of it that the last version that was agreed to did not have.
+        added: the part of it that the last version with a consent did not have.
         previous: that version, or None.
     """
 
@@ -101,7 +101,7 @@ class ConsentRequest:
 
     @property
     def grows(self) -> bool:
-        """Does it ask for more than it had?"""
+        """Does it ask for more than its last version had?"""
         return self.previous is not None and self.added != Access()
 
     def lines(self) -> list[str]:
@@ -109,7 +109,7 @@ class ConsentRequest:
         rest = f" and {len(self.modules) - MAX_MODULES} more" if len(self.modules) > MAX_MODULES else ""
         modules = f", which may import {', '.join(self.modules[:MAX_MODULES])}{rest}" if self.modules else ""
         lines = [
-            f"{self.skill} brings code that would run in a process of its own",
+            f"{self.skill} has code that would run in a process of its own",
             f"  content  {self.skill.tree}",
             f"  runs     {', '.join(str(self.skill.root / name) for name in self.files)}{modules}",
             f"  is given {self.access.sentence() or 'no network, no programs'}",
@@ -183,8 +183,8 @@ class Consents:
             previous.skill if previous else None,
         )
 
-    def grant(self, *skills: Skill, by: By = "--yes") -> None:
-        """Record that their code may run.
+    def grant(self, *requests: ConsentRequest, by: By = "--yes") -> None:
+        """Record exactly what was shown.
 
         Raises:
             PolicyError: a policy lets no code run.
@@ -192,27 +192,23 @@ class Consents:
             BusyError: another skillpm holds the record.
         """
         if self._rule == "never":
-            raise _forbidden(skills)
+            raise _forbidden(requests)
         when = datetime.now(UTC).isoformat(timespec="seconds")
         fresh = {
             item.skill.tree: Grant(skill=str(item.skill), access=item.access, files=item.files, by=by, when=when)
-            for item in map(self.request, skills)
+            for item in requests
         }
         with locked(self._path.with_suffix(".lock"), LOCK_SECONDS):
             self._write({**self._read().granted, **fresh})
 
-    def grant_by_policy(self, skills: Iterable[Skill]) -> list[Skill]:
-        """Agree to what a policy agrees to, and return what is still missing; what asks for more is always missing."""
+    def grant_by_policy(self, skills: Iterable[Skill]) -> list[ConsentRequest]:
+        """Record what a policy agrees to, and return the rest. A policy never agrees to a request that grows."""
         missing = self.missing(skills)
         trees = self._locked_trees() if self._rule == "locked" and missing else frozenset()
-        agreed = [
-            skill
-            for skill in missing
-            if (self._rule == "always" or skill.tree in trees) and not self.request(skill).grows
-        ]
+        agreed = [item for item in missing if (self._rule == "always" or item.skill.tree in trees) and not item.grows]
         if agreed:
             self.grant(*agreed, by="policy")
-        return [skill for skill in missing if skill not in agreed]
+        return [item for item in missing if item not in agreed]
 
     def grants(self) -> dict[str, Grant]:
         """Return every consent by the digest of its content, by name and time. Raises DocumentError."""
@@ -233,27 +229,26 @@ class Consents:
                 self._write({tree: grant for tree, grant in granted.items() if tree not in revoked})
         return revoked
 
-    def missing(self, skills: Iterable[Skill]) -> list[Skill]:
-        """Return the skills whose code may not run yet, each once."""
-        return [skill for skill in dict.fromkeys(skills) if not self.granted(skill)]
+    def missing(self, skills: Iterable[Skill]) -> list[ConsentRequest]:
+        """Return a request for each skill whose code may not run yet."""
+        return [self.request(skill) for skill in dict.fromkeys(skills) if not self.granted(skill)]
 
     def demand(self, skills: Iterable[Skill]) -> None:
-        """Refuse where a skill's code may not run.
+        """Raise an error if the code of a skill may not run.
 
         Raises:
-            ConsentError: nobody has agreed to it; the hint says what would run.
+            ConsentError: there is no consent; the hint says what would run.
             PolicyError: a policy lets no code run.
         """
         missing = self.missing(skills)
         if missing and self._rule == "never":
             raise _forbidden(missing)
         if missing:
-            requests = [self.request(skill) for skill in missing]
             raise ConsentError(
-                f"nobody has agreed to run the code of {', '.join(map(str, missing))}",
-                hint=f"{'; '.join(item.sentence() for item in requests)}. Look at it, then run the command again with "
+                f"nobody has agreed to run the code of {', '.join(str(item.skill) for item in missing)}",
+                hint=f"{'; '.join(item.sentence() for item in missing)}. Look at it, then run the command again with "
                 "`--yes`",
-                skills=[item.document() for item in requests],
+                skills=[item.document() for item in missing],
             )
 
     def _access(self, files: SkillFiles) -> Access:
@@ -278,8 +273,8 @@ class Consents:
             raise DocumentError(f"not JSON: {error}", path=place, hint=hint) from None
 
 
-def _forbidden(skills: Sequence[Skill]) -> PolicyError:
+def _forbidden(requests: Sequence[ConsentRequest]) -> PolicyError:
     return PolicyError(
-        f"a policy lets no code run of {', '.join(map(str, skills))}",
+        f"a policy lets no code run of {', '.join(str(item.skill) for item in requests)}",
         hint="`skillpm config` says where `policy.consent` is `never`",
     )

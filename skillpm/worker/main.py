@@ -43,6 +43,7 @@ class LoadedSkill:
 
     Args:
         skill: which.
+        code: the files of it that are run; the host decides.
         note: told of every call of a hook.
 
     Raises:
@@ -50,15 +51,16 @@ class LoadedSkill:
         DocumentError: a document of the skill is wrong.
     """
 
-    def __init__(self, skill: Skill, note: Note | None = None) -> None:
+    def __init__(self, skill: Skill, code: Sequence[str], note: Note | None = None) -> None:
         self.skill = skill
+        self._code = code
         self._note = note
         self.files = SkillFiles(skill)
         self.contract = self.files.contract()
         self.manager = pluggy.PluginManager(PROJECT)
         self.manager.add_hookspecs(SkillHooks)
         self.manager.register(Conventions(), name=CONVENTIONS)
-        if _VERIFIER in self.files.code():  # the host's own rule: what it does not count as code is not run
+        if _VERIFIER in code:
             self.manager.register(VerifierFile(self.contract), name=_VERIFIER)
         self.plugin = self._register_plugin()
         self.rewards = self._named("reward", "skillpm_rewards")
@@ -70,7 +72,7 @@ class LoadedSkill:
         self._judge = BatchJudge(self.contract, verifier, [(item.plugin, item.record) for item in _own(self.rewards)])
 
     def _register_plugin(self) -> Any:
-        if _PLUGIN not in self.files.code():
+        if _PLUGIN not in self._code:
             return None
         module = load_module(self.skill, _PLUGIN)
         try:
@@ -174,7 +176,7 @@ def _start(start: dict[str, Any], limits: Limits, note: Note) -> LoadedSkill:
     if start["own"] is not None:  # its own packages before those that skillpm came with
         sys.path.insert(min(sys.path.index(entry) for entry in sys.path if Path(entry) in packages), start["own"])
     import_from(skill.root)
-    return LoadedSkill(skill, note)
+    return LoadedSkill(skill, start["code"], note)
 
 
 def _serve(requests: BinaryIO, replies: int) -> None:

@@ -21,13 +21,13 @@ from skillpm.model.ports import Enclosure
 from skillpm.model.skill import Skill
 from skillpm.runtime.collect import trace
 from skillpm.runtime.described import Described
-from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, Sandbox, choose, interpreter, readable, runnable
 from skillpm.worker.child import Child, Descriptors
 from skillpm.worker.environments import Environment
 from skillpm.worker.exchange import Exchange
 from skillpm.worker.protocol import Fault, encode, read_reply
+from skillpm.worker.sealed import runnable_code
 
 # -I -S: no PYTHON* variables, no working directory, no user site, no .pth files; the folders in which our own process
 # finds packages are added by name. -B and the hash flag: bytecode beside a source is neither written nor believed.
@@ -61,6 +61,7 @@ class WorkerProcess:
         cancelled: threading.Event | None = None,
     ) -> None:
         self.skill = skill
+        self._code = _code(skill)
         self._limits = limits
         self._sandbox = sandbox or choose()
         self._scratch = Path(tempfile.mkdtemp(prefix="skillpm-worker-")).resolve()
@@ -88,7 +89,7 @@ class WorkerProcess:
             raise VerifierError(message, skill=skill.name, kind=Fault.START) from None
         self._exchange = Exchange(self._child, limits)
         self.described = self._start(confinement, environment, cancelled)
-        self.payable = self.described.payable(has_code=bool(SkillFiles(skill).code()))
+        self.payable = self.described.payable(has_code=bool(self._code))
 
     def _command(self, inherited: Descriptors, packages: tuple[Path, ...], confinement: Confinement) -> list[str]:
         words = [sys.executable, *_FLAGS, "-c", _BOOTSTRAP, *map(str, inherited), *map(str, packages)]
@@ -115,7 +116,8 @@ class WorkerProcess:
         number = new_number()
         start = {
             "number": number,
-            "skill": {**asdict(self.skill), "root": str(confinement.skill)},
+            "skill": {**asdict(self.skill), "root": str(confinement.skill), "folder": None},
+            "code": self._code,
             "scratch": str(confinement.scratch),
             "packages": [str(path) for path in confinement.packages],
             "own": None if environment is None else str(environment.packages),
@@ -167,6 +169,13 @@ class WorkerProcess:
         self._closed = True
         self._child.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _code(skill: Skill) -> tuple[str, ...]:
+    try:
+        return runnable_code(skill)
+    except SkillpmError as error:
+        raise VerifierError(error.message, hint=error.hint, skill=skill.name, kind=Fault.START) from None
 
 
 def new_number() -> int:

@@ -6,6 +6,7 @@ Only sources are loaded, for they are what a person looked at: bytecode, whateve
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, SourceFileLoader
@@ -26,6 +27,10 @@ class _SourceLoader(SourceFileLoader):
 
     def path_stats(self, path: Any) -> Any:
         raise OSError(f"the bytecode of {path} is not used")
+
+    def get_data(self, path: Any) -> bytes:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            return file.read()
 
 
 def import_from(root: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.layout.tree import MappingTree, tree_digest
+from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
 from skillpm.worker import process
 from tests.attacks.world import World, attacks, skill_text
 from tests.tars import archive, member
@@ -188,3 +190,83 @@ def test_two_spellings_of_a_version_are_one_version(world: World) -> None:
                 assert "another content" in done.err or "local part" in done.err
         else:
             world.place.call("publish", "odd", "--registry", "team").ok()
+
+
+RAN = (
+    "from skillpm.plugin import Verdict\n\n\ndef verify(attempts, contract):\n"
+    "    return [Verdict(status='failed', score=0.0, reasons=('%s',)) for _ in attempts]\n"
+)
+ROW = '{"expected": {}, "completion": "x"}\n'
+
+
+def folder(world: World, **files: str) -> Path:
+    """Write a skill and a row to judge; return the skill's folder."""
+    world.place.write({"sk": {"SKILL.md": skill_text("sk"), "skill.yaml": MANIFEST, **files}, "rows.jsonl": ROW})
+    return world.place.root / "sk"
+
+
+@pytest.mark.attack(31)
+@pytest.mark.parametrize("link", ["verifier.py", "plugin.py", "data/more.py"])
+@pytest.mark.parametrize("rule", ["ask", "always", "never"])
+def test_a_link_is_no_way_round_consent(world: World, link: str, rule: str) -> None:
+    root = folder(
+        world, **{"impl.py": RAN % "RAN", "skill.yaml": f"{MANIFEST.decode()}permissions: {{network: true}}\n"}
+    )
+    (root / link).parent.mkdir(exist_ok=True)
+    (root / link).symlink_to(root / "impl.py")
+    for more in ([], ["--yes"]):
+        done = world.place.call("score", "./sk", "rows.jsonl", *more, SKILLPM_CONSENT=rule)
+        done.fails(4, f"sk 1.0 does not run: {link} is a symlink")
+        assert done.out == "" and world.place.call("trust", "list", "--json").ok().document["granted"] == []
+
+
+@pytest.mark.attack(31)
+def test_another_spelling_of_verifier_py_is_not_run(world: World) -> None:
+    """On a disk that ignores case, ``verifier.py`` is a file here; nobody has agreed to it."""
+    folder(world, **{"Verifier.py": RAN % "RAN"})
+    for rule in ("ask", "never"):
+        done = world.place.call("score", "./sk", "rows.jsonl", SKILLPM_CONSENT=rule)
+        assert "RAN" not in done.out, done
+    folder(world, **{"verifier.py": RAN % "RAN"})
+    world.place.call("score", "./sk", "rows.jsonl", "--yes").fails(4, "where a disk ignores case")
+
+
+@pytest.mark.attack(31)
+def test_a_file_that_no_digest_counts_is_not_there_for_code(world: World) -> None:
+    """Agreed to once, and then another payload where nothing is counted."""
+    reads = "import pathlib\n\nexec((pathlib.Path(__file__).parent / '{0}/payload.py').read_text())\n"
+    for place in (".venv", ".git", "__pycache__", ".mypy_cache"):
+        root = folder(world, **{"verifier.py": reads.format(place)})
+        (root / place).mkdir()
+        (root / place / "payload.py").write_text(RAN % "PAYLOAD")
+        done = world.place.call("score", "./sk", "rows.jsonl", "--yes").fails(9, "payload.py")
+        assert "PAYLOAD" not in done.out, done
+
+
+@pytest.mark.attack(31)
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_what_is_swapped_at_the_question_does_not_run_and_is_not_recorded(world: World, answer: str) -> None:
+    root = folder(world, **{"verifier.py": RAN % "SHOWN"})
+    shown = tree_digest(FolderTree(root))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "skillpm", "score", "./sk", "rows.jsonl"], cwd=world.place.root,
+        env={**world.place.environment}, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    asked = b""
+    while b"[y/N]" not in asked:
+        asked += os.read(ours, 4096)
+    (root / "verifier.py").write_text(RAN % "SWAPPED")
+    (root / "skill.yaml").write_text(MANIFEST.decode() + "permissions: {network: true, run: [sh]}\n")
+    os.write(ours, f"{answer}\n".encode())
+    out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    granted = world.place.call("trust", "list", "--json").ok().document["granted"]
+    assert shown.encode() in asked and b"no network, no programs" in asked
+    assert "SWAPPED" not in out
+    if answer == "y":
+        assert json.loads(out)["reasons"] == ["SHOWN"] and process.returncode == 0
+        assert [(item["tree"], item["wishes"]["permissions"]["run"]) for item in granted] == [(shown, [])]
+    else:
+        assert out == "" and granted == [] and process.returncode == 6

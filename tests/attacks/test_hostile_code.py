@@ -84,7 +84,7 @@ def world(
     secret.parent.mkdir()
     secret.write_text("hf_secret")
     consents = Consents(root / "consents.json")
-    consents.grant(hostile)
+    consents.grant(consents.request(hostile))
     with (
         pytest.MonkeyPatch.context() as patch,
         socket.create_server(("127.0.0.1", 0)) as server,

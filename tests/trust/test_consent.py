@@ -34,8 +34,8 @@ def test_code_needs_it_and_data_does_not(make_skill: MakeSkill, consents: Consen
 def test_it_is_remembered_for_this_content_alone(make_skill: MakeSkill, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "consents.json"
     skill, other = make_skill(CODE, name="first"), make_skill(CODE, name="second")
-    Consents(path).grant(skill)
-    Consents(path).grant(other)
+    for item in (skill, other):
+        Consents(path).grant(Consents(path).request(item))
     assert Consents(path).granted(skill) and Consents(path).granted(other)
     assert not Consents(path).granted(dataclasses.replace(skill, tree="0" * 64))
 
@@ -54,7 +54,7 @@ def test_asking_says_the_content_what_would_run_and_what_it_wants(make_skill: Ma
 
 
 def test_a_version_that_asks_for_more_is_shown_as_such(make_skill: MakeSkill, consents: Consents) -> None:
-    consents.grant(version(make_skill, "old", "{run: [df]}"))
+    consents.grant(consents.request(version(make_skill, "old", "{run: [df]}")))
     same, more = version(make_skill, "same", "{run: [df]}"), version(make_skill, "more", "{network: true, run: [df]}")
     assert not consents.granted(more)
     assert "new since coded 1.0.0: the network" in consents.request(more).sentence()
@@ -66,7 +66,7 @@ def test_a_policy_narrows_what_code_is_given_and_a_wider_one_asks_again(make_ski
     skill, path = make_skill({**CODE, "skill.yaml": WISHES}), tmp_path / "consents.json"
     narrow = Consents(path, policies=[TrustPolicy(network=False), TrustPolicy(run=("df",))])
     assert narrow.request(skill).access.permissions == Permissions(run=("df",))
-    narrow.grant(skill)
+    narrow.grant(narrow.request(skill))
     assert narrow.granted(skill)
     wide = Consents(path)
     assert not wide.granted(skill) and "the network, the command free" in wide.request(skill).sentence()
@@ -77,29 +77,30 @@ def test_a_policy_can_agree_in_advance_but_not_to_more_than_before(make_skill: M
     unlocked = make_skill(CODE, name="unlocked")
     trees = frozenset({old.tree, more.tree})
     consents = Consents(tmp_path / "consents.json", rule="locked", locked_trees=lambda: trees)
-    assert consents.grant_by_policy([old, unlocked]) == [unlocked]
-    assert consents.grant_by_policy([more]) == [more], "it asks for more than it had"
-    assert Consents(tmp_path / "consents.json", rule="always").grant_by_policy([unlocked, more]) == [more]
+    assert consents.grant_by_policy([old, unlocked]) == [consents.request(unlocked)]
+    assert consents.grant_by_policy([more]) == [consents.request(more)], "it asks for more than it had"
+    always = Consents(tmp_path / "consents.json", rule="always")
+    assert [item.skill for item in always.grant_by_policy([unlocked, more])] == [more]
     assert {grant.by for grant in consents.grants().values()} == {"policy"}
 
 
 def test_a_policy_can_forbid_all_code_even_what_was_agreed_to(make_skill: MakeSkill, tmp_path: Path) -> None:
     skill, path = make_skill(CODE), tmp_path / "consents.json"
-    Consents(path).grant(skill)
+    Consents(path).grant(Consents(path).request(skill))
     consents = Consents(path, rule="never")
     assert not consents.granted(skill) and consents.granted(dataclasses.replace(skill, bundled=True))
     with pytest.raises(PolicyError) as caught:
-        consents.grant(skill)
+        consents.grant(consents.request(skill))
     assert caught.value.exit_code == 6
 
 
 def test_what_is_taken_back_is_asked_for_again(make_skill: MakeSkill, consents: Consents) -> None:
     first, second = make_skill(CODE, name="first"), make_skill(CODE, name="second")
-    consents.grant(first, second)
+    consents.grant(consents.request(first), consents.request(second))
     assert [grant.skill for grant in consents.revoke(lambda tree, grant: tree == first.tree).values()] == [
         "first 1.0.0"
     ]
-    assert consents.missing([first, second]) == [first]
+    assert consents.missing([first, second]) == [consents.request(first)]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"granted": {"x": "y"}}', '{"consents": 1, "other": 2}'])

@@ -50,7 +50,7 @@ class Selftest:
 
     def report(self) -> Report:
         """Return the findings in the form of every check."""
-        return Report(str(self.skill.root), self.skill.name, tuple(item.finding() for item in self.broken))
+        return Report(str(self.skill.place), self.skill.name, tuple(item.finding() for item in self.broken))
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints this report."""

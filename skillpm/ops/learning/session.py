@@ -14,9 +14,11 @@ from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import Host
 from skillpm.sandbox.sandbox import Sandbox, choose
 from skillpm.settings import Settings
+from skillpm.storage.store import Store
 from skillpm.trust.consent import Consents
 from skillpm.worker.environments import Environments
 from skillpm.worker.scoring import Scorer
+from skillpm.worker.sealed import SealedCopies
 from skillpm.worker.settings import WorkerSettings
 
 
@@ -65,6 +67,17 @@ def open_consents(context: Context) -> Consents:
     )
 
 
+def sealed_skills(context: Context, skills: Sequence[Skill]) -> list[Skill]:
+    """Return the skills as they may run: what is shown, agreed to and run is one content.
+
+    Raises:
+        IntegrityError: a folder has a link, a device or the like, or changed since the skill was read.
+        StorageError: the disk refused.
+    """
+    copies = SealedCopies(context.store, Store(context.settings.sealed))
+    return [copies.seal(skill) for skill in skills]
+
+
 @contextmanager
 def open_session(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingSession]:
     """Make skills ready to judge, and end their workers afterwards.
@@ -78,8 +91,10 @@ def open_session(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingS
         PolicyError: this machine cannot confine it as is required.
         PluginError: a skill's code cannot be loaded, or the environment that it needs cannot be built.
         DocumentError: a document of a skill is wrong.
+        IntegrityError: a skill's folder cannot be sealed.
     """
     settings = context.settings
+    skills = sealed_skills(context, skills)
     consents = open_consents(context)
     worker_settings = WorkerSettings(
         sandbox=open_sandbox(settings),

@@ -28,6 +28,7 @@ from skillpm.storage.unpack import remove_tree
 from skillpm.storage.usage import forget_project, known_projects, needed_trees
 from skillpm.worker.environments import Environments
 
+SEALED = 86400.0  # seconds that a sealed copy stays after its last use; a run restarts its workers from it
 RESTED = 3600.0  # seconds after which nobody is at work with a repository any more
 
 
@@ -176,6 +177,7 @@ def prune(settings: Settings, *, models: bool = False, dry_run: bool = False, wa
     """
     found = _prune_store(settings, dry_run=dry_run, wait=wait)
     cached = tuple(_emptied(settings.cache / name, dry_run=dry_run) for name in (PAGES, REPOSITORIES))
+    cached += (replace(_emptied(Store(settings.sealed).trees, dry_run=dry_run), name=settings.sealed.name),)
     if models:
         cached += (_emptied(settings.models, dry_run=dry_run),)
     left = 0 if models or not settings.models.is_dir() else len(list(settings.models.iterdir()))
@@ -218,11 +220,12 @@ def _emptied(folder: Path, *, dry_run: bool) -> CacheFolder:
 
 
 def _in_use(path: Path) -> bool:
-    """May another process be at work with a repository, or wait for its lock?"""
+    """May another process be at work with a repository or a sealed copy, or wait for a lock?"""
     if path.suffix == ".lock":
         return True
+    seconds = RESTED if path.suffix == ".git" else SEALED if path.parent.parent.name == "sealed" else 0.0
     try:
-        return path.suffix == ".git" and time.time() - path.stat().st_mtime < RESTED
+        return time.time() - path.stat().st_mtime < seconds
     except OSError:
         return True
 

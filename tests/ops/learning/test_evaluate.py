@@ -184,7 +184,8 @@ def test_skill_code_needs_consent_and_says_what_would_run(server, evaluate_it):
         evaluate_it()
     assert "verifier.py" in error.value.hint
     context = server.context()
-    Consents(context.settings.consents).grant(context.skill(str(server.folder)))
+    consents = Consents(context.settings.consents)
+    consents.grant(consents.request(context.skill(str(server.folder))))
     assert evaluate_it([1]).evaluation.arms[0].records[0].exact
 
 

@@ -18,6 +18,7 @@ from skillpm.ops.learning.selftest import selftest
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
+from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.selftest.claims import CLAIMS
 from skillpm.worker.main import LoadedSkill
 from skillpm.worker.protocol import Judged, judge_request
@@ -43,7 +44,7 @@ class Inside:
 
     def __init__(self, skill: Skill) -> None:
         self._skill = skill
-        self._loaded = LoadedSkill(skill)
+        self._loaded = LoadedSkill(skill, SkillFiles(skill).code())
         self._tasks: dict[str, dict[str, Any]] = {}
 
     def describe(self, skill: Skill) -> Described:

@@ -23,7 +23,7 @@ from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock
 from skillpm.ops.context import open_context
-from skillpm.ops.machine.cache import RESTED, inspect_cache, prune
+from skillpm.ops.machine.cache import RESTED, SEALED, inspect_cache, prune
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.ops.project.sync import sync
@@ -328,11 +328,21 @@ def test_what_can_be_fetched_again_is_removed_and_prepared_models_only_where_tha
         (cache / name).write_bytes(b"x" * 1000)
     long_ago = time.time() - 2 * RESTED
     os.utime(cache / "git-v1/old.git", (long_ago, long_ago))
+    for name, days in (("old", 2), ("used", 0)):
+        sealed = cache / "sealed" / "tree-v1" / name
+        sealed.mkdir(parents=True)
+        (sealed / "verifier.py").write_bytes(b"x")
+        os.utime(sealed, (time.time() - days * SEALED,) * 2)
     planned = place.call("cache", "prune", "--dry-run", "--json").ok().document
-    assert {item["name"]: item["files"] for item in planned["cached"]} == {"git-v1": 1, "pages-v1": 2}
+    assert {item["name"]: item["files"] for item in planned["cached"]} == {"git-v1": 1, "pages-v1": 2, "sealed": 1}
     assert "1 prepared model too (`--models` removes them)" in place.call("cache", "prune").ok().err
     left = {str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file()}
-    assert left == {"models/small/weights", "git-v1/busy.git/HEAD", "git-v1/old.lock"}
+    assert left == {
+        "models/small/weights",
+        "git-v1/busy.git/HEAD",
+        "git-v1/old.lock",
+        "sealed/tree-v1/used/verifier.py",
+    }
     assert "removed 1 file of models: 1.0 kB" in place.call("cache", "prune", "--models").ok().err
     assert not list((cache / "models").iterdir())
     place.call("verify").ok()
