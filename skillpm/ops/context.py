@@ -27,6 +27,7 @@ from skillpm.storage.store import Store
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
+    from skillpm.model.trust_policy import TrustPolicy
     from skillpm.train.kinds import Kinds
 
 
@@ -110,8 +111,8 @@ class Context:
 
     def refuse_source(self, name: str, source: Source) -> None:
         """Raise PolicyError where a policy forbids to take a skill from a source."""
-        for policy in self.settings.trust_policies:
-            reason = policy.refuses(str(source), self.registry_names.get(source, ()))
+        for policy, registries in self._policies:
+            reason = policy.refuses(str(source), [name for name, known in registries.items() if known == source])
             if reason is not None:
                 raise PolicyError(
                     f"{name} comes from {source}, which the policy forbids: {reason}",
@@ -126,6 +127,14 @@ class Context:
         for name, place in self.settings.registries.items():
             found.setdefault(self.registry_source(place), []).append(name)
         return found
+
+    @cached_property
+    def _policies(self) -> list[tuple[TrustPolicy, dict[str, Source]]]:
+        """The policies of the files, each with what a lock calls the registries that its names mean."""
+        return [
+            (policy, {name: self.registry_source(place) for name, place in registries.items()})
+            for policy, registries in self.settings.named_policies
+        ]
 
     def note(self, sentence: str) -> None:
         """Keep a sentence for the person, once."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from skillpm.errors import PolicyError
 from skillpm.settings import table
 from skillpm.settings.files import SettingsFile, parse, read_text
 from skillpm.settings.folders import HOME, LOCK_FILE, PROJECT_FILE, project_above, user_folders
@@ -138,6 +139,18 @@ class Settings:
         return link.value if link.origin != DEFAULT else None
 
     @cached_property
+    def named_policies(self) -> tuple[tuple[TrustPolicy, Mapping[str, str]], ...]:
+        """The policies of the files, each with the registries that its names mean.
+
+        A name in the user's policy means a registry of the user's file: no project changes that.
+        """
+        return tuple(
+            (file.document.policy, {**(self._files[-1].registries() or {}), **(file.registries() or {})})
+            for file in self._files
+            if file.document.policy
+        )
+
+    @cached_property
     def trust_policies(self) -> tuple[TrustPolicy, ...]:
         """The policies that all must agree: the project's, the user's, and what the environment adds."""
         policies = [file.document.policy for file in self._files if file.document.policy]
@@ -235,7 +248,27 @@ class Settings:
             files.append(SettingsFile(project, self.project_text or "", self.project, Level.PROJECT, PROJECT_FILE))
         if user is not None:
             files.append(SettingsFile(user, self.user_text or "", self.config.parent, Level.USER, str(self.config)))
+        _refuse_redefined(files)
         return tuple(files)
+
+
+def _refuse_redefined(files: Sequence[SettingsFile]) -> None:
+    """Raise PolicyError if a project gives a registry's name in the user's file another place."""
+    known: dict[str, tuple[str, Origin]] = {}
+    for file in files:
+        for name, place in (file.registries() or {}).items():
+            other, origin = known.setdefault(name, (place, file.origin("registries")))
+            if _same_form(other) != _same_form(place):
+                here = file.origin("registries").place
+                raise PolicyError(
+                    f"the registry `{name}` is {other} in {origin.place} and {place} in {here}: "
+                    "a project does not redefine a name of yours",
+                    hint=f"rename `{name}` in {origin.place}",
+                )
+
+
+def _same_form(place: str) -> str:
+    return place.rstrip("/") if "://" in place else os.path.normpath(place)
 
 
 def load_settings(

@@ -379,6 +379,34 @@ class TestPolicy:
         rows = {item["name"]: item for item in place.call("config", "--json").ok().document["settings"]}
         assert rows["policy.cooldown"] == {"name": "policy.cooldown", "value": 7, "origin": f"{config}:2"}
 
+    @pytest.mark.parametrize(
+        "arguments", [("sync",), ("lock",), ("install", "base"), ("publish", "mine", "--registry", "acme")]
+    )
+    def test_a_project_cannot_redefine_a_registry_of_its_user(
+        self, project, shop: Path, skill_files, tmp_path: Path, arguments: tuple[str, ...]
+    ) -> None:
+        config = tmp_path / "home/skillpm/config/config.yaml"
+        config.parent.mkdir(parents=True)
+        config.write_text(f"project: 1\nregistries: {{acme: {tmp_path}/good}}\npolicy: {{allow: [acme, bundled]}}\n")
+        place = project({"skillpm.yaml": self.text("{}").replace("shop: ", "acme: "), "mine": skill_files("mine")})
+        before = snapshot(tmp_path)
+        says = ("`acme` is ../shop in skillpm.yaml:4 and ", f"/good in {config}:2", "rename `acme`")
+        place.call(*arguments).fails(6, *says)
+        assert snapshot(tmp_path) == before
+        config.write_text(f"project: 1\nregistries: {{acme: {shop}}}\npolicy: {{allow: [acme, bundled]}}\n")
+        place.write({"skillpm.yaml": self.text("{}").replace("shop: ../shop", f"acme: {shop}/")})
+        place.call("sync").ok()
+
+    @pytest.mark.parametrize("policy", ["{allow: [acme]}", "{allow: [bundled]}", "{deny: [acme], allow: [acme]}"])
+    def test_a_name_in_a_user_s_policy_means_no_registry_of_a_project(
+        self, project, shop: Path, tmp_path: Path, policy: str
+    ) -> None:
+        config = tmp_path / "home/skillpm/config/config.yaml"
+        config.parent.mkdir(parents=True)
+        config.write_text(f"project: 1\npolicy: {policy}\n")
+        place = project({"skillpm.yaml": self.text("{}").replace("shop: ", "acme: ")})
+        place.call("sync").fails(6, "base comes from registry:../shop", "`allow` does not have it")
+
 
 class TestAgents:
     """The agents that a project lists are the ones whose folders are filled."""
