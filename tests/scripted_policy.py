@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ tools:
 SKILL = (
     "---\nname: server\ndescription: Starts a server. Use it when someone wants a server.\n---\n\nPorts are numbers.\n"
 )
+MakeArm = Callable[..., Arm]
 
 
 class ScriptedPolicy:
@@ -168,7 +169,7 @@ def count() -> Count:
 
 
 @pytest.fixture
-def make_arm(server: Server) -> Any:
+def make_arm(server: Server) -> MakeArm:
     """``make_arm(name, right=[…]) -> Arm``: its suite, these ports answered rightly, judged by its contract."""
     contract = build_catalogue([server.skill], Host())["server"].contract
     assert contract is not None

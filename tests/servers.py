@@ -47,7 +47,7 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         elif wanted and self.headers.get("If-Range") == etag:
             start = int(wanted.removeprefix("bytes=").rstrip("-"))
             place = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            self.reply(206, data[start:], ETag=etag, **{"Content-Range": place})
+            self.reply(206, data[start:], ETag=etag, Content_Range=place)
         else:
             self.reply(200, data, ETag=etag)
 

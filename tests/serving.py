@@ -22,7 +22,7 @@ tools:
 GOLD = {"tool": "serve", "args": {"port": 8123, "host": "a", "quiet": None}}
 TEXT = json.dumps(GOLD)
 OTHER = {"tool": "stop", "args": {"port": 9, "host": "ab", "quiet": True}}
-PROMISES = [
+PROMISES: list[dict[str, Any]] = [
     {"name": "exact", "kind": "full_reward", "expected": GOLD, "completion": TEXT},
     {
         "name": "other port",

@@ -32,6 +32,9 @@ tools:
     argv: [serve, {flag: --port, value: port}, {flag: --host, value: host}, {flag: --quiet, if: quiet}]
 """
 MANIFEST = "manifest: 1\nversion: 1.0.0\n"
+MakeSkill = Callable[..., Skill]
+MakeScorer = Callable[..., Scorer]
+MakeEpisode = Callable[..., Episode]
 FAST = Limits(batch_seconds=2.0, item_seconds=0.0)
 
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from tests.attacks.world import World
 from tests.servers import Handler, Shop, serving
+from tests.shop import MakeProject
 
 FRESH = "fresh"  # a home that has nothing stored
 HTML = b"<!DOCTYPE html><html><title>Sign in to the network</title></html>"
@@ -65,7 +66,7 @@ def test_the_page_of_a_captive_portal_is_told(world: World, site: Shop) -> None:
     site.answers["/skills/good.json"] = lambda handler: False
     size = world.releases["good"][0]["size"]
     site.answers[archive_path(world)] = answer(200, HTML.ljust(size)[:size])
-    fresh = {"SKILLPM_HOME": str(world.root / FRESH)}
+    fresh: dict[str, Any] = {"SKILLPM_HOME": str(world.root / FRESH)}
     world.refuses(
         "install", "good", "--registry", site.url, code=4, says=("a web page came instead of good 1.0",), **fresh
     )
@@ -79,14 +80,14 @@ def test_what_is_stored_installs_while_the_registry_is_down(world: World, site: 
     shutil.rmtree(world.place.root / UNIVERSAL)
     world.place.call("install").ok()
     assert (world.place.root / UNIVERSAL / "good/SKILL.md").is_file()
-    fresh = {"SKILLPM_HOME": str(world.root / FRESH)}
+    fresh: dict[str, Any] = {"SKILLPM_HOME": str(world.root / FRESH)}
     world.refuses(
         "install", "good", "--registry", site.url, code=5, says=("503", "86400 seconds", "locked and stored"), **fresh
     )
 
 
 @pytest.mark.attack(66)
-def test_of_many_who_install_the_same_at_once_one_downloads_it(world: World, site: Shop, project: Any) -> None:
+def test_of_many_who_install_the_same_at_once_one_downloads_it(world: World, site: Shop, project: MakeProject) -> None:
     names = [f"many-{letter}" for letter in "abcd"]
     for name in names:
         world.offer_skill(name)
@@ -107,7 +108,7 @@ def test_of_many_who_install_the_same_at_once_one_downloads_it(world: World, sit
 @pytest.mark.attack(68, 69)
 def test_a_store_that_cannot_be_written_is_named(world: World) -> None:
     (world.root / "file").write_text("in the way")
-    home = {"SKILLPM_HOME": str(world.root / "file/home")}
+    home: dict[str, Any] = {"SKILLPM_HOME": str(world.root / "file/home")}
     world.refuses(
         "install", "good", "--registry", world.shop, code=6, says=(f"{world.root}/file/home", "hint: "), **home
     )

@@ -25,10 +25,7 @@ from skillpm.train.columns import Rewarder
 from skillpm.trust.consent import Consents
 from skillpm.worker.scoring import Scorer
 from skillpm.worker.settings import WorkerSettings
-
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
+from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
 ATTACKS: dict[str, dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[1] / "cases" / "hostile_code.yaml").read_text(encoding="utf-8")

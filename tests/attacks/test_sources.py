@@ -14,6 +14,7 @@ import pytest
 from skillpm.model.name import look_alike
 from tests.attacks.world import World, attacks, skill_text
 from tests.servers import Handler, Shop, serving
+from tests.shop import MakeProject
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def site(world: World) -> Iterator[Shop]:
         yield shop
 
 
-def answer(status: int, body: bytes = b"", **headers: str) -> Callable[[Handler], bool]:
+def answer(status: int, body: bytes = b"", **headers: Any) -> Callable[[Handler], bool]:
     def give(handler: Handler) -> bool:
         handler.reply(status, body, **headers)
         return True
@@ -49,7 +50,7 @@ def test_a_name_that_looks_like_a_published_one_is_not_published(world: World, a
     world.offer_skill(there)
     owner, _, name = new.rpartition("/")
     world.place.write({"new": {"SKILL.md": skill_text(name), "skill.yaml": "manifest: 1\nversion: '1.0'\n"}})
-    publish = ("publish", "new", "--registry", world.shop, *(["--owner", owner] if owner else []))
+    publish = ("publish", "new", "--registry", str(world.shop), *(["--owner", owner] if owner else []))
     before = {path: path.read_bytes() for path in world.shop.rglob("*") if path.is_file()}
     world.refuses(*publish, code=5, says=(f"`{new}` looks like `{there}`", f"--like {there}"))
     assert {path: path.read_bytes() for path in world.shop.rglob("*") if path.is_file()} == before
@@ -103,7 +104,7 @@ def test_other_bytes_for_a_locked_version_are_an_error_with_both_digests(world: 
     old = world.shop / f"archives/{locked['archive'][:2]}/{locked['archive'][2:]}.tar.gz"
     shutil.copy(world.shop / f"archives/{world.releases['good'][0]['archive'][:2]}/"
                 f"{world.releases['good'][0]['archive'][2:]}.tar.gz", old)  # fmt: skip
-    fresh = {"SKILLPM_HOME": str(world.root / "fresh")}
+    fresh: dict[str, Any] = {"SKILLPM_HOME": str(world.root / "fresh")}
     said = world.place.call("install", **fresh).fails(4, "good 1.0", locked["archive"][:16])
     assert world.releases["good"][0]["archive"][:16] in said.err
     assert not list((world.root / "fresh").glob(f"data/store/tree-v1/{other}"))
@@ -171,12 +172,12 @@ def test_the_archive_of_another_skill_is_refused(world: World) -> None:
 @pytest.mark.attack(48)
 @pytest.mark.parametrize("behind", ["folder", "server"])
 def test_a_yanked_release_is_not_taken_anew_and_installs_from_a_lock_with_a_warning(
-    world: World, site: Shop, project: Callable[..., Any], behind: str
+    world: World, site: Shop, project: MakeProject, behind: str
 ) -> None:
     place = world.shop if behind == "folder" else site.url
     world.place.call("install", "good", "--registry", place).ok()
     world.offer_skill("good", yanked="loses data")
-    fresh = {"SKILLPM_HOME": str(world.root / "fresh")}
+    fresh: dict[str, Any] = {"SKILLPM_HOME": str(world.root / "fresh")}
     for arguments in (["install"], ["sync", "--frozen"], ["sync", "--locked"]):
         shutil.rmtree(world.root / "fresh", ignore_errors=True)
         done = world.place.call(*arguments, **fresh).ok()
@@ -190,10 +191,10 @@ def test_a_yanked_release_is_not_taken_anew_and_installs_from_a_lock_with_a_warn
 
 
 @pytest.mark.attack(49)
-def test_a_quarantined_release_is_not_installed_even_from_a_lock(world: World, project: Callable[..., Any]) -> None:
+def test_a_quarantined_release_is_not_installed_even_from_a_lock(world: World, project: MakeProject) -> None:
     world.place.call("install", "good", "--registry", world.shop).ok()
     world.offer_skill("good", quarantined="sends keys away")
-    fresh = {"SKILLPM_HOME": str(world.root / "fresh")}
+    fresh: dict[str, Any] = {"SKILLPM_HOME": str(world.root / "fresh")}
     for arguments in (["install"], ["sync", "--frozen"]):
         world.refuses(*arguments, code=6, says=("good 1.0 is in quarantine", "sends keys away", "--allow"), **fresh)
         assert not list((world.root / "fresh").glob(f"data/store/tree-v1/{world.lock()['good']['tree']}"))
@@ -233,7 +234,7 @@ def test_a_release_younger_than_the_cooldown_is_passed_over_and_named(world: Wor
 
     world.offer_skill("good", "1.0", published=days_ago(30))
     world.offer_skill("good", "2.0", published=days_ago(2))
-    week = {"SKILLPM_COOLDOWN": "7"}
+    week: dict[str, Any] = {"SKILLPM_COOLDOWN": "7"}
     says = ("good 2.0 is younger than the cooldown allows", "cut-off", "`good==2.0` takes that release all the same")
     world.refuses("install", "good>=2", "--registry", world.shop, code=3, says=says, **week)
     done = world.place.call("install", "good", "--registry", world.shop, **week).ok()
@@ -249,8 +250,8 @@ def test_a_clock_that_is_a_year_off_is_named(world: World, monkeypatch: pytest.M
 
     class Clock(datetime):
         @classmethod
-        def now(cls, zone: Any = None) -> datetime:
-            return datetime.now(zone) + timedelta(days=days)
+        def now(cls, zone: Any = None) -> Clock:
+            return super().now(zone) + timedelta(days=days)
 
     world.offer_skill("good", published=datetime.now(UTC).isoformat())
     monkeypatch.setattr("skillpm.trust.cooldown.datetime", Clock)

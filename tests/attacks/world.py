@@ -72,7 +72,7 @@ class World:
         assert after == before, {p for p in before.keys() | after.keys() if before.get(p) != after.get(p)}
 
     def refuses(
-        self, *arguments: str | Path, code: int, says: tuple[str, ...], fetched: bool = False, **environment: str
+        self, *arguments: str | Path, code: int, says: tuple[str, ...], fetched: bool = False, **environment: Any
     ) -> Outcome:
         """Assert that a command fails with this code and these words, alike with ``--json``, and changes nothing."""
         with self.unchanged(fetched=fetched):

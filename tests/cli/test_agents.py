@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
-
-SkillFiles = Callable[..., dict[str, Any]]
+from skillpm.clients.table import UNIVERSAL
+from tests.shop import MakeProject, SkillFiles
 
 
 def many(skill_files: SkillFiles, count: int, size: int = 400) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def states(place: Any, *arguments: str) -> dict[str, Any]:
     return {item["name"]: item for item in place.call("agents", "--json", *arguments).ok().document["agents"]}
 
 
-def test_where_nobody_is_found_the_way_to_the_table_is_told(project) -> None:
+def test_where_nobody_is_found_the_way_to_the_table_is_told(project: MakeProject) -> None:
     place = project()
     assert "--all" in place.call("agents").ok().err
     assert states(place) == {}
@@ -36,7 +34,7 @@ def test_where_nobody_is_found_the_way_to_the_table_is_told(project) -> None:
     assert table["codex"]["shared_with"] and not any(item["detected"] for item in table.values())
 
 
-def test_what_is_found_and_what_is_filled_is_told(project, skill_files: SkillFiles) -> None:
+def test_what_is_found_and_what_is_filled_is_told(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({".claude": {}, ".windsurf/skills/mine": skill_files("mine")})
     outcome = place.call("install", "shell-tools", "--agent", "windsurf").ok()
     assert "not seen by Claude Code" in outcome.err and "`skillpm install --agent claude-code`" in outcome.err
@@ -47,7 +45,7 @@ def test_what_is_found_and_what_is_filled_is_told(project, skill_files: SkillFil
     assert "mine" in place.call("agents").ok().out
 
 
-def test_all_fills_those_that_are_found_and_nobody_else(project) -> None:
+def test_all_fills_those_that_are_found_and_nobody_else(project: MakeProject) -> None:
     place = project({".windsurf": {}})
     place.call("install", "shell-tools", "--agent", "all").ok()
     assert sorted(path.name for path in place.root.iterdir() if path.name.startswith(".")) == [
@@ -58,13 +56,13 @@ def test_all_fills_those_that_are_found_and_nobody_else(project) -> None:
     assert (place.root / ".windsurf/skills/shell-tools/SKILL.md").is_file()
 
 
-def test_a_mistyped_agent_changes_nothing(project) -> None:
+def test_a_mistyped_agent_changes_nothing(project: MakeProject) -> None:
     place = project()
     place.call("install", "shell-tools", "--agent", "claude").fails(2, "no agent `claude`", "`claude-code`")
     assert not list(place.root.iterdir())
 
 
-def test_the_budget_of_each_agent_is_told_with_what_does_not_fit(project, skill_files: SkillFiles) -> None:
+def test_the_budget_of_each_agent_is_told_with_what_does_not_fit(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({UNIVERSAL: many(skill_files, 40), ".claude/skills": many(skill_files, 40)})
     home = Path(place.environment["HOME"])
     for sign in (".codex", ".copilot"):
@@ -80,7 +78,7 @@ def test_the_budget_of_each_agent_is_told_with_what_does_not_fit(project, skill_
     assert wide["claude-code"]["budget"]["fits"] and not wide["github-copilot"]["budget"]["fits"]
 
 
-def test_install_warns_once_when_a_budget_is_crossed(project, skill_files: SkillFiles) -> None:
+def test_install_warns_once_when_a_budget_is_crossed(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({"skills": many(skill_files, 21), ".claude": {}})
     paths = [f"./skills/skill-{number:02}" for number in range(21)]
 
@@ -94,7 +92,7 @@ def test_install_warns_once_when_a_budget_is_crossed(project, skill_files: Skill
     assert warnings(paths[20]) == [], "it is told when it is crossed, and by `skillpm agents`"
 
 
-def test_hostile_folders_are_listed_without_harm(project, tmp_path: Path) -> None:
+def test_hostile_folders_are_listed_without_harm(project: MakeProject, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "SKILL.md").write_text("---\nname: secret\ndescription: x\n---\n")
@@ -119,7 +117,7 @@ def test_hostile_folders_are_listed_without_harm(project, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("where", [".agents", UNIVERSAL, ".skillpm", ".claude/skills"])
 def test_an_install_never_writes_through_a_link_that_leads_out_of_the_project(
-    project, tmp_path: Path, where: str
+    project: MakeProject, tmp_path: Path, where: str
 ) -> None:
     place, outside = project(), tmp_path / "outside"
     outside.mkdir()
@@ -133,7 +131,7 @@ def test_an_install_never_writes_through_a_link_that_leads_out_of_the_project(
     assert left == before and not list(outside.iterdir()), "only the lock between processes was made"
 
 
-def test_links_are_made_where_they_are_asked_for_and_kept(project) -> None:
+def test_links_are_made_where_they_are_asked_for_and_kept(project: MakeProject) -> None:
     place = project()
     place.call("install", "shell-tools", "--link", "symlink").ok()
     assert (place.root / UNIVERSAL / "shell-tools").is_symlink()

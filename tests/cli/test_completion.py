@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from skillpm.cli.main import COMMANDS
+from tests.conftest import Project
+from tests.shop import MakeProject
 
 
-def completed(place, *words: str) -> list[str]:
+def completed(place: Project, *words: str) -> list[str]:
     """What click answers when bash asks it for the last of these words."""
     outcome = place.run(COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1), _SKILLPM_COMPLETE="bash_complete")
     assert outcome.err == ""
@@ -20,44 +22,44 @@ def completed(place, *words: str) -> list[str]:
 
 
 @pytest.fixture
-def place(project):
+def place(project: MakeProject) -> Project:
     place = project()
     place.call("install", "incident-triage").ok()
     return place
 
 
-def test_commands_are_those_of_the_table(place) -> None:
+def test_commands_are_those_of_the_table(place: Project) -> None:
     assert completed(place, "skillpm", "") == list(COMMANDS)
     assert completed(place, "skillpm", "uni") == ["uninstall"]
     assert completed(place, "skillpm", "--v") == ["--version"]
     assert completed(place, "skillpm", "cache", "p") == ["prune"]
 
 
-def test_options_are_those_of_the_command(place) -> None:
+def test_options_are_those_of_the_command(place: Project) -> None:
     assert completed(place, "skillpm", "verify", "--j") == ["--json"]
     assert completed(place, "skillpm", "completion", "z") == ["zsh"]
 
 
-def test_names_are_the_installed_ones_and_each_is_offered_once(place) -> None:
+def test_names_are_the_installed_ones_and_each_is_offered_once(place: Project) -> None:
     assert completed(place, "skillpm", "uninstall", "") == ["incident-triage", "shell-tools"]
     assert completed(place, "skillpm", "verify", "shell-tools", "") == ["incident-triage"]
     assert completed(place, "skillpm", "tree", "--invert", "s") == ["shell-tools"]
     assert completed(place, "skillpm", "uninstall", "--user", "") == []
 
 
-def test_an_install_is_offered_what_ships_with_skillpm_as_well(place) -> None:
+def test_an_install_is_offered_what_ships_with_skillpm_as_well(place: Project) -> None:
     assert "langgraph-cli" in completed(place, "skillpm", "install", "")
     assert completed(place, "skillpm", "show", "lang") == ["langgraph-cli"]
     assert completed(place, "skillpm", "install", "./m") == ["./m"], "the shell completes paths itself"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"skills": [1]}', '{"skills": [{"name": "$(reboot)"}]}', "[" * 9999])
-def test_a_damaged_lock_completes_to_nothing(place, text: str) -> None:
+def test_a_damaged_lock_completes_to_nothing(place: Project, text: str) -> None:
     place.write({"skillpm.lock": text})
     assert completed(place, "skillpm", "uninstall", "") == []
 
 
-def test_completing_imports_nothing_heavy(place) -> None:
+def test_completing_imports_nothing_heavy(place: Project) -> None:
     code = "import sys; from skillpm.cli.main import run\ntry: run([])\nfinally: print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -77,7 +79,7 @@ def test_completing_imports_nothing_heavy(place) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_every_shell_reads_its_script(place, shell: str, tmp_path: Path) -> None:
+def test_every_shell_reads_its_script(place: Project, shell: str, tmp_path: Path) -> None:
     script = place.call("completion", shell).ok().out
     assert "_SKILLPM_COMPLETE" in script
     if shutil.which(shell) is None:
@@ -88,7 +90,7 @@ def test_every_shell_reads_its_script(place, shell: str, tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
-def test_bash_completes_with_it(place, tmp_path: Path) -> None:
+def test_bash_completes_with_it(place: Project, tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "skillpm").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m skillpm "$@"\n')

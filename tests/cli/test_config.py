@@ -12,6 +12,7 @@ from skillpm.errors import UsageError
 from skillpm.settings import Settings, load_settings, table
 from skillpm.settings.origin import DEFAULT, Level, Origin, Setting
 from skillpm.settings.table import TABLE, Row
+from tests.shop import MakeProject
 
 PROJECT = "project: 1\nlink: symlink\nregistries:\n  team: ../shop\n  web: https://skills.example.org\n"
 USER = "project: 1\nagents: [claude-code]\nlink: copy\nregistries: {mine: /srv/shop}\n"
@@ -28,7 +29,7 @@ def user_file(place: Any, text: str) -> Path:
     return path
 
 
-def test_each_value_comes_from_the_nearest_place_that_says_it(project) -> None:
+def test_each_value_comes_from_the_nearest_place_that_says_it(project: MakeProject) -> None:
     place = project()
     assert rows(place.call("config", "--json"))["link"] == ("copy", "default")
     path = user_file(place, USER)
@@ -41,7 +42,7 @@ def test_each_value_comes_from_the_nearest_place_that_says_it(project) -> None:
     assert found["agents"] == (["claude-code"], f"{path}:2"), "what the project does not say is the user's"
     places = {"team": str(place.root / "../shop"), "web": "https://skills.example.org"}
     assert found["registries"] == (places, "skillpm.yaml:3")
-    said = {
+    said: dict[str, Any] = {
         "SKILLPM_LINK": "copy",
         "SKILLPM_REGISTRIES": "/a/shop /b/shop",
         "SKILLPM_OFFLINE": "1",
@@ -72,7 +73,7 @@ def test_a_registry_is_named_by_its_place_or_as_a_file_calls_it(tmp_path: Path) 
     assert settings.setting(table.REGISTRIES).value == found
 
 
-def test_people_get_a_table_and_the_two_files(project) -> None:
+def test_people_get_a_table_and_the_two_files(project: MakeProject) -> None:
     place = project({"skillpm.yaml": PROJECT})
     outcome = place.call("config").ok()
     assert "web: https://skills.example.org" in outcome.out
@@ -80,7 +81,7 @@ def test_people_get_a_table_and_the_two_files(project) -> None:
     assert "config.yaml (not there)" in outcome.err
 
 
-def test_the_home_folder_has_no_project_file(project, tmp_path: Path) -> None:
+def test_the_home_folder_has_no_project_file(project: MakeProject, tmp_path: Path) -> None:
     place = project()
     (tmp_path / "home/skillpm.yaml").write_text("not: read")
     assert rows(place.call("config", "--user", "--json"))["project"] == (str(tmp_path / "home"), "flag --user")
@@ -90,13 +91,13 @@ def test_the_home_folder_has_no_project_file(project, tmp_path: Path) -> None:
     ("text", "words"),
     [("requires: {}\nproject: 1\n", "unknown key `requires`"), ("project: 1\nlink: hard\n", ":2: `link`")],
 )
-def test_a_user_file_that_is_wrong_is_named(project, text: str, words: str) -> None:
+def test_a_user_file_that_is_wrong_is_named(project: MakeProject, text: str, words: str) -> None:
     place = project()
     path = user_file(place, text)
     place.call("config").fails(2, str(path), words)
 
 
-def test_what_is_no_file_of_text_is_a_clear_error(project) -> None:
+def test_what_is_no_file_of_text_is_a_clear_error(project: MakeProject) -> None:
     project({"skillpm.yaml": b"\xff\xfe"}).call("config").fails(2, "skillpm.yaml: not UTF-8")
     place = project()
     (place.root / "skillpm.yaml").mkdir()
@@ -166,8 +167,10 @@ def settings_of(folder: Path, sample: Sample, *levels: Level, row: Row[Any]) -> 
     environment = {"SKILLPM_HOME": str(folder / "home")}
     if Level.ENVIRONMENT in levels:
         environment[row.variables[0]] = sample.typed
-    flag = (sample.typed,) if row in (table.REGISTRIES, table.AGENTS) else sample.typed
-    return load_settings(project=folder, environment=environment, **({row.flag: flag} if Level.FLAG in levels else {}))
+    flags: dict[str, Any] = {}
+    if Level.FLAG in levels:
+        flags[row.flag] = (sample.typed,) if row in (table.REGISTRIES, table.AGENTS) else sample.typed
+    return load_settings(project=folder, environment=environment, **flags)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.settings import load_settings
 from tests.conftest import Project
+from tests.shop import MakeProject, SkillFiles
 
 
 @pytest.fixture
-def place(project: Callable[..., Project], skill_files: Callable[..., dict[str, Any]]) -> Project:
+def place(project: MakeProject, skill_files: SkillFiles) -> Project:
     """A project with a folder two levels below, and a skill beside that folder."""
     requires = "requires: {incident-triage: '*'}\n"
     return project({"skillpm.yaml": f"project: 1\n{requires}", "src/deep/x": "", "src/mine": skill_files("mine")})

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from skillpm.sandbox.sandbox import choose
+from tests.shop import MakeProject
 
 
-def test_everything_is_told_with_a_level_and_a_hint_where_it_is_not_ok(project: Callable[..., Any]) -> None:
+def test_everything_is_told_with_a_level_and_a_hint_where_it_is_not_ok(project: MakeProject) -> None:
     here = project({".claude": {}})
     document = here.run("doctor", "--json").ok().document
     checks = {check["name"]: check for check in document["checks"]}
@@ -33,7 +31,7 @@ def test_everything_is_told_with_a_level_and_a_hint_where_it_is_not_ok(project: 
     assert "python" in here.run("doctor").ok().out
 
 
-def test_a_damaged_project_is_an_error_that_is_told_with_all_else(project: Callable[..., Any]) -> None:
+def test_a_damaged_project_is_an_error_that_is_told_with_all_else(project: MakeProject) -> None:
     here = project({"skillpm.lock": "not json"})
     document = here.run("doctor", "--json").fails(1).document
     checks = {check["name"]: check for check in document["checks"]}
@@ -43,6 +41,6 @@ def test_a_damaged_project_is_an_error_that_is_told_with_all_else(project: Calla
     assert "hint: installed skills: " in told.out or checks["installed skills"]["hint"] is None
 
 
-def test_torch_is_not_imported(project: Callable[..., Any]) -> None:
+def test_torch_is_not_imported(project: MakeProject) -> None:
     here = project({"torch.py": "raise SystemExit('torch was imported')"})
     here.run("doctor", PYTHONPATH=f"{here.root}:{here.environment['PYTHONPATH']}").ok()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.conftest import ROOT, Outcome, Project
+from tests.shop import MakeProject
+
 SITE = """
 import json, os, sys, types
 from skillpm.model.ports import Completion
@@ -34,12 +36,26 @@ tools:
 """
 
 
+class Evaluate:
+    """``evaluate(*words)`` runs ``skillpm eval`` in a project, with the scripted model."""
+
+    def __init__(self, place: Project) -> None:
+        self.root = place.root
+        self._place = place
+
+    def __call__(self, *words: str) -> Outcome:
+        answers, site = self.root / "answers.json", self.root / "site"
+        return self._place.run("eval", *words, PYTHONPATH=f"{site}:{ROOT}", SKILLPM_TEST_ANSWERS=str(answers))
+
+
 @pytest.fixture
-def evaluate(project, tmp_path):
-    """``evaluate(*words) -> Outcome`` in a project with a skill `server` whose odd ports the model knows."""
-    tasks = [{"request": f"use {port}", "expected": {"tool": "dev", "args": {"port": port}}} for port in range(20)]
+def evaluate(project: MakeProject) -> Evaluate:
+    """A project with a skill `server` whose odd ports the model knows."""
+    tasks: list[dict[str, Any]] = [
+        {"request": f"use {port}", "expected": {"tool": "dev", "args": {"port": port}}} for port in range(20)
+    ]
     suite = {"name": "ports", "tasks": tasks, "gate": {"at_least": 0.6}}
-    known = {task["request"]: json.dumps(task["expected"]) for task in tasks if task["expected"]["args"]["port"] % 2}
+    known = {task["request"]: json.dumps(task["expected"]) for task in tasks[1::2]}
     made = project(
         {
             "site/sitecustomize.py": SITE,
@@ -54,23 +70,14 @@ def evaluate(project, tmp_path):
         }
     )
 
-    def run(*words):
-        return made.run(
-            "eval",
-            *words,
-            PYTHONPATH=f"{made.root / 'site'}:{ROOT}",
-            SKILLPM_TEST_ANSWERS=str(made.root / "answers.json"),
-        )
-
-    run.root = made.root
-    return run
+    return Evaluate(made)
 
 
 SERVER = ("./skills/server", "--model", "./model")
 ROWS = (*SERVER, "--tasks", "rows.jsonl", "--output", "out")
 
 
-def test_a_table_and_a_report_come_of_a_model(evaluate):
+def test_a_table_and_a_report_come_of_a_model(evaluate: Evaluate) -> None:
     done = evaluate(*SERVER, "--skill-text", "--compare", "--no-gate", "--output", "out").ok()
     lines = [line.split() for line in done.out.splitlines()]
     assert lines[0][:3] == ["skill", "task", "set"]
@@ -81,18 +88,18 @@ def test_a_table_and_a_report_come_of_a_model(evaluate):
     assert (evaluate.root / "out" / "report.html").is_file()
 
 
-def test_a_gate_that_is_not_reached_exits_1_with_a_sentence_after_the_table(evaluate):
+def test_a_gate_that_is_not_reached_exits_1_with_a_sentence_after_the_table(evaluate: Evaluate) -> None:
     done = evaluate(*SERVER).fails(1, "exact match is 0.500, the gate asks for 0.6")
     assert "50.0 %" in done.out
 
 
-def test_json_is_one_document_also_where_a_gate_is_not_reached(evaluate):
+def test_json_is_one_document_also_where_a_gate_is_not_reached(evaluate: Evaluate) -> None:
     done = evaluate(*SERVER, "--json").fails(1, "the gate asks for 0.6")
     assert done.document["figures"][0]["exact"]["estimate"] == 0.5
     assert done.document["gates"][0]["passed"] is False
 
 
-def test_rows_from_outside_are_answered(evaluate):
+def test_rows_from_outside_are_answered(evaluate: Evaluate) -> None:
     done = evaluate(*SERVER, "--tasks", "rows.jsonl", "--output", "out").ok()
     assert "100.0 %" in done.out
     row = json.loads((evaluate.root / "out" / "completions.jsonl").read_text())
@@ -126,14 +133,16 @@ def test_rows_from_outside_are_answered(evaluate):
         ((*SERVER, "--limit", "0"), 2, "--limit"),
     ],
 )
-def test_bad_input_is_a_sentence_and_nothing_is_written(evaluate, words, code, text):
+def test_bad_input_is_a_sentence_and_nothing_is_written(
+    evaluate: Evaluate, words: tuple[str, ...], code: int, text: str
+) -> None:
     before = {path for path in evaluate.root.rglob("*") if "__pycache__" not in path.parts}
     done = evaluate(*words).fails(code, text)
     assert done.out == ""
     assert {path for path in evaluate.root.rglob("*") if "__pycache__" not in path.parts} == before
 
 
-def test_help_imports_nothing_heavy(project):
+def test_help_imports_nothing_heavy(project: MakeProject) -> None:
     done = project().run("eval", "--help", PYTHONPROFILEIMPORTTIME="1").ok()
     imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines() if line.startswith("import time:")}
     assert "skillpm.cli.output" in imported

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
-from skillpm.index.folder_registry import write_registry
-from skillpm.layout.tree import MappingTree
-
-SkillFiles = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture
-def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
-    releases = [skill_files("base"), skill_files("base", "2.0"), skill_files("top", requires={"base": "<2"})]
-    trees = [MappingTree({path: text.encode() for path, text in files.items()}) for files in releases]
-    write_registry(tmp_path / "shop", trees)
-    return tmp_path / "shop"
+from skillpm.clients.table import UNIVERSAL
+from tests.shop import MakeProject, SkillFiles
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall", "list", "show"])
-def test_every_command_helps_without_importing_what_it_does_not_need(project, command: str) -> None:
+def test_every_command_helps_without_importing_what_it_does_not_need(project: MakeProject, command: str) -> None:
     outcome = project().run(command, "--help").ok()
     assert "Example: skillpm" in outcome.out
     assert "--json" in outcome.out
 
 
-def test_a_no_op_install_imports_neither_pydantic_nor_yaml_nor_the_resolver(project, shop: Path) -> None:
+def test_a_no_op_install_imports_neither_pydantic_nor_yaml_nor_the_resolver(project: MakeProject, shop: Path) -> None:
     import subprocess
     import sys
 
@@ -48,17 +35,17 @@ def test_a_no_op_install_imports_neither_pydantic_nor_yaml_nor_the_resolver(proj
     assert not loaded & {"pydantic", "yaml", "nab_resolver", "packaging", "jinja2", "jsonschema", "rich", "torch"}
 
 
-def test_install_prints_what_changed_and_says_the_rest_on_stderr(project, shop: Path) -> None:
+def test_install_prints_what_changed_and_says_the_rest_on_stderr(project: MakeProject, shop: Path) -> None:
     outcome = project().call("install", "top", "--registry", shop).ok()
     assert [line.split()[:3] for line in outcome.out.splitlines()] == [
         ["skill", "version", "change"],
-        ["base", "1.0", "added"],
+        ["base", "1.1", "added"],
         ["top", "1.0", "added"],
     ]
     assert "2 added; folders: .agents/skills" in outcome.err
 
 
-def test_uninstall_removes_what_only_the_skill_needed(project, shop: Path) -> None:
+def test_uninstall_removes_what_only_the_skill_needed(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "top", "--registry", shop).ok()
     done = place.call("uninstall", "top", "--json").ok().document
@@ -67,14 +54,14 @@ def test_uninstall_removes_what_only_the_skill_needed(project, shop: Path) -> No
     assert place.call("list", "--json").ok().document["skills"] == []
 
 
-def test_uninstall_keeps_what_was_asked_for_itself(project, shop: Path) -> None:
+def test_uninstall_keeps_what_was_asked_for_itself(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "base<2", "top", "--registry", shop).ok()
     place.call("uninstall", "top").ok()
     assert [item["name"] for item in place.call("list", "--json").document["skills"]] == ["base"]
 
 
-def test_uninstall_refuses_what_another_skill_requires(project, shop: Path) -> None:
+def test_uninstall_refuses_what_another_skill_requires(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "top", "--registry", shop).ok()
     before = (place.root / "skillpm.lock").read_bytes()
@@ -83,13 +70,13 @@ def test_uninstall_refuses_what_another_skill_requires(project, shop: Path) -> N
     place.call("uninstall", "base", "top").ok()
 
 
-def test_uninstall_of_an_unknown_name_suggests_a_near_one(project, shop: Path) -> None:
+def test_uninstall_of_an_unknown_name_suggests_a_near_one(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "top", "--registry", shop).ok()
     place.call("uninstall", "tops").fails(2, "`top`")
 
 
-def test_uninstall_refuses_an_edited_folder(project, shop: Path) -> None:
+def test_uninstall_refuses_an_edited_folder(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "top", "--registry", shop).ok()
     place.write({UNIVERSAL: {"top": {"notes.md": "mine"}}})
@@ -100,7 +87,7 @@ def test_uninstall_refuses_an_edited_folder(project, shop: Path) -> None:
     assert (place.root / UNIVERSAL / "top.orig/notes.md").read_text() == "mine"
 
 
-def test_list_shows_skills_with_their_state_and_runs(project, shop: Path) -> None:
+def test_list_shows_skills_with_their_state_and_runs(project: MakeProject, shop: Path) -> None:
     place = project()
     assert "no skill is installed" in place.call("list").ok().err
     place.call("install", "top", "--registry", shop).ok()
@@ -115,7 +102,9 @@ def test_list_shows_skills_with_their_state_and_runs(project, shop: Path) -> Non
     assert "missing" in place.call("list").ok().out
 
 
-def test_show_describes_installed_bundled_published_and_local_skills(project, shop: Path, skill_files) -> None:
+def test_show_describes_installed_bundled_published_and_local_skills(
+    project: MakeProject, shop: Path, skill_files: SkillFiles
+) -> None:
     files = {
         **skill_files("mine", requires={"base": ">=1"}),
         "contract.yaml": "contract: 1\ntools:\n"
@@ -134,7 +123,7 @@ def test_show_describes_installed_bundled_published_and_local_skills(project, sh
     assert "look (confirm: never), stop (confirm: always)" in place.call("show", "./mine").ok().out
     assert place.call("show", "langgraph-cli", "--json").ok().document["source"] == "bundled"
     published = place.call("show", "base<2", "--registry", shop, "--json").ok().document
-    assert (published["version"], published["releases"]) == ("1.0", ["2.0", "1.0"])
+    assert (published["version"], published["releases"]) == ("1.1", ["2.0", "1.1", "1.0"])
     place.call("install", "top", "--registry", shop).ok()
     installed = place.call("show", "top", "--json").ok().document
     assert installed["installed"]
@@ -144,13 +133,13 @@ def test_show_describes_installed_bundled_published_and_local_skills(project, sh
     place.call("show", "base==7", "--registry", shop).fails(3, "you require base==7")
 
 
-def test_errors_are_one_json_document_where_asked(project) -> None:
+def test_errors_are_one_json_document_where_asked(project: MakeProject) -> None:
     outcome = project().call("install", "no-such-skill", "--json").fails(2, "error:")
     assert outcome.document["error"] == "unknown-skill"
     assert outcome.document["details"]["names"] == ["no-such-skill"]
 
 
-def test_hostile_text_is_escaped_on_its_way_to_the_terminal(project, skill_files) -> None:
+def test_hostile_text_is_escaped_on_its_way_to_the_terminal(project: MakeProject, skill_files: SkillFiles) -> None:
     files = skill_files("mine")
     files["SKILL.md"] = (
         files["SKILL.md"].replace("Shows mine", '"Shows \\x1b[31mred').replace("testing.\n", 'testing."\n')

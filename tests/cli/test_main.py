@@ -15,10 +15,11 @@ import click
 import pytest
 
 from skillpm.cli.main import main
+from tests.shop import MakeProject
 
 
 @pytest.mark.parametrize("words", [(), ("cache",), ("trust",), ("registry",), ("model",)], ids=" ".join)
-def test_a_group_alone_prints_its_help_and_no_error(project, words) -> None:
+def test_a_group_alone_prints_its_help_and_no_error(project: MakeProject, words: tuple[str, ...]) -> None:
     outcome = project().call(*words)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith("Usage: skillpm")
@@ -26,7 +27,7 @@ def test_a_group_alone_prints_its_help_and_no_error(project, words) -> None:
 
 
 @pytest.mark.parametrize("words", [("instal",), ("rescore", "nowhere"), ("list", "--nothing")], ids=" ".join)
-def test_a_wrong_command_line_is_one_json_document_too(project, words) -> None:
+def test_a_wrong_command_line_is_one_json_document_too(project: MakeProject, words: tuple[str, ...]) -> None:
     outcome = project().call(*words, "--json")
     assert outcome.code == 2
     told = json.loads(outcome.out)
@@ -34,7 +35,7 @@ def test_a_wrong_command_line_is_one_json_document_too(project, words) -> None:
     assert told["message"] in outcome.err and told["hint"] in outcome.err
 
 
-def test_a_narrow_terminal_folds_what_is_long_and_hides_nothing(project) -> None:
+def test_a_narrow_terminal_folds_what_is_long_and_hides_nothing(project: MakeProject) -> None:
     place = project()
     master, slave = pty.openpty()
     environment = os.environ | {"COLUMNS": "80", "TERM": "dumb"}
@@ -50,18 +51,18 @@ def test_a_narrow_terminal_folds_what_is_long_and_hides_nothing(project) -> None
     assert "…" not in shown.decode()
 
 
-def test_a_folder_that_bears_the_name_is_pointed_at(project) -> None:
+def test_a_folder_that_bears_the_name_is_pointed_at(project: MakeProject) -> None:
     place = project({"mine": {"SKILL.md": "---\nname: mine\ndescription: Shows. Use when testing.\n---\nDo it.\n"}})
     place.call("selftest", "mine").fails(2, "no skill `mine` is installed", "`./mine` means the folder here")
 
 
-def test_no_skill_here_says_where(project) -> None:
+def test_no_skill_here_says_where(project: MakeProject) -> None:
     place = project({"bare": {"README.md": "x"}})
     place.call("version", "bare").fails(1, "no SKILL.md in bare")
     place.call("selftest", "./bare").fails(1, "no SKILL.md in bare")
 
 
-def test_no_consent_is_no_empty_table(project) -> None:
+def test_no_consent_is_no_empty_table(project: MakeProject) -> None:
     outcome = project().call("trust", "list").ok()
     assert (outcome.out, "no consent is given yet" in outcome.err) == ("", True)
 
@@ -97,7 +98,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "message", "hint"), WRONG, ids=[line for line, _, _ in WRONG])
-def test_a_wrong_command_line_says_what_is_wrong_and_what_to_do(project, line: str, message: str, hint: str) -> None:
+def test_a_wrong_command_line_says_what_is_wrong_and_what_to_do(
+    project: MakeProject, line: str, message: str, hint: str
+) -> None:
     told = project().call(*line.split()).fails(2)
     assert told.out == ""
     first, second = told.err.splitlines()

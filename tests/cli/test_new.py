@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from skillpm.layout.package import Package
 from skillpm.layout.tree import FolderTree
+from tests.present import present
 from tests.serving import compiled
+from tests.shop import MakeProject
 
 
-def test_a_new_skill_is_strictly_valid_and_says_where_it_is(project) -> None:
+def test_a_new_skill_is_strictly_valid_and_says_where_it_is(project: MakeProject) -> None:
     root = project()
     outcome = root.run("new", "my-skill", "--directory", "skills").ok()
     assert outcome.out == "skills/my-skill\n" and "skillpm validate" in outcome.err
@@ -19,28 +22,28 @@ def test_a_new_skill_is_strictly_valid_and_says_where_it_is(project) -> None:
     assert checked.document["reports"][0]["findings"] == []
 
 
-def test_its_seeds_suite_and_cases_agree_with_its_contract(project) -> None:
+def test_its_seeds_suite_and_cases_agree_with_its_contract(project: MakeProject) -> None:
     root = project()
     root.run("new", "my-skill").ok()
     package = Package(FolderTree(root.root / "my-skill"))
     contract = compiled((root.root / "my-skill/contract.yaml").read_text())
-    rows = [row.value for read in package.seeds for row in read.value]
-    rows += [row.value for suite in package.suites for row in suite.tasks.value]
+    rows = [row.value for read in package.seeds for row in present(read.value)]
+    rows += [row.value for suite in package.suites for row in present(suite.tasks.value)]
     assert len(rows) >= 14
     for seed in rows:
         assert contract.judge(seed.expected, contract.render(seed.expected)).status == "passed"
-    for row in package.cases.value:
+    for row in present(package.cases.value):
         verdict = contract.judge(row.value.expected, row.value.completion)
         if row.value.kind in ("full_reward", "determinism"):
             assert verdict.score == 1
         elif row.value.kind == "zero_reward":
-            assert verdict.score <= row.value.at_most
+            assert present(verdict.score) <= present(row.value.at_most)
         else:
             assert verdict.status != "passed" and contract.argv_of(row.value.completion) is None
     assert contract.argv(contract.complete(rows[0].expected)) == (("grep", "-rn", "--", "TODO", "src"),)
 
 
-def test_a_minimal_skill_is_one_file(project) -> None:
+def test_a_minimal_skill_is_one_file(project: MakeProject) -> None:
     root = project()
     assert root.run("new", "my-skill", "--minimal", "--json").ok().document == {
         "name": "my-skill", "path": "my-skill", "files": ["SKILL.md"],
@@ -49,27 +52,27 @@ def test_a_minimal_skill_is_one_file(project) -> None:
 
 
 @pytest.mark.parametrize("name", ["My-Skill", "a--b", "-a", "../a", "owner/a", "con", "a" * 65, "ä", "a\n", "."])
-def test_a_name_that_cannot_be_a_skill_s_makes_nothing(project, name: str) -> None:
+def test_a_name_that_cannot_be_a_skill_s_makes_nothing(project: MakeProject, name: str) -> None:
     root = project()
     root.run("new", "--", name).fails(2, "hint: ")
     assert list(root.root.iterdir()) == []
 
 
 @pytest.mark.parametrize("there", [{"my-skill": {}}, {"my-skill": "a file"}, {"my-skill/notes.md": "mine"}])
-def test_what_is_there_is_left_alone(project, there) -> None:
+def test_what_is_there_is_left_alone(project: MakeProject, there: dict[str, Any]) -> None:
     root = project(there)
     before = sorted(path.as_posix() for path in root.root.rglob("*"))
     root.run("new", "my-skill").fails(2, "is there already")
     assert sorted(path.as_posix() for path in root.root.rglob("*")) == before
 
 
-def test_a_dangling_link_of_that_name_counts_as_there(project) -> None:
+def test_a_dangling_link_of_that_name_counts_as_there(project: MakeProject) -> None:
     root = project()
     (root.root / "my-skill").symlink_to("nowhere")
     root.run("new", "my-skill").fails(2, "is there already")
 
 
-def test_a_folder_that_cannot_be_made_leaves_nothing(project) -> None:
+def test_a_folder_that_cannot_be_made_leaves_nothing(project: MakeProject) -> None:
     root = project({"file": "x"})
     error = root.run("new", "my-skill", "--directory", "file/below", "--json").fails(6)
     assert json.loads(error.out)["error"] == "storage"

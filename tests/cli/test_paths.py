@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from skillpm.cli.paths import TypedPath, shortened
+from tests.shop import MakeProject, SkillFiles
 
 
 @pytest.mark.parametrize(
@@ -46,7 +45,7 @@ def test_a_detour_goes_unless_a_link_leads_elsewhere(tmp_path: Path, monkeypatch
     assert kind.convert("link/../b", None, None) == Path("link/../b")
 
 
-def test_messages_have_them(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+def test_messages_have_them(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({"a": {}, "bare": {"README.md": "x"}, "demo": skill_files() | {"SKILL.md": "no frontmatter"}})
     place.call("version", "./a/../bare").fails(1, "no SKILL.md in bare")
     place.call("publish", "bare", "--registry", "./a").fails(5, "error: a is not a registry")

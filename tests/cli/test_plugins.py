@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from tests.shop import MakeProject
 
 DISTRIBUTION = {
     "acme-1.2.dist-info": {
@@ -15,7 +14,7 @@ DISTRIBUTION = {
 }
 
 
-def test_plugins_are_listed_with_origin_and_hooks_and_failures_by_name(project: Callable[..., Any]) -> None:
+def test_plugins_are_listed_with_origin_and_hooks_and_failures_by_name(project: MakeProject) -> None:
     here = project({"site": DISTRIBUTION})
     path = f"{here.root / 'site'}:{here.environment['PYTHONPATH']}"
     outcome = here.run("plugins", "--json", PYTHONPATH=path).ok()
@@ -36,7 +35,7 @@ def test_plugins_are_listed_with_origin_and_hooks_and_failures_by_name(project: 
     assert [item["name"] for item in none.document["plugins"]] == ["conventions"]
 
 
-def test_what_a_skill_s_hooks_do_in_their_worker_is_traced_and_printed_as_text(project: Callable[..., Any]) -> None:
+def test_what_a_skill_s_hooks_do_in_their_worker_is_traced_and_printed_as_text(project: MakeProject) -> None:
     code = (
         "from skillpm.plugin import hookimpl\n@hookimpl\ndef skillpm_tools(skill):\n    return []\n\n"
         "@hookimpl\ndef skillpm_rewards(skill):\n    raise OSError('\\x1b[2J\\n' + 'x' * 100_000)\n"

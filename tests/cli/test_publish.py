@@ -6,13 +6,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-SkillFiles = Callable[..., dict[str, Any]]
+from tests.conftest import Project
+from tests.shop import MakeProject, SkillFiles
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -22,14 +22,14 @@ def content(root: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def place(project, skill_files: SkillFiles):
+def place(project: MakeProject, skill_files: SkillFiles) -> Project:
     """A project with a skill in ``mine`` and a registry in ``shop``."""
     made = project({"mine": skill_files("mine")})
     made.call("registry", "init", "shop").ok()
     return made
 
 
-def test_a_published_skill_can_be_installed(place, project) -> None:
+def test_a_published_skill_can_be_installed(place: Project, project: MakeProject) -> None:
     done = place.call("publish", "mine", "--registry", "shop").ok()
     assert done.out == "mine==1.0\n"
     assert "published in" in done.err
@@ -38,13 +38,15 @@ def test_a_published_skill_can_be_installed(place, project) -> None:
     assert content(other.root / ".agents/skills/mine") == content(place.root / "mine")
 
 
-def test_a_file_url_names_the_same_registry(place) -> None:
+def test_a_file_url_names_the_same_registry(place: Project) -> None:
     place.call("publish", "mine", "--registry", (place.root / "shop").as_uri()).ok()
     done = place.call("publish", "mine", "--registry", "shop", "--json").ok().document
     assert (done["change"], done["version"]) == ("unchanged", "1.0")
 
 
-def test_the_same_again_is_a_success_that_says_so_and_other_bytes_are_a_conflict(place, skill_files) -> None:
+def test_the_same_again_is_a_success_that_says_so_and_other_bytes_are_a_conflict(
+    place: Project, skill_files: SkillFiles
+) -> None:
     place.call("publish", "mine", "--registry", "shop").ok()
     before = content(place.root / "shop")
     again = place.call("publish", "mine", "--registry", "shop").ok()
@@ -59,14 +61,14 @@ def test_the_same_again_is_a_success_that_says_so_and_other_bytes_are_a_conflict
     place.call("publish", "mine", "--registry", "shop").ok()
 
 
-def test_a_lower_version_is_allowed_but_said(place, skill_files) -> None:
+def test_a_lower_version_is_allowed_but_said(place: Project, skill_files: SkillFiles) -> None:
     place.call("publish", "mine", "--registry", "shop").ok()
     place.write({"mine": skill_files("mine", "0.9")})
     done = place.call("publish", "mine", "--registry", "shop").ok()
     assert "0.9 is lower than the newest published version, 1.0" in done.err
 
 
-def test_a_dry_run_writes_nothing_and_finds_the_same(place, skill_files) -> None:
+def test_a_dry_run_writes_nothing_and_finds_the_same(place: Project, skill_files: SkillFiles) -> None:
     before = content(place.root)
     done = place.call("publish", "mine", "--registry", "shop", "--dry-run", "--json").ok().document
     assert (done["change"], done["dry_run"]) == ("published", True)
@@ -76,14 +78,14 @@ def test_a_dry_run_writes_nothing_and_finds_the_same(place, skill_files) -> None
     place.call("publish", "mine", "--registry", "shop", "--dry-run").fails(5, "another content")
 
 
-def test_an_owner_stands_in_front_of_the_name(place, project) -> None:
+def test_an_owner_stands_in_front_of_the_name(place: Project, project: MakeProject) -> None:
     place.call("publish", "mine", "--registry", "shop", "--owner", "acme").ok()
     assert (place.root / "shop/skills/acme/mine.json").is_file()
     project().call("install", "acme/mine", "--registry", place.root / "shop").ok()
     place.call("publish", "mine", "--registry", "shop", "--owner", "../up").fails(2, "not a skill name")
 
 
-def test_all_findings_are_told_at_once_and_nothing_is_written(place) -> None:
+def test_all_findings_are_told_at_once_and_nothing_is_written(place: Project) -> None:
     place.write({"mine": {"skill.yaml": "manifest: 1\nversion: one\nverison: 2\n", "seeds": {"a.jsonl": "{\n"}}})
     before = content(place.root / "shop")
     for command in (["publish", "mine", "--registry", "shop"], ["pack", "mine"]):
@@ -102,7 +104,7 @@ def test_all_findings_are_told_at_once_and_nothing_is_written(place) -> None:
         ({}, 2, "is not a folder"),
     ],
 )
-def test_what_cannot_be_asked_for_is_not_published(place, files: dict[str, str], code: int, text: str) -> None:
+def test_what_cannot_be_asked_for_is_not_published(place: Project, files: dict[str, str], code: int, text: str) -> None:
     if "SKILL.md" in files or not files:
         shutil.rmtree(place.root / "mine")
     if files:
@@ -111,13 +113,13 @@ def test_what_cannot_be_asked_for_is_not_published(place, files: dict[str, str],
     assert not (place.root / "shop/skills").exists()
 
 
-def test_a_mistyped_registry_is_an_error_and_not_a_new_one(place) -> None:
+def test_a_mistyped_registry_is_an_error_and_not_a_new_one(place: Project) -> None:
     place.call("publish", "mine", "--registry", "shpo").fails(5, "shpo is not a registry", "skillpm registry init")
     place.call("publish", "mine", "--registry", "https://example.org").fails(5)
     assert not (place.root / "shpo").exists()
 
 
-def test_a_registry_is_made_once_and_only_where_nothing_else_is(place) -> None:
+def test_a_registry_is_made_once_and_only_where_nothing_else_is(place: Project) -> None:
     assert place.call("registry", "init", "shop", "--json").ok().document["made"] is False
     place.call("registry", "init", "mine").fails(2, "neither empty nor a registry")
     place.call("registry", "init", "team", "--name", "acme").ok()
@@ -141,13 +143,13 @@ def verify(attempts, contract):
 """
 
 
-def test_a_skill_that_judges_is_tested_before_it_is_published(place) -> None:
+def test_a_skill_that_judges_is_tested_before_it_is_published(place: Project) -> None:
     place.write({"mine": JUDGING})
     done = place.call("publish", "mine", "--registry", "shop", "--json").ok().document
     assert done["claims"] > 0
 
 
-def test_code_runs_only_with_consent_and_a_verifier_that_can_be_cheated_is_not_published(place) -> None:
+def test_code_runs_only_with_consent_and_a_verifier_that_can_be_cheated_is_not_published(place: Project) -> None:
     place.write({"mine": {**JUDGING, "verifier.py": CHEATED}})
     place.call("publish", "mine", "--registry", "shop").fails(6, "nobody has agreed", "--yes")
     refused = place.call("publish", "mine", "--registry", "shop", "--yes", "--json")
@@ -156,7 +158,7 @@ def test_code_runs_only_with_consent_and_a_verifier_that_can_be_cheated_is_not_p
     assert not (place.root / "shop/skills").exists()
 
 
-def test_packing_gives_the_same_bytes_from_any_copy_of_the_files(place) -> None:
+def test_packing_gives_the_same_bytes_from_any_copy_of_the_files(place: Project) -> None:
     first = place.call("pack", "mine", "--json").ok().document
     shutil.copytree(place.root / "mine", place.root / "copy/mine")
     for path in (place.root / "copy/mine").rglob("*"):
@@ -168,7 +170,7 @@ def test_packing_gives_the_same_bytes_from_any_copy_of_the_files(place) -> None:
     assert place.call("pack", "mine", "--output", "file.tgz").ok().out == "file.tgz\n"
 
 
-def test_a_yanked_release_is_not_taken_until_it_is_back(place, project) -> None:
+def test_a_yanked_release_is_not_taken_until_it_is_back(place: Project, project: MakeProject) -> None:
     place.call("publish", "mine", "--registry", "shop").ok()
     shop = place.root / "shop"
     done = place.call("yank", "mine==1.0", "--registry", "shop", "--reason", "loses data\x1b[31m", "--json")
@@ -197,7 +199,7 @@ def test_a_yanked_release_is_not_taken_until_it_is_back(place, project) -> None:
         (["unyank", "min==1.0"], 5, "did you mean `mine`"),
     ],
 )
-def test_what_cannot_be_yanked_is_said(place, arguments: list[str], code: int, text: str) -> None:
+def test_what_cannot_be_yanked_is_said(place: Project, arguments: list[str], code: int, text: str) -> None:
     place.call("publish", "mine", "--registry", "shop").ok()
     before = content(place.root / "shop")
     place.call(*arguments, "--registry", "shop").fails(code, text)
@@ -205,11 +207,11 @@ def test_what_cannot_be_yanked_is_said(place, arguments: list[str], code: int, t
 
 
 @pytest.mark.parametrize("folder", sorted(path.name for path in (ROOT / "skills").iterdir() if path.is_dir()))
-def test_first_party_skills_can_be_packed(place, folder: str) -> None:
+def test_first_party_skills_can_be_packed(place: Project, folder: str) -> None:
     place.call("pack", ROOT / "skills" / folder).ok()
 
 
-def test_a_registry_that_the_settings_know_is_named_by_its_name(place) -> None:
+def test_a_registry_that_the_settings_know_is_named_by_its_name(place: Project) -> None:
     place.write({"skillpm.yaml": "project: 1\nregistries: {team: ./shop, web: https://skills.example.org}\n"})
     place.call("publish", "mine", "--registry", "team").ok()
     assert (place.root / "shop/skills/mine.json").is_file()

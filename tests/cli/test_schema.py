@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from skillpm.ops.machine.schema import DOCUMENTS, document_schema
+from tests.shop import MakeProject
 
 GOLDEN = Path(__file__).parent.parent / "golden/schema"
 
@@ -32,7 +33,7 @@ def test_a_schema_judges_documents_as_the_model_does() -> None:
     assert not validator.is_valid({"request": "a", "expected": 1, "colour": "red"})
 
 
-def test_the_command_prints_one_schema_or_the_list(project) -> None:
+def test_the_command_prints_one_schema_or_the_list(project: MakeProject) -> None:
     root = project()
     assert root.run("schema", "skill").ok().document == document_schema("skill")
     listed = root.run("schema").ok().out
@@ -40,5 +41,5 @@ def test_the_command_prints_one_schema_or_the_list(project) -> None:
     assert [row["name"] for row in root.run("schema", "--json").ok().document] == list(DOCUMENTS)
 
 
-def test_a_mistyped_document_is_answered_with_a_near_name(project) -> None:
+def test_a_mistyped_document_is_answered_with_a_near_name(project: MakeProject) -> None:
     project().run("schema", "contrat").fails(2, "no document `contrat`", "did you mean `contract`?")

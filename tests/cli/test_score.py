@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from skillpm.ops.learning.score import score_rows
 from skillpm.runtime.catalogue import Contributions
 from skillpm.trust.consent import Consents
 from skillpm.worker.scoring import Scorer
+from tests.shop import MakeProject
 
 SKILL = {
     "SKILL.md": "---\nname: serving\ndescription: Serve things.\n---\nUse serve.\n",
@@ -36,7 +36,7 @@ def rows(*items: dict[str, Any]) -> str:
     return "".join(json.dumps(item) + "\n" for item in items)
 
 
-def test_each_row_gets_its_judgement_in_order_with_its_id(project: Callable[..., Any]) -> None:
+def test_each_row_gets_its_judgement_in_order_with_its_id(project: MakeProject) -> None:
     text = json.dumps(GOLD)
     texts = [
         text,
@@ -60,7 +60,7 @@ def test_each_row_gets_its_judgement_in_order_with_its_id(project: Callable[...,
     assert [item["argv"] for item in found[1:]] == [None] * 6
 
 
-def test_several_workers_print_the_same_bytes(project: Callable[..., Any]) -> None:
+def test_several_workers_print_the_same_bytes(project: MakeProject) -> None:
     place = project({"skill": SKILL})
     answers = (json.dumps({"tool": "serve", "args": {"port": 8000 + number % 7}}) for number in range(40))
     place.write({"rows.jsonl": rows(*({"expected": GOLD, "completion": text} for text in answers))})
@@ -70,7 +70,7 @@ def test_several_workers_print_the_same_bytes(project: Callable[..., Any]) -> No
 
 
 def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goes_on(
-    project: Callable[..., Any],
+    project: MakeProject,
 ) -> None:
     broken = {"tool": "serve", "args": {"port": "8123"}}
     given = rows({"expected": broken, "completion": "{}"}, {"expected": GOLD, "completion": json.dumps(GOLD)})
@@ -83,7 +83,7 @@ def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goe
 
 
 def test_where_no_row_can_be_judged_the_rows_are_written_and_the_verifier_is_at_fault(
-    project: Callable[..., Any],
+    project: MakeProject,
 ) -> None:
     code = "def verify(attempts, contract):\n    raise OSError('\\x1b[2J gone')\n"
     given = rows({"expected": GOLD, "completion": "{}"}, {"expected": GOLD, "completion": "[]"})
@@ -94,7 +94,7 @@ def test_where_no_row_can_be_judged_the_rows_are_written_and_the_verifier_is_at_
     assert project({"skill": SKILL}).run("score", "./skill", stdin="").ok().out == ""
 
 
-def test_a_bad_row_is_named_and_all_rows_before_it_have_been_judged(project: Callable[..., Any]) -> None:
+def test_a_bad_row_is_named_and_all_rows_before_it_have_been_judged(project: MakeProject) -> None:
     good = rows({"expected": GOLD, "completion": "{}"})
     given = good + '{"expected": {}}\n' + good
     outcome = project({"skill": SKILL}).run("score", "./skill", stdin=given)
@@ -122,7 +122,7 @@ def test_whatever_is_wrong_with_a_row_its_line_is_named(row: bytes, reason: str)
     assert caught.value.message.startswith("rows.jsonl:2: ") and reason in caught.value.message
 
 
-def test_code_runs_only_with_consent_and_its_printing_stays_out_of_the_output(project: Callable[..., Any]) -> None:
+def test_code_runs_only_with_consent_and_its_printing_stays_out_of_the_output(project: MakeProject) -> None:
     code = "def verify(attempts, contract):\n    print('noise')\n    return [a.verdict for a in attempts]\n"
     here = project({"skill": {**SKILL, "verifier.py": code}})
     given = rows({"expected": GOLD, "completion": json.dumps(GOLD)})
@@ -131,7 +131,7 @@ def test_code_runs_only_with_consent_and_its_printing_stays_out_of_the_output(pr
     here.run("score", "./skill", stdin=given).ok()
 
 
-def test_unknown_skills_files_and_unloadable_code_are_errors(project: Callable[..., Any]) -> None:
+def test_unknown_skills_files_and_unloadable_code_are_errors(project: MakeProject) -> None:
     here = project({"skill": {**SKILL, "verifier.py": "import no_such_module\n"}})
     here.run("score", "no-such-skill").fails(2, "no skill `no-such-skill`")
     here.run("score", "./skill", "--yes", "missing.jsonl").fails(2, "missing.jsonl")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from skillpm.selftest.claims import CLAIMS
 from tests.conftest import ROOT
 from tests.serving import PROMISES, lines, skill, whole
+from tests.shop import MakeProject
 
 
-def test_verdicts_of_real_workers_are_compared(project: Callable[..., Any]) -> None:
+def test_verdicts_of_real_workers_are_compared(project: MakeProject) -> None:
     """A verifier that knows its process gives other verdicts in another one."""
     body = "return [a.verdict.model_copy(update={'reasons': (str(os.getpid()),)}) for a in attempts]"
     outcome = project({"skill": skill(verifier_py=whole(body))}).run("selftest", "./skill", "--yes", "--json")
@@ -21,7 +19,7 @@ def test_verdicts_of_real_workers_are_compared(project: Callable[..., Any]) -> N
     assert claims["SK734"]["failed"] == claims["SK734"]["checked"] > 100 and claims["SK751"]["failed"] == 0
 
 
-def test_broken_claims_are_told_to_people_and_in_sarif(project: Callable[..., Any]) -> None:
+def test_broken_claims_are_told_to_people_and_in_sarif(project: MakeProject) -> None:
     wrong = {**PROMISES[0], "name": "too hopeful", "completion": "{}"}
     here = project({"skill": {**skill(), "cases.jsonl": "\n" + lines(wrong)}})
     outcome = here.run("selftest", "./skill")
@@ -34,7 +32,7 @@ def test_broken_claims_are_told_to_people_and_in_sarif(project: Callable[..., An
     assert place["artifactLocation"]["uri"] == "skill/cases.jsonl"
 
 
-def test_every_claim_is_listed_and_stands_on_its_page(project: Callable[..., Any]) -> None:
+def test_every_claim_is_listed_and_stands_on_its_page(project: MakeProject) -> None:
     page = (ROOT / "docs" / "selftest.md").read_text(encoding="utf-8")
     for claim in CLAIMS.values():
         assert f"| {claim.code} | {claim.title} | {claim.what} |" in page
@@ -42,14 +40,14 @@ def test_every_claim_is_listed_and_stands_on_its_page(project: Callable[..., Any
     assert [claim["code"] for claim in listed] == sorted(CLAIMS)
 
 
-def test_what_cannot_be_run_is_exit_9_and_nothing_to_check_is_said(project: Callable[..., Any]) -> None:
+def test_what_cannot_be_run_is_exit_9_and_nothing_to_check_is_said(project: MakeProject) -> None:
     here = project({"skill": skill(verifier_py="import os; os._exit(1)"), "text": {"SKILL.md": skill()["SKILL.md"]}})
     here.run("selftest", "./skill", "--yes").fails(9, "serving cannot be run", "exited with code 1")
     assert "nothing to check" in here.run("selftest", "./text").ok().err
     here.run("selftest").fails(2, "no skill is installed")
 
 
-def test_claims_for_which_there_was_nothing_to_look_at_stand_in_no_table(project: Callable[..., Any]) -> None:
+def test_claims_for_which_there_was_nothing_to_look_at_stand_in_no_table(project: MakeProject) -> None:
     raising = skill(verifier_py=whole("raise OSError('out')"))
     bare = {name: text for name, text in skill().items() if not name.startswith(("seeds", "suites", "cases"))}
     here = project({"raising": raising, "bare": bare})

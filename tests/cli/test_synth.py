@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from tests.shop import MakeProject
+
 SKILL = """---
 name: ports
 description: Opens ports. Use when a port is to be opened.
@@ -51,7 +53,7 @@ def files(**more: str) -> dict[str, str]:
     return {f"ports/{name}": text for name, text in mine.items()}
 
 
-def test_a_folder_with_both_sides_and_the_profile_is_written(project):
+def test_a_folder_with_both_sides_and_the_profile_is_written(project: MakeProject) -> None:
     here = project(files())
     done = here.run("synth", "./ports", "--rows", "30", "--held-out", "8", "--output", "made").ok()
     assert done.out.splitlines()[0].split()[:3] == ["skill", "split", "rows"]
@@ -67,7 +69,7 @@ def test_a_folder_with_both_sides_and_the_profile_is_written(project):
     assert (here.root / "again/profile.json").read_bytes() == (here.root / "made/profile.json").read_bytes()
 
 
-def test_without_an_output_stdout_holds_the_training_tasks_alone(project):
+def test_without_an_output_stdout_holds_the_training_tasks_alone(project: MakeProject) -> None:
     done = project(files()).run("synth", "./ports", "--rows", "5").ok()
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert len(rows) == 5
@@ -75,7 +77,7 @@ def test_without_an_output_stdout_holds_the_training_tasks_alone(project):
     assert rows[0]["origin"] == "seed"
 
 
-def test_json_is_the_profile_and_needs_an_output(project):
+def test_json_is_the_profile_and_needs_an_output(project: MakeProject) -> None:
     here = project(files())
     done = here.run("synth", "./ports", "--rows", "5", "--held-out", "2", "--output", "made", "--json").ok()
     assert done.document["output"] == "made"
@@ -85,7 +87,7 @@ def test_json_is_the_profile_and_needs_an_output(project):
     assert refused.document["error"] == "usage"
 
 
-def test_an_output_is_replaced_only_by_force_and_only_if_we_wrote_it(project):
+def test_an_output_is_replaced_only_by_force_and_only_if_we_wrote_it(project: MakeProject) -> None:
     here = project(files()).write({"mine": {"thesis.txt": "text"}})
     for flags in ((), ("--force",)):
         here.run("synth", "./ports", "--rows", "3", "-o", "mine", *flags).fails(2, "mine")
@@ -99,7 +101,7 @@ def test_an_output_is_replaced_only_by_force_and_only_if_we_wrote_it(project):
     assert sorted(path.name for path in here.root.iterdir()) == ["made", "mine", "ports"]
 
 
-def test_a_suite_that_overlaps_training_is_refused_and_nothing_is_written(project):
+def test_a_suite_that_overlaps_training_is_refused_and_nothing_is_written(project: MakeProject) -> None:
     suite = SUITE.replace("Can you open 8080 for me?", "open  80!").replace("8080", "80")
     here = project(files(**{"suites/held.yaml": suite}))
     refused = here.run("synth", "./ports", "-o", "made", "--json")
@@ -108,7 +110,7 @@ def test_a_suite_that_overlaps_training_is_refused_and_nothing_is_written(projec
     assert not (here.root / "made").exists()
 
 
-def test_the_coverage_of_each_argument_is_printed_and_stands_in_the_profile(project):
+def test_the_coverage_of_each_argument_is_printed_and_stands_in_the_profile(project: MakeProject) -> None:
     contract = CONTRACT.replace("maximum: 65535}}", "maximum: 65535}, mode: {enum: [tcp, udp]}, name: {type: string}}")
     rules = SYNTHESIS.replace('args: {port: "{port}"}', 'args: {port: "{port}", mode: tcp}')
     here = project(files(**{"contract.yaml": contract, "synthesis.yaml": rules}))
@@ -126,7 +128,7 @@ def test_the_coverage_of_each_argument_is_printed_and_stands_in_the_profile(proj
     assert profile["skills"]["ports"]["train"]["coverage"]["open"]["mode"] == {"null": 1, '"tcp"': 19, '"udp"': 0}
 
 
-def test_a_split_without_rows_is_an_error_with_the_reason_and_nothing_is_written(project):
+def test_a_split_without_rows_is_an_error_with_the_reason_and_nothing_is_written(project: MakeProject) -> None:
     one = (
         SYNTHESIS.replace("{integers: [2000, 9000]}", "{choice: [2000]}")
         .replace('["open port {port}", "let traffic in on {port}", "make {port} reachable"]', '["open port {port}"]')
@@ -138,7 +140,7 @@ def test_a_split_without_rows_is_an_error_with_the_reason_and_nothing_is_written
     here.run("synth", "./ports", "--rows", "2", "--held-out", "0", "-o", "made").ok()
 
 
-def test_a_short_split_is_told_and_strict_refuses_it(project):
+def test_a_short_split_is_told_and_strict_refuses_it(project: MakeProject) -> None:
     few = SYNTHESIS.replace("[2000, 9000]", "[2000, 2009]")
     here = project(files(**{"synthesis.yaml": few}))
     assert "train: " in here.run("synth", "./ports", "--rows", "500", "-o", "made").ok().err
@@ -147,7 +149,7 @@ def test_a_short_split_is_told_and_strict_refuses_it(project):
     here.run("synth", "./ports", "--rows", "5", "--held-out", "1", "-o", "other", "--strict").ok()
 
 
-def test_too_few_distinct_rows_are_told_with_the_reason(project):
+def test_too_few_distinct_rows_are_told_with_the_reason(project: MakeProject) -> None:
     few = SYNTHESIS.replace("[2000, 9000]", "[2000, 2009]")
     done = project(files(**{"synthesis.yaml": few})).run("synth", "./ports", "--rows", "500", "-o", "made").ok()
     assert "of 500 rows: no more distinct ones were found" in done.err
@@ -161,13 +163,15 @@ def test_too_few_distinct_rows_are_told_with_the_reason(project):
         ("seeds/seeds.jsonl", '{"request": "x"}\n', "seeds.jsonl:1"),
     ],
 )
-def test_a_wrong_document_is_named_and_nothing_is_written(project, name, text, message):
+def test_a_wrong_document_is_named_and_nothing_is_written(
+    project: MakeProject, name: str, text: str, message: str
+) -> None:
     here = project(files(**{name: text}))
     here.run("synth", "./ports", "-o", "made").fails(2, message)
     assert not (here.root / "made").exists()
 
 
-def test_a_plugin_s_rule_runs_in_the_worker_after_consent(project):
+def test_a_plugin_s_rule_runs_in_the_worker_after_consent(project: MakeProject) -> None:
     plugin = """
 from skillpm.plugin import Task, hookimpl
 

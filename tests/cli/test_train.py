@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.shop import MakeProject, SkillFiles
 
 BAD = [
     (("no-such-skill",), 2, "no skill `no-such-skill`"),
@@ -25,7 +25,7 @@ BAD = [
 @pytest.mark.parametrize(("arguments", "code", "text"), BAD)
 @pytest.mark.parametrize("dry", [True, False])
 def test_bad_input_says_what_is_wrong_and_leaves_nothing(
-    project: Callable[..., Any], arguments: tuple[str, ...], code: int, text: str, dry: bool
+    project: MakeProject, arguments: tuple[str, ...], code: int, text: str, dry: bool
 ) -> None:
     """Before anything is trained or fetched, and without a run folder."""
     world = project({"missing-skill.yaml": "skills: [langgraph-cly]", "broken.yaml": "recipe: 1\nstages: none\n"})
@@ -35,7 +35,7 @@ def test_bad_input_says_what_is_wrong_and_leaves_nothing(
     assert not (world.root / "runs").exists()
 
 
-def test_a_skill_with_code_needs_consent(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+def test_a_skill_with_code_needs_consent(project: MakeProject, skill_files: SkillFiles) -> None:
     """What would run is named, nothing is written, and `--yes` is the way."""
     world = project(
         {"mine": {**skill_files("mine"), "verifier.py": "def verify(attempts, contract):\n    return []\n"}}
@@ -46,14 +46,14 @@ def test_a_skill_with_code_needs_consent(project: Callable[..., Any], skill_file
     assert not (world.root / "runs").exists()
 
 
-def test_a_skill_with_nothing_to_train_on_is_said(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+def test_a_skill_with_nothing_to_train_on_is_said(project: MakeProject, skill_files: SkillFiles) -> None:
     """A folder with only a SKILL.md is a skill, but not one to train on."""
     world = project({"mine": skill_files("mine")})
 
     world.call("train", "./mine", "--dry-run").fails(2, "no training tasks")
 
 
-def test_models_are_listed_with_where_they_are(project: Callable[..., Any], tmp_path: Path) -> None:
+def test_models_are_listed_with_where_they_are(project: MakeProject, tmp_path: Path) -> None:
     """The default model, its licence and digest, and that it is not prepared yet."""
     (model,) = project().call("model", "list", "--json").ok().document
 
@@ -61,6 +61,6 @@ def test_models_are_listed_with_where_they_are(project: Callable[..., Any], tmp_
     assert len(model["sha256"]) == 64
 
 
-def test_preparing_an_unknown_model_is_refused(project: Callable[..., Any]) -> None:
+def test_preparing_an_unknown_model_is_refused(project: MakeProject) -> None:
     """With a near name."""
     project().call("model", "prepare", "smolm2-135m").fails(2, "smollm2-135m")

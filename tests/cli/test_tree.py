@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from skillpm.index.folder_registry import write_registry
-from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.source import BUNDLED
-
-SkillFiles = Callable[..., dict[str, Any]]
+from tests.shop import MakeProject, SkillFiles, publish
 
 
 @pytest.fixture
 def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
-    releases = [
-        skill_files("base"),
-        skill_files("middle", requires={"base": ">=1"}),
-        skill_files("top", requires={"middle": "", "base": "<2"}),
-    ]
-    trees = [MappingTree({path: text.encode() for path, text in files.items()}) for files in releases]
-    write_registry(tmp_path / "shop", trees)
-    return tmp_path / "shop"
+    middle = skill_files("middle", requires={"base": ">=1"})
+    top = skill_files("top", requires={"middle": "", "base": "<2"})
+    return publish(tmp_path / "shop", skill_files("base"), middle, top)
 
 
 def cyclic() -> str:
@@ -42,12 +32,12 @@ def cyclic() -> str:
 @pytest.mark.parametrize(
     "command", ["tree", "why", "outdated", "search", "verify", "cache", "import", "completion", "cache prune"]
 )
-def test_every_query_helps(project, command: str) -> None:
+def test_every_query_helps(project: MakeProject, command: str) -> None:
     outcome = project().call(*command.split(), "--help").ok()
     assert "Example: skillpm" in outcome.out
 
 
-def test_tree_draws_requirements_with_their_specifiers(project, shop: Path) -> None:
+def test_tree_draws_requirements_with_their_specifiers(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "top", "--registry", shop).ok()
     place.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
@@ -64,7 +54,7 @@ def test_tree_draws_requirements_with_their_specifiers(project, shop: Path) -> N
     )
 
 
-def test_a_cycle_is_shown_and_ends(project) -> None:
+def test_a_cycle_is_shown_and_ends(project: MakeProject) -> None:
     place = project({"skillpm.lock": cyclic()})
     assert place.call("tree").ok().out == "chicken 1.0\n`-- egg 1.0 (>=1)\n    `-- chicken 1.0 (cycle)\n"
     assert place.call("why", "egg").ok().out == "this project -> chicken 1.0 (any version) -> egg 1.0 (>=1)\n"
@@ -76,7 +66,7 @@ def test_a_cycle_is_shown_and_ends(project) -> None:
     ]
 
 
-def test_why_gives_every_path_shortest_first(project, shop: Path) -> None:
+def test_why_gives_every_path_shortest_first(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "top", "base", "--registry", shop).ok()
     assert place.call("why", "base").ok().out.splitlines() == [
@@ -91,7 +81,7 @@ def test_why_gives_every_path_shortest_first(project, shop: Path) -> None:
     assert (len(document["paths"]), document["complete"]) == (1, False)
 
 
-def test_nothing_installed_is_said_and_unknown_names_are_met_with_near_ones(project, shop: Path) -> None:
+def test_nothing_installed_is_said_and_unknown_names_are_met_with_near_ones(project: MakeProject, shop: Path) -> None:
     place = project()
     assert "no skill is installed" in place.call("tree").ok().err
     place.call("why", "base").fails(2, "no skill `base` is installed", "skillpm list")
@@ -100,7 +90,7 @@ def test_nothing_installed_is_said_and_unknown_names_are_met_with_near_ones(proj
     place.call("tree", "midle").fails(2, "`middle`")
 
 
-def test_a_skill_that_nothing_requires_is_said_to_be_one(project) -> None:
+def test_a_skill_that_nothing_requires_is_said_to_be_one(project: MakeProject) -> None:
     document = json.loads(cyclic())
     document["requirements"] = []
     place = project({"skillpm.lock": json.dumps(document)})

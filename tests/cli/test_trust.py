@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.shop import MakeProject
+
 CODE = """
 from skillpm.plugin import Verdict
 
@@ -26,14 +28,14 @@ def skill(name: str = "demo", manifest: str = "") -> dict[str, Any]:
     }
 
 
-def test_code_that_nobody_agreed_to_does_not_run_and_what_it_would_get_is_said(project) -> None:
+def test_code_that_nobody_agreed_to_does_not_run_and_what_it_would_get_is_said(project: MakeProject) -> None:
     place = project({"demo": skill(manifest="permissions: {network: true, run: [df]}\n")})
     outcome = place.call("score", "./demo", "demo/rows.jsonl")
     outcome.fails(6, "nobody has agreed", "verifier.py", "the network, the command df", "--yes")
     assert place.call("trust", "list", "--json").ok().document["granted"] == []
 
 
-def test_a_consent_is_listed_and_taken_back(project) -> None:
+def test_a_consent_is_listed_and_taken_back(project: MakeProject) -> None:
     place = project({"demo": skill(), "other": skill("other")})
     for name in ("demo", "other"):
         place.call("selftest", f"./{name}", "--yes")
@@ -52,7 +54,7 @@ def test_a_consent_is_listed_and_taken_back(project) -> None:
     assert place.call("trust", "list", "--json").ok().document["granted"] == []
 
 
-def test_the_environment_can_agree_and_a_project_can_only_be_stricter(project) -> None:
+def test_the_environment_can_agree_and_a_project_can_only_be_stricter(project: MakeProject) -> None:
     place = project({"demo": skill()})
     score = ("score", "./demo", "demo/rows.jsonl")
     place.call(*score, SKILLPM_CONSENT="always").ok()
@@ -64,7 +66,7 @@ def test_the_environment_can_agree_and_a_project_can_only_be_stricter(project) -
     place.call(*score, SKILLPM_CONSENT="sure").fails(2, "SKILLPM_CONSENT", "never, ask, locked, always")
 
 
-def test_what_stands_in_the_lock_can_be_agreed_to_as_a_whole(project) -> None:
+def test_what_stands_in_the_lock_can_be_agreed_to_as_a_whole(project: MakeProject) -> None:
     place = project({"demo": skill(), "other": skill("other")})
     place.call("install", "./demo").ok()
     place.call("score", "demo", "demo/rows.jsonl").fails(6, "nobody has agreed")
@@ -74,7 +76,7 @@ def test_what_stands_in_the_lock_can_be_agreed_to_as_a_whole(project) -> None:
     assert (granted["skill"], granted["by"]) == ("demo 1.0", "policy")
 
 
-def test_policies_are_shown_with_the_place_that_says_them(project) -> None:
+def test_policies_are_shown_with_the_place_that_says_them(project: MakeProject) -> None:
     place = project({"skillpm.yaml": "project: 1\npolicy: {network: false, run: [df], sandbox: require}\n"})
     rows = place.call("config", "--json", SKILLPM_WORKERS="3").ok().document["settings"]
     found = {item["name"]: (item["value"], item["origin"]) for item in rows}
@@ -89,11 +91,12 @@ def test_policies_are_shown_with_the_place_that_says_them(project) -> None:
     ("variable", "value", "text"),
     [("SKILLPM_WORKERS", "0", "not a number of workers"), ("SKILLPM_SANDBOX", "strong", "not one of auto, require")],
 )
-def test_a_wrong_value_is_named_with_its_variable(project, variable: str, value: str, text: str) -> None:
-    project().call("config", **{variable: value}).fails(2, variable, text)
+def test_a_wrong_value_is_named_with_its_variable(project: MakeProject, variable: str, value: str, text: str) -> None:
+    typed: dict[str, Any] = {variable: value}
+    project().call("config", **typed).fails(2, variable, text)
 
 
-def test_a_sandbox_that_is_required_is_not_fallen_back_from(project, tmp_path: Path) -> None:
+def test_a_sandbox_that_is_required_is_not_fallen_back_from(project: MakeProject, tmp_path: Path) -> None:
     """A level that this machine does not have is refused, not replaced; here without any bwrap on the path."""
     place = project({"demo": skill()})
     place.run("score", "./demo", "demo/rows.jsonl", "--yes", "--sandbox", "bubblewrap", PATH=str(tmp_path)).fails(

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.shop import MakeProject
+
 SKILL = "---\nname: a\ndescription: Does it.\n---\n\n# A\n"
 
 
-def test_a_valid_skill_is_named_by_folder_by_file_and_by_the_folder_above(project) -> None:
+def test_a_valid_skill_is_named_by_folder_by_file_and_by_the_folder_above(project: MakeProject) -> None:
     root = project({"skills/a/SKILL.md": SKILL, "skills/b/SKILL.md": SKILL.replace("name: a", "name: b")})
     counts = {"skills/a": "1 skill", "skills/a/SKILL.md": "1 skill", "skills": "2 skills", ".": "2 skills"}
     for path, count in counts.items():
@@ -21,7 +23,7 @@ def test_a_valid_skill_is_named_by_folder_by_file_and_by_the_folder_above(projec
     root.run("validate", "SKILL.md", ".", "--level", "strict", cwd=root.root / "skills/a").ok()
 
 
-def test_a_finding_is_one_line_with_place_severity_code_and_a_hint(project) -> None:
+def test_a_finding_is_one_line_with_place_severity_code_and_a_hint(project: MakeProject) -> None:
     root = project({"a/SKILL.md": SKILL.replace("description: Does it.", "description: Does it.\nversion: 1.0")})
     lenient = root.run("validate", "a").ok()
     assert lenient.out.splitlines()[0] == "a/SKILL.md:4: warning SK201: unknown field `version`"
@@ -31,7 +33,7 @@ def test_a_finding_is_one_line_with_place_severity_code_and_a_hint(project) -> N
     assert "a/SKILL.md:4: error SK201" in strict.out
 
 
-def test_json_is_one_document_with_all_reports(project) -> None:
+def test_json_is_one_document_with_all_reports(project: MakeProject) -> None:
     root = project({"a/SKILL.md": SKILL, "b/SKILL.md": "# B\n"})
     outcome = root.run("validate", "a", "b", "missing", "--json").fails(1)
     document = outcome.document
@@ -45,25 +47,25 @@ def test_json_is_one_document_with_all_reports(project) -> None:
 
 
 @pytest.mark.parametrize("path", ["missing", "empty", "file.txt", "missing/SKILL.md", "n" * 300, "pipe", "file.txt/x"])
-def test_a_path_without_a_skill_is_a_finding(project, path: str) -> None:
+def test_a_path_without_a_skill_is_a_finding(project: MakeProject, path: str) -> None:
     root = project({"empty": {}, "file.txt": "x"})
     os.mkfifo(root.root / "pipe")
     outcome = root.run("validate", path).fails(1, "1 error")
     assert "SK001" in outcome.out and "hint: " in outcome.out
 
 
-def test_a_folder_named_like_an_option_is_reached(project) -> None:
+def test_a_folder_named_like_an_option_is_reached(project: MakeProject) -> None:
     root = project({"-rf/SKILL.md": SKILL.replace("name: a", "name: rf")})
     assert "SK208" in root.run("validate", "--", "-rf").ok().out
     root.run("validate", "-rf").fails(2, "has no option `-r`")
 
 
-def test_no_path_and_an_unknown_level_are_usage_errors(project) -> None:
+def test_no_path_and_an_unknown_level_are_usage_errors(project: MakeProject) -> None:
     project().run("validate").fails(2, "PATH")
     project().run("validate", ".", "--level", "loose").fails(2, "lenient")
 
 
-def test_hostile_trees_give_reports(project) -> None:
+def test_hostile_trees_give_reports(project: MakeProject) -> None:
     root = project({"a/SKILL.md": SKILL, "b/SKILL.md": b"\xff\x00---", "c/SKILL.md": "---\nname: \x1b[31m\n---\n"})
     os.mkfifo(root.root / "a/pipe")
     (root.root / "a/link").symlink_to("/etc/passwd")
@@ -76,7 +78,7 @@ def test_hostile_trees_give_reports(project) -> None:
     root.run("validate", ".", "--json").fails(1).document  # noqa: B018  reads it
 
 
-def test_every_error_of_every_document_is_listed_at_once(project) -> None:
+def test_every_error_of_every_document_is_listed_at_once(project: MakeProject) -> None:
     schema = "{type: object, properties: {x: {type: integer}}, required: [x]}"
     contract = f"contract: 1\ntools:\n  - name: t\n    input_schema: {schema}\n"
     root = project(
@@ -104,7 +106,7 @@ def test_every_error_of_every_document_is_listed_at_once(project) -> None:
     }
 
 
-def test_a_suite_may_name_its_tasks_beside_itself_or_from_the_skill(project) -> None:
+def test_a_suite_may_name_its_tasks_beside_itself_or_from_the_skill(project: MakeProject) -> None:
     task = '{"request": "a", "expected": null}\n'
     root = project({"a/SKILL.md": SKILL, "a/suites/tasks.jsonl": task, "a/data/more.jsonl": task})
     for tasks in ("tasks.jsonl", "data/more.jsonl", "../data/more.jsonl", "suites/tasks.jsonl"):
@@ -113,7 +115,7 @@ def test_a_suite_may_name_its_tasks_beside_itself_or_from_the_skill(project) -> 
         root.write({"a/suites/s.yaml": f"name: s\ntasks: {tasks}\n"}).run("validate", "a").fails(1)
 
 
-def test_the_rules_are_listed(project) -> None:
+def test_the_rules_are_listed(project: MakeProject) -> None:
     listed = project().run("validate", "--rules", "--json").ok().document
     assert {"code": "SK201", "lenient": "warning", "strict": "error"}.items() <= next(
         rule for rule in listed if rule["code"] == "SK201"

@@ -7,6 +7,8 @@ import stat
 
 import pytest
 
+from tests.shop import MakeProject
+
 LINES = (
     "\ufeff---",
     "name: My Skill",
@@ -31,7 +33,7 @@ when_to_use: x
 """
 
 
-def test_the_change_is_shown_and_written_and_what_is_left_is_told(project) -> None:
+def test_the_change_is_shown_and_written_and_what_is_left_is_told(project: MakeProject) -> None:
     root = project({"my-skill/SKILL.md": BROKEN})
     outcome = root.run("validate", "my-skill", "--fix").ok()
     assert (root.root / "my-skill/SKILL.md").read_bytes().decode() == MENDED
@@ -44,7 +46,7 @@ def test_the_change_is_shown_and_written_and_what_is_left_is_told(project) -> No
     assert "0 files mended" in again.err and "---" not in again.out
 
 
-def test_a_dry_run_shows_the_same_and_writes_nothing(project) -> None:
+def test_a_dry_run_shows_the_same_and_writes_nothing(project: MakeProject) -> None:
     root = project({"my-skill/SKILL.md": BROKEN})
     shown = root.call("validate", "my-skill", "--fix", "--dry-run")
     assert "1 file would be mended" in shown.err
@@ -56,7 +58,7 @@ def test_a_dry_run_shows_the_same_and_writes_nothing(project) -> None:
     root.call("validate", "my-skill", "--dry-run").fails(2, "--fix")
 
 
-def test_json_lists_what_was_mended(project) -> None:
+def test_json_lists_what_was_mended(project: MakeProject) -> None:
     root = project({"a/my-skill/SKILL.md": BROKEN, "a/fine/SKILL.md": MENDED.replace("my-skill", "fine")})
     document = root.call("validate", "a", "--fix", "--json").document
     (mending,) = document["mended"]
@@ -66,7 +68,7 @@ def test_json_lists_what_was_mended(project) -> None:
     assert "mended" not in root.call("validate", "a", "--json").document
 
 
-def test_other_files_modes_and_links_are_left(project) -> None:
+def test_other_files_modes_and_links_are_left(project: MakeProject) -> None:
     root = project({"my-skill": {"SKILL.md*": BROKEN, "notes.md": "a\r\n", "skill.yaml": "\ufeffmanifest: 1\r\n"}})
     (root.root / "my-skill/SKILL.md").chmod(0o750)
     (root.root / "other").mkdir()
@@ -90,7 +92,7 @@ def test_other_files_modes_and_links_are_left(project) -> None:
         b"x" * (1 << 20) + b"\r\n",
     ],
 )
-def test_what_cannot_be_mended_surely_is_left_to_the_byte(project, data: bytes) -> None:
+def test_what_cannot_be_mended_surely_is_left_to_the_byte(project: MakeProject, data: bytes) -> None:
     root = project({"a/SKILL.md": data})
     outcome = root.call("validate", "a", "--fix")
     assert outcome.code == 1 and "Traceback" not in outcome.err
@@ -98,7 +100,7 @@ def test_what_cannot_be_mended_surely_is_left_to_the_byte(project, data: bytes) 
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_an_error_with_a_hint(project) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error_with_a_hint(project: MakeProject) -> None:
     root = project({"my-skill/SKILL.md": BROKEN})
     (root.root / "my-skill").chmod(0o555)
     try:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +10,7 @@ from packaging.version import Version
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.edit import with_frontmatter_value, with_value
 from skillpm.model.version import PARTS, next_version
-
-SkillFiles = Callable[..., dict[str, Any]]
+from tests.shop import MakeProject
 
 NEXT = [
     ("1.2.7", "major", "2.0.0"),
@@ -78,7 +74,7 @@ SKILL = (
 )
 
 
-def test_only_the_version_changes_in_every_file_that_says_it(project) -> None:
+def test_only_the_version_changes_in_every_file_that_says_it(project: MakeProject) -> None:
     place = project({"mine": {"SKILL.md*": SKILL, "skill.yaml": MANIFEST}})
     done = place.call("version", "bump", "minor", "mine").ok()
     assert done.out == "1.1\n"
@@ -90,14 +86,14 @@ def test_only_the_version_changes_in_every_file_that_says_it(project) -> None:
     assert not [path for path in (place.root / "mine").iterdir() if path.name.startswith(".")]
 
 
-def test_a_dry_run_changes_nothing(project) -> None:
+def test_a_dry_run_changes_nothing(project: MakeProject) -> None:
     place = project({"mine": {"SKILL.md": SKILL, "skill.yaml": MANIFEST}})
     done = place.call("version", "set", "2.0rc1", "mine", "--dry-run", "--json").ok().document
     assert (done["before"], done["after"], done["files"]) == ("1.0", "2.0rc1", ["SKILL.md", "skill.yaml"])
     assert (place.root / "mine/skill.yaml").read_bytes() == MANIFEST.encode()
 
 
-def test_a_skill_without_a_version_gets_a_manifest(project) -> None:
+def test_a_skill_without_a_version_gets_a_manifest(project: MakeProject) -> None:
     place = project({"mine": {"SKILL.md": "---\nname: mine\ndescription: Shows. Use when testing.\n---\nDo.\n"}})
     assert place.call("version", "mine").ok().out == "0\n"
     place.call("version", "set", "1.0.0", "mine").ok()
@@ -115,7 +111,9 @@ def test_a_skill_without_a_version_gets_a_manifest(project) -> None:
         (["nowhere"], 2, "not a folder"),
     ],
 )
-def test_what_cannot_be_raised_changes_nothing(project, arguments: list[str], code: int, text: str) -> None:
+def test_what_cannot_be_raised_changes_nothing(
+    project: MakeProject, arguments: list[str], code: int, text: str
+) -> None:
     place = project({"mine": {"SKILL.md": SKILL, "skill.yaml": MANIFEST}})
     place.call("version", *arguments).fails(code, text)
     assert (place.root / "mine/skill.yaml").read_bytes() == MANIFEST.encode()

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL, agent_folders, detected, is_agent_folder
-from skillpm.clients.table import AGENTS
+from skillpm.clients.folders import agent_folders, detected, is_agent_folder
+from skillpm.clients.table import AGENTS, UNIVERSAL
 from skillpm.errors import UsageError
 from skillpm.model.name import is_name
 

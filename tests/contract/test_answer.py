@@ -16,6 +16,7 @@ from skillpm.contract.rewards import BUILTIN, verify_tool_call
 from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.verdict import Verdict
+from tests.present import present
 from tests.serving import compiled
 
 CONTRACT = """
@@ -132,16 +133,16 @@ def test_each_kind_of_answer(contract: Contract, row: Row) -> None:
 
 def test_what_is_refused_is_never_worth_more_than_what_runs(contract: Contract) -> None:
     """The least of what would run is at least the most of what would be refused."""
-    scores = {row.runs: [] for row in ROWS}
+    scores: dict[bool, list[float]] = {True: [], False: []}
     for row in ROWS:
-        scores[row.runs].append(contract.judge(EXPECTED, row.completion).score)
+        scores[row.runs].append(present(contract.judge(EXPECTED, row.completion).score))
 
     assert max(scores[False]) <= min(scores[True])
 
 
 def test_left_out_and_wrong_are_different_mistakes(contract: Contract) -> None:
     """Another value is worth less than null; false for null, which runs the same command, is the answer."""
-    score = {row.name: contract.judge(EXPECTED, row.completion).score for row in ROWS}
+    score = {row.name: present(contract.judge(EXPECTED, row.completion).score) for row in ROWS}
 
     assert score["a wrong value"] < score["a null argument"] == score["a default where a value was asked"]
     assert score["a null argument"] < score["false where null was asked"] == score["exact"]

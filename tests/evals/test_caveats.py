@@ -9,17 +9,19 @@ from skillpm.evals.caveats import caveats, different_settings
 from skillpm.evals.figures import figures
 from skillpm.evals.report import ReportData, render_report
 from skillpm.evals.summary import arm_table, evaluation_document, metric_table
+from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
+from tests.scripted_policy import MakeArm, Server
 
 LONG = "x" * 300  # the scripted policy counts characters; 200 are allowed
 
 
-def assembled(server, *arms):
+def assembled(server: Server, *arms: Arm) -> Evaluation:
     return assemble(build_catalogue([server.skill], Host()), server.tasks(), arms)
 
 
-def ending(arm, reason, count):
+def ending(arm: Arm, reason: str, count: int) -> Arm:
     """Give the first answers of an arm another end."""
     ended = [item.model_copy(update={"finish_reason": reason}) for item in arm.records[:count]]
     return arm.model_copy(update={"records": (*ended, *arm.records[count:])})
@@ -37,8 +39,8 @@ def ending(arm, reason, count):
     ],
 )
 def test_answers_cut_off_and_prompts_too_long_stand_in_every_form_of_the_figures(
-    server, make_arm, reason, column, sentence
-):
+    server: Server, make_arm: MakeArm, reason: str, column: str, sentence: str
+) -> None:
     evaluation = assembled(server, ending(make_arm("base", [1]), reason, 2))
     columns, lines = arm_table(figures(evaluation))
     assert dict(zip(columns, lines[0], strict=True))[column] == "2"
@@ -51,18 +53,18 @@ def test_answers_cut_off_and_prompts_too_long_stand_in_every_form_of_the_figures
     assert f"2 of 12 {'cut off' if reason == 'length' else 'prompts too long'}" in page
 
 
-def test_an_answer_that_reached_the_limit_is_counted_as_cut_off(server, make_arm):
+def test_an_answer_that_reached_the_limit_is_counted_as_cut_off(server: Server, make_arm: MakeArm) -> None:
     arm = make_arm("base", [], **{server.request(1): LONG})
     assert figures(assembled(server, arm))[0].cells["base"].truncated == 1
 
 
-def test_at_most_one_in_twenty_is_no_caveat(server, make_arm):
+def test_at_most_one_in_twenty_is_no_caveat(server: Server, make_arm: MakeArm) -> None:
     server.write(range(1, 21))
     assert caveats(assembled(server, ending(make_arm("base", []), "length", 1))) == []
     assert len(caveats(assembled(server, ending(make_arm("base", []), "length", 2)))) == 1
 
 
-def test_arms_that_were_asked_differently_are_named_with_what_differs(server, make_arm):
+def test_arms_that_were_asked_differently_are_named_with_what_differs(server: Server, make_arm: MakeArm) -> None:
     base, sft = make_arm("base", []), make_arm("sft", [])
     assert caveats(assembled(server, base, sft)) == []
     here = base.model_copy(update={"settings": {**base.settings, "dtype": "float32", "threads": 2}})

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from skillpm.evals.assemble import assemble
-from skillpm.evals.compare import compare, comparisons, merge
+from skillpm.evals.compare import Comparison, compare, comparisons, merge
 from skillpm.evals.gate import check_gates
-from skillpm.model.evaluation import Evaluation
+from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.verdict import Verdict
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
+from tests.present import present
+from tests.scripted_policy import MakeArm, Server
 
 
-def assembled(server, *arms):
+def assembled(server: Server, *arms: Arm) -> Evaluation:
     return assemble(build_catalogue([server.skill], Host()), server.tasks(), arms)
 
 
-def paired(first, second):
+def paired(first: Arm, second: Arm) -> Comparison:
     return compare(first, second, skill="server", suite="handwritten", reward="graded")
 
 
-def test_flips_are_counted_to_both_sides(make_arm):
+def test_flips_are_counted_to_both_sides(make_arm: MakeArm) -> None:
     found = paired(make_arm("base", [1, 2, 3]), make_arm("sft", [3, 4, 5, 6, 7]))
     assert (found.both, found.gained, found.lost, found.neither) == (1, 4, 2, 5)
-    assert found.difference.estimate == pytest.approx(2 / 12)
-    assert found.reward.estimate == pytest.approx(2 / 12)
+    assert present(found.difference).estimate == pytest.approx(2 / 12)
+    assert present(found.reward).estimate == pytest.approx(2 / 12)
     assert found.finding == "no evidence"
 
 
@@ -38,16 +42,18 @@ def test_flips_are_counted_to_both_sides(make_arm):
         ([], [], "no evidence"),
     ],
 )
-def test_a_word_is_given_only_where_the_exact_test_bears_it(make_arm, before, after, finding):
+def test_a_word_is_given_only_where_the_exact_test_bears_it(
+    make_arm: MakeArm, before: Sequence[int], after: Sequence[int], finding: str
+) -> None:
     assert paired(make_arm("base", list(before)), make_arm("sft", list(after))).finding == finding
 
 
-def test_too_few_pairs_give_no_word_however_clear(server, make_arm):
+def test_too_few_pairs_give_no_word_however_clear(server: Server, make_arm: MakeArm) -> None:
     server.write(range(1, 10))
     assert paired(make_arm("base", []), make_arm("sft", list(range(1, 10)))).finding == "too few pairs"
 
 
-def test_a_task_that_one_arm_was_not_judged_on_is_no_pair(make_arm):
+def test_a_task_that_one_arm_was_not_judged_on_is_no_pair(make_arm: MakeArm) -> None:
     base, sft = make_arm("base", []), make_arm("sft", [1])
     errored = sft.records[0].model_copy(update={"verdict": Verdict.errored("out"), "exact": False})
     sft = sft.model_copy(update={"records": (errored, *sft.records[1:])})
@@ -55,7 +61,7 @@ def test_a_task_that_one_arm_was_not_judged_on_is_no_pair(make_arm):
     assert paired(base, sft).gained == 0
 
 
-def test_every_arm_is_compared_with_the_first_and_with_the_one_before_it(server, make_arm):
+def test_every_arm_is_compared_with_the_first_and_with_the_one_before_it(server: Server, make_arm: MakeArm) -> None:
     arms = [make_arm(name, []) for name in ("base", "base+skill", "sft", "grpo")]
     pairs = [(item.first, item.second) for item in comparisons(assembled(server, *arms))]
     assert pairs == [
@@ -67,40 +73,42 @@ def test_every_arm_is_compared_with_the_first_and_with_the_one_before_it(server,
     ]
 
 
-def test_merging_keeps_the_earlier_arms_on_the_tasks_that_both_asked(server, make_arm):
+def test_merging_keeps_the_earlier_arms_on_the_tasks_that_both_asked(server: Server, make_arm: MakeArm) -> None:
     earlier = assembled(server, make_arm("base", [1]), make_arm("sft", []))
     server.write(range(1, 5))
     later = assembled(server, make_arm("sft", [1, 2]))
     merged = merge(earlier, later)
     assert [(arm.name, len(arm.records)) for arm in merged.arms] == [("base", 4), ("sft", 4)]
-    assert sum(record.exact for record in merged.arm("sft").records) == 2
+    assert sum(record.exact for record in present(merged.arm("sft")).records) == 2
 
 
-def test_merging_leaves_out_an_arm_that_shares_no_task(server, make_arm):
+def test_merging_leaves_out_an_arm_that_shares_no_task(server: Server, make_arm: MakeArm) -> None:
     earlier = assembled(server, make_arm("base", [1]))
     server.write(range(100, 105))
     assert [arm.name for arm in merge(earlier, assembled(server, make_arm("sft", []))).arms] == ["sft"]
 
 
-def test_an_evaluation_survives_being_written_and_read(server, make_arm):
+def test_an_evaluation_survives_being_written_and_read(server: Server, make_arm: MakeArm) -> None:
     evaluation = assembled(server, make_arm("base", [1], **{"start it on 2": "ü \u202e <script>"}))
     assert Evaluation.parse(evaluation.text(), path="x") == evaluation
 
 
-def test_the_digest_of_the_data_is_that_of_the_tasks_in_any_order():
+def test_the_digest_of_the_data_is_that_of_the_tasks_in_any_order() -> None:
     keys = [("a", "s", "1"), ("a", "s", "2")]
     assert Evaluation.data_digest(keys) == Evaluation.data_digest(keys[::-1]) != Evaluation.data_digest(keys[:1])
 
 
 @pytest.mark.parametrize(("right", "passed"), [(range(1, 13), True), (range(1, 10), True), (range(1, 9), False)])
-def test_a_gate_passes_from_its_figure_upwards(server, make_arm, right, passed):
+def test_a_gate_passes_from_its_figure_upwards(
+    server: Server, make_arm: MakeArm, right: Sequence[int], passed: bool
+) -> None:
     server.write(range(1, 13), gate={"metric": "exact_match", "at_least": 0.75})
     (gate,) = check_gates(assembled(server, make_arm("sft", list(right))), "sft")
     assert gate.passed is passed
     assert "the gate asks for 0.75" in gate.sentence
 
 
-def test_a_gate_does_not_pass_while_an_answer_could_not_be_judged(server, make_arm):
+def test_a_gate_does_not_pass_while_an_answer_could_not_be_judged(server: Server, make_arm: MakeArm) -> None:
     server.write(range(1, 13), gate={"at_least": 0.5})
     arm = make_arm("sft", list(range(1, 13)))
     errored = arm.records[0].model_copy(update={"verdict": Verdict.errored("out"), "exact": False})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import itertools
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,10 @@ from hypothesis import strategies as st
 from skillpm.evals.assemble import assemble
 from skillpm.evals.curves import Curve, Series, learning_curves, line_chart, round_ticks
 from skillpm.evals.report import ReportData, Setting, render_report, visible
+from skillpm.model.evaluation import Arm
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
+from tests.scripted_policy import MakeArm, Server
 
 VOID = {"meta", "line", "rect", "circle", "polyline", "br"}
 
@@ -22,40 +25,42 @@ VOID = {"meta", "line", "rect", "circle", "polyline", "br"}
 class Checker(html.parser.HTMLParser):
     """Collects what a page would load or run, and checks that its elements nest."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.open, self.active, self.text = [], [], []
+        self.open: list[str] = []
+        self.active: list[str] = []
+        self.text: list[str] = []
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         if tag in ("script", "img", "iframe", "object", "embed", "link", "form", "base"):
             self.active.append(tag)
         self.active += [name for name, _ in attributes if name.startswith("on") or name in ("src", "href")]
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         pass
 
-    def handle_endtag(self, tag):
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag, tag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         self.text.append(data)
 
 
-def read(page):
+def read(page: str) -> Checker:
     checker = Checker()
     checker.feed(page)
     assert not checker.open
     return checker
 
 
-def data(server, *arms, **more):
+def data(server: Server, *arms: Arm, **more: Any) -> ReportData:
     evaluation = assemble(build_catalogue([server.skill], Host()), server.tasks(), arms)
     return ReportData("server", evaluation, **more)
 
 
-def test_a_page_loads_nothing_and_runs_nothing(server, make_arm):
+def test_a_page_loads_nothing_and_runs_nothing(server: Server, make_arm: MakeArm) -> None:
     page = render_report(data(server, make_arm("base", []), make_arm("sft", [1, 2, 3])))
     assert read(page).active == []
     assert "url(" not in page
@@ -75,23 +80,23 @@ HOSTILE = [
 
 @pytest.mark.attack(37)
 @pytest.mark.parametrize("text", HOSTILE)
-def test_what_a_model_wrote_is_text_and_nothing_else(server, make_arm, text):
+def test_what_a_model_wrote_is_text_and_nothing_else(server: Server, make_arm: MakeArm, text: str) -> None:
     page = render_report(data(server, make_arm("base", [], **{server.request(1): text}), recipe=text, commands=(text,)))
     checker = read(page)
     assert checker.active == []
     assert "".join(checker.text).count(text) == 3
 
 
-def test_control_characters_and_overrides_are_shown_as_escapes():
+def test_control_characters_and_overrides_are_shown_as_escapes() -> None:
     assert visible("a\u202eb\x00c\x1b[31m") == "a\\u202eb\\x00c\\x1b[31m"
     assert visible("two\nlines\tü") == "two\nlines\tü"
 
 
-def test_a_long_text_is_cut_and_says_by_how_much():
+def test_a_long_text_is_cut_and_says_by_how_much() -> None:
     assert visible("x" * 1_000_600) == f"{'x' * 600} … (1,000,000 more characters)"
 
 
-def test_the_figures_of_every_arm_stand_in_the_table(server, make_arm):
+def test_the_figures_of_every_arm_stand_in_the_table(server: Server, make_arm: MakeArm) -> None:
     page = render_report(data(server, make_arm("base", []), make_arm("sft", list(range(1, 10)))))
     text = re.sub(r"\s+", " ", "".join(read(page).text))
     assert "75 %" in text
@@ -102,18 +107,18 @@ def test_the_figures_of_every_arm_stand_in_the_table(server, make_arm):
     assert "better" in text
 
 
-def test_an_arm_that_was_not_asked_a_task_set_is_said_so(server, make_arm):
+def test_an_arm_that_was_not_asked_a_task_set_is_said_so(server: Server, make_arm: MakeArm) -> None:
     base, sft = make_arm("base", []), make_arm("sft", [])
     page = render_report(data(server, base.model_copy(update={"records": ()}), sft))
     assert "not asked" in page
 
 
-def test_a_perfect_arm_has_no_failures_to_show(server, make_arm):
+def test_a_perfect_arm_has_no_failures_to_show(server: Server, make_arm: MakeArm) -> None:
     page = render_report(data(server, make_arm("sft", list(range(1, 13)))))
     assert "Every judged answer of the last arm is exact." in page
 
 
-def test_the_same_data_give_the_same_bytes(server, make_arm):
+def test_the_same_data_give_the_same_bytes(server: Server, make_arm: MakeArm) -> None:
     settings = (Setting("seed", "7"),)
     report = data(server, make_arm("base", [1]), settings=settings, profile={"server": settings})
     assert render_report(report) == render_report(report)
@@ -135,7 +140,7 @@ ROWS = [
 ]
 
 
-def test_supervised_stages_show_loss_and_accuracy_others_rewards_and_length():
+def test_supervised_stages_show_loss_and_accuracy_others_rewards_and_length() -> None:
     curves = learning_curves(ROWS)
     assert [curve.title for curve in curves] == [
         "SFT: loss",
@@ -148,17 +153,17 @@ def test_supervised_stages_show_loss_and_accuracy_others_rewards_and_length():
 
 
 @pytest.mark.parametrize("value", [None, "0.3", True, float("nan"), float("inf")])
-def test_a_value_that_is_no_finite_number_is_no_point(value):
+def test_a_value_that_is_no_finite_number_is_no_point(value: object) -> None:
     rows = [{"stage": "sft", "step": step, "loss": 1.0} for step in (1, 2, 3)]
     (curve,) = learning_curves([*rows, {"stage": "sft", "step": 4, "loss": value}])
     assert [x for x, _ in curve.series[0].points] == [1, 2, 3]
 
 
-def test_a_single_point_is_no_curve():
+def test_a_single_point_is_no_curve() -> None:
     assert learning_curves(ROWS[:1]) == ()
 
 
-def test_curves_stand_in_the_page_with_their_units(server, make_arm):
+def test_curves_stand_in_the_page_with_their_units(server: Server, make_arm: MakeArm) -> None:
     page = render_report(data(server, make_arm("sft", []), curves=learning_curves(ROWS)))
     checker = read(page)
     for text in ("optimiser step", "cross-entropy (nats a token)", "mean length (tokens)", "b:graded"):
@@ -169,7 +174,7 @@ FLOATS = st.floats(-1e6, 1e6, allow_nan=False)
 
 
 @given(FLOATS, FLOATS)
-def test_ticks_are_few_even_steps_that_cover_the_range(low, high):
+def test_ticks_are_few_even_steps_that_cover_the_range(low: float, high: float) -> None:
     low, high = sorted((low, high))
     ticks = round_ticks(low, high)
     steps = [after - before for before, after in itertools.pairwise(ticks)]
@@ -180,7 +185,7 @@ def test_ticks_are_few_even_steps_that_cover_the_range(low, high):
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.floats(-100, 100)), min_size=2, unique_by=lambda point: point[0]))
-def test_every_point_lies_inside_the_frame(points):
+def test_every_point_lies_inside_the_frame(points: list[tuple[int, float]]) -> None:
     chart = line_chart(Curve("t", "x", "y", (Series("", tuple(sorted(points))),)))
     for pair in chart.lines[0].points.split():
         x, y = map(float, pair.split(","))

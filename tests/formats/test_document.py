@@ -24,4 +24,4 @@ def test_a_document_made_is_the_document_validated() -> None:
 
 def test_a_document_made_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        Verdict.made(**VALUES).score = 1.0
+        Verdict.made(**VALUES).score = 1.0  # type: ignore[misc]

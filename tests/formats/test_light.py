@@ -16,7 +16,7 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release
 
 DIGEST = "0123456789abcdef" * 4
-KINDS = {
+KINDS: dict[type[LightDocument], dict[str, Any]] = {
     Lock: {"lock": 1, "requirements": ["a>=1"], "cutoff": "2026-01-02"},
     LockedSkill: {"name": "a", "version": "1", "source": "bundled", "archive": DIGEST, "tree": DIGEST},
     Release: {"version": "1.0", "archive": DIGEST, "tree": DIGEST, "size": 7, "requires": {"b": ">=1"}},
@@ -24,7 +24,7 @@ KINDS = {
     RegistryConfig: {"registry": 1, "name": "shop"},
     RegistryListing: {"listing": 1, "skills": [{"name": "a", "version": "1"}]},
 }
-ADAPTERS = {kind: TypeAdapter(kind) for kind in KINDS}
+ADAPTERS: dict[type[LightDocument], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in KINDS}
 values = st.recursive(
     st.none()
     | st.booleans()

@@ -46,8 +46,16 @@ def run(stages: Sequence[Stage], source: Path, target: Path, *, dtype: str, judg
     plan = make_plan(recipe, BUILT_IN, make_rows(24), [], {"x": ["graded"]})
     log: list[Mapping[str, Any]] = []
     runs = [stage.trainer.load() for stage in plan.stages]
-    places = {"adapter": lambda name: target / name, "log": log.append, "progress": PlainProgress()}
-    run_stages(plan, runs, source, judge, lambda episodes: None, **places)
+    run_stages(
+        plan,
+        runs,
+        source,
+        judge,
+        lambda episodes: None,
+        adapter=lambda name: target / name,
+        log=log.append,
+        progress=PlainProgress(),
+    )
     return log
 
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.mark.filterwarnings("default")
 def test_every_line_has_figures_of_both_sides(tmp_path: Path) -> None:
     model = save_random_model(tmp_path / "model", {**TINY, "max_position_embeddings": 2048}, gain=4)
-    command = [sys.executable, "benchmarks/gpu_trainer.py", "--quick", "--model", model, "--output", tmp_path]
+    command = [sys.executable, "benchmarks/gpu_trainer.py", "--quick", "--model", str(model), "--output", str(tmp_path)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -21,7 +21,8 @@ def test_greedy_answers_are_those_of_generate(loaded: Any, prompts: list[list[in
         ends = {"eos_token_id": stop, "pad_token_id": 0}
         mask = torch.ones_like(ids)
         out = loaded.generate(ids, attention_mask=mask, max_new_tokens=24, do_sample=False, **ends)
-        return out[0, len(prompt) :].tolist()
+        answer: list[int] = out[0, len(prompt) :].tolist()
+        return answer
 
     asked = [*prompts, prompts[0][:-3]]
     stop = generated(asked[0], -1)[7]

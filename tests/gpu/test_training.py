@@ -64,7 +64,7 @@ def test_packed_gradients_are_those_of_separate_rows(source: Path, dtype: str, t
             inputs = {name: value.to(model.device) for name, value in PrefixPacking()(batch).items()}
             labels = inputs.pop("labels")[0, 1:]
             logits = model(**inputs, use_cache=False).logits[0, :-1].float()
-            torch.nn.functional.cross_entropy(logits, labels, reduction="sum").backward()
+            torch.nn.functional.cross_entropy(logits, labels, reduction="sum").backward()  # type: ignore[no-untyped-call]
         return torch.cat([p.grad.float().flatten().cpu() for p in model.parameters()])
 
     packed = gradient([features])

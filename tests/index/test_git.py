@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,9 +14,8 @@ from skillpm.layout.discovery import discover, skill_folders
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.storage.archive import build_archive
 from tests.conftest import write_tree
-from tests.servers import commit_all, git, serving
-
-SkillFiles = Callable[..., dict[str, Any]]
+from tests.servers import Handler, commit_all, git, serving
+from tests.shop import SkillFiles
 
 
 @pytest.mark.parametrize(
@@ -162,14 +159,17 @@ def test_nothing_of_a_repository_or_of_the_surroundings_runs(
     assert not (tmp_path / "ran").exists()
 
 
+def wants_a_login(handler: Handler) -> bool:
+    handler.reply(401, WWW_Authenticate='Basic realm="x"')
+    return True
+
+
 def test_git_never_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that wants a login ends the command instead of waiting for an answer that nobody gives."""
     monkeypatch.setenv("GIT_SSL_NO_VERIFY", "1")
     (tmp_path / "www").mkdir()
     with serving(tmp_path / "www", tls=True) as shop:
-        shop.answers["/x/info/refs?service=git-upload-pack"] = lambda handler: (
-            handler.reply(401, WWW_Authenticate='Basic realm="x"') or True
-        )
+        shop.answers["/x/info/refs?service=git-upload-pack"] = wants_a_login
         url = GitUrl.parse(f"git+{shop.url}/x", tmp_path)
         with pytest.raises(RegistryError) as caught:
             _ = GitRepository(url, tmp_path / "cache").commit

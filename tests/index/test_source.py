@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,12 @@ import pytest
 from skillpm.errors import LockOutOfDateError, RegistryError, SkillpmError, UsageError
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
-from skillpm.index.directory import DirectoryIndex, page_path
-from skillpm.index.folder_registry import write_registry
+from skillpm.index.directory import DirectoryIndex
+from skillpm.index.pages import page_path
 from skillpm.index.path import PathIndex
 from skillpm.index.source import Surroundings, is_path, open_registry, open_skills, open_source
-from skillpm.layout.tree import MappingTree
 from skillpm.model.source import BUNDLED, Source
-
-SkillFiles = Callable[..., dict[str, Any]]
-
-
-def tree(files: dict[str, Any]) -> MappingTree:
-    return MappingTree({path: text.encode() for path, text in files.items()})
+from tests.shop import SkillFiles, publish
 
 
 def around(project: Path) -> Surroundings:
@@ -32,8 +25,7 @@ def around(project: Path) -> Surroundings:
 
 @pytest.fixture
 def registry(tmp_path: Path, skill_files: SkillFiles) -> Path:
-    write_registry(tmp_path / "shop", [tree(skill_files("demo", "1.0")), tree(skill_files("demo", "2.0"))])
-    return tmp_path / "shop"
+    return publish(tmp_path / "shop", skill_files("demo", "1.0"), skill_files("demo", "2.0"))
 
 
 @pytest.mark.parametrize(
@@ -99,15 +91,15 @@ def test_a_missing_archive_is_an_error_that_names_the_registry(registry: Path) -
 
 
 def test_a_published_version_is_never_replaced(registry: Path, skill_files: SkillFiles) -> None:
-    write_registry(registry, [tree(skill_files("demo", "1.0"))])
+    publish(registry, skill_files("demo", "1.0"))
     with pytest.raises(RegistryError, match="another content"):
-        write_registry(registry, [tree(skill_files("demo", "1.0", body="other"))])
+        publish(registry, skill_files("demo", "1.0", body="other"))
 
 
 def test_the_first_index_that_knows_a_name_answers_alone(tmp_path: Path, skill_files: SkillFiles) -> None:
     """Never the best of both: that is dependency confusion."""
-    write_registry(tmp_path / "team", [tree(skill_files("demo", "1.0"))])
-    write_registry(tmp_path / "public", [tree(skill_files("demo", "9.9")), tree(skill_files("far", "1.0"))])
+    publish(tmp_path / "team", skill_files("demo", "1.0"))
+    publish(tmp_path / "public", skill_files("demo", "9.9"), skill_files("far", "1.0"))
     chain = ChainIndex([DirectoryIndex(tmp_path / "team", "team"), DirectoryIndex(tmp_path / "public", "public")])
     page, far, source = chain.page("demo"), chain.page("far"), chain.source("demo")
     assert page is not None

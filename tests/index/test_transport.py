@@ -128,7 +128,7 @@ def test_an_answer_that_cannot_be_used_is_refused(shop: Shop, transport: Transpo
 
 
 def test_a_body_without_an_announced_length_is_stopped_at_the_limit(shop: Shop, transport: Transport) -> None:
-    sent = []
+    sent: list[int] = []
 
     def endless(handler: Handler) -> bool:
         handler.send_response(200)

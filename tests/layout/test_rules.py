@@ -127,9 +127,9 @@ def package(path: str, bad: str | bytes, good: str | bytes, line: int | None = N
     return Case({**files, path: bad}, {**files, path: good}, path, line)
 
 
-def content(path: str, bad: str | bytes, good: str | bytes, line: int | None = None, **files: str) -> Case:
+def content(path: str, bad: str | bytes, good: str | bytes, line: int | None = None) -> Case:
     """Return a case of what one more file holds."""
-    return Case({"SKILL.md": SKILL, **files, path: bad}, {"SKILL.md": SKILL, **files, path: good}, path, line)
+    return Case({"SKILL.md": SKILL, path: bad}, {"SKILL.md": SKILL, path: good}, path, line)
 
 
 def zipped(*names: str) -> bytes:
@@ -217,7 +217,11 @@ CASES: dict[str, Case] = {
         {"SKILL.md": SKILL, "lib/json.py": "", "lib/__init__.py": ""},
         "scripts/json.py",
     ),
-    "SK416": content("bin/tool", ELF, "#!/bin/sh\n", **DECLARED),
+    "SK416": Case(
+        {"SKILL.md": SKILL, **DECLARED, "bin/tool": ELF},
+        {"SKILL.md": SKILL, **DECLARED, "bin/tool": "#!/bin/sh\n"},
+        "bin/tool",
+    ),
     "SK417": content("a.docx", zipped(*DOCUMENT, "word/vbaProject.bin"), zipped(*DOCUMENT)),
     "SK418": content("a.docx", zipped(*DOCUMENT), "text\n"),
     "SK419": content("model.dat", pickle.dumps([1]), "[1]\n"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.errors import DocumentError, LayoutError, StorageError
+from skillpm.errors import DocumentError, LayoutError, SkillpmError, StorageError
 from skillpm.layout.check import check
 from skillpm.layout.description import describe
 from skillpm.layout.discovery import MAX_DEPTH, MAX_FOLDERS, discover
@@ -36,7 +37,7 @@ def test_a_folder_and_a_mapping_of_one_skill_have_one_digest(tmp_path: Path) -> 
 
 
 @given(st.dictionaries(st.text(min_size=1), st.binary(), min_size=1), st.randoms())
-def test_the_digest_depends_on_content_and_not_on_order(files: dict[str, bytes], chance) -> None:
+def test_the_digest_depends_on_content_and_not_on_order(files: dict[str, bytes], chance: random.Random) -> None:
     shuffled = list(files.items())
     chance.shuffle(shuffled)
     assert tree_digest(MappingTree(files)) == tree_digest(MappingTree(dict(shuffled)))
@@ -51,7 +52,7 @@ def test_what_tools_leave_behind_is_no_part_of_a_tree(tmp_path: Path) -> None:
     assert FolderTree(tmp_path).paths() == [".env.example", "SKILL.md"]
 
 
-def test_links_pipes_and_sockets_are_named_and_never_opened(tmp_path: Path, monkeypatch) -> None:
+def test_links_pipes_and_sockets_are_named_and_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"skill/SKILL.md": SKILL, "secret": b"secret"})
     root = tmp_path / "skill"
     (root / "link").symlink_to(tmp_path / "secret")
@@ -109,7 +110,9 @@ def test_a_description_holds_what_an_index_needs() -> None:
         ({"SKILL.md": SKILL, "skill.yaml": b"manifest: 1\nversion: 1\ncolour: red\n"}, DocumentError, "skill.yaml:3"),
     ],
 )
-def test_what_cannot_be_installed_is_refused_with_the_place(files, error, text) -> None:
+def test_what_cannot_be_installed_is_refused_with_the_place(
+    files: dict[str, bytes], error: type[SkillpmError], text: str
+) -> None:
     with pytest.raises(error, match=text) as caught:
         describe(MappingTree(files))
     assert error is DocumentError or caught.value.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -26,7 +27,7 @@ def read(path: Path, folder: Path) -> ProjectDocument | None:
 def test_a_good_file_is_read_and_its_schema_agrees(path: Path, tmp_path: Path) -> None:
     assert read(path, tmp_path) is not None
     root = read_yaml(path.read_text(encoding="utf-8"))
-    numbers = {"project": int(root["project"])}
+    numbers: dict[str, Any] = {"project": int(root["project"])}
     if "policy" in root:
         numbers["policy"] = {**root["policy"], "cooldown": int(root["policy"]["cooldown"])}
     jsonschema.Draft202012Validator(document_schema("project")).validate({**root, **numbers})

@@ -77,9 +77,10 @@ def _spelled(path: Path) -> Iterator[str]:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
     for node in ast.walk(tree):
-        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-        if text.startswith(tuple(PREFIXES)) and text not in docstrings:
-            yield f"{path.relative_to(PACKAGE)}:{node.lineno}: {text[:40]}"
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or node.value in docstrings:
+            continue
+        if node.value.startswith(tuple(PREFIXES)):
+            yield f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.value[:40]}"
 
 
 def test_no_other_module_spells_the_prefix_of_a_source() -> None:

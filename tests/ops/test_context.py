@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import UnknownSkillError, UsageError
 from skillpm.index.shipped import bundled_skills
 from skillpm.layout.tree import FolderTree, tree_digest
@@ -16,8 +14,7 @@ from skillpm.ops.context import Context, open_context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
-
-SkillFiles = Callable[..., dict[str, Any]]
+from tests.shop import SkillFiles
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, Project
+from tests.shop import MakeProject, SkillFiles
 
 FOLDER = ROOT / "plugins" / "skillpm-changelog"
 
@@ -32,7 +32,7 @@ def install(folder: Path, site: Path) -> None:
 
 
 @pytest.fixture
-def world(project: Callable[..., Project], skill_files: Callable[..., dict[str, Any]]) -> Project:
+def world(project: MakeProject, skill_files: SkillFiles) -> Project:
     """A project with a skill, and a folder ``site`` in which the plugin is installed."""
     made = project({"demo": {**skill_files(version="1.2"), "README.md": "# demo\n"}})
     (made.root / "site").mkdir()
@@ -40,7 +40,7 @@ def world(project: Callable[..., Project], skill_files: Callable[..., dict[str, 
     return made
 
 
-def run(world: Project, *arguments: str, **environment: str) -> Any:
+def run(world: Project, *arguments: str, **environment: Any) -> Any:
     path = f"{world.root / 'site'}:{world.environment['PYTHONPATH']}"
     return world.run(*arguments, PYTHONPATH=path, **environment)
 

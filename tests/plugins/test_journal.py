@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,11 @@ import pytest
 
 from tests.conftest import ROOT, Project
 from tests.plugins.test_changelog import install, run
+from tests.shop import MakeProject, SkillFiles
 
 
 @pytest.fixture
-def world(project: Callable[..., Project], skill_files: Callable[..., dict[str, Any]]) -> Project:
+def world(project: MakeProject, skill_files: SkillFiles) -> Project:
     """A project with a skill, two answers to it, and the plugin in its folder ``site``."""
     rows = [{"request": f"do {n}", "expected": f"done {n}", "completion": "done 0"} for n in range(2)]
     lines = "".join(f"{json.dumps(row)}\n" for row in rows)

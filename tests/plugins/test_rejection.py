@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, Project
 from tests.plugins.test_changelog import install, run
+from tests.shop import MakeProject, SkillFiles
 from tests.train.hf.conftest import tiny_model  # noqa: F401 - a fixture
 
 RECIPE = """
@@ -30,7 +29,7 @@ def verify(attempts, contract):
 
 
 @pytest.fixture
-def world(project: Callable[..., Project], skill_files: Callable[..., dict[str, Any]]) -> Project:
+def world(project: MakeProject, skill_files: SkillFiles) -> Project:
     """A project with a skill whose verifier passes every answer, and the plugin in its folder ``site``."""
     seeds = "".join(json.dumps({"request": f"do {n}", "expected": f"done {n}"}) + "\n" for n in range(6))
     demo = {**skill_files(), "verifier.py": LENIENT, "seeds/seeds.jsonl": seeds}
@@ -53,7 +52,7 @@ def test_it_is_planned_without_torch_and_its_settings_are_in_the_schema(world: P
 
 def test_a_tiny_model_is_trained_by_it(world: Project, tiny_model: Path) -> None:  # noqa: F811
     """The adapter is made of accepted answers, and the manifest says who ran the stage."""
-    done = run(world, "train", "-r", "recipe.yaml", "--model", tiny_model, "--yes", "--json", OMP_NUM_THREADS="1")
+    done = run(world, "train", "-r", "recipe.yaml", "--model", str(tiny_model), "--yes", "--json", OMP_NUM_THREADS="1")
     document = done.ok().document
     (stage,) = document["manifest"]["stages"]
     assert (stage["kind"], stage["trainer"]) == ("rejection", "skillpm-rejection 0.1.0")
@@ -67,7 +66,7 @@ def test_a_tiny_model_is_trained_by_it(world: Project, tiny_model: Path) -> None
 
 def test_a_trainer_that_raises_leaves_no_manifest(world: Project, tiny_model: Path) -> None:  # noqa: F811
     world.write({"site/skillpm_rejection/rounds.py": "def run(stage, given):\n    return 1 / 0\n"})
-    run(world, "train", "-r", "recipe.yaml", "--model", tiny_model, "--yes").fails(
+    run(world, "train", "-r", "recipe.yaml", "--model", str(tiny_model), "--yes").fails(
         9, "rejection: trainer `rejection` failed in stage `rejection`: ZeroDivisionError"
     )
     assert list(world.root.glob("runs/*/recipe.yaml")) and not list(world.root.glob("runs/*/manifest.json"))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
 
-from tests.conftest import ROOT, Project
+from tests.conftest import ROOT
 from tests.plugins.test_changelog import install, run
+from tests.shop import MakeProject
 
 COMMIT = "1" * 40
 MODULES = """
@@ -28,7 +28,7 @@ MODULES = """
 """
 
 
-def test_each_submodule_with_skills_is_a_requirement_at_its_commit(project: Callable[..., Project]) -> None:
+def test_each_submodule_with_skills_is_a_requirement_at_its_commit(project: MakeProject) -> None:
     skills = {"skills": {"a": {"SKILL.md": "-"}, "b": {"SKILL.md": "-"}}}
     world = project({".gitmodules": MODULES, "vendor": {"pack": skills, "empty": {"README.md": "-"}}})
     for words in (["init", "-q"], ["update-index", "--add", "--cacheinfo", f"160000,{COMMIT},.claude/skills/one"]):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import ROOT, Project
 from tests.plugins.test_changelog import install, run
+from tests.shop import MakeProject, SkillFiles
 
 VERIFIER = """
 import os
@@ -26,9 +25,7 @@ WORDS = ("score", "./demo", "demo/rows.jsonl", "--yes", "--sandbox", "plugin:uns
 
 
 @pytest.fixture
-def world(
-    project: Callable[..., Project], skill_files: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> Project:
+def world(project: MakeProject, skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.syspath_prepend(str(ROOT / "plugins/skillpm-unshare"))
     import skillpm_unshare
 

@@ -35,7 +35,7 @@ def versions(graph: Graph, *roots: str, **options: Any) -> dict[str, str]:
     return {name: release.version for name, release in chosen.items()}
 
 
-ONE = {"a": {"1.0": {}, "1.1": {}, "2.0": {}}}
+ONE: Graph = {"a": {"1.0": {}, "1.1": {}, "2.0": {}}}
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,16 @@ def test_nothing_is_required_of_nothing() -> None:
 
 
 def test_only_what_is_needed_is_chosen() -> None:
-    graph = {"a": {"1.0": {"b": ">=1"}, "0.9": {"c": ""}}, "b": {"1.0": {}}, "c": {"1.0": {}}}
+    graph: Graph = {"a": {"1.0": {"b": ">=1"}, "0.9": {"c": ""}}, "b": {"1.0": {}}, "c": {"1.0": {}}}
     assert versions(graph, "a") == {"a": "1.0", "b": "1.0"}
 
 
 def test_an_older_release_is_taken_where_the_newest_does_not_fit() -> None:
-    graph = {"a": {"1.0": {"c": "<2"}, "2.0": {"c": ">=2"}}, "b": {"1.0": {"c": "<2"}}, "c": {"1.0": {}, "2.0": {}}}
+    graph: Graph = {
+        "a": {"1.0": {"c": "<2"}, "2.0": {"c": ">=2"}},
+        "b": {"1.0": {"c": "<2"}},
+        "c": {"1.0": {}, "2.0": {}},
+    }
     assert versions(graph, "a", "b") == {"a": "1.0", "b": "1.0", "c": "1.0"}
 
 
@@ -70,7 +74,7 @@ def test_cycles_are_allowed() -> None:
 
 
 def test_a_prerelease_is_taken_only_where_it_is_asked_for_or_where_only_they_exist() -> None:
-    graph = {"a": {"1.0": {}, "2.0rc1": {}}, "b": {"1.0": {"a": ">=2.0rc1"}}}
+    graph: Graph = {"a": {"1.0": {}, "2.0rc1": {}}, "b": {"1.0": {"a": ">=2.0rc1"}}}
     assert versions(graph, "a") == {"a": "1.0"}
     assert versions(graph, "a>=2.0rc1") == {"a": "2.0rc1"}
     assert versions({"a": {"2.0rc1": {}, "1.0.dev3": {}}}, "a") == {"a": "2.0rc1"}
@@ -95,7 +99,7 @@ def test_a_yanked_release_is_taken_only_where_it_is_locked() -> None:
 
 
 def test_a_scoped_name_is_another_name() -> None:
-    graph = {"a": {"2.0": {}}, "acme/a": {"1.0": {}}, "b": {"1.0": {"acme/a": ""}}}
+    graph: Graph = {"a": {"2.0": {}}, "acme/a": {"1.0": {}}, "b": {"1.0": {"acme/a": ""}}}
     assert versions(graph, "acme/a") == {"acme/a": "1.0"}
     assert versions(graph, "b", "a") == {"a": "2.0", "acme/a": "1.0", "b": "1.0"}
     with pytest.raises(ResolutionError):
@@ -123,8 +127,13 @@ def test_the_first_registry_that_knows_a_name_answers_for_it_alone() -> None:
 def test_each_page_is_asked_for_once() -> None:
     asked: list[str] = []
     page = pages({"a": {"1.0": {"b": ">=2"}, "2.0": {"b": ">=3"}}, "b": {"1.0": {}}})
+
+    def ask(name: str) -> Page | None:
+        asked.append(name)
+        return page(name)
+
     with pytest.raises(ResolutionError):
-        resolve([Requirement("a"), Requirement("b")], lambda name: asked.append(name) or page(name))
+        resolve([Requirement("a"), Requirement("b")], ask)
     assert sorted(asked) == ["a", "b"], "looking for hints costs no network"
 
 
@@ -136,6 +145,6 @@ def test_an_unknown_name_is_an_error_with_near_names() -> None:
 
 
 def test_many_releases_are_counted_instead_of_listed() -> None:
-    graph = {"a": {f"1.{minor}": {} for minor in range(40)}}
+    graph: Graph = {"a": {f"1.{minor}": {} for minor in range(40)}}
     with pytest.raises(ResolutionError, match=r"only a 1.0 to 1.39 \(40 releases\) are available"):
         versions(graph, "a>=2")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
+
+from tests.shop import MakeProject, SkillFiles
 
 PLUGIN = """
 from pathlib import Path
@@ -50,7 +51,7 @@ def run(world: Any, *arguments: Any, **environment: str) -> Any:
     return world.run(*arguments, PYTHONPATH=path, **environment)
 
 
-def test_a_plugin_s_rule_is_checked(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+def test_a_plugin_s_rule_is_checked(project: MakeProject, skill_files: SkillFiles) -> None:
     """Its finding stands among ours, with its own code, and not where plugins are switched off."""
     world = project({**installed(PLUGIN), "demo": skill_files()})
 
@@ -59,7 +60,7 @@ def test_a_plugin_s_rule_is_checked(project: Callable[..., Any], skill_files: Ca
     run(world, "validate", "demo", SKILLPM_NO_PLUGINS="1").ok()
 
 
-def test_a_rule_that_raises_is_named(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+def test_a_rule_that_raises_is_named(project: MakeProject, skill_files: SkillFiles) -> None:
     """The error names the plugin and the rule, without a traceback."""
     broken = PLUGIN.replace('if "OWNER" not in subject.files:', "if 1 / 0:")
     world = project({**installed(broken), "demo": skill_files()})
@@ -67,16 +68,14 @@ def test_a_rule_that_raises_is_named(project: Callable[..., Any], skill_files: C
     run(world, "validate", "demo").fails(9, "acme", "ACME001", "ZeroDivisionError")
 
 
-def test_a_code_of_ours_is_taken(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+def test_a_code_of_ours_is_taken(project: MakeProject, skill_files: SkillFiles) -> None:
     """A plugin cannot pretend to be one of our rules."""
     world = project({**installed(PLUGIN.replace("ACME001", "SK001")), "demo": skill_files()})
 
     run(world, "validate", "demo").fails(9, "SK001")
 
 
-def test_a_plugin_s_registry_is_asked_and_observers_are_told(
-    project: Callable[..., Any], skill_files: Callable[..., Any]
-) -> None:
+def test_a_plugin_s_registry_is_asked_and_observers_are_told(project: MakeProject, skill_files: SkillFiles) -> None:
     """A URL that is not built in is the plugin's; what was installed from it can be installed again from the lock."""
     from skillpm.index.folder_registry import write_registry
     from skillpm.layout.tree import MappingTree
@@ -126,7 +125,7 @@ def skillpm_exporters():
 """
 
 
-def test_a_plugin_s_policy_answers(project: Callable[..., Any]) -> None:
+def test_a_plugin_s_policy_answers(project: MakeProject) -> None:
     """`--model NAME:REST` is the plugin's; what it cannot open is an error that names it, and so is a wrong name."""
     world = project(installed(FOREIGN))
     world.run("new", "finder").ok()
@@ -142,7 +141,7 @@ def test_a_plugin_s_policy_answers(project: Callable[..., Any]) -> None:
     run(world, "eval", "./finder", "--model", "chair:none").fails(2, "no model `chair:none`")
 
 
-def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: Callable[..., Any]) -> None:
+def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: MakeProject) -> None:
     world = project(installed(FOREIGN))
     for name in ("finder", "broken"):
         world.run("new", name).ok()
@@ -180,9 +179,7 @@ def skillpm_importers():
 """
 
 
-def test_a_plugin_s_importer_reads_the_locks_that_it_names(
-    project: Callable[..., Any], skill_files: Callable[..., Any]
-) -> None:
+def test_a_plugin_s_importer_reads_the_locks_that_it_names(project: MakeProject, skill_files: SkillFiles) -> None:
     """What it gives is looked at again and installed as our own readers' entries are."""
     lines = "mine=./mine\nred=./x-ESC[31m\nnowhere\n"
     files = {"mine": skill_files("mine"), "acme.lock": lines, "skills-lock.json": '{"version": 1, "skills": {}}'}
@@ -199,7 +196,7 @@ def test_a_plugin_s_importer_reads_the_locks_that_it_names(
     assert run(world, "import", "skills-lock.json", "--json").ok().document["format"] == "skills-lock.json"
 
 
-def test_an_importer_that_fails_or_shares_a_file_name_is_named(project: Callable[..., Any]) -> None:
+def test_an_importer_that_fails_or_shares_a_file_name_is_named(project: MakeProject) -> None:
     """A clash matters only for the file name that two share, and names both plugins."""
     sources = {name: installed(IMPORTER.replace("NAME", name), name) for name in ("acme", "bolt")}
     world = project({**sources["acme"], **sources["bolt"]})
@@ -246,7 +243,7 @@ def verify(attempts, contract):
 """
 
 
-def test_a_plugin_s_sandbox_confines_workers(project: Callable[..., Any], skill_files: Callable[..., Any]) -> None:
+def test_a_plugin_s_sandbox_confines_workers(project: MakeProject, skill_files: SkillFiles) -> None:
     """Only where it is named or called strong; a policy that requires a strong one is not fallen back from."""
     demo = {**skill_files(), "verifier.py": JAILED, "rows.jsonl": '{"expected": {}, "completion": "x"}\n'}
     world = project({**installed(SANDBOX), "demo": demo})
@@ -266,7 +263,7 @@ def test_a_plugin_s_sandbox_confines_workers(project: Callable[..., Any], skill_
     assert "jail: yes" in score("acme").ok().out
 
 
-def test_the_doctor_tells_of_plugins_sandboxes(project: Callable[..., Any]) -> None:
+def test_the_doctor_tells_of_plugins_sandboxes(project: MakeProject) -> None:
     world = project(installed(SANDBOX))
     checks = {check["name"]: check for check in run(world, "doctor", "--json").ok().document["checks"]}
 

@@ -9,18 +9,12 @@ from typing import Any
 import pytest
 
 from skillpm.errors import PluginError
-from skillpm.model.episode import Episode
 from skillpm.model.ports import Attempt
-from skillpm.model.skill import Skill
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime import guarded
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
-from skillpm.worker.scoring import Scorer
-
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
+from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
 DEEDS = """
 import asyncio, sys

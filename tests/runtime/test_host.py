@@ -15,7 +15,6 @@ from skillpm.errors import PluginError
 from skillpm.hookspecs import hookimpl
 from skillpm.layout.rule import rule
 from skillpm.layout.subject import Subject
-from skillpm.model.episode import Episode
 from skillpm.model.finding import Problem
 from skillpm.model.ports import Attempt
 from skillpm.model.skill import Skill
@@ -25,7 +24,7 @@ from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import Host
 from skillpm.runtime.plugins import MAX_TOLD
-from skillpm.worker.scoring import Scorer
+from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 from tests.whole.test_start_up import imported
 
 
@@ -34,11 +33,6 @@ def no_owner(subject: Subject) -> Iterator[Problem]:
     """A file OWNER at the root."""
     if "OWNER" not in subject.files:
         yield Problem("there is no OWNER file")
-
-
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
 
 
 class Rewarding:

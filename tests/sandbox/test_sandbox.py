@@ -15,19 +15,13 @@ from pathlib import Path
 import pytest
 
 from skillpm.errors import PluginError, PolicyError
-from skillpm.model.episode import Episode
 from skillpm.model.ports import SandboxLevel
-from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import TrustPolicy
 from skillpm.sandbox import sandbox, seccomp
 from skillpm.sandbox.sandbox import LEVELS, Sandbox, choose
 from skillpm.worker.protocol import encode, judge_request
-from skillpm.worker.scoring import Scorer
 from skillpm.worker.settings import WorkerSettings
-
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
+from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
 needs_seccomp = pytest.mark.skipif(not seccomp.available(), reason="no system-call table for this machine")
 DENIED = ("PermissionError", "FileNotFoundError", "OSError")  # not permitted, not there, on a read-only file system
@@ -241,8 +235,8 @@ def test_the_strongest_level_is_chosen_and_none_below_it_where_one_is_required(m
     assert choose().level == offered[0] and str(choose()).startswith(offered[0])
     assert choose("limits").level == "limits"
     assert "reading and writing any file that you may read and write" in choose("limits").gaps
-    monkeypatch.setattr(sandbox, "_available", lambda level: choose_limits if level == "limits" else None)
     choose_limits = sandbox.Sandbox("limits", ("resource limits",))
+    monkeypatch.setattr(sandbox, "_available", lambda level: choose_limits if level == "limits" else None)
     assert choose() is choose_limits and "using the network" in choose().gaps
     for wanted in ("require", "landlock", "bubblewrap"):
         with pytest.raises(PolicyError) as caught:

@@ -21,6 +21,7 @@ from skillpm.model.suite import Suite
 from skillpm.model.synthesis import Entry, SynthesisDocument
 from skillpm.model.task import Seed, request_key
 from tests.serving import compiled
+from tests.shop import MakeProject
 
 SKILL = Path(__file__).parents[2] / "skills" / "incident-triage"
 SCRIPTS = SKILL / "scripts"
@@ -534,7 +535,7 @@ REFUSED = [
 ]
 
 
-def score(project: Callable[..., Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def score(project: MakeProject, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Judge rows with the bundled skill."""
     done = project().run("score", "incident-triage", stdin="".join(json.dumps(row) + "\n" for row in rows)).ok()
     return [json.loads(line) for line in done.out.splitlines()]
@@ -544,7 +545,7 @@ def rows_of(pairs: list[tuple[str, str]]) -> list[dict[str, Any]]:
     return [{"expected": answer(expected), "completion": json.dumps(answer(given))} for expected, given in pairs]
 
 
-def test_equal_commands_pass_different_ones_fail_and_refused_ones_have_no_argv(project: Callable[..., Any]) -> None:
+def test_equal_commands_pass_different_ones_fail_and_refused_ones_have_no_argv(project: MakeProject) -> None:
     judged = score(project, rows_of([*SAME, *DIFFERENT, *REFUSED]))
     same, rest = judged[: len(SAME)], judged[len(SAME) :]
     different, refused = rest[: len(DIFFERENT)], rest[len(DIFFERENT) :]
@@ -555,12 +556,12 @@ def test_equal_commands_pass_different_ones_fail_and_refused_ones_have_no_argv(p
     assert max(row["score"] for row in refused) < min(row["score"] for row in different)
 
 
-def test_the_argv_of_an_equal_answer_is_what_was_really_written(project: Callable[..., Any]) -> None:
+def test_the_argv_of_an_equal_answer_is_what_was_really_written(project: MakeProject) -> None:
     (row,) = score(project, rows_of([("df -h / && journalctl -n 200", "df / -h && journalctl --lines=200")]))
     assert row["argv"] == [["df", "/", "-h"], ["journalctl", "--lines=200"]]
 
 
-def test_an_equal_command_with_another_limit_or_prose_around_it_does_not_pass(project: Callable[..., Any]) -> None:
+def test_an_equal_command_with_another_limit_or_prose_around_it_does_not_pass(project: MakeProject) -> None:
     expected = answer("journalctl -n 200")
     given = [
         json.dumps(answer("journalctl --lines=200", 60)),

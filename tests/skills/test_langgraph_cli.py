@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from skillpm.model.suite import Case, Suite
 from skillpm.model.synthesis import SLOT, Entry, SynthesisDocument
 from skillpm.model.task import Seed, request_key
 from tests.serving import compiled
+from tests.shop import MakeProject
 
 SKILL = Path(__file__).parents[2] / "skills" / "langgraph-cli"
 TOOLS = ("new", "dev", "up", "build", "dockerfile")
@@ -152,7 +153,7 @@ class TestTheRealProgram:
             self.accepts(commands, contract, dev(port))
 
     def test_parses_every_synthesised_target(
-        self, commands: Mapping[str, click.Command], contract: Contract, project: Callable[..., Any], tmp_path: Path
+        self, commands: Mapping[str, click.Command], contract: Contract, project: MakeProject, tmp_path: Path
     ) -> None:
         project().run("synth", SKILL, "--rows", "200", "--held-out", "50", "--output", tmp_path / "tasks").ok()
         rows = [

@@ -10,6 +10,7 @@ import tarfile
 import tracemalloc
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -146,7 +147,7 @@ def test_dot_files_are_kept() -> None:
     assert read_archive(build_archive(tree)).paths() == tree.paths()
 
 
-def test_a_link_in_a_folder_is_not_followed_but_refused(tmp_path) -> None:
+def test_a_link_in_a_folder_is_not_followed_but_refused(tmp_path: Path) -> None:
     (tmp_path / "SKILL.md").write_text("x")
     (tmp_path / "passwd").symlink_to("/etc/passwd")
     with pytest.raises(IntegrityError, match="passwd"):

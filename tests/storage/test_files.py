@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from skillpm.errors import DocumentError, StorageError
-from skillpm.storage import files
 from skillpm.storage.files import read_text, storage_error, write_atomic
 
 
@@ -37,7 +36,7 @@ def test_a_failed_write_leaves_the_old_bytes_and_nothing_else(tmp_path: Path, mo
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr("skillpm.storage.files.os.fsync", full)
     with pytest.raises(StorageError, match="No space left") as caught:
         write_atomic(tmp_path / "file", "new")
     assert "free some space" in str(caught.value.hint)

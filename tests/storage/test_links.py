@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.storage import linking, swap

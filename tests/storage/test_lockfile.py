@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def test_what_is_written_is_read_back_and_not_written_again(tmp_path: Path) -> N
         (lambda text: "", DocumentError),
     ],
 )
-def test_a_damaged_lock_is_refused(tmp_path: Path, edit, error: type[SkillpmError]) -> None:
+def test_a_damaged_lock_is_refused(tmp_path: Path, edit: Callable[[str], str], error: type[SkillpmError]) -> None:
     path = tmp_path / "skillpm.lock"
     path.write_text(edit(LOCK.text()))
     with pytest.raises(error):

@@ -13,7 +13,6 @@ import pytest
 
 from skillpm.errors import BusyError, StorageError
 from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
-from skillpm.storage import unpack as unpacking
 from skillpm.storage.process_lock import ProcessLock, locked
 from skillpm.storage.store import Store, folder_digest
 
@@ -32,7 +31,7 @@ def test_a_tree_is_found_by_its_digest_with_its_bytes_and_executable_bits(tmp_pa
 def test_where_no_folder_can_be_opened_the_same_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on Windows: paths are given whole."""
     tree = MappingTree({"SKILL.md": b"text", "a/b/c": b"1", "a/b/d": b"2", "a/e": b"3"}, {"a/e"})
-    monkeypatch.setattr(unpacking.os, "supports_dir_fd", set())
+    monkeypatch.setattr("skillpm.storage.unpack.os.supports_dir_fd", set())
     path = Store(tmp_path).add(tree)
     assert tree_digest(FolderTree(path)) == path.name == tree_digest(tree)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from skillpm.storage import swap as swaps
 from skillpm.storage.swap import Swap
 
 
-def write(text: str):
+def write(text: str) -> Callable[[Path], None]:
     def make(folder: Path) -> None:
         folder.mkdir()
         (folder / "file").write_text(text)
@@ -65,8 +66,8 @@ def test_a_failure_of_any_name_gives_the_others_back(root: Path, monkeypatch: py
     before, count = content(root), 0
     rename, exchange = Path.rename, swaps._exchange
 
-    def refusing(call):
-        def wrapped(*arguments):
+    def refusing(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object) -> object:
             nonlocal count
             count += 1
             if count == number + 1:

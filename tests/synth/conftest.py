@@ -35,6 +35,7 @@ CONTRACT = {
     ],
 }
 Given = Callable[..., Contributions]
+Judge = Callable[[Sequence[Episode]], list[Judgement]]
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def given(contract: Contract) -> Given:
 
 
 @pytest.fixture(scope="session")
-def judge(contract: Contract) -> Callable[[Sequence[Episode]], list[Judgement]]:
+def judge(contract: Contract) -> Judge:
     """Judge as a skill with a contract and no code is judged."""
 
     def judgements(episodes: Sequence[Episode]) -> list[Judgement]:

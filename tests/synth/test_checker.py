@@ -11,6 +11,7 @@ from skillpm.model.contract import ContractDocument
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.synth.checker import label_flaws, missing_classes, text_flaws, unsayable_flaws
 from skillpm.synth.generate import synthesise
+from tests.synth.conftest import Given, Judge
 
 MAYBE = {"from": ["a", "b"], "probability": 0.5}
 
@@ -32,7 +33,7 @@ def document(task: dict[str, Any], **more: Any) -> SynthesisDocument:
         ({"name": "of {x}"}, MAYBE | {"otherwise": None}),
     ],
 )
-def test_a_slot_that_may_be_missing_inside_a_value_is_a_flaw(value, draw):
+def test_a_slot_that_may_be_missing_inside_a_value_is_a_flaw(value: Any, draw: dict[str, Any]) -> None:
     (flaw,) = label_flaws(document({"args": {"tag": value}, "draw": {"x": draw}}))
     assert flaw.location == ("tasks", 0, "args", "tag")
     assert "`x`" in flaw.message
@@ -47,7 +48,7 @@ def test_a_slot_that_may_be_missing_inside_a_value_is_a_flaw(value, draw):
         ({"name": "{x}"}, MAYBE | {"otherwise": None}),
     ],
 )
-def test_a_slot_that_always_has_a_value_is_no_flaw(value, draw):
+def test_a_slot_that_always_has_a_value_is_no_flaw(value: Any, draw: dict[str, Any]) -> None:
     assert not [*label_flaws(document({"args": {"tag": value}, "draw": {"x": draw}}))]
 
 
@@ -63,13 +64,13 @@ def test_a_slot_that_always_has_a_value_is_no_flaw(value, draw):
     ],
 )
 @pytest.mark.parametrize("inline", [True, False])
-def test_a_text_that_says_two_values_is_a_flaw(choice, inline):
+def test_a_text_that_says_two_values_is_a_flaw(choice: list[Any], inline: bool) -> None:
     one = document({"draw": {"x": {"from": choice}}}) if inline else document({}, values={"p": {"choice": choice}})
     assert len([*text_flaws(one)]) == 1
 
 
 @pytest.mark.parametrize("choice", [["/a", "/A"], ["a", "a"], [{"value": 1, "texts": ["one", "1"]}, 2]])
-def test_texts_of_one_value_and_paths_that_differ_in_case_are_no_flaw(choice):
+def test_texts_of_one_value_and_paths_that_differ_in_case_are_no_flaw(choice: list[Any]) -> None:
     assert not [*text_flaws(document({}, values={"p": {"choice": choice}}))]
 
 
@@ -84,7 +85,9 @@ def test_texts_of_one_value_and_paths_that_differ_in_case_are_no_flaw(choice):
         ),
     ],
 )
-def test_what_no_request_says_is_a_flaw_and_synthesis_refuses_it(given, judge, task, location):
+def test_what_no_request_says_is_a_flaw_and_synthesis_refuses_it(
+    given: Given, judge: Judge, task: dict[str, Any], location: tuple[str | int, ...]
+) -> None:
     (flaw,) = unsayable_flaws(document(task))
     assert flaw.location == location
     with pytest.raises(DocumentError, match="task `t`"):
@@ -97,7 +100,7 @@ def test_what_no_request_says_is_a_flaw_and_synthesis_refuses_it(given, judge, t
         )
 
 
-def test_classes_that_training_never_shows_are_named():
+def test_classes_that_training_never_shows_are_named() -> None:
     schema = {
         "type": "object",
         "properties": {"level": {"enum": ["low", "high"]}, "port": {"type": "integer"}, "name": {"type": "string"}},
@@ -115,7 +118,7 @@ def test_classes_that_training_never_shows_are_named():
     ]
 
 
-def test_a_class_that_only_a_held_out_phrasing_says_is_named():
+def test_a_class_that_only_a_held_out_phrasing_says_is_named() -> None:
     tools = [{"name": "dev", "input_schema": {"type": "object", "properties": {"tag": {"type": "string"}}}}]
     contract = ContractDocument.model_validate({"contract": 1, "tools": tools})
     rules = [

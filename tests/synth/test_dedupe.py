@@ -41,13 +41,13 @@ def oracle(rows: list[tuple[str, str]]) -> list[Finding]:
 
 
 @given(st.lists(st.tuples(st.lists(WORDS, max_size=14).map(" ".join), st.sampled_from(["x", "y"])), max_size=80))
-def test_findings_are_those_of_comparing_all_pairs(rows):
+def test_findings_are_those_of_comparing_all_pairs(rows: list[tuple[str, str]]) -> None:
     duplicates = Deduplicator()
     assert [duplicates.add(form, target) for form, target in rows] == oracle(rows)
 
 
 @given(st.integers(0, 10_000))
-def test_large_groups_of_long_requests_are_searched_exactly(seed):
+def test_large_groups_of_long_requests_are_searched_exactly(seed: int) -> None:
     """Groups far above the size at which the index takes over."""
     chance = random.Random(seed)
     vocabulary = [f"w{number}" for number in range(25)]
@@ -70,7 +70,7 @@ def test_large_groups_of_long_requests_are_searched_exactly(seed):
         ("(Start) “the” server…", "start the server…"),
     ],
 )
-def test_marks_around_words_do_not_count(left, right):
+def test_marks_around_words_do_not_count(left: str, right: str) -> None:
     assert normal_form(left) == normal_form(right)
 
 
@@ -78,11 +78,11 @@ def test_marks_around_words_do_not_count(left, right):
     ("left", "right"),
     [("tag v1.2", "tag v12"), ("open .env", "open env"), ("check /", "check"), ("in ..", "in"), ("./a", "../a")],
 )
-def test_marks_of_a_value_do_count(left, right):
+def test_marks_of_a_value_do_count(left: str, right: str) -> None:
     assert normal_form(left) != normal_form(right)
 
 
 @given(st.text(max_size=40))
-def test_the_normal_form_is_its_own_normal_form(text):
+def test_the_normal_form_is_its_own_normal_form(text: str) -> None:
     once = normal_form(text)
     assert normal_form(once) == once

@@ -15,15 +15,18 @@ from hypothesis import given as given_by_hypothesis
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, DocumentError, VerifierError
 from skillpm.formats.document import read_json_lines
+from skillpm.model.episode import Episode
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
-from skillpm.model.task import Seed, Task
+from skillpm.model.task import Seed, Split, Task
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.generate import synthesise, task_lines
 from skillpm.synth.split import divide
+from tests.synth.conftest import Given, Judge
 
 SEEDS = [
     Seed(id="one", request="Start the server on port 3001.", expected={"tool": "dev", "args": {"port": 3001}}),
@@ -35,7 +38,9 @@ def shown(task: Task) -> set[str]:
     return {str(value) for value in task.expected["args"].values() if value not in (None, True)}
 
 
-def test_every_row_satisfies_the_contract_and_says_its_values(given, judge, document, contract):
+def test_every_row_satisfies_the_contract_and_says_its_values(
+    given: Given, judge: Judge, document: dict[str, Any], contract: Contract
+) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=300, held_out=60, seed=1)
     assert len(made.train) == 300
     assert len(made.held_out) == 60
@@ -48,7 +53,9 @@ def test_every_row_satisfies_the_contract_and_says_its_values(given, judge, docu
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_held_out_rows_show_values_and_phrasings_that_training_never_shows(given, judge, document, seed):
+def test_held_out_rows_show_values_and_phrasings_that_training_never_shows(
+    given: Given, judge: Judge, document: dict[str, Any], seed: int
+) -> None:
     """Under any seed of training: held-out rows of one seed against the training rows of the others, too."""
     small = given(document, seeds=SEEDS)
     synthesis = SynthesisDocument.model_validate({"synthesis": 1, **document})
@@ -68,7 +75,7 @@ def test_held_out_rows_show_values_and_phrasings_that_training_never_shows(given
     assert {normal_form(task.request) for task in held}.isdisjoint(normal_form(task.request) for task in train)
 
 
-def test_a_rule_with_nothing_to_hold_out_gives_no_held_out_row(given, judge):
+def test_a_rule_with_nothing_to_hold_out_gives_no_held_out_row(given: Given, judge: Judge) -> None:
     task = {
         "name": "t",
         "tool": "dev",
@@ -82,7 +89,7 @@ def test_a_rule_with_nothing_to_hold_out_gives_no_held_out_row(given, judge):
     assert "nothing that could be held out" in " ".join(made.profile.skills["small"].notes)
 
 
-def test_a_single_phrasing_needs_a_held_out_value_in_every_held_out_row(given, judge):
+def test_a_single_phrasing_needs_a_held_out_value_in_every_held_out_row(given: Given, judge: Judge) -> None:
     task = {
         "name": "t",
         "tool": "stop",
@@ -100,7 +107,7 @@ def test_a_single_phrasing_needs_a_held_out_value_in_every_held_out_row(given, j
     assert made.profile.skills["small"].held_out.rejected["nothing in the row would be held out"] > 0
 
 
-def test_tasks_share_clauses_and_may_have_their_own(given, judge):
+def test_tasks_share_clauses_and_may_have_their_own(given: Given, judge: Judge) -> None:
     def task(name: str, **own: Any) -> dict[str, Any]:
         return {
             "name": name,
@@ -121,12 +128,12 @@ def test_tasks_share_clauses_and_may_have_their_own(given, judge):
     assert said == {("Stop", "on"), ("Stop", "at"), ("End", "where"), ("End", "behind")}
 
 
-def test_shared_clauses_of_a_slot_that_no_task_draws_are_refused(document):
+def test_shared_clauses_of_a_slot_that_no_task_draws_are_refused(document: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="clauses are given for `prot`, which no task draws"):
         SynthesisDocument.model_validate({"synthesis": 1, **document, "clauses": {"prot": ["on {prot}"]}})
 
 
-def test_constraints_are_kept_and_broken_draws_counted(given, judge, document):
+def test_constraints_are_kept_and_broken_draws_counted(given: Given, judge: Judge, document: dict[str, Any]) -> None:
     made = synthesise([given(document)], judge, rows=200, held_out=0, seed=3)
     rows = [task.expected["args"] for task in made.train if "rule:dev" in task.tags]
     assert rows
@@ -136,7 +143,7 @@ def test_constraints_are_kept_and_broken_draws_counted(given, judge, document):
     assert rejected["constraint at_least_one [port, tag]"] > 0
 
 
-def test_different_means_different_values(given, judge):
+def test_different_means_different_values(given: Given, judge: Judge) -> None:
     task = {
         "name": "t",
         "tool": "dev",
@@ -151,7 +158,7 @@ def test_different_means_different_values(given, judge):
     }
 
 
-def test_constraints_that_nothing_satisfies_are_refused(given, judge):
+def test_constraints_that_nothing_satisfies_are_refused(given: Given, judge: Judge) -> None:
     task = {
         "name": "t",
         "tool": "dev",
@@ -163,7 +170,7 @@ def test_constraints_that_nothing_satisfies_are_refused(given, judge):
         synthesise([given({"tasks": [task]})], judge, rows=3, held_out=0, seed=0)
 
 
-def test_requests_with_two_answers_are_dropped_altogether(given, judge):
+def test_requests_with_two_answers_are_dropped_altogether(given: Given, judge: Judge) -> None:
     one = {"name": "one", "tool": "dev", "requests": ["do it"]}
     two = {"name": "two", "tool": "stop", "requests": ["Do it."]}
     three = {"name": "three", "tool": "stop", "requests": ["stop the server"]}
@@ -172,7 +179,7 @@ def test_requests_with_two_answers_are_dropped_altogether(given, judge):
     assert made.profile.skills["small"].train.rejected["ambiguous: the same request with another answer"] >= 2
 
 
-def test_no_two_rows_are_near_duplicates(given, judge, document):
+def test_no_two_rows_are_near_duplicates(given: Given, judge: Judge, document: dict[str, Any]) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=250, held_out=50, seed=5)
     for side in (made.train, made.held_out):
         for place, left in enumerate(side):
@@ -182,7 +189,7 @@ def test_no_two_rows_are_near_duplicates(given, judge, document):
                     assert len(ours & theirs) / len(ours | theirs) < 0.8
 
 
-def test_a_seed_that_stands_in_a_suite_is_refused_by_name(given, judge, document):
+def test_a_seed_that_stands_in_a_suite_is_refused_by_name(given: Given, judge: Judge, document: dict[str, Any]) -> None:
     suite = Suite(name="hard", tasks=(Seed(id="t7", request="start the  server on port 3001", expected={}),))
     other = given(None, suites=[suite], name="other")
     with pytest.raises(CheckError) as caught:
@@ -193,7 +200,7 @@ def test_a_seed_that_stands_in_a_suite_is_refused_by_name(given, judge, document
     assert len(caught.value.details["overlaps"]) == 1
 
 
-def test_rows_that_stand_in_a_suite_or_are_near_to_one_are_thrown_away_and_counted(given, judge):
+def test_rows_that_stand_in_a_suite_or_are_near_to_one_are_thrown_away_and_counted(given: Given, judge: Judge) -> None:
     task = {"name": "t", "tool": "stop", "requests": ["stop all of the servers now", "halt everything"]}
     same = Suite(name="s", tasks=(Seed(request="HALT everything", expected={"tool": "stop"}),))
     near = Suite(name="n", tasks=(Seed(request="do stop all of the servers now", expected={"tool": "stop"}),))
@@ -205,8 +212,10 @@ def test_rows_that_stand_in_a_suite_or_are_near_to_one_are_thrown_away_and_count
     assert made.profile.overlap.train_requests_in_suites == 0
 
 
-def test_rows_that_the_verifier_refuses_are_counted_by_reason(given, judge, document):
-    def strict(episodes: Sequence[Any]) -> list[Judgement]:
+def test_rows_that_the_verifier_refuses_are_counted_by_reason(
+    given: Given, judge: Judge, document: dict[str, Any]
+) -> None:
+    def strict(episodes: Sequence[Episode]) -> list[Judgement]:
         found = judge(episodes)
         for place, episode in enumerate(episodes):
             if episode.task.expected["tool"] == "stop":
@@ -218,15 +227,17 @@ def test_rows_that_the_verifier_refuses_are_counted_by_reason(given, judge, docu
     assert made.profile.skills["small"].train.rejected["verifier failed: no stopping"] > 0
 
 
-def test_a_verifier_that_can_judge_nothing_is_an_error_not_an_empty_file(given, document):
-    def broken(episodes: Sequence[Any]) -> list[Judgement]:
+def test_a_verifier_that_can_judge_nothing_is_an_error_not_an_empty_file(
+    given: Given, document: dict[str, Any]
+) -> None:
+    def broken(episodes: Sequence[Episode]) -> list[Judgement]:
         return [Judgement(verdict=Verdict.errored("the worker died")) for _ in episodes]
 
     with pytest.raises(VerifierError, match="the worker died"):
         synthesise([given(document)], broken, rows=5, held_out=0, seed=0)
 
 
-def test_targets_out_of_the_contract_are_thrown_away_and_counted(given, judge):
+def test_targets_out_of_the_contract_are_thrown_away_and_counted(given: Given, judge: Judge) -> None:
     task = {
         "name": "t",
         "tool": "stop",
@@ -240,13 +251,15 @@ def test_targets_out_of_the_contract_are_thrown_away_and_counted(given, judge):
 
 
 @pytest.mark.parametrize(("field", "value"), [("tool", "unknown"), ("args", {"unknown": 1})])
-def test_a_rule_that_does_not_fit_the_contract_is_refused_before_a_row_is_made(given, judge, field, value):
+def test_a_rule_that_does_not_fit_the_contract_is_refused_before_a_row_is_made(
+    given: Given, judge: Judge, field: str, value: object
+) -> None:
     task = {"name": "t", "tool": "dev", "requests": ["go"], field: value}
     with pytest.raises(DocumentError, match=r"task `t`.*`unknown`"):
         synthesise([given({"tasks": [task]})], judge, rows=2, held_out=0, seed=0)
 
 
-def test_weights_are_kept_and_exhausted_rules_leave_their_rows_to_the_others(given, judge):
+def test_weights_are_kept_and_exhausted_rules_leave_their_rows_to_the_others(given: Given, judge: Judge) -> None:
     def task(name: str, weight: float, pool: str) -> dict[str, Any]:
         draw = {"x": {"from": pool}}
         return {
@@ -267,11 +280,11 @@ def test_weights_are_kept_and_exhausted_rules_leave_their_rows_to_the_others(giv
     assert made.families == {"one": 75, "two": 25}
 
 
-def test_a_plugin_s_rule_makes_rows_of_the_side_that_it_names(given, judge):
+def test_a_plugin_s_rule_makes_rows_of_the_side_that_it_names(given: Given, judge: Judge) -> None:
     def run(skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
         made = []
         for port in range(1, 1 + min(count, 40)):
-            split = "held_out" if port % 4 == 0 else "train"
+            split: Split = "held_out" if port % 4 == 0 else "train"
             expected = {"tool": "stop", "args": {"port": port}}
             made.append(
                 Task.of(
@@ -286,7 +299,7 @@ def test_a_plugin_s_rule_makes_rows_of_the_side_that_it_names(given, judge):
     assert {(task.skill, task.origin, task.tags[0]) for task in made.train} == {("small", "rule", "rule:ports")}
 
 
-def test_seeds_come_first_and_count_among_the_rows(given, judge, document):
+def test_seeds_come_first_and_count_among_the_rows(given: Given, judge: Judge, document: dict[str, Any]) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=10, held_out=0, seed=0)
     assert [task.origin for task in made.train] == ["seed", "seed", *["rule"] * 8]
     assert made.train[1].tags == ("hand",)
@@ -295,7 +308,9 @@ def test_seeds_come_first_and_count_among_the_rows(given, judge, document):
     ] == ["seed"]
 
 
-def test_rows_are_task_documents_and_the_profile_counts_them(given, judge, document):
+def test_rows_are_task_documents_and_the_profile_counts_them(
+    given: Given, judge: Judge, document: dict[str, Any]
+) -> None:
     made = synthesise([given(document, seeds=SEEDS)], judge, rows=50, held_out=10, seed=0)
     rows = [task for _, task in read_json_lines(Task, task_lines(made.train))]
     assert tuple(rows) == made.train
@@ -327,7 +342,7 @@ print(synthesise([given], judge, rows=200, held_out=40, seed=4).profile.model_du
 """
 
 
-def test_the_bytes_do_not_depend_on_hash_seeds_or_paths(document):
+def test_the_bytes_do_not_depend_on_hash_seeds_or_paths(document: dict[str, Any]) -> None:
     from tests.synth.conftest import CONTRACT
 
     outputs = {
@@ -345,7 +360,9 @@ def test_the_bytes_do_not_depend_on_hash_seeds_or_paths(document):
     assert json.loads(outputs.pop())["digests"]
 
 
-def test_another_seed_gives_other_rows_and_the_same_seed_the_same(given, judge, document):
+def test_another_seed_gives_other_rows_and_the_same_seed_the_same(
+    given: Given, judge: Judge, document: dict[str, Any]
+) -> None:
     digests = [
         synthesise([given(document)], judge, rows=50, held_out=10, seed=seed).profile.digests["train"]
         for seed in (1, 1, 2)
@@ -398,7 +415,9 @@ def documents(draw: Any) -> dict[str, Any]:
 
 @settings(max_examples=40)
 @given_by_hypothesis(document=documents(), seed=st.integers(0, 3))
-def test_any_document_gives_right_labels_and_disjoint_sides(given, judge, contract, document, seed):
+def test_any_document_gives_right_labels_and_disjoint_sides(
+    given: Given, judge: Judge, contract: Contract, document: dict[str, Any], seed: int
+) -> None:
     made = synthesise([given(document)], judge, rows=15, held_out=5, seed=seed)
     for task in (*made.train, *made.held_out):
         assert contract.problems(task.expected) == []
@@ -409,7 +428,7 @@ def test_any_document_gives_right_labels_and_disjoint_sides(given, judge, contra
     assert again.profile == made.profile
 
 
-def test_a_class_that_is_held_out_but_never_trained_is_said(given, judge):
+def test_a_class_that_is_held_out_but_never_trained_is_said(given: Given, judge: Judge) -> None:
     """No training phrasing can say the slot, so only held-out rows have it."""
     notes = []
     for words, last in ((("go", "run", "do"), "try"), (("try", "run", "do"), "go")):

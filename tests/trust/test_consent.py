@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ from skillpm.model.manifest import Permissions
 from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import TrustPolicy
 from skillpm.trust.consent import Consents
+from tests.skill_code import MakeSkill
 
-MakeSkill = Callable[..., Skill]
 CODE = {"verifier.py": "def verify(attempts, contract):\n    return []\n"}
 WISHES = 'manifest: 1\nversion: 1.0.0\npython: ["regex"]\npermissions: {network: true, run: [df, free]}\n'
 

@@ -52,7 +52,7 @@ def names_read(source: str) -> Iterator[str]:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and id(node) not in called:
             yield node.attr
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
-            yield from (item.value for item in node.args[1:2] if isinstance(item, ast.Constant))
+            yield from (str(item.value) for item in node.args[1:2] if isinstance(item, ast.Constant))
 
 
 def texts_of_layout() -> set[Any]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,20 +17,14 @@ from skillpm.index.shipped import bundled_skills
 from skillpm.index.source import Surroundings, open_registry, open_skills, open_source
 from skillpm.index.well_known import SCHEMA
 from skillpm.layout.description import describe
-from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
+from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.name import is_name
 from skillpm.model.ports import Index, SearchableIndex
 from skillpm.model.source import Source
 from skillpm.storage.archive import build_archive, read_archive
 from tests.conftest import write_tree
 from tests.servers import Shop, commit_all, serving
-
-SkillFiles = Callable[..., dict[str, Any]]
-
-
-def tree(files: dict[str, Any]) -> MappingTree:
-    return MappingTree({path: text.encode() for path, text in files.items()})
-
+from tests.shop import SkillFiles, tree
 
 KINDS = ("path", "bundled", "directory", "http", "well-known", "git", "archive", "chain")
 

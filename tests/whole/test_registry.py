@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,8 +15,8 @@ from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.ports import Registry
 from skillpm.model.release import Release
 from skillpm.storage.archive import build_archive, read_archive
+from tests.shop import SkillFiles
 
-SkillFiles = Callable[..., dict[str, Any]]
 Made = Callable[..., tuple[str, Release, bytes]]
 
 

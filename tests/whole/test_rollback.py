@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import SkillpmError
-from skillpm.index.folder_registry import write_registry
-from skillpm.layout.tree import MappingTree
 from skillpm.ops.context import Context, open_context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
@@ -21,8 +19,8 @@ from skillpm.ops.project.sync import sync, update
 from skillpm.ops.project.uninstall import uninstall
 from skillpm.settings import load_settings
 from skillpm.storage import swap
+from tests.shop import SkillFiles, publish
 
-SkillFiles = Callable[..., dict[str, Any]]
 WRITES = ("open", "write", "fsync", "rename", "replace", "mkdir", "symlink")
 BOTH = InstallOptions([UNIVERSAL, ".claude/skills"])
 FILE = "project: 1\nrequires:\n  alpha: '*'\n  beta: '<2'  # old\n"
@@ -48,7 +46,9 @@ class Fault:
                 if self.left < 0:
                     self.struck = f"{name} {place}"
                     raise OSError(errno.ENOSPC, "No space left on device", place)
-            result = None if name == "fsync" else call(*arguments, **options)  # the disk's own speed is not at issue
+            result: Any = (
+                None if name == "fsync" else call(*arguments, **options)
+            )  # the disk's own speed is not at issue
             if name == "open":
                 self._descriptors[result] = self._full(arguments[0], options.get("dir_fd"))
             return result
@@ -85,9 +85,7 @@ def everything(root: Path) -> dict[str, bytes | str | None]:
 
 def build(root: Path, skill_files: SkillFiles) -> Callable[[], Context]:
     """Make a project with alpha 1.0 and beta 1.0 in two agents' folders, and newer releases to take."""
-    files = [skill_files("alpha"), skill_files("beta"), skill_files("gamma")]
-    trees = [MappingTree({path: text.encode() for path, text in item.items()}) for item in files]
-    write_registry(root / "shop", trees)
+    publish(root / "shop", skill_files("alpha"), skill_files("beta"), skill_files("gamma"))
     (root / "project").mkdir()
     (root / "project/skillpm.yaml").write_text(FILE)
 
@@ -96,8 +94,7 @@ def build(root: Path, skill_files: SkillFiles) -> Callable[[], Context]:
         return open_context(load_settings(project=root / "project", environment=environment))
 
     sync(context(), BOTH)
-    later = [skill_files("alpha", "2.0", body="newer\n"), skill_files("beta", "1.5")]
-    write_registry(root / "shop", [MappingTree({path: text.encode() for path, text in item.items()}) for item in later])
+    publish(root / "shop", skill_files("alpha", "2.0", body="newer\n"), skill_files("beta", "1.5"))
     return context
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.shop import MakeProject
 
 SKILLS = Path(__file__).parent.parent.parent / "skills"
 NAMES = sorted(path.name for path in SKILLS.iterdir() if (path / "SKILL.md").is_file())
@@ -18,7 +18,7 @@ def test_there_are_three() -> None:
     assert NAMES == ["incident-triage", "langgraph-cli", "shell-tools"]
 
 
-def test_one_requires_another(project: Callable[..., Any]) -> None:
+def test_one_requires_another(project: MakeProject) -> None:
     """Installing incident-triage brings shell-tools along, and shell-tools cannot be removed alone."""
     world = project()
     world.run("install", "incident-triage").ok()
@@ -28,7 +28,7 @@ def test_one_requires_another(project: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_is_valid_to_the_letter(project: Callable[..., Any], name: str) -> None:
+def test_is_valid_to_the_letter(project: MakeProject, name: str) -> None:
     """No error and no warning at `--level strict`."""
     done = project().run("validate", "--level", "strict", "--json", SKILLS / name).ok()
 
@@ -36,7 +36,7 @@ def test_is_valid_to_the_letter(project: Callable[..., Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_has_enough_to_learn_from(project: Callable[..., Any], name: str) -> None:
+def test_has_enough_to_learn_from(project: MakeProject, name: str) -> None:
     """20 seeds, 12 cases, a suite of 40 hand-written tasks, rules to synthesise from, and a README."""
     shown = project().run("show", name, "--json").ok().document
 
@@ -48,6 +48,6 @@ def test_has_enough_to_learn_from(project: Callable[..., Any], name: str) -> Non
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_verifier_keeps_its_promises(project: Callable[..., Any], name: str) -> None:
+def test_its_verifier_keeps_its_promises(project: MakeProject, name: str) -> None:
     """`skillpm selftest` finds nothing."""
     project().run("selftest", name, "--yes").ok()

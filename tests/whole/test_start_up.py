@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_help_of_a_command_imports_nothing_heavy(command: str) -> None:
     assert imported(calling(command, "--help"), *HEAVY, "pydantic", "rich") == set()
 
 
-def test_validate_and_list_import_no_model_library(tmp_path) -> None:
+def test_validate_and_list_import_no_model_library(tmp_path: Path) -> None:
     """The package manager works where no trainer is installed."""
     code = f"import os\nos.chdir({str(tmp_path)!r})\n" + calling("list") + "\n" + calling("new", "demo-skill")
     code += "\n" + calling("validate", "demo-skill")
@@ -45,7 +46,7 @@ def test_validate_and_list_import_no_model_library(tmp_path) -> None:
     assert imported(code, *HEAVY) == set()
 
 
-def test_an_install_from_a_folder_imports_no_pydantic_and_no_network(tmp_path) -> None:
+def test_an_install_from_a_folder_imports_no_pydantic_and_no_network(tmp_path: Path) -> None:
     """Neither the first, nor a second beside a lock, nor one with nothing to do: each costs 0.02 s or more."""
     steps = []
     for name in ("one", "two"):

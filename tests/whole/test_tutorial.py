@@ -6,15 +6,15 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+
+from tests.shop import MakeProject
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-def test_every_block_of_the_page_does_what_it_says(project: Callable[..., Any]) -> None:
+def test_every_block_of_the_page_does_what_it_says(project: MakeProject) -> None:
     world = project({"bin": {"skillpm*": f'#!/bin/sh\nexec {sys.executable} -m skillpm "$@"\n'}})
     environment = {**world.environment, "PATH": f"{world.root / 'bin'}:{world.environment['PATH']}"}
     said = ""

@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from skillpm.sandbox.sandbox import choose
+from tests.shop import MakeProject
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1800)]
 
@@ -25,7 +25,7 @@ SMALL = [
 
 
 @pytest.fixture
-def world(project: Callable[..., Any]) -> Any:
+def world(project: MakeProject) -> Any:
     """Return a project with langgraph-cli installed and the model prepared."""
     made = project()
     made.run("install", "langgraph-cli").ok()

@@ -11,16 +11,11 @@ from pathlib import Path
 import pytest
 
 from skillpm.errors import PluginError
-from skillpm.model.episode import Episode
-from skillpm.model.skill import Skill
 from skillpm.sandbox.sandbox import Sandbox
 from skillpm.worker.environments import Environments, builder
-from skillpm.worker.scoring import Scorer
 from skillpm.worker.settings import WorkerSettings
-
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
+from tests.present import present
+from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
 VERIFIER = """
 import acme_colours
@@ -75,11 +70,11 @@ def test_two_skills_that_contradict_each_other_are_judged_together_each_with_its
         make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest(wanted)}, name=name)
         for name, wanted in zip(("warm", "cold"), WANTED, strict=True)
     ]
-    place = WorkerSettings(environments=Environments(tmp_path / "environments"))
-    with make_scorer(*skills, settings=place) as scorer:
+    environments = Environments(tmp_path / "environments")
+    with make_scorer(*skills, settings=WorkerSettings(environments=environments)) as scorer:
         judgements = scorer.judge([episode("x", skill=name) for name in ("warm", "cold", "warm")])
     assert [judgement.verdict.reasons[0] for judgement in judgements] == ["red", "blue", "red"]
-    built = [place.environments.of(skill, (text,)) for skill, text in zip(skills, WANTED, strict=True)]
+    built = [present(environments.of(skill, (text,))) for skill, text in zip(skills, WANTED, strict=True)]
     assert [environment.distributions for environment in built] == [("acme-colours==1.0",), ("acme-colours==2.0",)]
 
 

@@ -16,7 +16,6 @@ from skillpm.errors import UsageError
 from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.tasks import EvalTask
 from skillpm.hookspecs import hookimpl
-from skillpm.model.episode import Episode
 from skillpm.model.ports import Completion
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
@@ -24,12 +23,8 @@ from skillpm.model.verdict import Verdict
 from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Sandbox
-from skillpm.worker.scoring import Scorer
 from skillpm.worker.settings import WorkerSettings
-
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
+from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
 COUNTING = """
 from skillpm.plugin import Verdict

@@ -6,24 +6,18 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from skillpm.errors import ConsentError, PluginError, UsageError
-from skillpm.model.episode import Episode
-from skillpm.model.skill import Skill
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.sandbox.limits import Limits
 from skillpm.trust.consent import Consents
 from skillpm.worker.process import WorkerProcess
 from skillpm.worker.scoring import Scorer
 from skillpm.worker.settings import WorkerSettings
-
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
+from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
 HEADER = "import os, sys, time\nfrom skillpm.plugin import Verdict\n"
 PASS = "Verdict(status='passed', score=1.0)"

@@ -12,17 +12,11 @@ import pytest
 
 from skillpm.errors import IntegrityError
 from skillpm.layout.tree import FolderTree
-from skillpm.model.episode import Episode
-from skillpm.model.skill import Skill
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.storage.store import Store
-from skillpm.worker.scoring import Scorer
 from skillpm.worker.sealed import SealedCopies
-
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
+from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
 HEAD = """
 import os

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
 
 import pytest
 
 from skillpm.errors import PluginError, VerifierError
-from skillpm.model.episode import Episode
-from skillpm.model.skill import Skill
 from skillpm.model.task import Seed
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
-from skillpm.worker.scoring import Scorer
-
-MakeSkill = Callable[..., Skill]
-MakeScorer = Callable[..., Scorer]
-MakeEpisode = Callable[..., Episode]
+from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
 PLUGIN = """
 import itertools

@@ -10,9 +10,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,8 +22,8 @@ from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.release import Page, Release
 from skillpm.storage import process_lock
 from skillpm.storage.archive import build_archive, read_archive
+from tests.shop import MakeProject
 
-SkillFiles = Callable[..., dict[str, Any]]
 PUBLISHER = """
 import sys
 import time
@@ -142,13 +140,14 @@ def publish(shop: Path, version: str, body: str = "x") -> bool:
     return FolderRegistry(shop, "shop").publish(*demo(version, body))
 
 
-def test_installs_go_on_while_others_publish(project, shop: Path) -> None:
+def test_installs_go_on_while_others_publish(project: MakeProject, shop: Path) -> None:
     publish(shop, "1.0")
     writer = subprocess.Popen(
         [sys.executable, "-c", PUBLISHER, str(shop), str(shop), *(f"demo:1.{n}:x" for n in range(1, 30))],
         stdout=subprocess.DEVNULL,
     )
-    place, versions = project(), []
+    place = project()
+    versions: list[str] = []
     while writer.poll() is None or not versions:
         place.call("install", "demo>=1", "--registry", shop).ok()
         versions.append(json.loads((place.root / "skillpm.lock").read_text())["skills"][0]["version"])

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from skillpm.errors import UsageError
 from skillpm.evals.examiner import Asking
 from skillpm.model.episode import Episode
 from skillpm.ops.learning.evaluate import Evaluator, evaluate_model
-from skillpm.ops.learning.rescore import rescore, stored_skills
+from skillpm.ops.learning.rescore import Rescored, rescore, stored_skills
+from skillpm.ops.learning.session import JudgingSession
 from skillpm.ops.learning.train import Rollouts
 from skillpm.storage.files import write_atomic
+from tests.present import present
+from tests.scripted_policy import Count, Server
 
 
 @pytest.fixture
-def stored(server, count, tmp_path):
+def stored(server: Server, count: Count, tmp_path: Path) -> Path:
     """The output of an evaluation in which ports 1 to 3 were answered rightly, 4 with a flag, and 50 is held out."""
     answers = {server.request(4): server.answer(4).replace("null", "true"), server.request(5): "\ud800 café"}
     policy = server.policy([1, 2, 3, 50], **answers)
@@ -25,17 +31,17 @@ def stored(server, count, tmp_path):
 
 
 @pytest.fixture
-def run(server, ready, tmp_path):
+def run(server: Server, ready: JudgingSession, tmp_path: Path) -> Path:
     """A run folder with what was judged while it trained: two answers to one task, the second of them twice."""
     rollouts = Rollouts(ready.scorer.judge)
     rollouts.judge([Episode.answering(server.task(7), server.answer(port)) for port in (8, 7, 7)])
     evaluation = rollouts.evaluation(ready.contributions, "a model")
-    write_atomic(tmp_path / "run/evals/rollouts.json", evaluation.text())
+    write_atomic(tmp_path / "run/evals/rollouts.json", present(evaluation).text())
     write_atomic(tmp_path / "run/data/train.jsonl", server.task(7).model_dump_json() + "\n")
     return tmp_path / "run"
 
 
-def test_what_was_judged_in_training_is_kept_once_and_can_be_judged_again(server, run):
+def test_what_was_judged_in_training_is_kept_once_and_can_be_judged_again(server: Server, run: Path) -> None:
     done = again(server, run)
     assert done.unchanged and [document.answers for document in done.documents] == [2]
     contract = server.folder / "contract.yaml"
@@ -44,19 +50,19 @@ def test_what_was_judged_in_training_is_kept_once_and_can_be_judged_again(server
     assert moved.before.completion == server.answer(8) and moved.before.argv and moved.after.argv is None
 
 
-def again(server, stored, **options):
+def again(server: Server, stored: Path, **options: Any) -> Rescored:
     context = server.context()
     return rescore(context, stored, stored_skills(context, stored, [server.name]), **options)
 
 
-def test_an_unchanged_skill_gives_the_same_bytes(server, stored, tmp_path):
+def test_an_unchanged_skill_gives_the_same_bytes(server: Server, stored: Path, tmp_path: Path) -> None:
     done = again(server, stored, output=tmp_path / "again")
     assert done.unchanged and not done.moved and not done.changed
     written = (tmp_path / "again" / "evaluation.json").read_bytes()
     assert written == (stored / "evaluation.json").read_bytes()
 
 
-def test_of_a_changed_skill_it_is_said_what_moved(server, stored):
+def test_of_a_changed_skill_it_is_said_what_moved(server: Server, stored: Path) -> None:
     contract = server.folder / "contract.yaml"
     contract.write_text(contract.read_text().replace("{port: {type: integer}", "{port: {type: integer, maximum: 2}"))
     done = again(server, stored)
@@ -67,7 +73,7 @@ def test_of_a_changed_skill_it_is_said_what_moved(server, stored):
     assert done.document()["moved"][0]["before"]["verdict"]["status"] in ("passed", "failed")
 
 
-def test_what_stores_nothing_or_is_judged_by_others_is_refused(server, stored, tmp_path):
+def test_what_stores_nothing_or_is_judged_by_others_is_refused(server: Server, stored: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no stored answers"):
         again(server, tmp_path)
     other = tmp_path / "other"

@@ -221,7 +221,7 @@ def test_a_run_that_fails_or_is_nonsense_names_the_trainer(
 
 def test_a_trainer_that_cannot_be_loaded_is_named_before_anything_is_made(kinds_of: Callable[..., Kinds]) -> None:
     def missing() -> Any:
-        import no_such_library  # noqa: F401
+        import no_such_library  # type: ignore[import-not-found]  # noqa: F401
 
     with pytest.raises(TrainingError, match=r"`acme` needs what is not installed: .*no_such_library") as caught:
         kinds_of(acme(load=missing)).trainers["acme"].load()

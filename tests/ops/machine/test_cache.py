@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import BusyError
-from skillpm.index.folder_registry import write_registry
-from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock
 from skillpm.ops.context import open_context
 from skillpm.ops.machine.cache import RESTED, SEALED, inspect_cache, prune
@@ -33,13 +30,9 @@ from skillpm.storage.store import Store
 from skillpm.storage.usage import known_projects
 from skillpm.worker.environments import Environments
 from tests.servers import serving
+from tests.shop import MakeProject, publish, tree
 
-SkillFiles = Callable[..., dict[str, Any]]
 NAMES = ["one", "two", "three"]
-
-
-def tree(files: dict[str, Any]) -> MappingTree:
-    return MappingTree({path: text.encode() for path, text in files.items()})
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +47,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "skill.yaml": f"manifest: 1\nversion: '{version}'\n{requires}",
         }
 
-    write_registry(root, [tree(files(name, version)) for name in NAMES for version in ("1.0", "2.0")])
-    return root
+    return publish(root, *(files(name, version) for name in NAMES for version in ("1.0", "2.0")))
 
 
 def needed(project: Path) -> set[str]:
@@ -141,7 +133,7 @@ def world_of(place: Any) -> Settings:
     return Settings(place.root, home / "data", home / "cache", home / "config.yaml")
 
 
-def test_a_lock_that_cannot_be_understood_keeps_all_that_it_names(project, shop: Path) -> None:
+def test_a_lock_that_cannot_be_understood_keeps_all_that_it_names(project: MakeProject, shop: Path) -> None:
     place, other = project(), project()
     place.call("install", "two", "--registry", shop).ok()
     text = (place.root / "skillpm.lock").read_text()
@@ -151,7 +143,7 @@ def test_a_lock_that_cannot_be_understood_keeps_all_that_it_names(project, shop:
     assert other.call("cache", "prune", "--json").ok().document["removed"] == []
 
 
-def test_the_lock_of_a_run_keeps_its_skills(project, shop: Path) -> None:
+def test_the_lock_of_a_run_keeps_its_skills(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "three", "--registry", shop).ok()
     place.write({"runs": {"a": {"skillpm.lock": (place.root / "skillpm.lock").read_bytes()}}})
@@ -161,7 +153,9 @@ def test_the_lock_of_a_run_keeps_its_skills(project, shop: Path) -> None:
     assert [item["name"] for item in place.call("cache", "prune", "--json").ok().document["removed"]] == ["three"]
 
 
-def test_a_lock_that_cannot_be_read_stops_a_clean_up_before_anything_is_removed(project, shop: Path) -> None:
+def test_a_lock_that_cannot_be_read_stops_a_clean_up_before_anything_is_removed(
+    project: MakeProject, shop: Path
+) -> None:
     place, other = project(), project()
     for where, name in ((place, "one"), (other, "three")):
         where.call("install", name, "--registry", shop).ok()
@@ -174,7 +168,7 @@ def test_a_lock_that_cannot_be_read_stops_a_clean_up_before_anything_is_removed(
     assert Store(world_of(place).store).digests() == before
 
 
-def test_a_project_that_is_gone_is_forgotten(project, shop: Path) -> None:
+def test_a_project_that_is_gone_is_forgotten(project: MakeProject, shop: Path) -> None:
     place, other = project(), project()
     place.call("install", "one", "--registry", shop).ok()
     shutil.rmtree(place.root)
@@ -187,7 +181,7 @@ def test_a_project_that_is_gone_is_forgotten(project, shop: Path) -> None:
     assert "nothing to remove" in other.call("cache", "prune").ok().err
 
 
-def test_info_tells_who_needs_what_and_prune_of_no_store_makes_none(project, shop: Path) -> None:
+def test_info_tells_who_needs_what_and_prune_of_no_store_makes_none(project: MakeProject, shop: Path) -> None:
     place = project()
     home = Path(place.environment["SKILLPM_HOME"])
     assert "nothing to remove" in place.call("cache", "prune").ok().err
@@ -207,7 +201,7 @@ def test_info_tells_who_needs_what_and_prune_of_no_store_makes_none(project, sho
     assert place.call("cache", "dir", "--store").ok().out.strip() == document["store"]
 
 
-def test_a_damaged_entry_that_nothing_needs_is_removed_as_well(project, shop: Path) -> None:
+def test_a_damaged_entry_that_nothing_needs_is_removed_as_well(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "one", "--registry", shop).ok()
     store = Store(world_of(place).store)
@@ -241,7 +235,7 @@ def test_a_clean_up_waits_for_an_install_and_says_when_it_has_waited_enough(tmp_
 
 
 @pytest.mark.attack(67)
-def test_installs_and_clean_ups_at_the_same_time_leave_every_project_whole(project, shop: Path) -> None:
+def test_installs_and_clean_ups_at_the_same_time_leave_every_project_whole(project: MakeProject, shop: Path) -> None:
     """One process cleans without pause while others install and uninstall the same skills in their projects."""
     places = [project() for _ in range(3)]
     cleaner = (
@@ -290,7 +284,7 @@ def test_installs_and_clean_ups_at_the_same_time_leave_every_project_whole(proje
         assert [item["name"] for item in place.call("list", "--json").ok().document["skills"]] == ["one", "two"]
 
 
-def test_a_clean_up_killed_at_any_time_leaves_a_store_that_verifies(project, shop: Path) -> None:
+def test_a_clean_up_killed_at_any_time_leaves_a_store_that_verifies(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "one", "--registry", shop).ok()
     store = Store(world_of(place).store)
@@ -318,7 +312,9 @@ def test_a_clean_up_killed_at_any_time_leaves_a_store_that_verifies(project, sho
     place.call("verify").ok()
 
 
-def test_what_can_be_fetched_again_is_removed_and_prepared_models_only_where_that_is_asked(project, shop: Path) -> None:
+def test_what_can_be_fetched_again_is_removed_and_prepared_models_only_where_that_is_asked(
+    project: MakeProject, shop: Path
+) -> None:
     place = project()
     cache = Path(place.environment["SKILLPM_HOME"]) / "cache"
     with serving(shop) as site:
@@ -356,7 +352,7 @@ def test_environments_that_no_stored_skill_asks_for_are_removed_a_day_after_thei
         "plugin.py": "",
     }
     shop = tmp_path / "shop"
-    write_registry(shop, [tree(files)])
+    publish(shop, files)
     flags, folders = {"registry": (str(shop),)}, (tmp_path / "home", tmp_path / "cache", tmp_path / "config.yaml")
     context = open_context(Settings(tmp_path, *folders, flags=flags, environment={"SKILLPM_NO_PLUGINS": "1"}))
     install(context, Asked.read(["one"]), InstallOptions([UNIVERSAL]))

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.index.folder_registry import FolderRegistry, write_registry
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.well_known import SCHEMA
-from skillpm.layout.tree import MappingTree
 from skillpm.model.release import Listing
 from skillpm.ops.machine.search import Rank, rank
 from tests.conftest import write_tree
 from tests.servers import serving
-
-SkillFiles = Callable[..., dict[str, Any]]
+from tests.shop import MakeProject, publish
 
 
 def shelf(root: Path, *skills: tuple[str, str, str], yanked: dict[str, str] | None = None) -> Path:
-    trees = [
-        MappingTree(
-            {
-                "SKILL.md": f"---\nname: {name}\ndescription: {summary}\n---\nText.\n".encode(),
-                "skill.yaml": f"manifest: 1\nversion: '{version}'\n".encode(),
-            }
-        )
+    files = (
+        {
+            "SKILL.md": f"---\nname: {name}\ndescription: {summary}\n---\nText.\n",
+            "skill.yaml": f"manifest: 1\nversion: '{version}'\n",
+        }
         for name, version, summary in skills
-    ]
-    write_registry(root, trees, yanked=yanked)
-    return root
+    )
+    return publish(root, *files, yanked=yanked)
 
 
 @pytest.fixture
@@ -68,13 +61,13 @@ def shop(tmp_path: Path) -> Path:
     ],
 )
 def test_skills_come_in_the_order_of_how_well_they_fit(
-    project, shop: Path, words: tuple[str, ...], expected: list[str]
+    project: MakeProject, shop: Path, words: tuple[str, ...], expected: list[str]
 ) -> None:
     hits = project().call("search", *words, "--registry", shop, "--json").ok().document["hits"]
     assert [hit["name"] for hit in hits if hit["source"] != "bundled"] == expected
 
 
-def test_a_hit_shows_its_newest_final_release_and_its_index(project, shop: Path) -> None:
+def test_a_hit_shows_its_newest_final_release_and_its_index(project: MakeProject, shop: Path) -> None:
     place = project()
     (hit,) = place.call("search", "log-reader", "--registry", shop, "--json").ok().document["hits"]
     assert (hit["rank"], hit["version"], hit["source"]) == ("exact", "2.0", "registry:../shop")
@@ -82,7 +75,7 @@ def test_a_hit_shows_its_newest_final_release_and_its_index(project, shop: Path)
 
 
 def test_a_name_that_several_indexes_have_is_that_of_the_first_as_for_an_install(
-    project, shop: Path, tmp_path: Path
+    project: MakeProject, shop: Path, tmp_path: Path
 ) -> None:
     other = shelf(tmp_path / "other", ("log", "9.0", "Shadows."), ("shell-tools", "9.0", "Shadows."))
     hits = project().call("search", "log", "--registry", shop, "--registry", other, "--json").ok().document["hits"]
@@ -91,14 +84,16 @@ def test_a_name_that_several_indexes_have_is_that_of_the_first_as_for_an_install
     assert hit["version"] == "9.0"
 
 
-def test_what_nothing_fits_is_met_with_near_names(project, shop: Path) -> None:
+def test_what_nothing_fits_is_met_with_near_names(project: MakeProject, shop: Path) -> None:
     outcome = project().call("search", "log-readr", "--registry", shop).ok()
     assert outcome.out == ""
     assert "no skill fits; did you mean `log-reader`" in outcome.err
     assert "no skill fits" in project().call("search", "zzzzzzzz").ok().err
 
 
-def test_an_index_that_fails_is_named_and_the_others_are_searched(project, shop: Path, tmp_path: Path) -> None:
+def test_an_index_that_fails_is_named_and_the_others_are_searched(
+    project: MakeProject, shop: Path, tmp_path: Path
+) -> None:
     (shop / "skills/log.json").write_text("{")
     outcome = project().call("search", "langgraph", "--registry", shop, "--registry", tmp_path / "nowhere").ok()
     assert "langgraph-cli" in outcome.out
@@ -106,7 +101,7 @@ def test_an_index_that_fails_is_named_and_the_others_are_searched(project, shop:
     project().call("search", "zzzz", "--registry", shop).fails(5, "could not be searched", "no skill fits")
 
 
-def test_limits_are_said_and_held(project, shop: Path) -> None:
+def test_limits_are_said_and_held(project: MakeProject, shop: Path) -> None:
     outcome = project().call("search", "log", "--registry", shop, "--limit", "2").ok()
     assert len(outcome.out.splitlines()) == 3
     assert "`--limit" in outcome.err
@@ -114,7 +109,7 @@ def test_limits_are_said_and_held(project, shop: Path) -> None:
     project().call("search", " ").fails(2, "nothing to search for")
 
 
-def test_a_hostile_summary_cannot_speak_to_the_terminal(project, tmp_path: Path) -> None:
+def test_a_hostile_summary_cannot_speak_to_the_terminal(project: MakeProject, tmp_path: Path) -> None:
     shop = shelf(tmp_path / "shop", ("bad", "1.0", r'"red \e[31m and \u202e back"'))
     outcome = project().call("search", "bad", "--registry", shop).ok()
     assert "\x1b" not in outcome.out
@@ -131,7 +126,7 @@ def test_a_skill_is_found_by_its_name_and_by_every_word_of_its_summary(name: str
     )
 
 
-def test_what_stands_behind_a_server_is_searched_by_its_listing(project, shop: Path) -> None:
+def test_what_stands_behind_a_server_is_searched_by_its_listing(project: MakeProject, shop: Path) -> None:
     place = project()
     with serving(shop) as site:
         found = place.call("search", "reader", "--registry", site.url, "--json").ok().document
@@ -168,14 +163,14 @@ def test_a_listing_says_what_the_pages_say_and_a_damaged_one_is_made_anew(shop: 
 @pytest.mark.parametrize(
     "listing", ["{}", '{"listing": 2}', '{"listing": 1, "skills": [{"name": "../x", "version": "1"}]}']
 )
-def test_a_damaged_listing_is_named(project, shop: Path, listing: str) -> None:
+def test_a_damaged_listing_is_named(project: MakeProject, shop: Path, listing: str) -> None:
     (shop / "listing.json").write_text(listing)
     with serving(shop) as site:
         outcome = project().call("search", "reader", "--registry", site.url)
     assert f"registry {site.url}: listing.json" in outcome.err
 
 
-def test_a_site_is_searched_by_its_index(project, tmp_path: Path) -> None:
+def test_a_site_is_searched_by_its_index(project: MakeProject, tmp_path: Path) -> None:
     offer = {"name": "site-reader", "type": "skill-md", "url": "/SKILL.md", "digest": f"sha256:{'0' * 64}"}
     index = {"$schema": SCHEMA, "skills": [{**offer, "description": "Reads pdf files."}]}
     write_tree(tmp_path / "www", {".well-known/agent-skills/index.json": json.dumps(index)})

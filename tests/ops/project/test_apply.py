@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from skillpm.ops.project.apply import project_held
-from tests.conftest import Project
+from tests.shop import MakeProject, SkillFiles
 
 
 @pytest.mark.parametrize(
@@ -37,19 +35,19 @@ from tests.conftest import Project
     ],
     ids=" ".join,
 )
-def test_nothing_is_made_where_nothing_is_done(project: Callable[..., Project], words: tuple[str, ...]) -> None:
+def test_nothing_is_made_where_nothing_is_done(project: MakeProject, words: tuple[str, ...]) -> None:
     place = project()
     place.call(*words)
     assert [path.name for path in place.root.iterdir()] == []
 
 
-def test_a_failed_install_leaves_what_was_there(project: Callable[..., Project], skill_files: Any) -> None:
+def test_a_failed_install_leaves_what_was_there(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({".skillpm": {"mine": "keep"}, "demo": skill_files()})
     place.call("install", "nowhere").fails(2)
     assert (place.root / ".skillpm/mine").read_text() == "keep"
 
 
-def test_a_fresh_checkout_is_told_what_was_put_into_it(project: Callable[..., Project], skill_files: Any) -> None:
+def test_a_fresh_checkout_is_told_what_was_put_into_it(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({"demo": skill_files(), "skillpm.yaml": "project: 1\nrequires: {demo: {path: demo}}\n"})
     place.call("lock").ok()
     assert "1 added" in place.call("sync", "--frozen").ok().err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.model.ports import ForeignLock
 from skillpm.ops.project.foreign_lock import read_foreign_lock
+from tests.shop import MakeProject, SkillFiles
 
-SkillFiles = Callable[..., dict[str, Any]]
 COMMIT = "7f3c9a4d2e1b8c7f0a9e6d5c4b3a2918f7e6d5c4"
 
 
@@ -93,7 +92,7 @@ def test_the_lock_of_a_home_folder_is_read_with_its_addresses() -> None:
     assert [item.requirement for item in found.taken] == [TAKEN["a folder of a repository"][1]]
 
 
-LEFT = {
+LEFT: dict[str, tuple[Any, str, str]] = {
     "no folder": (github(skillPath=None), "in which folder", "--skill demo"),
     "a web site": ({"source": "bun.sh", "sourceType": "well-known"}, "web site", "--registry https://bun.sh"),
     "an unknown kind": (github(sourceType="node_modules"), "`node_modules` are not known", ""),
@@ -262,7 +261,9 @@ def test_whatever_stands_in_an_apm_lock_is_taken_plainly_or_left(entry: dict[str
         assert item.requirement.isprintable()
 
 
-def test_an_import_installs_what_lies_here_and_says_what_does_not(project, skill_files: SkillFiles) -> None:
+def test_an_import_installs_what_lies_here_and_says_what_does_not(
+    project: MakeProject, skill_files: SkillFiles
+) -> None:
     lock = {
         "version": 1,
         "skills": {
@@ -283,7 +284,7 @@ def test_an_import_installs_what_lies_here_and_says_what_does_not(project, skill
     place.call("verify").ok()
 
 
-def test_a_file_that_is_missing_too_large_no_text_or_in_conflict_is_refused(project) -> None:
+def test_a_file_that_is_missing_too_large_no_text_or_in_conflict_is_refused(project: MakeProject) -> None:
     conflict = '<<<<<<< ours\n{"version": 1}\n'
     place = project({"large.json": b" " * (5 << 20), "binary.json": b"\xff\x00", "skills-lock.json": conflict})
     place.call("import", "nowhere.json").fails(2, "nowhere.json")
@@ -292,7 +293,7 @@ def test_a_file_that_is_missing_too_large_no_text_or_in_conflict_is_refused(proj
     place.call("import", "skills-lock.json").fails(7, "holds conflict markers")
 
 
-def test_an_import_takes_the_options_of_an_install(project, skill_files: SkillFiles) -> None:
+def test_an_import_takes_the_options_of_an_install(project: MakeProject, skill_files: SkillFiles) -> None:
     entry = {"source": "./mine", "sourceType": "local", "computedHash": "0" * 64}
     files = {**skill_files("mine"), "a.bin": b"\x7fELF\x02\x01\x01"}
     place = project({"mine": files, "skills-lock.json": skills_lock(entry, "mine")})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -16,41 +15,16 @@ from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.hookspecs import hookimpl
-from skillpm.index.folder_registry import write_registry
-from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
+from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.skill import Skill
 from skillpm.ops.context import open_context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
 from skillpm.storage.store import folder_digest
-
-SkillFiles = Callable[..., dict[str, Any]]
-
-
-def tree(files: dict[str, Any]) -> MappingTree:
-    return MappingTree({path: text.encode() for path, text in files.items()})
-
-
-def snapshot(root: Path) -> dict[str, str]:
-    """The digest of every file below a folder, locks between processes left out."""
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != "lock"
-    }
-
-
-@pytest.fixture
-def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
-    """A registry: base 1.0, 1.1 and 2.0; top needs base<2; other needs base>=2; lost needs what nobody has."""
-    releases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
-    releases += [skill_files("top", requires={"base": ">=1,<2"}), skill_files("other", requires={"base": ">=2"})]
-    releases += [skill_files("lost", requires={"nowhere": ""}), skill_files("plain")]
-    write_registry(tmp_path / "shop", map(tree, releases))
-    return tmp_path / "shop"
+from tests.shop import MakeProject, SkillFiles, publish, snapshot
 
 
 @pytest.fixture
@@ -74,7 +48,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_skill_comes_with_what_it_requires(project, shop: Path) -> None:
+def test_a_skill_comes_with_what_it_requires(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "top", "--registry", shop).ok()
     lock = json.loads((place.root / "skillpm.lock").read_text())
@@ -85,7 +59,7 @@ def test_a_skill_comes_with_what_it_requires(project, shop: Path) -> None:
         assert folder_digest(place.root / UNIVERSAL / item["name"]) == item["tree"]
 
 
-def test_a_second_install_adds_and_keeps_what_is_locked(project, shop: Path) -> None:
+def test_a_second_install_adds_and_keeps_what_is_locked(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "base<1.1", "--registry", shop).ok()
     done = place.call("install", "top", "--registry", shop, "--json").ok().document
@@ -95,7 +69,7 @@ def test_a_second_install_adds_and_keeps_what_is_locked(project, shop: Path) -> 
     ]
 
 
-def test_a_new_requirement_for_an_installed_name_replaces_it(project, shop: Path) -> None:
+def test_a_new_requirement_for_an_installed_name_replaces_it(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "base@1.0", "--registry", shop).ok()
     place.call("install", "base>=2", "--registry", shop).ok()
@@ -103,7 +77,7 @@ def test_a_new_requirement_for_an_installed_name_replaces_it(project, shop: Path
     assert json.loads((place.root / "skillpm.lock").read_text())["requirements"] == ["base>=2"]
 
 
-def test_without_arguments_the_lock_is_installed_to_the_byte(project, shop: Path) -> None:
+def test_without_arguments_the_lock_is_installed_to_the_byte(project: MakeProject, shop: Path) -> None:
     place, other = project(), project()
     place.call("install", "top", "--registry", shop).ok()
     lock = (place.root / "skillpm.lock").read_bytes()
@@ -113,7 +87,7 @@ def test_without_arguments_the_lock_is_installed_to_the_byte(project, shop: Path
     assert snapshot(place.root / UNIVERSAL) == snapshot(other.root / UNIVERSAL)
 
 
-def test_nothing_is_written_where_nothing_has_changed(project, shop: Path) -> None:
+def test_nothing_is_written_where_nothing_has_changed(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "top", "--registry", shop).ok()
     before = {path: path.stat().st_mtime_ns for path in place.root.rglob("*")}
@@ -122,7 +96,9 @@ def test_nothing_is_written_where_nothing_has_changed(project, shop: Path) -> No
     assert {path: path.stat().st_mtime_ns for path in place.root.rglob("*")} == before
 
 
-def test_a_removed_or_edited_place_and_a_damaged_store_are_repaired(project, shop: Path, tmp_path: Path) -> None:
+def test_a_removed_or_edited_place_and_a_damaged_store_are_repaired(
+    project: MakeProject, shop: Path, tmp_path: Path
+) -> None:
     place = project()
     place.call("install", "plain", "--registry", shop).ok()
     stored = next((tmp_path / "home/skillpm/data/store/tree-v1").iterdir())
@@ -136,7 +112,7 @@ def test_a_removed_or_edited_place_and_a_damaged_store_are_repaired(project, sho
     assert snapshot(place.root / UNIVERSAL / "plain") == good
 
 
-def test_a_damaged_store_is_told_apart_from_a_missing_one(project, shop: Path, tmp_path: Path) -> None:
+def test_a_damaged_store_is_told_apart_from_a_missing_one(project: MakeProject, shop: Path, tmp_path: Path) -> None:
     place = project()
     place.call("install", "plain", "--registry", shop).ok()
     stored = next((tmp_path / "home/skillpm/data/store/tree-v1").iterdir())
@@ -146,7 +122,7 @@ def test_a_damaged_store_is_told_apart_from_a_missing_one(project, shop: Path, t
     place.call("show", "plain").fails(7, "not in the store")
 
 
-def test_a_folder_is_installed_and_followed_only_when_asked(project, skill_files: SkillFiles) -> None:
+def test_a_folder_is_installed_and_followed_only_when_asked(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({"mine": skill_files("mine"), "more": skill_files("more")})
     place.call("install", "./mine").ok()
     place.write({"mine": skill_files("mine", "2.0")})
@@ -160,7 +136,9 @@ def test_a_folder_is_installed_and_followed_only_when_asked(project, skill_files
     )
 
 
-def test_a_skill_for_another_version_of_the_hooks_is_not_installed(project, skill_files: SkillFiles) -> None:
+def test_a_skill_for_another_version_of_the_hooks_is_not_installed(
+    project: MakeProject, skill_files: SkillFiles
+) -> None:
     """Its code could not be run, so nothing is written; the message says what to do."""
     files = skill_files("ahead")
     here = project({"ahead": {**files, "skill.yaml": files["skill.yaml"] + "hooks: 2\n"}})
@@ -168,14 +146,14 @@ def test_a_skill_for_another_version_of_the_hooks_is_not_installed(project, skil
     assert not (here.root / "skillpm.lock").exists() and not (here.root / ".agents").exists()
 
 
-def test_a_folder_that_changed_cannot_restore_its_lock(project, skill_files: SkillFiles) -> None:
+def test_a_folder_that_changed_cannot_restore_its_lock(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine").ok()
     place.write({"mine": skill_files("mine", body="changed\n")})
     place.call("install", SKILLPM_HOME=str(place.root / "fresh")).fails(7, "locked", "skillpm install")
 
 
-def test_a_skill_without_skill_yaml_is_installed_as_version_0(project) -> None:
+def test_a_skill_without_skill_yaml_is_installed_as_version_0(project: MakeProject) -> None:
     place = project(
         {"note": {"SKILL.md": "---\nname: note\ndescription: Takes a note. Use when noting.\n---\nWrite.\n"}}
     )
@@ -183,7 +161,7 @@ def test_a_skill_without_skill_yaml_is_installed_as_version_0(project) -> None:
     assert done["skills"][0]["version"] == "0"
 
 
-def test_no_code_of_a_skill_runs(project, skill_files: SkillFiles, tmp_path: Path) -> None:
+def test_no_code_of_a_skill_runs(project: MakeProject, skill_files: SkillFiles, tmp_path: Path) -> None:
     evil = f"open({str(tmp_path / 'ran')!r}, 'w')\n"
     files = {**skill_files("evil"), "verifier.py": evil, "plugin.py": evil, "conftest.py": evil, "scripts/a.py*": evil}
     place = project({"evil": files})
@@ -193,7 +171,7 @@ def test_no_code_of_a_skill_runs(project, skill_files: SkillFiles, tmp_path: Pat
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_dry_run_writes_nothing(project, shop: Path, tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing(project: MakeProject, shop: Path, tmp_path: Path) -> None:
     place = project()
     done = place.call("install", "top", "--registry", shop, "--dry-run", "--json").ok().document
     assert done["dry_run"]
@@ -202,7 +180,7 @@ def test_a_dry_run_writes_nothing(project, shop: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "home/skillpm").exists()
 
 
-def test_agents_get_copies_or_links_and_later_installs_remember_them(project, shop: Path) -> None:
+def test_agents_get_copies_or_links_and_later_installs_remember_them(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "plain", "--registry", shop, "--agent", "claude-code", "--link", "symlink").ok()
     assert (place.root / ".claude/skills/plain").is_symlink()
@@ -215,7 +193,7 @@ def test_agents_get_copies_or_links_and_later_installs_remember_them(project, sh
     place.call("install", "plain", "--registry", shop, "--agent", "claud").fails(2, "claude-code")
 
 
-def test_a_users_own_folder_is_never_overwritten(project, shop: Path) -> None:
+def test_a_users_own_folder_is_never_overwritten(project: MakeProject, shop: Path) -> None:
     mine = {UNIVERSAL: {"plain": {"SKILL.md": "mine"}}}
     place = project(mine)
     before = snapshot(place.root)
@@ -225,7 +203,7 @@ def test_a_users_own_folder_is_never_overwritten(project, shop: Path) -> None:
     assert (place.root / UNIVERSAL / "plain.orig/SKILL.md").read_text() == "mine"
 
 
-def test_user_installs_go_to_the_home_folder(project, shop: Path, tmp_path: Path) -> None:
+def test_user_installs_go_to_the_home_folder(project: MakeProject, shop: Path, tmp_path: Path) -> None:
     place = project()
     place.call("install", "plain", "--registry", shop, "--user", "--agent", "cursor").ok()
     assert (tmp_path / "home/.cursor/skills/plain/SKILL.md").is_file()
@@ -251,7 +229,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_skill_is_refused_with_its_findings(project, name: str) -> None:
+def test_a_broken_skill_is_refused_with_its_findings(project: MakeProject, name: str) -> None:
     files, text = BROKEN[name]
     place = project(files)
     before = snapshot(place.root)
@@ -260,7 +238,7 @@ def test_a_broken_skill_is_refused_with_its_findings(project, name: str) -> None
     assert snapshot(place.root) == before
 
 
-def test_a_link_in_a_folder_is_refused(project, skill_files: SkillFiles) -> None:
+def test_a_link_in_a_folder_is_refused(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({"mine": skill_files("mine")})
     (place.root / "mine/passwd").symlink_to("/etc/passwd")
     outcome = place.call("install", "./mine")
@@ -286,14 +264,14 @@ def test_a_link_in_a_folder_is_refused(project, skill_files: SkillFiles) -> None
     ],
 )
 def test_what_cannot_be_met_is_explained_and_changes_nothing(
-    project, shop: Path, arguments: list[str], code: int, texts: list[str]
+    project: MakeProject, shop: Path, arguments: list[str], code: int, texts: list[str]
 ) -> None:
     place = project()
     place.call("install", *arguments, "--registry", shop).fails(code, *texts)
     assert not snapshot(place.root)
 
 
-def test_an_archive_that_was_changed_by_one_byte_is_refused(project, shop: Path, tmp_path: Path) -> None:
+def test_an_archive_that_was_changed_by_one_byte_is_refused(project: MakeProject, shop: Path, tmp_path: Path) -> None:
     digest = json.loads((shop / "skills/plain.json").read_text())["releases"][0]["archive"]
     path = shop / "archives" / digest[:2] / f"{digest[2:]}.tar.gz"
     data = bytearray(path.read_bytes())
@@ -305,7 +283,7 @@ def test_an_archive_that_was_changed_by_one_byte_is_refused(project, shop: Path,
     assert not (tmp_path / "home/skillpm/data/store/tree-v1").exists()
 
 
-def test_a_registry_that_lies_about_a_tree_or_a_requirement_is_refused(project, shop: Path) -> None:
+def test_a_registry_that_lies_about_a_tree_or_a_requirement_is_refused(project: MakeProject, shop: Path) -> None:
     path = shop / "skills/top.json"
     page = json.loads(path.read_text())
     place = project()
@@ -317,15 +295,17 @@ def test_a_registry_that_lies_about_a_tree_or_a_requirement_is_refused(project, 
     assert not snapshot(place.root)
 
 
-def test_other_bytes_for_a_locked_version_are_refused(project, shop: Path, skill_files: SkillFiles) -> None:
+def test_other_bytes_for_a_locked_version_are_refused(
+    project: MakeProject, shop: Path, skill_files: SkillFiles
+) -> None:
     place = project()
     place.call("install", "plain", "--registry", shop).ok()
     shutil.rmtree(shop)
-    write_registry(shop, [tree(skill_files("plain", body="changed\n"))])
+    publish(shop, skill_files("plain", body="changed\n"))
     place.call("install", "plain", "--registry", shop).fails(4, "other bytes")
 
 
-def test_a_yanked_release_stays_installed_and_is_not_taken_anew(project, shop: Path) -> None:
+def test_a_yanked_release_stays_installed_and_is_not_taken_anew(project: MakeProject, shop: Path) -> None:
     place, other = project(), project()
     place.call("install", "plain", "--registry", shop).ok()
     path = shop / "skills/plain.json"
@@ -342,14 +322,14 @@ def test_a_yanked_release_stays_installed_and_is_not_taken_anew(project, shop: P
         ('{"lock": 1, "skills": [{}]}', 2, "skillpm.lock"),
     ],
 )
-def test_a_lock_that_cannot_be_read_is_refused_and_kept(project, text: str, code: int, words: str) -> None:
+def test_a_lock_that_cannot_be_read_is_refused_and_kept(project: MakeProject, text: str, code: int, words: str) -> None:
     place = project({"skillpm.lock": text})
     for arguments in (["install"], ["install", "langgraph-cli"], ["list"], ["uninstall", "x"]):
         place.call(*arguments).fails(code, words)
     assert (place.root / "skillpm.lock").read_text() == text
 
 
-def test_a_digest_edited_by_hand_is_refused(project, shop: Path) -> None:
+def test_a_digest_edited_by_hand_is_refused(project: MakeProject, shop: Path) -> None:
     place = project()
     place.call("install", "plain", "--registry", shop).ok()
     path = place.root / "skillpm.lock"
@@ -363,7 +343,7 @@ def test_a_digest_edited_by_hand_is_refused(project, shop: Path) -> None:
 @pytest.mark.parametrize("where", ["store", "project"])
 @pytest.mark.parametrize("size", ["16k", "40k", "64k"])
 def test_a_full_disk_leaves_no_half_skill_and_says_so(
-    project, skill_files: SkillFiles, small_disk: Callable[[str], Path], where: str, size: str
+    project: MakeProject, skill_files: SkillFiles, small_disk: Callable[[str], Path], where: str, size: str
 ) -> None:
     files = {**skill_files("large"), "references": {f"{n}.md": "text " * 1500 for n in range(20)}}
     place = project({"large": files})
@@ -378,14 +358,16 @@ def test_a_full_disk_leaves_no_half_skill_and_says_so(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; the file system itself is tested below")
-def test_a_folder_without_permission_is_a_clear_error(project, shop: Path) -> None:
+def test_a_folder_without_permission_is_a_clear_error(project: MakeProject, shop: Path) -> None:
     place = project()
     place.root.chmod(0o555)
     place.call("install", "plain", "--registry", shop).fails(6, "Permission denied")
 
 
 @pytest.mark.attack(69)
-def test_a_read_only_project_is_a_clear_error(project, shop: Path, small_disk: Callable[[str], Path]) -> None:
+def test_a_read_only_project_is_a_clear_error(
+    project: MakeProject, shop: Path, small_disk: Callable[[str], Path]
+) -> None:
     disk = small_disk("1m")
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     project().call("install", "plain", "--registry", shop, cwd=disk).fails(6, "Read-only file system", "read-only")
@@ -402,7 +384,7 @@ def start(place: Any, *arguments: object, cwd: Path | None = None) -> subprocess
 
 
 @pytest.mark.attack(66)
-def test_six_installs_at_once_in_one_project_all_succeed(project, shop: Path, tmp_path: Path) -> None:
+def test_six_installs_at_once_in_one_project_all_succeed(project: MakeProject, shop: Path, tmp_path: Path) -> None:
     place = project()
     running = [start(place, "install", name, "--registry", shop) for name in ("plain", "top") * 3]
     assert [process.wait() for process in running] == [0] * 6
@@ -414,7 +396,7 @@ def test_six_installs_at_once_in_one_project_all_succeed(project, shop: Path, tm
 
 @pytest.mark.attack(65)
 def test_an_install_killed_at_any_instant_is_completed_by_the_next(
-    project, shop: Path, skill_files: SkillFiles, tmp_path: Path
+    project: MakeProject, shop: Path, skill_files: SkillFiles, tmp_path: Path
 ) -> None:
     many = {f"many-{n}": skill_files(f"many-{n}") for n in range(12)}
     place = project({"src": many})
@@ -461,7 +443,7 @@ def test_observers_are_called_for_what_changed_once_it_is_locked(tmp_path: Path,
     assert told[-1:] == ("observer failed when it was told of the install: OSError: the disk is full",)
 
 
-def test_an_installed_skill_is_the_same_tree_as_its_folder(project, skill_files: SkillFiles) -> None:
+def test_an_installed_skill_is_the_same_tree_as_its_folder(project: MakeProject, skill_files: SkillFiles) -> None:
     files = {
         **skill_files("mine"),
         "scripts": {"run.sh*": "#!/bin/sh\n"},

@@ -10,30 +10,15 @@ from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.formats.strict_yaml import read_yaml
-from skillpm.index.folder_registry import write_registry
 from skillpm.index.well_known import SCHEMA
-from skillpm.layout.tree import FolderTree, MappingTree, tree_digest
+from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.storage.archive import build_archive
 from skillpm.storage.store import folder_digest
 from tests.conftest import Project, write_tree
 from tests.servers import Handler, Shop, commit_all, git, serving
-
-SkillFiles = Callable[..., dict[str, Any]]
-
-
-def tree(files: dict[str, Any]) -> MappingTree:
-    return MappingTree({path: text.encode() for path, text in files.items()})
-
-
-def snapshot(root: Path) -> dict[str, str]:
-    """The digest of every file of a project and of the store and the configuration, caches and locks left out."""
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != "lock"
-    }
+from tests.shop import MakeProject, SkillFiles, publish, snapshot, tree
 
 
 @pytest.fixture
@@ -42,7 +27,7 @@ def site(tmp_path: Path, skill_files: SkillFiles) -> Iterator[Shop]:
     releases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
     releases += [skill_files("top", requires={"base": ">=1,<2"})]
     releases += [skill_files(f"many-{number:02d}", requires={"base": ""}) for number in range(20)]
-    write_registry(tmp_path / "www", map(tree, releases))
+    publish(tmp_path / "www", *releases)
     with serving(tmp_path / "www") as shop:
         yield shop
 
@@ -64,7 +49,7 @@ def says(status: int, body: bytes = b"", **headers: Any) -> Callable[[Handler], 
     return answer
 
 
-def test_a_registry_behind_http_installs_locks_and_restores(project, site: Shop) -> None:
+def test_a_registry_behind_http_installs_locks_and_restores(project: MakeProject, site: Shop) -> None:
     place, other = project(), project()
     names = [f"many-{number:02d}" for number in range(20)]
     place.call("install", "top", *names, "--registry", f"{site.url}/").ok()
@@ -79,7 +64,7 @@ def test_a_registry_behind_http_installs_locks_and_restores(project, site: Shop)
     assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
 
 
-def test_pages_are_asked_for_again_only_by_their_etag(project, site: Shop) -> None:
+def test_pages_are_asked_for_again_only_by_their_etag(project: MakeProject, site: Shop) -> None:
     project().call("install", "top", "--registry", site.url).ok()
     before = len(site.seen)
     project().call("install", "top", "--registry", site.url).ok()
@@ -88,7 +73,9 @@ def test_pages_are_asked_for_again_only_by_their_etag(project, site: Shop) -> No
     assert all("If-None-Match" in headers for _, headers in again)
 
 
-def test_offline_the_cache_and_the_store_are_enough_or_it_says_what_is_missing(project, site: Shop) -> None:
+def test_offline_the_cache_and_the_store_are_enough_or_it_says_what_is_missing(
+    project: MakeProject, site: Shop
+) -> None:
     place, other = project(), project()
     place.call("install", "top", "--registry", site.url).ok()
     before = len(site.seen)
@@ -99,7 +86,7 @@ def test_offline_the_cache_and_the_store_are_enough_or_it_says_what_is_missing(p
     assert len(site.seen) == before
 
 
-def test_a_server_that_is_gone_does_not_matter_for_what_is_locked_and_stored(project, site: Shop) -> None:
+def test_a_server_that_is_gone_does_not_matter_for_what_is_locked_and_stored(project: MakeProject, site: Shop) -> None:
     place, other = project(), project()
     place.call("install", "top", "--registry", site.url).ok()
     site.shutdown()
@@ -156,7 +143,9 @@ def changed(site: Shop, byte: bytes) -> None:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_a_registry_that_lies_or_fails_changes_nothing(project, site: Shop, tmp_path: Path, attack: str) -> None:
+def test_a_registry_that_lies_or_fails_changes_nothing(
+    project: MakeProject, site: Shop, tmp_path: Path, attack: str
+) -> None:
     place = project()
     place.call("install", "top", "--registry", site.url).ok()
     before, stored = snapshot(place.root), snapshot(tmp_path / "home/skillpm/data/store/tree-v1")
@@ -168,7 +157,7 @@ def test_a_registry_that_lies_or_fails_changes_nothing(project, site: Shop, tmp_
     assert snapshot(tmp_path / "home/skillpm/data/store/tree-v1") == stored
 
 
-def test_one_bad_skill_among_many_leaves_the_project_as_it_was(project, site: Shop) -> None:
+def test_one_bad_skill_among_many_leaves_the_project_as_it_was(project: MakeProject, site: Shop) -> None:
     place = project()
     changed(site, b"?")
     names = [f"many-{number:02d}" for number in range(20)]
@@ -177,9 +166,9 @@ def test_one_bad_skill_among_many_leaves_the_project_as_it_was(project, site: Sh
 
 
 def test_the_first_registry_that_knows_a_name_answers_alone_also_over_http(
-    project, site: Shop, tmp_path: Path, skill_files: SkillFiles
+    project: MakeProject, site: Shop, tmp_path: Path, skill_files: SkillFiles
 ) -> None:
-    write_registry(tmp_path / "public", [tree(skill_files("top", "9.9")), tree(skill_files("base", "9.9"))])
+    publish(tmp_path / "public", skill_files("top", "9.9"), skill_files("base", "9.9"))
     place = project()
     place.call("install", "top", "--registry", site.url, "--registry", tmp_path / "public").ok()
     assert locked(place)["top"]["version"] == "1.0"
@@ -209,7 +198,7 @@ def shelf(tmp_path: Path, skill_files: SkillFiles) -> Iterator[tuple[Shop, Calla
         yield shop, offers
 
 
-def test_a_site_with_a_well_known_index_is_a_source_and_a_registry(project, shelf: Any) -> None:
+def test_a_site_with_a_well_known_index_is_a_source_and_a_registry(project: MakeProject, shelf: Any) -> None:
     shop, _ = shelf
     address = f"{shop.url}/.well-known/agent-skills/index.json"
     place, other = project(), project()
@@ -225,7 +214,9 @@ def test_a_site_with_a_well_known_index_is_a_source_and_a_registry(project, shel
     assert snapshot(other.root / UNIVERSAL) == snapshot(place.root / UNIVERSAL)
 
 
-def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(project, shelf: Any, skill_files: Any) -> None:
+def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(
+    project: MakeProject, shelf: Any, skill_files: SkillFiles
+) -> None:
     shop, offers = shelf
     place = project()
     place.call("install", f"{shop.url}/.well-known/agent-skills", "--skill", "note").ok()
@@ -250,7 +241,7 @@ def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(project, sh
     ],
 )
 def test_an_index_of_a_site_that_lies_changes_nothing(
-    project, shelf: Any, skills: list[dict[str, Any]], code: int, words: str
+    project: MakeProject, shelf: Any, skills: list[dict[str, Any]], code: int, words: str
 ) -> None:
     shop, offers = shelf
     data = (shop.root / ".well-known/agent-skills/note.bin").read_bytes()
@@ -261,7 +252,7 @@ def test_an_index_of_a_site_that_lies_changes_nothing(
     assert not snapshot(place.root)
 
 
-def test_an_index_of_another_schema_is_refused_by_name(project, shelf: Any) -> None:
+def test_an_index_of_another_schema_is_refused_by_name(project: MakeProject, shelf: Any) -> None:
     shop, offers = shelf
     offers(schema="https://schemas.agentskills.io/discovery/9.0/schema.json")
     project().call("install", "note", "--registry", f"{shop.url}/.well-known/agent-skills").fails(5, "$schema", SCHEMA)
@@ -281,7 +272,7 @@ def collection(tmp_path: Path, skill_files: SkillFiles) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["git", "folder"])
-def test_of_many_skills_some_or_all_are_installed(project, collection: Path, kind: str) -> None:
+def test_of_many_skills_some_or_all_are_installed(project: MakeProject, collection: Path, kind: str) -> None:
     source = f"git+file:{collection}" if kind == "git" else f"{collection}/"
     place = project()
     place.call("install", source).fails(2, "3 skills: alpha, beta, gamma", "--skill alpha", "--all")
@@ -300,7 +291,9 @@ def test_of_many_skills_some_or_all_are_installed(project, collection: Path, kin
         assert folder_digest(place.root / UNIVERSAL / name) == item["tree"]
 
 
-def test_a_name_that_stands_twice_is_never_guessed(project, collection: Path, skill_files: SkillFiles) -> None:
+def test_a_name_that_stands_twice_is_never_guessed(
+    project: MakeProject, collection: Path, skill_files: SkillFiles
+) -> None:
     write_tree(collection / "more/alpha", skill_files("alpha", body="another\n"))
     place = project()
     for words in (["--skill", "alpha"], ["--all"]):
@@ -309,7 +302,7 @@ def test_a_name_that_stands_twice_is_never_guessed(project, collection: Path, sk
     place.call("install", f"{collection}/more/alpha").ok()
 
 
-def test_git_sources_are_locked_by_commit_and_restored_by_it(project, collection: Path) -> None:
+def test_git_sources_are_locked_by_commit_and_restored_by_it(project: MakeProject, collection: Path) -> None:
     git(collection, "tag", "v1")
     commit = git(collection, "rev-parse", "HEAD")
     place, other = project(), project()
@@ -325,7 +318,9 @@ def test_git_sources_are_locked_by_commit_and_restored_by_it(project, collection
     assert [item["change"] for item in done["skills"]] == ["replaced"]
 
 
-def test_a_new_project_file_names_repositories_and_archives(project, collection: Path, skill_files: SkillFiles) -> None:
+def test_a_new_project_file_names_repositories_and_archives(
+    project: MakeProject, collection: Path, skill_files: SkillFiles
+) -> None:
     git(collection, "tag", "v1")
     place = project()
     place.write({"mine.tar.gz": build_archive(tree(skill_files("mine")))})
@@ -341,7 +336,7 @@ def test_a_new_project_file_names_repositories_and_archives(project, collection:
     assert locked(place) == before, "the file alone gives the same skills"
 
 
-def test_a_repository_that_holds_a_link_is_refused_whole(project, collection: Path) -> None:
+def test_a_repository_that_holds_a_link_is_refused_whole(project: MakeProject, collection: Path) -> None:
     (collection / "skills/beta/passwd").symlink_to("/etc/passwd")
     commit_all(collection)
     place = project()
@@ -349,7 +344,7 @@ def test_a_repository_that_holds_a_link_is_refused_whole(project, collection: Pa
     assert not snapshot(place.root)
 
 
-def test_a_lock_with_a_hostile_source_is_refused(project, site: Shop) -> None:
+def test_a_lock_with_a_hostile_source_is_refused(project: MakeProject, site: Shop) -> None:
     place = project()
     place.call("install", "top", "--registry", site.url).ok()
     good = (place.root / "skillpm.lock").read_text()
@@ -365,7 +360,9 @@ def test_a_lock_with_a_hostile_source_is_refused(project, site: Shop) -> None:
         assert "Traceback" not in outcome.err
 
 
-def test_an_archive_file_is_installed_and_restored(project, tmp_path: Path, skill_files: SkillFiles) -> None:
+def test_an_archive_file_is_installed_and_restored(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+) -> None:
     place, other = project(), project()
     data = build_archive(tree(skill_files("mine", "1.2")))
     place.write({"mine-1.2.tar.gz": data})
@@ -383,14 +380,16 @@ def test_an_archive_file_is_installed_and_restored(project, tmp_path: Path, skil
     ("data", "words"),
     [(b"", "not gzip"), (b"PK\x03\x04", "not gzip"), (b"\x1f\x8b\x08\x00", "cut off"), (None, "cut off")],
 )
-def test_a_damaged_archive_file_is_refused(project, skill_files: SkillFiles, data: bytes | None, words: str) -> None:
+def test_a_damaged_archive_file_is_refused(
+    project: MakeProject, skill_files: SkillFiles, data: bytes | None, words: str
+) -> None:
     whole = build_archive(tree(skill_files("mine")))
     place = project({"mine.tar.gz": whole[:-20] if data is None else data})
     place.call("install", "./mine.tar.gz").fails(4, words)
     assert not (place.root / "skillpm.lock").exists()
 
 
-def test_a_branch_is_followed_by_update_alone_and_for_what_is_named(project, tmp_path: Path) -> None:
+def test_a_branch_is_followed_by_update_alone_and_for_what_is_named(project: MakeProject, tmp_path: Path) -> None:
     """A project file names the branch, the lock its commit."""
     for name in ("one", "two"):
         write_tree(
@@ -414,7 +413,7 @@ def test_a_branch_is_followed_by_update_alone_and_for_what_is_named(project, tmp
     assert after["two"] == before["two"]
 
 
-def test_a_site_that_was_typed_becomes_a_registry_of_the_project(project, tmp_path: Path) -> None:
+def test_a_site_that_was_typed_becomes_a_registry_of_the_project(project: MakeProject, tmp_path: Path) -> None:
     text = b"---\nname: plain\ndescription: Says plain.\n---\nDo it.\n"
     offer = {
         "name": "plain",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,28 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
-from skillpm.index.folder_registry import write_registry
-from skillpm.layout.tree import MappingTree
 from skillpm.model.lock import Lock, LockedSkill, sides
 from skillpm.model.source import Source
 from skillpm.ops.context import Context, open_context
 from skillpm.ops.project.lock import check_lock, lock_project
 from skillpm.settings import load_settings
 from skillpm.storage.lockfile import checked_lock, read_lock
-
-SkillFiles = Callable[..., dict[str, Any]]
-
-
-def tree(files: dict[str, Any]) -> MappingTree:
-    return MappingTree({path: text.encode() for path, text in files.items()})
+from tests.shop import MakeProject, SkillFiles, publish
 
 
 @pytest.fixture
 def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
     releases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
     releases += [skill_files("top", requires={"base": "<2"}), skill_files("plain"), skill_files("plain", "1.5")]
-    write_registry(tmp_path / "shop", map(tree, releases))
-    return tmp_path / "shop"
+    return publish(tmp_path / "shop", *releases)
 
 
 def conflict(folder: Path, ours: str, theirs: str, base: str, *, style: str = "merge") -> str:
@@ -51,7 +43,7 @@ def conflict(folder: Path, ours: str, theirs: str, base: str, *, style: str = "m
 @pytest.mark.attack(73)
 @pytest.mark.parametrize("style", ["merge", "diff3"])
 def test_both_sides_requirements_are_met_and_what_moved_is_said(
-    project, shop: Path, tmp_path: Path, style: str
+    project: MakeProject, shop: Path, tmp_path: Path, style: str
 ) -> None:
     place = project()
     place.call("install", "plain<1.5", "--registry", shop).ok()
@@ -79,7 +71,9 @@ def test_both_sides_requirements_are_met_and_what_moved_is_said(
     place.call("lock", "--check").ok()
 
 
-def test_the_newer_pin_is_kept_and_no_registry_is_asked_where_the_pins_fit(project, shop: Path, tmp_path: Path) -> None:
+def test_the_newer_pin_is_kept_and_no_registry_is_asked_where_the_pins_fit(
+    project: MakeProject, shop: Path, tmp_path: Path
+) -> None:
     place = project({"skillpm.yaml": "project: 1\nrequires: {base: '*'}\nregistries: {shop: ../shop}\n"})
     locks = []
     for version in ("1.0", "1.1"):
@@ -87,19 +81,19 @@ def test_the_newer_pin_is_kept_and_no_registry_is_asked_where_the_pins_fit(proje
         place.call("lock").ok()
         locks.append((place.root / "skillpm.lock").read_text().replace(f"base=={version}", "base"))
     place.write({"skillpm.yaml": "project: 1\nrequires: {base: '*'}\nregistries: {shop: ../shop}\n"})
-    place.write({"skillpm.lock": conflict(tmp_path, *locks, base='{"lock": 1}\n')})
+    place.write({"skillpm.lock": conflict(tmp_path, locks[0], locks[1], '{"lock": 1}\n')})
     shop.rename(tmp_path / "gone")
     place.call("lock").ok()
     assert [(entry.name, entry.version) for entry in read_lock(place.root / "skillpm.lock").skills] == [("base", "1.1")]
 
 
-def test_sides_that_exclude_each_other_are_explained_and_left(project, shop: Path, tmp_path: Path) -> None:
+def test_sides_that_exclude_each_other_are_explained_and_left(project: MakeProject, shop: Path, tmp_path: Path) -> None:
     place = project()
     locks = []
     for text in ("base<2", "base>=2"):
         place.call("install", text, "--registry", shop).ok()
         locks.append((place.root / "skillpm.lock").read_text())
-    text = conflict(tmp_path, *locks, base='{"lock": 1}\n')
+    text = conflict(tmp_path, locks[0], locks[1], '{"lock": 1}\n')
     place.write({"skillpm.lock": text})
     place.call("lock").fails(3, "base<2,>=2")
     assert (place.root / "skillpm.lock").read_text() == text
@@ -116,18 +110,18 @@ def test_sides_that_exclude_each_other_are_explained_and_left(project, shop: Pat
         ('<<<<<<< a\n{"lock": 1}\n=======\n{"lock": 1, "skills": 3}\n>>>>>>> b\n', "no lock by itself"),
     ],
 )
-def test_markers_that_make_no_sense_are_refused_and_left(project, text: str, words: str) -> None:
+def test_markers_that_make_no_sense_are_refused_and_left(project: MakeProject, text: str, words: str) -> None:
     place = project({"skillpm.lock": text})
     place.call("lock").fails(2, words, "hint")
     assert (place.root / "skillpm.lock").read_text() == text
 
 
-def test_a_side_of_a_newer_skillpm_is_refused(project) -> None:
+def test_a_side_of_a_newer_skillpm_is_refused(project: MakeProject) -> None:
     text = '<<<<<<< a\n{"lock": 1}\n=======\n{"lock": 2}\n>>>>>>> b\n'
     project({"skillpm.lock": text}).call("lock").fails(7, "version 2", "upgrade")
 
 
-def test_conflict_markers_in_the_project_file_are_for_a_person(project) -> None:
+def test_conflict_markers_in_the_project_file_are_for_a_person(project: MakeProject) -> None:
     text = "project: 1\n<<<<<<< a\nlink: copy\n=======\nlink: symlink\n>>>>>>> b\n"
     place = project({"skillpm.yaml": text})
     place.call("lock").fails(2, "skillpm.yaml: conflict markers", "by hand")
@@ -186,7 +180,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lines = "".join(f"  {key}: '{value}'\n" for key, value in needs.get(name + version, {}).items())
             manifest = f"manifest: 1\nversion: '{version}'\n" + (f"requires:\n{lines}" if lines else "")
             head = f"---\nname: {name}\ndescription: Shows {name}. Use when testing.\n---\nDo it.\n"
-            write_registry(root / "shop", [tree({"SKILL.md": head, "skill.yaml": manifest})])
+            publish(root / "shop", {"SKILL.md": head, "skill.yaml": manifest})
     return root
 
 

@@ -5,32 +5,26 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from skillpm.index.folder_registry import write_registry
-from skillpm.layout.tree import MappingTree
+from tests.conftest import Project
 from tests.servers import serving
+from tests.shop import MakeProject, SkillFiles, publish
 
-SkillFiles = Callable[..., dict[str, Any]]
+Offer = Callable[..., Path]
 
 
 @pytest.fixture
-def publish(tmp_path: Path, skill_files: SkillFiles) -> Callable[..., Path]:
-    def publish(*releases: tuple[str, str, dict[str, str]], **yanked: str) -> Path:
-        trees = [
-            MappingTree({path: text.encode() for path, text in skill_files(name, version, requires).items()})
-            for name, version, requires in releases
-        ]
+def offer(tmp_path: Path, skill_files: SkillFiles) -> Offer:
+    def offer(*releases: tuple[str, str, dict[str, str]], **yanked: str) -> Path:
         reasons = {f"{name.replace('_', '-')}==1.0": reason for name, reason in yanked.items()}
-        write_registry(tmp_path / "shop", trees, yanked=reasons)
-        return tmp_path / "shop"
+        return publish(tmp_path / "shop", *(skill_files(*release) for release in releases), yanked=reasons)
 
-    return publish
+    return offer
 
 
-def states(place: Any, *words: str, code: int = 1) -> dict[str, tuple[str, str, str, str]]:
+def states(place: Project, *words: str, code: int = 1) -> dict[str, tuple[str, str, str, str]]:
     outcome = place.call("outdated", "--json", *words)
     assert outcome.code == code, outcome
     return {
@@ -39,12 +33,12 @@ def states(place: Any, *words: str, code: int = 1) -> dict[str, tuple[str, str, 
     }
 
 
-def test_wanted_is_within_the_requirement_and_newest_is_not(project, publish) -> None:
-    shop = publish(("base", "1.0", {}), ("top", "1.0", {"base": "<2"}), ("free", "1.0", {}))
+def test_wanted_is_within_the_requirement_and_newest_is_not(project: MakeProject, offer: Offer) -> None:
+    shop = offer(("base", "1.0", {}), ("top", "1.0", {"base": "<2"}), ("free", "1.0", {}))
     place = project()
     place.call("install", "top<2", "free", "--registry", shop).ok()
     assert "3 skills are up to date" in place.call("outdated").ok().err
-    publish(("base", "1.1", {}), ("base", "2.0", {}), ("top", "2.0", {}), ("free", "2.0rc1", {}))
+    offer(("base", "1.1", {}), ("base", "2.0", {}), ("top", "2.0", {}), ("free", "2.0rc1", {}))
     assert states(place) == {
         "base": ("1.0", "1.1", "2.0", "outdated"),
         "top": ("1.0", "1.0", "2.0", "held back"),
@@ -60,25 +54,25 @@ def test_wanted_is_within_the_requirement_and_newest_is_not(project, publish) ->
     place.call("outdated", "fre").fails(2, "`free`")
 
 
-def test_a_new_release_that_requires_more_is_resolved_with_what_it_requires(project, publish) -> None:
-    shop = publish(("top", "1.0", {}))
+def test_a_new_release_that_requires_more_is_resolved_with_what_it_requires(project: MakeProject, offer: Offer) -> None:
+    shop = offer(("top", "1.0", {}))
     place = project()
     place.call("install", "top", "--registry", shop).ok()
-    publish(("top", "2.0", {"added": ""}), ("added", "1.0", {}))
+    offer(("top", "2.0", {"added": ""}), ("added", "1.0", {}))
     assert states(place, "--registry", str(shop))["top"] == ("1.0", "2.0", "2.0", "outdated")
 
 
-def test_a_yanked_release_is_listed_with_its_reason(project, publish) -> None:
-    shop = publish(("base", "1.0", {}))
+def test_a_yanked_release_is_listed_with_its_reason(project: MakeProject, offer: Offer) -> None:
+    shop = offer(("base", "1.0", {}))
     place = project()
     place.call("install", "base", "--registry", shop).ok()
-    publish(("base", "1.0", {}), base="leaks \x1b[31m")
+    offer(("base", "1.0", {}), base="leaks \x1b[31m")
     shown = place.call("outdated").fails(1).out
     assert "yanked: leaks" in shown
     assert "\x1b" not in shown
 
 
-def test_a_folder_that_was_edited_since_is_changed(project, skill_files: SkillFiles) -> None:
+def test_a_folder_that_was_edited_since_is_changed(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine").ok()
     place.call("outdated").ok()
@@ -89,36 +83,36 @@ def test_a_folder_that_was_edited_since_is_changed(project, skill_files: SkillFi
 
 
 def test_a_source_that_fails_leaves_its_skills_unknown_and_the_others_are_compared(
-    project, publish, skill_files: SkillFiles
+    project: MakeProject, offer: Offer, skill_files: SkillFiles
 ) -> None:
-    shop = publish(("base", "1.0", {}))
+    shop = offer(("base", "1.0", {}))
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine", "base", "--registry", shop).ok()
     shutil.rmtree(place.root / "mine")
     outcome = place.call("outdated").fails(2, "nobody knows of mine 1.0", "is not a folder")
     assert outcome.out == ""
-    publish(("base", "2.0", {}))
+    offer(("base", "2.0", {}))
     assert states(place) == {"mine": ("1.0", "1.0", "1.0", "unknown"), "base": ("1.0", "2.0", "2.0", "outdated")}
     shutil.rmtree(shop)
     assert {state for *_, state in states(place, code=5).values()} == {"unknown"}
 
 
-def test_a_name_that_its_registry_no_longer_has_is_gone(project, publish) -> None:
-    shop = publish(("base", "1.0", {}), ("other", "1.0", {}))
+def test_a_name_that_its_registry_no_longer_has_is_gone(project: MakeProject, offer: Offer) -> None:
+    shop = offer(("base", "1.0", {}), ("other", "1.0", {}))
     place = project()
     place.call("install", "base", "--registry", shop).ok()
     (shop / "skills/base.json").unlink()
     assert states(place)["base"] == ("1.0", "1.0", "1.0", "gone")
 
 
-def test_nothing_installed_is_said_and_nothing_is_written(project, publish) -> None:
+def test_nothing_installed_is_said_and_nothing_is_written(project: MakeProject, offer: Offer) -> None:
     place = project()
     assert "no skill is installed" in place.call("outdated").ok().err
     assert list(place.root.iterdir()) == []
 
 
-def test_offline_nobody_is_asked(project, skill_files: SkillFiles, tmp_path: Path) -> None:
-    write_registry(tmp_path / "www", [MappingTree({k: v.encode() for k, v in skill_files("demo").items()})])
+def test_offline_nobody_is_asked(project: MakeProject, skill_files: SkillFiles, tmp_path: Path) -> None:
+    publish(tmp_path / "www", skill_files("demo"))
     place = project()
     with serving(tmp_path / "www") as site:
         place.call("install", "demo", "--registry", site.url).ok()

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.formats.strict_yaml import read_yaml
-from skillpm.index.folder_registry import write_registry
-from skillpm.layout.tree import MappingTree
+from tests.shop import MakeProject, SkillFiles, locked, publish, snapshot
 
-SkillFiles = Callable[..., dict[str, Any]]
 TOP = 'project: 1\nrequires:\n  top: "*"  # needed\nregistries: {shop: ../shop}\n'
-
-
-def snapshot(root: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != "lock"
-    }
-
-
-def tree(files: dict[str, Any]) -> MappingTree:
-    return MappingTree({path: text.encode() for path, text in files.items()})
-
-
-def publish(root: Path, *skills: dict[str, Any], published: str | None = None) -> Path:
-    """Add releases to a registry; ``published`` is the time that their pages say."""
-    write_registry(root, map(tree, skills), published=published)
-    return root
-
-
-def locked(place: Any) -> dict[str, str]:
-    lock = json.loads((place.root / "skillpm.lock").read_text())
-    return {item["name"]: item["version"] for item in lock["skills"]}
 
 
 def sources(place: Any) -> dict[str, str]:
@@ -49,19 +22,12 @@ def sources(place: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
-    """A registry: base 1.0, 1.1 and 2.0; top 1.0 needs base<2; plain."""
-    bases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
-    return publish(tmp_path / "shop", *bases, skill_files("top", requires={"base": ">=1,<2"}), skill_files("plain"))
-
-
-@pytest.fixture
 def other(tmp_path: Path, skill_files: SkillFiles) -> Path:
     """Another registry, which has newer releases of the same names."""
     return publish(tmp_path / "other", skill_files("base", "1.9"), skill_files("base", "9.0"), skill_files("only"))
 
 
-def test_sync_locks_and_installs_what_is_required_and_what_that_requires(project, shop: Path) -> None:
+def test_sync_locks_and_installs_what_is_required_and_what_that_requires(project: MakeProject, shop: Path) -> None:
     place = project({"skillpm.yaml": TOP})
     place.call("sync").ok()
     assert locked(place) == {"base": "1.1", "top": "1.0"}
@@ -72,7 +38,9 @@ def test_sync_locks_and_installs_what_is_required_and_what_that_requires(project
     assert snapshot(place.root) == before
 
 
-def test_a_changed_project_file_moves_only_what_it_must(project, shop: Path, skill_files: SkillFiles) -> None:
+def test_a_changed_project_file_moves_only_what_it_must(
+    project: MakeProject, shop: Path, skill_files: SkillFiles
+) -> None:
     place = project({"skillpm.yaml": TOP})
     place.call("sync").ok()
     publish(shop, skill_files("top", "1.1", requires={"base": ">=1"}), skill_files("base", "1.2"))
@@ -87,7 +55,7 @@ def test_a_changed_project_file_moves_only_what_it_must(project, shop: Path, ski
     assert not (place.root / UNIVERSAL / "plain").exists(), "what is no longer required is taken away"
 
 
-def test_lock_writes_the_lock_alone(project, shop: Path) -> None:
+def test_lock_writes_the_lock_alone(project: MakeProject, shop: Path) -> None:
     place = project({"skillpm.yaml": TOP})
     place.call("lock", "--dry-run").ok()
     assert sorted(snapshot(place.root)) == ["skillpm.yaml"]
@@ -97,7 +65,9 @@ def test_lock_writes_the_lock_alone(project, shop: Path) -> None:
     place.call("lock", "base").fails(2, "--upgrade")
 
 
-def test_a_frozen_sync_takes_the_lock_as_it_is_and_asks_no_registry(project, shop: Path, tmp_path: Path) -> None:
+def test_a_frozen_sync_takes_the_lock_as_it_is_and_asks_no_registry(
+    project: MakeProject, shop: Path, tmp_path: Path
+) -> None:
     place = project({"skillpm.yaml": TOP})
     place.call("sync", "--frozen").fails(7, "no skillpm.lock", "skillpm lock")
     place.call("sync").ok()
@@ -116,7 +86,9 @@ def test_a_frozen_sync_takes_the_lock_as_it_is_and_asks_no_registry(project, sho
     place.call("sync").fails(2, "no registry knows `no-such-skill`")  # a frozen sync hides nothing
 
 
-def test_update_takes_what_is_newer_and_allowed_and_names_choose(project, shop: Path, skill_files: SkillFiles) -> None:
+def test_update_takes_what_is_newer_and_allowed_and_names_choose(
+    project: MakeProject, shop: Path, skill_files: SkillFiles
+) -> None:
     text = TOP.replace("registries", '  plain: "*"\nregistries')
     place = project({"skillpm.yaml": text})
     place.call("sync").ok()
@@ -135,7 +107,9 @@ def test_update_takes_what_is_newer_and_allowed_and_names_choose(project, shop: 
     place.call("update", "plian").fails(2, "did you mean `plain`")
 
 
-def test_update_without_a_project_file_follows_what_was_asked_for(project, shop: Path, skill_files: SkillFiles) -> None:
+def test_update_without_a_project_file_follows_what_was_asked_for(
+    project: MakeProject, shop: Path, skill_files: SkillFiles
+) -> None:
     place = project()
     place.call("install", "base<2", "--registry", shop).ok()
     publish(shop, skill_files("base", "1.5"))
@@ -144,7 +118,7 @@ def test_update_without_a_project_file_follows_what_was_asked_for(project, shop:
     assert not (place.root / "skillpm.yaml").exists()
 
 
-def test_a_required_folder_is_followed(project, skill_files: SkillFiles) -> None:
+def test_a_required_folder_is_followed(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({"mine": skill_files("mine"), "skillpm.yaml": "project: 1\nrequires: {mine: {path: ./mine}}\n"})
     place.call("sync").ok()
     place.write({"mine": skill_files("mine", body="changed\n")})
@@ -158,7 +132,7 @@ def test_a_required_folder_is_followed(project, skill_files: SkillFiles) -> None
 
 
 def test_install_writes_into_the_project_file_and_uninstall_takes_out(
-    project, shop: Path, skill_files: SkillFiles
+    project: MakeProject, shop: Path, skill_files: SkillFiles
 ) -> None:
     place = project({"skillpm.yaml": TOP, "mine": skill_files("mine")})
     place.call("install", "plain", "base<1.1", "./mine", "incident-triage").ok()
@@ -183,7 +157,9 @@ def test_install_writes_into_the_project_file_and_uninstall_takes_out(
     place.call("lock", "--check").ok()
 
 
-def test_a_registry_given_by_flag_is_written_down_and_the_skill_tied_to_it(project, shop: Path, other: Path) -> None:
+def test_a_registry_given_by_flag_is_written_down_and_the_skill_tied_to_it(
+    project: MakeProject, shop: Path, other: Path
+) -> None:
     place = project({"skillpm.yaml": "project: 1\n"})
     place.call("install", "plain", "--registry", shop).ok()
     place.call("install", "only", "--registry", other).ok()
@@ -196,7 +172,7 @@ def test_a_registry_given_by_flag_is_written_down_and_the_skill_tied_to_it(proje
     assert sources(place) == {"plain": "registry:../shop", "only": "registry:../other"}
 
 
-def test_a_dry_run_of_install_changes_no_file(project, shop: Path) -> None:
+def test_a_dry_run_of_install_changes_no_file(project: MakeProject, shop: Path) -> None:
     place = project({"skillpm.yaml": TOP})
     place.call("install", "plain", "--dry-run").ok()
     assert snapshot(place.root) == snapshot(project({"skillpm.yaml": TOP}).root)
@@ -205,19 +181,21 @@ def test_a_dry_run_of_install_changes_no_file(project, shop: Path) -> None:
 class TestInit:
     """``skillpm init``."""
 
-    def test_a_new_file_is_read_by_every_command(self, project) -> None:
+    def test_a_new_file_is_read_by_every_command(self, project: MakeProject) -> None:
         place = project()
         place.call("init").ok()
         place.call("sync").ok()
         place.call("config").ok()
         assert locked(place) == {}
 
-    def test_what_is_there_is_never_overwritten(self, project) -> None:
+    def test_what_is_there_is_never_overwritten(self, project: MakeProject) -> None:
         place = project({"skillpm.yaml": "mine"})
         place.call("init").fails(2, "is there already")
         assert (place.root / "skillpm.yaml").read_text() == "mine"
 
-    def test_what_the_lock_requires_is_taken_over(self, project, shop: Path, skill_files: SkillFiles) -> None:
+    def test_what_the_lock_requires_is_taken_over(
+        self, project: MakeProject, shop: Path, skill_files: SkillFiles
+    ) -> None:
         place = project({"mine": skill_files("mine")})
         place.call("install", "top", "base<2", "./mine", "incident-triage", "--registry", shop).ok()
         before = locked(place)
@@ -233,7 +211,7 @@ class TestInit:
         place.call("sync").ok()
         assert locked(place) == before, "the file alone gives the same skills"
 
-    def test_flags_are_written_down(self, project, shop: Path) -> None:
+    def test_flags_are_written_down(self, project: MakeProject, shop: Path) -> None:
         place = project()
         place.call("init", "--registry", shop, "--agent", "claude-code").ok()
         place.call("install", "plain").ok()
@@ -248,14 +226,16 @@ class TestConfusion:
         places = "".join(f"  {name}: ../{name}\n" for name in registries)
         return f"project: 1\nrequires:\n{requires}registries:\n{places}"
 
-    def test_the_first_registry_that_knows_a_name_answers_for_it_alone(self, project, shop: Path, other: Path) -> None:
+    def test_the_first_registry_that_knows_a_name_answers_for_it_alone(
+        self, project: MakeProject, shop: Path, other: Path
+    ) -> None:
         place = project({"skillpm.yaml": self.text('  base: "*"\n', "shop", "other")})
         place.call("sync").ok()
         assert (locked(place), sources(place)) == ({"base": "2.0"}, {"base": "registry:../shop"})
         place.write({"skillpm.yaml": self.text("  base: '>=9'\n", "shop", "other")})
         place.call("sync").fails(3, "base>=9")  # what another registry has does not count
 
-    def test_a_named_registry_is_the_only_one(self, project, shop: Path, other: Path) -> None:
+    def test_a_named_registry_is_the_only_one(self, project: MakeProject, shop: Path, other: Path) -> None:
         place = project({"skillpm.yaml": self.text("  base: {version: '>=1', registry: other}\n", "shop", "other")})
         place.call("sync").ok()
         assert locked(place) == {"base": "9.0"}
@@ -265,7 +245,7 @@ class TestConfusion:
         place.call("sync").fails(2, "did you mean `other`")
 
     def test_a_dependency_comes_from_the_registry_that_the_project_names_for_it(
-        self, project, shop: Path, other: Path
+        self, project: MakeProject, shop: Path, other: Path
     ) -> None:
         requires = "  top: '*'\n  base: {version: '<2', registry: other}\n"
         place = project({"skillpm.yaml": self.text(requires, "shop", "other")})
@@ -273,7 +253,7 @@ class TestConfusion:
         assert sources(place) == {"base": "registry:../other", "top": "registry:../shop"}
 
     def test_a_locked_name_never_moves_to_a_registry_that_learns_it_later(
-        self, project, shop: Path, other: Path, skill_files: SkillFiles
+        self, project: MakeProject, shop: Path, other: Path, skill_files: SkillFiles
     ) -> None:
         place = project({"skillpm.yaml": self.text('  plain: "*"\n', "other", "shop")})
         place.call("sync").ok()
@@ -285,7 +265,7 @@ class TestConfusion:
         assert snapshot(place.root) == before
 
     def test_a_typed_folder_never_takes_the_place_of_a_registry_s_skill_unseen(
-        self, project, shop: Path, skill_files: SkillFiles
+        self, project: MakeProject, shop: Path, skill_files: SkillFiles
     ) -> None:
         place = project({"mine": skill_files("plain", "5.0")})
         place.call("install", "plain", "--registry", shop).ok()
@@ -295,7 +275,7 @@ class TestConfusion:
         place.call("install", "./mine", "--force").ok()
         assert locked(place) == {"plain": "5.0"}
 
-    def test_a_hand_edited_source_of_a_lock_is_out_of_date(self, project, shop: Path, other: Path) -> None:
+    def test_a_hand_edited_source_of_a_lock_is_out_of_date(self, project: MakeProject, shop: Path, other: Path) -> None:
         place = project({"skillpm.yaml": self.text("  base: {registry: shop}\n", "shop", "other")})
         place.call("sync").ok()
         path = place.root / "skillpm.lock"
@@ -317,7 +297,9 @@ class TestPolicy:
         publish(tmp_path / "shop", skill_files("base", "1.0"), published=self.days_ago(30))
         return publish(tmp_path / "shop", skill_files("base", "2.0"), published=self.days_ago(2))
 
-    def test_a_release_younger_than_the_cooldown_is_passed_over_and_named(self, project, shop: Path) -> None:
+    def test_a_release_younger_than_the_cooldown_is_passed_over_and_named(
+        self, project: MakeProject, shop: Path
+    ) -> None:
         place = project({"skillpm.yaml": self.text("{cooldown: 7}")})
         outcome = place.call("sync").ok()
         assert locked(place) == {"base": "1.0"}
@@ -328,13 +310,13 @@ class TestPolicy:
         place.call("update").ok()
         assert locked(place) == {"base": "2.0"}
 
-    def test_what_nothing_but_a_young_release_meets_is_explained(self, project, shop: Path) -> None:
+    def test_what_nothing_but_a_young_release_meets_is_explained(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text("{cooldown: 7}", '  base: ">=2"\n')})
         place.call("sync").fails(3, "younger than the cooldown allows", "`base==2.0` takes that release all the same")
         place.write({"skillpm.yaml": self.text("{cooldown: 7}", '  base: "==2.0"\n')})
         place.call("sync").ok()
 
-    def test_a_locked_release_is_kept_by_a_later_cooldown(self, project, shop: Path) -> None:
+    def test_a_locked_release_is_kept_by_a_later_cooldown(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text("{}")})
         place.call("sync").ok()
         place.write({"skillpm.yaml": self.text("{cooldown: 7}")})
@@ -342,26 +324,30 @@ class TestPolicy:
         place.call("update").ok()
         assert locked(place) == {"base": "2.0"}
 
-    def test_without_a_time_of_publication_a_release_is_young(self, project, shop: Path, skill_files) -> None:
+    def test_without_a_time_of_publication_a_release_is_young(
+        self, project: MakeProject, shop: Path, skill_files: SkillFiles
+    ) -> None:
         publish(shop, skill_files("plain"))
         place = project({"skillpm.yaml": self.text("{cooldown: 1}", '  plain: "*"\n')})
         place.call("sync").fails(3, "plain 1.0 is without a time of publication")
 
-    def test_bundled_skills_and_folders_know_no_cooldown(self, project, shop: Path, skill_files) -> None:
+    def test_bundled_skills_and_folders_know_no_cooldown(
+        self, project: MakeProject, shop: Path, skill_files: SkillFiles
+    ) -> None:
         requires = "  mine: {path: mine}\n  incident-triage: '*'\n"
         place = project({"skillpm.yaml": self.text("{cooldown: 7}", requires), "mine": skill_files("mine")})
         place.call("sync").ok()
 
     @pytest.mark.parametrize("policy", ["{allow: [bundled]}", "{deny: [shop]}", "{deny: ['registry:*']}"])
     def test_a_source_that_is_not_allowed_is_refused_before_anything_is_written(
-        self, project, shop: Path, policy: str
+        self, project: MakeProject, shop: Path, policy: str
     ) -> None:
         place = project({"skillpm.yaml": self.text(policy)})
         before = snapshot(place.root)
         place.call("sync").fails(6, "base comes from registry:../shop", "policy")
         assert snapshot(place.root) == before
 
-    def test_a_policy_holds_for_a_lock_that_is_there_already(self, project, shop: Path) -> None:
+    def test_a_policy_holds_for_a_lock_that_is_there_already(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text("{allow: [shop]}")})
         place.call("sync").ok()
         place.write({"skillpm.yaml": self.text("{allow: [bundled]}")})
@@ -369,7 +355,7 @@ class TestPolicy:
             place.call(*arguments).fails(6, "policy")
         place.call("uninstall", "base").ok()  # what is forbidden can be taken away
 
-    def test_a_project_cannot_loosen_its_user_s_policy(self, project, shop: Path, tmp_path: Path) -> None:
+    def test_a_project_cannot_loosen_its_user_s_policy(self, project: MakeProject, shop: Path, tmp_path: Path) -> None:
         config = tmp_path / "home/skillpm/config/config.yaml"
         config.parent.mkdir(parents=True)
         config.write_text("project: 1\npolicy: {cooldown: 7, deny: ['registry:../evil*']}\n")
@@ -383,7 +369,7 @@ class TestPolicy:
         "arguments", [("sync",), ("lock",), ("install", "base"), ("publish", "mine", "--registry", "acme")]
     )
     def test_a_project_cannot_redefine_a_registry_of_its_user(
-        self, project, shop: Path, skill_files, tmp_path: Path, arguments: tuple[str, ...]
+        self, project: MakeProject, shop: Path, skill_files: SkillFiles, tmp_path: Path, arguments: tuple[str, ...]
     ) -> None:
         config = tmp_path / "home/skillpm/config/config.yaml"
         config.parent.mkdir(parents=True)
@@ -399,7 +385,7 @@ class TestPolicy:
 
     @pytest.mark.parametrize("policy", ["{allow: [acme]}", "{allow: [bundled]}", "{deny: [acme], allow: [acme]}"])
     def test_a_name_in_a_user_s_policy_means_no_registry_of_a_project(
-        self, project, shop: Path, tmp_path: Path, policy: str
+        self, project: MakeProject, shop: Path, tmp_path: Path, policy: str
     ) -> None:
         config = tmp_path / "home/skillpm/config/config.yaml"
         config.parent.mkdir(parents=True)
@@ -414,7 +400,7 @@ class TestAgents:
     def text(self, agents: str) -> str:
         return f"project: 1\nrequires: {{plain: '*'}}\nregistries: {{shop: ../shop}}\n{agents}"
 
-    def test_they_are_filled_and_emptied_as_the_file_says(self, project, shop: Path) -> None:
+    def test_they_are_filled_and_emptied_as_the_file_says(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text("agents: [claude-code]\nlink: symlink\n")})
         place.call("sync").ok()
         assert (place.root / ".claude/skills/plain").is_symlink()
@@ -425,14 +411,14 @@ class TestAgents:
         place.write({"skillpm.yaml": self.text("agents: [claud]\n")})
         place.call("sync").fails(2, "claude-code")
 
-    def test_where_it_lists_none_earlier_installs_are_remembered(self, project, shop: Path) -> None:
+    def test_where_it_lists_none_earlier_installs_are_remembered(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text("")})
         place.call("sync", "--agent", "claude-code").ok()
         place.write({"skillpm.yaml": self.text("# changed\n")})
         place.call("sync").ok()
         assert (place.root / ".claude/skills/plain").is_dir()
 
-    def test_an_agent_of_an_install_is_written_down(self, project, shop: Path) -> None:
+    def test_an_agent_of_an_install_is_written_down(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text("agents: [claude-code]  # ours\n")})
         place.call("install", "--agent", "goose").ok()
         assert "agents: [claude-code, goose]  # ours\n" in (place.root / "skillpm.yaml").read_text()
@@ -444,14 +430,14 @@ class TestAgents:
         place.call("sync", "--locked").ok()
         place.call("install").ok()
 
-    def test_all_are_those_that_are_found_here(self, project, shop: Path) -> None:
+    def test_all_are_those_that_are_found_here(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text(""), ".goose": {"x": ""}})
         place.call("install", "--agent", "all").ok()
         listed = read_yaml((place.root / "skillpm.yaml").read_text())["agents"]
         assert "goose" in listed and "all" not in listed
         assert (place.root / ".goose/skills/plain").is_dir()
 
-    def test_a_first_list_has_the_agents_that_were_filled_before(self, project, shop: Path) -> None:
+    def test_a_first_list_has_the_agents_that_were_filled_before(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text("")})
         place.call("sync", "--agent", "claude-code").ok()
         place.call("install", "--agent", "goose", "--dry-run").ok()
@@ -460,7 +446,7 @@ class TestAgents:
         assert read_yaml((place.root / "skillpm.yaml").read_text())["agents"] == ["claude-code", "goose"]
         assert (place.root / ".claude/skills/plain").is_dir()
 
-    def test_verify_looks_where_the_file_says(self, project, shop: Path) -> None:
+    def test_verify_looks_where_the_file_says(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text("agents: [claude-code]\n")})
         place.call("sync").ok()
         place.write({"skillpm.yaml": self.text("agents: [goose]\n")})
@@ -470,7 +456,9 @@ class TestAgents:
 
 @pytest.mark.attack(72)
 @pytest.mark.parametrize("command", [["sync"], ["update"], ["install", "base>=2"], ["install"]])
-def test_an_edited_skill_is_kept_and_nothing_is_changed_beside_it(project, shop: Path, command: list[str]) -> None:
+def test_an_edited_skill_is_kept_and_nothing_is_changed_beside_it(
+    project: MakeProject, shop: Path, command: list[str]
+) -> None:
     place = project({"skillpm.yaml": TOP})
     place.call("sync").ok()
     place.write({UNIVERSAL: {"top": {"SKILL.md": "mine\n"}}})
@@ -484,14 +472,16 @@ def test_an_edited_skill_is_kept_and_nothing_is_changed_beside_it(project, shop:
 
 
 @pytest.mark.parametrize("command", ["sync", "update", "lock", "install"])
-def test_without_project_file_and_lock_there_is_nothing_to_do(project, command: str) -> None:
+def test_without_project_file_and_lock_there_is_nothing_to_do(project: MakeProject, command: str) -> None:
     place = project()
     place.call(command).fails(2, "nothing to", "run `skillpm")
     assert not snapshot(place.root)
 
 
 @pytest.mark.parametrize("text", ["project: 1\nrequires: [x]\n", "project: 1\nrequries: {}\n", "project: 1\n- x"])
-def test_a_project_file_that_is_wrong_stops_every_command_with_its_line(project, shop: Path, text: str) -> None:
+def test_a_project_file_that_is_wrong_stops_every_command_with_its_line(
+    project: MakeProject, shop: Path, text: str
+) -> None:
     place = project({"skillpm.yaml": text})
     before = snapshot(place.root)
     for command in (["sync"], ["lock"], ["install", "plain", "--registry", shop], ["update"], ["config"]):

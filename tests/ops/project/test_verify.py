@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from skillpm.clients.folders import UNIVERSAL
+from skillpm.clients.table import UNIVERSAL
 from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
+from tests.conftest import Project
+from tests.shop import MakeProject, SkillFiles
 
-SkillFiles = Callable[..., dict[str, Any]]
 Tamper = Callable[[Path], Any]
 
 
@@ -25,7 +26,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def installed(project, tmp_path: Path, skill_files: SkillFiles, template: Path):
+def installed(project: MakeProject, tmp_path: Path, skill_files: SkillFiles, template: Path) -> Project:
     """Two skills, put into the folders of two agents; ``demo`` has a script."""
     demo = {**skill_files(), "scripts/run.sh": "echo\n"}
     trees = [
@@ -45,7 +46,7 @@ def installed(project, tmp_path: Path, skill_files: SkillFiles, template: Path):
     return place
 
 
-def stored(place) -> Path:
+def stored(place: Project) -> Path:
     """The folder of ``demo`` in the store."""
     (folder,) = (path.parent for path in Path(place.environment["SKILLPM_HOME"]).glob("data/store/tree-v1/*/scripts"))
     return folder
@@ -71,6 +72,27 @@ def flip_bit(path: Path) -> None:
 def become_folder(path: Path) -> None:
     path.unlink()
     path.mkdir()
+
+
+def everything(folder: Path) -> None:
+    append(folder / "SKILL.md")
+    (folder / "skill.yaml").unlink()
+    (folder / "z").write_text("")
+
+
+def file_for_folder(place: Project) -> None:
+    shutil.rmtree(place.root / UNIVERSAL / "demo")
+    place.write({f"{UNIVERSAL}/demo": "x"})
+
+
+def link_into_the_store(place: Project) -> None:
+    shutil.rmtree(place.root / UNIVERSAL / "demo")
+    (place.root / UNIVERSAL / "demo").symlink_to(stored(place).resolve())
+
+
+def edit_all_copies(place: Project) -> None:
+    for folder in (stored(place), place.root / UNIVERSAL / "demo", place.root / ".claude/skills/demo"):
+        append(folder / "SKILL.md")
 
 
 # what is done to the folder: the files that are named, with what is said of each
@@ -99,7 +121,7 @@ FILES: dict[str, tuple[Tamper, set[tuple[str, str, str]]]] = {
         {("\udcff\x1b[31m", "surplus", "")},
     ),
     "everything at once": (
-        lambda folder: (append(folder / "SKILL.md"), (folder / "skill.yaml").unlink(), (folder / "z").write_text("")),
+        everything,
         {("SKILL.md", "changed", "content"), ("skill.yaml", "missing", ""), ("z", "surplus", "")},
     ),
 }
@@ -108,7 +130,7 @@ FILES: dict[str, tuple[Tamper, set[tuple[str, str, str]]]] = {
 @pytest.mark.attack(71, 72)
 @pytest.mark.parametrize("tamper", FILES)
 @pytest.mark.parametrize("where", ["store", UNIVERSAL, ".claude/skills"])
-def test_every_file_is_named_wherever_it_was_tampered_with(installed, tamper: str, where: str) -> None:
+def test_every_file_is_named_wherever_it_was_tampered_with(installed: Project, tamper: str, where: str) -> None:
     folder = stored(installed) if where == "store" else installed.root / where / "demo"
     change, expected = FILES[tamper]
     change(folder)
@@ -125,7 +147,7 @@ def test_every_file_is_named_wherever_it_was_tampered_with(installed, tamper: st
 
 
 @pytest.mark.parametrize("tamper", ["append", "mode", "remove", "add", "pipe", "link for a file"])
-def test_what_verify_says_to_do_mends_it(installed, tamper: str) -> None:
+def test_what_verify_says_to_do_mends_it(installed: Project, tamper: str) -> None:
     FILES[tamper][0](stored(installed))
     append(installed.root / UNIVERSAL / "other/SKILL.md")
     installed.call("install", "--force").ok()
@@ -152,15 +174,12 @@ PLACES: dict[str, tuple[Callable[[Any], Any], set[tuple[str, str, str, str]], in
         1,
     ),
     "a file for a folder": (
-        lambda place: (shutil.rmtree(place.root / UNIVERSAL / "demo"), place.write({f"{UNIVERSAL}/demo": "x"})),
+        file_for_folder,
         {("demo", f"{UNIVERSAL}/demo", "changed", "not a folder")},
         1,
     ),
     "a link into the store for a copy": (
-        lambda place: (
-            shutil.rmtree(place.root / UNIVERSAL / "demo"),
-            (place.root / UNIVERSAL / "demo").symlink_to(stored(place).resolve()),
-        ),
+        link_into_the_store,
         {("demo", f"{UNIVERSAL}/demo", "changed", "another version, or put there otherwise")},
         1,
     ),
@@ -171,10 +190,7 @@ PLACES: dict[str, tuple[Callable[[Any], Any], set[tuple[str, str, str, str]], in
     ),
     "a skill of one's own beside": (lambda place: place.write({f"{UNIVERSAL}/mine/SKILL.md": "x"}), set(), 0),
     "all that could tell": (
-        lambda place: [
-            append(folder / "SKILL.md")
-            for folder in (stored(place), place.root / UNIVERSAL / "demo", place.root / ".claude/skills/demo")
-        ],
+        edit_all_copies,
         {
             (
                 "demo",
@@ -190,7 +206,7 @@ PLACES: dict[str, tuple[Callable[[Any], Any], set[tuple[str, str, str, str]], in
 
 
 @pytest.mark.parametrize("case", PLACES)
-def test_whole_places_are_named_as_well(installed, case: str) -> None:
+def test_whole_places_are_named_as_well(installed: Project, case: str) -> None:
     change, expected, code = PLACES[case]
     change(installed)
     outcome = installed.call("verify", "--json")
@@ -200,7 +216,9 @@ def test_whole_places_are_named_as_well(installed, case: str) -> None:
     assert outcome.document["ok"] is not bool(expected)
 
 
-def test_linked_skills_are_verified_through_their_links(project, tmp_path: Path, skill_files: SkillFiles) -> None:
+def test_linked_skills_are_verified_through_their_links(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+) -> None:
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine", "--link", "symlink").ok()
     place.call("verify").ok()
@@ -215,7 +233,7 @@ def test_linked_skills_are_verified_through_their_links(project, tmp_path: Path,
     assert "no whole copy is left" in place.call("verify").fails(4).out
 
 
-def test_another_version_of_ours_is_no_edit(installed, tmp_path: Path) -> None:
+def test_another_version_of_ours_is_no_edit(installed: Project, tmp_path: Path) -> None:
     old = (installed.root / "skillpm.lock").read_bytes()
     installed.call("install", "demo==2.0", "--registry", tmp_path / "shop").ok()
     installed.write({"skillpm.lock": old})
@@ -225,7 +243,7 @@ def test_another_version_of_ours_is_no_edit(installed, tmp_path: Path) -> None:
     installed.call("verify").ok()
 
 
-def test_a_folder_of_a_skill_that_left_the_lock_is_surplus(installed) -> None:
+def test_a_folder_of_a_skill_that_left_the_lock_is_surplus(installed: Project) -> None:
     import json
 
     path = installed.root / "skillpm.lock"
@@ -240,12 +258,12 @@ def test_a_folder_of_a_skill_that_left_the_lock_is_surplus(installed) -> None:
     }
 
 
-def test_only_the_named_skills_are_looked_at(installed) -> None:
+def test_only_the_named_skills_are_looked_at(installed: Project) -> None:
     append(installed.root / UNIVERSAL / "other/SKILL.md")
     assert "1 skill in 2 folders: all as locked" in installed.call("verify", "demo").ok().err
     installed.call("verify", "other").fails(1)
     installed.call("verify", "demmo").fails(2, "`demo`")
 
 
-def test_nothing_installed_is_said(project) -> None:
+def test_nothing_installed_is_said(project: MakeProject) -> None:
     assert "no skill is installed" in project().call("verify").ok().err

@@ -28,7 +28,8 @@ def generated(model: Any, prompt: list[int], stop: int, length: int) -> list[int
         eos_token_id=stop,
         pad_token_id=stop,
     )
-    return out[0, len(prompt) :].tolist()
+    answer: list[int] = out[0, len(prompt) :].tolist()
+    return answer
 
 
 @pytest.mark.parametrize(("count", "shared", "batch"), [(1, 5, 4), (9, 12, 4), (9, 0, 16), (16, 30, 16)])

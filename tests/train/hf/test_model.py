@@ -26,7 +26,9 @@ from skillpm.train.hf.policy import TransformersPolicy
         (None, torch.float32),
     ],
 )
-def test_a_cpu_gets_bfloat16_only_where_its_flags_say_that_it_has_units_for_it(tmp_path, monkeypatch, flags, dtype):
+def test_a_cpu_gets_bfloat16_only_where_its_flags_say_that_it_has_units_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str | None, dtype: torch.dtype
+) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     if flags is not None:
         cpuinfo.write_text(f"processor\t: 0\n{flags}\n")
@@ -36,7 +38,7 @@ def test_a_cpu_gets_bfloat16_only_where_its_flags_say_that_it_has_units_for_it(t
     assert model.choose_dtype("float32", "cpu") == torch.float32
 
 
-def test_a_policy_says_what_else_decides_its_answers(tiny_model: Path):
+def test_a_policy_says_what_else_decides_its_answers(tiny_model: Path) -> None:
     policy = TransformersPolicy(tiny_model, dtype="float32")
     assert policy.settings == {
         "dtype": "float32",
@@ -46,7 +48,7 @@ def test_a_policy_says_what_else_decides_its_answers(tiny_model: Path):
     }
 
 
-def test_the_digest_of_a_model_is_that_of_its_weights_wherever_they_lie(tiny_model: Path, tmp_path: Path):
+def test_the_digest_of_a_model_is_that_of_its_weights_wherever_they_lie(tiny_model: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in tiny_model.iterdir():
@@ -58,7 +60,7 @@ def test_the_digest_of_a_model_is_that_of_its_weights_wherever_they_lie(tiny_mod
     assert model.weights_digest(copy) != model.weights_digest(tiny_model)
 
 
-def test_a_prompt_that_does_not_fit_the_window_is_not_asked_and_says_so(tiny_model: Path):
+def test_a_prompt_that_does_not_fit_the_window_is_not_asked_and_says_so(tiny_model: Path) -> None:
     policy = TransformersPolicy(tiny_model, dtype="float32")
     prompts = [(Message(role="user", content="word " * 600),), (Message(role="user", content="start it"),)]
     answers = dict(policy.complete(prompts, max_new_tokens=8))
@@ -73,7 +75,7 @@ def test_a_prompt_that_does_not_fit_the_window_is_not_asked_and_says_so(tiny_mod
     ("own", "expected"),
     [({}, "PASSIVE 0 0"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None None"), ({"KMP_BLOCKTIME": "9"}, "None None 9")],
 )
-def test_waiting_threads_sleep_unless_the_user_says_otherwise(own, expected):
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(own: dict[str, str], expected: str) -> None:
     names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
     code = f"import os, sys, skillpm.train.hf; print(*map(os.environ.get, {names})); sys.exit('torch' in sys.modules)"
     clean = {name: value for name, value in os.environ.items() if name not in names}

@@ -69,8 +69,16 @@ def run(
 ) -> list[Mapping[str, Any]]:
     log: list[Mapping[str, Any]] = []
     runners = [stage.trainer.load() for stage in plan.stages]
-    places = {"adapter": lambda name: target / name, "log": log.append, "progress": PlainProgress()}
-    run_stages(plan, runners, model, judging, prefetch, **places)
+    run_stages(
+        plan,
+        runners,
+        model,
+        judging,
+        prefetch,
+        adapter=lambda name: target / name,
+        log=log.append,
+        progress=PlainProgress(),
+    )
     return log
 
 

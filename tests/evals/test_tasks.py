@@ -43,7 +43,7 @@ def shares(every: list[EvalTask], limit: int, seed: int = 0) -> Counter[str]:
 
 
 @given(st.dictionaries(st.sampled_from("abcde"), st.integers(1, 40), min_size=1), st.integers(1, 60), st.integers(0, 9))
-def test_each_tool_gets_its_share_of_a_limited_task_set(tools, limit, seed):
+def test_each_tool_gets_its_share_of_a_limited_task_set(tools: dict[str, int], limit: int, seed: int) -> None:
     every = tasks(tools)
     taken = shares(every, limit, seed)
     assert sum(taken.values()) == min(limit, len(every))
@@ -51,25 +51,25 @@ def test_each_tool_gets_its_share_of_a_limited_task_set(tools, limit, seed):
         assert abs(taken[tool] - count * min(limit, len(every)) / len(every)) < 1 + 1e-9
 
 
-def test_each_tag_gets_its_share_within_a_tool():
+def test_each_tag_gets_its_share_within_a_tool() -> None:
     every = tasks({"a": 20, "b": 20})
     taken = Counter((every[at].task.expected["tool"], every[at].task.tags[0]) for at in sample(every, 8, 0))
     assert set(taken.values()) == {2}
 
 
-def test_the_seed_alone_decides_which_tasks_are_taken():
+def test_the_seed_alone_decides_which_tasks_are_taken() -> None:
     every = tasks({"a": 30, "b": 30})
     assert sample(every, 10, 1) == sample(every, 10, 1) != sample(every, 10, 2)
     assert sample(every, 10, 1) == sorted(set(sample(every, 10, 1)))
 
 
-def test_a_limit_holds_for_each_task_set():
+def test_a_limit_holds_for_each_task_set() -> None:
     every = tasks({"a": 9}, suite="one") + tasks({"a": 2}, suite="two")
     assert Counter(every[at].suite for at in sample(every, 4, 0)) == {"one": 4, "two": 2}
 
 
 @pytest.mark.parametrize("system", ["", "Answer briefly."])
-def test_the_arm_with_schemas_reads_names_descriptions_and_schemas_before_its_own_prompt(system):
+def test_the_arm_with_schemas_reads_names_descriptions_and_schemas_before_its_own_prompt(system: str) -> None:
     contract = Contract.of(read_model(ContractDocument, json.dumps(CONTRACT)))
     task = Task.of(skill="k", system=system, request="go", expected=None, split="suite", origin="suite")
     (asked,) = with_tool_schemas([EvalTask("s", task, task.prompt)], {"k": contract})

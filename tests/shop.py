@@ -1,0 +1,56 @@
+"""Releases, registries and projects, as most tests need them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.index.folder_registry import write_registry
+from skillpm.layout.tree import MappingTree
+from tests.conftest import Project
+
+MakeProject = Callable[..., Project]
+"""The fixture ``project``."""
+SkillFiles = Callable[..., dict[str, Any]]
+"""The fixture ``skill_files``."""
+
+
+def tree(files: Mapping[str, str]) -> MappingTree:
+    """Return the tree of a skill's files."""
+    return MappingTree({path: text.encode() for path, text in files.items()})
+
+
+def publish(root: Path, *skills: Mapping[str, str], **options: Any) -> Path:
+    """Add releases to the registry of a folder, made where there is none; options are write_registry's."""
+    write_registry(root, map(tree, skills), **options)
+    return root
+
+
+def snapshot(root: Path) -> dict[str, str]:
+    """Return the digest of every file below a folder, locks between processes left out."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and path.name != "lock"
+    }
+
+
+def locked(place: Project) -> dict[str, str]:
+    """Return the version of each skill in the lock of a project."""
+    lock = json.loads((place.root / "skillpm.lock").read_text())
+    return {item["name"]: item["version"] for item in lock["skills"]}
+
+
+@pytest.fixture
+def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
+    """A registry: base 1.0, 1.1 and 2.0; top needs base<2; other needs base>=2; lost needs what nobody has; plain."""
+    bases = [skill_files("base", version) for version in ("1.0", "1.1", "2.0")]
+    top, other = skill_files("top", requires={"base": ">=1,<2"}), skill_files("other", requires={"base": ">=2"})
+    return publish(
+        tmp_path / "shop", *bases, top, other, skill_files("lost", requires={"nowhere": ""}), skill_files("plain")
+    )
