@@ -1,13 +1,20 @@
-"""Evaluation suites are for evaluation: what stands in one is never trained on."""
+"""Evaluation suites are for evaluation: what stands in one, or shares a run of words with one, is never trained on.
+
+A run has 8 words, which finds every shared run of 13 too (the lengths used for contamination of web text: Brown et al.,
+"Language Models are Few-Shot Learners", 2020, appendix C; Touvron et al., "Llama 2", 2023, appendix A.6).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from skillpm.errors import CheckError
 from skillpm.model.suite import Suite
 from skillpm.model.task import Seed
 from skillpm.synth.dedupe import normal_form
+from skillpm.synth.rule_language import RuleLanguage
+
+RUN = 8  # words
 
 
 class SuiteIndex:
@@ -16,14 +23,31 @@ class SuiteIndex:
     def __init__(self, suites: Iterable[tuple[str, Suite]]) -> None:
         """Index ``(skill, suite)`` pairs with their tasks inline."""
         self._places: dict[str, str] = {}
+        self._runs: dict[tuple[str, ...], str] = {}
+        self._tasks: list[tuple[Seed, str]] = []
         for skill, suite in suites:
             for number, task in enumerate(_inline(suite), 1):
                 place = f"{_named(task, number, 'task')} of suite `{suite.name}` of {skill}"
-                self._places.setdefault(normal_form(task.request), place)
+                form = normal_form(task.request)
+                self._places.setdefault(form, place)
+                self._runs.update(dict.fromkeys(_runs(form), place))
+                self._tasks.append((task, place))
 
     def __contains__(self, form: str) -> bool:
         """Does a suite ask this?"""
         return form in self._places
+
+    def shared_run(self, form: str) -> str | None:
+        """Return the suite task with which a normal form shares a run of words, or None."""
+        return next((self._runs[run] for run in _runs(form) if run in self._runs), None) if self._runs else None
+
+    def said_by(self, language: RuleLanguage) -> list[tuple[str, str]]:
+        """Return the suite tasks that a rule can say if their values are masked, each with the rule's request."""
+        return [
+            (place, phrasing)
+            for task, place in self._tasks
+            if (phrasing := language.phrasing_of(task.request, task.expected)) is not None
+        ]
 
     def refuse(self, skill: str, seeds: Sequence[Seed]) -> None:
         """Refuse seeds that stand in a suite.
@@ -44,6 +68,11 @@ class SuiteIndex:
             hint="take it out of one of the two, or ask for something else there",
             overlaps=[{"seed": seed, "suite": task} for seed, task in overlaps],
         )
+
+
+def _runs(form: str) -> Iterator[tuple[str, ...]]:
+    words = form.split()
+    return (tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1))
 
 
 def _inline(suite: Suite) -> Sequence[Seed]:

@@ -17,13 +17,16 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError
 from skillpm.model.ports import Judge, Progress
+from skillpm.model.suite import Suite
 from skillpm.model.task import Seed, Split, Task
 from skillpm.synth.checker import refuse
-from skillpm.synth.contamination import SuiteIndex
+from skillpm.synth.contamination import RUN, SuiteIndex
+from skillpm.synth.dedupe import normal_form
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
 from skillpm.synth.pools import value_text
 from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, measure, untaught
 from skillpm.synth.rows import Answers, Offer, Row, RowCollector
+from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler
 from skillpm.synth.split import Division, divide
 
@@ -62,6 +65,10 @@ class _Maker:
         self._suites = suites
         self._seed = seed
         self._check_rules()
+        self.said_suites = (
+            [] if contributions.synthesis is None else suites.said_by(RuleLanguage(contributions.synthesis))
+        )
+        self._note_suites()
 
     def _check_rules(self) -> None:
         """Refuse tasks of synthesis.yaml that the contract does not know, before a row is drawn."""
@@ -77,6 +84,17 @@ class _Maker:
             unknown = sorted(set(rule.args) - set(contract.tools[rule.tool].properties))
             if unknown:
                 raise DocumentError(f"task `{rule.name}`: tool `{rule.tool}` has no argument `{unknown[0]}`", path=path)
+
+    def _note_suites(self) -> None:
+        """Say which suite tasks are near to what is trained on, each with its counterpart."""
+        if self.said_suites:
+            place, phrasing = self.said_suites[0]
+            count = len(self.said_suites)
+            self.notes.append(f"rules can say {count} suite requests with other values: {place} is `{phrasing}`")
+        for seed in self.contributions.seeds:
+            place_of_seed = self._suites.shared_run(normal_form(seed.request))
+            if place_of_seed is not None:
+                self.notes.append(f"a seed is left out: {seed.request[:80]!r} shares {RUN} words with {place_of_seed}")
 
     def make(
         self, split: Split, asked: int, elsewhere: AbstractSet[str], run: RuleRunner | None, progress: Progress | None
@@ -302,6 +320,7 @@ def synthesise(
     seed: int,
     run_rule: RuleRunner | None = None,
     progress: Progress | None = None,
+    other_suites: Iterable[tuple[str, Suite]] = (),
 ) -> Synthesis:
     """Make training and held-out tasks of skills.
 
@@ -313,13 +332,15 @@ def synthesise(
         seed: other seeds, other rows; what is held out does not depend on it.
         run_rule: runs plugins' rules, such as ``Scorer.synthesise``; without it they give nothing.
         progress: is told how far it is.
+        other_suites: (skill, suite) of skills that are installed but not among ``contributions``.
 
     Raises:
         CheckError: a seed stands in a suite.
         DocumentError: a rule does not fit its contract.
         VerifierError: a verifier can judge nothing.
     """
-    suites = SuiteIndex((item.skill.name, suite) for item in contributions for suite in item.suites)
+    mine = [(item.skill.name, suite) for item in contributions for suite in item.suites]
+    suites = SuiteIndex([*mine, *other_suites])
     for item in contributions:
         suites.refuse(item.skill.name, item.seeds)
     # Training of all skills first: a held-out request must stand in no skill's training rows, for one model learns them
@@ -344,6 +365,7 @@ def _finished(makers: Sequence[_Maker], suites: SuiteIndex, seed: int) -> Synthe
         train_requests_in_suites=sum(form in suites for form in forms["train"]),
         held_out_requests_in_suites=sum(form in suites for form in forms["held_out"]),
         held_out_values_in_train=sum(maker.leaked_values() for maker in makers),
+        suite_requests_in_rules=tuple(pair for maker in makers for pair in maker.said_suites),
     )
     digests: dict[Split, str] = {
         split: hashlib.sha256(task_lines(made).encode()).hexdigest() for split, made in tasks.items()

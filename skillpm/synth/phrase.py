@@ -21,6 +21,8 @@ _SPACES = re.compile(r"\s+")
 _SPACE_BEFORE_MARK = re.compile(r" (?=[.,!?]+(?:\s|$))")
 _CLOSING = re.compile(r"[.,!?]+(?:\s|$)")
 _MARKS = (".", ",", "!", "?")
+_ENDS = (".", "!", "?")
+_LONG_WORD = re.compile(r"[A-Za-z]{5,}")
 REST = "*"
 
 
@@ -115,7 +117,8 @@ def write(parts: Sequence[Part], texts: Mapping[str, str], *, capital: bool = Tr
     """Write literals and slots as one sentence.
 
     No two spaces and no space before a closing mark come to stand between parts; of two closing marks the later stays,
-    and none follows a value that ends with one. ``capital`` raises the first letter where it is a literal's.
+    and none follows a value that ends with one. ``capital`` raises the first letter where it is a literal's. So is the
+    first letter of a sentence behind a literal that ends one.
     """
     out: list[str] = []
     space = from_value = False  # is a space due? is the last piece a value?
@@ -131,10 +134,11 @@ def write(parts: Sequence[Part], texts: Mapping[str, str], *, capital: bool = Tr
         if text:
             if (space or leads) and out and not closes:
                 out.append(" ")
-            if not out and capital and not slot:
+            if capital and not slot:
                 text = text[0].upper() + text[1:]
             out.append(text)
             space, from_value = trails, bool(slot)
+            capital = not slot and text.endswith(_ENDS)
         elif not slot:
             space = space or leads or trails
     return "".join(out)
@@ -164,6 +168,7 @@ class Phrasing:
         *,
         implied: frozenset[str],
         spoken: frozenset[str],
+        slips: float = 0.0,
     ) -> None:
         """Compile.
 
@@ -173,12 +178,14 @@ class Phrasing:
             clauses: by slot.
             implied: slots that are always drawn with one value, so that a request need not say them.
             spoken: slots that have a text even while they are not drawn.
+            slips: share of requests in which a word is misspelt.
         """
         self._frames = tuple(Frame.of(text) for text in frames)
         self._requests = tuple(Template.of(text) for text in requests)
         self._clauses = {slot: tuple(Template.of(text) for text in texts) for slot, texts in clauses.items()}
         self._implied = implied
         self._spoken = spoken
+        self._slips = slips
 
     def plan(self, drawn: frozenset[str]) -> Plan | None:
         """Return how these slots can be said, or None where no request says them all."""
@@ -229,7 +236,21 @@ class Phrasing:
                 options = plan.clauses[place]
                 parts += options[int(chance() * len(options))].parts
         parts += frame.after
+        if self._slips and chance() < self._slips:
+            parts = _with_slip(parts, chance)
         return write(parts, texts, capital=not frame.before)
+
+
+def _with_slip(parts: list[Part], chance: Chance) -> list[Part]:
+    """Let two neighbouring letters inside one long word of a literal change places; values stay as they are."""
+    words = [(place, word) for place, part in enumerate(parts) for word in _LONG_WORD.finditer(part.literal)]
+    if not words:
+        return parts
+    place, word = words[int(chance() * len(words))]
+    first = word.start() + 1 + int(chance() * (len(word[0]) - 3))
+    text = parts[place].literal
+    slip = text[:first] + text[first + 1] + text[first] + text[first + 2 :]
+    return [*parts[:place], parts[place]._replace(literal=slip), *parts[place + 1 :]]
 
 
 def _shuffled(slots: tuple[str, ...], chance: Chance) -> Sequence[str]:

@@ -103,12 +103,17 @@ def untaught(train: SplitProfile, held_out: SplitProfile) -> list[str]:
 
 
 class OverlapCheck(Document):
-    """What training shares with what it must not, counted in the finished rows: zeros."""
+    """What training shares with what it must not, counted in the finished rows: zeros.
+
+    Attributes:
+        suite_requests_in_rules: suite tasks that a rule can say with other values, each with the rule's request.
+    """
 
     train_requests_in_held_out: int
     train_requests_in_suites: int
     held_out_requests_in_suites: int
     held_out_values_in_train: int
+    suite_requests_in_rules: tuple[tuple[str, str], ...] = ()
 
 
 class Profile(Document):

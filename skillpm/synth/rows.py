@@ -14,7 +14,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge
 from skillpm.model.task import Origin, Seed, Split, Task
 from skillpm.model.verdict import Verdict
-from skillpm.synth.contamination import SuiteIndex
+from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
 
 
@@ -151,6 +151,8 @@ class RowCollector:
         """Return why a request is not taken; an ambiguous one takes the earlier row with it."""
         if form in self._suites:
             return "stands in a suite"
+        if self._suites.shared_run(form) is not None:
+            return f"shares {RUN} words in a row with a suite"
         if form in self._elsewhere:
             return "stands on the other side of the split"
         finding = self._duplicates.add(form, answer)

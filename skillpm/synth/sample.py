@@ -63,6 +63,7 @@ class Sampler:
             {slot: division.phrasings_of(texts, split) for slot, texts in rule.clauses.items()},
             implied=frozenset(slot for slot in rule.draw if _is_constant(document, rule, slot)),
             spoken=frozenset(slot for slot, text in self._texts.items() if text),
+            slips=document.slips,
         )
         self._plans: dict[int, Plan | str] = {}
         new_phrasing = division.is_split(rule.requests)

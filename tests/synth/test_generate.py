@@ -319,7 +319,7 @@ def test_rows_are_task_documents_and_the_profile_counts_them(
     assert train.distinct_targets == len({json.dumps(row.expected) for row in rows})
     assert train.request_characters.max == max(len(row.request) for row in rows)
     assert train.request_characters.min <= train.request_characters.p50 <= train.request_characters.p95
-    assert made.profile.overlap.model_dump() == dict.fromkeys(made.profile.overlap.model_dump(), 0)
+    assert not any(made.profile.overlap.model_dump().values())
 
 
 SCRIPT = """
@@ -423,7 +423,7 @@ def test_any_document_gives_right_labels_and_disjoint_sides(
         assert contract.problems(task.expected) == []
         assert all(text in task.request for text in shown(task))
         assert "  " not in task.request
-    assert made.profile.overlap.model_dump() == dict.fromkeys(made.profile.overlap.model_dump(), 0)
+    assert not any(made.profile.overlap.model_dump().values())
     again = synthesise([given(document)], judge, rows=15, held_out=5, seed=seed)
     assert again.profile == made.profile
 
@@ -444,3 +444,45 @@ def test_a_class_that_is_held_out_but_never_trained_is_said(given: Given, judge:
         made = synthesise([given({"values": values, "tasks": [task]})], judge, rows=3, held_out=2, seed=0)
         notes += [note for note in made.profile.skills["small"].notes if "training rows never do" in note]
     assert any("held-out rows show `dev` with `tag` given" in note for note in notes)
+
+
+def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_rule(given, judge, document):
+    """Of another skill that is installed, too."""
+    said = [
+        Seed(request="Could you stop what listens on 81?", expected={"tool": "stop", "args": {"port": 81}}),
+        Seed(request="Make an end of port 82", expected={"tool": "stop", "args": {"port": 82}}),
+    ]
+    suite = Suite(name="other", tasks=tuple(said))
+    made = synthesise([given(document)], judge, rows=5, held_out=0, seed=0, other_suites=[("far", suite)])
+    ((place, phrasing),) = made.profile.overlap.suite_requests_in_rules
+    assert "of suite `other` of far" in place
+    assert phrasing == "stop what listens on {port}"
+    assert any("rules can say 1 suite requests" in note for note in made.profile.skills["small"].notes)
+
+
+def test_a_seed_that_shares_eight_words_with_a_suite_is_left_out_and_told(given, judge):
+    long = "list every open port of the machine in the cellar"
+    answer = {"tool": "stop", "args": {"port": 1}}
+    suite = Suite(name="held", tasks=(Seed(request=f"{long} now", expected=answer),))
+    seeds = [Seed(request=f"today {long}", expected={"tool": "dev", "args": {}}), Seed(request="stop", expected=answer)]
+    made = synthesise([given(None, seeds=seeds, suites=[suite])], judge, rows=2, held_out=0, seed=0)
+    assert [task.request for task in made.train] == ["stop"]
+    assert any("shares 8 words with" in note for note in made.profile.skills["small"].notes)
+
+
+def test_slips_touch_words_and_never_values(given, judge, document):
+    made = synthesise([given({**document, "slips": 1.0})], judge, rows=200, held_out=0, seed=0)
+    plain = {
+        word
+        for text in (
+            "start the server bring it up run now serve stop what listens on end port kill shut down",
+            "at listening as tagged without a browser quietly and open nothing is to be served the folder",
+            "use then please could you Now end",
+        )
+        for word in text.casefold().split()
+    }
+    for task in made.train:
+        assert all(text in task.request for text in shown(task))
+    words = {word.strip(".,?").casefold() for task in made.train for word in task.request.split() if word.isalpha()}
+    slips = {word for word in words if word not in plain and sorted(word) in [sorted(known) for known in plain]}
+    assert len(slips) > 10

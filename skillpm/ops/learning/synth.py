@@ -12,8 +12,10 @@ from pathlib import Path
 from skillpm.errors import CheckError, UsageError
 from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
+from skillpm.model.suite import Suite
 from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_session
+from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -50,7 +52,17 @@ def synth(
             seed=seed,
             run_rule=session.scorer.synthesise,
             progress=progress,
+            other_suites=other_suites(context, skills),
         )
+
+
+def other_suites(context: Context, skills: Sequence[Skill]) -> list[tuple[str, Suite]]:
+    """Return the suites of the skills that are installed beside these; no skill code runs."""
+    chosen = {skill.name for skill in skills}
+    if not context.settings.lock_path.is_file():
+        return []
+    others = [skill for skill in context.installed() if skill.name not in chosen]
+    return [(skill.name, suite) for skill in others for suite in SkillFiles(skill).suites()]
 
 
 def check_rows(profile: Profile, *, strict: bool) -> None:

@@ -27,6 +27,7 @@ from skillpm.model.verdict import Judgement
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import ready_model
 from skillpm.ops.learning.session import JudgingSession, open_session
+from skillpm.ops.learning.synth import other_suites
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -89,7 +90,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> Tr
     locate_model(recipe.model, context.settings.models)
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
-        return _plan(context, recipe, session, _synthesise(recipe, session, progress))
+        return _plan(context, recipe, session, _synthesise(context, recipe, session, progress))
 
 
 def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | None = None) -> Trained:
@@ -113,7 +114,7 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
     stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
     runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
     with open_session(context, skills) as session:
-        synthesis = _synthesise(recipe, session, progress)
+        synthesis = _synthesise(context, recipe, session, progress)
         plan = _plan(context, recipe, session, synthesis)
         model = ready_model(recipe.model, context.settings)
         folder = RunFolder.create(runs or context.settings.project / "runs", recipe.name)
@@ -180,7 +181,7 @@ def _needed(load: Callable[[], Any]) -> Any:
         ) from None
 
 
-def _synthesise(recipe: Recipe, session: JudgingSession, progress: Progress) -> Synthesis:
+def _synthesise(context: Context, recipe: Recipe, session: JudgingSession, progress: Progress) -> Synthesis:
     return synthesise(
         list(session.contributions.values()),
         session.scorer.judge,
@@ -189,6 +190,7 @@ def _synthesise(recipe: Recipe, session: JudgingSession, progress: Progress) -> 
         seed=recipe.seed,
         run_rule=session.scorer.synthesise,
         progress=progress,
+        other_suites=other_suites(context, [item.skill for item in session.contributions.values()]),
     )
 
 
