@@ -446,7 +446,9 @@ def test_a_class_that_is_held_out_but_never_trained_is_said(given: Given, judge:
     assert any("held-out rows show `dev` with `tag` given" in note for note in notes)
 
 
-def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_rule(given, judge, document):
+def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_rule(
+    given: Given, judge: Judge, document: dict[str, Any]
+) -> None:
     """Of another skill that is installed, too."""
     said = [
         Seed(request="Could you stop what listens on 81?", expected={"tool": "stop", "args": {"port": 81}}),
@@ -460,7 +462,7 @@ def test_a_suite_request_that_a_rule_can_say_with_other_values_is_told_with_its_
     assert any("rules can say 1 suite requests" in note for note in made.profile.skills["small"].notes)
 
 
-def test_a_seed_that_shares_eight_words_with_a_suite_is_left_out_and_told(given, judge):
+def test_a_seed_that_shares_eight_words_with_a_suite_is_left_out_and_told(given: Given, judge: Judge) -> None:
     long = "list every open port of the machine in the cellar"
     answer = {"tool": "stop", "args": {"port": 1}}
     suite = Suite(name="held", tasks=(Seed(request=f"{long} now", expected=answer),))
@@ -470,7 +472,7 @@ def test_a_seed_that_shares_eight_words_with_a_suite_is_left_out_and_told(given,
     assert any("shares 8 words with" in note for note in made.profile.skills["small"].notes)
 
 
-def test_slips_touch_words_and_never_values(given, judge, document):
+def test_slips_touch_words_and_never_values(given: Given, judge: Judge, document: dict[str, Any]) -> None:
     made = synthesise([given({**document, "slips": 1.0})], judge, rows=200, held_out=0, seed=0)
     plain = {
         word
