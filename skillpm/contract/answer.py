@@ -43,7 +43,7 @@ def read_answer(completion: str) -> Answer:
 def _read(completion: str) -> Answer:
     if len(completion) > MAX_ANSWER:
         return Answer(None, False, f"longer than {MAX_ANSWER} characters")
-    text = _after_thoughts(completion) if _THOUGHT_END in completion else completion.strip(_JSON_SPACE)
+    text = after_thoughts(completion) if _THOUGHT_END in completion else completion.strip(_JSON_SPACE)
     if not text:
         return Answer(None, False, "empty")
     try:
@@ -61,7 +61,7 @@ def _read(completion: str) -> Answer:
     return Answer(value, True)
 
 
-def _after_thoughts(completion: str) -> str:
+def after_thoughts(completion: str) -> str:
     """Return what stands after the thoughts.
 
     A thought ends at its closing tag, whether the completion opens it or the chat template did. What follows the first
