@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, GetJsonSchemaHandler, Tag, WithJsonSchema, field_validator, model_validator
+from pydantic_core import CoreSchema
 
 from skillpm.formats.document import Document, Json
 
@@ -55,6 +56,9 @@ ValueForm = Literal["text", "integer", "path", "duration", "unit", "words"]
 Spellings = Annotated[dict[str, str], Field(max_length=256)]
 
 
+_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+
 class _Named(Document):
     """What a flag and an option with a value have in common.
 
@@ -64,7 +68,7 @@ class _Named(Document):
         ignored: does it change nothing in what is answered, as ``--no-pager`` where there is no terminal?
     """
 
-    names: tuple[str, ...]
+    names: Annotated[tuple[str, ...], WithJsonSchema(_NAMES)]
     means: str | None = None
     ignored: bool = False
 
@@ -72,6 +76,12 @@ class _Named(Document):
     @classmethod
     def _from_text(cls, value: Any) -> Any:
         return {"names": value} if isinstance(value, str) else value
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {
+            "anyOf": [{"type": "string", "description": "all names of one option, such as -n, --lines"}, handler(core)]
+        }
 
     @field_validator("names", mode="before")
     @classmethod
@@ -143,6 +153,10 @@ class Operands(Document):
     least: Annotated[int, Field(ge=0, le=64)] = 0
     form: ValueForm = "text"
     any_order: bool = False
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 64}, handler(core)]}
 
     @model_validator(mode="before")
     @classmethod

@@ -114,4 +114,4 @@ def test_a_long_text_of_tags_ends() -> None:
     chance = random.Random(1)
     for form in ("hermes", "llama", "mistral", "harmony"):
         text = "".join(chance.choice(PIECES[:-2]) for _ in range(4000))
-        read_native(form, text, CONTRACT.tools)  # type: ignore[arg-type]
+        read_native(form, text, CONTRACT.tools)
