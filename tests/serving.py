@@ -39,7 +39,7 @@ HEAD = "import itertools, json, os, random, time\nfrom skillpm.plugin import Rew
 
 def compiled(text: str) -> Contract:
     """The contract that a contract.yaml says."""
-    return Contract.of(read_model(ContractDocument, text, path="contract.yaml"))
+    return Contract(read_model(ContractDocument, text, path="contract.yaml"))
 
 
 def lines(*items: dict[str, Any]) -> str:

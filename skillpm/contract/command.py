@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import lru_cache
 
-from skillpm.contract.grammar import Command, CommandError, Grammar
+from skillpm.contract.grammar import CommandError, Grammar
 from skillpm.model.contract import CommandLine
 
 MAX_COMMANDS = 16
-_SHELL = re.compile(r"[^A-Za-z0-9 \"'&_./:@%+,=-]")  # everything else means something to a shell, or to nobody
+_REMEMBERED = 64  # words of a command
+_SHELL = re.compile(r"[^A-Za-z0-9 \"'&_./:@%+,=-]")  # a shell may give a meaning to every other character
 _TOKEN = re.compile(r"[^&\"']*\Z")
 
 Argv = tuple[tuple[str, ...], ...]
@@ -20,40 +22,37 @@ class CommandLineReader:
 
     def __init__(self, rules: CommandLine) -> None:
         self._grammars = {name: Grammar(program) for name, program in rules.allow.items()}
+        # checking a command normalises it, and one expected command is compared with many answers
+        self._remembered = lru_cache(maxsize=256)(self._normal)
 
     def argv(self, text: str) -> Argv:
         """Split a command line into one argv for each command.
 
         Raises:
-            CommandError: a character, an operator, a program or an option that is not allowed.
+            CommandError: a character, an operator, a program, an option or a value is not allowed.
         """
-        commands = _split(text)
-        for words in commands:
-            self._read(words).normal()  # a value that is not of its form is one that the program would refuse
+        forbidden = _SHELL.search(text)
+        if forbidden:
+            raise CommandError(f"{forbidden.group()!r} is not allowed in a command line")
+        texts = text.split("&&")
+        if len(texts) > MAX_COMMANDS:
+            raise CommandError(f"more than {MAX_COMMANDS} commands")
+        commands = tuple(_split(text) for text in texts)
+        self.normal(commands)
         return commands
 
     def normal(self, argv: Argv) -> Argv:
-        """Return the normal form of commands that ``argv`` has returned."""
-        return tuple(self._read(words).normal() for words in argv)
+        """Return the normal form of commands. Raises CommandError."""
+        return tuple(self._remembered(words) if len(words) <= _REMEMBERED else self._normal(words) for words in argv)
 
-    def _read(self, words: tuple[str, ...]) -> Command:
+    def _normal(self, words: tuple[str, ...]) -> tuple[str, ...]:
         grammar = self._grammars.get(words[0])
         if grammar is None:
             raise CommandError(f"`{words[0]}` is not an allowed program")
-        return grammar.read(words[0], words[1:])
+        return grammar.normal(words)
 
 
-def _split(text: str) -> Argv:
-    forbidden = _SHELL.search(text)
-    if forbidden:
-        raise CommandError(f"{forbidden.group()!r} is not allowed in a command line")
-    commands = text.split("&&")
-    if len(commands) > MAX_COMMANDS:
-        raise CommandError(f"more than {MAX_COMMANDS} commands")
-    return tuple(_split_command(command) for command in commands)
-
-
-def _split_command(text: str) -> tuple[str, ...]:
+def _split(text: str) -> tuple[str, ...]:
     try:
         words = shlex.split(text)
     except ValueError as error:

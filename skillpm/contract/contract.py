@@ -1,15 +1,14 @@
-"""A contract at work: one object from which parser, verifier, argv, sampler and prompt are had."""
+"""A compiled contract: one object with the parser, the verifier, the argv, the sampler and the prompt."""
 
 from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
 from typing import Any
 
-from skillpm.contract.answer import Answer, read_answer
+from skillpm.contract.answer import read_answer
 from skillpm.contract.command import Argv
-from skillpm.contract.judge import EXACT, Gold, judge_answer
+from skillpm.contract.judge import EXACT, Gold, judge_answer, judge_arguments
 from skillpm.contract.prompt import render_prompt
 from skillpm.contract.sampler import sample_arguments
 from skillpm.contract.schema import ToolSchema
@@ -29,7 +28,7 @@ class Contract:
         prompt: the rendered system prompt.
 
     Raises:
-        DocumentError: a schema or the prompt's template is wrong.
+        DocumentError: a schema or the template of the prompt is wrong.
     """
 
     def __init__(self, document: ContractDocument) -> None:
@@ -38,17 +37,8 @@ class Contract:
         self._schemas = {tool.name: ToolSchema(tool) for tool in document.tools}
         self._nothing = {name: dict.fromkeys(tool.properties) for name, tool in self.tools.items()}
 
-    @classmethod
-    def of(cls, document: ContractDocument) -> Contract:
-        """Compile a document."""
-        return cls(document)
-
-    def read(self, completion: str) -> Answer:
-        """Read a completion; never raises."""
-        return read_answer(completion)
-
     def problems(self, value: Any) -> list[str]:
-        """Return why an executor would refuse this answer object; empty where it would run it."""
+        """Return why an executor would refuse this answer object; empty if it would run it."""
         return self._examine(value)[0]
 
     def _examine(self, value: Any) -> tuple[list[str], Argv | None]:
@@ -65,7 +55,7 @@ class Contract:
         """Return an expected answer with every argument present, in the order of the schema.
 
         Raises:
-            DocumentError: it breaks the contract.
+            DocumentError: the answer breaks the contract.
         """
         return self._completed(expected)[0]
 
@@ -80,11 +70,11 @@ class Contract:
         return {**completed, "args": self._schemas[completed["tool"]].complete(completed["args"])}, argv
 
     def gold(self, expected: Any) -> Gold:
-        """Return an expected answer ready to be judged against. Raises DocumentError as ``complete`` does."""
+        """Return an expected answer as ``assess`` takes it. Raises DocumentError as ``complete`` does."""
         completed, argv = self._completed(expected)
         arguments = completed["args"]
-        asked = sum(1 for value in arguments.values() if value is not None)
-        return Gold(self.tools[completed["tool"]], arguments, asked, _text(completed), argv)
+        count = sum(1 for value in arguments.values() if value is not None)
+        return Gold(self.tools[completed["tool"]], arguments, count, _text(completed), argv)
 
     def judge(self, expected: Any, completion: str) -> Verdict:
         """Judge a completion; an expected answer that breaks the contract gives an errored verdict."""
@@ -95,7 +85,9 @@ class Contract:
         return self.assess(gold, completion)[0]
 
     def assess(self, gold: Gold, completion: str) -> tuple[Verdict, Argv | None]:
-        """Judge a completion, and return the commands that an executor would run; the hot path."""
+        """Judge a completion; return the verdict and the commands that an executor would run."""
+        # Training judges every answer here, so the cheapest test comes first: the text, then the arguments, and only
+        # then the commands, which differ as a rule where an argument does.
         if completion == gold.text:
             return EXACT, gold.argv
         answer = read_answer(completion)
@@ -106,12 +98,13 @@ class Contract:
             return judge_answer(gold, answer, problems), argv if answer.only_json else None
         schema = self._schemas[gold.tool.name]
         arguments = schema.complete(answer.value["args"])
-        same = schema.same_commands((gold.arguments, gold.argv), (arguments, argv))
-        complete = replace(answer, value={"tool": gold.tool.name, "args": arguments})
-        return judge_answer(gold, complete, [], same_commands=same), argv
+        verdict = judge_arguments(gold, arguments)
+        if verdict is not EXACT and schema.same_commands((gold.arguments, gold.argv), (arguments, argv)):
+            verdict = EXACT
+        return verdict, argv
 
     def argv(self, value: Any) -> Argv | None:
-        """Return the commands that an executor would run, or None where it would refuse or has nothing to run."""
+        """Return the commands that an executor would run, or None if it would refuse or has nothing to run."""
         return self._examine(value)[1]
 
     def argv_of(self, completion: str) -> Argv | None:
@@ -120,20 +113,21 @@ class Contract:
         return self.argv(answer.value) if answer.only_json else None
 
     def render(self, expected: Any) -> str:
-        """Return the one text of an expected answer, which a model is trained to write."""
+        """Return the text of an expected answer, as a model is trained to write it."""
         return _text(self.complete(expected))
 
     def sample(self, tool: str, chance: random.Random) -> dict[str, Any]:
         """Return a valid answer of a tool.
 
         Raises:
-            DocumentError: the schema gives no way to make one.
+            DocumentError: the schema does not say how to make one.
         """
         for _ in range(SAMPLE_TRIES):
             value = {"tool": tool, "args": sample_arguments(self.tools[tool], chance)}
             if not self.problems(value):
                 return value
-        raise DocumentError(f"tool `{tool}`: no valid answer found by chance", hint="give its arguments `examples`")
+        message = f"tool `{tool}`: none of {SAMPLE_TRIES} random answers is valid"
+        raise DocumentError(message, hint="add `examples` to the schemas of its arguments")
 
 
 def _text(completed: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
 """Reads the words after a program's name as the program does: POSIX 12.2 with GNU getopt's long options.
 
-Two commands are the same where they have one normal form. In it every option has its one name and its value beside it,
-flags stand once, options stand in one order (their order counts for few programs), and every value has one spelling.
+Two commands are the same if they have one normal form. There every option has its one name and its value beside it,
+flags stand once, options are sorted (unless the program counts their order), and every value has one spelling.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import jsonschema_rs
 
@@ -23,9 +24,8 @@ class CommandError(ValueError):
     """A command line that no executor would run; the text is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """One option of a command, as it was given; ``value`` is None for a flag."""
+class Occurrence(NamedTuple):
+    """One option as it stands in a command; ``value`` is None for a flag."""
 
     option: Flag | ValueOption
     value: str | None
@@ -33,64 +33,66 @@ class Given:
 
 @dataclass(slots=True)
 class Command:
-    """The words of one command, told apart.
+    """The words of one command, parsed.
 
     Attributes:
         path: the program's name and those of the subcommands so far.
-        grammar: of the last of them.
-        options: in the order in which they were given.
+        grammar: the grammar of the last of them.
+        options: the options in the order of the command.
         operands: the other words.
-        inner: the subcommand with what follows it, where it has a grammar of its own.
+        inner: the subcommand and the words after it, if the subcommand has its own grammar.
     """
 
     path: str
     grammar: Grammar
-    options: list[Given] = field(default_factory=list)
+    options: list[Occurrence] = field(default_factory=list)
     operands: list[str] = field(default_factory=list)
     inner: Command | None = None
-
-    def normal(self) -> tuple[str, ...]:
-        """Return the normal form. Raises CommandError where a value is not of its form."""
-        return tuple(self.grammar.normal(self))
 
 
 class Grammar:
     """A ``Program`` of a contract, compiled: its options by name.
 
+    Args:
+        program: the program, or one of its subcommands.
+        outer: the grammar around a subcommand that also takes the options of its program.
+
     Raises:
-        DocumentError: a pattern that is wrong, or needs look-around or back-references.
+        DocumentError: a pattern is wrong, or needs look-around or back-references.
     """
 
     def __init__(self, program: Program, outer: Grammar | None = None) -> None:
         self.program = program
-        self._flags: dict[str, Flag] = {} if outer is None else dict(outer._flags)
-        self._values: dict[str, ValueOption] = {} if outer is None else dict(outer._values)
+        self._flags: dict[str, Flag] = dict(outer._flags) if outer else {}
+        self._values: dict[str, ValueOption] = dict(outer._values) if outer else {}
+        self._patterns: dict[str, Callable[[str], bool]] = dict(outer._patterns) if outer else {}
         self._flags |= {name: option for option in program.options for name in option.names}
         self._values |= {name: option for option in program.values for name in option.names}
-        self._patterns: dict[str, Callable[[str], bool]] = {} if outer is None else dict(outer._patterns)
         self._patterns |= {option.name: _matcher(option) for option in program.values if option.following is not None}
         self._number = next((option for option in program.values if option.number), None)
-        subcommands = program.subcommands
-        self._inner = (
-            {name: Grammar(inner, None if program.options_first else self) for name, inner in subcommands.items()}
-            if isinstance(subcommands, dict)
-            else {}
-        )
+        inner = program.subcommands if isinstance(program.subcommands, dict) else {}
+        shared = None if program.options_first else self
+        self._inner = {name: Grammar(subcommand, shared) for name, subcommand in inner.items()}
 
-    def read(self, path: str, words: Sequence[str]) -> Command:
-        """Tell the words of a command apart.
+    def normal(self, words: Sequence[str]) -> tuple[str, ...]:
+        """Return the normal form of a command.
 
         Args:
-            path: what stands before them, for messages.
-            words: without the program's name.
+            words: the command, with the program's name in front.
 
         Raises:
-            CommandError: an option, a subcommand or an operand that the grammar does not have.
+            CommandError: the grammar does not have an option, a subcommand, an operand or a value of the command.
         """
+        return tuple(self._normal(self._read(words[0], words[1:])))
+
+    def _read(self, path: str, words: Sequence[str]) -> Command:
+        """Parse the words that follow ``path``."""
         command = Command(path, self)
         place = 0
         if self.program.bundle_first and words and re.fullmatch(r"[A-Za-z]+", words[0]):
             place = self._read_letters(command, words)
+        # Left to right, as getopt does: each option says how many of the following words it takes as its value, so a
+        # word is an operand or an option only because of what stands before it.
         while place < len(words):
             word = words[place]
             place += 1
@@ -99,94 +101,78 @@ class Grammar:
                 break
             if not word.startswith("-") or word == "-":
                 if word in self._inner and not command.operands:
-                    command.inner = self._inner[word].read(f"{path} {word}", words[place:])
+                    command.inner = self._inner[word]._read(f"{path} {word}", words[place:])
                     break
                 command.operands.append(word)
                 if self.program.options_first:
                     command.operands += words[place:]
                     break
-            elif word.startswith("--"):
-                place += self._read_long(command, word, words[place : place + 1])
             else:
-                place += self._read_short(command, word, words[place : place + 1])
+                place += self._read_option(command, word, words[place : place + 1])
         self._check(command)
         return command
 
-    def _read_long(self, command: Command, word: str, following: Sequence[str]) -> int:
-        """Read ``--name``, ``--name=value`` or ``--name value``; return how many of the following words it took."""
-        name, equals, value = word.partition("=")
-        if equals:
-            if name not in self._values:
-                raise CommandError(f"`{command.path}` may not be given `{word}`")
-            self._add(command, self._values[name], value)
-            return 0
-        return self._read_alone(command, word, following)
-
-    def _read_short(self, command: Command, word: str, following: Sequence[str]) -> int:
-        """Read ``-n``, ``-n200``, a bundle such as ``-hT`` or ``-bn1``, or ``-20``."""
-        if word in self._flags or word in self._values:  # also programs whose long names have one dash
-            return self._read_alone(command, word, following)
-        if self._number is not None and word[1:].isdecimal():
-            command.options.append(Given(self._number, word[1:]))
-            return 0
-        bundle: list[Given] = []
-        for place, letter in enumerate(word[1:], 1):
-            name = f"-{letter}"
-            option = self._values.get(name)
-            if option is not None and (name not in self._flags or word[place + 1 :]):
-                attached = word[place + 1 :]
-                if attached:
-                    command.options += bundle
-                    self._add(command, option, attached)
-                    return 0
-                command.options += bundle
-                return self._read_alone(command, name, following)
-            if name not in self._flags:
-                raise CommandError(f"`{command.path}` may not be given `{word}`")
-            bundle.append(Given(self._flags[name], None))
-        command.options += bundle
-        return 0
-
     def _read_letters(self, command: Command, words: Sequence[str]) -> int:
-        """Read ``tvf FILE``: the values of the letters follow in their order; return how many words were taken."""
+        """Read ``tvf FILE``: the values follow in the order of the letters. Return the number of words it takes."""
         taken = 1
         for letter in words[0]:
             taken += self._read_alone(command, f"-{letter}", words[taken : taken + 1])
         return taken
 
-    def _read_alone(self, command: Command, name: str, following: Sequence[str]) -> int:
-        """Read an option that is a word by itself, with its value from the next word where it takes one."""
-        option = self._values.get(name)
-        if option is None:
+    def _read_option(self, command: Command, word: str, following: Sequence[str]) -> int:
+        """Read one option or one bundle of options. Return how many of the following words belong to it."""
+        if word.startswith("--"):
+            name, equals, value = word.partition("=")
+            if equals and name in self._values:
+                return self._add(command, self._values[name], value)
+            return self._read_alone(command, word, following)
+        if word in self._flags or word in self._values:  # also programs whose long names have one dash
+            return self._read_alone(command, word, following)
+        if self._number is not None and word[1:].isdecimal():
+            command.options.append(Occurrence(self._number, word[1:]))
+            return 0
+        # A bundle such as `-hT` or `-bn1`. The first letter that takes a value takes the rest of the word, so
+        # `-bn1` is `-b -n 1` and `-nb1` is `-n b1`: what the program would do.
+        for place, letter in enumerate(word[1:], 2):
+            name, attached = f"-{letter}", word[place:]
+            if name in self._values and attached:
+                return self._add(command, self._values[name], attached)
+            if name in self._values and name not in self._flags:
+                return self._read_alone(command, name, following)
             if name not in self._flags:
-                raise CommandError(f"`{command.path}` may not be given `{name}`")
-            command.options.append(Given(self._flags[name], None))
-            return 0
-        if option.optional:
-            if following and option.name in self._patterns and self._patterns[option.name](following[0]):
-                command.options.append(Given(option, following[0]))
-                return 1
-            command.options.append(Given(option, option.const or ""))
-            return 0
-        if not following or not self._is_value(option, following[0]):
-            if name in self._flags:  # an older contract lists an option with an optional value both ways
-                command.options.append(Given(self._flags[name], None))
-                return 0
-            raise CommandError(f"`{command.path} {name}` needs a value")
-        command.options.append(Given(option, following[0]))
-        return 1
+                raise CommandError(f"`{command.path}` does not allow `{word}`")
+            command.options.append(Occurrence(self._flags[name], None))
+        return 0
 
-    def _add(self, command: Command, option: ValueOption, attached: str) -> None:
+    def _read_alone(self, command: Command, name: str, following: Sequence[str]) -> int:
+        """Read an option that is a word by itself; the next word may be its value."""
+        option = self._values.get(name)
+        if option is not None and option.optional:
+            takes = bool(following) and option.name in self._patterns and self._patterns[option.name](following[0])
+            command.options.append(Occurrence(option, following[0] if takes else option.const or ""))
+            return int(takes)
+        if option is not None and following and self._is_value(option, following[0]):
+            command.options.append(Occurrence(option, following[0]))
+            return 1
+        if name in self._flags:  # an older contract lists an option with an optional value both ways
+            command.options.append(Occurrence(self._flags[name], None))
+            return 0
+        if option is not None:
+            raise CommandError(f"`{command.path} {name}` needs a value")
+        raise CommandError(f"`{command.path}` does not allow `{name}`")
+
+    def _add(self, command: Command, option: ValueOption, attached: str) -> int:
+        """Add an option whose value is part of its word, so it takes none of the following words."""
         if option.name in self._patterns and not self._patterns[option.name](attached):
-            raise CommandError(f"`{command.path} {option.name}` may not be given `{attached[:80]}`")
-        command.options.append(Given(option, attached))
+            raise CommandError(f"`{command.path} {option.name}` does not allow the value `{attached[:80]}`")
+        command.options.append(Occurrence(option, attached))
+        return 0
 
     def _is_value(self, option: ValueOption, word: str) -> bool:
-        """May this word be the value of the option before it?
-
-        getopt takes any word. Other parsers would read ``--exec`` as an option, so that what the contract takes for a
-        value could be an option that it does not allow: only what no parser reads as one is a value by itself.
-        """
+        """May this word be the value of the option before it?"""
+        # getopt takes any word. Other parsers read `--exec` as an option: the contract would take it for a value and
+        # the program would run an option that the contract does not allow. So a separate word is a value only if no
+        # parser reads it as an option.
         if not word.startswith("-") or word == "-" or option.dash:
             return True
         return bool(_SIGNED.match(word)) and word not in self._flags and word not in self._values
@@ -197,80 +183,64 @@ class Grammar:
             first = operands[0] if operands else program.default_subcommand
             if first is None or first not in program.subcommands or (operands and self._inner):
                 raise CommandError(f"`{path}` needs one of {', '.join(program.subcommands)}")
-            if not operands:
-                self._add_default(command, first)
-        count = len(self.operands_of(command))
+            if first in self._inner:
+                command.inner = self._inner[first]._read(f"{path} {first}", ())
+            elif not operands:
+                operands.append(first)
+        count = len(self._operands_of(command))
         if count > program.operands.most:
             raise CommandError(f"`{path}` takes at most {program.operands.most} operands")
         if count < program.operands.least and command.inner is None:
             raise CommandError(f"`{path}` needs at least {program.operands.least} operands")
         if "" in operands:
-            raise CommandError(f"`{path}` was given an empty operand")
+            raise CommandError(f"`{path}` does not allow an empty operand")
 
-    def _add_default(self, command: Command, name: str) -> None:
-        if name in self._inner:
-            command.inner = self._inner[name].read(f"{command.path} {name}", ())
-        else:
-            command.operands.insert(0, name)
-
-    def operands_of(self, command: Command) -> list[str]:
+    def _operands_of(self, command: Command) -> list[str]:
         """Return the operands of a command without its subcommand."""
         return command.operands[1:] if self.program.subcommands and command.inner is None else command.operands
 
-    def normal(self, command: Command) -> list[str]:
-        """Return the normal form of a command that this grammar has read. Raises CommandError."""
+    def _normal(self, command: Command) -> list[str]:
         inner = command.inner
         if inner is not None:  # the program's own options mean the same before the subcommand and after it
             own = {option.name for option in (*inner.grammar.program.options, *inner.grammar.program.values)}
-            command.options += [given for given in inner.options if given.option.name not in own]
-            inner.options = [given for given in inner.options if given.option.name in own]
+            command.options += [item for item in inner.options if item.option.name not in own]
+            inner.options = [item for item in inner.options if item.option.name in own]
         words = [command.path.rpartition(" ")[2], *self._normal_options(command)]
         if inner is not None:
-            return words + inner.grammar.normal(inner)
-        operands = self.operands_of(command)
+            return words + inner.grammar._normal(inner)
+        operands = self._operands_of(command)
         words += command.operands[: len(command.operands) - len(operands)]
         return [*words, "--", *_normal_operands(self.program.operands, operands, command.path)]
 
     def _normal_options(self, command: Command) -> list[str]:
-        occurrences: list[tuple[str, str | None]] = []
-        for given in command.options:
-            for option, value in self._meanings(given):
-                if option.ignored:
-                    continue
-                spelling = None if value is None else _spelling(option, value, command.path)
-                occurrences.append((option.name, spelling))
-        kept = self.program.order == "kept"
-        return [name if value is None else f"{name}={value}" for name, value in self._ordered(occurrences, kept=kept)]
-
-    def _meanings(self, given: Given) -> list[tuple[Flag | ValueOption, str | None]]:
-        """Return what an option stands for: itself, or the option that it ``means``."""
-        if given.option.means is None:
-            return [(given.option, given.value)]
-        command = Command("", self)
-        words = given.option.means.split(" ")
-        read = self._read_long if words[0].startswith("--") else self._read_short
-        read(command, words[0], words[1:])
-        return [(item.option, item.value) for item in command.options]
-
-    def _ordered(self, occurrences: list[tuple[str, str | None]], *, kept: bool) -> list[tuple[str, str | None]]:
-        """Drop what says nothing, and sort by name; a stable sort keeps the order of one option's occurrences."""
-        last = {name: place for place, (name, _) in enumerate(occurrences)}
-        told: list[tuple[str, str | None]] = []
-        for place, (name, value) in enumerate(occurrences):
-            option = self._values.get(name)
-            if value is None or option is None:
-                if (name, value) not in told:
-                    told.append((name, value))
-            elif (option.repeat == "last" and place != last[name]) or (
-                option.repeat == "set" and (name, value) in told
-            ):
+        meanings = [item for occurrence in command.options for item in self._meanings(occurrence)]
+        items = [(option, _spelling(option, value, command.path)) for option, value in meanings if not option.ignored]
+        last = {option.name: place for place, (option, _) in enumerate(items)}
+        # An occurrence that says nothing is dropped: an earlier one where the last counts, a repeated one where the
+        # occurrences are a set (as those of a flag are), and one that says the default.
+        words: list[tuple[str, str, str]] = []
+        for place, (option, value) in enumerate(items):
+            repeat = option.repeat if isinstance(option, ValueOption) else "set"
+            default = option.default if isinstance(option, ValueOption) else None
+            word = (option.name, value or "" if repeat == "set" else "", "" if value is None else f"={value}")
+            if (repeat == "last" and place != last[option.name]) or (repeat == "set" and word in words):
                 continue
-            elif option.default is None or value != _spelling(option, option.default, ""):
-                told.append((name, value))
-        if kept:
-            return told
-        sets = {name for name, _ in told if name in self._values and self._values[name].repeat == "set"}
-        return sorted(told, key=lambda item: (item[0], (item[1] or "") if item[0] in sets else ""))
+            if default is None or value != _spelling(option, default, ""):
+                words.append(word)
+        # The sort is stable and its key has a value only in a set, so the occurrences of an option whose order counts
+        # keep their order among themselves.
+        if self.program.order == "any":
+            words.sort(key=lambda word: word[:2])
+        return [f"{name}{value}" for name, _, value in words]
+
+    def _meanings(self, occurrence: Occurrence) -> list[Occurrence]:
+        """Return what an option stands for: itself, or the option that it ``means``."""
+        if occurrence.option.means is None:
+            return [occurrence]
+        command = Command("", self)
+        word, *following = occurrence.option.means.split(" ")
+        self._read_option(command, word, following)
+        return command.options
 
 
 def _matcher(option: ValueOption) -> Callable[[str], bool]:
@@ -286,8 +256,9 @@ def _matcher(option: ValueOption) -> Callable[[str], bool]:
     return matches
 
 
-def _spelling(option: Flag | ValueOption, value: str, path: str) -> str:
-    assert isinstance(option, ValueOption)
+def _spelling(option: Flag | ValueOption, value: str | None, path: str) -> str | None:
+    if value is None or not isinstance(option, ValueOption):
+        return None
     try:
         return normal_value(option.form, option.same.get(value, value))
     except ValueError as error:

@@ -1,8 +1,8 @@
-"""What an answer object must look like: the tool's own JSON Schema, with null standing for an argument left out.
+"""Checks an answer object against the tool's own JSON Schema, in which null stands for an argument left out.
 
-Every property must be present. Nulls of optional arguments are dropped, in objects inside arguments too, and the rest
-is validated against the author's input_schema (JSON Schema 2020-12) by a linear-time engine that resolves nothing from
-outside. In one point the check is stricter than JSON Schema: 8123.0 is not an integer.
+Every property must be present. Nulls of optional arguments are dropped, in objects inside arguments too. The rest is
+validated against the author's input_schema (JSON Schema 2020-12) by a linear-time engine that resolves no reference
+outside the schema. In one point the check is stricter than JSON Schema: 8123.0 is not an integer.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from skillpm.errors import DocumentError
 from skillpm.model.contract import CommandLine, Tool
 
 MAX_PROBLEMS = 8
+_PLAIN = frozenset({str, int, bool, type(None)})  # has no inner objects, and cannot be or hold 8123.0
 
 
 class ToolSchema:
@@ -30,6 +31,7 @@ class ToolSchema:
 
     def __init__(self, tool: Tool) -> None:
         self.tool = tool
+        self._properties = tool.properties
         self._names = frozenset(tool.properties)
         self._optional = self._names - tool.required
         schema = {**tool.input_schema, "additionalProperties": False}
@@ -45,70 +47,60 @@ class ToolSchema:
             raise DocumentError(f"tool `{tool.name}`: input_schema: {reason}") from None
 
     def examine(self, arguments: dict[str, Any]) -> tuple[list[str], Argv | None]:
-        """Return what is wrong with these arguments, and, where nothing is, the commands that they stand for."""
+        """Return why these arguments are refused, or else the commands that they stand for."""
         problems = self._problems(arguments)
         if problems or self.tool.argv is None:
             return problems, None
         try:
-            return [], self._argv(arguments)
+            if not isinstance(self.tool.argv, CommandLine):
+                return [], fill_argv(self.tool.argv, arguments)
+            assert self._line is not None
+            line = arguments[self.tool.argv.command_line]
+            return [], self._line.argv(line) if line is not None else ()
         except CommandError as error:
             return [str(error)], None
 
     def complete(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        """Return arguments with every optional property present, null where it was absent, in inner objects too."""
-        properties = self.tool.properties
-        return {
-            name: self._shape.completed(value, properties.get(name)) if type(value) in (dict, list) else value
-            for name, value in arguments.items()
-        }
+        """Return arguments with null for every absent optional property, in objects inside arguments too."""
+        if _PLAIN.issuperset(map(type, arguments.values())):
+            return arguments
+        return {name: self._shape.completed(value, self._properties.get(name)) for name, value in arguments.items()}
 
     def same_commands(
         self, left: tuple[dict[str, Any], Argv | None], right: tuple[dict[str, Any], Argv | None]
     ) -> bool:
-        """Do two valid answers run the same commands, and say the same in what stands on no command line?
+        """Do two valid answers run the same commands, with equal arguments outside the commands?
 
         Args:
-            left: complete arguments with their commands.
+            left: complete arguments and their commands.
             right: the same of the other answer.
         """
         (left_arguments, left_argv), (right_arguments, right_argv) = left, right
         if left_argv is None or right_argv is None:
             return False
+        if left_argv != right_argv and self._line is None:
+            return False
         if not all(same_value(left_arguments[name], right_arguments[name]) for name in self._others):
             return False
-        return left_argv == right_argv or (self._line is not None and self._same_lines(left_argv, right_argv))
-
-    def _same_lines(self, left: Argv, right: Argv) -> bool:
-        assert self._line is not None
-        return self._line.normal(left) == self._line.normal(right)
-
-    def _argv(self, arguments: dict[str, Any]) -> Argv:
-        assert self.tool.argv is not None
-        if not isinstance(self.tool.argv, CommandLine):
-            return fill_argv(self.tool.argv, arguments)
-        assert self._line is not None
-        line = arguments[self.tool.argv.command_line]
-        return self._line.argv(line) if line is not None else ()
+        return self._line is None or self._line.normal(left_argv) == self._line.normal(right_argv)
 
     def _problems(self, arguments: dict[str, Any]) -> list[str]:
         if arguments.keys() != self._names:
             return self._wrong_names(arguments)
-        properties = self.tool.properties
-        present = {
-            name: self._shape.stripped(value, properties[name]) if type(value) in (dict, list) else value
-            for name, value in arguments.items()
-            if value is not None or name not in self._optional
-        }
+        present = {name: value for name, value in arguments.items() if value is not None or name not in self._optional}
+        is_plain = _PLAIN.issuperset(map(type, present.values()))
+        if not is_plain:
+            present = {name: self._shape.stripped(value, self._properties[name]) for name, value in present.items()}
         if not self._validator.is_valid(present):
             return [self._sentence(error) for error in self._validator.iter_errors(present)][:MAX_PROBLEMS]
-        if any(type(value) in (float, dict, list) for value in present.values()):
+        if not is_plain:
             place = self._shape.fraction_for_integer(present, self._validator.is_valid)
             if place is not None:
-                return [f"`{'.'.join(map(str, place))}`: a number with a fraction where an integer belongs"]
+                return [f"`{'.'.join(map(str, place))}`: an integer is expected, without a fraction"]
         return []
 
     def _wrong_names(self, arguments: dict[str, Any]) -> list[str]:
-        missing = [f"argument `{name}` is missing" for name in self.tool.properties if name not in arguments]
+        missing = [f"argument `{name}` is missing" for name in self._properties if name not in arguments]
         surplus = [f"argument `{name[:80]}` is unknown" for name in arguments if name not in self._names]
         return [*missing, *surplus][:MAX_PROBLEMS]
 
@@ -118,7 +110,7 @@ class ToolSchema:
 
 
 def _plain_reason(schema: dict[str, Any]) -> str | None:
-    """Return what the meta-schema has against a schema, in words and with its place; None where it has nothing."""
+    """Return the reason, with its place, for which the meta-schema refuses a schema, or None."""
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 

@@ -1,7 +1,7 @@
-"""Objects inside arguments: null and absent say the same, and an integer is not a number with a fraction of zero.
+"""Objects inside arguments: null and absent mean the same, and 8123.0 is not an integer.
 
-JSON Schema tells neither apart by itself: ``{"a": null}`` and ``{}`` are different instances, and 8123.0 is an integer
-(JSON Schema 2020-12, 6.1.1). A program that reads ``--port 8123.0`` thinks otherwise.
+JSON Schema says otherwise: ``{"a": null}`` and ``{}`` are different instances, and 8123.0 is an integer (2020-12,
+6.1.1). A program refuses ``--port 8123.0``.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ Path = tuple[str | int, ...]
 
 
 class Shape:
-    """What a schema says about the objects inside its arguments.
+    """The objects inside arguments, as a schema describes them.
 
     Args:
-        schema: of all arguments; ``$ref`` points inside it.
+        schema: the schema of all arguments; ``$ref`` points inside it.
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
@@ -30,11 +30,11 @@ class Shape:
         self._literals = {value for value in _scalars(schema) if isinstance(value, float)}
 
     def completed(self, value: Any, schema: Any) -> Any:
-        """Return a value with every optional property of its objects present, null where it was absent."""
+        """Return a value with null for every absent optional property of its objects."""
         return self._walk(value, schema, self._complete)
 
     def stripped(self, value: Any, schema: Any) -> Any:
-        """Return a value without the optional properties of its objects that are null: the form that schemas know."""
+        """Return a value without the null optional properties of its objects, as a schema expects it."""
         return self._walk(value, schema, self._strip)
 
     def _walk(self, value: Any, schema: Any, change: Callable[..., dict[str, Any]]) -> Any:
@@ -48,21 +48,19 @@ class Shape:
         return value
 
     def _complete(self, value: dict[str, Any], objects: list[dict[str, Any]]) -> dict[str, Any]:
-        declared = _optional(objects) | _required(objects)
-        alternatives = sum("properties" in schema for schema in objects)
-        if alternatives != 1:  # of several forms of one object, none can be completed for the author
+        forms = [schema["properties"] for schema in objects if "properties" in schema]
+        if len(forms) != 1:  # an object that may have several forms does not say which of them lacks a property
             return value
-        order = [name for schema in objects for name in schema.get("properties", {})]
-        missing = {name: None for name in order if name not in value and name in declared - _required(objects)}
-        both = {**value, **missing}
-        return {name: both[name] for name in [*(n for n in order if n in both), *(n for n in value if n not in order)]}
+        optional = _optional(objects)
+        known = {name: value.get(name) for name in forms[0] if name in value or name in optional}
+        return known | value
 
     def _strip(self, value: dict[str, Any], objects: list[dict[str, Any]]) -> dict[str, Any]:
         optional = _optional(objects)
         return {name: item for name, item in value.items() if item is not None or name not in optional}
 
     def _branches(self, schema: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
-        """Yield a schema and all that it is made of: what ``$ref`` points to, and the branches of its alternatives."""
+        """Yield a schema, the schemas that ``$ref`` points to, and the branches of its alternatives."""
         if not isinstance(schema, dict) or depth > _MAX_REFERENCES:
             return
         yield schema
@@ -82,15 +80,16 @@ class Shape:
         return target
 
     def fraction_for_integer(self, value: Any, is_valid: Callable[[Any], bool]) -> Path | None:
-        """Return where a float such as 8123.0 stands for which the schema admits integers alone; None where none does.
-
-        The schema itself is asked, whatever its form: a place that admits numbers with a fraction admits a neighbour
-        of this one, and a place that admits integers alone admits none.
+        """Return the place of a float such as 8123.0 where the schema admits only integers, or None.
 
         Args:
-            value: valid.
-            is_valid: the schema's own answer.
+            value: a valid value.
+            is_valid: validates a value with the same schema.
         """
+        # The place cannot be looked up: `anyOf`, `$ref` and `if` decide together what it admits. So the validator is
+        # asked about the neighbours of the number. A place that admits fractions admits at least one of them, whatever
+        # its bounds; a place that admits only integers admits none. Numbers that the author lists as they are
+        # (`enum: [1.0]`) are not looked at.
         places = [place for place in _whole_floats(value, ()) if _at(value, place) not in self._literals]
         if not places:
             return None
@@ -125,13 +124,13 @@ def same_value(left: Any, right: Any) -> bool:
 
 
 def _property(objects: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return all that is said of one property, as one schema."""
+    """Return one schema for everything that is said about a property."""
     schemas = [schema["properties"][name] for schema in objects if name in schema.get("properties", {})]
     return {"allOf": schemas or [schema.get("additionalProperties") for schema in objects]}
 
 
 def _item(branches: list[dict[str, Any]], place: int) -> dict[str, Any]:
-    """Return all that is said of one item of a list, as one schema."""
+    """Return one schema for everything that is said about an item of a list."""
     schemas = []
     for schema in branches:
         prefix = schema.get("prefixItems", [])
@@ -174,12 +173,12 @@ def _with(value: Any, path: Path, leaf: Any) -> Any:
 
 
 def _scalars(schema: Any) -> Iterator[Any]:
-    """Yield what ``enum`` and ``const`` list, at any depth: such a value is admitted as the author wrote it."""
+    """Yield the values of ``enum`` and ``const`` at any depth; they are admitted as the author wrote them."""
     if isinstance(schema, list):
         for item in schema:
             yield from _scalars(item)
     elif isinstance(schema, dict):
         for key, item in schema.items():
             if key in ("enum", "const"):
-                yield from (value for value in (item if isinstance(item, list) else [item]))
+                yield from item if isinstance(item, list) else [item]
             yield from _scalars(item)

@@ -57,7 +57,7 @@ class SkillFiles:
             return None
         document = self._value(self._package.contract)
         try:
-            return Contract.of(document)
+            return Contract(document)
         except DocumentError as error:
             raise DocumentError(error.rule, path=self._place("contract.yaml"), hint=error.hint) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from skillpm.contract.answer import read_answer
 from skillpm.contract.contract import Contract
 from skillpm.model.verdict import Judgement
 from skillpm.selftest.probes import Probe, gold_text
@@ -22,7 +23,7 @@ def still_wrong(contract: Contract | None, probe: Probe) -> bool:
         return True
     if probe.code == "SK721":
         return contract.judge(probe.place.expected, probe.text).status == "failed"
-    answer = contract.read(probe.text)
+    answer = read_answer(probe.text)
     return not answer.only_json or bool(contract.problems(answer.value))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from skillpm.contract.answer import MAX_ANSWER
+from skillpm.contract.answer import MAX_ANSWER, read_answer
 from skillpm.contract.contract import Contract
 from skillpm.contract.sampler import sample_arguments
 from skillpm.contract.shape import same_value
@@ -294,7 +294,7 @@ def _others(contract: Contract | None, tasks: Sequence[_Task], number: int) -> l
 
 def _fuzz(contract: Contract | None, task: _Task, number: int, idle_at_most: float) -> Iterator[Probe]:
     for text in fuzzed(task.gold, FUZZED, seed=number):
-        if contract is not None and contract.argv_of(text) is None and contract.problems(contract.read(text).value):
+        if contract is not None and contract.argv_of(text) is None and contract.problems(read_answer(text).value):
             yield Probe("SK722", "fuzzed", task.place, "floor", text, at_most=idle_at_most)
         else:
             yield Probe("SK751", "fuzzed", task.place, "verdict", text)

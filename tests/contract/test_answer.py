@@ -96,7 +96,7 @@ ROWS = [
     Row("port as 8124.0", GOLD.replace("8124", "8124.0"), "failed", False, "fraction"),
     Row("port out of range", GOLD.replace("8124", "70000"), "failed", False, "maximum"),
     Row("an unknown tool", answer("rm", port=None), "failed", False, "unknown tool"),
-    Row("another tool", answer("build", tag="a:1"), "failed", True, "`up` was asked"),
+    Row("another tool", answer("build", tag="a:1"), "failed", True, "`up` was expected"),
     Row("a missing argument", answer("up", port=8124, wait=True), "failed", False, "missing"),
     Row("a surplus argument", answer("up", port=8124, watch=None, wait=True, force=True), "failed", False, "unknown"),
     Row("a null argument", answer("up", port=None, watch=None, wait=True), "failed", True, "`port` is null"),

@@ -326,7 +326,7 @@ def test_a_template_says_lists_conditions_and_attached_values(arguments: dict[st
 
 def test_a_value_in_a_word_of_its_own_is_never_an_option() -> None:
     contract = compiled(TEMPLATE)
-    with pytest.raises(DocumentError, match="may not start with `-`"):
+    with pytest.raises(DocumentError, match="must not start with `-`"):
         contract.complete({"tool": "pack", "args": {"files": ["a"], "skip": ["--checkpoint-action=exec"]}})
 
 

@@ -70,7 +70,7 @@ def test_a_limit_holds_for_each_task_set() -> None:
 
 @pytest.mark.parametrize("system", ["", "Answer briefly."])
 def test_the_arm_with_schemas_reads_names_descriptions_and_schemas_before_its_own_prompt(system: str) -> None:
-    contract = Contract.of(read_model(ContractDocument, json.dumps(CONTRACT)))
+    contract = Contract(read_model(ContractDocument, json.dumps(CONTRACT)))
     task = Task.of(skill="k", system=system, request="go", expected=None, split="suite", origin="suite")
     (asked,) = with_tool_schemas([EvalTask("s", task, task.prompt)], {"k": contract})
     first, last = asked.prompt

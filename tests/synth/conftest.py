@@ -40,7 +40,7 @@ Judge = Callable[[Sequence[Episode]], list[Judgement]]
 
 @pytest.fixture(scope="session")
 def contract() -> Contract:
-    return Contract.of(ContractDocument.model_validate(CONTRACT))
+    return Contract(ContractDocument.model_validate(CONTRACT))
 
 
 @pytest.fixture(scope="session")

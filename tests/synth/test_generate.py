@@ -333,7 +333,7 @@ from skillpm.model.verdict import Judgement
 from skillpm.runtime.catalogue import Contributions
 from skillpm.synth.generate import synthesise
 document, contract, root = json.load(sys.stdin)
-contract = Contract.of(ContractDocument.model_validate(contract))
+contract = Contract(ContractDocument.model_validate(contract))
 synthesis = SynthesisDocument.model_validate({"synthesis": 1, **document})
 judge = lambda found: [Judgement(verdict=contract.judge(e.task.expected, e.completion)) for e in found]
 skill = Skill("small", "1", "0" * 64, Path(root))

@@ -135,7 +135,7 @@ def _compiled(package: Package) -> Contract | None:
     from skillpm.contract.contract import Contract
 
     try:
-        return Contract.of(package.contract.value)
+        return Contract(package.contract.value)
     except DocumentError as error:
         raise DocumentError(error.rule, path=package.contract.path, hint=error.hint) from None
 
