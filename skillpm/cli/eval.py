@@ -45,7 +45,7 @@ _KINDS = {
 @click.option("--tasks", type=_FILE, metavar="FILE", help="Answer your own rows {request, expected?} instead.")
 @click.option("--output", "-o", type=_FILE, metavar="DIR", help="A new folder for the results.")
 @click.option("--compare", is_flag=True, help="Print the paired comparison of the arms.")
-@click.option("--gate/--no-gate", default=True, help="Exit 1 where a suite's gate is not reached.  [default: gate]")
+@click.option("--gate/--no-gate", default=True, help="Exit 1 where a gate is not reached.  [default: gate]")
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="N tasks of each task set, spread over its tools and tags."
 )
@@ -123,25 +123,27 @@ def _open(options: Mapping[str, Any]) -> tuple[Evaluator, list[Skill]]:
 
 
 def _evaluate_model(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> Evaluated:
-    from skillpm.evals.figures import figures
+    from skillpm.evals.figures import figures, novelty_figures
     from skillpm.evals.summary import arm_table
     from skillpm.ops.learning.evaluate import evaluate_model
 
     held_out, output = options["held_out"], options["output"]
     evaluated = evaluate_model(evaluator, skills, options["model"], held_out=held_out, output=output)
-    _print(evaluated, arm_table(figures(evaluated.evaluation)), options)
+    rows = [*figures(evaluated.evaluation), *novelty_figures(evaluated.evaluation)]
+    _print(evaluated, arm_table(rows), options)
     return evaluated
 
 
 def _evaluate_run(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> Evaluated:
-    from skillpm.evals.figures import figures
+    from skillpm.evals.figures import figures, novelty_figures
     from skillpm.evals.summary import metric_table
     from skillpm.ops.learning.evaluate_run import evaluate_run
 
     before, with_base = options["before"], options["with_base"]
     evaluated = evaluate_run(evaluator, skills, options["run"], before=before, with_base=with_base)
     arms = [arm.name for arm in evaluated.evaluation.arms]
-    _print(evaluated, metric_table(figures(evaluated.evaluation), arms), options)
+    rows = [*figures(evaluated.evaluation), *novelty_figures(evaluated.evaluation)]
+    _print(evaluated, metric_table(rows, arms), options)
     return evaluated
 
 

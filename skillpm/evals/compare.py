@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from skillpm.evals.statistics import CONFIDENCE, Interval, mcnemar, mean_interval, paired_difference
+from skillpm.evals.statistics import CONFIDENCE, Interval, cluster_flip_test, mcnemar, mean_interval, paired_difference
 from skillpm.model.evaluation import Arm, Evaluation, Record, TaskKey
 
 Finding = Literal["better", "worse", "no evidence", "too few pairs"]
@@ -22,7 +22,8 @@ class Comparison:
         lost: tasks that only the first got right.
         difference: of the shares of exact answers, second minus first.
         reward: mean difference of the reward over the same pairs, or None.
-        p: of McNemar's exact test, not corrected for the number of comparisons.
+        p: of McNemar's exact test, or of whole clusters' signs where rows name their templates. It is not corrected for
+            the number of comparisons.
     """
 
     skill: str
@@ -60,11 +61,15 @@ def compare(first: Arm, second: Arm, *, skill: str, suite: str, reward: str | No
     both, lost = flips.count((True, True)), flips.count((True, False))
     gained, neither = flips.count((False, True)), flips.count((False, False))
     paid = [
-        then - now
+        (then - now, later.cluster)
         for earlier, later in pairs
         if (now := earlier.rewards.get(reward or "")) is not None
         and (then := later.rewards.get(reward or "")) is not None
     ]
+    differences = [float(later) - float(earlier) for earlier, later in flips]
+    clusters = [later.cluster for _, later in pairs]
+    clustered = len(set(clusters)) < len(clusters)
+    paired = paired_difference(both, gained, lost, neither)
     return Comparison(
         skill=skill,
         suite=suite,
@@ -74,9 +79,9 @@ def compare(first: Arm, second: Arm, *, skill: str, suite: str, reward: str | No
         gained=gained,
         lost=lost,
         neither=neither,
-        difference=paired_difference(both, gained, lost, neither),
-        reward=mean_interval(paid),
-        p=mcnemar(gained, lost),
+        difference=mean_interval(differences, clusters, bounds=(-1, 1)) if clustered else paired,
+        reward=mean_interval([value for value, _ in paid], [cluster for _, cluster in paid], bounds=(-2, 2)),
+        p=cluster_flip_test(differences, clusters) if clustered else mcnemar(gained, lost),
     )
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from skillpm.evals.statistics import Interval, mean_interval, wilson
+from skillpm.evals.statistics import Interval, effective_trials, mean_interval, wilson
 from skillpm.model.evaluation import Evaluation, Record, TaskSet
 from skillpm.model.suite import Metric
 
@@ -20,6 +20,9 @@ _LABELS = {
     "sft": "after SFT",
     "grpo": "after GRPO",
 }
+
+NOVELTIES = {"new:value": "new value", "new:phrasing": "new phrasing", "new:both": "new value and phrasing"}
+"""What training never shows of a row, by the tag with which synthesis says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +70,44 @@ def task_set_label(name: str) -> str:
 def cell(records: Sequence[Record], reward: str | None) -> Cell:
     """Return the figures of some records of one arm; ``reward`` names the one that is averaged."""
     judged = [record for record in records if record.judged]
-    shapes = [record.valid_json for record in judged if record.valid_json is not None]
-    paid = [value for record in judged if (value := record.rewards.get(reward or "")) is not None]
+    shapes = [(record.valid_json, record.cluster) for record in judged if record.valid_json is not None]
+    paid = [(value, record.cluster) for record in judged if (value := record.rewards.get(reward or "")) is not None]
     return Cell(
         asked=len(records),
         judged=len(judged),
         errored=sum(record.verdict.status == "errored" for record in records),
-        exact=wilson(sum(record.exact for record in judged), len(judged)),
-        reward=mean_interval(paid),
-        valid_json=wilson(sum(shapes), len(shapes)),
+        exact=_share([(record.exact, record.cluster) for record in judged]),
+        reward=mean_interval([value for value, _ in paid], [cluster for _, cluster in paid], bounds=(-1, 1)),
+        valid_json=_share(shapes),
         truncated=sum(record.finish_reason == "length" for record in records),
         too_long=sum(record.finish_reason == "too_long" for record in records),
     )
+
+
+def _share(outcomes: Sequence[tuple[bool, str]]) -> Interval | None:
+    values, clusters = [float(value) for value, _ in outcomes], [cluster for _, cluster in outcomes]
+    if len(set(clusters)) == len(clusters):
+        return wilson(round(sum(values)), len(values))
+    return wilson(round(sum(values)), len(values), effective_trials(values, clusters))
+
+
+def novelty_figures(evaluation: Evaluation) -> list[Row]:
+    """Return the figures of each task set again by what is new in its rows: a value, the phrasing, or both.
+
+    Rows that do not say it are in none of them.
+    """
+    parts = []
+    for name, label in NOVELTIES.items():
+        arms = [
+            arm.model_copy(update={"records": tuple(record for record in arm.records if name in record.tags)})
+            for arm in evaluation.arms
+        ]
+        for row in figures(evaluation.model_copy(update={"arms": tuple(arms)})):
+            if row.cells:
+                tasks = max(cell.asked for cell in row.cells.values())
+                task_set = row.task_set.model_copy(update={"name": f"{row.task_set.name}, {label}", "tasks": tasks})
+                parts.append(Row(task_set, row.cells))
+    return parts
 
 
 def figures(evaluation: Evaluation) -> list[Row]:

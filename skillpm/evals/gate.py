@@ -3,42 +3,73 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from skillpm.evals.figures import arm_label, figures
+from skillpm.evals.statistics import Interval
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.suite import Gate
 
 _NAMES = {"exact_match": "exact match", "reward": "reward", "valid_json": "valid JSON"}
 
 
+Outcome = Literal["passed", "failed", "inconclusive"]
+MINIMUM_ANSWERS = 2  # one answer bears no interval worth a gate
+
+
 @dataclass(frozen=True, slots=True)
 class GateResult:
     """One gate and what was reached.
 
-    Nothing is let through unseen: a gate does not pass while an answer could not be judged, nor where none was.
+    A gate passes where even the lower end of the 95 % interval reaches it, and fails where not even the upper end does.
+    In between, with a single answer, or while an answer could not be judged, it is inconclusive and does not pass.
     """
 
     skill: str
     suite: str
     arm: str
     gate: Gate
-    reached: float | None
+    figure: Interval | None
+    judged: int
     errored: int = 0
+
+    @property
+    def reached(self) -> float | None:
+        """The estimate; None where nothing could be judged."""
+        return None if self.figure is None else self.figure.estimate
+
+    @property
+    def low(self) -> float | None:
+        """The lower end of the interval; None where nothing could be judged."""
+        return None if self.figure is None else self.figure.low
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the interval says of the gate."""
+        if self.figure is None or self.errored or self.judged < MINIMUM_ANSWERS:
+            return "inconclusive"
+        if self.figure.low >= self.gate.at_least:
+            return "passed"
+        return "failed" if self.figure.high < self.gate.at_least else "inconclusive"
 
     @property
     def passed(self) -> bool:
         """Was the gate reached?"""
-        return self.reached is not None and self.errored == 0 and self.reached >= self.gate.at_least
+        return self.outcome == "passed"
 
     @property
     def sentence(self) -> str:
         """Say what was asked and what was reached."""
-        metric = _NAMES[self.gate.metric]
-        outcome = "nothing could be judged" if self.reached is None else f"{metric} is {self.reached:.3f}"
-        if self.errored and self.reached is not None:
+        metric, figure = _NAMES[self.gate.metric], self.figure
+        if figure is None:
+            outcome = "nothing could be judged"
+        else:
+            outcome = f"{metric} is {figure.estimate:.3f} [{figure.low:.3f}, {figure.high:.3f}] of {self.judged}"
+        if self.errored and figure is not None:
             outcome += f" and {self.errored} answer{'s' * (self.errored > 1)} could not be judged"
         place = f"{self.skill}, suite {self.suite}, {arm_label(self.arm)}"
-        return f"{place}: {outcome}, the gate asks for {self.gate.at_least:g}"
+        verdict = "" if self.passed else f": {self.outcome}"
+        return f"{place}: {outcome}, the gate asks for {self.gate.at_least:g} at the lower end{verdict}"
 
 
 def check_gates(evaluation: Evaluation, arm: str) -> list[GateResult]:
@@ -50,7 +81,6 @@ def check_gates(evaluation: Evaluation, arm: str) -> list[GateResult]:
             continue
         cell = row.cells.get(arm)
         figure = cell.metric(task_set.gate.metric) if cell else None
-        reached = None if figure is None else figure.estimate
-        errored = cell.errored if cell else 0
-        results.append(GateResult(task_set.skill, task_set.name, arm, task_set.gate, reached, errored))
+        judged, errored = (cell.judged, cell.errored) if cell else (0, 0)
+        results.append(GateResult(task_set.skill, task_set.name, arm, task_set.gate, figure, judged, errored))
     return results

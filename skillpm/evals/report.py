@@ -16,7 +16,7 @@ import jinja2
 from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import MINIMUM_PAIRS, comparisons
 from skillpm.evals.curves import Curve, LineChart, line_chart
-from skillpm.evals.figures import Row, arm_label, figures, task_set_label
+from skillpm.evals.figures import Row, arm_label, figures, novelty_figures, task_set_label
 from skillpm.evals.statistics import Interval
 from skillpm.formats.printable import printable
 from skillpm.model.evaluation import HELD_OUT, Evaluation, Record
@@ -89,7 +89,7 @@ def render_report(run: ReportData) -> str:
         evaluation=evaluation,
         arms=evaluation.arms,
         rows=rows,
-        skills=_by_skill(rows),
+        skills=_by_skill([*rows, *novelty_figures(evaluation)]),
         headlines=_headlines(rows, evaluation),
         charts=charts,
         comparisons=comparisons(evaluation),

@@ -2,6 +2,10 @@
 
 Everything is two-sided and at 95 %. Shares get Wilson's interval, which holds at the edges 0 and 1, means Student's,
 the difference of paired shares Newcombe's; whether two paired arms differ at all is McNemar's exact test.
+
+Rows that one template made succeed or fail together. Where values come with the names of their clusters, a share is
+known as well as from its effective number of trials, a mean has a cluster-robust variance, and the paired test flips
+whole clusters.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
+_COUNTED = 100  # clusters, of whose signs all are counted
 _Z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
@@ -25,8 +30,10 @@ class Interval:
     high: float
 
 
-def wilson(successes: int, trials: int) -> Interval | None:
+def wilson(successes: int, trials: int, effective: float | None = None) -> Interval | None:
     """Return the share with Wilson's score interval; None without trials.
+
+    ``effective`` is the number of independent trials that tell as much; all where None.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209-212.
     """
@@ -35,9 +42,10 @@ def wilson(successes: int, trials: int) -> Interval | None:
     # Not share ± z * sqrt(share * (1 - share) / trials): that has no width where all or none succeed, and covers too
     # little for the few dozen tasks of a suite. Wilson's is the set of true shares that a test would not reject.
     share = successes / trials
-    weight = _Z * _Z / trials
+    size = trials if effective is None else effective
+    weight = _Z * _Z / size
     centre = (share + weight / 2) / (1 + weight)
-    half = _Z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
+    half = _Z / (1 + weight) * math.sqrt(share * (1 - share) / size + weight / (4 * size))
     # at the edges centre and half are equal in theory; in floats they differ in the last place
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == trials else min(1.0, centre + half)
@@ -101,21 +109,90 @@ def _correlation(both: int, gained: int, lost: int, neither: int) -> float:
     return product / math.sqrt(margins)
 
 
-def mean_interval(values: Sequence[float]) -> Interval | None:
-    """Return the mean with Student's t interval; None without values, no width for a single one.
+def mean_interval(
+    values: Sequence[float], clusters: Sequence[str] | None = None, *, bounds: tuple[float, float] | None = None
+) -> Interval | None:
+    """Return the mean with Student's t interval; None without values.
 
-    Source: Student, The probable error of a mean, Biometrika 6 (1908) 1-25.
+    Args:
+        values: what was measured.
+        clusters: the cluster of each value; each value is its own where None.
+        bounds: of the values. A single cluster tells no more than these; without them its interval has no width.
+
+    Source: Student, The probable error of a mean, Biometrika 6 (1908) 1-25; with clusters, the linearised variance of
+    K.-Y. Liang and S. L. Zeger, Longitudinal data analysis using generalized linear models, Biometrika 73 (1986) 13-22.
     """
     if not values:
         return None
     mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return Interval(mean, mean, mean)
-    # n - 1 because the mean was taken from the same values; Student instead of the normal distribution because the
-    # variance was too: with three seeds the interval is 2.2 times as wide
-    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    half = student_quantile(len(values) - 1) * math.sqrt(variance / len(values))
-    return Interval(mean, mean - half, mean + half)
+    residuals = _cluster_sums([value - mean for value in values], clusters)
+    low, high = bounds or (-math.inf, math.inf)
+    if len(residuals) == 1:
+        return Interval(mean, low, high) if bounds else Interval(mean, mean, mean)
+    # one cluster fewer because the mean was taken from the same values; Student instead of the normal distribution
+    # because the variance was too: with three seeds the interval is 2.2 times as wide
+    half = student_quantile(len(residuals) - 1) * math.sqrt(_variance_of_mean(residuals, len(values)))
+    return Interval(mean, max(low, mean - half), min(high, mean + half))
+
+
+def _cluster_sums(values: Sequence[float], clusters: Sequence[str] | None) -> list[float]:
+    if clusters is None:
+        return list(values)
+    sums: dict[str, float] = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        sums[cluster] = sums.get(cluster, 0.0) + value
+    return list(sums.values())
+
+
+def _variance_of_mean(residuals: Sequence[float], size: int) -> float:
+    """Return the variance of a mean of ``size`` values from the sum of the residuals of each cluster."""
+    groups = len(residuals)
+    return groups / (groups - 1) * math.fsum(residual * residual for residual in residuals) / (size * size)
+
+
+def effective_trials(values: Sequence[float], clusters: Sequence[str]) -> float:
+    """Return how many independent trials tell as much as these clustered ones; as many where each is its own cluster.
+
+    Source: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of positive
+    counts estimated from survey data, Survey Methodology 24 (1998) 193-201: the number over the design effect, for the
+    degrees of freedom of the clusters. The design effect is at least 1 here, and is 1 where all values are equal.
+    """
+    size, groups = len(values), len(set(clusters))
+    if groups == size:
+        return size
+    if groups == 1:
+        return 1.0
+    mean = math.fsum(values) / size
+    residuals = [value - mean for value in values]
+    independent = _variance_of_mean(residuals, size)
+    clustered = _variance_of_mean(_cluster_sums(residuals, clusters), size)
+    design_effect = max(1.0, clustered / independent) if independent else 1.0
+    return max(1.0, size / design_effect * (_Z / student_quantile(groups - 1)) ** 2)
+
+
+def cluster_flip_test(differences: Sequence[float], clusters: Sequence[str]) -> float:
+    """Return the p value that the difference of paired arms is zero, where clusters change sides as a whole.
+
+    Under the null each cluster's sum of gains and losses could as well have the other sign. All signs are counted; with
+    many clusters the sum is as good as normal. With each pair as its own cluster it is McNemar's exact test.
+
+    Source: R. A. Fisher, The Design of Experiments (1935), section 21.
+    """
+    sums = [round(abs(total)) for total in _cluster_sums(differences, clusters) if round(total)]
+    observed = abs(round(math.fsum(differences)))
+    if not observed:
+        return 1.0
+    if len(sums) > _COUNTED:
+        return 2 * (1 - statistics.NormalDist().cdf(observed / math.sqrt(sum(value * value for value in sums))))
+    ways = {0: 1}
+    for value in sums:
+        added: dict[int, int] = {}
+        for total, count in ways.items():
+            for signed in (total + value, total - value):
+                added[signed] = added.get(signed, 0) + count
+        ways = added
+    p: float = sum(count for total, count in ways.items() if abs(total) >= observed) / 2 ** len(sums)
+    return p
 
 
 @functools.lru_cache(maxsize=256)

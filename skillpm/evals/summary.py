@@ -7,7 +7,7 @@ from typing import Any
 
 from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import Comparison, comparisons
-from skillpm.evals.figures import Cell, Row, arm_label, figures, task_set_label
+from skillpm.evals.figures import Cell, Row, arm_label, figures, novelty_figures, task_set_label
 from skillpm.evals.gate import GateResult
 from skillpm.evals.statistics import Interval
 from skillpm.formats.as_json import as_json
@@ -24,6 +24,7 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
         "arms": [arm.name for arm in evaluation.arms],
         "data": evaluation.data,
         "figures": figures_document(figures(evaluation)),
+        "by_novelty": figures_document(novelty_figures(evaluation)),
         "comparisons": [_comparison_document(item) for item in comparisons(evaluation)],
         "gates": [_gate_document(item) for item in gates],
         "caveats": caveats(evaluation),
@@ -76,6 +77,8 @@ def _gate_document(item: GateResult) -> dict[str, Any]:
         "metric": item.gate.metric,
         "at_least": item.gate.at_least,
         "reached": item.reached,
+        "low": item.low,
+        "outcome": item.outcome,
         "passed": item.passed,
     }
 

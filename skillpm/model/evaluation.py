@@ -20,6 +20,7 @@ from skillpm.model.verdict import Number, Verdict
 
 EVALUATION_VERSION = 2
 HELD_OUT = "held_out"
+TEMPLATE = "template:"  # begins the tag of a row that names the template of its request
 ALL_METRICS: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
 
 TaskKey = tuple[str, str, str]
@@ -61,6 +62,11 @@ class Record(Document):
     def key(self) -> TaskKey:
         """What this record is paired by."""
         return (self.skill, self.suite, self.task)
+
+    @property
+    def cluster(self) -> str:
+        """The template that made the task; the task itself where its tags name none."""
+        return next((tag for tag in self.tags if tag.startswith(TEMPLATE)), self.task)
 
     @property
     def judged(self) -> bool:

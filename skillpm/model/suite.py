@@ -13,7 +13,7 @@ Metric = Literal["exact_match", "reward", "valid_json"]
 
 
 class Gate(Document):
-    """The least that a suite's metric must reach."""
+    """The least that a suite's metric must reach, at the lower end of its 95 % interval."""
 
     metric: Metric = "exact_match"
     at_least: Annotated[float, Field(ge=0, le=1)]

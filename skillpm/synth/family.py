@@ -58,7 +58,7 @@ def declared_family(sampler: Sampler, *, skill: str, split: Split, seed: int) ->
             if sample is None:
                 yield None
             else:
-                yield Offer(rule.name, sample.request, sample.target, "rule", tags, sample.values)
+                yield Offer(rule.name, sample.request, sample.target, "rule", tags + sample.tags, sample.values)
 
     return Family(rule.name, rule.weight, offers(), sampler.rejected)
 

@@ -7,6 +7,7 @@ a path that is ``.`` or a tag with capitals reaches the request as it is.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,12 +64,14 @@ class Template:
         slots: the slots whose text it holds.
         places: the slots that have a place of their own.
         rest: does it have a place for all the others?
+        name: a digest of its text.
     """
 
     parts: tuple[Part, ...]
     slots: frozenset[str]
     places: frozenset[str]
     rest: bool
+    name: str
 
     @classmethod
     def of(cls, text: str) -> Template:
@@ -76,7 +79,8 @@ class Template:
         parts = tuple(_parts(_in_order(text)))
         places = frozenset(part.place for part in parts if part.place)
         slots = frozenset(part.slot for part in parts if part.slot)
-        return cls(parts, slots, places - {REST}, REST in places)
+        name = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return cls(parts, slots, places - {REST}, REST in places, name)
 
 
 class Frame(NamedTuple):
@@ -218,8 +222,8 @@ class Phrasing:
             if slot in clauses:
                 yield {slot}.union(frozenset.intersection(*(clause.slots for clause in clauses[slot])))
 
-    def write(self, plan: Plan, texts: Mapping[str, str], chance: Chance) -> str:
-        """Return a request that says the drawn slots with these texts."""
+    def write(self, plan: Plan, texts: Mapping[str, str], chance: Chance) -> tuple[str, str]:
+        """Return a request that says the drawn slots with these texts, and the name of its template."""
         frame = self._frames[int(chance() * len(self._frames))]
         request, rest = plan.requests[int(chance() * len(plan.requests))]
         parts = list(frame.before)
@@ -238,7 +242,7 @@ class Phrasing:
         parts += frame.after
         if self._slips and chance() < self._slips:
             parts = _with_slip(parts, chance)
-        return write(parts, texts, capital=not frame.before)
+        return write(parts, texts, capital=not frame.before), request.name
 
 
 def _with_slip(parts: list[Part], chance: Chance) -> list[Part]:

@@ -22,11 +22,17 @@ Values = Mapping[str, Any]
 
 @dataclass(slots=True)
 class Sample:
-    """A target and the request that asks for it; ``values`` are those of the drawn slots."""
+    """A target and the request that asks for it.
+
+    Attributes:
+        values: of the drawn slots.
+        tags: of a held-out row: what training never shows of it, and the template of its request.
+    """
 
     target: dict[str, Any]
     request: str
     values: dict[str, Any]
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,11 @@ class Sampler:
         )
         self._plans: dict[int, Plan | str] = {}
         new_phrasing = division.is_split(rule.requests)
-        self._proof = 0 if split == "train" or new_phrasing else sum(slot.bit for slot in self._slots if slot.split)
+        held_out = [] if split == "train" else [slot for slot in self._slots if slot.split]
+        self._proof = 0 if new_phrasing else sum(slot.bit for slot in held_out)
+        answered = set(SLOT.findall(str(rule.args)))  # a new value that the answer leaves out makes no new answer
+        self._new_values = sum(slot.bit for slot in held_out if slot.name in answered)
+        self._news = None if split == "train" else ("both", "phrasing") if new_phrasing else ("value", "value")
         self.possible = split == "train" or new_phrasing or self._proof != 0
 
     def draw(self, chance: Chance) -> Sample | None:
@@ -130,7 +140,11 @@ class Sampler:
                 self.rejected[text] += 1
                 return None
         target = {"tool": self.rule.tool, "args": {name: fill(values) for name, fill in self._arguments}}
-        return Sample(target, self._phrasing.write(plan, texts, chance), shown)
+        request, template = self._phrasing.write(plan, texts, chance)
+        if self._news is None:
+            return Sample(target, request, shown)
+        news = self._news[0 if drawn & self._new_values else 1]
+        return Sample(target, request, shown, (f"new:{news}", f"template:{self.rule.name}/{template}"))
 
     def _compile(self, constraint: Constraint) -> tuple[str, Callable[[int, Values | None], bool]]:
         """Return the constraint in words, and its test of (drawn slots, their values where known)."""

@@ -89,7 +89,7 @@ def test_a_table_and_a_report_come_of_a_model(evaluate: Evaluate) -> None:
 
 
 def test_a_gate_that_is_not_reached_exits_1_with_a_sentence_after_the_table(evaluate: Evaluate) -> None:
-    done = evaluate(*SERVER).fails(1, "exact match is 0.500, the gate asks for 0.6")
+    done = evaluate(*SERVER).fails(1, "exact match is 0.500 [0.299, 0.701] of 20, the gate asks for 0.6")
     assert "50.0 %" in done.out
 
 

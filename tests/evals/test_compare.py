@@ -98,14 +98,32 @@ def test_the_digest_of_the_data_is_that_of_the_tasks_in_any_order() -> None:
     assert Evaluation.data_digest(keys) == Evaluation.data_digest(keys[::-1]) != Evaluation.data_digest(keys[:1])
 
 
-@pytest.mark.parametrize(("right", "passed"), [(range(1, 13), True), (range(1, 10), True), (range(1, 9), False)])
-def test_a_gate_passes_from_its_figure_upwards(
-    server: Server, make_arm: MakeArm, right: Sequence[int], passed: bool
+@pytest.mark.parametrize(("right", "outcome"), [(12, "passed"), (11, "inconclusive"), (5, "failed")])
+def test_a_gate_is_held_against_the_ends_of_the_interval(
+    server: Server, make_arm: MakeArm, right: int, outcome: str
 ) -> None:
-    server.write(range(1, 13), gate={"metric": "exact_match", "at_least": 0.75})
-    (gate,) = check_gates(assembled(server, make_arm("sft", list(right))), "sft")
-    assert gate.passed is passed
-    assert "the gate asks for 0.75" in gate.sentence
+    """Of 12 tasks: 12 right is [0.757, 1], 11 right [0.646, 0.985], 5 right [0.193, 0.680]."""
+    server.write(range(1, 13), gate={"metric": "exact_match", "at_least": 0.7})
+    (gate,) = check_gates(assembled(server, make_arm("sft", list(range(1, right + 1)))), "sft")
+    assert (gate.outcome, gate.passed) == (outcome, outcome == "passed")
+    assert "the gate asks for 0.7" in gate.sentence
+
+
+def test_a_gate_on_one_task_is_inconclusive(server: Server, make_arm: MakeArm) -> None:
+    server.write([1], gate={"metric": "exact_match", "at_least": 0.1})
+    (gate,) = check_gates(assembled(server, make_arm("sft", [1])), "sft")
+    assert (gate.outcome, gate.passed) == ("inconclusive", False)
+
+
+def test_arms_on_rows_of_few_templates_are_compared_by_whole_templates(make_arm: MakeArm) -> None:
+    """Ten flips to one side are clear for ten tasks (p = 0.002), and no evidence where one template made them all."""
+    base, sft = make_arm("base", []), make_arm("sft", list(range(1, 11)))
+    assert paired(base, sft).finding == "better"
+    one = [item.model_copy(update={"tags": ("template:a",)}) for item in sft.records[:10]]
+    clustered = paired(base, sft.model_copy(update={"records": (*one, *sft.records[10:])}))
+    assert (clustered.finding, clustered.p) == ("no evidence", 1.0)
+    difference = present(clustered.difference)
+    assert difference.low < 0 < difference.high
 
 
 def test_a_gate_does_not_pass_while_an_answer_could_not_be_judged(server: Server, make_arm: MakeArm) -> None:

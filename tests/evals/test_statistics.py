@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
+import random
 import statistics
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.evals.statistics import mcnemar, mean_interval, paired_difference, student_quantile, wilson
+from skillpm.evals.statistics import (
+    cluster_flip_test,
+    effective_trials,
+    mcnemar,
+    mean_interval,
+    paired_difference,
+    student_quantile,
+    wilson,
+)
 from tests.present import present
 
 Z = statistics.NormalDist().inv_cdf(0.975)
@@ -117,3 +128,73 @@ def test_a_mean_of_nothing_is_nothing_and_of_one_value_has_no_width() -> None:
     assert mean_interval([]) is None
     alone = present(mean_interval([0.5]))
     assert alone.low == alone.high == 0.5
+
+
+@pytest.mark.parametrize(("gained", "lost", "p"), [(50_300, 49_700, 0.05820), (20_000, 19_500, 0.01205)])
+def test_mcnemar_is_exact_and_quick_for_a_hundred_thousand_pairs(gained: int, lost: int, p: float) -> None:
+    """The normal distribution with a continuity correction gives the same to four digits."""
+    before = time.process_time()
+    assert mcnemar(gained, lost) == pytest.approx(p, rel=1e-3)
+    normal = 2 * (1 - statistics.NormalDist().cdf((gained - lost - 1) / math.sqrt(gained + lost)))
+    assert mcnemar(gained, lost) == pytest.approx(normal, rel=1e-3)
+    assert time.process_time() - before < 5
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_the_test_of_clusters_is_mcnemars_where_each_pair_is_its_own(gained: int, lost: int) -> None:
+    differences = [1.0] * gained + [-1.0] * lost + [0.0] * 3
+    own = list(map(str, range(len(differences))))
+    assert cluster_flip_test(differences, own) == pytest.approx(mcnemar(gained, lost))
+
+
+@given(st.lists(st.tuples(st.integers(-1, 1), st.sampled_from("abcdef")), max_size=30))
+def test_the_test_of_clusters_counts_the_signs_that_are_at_least_as_lopsided(pairs: list[tuple[int, str]]) -> None:
+    sums = [abs(sum(value for value, name in pairs if name == cluster)) for cluster in "abcdef"]
+    observed = abs(sum(value for value, _ in pairs))
+    signs = list(itertools.product((1, -1), repeat=6))
+    extreme = [sign for sign in signs if abs(sum(map(operator.mul, sign, sums))) >= observed]
+    found = cluster_flip_test([float(value) for value, _ in pairs], [name for _, name in pairs])
+    assert found == pytest.approx(len(extreme) / len(signs))
+
+
+def test_the_test_of_many_clusters_is_that_of_few_but_normal() -> None:
+    few = cluster_flip_test([1.0] * 60 + [-1.0] * 40, list(map(str, range(100))))
+    many = cluster_flip_test([1.0] * 600 + [-1.0] * 500, list(map(str, range(1100))))
+    assert few == pytest.approx(mcnemar(60, 40))
+    assert many == pytest.approx(mcnemar(600, 500), abs=0.001)
+
+
+def test_rows_that_agree_within_their_template_tell_as_much_as_the_templates() -> None:
+    values, clusters = [1.0] * 50 + [0.0] * 50, [str(number // 10) for number in range(100)]
+    assert effective_trials(values, list(map(str, range(100)))) == 100
+    # ten clusters of equal values: a design effect of 11, and Student's 2.262 in place of 1.96
+    assert effective_trials(values, clusters) == pytest.approx(100 / 11 * (Z / 2.262157) ** 2, rel=1e-4)
+    assert effective_trials(values, ["one"] * 100) == 1
+    spread = [float(number % 2) for number in range(100)]
+    assert effective_trials(spread, clusters) == pytest.approx(100 * (Z / 2.262157) ** 2, rel=1e-4)
+
+
+def test_clustered_shares_cover_the_truth_as_often_as_they_say() -> None:
+    """20 templates of 5 rows, each template right as a whole or not; rows taken alone would cover 60 % only."""
+    chance, covered, alone = random.Random(0), 0, 0
+    clusters = [str(number // 5) for number in range(100)]
+    for _ in range(1000):
+        values = [value for _ in range(20) for value in [float(chance.random() < 0.6)] * 5]
+        right = round(sum(values))
+        found = present(wilson(right, 100, effective_trials(values, clusters)))
+        naive = present(wilson(right, 100))
+        covered += found.low <= 0.6 <= found.high
+        alone += naive.low <= 0.6 <= naive.high
+    assert alone < 700 < 930 < covered
+
+
+def test_a_mean_of_clusters_is_as_wide_as_that_of_the_clusters_means() -> None:
+    values, clusters = [1.0, 1.0, 0.0, 0.0, 0.5, 0.5], list("aabbcc")
+    found, means = present(mean_interval(values, clusters)), present(mean_interval([1.0, 0.0, 0.5]))
+    assert (found.low, found.high) == pytest.approx((means.low, means.high))
+
+
+def test_an_interval_stays_within_the_bounds_of_the_values() -> None:
+    assert present(mean_interval([0.0, 0.3], bounds=(-1, 1))).low == -1
+    found = present(mean_interval([0.5, 0.5], ["a", "a"], bounds=(-1, 1)))
+    assert (found.low, found.high) == (-1, 1)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from skillpm.formats.document import read_json_lines
 from skillpm.model.episode import Episode
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
-from skillpm.model.task import Seed, Split, Task
+from skillpm.model.task import Seed, Split, Task, canonical_json
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.generate import synthesise, task_lines
@@ -488,3 +489,20 @@ def test_slips_touch_words_and_never_values(given: Given, judge: Judge, document
     words = {word.strip(".,?").casefold() for task in made.train for word in task.request.split() if word.isalpha()}
     slips = {word for word in words if word not in plain and sorted(word) in [sorted(known) for known in plain]}
     assert len(slips) > 10
+
+
+def test_held_out_rows_say_what_is_new_in_them_and_which_template_made_them(
+    given: Given, judge: Judge, document: dict[str, Any]
+) -> None:
+    made = synthesise([given(document)], judge, rows=200, held_out=100, seed=0)
+    answers = {canonical_json(task.expected) for task in made.train}
+    assert not any(tag.startswith(("new:", "template:")) for task in made.train for tag in task.tags)
+    news: Counter[str] = Counter()
+    for task in made.held_out:
+        (new,) = [tag for tag in task.tags if tag.startswith("new:")]
+        (template,) = [tag for tag in task.tags if tag.startswith("template:")]
+        assert template.startswith(f"template:{task.tags[0].removeprefix('rule:')}/")
+        news[new] += 1
+        if canonical_json(task.expected) in answers:
+            assert new == "new:phrasing"
+    assert news["new:both"] + news["new:value"]

@@ -18,7 +18,7 @@ def said(
     drawn = frozenset(texts)
     phrasing = Phrasing([frame], [request], clauses or {}, implied=frozenset(), spoken=frozenset())
     plan = phrasing.plan(drawn)
-    return None if plan is None else phrasing.write(plan, {"x": "", "y": "", **texts}, random.Random(seed).random)
+    return None if plan is None else phrasing.write(plan, {"x": "", "y": "", **texts}, random.Random(seed).random)[0]
 
 
 @pytest.mark.parametrize(
