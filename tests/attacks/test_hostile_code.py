@@ -172,7 +172,7 @@ class TestLoading:
             (judgement,) = scorer.judge([episode("x")])
         assert judgement.verdict.status == "errored" and "No module named 'helper'" in judgement.verdict.reasons[0]
 
-    def test_its_files_stand_in_for_no_module_of_the_library(
+    def test_a_skill_s_files_stand_in_for_no_module_of_the_library(
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
         names = ("json.py", "scripts/json.py", "pydantic/__init__.py", "skillpm/__init__.py", "sitecustomize.py")

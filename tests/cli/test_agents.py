@@ -45,7 +45,7 @@ def test_what_is_found_and_what_is_filled_is_told(project: MakeProject, skill_fi
     assert "mine" in place.call("agents").ok().out
 
 
-def test_all_fills_those_that_are_found_and_nobody_else(project: MakeProject) -> None:
+def test_all_fills_the_agents_that_are_found_and_nobody_else(project: MakeProject) -> None:
     place = project({".windsurf": {}})
     place.call("install", "shell-tools", "--agent", "all").ok()
     assert sorted(path.name for path in place.root.iterdir() if path.name.startswith(".")) == [

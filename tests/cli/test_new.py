@@ -22,7 +22,7 @@ def test_a_new_skill_is_strictly_valid_and_says_where_it_is(project: MakeProject
     assert checked.document["reports"][0]["findings"] == []
 
 
-def test_its_seeds_suite_and_cases_agree_with_its_contract(project: MakeProject) -> None:
+def test_a_new_skill_s_seeds_suite_and_cases_agree_with_its_contract(project: MakeProject) -> None:
     root = project()
     root.run("new", "my-skill").ok()
     package = Package(FolderTree(root.root / "my-skill"))

@@ -224,7 +224,7 @@ def test_sarif_keeps_the_rules_of_its_standard(project: MakeProject) -> None:
             assert not uri.startswith(("/", "..", "file:")) and uri.isascii() and " " not in uri
 
 
-def test_its_rules_are_listed(project: MakeProject) -> None:
+def test_the_rules_of_scan_are_listed(project: MakeProject) -> None:
     listed = {rule["code"] for rule in project().call("scan", "--rules", "--json").ok().document}
     assert {"SK414", "SK417", "SK601"} <= listed and "SK201" not in listed
 

@@ -63,7 +63,7 @@ def test_an_agent_without_a_folder_at_home_is_refused_for_users_by_name_but_not_
     assert agent_folders(("all",), user=True, project=home) == (UNIVERSAL,)
 
 
-def test_all_means_those_that_are_found_here(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_agents_are_those_that_are_found_here(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = tmp_path / "project"
     project.mkdir()
     assert agent_folders(("all",), project=project) == (UNIVERSAL,)

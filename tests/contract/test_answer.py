@@ -120,7 +120,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
-def test_each_kind_of_answer(contract: Contract, row: Row) -> None:
+def test_each_kind_of_answer_is_worth_what_the_table_says(contract: Contract, row: Row) -> None:
     """Status, argv and reason are those of the table; only what passed is worth 1."""
     verdict = contract.judge(EXPECTED, row.completion)
 

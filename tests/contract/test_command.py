@@ -250,7 +250,7 @@ def by_getopt(words: list[str]) -> Any:
 
 
 @given(WORDS, WORDS)
-def test_it_agrees_with_getopt_on_what_runs_and_on_what_is_the_same(left: list[str], right: list[str]) -> None:
+def test_the_reader_agrees_with_getopt_on_what_runs_and_on_what_is_the_same(left: list[str], right: list[str]) -> None:
     found = [by_getopt(words) for words in (left, right)]
     normal: list[tuple[tuple[str, ...], ...] | None] = []
     for words, oracle in zip((left, right), found, strict=True):

@@ -105,7 +105,7 @@ def assert_same_verdict(text: str) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(SINGLE)))
-def test_one_thing_that_is_not_plain_gets_the_verdict_of_the_reference(number: int) -> None:
+def test_a_text_that_is_not_plain_in_one_thing_gets_the_verdict_of_the_reference(number: int) -> None:
     assert_same_verdict(SINGLE[number])
 
 

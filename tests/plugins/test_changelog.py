@@ -63,7 +63,7 @@ def test_the_version_must_stand_in_a_heading(world: Project, changelog: str | No
     assert (found in findings["CHANGELOG001"]) if found else "CHANGELOG001" not in findings
 
 
-def test_it_is_listed_with_its_origin_and_may_be_left_out(world: Project) -> None:
+def test_the_plugin_is_listed_with_its_origin_and_may_be_left_out(world: Project) -> None:
     (listed,) = [item for item in run(world, "plugins", "--json").document["plugins"] if item["name"] == "changelog"]
     assert listed["source"] == "skillpm-changelog 0.1.0" and listed["hooks"] == ["skillpm_layout_rules"]
     assert listed["seconds"] > 0 and listed["failures"] == 0
@@ -78,7 +78,7 @@ def test_a_call_of_its_hook_is_traced(world: Project) -> None:
     )
 
 
-def test_its_entry_module_imports_nothing_heavy(world: Project) -> None:
+def test_the_plugin_s_entry_module_imports_nothing_heavy(world: Project) -> None:
     """A plugin is imported by every command that asks for hooks, so the module of its entry point must be light."""
     import subprocess
     import sys

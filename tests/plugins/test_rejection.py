@@ -39,7 +39,7 @@ def world(project: MakeProject, skill_files: SkillFiles) -> Project:
     return made
 
 
-def test_it_is_planned_without_torch_and_its_settings_are_in_the_schema(world: Project) -> None:
+def test_the_stage_is_planned_without_torch_and_its_settings_are_in_the_schema(world: Project) -> None:
     world.write({"site/torch/__init__.py": "raise ImportError('no torch here')\n"})
     words = ("train", "-r", "recipe.yaml", "--set", "stages.rejection.rounds=3", "--dry-run", "--yes", "--json")
     (stage,) = run(world, *words).ok().document["stages"]
@@ -50,7 +50,7 @@ def test_it_is_planned_without_torch_and_its_settings_are_in_the_schema(world: P
     world.run(*words).fails(2, "recipe.yaml:6", "no kind of stage `rejection`", "come with plugins")
 
 
-def test_a_tiny_model_is_trained_by_it(world: Project, tiny_model: Path) -> None:  # noqa: F811
+def test_a_tiny_model_is_trained_by_the_stage(world: Project, tiny_model: Path) -> None:  # noqa: F811
     """The adapter is made of accepted answers, and the manifest says who ran the stage."""
     done = run(world, "train", "-r", "recipe.yaml", "--model", str(tiny_model), "--yes", "--json", OMP_NUM_THREADS="1")
     document = done.ok().document

@@ -39,7 +39,7 @@ def test_the_same_seeds_and_seed_give_the_same_tasks_for_training_only() -> None
     assert all(task.expected == seeds[int(task.request.rstrip(".")[-1])].expected for task in tasks)
 
 
-def test_its_rows_are_synthesised_beside_those_of_the_skill(project: MakeProject) -> None:
+def test_the_plugin_s_rows_are_synthesised_beside_those_of_the_skill(project: MakeProject) -> None:
     world = project({})
     world.run("new", "finder").ok()
     (world.root / "site").mkdir()

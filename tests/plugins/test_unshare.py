@@ -46,6 +46,6 @@ def test_a_worker_is_the_first_process_of_its_own_namespaces(world: Project) -> 
     assert len(inside) == 4 and not inside.items() & outside.items()
 
 
-def test_it_is_not_called_strong(world: Project) -> None:
+def test_the_level_unshare_is_not_called_strong(world: Project) -> None:
     world.write({"skillpm.yaml": "project: 1\npolicy: {sandbox: require}\n"})
     run(world, *WORDS).fails(6, "requires a strong sandbox", "plugin:unshare")

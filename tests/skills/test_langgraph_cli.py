@@ -293,7 +293,7 @@ class TestContract:
 
 
 class TestData:
-    def test_there_is_enough_of_it(self, seeds: list[Seed], suite: tuple[Seed, ...], cases: list[Case]) -> None:
+    def test_there_is_enough_to_learn_from(self, seeds: list[Seed], suite: tuple[Seed, ...], cases: list[Case]) -> None:
         assert len(seeds) >= 30 and len(suite) >= 48 and len(cases) >= 16
         assert {case.kind for case in cases} == {"full_reward", "zero_reward", "malformed", "determinism"}
         for rows in (seeds, suite):

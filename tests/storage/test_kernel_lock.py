@@ -62,7 +62,7 @@ def takers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Take
         process.communicate()
 
 
-def test_one_alone_or_many_beside_each_other(takers: list[Taker]) -> None:
+def test_a_lock_is_held_by_one_alone_or_by_many_beside_each_other(takers: list[Taker]) -> None:
     one, other = takers
     assert one("alone") == "True"
     assert (other("alone"), other("beside")) == ("False", "False")

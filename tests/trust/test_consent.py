@@ -24,13 +24,13 @@ def version(make_skill: MakeSkill, folder: str, permissions: str) -> Skill:
     return dataclasses.replace(make_skill({**CODE, "skill.yaml": text}, name=folder), name="coded")
 
 
-def test_code_needs_it_and_data_does_not(make_skill: MakeSkill, consents: Consents) -> None:
+def test_code_needs_consent_and_data_does_not(make_skill: MakeSkill, consents: Consents) -> None:
     coded = make_skill(CODE, name="coded")
     assert consents.granted(make_skill()) and not consents.granted(coded)
     assert consents.granted(dataclasses.replace(coded, bundled=True))
 
 
-def test_it_is_remembered_for_this_content_alone(make_skill: MakeSkill, tmp_path: Path) -> None:
+def test_consent_is_remembered_for_this_content_alone(make_skill: MakeSkill, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "consents.json"
     skill, other = make_skill(CODE, name="first"), make_skill(CODE, name="second")
     for item in (skill, other):

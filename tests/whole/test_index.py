@@ -119,7 +119,7 @@ def test_every_name_that_it_lists_has_a_page_of_that_name(index: Index) -> None:
         assert page.releases
 
 
-def test_what_it_lists_for_a_search_is_what_its_pages_say(index: Index) -> None:
+def test_what_an_index_lists_for_a_search_is_what_its_pages_say(index: Index) -> None:
     if not isinstance(index, SearchableIndex):
         assert isinstance(index, ChainIndex), "each of several is searched by itself"
         return
@@ -150,7 +150,7 @@ def test_every_release_has_the_digests_and_the_size_of_its_archive(index: Index)
             assert tree_digest(read_archive(data)) == release.tree
 
 
-def test_it_has_a_name_for_the_lock(index: Index) -> None:
+def test_an_index_has_a_name_for_the_lock(index: Index) -> None:
     assert index.name
 
 

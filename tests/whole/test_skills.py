@@ -13,12 +13,12 @@ SKILLS = Path(__file__).parent.parent.parent / "skills"
 NAMES = sorted(path.name for path in SKILLS.iterdir() if (path / "SKILL.md").is_file())
 
 
-def test_there_are_three() -> None:
+def test_three_skills_are_first_party() -> None:
     """incident-triage and langgraph-cli, and one that another requires."""
     assert NAMES == ["incident-triage", "langgraph-cli", "shell-tools"]
 
 
-def test_one_requires_another(project: MakeProject) -> None:
+def test_incident_triage_requires_shell_tools(project: MakeProject) -> None:
     """Installing incident-triage brings shell-tools along, and shell-tools cannot be removed alone."""
     world = project()
     world.run("install", "incident-triage").ok()
@@ -28,7 +28,7 @@ def test_one_requires_another(project: MakeProject) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_is_valid_to_the_letter(project: MakeProject, name: str) -> None:
+def test_a_first_party_skill_is_valid_to_the_letter(project: MakeProject, name: str) -> None:
     """No error and no warning at `--level strict`."""
     done = project().run("validate", "--level", "strict", "--json", SKILLS / name).ok()
 
@@ -48,6 +48,6 @@ def test_has_enough_to_learn_from(project: MakeProject, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_its_verifier_keeps_its_promises(project: MakeProject, name: str) -> None:
+def test_a_first_party_verifier_keeps_its_promises(project: MakeProject, name: str) -> None:
     """`skillpm selftest` finds nothing."""
     project().run("selftest", name, "--yes").ok()

@@ -52,7 +52,7 @@ def skillpm_suites(skill):
 """
 
 
-def test_what_it_contributes_is_known_from_the_worker_and_never_imported_here(
+def test_what_a_plugin_file_contributes_is_known_from_the_worker_and_never_imported_here(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
 ) -> None:
     skill = make_skill({"plugin.py": PLUGIN})
@@ -96,7 +96,7 @@ def test_without_a_worker_only_its_files_are_known(make_skill: MakeSkill) -> Non
         ("print('hello'); import os; os.fork()", "plugin.py cannot be imported: PermissionError"),
     ],
 )
-def test_one_that_breaks_the_rules_is_named_with_what_is_wrong(
+def test_a_plugin_file_that_breaks_the_rules_is_named_with_what_is_wrong(
     make_skill: MakeSkill, make_scorer: MakeScorer, source: str, reason: str
 ) -> None:
     skill = make_skill({"plugin.py": source})
@@ -106,7 +106,7 @@ def test_one_that_breaks_the_rules_is_named_with_what_is_wrong(
     assert "serving" in caught.value.message
 
 
-def test_one_that_hangs_is_ended_and_the_other_skills_go_on(
+def test_a_plugin_file_that_hangs_is_ended_and_the_other_skills_go_on(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
 ) -> None:
     hanging = make_skill({"plugin.py": "while True: pass"}, name="hanging")
@@ -116,7 +116,7 @@ def test_one_that_hangs_is_ended_and_the_other_skills_go_on(
     assert "hanging cannot be run: no verdicts after 5 seconds" in bad.verdict.reasons[0]
 
 
-def test_it_may_import_a_sibling_but_not_what_lies_beside_the_skill(
+def test_a_plugin_file_may_import_a_sibling_but_not_what_lies_beside_the_skill(
     make_skill: MakeSkill, make_scorer: MakeScorer
 ) -> None:
     skill = make_skill({"plugin.py": "import grammar", "grammar.py": ""})
@@ -130,7 +130,7 @@ def test_it_may_import_a_sibling_but_not_what_lies_beside_the_skill(
         ("hooks: 99\n", "version 99 of the hooks", "upgrade"),
     ],
 )
-def test_what_it_needs_and_does_not_find_is_said_before_it_runs(
+def test_what_a_plugin_file_needs_and_does_not_find_is_said_before_it_runs(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, manifest: str, message: str, hint: str
 ) -> None:
     skill = make_skill({"plugin.py": PLUGIN, "skill.yaml": f"manifest: 1\nversion: 1.0.0\n{manifest}"})

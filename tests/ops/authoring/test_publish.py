@@ -107,12 +107,12 @@ def test_of_eight_with_other_bytes_for_one_version_exactly_one_wins(shop: Path) 
     assert is_whole(shop)
 
 
-def test_eight_with_the_same_bytes_all_succeed(shop: Path) -> None:
+def test_eight_publishers_of_the_same_bytes_all_succeed(shop: Path) -> None:
     assert at_once(shop, [["busy:1.0:same"]] * 8) == [0] * 8
     assert len(page(shop, "busy").releases) == 1
 
 
-def test_it_works_where_the_file_system_knows_no_locks(shop: Path) -> None:
+def test_publishing_works_where_the_file_system_knows_no_locks(shop: Path) -> None:
     """The lock only spares rounds: without it, whoever writes the page last has seen every release."""
     no_locks = "import fcntl, errno\ndef flock(*_): raise OSError(errno.ENOLCK, 'no locks')\nfcntl.flock = flock\n"
     wanted = [[f"busy:{minor}.{n}:x" for minor in range(4)] for n in range(8)]

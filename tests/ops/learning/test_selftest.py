@@ -201,7 +201,7 @@ def test_a_verdict_that_takes_longer_than_promised_is_told(report_of: ReportOf) 
     assert finding["counterexample"]["completion"] == "null"
 
 
-def test_what_it_promises_is_declared_in_the_manifest(report_of: ReportOf) -> None:
+def test_what_a_verifier_promises_is_declared_in_the_manifest(report_of: ReportOf) -> None:
     """A verifier that pays for trying may say so; one that says less than it does is caught."""
     source = each("return Verdict(status='failed', score=0.3) if a.verdict.score < 0.3 else a.verdict")
     wide = "manifest: 1\nversion: 1.0.0\nverifier: {idle_at_most: 0.3, wrong_at_most: 0.85, seconds: 5}\n"
@@ -223,7 +223,7 @@ def test_a_verifier_without_a_contract_is_probed_too(report_of: ReportOf) -> Non
     assert found == {"SK721", "SK724"}
 
 
-def test_one_that_knows_another_spelling_is_not_blamed(report_of: ReportOf) -> None:
+def test_a_verifier_that_knows_another_spelling_is_not_blamed(report_of: ReportOf) -> None:
     """A verifier may take false for null and a default for nothing said."""
     code = each(f"return {PASS} if a.verdict.status == 'ambiguous' else a.verdict")
     assert report_of(skill(verifier_py=code))["ok"]

@@ -66,7 +66,7 @@ def test_whoever_leaves_removes_no_lock_but_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a file that is open is not removed there, and nothing is tried")
-def test_those_who_wait_come_one_by_one_also_where_the_file_of_the_lock_is_removed(tmp_path: Path) -> None:
+def test_processes_that_wait_come_one_by_one_also_where_the_file_of_the_lock_is_removed(tmp_path: Path) -> None:
     inside, most = [], []
 
     def work(_: int) -> None:

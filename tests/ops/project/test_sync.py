@@ -400,7 +400,7 @@ class TestAgents:
     def text(self, agents: str) -> str:
         return f"project: 1\nrequires: {{plain: '*'}}\nregistries: {{shop: ../shop}}\n{agents}"
 
-    def test_they_are_filled_and_emptied_as_the_file_says(self, project: MakeProject, shop: Path) -> None:
+    def test_agents_folders_are_filled_and_emptied_as_the_file_says(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text("agents: [claude-code]\nlink: symlink\n")})
         place.call("sync").ok()
         assert (place.root / ".claude/skills/plain").is_symlink()
@@ -411,7 +411,9 @@ class TestAgents:
         place.write({"skillpm.yaml": self.text("agents: [claud]\n")})
         place.call("sync").fails(2, "claude-code")
 
-    def test_where_it_lists_none_earlier_installs_are_remembered(self, project: MakeProject, shop: Path) -> None:
+    def test_where_a_project_file_lists_no_agents_earlier_installs_are_remembered(
+        self, project: MakeProject, shop: Path
+    ) -> None:
         place = project({"skillpm.yaml": self.text("")})
         place.call("sync", "--agent", "claude-code").ok()
         place.write({"skillpm.yaml": self.text("# changed\n")})
@@ -430,7 +432,7 @@ class TestAgents:
         place.call("sync", "--locked").ok()
         place.call("install").ok()
 
-    def test_all_are_those_that_are_found_here(self, project: MakeProject, shop: Path) -> None:
+    def test_all_agents_are_those_that_are_found_here(self, project: MakeProject, shop: Path) -> None:
         place = project({"skillpm.yaml": self.text(""), ".goose": {"x": ""}})
         place.call("install", "--agent", "all").ok()
         listed = read_yaml((place.root / "skillpm.yaml").read_text())["agents"]
