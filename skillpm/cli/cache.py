@@ -54,7 +54,8 @@ def info(as_json: bool) -> None:
         rows.append(("leftovers of killed runs", str(report.leftovers.files), size(report.leftovers.size)))
     rows += [(f"cache: {folder.name}", str(folder.files), size(folder.size)) for folder in report.folders]
     table(("what", "count", "size"), rows)
-    note(f"store: {report.store}\ncache: {report.cache}")
+    note(f"store: {report.store}")
+    note(f"cache: {report.cache}")
     if report.unneeded or report.folders:
         note("`skillpm cache prune` removes what nothing needs, and what can be fetched again")
 

@@ -78,7 +78,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     evaluated = (_evaluate_model if kind == MODEL else _evaluate_run)(evaluator, skills, options)
     missed = [gate.sentence for gate in evaluated.gates if not gate.passed] if options["gate"] else []
     if missed and options["as_json"]:
-        note("\n".join(missed))
+        for sentence in missed:
+            note(sentence)
         context.exit(CheckError.exit_code)
     if missed:
         raise CheckError("; ".join(missed), hint="train further, or use `--no-gate`")

@@ -11,7 +11,7 @@ import click
 
 from skillpm import __version__
 from skillpm.cli.misuse import Group, misuse
-from skillpm.errors import SkillpmError
+from skillpm.errors import ResolutionError, SkillpmError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -122,10 +122,10 @@ def _report_error(error: SkillpmError, arguments: list[str]) -> int:
 
         click.echo(json.dumps(error.document(), ensure_ascii=True, default=str))
     click.secho("error: ", err=True, nl=False, fg="red", bold=True)
-    click.echo(printable(error.message, keep="\n\t"), err=True)
+    click.echo(printable(error.message, keep="\n" if isinstance(error, ResolutionError) else ""), err=True)
     if error.hint:
         click.secho("hint: ", err=True, nl=False, fg="cyan", bold=True)
-        click.echo(printable(error.hint, keep="\n\t"), err=True)
+        click.echo(printable(error.hint), err=True)
     return error.exit_code
 
 

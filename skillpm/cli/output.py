@@ -41,8 +41,8 @@ def echo_json(value: Any, **more: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Say something to the person, on stderr."""
-    click.echo(shortened(text), err=True)
+    """Print one line on stderr; a line break or an escape in it comes from outside, and is spelled out."""
+    click.echo(safe(shortened(text)), err=True)
 
 
 def size(number: float) -> str:
@@ -112,7 +112,7 @@ class PlainProgress:
 
     def finish(self, note: str = "") -> None:
         """Print the line."""
-        click.echo(f"{self._title}: {self._done}{f' {note}' if note else ''}", err=True)
+        click.echo(safe(f"{self._title}: {self._done}{f' {note}' if note else ''}"), err=True)
 
 
 class TerminalProgress:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from nab_resolver.types import IncompatibilityCause
 
+from skillpm.formats.printable import printable
 from skillpm.resolve.wording import Clause, Fact, Requirer, Wording, positive, together
 
 _AT_ONCE = 3  # clauses that one sentence may hold
@@ -53,10 +54,15 @@ def argument(proof: Clause, wording: Wording) -> str:
     """Return the proof in words: one line where it is short, else one sentence a line."""
     known = facts(proof, wording)
     if len(_clauses(known)) <= _AT_ONCE:
-        return f"no releases fit together, because {_joined(known)}"
+        return printable(f"no releases fit together, because {_joined(known)}")
     if sum(1 for clause in proof.walk() if clause.cause is IncompatibilityCause.DERIVED) > _STEPS:
-        return "\n  ".join(["no releases fit together, because these facts exclude each other:", *map(str, known)])
-    return "\n  ".join(["no releases fit together:", *_Argument(wording).of(proof)])
+        return "\n  ".join(["no releases fit together, because these facts exclude each other:", *map(_line, known)])
+    return "\n  ".join(["no releases fit together:", *map(_line, _Argument(wording).of(proof))])
+
+
+def _line(fact: object) -> str:
+    """Return one line of the argument: a registry's words do not make another."""
+    return printable(str(fact))
 
 
 def _clauses(known: Sequence[Fact]) -> list[str]:
