@@ -29,7 +29,18 @@ def sample_arguments(tool: Tool, chance: random.Random) -> dict[str, Any]:
     return values
 
 
-def _value(tool: Tool, name: str, schema: dict[str, Any], chance: random.Random) -> Any:
+def _value(tool: Tool, name: str, schema: dict[str, Any] | bool, chance: random.Random) -> Any:
+    try:
+        return _sampled(tool, name, {"type": "string"} if schema is True else schema or {}, chance)
+    except (ValueError, OverflowError):  # integers between 0.2 and 0.8, say
+        raise _unsampled(tool, name) from None
+
+
+def _unsampled(tool: Tool, name: str) -> DocumentError:
+    return DocumentError(f"tool `{tool.name}`: `{name}` cannot be sampled", hint="give its schema `examples`")
+
+
+def _sampled(tool: Tool, name: str, schema: dict[str, Any], chance: random.Random) -> Any:
     choices = schema.get("examples") or schema.get("enum")
     if choices:
         return chance.choice(choices)
@@ -51,7 +62,7 @@ def _value(tool: Tool, name: str, schema: dict[str, Any], chance: random.Random)
         return [
             _value(tool, name, schema.get("items", {"type": "string"}), chance) for _ in range(chance.randint(1, 3))
         ]
-    raise DocumentError(f"tool `{tool.name}`: `{name}` cannot be sampled", hint="give its schema `examples`")
+    raise _unsampled(tool, name)
 
 
 def _command_line(rules: CommandLine, chance: random.Random) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Annotated, Any, Literal
 
@@ -266,8 +267,9 @@ class Tool(Document):
         if not isinstance(properties, dict) or not all(isinstance(item, dict) for item in properties.values()):
             raise ValueError("`properties` must map each argument to a schema")
         required = value.get("required", [])
-        if not isinstance(required, list) or not set(map(str, required)) <= set(properties):
+        if not isinstance(required, list) or not all(isinstance(name, str) and name in properties for name in required):
             raise ValueError("`required` must list arguments that `properties` has")
+        _refuse_empty_ranges(value)
         _refuse_remote_references(value)
         return value
 
@@ -311,6 +313,33 @@ def _is_boolean(schema: Any, root: dict[str, Any], depth: int = 0) -> bool:
     declared = schema.get("type")
     types = {declared} if isinstance(declared, str) else set(declared or ())
     return bool(types) and types <= {"boolean", "null"}
+
+
+_BOUNDS = (
+    (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")),
+    (("minLength",), ("maxLength",)),
+    (("minItems",), ("maxItems",)),
+    (("minProperties",), ("maxProperties",)),
+)
+_DATA = ("examples", "enum", "const", "default")  # keys of a schema that hold values, not schemas
+
+
+def _refuse_empty_ranges(schema: Any) -> None:
+    """Raise ValueError if a least value is above the greatest one, at any depth: no answer could be right."""
+    if isinstance(schema, list):
+        for item in schema:
+            _refuse_empty_ranges(item)
+    elif isinstance(schema, dict):
+        for lows, highs in _BOUNDS:
+            for low, high in itertools.product(lows, highs):
+                least, most = schema.get(low), schema.get(high)
+                if isinstance(least, int | float) and isinstance(most, int | float):
+                    excluded = "exclusive" in low + high
+                    if least > most or (excluded and least == most):
+                        raise ValueError(f"`{low}: {least}` and `{high}: {most}` leave no value")
+        for key, item in schema.items():
+            if key not in _DATA:
+                _refuse_empty_ranges(item)
 
 
 def _refuse_remote_references(schema: Any) -> None:

@@ -92,8 +92,10 @@ class Manifest(Document):
     def _are_python_requirements(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for text in value:
             try:
-                PythonRequirement(text)
-            except InvalidRequirement as error:
+                marker = PythonRequirement(text).marker
+                if marker is not None:
+                    marker.evaluate()  # a comparison that means nothing shows only here
+            except (InvalidRequirement, ValueError) as error:
                 raise ValueError(f"`{text}` is not a PEP 508 requirement: {error}") from None
         return value
 

@@ -113,7 +113,7 @@ class TaskRule(Document):
     """One family of tasks."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = 1.0
     tool: str
     draw: dict[SlotName, Draw] = Field(default_factory=dict)
     args: dict[str, Json] = Field(default_factory=dict)
