@@ -12,7 +12,7 @@ from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
-from skillpm.errors import CheckError, UsageError
+from skillpm.errors import CheckError, UsageError, VerifierError
 
 if TYPE_CHECKING:
     from skillpm.evals.summary import Table
@@ -76,6 +76,7 @@ def command(context: click.Context, /, **options: Any) -> None:
         _answer_rows(evaluator, skills, options)
         return
     evaluated = (_evaluate_model if kind == MODEL else _evaluate_run)(evaluator, skills, options)
+    _refuse_unjudged(evaluated)
     missed = [gate.sentence for gate in evaluated.gates if not gate.passed] if options["gate"] else []
     if missed and options["as_json"]:
         for sentence in missed:
@@ -83,6 +84,19 @@ def command(context: click.Context, /, **options: Any) -> None:
         context.exit(CheckError.exit_code)
     if missed:
         raise CheckError("; ".join(missed), hint="train further, or use `--no-gate`")
+
+
+def _refuse_unjudged(evaluated: Evaluated) -> None:
+    """Fail where no answer could be judged. Raises VerifierError or, where the verifier abstained, CheckError."""
+    records = [record for arm in evaluated.evaluation.arms for record in arm.records]
+    if not records or any(record.judged for record in records):
+        return
+    reason = next(iter(records[0].verdict.reasons), "the verifier abstained")
+    problem = f"none of {len(records)} answers could be judged: {safe(reason)}"
+    skill = records[0].skill
+    if all(record.verdict.status == "errored" for record in records):
+        raise VerifierError(problem, hint=f"run `skillpm selftest {skill}`", skill=skill)
+    raise CheckError(problem, hint=f"give {skill} a contract or a verifier")
 
 
 def _kind(options: Mapping[str, Any]) -> str:

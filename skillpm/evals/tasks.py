@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import read_json_lines
 from skillpm.model.evaluation import HELD_OUT, TaskRow
-from skillpm.model.task import Message, Seed, Task
+from skillpm.model.task import Message, Seed, Task, canonical_json, request_key
 from skillpm.storage.files import read_text
 
 if TYPE_CHECKING:
@@ -47,17 +47,30 @@ def _tasks(suite: str, tasks: Iterable[Task]) -> list[EvalTask]:
 
 
 def suite_tasks(contributions: Contributions) -> list[EvalTask]:
-    """Return the tasks of every suite of one skill, in the author's order; a task repeated in a suite counts once.
+    """Return the tasks of every suite of one skill, in the author's order.
 
     Raises:
-        DocumentError: an expected answer breaks the skill's contract.
+        DocumentError: an expected answer breaks the skill's contract, or a request stands twice in a suite.
     """
     tasks: list[EvalTask] = []
     for suite in contributions.suites:
         seeds = [seed for seed in suite.tasks if isinstance(seed, Seed)]
         path = f"{contributions.skill.name}/suites/{suite.name}"
+        _refuse_repeats(seeds, path)
         tasks += _tasks(suite.name, (_task(contributions, seed, path) for seed in seeds))
     return tasks
+
+
+def _refuse_repeats(seeds: Sequence[Seed], path: str) -> None:
+    """Refuse a suite that asks one request twice: it counts double, or no model can give both answers."""
+    answers: dict[str, str] = {}
+    for seed in seeds:
+        request, answer = request_key(seed.request), canonical_json(seed.expected)
+        if request in answers:
+            same = answers[request] == answer
+            problem = "stands here twice" if same else "has two expected answers"
+            raise DocumentError(f"`{seed.request[:80]}` {problem}", path=path, hint="keep one of the two")
+        answers[request] = answer
 
 
 def _task(contributions: Contributions, seed: Seed, path: str) -> Task:

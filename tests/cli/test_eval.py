@@ -93,6 +93,12 @@ def test_a_gate_that_is_not_reached_exits_1_with_a_sentence_after_the_table(eval
     assert "50.0 %" in done.out
 
 
+def test_an_evaluation_that_judged_nothing_exits_with_the_reason(evaluate: Evaluate) -> None:
+    (evaluate.root / "skills/server/contract.yaml").unlink()
+    done = evaluate(*SERVER, "--no-gate").fails(1, "none of 20 answers could be judged: ")
+    assert "not judged" in done.out
+
+
 def test_json_is_one_document_also_where_a_gate_is_not_reached(evaluate: Evaluate) -> None:
     done = evaluate(*SERVER, "--json").fails(1, "the gate asks for 0.6")
     assert done.document["figures"][0]["exact"]["estimate"] == 0.5

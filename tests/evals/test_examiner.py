@@ -64,11 +64,6 @@ def test_the_skills_text_stands_before_the_prompt_and_changes_no_key(server: Ser
     assert asked[0].prompt[1:] == tasks[0].prompt[1:]
 
 
-def test_a_task_that_is_repeated_in_a_suite_counts_once(server: Server) -> None:
-    server.write([1, 1, 2])
-    assert [task.task.request for task in server.tasks()] == [server.request(1), server.request(2)]
-
-
 def test_a_held_out_task_and_a_suite_task_keep_their_task_sets(server: Server) -> None:
     assert {task.suite for task in held_out_tasks([server.task(5)])} == {"held_out"}
     assert {task.suite for task in server.tasks()} == {"handwritten"}

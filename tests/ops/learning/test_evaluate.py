@@ -164,6 +164,22 @@ def test_an_empty_suite_is_named(server: Server, evaluate_it: EvaluateIt) -> Non
         evaluate_it()
 
 
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        ({"request": "Start  it on 1", "expected": {"tool": "dev", "args": {"port": 1}}}, "stands here twice"),
+        ({"request": "start it on 1", "expected": {"tool": "dev", "args": {"port": 2}}}, "has two expected answers"),
+    ],
+)
+def test_a_suite_that_asks_one_request_twice_is_refused(
+    server: Server, evaluate_it: EvaluateIt, second: dict[str, Any], message: str
+) -> None:
+    first = {"request": "start it on 1", "expected": {"tool": "dev", "args": {"port": 1}}}
+    server.write([], tasks=[first, second])
+    with pytest.raises(DocumentError, match=message):
+        evaluate_it()
+
+
 def test_a_skill_without_a_suite_has_nothing_to_be_asked(server: Server, evaluate_it: EvaluateIt) -> None:
     (server.folder / "suites" / "handwritten.yaml").unlink()
     with pytest.raises(UsageError, match="nothing to ask: server have no suite"):
