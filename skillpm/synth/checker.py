@@ -96,8 +96,9 @@ def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Itera
 def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield tasks that no draw can make, and slots that are never drawn because no request says them."""
     whole = Division(0.0, {}, frozenset(), {name: PoolSplit(0, None, None, "whole") for name in used_pools(document)})
+    sources = whole.sources(document, "train")
     for place, rule in enumerate(document.tasks):
-        draws = Sampler(document, rule, whole, "train").sayable_draws()
+        draws = Sampler(document, rule, whole, "train", sources).sayable_draws()
         if draws is None:
             continue
         if not draws:
@@ -119,10 +120,11 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
 def missing_classes(document: SynthesisDocument, tools: Mapping[str, Tool], seeds: Sequence[Seed]) -> Iterator[Flaw]:
     """Yield what training would never show: tools, arguments that are given or null, and members of an enum."""
     division = divide(document, seeds)
+    sources = division.sources(document, "train")
     made: set[tuple[str, str, str]] = set()  # tool, argument, class
     first = {rule.tool: place for place, rule in reversed(tuple(enumerate(document.tasks)))}
     for rule in document.tasks:
-        draws = Sampler(document, rule, division, "train").sayable_draws()
+        draws = Sampler(document, rule, division, "train", sources).sayable_draws()
         tool = tools.get(rule.tool)
         if draws is None or tool is None:  # too many sets of slots to look at each
             made.update((rule.tool, *item) for item in _classes(tool))

@@ -126,7 +126,8 @@ class _Maker:
         families: list[Family] = []
         document = self.contributions.synthesis
         if document is not None and self.division is not None:
-            samplers = [Sampler(document, rule, self.division, split) for rule in document.tasks]
+            sources = self.division.sources(document, split)
+            samplers = [Sampler(document, rule, self.division, split, sources) for rule in document.tasks]
             for sampler in samplers:
                 if sampler.possible:
                     families.append(declared_family(sampler, skill=self.name, split=split, seed=self._seed))

@@ -53,10 +53,18 @@ class Sampler:
         possible: can this side have rows at all? Held-out ones need a phrasing or a value that training never shows.
     """
 
-    def __init__(self, document: SynthesisDocument, rule: TaskRule, division: Division, split: Split) -> None:
+    def __init__(
+        self,
+        document: SynthesisDocument,
+        rule: TaskRule,
+        division: Division,
+        split: Split,
+        sources: Mapping[str, Source] | None = None,
+    ) -> None:
+        """Compile; ``sources`` are those of the division for this side, where they are known already."""
         self.rule = rule
         self.rejected: Counter[str] = Counter()
-        sources = division.sources(document, split)
+        sources = division.sources(document, split) if sources is None else sources
         self._slots = tuple(_slots(rule, division, sources))
         self._bits = {slot.name: slot.bit for slot in self._slots}
         self._otherwise = {name: draw.otherwise for name, draw in rule.draw.items()}
