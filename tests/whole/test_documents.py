@@ -39,6 +39,7 @@ UNREAD = {
     "OverlapCheck.train_requests_in_suites": _FOR_PEOPLE,
     "Profile.digests": _FOR_PEOPLE,
     "Profile.overlap": _FOR_PEOPLE,
+    "OverlapCheck.suite_requests_in_rules": _FOR_PEOPLE,
     "RegistryListing.listing": _VERSION,
 }
 """Fields that no code outside model/ reads by name, each with the reason why it may stay."""
