@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 
 class SkillpmError(Exception):
-    """Base of everything that a person or a program can act upon.
+    """Base of the errors that a person or a program can act upon.
 
     Args:
         message: what happened and where; one line, no full stop at the end.
@@ -44,7 +44,7 @@ class SkillpmError(Exception):
 
 
 class CheckError(SkillpmError):
-    """A check found something: validate, selftest, an evaluation gate."""
+    """A check failed: validate, selftest, an evaluation gate."""
 
     name = "check"
     exit_code = 1
@@ -83,7 +83,7 @@ class DocumentError(UsageError):
 
 
 class UnknownSkillError(UsageError):
-    """No skill of that name is installed, or no registry knows it."""
+    """A skill of that name is not installed, or not in any registry."""
 
     name = "unknown-skill"
 
@@ -103,48 +103,48 @@ class IntegrityError(SkillpmError):
 
 
 class RegistryError(SkillpmError):
-    """A registry, an index or the network did not give what was asked."""
+    """A registry, an index or the network failed."""
 
     name = "registry"
     exit_code = 5
 
 
 class ConflictError(RegistryError):
-    """A registry has that version with another content; what is published never changes."""
+    """A registry has that version with other content; a published version never changes."""
 
     name = "conflict"
 
 
 class ConsentError(SkillpmError):
-    """Skill code would run that nobody agreed to."""
+    """Skill code would run without consent."""
 
     name = "consent"
     exit_code = 6
 
 
 class PolicyError(SkillpmError):
-    """A policy of this person or of this project forbids what was asked."""
+    """A policy of the user or of the project forbids the operation."""
 
     name = "policy"
     exit_code = 6
 
 
 class StorageError(SkillpmError):
-    """The local disk refused: full, read-only, not permitted."""
+    """The local disk failed: full, read-only or not permitted."""
 
     name = "storage"
     exit_code = 6
 
 
 class LockOutOfDateError(SkillpmError):
-    """``skillpm.lock`` does not agree with what was asked or with what is stored."""
+    """``skillpm.lock`` disagrees with the requirements or with the store."""
 
     name = "lock"
     exit_code = 7
 
 
 class BusyError(SkillpmError):
-    """Another skillpm holds the lock for longer than we wait."""
+    """Another skillpm process held the lock until the time-out."""
 
     name = "busy"
     exit_code = 8
@@ -158,7 +158,7 @@ class PluginError(SkillpmError):
 
 
 class VerifierError(PluginError):
-    """A skill's verifier broke its contract: crash, time-out, wrong shape."""
+    """A skill's verifier crashed, timed out or returned the wrong shape."""
 
     name = "verifier"
 

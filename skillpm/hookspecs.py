@@ -44,7 +44,7 @@ class SkillHooks:
 
     @hookspec
     def skillpm_synthesis_rules(self, skill: Skill) -> Iterable[SynthesisRule]:
-        """Make tasks that synthesis.yaml cannot describe.
+        """Generate tasks that synthesis.yaml cannot describe.
 
         Returns:
             Rules: objects with a ``name`` and ``tasks(seeds, seed)``, which yields Tasks without end or until there
@@ -60,7 +60,7 @@ class SkillHooks:
 
     @hookspec(firstresult=True)
     def skillpm_verifier(self, skill: Skill) -> Verifier | None:
-        """Judge answers by more than the contract can say.
+        """Judge answers by rules that a contract cannot express.
 
         Returns:
             An object with ``verify(attempts)``, which returns one Verdict for each attempt, in order; or None.
@@ -76,7 +76,7 @@ class SkillHooks:
 
     @hookspec
     def skillpm_rewards(self, skill: Skill) -> Iterable[RewardFunction]:
-        """Pay for what a verdict alone does not say, such as brevity.
+        """Reward what a verdict does not measure, such as brevity.
 
         Returns:
             ``RewardFunction(name, function, default=False)`` records; ``function(task, episode, verdict)`` returns a
@@ -91,7 +91,7 @@ class SkillHooks:
 
     @hookspec
     def skillpm_suites(self, skill: Skill) -> Iterable[Suite]:
-        """Bring evaluation tasks that are computed, not written down.
+        """Provide evaluation tasks that are computed.
 
         Returns:
             Frozen Suites with their tasks inline. Nobody trains on what stands in a suite.
@@ -105,7 +105,7 @@ class SkillHooks:
 
     @hookspec
     def skillpm_tools(self, skill: Skill) -> Iterable[Tool]:
-        """List tools that a correct answer may call, beside those of contract.yaml.
+        """Provide tools besides those of contract.yaml.
 
         Returns:
             Tools; their names are unique within the skill.
@@ -123,7 +123,7 @@ class HostHooks:
 
     @hookspec(firstresult=True)
     def skillpm_index(self, url: str) -> Index | None:
-        """Take skills from a kind of registry that is not built in.
+        """Provide an index for a kind of registry that is not built in.
 
         Returns:
             An Index that keeps the promises of ``skillpm.plugin.Index`` (``made_here`` and ``remote`` too) for a
@@ -152,7 +152,7 @@ class HostHooks:
 
     @hookspec
     def skillpm_sandboxes(self) -> Iterable[SandboxLevel]:
-        """Bring a level of confinement for the code of skills; ``--sandbox plugin:NAME`` asks for it.
+        """Provide a level of confinement for skill code; ``--sandbox plugin:NAME`` asks for it.
 
         Returns:
             SandboxLevels from ``skillpm.plugin``; ``probe()`` returns what is there, empty where it cannot work,
@@ -168,7 +168,7 @@ class HostHooks:
 
     @hookspec
     def skillpm_policies(self) -> Iterable[PolicyMaker]:
-        """Bring a kind of policy that is not built in, such as a server's; ``--model NAME:REST`` asks for it.
+        """Provide a kind of policy that is not built in, such as a server's; ``--model NAME:REST`` asks for it.
 
         Returns:
             PolicyMakers from ``skillpm.plugin``; ``open(rest, adapter, batch_size)`` returns an object with a
@@ -183,7 +183,7 @@ class HostHooks:
 
     @hookspec
     def skillpm_trainers(self) -> Iterable[Trainer]:
-        """Bring a kind of training stage; ``kind: NAME`` in a recipe asks for it.
+        """Provide a kind of training stage; ``kind: NAME`` in a recipe asks for it.
 
         Returns:
             Trainers from ``skillpm.plugin``. ``settings`` is a subclass of ``skillpm.plugin.Stage`` that
@@ -237,7 +237,7 @@ class EventHooks:
 
     @hookspec
     def skillpm_installed(self, skill: Skill) -> None:
-        """Be told that a skill has been installed and locked.
+        """Observe that a skill has been installed and locked.
 
         Returns:
             Nothing.
@@ -250,7 +250,7 @@ class EventHooks:
 
     @hookspec
     def skillpm_scored(self, attempt: Attempt, judgement: Judgement) -> None:
-        """Be told of every answer that has been judged: ``attempt.completion``, ``judgement.verdict``.
+        """Observe every judged answer: ``attempt.completion``, ``judgement.verdict``.
 
         Returns:
             Nothing.
@@ -263,7 +263,7 @@ class EventHooks:
 
     @hookspec
     def skillpm_run_finished(self, run: Mapping[str, Any]) -> None:
-        """Be told that a training run has written its manifest; ``run`` is that document, with its ``folder``.
+        """Observe that a training run has written its manifest; ``run`` is that document, with its ``folder``.
 
         Returns:
             Nothing.

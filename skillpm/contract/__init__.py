@@ -1,4 +1,4 @@
-"""The one schema of a skill's answers: parser, verifier, argv builder, sampler and prompt all come from contract.yaml.
+"""contract.yaml at work: parser, verifier, argv, sampler and prompt.
 
 May import ``model`` and ``errors``. Pure: no files, no processes, no clock.
 """

@@ -1,4 +1,4 @@
-"""Reading a model's answer. Only one JSON object and nothing else is an answer; an object among prose is merely found.
+"""Reads a model's answer: one JSON object and nothing else. An object among prose is reported, not accepted.
 
 What is read is hostile: sizes and depths are bounded, duplicate keys, NaN and numbers out of range are refused.
 """
@@ -97,7 +97,7 @@ def _without_surrogates(value: dict[str, Any], only_json: bool, reason: str) -> 
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return Answer(None, False, "holds a lone surrogate, which no program can be given")
+        return Answer(None, False, "contains a lone surrogate")
     return Answer(value, only_json, reason)
 
 
@@ -121,4 +121,4 @@ def _surroundings(before: str, after: str) -> str:
         return "more than one JSON object"
     if before.rstrip(_JSON_SPACE).endswith(("```", "```json")):
         return "the JSON object is fenced"
-    return "text stands around the JSON object"
+    return "text around the JSON object"

@@ -43,7 +43,7 @@ class Contract:
 
     def _examine(self, value: Any) -> tuple[list[str], Argv | None]:
         if not isinstance(value, dict) or value.keys() != {"tool", "args"}:
-            return ["an answer has the keys `tool` and `args`, and no others"], None
+            return ["an answer has exactly the keys `tool` and `args`"], None
         name, arguments = value["tool"], value["args"]
         if not isinstance(name, str) or name not in self._schemas:
             return [f"unknown tool {str(name)[:80]!r}"], None

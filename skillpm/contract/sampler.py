@@ -1,4 +1,4 @@
-"""Valid answers by chance: for tests of an argv against the real program, and for mutations of a gold answer."""
+"""Samples valid answers, for tests of an argv and for mutations of an expected answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes single entries in the text of a project file, and leaves every other character as the person wrote it.
+"""Changes single entries in the text of a project file and keeps every other character.
 
 The places to change are found with the marks of the YAML parser. After each change the new text is read again, and
 must mean exactly what was meant; else nothing is changed, and the person is told what to write.

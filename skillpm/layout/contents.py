@@ -1,4 +1,4 @@
-"""One pass over the bytes of every file: what is in them that a reviewer would want to have been told.
+"""One pass over the bytes of every file: hidden text, signatures and unreadable files.
 
 Each file is read once, and no more than ``MAX_SIZE`` bytes of all together: what lies beyond is named, not skipped.
 """

@@ -1,4 +1,4 @@
-"""Mends what has one right answer in a SKILL.md, and leaves everything else alone.
+"""Fixes what has one right answer in a SKILL.md, and leaves the rest unchanged.
 
 Each mender makes one change to the text. A change is kept only if it is sure: the check finds less than before and
 nothing else, and the file means what it meant (``_meaning``). So mending a mended text changes nothing.
@@ -39,7 +39,7 @@ class Mended:
 
 
 def mend(text: str, folder: str | None) -> Mended:
-    """Return a SKILL.md with what has one right answer set right.
+    """Return a SKILL.md with the sure fixes applied.
 
     Args:
         text: the file.

@@ -68,7 +68,7 @@ class Rule:
         )
 
     def text(self) -> RuleText:
-        """Return what people and programs are told of this rule."""
+        """Return the description of this rule."""
         what = inspect.getdoc(self.look) or self.title
         return RuleText(self.code, self.title, what, self.why, self.lenient, self.strict)
 

@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 
 class Content(Enum):
-    """What a file that is no text holds."""
+    """The content of a file that is not text."""
 
     NATIVE = auto()
     BYTECODE = auto()

@@ -38,7 +38,7 @@ for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
 
 
 def left_out(path: str) -> bool:
-    """Is this file, by its posix path, no part of any skill: version control's, an interpreter's or a desktop's?"""
+    """Does this posix path belong to version control, an interpreter or a desktop, not to the skill?"""
     *folders, name = path.split("/")
     return not LEFT_OUT_FOLDERS.isdisjoint(folders) or _file_left_out(name)
 
@@ -67,7 +67,7 @@ class Tree(Protocol):
         """May the owner execute this file?"""
 
     def irregular(self) -> dict[str, str]:
-        """Return what is no regular file: path to kind (symlink, fifo, socket, device, unreadable folder)."""
+        """Return the kind of each entry that is not a regular file, by path: symlink, fifo, socket, device."""
 
 
 class UnreadableFileError(StorageError):
@@ -127,7 +127,7 @@ class MappingTree:
         return path in self._executables
 
     def irregular(self) -> dict[str, str]:
-        """Return what is no regular file: path to kind."""
+        """Return the kind of each entry that is not a regular file, by path: symlink, fifo, socket, device."""
         return dict(self._irregular)
 
 
@@ -206,7 +206,7 @@ class FolderTree:
         return self._entries[0].get(path, (False, 0))[0]
 
     def irregular(self) -> dict[str, str]:
-        """Return what is no regular file: path to kind."""
+        """Return the kind of each entry that is not a regular file, by path: symlink, fifo, socket, device."""
         return dict(self._entries[1])
 
     def uncounted(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The nouns. May import the standard library, packaging and pydantic, and nothing else of skillpm but errors.
+"""The nouns. May import the standard library, packaging, pydantic, ``formats`` and ``errors``.
 
 A *document* crosses a file, a wire or a process: a frozen pydantic model that refuses unknown keys. A *light document*
 is one that machines write and every command reads: a frozen dataclass; pydantic only tells what is wrong with it.

@@ -201,7 +201,7 @@ class Program(Document):
                 if names.count(name) > 1:
                     raise ValueError(f"`{name}` is listed twice")
         if sum(option.number for option in self.values) > 1:
-            raise ValueError("only one option can be meant by `-20`")
+            raise ValueError("only one option can have `number: true`")
         for option in (*self.options, *self.values):
             target = (option.means or "").partition("=")[0].split(" ")[0]
             if target and target not in {*flags, *values}:
@@ -277,10 +277,10 @@ class Tool(Document):
     def _argv_reads_known_arguments(self) -> Tool:
         unknown = self.argv_arguments - set(self.properties)
         if unknown:
-            raise ValueError(f"argv reads `{min(unknown)}`, which input_schema does not have")
+            raise ValueError(f"argv reads `{min(unknown)}`, which is not in input_schema")
         for part in self._parts():
             if part.condition is not None and not _is_boolean(self.properties[part.condition], self.input_schema):
-                raise ValueError(f"argv asks `if: {part.condition}`, which is not a boolean; ask `when` for its value")
+                raise ValueError(f"`if: {part.condition}` is not a boolean; use `when` for its value")
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""What an evaluation found: every answer of every arm, with its verdict. Figures are made from it elsewhere.
+"""An evaluation: every answer of every arm, with its verdict.
 
 An *arm* is one policy asked one way: the base model, the base model with the skill's text in its prompt, the adapter
 after a stage. Arms are compared on the tasks that they share, so a record names its task by key.

@@ -1,4 +1,4 @@
-"""What a check found: one problem each, and all of them together."""
+"""Findings of a check, and the report of all of them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """What people and programs are told of a rule.
+    """The description of a rule, for people and programs.
 
     Attributes:
         code: ``SK`` and three digits; never used again for another rule.

@@ -110,9 +110,9 @@ def sides(text: str) -> tuple[str, str]:
                 side.append(line)
             continue
         if mark not in expected:
-            raise ValueError(f"the marker {mark * 7} stands where none is expected")
+            raise ValueError(f"unexpected marker {mark * 7}")
         into = {"<": (ours,), "|": (), "=": (theirs,), ">": (ours, theirs)}[mark]
         expected = {"<": "|=", "|": "=", "=": ">", ">": "<"}[mark]
     if expected != "<":
-        raise ValueError("a conflict has no end")
+        raise ValueError("a conflict does not end")
     return "".join(ours), "".join(theirs)

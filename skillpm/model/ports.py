@@ -256,7 +256,7 @@ class SynthesisRule(Protocol):
 
 
 class Progress(Protocol):
-    """Where long work tells how far it is."""
+    """Reports the progress of long work."""
 
     def start(self, title: str, total: int | None) -> None:
         """A piece of work begins; ``total`` is None where it cannot be known."""

@@ -71,7 +71,7 @@ class Wish(Document):
 
 def _not_bundled(registries: dict[str, str]) -> dict[str, str]:
     if BUNDLED_REGISTRY in registries:
-        raise ValueError(f"`{BUNDLED_REGISTRY}` is the name of the skills that ship with skillpm; take another name")
+        raise ValueError(f"`{BUNDLED_REGISTRY}` is the name of the skills that ship with skillpm; choose another name")
     return registries
 
 

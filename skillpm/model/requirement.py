@@ -1,4 +1,4 @@
-"""What somebody asks for: a name, the versions that will do (PEP 440 specifiers), and where from, if that was said."""
+"""A requirement: a name, a PEP 440 specifier, and a source if it is fixed."""
 
 from __future__ import annotations
 

@@ -130,10 +130,10 @@ class TaskRule(Document):
         used |= {slot for constraint in self.constraints for slot in constraint.slots()}
         unknown = used - set(self.draw)
         if unknown:
-            raise ValueError(f"slot `{min(unknown)}` is used but `draw` does not fill it")
+            raise ValueError(f"slot `{min(unknown)}` is used but not in `draw`")
         places = {place for text in self.requests for place in CLAUSE.findall(text)} - {"*"}
         if places - set(self.clauses):
-            raise ValueError(f"[{min(places - set(self.clauses))}] stands in a request but `clauses` does not have it")
+            raise ValueError(f"[{min(places - set(self.clauses))}] is in a request but not in `clauses`")
         return self
 
 
@@ -192,13 +192,13 @@ class SynthesisDocument(Document):
             for slot, draw in rule.draw.items():
                 if isinstance(draw.source, str) and draw.source not in self.values:
                     raise ValueError(
-                        f"task `{rule.name}` draws `{slot}` from `{draw.source}`, which `values` does not have"
+                        f"task `{rule.name}` draws `{slot}` from `{draw.source}`, which is not in `values`"
                     )
         for slot in self.clauses:
             if not any(slot in rule.draw for rule in self.tasks):
-                raise ValueError(f"clauses are given for `{slot}`, which no task draws")
+                raise ValueError(f"`clauses` has `{slot}`, which no task draws")
         for name, pool in self.values.items():
             for part in SLOT.findall(pool.template or ""):
                 if part not in self.values or self.values[part].template is not None:
-                    raise ValueError(f"the template of `{name}` needs `{part}` to be a pool that is no template itself")
+                    raise ValueError(f"the template of `{name}` needs `{part}` to be a pool that is not a template")
         return self

@@ -77,7 +77,7 @@ def cutoff(cooldown: int, now: datetime) -> str:
 
 
 def too_young(release: Release, day: str, today: str) -> str | None:
-    """Return what makes a release too young for a cut-off day, in words that follow "it is"; None where nothing does.
+    """Return why a release is too young for a cut-off day, in words that follow "it is", or None.
 
     A release without a time of publication that can be read cannot show its age, and is too young.
     """

@@ -1,4 +1,4 @@
-"""What was found true of an answer. What we pay for it is a Reward, a different thing."""
+"""The verdict on an answer, and the rewards that are paid for it."""
 
 from __future__ import annotations
 

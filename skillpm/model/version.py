@@ -32,7 +32,7 @@ def next_version(version: str, parts: Sequence[str]) -> str:
     for part in parts:
         if part not in PARTS:
             hint = did_you_mean(part, PARTS, f"the parts are {', '.join(f'`{name}`' for name in PARTS)}")
-            raise UsageError(f"`{part[:80]}` is no part of a version", hint=hint)
+            raise UsageError(f"`{part[:80]}` is not a part of a version", hint=hint)
     now = parse_version(version)
     match tuple(parts):
         case (part,) if part in _RELEASE:
@@ -48,7 +48,7 @@ def next_version(version: str, parts: Sequence[str]) -> str:
             return text if Version(text) > now else _with_suffix(now, following, suffix)
         case _:
             raise UsageError(
-                f"`{' '.join(parts)[:80]}` names no next version",
+                f"`{' '.join(parts)[:80]}` does not name a next version",
                 hint="name one part, or major, minor or patch and then a suffix: `minor rc`",
             )
 

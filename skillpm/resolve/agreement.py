@@ -1,4 +1,4 @@
-"""Does a lock say what is required? Told from the lock alone, without asking any index."""
+"""Does a lock match the requirements? Decided from the lock alone, without an index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from skillpm.resolve.plan import needed
 
 
 def disagreements(requirements: Iterable[Requirement], lock: Lock) -> list[str]:
-    """Return what is wrong with a lock, a sentence each; empty where it says exactly what is required."""
+    """Return one sentence for each disagreement between a lock and the requirements."""
     roots = tuple(requirements)
     entries = {entry.name: entry for entry in lock.skills}
     reasons = [*_of_requirements(roots, lock), *(line for root in roots for line in _of_root(root, entries))]
@@ -18,21 +18,21 @@ def disagreements(requirements: Iterable[Requirement], lock: Lock) -> list[str]:
         for name, specifier in sorted(entry.requires.items()):
             reasons += _unmet(f"{entry.name} {entry.version}", Requirement.of(name, specifier), entries)
     surplus = sorted(set(entries) - needed(lock, [root.name for root in roots]))
-    reasons += [f"{name} is locked, and nothing requires it" for name in surplus]
+    reasons += [f"{name} is locked, but nothing requires it" for name in surplus]
     return list(dict.fromkeys(reasons))
 
 
 def _of_requirements(roots: tuple[Requirement, ...], lock: Lock) -> Iterator[str]:
     asked, had = {str(root) for root in roots}, set(lock.requirements)
-    yield from (f"`{text}` is required, and was not when the lock was made" for text in sorted(asked - had))
-    yield from (f"`{text}` was required when the lock was made, and is no longer" for text in sorted(had - asked))
+    yield from (f"`{text}` is required, but was not when the lock was made" for text in sorted(asked - had))
+    yield from (f"`{text}` was required when the lock was made, but is not now" for text in sorted(had - asked))
 
 
 def _of_root(root: Requirement, entries: dict[str, LockedSkill]) -> Iterator[str]:
     yield from _unmet("the project", root, entries)
     entry = entries.get(root.name)
     if entry and root.source and not root.source.floating and entry.source != root.source:
-        yield f"{root.name} is locked from {entry.source}, and required from {root.source}"
+        yield f"{root.name} is locked from {entry.source}, but required from {root.source}"
 
 
 def _unmet(who: str, required: Requirement, entries: dict[str, LockedSkill]) -> Iterator[str]:
@@ -40,4 +40,4 @@ def _unmet(who: str, required: Requirement, entries: dict[str, LockedSkill]) -> 
     if entry is None:
         yield f"{who} requires {required}, which is not locked"
     elif not required.admits(entry.version, prereleases=True):
-        yield f"{who} requires {required}, and {entry.version} is locked"
+        yield f"{who} requires {required}, but {entry.version} is locked"

@@ -28,7 +28,7 @@ _version = lru_cache(maxsize=1 << 16)(Version)
 
 
 def nothing_withheld(name: str, release: Release) -> str | None:
-    """Say of no release that it is withheld."""
+    """Withhold no release."""
     return None
 
 

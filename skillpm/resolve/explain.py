@@ -1,4 +1,4 @@
-"""Turns the solver's proof that nothing fits into sentences that people understand.
+"""Explains the solver's proof that no releases fit.
 
 The proof is a graph of clauses. Its leaves are facts: what you require, what a release requires, what exists. Few facts
 are one sentence; more become a line of argument in which each sentence begins where the last one ended. Source: the

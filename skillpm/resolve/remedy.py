@@ -1,4 +1,4 @@
-"""Hints that would end a conflict: each was tried, so what is promised works."""
+"""Hints that end a conflict. Each was tried, so it works."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _withheld(roots: Sequence[Requirement], proof: Clause, universe: Universe) -
         candidates = universe.candidates(name)
         number = max((number for number in candidates.withheld if number in allowed), default=None)
         if number is not None:
-            text = f"`{{wanted}}` takes that release all the same, though it is {candidates.withheld[number]}"
+            text = f"`{{wanted}}` takes that release although it is {candidates.withheld[number]}"
             yield _exactly(name, candidates.releases[number].version, roots, text)
 
 

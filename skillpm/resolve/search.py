@@ -60,7 +60,7 @@ def search(
         return _solve(roots, universe, first)
     except ResolutionTerminatedError as error:
         raise ResolutionError(
-            f"gave up looking for releases that fit: {error}",
+            f"stopped searching for releases that fit: {error}",
             hint="ask for fewer skills at once, or for exact versions",
         ) from None
     except NoSolution as error:
@@ -70,7 +70,7 @@ def search(
     hints = [*_spelling(proof, universe, near), *(remedy.text for remedy in offered)]
     raise ResolutionError(
         argument(proof, wording),
-        hint=", or ".join(hints) or "ask those who publish these skills for releases that go together",
+        hint=", or ".join(hints) or "ask the publishers of these skills for releases that fit together",
         causes=[str(fact) for fact in facts(proof, wording)],
         requirements=[str(root) for root in core],
         remedies=[[str(requirement) for requirement in remedy.requirements] for remedy in offered],
@@ -83,7 +83,7 @@ def _solve(
     first: Collection[str] = (),
     steps: int = DEFAULT_MAX_ITERATIONS,
 ) -> dict[str, Release]:
-    """Search; raise NoSolution with the proof, or ResolutionTerminatedError after so many steps."""
+    """Search; raise NoSolution with the proof, or ResolutionTerminatedError after ``steps`` steps."""
     asked = [
         RootRequirement(root.name, universe.candidates(root.name).range(root.specifier), origin=root) for root in roots
     ]
@@ -138,7 +138,7 @@ def _spelling(proof: Clause, universe: Universe, near: Near) -> list[str]:
         if not universe.candidates(name).known
     }
     return [
-        f"`{name}` may be meant for {' or '.join(f'`{other}`' for other in near(name))}"
+        f"`{name}` may mean {' or '.join(f'`{other}`' for other in near(name))}"
         if near(name)
         else f"add the registry that has `{name}`"
         for name in sorted(names)
@@ -146,7 +146,7 @@ def _spelling(proof: Clause, universe: Universe, near: Near) -> list[str]:
 
 
 class _Solver(Resolver[str, int]):
-    """The solver without jumps back to whoever caused many conflicts: on hard registries they double the work."""
+    """The solver without jumps to the cause of many conflicts: on hard registries they double the work."""
 
     MAX_TARGETED_BACKTRACKS = 0
 

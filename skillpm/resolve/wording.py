@@ -125,7 +125,7 @@ class Wording:
             return ""
         usable = [number for number in range(len(candidates.releases)) if candidates.may_choose(number)]
         if not usable:
-            return f"{name} has no release that may be taken" if candidates.releases else f"{name} has no release"
+            return f"{name} has no release that may be chosen" if candidates.releases else f"{name} has no release"
         return f"only {name} {_versions(candidates, usable, 'and')} {'are' if len(usable) > 1 else 'is'} available"
 
     def _releases(self, name: str, allowed: Any, word: str) -> str:
@@ -169,7 +169,7 @@ def _refused(name: str, candidates: Candidates, numbers: Sequence[int]) -> Itera
     if early:
         many = len(early) > 1
         kind = "are pre-releases, which are" if many else "is a pre-release, which is"
-        yield f"{name} {_versions(candidates, early, 'and')} {kind} taken only where you ask for one"
+        yield f"{name} {_versions(candidates, early, 'and')} {kind} chosen only if you ask for one"
 
 
 def _subject(name: str, candidates: Candidates, numbers: Sequence[int], word: str = "and") -> str:

@@ -1,4 +1,4 @@
-"""What a worker may take, in one place."""
+"""Limits of a worker."""
 
 from __future__ import annotations
 

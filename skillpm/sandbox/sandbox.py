@@ -1,4 +1,4 @@
-"""What confines a worker: three levels and those of plugins, the strongest that this machine offers, probed once.
+"""Levels that confine a worker: three of ours and those of plugins. Each is probed once.
 
 ``landlock``
     Landlock and a system-call filter: the worker confines itself, after it has loaded our code and before it loads
@@ -98,7 +98,7 @@ class Sandbox:
 
     @property
     def gaps(self) -> tuple[str, ...]:
-        """What it does not stop."""
+        """What this level does not stop."""
         always = (
             "using the processor until the deadline of a call",
             "filling the scratch folder with many files",
@@ -146,7 +146,7 @@ def probed(level: SandboxLevel) -> Sandbox | None:
 def choose(
     wanted: str = "auto", brought: Callable[[], Sequence[SandboxLevel]] = tuple, *, required: bool = False
 ) -> Sandbox:
-    """Return the level that workers get.
+    """Return the level for workers.
 
     Args:
         wanted: ``auto`` for the strongest there is, ``require`` for that, but a strong one; or a level.
@@ -162,18 +162,18 @@ def choose(
         return sandbox
     if sandbox is not None and sandbox.brought is not None:
         raise PolicyError(
-            f"a policy requires a strong sandbox, which {sandbox.level} is not called by the plugin that brings it",
-            hint="do without `--sandbox`, or name a strong level; `skillpm doctor` lists them",
+            f"a policy requires a strong sandbox, but the plugin of {sandbox.level} does not call it strong",
+            hint="remove `--sandbox`, or choose a strong level; `skillpm doctor` lists them",
         )
     if wanted.startswith(PLUGIN):
         raise PolicyError(
             f"no plugin offers {wanted} on this machine",
-            hint="`skillpm doctor` lists those that are installed, and whether they work here",
+            hint="`skillpm doctor` lists the installed levels and whether they work here",
         )
     missing = "neither landlock nor bubblewrap" if wanted == "require" else f"no {wanted}"
     raise PolicyError(
-        f"this machine offers {missing} to confine skill code",
-        hint="use a Linux kernel of 5.13 or newer with Landlock, install bubblewrap, or do without `--sandbox`",
+        f"this machine has {missing} to confine skill code",
+        hint="use a Linux kernel of 5.13 or newer with Landlock, install bubblewrap, or remove `--sandbox`",
     )
 
 

@@ -52,7 +52,7 @@ _NEVER = {
 
 
 def available() -> bool:
-    """Has this kernel filters, and do we know this machine's table of system calls?"""
+    """Does this kernel have filters, and do we know this machine's system calls?"""
     if sys.platform != "linux" or platform.machine() not in _COLUMN:
         return False
     return bool(ctypes.CDLL(None).prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)

@@ -1,4 +1,4 @@
-"""What is seen of the judgement of a probe where a claim does not hold."""
+"""Checks of one judgement: what shows that a claim does not hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Check = Callable[[Probe, Judgement], str | None]
 
 
 def still_wrong(contract: Contract | None, probe: Probe) -> bool:
-    """Is this answer, of which something was left out, still one that must not be paid?"""
+    """Must this shortened answer still not be paid?"""
     if probe.want in ("maximum", "verdict"):
         return True
     if probe.text.strip() == gold_text(contract, probe.place.expected).strip():
@@ -28,7 +28,7 @@ def still_wrong(contract: Contract | None, probe: Probe) -> bool:
 
 
 def check_verdict(probe: Probe, judgement: Judgement) -> str | None:
-    """Return what was seen where an answer did not get the verdict that is claimed."""
+    """Return what is wrong if an answer did not get the claimed verdict."""
     verdict = judgement.verdict
     if verdict.status == "errored" or probe.want == "verdict":
         return judgement_text(judgement) if verdict.status == "errored" and probe.code == "SK701" else None
@@ -39,7 +39,7 @@ def check_verdict(probe: Probe, judgement: Judgement) -> str | None:
     paid = verdict.score if verdict.score is not None else 0.0
     if verdict.status != "passed" and paid <= probe.at_most:
         return None
-    return f"{judgement_text(judgement)}, where at most {probe.at_most:g} was promised"
+    return f"{judgement_text(judgement)}, but at most {probe.at_most:g} was promised"
 
 
 def _check_range(probe: Probe, judgement: Judgement) -> str | None:

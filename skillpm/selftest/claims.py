@@ -1,4 +1,4 @@
-"""SK7: what a verifier must keep to before anybody is paid by it, and what is told where it does not.
+"""SK7: the claims about a verifier, and the report of a claim that does not hold.
 
 Sources: reward functions were seen to be exploited by answers that do nothing, that claim their own success, that hold
 the right answer among others, and by verdicts that depend on more than the answer (arXiv 2606.01066, 2604.15149).
@@ -177,7 +177,7 @@ class Broken:
     seen: str
 
     def finding(self) -> Finding:
-        """Return it as every check's findings are told."""
+        """Return the finding of this claim."""
         place, among = self.example.place, self.example.among
         others = f" among {', '.join(map(_quoted, among))}" if among else ""
         answer = f"{_quoted(self.example.completion)}{others} to {_quoted(place.request, ASKED)}"

@@ -1,4 +1,4 @@
-"""Judging probes as a policy's answers are judged, but remembering nothing."""
+"""Judges probes as a policy's answers are judged, without a memo."""
 
 from __future__ import annotations
 

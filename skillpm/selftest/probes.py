@@ -1,4 +1,4 @@
-"""Answers that a verifier must judge rightly, made from the expected answers of a skill's own seeds and suites.
+"""Probes: answers made from the expected answers of a skill's own seeds and suites.
 
 A mutation changes the meaning of the answer as its schema sees it (a number by one, another member of an enumeration, a
 flag turned over, another type), so a verifier that knows two spellings of one answer is not blamed for it. Each probe

@@ -114,7 +114,7 @@ def fewest(items: Sequence[T], fails: Callable[[Sequence[Any]], Sequence[bool]])
 def _without(
     items: Sequence[T], size: int, fails: Callable[[Sequence[Any]], Sequence[bool]], work: int
 ) -> tuple[Sequence[T], int]:
-    """Leave out runs of so many items, one after another, where that can be done; return what is left of ``work``."""
+    """Leave out runs of ``size`` items, one after another; return the items and the remaining ``work``."""
     place = 0
     while place < len(items) and work > 0:
         # Many candidates are one question, because a batch costs one round trip to the worker. The first that still

@@ -1,4 +1,4 @@
-"""Does a verdict take no longer than its skill promises?"""
+"""Measures whether a verdict takes longer than its skill promises."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Speed:
         self._seconds = seconds
 
     def check(self, suspects: Sequence[list[Probe]], checked: int) -> None:
-        """Find the slow answers of these batches; so many answers were looked at in all."""
+        """Report the slow answers of these batches; ``checked`` is the number of all answers."""
         self._results.checked["SK761"] += checked
         slow: list[tuple[Probe, str]] = []
         for batch in suspects:
@@ -43,7 +43,7 @@ class Speed:
         # A slow batch is halved, as in a binary search: of n answers of which one is slow, 2 log n batches are judged.
         # A single answer counts as slow only where its best of several tries is.
         if len(probes) == 1:
-            return [(probes[0], f"judged in {seconds:.2f} s, where skill.yaml promises {self._seconds:g} s")]
+            return [(probes[0], f"judged in {seconds:.2f} s, but skill.yaml promises {self._seconds:g} s")]
         half = len(probes) // 2
         return self._slow(probes[:half]) + self._slow(probes[half:])
 

@@ -235,7 +235,7 @@ def test_a_release_younger_than_the_cooldown_is_passed_over_and_named(world: Wor
     world.offer_skill("good", "1.0", published=days_ago(30))
     world.offer_skill("good", "2.0", published=days_ago(2))
     week: dict[str, Any] = {"SKILLPM_COOLDOWN": "7"}
-    says = ("good 2.0 is younger than the cooldown allows", "cut-off", "`good==2.0` takes that release all the same")
+    says = ("good 2.0 is younger than the cooldown allows", "cut-off", "`good==2.0` takes that release although")
     world.refuses("install", "good>=2", "--registry", world.shop, code=3, says=says, **week)
     done = world.place.call("install", "good", "--registry", world.shop, **week).ok()
     assert "good 2.0 is younger than the cooldown allows" in done.err and "1.0 is taken" in done.err

@@ -80,7 +80,7 @@ def two_versions(subject: Subject) -> Iterator[Problem]:
     named = metadata["version"].strip()
     if not _same_version(named, manifest.version):
         message = f"`metadata.version` is {named[:64]}, skill.yaml says {manifest.version}"
-        yield Problem(message, metadata.lines["version"], hint="make them agree, or leave it to skill.yaml")
+        yield Problem(message, metadata.lines["version"], hint="make them agree, or remove it from SKILL.md")
 
 
 @RULES.error(

@@ -49,7 +49,7 @@ def nested_skill(subject: Subject) -> Iterator[Problem]:
 def irregular_entry(subject: Subject) -> Iterator[Problem]:
     """A link, a pipe, a socket, a device, or a folder that cannot be listed."""
     for path, kind in subject.tree.irregular().items():
-        yield Problem(f"is no regular file but a {kind}", path=path, hint="put the content itself there, or remove it")
+        yield Problem(f"is a {kind}, not a regular file", path=path, hint="replace or remove it")
 
 
 @RULES.error(
@@ -108,12 +108,10 @@ def name_twins(subject: Subject) -> Iterator[Problem]:
 def many_files(subject: Subject) -> Iterator[Problem]:
     """Regular files."""
     if len(subject.paths) > MANY_FILES:
-        yield Problem(f"the skill has {len(subject.paths)} files", hint="leave out what can be made again")
+        yield Problem(f"the skill has {len(subject.paths)} files", hint="leave out files that can be generated")
 
 
-@RULES.error(
-    "SK407", "unreadable file", why="A file that cannot be read cannot be packed, and nobody can say what is in it."
-)
+@RULES.error("SK407", "unreadable file", why="A file that cannot be read cannot be packed or reviewed.")
 def unreadable_file(subject: Subject) -> Iterator[Problem]:
     """Not permitted, or gone while it was read."""
     for path, reason in subject.contents.unread.items():
@@ -125,8 +123,8 @@ def unreadable_file(subject: Subject) -> Iterator[Problem]:
 def too_large(subject: Subject) -> Iterator[Problem]:
     """All files together, in the order of their paths."""
     if subject.contents.beyond is not None:
-        message = f"the skill's files pass {MAX_SIZE} bytes here; this file and those after it were not looked at"
-        yield Problem(message, path=subject.contents.beyond, hint="have large files downloaded when they are needed")
+        message = f"the skill's files exceed {MAX_SIZE} bytes here; this file and the later ones were not scanned"
+        yield Problem(message, path=subject.contents.beyond, hint="download large files when they are needed")
 
 
 @RULES.error("SK411", "compiled Python", why="Bytecode runs in place of the source beside it and cannot be reviewed.")
@@ -161,7 +159,7 @@ def root_conftest(subject: Subject) -> Iterator[Problem]:
 
 
 @RULES.error(
-    "SK414", "native binary that is not declared", why="Nobody can review it, and it runs on one platform only."
+    "SK414", "native binary that is not declared", why="It cannot be reviewed, and it runs on one platform only."
 )
 def native_binary(subject: Subject) -> Iterator[Problem]:
     """By ending or by its first bytes; ``binaries`` in skill.yaml declares it."""
@@ -178,7 +176,7 @@ def native_binary(subject: Subject) -> Iterator[Problem]:
     why="A script's own folder comes first on Python's path, so `import json` finds this file.",
 )
 def shadowing_script(subject: Subject) -> Iterator[Problem]:
-    """A module's name in a folder that is no package."""
+    """A module's name in a folder that is not a package."""
     for path in subject.paths:
         folder, name = posixpath.split(path)
         if not name.endswith(".py") or name[:-3] not in sys.stdlib_module_names:
@@ -187,15 +185,13 @@ def shadowing_script(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"shadows the standard library's `{name[:-3]}`", path=path, hint=RENAME)
 
 
-@RULES.warning(
-    "SK416", "native binary, as declared", why="The author says that it belongs there; nobody can review it."
-)
+@RULES.warning("SK416", "native binary, as declared", why="The author declares it, but it cannot be reviewed.")
 def declared_binary(subject: Subject) -> Iterator[Problem]:
     """Named under ``binaries`` in skill.yaml."""
     declared = _declared(subject)
     for path, name in _of(subject, Content.NATIVE):
         if path in declared:
-            yield Problem(f"native binary ({name}), declared in skill.yaml", path=path, hint="know where it comes from")
+            yield Problem(f"native binary ({name}), declared in skill.yaml", path=path, hint="check its origin")
 
 
 @RULES.error("SK417", "archive inside", why="What is packed was not looked at, and a script can unpack and run it.")

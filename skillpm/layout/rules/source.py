@@ -24,7 +24,7 @@ def no_skill_file(subject: Subject) -> Iterator[Problem]:
     kind = subject.tree.irregular().get("SKILL.md")
     near = [path for path in subject.paths if path.lower() == "skill.md"]
     if kind:
-        yield Problem(f"SKILL.md is no regular file but a {kind}", path="SKILL.md", hint="put the text itself there")
+        yield Problem(f"SKILL.md is a {kind}, not a regular file", path="SKILL.md", hint="write a regular file")
     elif near:
         yield Problem(f"no SKILL.md, only {near[0]}", path=near[0], hint="rename it to SKILL.md")
     else:

@@ -126,7 +126,7 @@ def early_end(subject: Subject) -> Iterator[Problem]:
         return
     early = Subject(MappingTree({"SKILL.md": f"---\n{text[3:end].strip()}\n---\n".encode()}), subject.folder)
     if early.fields is None:
-        reason = "what is left is no YAML mapping"
+        reason = "the rest is not a YAML mapping"
     else:
         others = (*fields.RULES, *name.RULES)
         broken = (problem for rule in others if rule.strict is Severity.ERROR for problem in rule.look(early))

@@ -197,7 +197,7 @@ def test_a_verdict_that_takes_longer_than_promised_is_told(report_of: ReportOf) 
     source = each("x == 'null' and time.sleep(0.6)\n    return a.verdict")
     report = report_of({**skill(verifier_py=source), "suites/core.yaml": "name: core\ntasks: []\n"})
     (finding,) = report["findings"]
-    assert finding["code"] == "SK761" and "where skill.yaml promises 0.5 s" in finding["seen"]
+    assert finding["code"] == "SK761" and "but skill.yaml promises 0.5 s" in finding["seen"]
     assert finding["counterexample"]["completion"] == "null"
 
 

@@ -103,9 +103,9 @@ def test_sides_that_exclude_each_other_are_explained_and_left(project: MakeProje
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("<<<<<<< a\n{}\n", "a conflict has no end"),
-        ("<<<<<<< a\n{}\n=======\n=======\n{}\n>>>>>>> b\n", "stands where none is expected"),
-        ("<<<<<<< a\n<<<<<<< a\n{}\n=======\n{}\n>>>>>>> b\n", "stands where none is expected"),
+        ("<<<<<<< a\n{}\n", "a conflict does not end"),
+        ("<<<<<<< a\n{}\n=======\n=======\n{}\n>>>>>>> b\n", "unexpected marker"),
+        ("<<<<<<< a\n<<<<<<< a\n{}\n=======\n{}\n>>>>>>> b\n", "unexpected marker"),
         ("<<<<<<< a\n{\n=======\n{}\n>>>>>>> b\n", "one side of the conflict is no lock by itself"),
         ('<<<<<<< a\n{"lock": 1}\n=======\n{"lock": 1, "skills": 3}\n>>>>>>> b\n', "no lock by itself"),
     ],
