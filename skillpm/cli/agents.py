@@ -12,12 +12,12 @@ from skillpm.cli.output import echo_json, json_option, note, table
 if TYPE_CHECKING:
     from skillpm.ops.machine.agents import AgentState
 
-_NAMED = 4  # skills that a cell names before it only counts
+_NAMED = 4  # skills that a cell names before it counts the rest
 
 
 @click.command("agents", epilog="Example: skillpm agents --context 1000000")
-@click.option("--all", "everyone", is_flag=True, help="List every agent that skillpm knows, used here or not.")
-@click.option("--user", is_flag=True, help="Look at your home folder instead of a project.")
+@click.option("--all", "everyone", is_flag=True, help="List every agent that skillpm knows.")
+@click.option("--user", is_flag=True, help="List the agents of your home folder.")
 @click.option(
     "--context",
     "window",
@@ -27,10 +27,10 @@ _NAMED = 4  # skills that a cell names before it only counts
 )
 @json_option
 def command(everyone: bool, user: bool, window: int | None, as_json: bool) -> None:
-    """List the agents used here, the skills that they find, and how much of their budget the descriptions take.
+    """List the agents used here, the skills that they find, and how much of their budget the descriptions use.
 
-    Agents show their model a list of names and descriptions. Where it is longer than their budget, they cut it without
-    a word, and the model no longer uses what it cannot see.
+    An agent shows its model a list of names and descriptions. If the list exceeds the agent's budget, the agent cuts it
+    silently, and the model cannot use the skills that it does not see.
     """
     from skillpm.ops.machine.agents import REMEDY, list_agents, overflow_sentence
 
@@ -39,7 +39,7 @@ def command(everyone: bool, user: bool, window: int | None, as_json: bool) -> No
         echo_json({"agents": states})
         return
     if not states:
-        note("no agent was found here; `skillpm agents --all` lists those that skillpm knows")
+        note("no agent was found here; `skillpm agents --all` lists every known agent")
         return
     table(("agent", "found", "folder", "skills", "of others", "budget"), [_row(state) for state in states])
     over = [(state.agent, state.catalog) for state in states if state.catalog and not state.catalog.fits]

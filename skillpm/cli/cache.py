@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @click.group("cache", cls=Group, epilog="Example: skillpm cache prune --dry-run")
 def command() -> None:
-    """Show and clean what lies in the store and in the cache.
+    """Show and clean the store and the cache.
 
-    The store holds each installed skill once for all projects; the cache holds what can be made again.
+    The store holds each installed skill once for all projects. The cache holds files that skillpm can fetch again.
     """
 
 
@@ -38,7 +38,7 @@ def show_folder(store: bool, as_json: bool) -> None:
 @command.command("info", epilog="Example: skillpm cache info --json")
 @json_option
 def info(as_json: bool) -> None:
-    """Say what lies in the store and in the cache, and how large it is."""
+    """Show the contents and the size of the store and of the cache."""
     from skillpm.ops.machine.cache import inspect_cache
     from skillpm.settings import load_settings
 
@@ -49,7 +49,7 @@ def info(as_json: bool) -> None:
     projects = {project for _, needing in report.trees for project in needing}
     needing = f"stored skills that {len(projects)} project{' needs' if len(projects) == 1 else 's need'}"
     rows = [(needing, str(len(report.needed)), _total(report.needed))]
-    rows.append(("stored skills that nothing needs", str(len(report.unneeded)), _total(report.unneeded)))
+    rows.append(("stored skills that no project needs", str(len(report.unneeded)), _total(report.unneeded)))
     if report.leftovers.files:
         rows.append(("leftovers of killed runs", str(report.leftovers.files), size(report.leftovers.size)))
     rows += [(f"cache: {folder.name}", str(folder.files), size(folder.size)) for folder in report.folders]
@@ -57,20 +57,19 @@ def info(as_json: bool) -> None:
     note(f"store: {report.store}")
     note(f"cache: {report.cache}")
     if report.unneeded or report.folders:
-        note("`skillpm cache prune` removes what nothing needs, and what can be fetched again")
+        note("`skillpm cache prune` removes unneeded skills and files that can be fetched again")
 
 
 @command.command("prune", epilog="Example: skillpm cache prune --dry-run")
 @click.option("--models", is_flag=True, help="Remove prepared models as well.")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed; remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @json_option
 def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
-    """Remove stored skills that no project needs any more, the Python environments of skills that are gone, and what
-    can be fetched again.
+    """Remove unneeded skills and Python environments, and cached files that can be fetched again.
 
-    A project needs what its skillpm.lock, the locks of its runs and its record of installed skills name. One whose
-    folder is gone needs nothing. Installs that are going on are waited for. Of the cache, pages of registries and git
-    repositories go, so `--offline` finds less afterwards; prepared models stay unless --models says otherwise.
+    A project needs the skills in its skillpm.lock, in the locks of its runs and in its record of installed skills. The
+    command waits for running installs. It removes cached registry pages and git repositories, so `--offline` finds less
+    afterwards. Prepared models stay unless you add --models.
     """
     from skillpm.ops.machine.cache import prune
     from skillpm.settings import load_settings
@@ -86,7 +85,7 @@ def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
         verb = "would remove" if dry_run else "removed"
         note(f"{verb} the Python environment {environment.name}, {size(environment.size)}")
     for project in pruned.forgotten:
-        note(f"{'would forget' if dry_run else 'forgot'} {safe(project)}: there is no project any more")
+        note(f"{'would forget' if dry_run else 'forgot'} {safe(project)}: the project is gone")
     verb = "would remove" if dry_run else "removed"
     parts = [count(len(pruned.removed), "stored skill")] if pruned.removed else []
     parts += [f"{count(folder.files, 'file')} of {folder.name}" for folder in pruned.cached]

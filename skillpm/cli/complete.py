@@ -1,7 +1,4 @@
-"""What the shell completes beside commands and options: names of skills. Reads little and imports nothing heavy.
-
-Whatever is wrong completes to nothing: a shell that waits for a name is no place for an error.
-"""
+"""Shell completion of skill names. Reads little and imports nothing heavy. An error completes to nothing."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def installed_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the locked names that begin with what was typed and were not typed before."""
+    """Return the locked names that begin with the typed text, without those typed before."""
     typed = ctx.params.get(parameter.name or "") or ()
     earlier = {typed} if isinstance(typed, str) else set(typed)
     return [name for name in _locked(ctx) if name.startswith(incomplete) and name not in earlier]
 
 
 def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the locked names and those that ship with skillpm; leave what begins like a path to the shell."""
+    """Return the names of locked and bundled skills. The shell completes text that begins like a path."""
     from click.shell_completion import CompletionItem
 
     from skillpm.index.shipped import bundled_skills

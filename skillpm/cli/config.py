@@ -10,10 +10,10 @@ from skillpm.cli.output import echo_json, json_option, note, table
 
 
 @click.command("config", epilog="Example: skillpm config --json")
-@click.option("--user", is_flag=True, help="Show what holds in your home folder.")
+@click.option("--user", is_flag=True, help="Show the settings for your home folder.")
 @json_option
 def command(user: bool, as_json: bool) -> None:
-    """Show every setting, and whether it came from a flag, the environment, skillpm.yaml, config.yaml or nowhere."""
+    """Show every setting and its origin: a flag, the environment, skillpm.yaml, config.yaml or the default."""
     from skillpm.ops.machine.configuration import configuration
     from skillpm.settings import load_settings
 

@@ -1,4 +1,4 @@
-"""The flags of commands that run skill code, and consent: ``--yes``, a policy, a question, or an error."""
+"""Flags of the commands that run skill code, and consent: by ``--yes``, by a policy or by an answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _SandboxChoice(click.Choice):  # type: ignore[type-arg]
-    """One of our own, or ``plugin:NAME``."""
+    """A built-in level, or ``plugin:NAME``."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         return value if SANDBOX_OF_PLUGIN.match(str(value)) else super().convert(value, param, ctx)
@@ -28,21 +28,21 @@ class _SandboxChoice(click.Choice):  # type: ignore[type-arg]
 
 def yes_option(function: F) -> F:
     """Add ``--yes``."""
-    return click.option("--yes", is_flag=True, help="Agree that the code of these skills runs, confined.")(function)
+    return click.option("--yes", is_flag=True, help="Allow the code of these skills to run in the sandbox.")(function)
 
 
 def worker_options(function: F) -> F:
-    """Add ``--workers`` and ``--sandbox``; both are for ``load_settings``."""
+    """Add ``--workers`` and ``--sandbox``, which ``load_settings`` reads."""
     workers = click.option(
         "--workers",
         type=click.IntRange(1, MAX_WORKERS),
         metavar="N",
-        help="Processes that judge for each skill.  [default: 1]",
+        help="Judging processes for each skill.  [default: 1]",
     )
     sandbox = click.option(
         "--sandbox",
         type=_SandboxChoice(SANDBOXES),
-        help="How skill code is confined; `require` refuses limits alone, `plugin:NAME` is a plugin's.",
+        help="How to confine skill code. `require` refuses limits alone; `plugin:NAME` is a plugin's level.",
     )
     return workers(sandbox(function))
 
@@ -50,30 +50,30 @@ def worker_options(function: F) -> F:
 def agreed_skills(
     texts: Sequence[str], *, yes: bool, workers: int | None, sandbox: str | None
 ) -> tuple[Context, list[Skill]]:
-    """Return the context of a command that runs skill code, and the skills that are meant, which the person agrees to.
+    """Return the context of a command that runs skill code, and the chosen skills with consent.
 
     Args:
-        texts: what was typed; all installed skills where it is nothing.
+        texts: names or folders; empty for all installed skills.
         yes: of ``yes_option``.
         workers: of ``worker_options``.
         sandbox: of ``worker_options``.
 
     Raises:
-        UsageError: nothing is meant, or no skill of that name is installed.
-        ConsentError: the person did not agree, or cannot be asked.
-        PolicyError: a policy lets no code run.
+        UsageError: there is no skill to run, or no skill of that name is installed.
+        ConsentError: the person did not agree, or there is no terminal to ask on.
+        PolicyError: a policy forbids skill code.
     """
     context = command_context(workers=workers, sandbox=sandbox)
     return context, grant_consents(context, context.skills(texts), yes)
 
 
 def grant_consents(context: Context, skills: Sequence[Skill], yes: bool) -> list[Skill]:
-    """Seal skills, and have a person or a policy agree to their code; return the sealed skills.
+    """Seal skills, obtain consent for their code from a person or a policy, and return the sealed skills.
 
     Raises:
-        IntegrityError: a folder has a link, a device or the like.
-        ConsentError: the person did not agree, or cannot be asked.
-        PolicyError: a policy lets no code run.
+        IntegrityError: a folder has a link, a device or another irregular entry.
+        ConsentError: the person did not agree, or there is no terminal to ask on.
+        PolicyError: a policy forbids skill code.
     """
     from skillpm.ops.learning.session import open_consents, open_sandbox, sealed_skills
 

@@ -1,4 +1,4 @@
-"""Opens what a command works on."""
+"""The context of a command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def command_context(**flags: Any) -> Context:
-    """Return the context of a command; what it has to say to the person goes to stderr as it comes.
+    """Return the context of a command. Its notices go to stderr at once.
 
     Args:
         flags: what ``load_settings`` takes.
@@ -23,12 +23,12 @@ def command_context(**flags: Any) -> Context:
 
 
 def changing_context(**flags: Any) -> Context:
-    """Return the context of a command that changes the project; where that is a folder above, it is named.
+    """Return the context of a command that changes the project, and print the project if it is in a parent folder.
 
-    What there is to say to the person stands in the result of such a command, as warnings.
+    The result of such a command holds its notices as warnings.
 
     Args:
-        flags: what ``load_settings`` takes.
+        flags: arguments of ``load_settings``.
     """
     from skillpm.ops.context import open_context
     from skillpm.settings import load_settings

@@ -1,4 +1,4 @@
-"""``skillpm doctor``: what this machine can do."""
+"""``skillpm doctor``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Tell what this machine can do: Python, memory, disk, sandbox, training packages, accelerator, models, store.
+    """Check this machine: Python, memory, disk, sandbox, training packages, accelerator, models, store.
 
-    What is missing and not needed by everybody is a warning. Exits 1 where there is an error: then little works.
+    A missing optional part is a warning. Exits 1 if there is an error; then little works.
     """
     from skillpm.errors import CheckError
     from skillpm.ops.machine.doctor import examine

@@ -1,4 +1,4 @@
-"""``skillpm eval``: a model or a run on suites, on held-out tasks, or on tasks from outside."""
+"""``skillpm eval``."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _KINDS = {
     "compare": (MODEL, RUN),
     "gate": (MODEL, RUN),
 }
-"""Which kinds of evaluation know an option; every other option is known to all three."""
+"""The kinds of evaluation that take an option. All three take every other option."""
 
 
 @click.command("eval", epilog="Example: skillpm eval incident-triage --model smollm2-135m --limit 20")
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
 @click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
 @click.option("--run", type=_FILE, metavar="RUN", help="A finished run folder: evaluate each of its stages.")
-@click.option("--skill-text", is_flag=True, help="Ask also with the skill's own text in the prompt.")
-@click.option("--tool-schemas", is_flag=True, help="Ask also with the schemas of the tools in the prompt.")
+@click.option("--skill-text", is_flag=True, help="Add an arm with the skill's text in the prompt.")
+@click.option("--tool-schemas", is_flag=True, help="Add an arm with the schemas of the tools in the prompt.")
 @click.option("--held-out", type=_FILE, metavar="FILE", help="JSON Lines of tasks that synthesis held out.")
-@click.option("--before", type=_FILE, metavar="PATH", help="With --run: an earlier evaluation to stand beside.")
-@click.option("--with-base", is_flag=True, help="With --run: ask the base model, too.")
+@click.option("--before", type=_FILE, metavar="PATH", help="With --run: an earlier evaluation to compare with.")
+@click.option("--with-base", is_flag=True, help="With --run: evaluate the base model too.")
 @click.option("--tasks", type=_FILE, metavar="FILE", help="Answer your own rows {request, expected?} instead.")
 @click.option("--output", "-o", type=_FILE, metavar="DIR", help="A new folder for the results.")
 @click.option("--compare", is_flag=True, help="Print the paired comparison of the arms.")
-@click.option("--gate/--no-gate", default=True, help="Exit 1 where a gate is not reached.  [default: gate]")
+@click.option("--gate/--no-gate", default=True, help="Exit 1 if a gate is missed.  [default: gate]")
 @click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="N tasks of each task set, spread over its tools and tags."
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Use N tasks of each task set, spread over tools and tags."
 )
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Chooses the tasks of --limit.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=128, show_default=True, metavar="N")
@@ -66,8 +66,8 @@ _KINDS = {
 def command(context: click.Context, /, **options: Any) -> None:
     """Evaluate a model or a run on skills' suites or your own tasks.
 
-    SKILLs are names or folders; all installed ones where none is given. Answers are greedy, judged by each skill's own
-    verifier, and shown with 95 % intervals.
+    SKILLs are names or folders, by default all installed skills. Answers are greedy. Each skill's own verifier judges
+    them, and scores have 95 % intervals.
     """
     kind = _kind(options)
     _refuse_options(context, kind)
@@ -101,27 +101,29 @@ def _refuse_unjudged(evaluated: Evaluated) -> None:
 
 def _kind(options: Mapping[str, Any]) -> str:
     if (options["model"] is None) == (options["run"] is None):
-        raise UsageError("give one of `--model` and `--run`", hint="skillpm eval SKILL --model smollm2-135m")
+        raise UsageError(
+            "`--model` or `--run` is missing, or both are there", hint="skillpm eval SKILL --model smollm2-135m"
+        )
     if options["tasks"] is None:
         return MODEL if options["run"] is None else RUN
     if options["output"] is None:
-        raise UsageError("`--tasks` needs `--output DIR`", hint="the answers are written there")
+        raise UsageError("`--tasks` needs `--output DIR`", hint="add `--output DIR`: the answers are written there")
     return TASKS
 
 
 def _refuse_options(context: click.Context, kind: str) -> None:
-    """Refuse options that this kind of evaluation does not know. Raises UsageError."""
+    """Refuse options that this kind of evaluation does not take. Raises UsageError."""
     for option in context.command.params:
         name = option.name or ""
         kinds = _KINDS.get(name, (kind,))
         if kind not in kinds and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             flag = "/".join([option.opts[0], *option.secondary_opts])
             known = " or ".join(f"`{item}`" for item in kinds)
-            raise UsageError(f"`{flag}` does not go with `{kind}`", hint=f"leave it out, or use {known}")
+            raise UsageError(f"`{flag}` does not go with `{kind}`", hint=f"remove it, or use {known}")
 
 
 def _open(options: Mapping[str, Any]) -> tuple[Evaluator, list[Skill]]:
-    """Return how to evaluate, and the skills that are meant; the person has agreed to their code."""
+    """Return the evaluator and the chosen skills, with consent."""
     from skillpm.evals.examiner import Asking
     from skillpm.ops.learning.evaluate import Evaluator
     from skillpm.ops.learning.evaluate_run import trained_skills
@@ -131,7 +133,7 @@ def _open(options: Mapping[str, Any]) -> tuple[Evaluator, list[Skill]]:
     chosen = context.skills(skills) if run is None else trained_skills(context, skills, run)
     if options["tasks"] is not None and len(chosen) != 1:
         hint = "skillpm eval SKILL --tasks FILE --model MODEL --output DIR"
-        raise UsageError("tasks from outside belong to one skill", hint=hint)
+        raise UsageError("`--tasks` needs exactly one SKILL", hint=hint)
     grant_consents(context, chosen, options["yes"])
     asking = Asking(**{name: options[name] for name in Asking.__dataclass_fields__})
     return Evaluator(context, asking, progress()), chosen
@@ -178,7 +180,7 @@ def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping
 
 
 def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> None:
-    """Print an evaluation; ``shown`` is the table that people read."""
+    """Print an evaluation: ``shown`` is the table for people."""
     from skillpm.evals.caveats import caveats
     from skillpm.evals.compare import comparisons
     from skillpm.evals.summary import comparison_table, evaluation_document

@@ -1,4 +1,4 @@
-"""``skillpm export``: skills in the form of another system."""
+"""``skillpm export``."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from skillpm.cli.paths import TypedPath
 @worker_options
 @json_option
 def command(exporter: str, skills: tuple[str, ...], output: Path, as_json: bool, **agreement: Any) -> None:
-    """Write SKILLs (all installed ones where none is named) as EXPORTER does, which a plugin brings.
+    """Write SKILLs, by default all installed skills, with the EXPORTER of a plugin.
 
-    `skillpm plugins` lists the plugins; docs/hooks.md says how to write one.
+    `skillpm plugins` lists the plugins. docs/hooks.md explains how to write one.
     """
     from skillpm.ops.learning.export import export
 
-    context, found = agreed_skills(skills, **agreement)
-    files = export(context, exporter, found, output)
+    context, chosen = agreed_skills(skills, **agreement)
+    files = export(context, exporter, chosen, output)
     if as_json:
         echo_json({"output": str(output), "files": files})
         return

@@ -1,4 +1,4 @@
-"""How reports are shown: a line and a hint each for people, JSON or SARIF for programs."""
+"""Printing of reports: a line and a hint for each finding, JSON, or SARIF."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def format_options(function: F) -> F:
-    """Add ``--json`` and ``--sarif``; the command is given the one that was asked for as ``form``, or None."""
+    """Add ``--json`` and ``--sarif``: the command gets ``form``, which is ``json``, ``sarif`` or None."""
     for name, text in (("sarif", "Print SARIF 2.1.0."), ("json", "Print one JSON document.")):
         function = click.option(f"--{name}", "form", flag_value=name, help=text)(function)
     return function
@@ -31,7 +31,7 @@ def allow_option(function: F) -> F:
         "allowed",
         metavar="[SKILL:]RULE",
         multiple=True,
-        help="Let in what this rule of the scan finds: you have looked. Said each time; may be repeated.",
+        help="Accept the findings of this scan rule, which you have reviewed; may be repeated.",
     )(function)
 
 
@@ -46,10 +46,10 @@ def show(
 
     Args:
         reports: one for each skill.
-        rules: those that were asked.
+        rules: the rules that were checked.
         form: ``json``, ``sarif``, or None for people.
-        verb: what was done with each, such as ``checked``.
-        more: what the JSON document also says.
+        verb: the past participle for the summary, such as ``checked``.
+        more: further keys of the JSON document.
     """
     if form == "sarif":
         from skillpm.cli.sarif import sarif
@@ -67,7 +67,7 @@ def show(
 
 
 def print_rules(rules: Sequence[RuleText], form: str | None) -> None:
-    """Print the rules themselves."""
+    """Print the rules."""
     if form:
         echo_json(rules)
         return
@@ -76,7 +76,7 @@ def print_rules(rules: Sequence[RuleText], form: str | None) -> None:
 
 
 def echo_finding(root: object, finding: Mapping[str, Any], *, err: bool = False) -> None:
-    """Print one finding, in the form that ``--json`` has, of the skill in ``root``."""
+    """Print one finding, as ``--json`` has it, of the skill in ``root``."""
     place = PurePath(str(root), finding["path"] or "")
     line = f":{finding['line']}" if finding["line"] else ""
     column = f":{finding['column']}" if finding["line"] and finding["column"] else ""

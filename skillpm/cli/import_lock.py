@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 @click.command("import", epilog="Example: skillpm import skills-lock.json --install")
 @click.argument("file", type=TypedPath(exists=True, dir_okay=False))
-@click.option("--install", "wanted", is_flag=True, help="Install what can be taken.")
+@click.option("--install", "installing", is_flag=True, help="Install the requirements.")
 @placing_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, file: Path, wanted: bool, as_json: bool, **placing: object) -> None:
-    """Take over the lock of another skill manager as requirements.
+def command(ctx: click.Context, /, file: Path, installing: bool, as_json: bool, **placing: object) -> None:
+    """Import the lock of another skill manager as requirements.
 
-    Reads skills-lock.json, .skill-lock.json, apm.lock.yaml, and what installed plugins read. Without --install, only
-    prints what `skillpm install` would be given; with it, the other options are those of an install. Exits 1 where
-    anything cannot be taken, and says why.
+    Reads skills-lock.json, .skill-lock.json, apm.lock.yaml, and the files that installed plugins read. Prints the
+    requirements; with --install, installs them with the other options. Exits 1 if an entry cannot be imported, and
+    prints the reason.
     """
     from skillpm.errors import CheckError
     from skillpm.ops.project.foreign_lock import import_lock
 
     place = Placing.of(placing)
     foreign = import_lock(file, place.settings)
-    installed = _install(foreign, place) if wanted and foreign.taken else None
+    installed = _install(foreign, place) if installing and foreign.taken else None
     if as_json:
         echo_json(foreign, installation=installed)
     else:
@@ -61,8 +61,8 @@ def _print(foreign: ForeignLock, installed: Installation | None) -> None:
         table(("skill", "requirement", "pinned"), rows)
     for item in foreign.left:
         remedy = f"; {item.remedy}" if item.remedy else ""
-        note(f"not taken: {safe(item.name)}: {safe(item.reason)}{safe(remedy)}")
+        note(f"not imported: {safe(item.name)}: {safe(item.reason)}{safe(remedy)}")
     count = f"{len(foreign.taken)} of {len(foreign.taken) + len(foreign.left)} entries of {foreign.form}"
     if installed is None:
         hint = "; `--install` installs them" if foreign.taken else ""
-        note(f"{count} can be taken{hint}")
+        note(f"{count} can be imported{hint}")

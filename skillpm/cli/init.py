@@ -10,16 +10,16 @@ from skillpm.cli.output import count, echo_json, json_option, note
 
 @click.command("init", epilog="Example: skillpm init --agent claude-code")
 @click.option(
-    "--registry", "indexes", metavar="PLACE", multiple=True, help="A registry to write down; may be repeated."
+    "--registry", "indexes", metavar="PLACE", multiple=True, help="Add this registry to the file; may be repeated."
 )
-@click.option("--agent", "agents", metavar="NAME", multiple=True, help="An agent to write down; may be repeated.")
+@click.option("--agent", "agents", metavar="NAME", multiple=True, help="Add this agent to the file; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Print the file; write nothing.")
 @json_option
 def command(indexes: tuple[str, ...], agents: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    """Write skillpm.yaml, the project file, with what skillpm.lock says was asked for so far.
+    """Write skillpm.yaml, the project file, with the requirements in skillpm.lock.
 
-    The file is written here, in the working directory; all commands find it from the folders below, too. A file that is
-    there already is never overwritten.
+    The file is written to the working directory, and commands find it from every folder below. An existing file is
+    never overwritten.
     """
     from pathlib import Path
 

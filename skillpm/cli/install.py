@@ -1,4 +1,4 @@
-"""``skillpm install``."""
+"""``skillpm install`` and ``skillpm uninstall``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from skillpm.cli.complete import known_names
+from skillpm.cli.complete import installed_names, known_names
+from skillpm.cli.context import changing_context
 from skillpm.cli.findings import allow_option
 from skillpm.cli.output import echo_json, json_option, note, progress, table, tell_project
 
@@ -25,30 +26,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 _PLACING = (
-    click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated."),
-    click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do."),
+    click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Use this registry; may be repeated."),
+    click.option("--offline", is_flag=True, help="Use the cache only; open no connection."),
     click.option(
         "--agent",
         "agents",
         metavar="NAME",
         multiple=True,
-        help="Fill this agent's folder too; `all`: those found.",
+        help="Fill this agent's folder too; `all` means every detected agent.",
     ),
-    click.option("--link", type=click.Choice(["copy", "symlink"]), help="How skills are put there; else copied."),
-    click.option("--user", is_flag=True, help="Work in your home folder, for yourself."),
-    click.option("--dry-run", is_flag=True, help="Say what would change; write nothing."),
+    click.option("--link", type=click.Choice(["copy", "symlink"]), help="How to place skills.  [default: copy]"),
+    click.option("--user", is_flag=True, help="Install into your home folder."),
+    click.option("--dry-run", is_flag=True, help="Print what would change; write nothing."),
     click.option(
         "--force",
         is_flag=True,
-        help="Keep a folder that was edited or is not skillpm's as NAME.orig, and replace a skill of another source, "
-        "instead of refusing.",
+        help="Keep an edited or foreign folder as NAME.orig, and replace a skill from another source.",
     ),
     allow_option,
 )
 
 
 def placing_options(function: F) -> F:
-    """Add the flags that say where skills come from and how they are put into agents' folders; ``Placing`` has them."""
+    """Add the flags for the sources of skills and for agents' folders, which ``Placing`` reads."""
     for option in reversed(_PLACING):
         function = option(function)
     return function
@@ -56,7 +56,7 @@ def placing_options(function: F) -> F:
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """What the flags of ``placing_options`` said."""
+    """The values of the flags of ``placing_options``."""
 
     settings: Settings
     agents: tuple[str, ...]
@@ -68,7 +68,7 @@ class Placing:
 
     @classmethod
     def of(cls, flags: Mapping[str, Any]) -> Placing:
-        """Return them with the settings of this invocation. Raises UsageError where an agent is not known."""
+        """Read the flags and load the settings. Raises UsageError if an agent is not known."""
         from skillpm.clients.folders import agent_folders
         from skillpm.settings import load_settings
 
@@ -80,13 +80,13 @@ class Placing:
         )
 
     def context(self) -> Context:
-        """Return what the operation works on."""
+        """Return the context of the operation."""
         from skillpm.ops.context import open_context
 
         return open_context(self.settings)
 
     def options(self, *, adding: bool = False) -> InstallOptions:
-        """Return how an operation puts skills, with progress on a terminal; ``adding`` writes the agents down."""
+        """Return the options, with progress on a terminal; ``adding`` adds the agents to the project file."""
         from skillpm.ops.project.install import InstallOptions
         from skillpm.trust.allowance import Allowance
 
@@ -103,18 +103,16 @@ class Placing:
 
 @click.command("install", epilog="Example: skillpm install incident-triage langgraph-cli")
 @click.argument("texts", metavar="[REQUIREMENT|SOURCE]...", nargs=-1, shell_complete=known_names)
-@click.option(
-    "--skill", "names", metavar="NAME", multiple=True, help="Of a SOURCE with many, this one; may be repeated."
-)
-@click.option("--all", "every", is_flag=True, help="Of a SOURCE with many skills, every one.")
+@click.option("--skill", "names", metavar="NAME", multiple=True, help="Take this skill of a SOURCE; may be repeated.")
+@click.option("--all", "every", is_flag=True, help="Take every skill of a SOURCE.")
 @placing_options
 @json_option
 def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json: bool, **placing: object) -> None:
-    """Install skills and what they require, lock them, and put them where agents look.
+    """Install skills and their dependencies, lock them, and put them into agents' folders.
 
     A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`. A SOURCE is a folder (written with a `/`), a .tar.gz,
-    git+https://HOST/REPOSITORY@REF, or a site's .well-known/agent-skills; what lies there needs no skill.yaml. Where
-    there is a skillpm.yaml, both are added to it, and so are agents. Without any, do what `skillpm sync` does.
+    git+https://HOST/REPOSITORY@REF, or a site's .well-known/agent-skills; its skills need no skill.yaml. If there is a
+    skillpm.yaml, requirements, sources and agents are added to it. Without arguments, do the same as `skillpm sync`.
     """
     from skillpm.ops.project.installation import unchanged
 
@@ -139,12 +137,12 @@ def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, 
 
 
 def _tell_unfilled(place: Placing) -> None:
-    """Name the agents that are used here and do not see what was installed."""
+    """Print a note about detected agents whose folders were not filled."""
     from skillpm.clients.folders import unfilled
     from skillpm.storage.record import read_record
 
     settings = place.settings
-    listed = place.agents and settings.project_text is not None  # the file that was just written says whose
+    listed = place.agents and settings.project_text is not None  # the project file now lists the agents
     if listed or settings.agents:
         return
     agents: list[Agent] = unfilled(
@@ -154,11 +152,11 @@ def _tell_unfilled(place: Placing) -> None:
         titles = ", ".join(agent.title for agent in agents[:3]) + (", …" if len(agents) > 3 else "")
         flag = f"--agent {agents[0].name}" if len(agents) == 1 else "--agent all"
         whose = "its folder" if len(agents) == 1 else "their folders"
-        note(f"not seen by {titles}, found here too: `skillpm install {flag}` fills {whose} as well")
+        note(f"{titles} cannot see these skills: run `skillpm install {flag}` to fill {whose} as well")
 
 
 def render(installation: Installation, *, as_json: bool) -> None:
-    """Print what an install or an uninstall did."""
+    """Print the outcome of an install or an uninstall."""
     for warning in installation.warnings:
         note(f"warning: {warning}")
     if as_json:
@@ -175,3 +173,18 @@ def render(installation: Installation, *, as_json: bool) -> None:
 
 def _versions(before: str | None, after: str) -> str:
     return after if before in (None, after) else f"{before} -> {after}"
+
+
+@click.command("uninstall", epilog="Example: skillpm uninstall langgraph-cli")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=installed_names)
+@click.option("--user", is_flag=True, help="Uninstall from your home folder.")
+@click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
+@click.option("--force", is_flag=True, help="Keep an edited skill as NAME.orig instead of refusing.")
+@json_option
+def uninstall(names: tuple[str, ...], user: bool, dry_run: bool, force: bool, as_json: bool) -> None:
+    """Remove skills from this project and its skillpm.yaml, with dependencies that no other skill needs."""
+    from skillpm.ops.project import uninstall as operation
+    from skillpm.ops.project.install import InstallOptions
+
+    options = InstallOptions(dry_run=dry_run, force=force)
+    render(operation.uninstall(changing_context(user=user), names, options), as_json=as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe, table
+from skillpm.cli.output import NOTHING_INSTALLED, clipped, echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
     from skillpm.ops.project.list import ListedSkill
@@ -17,7 +17,7 @@ _WIDTH = 60  # characters of a description in the table
 
 
 @click.command("list", epilog="Example: skillpm list --json")
-@click.option("--user", is_flag=True, help="List your home folder.")
+@click.option("--user", is_flag=True, help="List the skills of your home folder.")
 @json_option
 def command(user: bool, as_json: bool) -> None:
     """List installed skills and training runs."""
@@ -36,27 +36,14 @@ def command(user: bool, as_json: bool) -> None:
 
 
 def _print(skills: Sequence[ListedSkill]) -> None:
-    """Print the skills, and where they are: once, where that is the same for all."""
+    """Print the skills. Their folders are a column, or one line if all are the same."""
     folders = [", ".join(folder.rpartition("/")[0] for folder in skill.folders) for skill in skills]
     differ = len(set(folders)) > 1
     columns = ["skill", "version", "state", "source", *(["folders"] if differ else []), "description"]
-    table(
-        columns,
-        [
-            [
-                skill.name,
-                skill.version,
-                skill.state,
-                skill.source,
-                *([where] if differ else []),
-                _short(skill.description),
-            ]
-            for skill, where in zip(skills, folders, strict=True)
-        ],
-    )
+    rows = []
+    for skill, where in zip(skills, folders, strict=True):
+        place = [where] if differ else []
+        rows.append([skill.name, skill.version, skill.state, skill.source, *place, clipped(skill.description, _WIDTH)])
+    table(columns, rows)
     if not differ:
         note(f"folders: {safe(folders[0]) or '-'}")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @click.command("lock", epilog="Example: skillpm lock --upgrade incident-triage")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--check", is_flag=True, help="Say whether the lock is up to date (exit 7 if not); write nothing.")
-@click.option("--upgrade", is_flag=True, help="Take the newest releases that are allowed, of NAMEs or of all.")
-@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated.")
-@click.option("--offline", is_flag=True, help="Ask no network.")
-@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
+@click.option("--check", is_flag=True, help="Exit 7 if the lock is out of date; write nothing.")
+@click.option("--upgrade", is_flag=True, help="Take the newest allowed releases of NAMEs or of all skills.")
+@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Use this registry; may be repeated.")
+@click.option("--offline", is_flag=True, help="Use the cache only; open no connection.")
+@click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
 def command(
     names: tuple[str, ...],
@@ -31,10 +31,10 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Choose releases for what skillpm.yaml requires and write them to skillpm.lock; install nothing.
+    """Choose releases for the requirements in skillpm.yaml and write them to skillpm.lock; install nothing.
 
-    What is locked stays as long as it fits. Where version control left conflict markers, both sides are read, the newer
-    pins are kept as far as they fit, and what moved is shown.
+    Locked releases stay as long as they fit. If the lock has conflict markers, both sides are read, the newer pins are
+    kept as far as they fit, and the differences are printed.
     """
     from skillpm.ops.project.lock import check_lock, lock_project
 
@@ -42,11 +42,11 @@ def command(
         raise UsageError("names go with `--upgrade`", hint=f"`skillpm lock --upgrade {' '.join(names)[:80]}`")
     if check and upgrade:
         raise UsageError(
-            "`--check` and `--upgrade` exclude each other", hint="`--check` changes nothing: give one of them"
+            "`--check` and `--upgrade` exclude each other", hint="remove one of them; `--check` changes nothing"
         )
     context = changing_context(indexes=indexes, offline=offline)
-    given_up = names if upgrade else None
-    locking = check_lock(context) if check else lock_project(context, upgrade=given_up, dry_run=dry_run)
+    upgraded = names if upgrade else None
+    locking = check_lock(context) if check else lock_project(context, upgrade=upgraded, dry_run=dry_run)
     _render(locking, as_json=as_json)
 
 

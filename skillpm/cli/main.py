@@ -1,4 +1,4 @@
-"""The entry: a group that imports a command only when it is called, and the one place that prints errors and exits."""
+"""The entry point. A command is imported when it is called. Only this module prints errors and exits."""
 
 from __future__ import annotations
 
@@ -16,92 +16,93 @@ from skillpm.errors import ResolutionError, SkillpmError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-_GARBAGE = 50_000  # objects between two searches for cycles: a command keeps to its end what it makes
+_GARBAGE = 50_000  # objects between two searches for cycles: a command keeps most objects until it ends
 COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for completions
 
-# command: (module, one-line help); the help stands here so that `--help` imports no command
+# command: (module[:attribute], one-line help); the help is here so that `--help` imports no command
 COMMANDS = {
     "new": ("skillpm.cli.new", "Make a new skill from a template."),
     "validate": ("skillpm.cli.validate", "Check the layout and the documents of skills."),
-    "scan": ("skillpm.cli.scan", "Look for what is hidden in skills, installed or not."),
+    "scan": ("skillpm.cli.scan", "Scan skills for hidden content."),
     "init": ("skillpm.cli.init", "Write skillpm.yaml, the project file."),
     "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
-    "uninstall": ("skillpm.cli.uninstall", "Remove skills from this project."),
+    "uninstall": ("skillpm.cli.install:uninstall", "Remove skills from this project."),
     "lock": ("skillpm.cli.lock", "Choose releases and write skillpm.lock; install nothing."),
-    "sync": ("skillpm.cli.sync", "Make the agents' folders hold what the project requires."),
-    "update": ("skillpm.cli.update", "Take the newest releases that are allowed, and install them."),
+    "sync": ("skillpm.cli.sync", "Install the skills that the project requires into agents' folders."),
+    "update": ("skillpm.cli.sync:update", "Install the newest allowed releases."),
     "list": ("skillpm.cli.list", "List installed skills and runs."),
     "agents": ("skillpm.cli.agents", "List the agents used here, their skills and their budgets."),
-    "show": ("skillpm.cli.show", "Show what a skill is and what it contributes."),
+    "show": ("skillpm.cli.show", "Show a skill and its contents."),
     "search": ("skillpm.cli.search", "Find skills by name and summary."),
-    "tree": ("skillpm.cli.tree", "Show what requires what."),
-    "why": ("skillpm.cli.why", "Say why a skill is installed."),
+    "tree": ("skillpm.cli.tree", "Show the dependency tree."),
+    "why": ("skillpm.cli.tree:why", "Show why a skill is installed."),
     "outdated": ("skillpm.cli.outdated", "List installed skills that have newer releases."),
-    "verify": ("skillpm.cli.verify", "Compare what is installed with the lock, file by file."),
-    "import": ("skillpm.cli.import_lock", "Take over the lock of another skill manager."),
+    "verify": ("skillpm.cli.verify", "Compare installed skills with the lock, file by file."),
+    "import": ("skillpm.cli.import_lock", "Import the lock of another skill manager."),
     "version": ("skillpm.cli.version", "Show, set or raise the version of a skill."),
     "pack": ("skillpm.cli.pack", "Write the archive of a skill."),
     "publish": ("skillpm.cli.publish", "Add a skill to a registry."),
-    "yank": ("skillpm.cli.yank", "Take a release out of new resolutions."),
-    "unyank": ("skillpm.cli.unyank", "Take a yanked release back in."),
+    "yank": ("skillpm.cli.yank", "Exclude a release from new resolutions."),
+    "unyank": ("skillpm.cli.yank:unyank", "Allow a yanked release again."),
     "registry": ("skillpm.cli.registry", "Make a folder a registry."),
     "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),
     "train": ("skillpm.cli.train", "Train a model on installed skills."),
     "eval": ("skillpm.cli.eval", "Evaluate a model or a run on skills' suites or your own tasks."),
-    "score": ("skillpm.cli.score", "Judge answers from outside with a skill's verifier."),
+    "score": ("skillpm.cli.score", "Judge your own answers with a skill's verifier."),
     "export": ("skillpm.cli.export", "Write skills in the form of another system, through a plugin."),
     "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),
     "selftest": ("skillpm.cli.selftest", "Check that a skill's verifier keeps its promises."),
     "model": ("skillpm.cli.model", "Prepare and list base models."),
     "schema": ("skillpm.cli.schema", "Print the JSON Schema of a document."),
-    "config": ("skillpm.cli.config", "Show every setting and where its value came from."),
-    "cache": ("skillpm.cli.cache", "Show and clean what lies in the store and the cache."),
+    "config": ("skillpm.cli.config", "Show every setting and its origin."),
+    "cache": ("skillpm.cli.cache", "Show and clean the store and the cache."),
     "completion": ("skillpm.cli.completion", "Print the completion script of a shell."),
-    "trust": ("skillpm.cli.trust", "Show whose code may run, and take that back."),
-    "plugins": ("skillpm.cli.plugins", "List the plugins that are loaded, and from where."),
-    "doctor": ("skillpm.cli.doctor", "Tell what this machine can do."),
+    "trust": ("skillpm.cli.trust", "Show and revoke consent to skill code."),
+    "plugins": ("skillpm.cli.plugins", "List the loaded plugins and their origins."),
+    "doctor": ("skillpm.cli.doctor", "Check what this machine can do."),
 }
 
 
 class LazyGroup(Group):
-    """A group whose commands live in modules named by COMMANDS."""
+    """A group whose commands are in the modules that COMMANDS names."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of the table, which is the order of use."""
+        """Return the names in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the one command that is asked for."""
+        """Import and return one command."""
         if cmd_name not in COMMANDS:
             return None
         import importlib
 
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute or "command")
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader that has gone is no failure, which click would make of it."""
+        """Run the command. Exit 0 if the reader of stdout is gone, where click would exit 1."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
             _quiet_exit()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table without importing a command."""
+        """Write the table without importing any command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete commands out of the table, without importing one; options as click does."""
+        """Complete commands from the table without importing any, and options as click does."""
         from click.shell_completion import CompletionItem
 
-        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
-        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+        items = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="skillpm", message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, help="Keep the traceback of errors.")
+@click.option("--debug", is_flag=True, help="Print the traceback of an error.")
 @click.pass_context
 def main(ctx: click.Context, debug: bool) -> None:
     """Install, publish and train on agent skills."""
@@ -130,13 +131,13 @@ def _report_error(error: SkillpmError, arguments: list[str]) -> int:
 
 
 def _quiet_exit() -> NoReturn:
-    """The reader of our stdout has gone (`| head`): leave without a word."""
+    """Exit silently: the reader of stdout is gone (`| head`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(0)
 
 
 def _leave(code: int) -> NoReturn:
-    """Exit at once, also where threads still wait for a server: all that they were doing is undone already."""
+    """Exit at once, even if threads still wait for a server. Their work is undone already."""
     import threading
 
     if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
@@ -146,7 +147,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def run(arguments: list[str] | None = None) -> Any:
-    """Run the command line; exits."""
+    """Run the command line and exit."""
     words = sys.argv[1:] if arguments is None else arguments
     gc.set_threshold(_GARBAGE)
     try:
@@ -156,7 +157,7 @@ def run(arguments: list[str] | None = None) -> Any:
         if "--debug" in words:
             raise
         sys.exit(_report_error(error, words))
-    except click.exceptions.NoArgsIsHelpError as error:  # a group alone: its help is the whole answer
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without a command prints its help
         click.echo(error.format_message(), err=True)
         sys.exit(error.exit_code)
     except click.ClickException as error:

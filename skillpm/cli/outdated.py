@@ -11,24 +11,31 @@ from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, 
 
 @click.command("outdated", epilog="Example: skillpm outdated --json")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
-@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Ask this for what is not locked yet.")
-@click.option("--offline", is_flag=True, help="Ask nobody on the network; what is cached must do.")
-@click.option("--user", is_flag=True, help="Look at your home folder.")
+@click.option(
+    "--registry",
+    "indexes",
+    metavar="PLACE",
+    multiple=True,
+    help="Use this registry for skills that are not locked yet; may be repeated.",
+)
+@click.option("--offline", is_flag=True, help="Use the cache only; open no connection.")
+@click.option("--user", is_flag=True, help="Check the skills of your home folder.")
 @json_option
 @click.pass_context
 def command(
     ctx: click.Context, names: tuple[str, ...], indexes: tuple[str, ...], offline: bool, user: bool, as_json: bool
 ) -> None:
-    """List installed skills whose source has something newer, or something else.
+    """List installed skills whose source has a newer release or different content.
 
-    `wanted` is what the requirements would give now, `newest` what there is at all. Exits 1 where anything is listed.
+    `wanted` is the version that the requirements allow now, `newest` the newest version of the source. Exits 1 if a
+    skill is listed.
     """
     from skillpm.errors import CheckError
     from skillpm.ops.project.outdated import outdated
 
     report = outdated(command_context(user=user, indexes=indexes, offline=offline), names)
     if as_json:
-        echo_json(report)
+        echo_json({"skills": report.skills})
     elif report.stale:
         table(
             ("skill", "locked", "wanted", "newest", "state", "source"),
@@ -37,7 +44,7 @@ def command(
     elif not report.skills:
         note(NOTHING_INSTALLED)
     for skill in report.unknown:
-        note(f"warning: nobody knows of {skill.name} {skill.locked}: {safe(skill.reason)}")
+        note(f"warning: {skill.name} {skill.locked} could not be checked: {safe(skill.reason)}")
     if not as_json and report.skills and not report.stale and not report.unknown:
         note(f"{len(report.skills)} skill{'s are' if len(report.skills) > 1 else ' is'} up to date")
     if report.stale:

@@ -1,6 +1,6 @@
-"""Renderers: tables and progress for people on a terminal, plain text where piped, JSON for programs.
+"""Output: tables and progress bars on a terminal, plain text in a pipe, JSON for programs.
 
-stdout is data, stderr is everything else. rich is imported only on a terminal.
+Results go to stdout, everything else to stderr. rich is imported only on a terminal.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-NOTHING_INSTALLED = "no skill is installed here; `skillpm install NAME` installs one"
-_NAMED = 24  # characters of a name, the first cell of a row, that stay on one line of a narrow terminal
+NOTHING_INSTALLED = "no skill is installed here; run `skillpm install NAME`"
+_NAMED = 24  # characters of a first cell that stay on one line of a narrow terminal
 
 
 def json_option(function: F) -> F:
@@ -31,27 +31,32 @@ def json_option(function: F) -> F:
 
 
 def safe(text: object) -> str:
-    """Escape control characters and bidirectional overrides of text that came from outside."""
+    """Escape control characters and bidirectional overrides in foreign text."""
     return printable(str(text))
 
 
 def echo_json(value: Any, **more: Any) -> None:
-    """Print a result, with more keys where it is an object, as one JSON document on stdout."""
+    """Print a result as one JSON document on stdout; ``more`` adds keys to an object."""
     click.echo(json.dumps(as_json(value, **more), ensure_ascii=True, indent=2, default=str, allow_nan=False))
 
 
 def note(text: str) -> None:
-    """Print one line on stderr; a line break or an escape in it comes from outside, and is spelled out."""
+    """Print one line for the person on stderr; foreign line breaks and escapes in it are spelled out."""
     click.echo(safe(shortened(text)), err=True)
 
 
 def size(number: float) -> str:
-    """Return bytes as people read them, in powers of ten."""
+    """Return a number of bytes for people, in powers of ten."""
     for unit in ("B", "kB", "MB"):
         if number < 1000:
             return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} GB"
+
+
+def clipped(text: str, width: int) -> str:
+    """Return at most ``width`` characters of a text."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def count(number: int, noun: str) -> str:
@@ -60,13 +65,13 @@ def count(number: int, noun: str) -> str:
 
 
 def tell_project(settings: Settings) -> None:
-    """Say where the project is that a command changes, where that is a folder above."""
+    """Print the project that a command changes, if it is in a parent folder."""
     if settings.above:
         note(f"project: {safe(settings.project)}")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
-    """Print a table on stdout: drawn by rich on a terminal, aligned plain text where piped."""
+    """Print a table on stdout: drawn by rich on a terminal, aligned plain text in a pipe."""
     cells = [[safe(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         from rich.console import Console
@@ -87,7 +92,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: st
 
 
 def trace_hooks() -> None:
-    """Tell on stderr of every call of a hook, in this process and in the workers that it starts."""
+    """Print every call of a hook on stderr, in this process and in its workers."""
     import logging
 
     class Noting(logging.Handler):
@@ -100,14 +105,14 @@ def trace_hooks() -> None:
 
 
 class PlainProgress:
-    """Progress where stderr is no terminal: one line when a piece of work ends."""
+    """Progress where stderr is not a terminal: one line when a piece of work ends."""
 
     def start(self, title: str, total: int | None) -> None:
-        """Remember what begins."""
+        """Keep the title and start counting."""
         self._title, self._total, self._done = title, total, 0
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Count."""
+        """Add to the count."""
         self._done += count
 
     def finish(self, note: str = "") -> None:
@@ -140,17 +145,17 @@ class TerminalProgress:
         self._bar = self._bars.add_task(title, total=total, note="")
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Move it."""
+        """Move the bar."""
         self._note = note or self._note
         self._bars.update(self._bar, advance=count, note=self._note)
 
     def finish(self, note: str = "") -> None:
-        """Leave it as it stands; the next one begins below it."""
+        """Leave the bar; the next one begins below it."""
         self._bars.update(self._bar, note=note or self._note)
         self._bars.stop()
         self._bars.remove_task(self._bar)
 
 
 def progress() -> PlainProgress | TerminalProgress:
-    """Return what fits stderr."""
+    """Return the progress that fits stderr."""
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()

@@ -1,4 +1,4 @@
-"""``skillpm pack``: the archive of a skill, in a file."""
+"""``skillpm pack``."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ if TYPE_CHECKING:
 
 @click.command("pack", epilog="Example: skillpm pack skills/incident-triage --output build/")
 @click.argument("path", type=TypedPath(), default=Path())
-@click.option("--output", default="", metavar="FILE|FOLDER/", help="Where to.  [default: NAME-VERSION.tar.gz, here]")
+@click.option(
+    "--output", default="", metavar="FILE|FOLDER/", help="The archive's path.  [default: NAME-VERSION.tar.gz]"
+)
 @json_option
 def command(path: Path, output: str, as_json: bool) -> None:
-    """Check the skill in PATH and write its archive, the one that a registry would keep.
+    """Check the skill in PATH and write its archive, as a registry keeps it.
 
-    The same files give the same bytes on every machine and in every year. Runs no code of the skill.
+    The same files give the same bytes on every machine. Runs no code of the skill.
     """
-    from skillpm.ops.authoring.pack import write_packed
+    from skillpm.storage.files import write_atomic
 
     package = packed(path)
     target = TypedPath().convert(output, None, None)
     if output.endswith("/") or target.is_dir():
         target = target / package.file_name
-    write_packed(package, target)
+    write_atomic(target, package.archive)
     if as_json:
         echo_json(package, file=target)
         return
@@ -40,7 +42,7 @@ def command(path: Path, output: str, as_json: bool) -> None:
 
 
 def packed(path: Path, owner: str = "") -> Packed:
-    """Pack a folder; tell on stderr all that the check found, be it allowed or not."""
+    """Pack a folder and print all findings of the check on stderr."""
     from skillpm.errors import LayoutError
     from skillpm.ops.authoring.pack import pack
     from skillpm.runtime.distributions import load_host

@@ -1,4 +1,4 @@
-"""``skillpm plugins``: what is loaded, from where, and which hooks it implements."""
+"""``skillpm plugins``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from skillpm.cli.output import echo_json, json_option, note, safe, table
 @click.command("plugins", epilog="Example: skillpm plugins --json")
 @json_option
 def command(as_json: bool) -> None:
-    """List the plugins that are loaded, and from where.
+    """List the loaded plugins, their origins and their hooks.
 
-    Plugins of installed distributions are loaded into skillpm itself. SKILLPM_LOAD_PLUGINS="NAME NAME" loads those of
-    some distributions, SKILLPM_NO_PLUGINS=1 none; SKILLPM_TRACE_HOOKS=1 tells of every call of a hook, with its time,
-    in skillpm itself and in workers.
-    The code of installed skills is listed but not loaded: it runs in a worker process of its own.
+    skillpm loads the plugins of installed distributions into its own process. SKILLPM_LOAD_PLUGINS="NAME NAME" loads
+    only these distributions, SKILLPM_NO_PLUGINS=1 none. SKILLPM_TRACE_HOOKS=1 prints every call of a hook with its
+    time. The code of installed skills is listed but not loaded: it runs in a worker process of its own.
     """
     from skillpm.ops.machine.plugins import plugins_report
 

@@ -1,4 +1,4 @@
-"""``skillpm publish``: a skill into a registry."""
+"""``skillpm publish``."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 @click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
 @click.argument("path", type=TypedPath(), default=Path())
-@click.option("--registry", metavar="PLACE", default="", help="A folder, file://…, or the name of a known registry.")
-@click.option("--owner", metavar="NAME", default="", help="Publish it as NAME/skill.")
-@click.option("--like", metavar="NAME", default="", help="Let a new name look like this one, which is published.")
-@click.option("--dry-run", is_flag=True, help="Do all of it but write.")
+@click.option(
+    "--registry", metavar="PLACE", default="", help="A folder, file://…, or the name of a registry in the settings."
+)
+@click.option("--owner", metavar="NAME", default="", help="Publish the skill as NAME/skill.")
+@click.option("--like", metavar="NAME", default="", help="Allow a new name that looks like this published name.")
+@click.option("--dry-run", is_flag=True, help="Print what would be published.")
 @yes_option
 @worker_options
 @json_option
@@ -40,9 +42,9 @@ def command(
 ) -> None:
     """Check the skill in PATH, self-test its verifier, and add it to a registry.
 
-    What is published never changes: the same content again is a success that says so, another content for a published
-    version is refused, and so is a new name that looks like a published one. Exits 1 where the check or the self-test
-    finds something, 5 where version or name are taken, 6 where nobody has agreed that the skill's code runs.
+    A published release never changes. Publishing the same content again changes nothing and succeeds. Other content
+    for a published version is refused, and so is a new name that looks like a published one. Exits 1 if the check or
+    the self-test fails, 5 if the version or the name is taken, 6 without consent to the skill's code.
     """
     from skillpm.ops.authoring.publish import judged, open_publishing, publish
 
@@ -66,12 +68,12 @@ def _print(publication: Publication, root: Path) -> None:
     if publication.claims:
         note(f"self-test: {publication.claims} claims hold")
     if publication.change == "unchanged":
-        note(f"{release} is published in {safe(root)} already, with this very content; nothing changed")
+        note(f"{release} is already published in {safe(root)} with the same content; nothing changed")
     else:
         click.echo(f"{publication.packed.name}=={publication.packed.release.version}")
         what = f"{size(publication.packed.release.size)}, tree {publication.packed.release.tree[:16]}…"
         note(f"{'would be published' if publication.dry_run else 'published'} in {safe(root)}: {what}")
     if not publication.dry_run:
         command = f"skillpm install {publication.packed.name} --registry {shlex.quote(str(root))}"
-        line = f"next: whoever can read that folder says `{command}`"
-        click.echo(safe(line), err=True)  # its path is whole: it is typed elsewhere
+        line = f"next: everyone who can read that folder can run `{command}`"
+        click.echo(safe(line), err=True)  # not shortened: people type it in other folders

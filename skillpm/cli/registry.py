@@ -1,4 +1,4 @@
-"""``skillpm registry``: make a folder a registry."""
+"""``skillpm registry``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from skillpm.cli.paths import TypedPath
 
 @click.group("registry", cls=Group)
 def command() -> None:
-    """Make a registry: a folder that many may publish to and install from at once, without a server."""
+    """Make a registry: a folder to which many people can publish at once, without a server."""
 
 
 @command.command("init", epilog="Example: skillpm registry init /srv/skills --name team")
 @click.argument("folder", type=TypedPath(file_okay=False))
-@click.option("--name", help="What it calls itself.  [default: the folder's name]")
+@click.option("--name", help="The registry's name.  [default: the folder's name]")
 @json_option
 def init(folder: Path, name: str | None, as_json: bool) -> None:
-    """Make FOLDER a registry. `publish` never makes one, so that a mistyped path is an error.
+    """Make FOLDER a registry. `publish` never makes one, so a mistyped path is an error.
 
-    A group that shares it: `chgrp GROUP FOLDER` and `chmod g+ws FOLDER` before the first publish; all that is made in
-    it gets the folder's rights.
+    To share it with a group, run `chgrp GROUP FOLDER` and `chmod g+ws FOLDER` before the first publish. Everything in
+    the registry gets the folder's rights.
     """
     from skillpm.index.folder_registry import make_registry
 
@@ -34,5 +34,5 @@ def init(folder: Path, name: str | None, as_json: bool) -> None:
         echo_json({"path": str(folder), "made": is_new})
     else:
         click.echo(folder)
-        note(f"{'made a registry in' if is_new else 'a registry already:'} {safe(folder)}")
+        note(f"made a registry in {safe(folder)}" if is_new else f"{safe(folder)} is already a registry")
         note(f"next: `skillpm publish PATH --registry {shlex.quote(str(folder.resolve()))}`")

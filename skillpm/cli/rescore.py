@@ -1,4 +1,4 @@
-"""``skillpm rescore``: judge stored answers again, without a model."""
+"""``skillpm rescore``."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from skillpm.model.evaluation import Record
     from skillpm.ops.learning.rescore import Rescored
 
-SHOWN = 20  # answers that moved, in the table; `--json` has all
+SHOWN = 20  # changed answers in the table; `--json` has all
 
 
 @click.command("rescore", epilog="Example: skillpm rescore runs/20261120-093000-run ./skills/incident-triage")
 @click.argument("run", type=TypedPath(exists=True))
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
-@click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="Write what is judged now there.")
-@click.option("--check", is_flag=True, help="Exit 1 where any verdict moved.")
+@click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the new judgements.")
+@click.option("--check", is_flag=True, help="Exit 1 if a verdict changed.")
 @yes_option
 @worker_options
 @json_option
@@ -38,11 +38,11 @@ def command(
     as_json: bool,
     **agreement: Any,
 ) -> None:
-    """Judge the stored answers of RUN again, with the skills as they are now and without a model.
+    """Judge the stored answers of RUN again, with the current skills and without a model.
 
-    RUN is a run folder, the output of `skillpm eval`, or an evaluation's file. A SKILL, by name or folder, judges in
-    place of the installed one of its name. A skill that is unchanged gives the same bytes; for one that is not, what
-    moved is listed. The stored answers are left as they are.
+    RUN is a run folder, the output of `skillpm eval`, or an evaluation's file. A SKILL, by name or folder, replaces the
+    installed skill of its name. An unchanged skill gives the same bytes; for a changed skill, the changed verdicts are
+    listed. The stored answers stay as they are.
     """
     from skillpm.ops.learning.rescore import rescore, stored_skills
 
@@ -63,12 +63,12 @@ def _print(rescored: Rescored) -> None:
     table(
         ("evaluation", "answers", "moved", "bytes"),
         [
-            (item.path, item.answers, len(item.moved), "the same" if item.unchanged else "others")
+            (item.path, item.answers, len(item.moved), "the same" if item.unchanged else "different")
             for item in rescored.documents
         ],
     )
     for name, then, now in rescored.changed:
-        note(f"{name} has changed since: it was {then[:12]} and is {now[:12]}")
+        note(f"{name} has changed: it was {then[:12]} and is now {now[:12]}")
     moved = rescored.moved
     if not moved:
         return

@@ -22,9 +22,9 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 
 
 def sarif(reports: Sequence[Report], rules: Sequence[RuleText]) -> dict[str, Any]:
-    """Return a log of one run: the rules that found something, and each finding as a result.
+    """Return a log of one run: the rules with findings, and each finding as a result.
 
-    URIs are relative to the working directory, where the skill lies below it, else to the folder that holds the skill.
+    URIs are relative to the working directory if the skill is below it, else to the parent of the skill's folder.
     """
     codes = {finding.code for report in reports for finding in report.findings}
     listed = [rule for rule in rules if rule.code in codes]

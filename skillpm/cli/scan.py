@@ -1,4 +1,4 @@
-"""``skillpm scan``: what do these skills hold that a reviewer would want to be told?"""
+"""``skillpm scan``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from skillpm.cli.findings import allow_option, format_options, print_rules, show
 @format_options
 @click.pass_context
 def command(ctx: click.Context, texts: tuple[str, ...], allowed: tuple[str, ...], show_rules: bool, form: str) -> None:
-    """Look for what is hidden in skills: characters, escapes, binaries, archives, names that collide.
+    """Scan skills for hidden content: characters, escapes, binaries, archives, names that collide.
 
-    A PATH, written with a `/`, is any folder, a folder of skills, an archive or a file; a NAME is an installed skill;
-    without any, all installed skills are scanned. Says what was found and where, never what it means. Exits 1 where an
-    install would refuse. `skillpm install` runs the same scan; `skillpm validate` runs it with all other rules.
+    A PATH, written with a `/`, is a folder, a folder of skills, an archive or a file. A NAME is an installed skill. By
+    default, all installed skills are scanned. Exits 1 if an install would refuse a skill. `skillpm install` runs the
+    same scan; `skillpm validate` runs it with all other rules.
     """
     from skillpm.ops.authoring.scan import RULES, scan
     from skillpm.trust.allowance import Allowance

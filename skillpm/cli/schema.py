@@ -1,4 +1,4 @@
-"""``skillpm schema``: list the documents, or print the JSON Schema of one."""
+"""``skillpm schema``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skillpm.cli.output import echo_json, json_option, table
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """Print the JSON Schema of the document NAME; without NAME, list the documents."""
+    """Print the JSON Schema of the document NAME. Without NAME, list the documents."""
     from skillpm.ops.machine.schema import DOCUMENTS, document_schema
 
     if name is not None:

@@ -1,4 +1,4 @@
-"""``skillpm score``: judge answers from outside with a skill's verifier."""
+"""``skillpm score``."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from skillpm.errors import VerifierError
 def command(skill: str, file: BinaryIO, **agreement: Any) -> None:
     """Judge rows of JSON Lines with SKILL's verifier.
 
-    Reads rows {"expected": ..., "completion": "..."} from FILE or stdin; `request` and `id` may be given, other keys
-    are ignored. Writes for each row, in order, {status, score, components, reasons, rewards, argv}, with the row's
-    `id` where it has one. A row that cannot be judged has the status `errored` and the score null; how many there are,
-    and why the first, is said on stderr. Exits 9 where none could be judged.
+    Reads rows {"expected": ..., "completion": "..."} from FILE or stdin. `request` and `id` are optional, other keys
+    are ignored. Writes {status, score, components, reasons, rewards, argv} for each row, in order, with the row's `id`
+    if it has one. A row that cannot be judged has the status `errored` and the score null; stderr has their number and
+    the first reason. Exits 9 if no row could be judged.
 
-    Output is a stream: at a bad row (exit 2, the line is named) the judgements of all rows before it have been written.
+    Output is a stream: at an invalid row (exit 2 with its line) the judgements of all rows before it are written.
     """
     from skillpm.ops.learning.score import score
 

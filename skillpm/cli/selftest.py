@@ -1,4 +1,4 @@
-"""``skillpm selftest``: does a skill's verifier keep its promises?"""
+"""``skillpm selftest``."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 def command(
     ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, form: str | None, **agreement: Any
 ) -> None:
-    """Check the verifiers of SKILLs (all installed ones where none is named).
+    """Check the verifiers of SKILLs, by default of all installed skills.
 
-    The claims of cases.jsonl; and for every seed and suite task: the right answer passes with 1, an answer that does
-    nothing, cannot be run, has one mistake or belongs to another task is worth no more than `verifier:` of skill.yaml
-    says, fuzzed answers get a verdict, and the same answer gets the same verdict in every batch and worker, in time.
+    Checks the claims of cases.jsonl. For every seed and suite task it checks that the right answer passes with score 1,
+    that an answer that does nothing, cannot be run, has one mistake or belongs to another task scores at most the limit
+    in `verifier:` of skill.yaml, that fuzzed answers get a verdict, and that the same answer gets the same verdict in
+    every batch and worker, in time.
 
-    What does not hold is told with the smallest answer that shows it. Exits 1 where a claim does not hold, 9 where the
-    verifier cannot be run.
+    Reports each failed claim with its smallest counterexample. Exits 1 if a claim fails, 9 if the verifier cannot run.
     """
     from skillpm.ops.learning.selftest import selftests
     from skillpm.selftest.claims import CLAIMS
@@ -64,9 +64,9 @@ def _print(reports: list[Selftest]) -> None:
         table(("skill", "claim", "what would be wrong", "checked", "failed"), rows)
     for report in reports:
         if not report.verifier:
-            note(f"{report.skill.name}: nothing to check: it has neither a contract nor a verifier")
+            note(f"{report.skill.name}: nothing to check, because it has neither a contract nor a verifier")
         elif not any(report.checked.values()):
-            note(f"{report.skill.name}: nothing to check with: write cases.jsonl, seeds or suites")
+            note(f"{report.skill.name}: nothing to check with; write cases.jsonl, seeds or suites")
         elif report.unchecked:
             note(f"{report.skill.name}: no answer got a verdict, so not checked: {', '.join(report.unchecked)}")
     if any(report.broken for report in reports):

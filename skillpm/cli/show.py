@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @click.command("show", epilog="Example: skillpm show incident-triage")
 @click.argument("text", metavar="NAME|PATH", shell_complete=known_names)
-@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Ask this registry; may be repeated.")
+@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Use this registry; may be repeated.")
 @json_option
 def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
-    """Show what a skill is and what it contributes. None of its code runs."""
+    """Show a skill and its contents. None of its code runs."""
     from skillpm.ops.machine.show import show
 
     context = command_context(indexes=indexes)

@@ -1,30 +1,31 @@
-"""``skillpm sync``."""
+"""``skillpm sync`` and ``skillpm update``."""
 
 from __future__ import annotations
 
 import click
 
+from skillpm.cli.complete import installed_names
 from skillpm.cli.install import Placing, placing_options, render
 from skillpm.cli.output import json_option
 from skillpm.errors import UsageError
 
 
 @click.command("sync", epilog="Example: skillpm sync --frozen")
-@click.option("--locked", is_flag=True, help="Refuse a lock that is out of date (exit 7), instead of renewing it.")
-@click.option("--frozen", is_flag=True, help="Take the lock as it is; never write it.")
+@click.option("--locked", is_flag=True, help="Exit 7 if the lock is out of date, instead of updating it.")
+@click.option("--frozen", is_flag=True, help="Use the lock as it is; never write it.")
 @placing_options
 @json_option
 def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> None:
-    """Make the agents' folders hold what skillpm.yaml requires, no more and no less.
+    """Install the skills that skillpm.yaml requires into agents' folders, and remove all others.
 
-    The lock is brought up to date first, with as few changes as will do.
+    The lock is updated first, with as few changes as possible.
     """
     from skillpm.ops.project.installation import unchanged
 
     if locked and frozen:
         raise UsageError(
             "`--locked` and `--frozen` exclude each other",
-            hint="`--locked` refuses a lock that is out of date, `--frozen` takes it: give one of them",
+            hint="remove one of them: `--locked` refuses a lock that is out of date, `--frozen` uses it",
         )
     place = Placing.of(placing)
     installation = unchanged(place.settings, place.folders, place.link, frozen=frozen)
@@ -34,3 +35,18 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
         mode = LockMode.FROZEN if frozen else LockMode.LOCKED if locked else LockMode.RENEWED
         installation = sync(place.context(), place.options(), mode)
     render(installation, as_json=as_json)
+
+
+@click.command("update", epilog="Example: skillpm update incident-triage --dry-run")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
+@placing_options
+@json_option
+def update(names: tuple[str, ...], as_json: bool, **placing: object) -> None:
+    """Lock and install the newest allowed releases of all skills or of NAMEs.
+
+    An edited skill makes the command fail, unless --force keeps the edited folder as NAME.orig.
+    """
+    from skillpm.ops.project import sync
+
+    place = Placing.of(placing)
+    render(sync.update(place.context(), names, place.options()), as_json=as_json)

@@ -1,4 +1,4 @@
-"""``skillpm synth``: training and held-out tasks of skills."""
+"""``skillpm synth``."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _MOST = 10_000_000  # rows
     metavar="M",
     help="Held-out rows of each skill.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same bytes.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the files.")
-@click.option("--force", is_flag=True, help="Replace what an earlier synthesis wrote there.")
-@click.option("--strict", is_flag=True, help="Refuse a split with fewer rows than were asked for.")
+@click.option("--force", is_flag=True, help="Replace the files of an earlier synthesis.")
+@click.option("--strict", is_flag=True, help="Refuse a split with fewer rows than requested.")
 @yes_option
 @worker_options
 @json_option
@@ -58,14 +58,16 @@ def command(
 ) -> None:
     """Make training and held-out tasks from the seeds and rules of SKILLs.
 
-    SKILLs are names or folders; all installed ones where none is given. Every row passes its skill's own verifier.
-    Held-out rows show values and phrasings that training never shows, and no row stands in a suite. A split without
-    rows is an error.
+    SKILLs are names or folders, by default all installed skills. Every row passes its skill's own verifier. Held-out
+    rows have values and phrasings that training rows never have, and no row is in a suite. A split without rows is an
+    error.
 
-    With --output, writes train.jsonl, held_out.jsonl and profile.json; without it, prints the training tasks.
+    With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
     if as_json and output is None:
-        raise UsageError("`--json` needs `--output DIR`", hint="without it, stdout holds the tasks as JSON Lines")
+        raise UsageError(
+            "`--json` needs `--output DIR`", hint="add `--output DIR`; without it, stdout has the tasks as JSON Lines"
+        )
     from skillpm.ops.learning.synth import check_output, check_rows, synth, write_synthesis
 
     if output is not None:

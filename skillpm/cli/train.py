@@ -1,4 +1,4 @@
-"""``skillpm train``: plan a run, or run it."""
+"""``skillpm train``."""
 
 from __future__ import annotations
 
@@ -19,11 +19,23 @@ if TYPE_CHECKING:
 
 @click.command("train", epilog="Example: skillpm train incident-triage --dry-run")
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
-@click.option("--recipe", "-r", type=TypedPath(dir_okay=False), metavar="FILE", help="YAML recipe.")
-@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field, as in stages.sft.epochs=2.")
+@click.option("--recipe", "-r", type=TypedPath(dir_okay=False), metavar="FILE", help="A recipe in YAML.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a field, such as stages.sft.epochs=2; may be repeated.",
+)
 @click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
-@click.option("--output", "-o", type=TypedPath(file_okay=False), metavar="DIR", help="[default: runs]")
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop; needs no torch.")
+@click.option(
+    "--output",
+    "-o",
+    type=TypedPath(file_okay=False),
+    metavar="DIR",
+    help="The parent of the run folder.  [default: runs]",
+)
+@click.option("--dry-run", is_flag=True, help="Print the plan; needs no torch.")
 @yes_option
 @worker_options
 @json_option
@@ -39,8 +51,8 @@ def command(
 ) -> None:
     """Train a model on installed skills.
 
-    SKILLs are names or folders; else the recipe's, else all installed ones. Leaves a run folder: data, metrics, an
-    adapter for each stage, a model card, and a manifest with the digests of all.
+    SKILLs are names or folders, by default the recipe's skills or all installed ones. Writes a run folder: data,
+    metrics, an adapter for each stage, a model card, and a manifest with all digests.
     """
     from skillpm.ops.learning.train import plan_training, train
     from skillpm.storage.files import read_text

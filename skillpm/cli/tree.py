@@ -1,4 +1,4 @@
-"""``skillpm tree``."""
+"""``skillpm tree`` and ``skillpm why``."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from skillpm.cli.context import command_context
 from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
+    from skillpm.ops.project.graph import Edge, Reasons
     from skillpm.resolve.outline import Row
 
-# (a row below which more follow, the last row, what runs past an open branch, what runs past a closed one)
+_PATHS = 20  # paths without --limit
+# (a row with more rows below it, the last row, a line past an open branch, a gap past a closed one)
 _UNICODE = ("├── ", "└── ", "│   ", "    ")
 _ASCII = ("|-- ", "`-- ", "|   ", "    ")
 
 
 @click.command("tree", epilog="Example: skillpm tree --invert shell-tools")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
-@click.option("--invert", "-i", is_flag=True, help="Show who requires a skill instead of what it requires.")
-@click.option("--user", is_flag=True, help="Show your home folder's.")
+@click.option("--invert", "-i", is_flag=True, help="Show the skills that require a skill.")
+@click.option("--user", is_flag=True, help="Show the tree of your home folder.")
 @json_option
 def command(names: tuple[str, ...], invert: bool, user: bool, as_json: bool) -> None:
-    """Show what requires what, as skillpm.lock has it. A cycle is named, not followed."""
+    """Show the dependency tree in skillpm.lock. A cycle is marked, not followed."""
     from skillpm.ops.project.graph import dependency_tree
 
     tree = dependency_tree(command_context(user=user), names, invert=invert)
@@ -60,9 +62,42 @@ def _label(row: Row, *, inverted: bool) -> str:
 
 
 def _strokes() -> tuple[str, str, str, str]:
-    """Return lines that the output can show."""
+    """Return the line characters that stdout can encode."""
     try:
         "".join(_UNICODE).encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return _ASCII
     return _UNICODE
+
+
+@click.command("why", epilog="Example: skillpm why shell-tools")
+@click.argument("name", shell_complete=installed_names)
+@click.option("--limit", type=click.IntRange(0), default=_PATHS, show_default=True, help="Paths to show; 0 shows all.")
+@click.option("--user", is_flag=True, help="Show the paths in your home folder.")
+@json_option
+def why(name: str, limit: int, user: bool, as_json: bool) -> None:
+    """Show why a skill is installed: every path from a requirement to it, shortest first."""
+    from skillpm.ops.project import graph
+
+    reasons = graph.why(command_context(user=user), name, limit=limit)
+    if as_json:
+        echo_json(reasons)
+    else:
+        _print_reasons(reasons, limit)
+
+
+def _print_reasons(reasons: Reasons, limit: int) -> None:
+    for path in reasons.paths:
+        click.echo(safe(" -> ".join(["this project", *(_text(step) for step in path)])))
+    if not reasons.paths:
+        note(f"nothing requires {reasons.name} {reasons.version}; the next install or uninstall removes it")
+    elif not reasons.complete:
+        more = (
+            "`--limit 0` shows all" if limit and len(reasons.paths) >= limit else "there are too many to list them all"
+        )
+        note(f"the {len(reasons.paths)} shortest paths; there are more: {more}")
+
+
+def _text(step: Edge) -> str:
+    version = f" {step.version}" if step.version else ""
+    return f"{step.name}{version} ({step.specifier or 'any version'})"

@@ -1,4 +1,4 @@
-"""``skillpm trust``: whose code may run, and taking that back."""
+"""``skillpm trust``."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LEAST_DIGITS = 6  # of a digest
 
 @click.group("trust", cls=Group)
 def command() -> None:
-    """Show whose code may run, and take that back.
+    """Show and revoke consent to skill code.
 
-    A consent holds for one content of a skill, and for what it was shown to ask for. It is given when a command that
-    runs skill code asks for it, by `--yes`, or by `policy.consent`.
+    A consent holds for one content of a skill and for the permissions that it asked for. You give it when a command
+    asks, by `--yes`, or by `policy.consent`.
     """
 
 
@@ -52,23 +52,23 @@ def list_grants(as_json: bool) -> None:
     if rows:
         table(("skill", "content", "runs", "is given", "agreed by", "when"), rows)
     else:
-        note("no consent is given yet")
-    note(f"record: {context.settings.consents}; skills that ship with skillpm are trusted as skillpm is")
+        note("there is no consent yet")
+    note(f"record: {context.settings.consents}; bundled skills need no consent")
 
 
 @command.command("revoke", epilog="Example: skillpm trust revoke incident-triage")
 @click.argument("words", metavar="[NAME|DIGEST]...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Take back every consent.")
+@click.option("--all", "everything", is_flag=True, help="Revoke every consent.")
 @json_option
 def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
-    """Take consents back: of all contents of a NAME, or of the content whose DIGEST begins so.
+    """Revoke consent to all contents of a NAME, or to the content whose DIGEST begins like this.
 
-    The next command that runs that code asks again.
+    The next command that runs this code asks again.
     """
     from skillpm.ops.learning.session import open_consents
 
     if bool(words) == everything:
-        raise UsageError("give names or digests, or `--all`", hint="`skillpm trust list` shows them")
+        raise UsageError("revoke needs names or digests, or else `--all`", hint="run `skillpm trust list` to see them")
 
     def meant(word: str, tree: str, grant: Grant) -> bool:
         digest = len(word) >= _LEAST_DIGITS and tree.startswith(word.rstrip("…"))
@@ -78,7 +78,9 @@ def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
     known = consents.grants()
     for word in words:
         if not any(meant(word, tree, grant) for tree, grant in known.items()):
-            raise UnknownSkillError(f"no consent for `{word[:80]}`", hint="`skillpm trust list` shows them")
+            raise UnknownSkillError(
+                f"there is no consent for `{word[:80]}`", hint="run `skillpm trust list` to see them"
+            )
     revoked = consents.revoke(lambda tree, grant: everything or any(meant(word, tree, grant) for word in words))
     if as_json:
         echo_json({"revoked": [_document(tree, grant) for tree, grant in revoked.items()]})

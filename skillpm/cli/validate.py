@@ -1,4 +1,4 @@
-"""``skillpm validate``: check the layout and the documents of skills."""
+"""``skillpm validate``."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     type=click.Choice(["lenient", "strict"]),
     default="lenient",
     show_default=True,
-    help="lenient: what clients can load, with warnings; strict: the Agent Skills specification to the letter.",
+    help="lenient accepts what agents can load, with warnings; strict follows the Agent Skills specification.",
 )
-@click.option("--fix", is_flag=True, help="Mend what has one right answer in SKILL.md, and show the change.")
-@click.option("--dry-run", is_flag=True, help="With --fix: show the change, write nothing.")
+@click.option("--fix", is_flag=True, help="Fix findings in SKILL.md that have one right answer, and print the change.")
+@click.option("--dry-run", is_flag=True, help="With --fix: print the change; write nothing.")
 @click.option("--rules", "show_rules", is_flag=True, help="List the rules instead of checking.")
 @allow_option
 @format_options
@@ -43,7 +43,7 @@ def command(
 ) -> None:
     """Check skills: a skill's folder, its SKILL.md, or a folder of skills.
 
-    Exits 1 where any error is found. Runs no code of a skill.
+    Exits 1 if there is an error. Runs no code of a skill.
     """
     from skillpm.layout.rule import Level
     from skillpm.ops.authoring.validate import RULES, validate
@@ -56,10 +56,10 @@ def command(
         return
     if not paths:
         raise UsageError(
-            "`skillpm validate` needs PATH", hint="`skillpm validate .` checks the skill, or the skills, here"
+            "`skillpm validate` needs PATH", hint="run `skillpm validate .` to check the skill or the skills here"
         )
     if dry_run and not fix:
-        raise UsageError("`--dry-run` says what `--fix` would do", hint="give both")
+        raise UsageError("`--dry-run` needs `--fix`", hint="add `--fix`, or remove `--dry-run`")
     mended = _mend(paths, form, dry_run=dry_run) if fix else []
     allow, extra = Allowance.of(allowed), load_host(plugins=load_settings().plugins).layout_rules()
     reports = [
@@ -78,5 +78,5 @@ def _mend(paths: tuple[Path, ...], form: str | None, *, dry_run: bool) -> list[M
         for line in mending.diff.split("\n"):
             colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
             click.secho(safe(line), fg=colour)
-    note(f"{count(len(mendings), 'file')} {'would be mended' if dry_run else 'mended'}")
+    note(f"{count(len(mendings), 'file')} {'would be fixed' if dry_run else 'fixed'}")
     return mendings

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @click.command("verify", epilog="Example: skillpm verify incident-triage")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
-@click.option("--user", is_flag=True, help="Verify your home folder.")
+@click.option("--user", is_flag=True, help="Verify the skills of your home folder.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, names: tuple[str, ...], user: bool, as_json: bool) -> None:
     """Compare the store and every agent's folder with skillpm.lock, byte for byte; repair nothing.
 
-    Exits 1 where a folder or a stored skill is missing or was edited, 4 where the store holds other bytes than the lock
-    promises.
+    Exits 1 if a folder is missing or edited or a stored skill is missing, 4 if bytes in the store differ from the lock.
     """
     from skillpm.errors import CheckError, IntegrityError
     from skillpm.ops.project.verify import verify
 
     verification = verify(command_context(user=user), names)
     if as_json:
-        echo_json(verification)
+        skills, folders, problems = verification.skills, verification.folders, verification.problems
+        echo_json({"ok": not problems, "skills": skills, "folders": folders, "problems": problems})
     else:
         _print(verification)
     if verification.problems:
@@ -56,5 +56,5 @@ def _print(verification: Verification) -> None:
 def _sentence(problem: Mismatch) -> str:
     kind = click.style(problem.kind, fg="red" if problem.kind != "surplus" else "yellow")
     return " ".join(
-        [kind, safe(problem.path or "the whole of it"), *([f"({safe(problem.detail)})"] if problem.detail else [])]
+        [kind, safe(problem.path or "the whole folder"), *([f"({safe(problem.detail)})"] if problem.detail else [])]
     )

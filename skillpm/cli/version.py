@@ -1,4 +1,4 @@
-"""``skillpm version``: show, set or raise a skill's version."""
+"""``skillpm version``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class _ShowByDefault(click.Group):
-    """What is no sub-command is the path of a skill whose version is shown."""
+    """A group that runs `show` if the first word is not a sub-command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `show` in front where no sub-command is."""
+        """Insert `show` if the first word is not a sub-command."""
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
             args = ["show", *args]
         return super().parse_args(ctx, args)
@@ -33,7 +33,7 @@ def command() -> None:
 @click.argument("path", type=TypedPath(), default=Path())
 @json_option
 def show(path: Path, as_json: bool) -> None:
-    """Print the version of the skill in PATH; this is what `skillpm version [PATH]` does."""
+    """Print the version of the skill in PATH, as `skillpm version [PATH]` does."""
     from skillpm.ops.authoring.version import version_of
 
     name, version = version_of(path)
@@ -48,10 +48,10 @@ def show(path: Path, as_json: bool) -> None:
 )
 @click.argument("version")
 @click.argument("path", type=TypedPath(), default=Path())
-@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
 def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
-    """Write VERSION into skill.yaml, and into SKILL.md's metadata where it stands there; nothing else changes."""
+    """Write VERSION into skill.yaml, and into SKILL.md's metadata if it has a version; nothing else changes."""
     from skillpm.ops.authoring.version import set_version
 
     _print(set_version(path, version, dry_run=dry_run), as_json)
@@ -63,13 +63,13 @@ def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
     epilog="Example: skillpm version bump patch rc skills/mine",
 )
 @click.argument("parts", metavar="PART... [PATH]", nargs=-1, required=True)
-@click.option("--dry-run", is_flag=True, help="Say what would change; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
 def bump(parts: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    """Write the next version: of those with the shape of PART, the lowest that is higher.
+    """Write the next version: the lowest higher version with the shape of PART.
 
-    PART is major, minor, patch, release (final of a pre-release), alpha, beta, rc, post or dev; a suffix may follow
-    major, minor or patch: `minor rc`. The last word is the skill's folder where it is no PART.
+    PART is major, minor, patch, release (the final of a pre-release), alpha, beta, rc, post or dev. A suffix may follow
+    major, minor or patch, such as `minor rc`. The last word is the skill's folder if it is not a PART.
     """
     from skillpm.model.version import PARTS, next_version
     from skillpm.ops.authoring.version import set_version, version_of

@@ -1,4 +1,4 @@
-"""``skillpm yank``: take a release out of new resolutions."""
+"""``skillpm yank`` and ``skillpm unyank``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,29 @@ if TYPE_CHECKING:
 
 @click.command("yank", epilog='Example: skillpm yank demo==1.2.0 --registry /srv/skills --reason "loses data"')
 @click.argument("release", metavar="NAME==VERSION")
-@click.option("--registry", metavar="PLACE", required=True, help="A folder, file://…, or the name of a known registry.")
-@click.option("--reason", required=True, help="What is wrong; those who ask for this release are told.")
+@click.option(
+    "--registry", metavar="PLACE", required=True, help="A folder, file://…, or the name of a registry in the settings."
+)
+@click.option("--reason", required=True, help="What is wrong; shown to everyone who requires this release.")
 @json_option
 def command(release: str, registry: str, reason: str, as_json: bool) -> None:
-    """Take a release out of new resolutions; whoever has it locked keeps it, and nothing is deleted."""
-    run_yank(release, registry, reason, as_json=as_json)
+    """Exclude a release from new resolutions. Existing locks keep it, and nothing is deleted."""
+    _yank(release, registry, reason, as_json=as_json)
 
 
-def run_yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> None:
-    """Yank a release for a reason, or take it back in, and say what became of it."""
+@click.command("unyank", epilog="Example: skillpm unyank demo==1.2.0 --registry /srv/skills")
+@click.argument("release", metavar="NAME==VERSION")
+@click.option(
+    "--registry", metavar="PLACE", required=True, help="A folder, file://…, or the name of a registry in the settings."
+)
+@json_option
+def unyank(release: str, registry: str, as_json: bool) -> None:
+    """Allow new resolutions to choose a yanked release again."""
+    _yank(release, registry, None, as_json=as_json)
+
+
+def _yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> None:
+    """Yank a release for a reason, or unyank it if ``reason`` is None, and print the outcome."""
     from skillpm.ops.authoring.publish import open_publishing, yank
 
     yanking = yank(open_publishing(registry, command_context()), release, reason)
@@ -36,6 +49,6 @@ def run_yank(release: str, registry: str, reason: str | None, *, as_json: bool) 
 
 def _sentence(yanking: Yanking) -> str:
     release = f"{yanking.name} {yanking.version}"
-    if yanking.reason is None:
+    if yanking.yanked is False:
         return f"{release} is {'no longer yanked' if yanking.changed else 'not yanked; nothing changed'}"
-    return f"{release} is {'now' if yanking.changed else 'already'} yanked: {safe(yanking.reason)}"
+    return f"{release} is {'now' if yanking.changed else 'already'} yanked: {safe(yanking.yanked)}"

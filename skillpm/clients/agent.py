@@ -1,31 +1,31 @@
-"""An agent, as far as its skills go: where it looks for them, and how much of its context it gives to their catalog."""
+"""An agent: its folders for skills, and its budget for their names and descriptions."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-CHARACTERS_A_TOKEN = 4  # the rule of thumb by which the agents themselves turn a share of tokens into characters
+CHARACTERS_A_TOKEN = 4  # the rule of thumb that the agents themselves use
 
 
 class Overflow(StrEnum):
-    """What an agent does with a catalog that is larger than its budget."""
+    """The way in which an agent cuts a list that exceeds its budget."""
 
-    FORGET = "forget"  # every name stays, the descriptions of the least used skills go
-    SHORTEN = "shorten"  # all descriptions are cut to one length; where names alone are too many, skills go
-    CUT = "cut"  # the list ends where the budget does; the skills after that are not seen
+    FORGET = "forget"  # keeps every name, drops the descriptions of the least used skills
+    SHORTEN = "shorten"  # cuts all descriptions to one length; drops skills if the names alone are too many
+    CUT = "cut"  # ends the list at the budget; the skills after it are not listed
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much text an agent gives to the list of names and descriptions that it shows its model.
+    """The limits of the list of names and descriptions that an agent shows its model.
 
     Attributes:
-        characters: for the whole list, where the context window is not told.
-        share: of the context window, or None where the budget is fixed.
-        description: characters of one description that are shown at most.
-        entry: how a skill is listed, with ``{name}``, ``{description}`` and ``{location}``.
-        overflow: what happens to a longer list.
+        characters: of the whole list, for the usual context window.
+        share: of the context window, or None for a fixed budget.
+        description: the maximum characters of one description.
+        entry: the format of a skill, with ``{name}``, ``{description}`` and ``{location}``.
+        overflow: the way in which a longer list is cut.
     """
 
     characters: int
@@ -46,13 +46,13 @@ class Agent:
     """One agent.
 
     Attributes:
-        name: what ``--agent`` takes.
-        title: what people call it.
+        name: the value of ``--agent``.
+        title: its name for people.
         project: its skills' folder in a project, posix.
-        user: its skills' folder in a home folder, or None where it has none.
-        signs: that it is used here: a path in the project, ``~/…`` in the home folder, ``$NAME/…`` where that is set.
+        user: its skills' folder in a home folder, or None.
+        signs: of its use: a path in the project, ``~/…`` in the home folder, ``$NAME`` for a variable's path.
         also: other folders of a project that it reads.
-        budget: of its catalog, where known.
+        budget: of its list, if known.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Agent:
     budget: Budget | None = None
 
     def folder(self, *, user: bool) -> str | None:
-        """Return where it looks for skills, relative to the home folder or to a project."""
+        """Return its folder for skills, relative to the home folder or to a project."""
         return self.user if user else self.project
 
     def reads(self, *, user: bool) -> tuple[str, ...]:

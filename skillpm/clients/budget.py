@@ -1,4 +1,4 @@
-"""What of the installed skills an agent's model gets to see: the catalog of names and descriptions, and its budget."""
+"""The list of names and descriptions that an agent shows its model, fitted into the agent's budget."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class FittedList:
-    """How a list of skills fits into an agent's budget.
+    """A list of skills, fitted into an agent's budget.
 
     Attributes:
-        overflow: what the agent does where it does not fit.
-        limit: characters that there are.
-        used: characters that the whole list takes.
-        skills: how many there are.
-        affected: how many lose their description, a part of it, or their place; the least possible number.
-        dropped: the skills that are not listed at all, where the agent's order is known.
-        length: characters to which all descriptions are cut; None where they are not.
+        overflow: the way in which the agent cuts a longer list.
+        limit: characters of the budget.
+        used: characters of the whole list.
+        skills: their number.
+        affected: the least number of skills that lose their description, a part of it, or their place.
+        dropped: the skills that are not listed, if the agent's order is known.
+        length: characters to which all descriptions are cut, or None.
     """
 
     overflow: Overflow
@@ -46,12 +46,12 @@ class FittedList:
 
 
 def fit_list(entries: Iterable[Entry], budget: Budget, window: int | None = None) -> FittedList:
-    """Lay out the list as the agent does.
+    """Fit a list as the agent does.
 
     Args:
-        entries: every skill that the agent finds, ours and others; of one name the last counts.
-        budget: the agent's.
-        window: tokens of the model's context; the agent's usual one where None.
+        entries: every skill that the agent finds; the last one of a name counts.
+        budget: of the agent.
+        window: tokens of the model's context; None for the agent's usual one.
     """
     listed = sorted({entry.name: entry for entry in entries}.values(), key=lambda entry: entry.name)
     descriptions = [_shown(entry.description, budget) for entry in listed]
@@ -65,7 +65,7 @@ def fit_list(entries: Iterable[Entry], budget: Budget, window: int | None = None
 
 
 def _shown(description: str, budget: Budget) -> str:
-    """Return a description as it is listed, in one line; where the list is XML, escaped."""
+    """Return a description as listed: in one line, and escaped if the list is XML."""
     text = " ".join(description.split())[: budget.description]
     if not budget.entry.startswith("<"):
         return text
@@ -79,7 +79,7 @@ def _line(entry: Entry, description: str, budget: Budget) -> int:
 
 
 def _forget(whole: FittedList, _names: Sequence[str], _lines: Sequence[int], sizes: Sequence[int]) -> FittedList:
-    """Leave out descriptions until it fits; whose, only the agent knows, so count as if the longest went first."""
+    """Count the longest descriptions until the list fits: only the agent knows which it drops, so this is the least."""
     over, affected = whole.used - whole.limit, 0
     for size in sorted(sizes, reverse=True):
         if over <= 0 or size == 0:
@@ -89,17 +89,22 @@ def _forget(whole: FittedList, _names: Sequence[str], _lines: Sequence[int], siz
 
 
 def _shorten(whole: FittedList, names: Sequence[str], lines: Sequence[int], sizes: Sequence[int]) -> FittedList:
-    """Cut all descriptions to one length; where that is nothing, list names by their order while they fit."""
+    """Cut all descriptions to one length; if the names alone are too long, list names in order while they fit.
+
+    The length is the largest L with sum(min(size, L)) <= room (water-filling). Sizes are visited from the shortest: a
+    description that is at most an equal share of the remaining room stays whole, and the room that it leaves over goes
+    to the longer ones. The first that exceeds its share fixes L for itself and all that follow. O(n log n).
+    """
     bare = [line - size for line, size in zip(lines, sizes, strict=True)]
     room = whole.limit - sum(bare)
     if room < 0:
         dropped = _beyond(names, bare, whole.limit, stop=False)
         return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, whole.skills, dropped, 0)
-    length, left = 0, sorted(sizes)
-    while left and (room // len(left)) >= left[0]:
-        length = left.pop(0)
+    length, remaining = 0, sorted(sizes)
+    while remaining and (room // len(remaining)) >= remaining[0]:
+        length = remaining.pop(0)
         room -= length
-    length = room // len(left) if left else length
+    length = room // len(remaining) if remaining else length
     affected = sum(1 for size in sizes if size > length)
     return FittedList(whole.overflow, whole.limit, whole.used, whole.skills, affected, (), length)
 
@@ -111,7 +116,7 @@ def _cut(whole: FittedList, names: Sequence[str], lines: Sequence[int], _sizes: 
 
 
 def _beyond(names: Sequence[str], lines: Sequence[int], limit: int, *, stop: bool) -> tuple[str, ...]:
-    """Return the names that do not fit; after the first of them, ``stop`` leaves out all that follow."""
+    """Return the names that do not fit; with ``stop``, all names after the first of them."""
     used = 0
     dropped: list[str] = []
     for name, line in zip(names, lines, strict=True):

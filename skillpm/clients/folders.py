@@ -1,7 +1,7 @@
-"""Which agents are used here, and which folders of theirs an install fills.
+"""The agents that are used here, and the folders that an install fills.
 
-Only two kinds of agents are ever touched: those that were named, and, with ``all``, those whose signs are found here.
-Beside them every install fills ``.agents/skills``, which most agents read.
+An install fills ``.agents/skills``, which most agents read, and the folders of named agents; ``all`` names those that
+are detected here.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from skillpm.model.name import did_you_mean
 
 
 def agent_folders(agents: Sequence[str], *, user: bool = False, project: Path | None = None) -> tuple[str, ...]:
-    """Return the folders of these agents, the universal one first, each once; ``all`` means those detected here.
+    """Return the folders of these agents, each once, after the universal one; ``all`` means those detected here.
 
     Args:
         agents: names of the table, or ``all``.
-        user: their folders in the home folder, instead of a project.
-        project: where ``all`` looks for signs; the working directory where None.
+        user: use the home folder instead of a project.
+        project: the folder where ``all`` looks for signs; the working directory by default.
 
     Raises:
-        UsageError: an agent is not known; the hint has near names. Or it has no folder of its own for users.
+        UsageError: an agent is not known (the hint has similar names), or it has no folder for users.
     """
     folders = [UNIVERSAL]
     for name in agents:
@@ -37,8 +37,8 @@ def agent_folders(agents: Sequence[str], *, user: bool = False, project: Path | 
                 folders.append(folder)
             elif name != "all":
                 raise UsageError(
-                    f"{agent.title} looks for skills in projects only",
-                    hint="install into a project, without `--user`",
+                    f"{agent.title} reads skills from projects only",
+                    hint="remove `--user` and install into a project",
                 )
     return tuple(dict.fromkeys(folders))
 
@@ -47,17 +47,17 @@ def _known(name: str) -> Agent:
     if name in AGENTS:
         return AGENTS[name]
     hint = did_you_mean(name, [*AGENTS, "all"], "see `skillpm agents --all`")
-    raise UsageError(f"no agent `{name[:80]}` is known", hint=hint)
+    raise UsageError(f"there is no agent `{name[:80]}`", hint=hint)
 
 
 def is_agent_folder(folder: str) -> bool:
-    """Is this, relative to a project or to a home folder, where some agent looks for skills?"""
+    """Does an agent read skills from this folder of a project or of a home folder?"""
     return any(folder in (agent.project, agent.user) for agent in AGENTS.values())
 
 
 def detected(project: Path) -> list[Agent]:
-    """Return the agents of which a sign is found in a project, in the home folder or in the environment."""
-    return [agent for agent in AGENTS.values() if any(_found(sign, project) for sign in agent.signs)]
+    """Return the agents with a sign in a project, in the home folder or in the environment."""
+    return [agent for agent in AGENTS.values() if any(_exists(sign, project) for sign in agent.signs)]
 
 
 def unfilled(project: Path, folders: Set[str], *, user: bool = False) -> list[Agent]:
@@ -69,7 +69,7 @@ def unfilled(project: Path, folders: Set[str], *, user: bool = False) -> list[Ag
     ]
 
 
-def _found(sign: str, project: Path) -> bool:
+def _exists(sign: str, project: Path) -> bool:
     if sign.startswith("$"):
         value = os.environ.get(sign[1:], "").strip()
         return bool(value) and os.path.lexists(value)
@@ -77,25 +77,25 @@ def _found(sign: str, project: Path) -> bool:
         configuration = os.environ.get("XDG_CONFIG_HOME", "").strip()
         if configuration:
             return os.path.lexists(f"{configuration}{sign.removeprefix('~/.config')}")
-    # os.path: some two hundred looks, where pathlib would take longer than the disk
+    # os.path: for two hundred checks, pathlib takes longer than the disk
     return os.path.lexists(os.path.expanduser(sign) if sign.startswith("~") else f"{project}/{sign}")  # noqa: PTH111
 
 
-_HEAD = 1 << 17  # bytes of a SKILL.md that are read for its frontmatter
+_HEAD = 1 << 17  # bytes of a SKILL.md to read for its frontmatter
 
 
 def entries_in(root: Path, folder: str, store: Path) -> Iterator[Entry]:
-    """Yield what an agent would list of one of its folders; what cannot be read is skipped, as agents do.
+    """Yield the skills that an agent lists from one of its folders; it skips unreadable ones, as agents do.
 
     Args:
         root: a project or a home folder.
         folder: relative to it.
-        store: the other place to which a link may lead.
+        store: a link may lead into it.
     """
     inside = (root.resolve(), store.resolve())
     try:
-        with os.scandir(root / folder) as found:
-            names = sorted(item.name for item in found if not item.name.startswith("."))
+        with os.scandir(root / folder) as items:
+            names = sorted(item.name for item in items if not item.name.startswith("."))
     except OSError:
         return
     for name in names:

@@ -1,9 +1,9 @@
-"""The table of agents: facts, no code that knows any of them by name.
+"""The table of agents. No other code knows an agent by its name.
 
-Sources: the folders and signs, the table of supported agents of vercel-labs/skills 1.7.4 (``docs/agents.md``), whose
-names are kept; other folders that OpenCode, GitHub Copilot and Cursor read, their own documentation. Budgets: Claude
-Code, its documentation of skills and anthropics/claude-code#64606; Codex, openai/codex ``core-skills/src/render.rs``;
-Copilot, microsoft/GitHub-Copilot-for-Azure#1120 and #1227.
+Sources. Names, folders and signs: the table of supported agents of vercel-labs/skills 1.7.4 (``docs/agents.md``). Other
+folders of OpenCode, GitHub Copilot and Cursor: their documentation. Budgets: Claude Code's documentation of skills and
+anthropics/claude-code#64606; openai/codex ``core-skills/src/render.rs``; microsoft/GitHub-Copilot-for-Azure#1120 and
+#1227.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _COPILOT = Budget(
 
 
 def _own(name: str, title: str, folder: str = "", *signs: str) -> Agent:
-    """Return an agent that keeps skills in a folder of its own, the same in a project and at home: ``.NAME``."""
+    """Return an agent with its own folder ``.NAME``, the same in a project and at home."""
     root = folder or f".{name}"
     return Agent(name, title, f"{root}/skills", f"{root}/skills", signs or (root, f"~/{root}"))
 
 
 def _shared(name: str, title: str, *signs: str, user: str | None = UNIVERSAL) -> Agent:
-    """Return an agent that reads the folder which all share in a project."""
+    """Return an agent that reads the shared folder of a project."""
     return Agent(name, title, UNIVERSAL, user, signs or (f"~/.{name}",))
 
 

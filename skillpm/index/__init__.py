@@ -1,4 +1,4 @@
-"""Where skills come from: each module is one kind of Index (``skillpm.model.ports``).
+"""The sources of skills: each module is one kind of Index (``skillpm.model.ports``).
 
-May import storage, layout, model, settings, errors. What an index gives is not yet checked.
+May import storage, layout, model, settings, errors. The results of an index are not checked yet.
 """

@@ -1,4 +1,4 @@
-"""The skills that ship with skillpm, as an index."""
+"""The bundled skills as an index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from skillpm.model.source import BUNDLED
 
 
 class BundledIndex:
-    """The embedded registry: it needs no network and no configuration."""
+    """The bundled registry, which needs no network and no configuration."""
 
     made_here = True
     remote = False
@@ -24,7 +24,7 @@ class BundledIndex:
         self._opened: dict[str, PathIndex] = {}
 
     def page(self, name: str) -> Page | None:
-        """Return the one release that this version of skillpm ships. Raises LayoutError."""
+        """Return the one bundled release. Raises LayoutError."""
         index = self._index(name)
         return index.page(name) if index else None
 
@@ -33,28 +33,28 @@ class BundledIndex:
         return list(bundled_skills())
 
     def listings(self) -> Iterator[Listing]:
-        """Yield the bundled skills, read without being packed. Raises LayoutError."""
+        """Yield the bundled skills without packing them. Raises LayoutError."""
         for name, folder in bundled_skills().items():
-            found = describe(FolderTree(folder))
-            yield Listing(name, found.version, found.description)
+            description = describe(FolderTree(folder))
+            yield Listing(name, description.version, description.description)
 
     def archive(self, name: str, release: Release) -> bytes:
-        """Return the archive. Raises RegistryError, LockOutOfDateError as ``files`` does."""
+        """Return the archive. Raises RegistryError and LockOutOfDateError like ``files``."""
         return self._shipped(name).archive(name, release)
 
     def files(self, name: str, release: Release) -> Tree:
         """Return the skill.
 
         Raises:
-            RegistryError: skillpm ships no such skill.
-            LockOutOfDateError: this version of skillpm ships another release of it.
+            RegistryError: there is no such bundled skill.
+            LockOutOfDateError: this version of skillpm bundles another release.
         """
         return self._shipped(name).files(name, release)
 
     def _shipped(self, name: str) -> PathIndex:
         index = self._index(name)
         if index is None:
-            raise RegistryError(f"skillpm ships no skill `{name}`")
+            raise RegistryError(f"there is no bundled skill `{name}`")
         return index
 
     def _index(self, name: str) -> PathIndex | None:

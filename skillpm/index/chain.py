@@ -1,6 +1,6 @@
-"""Several indexes, asked in order: the first that knows a name answers for it alone.
+"""Several indexes in order: the first that has a name is its only source.
 
-Releases of one name are never merged from several indexes: whoever may publish to one of them could otherwise shadow
+Releases of one name are never merged from several indexes. Otherwise, anyone who can publish to one index could shadow
 the skills of another (dependency confusion).
 """
 
@@ -21,41 +21,40 @@ _AT_ONCE = 8
 
 
 class ChainIndex:
-    """An ordered list of indexes that is an index itself."""
+    """An ordered tuple ``indexes`` that is an index itself."""
 
     made_here = False
 
     def __init__(self, indexes: Sequence[Index]) -> None:
         self.name = ", ".join(index.name for index in indexes)
-        self._indexes = tuple(indexes)
-        self._found: dict[str, tuple[Index, Page] | None] = {}
+        self.indexes = tuple(indexes)
+        self._pages: dict[str, tuple[Index, Page] | None] = {}
         self.remote = any(index.remote for index in indexes)
 
     def page(self, name: str) -> Page | None:
-        """Return the page of the first index that knows the name. Raises RegistryError."""
-        found = self._find(name)
-        return found[1] if found else None
+        """Return the page of the first index that has the name. Raises RegistryError."""
+        entry = self._find(name)
+        return entry[1] if entry else None
 
     def source(self, name: str) -> Index | None:
-        """Return the index that answers for a name. Raises RegistryError."""
-        found = self._find(name)
-        return found[0] if found else None
+        """Return the first index that has the name. Raises RegistryError."""
+        entry = self._find(name)
+        return entry[0] if entry else None
 
     def names(self) -> list[str]:
-        """Return the names of all indexes that can list theirs."""
-        return sorted({name for index in self._indexes for name in index.names()})
-
-    @property
-    def indexes(self) -> tuple[Index, ...]:
-        """The indexes, in their order."""
-        return self._indexes
+        """Return the names of all indexes that list their skills."""
+        return sorted({name for index in self.indexes for name in index.names()})
 
     def near(self, name: str) -> list[str]:
-        """Return known names that a person may have meant."""
+        """Return known names similar to a name."""
         return near_names(name, self.names())
 
     def prefetch(self, names: Iterable[str]) -> None:
-        """Look names up, and what their newest releases require, all at once where that saves round trips.
+        """Look up names, then the dependencies of their newest releases, in waves of parallel requests.
+
+        The resolver asks for one page after the other. Over a network, that is one round trip for each level and name.
+        Here each wave asks for all names of one level at once, so the resolver finds its pages in memory. The guess
+        that newest releases are chosen may fetch a page too many; it never changes the result.
 
         Raises:
             RegistryError: an index failed for one of ``names``.
@@ -69,24 +68,24 @@ class ChainIndex:
             pages = list(pool.map(self.page, sorted(wave)))
             while wave:
                 newest = (page.newest_first()[0] for page in pages if page and page.releases)
-                wave = {name for release in newest for name in release.requires} - self._found.keys()
-                pages = list(pool.map(self._page_if_there, sorted(wave)))
+                wave = {name for release in newest for name in release.requires} - self._pages.keys()
+                pages = list(pool.map(self._guessed_page, sorted(wave)))
 
-    def _page_if_there(self, name: str) -> Page | None:
-        """Return a page that may not even be needed: a failure is told only to whom asks for it."""
+    def _guessed_page(self, name: str) -> Page | None:
+        """Return a page that may not be needed. A failure is raised only when the page is requested."""
         with contextlib.suppress(RegistryError):
             return self.page(name)
         return None
 
     def archive(self, name: str, release: Release) -> bytes:
-        """Return the archive from the index that answers for the name. Raises RegistryError."""
+        """Return the archive from the name's index. Raises RegistryError."""
         index = self.source(name)
         if index is None:
-            raise RegistryError(f"no registry knows `{name}`")
+            raise RegistryError(f"no registry has `{name}`")
         return index.archive(name, release)
 
     def _find(self, name: str) -> tuple[Index, Page] | None:
-        if name not in self._found:
-            pages = ((index, page) for index in self._indexes if (page := index.page(name)) is not None)
-            self._found[name] = next(pages, None)
-        return self._found[name]
+        if name not in self._pages:
+            pages = ((index, page) for index in self.indexes if (page := index.page(name)) is not None)
+            self._pages[name] = next(pages, None)
+        return self._pages[name]

@@ -1,8 +1,8 @@
-"""Which secret belongs to which host: given by the person, sent to that host alone, and never in the clear.
+"""The secret of each host, from the environment or from netrc. It is sent to that host only, and never unencrypted.
 
-``SKILLPM_TOKEN_<HOST>`` holds a bearer token, the host in capitals with ``_`` for a dot and ``__`` for a hyphen, and
-its port after it where that is not the scheme's own: ``SKILLPM_TOKEN_SKILLS_EXAMPLE_ORG``. Else ``~/.netrc``, or the
-file that ``NETRC`` names, has a login and a password. Sources: RFC 6750, RFC 7617, netrc(5).
+``SKILLPM_TOKEN_<HOST>`` has a bearer token, such as ``SKILLPM_TOKEN_SKILLS_EXAMPLE_ORG``: the host in capitals with
+``_`` for a dot and ``__`` for a hyphen, then ``_`` and the port unless it is the scheme's default. Otherwise
+``~/.netrc``, or the file in ``NETRC``, has a login and a password. Sources: RFC 6750, RFC 7617, netrc(5).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def token_variable(url: str) -> str:
-    """Return the environment variable that may hold the token for a URL's host."""
+    """Return the name of the environment variable for the token of a URL's host."""
     parts = urlsplit(url)
     host = (parts.hostname or "").replace("-", "__").replace(".", "_").replace(":", "_").upper()
     port = parts.port if parts.port not in (None, _PORTS.get(parts.scheme)) else None
@@ -27,7 +27,7 @@ def token_variable(url: str) -> str:
 
 
 def is_local(host: str | None) -> bool:
-    """Is this host an address that only this machine or its own network can mean?"""
+    """Is this host this machine, or an address in a private network?"""
     if host is None or host == "localhost" or host.endswith(".localhost"):
         return True
     import ipaddress
@@ -42,23 +42,23 @@ class Credentials:
     """The secrets of one invocation.
 
     Args:
-        environment: where tokens and ``NETRC`` are looked up.
+        environment: has the tokens and ``NETRC``.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment
 
     def header(self, url: str) -> str | None:
-        """Return the Authorization header for exactly this URL's host and port, None where there is none.
+        """Return the Authorization header for exactly this URL's host and port, or None.
 
         Raises:
-            UsageError: a secret is given for a host that is asked without encryption, or netrc is damaged.
+            UsageError: a secret would be sent without encryption, or netrc is damaged.
         """
         parts = urlsplit(url)
         value = self._token(url) or self._login(parts)
         if value and parts.scheme != "https" and not is_local(parts.hostname):
             raise UsageError(
-                f"a token or password is given for {parts.netloc}, and {parts.scheme} would send it in the clear",
+                f"{parts.scheme} would send the token or password for {parts.netloc} unencrypted",
                 hint="use the registry's https:// address",
             )
         return value
@@ -68,7 +68,7 @@ class Credentials:
         if not token:
             return None
         if not token.isascii() or not token.isprintable():
-            raise UsageError(f"{token_variable(url)} is no token: it has characters that none may have")
+            raise UsageError(f"{token_variable(url)} is not a token: it has characters that are not allowed")
         return f"Bearer {token}"
 
     def _login(self, parts: SplitResult) -> str | None:
@@ -81,9 +81,9 @@ class Credentials:
 
     @cached_property
     def _logins(self) -> dict[str, tuple[str, str, str]]:
-        """What netrc has: login, account and password by host."""
-        given = self._environment.get("NETRC")
-        path = Path(given) if given else Path(self._environment.get("HOME", "~")).expanduser() / ".netrc"
+        """The login, account and password of each host in netrc."""
+        file = self._environment.get("NETRC")
+        path = Path(file) if file else Path(self._environment.get("HOME", "~")).expanduser() / ".netrc"
         if not path.is_file():
             return {}
         import netrc

@@ -1,4 +1,4 @@
-"""A registry that is a folder: the static layout of FORMATS, read from a local or mounted disk.
+"""A registry in a folder, read from a local or mounted disk.
 
 ``config.json``, ``skills/[owner/]NAME.json`` (a Page) and ``archives/ab/cdef….tar.gz``. Any static server can serve it.
 """
@@ -20,7 +20,7 @@ class DirectoryIndex:
 
     Args:
         root: the folder with config.json; also an attribute.
-        name: what a lock calls this source.
+        name: the source in a lock.
     """
 
     made_here = False
@@ -32,7 +32,7 @@ class DirectoryIndex:
 
     @cached_property
     def config(self) -> RegistryConfig:
-        """config.json. Raises RegistryError where the folder is no registry."""
+        """config.json. Raises RegistryError if the folder is not a registry."""
         if not self.root.is_dir():
             raise RegistryError(
                 f"registry {self.root} is not a folder", hint="check `--registry`, or the registries of skillpm.yaml"
@@ -40,10 +40,10 @@ class DirectoryIndex:
         return read_config(self._read("config.json", MAX_PAGE), f"registry {self.root}")
 
     def page(self, name: str) -> Page | None:
-        """Return every release of a name, or None where it is unknown.
+        """Return every release of a name, or None if it is unknown.
 
         Raises:
-            RegistryError: the folder is no registry, or its page is damaged or of another skill.
+            RegistryError: the folder is not a registry, or its page is damaged or of another skill.
         """
         path = page_path(name)
         if self.config.registry and not (self.root / path).is_file():
@@ -51,10 +51,10 @@ class DirectoryIndex:
         return read_page(self._read(path, MAX_PAGE), name, f"registry {self.root}")
 
     def names(self) -> list[str]:
-        """Return all names that the folder has a page for."""
+        """Return all names with a page."""
         root = self.root / "skills"
-        found = (path.relative_to(root).with_suffix("").as_posix() for path in root.glob("**/*.json"))
-        return sorted(name for name in found if is_name(name))
+        names = (path.relative_to(root).with_suffix("").as_posix() for path in root.glob("**/*.json"))
+        return sorted(name for name in names if is_name(name))
 
     def listings(self) -> Iterator[Listing]:
         """Yield every name with its newest release. Raises RegistryError."""
@@ -66,7 +66,7 @@ class DirectoryIndex:
                 yield Listing(name, release.version, release.summary)
 
     def archive(self, name: str, release: Release) -> bytes:
-        """Return the archive's bytes, unchecked. Raises RegistryError where it is missing or too large."""
+        """Return the archive's bytes, unchecked. Raises RegistryError if it is missing or too large."""
         return self._read(archive_path(release.archive), MAX_ARCHIVE)
 
     def _read(self, path: str, limit: int) -> bytes:

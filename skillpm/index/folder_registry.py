@@ -1,16 +1,16 @@
-"""A registry that is a folder, written by many at once: no server, no daemon, no lock that anybody must give back.
+"""A registry in a folder with many concurrent writers, without a server, a daemon or a lock that can be left behind.
 
-Beside what is served (``config.json``, ``skills/``, ``archives/``) it keeps the truth that pages are made from:
-``releases/[owner/]NAME.d/VERSION/1/release.json`` says that a version was published, ``…/2/release.json`` that it was
-yanked, ``…/3/…`` that it was taken back, and so on; the highest number counts. Invariants:
+Besides the served files (``config.json``, ``skills/``, ``archives/``) it has the statements from which pages are made:
+``releases/[owner/]NAME.d/VERSION/1/release.json`` states that a version was published, ``…/2/release.json`` that it was
+yanked, ``…/3/…`` that it was unyanked, and so on. The highest number counts. Invariants:
 
-- A statement is never changed. It is a folder renamed onto its name, which every file system refuses where another
-  stands there, so that of several who publish a version at once exactly one wins. It is preceded by its archive.
-- ``listing.json`` says what the pages say at a glance, for searches through a server; it may be behind, never needed.
-- A page is what the statements say. Whoever has made a statement writes the page until it agrees with them, so the last
-  one to write has seen all; taking turns, where the file system can, spares a second round and a killed writer's page.
-- Whoever is killed leaves a release that nobody sees, or all of it; publishing it again completes it.
-- All that is made has the rights of the registry's own folder, so that a group that shares it can publish to it.
+- A statement never changes. It is a folder that is renamed to its name, and every file system refuses this rename if
+  the name has a non-empty folder. So exactly one of several writers of a version wins. Its archive is written first.
+- ``listing.json`` is a summary of the pages for searches through a server. It may be out of date and is never needed.
+- A page is derived from the statements. After a statement, its writer renews the page until both agree, so the last
+  writer has seen all statements. Taking turns, where the file system has locks, saves a second round.
+- A killed writer leaves either nothing visible or the whole release. Publishing again completes it.
+- All new files and folders get the rights of the registry's folder, so that a group can share it.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ from skillpm.storage.files import fsync_folder, storage_error, write_atomic
 from skillpm.storage.process_lock import turns
 from skillpm.storage.unpack import remove_tree
 
-_TRIES = 100  # how often another process may take a folder away that was just made; each can do so once
-_ABANDONED = 24 * 3600.0  # seconds after which something in tmp/ is nobody's any more
+_TRIES = 100  # another process may remove a new folder; each process can do so once
+_ABANDONED = 24 * 3600.0  # seconds after which no process uses an entry of tmp/
 
 
 def make_registry(root: Path, name: str) -> bool:
-    """Make a folder a registry; False where it is one already.
+    """Make a folder a registry; return False if it is one already.
 
     Raises:
-        UsageError: it holds something else.
+        UsageError: it has other content.
         StorageError: the disk refused.
     """
     if (root / "config.json").is_file():
         return False
     if root.is_dir() and any(root.iterdir()):
-        raise UsageError(f"{root} is neither empty nor a registry", hint="name a new or an empty folder")
+        raise UsageError(f"{root} is neither empty nor a registry", hint="name a new or empty folder")
     FolderRegistry(root, name).write("config.json", _text(RegistryConfig(registry=1, name=name)))
     return True
 
@@ -69,13 +69,13 @@ class FolderRegistry(DirectoryIndex):
     """
 
     def publish(self, name: str, release: Release, archive: bytes) -> bool:
-        """Add a release; False where that content stands there as that version already.
+        """Add a release; return False if the version is published with the same content.
 
-        Where it does, an archive that was lost or damaged is put back.
+        In that case, a lost or damaged archive is restored.
 
         Raises:
-            ConflictError: the version stands there with another content.
-            RegistryError: the folder is no registry, or is damaged.
+            ConflictError: the version is published with different content.
+            RegistryError: the folder is not a registry, or is damaged.
             StorageError: the disk refused.
         """
         added = self.add(name, release, archive)
@@ -83,31 +83,25 @@ class FolderRegistry(DirectoryIndex):
         return added
 
     def add(self, name: str, release: Release, archive: bytes) -> bool:
-        """Publish, and leave the listing to the caller, who adds many.
-
-        Raises:
-            ConflictError: the version stands there with another content.
-            RegistryError: the folder is no registry, or is damaged.
-            StorageError: the disk refused.
-        """
+        """Add a release like ``publish``, but leave the listing to the caller."""
         before = self.page(name)
         self._clean()
-        standing = self._known(name).get(_key(release.version))
-        if standing is None or standing.archive == release.archive:
+        present = self._known(name).get(_key(release.version))
+        if present is None or present.archive == release.archive:
             self._put_archive(release.archive, archive)
-        standing = standing or self._state(name, release, 1)
-        if standing.tree != release.tree:
+        present = present or self._state(name, release, 1)
+        if present.tree != release.tree:
             raise ConflictError(
-                f"{name} {standing.version} is published in {self.root} with another content",
-                hint="what is published never changes: raise the version with `skillpm version bump patch`",
-                published=standing.tree,
+                f"{name} {present.version} is published in {self.root} with different content",
+                hint="a published release never changes: run `skillpm version bump patch`",
+                published=present.tree,
                 offered=release.tree,
             )
         self._renew_page(name)
         return before is None or _key(release.version) not in {_key(item.version) for item in before.releases}
 
     def yank(self, name: str, version: str, reason: str | None) -> bool:
-        """Take a release out of new resolutions, or, where ``reason`` is None, back in; False where it is so already.
+        """Yank a release, or unyank it if ``reason`` is None; return False if nothing changes.
 
         Raises:
             RegistryError: there is no such release, or the folder is damaged.
@@ -115,16 +109,16 @@ class FolderRegistry(DirectoryIndex):
         """
         wanted: str | bool = reason if reason is not None else False
         changed = False
-        while (found := self._release(name, version)).yanked != wanted:
-            update = replace(found, yanked=wanted)
-            number = max([1, *self._numbers(name, _key(version))]) + 1  # 1 is kept for what a page alone knows
+        while (release := self._release(name, version)).yanked != wanted:
+            update = replace(release, yanked=wanted)
+            number = max([1, *self._numbers(name, _key(version))]) + 1  # 1 stays free for a release without statements
             changed = self._state(name, update, number) == update or changed
         self._renew_page(name)
         self.list_again([name])
         return changed
 
     def list_again(self, names: Iterable[str]) -> None:
-        """Have the listing say what the pages of these names say now, and of those that it does not have.
+        """Renew the listing from the pages of these names and of names that it does not have.
 
         Raises:
             RegistryError: a page is damaged.
@@ -133,9 +127,9 @@ class FolderRegistry(DirectoryIndex):
         with turns(self.root):
             while True:
                 listed = {item.name: item for item in self._listed()}
-                there = set(self.names())
-                renewed = {name: self._shown(name) for name in (there - listed.keys()) | (there & set(names))}
-                skills = {name: item for name, item in {**listed, **renewed}.items() if item and name in there}
+                names_now = set(self.names())
+                renewed = {name: self._shown(name) for name in (names_now - listed.keys()) | (names_now & set(names))}
+                skills = {name: item for name, item in {**listed, **renewed}.items() if item and name in names_now}
                 text = _text(RegistryListing(listing=1, skills=tuple(skills[name] for name in sorted(skills))))
                 if self._has(LISTING, text.encode()):
                     return
@@ -144,7 +138,7 @@ class FolderRegistry(DirectoryIndex):
     def _listed(self) -> tuple[ShownSkill, ...]:
         if not (self.root / LISTING).is_file():
             return ()
-        with contextlib.suppress(RegistryError):  # a damaged one is made anew
+        with contextlib.suppress(RegistryError):  # a damaged listing is made again
             return read_document(RegistryListing, self._read(LISTING, MAX_PAGE), LISTING).skills
         return ()
 
@@ -175,7 +169,7 @@ class FolderRegistry(DirectoryIndex):
         return known[_key(version)]
 
     def _known(self, name: str) -> dict[str, Release]:
-        """Return the releases of a name: what the statements say, and what only the page knows."""
+        """Return the releases of a name: those of the statements, and those that only the page has."""
         page = self.page(name)
         known = {_key(release.version): release for release in (page.releases if page else ())}
         return known | dict(self._stated(name))
@@ -184,7 +178,7 @@ class FolderRegistry(DirectoryIndex):
         for version in sorted(_entries(self._releases(name))):
             numbers = self._numbers(name, version)
             if numbers:
-                yield version, self._said(self._statement(name, version, max(numbers)))
+                yield version, self._read_statement(self._statement(name, version, max(numbers)))
 
     def _numbers(self, name: str, version: str) -> list[int]:
         return [int(entry) for entry in _entries(self._releases(name) / version) if entry.isdecimal()]
@@ -192,8 +186,8 @@ class FolderRegistry(DirectoryIndex):
     def _releases(self, name: str) -> Path:
         return self.root / "releases" / f"{name}.d"
 
-    def _said(self, place: str) -> Release:
-        """Return what a statement says. Raises RegistryError where it is damaged."""
+    def _read_statement(self, place: str) -> Release:
+        """Return the release in a statement. Raises RegistryError if it is damaged."""
         path = f"{place}/release.json"
         return read_document(Release, self._read(path, MAX_PAGE), f"registry {self.root}: {path}")
 
@@ -201,7 +195,7 @@ class FolderRegistry(DirectoryIndex):
         return f"releases/{name}.d/{version}/{number}"
 
     def _state(self, name: str, release: Release, number: int) -> Release:
-        """Make a statement unless another has made it; return what it says then."""
+        """Make a statement unless another process has made it; return the release in it."""
         place = self._statement(name, _key(release.version), number)
         target, fresh = self.root / place, self._scratch() / os.urandom(8).hex()
         try:
@@ -215,7 +209,7 @@ class FolderRegistry(DirectoryIndex):
                 raise storage_error("write", target, error) from None
         finally:
             remove_tree(fresh)
-        return self._said(place)
+        return self._read_statement(place)
 
     def _renew_page(self, name: str) -> None:
         with turns(self._releases(name) if self._releases(name).is_dir() else self.root):
@@ -247,12 +241,12 @@ class FolderRegistry(DirectoryIndex):
         if not folder.is_dir():
             self.root.mkdir(parents=True, exist_ok=True)
             folder.mkdir(exist_ok=True)
-            with contextlib.suppress(PermissionError):  # another one's, made at the same instant
+            with contextlib.suppress(PermissionError):  # another user made it at the same moment
                 folder.chmod(self._mode())
         return folder
 
     def _in_folder(self, folder: Path, act: Callable[[], object]) -> None:
-        """Make a folder and do something in it; again where another process puts its own in place of an empty one."""
+        """Make a folder and act in it; try again if another process replaces the empty folder by its own."""
         for tries_left in reversed(range(_TRIES)):
             self._make_folder(folder)
             try:
@@ -265,7 +259,7 @@ class FolderRegistry(DirectoryIndex):
                 return
 
     def _make_folder(self, folder: Path) -> None:
-        """Make a folder with the rights of the registry's own, and all above it; each appears with its rights."""
+        """Make a folder and its parents; each appears with the rights of the registry's folder."""
         if folder.is_dir():
             return
         fresh = self._scratch() / os.urandom(8).hex()
@@ -280,7 +274,7 @@ class FolderRegistry(DirectoryIndex):
                 raise
 
     def _clean(self) -> None:
-        """Remove what publishers that were killed have left in tmp/; what is young may be another one's at work."""
+        """Remove old entries of killed publishers from tmp/; a recent entry may be in use."""
         oldest = time.time() - _ABANDONED
         with contextlib.suppress(OSError):
             for entry in os.scandir(self.root / "tmp"):
@@ -293,7 +287,7 @@ def _entries(folder: Path) -> list[str]:
 
 
 def _key(version: str) -> str:
-    """Return what versions have in common that PEP 440 holds to be equal: `1.0` and `1.0.0`."""
+    """Return the same text for versions that are equal by PEP 440, such as `1.0` and `1.0.0`."""
     return canonicalize_version(version)
 
 
@@ -313,18 +307,18 @@ def write_registry(
     yanked: Mapping[str, str] | None = None,
     published: str | None = None,
 ) -> None:
-    """Publish trees to a registry folder; makes it where it is missing.
+    """Publish trees to a registry folder, which is made if it is missing.
 
     Args:
         root: the folder.
-        trees: skills; several versions of one name may be among them.
-        name: what config.json calls a new registry.
+        trees: skills, possibly with several versions of one name.
+        name: of a new registry.
         yanked: reasons by ``name==version``.
-        published: the time that the new releases say, ISO 8601; none where None.
+        published: the time of the new releases, ISO 8601, or None.
 
     Raises:
         LayoutError: a tree is not a skill.
-        ConflictError: a version is there already with another content.
+        ConflictError: a version is published with different content.
         StorageError: the disk refused.
     """
     make_registry(root, name)

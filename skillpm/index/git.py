@@ -1,8 +1,13 @@
-"""A skill in a git repository, at one commit: read with the system's git, object by object, never checked out.
+"""A skill in a git repository at one commit: read with the system's git, object by object, never checked out.
 
-Nothing of a repository can run or be followed: there is no work tree, so no hook, filter, submodule or link matters;
-addresses go through a list of protocols; git is asked without a terminal, so that it cannot ask back. Clones are bare,
-as shallow as the server allows, and kept in the cache under the digest of their address.
+No part of a repository can run or be followed. There is no work tree, so hooks, filters, submodules and links have no
+effect. Only three protocols are allowed. git has no terminal, so it cannot ask questions. Clones are bare, as shallow
+as the server allows, and kept in the cache under the digest of their address.
+
+A tree is read in two calls of git. ``ls-tree -r -l -z`` gives the mode, the object and the size of every path, so
+limits are checked before any content is read. ``cat-file --batch`` then gives the contents of all files: a line
+``OBJECT blob SIZE``, SIZE bytes and a newline for each, in the order of the request. One call for each file would take
+minutes for a large repository, and ``git archive`` would apply the repository's own export attributes.
 """
 
 from __future__ import annotations
@@ -48,9 +53,9 @@ class GitRepository:
     """One repository at one commit.
 
     Args:
-        url: where it is and which commit is meant; its folder does not matter here.
+        url: its address and commit; the folder is ignored.
         cache: the folder of bare clones.
-        offline: use what the cache has.
+        offline: use the cache only.
     """
 
     def __init__(self, url: GitUrl, cache: Path, *, offline: bool = False) -> None:
@@ -68,24 +73,24 @@ class GitRepository:
         wanted = self.url.reference
         with locked(self._clone.with_suffix(".lock")):
             with suppress(OSError):
-                os.utime(self._clone)  # it is in use: a clean-up leaves it
+                os.utime(self._clone)  # marks it as used, so that a clean-up keeps it
             if self.url.pinned and self._resolved(wanted):
                 return wanted
-            kept = f"refs/skillpm/{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
+            reference = f"refs/skillpm/{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
             if self._offline:
-                found = self._resolved(kept)
-                if found is None:
+                commit = self._resolved(reference)
+                if commit is None:
                     raise RegistryError(
-                        f"{self.url} is not in the cache, and `--offline` asks nobody",
-                        hint="run it once without `--offline`",
+                        f"{self.url} is not in the cache, and `--offline` forbids fetching it",
+                        hint="run the command once without `--offline`",
                     )
-                return found
-            return self._fetched(wanted, kept)
+                return commit
+            return self._fetched(wanted, reference)
 
     def folders(self, base: str) -> list[str]:
-        """Return the folders with skills at or below a folder, relative to the repository; "" is the repository.
+        """Return the skills' folders at or below a folder, relative to the repository; "" is the repository.
 
-        Where there is none, the folder itself, so that what is wrong with it can be told.
+        If there is no skill, return the folder itself, so that the check reports its errors.
 
         Raises:
             UsageError: there is no such folder.
@@ -102,16 +107,16 @@ class GitRepository:
 
         Raises:
             UsageError: there is no such folder.
-            IntegrityError: it holds more than a skill may.
+            IntegrityError: it is larger than a skill may be.
             RegistryError: git fails.
         """
         prefix = f"{folder}/" if folder else ""
-        found = {path.removeprefix(prefix): entry for path, entry in self._files.items() if path.startswith(prefix)}
-        if not found:
+        below = {path.removeprefix(prefix): entry for path, entry in self._files.items() if path.startswith(prefix)}
+        if not below:
             raise self._no_folder(folder)
-        found = {path: entry for path, entry in found.items() if not left_out(path)}
-        regular = {path: (mode, name) for path, (mode, name, _) in found.items() if mode not in _KINDS}
-        if sum(size for _, _, size in found.values()) > MAX_ARCHIVE:
+        entries = {path: entry for path, entry in below.items() if not left_out(path)}
+        regular = {path: (mode, name) for path, (mode, name, _) in entries.items() if mode not in _KINDS}
+        if sum(size for _, _, size in entries.values()) > MAX_ARCHIVE:
             raise IntegrityError(
                 f"{self.url}: `{folder or '.'}` has more than {MAX_ARCHIVE} bytes", hint="no skill has"
             )
@@ -119,16 +124,16 @@ class GitRepository:
         return MappingTree(
             {path: contents[name] for path, (_, name) in regular.items()},
             frozenset(path for path, (mode, _) in regular.items() if mode == "100755"),
-            {path: _KINDS[mode] for path, (mode, _, _) in found.items() if mode in _KINDS},
+            {path: _KINDS[mode] for path, (mode, _, _) in entries.items() if mode in _KINDS},
         )
 
     def _no_folder(self, folder: str) -> UsageError:
         what = f"there is no folder `{folder}`" if folder else "there is nothing"
-        return UsageError(f"{self.url}: {what} at {self.commit[:12]}", hint="check what stands after `#subdirectory=`")
+        return UsageError(f"{self.url}: {what} at {self.commit[:12]}", hint="check the folder after `#subdirectory=`")
 
     @cached_property
     def _files(self) -> dict[str, tuple[str, str, int]]:
-        """Every entry of the commit that is no folder: path to mode, object and size."""
+        """The entries of the commit that are not folders: path to mode, object and size."""
         listing = self._git("ls-tree", "-r", "-l", "-z", "--full-tree", self.commit).split(b"\0")
         if len(listing) > MAX_FILES:
             raise RegistryError(f"{self.url} has more than {MAX_FILES} files", hint="use a smaller repository")
@@ -142,71 +147,73 @@ class GitRepository:
 
     def _blobs(self, names: set[str]) -> dict[str, bytes]:
         """Return the contents of objects, in one call."""
-        asked = sorted(names)
-        answer = self._git("cat-file", "--batch", stdin="".join(f"{name}\n" for name in asked).encode())
+        objects = sorted(names)
+        answer = self._git("cat-file", "--batch", stdin="".join(f"{name}\n" for name in objects).encode())
         contents, offset = {}, 0
-        for name in asked:
+        for name in objects:
             end = answer.find(b"\n", offset)
             head = answer[offset:end].split()
             if len(head) != 3 or head[1] != b"blob":
-                raise RegistryError(f"{self.url}: git does not give the object {name}", hint="remove it from the cache")
+                raise RegistryError(
+                    f"{self.url}: git does not return the object {name}", hint="remove it from the cache"
+                )
             start, size = end + 1, int(head[2])
             contents[name] = answer[start : start + size]
             offset = start + size + 1
         return contents
 
-    def _fetched(self, wanted: str, kept: str) -> str:
-        """Fetch one commit; the whole history only where a server gives no single commits, or for a short name."""
+    def _fetched(self, wanted: str, reference: str) -> str:
+        """Fetch one commit, or the whole history for an abbreviated commit, which no server resolves."""
         self._git("init", "--quiet", "--bare", "--template=", "--", str(self._clone), inside=False)
         for folder in (self._clone, self._clone / "refs" / "skillpm"):
-            for left in folder.glob("*.lock"):  # of a git that was killed: nobody else may be at work here
-                left.unlink(missing_ok=True)
-        problem = self._fetch("--depth=1", f"+{wanted}:{kept}")
-        found = None if problem else self._resolved(kept)
-        if found is None and _ABBREVIATED.match(wanted):
+            for lock in folder.glob("*.lock"):  # of a killed git; our lock keeps other processes away
+                lock.unlink(missing_ok=True)
+        problem = self._fetch("--depth=1", f"+{wanted}:{reference}")
+        commit = None if problem else self._resolved(reference)
+        if commit is None and _ABBREVIATED.match(wanted):
             deeper = ["--unshallow"] if (self._clone / "shallow").is_file() else []
             problem = self._fetch(*deeper, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-            found = None if problem else self._resolved(wanted)
-        if found is None:
+            commit = None if problem else self._resolved(wanted)
+        if commit is None:
             raise RegistryError(
                 f"{self.url}: {problem or f'there is no commit `{wanted}`'}",
-                hint="check the address and what stands after `@`; git must be able to read it without asking you",
+                hint="check the address and the reference after `@`; git must be able to read it without a question",
             )
-        return found
+        return commit
 
     def _fetch(self, *arguments: str) -> str | None:
-        """Fetch; return git's complaint, None where it has none."""
+        """Fetch; return git's error message, or None."""
         options = [item for item in arguments if item.startswith("--")]
         references = [item for item in arguments if not item.startswith("--")]
         command = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", *options]
-        done = self._run([*command, "--", self.url.address, *references])
-        if done.returncode == 0:
+        process = self._run([*command, "--", self.url.address, *references])
+        if process.returncode == 0:
             return None
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        told = [line for line in lines if line.startswith(("fatal: ", "error: "))]
-        return told[0].partition(": ")[2] if told else f"git failed: {lines[-1] if lines else 'it gave no reason'}"
+        lines = process.stderr.decode("utf-8", "replace").strip().splitlines()
+        errors = [line for line in lines if line.startswith(("fatal: ", "error: "))]
+        return errors[0].partition(": ")[2] if errors else f"git failed: {lines[-1] if lines else 'no reason given'}"
 
     def _resolved(self, name: str) -> str | None:
-        """Return the commit that a name means in the clone, None where there is none."""
+        """Return the commit of a name in the clone, or None."""
         if not (self._clone / "HEAD").is_file():
             return None
-        done = self._run(["rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"])
-        commit = done.stdout.decode("ascii", "replace").strip()
-        return commit if done.returncode == 0 and is_commit(commit) else None
+        process = self._run(["rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"])
+        commit = process.stdout.decode("ascii", "replace").strip()
+        return commit if process.returncode == 0 and is_commit(commit) else None
 
     def _git(self, *arguments: str, stdin: bytes = b"", inside: bool = True) -> bytes:
-        done = self._run(arguments, stdin=stdin, inside=inside)
-        if done.returncode:
-            reason = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        process = self._run(arguments, stdin=stdin, inside=inside)
+        if process.returncode:
+            reason = process.stderr.decode("utf-8", "replace").strip().splitlines()
             raise RegistryError(f"{self.url}: git {arguments[0]} failed: {reason[-1] if reason else 'no reason given'}")
-        return done.stdout
+        return process.stdout
 
     def _run(
         self, arguments: list[str] | tuple[str, ...], *, stdin: bytes = b"", inside: bool = True
     ) -> subprocess.CompletedProcess[bytes]:
         program = shutil.which("git")
         if program is None:
-            raise RegistryError(f"{self.url}: there is no git on this machine", hint="install git, then try again")
+            raise RegistryError(f"{self.url}: git is not installed", hint="install git, then run the command again")
         settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
         place = [f"--git-dir={self._clone}"] if inside else []
         try:
@@ -226,7 +233,7 @@ class GitRepository:
 
 
 def _environment() -> dict[str, str]:
-    """Return an environment in which git belongs to no other repository and asks nobody anything."""
+    """Return an environment in which git belongs to no other repository and asks no questions."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key in _KEPT}
     return {
         **kept,

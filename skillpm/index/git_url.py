@@ -1,6 +1,6 @@
-"""How a git repository, a commit in it and a folder of that are written: ``git+URL[@ref][#subdirectory=…]``.
+"""The address of a git repository, a commit and a folder: ``git+URL[@ref][#subdirectory=…]``.
 
-Whatever git could take for an option, a program or another protocol is refused here, before git is started.
+Text that git could take for an option, a program or another protocol is refused here, before git starts.
 Sources: PEP 440 (direct references), gitrevisions(7), git-check-ref-format(1).
 """
 
@@ -24,12 +24,12 @@ _FORM = "write `git+https://host/repository@ref#subdirectory=folder`, also with 
 
 
 def is_git(text: str) -> bool:
-    """Does a person mean a git repository by this?"""
+    """Is this text the address of a git repository?"""
     return text.startswith(("git+", "git@"))
 
 
 def is_commit(text: str) -> bool:
-    """Is this the whole name of a commit, in SHA-1 or SHA-256?"""
+    """Is this a full commit name, in SHA-1 or SHA-256?"""
     return _COMMIT.match(text) is not None
 
 
@@ -38,10 +38,10 @@ class GitUrl:
     """A repository, a commit and a folder.
 
     Attributes:
-        address: what git is given: https, ssh or file.
-        reference: a branch, a tag or a commit; ``HEAD`` where nothing was said.
+        address: for git: https, ssh or file.
+        reference: a branch, a tag or a commit; ``HEAD`` by default.
         subdirectory: posix, without slashes at its ends; empty for the whole repository.
-        text: what a lock says in the place of ``address``: the same, but a file's path relative to the project.
+        text: ``address`` in a lock: the same, but a file's path is relative to the project.
     """
 
     address: str
@@ -51,14 +51,14 @@ class GitUrl:
 
     @classmethod
     def parse(cls, text: str, project: Path) -> GitUrl:
-        """Read what a person or a lock has written.
+        """Parse the text of a person or of a lock.
 
         Args:
             text: with ``git+`` in front, or ``git@host:path``; ``git+file:../x`` is relative to the project.
             project: the project's folder.
 
         Raises:
-            UsageError: it is no such address, or one that git must not see.
+            UsageError: it is not such an address, or git must not see it.
         """
         short = _SCP.match(text)
         whole = f"ssh://{short[1]}/{short[2]}" if short else text.removeprefix("git+")
@@ -67,12 +67,12 @@ class GitUrl:
         try:
             parts = urlsplit(whole)
         except ValueError:
-            raise _refused(text, "has no host that can be asked") from None
+            raise _refused(text, "has no valid host") from None
         path, _, reference = parts.path.rpartition("@") if "@" in parts.path else (parts.path, "", "HEAD")
         if parts.scheme not in _SCHEMES or parts.query:
-            raise _refused(text, f"is none of {', '.join(f'git+{scheme}' for scheme in _SCHEMES)}")
+            raise _refused(text, f"is not one of {', '.join(f'git+{scheme}' for scheme in _SCHEMES)}")
         if not _REFERENCE.match(reference) or any(bad in reference for bad in ("..", "//", "/.", ".lock", "/-")):
-            raise _refused(text, f"has `{reference[:80]}` for a branch, a tag or a commit")
+            raise _refused(text, f"has `{reference[:80]}` as a branch, a tag or a commit")
         address, shown = (
             _file(path, parts.netloc, project, text) if parts.scheme == "file" else _host(parts, path, text)
         )
@@ -80,11 +80,11 @@ class GitUrl:
 
     @property
     def pinned(self) -> bool:
-        """Does it name one commit for ever?"""
+        """Does it name one commit?"""
         return is_commit(self.reference)
 
     def at(self, commit: str, folder: str) -> GitUrl:
-        """Return the same repository at a commit, for the skill in one folder of it."""
+        """Return the same repository at a commit, with the folder of a skill."""
         return replace(self, reference=commit, subdirectory=folder)
 
     def __str__(self) -> str:
@@ -93,20 +93,20 @@ class GitUrl:
 
 
 def _host(parts: SplitResult, path: str, text: str) -> tuple[str, str]:
-    """Return what git is given and what a lock says, the same, of a repository on another machine."""
+    """Return the address for git and for a lock, which are the same, of a remote repository."""
     try:
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise _refused(text, "has a port that is no number") from None
+        raise _refused(text, "has a port that is not a number") from None
     if not _HOST.match(host):
-        raise _refused(text, "has no host that can be asked")
+        raise _refused(text, "has no valid host")
     if parts.password is not None or (parts.scheme != "ssh" and parts.username is not None):
         raise UsageError(
-            f"the address of a repository at {host} has a login in it, which would stand in the lock",
-            hint="leave it out: git asks your credential helper, or use git+ssh://",
+            f"the address of a repository at {host} has a login, which would be stored in the lock",
+            hint="remove it: git uses your credential helper; or use git+ssh://",
         )
     if parts.username is not None and not _USER.match(parts.username):
-        raise _refused(text, "has a user name that none has")
+        raise _refused(text, "has an invalid user name")
     if not path.strip("/") or unquote(path).startswith("/-"):
         raise _refused(text, "has no path to a repository")
     user = f"{parts.username}@" if parts.username else ""
@@ -116,7 +116,7 @@ def _host(parts: SplitResult, path: str, text: str) -> tuple[str, str]:
 
 
 def _file(path: str, netloc: str, project: Path, text: str) -> tuple[str, str]:
-    """Return what git is given and what a lock says, relative to the project, of a repository on this machine."""
+    """Return the address for git, and the one for a lock, relative to the project, of a local repository."""
     if netloc not in ("", "localhost"):
         raise _refused(text, "names another machine")
     folder = Path(os.path.normpath(project.resolve() / unquote(path)))

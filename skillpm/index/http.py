@@ -1,7 +1,7 @@
-"""A registry behind HTTP(S): the static layout of FORMATS, from any web server, object store or content network.
+"""A registry behind HTTP(S): static files on any web server, object store or content network.
 
-A page is kept with its ETag and asked for again only by it; an archive is taken under the size that its page gives.
-Offline, pages come from the cache alone.
+A page is cached with its ETag and validated by it. An archive must have the size in its page. Offline, pages come from
+the cache only.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from skillpm.model.source import Source, SourceKind
 
 
 def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None:
-    """Return a small document through the cache, None where the server has none.
+    """Return a small document through the cache, or None if the server does not have it.
 
     Raises:
-        RegistryError: no usable answer; offline, also where the cache has nothing.
+        RegistryError: there is no usable answer, or offline nothing in the cache.
     """
     cached = cache.get(url)
     if cached is not None and (cached.fresh or transport.offline):
@@ -45,7 +45,7 @@ def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None
     if answer.missing:
         return None
     if answer.status != 200:
-        raise RegistryError(f"{url}: the server answers {answer.status}", hint="tell who keeps this registry")
+        raise RegistryError(f"{url}: the server answers {answer.status}", hint="tell the registry's maintainer")
     cache.put(url, answer.body, answer.headers)
     return answer.body
 
@@ -54,9 +54,9 @@ class HttpIndex:
     """A registry with a URL.
 
     Args:
-        url: its root, without the slash at the end.
-        transport: how it is asked.
-        cache: where its pages are kept.
+        url: its root, without a slash at the end.
+        transport: its connections.
+        cache: for its pages.
     """
 
     made_here = False
@@ -71,48 +71,48 @@ class HttpIndex:
         self._is_registry = False
 
     def page(self, name: str) -> Page | None:
-        """Return every release of a name, or None where it is unknown. Raises RegistryError."""
+        """Return every release of a name, or None if it is unknown. Raises RegistryError."""
         self._check()
         data = self._get(page_path(name))
         return None if data is None else read_page(data, name, f"registry {self._url}")
 
     def names(self) -> list[str]:
-        """Return the names of the listing; none where there is no listing, or it cannot be had now."""
+        """Return the names of the listing; none if the listing is missing or unreachable."""
         with contextlib.suppress(RegistryError):
             return [item.name for item in self.listings()]
         return []
 
     def listings(self) -> Iterator[Listing]:
-        """Yield every skill of the registry's listing. Raises RegistryError, also where it keeps none."""
+        """Yield every skill of the registry's listing. Raises RegistryError, also if there is no listing."""
         self._check()
         data = self._get(LISTING)
         if data is None:
             raise RegistryError(
-                f"registry {self._url} keeps no {LISTING}",
-                hint="name a skill: `skillpm show NAME` and `skillpm install NAME` find it",
+                f"registry {self._url} has no {LISTING}",
+                hint="use `skillpm show NAME` or `skillpm install NAME`",
             )
         yield from read_listing(data, f"registry {self._url}")
 
     def archive(self, name: str, release: Release) -> bytes:
-        """Return the archive's bytes, unchecked. Raises RegistryError where they are missing, cut, or too many."""
+        """Return the archive's bytes, unchecked. Raises RegistryError if they are missing, cut, or too many."""
         if release.size > MAX_ARCHIVE:
             raise RegistryError(
                 f"registry {self._url}: {name} {release.version} has {release.size} bytes, {MAX_ARCHIVE} are allowed",
-                hint="a skill of that size cannot be installed",
+                hint="a skill of this size cannot be installed",
             )
         url = f"{self._url}/{archive_path(release.archive)}"
         return self._transport.download(url, limit=MAX_ARCHIVE, size=release.size)
 
     def _check(self) -> None:
-        """Read config.json once: a mistyped address must not look like a registry without the name."""
+        """Read config.json once, so that a mistyped address does not look like a registry without the name."""
         with self._checking:
             if self._is_registry:
                 return
             data = self._get("config.json")
             if data is None:
                 raise RegistryError(
-                    f"{self._url} is no registry: there is no config.json",
-                    hint="give the address of the folder that holds config.json, or that of a .well-known/agent-skills",
+                    f"{self._url} is not a registry: it has no config.json",
+                    hint="use the address of the folder with config.json, or of a .well-known/agent-skills",
                 )
             read_config(data, f"registry {self._url}")
             self._is_registry = True

@@ -1,6 +1,10 @@
-"""Pages that a server has given before, kept with their ETag: asked again they cost one short answer, offline nothing.
+"""A cache of a server's pages with their ETags: validating a page costs one short answer, and offline works without.
 
-One file a page: a line of JSON, then the body. A damaged file is as good as none, so nothing is fsynced.
+Each page is one file: a line of JSON, then the body. The line has the URL and the body's SHA-256, so a truncated file,
+a damaged one or a collision of names counts as a miss. This is why nothing is fsynced and no lock is needed: a write
+is a rename of a whole file, the last of two writers wins, and a bad file costs one more download.
+A page is used without a request only while ``max-age`` allows it, and for one hour at most, so that a yank is never
+hidden for longer; a time further in the future (a clock that was set back) counts as stale.
 """
 
 from __future__ import annotations
@@ -28,12 +32,12 @@ class _Head:
 
 @dataclass(frozen=True, slots=True)
 class CachedPage:
-    """A page as it was when the server was last asked.
+    """A page as the server last sent it.
 
     Attributes:
         body: its bytes.
-        etag: what the server calls this state of it; empty where it said nothing.
-        fresh: did the server say that it need not be asked yet?
+        etag: the server's tag of this content; may be empty.
+        fresh: may the page be used without a request?
     """
 
     body: bytes
@@ -42,17 +46,13 @@ class CachedPage:
 
 
 class PageCache:
-    """A folder of pages.
-
-    Args:
-        root: the folder, made when the first page is kept.
-    """
+    """A folder of pages, made with the first page."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def get(self, url: str) -> CachedPage | None:
-        """Return the page of a URL, None where there is none that is whole."""
+        """Return the page of a URL, or None if there is no intact one."""
         try:
             line, _, body = self._path(url).read_bytes().partition(b"\n")
             head = _Head(**json.loads(line))
@@ -63,7 +63,7 @@ class PageCache:
         return CachedPage(body, head.etag, time.time() < head.stale <= time.time() + _LONGEST)
 
     def put(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Keep a page, unless the server forbids it; a disk that refuses is no error, only a slower next time."""
+        """Store a page unless the server forbids it. A failing disk is not an error."""
         control = headers.get("cache-control", "").lower()
         if "no-store" in control:
             return
@@ -84,4 +84,4 @@ class PageCache:
         return self._root / hashlib.sha256(url.encode()).hexdigest()
 
 
-_LONGEST = 3600  # seconds that a page is used unasked at most, whatever the server allows
+_LONGEST = 3600  # seconds that a page is used at most without a request

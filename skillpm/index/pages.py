@@ -1,6 +1,6 @@
-"""A registry's documents, read from bytes that are not to be trusted: config.json and the page of a name.
+"""A registry's documents, read from untrusted bytes: config.json, the pages and the listing.
 
-Shared by every kind of registry, so that a folder and a server are held to the same rules.
+Every kind of registry uses this module, so a folder and a server obey the same rules.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from skillpm.model.release import Listing, Page, RegistryConfig, RegistryListing
 from skillpm.model.requirement import Requirement, parse_version
 
 D = TypeVar("D", bound=LightDocument)
-LISTING = "listing.json"  # where a registry keeps what a search looks through
+LISTING = "listing.json"  # a registry's summary for searches
 MAX_PAGE = 16 << 20  # bytes of one page, or of the listing
-MAX_ARCHIVE = 24 << 20  # bytes of one archive, more than what a skill may unpack to
+MAX_ARCHIVE = 24 << 20  # bytes of one archive, more than the limit of an unpacked skill
 
 
 def page_path(name: str) -> str:
-    """Return where a registry keeps the page of a name."""
+    """Return the path of a name's page in a registry."""
     return f"skills/{name}.json"
 
 
 def archive_path(digest: str) -> str:
-    """Return where a registry keeps an archive."""
+    """Return the path of an archive in a registry."""
     return f"archives/{digest[:2]}/{digest[2:]}.tar.gz"
 
 
 def read_config(data: bytes, where: str) -> RegistryConfig:
-    """Read config.json. Raises RegistryError where it is damaged or of a newer kind of registry."""
+    """Read config.json. Raises RegistryError if it is damaged or of a newer format."""
     return read_document(RegistryConfig, data, f"{where}: config.json")
 
 
 def read_listing(data: bytes, where: str) -> tuple[Listing, ...]:
-    """Read the listing; each name once, sorted. Raises RegistryError where it is damaged."""
+    """Read the listing: each name once, sorted. Raises RegistryError if it is damaged."""
     shown = {item.name: item for item in read_document(RegistryListing, data, f"{where}: {LISTING}").skills}
     return tuple(Listing(name, item.version, item.summary) for name, item in sorted(shown.items()))
 
@@ -45,11 +45,11 @@ def read_page(data: bytes, name: str, where: str) -> Page:
 
     Args:
         data: the page's bytes.
-        name: whose page it must be.
-        where: the registry, as messages name it.
+        name: of the page's skill.
+        where: the registry's name in messages.
 
     Raises:
-        RegistryError: it is damaged, of another skill, or has a version or requirement that cannot be.
+        RegistryError: it is damaged, of another skill, or has an invalid version or requirement.
     """
     place = f"{where}: {page_path(name)}"
     page = read_document(Page, data, place)
@@ -72,9 +72,9 @@ def read_document(model: type[D], data: bytes, place: str) -> D:
     except DocumentError as error:
         reason = error.rule
     except ValueError as error:
-        html = ": it is HTML, perhaps the page of a proxy or of a login" if data.lstrip()[:1] == b"<" else ""
+        html = ": it is HTML, perhaps a proxy's or a login page" if data.lstrip()[:1] == b"<" else ""
         reason = f"not JSON{html or f': {error}'}"
     raise RegistryError(f"{place}: {reason}", hint=_KEEPER)
 
 
-_KEEPER = "tell who keeps this registry"
+_KEEPER = "tell the registry's maintainer"

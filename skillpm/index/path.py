@@ -1,7 +1,6 @@
-"""One tree that is a skill: an index of one name with one release, made from what is there now.
+"""An index of one skill: a tree with one name and one release, made from its present content.
 
-Most of them are folders (``PathIndex``); a commit of a repository, a file in a registry's shop window and an archive on
-the disk are others.
+Most are folders (``PathIndex``). Others are a commit of a repository, a skill of a web site, or an archive on the disk.
 """
 
 from __future__ import annotations
@@ -22,34 +21,34 @@ from skillpm.storage.archive import build_archive, read_archive
 
 @runtime_checkable
 class FilesIndex(Protocol):
-    """An index that has the files themselves, so that no archive need be made and taken apart on the way."""
+    """An index with the files themselves, so that no archive is packed and unpacked."""
 
     def files(self, name: str, release: Release) -> Tree:
-        """Return the files of a release, in memory, as its archive would hold them.
+        """Return the files of a release, in memory, as its archive has them.
 
         Raises:
-            LockOutOfDateError: a folder no longer holds this release.
+            LockOutOfDateError: a folder no longer has this release.
             RegistryError: the index failed.
         """
 
 
 def release_of(tree: Tree, archive: bytes) -> tuple[str, Release]:
-    """Return the name of a tree and the release that it makes.
+    """Return the name and the release of a tree.
 
     Raises:
         LayoutError: it is not a skill.
         DocumentError: its skill.yaml is invalid.
     """
-    found = describe(tree)
-    manifest = found.manifest
-    return found.name, Release(
-        version=found.version,
+    description = describe(tree)
+    manifest = description.manifest
+    return description.name, Release(
+        version=description.version,
         archive=hashlib.sha256(archive).hexdigest(),
         tree=tree_digest(tree),
         size=len(archive),
         requires=manifest.requires if manifest else {},
         hooks=manifest.hooks if manifest else 1,
-        summary=found.description[:1024],
+        summary=description.description[:1024],
     )
 
 
@@ -57,11 +56,11 @@ class TreeIndex:
     """A tree that is a skill.
 
     Args:
-        name: what a lock calls this source: ``path:../skills/mine`` or ``bundled``.
-        load: gives the tree as it is now; may raise any SkillpmError.
-        again: what to install in order to take what is there now, for a hint.
-        asked: what a requirement calls this source, where a lock pins what that names; else the same.
-        remote: is loading it a round trip?
+        name: the source in a lock: ``path:../skills/mine`` or ``bundled``.
+        load: returns the present tree; may raise any SkillpmError.
+        again: the argument of ``skillpm install`` that takes the present content, for a hint.
+        asked: the source in a requirement, if it differs from the pinned source in a lock.
+        remote: does loading need the network?
     """
 
     made_here = True
@@ -89,7 +88,7 @@ class TreeIndex:
 
     @property
     def skill(self) -> str:
-        """The name of the skill that lies there. Raises UsageError, LayoutError, DocumentError."""
+        """The name of the skill. Raises UsageError, LayoutError, DocumentError."""
         return self._content[0]
 
     def page(self, name: str) -> Page | None:
@@ -107,17 +106,17 @@ class TreeIndex:
         yield Listing(skill, release.version, release.summary)
 
     def archive(self, name: str, release: Release) -> bytes:
-        """Return the archive of what lies there. Raises LockOutOfDateError where that is not this release."""
+        """Return the archive of the present content. Raises LockOutOfDateError if it is not this release."""
         self.files(name, release)
         return self._packed()
 
     def files(self, name: str, release: Release) -> Tree:
-        """Return what lies there, fit for an archive. Raises LockOutOfDateError where that is not this release."""
+        """Return the present files. Raises LockOutOfDateError if they are not this release."""
         skill, present = self._content
         if (name, release.tree) != (skill, present.tree):
             raise LockOutOfDateError(
-                f"{self.name} no longer holds {name} {release.version} with the content that is locked",
-                hint=f"run `skillpm install {self._again}` to take what it holds now",
+                f"{self.name} no longer has {name} {release.version} with the locked content",
+                hint=f"run `skillpm install {self._again}` to use its present content",
                 locked=release.tree,
                 found=present.tree,
             )
@@ -129,8 +128,8 @@ class PathIndex(TreeIndex):
 
     Args:
         folder: the folder with SKILL.md.
-        name: what a lock calls this source: ``path:../skills/mine`` or ``bundled``.
-        again: what to install in order to take what lies there now, for a hint.
+        name: the source in a lock: ``path:../skills/mine`` or ``bundled``.
+        again: the argument of ``skillpm install`` that takes the present content, for a hint.
     """
 
     def __init__(self, folder: Path, name: str, *, again: str = "") -> None:
@@ -141,7 +140,7 @@ class PathIndex(TreeIndex):
         if not self.folder.is_dir():
             raise UsageError(
                 f"{self.folder} is not a folder",
-                hint="give the folder that holds SKILL.md, or a name without `/` to look it up",
+                hint="name the folder that holds SKILL.md; a name without `/` is looked up in registries",
             )
         return FolderTree(self.folder, keep=True)
 
@@ -150,8 +149,8 @@ class ArchiveIndex(TreeIndex):
     """A file that ends with ``.tar.gz``.
 
     Args:
-        file: where it lies.
-        name: what a lock calls this source: ``archive:../mine-1.0.tar.gz``.
+        file: its path.
+        name: the source in a lock: ``archive:../mine-1.0.tar.gz``.
     """
 
     made_here = False
@@ -171,5 +170,7 @@ class ArchiveIndex(TreeIndex):
         except OSError as error:
             raise UsageError(f"{self.file} cannot be read: {error.strerror}", hint="check the path") from None
         if len(data) > MAX_ARCHIVE:
-            raise RegistryError(f"{self.file} is larger than {MAX_ARCHIVE} bytes", hint="no skill's archive is")
+            raise RegistryError(
+                f"{self.file} is larger than {MAX_ARCHIVE} bytes", hint="an archive of a skill is never that large"
+            )
         return data

@@ -1,4 +1,4 @@
-"""Where the skills lie that ship with skillpm: ``skillpm/_bundled`` in a wheel, ``skills/`` beside it in a checkout."""
+"""The folder of the bundled skills: ``skillpm/_bundled`` in a wheel, ``skills/`` in a checkout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PACKAGE = Path(__file__).parent.parent
 
 
 def bundled_root() -> Path:
-    """Return the folder whose sub-folders are the bundled skills."""
+    """Return the parent folder of the bundled skills."""
     inside = _PACKAGE / "_bundled"
     return inside if inside.is_dir() else _PACKAGE.parent / "skills"
 

@@ -1,4 +1,4 @@
-"""Which kind of index a text names, and what a lock calls it.
+"""The index of a typed text or of a locked source.
 
 ==============================================  ==============================================================
 a person writes                                 a lock says
@@ -8,10 +8,10 @@ a person writes                                 a lock says
 ``--registry https://host/.well-known/…``       ``well-known:https://host/.well-known/agent-skills/index.json``
 ``./mine``, ``./mine-1.0.tar.gz``               ``path:mine``, ``archive:mine-1.0.tar.gz``
 ``git+https://host/x@v1#subdirectory=a``        ``git+https://host/x@<commit>#subdirectory=a``
-(nothing: it ships with skillpm)                ``bundled``
+(nothing: it is bundled with skillpm)           ``bundled``
 ==============================================  ==============================================================
 
-Paths are relative to the project, so that a repository can be moved as a whole; a branch or a tag becomes a commit.
+Paths are relative to the project, so that a project can move as a whole. A branch or a tag becomes a commit.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ PAGES, REPOSITORIES = "pages-v1", "git-v1"  # folders of the cache
 
 @dataclass(eq=False)
 class Surroundings:
-    """What every kind of index may need of the world around it.
+    """The project, the cache and the connections that indexes use.
 
     Attributes:
-        project: what a lock's names of sources are relative to.
-        cache: a folder for what can be fetched again.
-        offline: ask nobody; what the cache has must do.
+        project: the base of relative paths in a lock.
+        cache: a folder for fetched files.
+        offline: use the cache only.
     """
 
     project: Path
@@ -72,13 +72,13 @@ class Surroundings:
         return Transport(offline=self.offline)
 
     def stop(self) -> None:
-        """End what other threads are fetching."""
+        """Stop the downloads of other threads."""
         if "transport" in self.__dict__:
             self.transport.stop()
 
     @cached_property
     def pages(self) -> PageCache:
-        """The pages that were fetched before."""
+        """The cached pages."""
         from skillpm.index.page_cache import PageCache
 
         return PageCache(self.cache / PAGES)
@@ -94,7 +94,7 @@ class Surroundings:
 
 
 def is_path(text: str) -> bool:
-    """Does a person mean a folder, a file or a URL by this, and not a name?"""
+    """Is this text a folder, a file or a URL, and not a name?"""
     if text.startswith((".", "/", "~", "git@")) or _SCHEME.match(text):
         return True
     if text.endswith(_ARCHIVE) and Path(text).is_file():
@@ -103,16 +103,16 @@ def is_path(text: str) -> bool:
 
 
 def open_registry(text: str, around: Surroundings, base: Path | None = None) -> Index:
-    """Return the registry that a person named; nothing is read yet.
+    """Return the registry at a place; nothing is read yet.
 
     Args:
         text: a folder, a file URL, an http(s) URL, or that of a ``.well-known/agent-skills``.
-        around: the world.
-        base: what a relative folder is relative to; the working directory where None.
+        around: of this invocation.
+        base: of a relative folder; the working directory by default.
 
     Raises:
-        RegistryError: a kind of registry that this version cannot read.
-        UsageError: an address that cannot be.
+        RegistryError: this version cannot read the registry.
+        UsageError: the address is invalid.
     """
     if _is_web(text):
         return _web_registry(_web_address(text), around)
@@ -121,15 +121,15 @@ def open_registry(text: str, around: Surroundings, base: Path | None = None) -> 
 
 
 def place_source(text: str, around: Surroundings, base: Path | None = None) -> Source:
-    """Return what a requirement calls a place that holds one skill; a branch or a tag stays one.
+    """Return the source of a requirement for the place of one skill; a branch or a tag stays as it is.
 
     Args:
         text: a folder, an archive or a git address.
-        around: the world.
-        base: what a relative path is relative to; the working directory where None.
+        around: of this invocation.
+        base: of a relative path; the working directory by default.
 
     Raises:
-        UsageError, RegistryError: an address that cannot be.
+        UsageError, RegistryError: the address is invalid.
     """
     if is_git(text):
         return Source.parse(str(GitUrl.parse(text, around.project)))
@@ -139,15 +139,15 @@ def place_source(text: str, around: Surroundings, base: Path | None = None) -> S
 
 
 def open_skills(text: str, around: Surroundings) -> list[Index]:
-    """Return the skills that a person named by a place: one index for each, or one that can list them all.
+    """Return the skills of a place: one index for each, or one index that lists them all.
 
     Args:
         text: a folder, an archive, a git address, or a URL of a ``.well-known/agent-skills``.
-        around: the world.
+        around: of this invocation.
 
     Raises:
-        UsageError: there is no such folder, or an address that cannot be.
-        RegistryError: it is of a kind that this version cannot read, or git fails.
+        UsageError: there is no such folder, or the address is invalid.
+        RegistryError: this version cannot read the place, or git fails.
     """
     if is_git(text):
         url = GitUrl.parse(text, around.project)
@@ -157,20 +157,22 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
     place = Path.cwd() / _folder(text)
     if place.is_file():
         return [ArchiveIndex(place, _named(SourceKind.ARCHIVE, place, around))]
-    found = discover(place) if place.is_dir() else None
-    if found is None or place in found.skills or not found.skills:
+    discovery = discover(place) if place.is_dir() else None
+    if discovery is None or place in discovery.skills or not discovery.skills:
         return [PathIndex(place, _named(SourceKind.PATH, place, around), again=text)]
-    if not found.complete:
+    if not discovery.complete:
         raise UsageError(f"{text} has too many folders without a skill", hint="name the folder that holds the skills")
-    return [PathIndex(folder, _named(SourceKind.PATH, folder, around), again=str(folder)) for folder in found.skills]
+    return [
+        PathIndex(folder, _named(SourceKind.PATH, folder, around), again=str(folder)) for folder in discovery.skills
+    ]
 
 
 def open_source(source: Source, around: Surroundings) -> Index:
-    """Return the index that a lock names.
+    """Return the index of a locked source.
 
     Raises:
-        RegistryError: a kind that this version cannot read.
-        UsageError: an address that cannot be.
+        RegistryError: this version cannot read the source.
+        UsageError: the address is invalid.
     """
     opened = _KINDS.get(source.kind)
     if opened is None or not (source.place or source.kind is SourceKind.BUNDLED):
@@ -201,7 +203,7 @@ _KINDS: dict[SourceKind, Callable[[Source, Surroundings], Index]] = {
 
 
 def _named(kind: SourceKind, place: Path, around: Surroundings) -> str:
-    """Return what a lock calls a place on this disk."""
+    """Return the source in a lock for a place on this disk."""
     return str(Source(kind, _relative(place, around.project)))
 
 
@@ -217,7 +219,7 @@ def _is_web(text: str) -> bool:
 
 
 def _web_address(text: str) -> str:
-    """Return a URL in one spelling.
+    """Return a URL in its normal form.
 
     Raises:
         UsageError: it has a login, a query or a fragment, or no host.
@@ -228,12 +230,12 @@ def _web_address(text: str) -> str:
     except ValueError:
         host, port = None, None
     if not host or not text.isprintable() or " " in text:
-        raise UsageError(f"`{text[:200]}` is no address of a registry", hint=_SUPPORTED)
+        raise UsageError(f"`{text[:200]}` is not the address of a registry", hint=_SUPPORTED)
     if parts.username is not None or parts.query or parts.fragment:
         from skillpm.index.credentials import token_variable
 
         raise UsageError(
-            f"the address of a registry at {host} has a login, a query or a fragment, which would stand in the lock",
+            f"the address of a registry at {host} has a login, a query or a fragment, and the lock would store it",
             hint=f"set {token_variable(f'{parts.scheme}://{host}')} to a token instead, or use ~/.netrc",
         )
     place = f"[{host}]" if ":" in host else host
@@ -255,8 +257,8 @@ def _web_skills(text: str, around: Surroundings) -> Index:
     url = _web_address(text)
     if _well_known(url):
         return _web_registry(url, around)
-    hint = f"write `git+{text[:200]}`" if url.endswith(".git") else f"name skills, with `--registry {text[:200]}`"
-    raise UsageError(f"`{text[:200]}` does not say which skills", hint=hint)
+    hint = f"write `git+{text[:200]}`" if url.endswith(".git") else f"name skills and add `--registry {text[:200]}`"
+    raise UsageError(f"`{text[:200]}` does not name a skill", hint=hint)
 
 
 def _well_known(url: str) -> bool:
@@ -277,7 +279,7 @@ def _folder(text: str) -> str:
 
 
 def _relative(folder: Path, project: Path) -> str:
-    """Return a folder's true path, relative to the project's; of folders side by side, most is found out once."""
+    """Return a folder's real path, relative to the project's; the real path of each parent is cached."""
     above, name = os.path.split(folder)
     here = _real(project)
     real = (

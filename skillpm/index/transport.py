@@ -1,7 +1,15 @@
-"""GET over HTTP(S), as a package manager needs it: bounded in bytes, time, waits and redirects; cut downloads resumed.
+"""HTTP(S) GET for a package manager: limits on bytes, time, waits and redirects, and resumed downloads.
 
-urllib3 gives connections, TLS and proxies; what it would follow, retry or send by itself is switched off, so that the
-rules stand here. Sources: RFC 9110 (conditional and range requests, Retry-After), RFC 9112.
+urllib3 provides connections, TLS and proxies. Its own redirects and retries are switched off, so that the rules are
+all here. Sources: RFC 9110 (conditional and range requests, Retry-After), RFC 9112.
+
+Which failures are retried: a lost or cut connection, a timeout, 429 and 5xx (``_CutError``). Everything else is final,
+because the same request would get the same answer. Pauses double from 0.2 s and are scaled by 0.5 to 1.5 at random, so
+that clients that failed together do not come back together; a Retry-After is obeyed up to 30 s, for a longer one the
+person decides. A host that used up its tries is silent for the whole invocation: of 100 threads that need it, one
+waits and the others fail at once.
+A cut download continues only with a strong ETag (If-Range), at exactly the byte where it stopped; otherwise the
+archive could be half old and half new, and its digest would blame the registry for our mistake.
 """
 
 from __future__ import annotations
@@ -15,7 +23,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
@@ -26,25 +33,19 @@ if TYPE_CHECKING:
     import urllib3
 
 CONNECTIONS = 8  # to one host at once
-
-
 _CHUNK = 1 << 16  # bytes
-
-
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long, in seconds, and how often a server is waited for."""
+    """The limits of waiting for a server, in seconds and tries."""
 
     connect: float = 10.0
     idle: float = 20.0  # between two pieces of an answer
     whole: float = 180.0  # of one answer
-    asked: float = 30.0  # what a Retry-After may ask for at most
+    asked: float = 30.0  # of a Retry-After
     tries: int = 4
     redirects: int = 5
     sleep: Callable[[float], None] = time.sleep
@@ -52,7 +53,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server said: 200 with a body, 304, 404 or 410 without one; header names are in lower case."""
+    """A server's answer: 200 with a body; 304, 404 or 410 without one. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -60,13 +61,13 @@ class Answer:
 
     @property
     def missing(self) -> bool:
-        """Is there no such thing?"""
+        """Does the server say that the document does not exist?"""
         return self.status in (404, 410)
 
 
 @dataclass(slots=True)
 class _Partial:
-    """The piece of a body that has come so far, and the ETag under which it may be continued."""
+    """The received part of a body, and the ETag with which the download may continue."""
 
     resumable: bool = False
     data: bytearray = field(default_factory=bytearray)
@@ -74,17 +75,17 @@ class _Partial:
 
 
 class _CutError(Exception):
-    """The connection failed, or ended early; asking again may help."""
+    """The connection failed or ended early; another try may help."""
 
 
 class Transport:
-    """One invocation's connections; threads may share it.
+    """The connections of one invocation; threads may share it.
 
     Args:
-        credentials: whose secrets are sent, each to its own host.
-        offline: refuse to ask anybody.
-        patience: how long and how often.
-        environment: where proxies are looked up.
+        credentials: the secrets, each for its own host.
+        offline: refuse every request.
+        patience: the limits of waiting.
+        environment: has the proxies.
     """
 
     def __init__(
@@ -101,22 +102,23 @@ class Transport:
         self._environment = os.environ if environment is None else environment
         self._lock = threading.Lock()
         self._silent: dict[str, RegistryError] = {}
+        self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Ask nobody any more, and end what other threads are receiving: the work has failed, or nobody wants it."""
+        """Refuse further requests and stop the downloads of other threads, because the work has failed."""
         self._stopped.set()
 
     def get(self, url: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Answer:
-        """Ask for a document.
+        """Fetch a document.
 
         Args:
             url: http or https.
-            limit: how many bytes, decoded, the body may have.
-            headers: further ones, such as If-None-Match.
+            limit: of the decoded body, in bytes.
+            headers: further headers, such as If-None-Match.
 
         Raises:
-            RegistryError: no answer, an answer that is an error, or more bytes than ``limit``.
+            RegistryError: there is no answer, the answer is an error, or the body is larger than ``limit``.
         """
         partial = _Partial()
         return self._persist(
@@ -124,15 +126,15 @@ class Transport:
         )
 
     def download(self, url: str, *, limit: int, size: int = 0) -> bytes:
-        """Return an archive's bytes; what was cut is continued where the ETag is still the same, else begun anew.
+        """Return an archive's bytes. A cut download continues if the ETag is the same, and else starts again.
 
         Args:
             url: http or https.
-            limit: how many bytes are taken at most.
-            size: how many bytes there must be, 0 where that is not known.
+            limit: the maximum number of bytes.
+            size: the exact number of bytes, 0 if unknown.
 
         Raises:
-            RegistryError: as ``get``; also for 404, and for a body that is not ``size`` bytes long.
+            RegistryError: like ``get``; also for 404, and if the body does not have ``size`` bytes.
         """
         partial = _Partial(resumable=True)
 
@@ -146,20 +148,22 @@ class Transport:
 
         answer = self._persist(url, once)
         if answer.status != 200:
-            raise RegistryError(f"{url} is not there: the server answers {answer.status}", hint=_KEEPER)
+            raise RegistryError(f"{url} is missing: the server answers {answer.status}", hint=_KEEPER)
         if size and len(answer.body) != size:
-            raise RegistryError(f"{url} has {len(answer.body)} bytes, the registry's page says {size}", hint=_KEEPER)
+            raise RegistryError(f"{url} has {len(answer.body)} bytes, but its page says {size}", hint=_KEEPER)
         return answer.body
 
     def _persist(self, url: str, once: Callable[[], Answer]) -> Answer:
-        """Ask until there is an answer, with growing pauses, as often as patience allows."""
+        """Try until there is an answer, with growing pauses, as often as ``Patience`` allows."""
         if self.offline:
-            raise RegistryError(f"{url} is needed, and `--offline` asks nobody", hint="run it once without `--offline`")
+            raise RegistryError(
+                f"{url} is needed, and `--offline` forbids fetching it", hint="run the command once without `--offline`"
+            )
         host = urlsplit(url).netloc
         for turn in range(self._patience.tries):
             if self._stopped.is_set():
                 raise _stopped(url)
-            if host in self._silent:  # one thread has waited for all
+            if host in self._silent:  # another thread has used up the tries
                 raise self._silent[host]
             try:
                 return once()
@@ -169,7 +173,7 @@ class Transport:
                 self._patience.sleep(0.2 * 2**turn * (0.5 + random.random()))
         error = RegistryError(
             f"{host} cannot be used: {reason}",
-            hint="check the address and the network; skills that are locked and stored install without it",
+            hint="check the address and the network; locked and stored skills install without it",
             url=url,
         )
         self._silent.setdefault(host, error)
@@ -182,14 +186,14 @@ class Transport:
                 if response.status not in _REDIRECTS:
                     return self._answer(url, response, limit, partial)
                 place = followed(place, response.headers.get("Location"))
-        raise RegistryError(f"{url} leads to more than {self._patience.redirects} other addresses", hint=_KEEPER)
+        raise RegistryError(f"{url} redirects more than {self._patience.redirects} times", hint=_KEEPER)
 
     def _answer(self, url: str, response: urllib3.BaseHTTPResponse, limit: int, partial: _Partial) -> Answer:
         status, headers = response.status, {key.lower(): value for key, value in response.headers.items()}
         if status in _BUSY:
             self._wait_as_asked(url, status, headers.get("retry-after"))
         if status in (404, 410):
-            with suppress(RegistryError):  # its page is of no interest, but the connection behind it is
+            with suppress(RegistryError):  # read the body, so that the connection can be used again
                 self._receive(url, response, _CHUNK, _Partial())
         if status in (304, 404, 410):
             return Answer(status, headers)
@@ -197,7 +201,7 @@ class Transport:
             raise _denied(url, status)
         if status == 416 or (status == 206 and not _continues(headers, partial)):
             partial.data.clear()
-            raise _CutError("it does not continue where the download was cut")
+            raise _CutError("the answer does not continue the interrupted download")
         if status not in (200, 206):
             raise RegistryError(f"{url}: the server answers {status}", hint=_KEEPER)
         if status == 200:
@@ -207,12 +211,12 @@ class Transport:
         return Answer(200, headers, bytes(partial.data))
 
     def _receive(self, url: str, response: urllib3.BaseHTTPResponse, limit: int, partial: _Partial) -> None:
-        """Append the body to what is there, refusing it as soon as it is, or says that it will be, too large."""
+        """Append the body to the received part. Refuse it as soon as it is, or announces to be, too large."""
         announced = response.headers.get("Content-Length", "")
         if announced.isdecimal() and len(partial.data) + int(announced[:18]) > limit:
             raise _too_large(url, limit)
         end = time.monotonic() + self._patience.whole
-        # an archive is taken as it lies there: some servers call a .tar.gz an encoded tar
+        # an archive is never decoded: some servers send a .tar.gz as an encoded tar
         while piece := response.read1(_CHUNK, decode_content=not partial.resumable):
             partial.data += piece
             if len(partial.data) > limit:
@@ -225,12 +229,12 @@ class Transport:
                 )
 
     def _wait_as_asked(self, url: str, status: int, text: str | None) -> None:
-        """Wait as long as Retry-After asks, where that is bearable, then have the question asked again."""
+        """Wait as long as Retry-After asks, within the limit, then raise ``_CutError`` for another try."""
         seconds = _retry_after(text)
         if seconds > self._patience.asked:
             raise RegistryError(
-                f"{url}: the server answers {status} and asks to come back in {seconds:.0f} seconds",
-                hint="try again then; skills that are locked and stored install without it",
+                f"{url}: the server answers {status} and asks for a pause of {seconds:.0f} seconds",
+                hint="try again then; locked and stored skills install without it",
             )
         if seconds > 0:
             self._patience.sleep(seconds)
@@ -238,7 +242,7 @@ class Transport:
 
     @contextmanager
     def _opened(self, url: str, headers: Mapping[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Send one GET and give its answer, body unread; failures of the network become a ``_CutError``."""
+        """Send one GET and yield its answer, body unread; network failures become a ``_CutError``."""
         import urllib3
 
         secret = self._credentials.header(url)
@@ -257,20 +261,16 @@ class Transport:
             raise _CutError(_reason(error)) from None
         finally:
             if response is not None:
-                _let_go(response)
+                _release(response)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = self._proxy(urlsplit(url).scheme, urlsplit(url).hostname or "")
         with self._lock:
             if proxy not in self._pools:
-                self._pools[proxy] = self._made(proxy)
+                self._pools[proxy] = self._new_pool(proxy)
             return self._pools[proxy]
 
-    @cached_property
-    def _pools(self) -> dict[str | None, urllib3.PoolManager]:
-        return {}
-
-    def _made(self, proxy: str | None) -> urllib3.PoolManager:
+    def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
         import urllib3
 
         timeout = urllib3.Timeout(connect=self._patience.connect, read=self._patience.idle)
@@ -279,7 +279,7 @@ class Transport:
         return urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout)
 
     def _proxy(self, scheme: str, host: str) -> str | None:
-        """Return the proxy that the usual environment variables name for a host."""
+        """Return the proxy for a host from the usual environment variables."""
         names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
         proxy = next((self._environment[name] for name in names if self._environment.get(name)), None)
         if proxy is None:
@@ -291,8 +291,8 @@ class Transport:
         return proxy
 
 
-def _let_go(response: urllib3.BaseHTTPResponse) -> None:
-    """Give the connection back, or close it where the rest of an answer still stands in it."""
+def _release(response: urllib3.BaseHTTPResponse) -> None:
+    """Return the connection to its pool, or close it if it still has a part of the answer."""
     if response.length_remaining == 0:
         response.read()
         response.release_conn()
@@ -301,16 +301,16 @@ def _let_go(response: urllib3.BaseHTTPResponse) -> None:
 
 
 def followed(place: str, location: str | None) -> str:
-    """Return where a redirect, or an address in a document, leads.
+    """Return the target of a redirect or of an address in a document.
 
     Raises:
-        RegistryError: to something else than http(s), from https to http, or from a public host into a private network.
+        RegistryError: it is not http(s), leaves https for http, or leads from a public host into a private network.
     """
     target = _joined(place, location or "")
     old, new = urlsplit(place), urlsplit(target)
     problem = None
     if not location or new.scheme not in ("http", "https") or not new.hostname or new.username is not None:
-        problem = "is no address that can be followed"
+        problem = "is not an address that may be followed"
     elif old.scheme == "https" and new.scheme == "http":
         problem = "would leave https for http"
     elif is_local(new.hostname) and not is_local(old.hostname):
@@ -321,7 +321,7 @@ def followed(place: str, location: str | None) -> str:
 
 
 def _joined(place: str, location: str) -> str:
-    """Return the address that a location means, seen from a place; nothing where it cannot be an address."""
+    """Return the absolute address of a location, or "" if it is invalid."""
     try:
         target = urljoin(place, location)
         return "" if urlsplit(target).port == 0 else target
@@ -330,7 +330,7 @@ def _joined(place: str, location: str) -> str:
 
 
 def _continues(headers: Mapping[str, str], partial: _Partial) -> bool:
-    """Does a 206 continue exactly what is there: the same ETag, from the byte that was asked for?"""
+    """Does a 206 continue the received part: the same ETag, from the requested byte?"""
     start = headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
     return bool(partial.data) and headers.get("etag") == partial.etag and start == str(len(partial.data))
 
@@ -340,7 +340,7 @@ def _strong(etag: str | None) -> str | None:
 
 
 def _retry_after(text: str | None) -> float:
-    """Return the seconds of a Retry-After, a number or a date; 0 where there is none."""
+    """Return the seconds of a Retry-After, a number or a date, or 0."""
     if not text:
         return 0
     if text.strip().isdecimal():
@@ -355,22 +355,22 @@ def _denied(url: str, status: int) -> RegistryError:
     from skillpm.index.credentials import token_variable
 
     return RegistryError(
-        f"{url}: the server answers {status}: it wants a token, or another one",
+        f"{url}: the server answers {status} and demands a token, or another token",
         hint=f"set {token_variable(url)}, or put a login for the host into ~/.netrc",
         status=status,
     )
 
 
 def _stopped(url: str) -> RegistryError:
-    return RegistryError(f"{url} was not fetched: something else went wrong before", hint="see the first error")
+    return RegistryError(f"{url} was not fetched because of an earlier error", hint="see the first error")
 
 
 def _too_large(url: str, limit: int) -> RegistryError:
-    return RegistryError(f"{url} has more bytes than the {limit} that are allowed", hint=_KEEPER, limit=limit)
+    return RegistryError(f"{url} has more than the allowed {limit} bytes", hint=_KEEPER, limit=limit)
 
 
 def _reason(error: Exception) -> str:
-    """Return the innermost cause in words."""
+    """Return the innermost cause as text."""
     inner: BaseException = error
     while (deeper := getattr(inner, "reason", None) or inner.__cause__) and isinstance(deeper, BaseException):
         inner = deeper
@@ -378,14 +378,14 @@ def _reason(error: Exception) -> str:
     return strerror or str(inner).partition(": ")[2] or type(inner).__name__
 
 
-_KEEPER = "tell who keeps this registry"
+_KEEPER = "tell the registry's maintainer"
 
 
 @contextmanager
 def round_trips(at_once: int) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool whose threads have ended when the context ends; what has not begun after an error never does.
+    """Yield a pool that waits for its threads at the end. After an error, queued work never starts.
 
-    After KeyboardInterrupt threads that still wait are left behind, for the process to end with them.
+    After KeyboardInterrupt, waiting threads are left behind and end with the process.
     """
     pool = ThreadPoolExecutor(at_once)
     try:

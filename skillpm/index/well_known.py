@@ -1,8 +1,8 @@
-"""``/.well-known/agent-skills/index.json``: skills that a web site offers, each as a SKILL.md or as an archive.
+"""``/.well-known/agent-skills/index.json``: the skills of a web site, each as a SKILL.md or as an archive.
 
-Source: Agent Skills Discovery, version 0.2.0. The index has a digest for each artefact, but neither versions nor
-requirements: those are read from the skill itself, which is fetched when it is asked for. Fields that we do not know
-are ignored, as that document wants.
+Source: Agent Skills Discovery, version 0.2.0. The index has a digest for each artefact, but no versions and no
+dependencies. Those are read from the skill itself, which is fetched on request. Unknown fields are ignored, as the
+document demands.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class _Index(BaseModel):
 
 
 class WellKnownIndex:
-    """A site that offers skills.
+    """The skills of a web site.
 
     Args:
         url: of its index.json.
-        transport: how it is asked.
-        cache: where the index is kept.
+        transport: its connections.
+        cache: for the index.
     """
 
     made_here = True
@@ -88,33 +88,33 @@ class WellKnownIndex:
             raise _damaged(self._url, f"not JSON: {error}") from None
         entries = {entry.name: entry for entry in index.skills}
         if len(entries) != len(index.skills):
-            raise _damaged(self._url, "one name stands twice")
+            raise _damaged(self._url, "a name is in it twice")
         return entries
 
     def page(self, name: str) -> Page | None:
-        """Return the one release of a name, None where the site offers none. Raises RegistryError, IntegrityError."""
+        """Return the one release of a name, or None. Raises RegistryError, IntegrityError."""
         artefact = self._opened_at(name)
         if artefact is None:
             return None
         if artefact.skill != name:
-            raise RegistryError(f"{self._url}: `{name}` is a skill that calls itself `{artefact.skill}`", hint=_KEEPER)
+            raise RegistryError(f"{self._url}: `{name}` is a skill with the name `{artefact.skill}`", hint=_KEEPER)
         return artefact.page(name)
 
     def names(self) -> list[str]:
-        """Return the names that the site offers. Raises RegistryError."""
+        """Return the names in the index. Raises RegistryError."""
         return sorted(self._entries)
 
     def listings(self) -> Iterator[Listing]:
-        """Yield what the site offers; it tells no versions. Raises RegistryError."""
+        """Yield the skills of the index, without versions. Raises RegistryError."""
         for name in self.names():
             yield Listing(name, "", self._entries[name].description[:1024])
 
     def archive(self, name: str, release: Release) -> bytes:
-        """Return the archive. Raises RegistryError; LockOutOfDateError where the site offers another release now."""
+        """Return the archive. Raises RegistryError; LockOutOfDateError if the site has another release now."""
         return self._offered(name).archive(name, release)
 
     def files(self, name: str, release: Release) -> Tree:
-        """Return the skill. Raises RegistryError; LockOutOfDateError where the site offers another release now."""
+        """Return the skill. Raises RegistryError; LockOutOfDateError if the site has another release now."""
         return self._offered(name).files(name, release)
 
     def _offered(self, name: str) -> TreeIndex:
@@ -126,23 +126,21 @@ class WellKnownIndex:
     def _opened_at(self, name: str) -> TreeIndex | None:
         with self._opening:
             entry = self._entries.get(name)
-            if entry is None:
-                return None
-            if name not in self._opened:
+            if entry is not None and name not in self._opened:
                 self._opened[name] = TreeIndex(self.name, partial(self._load, entry), name, remote=True)
-            return self._opened[name]
+            return self._opened.get(name)
 
     def _load(self, entry: _Entry) -> Tree:
-        """Download one skill. Raises RegistryError; IntegrityError where it is not what the index promises."""
+        """Download one skill. Raises RegistryError; IntegrityError if its digest is not the one in the index."""
         url = followed(self._url, entry.url)
         data = self._transport.download(url, limit=MAX_ARCHIVE)
-        found = hashlib.sha256(data).hexdigest()
-        if f"sha256:{found}" != entry.digest:
+        digest = hashlib.sha256(data).hexdigest()
+        if f"sha256:{digest}" != entry.digest:
             raise IntegrityError(
-                f"{url} has sha256 {found[:16]}…, {self._url} says {entry.digest[7:23]}…",
-                hint="it was changed on its way or at its source: do not use it, tell who keeps the site",
+                f"{url} has sha256 {digest[:16]}…, but {self._url} has {entry.digest[7:23]}…",
+                hint="it was changed on the way or at the source: do not use it, and tell the site's owner",
                 expected=entry.digest[7:],
-                found=found,
+                found=digest,
             )
         return MappingTree({"SKILL.md": data}) if entry.type == "skill-md" else read_archive(data)
 
@@ -151,4 +149,4 @@ def _damaged(url: str, reason: str) -> RegistryError:
     return RegistryError(f"{url}: {reason}", hint=f"it must follow {SCHEMA}")
 
 
-_KEEPER = "tell who keeps this site"
+_KEEPER = "tell the site's owner"

@@ -1,4 +1,4 @@
-"""The composition root: wires settings, store and indexes; finds skills by what a person types."""
+"""The composition root: connects settings, store and indexes, and finds skills by name or folder."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """One invocation's world.
+    """The settings, the store, the indexes and the plugins of one invocation.
 
     Attributes:
-        settings: where things live.
+        settings: of this invocation.
         store: the content-addressed store.
         notices: sentences for the person.
-        tell: is given each of them as it comes.
+        tell: called with each notice at once.
     """
 
     settings: Settings
@@ -60,73 +60,71 @@ class Context:
 
     @cached_property
     def around(self) -> Surroundings:
-        """What indexes need of the world."""
+        """The project, the cache and the connections that indexes use."""
         return Surroundings(self.settings.project, self.settings.cache, offline=self.settings.offline)
 
     @cached_property
     def host(self) -> Host:
-        """The user's own plugins, loaded when they are first asked for."""
+        """The user's plugins, loaded at first use."""
         return load_host(plugins=self.settings.plugins)
 
     @cached_property
     def stage_kinds(self) -> Kinds:
-        """The kinds of training stages: the built-in ones, and those that plugins bring.
+        """The kinds of training stages: the built-in ones and those of plugins.
 
         Raises:
-            PluginError: a plugin brings what is no trainer, or a name that is taken.
+            PluginError: a plugin adds something that is not a trainer, or a name that is taken.
         """
         from skillpm.ops.learning.stage_kinds import stage_kinds
 
         return stage_kinds(self.host)
 
     def registry(self, text: str) -> Index:
-        """Return the registry at a place. Raises RegistryError where this version cannot read it."""
+        """Return the registry at a place. Raises RegistryError if this version cannot read it."""
         try:
             index = open_registry(text, self.around)
-        except RegistryError:
-            brought = self.host.index(text)
-            if brought is None:
-                raise
-            index = brought
+        except RegistryError as error:
+            index = self._index_of_plugin(text, error)
         return self._sources.setdefault(Source.parse(index.name), index)
 
     def registry_source(self, text: str) -> Source:
-        """Return what a lock calls the registry at a place. Raises RegistryError as ``registry`` does."""
+        """Return the source that a lock records for the registry at a place. Raises RegistryError like ``registry``."""
         return Source.parse(self.registry(text).name)
 
     def source(self, source: Source) -> Index:
-        """Return the index that a lock names. Raises RegistryError where this version cannot read it."""
+        """Return the index of a source. Raises RegistryError if this version cannot read it."""
         if source not in self._sources:
-            self._sources[source] = self._open_source(source)
+            try:
+                self._sources[source] = open_source(source, self.around)
+            except RegistryError as error:
+                self._sources[source] = self._index_of_plugin(str(source), error)
         return self._sources[source]
 
-    def _open_source(self, source: Source) -> Index:
-        try:
-            return open_source(source, self.around)
-        except RegistryError:
-            brought = self.host.index(str(source))
-            if brought is None:
-                raise
-            return brought
+    def _index_of_plugin(self, text: str, error: RegistryError) -> Index:
+        """Return a plugin's index; raise our own error if no plugin has one."""
+        index = self.host.index(text)
+        if index is None:
+            raise error
+        return index
 
     def refuse_source(self, name: str, source: Source) -> None:
-        """Raise PolicyError where a policy forbids to take a skill from a source."""
+        """Raise PolicyError if a policy does not allow the source of a skill."""
         for policy, registries in self._policies:
             reason = policy.refuses(str(source), [name for name, known in registries.items() if known == source])
             if reason is not None:
                 raise PolicyError(
-                    f"{name} comes from {source}, which the policy forbids: {reason}",
-                    hint="`skillpm config` shows where each part of the policy stands",
+                    f"{name} comes from {source}, which the policy does not allow: {reason}",
+                    hint="run `skillpm config` to see where each part of the policy is set",
                     source=str(source),
                 )
 
     @cached_property
     def registry_names(self) -> dict[Source, list[str]]:
-        """What the person calls each registry, by what a lock calls it."""
-        found: dict[Source, list[str]] = {}
+        """The names of each registry in the settings, by its source."""
+        names: dict[Source, list[str]] = {}
         for name, place in self.settings.registries.items():
-            found.setdefault(self.registry_source(place), []).append(name)
-        return found
+            names.setdefault(self.registry_source(place), []).append(name)
+        return names
 
     @cached_property
     def _policies(self) -> list[tuple[TrustPolicy, dict[str, Source]]]:
@@ -137,17 +135,17 @@ class Context:
         ]
 
     def note(self, sentence: str) -> None:
-        """Keep a sentence for the person, once."""
+        """Record a sentence for the person once."""
         if sentence not in self.notices:
             self.notices.append(sentence)
             if self.tell is not None:
                 self.tell(sentence)
 
     def lock(self) -> Lock:
-        """Return the project's lock; an empty one where there is none.
+        """Return the project's lock, or an empty one.
 
         Raises:
-            LockOutOfDateError: conflict markers, or written by a newer skillpm.
+            LockOutOfDateError: it has conflict markers, or a newer skillpm wrote it.
             DocumentError: it is not a lock.
         """
         return read_lock(self.settings.lock_path)
@@ -157,15 +155,15 @@ class Context:
 
         Raises:
             LockOutOfDateError: one of them is not in the store.
-            IntegrityError: what the store holds was changed.
+            IntegrityError: a stored skill was changed.
         """
         return [self._stored(entry) for entry in self.lock().skills]
 
     def skill(self, text: str) -> Skill:
-        """Return the skill that a person means: a folder (with a ``/``, or ``.``), an installed name, a bundled one.
+        """Return a skill by its folder (with a ``/``, or ``.``), its installed name or its bundled name.
 
         Raises:
-            UnknownSkillError: there is none; the hint has near names.
+            UnknownSkillError: there is no such skill; the hint has similar names.
         """
         if is_path(text):
             return self._folder(Path(text).expanduser())
@@ -174,27 +172,27 @@ class Context:
             return self._stored(entry)
         bundled = bundled_skills()
         if text in bundled:
-            self.note(f"{text} is not installed here; the one that ships with skillpm is used")
+            self.note(f"{text} is not installed here; the bundled skill is used")
             return _described(bundled[text], bundled=True)
         error = unknown_skill(text, [*bundled, *(skill.name for skill in self.lock().skills)])
         if is_name(text) and Path(text, "SKILL.md").is_file():
-            error.hint = f"`./{text}` means the folder here"
+            error.hint = f"write `./{text}` for the folder here"
         raise error
 
     def skills(self, texts: Sequence[str]) -> list[Skill]:
-        """Return the skills that are meant; all installed ones where nothing is said.
+        """Return the skills of these texts, or all installed skills.
 
         Raises:
-            UsageError: nothing is said and nothing is installed.
+            UsageError: there is no text and no installed skill.
         """
-        found = [self.skill(text) for text in texts] if texts else self.installed()
-        if not found:
+        skills = [self.skill(text) for text in texts] if texts else self.installed()
+        if not skills:
             raise UsageError("no skill is installed here", hint="run `skillpm install NAME`, or name a skill")
-        return found
+        return skills
 
     def _folder(self, root: Path) -> Skill:
         if not root.is_dir():
-            raise UnknownSkillError(f"{root} is not a folder", hint="give the folder that holds SKILL.md")
+            raise UnknownSkillError(f"{root} is not a folder", hint="name the folder that holds SKILL.md")
         skill = _described(root.resolve())
         bundled = bundled_skills().get(skill.name)
         return skill if bundled is None or bundled.resolve() != skill.root else _described(bundled, bundled=True)
@@ -207,52 +205,47 @@ class Context:
             )
         if not self.store.verify(entry.tree):
             raise IntegrityError(
-                f"{entry.name} {entry.version} was changed in the store", hint="run `skillpm install`, which repairs it"
+                f"{entry.name} {entry.version} was changed in the store", hint="run `skillpm install` to repair it"
             )
         description = describe(FolderTree(root)).description
         return Skill(entry.name, entry.version, entry.tree, root, description, bundled=_ships(entry.name, entry.tree))
 
 
 def open_context(settings: Settings, *, tell: Callable[[str], None] | None = None) -> Context:
-    """Wire everything for these settings; nothing is read or written yet.
-
-    Args:
-        settings: of this invocation.
-        tell: is given what there is to say to the person, as it comes.
-    """
+    """Return the context for these settings; nothing is read or written yet. ``tell`` gets each notice at once."""
     return Context(settings, Store(settings.store), tell=tell)
 
 
 def _described(root: Path, *, bundled: bool = False) -> Skill:
     tree = FolderTree(root)
-    found = describe(tree, place=root)
-    return Skill(found.name, found.version, tree_digest(tree), root, found.description, bundled=bundled)
+    about = describe(tree, place=root)
+    return Skill(about.name, about.version, tree_digest(tree), root, about.description, bundled=bundled)
 
 
 def _ships(name: str, tree: str) -> bool:
-    """Is this content, whatever its lock says of its source, one that ships with skillpm?"""
+    """Is this content bundled with skillpm, whatever source its lock records?"""
     folder = bundled_skills().get(name)
     return folder is not None and tree_digest(FolderTree(folder)) == tree
 
 
 def unknown_skill(name: str, known: Iterable[str], state: str = "installed") -> UnknownSkillError:
-    """Return the error for a name that is not installed, or not locked, with the known names that are near."""
+    """Return the error for a name that is not installed or not locked, with similar names in the hint."""
     hint = did_you_mean(name, known, "see `skillpm list`")
     return UnknownSkillError(f"no skill `{name[:80]}` is {state}", hint=hint)
 
 
 def demand_known(names: Iterable[str], known: Collection[str], state: str = "installed") -> None:
-    """Do nothing where all names are known. Raises UnknownSkillError for the first that is not."""
+    """Raise UnknownSkillError for the first name that is not known."""
     for name in names:
         if name not in known:
             raise unknown_skill(name, known, state)
 
 
 def locked_skills(lock: Lock, names: Sequence[str]) -> list[LockedSkill]:
-    """Return the entries of these names, each once; all entries where none is given.
+    """Return the entries of these names, each once, or all entries.
 
     Raises:
-        UnknownSkillError: a name is not in the lock; the hint has near names.
+        UnknownSkillError: a name is not in the lock; the hint has similar names.
     """
     entries = {entry.name: entry for entry in lock.skills}
     demand_known(names, entries)

@@ -1,4 +1,4 @@
-"""Where things live and what is preferred: flag, environment, project file, user file, default, in this order."""
+"""Settings: from a flag, the environment, the project file, the user file or the default, in this order."""
 
 from skillpm.settings.settings import Settings, load_settings
 

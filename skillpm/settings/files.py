@@ -1,4 +1,4 @@
-"""Reads the two files that hold settings: the project's ``skillpm.yaml`` and the user's ``config.yaml``."""
+"""Reads the two settings files: the project's ``skillpm.yaml`` and the user's ``config.yaml``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ D = TypeVar("D", bound="UserDocument")
 
 
 def read_text(path: Path) -> str | None:
-    """Return the text of a file, None where there is none.
+    """Return the text of a file, or None if it does not exist.
 
     Raises:
         DocumentError: it is too large, or not UTF-8.
@@ -69,11 +69,11 @@ class SettingsFile:
     """One of the two files, read.
 
     Attributes:
-        document: what it says.
-        text: how it says it.
-        folder: where it is; relative places are relative to it.
-        level: which of the two it is.
-        shown: how messages call it.
+        document: its content.
+        text: of the file.
+        folder: its folder, which is the base of relative places.
+        level: project or user.
+        shown: its name in messages.
     """
 
     document: UserDocument
@@ -83,7 +83,7 @@ class SettingsFile:
     shown: str
 
     def origin(self, key: str) -> Origin:
-        """Return where one of its keys stands."""
+        """Return the origin of one of its keys."""
         return Origin(self.level, f"{self.shown}:{self._lines[key]}")
 
     @cached_property
@@ -94,7 +94,7 @@ class SettingsFile:
         return lines
 
     def registries(self) -> dict[str, str] | None:
-        """Return its registries by name, None where it does not say any."""
+        """Return its registries by name, or None if the key is missing."""
         if self.document.registries is None:
             return None
         return {
@@ -104,12 +104,12 @@ class SettingsFile:
 
 
 def registry_name(place: str) -> str:
-    """Return a name for a registry that is known by its place alone: the last part of that, or the host of a site."""
+    """Return a name for a registry from its place: the last part, or the host of a site."""
     last = re.sub(r"[^a-z0-9]+", "-", place.partition("/.well-known/")[0].rstrip("/").rpartition("/")[2].lower())
     return last[:48].strip("-") or "registry"
 
 
 def free_name(name: str, taken: Collection[str]) -> str:
-    """Return the name, with a number behind it where it is taken."""
+    """Return the name, with a number appended if it is taken."""
     numbered = (f"{name}-{number}" for number in itertools.count(2))
     return name if name not in taken else next(item for item in numbered if item not in taken)

@@ -1,4 +1,4 @@
-"""Where the project is, and where the user's own folders are."""
+"""The project's folder and the user's folders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 PROJECT_FILE = "skillpm.yaml"
 LOCK_FILE = "skillpm.lock"
-HOME = "SKILLPM_HOME"  # the variable that puts data, cache and configuration below one folder
+HOME = "SKILLPM_HOME"  # variable: one folder for data, cache and configuration
 
 
 def user_folders(environment: Mapping[str, str]) -> tuple[Path, Path, Path]:
@@ -23,12 +23,12 @@ def user_folders(environment: Mapping[str, str]) -> tuple[Path, Path, Path]:
 
 
 def project_above(here: Path) -> Path:
-    """Return the folder of the project that a folder is in; the folder itself where it is in none.
+    """Return the project's folder: the nearest parent with a project file or a lock, or else the folder itself.
 
-    The home folder is nobody's project: its lock is that of ``--user``. Nor is a file in a folder above that somebody
-    else has put there, such as in /tmp: it would decide where is written and what is installed.
+    The home folder is not a project, because its lock belongs to ``--user``. A file of another user in a parent, such
+    as /tmp, does not count: it would decide what is installed and where.
     """
-    home = Path(os.path.expanduser("~"))  # noqa: PTH111  an account without a home is no error here
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  no error without a home
     for folder in (here, *here.parents):
         if folder == home and folder != here:
             break

@@ -1,4 +1,4 @@
-"""A value and where it comes from."""
+"""A value and its origin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Level(Enum):
-    """What states a value, the nearest first."""
+    """The kinds of origins, the nearest first."""
 
     FLAG = "flag"
     ENVIRONMENT = "environment"
@@ -21,7 +21,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What states a value, and where: the flag, the variable, or file and line, such as ``skillpm.yaml:4``."""
+    """The origin of a value: the flag, the variable, or file and line, such as ``skillpm.yaml:4``."""
 
     level: Level
     place: str = ""
@@ -31,7 +31,7 @@ class Origin:
 
     @property
     def is_typed(self) -> bool:
-        """Does it hold for this invocation alone, and stand in no file?"""
+        """Is it valid for this invocation only, and in no file?"""
         return self.level in (Level.FLAG, Level.ENVIRONMENT)
 
     def document(self) -> str:
@@ -44,7 +44,7 @@ DEFAULT = Origin(Level.DEFAULT)
 
 @dataclass(frozen=True, slots=True)
 class Setting(Generic[T]):
-    """One value and where it comes from."""
+    """One value and its origin."""
 
     name: str
     value: T

@@ -29,14 +29,14 @@ class Settings:
     """The settings of one invocation.
 
     Attributes:
-        project: the folder that holds ``skillpm.yaml``, ``skillpm.lock`` and the agents' folders.
-        data: the store and what must outlast a clean-up of caches.
-        cache: what can be made again: models, downloads.
+        project: the folder with ``skillpm.yaml``, ``skillpm.lock`` and the agents' folders.
+        data: for the store and other lasting files.
+        cache: for models, downloads and environments.
         config: the user's file.
-        user: is the user's home folder meant, and no project? It has no project file.
-        above: was the project found above the working directory?
-        flags: what the command line said, by the table's names of flags; empty values were not said.
-        environment: the variables.
+        user: is the project the home folder, which has no project file?
+        above: is the project above the working directory?
+        flags: of the command line, by the names in the table; empty values count as missing.
+        environment: the variables of skillpm.
     """
 
     project: Path
@@ -60,7 +60,7 @@ class Settings:
 
     @property
     def store(self) -> Path:
-        """The content-addressed store, what users call the local registry."""
+        """The content-addressed store."""
         return self.data / "store"
 
     @property
@@ -80,17 +80,17 @@ class Settings:
 
     @property
     def models(self) -> Path:
-        """Models that were prepared once."""
+        """The prepared models."""
         return self.cache / "models"
 
     @property
     def workers(self) -> int:
-        """How many processes judge for each skill."""
+        """The number of judging processes for each skill."""
         return self.setting(table.WORKERS).value
 
     @property
     def sandbox(self) -> str:
-        """How skill code is to be confined: ``auto``, ``require``, or a level."""
+        """The sandbox of skill code: ``auto``, ``require``, or a level."""
         return self.setting(table.SANDBOX).value
 
     @property
@@ -111,17 +111,17 @@ class Settings:
 
     @property
     def offline(self) -> bool:
-        """Is the network left alone?"""
+        """Is the network forbidden?"""
         return self.setting(table.OFFLINE).value
 
     @property
     def indexes(self) -> tuple[str, ...]:
-        """The registries beside the bundled one, in the order in which they are asked."""
+        """The registries besides the bundled one, in their order."""
         return tuple(self.setting(table.REGISTRIES).value.values())
 
     @cached_property
     def registries(self) -> dict[str, str]:
-        """Every registry that has a name, of the project file and of the user file; the project's come first."""
+        """The named registries of the project file and of the user file; the project's come first."""
         named: dict[str, str] = {}
         for file in self._files:
             named |= {name: place for name, place in (file.registries() or {}).items() if name not in named}
@@ -134,7 +134,7 @@ class Settings:
 
     @property
     def link(self) -> str | None:
-        """How skills are put into agents' folders; None where nothing was said."""
+        """How skills are placed in agents' folders, or None for no choice."""
         link = self.setting(table.LINK)
         return link.value if link.origin != DEFAULT else None
 
@@ -152,9 +152,9 @@ class Settings:
 
     @cached_property
     def trust_policies(self) -> tuple[TrustPolicy, ...]:
-        """The policies that all must agree: the project's, the user's, and what the environment adds."""
+        """The policies, which must all agree: the project's, the user's, and the environment's."""
         policies = [file.document.policy for file in self._files if file.document.policy]
-        stated = [setting.value for setting in self._said(table.COOLDOWN)]
+        stated = [setting.value for setting in self._typed(table.COOLDOWN)]
         if not stated:
             return tuple(policies)
         from skillpm.model.trust_policy import TrustPolicy
@@ -168,12 +168,12 @@ class Settings:
 
     @cached_property
     def project_text(self) -> str | None:
-        """The project file as it stands, None where there is none."""
+        """The project file's text, or None."""
         return None if self.user else read_text(self.project_path)
 
     @cached_property
     def user_text(self) -> str | None:
-        """The user file as it stands, None where there is none."""
+        """The user file's text, or None."""
         return read_text(self.config)
 
     @cached_property
@@ -195,10 +195,10 @@ class Settings:
         return parse(UserDocument, self.user_text, str(self.config))
 
     def digest(self, project_text: str | None = None) -> str:
-        """Return the digest of all that says where skills are put and what is required; nothing is parsed.
+        """Return the digest of all settings that decide what is installed and where; nothing is parsed.
 
         Args:
-            project_text: the project file that will be written; the one that stands there where None.
+            project_text: the project file's future text; None for the present one.
         """
         rows = (table.AGENTS, table.LINK, table.COOLDOWN)
         stated = [self.environment.get(name, "") for row in rows for name in row.variables]
@@ -206,7 +206,7 @@ class Settings:
         return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()
 
     def settings(self) -> tuple[Setting[Any], ...]:
-        """Return every value and where it came from. Raises DocumentError, UsageError."""
+        """Return every setting. Raises DocumentError, UsageError."""
         home = Origin(Level.ENVIRONMENT, HOME) if self.environment.get(HOME) else DEFAULT
         above = f"above the working directory, which has no {PROJECT_FILE}"
         nearest = Origin(Level.DEFAULT, above if self.above else "the working directory")
@@ -215,19 +215,19 @@ class Settings:
         return (*folders, *(self.setting(row) for row in table.TABLE))
 
     def setting(self, row: Row[T]) -> Setting[T]:
-        """Return one value and where it came from. Raises DocumentError, UsageError."""
+        """Return one setting. Raises DocumentError, UsageError."""
         return row.merge(self._stated(row), Setting(row.name, row.default))
 
     def _stated(self, row: Row[T]) -> Iterator[Setting[T]]:
-        """Yield the values that somebody has stated, the nearest first."""
-        yield from self._said(row)
+        """Yield the stated values, the nearest first."""
+        yield from self._typed(row)
         for file in self._files if row.read else ():
             value = row.read(file) if row.read else None
             if value is not None:
                 yield Setting(row.name, value, file.origin(row.key))
 
-    def _said(self, row: Row[T]) -> Iterator[Setting[T]]:
-        """Yield what the command line says, or else the environment."""
+    def _typed(self, row: Row[T]) -> Iterator[Setting[T]]:
+        """Yield the value of the command line, or else of the environment."""
         if row.parse is None:
             return
         texts = ((name, self.environment.get(name)) for name in row.variables)
@@ -282,12 +282,11 @@ def load_settings(
     """Return the settings; no file is read yet.
 
     Args:
-        project: the project's folder; where None, the nearest folder with ``skillpm.yaml`` or ``skillpm.lock`` from the
-            working directory upwards, or else that directory itself.
-        user: act on the user's home folder instead of a project.
-        indexes: registries given by flag, each by its place or by the name that a file has for it.
-        environment: for tests; ``os.environ`` where None.
-        flags: what else the command line said, by the flags of the table.
+        project: the project's folder; by default the one that ``project_above`` returns for the working directory.
+        user: use the home folder instead of a project.
+        indexes: registries of flags, each by its place or by its name in a file.
+        environment: for tests; ``os.environ`` by default.
+        flags: other values of the command line, by the flags of the table.
     """
     variables = os.environ if environment is None else environment
     data, cache, config = user_folders(variables)

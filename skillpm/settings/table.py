@@ -1,4 +1,4 @@
-"""The settings, one row each: where a value may stand, how it is read, and how several become one."""
+"""The table of settings: the origins of a value, its parser, and the rule that merges several values."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ SANDBOX_OF_PLUGIN = re.compile(r"plugin:[a-z0-9][a-z0-9_-]{0,31}\Z")
 
 T = TypeVar("T")
 W = TypeVar("W", bound=str)
-Typed = Setting[Any]  # what a flag or a variable says, before it is read
-Stated = Iterator[Setting[T]]  # the values that somebody states, the nearest first; a file is read when it is reached
+Typed = Setting[Any]  # the value of a flag or a variable, before it is parsed
+Stated = Iterator[Setting[T]]  # the stated values, the nearest first; a file is read when it is reached
 
 
 def _nearest(stated: Stated[T], default: Setting[T]) -> Setting[T]:
@@ -29,7 +29,7 @@ def _nearest(stated: Stated[T], default: Setting[T]) -> Setting[T]:
 
 
 def _by_name(stated: Stated[dict[str, str]], default: Setting[dict[str, str]]) -> Setting[dict[str, str]]:
-    """Return the nearest; where that is a name that a file has for a registry, the place is the file's."""
+    """Return the nearest value; a registry's name from a flag is replaced by its place in a file."""
     first = next(stated, default)
     known: dict[str, str] = {}
     for other in stated if first.origin.is_typed else ():
@@ -42,7 +42,7 @@ def _longest(stated: Stated[int], default: Setting[int]) -> Setting[int]:
 
 
 def _strictest(stated: Stated[Consent], default: Setting[Consent]) -> Setting[Consent]:
-    """Return the strictest of the person's word and the project's, which can say more than the person, not less."""
+    """Return the strictest value. A project can make the person's choice stricter, but not weaker."""
     from skillpm.model.trust_policy import CONSENTS
 
     settings = list(stated)
@@ -51,7 +51,7 @@ def _strictest(stated: Stated[Consent], default: Setting[Consent]) -> Setting[Co
 
 
 def _every_demand(stated: Stated[Any], default: Setting[Any]) -> Setting[Any]:
-    """Return what the files demand beyond the default: the items of all, or the one value that there is."""
+    """Return the demands of the files: all items of lists, or else the first value."""
     demands = [setting for setting in stated if setting.value != default.value]
     if not demands:
         return default
@@ -61,7 +61,7 @@ def _every_demand(stated: Stated[Any], default: Setting[Any]) -> Setting[Any]:
 
 
 def _confined(stated: Stated[str], default: Setting[str]) -> Setting[str]:
-    """Return what was typed, unless that is weaker than what a file demands."""
+    """Return the typed value, unless a file demands a stronger one."""
     settings = list(stated)
     typed = next((setting for setting in settings if setting.origin.is_typed), default)
     if typed.value not in ("auto", "limits"):
@@ -112,16 +112,16 @@ class Row(Generic[T]):
     """One setting.
 
     Attributes:
-        name: as ``skillpm config`` shows it.
-        about: what it says, for the documentation.
-        default: its value where nobody states one.
-        flag: the option of the command line, without dashes.
-        variables: of the environment; the first that is set counts.
-        parse: reads what a flag or a variable says. Raises UsageError.
-        key: of the files, on whose line the value stands.
-        read: returns what a file says, None where it says nothing.
-        merge: makes one of the values that are stated and the default.
-        blank: the variable that says something where it is empty, too.
+        name: in ``skillpm config``.
+        about: its description for the documentation.
+        default: its value if none is stated.
+        flag: its option, without dashes.
+        variables: of the environment; the first one that is set counts.
+        parse: reads the value of a flag or a variable. Raises UsageError.
+        key: of the files.
+        read: returns the value in a file, or None.
+        merge: returns one value from the stated ones and the default.
+        blank: the variable whose empty value counts.
     """
 
     name: str
@@ -146,42 +146,42 @@ def _list_of(item: T | None) -> tuple[T, ...] | None:
 
 # fmt: off
 REGISTRIES: Row[dict[str, str]] = Row(
-    "registries", "registries that are asked before the bundled skills, in this order", {},
+    "registries", "registries in their order, before the bundled skills", {},
     "registry", ("SKILLPM_REGISTRIES",), _places, "registries", SettingsFile.registries, _by_name)
 AGENTS: Row[tuple[str, ...]] = Row(
     "agents", "agents whose folders are filled", (),
     "agent", ("SKILLPM_AGENTS",), _words, "agents", lambda file: file.document.agents)
 LINK: Row[str] = Row(
-    "link", "how skills are put into agents' folders: `copy` or `symlink`", "copy",
+    "link", "how skills are placed in agents' folders: `copy` or `symlink`", "copy",
     "link", ("SKILLPM_LINK",), lambda typed: _one_of(("copy", "symlink"), typed),
     "link", lambda file: file.document.link)
 COOLDOWN: Row[int] = Row(
-    "policy.cooldown", "days that a release of a registry must be old; the longest holds", 0,
+    "policy.cooldown", "minimum age in days of a registry's release; the longest holds", 0,
     "", ("SKILLPM_COOLDOWN",), lambda typed: _number(typed, "days", 0, 3650),
     "policy", _in_policies(lambda policy: policy.cooldown), _longest)
 ALLOW: Row[tuple[tuple[str, ...], ...] | None] = Row(
-    "policy.allow", "patterns of sources; nothing else is taken; both files must agree", None,
+    "policy.allow", "patterns of allowed sources; both files must agree", None,
     key="policy", read=_in_policies(lambda policy: _list_of(policy.allow)), merge=_every_demand)
 DENY: Row[tuple[str, ...]] = Row(
-    "policy.deny", "patterns of sources that are never taken, those of both files", (),
+    "policy.deny", "patterns of forbidden sources, of both files together", (),
     key="policy", read=_in_policies(lambda policy: policy.deny), merge=_every_demand)
 CONSENT: Row[Consent] = Row(
     "policy.consent", "whose code runs unasked: `never`, `ask`, `locked`, `always`; the strictest holds", "ask",
     "", ("SKILLPM_CONSENT",), _consent, "policy", _in_policies(lambda policy: policy.consent), _strictest)
 NETWORK: Row[bool] = Row(
-    "policy.network", "`false` in either file keeps skill code from the network", True,
+    "policy.network", "`false` in either file forbids the network to skill code", True,
     key="policy", read=_in_policies(lambda policy: policy.network), merge=_every_demand)
 RUN: Row[tuple[tuple[str, ...], ...] | None] = Row(
-    "policy.run", "programs that skill code may be given; both files must agree", None,
+    "policy.run", "programs that skill code may run; both files must agree", None,
     key="policy", read=_in_policies(lambda policy: _list_of(policy.run)), merge=_every_demand)
 SANDBOX_POLICY: Row[str | None] = Row(
-    "policy.sandbox", "`require` in either file refuses to confine skill code by limits alone", None,
+    "policy.sandbox", "`require` in either file refuses resource limits as the only sandbox", None,
     key="policy", read=_in_policies(lambda policy: policy.sandbox), merge=_every_demand)
 OFFLINE: Row[bool] = Row(
-    "offline", "ask nobody on the network", False,
+    "offline", "use the cache only", False,
     "offline", ("SKILLPM_OFFLINE",), lambda typed: True)
 PLUGINS: Row[str | tuple[str, ...]] = Row(
-    "plugins", "the distributions whose plugins are loaded: all, those of the second variable, or none", "all",
+    "plugins", "distributions whose plugins are loaded: all, those of the second variable, or none", "all",
     "", ("SKILLPM_NO_PLUGINS", "SKILLPM_LOAD_PLUGINS"), _plugins, blank="SKILLPM_LOAD_PLUGINS")
 SANDBOX: Row[str] = Row(
     "sandbox", "how skill code is confined: `auto`, `require`, `landlock`, `bubblewrap`, `limits`, `plugin:NAME`",

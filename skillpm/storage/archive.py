@@ -1,12 +1,12 @@
 """Archives of skills: gzip over ustar, regular files only. The writer is canonical, the reader is strict.
 
-The writer: sorted paths, modes 644 and 755, no time, no owner, a fixed gzip header, and deflate's stored blocks. So the
-same tree gives the same bytes on every machine and in every year: compressed blocks would be those of the zlib at hand,
-and zlib, zlib-ng and their versions choose differently. Half of all public skills are below 12 kB; what compresses a
-transfer is the transport. The reader takes compressed archives as well.
+The writer uses sorted paths, modes 644 and 755, no time, no owner, a fixed gzip header, and deflate's stored blocks. So
+the same tree gives the same bytes on every machine and in every year. Compressed blocks would depend on the library,
+because zlib, zlib-ng and their versions choose differently. Half of all public skills are below 12 kB, and the
+transport compresses transfers. The reader accepts compressed archives too.
 
-The reader is our own because tar libraries disagree about hostile archives: no extension records (PAX, GNU), no links,
-no devices, nothing hidden between or after the members. All of it is checked before anything is returned.
+The reader is our own because tar libraries disagree about hostile archives. It accepts no extension records (PAX, GNU),
+no links, no devices, and no bytes between or after the members. The whole archive is checked before the reader returns.
 Formats: POSIX.1-1988 (ustar), RFC 1951 (deflate), RFC 1952 (gzip).
 """
 
@@ -48,11 +48,11 @@ def build_archive(tree: Tree, limits: Limits = LIMITS) -> bytes:
     """Return the archive of a tree.
 
     Raises:
-        IntegrityError: the reader would refuse it; the message names the file.
+        IntegrityError: the reader would refuse the archive; the message names the file.
         StorageError: a file cannot be read.
     """
     for path, kind in tree.irregular().items():
-        raise _refused_tree(path, f"is a {kind}", "replace it by a regular file")
+        raise _refused_tree(path, f"is a {kind}", "replace it with a regular file")
     members, parts, size = Members(limits), [], 0
     for path in sorted(tree.paths()):
         problem = members.problem(path)
@@ -61,7 +61,7 @@ def build_archive(tree: Tree, limits: Limits = LIMITS) -> bytes:
         data = tree.read(path)
         size += len(data)
         if size > limits.size:
-            raise _refused_tree(path, f"takes the skill over {limits.size} bytes", "leave out what it does not need")
+            raise _refused_tree(path, f"takes the skill over {limits.size} bytes", "remove files that it does not need")
         parts += [_header(path, len(data), tree.executable(path)), data, b"\0" * (-len(data) % _BLOCK)]
     return _gzip(b"".join([*parts, b"\0" * (2 * _BLOCK)]))
 
@@ -107,7 +107,7 @@ def _header(path: str, size: int, executable: bool) -> bytes:
 
 
 def _gzip(data: bytes) -> bytes:
-    """Return a gzip member of stored blocks (RFC 1951, 3.2.4): nothing in it is left to an implementation."""
+    """Return a gzip member of stored blocks (RFC 1951, 3.2.4), which are the same with every library."""
     parts = [_GZIP_HEADER]
     for start in range(0, len(data), _STORED):
         block = data[start : start + _STORED]
@@ -117,7 +117,7 @@ def _gzip(data: bytes) -> bytes:
 
 
 def read_archive(data: bytes, limits: Limits = LIMITS) -> MappingTree:
-    """Return the tree in an archive; nothing is returned before the whole archive has passed.
+    """Return the tree in an archive after all checks.
 
     Raises:
         IntegrityError: with the member and the reason in ``details``.
@@ -155,7 +155,7 @@ def _refused(path: str, problem: str) -> IntegrityError:
     subject = f"the archive's member {path!r}" if path else "the archive"
     return IntegrityError(
         f"{subject} {problem}",
-        hint="do not use this archive; tell its author, whose tool or server made it",
+        hint="do not use this archive, and tell its author",
         member=path,
         reason=problem,
     )

@@ -1,4 +1,4 @@
-"""Makes what was just written outlast a power cut, before anything is renamed that says it is there."""
+"""Flushes written files to the disk, so that they survive a power cut before a rename makes them visible."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from skillpm.storage.files import fsync_folder
 
 
 def flush(roots: Sequence[Path]) -> None:
-    """Flush these files, and every file and folder below these folders, to the disk.
+    """Flush these files and folders, with everything below them, to the disk.
 
-    Linux flushes a whole file system with one syncfs(2): measured on ext4, 5 ms for one skill and 70 ms for 1,000,
-    where an fsync(2) of each file takes 16 ms and 18 s.
+    Linux flushes a whole file system with one syncfs(2). On ext4 that took 5 ms for one skill and 70 ms for 1,000; an
+    fsync(2) of each file took 16 ms and 18 s.
 
     Raises:
         OSError: the disk refused.

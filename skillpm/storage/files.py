@@ -1,4 +1,4 @@
-"""Small files, read and written whole: a reader sees the old bytes or the new ones, never half of either."""
+"""Small files, read and written whole: a reader sees the old or the new bytes, never a mixture."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skillpm.errors import DocumentError, StorageError
 
-_DRAFT = ".tmp"  # how a draft's name ends
+_DRAFT = ".tmp"  # the suffix of a draft
 
 _HINTS = {
     errno.ENOSPC: "the disk is full: free some space, then run the command again",
@@ -24,14 +24,14 @@ _HINTS = {
 
 
 def storage_error(action: str, path: Path, error: OSError) -> StorageError:
-    """Turn an OSError into a sentence that names the file, with a hint that tells what to do."""
+    """Return a StorageError that names the file, with a hint for the cause."""
     reason = error.strerror or type(error).__name__
     hint = _HINTS.get(error.errno or 0, "check the disk and the permissions of the folder, then run the command again")
     return StorageError(f"cannot {action} {path}: {reason}", hint=hint, path=str(path), errno=error.errno)
 
 
 def read_text(path: Path) -> str:
-    """Return a UTF-8 file's text, line ends untouched.
+    """Return a UTF-8 file's text with its line ends.
 
     Raises:
         StorageError: the file cannot be read.
@@ -50,16 +50,16 @@ def read_text(path: Path) -> str:
 
 
 def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scratch: Path | None = None) -> None:
-    """Write a file through a temporary one: fsync, rename, fsync of the folder; makes missing folders.
+    """Write a file through a temporary one: fsync, rename, fsync of the folder. Makes missing folders.
 
     Args:
         path: the file.
         data: its new content; text is written as UTF-8.
-        mode: its permission bits; where None, those of the file that stands there, else what the umask leaves of 666.
-        scratch: where the temporary file is made, on the same file system; beside ``path`` where None.
+        mode: its permission bits; by default those of the present file, else 666 without the umask.
+        scratch: the temporary file's folder, on the same file system; by default the folder of ``path``.
 
     Raises:
-        StorageError: the disk refused; what stood there before stands there still.
+        StorageError: the disk refused; the present file is unchanged.
     """
     content = data.encode("utf-8") if isinstance(data, str) else data
     temporary = (scratch or path.parent) / f".{path.name}.{os.urandom(8).hex()}{_DRAFT}"
@@ -76,14 +76,14 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scra
 
 
 def kept_mode(path: Path) -> int | None:
-    """Return the permission bits of a file that will be replaced, None where nothing stands there."""
+    """Return the permission bits of a file, or None if it does not exist."""
     with contextlib.suppress(OSError):
         return path.stat().st_mode & 0o777
     return None
 
 
 def write_new(path: Path, data: bytes, *, mode: int | None = None, durable: bool = False) -> None:
-    """Write a file where nothing stands yet. Raises OSError."""
+    """Write a new file. Raises OSError, also if it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with os.fdopen(descriptor, "wb") as file:
         if mode is not None:
@@ -95,20 +95,20 @@ def write_new(path: Path, data: bytes, *, mode: int | None = None, durable: bool
 
 
 def remove_drafts(path: Path) -> None:
-    """Remove what killed writers of a file have left beside it; call it where nobody else writes that file."""
+    """Remove the drafts of killed writers; call it only while no other process writes the file."""
     for draft in path.parent.glob(f".{path.name}.*{_DRAFT}"):
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make a rename in this folder outlast a power cut, where the platform can."""
+    """Flush a rename in this folder to the disk, if the platform can."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
-    except OSError as error:  # some network file systems know no fsync of a folder
+    except OSError as error:  # some network file systems cannot fsync a folder
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:

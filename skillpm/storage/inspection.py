@@ -1,4 +1,4 @@
-"""What a folder holds against what it should hold, file by file."""
+"""The comparison of a folder with its expected files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Kind = Literal["missing", "changed", "surplus"]
 
 @dataclass(frozen=True)
 class Contents:
-    """What was found in a folder.
+    """The contents of a folder.
 
     Attributes:
         files: its regular files, path to (executable bit, hex SHA-256).
-        odd: what no skill may hold, or cannot be read: path to what it is.
+        odd: entries that no skill may have, and unreadable files: path to kind.
     """
 
     files: Listing
@@ -29,13 +29,13 @@ class Contents:
 
     @cached_property
     def digest(self) -> str | None:
-        """The digest of the tree; None where the folder holds anything odd."""
+        """The digest of the tree; None if the folder has an odd entry."""
         return None if self.odd else listing_digest(self.files)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Difference:
-    """One file that is not as it should be; ``detail`` says in what."""
+    """One file that differs from the expected one in ``detail``."""
 
     path: str
     kind: Kind
@@ -43,7 +43,7 @@ class Difference:
 
 
 def contents(folder: Path) -> Contents:
-    """Read a folder whole. What cannot be read is part of the answer, never an error."""
+    """Read a whole folder. An unreadable file is part of the result, never an error."""
     tree = FolderTree(folder)
     files: Listing = {}
     odd = tree.irregular()
@@ -56,7 +56,7 @@ def contents(folder: Path) -> Contents:
 
 
 def differences(contents: Contents, wanted: Listing) -> list[Difference]:
-    """Return what is missing, changed and surplus, by path."""
+    """Return the missing, changed and surplus files, by path."""
     return sorted(_differences(contents, wanted))
 
 

@@ -1,7 +1,7 @@
-"""The kernel's locks on an open file: alone or beside others, freed at once when their process ends.
+"""The kernel's locks on an open file, exclusive or shared. The kernel frees a lock when its process ends.
 
-POSIX systems have them in flock(2). Windows locks ranges of bytes, each for one handle alone (msvcrt.locking, which is
-LockFile): there ``alone`` is the whole range, and each sharer holds one byte of it.
+POSIX systems have flock(2). Windows locks ranges of bytes, each for one handle only (msvcrt.locking, which is
+LockFile): an exclusive lock takes the whole range, and each sharer takes one byte of it.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ else:
 
 
 def try_lock(descriptor: int, *, alone: bool) -> bool:
-    """Take the lock of an open file, or change the one that is held; False where another process is in the way.
+    """Take the lock of an open file, or change its kind; return False if another process has it.
 
     Raises:
-        OSError: the file system knows no locks.
+        OSError: the file system has no locks.
     """
     try:
         _lock(descriptor, alone)
@@ -59,6 +59,6 @@ def try_lock(descriptor: int, *, alone: bool) -> bool:
 
 
 def close(descriptor: int) -> None:
-    """Close the file, which gives its lock back."""
+    """Close the file, which frees its lock."""
     _forget(descriptor)
     os.close(descriptor)

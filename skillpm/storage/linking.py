@@ -1,4 +1,4 @@
-"""The two kinds of links to a folder: symbolic links, and the junctions of Windows, which need no privilege."""
+"""Links to folders: symbolic links, and the junctions of Windows, which need no privilege."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _MOUNT_POINT = 0xA0000003  # the reparse tag of a junction: [MS-FSCC] 2.1.2.1
 
 
 def link_kind(path: Path) -> LinkKind | None:
-    """Return what kind of link stands there, None where there is none; the link may dangle."""
+    """Return the kind of link at a path, which may dangle, or None."""
     if path.is_symlink():
         return "symlink"
     return "junction" if _is_junction(path) else None
 
 
 def make_link(path: Path, target: Path) -> LinkKind:
-    """Make a link to a folder by the first way that the system allows; ``copy`` where it allows none.
+    """Make the first kind of link to a folder that the system allows; return ``copy`` if it allows none.
 
     Raises:
-        OSError: the disk is full or broken, which no other way would help.
+        OSError: the disk is full or broken, so no other kind would work.
     """
     try:
         path.symlink_to(target, target_is_directory=True)

@@ -1,9 +1,9 @@
-"""Puts skills into agents' folders. A folder that holds anything that we did not put there is never overwritten.
+"""Puts skills into agents' folders. A folder with foreign or edited content is never overwritten.
 
-A placement is staged beside its place and swapped into it, so an agent sees the old skill or the new one.
-Three things tell that a folder is ours to replace: the record knows its content, or the store holds that very content
-(so nothing is lost), or it is a link into the store. No other link is ever followed or replaced, dangling or not, and a
-folder that a link leads out of the project is refused: whoever wrote the project must not choose where else we write.
+A placement is staged beside its place and swapped into it, so an agent sees the old skill or the new one. A folder is
+ours to replace if the record has its digest, if the store has the same content (so nothing is lost), or if it is a link
+into the store. No other link is followed or replaced, dangling or not. A folder that leads out of the project through a
+link is refused, because the author of a project must not choose other places for us to write to.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from skillpm.storage.unpack import remove_tree, unpack
 
 
 class Occupant(Enum):
-    """What is found where a skill shall be."""
+    """The present content of a skill's place."""
 
     NOTHING = "nothing"
     WANTED = "exactly what is wanted"
@@ -40,7 +40,7 @@ class Places:
         self._store = store
 
     def occupant(self, wanted: Placement, recorded: Placement | None) -> Occupant:
-        """Say what stands in the place of ``wanted``; ``recorded`` is what the record knows of it."""
+        """Return the present content of the place of ``wanted``; ``recorded`` is its entry in the record."""
         path = self._project / wanted.folder
         link = link_kind(path)
         if link is not None:
@@ -59,33 +59,35 @@ class Places:
         return Occupant.OURS if known or self._store.has(digest) else Occupant.FOREIGN
 
     def refuse_foreign(self, wanted: Placement, recorded: Placement | None) -> None:
-        """Raise UsageError where the place holds something that is not ours."""
+        """Raise UsageError if the place has foreign content."""
         if self.occupant(wanted, recorded) is not Occupant.FOREIGN:
             return
-        reason = "was edited since skillpm put it there" if recorded else "is there already and is not skillpm's"
+        reason = (
+            "was edited after skillpm installed it" if recorded else "already exists and does not belong to skillpm"
+        )
         name = wanted.folder.rpartition("/")[2]
         raise UsageError(
             f"{wanted.folder} {reason}",
-            hint=f"move it away, or let `--force` keep it as {name}.orig",
+            hint=f"move it, or add `--force` to keep it as {name}.orig",
             folder=wanted.folder,
         )
 
     def put(self, wanted: Placement, recorded: Placement | None, swap: Swap, *, force: bool = False) -> LinkKind:
-        """Stage a stored skill for its place, and return how: where links are asked for but refused, it is copied.
+        """Stage a stored skill for its place and return the kind of link; it is copied if the system refuses links.
 
         Raises:
-            UsageError: something that is not ours is there and ``force`` is not set; with it, it is kept as ``.orig``.
+            UsageError: there is foreign content, which only ``force`` keeps as ``.orig``.
             StorageError: the disk refused.
         """
         occupant = self.occupant(wanted, recorded)
         if occupant is Occupant.WANTED:
             return wanted.link
         path, stored = self._project / wanted.folder, self._store.path(wanted.tree)
-        keep = self._kept(path, wanted, recorded, force=force) if occupant is Occupant.FOREIGN else None
+        keep = self._orig(path, wanted, recorded, force=force) if occupant is Occupant.FOREIGN else None
         return swap.stage(path, lambda fresh: _place(stored, fresh, wanted.link), keep=keep) or wanted.link
 
     def take(self, placed: Placement, swap: Swap, *, force: bool = False) -> None:
-        """Stage the removal of a placement; what was edited is refused, or kept as ``.orig`` with ``force``.
+        """Stage the removal of a placement. An edited folder is refused, or kept as ``.orig`` with ``force``.
 
         Raises:
             UsageError: it was edited and ``force`` is not set.
@@ -93,20 +95,17 @@ class Places:
         path = self._project / placed.folder
         occupant = self.occupant(placed, placed)
         if occupant is not Occupant.NOTHING:
-            keep = self._kept(path, placed, placed, force=force) if occupant is Occupant.FOREIGN else None
+            keep = self._orig(path, placed, placed, force=force) if occupant is Occupant.FOREIGN else None
             swap.stage(path, None, keep=keep)
 
-    def _kept(self, path: Path, wanted: Placement, recorded: Placement | None, *, force: bool) -> Path:
-        """Return the name under which what is not ours stays; without ``force`` it is refused."""
+    def _orig(self, path: Path, wanted: Placement, recorded: Placement | None, *, force: bool) -> Path:
+        """Return the new name of a foreign folder; without ``force``, refuse it."""
         if not force:
             self.refuse_foreign(wanted, recorded)
         return _free_name(path)
 
     def leftovers(self, agents: Iterable[str]) -> list[Path]:
-        """Return what a killed run has left in these agents' folders and beside the project's own files.
-
-        Another run may be just about to swap it in.
-        """
+        """Return staged files in these agents' folders and beside the project's files, of killed or running runs."""
         return [
             path
             for folder in dict.fromkeys((*agents, str(RECORD.parent), "."))
@@ -114,20 +113,18 @@ class Places:
         ]
 
     def remove_leftovers(self, agents: Iterable[str]) -> None:
-        """Remove what killed runs left in the project; call it under the project's lock only."""
+        """Remove the staged files of killed runs; call it under the project's lock only."""
         for path in self.leftovers(agents):
             remove_tree(path)
 
     def _link_digest(self, path: Path) -> str | None:
-        """Return the digest of the stored tree that a link leads to, None where it leads elsewhere."""
-        target = Path(
-            str(path.readlink()).removeprefix("\\\\?\\")
-        )  # the form in which Windows names a junction's target
+        """Return the digest of the stored tree that a link leads to, or None."""
+        target = Path(str(path.readlink()).removeprefix("\\\\?\\"))  # Windows adds this to a junction's target
         return target.name if target.parent == self._store.path(target.name).resolve().parent else None
 
 
 def _place(stored: Path, fresh: Path, link: LinkKind) -> LinkKind:
-    """Make a link to a stored tree, or a copy where that is asked for or no link is allowed; return which."""
+    """Make a link to a stored tree, or a copy if requested or if no link is allowed; return the kind."""
     kind = make_link(fresh, stored.resolve()) if link != "copy" else "copy"
     if kind == "copy":
         unpack(FolderTree(stored), fresh)
@@ -135,9 +132,9 @@ def _place(stored: Path, fresh: Path, link: LinkKind) -> LinkKind:
 
 
 def refuse_outside(project: Path, folders: Iterable[str]) -> None:
-    """Raise UsageError where a link leads one of these folders out of the project.
+    """Raise UsageError if one of these folders leads out of the project through a link.
 
-    A home folder is a person's own: there, links to other disks are theirs to make.
+    A home folder belongs to the person, whose links to other disks are allowed.
     """
     root = project.resolve()
     if root == Path.home().resolve():
@@ -147,13 +144,13 @@ def refuse_outside(project: Path, folders: Iterable[str]) -> None:
         if real is None or not real.is_relative_to(root):
             raise UsageError(
                 f"{folder} leads out of the project through a link",
-                hint="put a folder in the place of the link; nothing was written",
+                hint="replace the link by a folder; nothing was written",
                 folder=folder,
             )
 
 
 def _real_path(path: Path) -> Path | None:
-    """Return where a path leads, or None where a link leads to itself."""
+    """Return the real path, or None if a link leads to itself."""
     # Path.resolve() raises for such a link before Python 3.13 only, so the system is asked.
     try:
         path.stat()
@@ -167,5 +164,5 @@ def _free_name(path: Path) -> Path:
     names = (path.with_name(f"{path.name}.orig{number or ''}") for number in (0, *range(2, 1000)))
     free = next((name for name in names if not os.path.lexists(name)), None)
     if free is None:
-        raise UsageError(f"{path}.orig and 998 more are there already", hint="move some of them away")
+        raise UsageError(f"{path}.orig and 998 more already exist", hint="move some of them")
     return free

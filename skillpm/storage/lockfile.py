@@ -1,4 +1,4 @@
-"""Reads and writes ``skillpm.lock``. It is the last thing that an install writes."""
+"""Reads and writes ``skillpm.lock``, which an install writes last."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skillpm.storage.files import read_text, write_atomic
 
 
 def read_lock(path: Path) -> Lock:
-    """Return the lock, an empty one where there is no file.
+    """Return the lock, or an empty one if there is no file.
 
     Raises:
         LockOutOfDateError: conflict markers, or written by a newer skillpm.
@@ -40,15 +40,15 @@ def checked_lock(text: str, *, path: str = "skillpm.lock") -> Lock:
         raise DocumentError(error.message, path=path, hint=error.hint) from None
     names = [entry.name for entry in lock.skills]
     if len(set(names)) != len(names):
-        raise DocumentError("a skill stands there twice", path=path, hint="restore it from version control")
+        raise DocumentError("a skill is in it twice", path=path, hint="restore it from version control")
     return lock
 
 
 def write_lock(path: Path, lock: Lock) -> str:
-    """Write the lock where its text has changed; return the text.
+    """Write the lock if its text has changed; return the text.
 
     Raises:
-        StorageError: the disk refused; the old lock still stands.
+        StorageError: the disk refused; the old lock is unchanged.
     """
     text = lock.text()
     if not path.exists() or read_text(path) != text:

@@ -1,6 +1,6 @@
-"""Which paths an archive may hold: names that mean one and the same file on every file system.
+"""The paths that an archive may have: names that mean the same file on every file system.
 
-The grammar is stricter than any archive tool's. Of 22,929 public skills 99.5 % obey it as they are.
+The grammar is stricter than that of archive tools. 99.5 % of 22,929 public skills obey it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from skillpm.model.name import WINDOWS_DEVICES
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.\-+ ]{0,99}\Z")
 _REFUSED_FOLDERS = frozenset({".git", ".hg", ".svn", "__pycache__"})
-# each of these would run when an interpreter merely starts near it, or instead of the source that was reviewed
+# an interpreter runs each of these automatically, or instead of the reviewed source
 _REFUSED_FILES = frozenset({"sitecustomize.py", "usercustomize.py"})
 _REFUSED_SUFFIXES = (".pyc", ".pyo", ".pth", ".start", ".egg-link")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a skill may be at most; the largest public skill seen has 14.7 MB in 1,104 files."""
+    """The limits of a skill; the largest known public skill has 14.7 MB in 1,104 files."""
 
     size: int = 20 * 1024 * 1024  # bytes, of all files together
     files: int = 2_000  # files
@@ -33,7 +33,7 @@ LIMITS = Limits()
 
 @lru_cache(maxsize=4096)  # skills share most of their names
 def path_problem(path: str, limits: Limits = LIMITS) -> str | None:
-    """Return why a path may not stand in an archive, or None where it may."""
+    """Return why an archive may not have this path, or None."""
     if not path or path.startswith("/") or "\\" in path or ":" in path:
         return "is not a relative path with forward slashes"
     if len(path.encode("utf-8", "surrogatepass")) > limits.path:
@@ -57,12 +57,12 @@ def _segment_problem(segment: str) -> str | None:
     if folded in _REFUSED_FOLDERS:
         return "belongs to version control or to an interpreter's cache"
     if folded in _REFUSED_FILES or folded.endswith(_REFUSED_SUFFIXES):
-        return "is a file that an interpreter would run by itself"
+        return "is a file that an interpreter runs automatically"
     return None
 
 
 class Members:
-    """The paths seen so far: no two may be one file on a file system that ignores case, none a file and a folder."""
+    """The paths so far. No two may be the same file without case, and none both a file and a folder."""
 
     def __init__(self, limits: Limits = LIMITS) -> None:
         self._limits = limits
@@ -70,7 +70,7 @@ class Members:
         self._folders: set[str] = set()
 
     def problem(self, path: str) -> str | None:
-        """Take one more path; return why it is refused, or None."""
+        """Add a path; return why it is refused, or None."""
         problem = path_problem(path, self._limits)
         if problem:
             return problem
@@ -78,11 +78,11 @@ class Members:
         parts = folded.split("/")
         parents = {"/".join(parts[:count]) for count in range(1, len(parts))}
         if folded in self._files:
-            return "stands twice, counting upper and lower case as one"
+            return "occurs twice, ignoring upper and lower case"
         if folded in self._folders or not parents.isdisjoint(self._files):
             return "is used as a file and as a folder"
         if len(self._files) >= self._limits.files:
-            return f"is one file too many: the limit is {self._limits.files}"
+            return f"exceeds the limit of files, which is {self._limits.files}"
         self._files.add(folded)
         self._folders |= parents
         return None

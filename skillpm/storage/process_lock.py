@@ -1,6 +1,6 @@
-"""Locks between processes: kernel locks on a file, so that the lock of a killed process is free at once.
+"""Locks between processes: kernel locks on a file, which are free at once when their process is killed.
 
-Shared locks, which the store needs, are why this is not a library: the portable ones are exclusive only.
+The store needs shared locks, which portable libraries do not have.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from skillpm.storage.kernel_lock import close, try_lock
 
 WAIT = 300.0  # seconds to wait for another skillpm
 _PAUSE = 0.02  # seconds between two tries
-_TRIES = 100  # how often another process may remove a folder that was just made
+_TRIES = 100  # another process may remove a new folder
 
 
 class ProcessLock:
-    """A lock on one file. Whoever holds it alone may remove the file: those who wait then make a new one.
+    """A lock on one file. An exclusive holder may remove the file; waiting processes then make a new one.
 
     Args:
-        path: the file; its folder is made where it is missing.
+        path: the file; a missing folder is made.
 
     Raises:
-        StorageError: the file cannot be opened, or the file system knows no locks.
+        StorageError: the file cannot be opened, or the file system has no locks.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,19 +35,19 @@ class ProcessLock:
         self._descriptor = self._open()
 
     def try_exclusive(self) -> bool:
-        """Take the lock alone, without waiting; False where another process holds it."""
+        """Take the exclusive lock without waiting; return False if another process has the lock."""
         return self._try(alone=True)
 
     def exclusive(self, wait: float = WAIT) -> None:
-        """Take the lock alone. Raises BusyError when another process holds it for longer than ``wait`` seconds."""
+        """Take the exclusive lock. Raises BusyError if another process has it for ``wait`` seconds."""
         self._wait(wait, alone=True)
 
     def shared(self, wait: float = WAIT) -> None:
-        """Take, or keep, the lock beside other sharers. Raises BusyError."""
+        """Take the shared lock, or change an exclusive one to it. Raises BusyError."""
         self._wait(wait, alone=False)
 
     def release(self) -> None:
-        """Give the lock back; it cannot be taken again."""
+        """Free the lock and close the file."""
         close(self._descriptor)
 
     def _wait(self, wait: float, *, alone: bool) -> None:
@@ -56,7 +56,7 @@ class ProcessLock:
             if time.monotonic() > end:
                 raise BusyError(
                     f"another skillpm has held {self.path} for {wait:.0f} seconds",
-                    hint="wait until it has ended, then run the command again",
+                    hint="wait until it ends, then run the command again",
                 )
             time.sleep(_PAUSE)
 
@@ -68,8 +68,8 @@ class ProcessLock:
             raise storage_error("lock", self.path, error) from None
         if self.stands():
             return True
-        gone, self._descriptor = self._descriptor, self._open()
-        close(gone)
+        removed, self._descriptor = self._descriptor, self._open()
+        close(removed)
         return False
 
     def _open(self) -> int:
@@ -84,7 +84,7 @@ class ProcessLock:
             raise storage_error("lock", self.path, error) from None
 
     def stands(self) -> bool:
-        """Is the file that is open the one that others will open? It may have been removed while we waited."""
+        """Is the open file still at its path? Its holder may have removed it while we waited."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
         except OSError:
@@ -93,7 +93,7 @@ class ProcessLock:
 
 @contextlib.contextmanager
 def locked(path: Path, wait: float = WAIT) -> Iterator[ProcessLock]:
-    """Hold the exclusive lock on a file; it may be removed meanwhile. Raises StorageError, BusyError."""
+    """Hold the exclusive lock on a file, which the holder may remove. Raises StorageError, BusyError."""
     lock = ProcessLock(path)
     try:
         lock.exclusive(wait)
@@ -104,15 +104,15 @@ def locked(path: Path, wait: float = WAIT) -> Iterator[ProcessLock]:
 
 @contextlib.contextmanager
 def turns(folder: Path, wait: float = 10.0) -> Iterator[None]:
-    """Let processes that work in one folder take turns, where its file system can and nobody keeps them waiting.
+    """Let processes that work in one folder take turns, for at most ``wait`` seconds each.
 
-    For work that is right without a lock as well: a file system that knows no locks, or a process that was stopped
-    while it had its turn, holds nobody up. No file is made: the folder itself is locked.
+    Use it for work that is correct without a lock too: it continues if the file system has no locks, or if another
+    process was stopped during its turn. It locks the folder itself and makes no file.
 
     Raises:
         StorageError: the folder cannot be opened.
     """
-    if os.name != "posix":  # a folder cannot be opened there
+    if os.name != "posix":  # other systems cannot open a folder
         yield
         return
     try:
@@ -128,6 +128,6 @@ def turns(folder: Path, wait: float = 10.0) -> Iterator[None]:
 
 def _wait_for_turn(descriptor: int, wait: float) -> None:
     end = time.monotonic() + wait
-    with contextlib.suppress(OSError):  # this file system knows no such lock
+    with contextlib.suppress(OSError):  # the file system has no locks
         while not try_lock(descriptor, alone=True) and time.monotonic() < end:
             time.sleep(_PAUSE)

@@ -1,7 +1,7 @@
-"""``.skillpm/installed.json``: what was put into which folder of a project, and which lock it was made from.
+"""``.skillpm/installed.json``: the skill in each folder of a project, and the digest of the lock.
 
-It lets an install see without another document that nothing has changed, and tells our folders from a person's own.
-It is a convenience: where it is lost, folders are recognised by their content.
+With it, an install sees without another document that nothing has changed, and which folders are ours. If it is lost,
+folders are recognised by their content.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Placement:
 
     Attributes:
         folder: relative to the project, posix: ``.agents/skills/incident-triage``.
-        skill: the name that the lock knows.
-        tree: the digest of what was put there.
-        link: how it was really done, which may be less than what was asked for.
+        skill: its name in the lock.
+        tree: the digest of its content.
+        link: the actual kind, which may differ from the requested one.
     """
 
     folder: str
@@ -44,11 +44,11 @@ class Record:
     """All placements of a project.
 
     Attributes:
-        lock: digest of the text of the lock that it belongs to.
+        lock: digest of the lock's text.
         agents: the agents' folders that installs fill.
         link: how installs place skills.
         placements: by folder.
-        settings: digest of the settings with which the lock was found to agree; empty where it did not.
+        settings: digest of the settings that agree with the lock; empty if they do not.
     """
 
     lock: str = ""
@@ -58,21 +58,21 @@ class Record:
     settings: str = ""
 
     def by_folder(self) -> dict[str, Placement]:
-        """Return what was put into each folder."""
+        """Return the placement of each folder."""
         return {item.folder: item for item in self.placements}
 
     def of(self, skill: str) -> list[Placement]:
-        """Return where a skill was put."""
+        """Return the placements of a skill."""
         return [item for item in self.placements if item.skill == skill]
 
 
 def text_digest(text: str) -> str:
-    """Return the digest by which a record knows a lock."""
+    """Return the digest of a lock's text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_record(project: Path) -> Record:
-    """Return the project's record, an empty one where there is none.
+    """Return the project's record, or an empty one.
 
     Raises:
         DocumentError: it is not a record.
@@ -114,7 +114,7 @@ def record_text(record: Record) -> str:
 
 def _placement(folder: str, document: Any) -> Placement:
     place, _, name = folder.rpartition("/")
-    if not is_agent_folder(place) or not is_name(name):  # a project's record may come from anybody
+    if not is_agent_folder(place) or not is_name(name):  # a project's record is not trusted
         raise ValueError(f"`{folder[:80]}` is not a skill's folder of any agent")
     return Placement(folder, _text(document["skill"]), _text(document["tree"]), _link(document["link"]))
 

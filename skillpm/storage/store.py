@@ -1,9 +1,9 @@
-"""The content-addressed store: ``tree-v1/<digest>/`` holds exactly the files of the tree with that digest.
+"""The content-addressed store: ``tree-v1/<digest>/`` has exactly the files of the tree with that digest.
 
-Append-only and shared by all projects and versions of skillpm. An entry is written under ``tmp/`` and renamed into
-place, so a killed run leaves nothing but a folder in ``tmp/``, which the next writer that is alone removes. Writers
-hold the shared lock; only cleaning needs the store alone. An entry that a power cut has emptied is found by whoever
-uses it, since all compare it with its digest, and is written anew.
+All projects and versions of skillpm share it, and it only grows, except for cleaning. An entry is written under
+``tmp/`` and renamed into place. So a killed run leaves only a folder in ``tmp/``, which the next exclusive writer
+removes. Writers hold the shared lock; cleaning holds the exclusive lock. Every user compares an entry with its digest,
+so an entry that a power cut damaged is detected and written again.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def folder_digest(folder: Path, *, exact: bool = False) -> str | None:
-    """Return the digest of a folder; None where it is missing, unreadable, or holds what no skill may hold.
+    """Return the digest of a folder; None if it is missing, unreadable, or has entries that no skill may have.
 
     Args:
         folder: the root of a tree.
-        exact: return None also where it holds files that no digest counts, such as caches.
+        exact: return None also if it has files that no digest counts, such as caches.
     """
     tree = FolderTree(folder)
     try:
@@ -41,7 +41,7 @@ def folder_digest(folder: Path, *, exact: bool = False) -> str | None:
 
 
 class Store:
-    """Unpacked trees by digest, what users call the local registry."""
+    """Unpacked trees by digest."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -55,7 +55,7 @@ class Store:
         return self._trees
 
     def path(self, digest: str) -> Path:
-        """Return where the tree of this digest is, or would be."""
+        """Return the folder of a digest, which may not exist."""
         return self._trees / digest
 
     def has(self, digest: str) -> bool:
@@ -69,9 +69,9 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the store for several ``add``, and keep cleaners away from what is counted on.
+        """Hold the store for several ``add``, so that no clean-up removes needed entries.
 
-        What killed runs left is removed first, all is made durable last.
+        Leftovers of killed runs are removed first, and new entries are flushed last.
 
         Raises:
             StorageError: the store cannot be written.
@@ -94,7 +94,7 @@ class Store:
             lock.release()
 
     def add(self, tree: Tree) -> Path:
-        """Store a tree and return its folder; a damaged entry of that digest is replaced.
+        """Store a tree and return its folder; a damaged entry is replaced.
 
         Raises:
             StorageError: the disk refused.
@@ -112,10 +112,10 @@ class Store:
 
     @contextlib.contextmanager
     def bringing(self, digest: str) -> Iterator[bool]:
-        """Have the fetching of an entry to oneself, so that of all who want it at once one downloads it.
+        """Hold the lock for fetching an entry, so that only one of several processes downloads it.
 
-        Yields whether it is still to be fetched. Who waits for too long fetches as well, which does no harm. The file
-        that is locked may go while others wait for it: once they have it, they look whether the entry is there.
+        Yields whether the entry is still missing. A process that waits too long fetches it too, which is harmless. The
+        lock's file may be removed while others wait; each of them checks for the entry when it has the lock.
 
         Raises:
             StorageError: the store cannot be written.
@@ -137,7 +137,7 @@ class Store:
 
     @contextlib.contextmanager
     def cleaning(self, wait: float = WAIT) -> Iterator[None]:
-        """Hold the store alone, to remove entries from it; what killed runs left is removed first.
+        """Hold the store exclusively, to remove entries; leftovers of killed runs are removed first.
 
         Raises:
             StorageError: the store cannot be written.
@@ -152,7 +152,7 @@ class Store:
             lock.release()
 
     def remove(self, digest: str) -> None:
-        """Remove an entry in one step, so that a killed clean-up leaves no half of one; call it while cleaning.
+        """Remove an entry in one step, so that a killed clean-up leaves no partial entry; call it while cleaning.
 
         Raises:
             StorageError: the disk refused.
@@ -164,7 +164,7 @@ class Store:
             raise storage_error("remove", self.path(digest), error) from None
 
     def _publish(self, temporary: Path, digest: str) -> None:
-        """Rename into place; another process may be doing the same, and wins if it is first."""
+        """Rename into place. If another process is first, its entry stays."""
         target = self.path(digest)
         try:
             if not self._added:
@@ -186,7 +186,7 @@ class Store:
             remove_tree(temporary)
 
     def flush(self) -> None:
-        """Make what was added durable, before anything is written that counts on it. Raises StorageError."""
+        """Flush added entries to the disk before a file that names them is written. Raises StorageError."""
         if not self._added:
             return
         try:

@@ -1,10 +1,9 @@
-"""Gives several folders new content at once: all or none, as nearly as a file system can.
+"""Gives several folders new content: all or none, as far as a file system can.
 
-First everything is staged beside its place, so that a full disk, a missing right or a foreign folder ends the work
-before anything has changed. Then what was staged is made durable, with one flush for all. Then names are exchanged, one
-after the other. A failure while names are exchanged, or of whatever must succeed after them, exchanges them back. A
-process that is killed leaves each name with its old or its new content, and the rest under names that begin with
-``TEMPORARY``.
+First, all content is staged beside its place, so that a full disk, a missing right or a foreign folder stops the work
+before anything changes. Then one flush makes the staged content durable. Then the names are exchanged one after the
+other. A later failure exchanges them back. A killed process leaves each name with its old or its new content, and the
+rest under names that begin with ``TEMPORARY``.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from skillpm.storage.unpack import remove_tree
 
 T = TypeVar("T")
 
-TEMPORARY = ".skillpm-"  # how the names of what is staged, and of what is about to go, begin
+TEMPORARY = ".skillpm-"  # the prefix of staged and of replaced content
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -38,10 +37,10 @@ class _Step:
 
     Attributes:
         path: the name.
-        beside: holds the new content before the step, and what shall be removed after it.
+        beside: has the new content before the step, and the replaced content after it.
         staged: is there new content?
-        keep: where the old content stays; None where it is removed.
-        over: did something stand there when this was staged? What appears later is not replaced.
+        keep: the new name of the old content; None removes it.
+        over: did the name exist when this was staged? A name that appears later is not replaced.
     """
 
     path: Path
@@ -51,10 +50,9 @@ class _Step:
     over: bool
 
     def do(self) -> None:
-        # Three ways, because a rename does not replace a folder that holds something. Where the old content stays, it
-        # is renamed first, and its name is free. Where it goes, both names are exchanged, so that ``path`` is never
-        # without content. Where there was none, a plain rename fails on a folder that came since, as it should: it is
-        # not ours.
+        # Three ways, because a rename does not replace a folder with content. If the old content stays, it is renamed
+        # first, and its name is free. If it goes, both names are exchanged, so that ``path`` is never without content.
+        # If there was none, a plain rename fails on a folder that appeared later, as it should: it is not ours.
         if self.keep is not None:
             self.path.rename(self.keep)
         try:
@@ -65,7 +63,7 @@ class _Step:
             elif self.keep is None:
                 self.path.rename(self.beside)
         except OSError:
-            # a step that fails has done nothing: ``Swap`` undoes only those before it
+            # a failed step must change nothing, because ``Swap`` undoes only the steps before it
             if self.keep is not None:
                 self.keep.rename(self.path)
             raise
@@ -82,13 +80,13 @@ class _Step:
 
 
 class Swap:
-    """New content for some names, put there by ``commit`` and taken back where the context ends with an error."""
+    """New content for several names: ``commit`` puts it in place, and an error in the context takes it back."""
 
     def __init__(self) -> None:
         self._steps: list[_Step] = []
-        self._done: list[_Step] = []
+        self._completed: list[_Step] = []
         self._folders: dict[Path, str] = {}
-        self._made: list[Path] = []
+        self._new_folders: list[Path] = []
         self._places: set[str] = set()
 
     def __enter__(self) -> Swap:
@@ -97,37 +95,37 @@ class Swap:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Undo, then clean up: what lies beside a name is the old content after a commit, and the new one after an undo.
-        # Cleaning up first would remove what the undo needs.
+        # Undo, then clean up: ``beside`` has the old content after a commit, and the new content after an undo.
+        # Cleaning up first would remove the content that the undo needs.
         if kind is not None:
             self._undo()
         for step in self._steps:
             remove_tree(step.beside)
-        for folder in reversed(self._made) if kind is not None else ():
+        for folder in reversed(self._new_folders) if kind is not None else ():
             with contextlib.suppress(OSError):
                 folder.rmdir()
 
     def stage(self, path: Path, make: Callable[[Path], T] | None, *, keep: Path | None = None) -> T | None:
-        """Prepare one name, and return what ``make`` does.
+        """Prepare one name, and return the result of ``make``.
 
-        Where the name is staged already, reached through another link, the first time counts, and None is returned.
+        If the name is staged already through another link, the first time counts, and the result is None.
 
         Args:
             path: the name.
-            make: makes the new content under the name that it is given; None where the name shall be gone.
-            keep: the name under which the old content stays; it is removed where None.
+            make: makes the new content at the path that it gets; None removes the name.
+            keep: the new name of the old content; None removes it.
 
         Raises:
             StorageError: the disk refused.
         """
-        # The folder by its real path, for two clients may reach one folder through a link; the name as it is, for it
-        # may be a link itself, and then the link is what is replaced.
+        # The folder's real path, because two agents may reach one folder through a link; but the name as it is, because
+        # it may be a link itself, and then the link is replaced.
         place = f"{self._real(path.parent)}/{path.name}"
         if place in self._places:
             return None
         self._places.add(place)
         beside = path.with_name(f"{TEMPORARY}{os.urandom(8).hex()}")
-        # noted before it is made, so that the half of it that a full disk leaves is removed as well
+        # noted before it is made, so that partial content on a full disk is removed too
         self._steps.append(_Step(path, beside, make is not None, keep, os.path.lexists(path)))
         if make is None:
             return None
@@ -137,7 +135,7 @@ class Swap:
             raise storage_error("write", path, error) from None
 
     def stage_file(self, path: Path, text: str) -> None:
-        """Prepare a file of this text, unless it has it already. Raises StorageError."""
+        """Prepare a file with this text, unless it is unchanged. Raises StorageError."""
         try:
             if path.exists() and path.read_bytes() == text.encode():
                 return
@@ -146,47 +144,47 @@ class Swap:
         self.stage(path, lambda beside: write_new(beside, text.encode(), mode=kept_mode(path)))
 
     def commit(self) -> None:
-        """Make durable what was staged, then give every name its new content; the old is kept until the context ends.
+        """Flush the staged content, then put it in place; the old content stays until the context ends.
 
         Raises:
             StorageError: the disk refused.
         """
         path = Path()
         try:
-            # Content before names: a file system may write a rename before the data that it names, and a power cut
-            # then leaves the right name with an empty file. Links are left out, for to flush one flushes its target.
-            # The folders come last: without that a power cut may take the renames back that the command has reported.
+            # Content before names: a file system may write a rename before the renamed data, and a power cut would then
+            # leave the right name with an empty file. Links are skipped, because flushing one flushes its target. The
+            # folders come last: otherwise a power cut may revert renames after the command has reported success.
             flush([step.beside for step in self._steps if step.staged and link_kind(step.beside) is None])
             for step in self._steps:
                 path = step.path
                 step.do()
-                self._done.append(step)
+                self._completed.append(step)
             for path in {step.path.parent for step in self._steps}:
                 fsync_folder(path)
         except OSError as error:
             raise storage_error("write", path, error) from None
 
     def _real(self, folder: Path) -> str:
-        """Make a folder and return where it truly is."""
+        """Make a folder and return its real path."""
         if folder not in self._folders:
             try:
                 for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
                     missing.mkdir(exist_ok=True)
-                    self._made.append(missing)
+                    self._new_folders.append(missing)
             except OSError as error:
                 raise storage_error("write", folder, error) from None
             self._folders[folder] = os.path.realpath(folder)
         return self._folders[folder]
 
     def _undo(self) -> None:
-        """Give the names their old content back, the last first; one that cannot be given back stays as it is."""
-        while self._done:
+        """Restore the old content, the last name first; a name that fails stays as it is."""
+        while self._completed:
             with contextlib.suppress(OSError):
-                self._done.pop().undo()
+                self._completed.pop().undo()
 
 
 def _exchange(beside: Path, path: Path) -> None:
-    """Swap two names; where the platform cannot do it in one step, ``path`` stands for nothing for a moment."""
+    """Exchange two names. If the platform cannot do it in one step, ``path`` is missing for a moment."""
     call = _renameat2()
     if call is not None and call(_AT_FDCWD, os.fsencode(beside), _AT_FDCWD, os.fsencode(path), _RENAME_EXCHANGE) == 0:
         return

@@ -1,4 +1,4 @@
-"""Writes a checked tree into a fresh folder. No file is ever opened that is there already, no link is followed."""
+"""Writes a checked tree into a new folder. It never opens an existing file and never follows a link."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | g
 
 
 def unpack(tree: Tree, folder: Path) -> None:
-    """Make ``folder`` and write the tree's files below it; ``storage.durable`` makes them outlast a power cut.
+    """Make ``folder`` and write the tree's files into it; ``storage.durable`` flushes them.
 
     Raises:
-        StorageError: the disk refused; what was written so far is removed.
+        StorageError: the disk refused; the folder is removed again.
     """
     path = ""
     try:
@@ -40,7 +40,7 @@ def unpack(tree: Tree, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(folder: Path) -> Iterator[tuple[int | None, str]]:
-    """Give what paths are relative to: an open folder, or, where the platform cannot do that, a beginning of paths."""
+    """Yield the base of paths: an open folder, or a prefix if the platform has no ``dir_fd``."""
     if os.open not in os.supports_dir_fd:
         yield None, f"{folder}/"
         return
@@ -52,7 +52,7 @@ def _opened(folder: Path) -> Iterator[tuple[int | None, str]]:
 
 
 def _make_parents(root: int | None, folder: str, folders: set[str]) -> None:
-    """Make a folder, written with a slash at its end, and those above it that were not made."""
+    """Make a folder, which ends with a slash, and its missing parents."""
     if folder not in folders:
         _make_parents(root, folder[: folder.rfind("/", 0, -1) + 1], folders)
         os.mkdir(folder, dir_fd=root)
@@ -66,13 +66,13 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder, a link or a file, never following links; what cannot be removed stays for the next clean-up."""
+    """Remove a folder, a link or a file without following links; what fails stays for the next clean-up."""
     try:
         path.unlink(missing_ok=True)
-    except OSError:  # a folder: EISDIR, or EPERM where POSIX is followed to the letter
+    except OSError:  # a folder: EISDIR, or EPERM on strict POSIX systems
         import shutil
 
         if link_kind(path) is not None:
-            path.rmdir()  # takes a junction away, not what it leads to
+            path.rmdir()  # removes a junction, not its target
             return
         shutil.rmtree(path, ignore_errors=True)

@@ -1,11 +1,11 @@
-"""Which projects use a store: ``projects/<digest of the path>`` holds the path of one project.
+"""The projects that use a store: ``projects/<digest of the path>`` has the path of one project.
 
-An install holds the store against cleaning from before it looks at what is stored until its project is noted and the
-project's lock is written. So a clean-up, which has the store alone, finds of each install all or nothing: the lock that
-says what it needs, or an install that will look at the store only after the clean-up.
+An install holds the store against cleaning while it checks the store, notes its project and writes the project's lock.
+So an exclusive clean-up sees each install completely or not at all: either the lock names its trees, or the install
+will check the store after the clean-up.
 
-What a project needs is read as plainly as can be: every digest that stands in its locks and in its record. A lock with
-conflict markers, or of a newer skillpm, keeps whatever it names.
+The needed trees of a project are all digests in its locks and in its record, found without parsing. So a lock with
+conflict markers, or of a newer skillpm, keeps everything that it names.
 """
 
 from __future__ import annotations
@@ -22,18 +22,15 @@ from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.record import RECORD
 
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_LOCKS = ("skillpm.lock", RECORD.as_posix(), "runs/*/skillpm.lock")  # a run needs the skills that it was made with
+_LOCKS = ("skillpm.lock", RECORD.as_posix(), "runs/*/skillpm.lock")  # a run needs its own skills
 
 
 def note_project(store: Path, project: Path) -> None:
-    """Remember that a project uses a store.
-
-    A store that cannot be written is left as it is: whoever keeps it for others does not clean it either.
-    """
+    """Note that a project uses a store. A read-only store is left alone: nobody can clean it from here either."""
     entry = _entry(store, project)
     if not entry.exists():
         with contextlib.suppress(StorageError):
-            write_atomic(entry, os.fsencode(_place(project)) + b"\n")
+            write_atomic(entry, os.fsencode(os.path.realpath(project)) + b"\n")
 
 
 def forget_project(store: Path, project: Path) -> None:
@@ -43,7 +40,7 @@ def forget_project(store: Path, project: Path) -> None:
 
 
 def known_projects(store: Path) -> list[Path]:
-    """Return the projects that were noted, gone ones among them. Raises StorageError."""
+    """Return the noted projects, including those that are gone. Raises StorageError."""
     folder = store / "projects"
     try:
         texts = [path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")]
@@ -55,10 +52,10 @@ def known_projects(store: Path) -> list[Path]:
 
 
 def needed_trees(project: Path) -> set[str] | None:
-    """Return the digests of all that a project needs; None where it is gone, or is a project no more.
+    """Return the digests that a project needs; None if it is gone or no longer a project.
 
     Raises:
-        StorageError: its lock is there but cannot be read, so nobody can say what it needs.
+        StorageError: its lock exists but cannot be read, so its needs are unknown.
     """
     try:
         texts = list(_texts(project)) if project.is_dir() else []
@@ -74,9 +71,5 @@ def _texts(project: Path) -> Iterator[bytes]:
                 yield path.read_bytes()
 
 
-def _place(project: Path) -> str:
-    return os.path.realpath(project)
-
-
 def _entry(store: Path, project: Path) -> Path:
-    return store / "projects" / hashlib.sha256(os.fsencode(_place(project))).hexdigest()[:32]
+    return store / "projects" / hashlib.sha256(os.fsencode(os.path.realpath(project))).hexdigest()[:32]

@@ -14,14 +14,14 @@ from skillpm.storage.files import storage_error
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Give a folder to write into, which takes its name when the block ends well and vanishes when it does not.
+    """Yield a folder to write into. It gets its name if the block succeeds, and is removed if it fails.
 
     Raises:
-        UsageError: something stands there already.
+        UsageError: the path exists already.
         StorageError: the disk refused.
     """
     if path.is_symlink() or (path.exists() and not _is_empty_folder(path)):
-        raise UsageError(f"{path} exists already", hint="choose another `--output`, or move it away")
+        raise UsageError(f"{path} already exists", hint="choose another `--output`, or move it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))

@@ -40,13 +40,13 @@ def front(lines: str) -> bytes:
 # files beside a good SKILL.md and skill.yaml, the exit code, and what the message says
 SMUGGLED: dict[str, tuple[Mapping[str, bytes], int, tuple[str, ...]]] = {
     "31 bytecode in its cache": ({"__pycache__/run.cpython-311.pyc": PYC}, 4, ("__pycache__/run.cpython-311.pyc",)),
-    "31 bytecode beside": ({"scripts/run.pyc": PYC}, 4, ("scripts/run.pyc", "run by itself")),
+    "31 bytecode beside": ({"scripts/run.pyc": PYC}, 4, ("scripts/run.pyc", "runs automatically")),
     "31 bytecode under another name": ({"scripts/data.bin": PYC}, 1, ("scripts/data.bin", "SK411")),
-    "32 pth": ({"a.pth": b"import os"}, 4, ("a.pth", "run by itself")),
-    "32 start": ({"a.start": b"x"}, 4, ("a.start", "run by itself")),
-    "32 sitecustomize": ({"scripts/sitecustomize.py": b"x"}, 4, ("sitecustomize.py", "run by itself")),
-    "32 usercustomize": ({"usercustomize.py": b"x"}, 4, ("usercustomize.py", "run by itself")),
-    "32 egg-link": ({"a.egg-link": b"x"}, 4, ("a.egg-link", "run by itself")),
+    "32 pth": ({"a.pth": b"import os"}, 4, ("a.pth", "runs automatically")),
+    "32 start": ({"a.start": b"x"}, 4, ("a.start", "runs automatically")),
+    "32 sitecustomize": ({"scripts/sitecustomize.py": b"x"}, 4, ("sitecustomize.py", "runs automatically")),
+    "32 usercustomize": ({"usercustomize.py": b"x"}, 4, ("usercustomize.py", "runs automatically")),
+    "32 egg-link": ({"a.egg-link": b"x"}, 4, ("a.egg-link", "runs automatically")),
     "33 ELF": ({"bin/tool": ELF}, 1, ("bin/tool", "SK414")),
     "33 shared library": ({"lib/fast.so": b"\0"}, 1, ("lib/fast.so", "SK414")),
     "33 Windows program": ({"bin/tool.dat": b"MZ\x90\0\3"}, 1, ("bin/tool.dat", "SK414")),
@@ -237,7 +237,7 @@ def test_two_spellings_of_a_version_are_one_version(world: World) -> None:
         if code:
             with world.unchanged():
                 done = world.place.call("publish", "odd", "--registry", "team").fails(code, "odd 1.0")
-                assert "another content" in done.err or "local part" in done.err
+                assert "different content" in done.err or "local part" in done.err
         else:
             world.place.call("publish", "odd", "--registry", "team").ok()
 

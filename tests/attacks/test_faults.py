@@ -68,7 +68,13 @@ def test_the_page_of_a_captive_portal_is_told(world: World, site: Shop) -> None:
     site.answers[archive_path(world)] = answer(200, HTML.ljust(size)[:size])
     fresh: dict[str, Any] = {"SKILLPM_HOME": str(world.root / FRESH)}
     world.refuses(
-        "install", "good", "--registry", site.url, code=4, says=("a web page came instead of good 1.0",), **fresh
+        "install",
+        "good",
+        "--registry",
+        site.url,
+        code=4,
+        says=("the registry sent a web page instead of good 1.0",),
+        **fresh,
     )
 
 

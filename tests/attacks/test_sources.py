@@ -135,10 +135,10 @@ def test_a_skill_cannot_require_an_address(world: World, address: str) -> None:
 
 
 REDIRECTS: dict[str, tuple[str, str]] = {
-    "46 a file": ("file:///etc/passwd", "no address that can be followed"),
-    "46 another scheme": ("ftp://127.0.0.1/x", "no address that can be followed"),
-    "46 with a login": ("http://me:secret@127.0.0.1/x", "no address that can be followed"),
-    "46 nowhere": ("", "no address that can be followed"),
+    "46 a file": ("file:///etc/passwd", "not an address that may be followed"),
+    "46 another scheme": ("ftp://127.0.0.1/x", "not an address that may be followed"),
+    "46 with a login": ("http://me:secret@127.0.0.1/x", "not an address that may be followed"),
+    "46 nowhere": ("", "not an address that may be followed"),
 }
 
 
@@ -166,7 +166,7 @@ def test_the_archive_of_another_skill_is_refused(world: World) -> None:
     world.offer_skill("evil")
     world.releases["good"] = world.releases["evil"]
     world.write_page("good")
-    world.refuses("install", "good", "--registry", world.shop, code=4, says=("name good", "the skill says evil"))
+    world.refuses("install", "good", "--registry", world.shop, code=4, says=("claims name good", "the skill has evil"))
 
 
 @pytest.mark.attack(48)

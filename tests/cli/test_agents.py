@@ -37,7 +37,9 @@ def test_where_nobody_is_found_the_way_to_the_table_is_told(project: MakeProject
 def test_what_is_found_and_what_is_filled_is_told(project: MakeProject, skill_files: SkillFiles) -> None:
     place = project({".claude": {}, ".windsurf/skills/mine": skill_files("mine")})
     outcome = place.call("install", "shell-tools", "--agent", "windsurf").ok()
-    assert "not seen by Claude Code" in outcome.err and "`skillpm install --agent claude-code`" in outcome.err
+    assert (
+        "Claude Code cannot see these skills" in outcome.err and "`skillpm install --agent claude-code`" in outcome.err
+    )
     found = states(place)
     assert found["claude-code"]["detected"] and not found["claude-code"]["filled"]
     assert found["windsurf"]["installed"] == ["shell-tools"] and found["windsurf"]["others"] == ["mine"]
@@ -73,7 +75,11 @@ def test_the_budget_of_each_agent_is_told_with_what_does_not_fit(project: MakePr
     assert found["github-copilot"]["dropped"][-1] == "skill-39"
     assert all("train" in item["remedy"] for item in found.values())
     outcome = place.call("agents").ok()
-    assert "used least" in outcome.err and "will be cut to" in outcome.err and "will not be seen at all" in outcome.err
+    assert (
+        "of the least used skills" in outcome.err
+        and "will be cut to" in outcome.err
+        and "will not be listed" in outcome.err
+    )
     wide = states(place, "--context", "1000000")
     assert wide["claude-code"]["budget"]["fits"] and not wide["github-copilot"]["budget"]["fits"]
 

@@ -74,7 +74,7 @@ def test_the_home_folder_is_the_project_of_nothing_below_it(place: Project, tmp_
     below = tmp_path / "home/work"
     below.mkdir()
     assert not place.call("list", "--json", cwd=below).ok().document["skills"]
-    place.call("sync", cwd=below).fails(2, "nothing to install")
+    place.call("sync", cwd=below).fails(2, "there is no skillpm.lock here")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such owner")

@@ -53,7 +53,7 @@ def test_a_narrow_terminal_folds_what_is_long_and_hides_nothing(project: MakePro
 
 def test_a_folder_that_bears_the_name_is_pointed_at(project: MakeProject) -> None:
     place = project({"mine": {"SKILL.md": "---\nname: mine\ndescription: Shows. Use when testing.\n---\nDo it.\n"}})
-    place.call("selftest", "mine").fails(2, "no skill `mine` is installed", "`./mine` means the folder here")
+    place.call("selftest", "mine").fails(2, "no skill `mine` is installed", "write `./mine` for the folder here")
 
 
 def test_no_skill_here_says_where(project: MakeProject) -> None:
@@ -64,7 +64,7 @@ def test_no_skill_here_says_where(project: MakeProject) -> None:
 
 def test_no_consent_is_no_empty_table(project: MakeProject) -> None:
     outcome = project().call("trust", "list").ok()
-    assert (outcome.out, "no consent is given yet" in outcome.err) == ("", True)
+    assert (outcome.out, "there is no consent yet" in outcome.err) == ("", True)
 
 
 WRONG = [
@@ -74,15 +74,15 @@ WRONG = [
     ("cache prun", "there is no command `skillpm cache prun`", "did you mean `skillpm cache prune`?"),
     ("sync --dryrun", "`skillpm sync` has no option `--dryrun`", "did you mean `--dry-run`?"),
     ("install --nope", "`skillpm install` has no option `--nope`", "see `skillpm install --help`"),
-    ("install --debug", "`skillpm install` has no option `--debug`", "it stands before the command"),
-    ("--verbose list", "`skillpm` has no option `--verbose`", "options stand behind the command"),
+    ("install --debug", "`skillpm install` has no option `--debug`", "put it before the command"),
+    ("--verbose list", "`skillpm` has no option `--verbose`", "put options after the command"),
     ("why", "`skillpm why` needs `NAME`", "such as `skillpm why shell-tools`"),
     ("yank a==1", "`skillpm yank` needs `--registry`", "such as `skillpm yank "),
     ("completion", "`skillpm completion` needs `SHELL`, one of bash, zsh, fish", "such as `skillpm completion "),
     ("completion basj", "`SHELL`: `basj` is not one of `bash`, `zsh`, `fish`", "such as `skillpm completion "),
     ("pack a b c", "got unexpected extra arguments (b c)", "such as `skillpm pack "),
-    ("install --registry", "option `--registry` requires an argument", "`--help` behind the command"),
-    ("list --user=3", "option `--user` does not take a value", "`--help` behind the command"),
+    ("install --registry", "option `--registry` requires an argument", "add `--help` to the command"),
+    ("list --user=3", "option `--user` does not take a value", "add `--help` to the command"),
     ("synth --rows 0", "`--rows` must be a whole number from 1 to 10,000,000", "such as `skillpm synth "),
     ("synth --seed x", "`--seed` must be a whole number", "such as `skillpm synth "),
     ("synth --rows 1.5", "`--rows` must be a whole number from 1 to 10,000,000", "such as `skillpm synth "),
@@ -91,9 +91,9 @@ WRONG = [
     ("install x --index /tmp", "`skillpm install` has no option `--index`", "did you mean `--registry`?"),
     ("why x --limit -1", "`--limit` must be a whole number, 0 or more", "such as `skillpm why "),
     ("rescore nowhere", "`RUN`: path `nowhere` does not exist", "such as `skillpm rescore "),
-    ("sync --locked --frozen", "`--locked` and `--frozen` exclude each other", "give one of them"),
+    ("sync --locked --frozen", "`--locked` and `--frozen` exclude each other", "remove one of them"),
     ("validate", "`skillpm validate` needs PATH", "`skillpm validate .`"),
-    ("publish", "say which registry to publish to", "`skillpm registry init FOLDER`"),
+    ("publish", "`--registry` is missing", "`skillpm registry init FOLDER`"),
 ]
 
 

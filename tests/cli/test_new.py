@@ -62,14 +62,14 @@ def test_a_name_that_cannot_be_a_skill_s_makes_nothing(project: MakeProject, nam
 def test_what_is_there_is_left_alone(project: MakeProject, there: dict[str, Any]) -> None:
     root = project(there)
     before = sorted(path.as_posix() for path in root.root.rglob("*"))
-    root.run("new", "my-skill").fails(2, "is there already")
+    root.run("new", "my-skill").fails(2, "already exists")
     assert sorted(path.as_posix() for path in root.root.rglob("*")) == before
 
 
 def test_a_dangling_link_of_that_name_counts_as_there(project: MakeProject) -> None:
     root = project()
     (root.root / "my-skill").symlink_to("nowhere")
-    root.run("new", "my-skill").fails(2, "is there already")
+    root.run("new", "my-skill").fails(2, "already exists")
 
 
 def test_a_folder_that_cannot_be_made_leaves_nothing(project: MakeProject) -> None:

@@ -75,7 +75,7 @@ def test_a_dry_run_writes_nothing_and_finds_the_same(place: Project, skill_files
     assert content(place.root) == before
     place.call("publish", "mine", "--registry", "shop").ok()
     place.write({"mine": skill_files("mine", body="Other.\n")})
-    place.call("publish", "mine", "--registry", "shop", "--dry-run").fails(5, "another content")
+    place.call("publish", "mine", "--registry", "shop", "--dry-run").fails(5, "different content")
 
 
 def test_an_owner_stands_in_front_of_the_name(place: Project, project: MakeProject) -> None:
@@ -90,7 +90,7 @@ def test_all_findings_are_told_at_once_and_nothing_is_written(place: Project) ->
     before = content(place.root / "shop")
     for command in (["publish", "mine", "--registry", "shop"], ["pack", "mine"]):
         refused = place.call(*command, "--json")
-        refused.fails(1, "is not a version", "verison", "a.jsonl", "no archive is made")
+        refused.fails(1, "is not a version", "verison", "a.jsonl", "it is not packed")
         assert len(refused.document["details"]["findings"]) >= 3
     assert content(place.root / "shop") == before
     assert not list(place.root.glob("*.tar.gz"))
@@ -99,7 +99,7 @@ def test_all_findings_are_told_at_once_and_nothing_is_written(place: Project) ->
 @pytest.mark.parametrize(
     ("files", "code", "text"),
     [
-        ({"SKILL.md": "---\nname: mine\ndescription: Shows. Use when testing.\n---\nDo.\n"}, 2, "says no version"),
+        ({"SKILL.md": "---\nname: mine\ndescription: Shows. Use when testing.\n---\nDo.\n"}, 2, "has no version"),
         ({"skill.yaml": "manifest: 1\nversion: 1.0+mine\n"}, 2, "local part"),
         ({}, 2, "is not a folder"),
     ],

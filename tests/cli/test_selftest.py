@@ -55,4 +55,4 @@ def test_claims_for_which_there_was_nothing_to_look_at_stand_in_no_table(project
     assert outcome.code == 1 and "SK751" in outcome.out and "SK731" not in outcome.out, outcome
     assert "serving: no answer got a verdict, so not checked: SK731, SK732, SK733, SK734, SK761" in outcome.err
     outcome = here.run("selftest", "./bare").ok()
-    assert outcome.out == "" and "serving: nothing to check with: write cases.jsonl, seeds or suites" in outcome.err
+    assert outcome.out == "" and "serving: nothing to check with; write cases.jsonl, seeds or suites" in outcome.err

@@ -49,7 +49,7 @@ def test_the_change_is_shown_and_written_and_what_is_left_is_told(project: MakeP
 def test_a_dry_run_shows_the_same_and_writes_nothing(project: MakeProject) -> None:
     root = project({"my-skill/SKILL.md": BROKEN})
     shown = root.call("validate", "my-skill", "--fix", "--dry-run")
-    assert "1 file would be mended" in shown.err
+    assert "1 file would be fixed" in shown.err
     assert (root.root / "my-skill/SKILL.md").read_bytes().decode() == BROKEN
     assert (
         shown.out.split("my-skill/SKILL.md:")[0]

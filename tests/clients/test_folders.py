@@ -57,7 +57,7 @@ def test_an_agent_that_is_like_no_other_points_to_the_table() -> None:
 
 
 def test_an_agent_without_a_folder_at_home_is_refused_for_users_by_name_but_not_by_all(home: Path) -> None:
-    with pytest.raises(UsageError, match="in projects only"):
+    with pytest.raises(UsageError, match="from projects only"):
         agent_folders(("eve",), user=True)
     (home / "agent/skills").mkdir(parents=True)
     assert agent_folders(("all",), user=True, project=home) == (UNIVERSAL,)

@@ -200,7 +200,7 @@ def test_a_folder_that_is_not_there_is_named(repository: Path) -> None:
 
 def test_without_git_the_error_says_so(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(SkillpmError, match="no git"):
+    with pytest.raises(SkillpmError, match="git is not installed"):
         _ = opened(repository).commit
 
 

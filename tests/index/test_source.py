@@ -92,7 +92,7 @@ def test_a_missing_archive_is_an_error_that_names_the_registry(registry: Path) -
 
 def test_a_published_version_is_never_replaced(registry: Path, skill_files: SkillFiles) -> None:
     publish(registry, skill_files("demo", "1.0"))
-    with pytest.raises(RegistryError, match="another content"):
+    with pytest.raises(RegistryError, match="different content"):
         publish(registry, skill_files("demo", "1.0", body="other"))
 
 

@@ -107,8 +107,8 @@ def test_a_download_that_is_always_cut_ends_with_an_error(shop: Shop, transport:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (says(200, BODY), "more bytes"),
-        (says(200, b"x", length=1 << 40), "more bytes"),
+        (says(200, BODY), "more than the allowed"),
+        (says(200, b"x", length=1 << 40), "more than the allowed"),
         (says(200, b"x" * 50), "has 50 bytes"),
         (says(404), "404"),
         (says(418), "418"),
@@ -116,7 +116,7 @@ def test_a_download_that_is_always_cut_ends_with_an_error(shop: Shop, transport:
         (says(302), "leads to"),
         (says(302, Location="file:///etc/passwd"), "leads to"),
         (says(302, Location="https://me:secret@example.org/"), "leads to"),
-        (says(302, Location="/file"), "other addresses"),
+        (says(302, Location="/file"), "redirects more than"),
     ],
 )
 def test_an_answer_that_cannot_be_used_is_refused(shop: Shop, transport: Transport, answer: Any, words: str) -> None:
@@ -140,14 +140,14 @@ def test_a_body_without_an_announced_length_is_stopped_at_the_limit(shop: Shop, 
         return True
 
     shop.answers["/file"] = endless
-    with pytest.raises(RegistryError, match="more bytes"):
+    with pytest.raises(RegistryError, match="more than the allowed"):
         transport.download(f"{shop.url}/file", limit=1 << 20)
     assert sum(sent) < 64 << 20
 
 
 def test_a_compressed_bomb_is_stopped_at_the_limit(shop: Shop, transport: Transport) -> None:
     shop.answers["/page"] = says(200, gzip.compress(b"0" * (64 << 20)), Content_Encoding="gzip")
-    with pytest.raises(RegistryError, match="more bytes"):
+    with pytest.raises(RegistryError, match="more than the allowed"):
         transport.get(f"{shop.url}/page", limit=1 << 20)
 
 
@@ -264,7 +264,7 @@ def test_a_secret_is_never_sent_in_the_clear(tmp_path: Path) -> None:
     given = Credentials({"SKILLPM_TOKEN_EXAMPLE_ORG": "x", "HOME": str(tmp_path)})
     assert given.header("https://example.org") == "Bearer x"
     assert given.header("https://example.net") is None
-    with pytest.raises(UsageError, match="in the clear"):
+    with pytest.raises(UsageError, match="unencrypted"):
         given.header("http://example.org")
     with pytest.raises(UsageError) as caught:
         Credentials({"SKILLPM_TOKEN_EXAMPLE_ORG": "s3cret\nX: y", "HOME": str(tmp_path)}).header("https://example.org")

@@ -46,7 +46,7 @@ CASES = {
         skill("version: 2", "metadata:", "    team: core"),
         skill("metadata:", "    team: core", '    version: "2"'),
     ),
-    "a version that is there already": (
+    "a version that already exists": (
         skill("version: 1.0", "metadata:", '  version: "1.0"'),
         skill("metadata:", '  version: "1.0"'),
     ),

@@ -53,7 +53,7 @@ def test_a_notice_is_told_as_it_comes_and_once(tmp_path: Path) -> None:
     )
     for _ in range(2):
         context.skill("shell-tools")
-    assert told == context.notices == ["shell-tools is not installed here; the one that ships with skillpm is used"]
+    assert told == context.notices == ["shell-tools is not installed here; the bundled skill is used"]
 
 
 def test_what_only_claims_to_be_bundled_is_not_trusted(context: Context, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_a_plugin_s_importer_reads_the_locks_that_it_names(project: MakeProject,
         ("nowhere", "it says no place"),
     ]
     assert [item["name"] for item in found["installation"]["skills"]] == ["mine"]
-    world.run("import", "acme.lock").fails(2, "known are skills-lock.json", "what plugins read")
+    world.run("import", "acme.lock").fails(2, "known are skills-lock.json", "the files that plugins read")
     assert run(world, "import", "skills-lock.json", "--json").ok().document["format"] == "skills-lock.json"
 
 

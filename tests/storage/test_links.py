@@ -220,7 +220,7 @@ def test_a_link_that_is_not_ours_is_neither_followed_nor_replaced(tmp_path: Path
     link.symlink_to(link if target == "loop" else project / target)
     places = Places(project, store)
     for kind in ("copy", "symlink"):
-        with pytest.raises(UsageError, match="is not skillpm's"):
+        with pytest.raises(UsageError, match="does not belong to skillpm"):
             put(places, placement(NEW, kind), None)
     with pytest.raises(UsageError):
         take(places, placement(OLD))

@@ -31,8 +31,9 @@ FENCED = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    for name, (module, _) in COMMANDS.items():
-        command = importlib.import_module(module).command
+    for name, (home, _) in COMMANDS.items():
+        module, _, attribute = home.partition(":")
+        command = getattr(importlib.import_module(module), attribute or "command")
         if isinstance(command, click.Group):
             yield from ((f"{name} {below}", found) for below, found in command.commands.items())
         else:

@@ -1,1 +1,1 @@
-"""What an author does with a skill: make, check, pack and publish it."""
+"""Operations of an author: make, check, pack and publish a skill."""

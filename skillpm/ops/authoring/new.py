@@ -16,14 +16,14 @@ def create_skill(name: str, directory: Path, *, minimal: bool = False) -> Path:
     """Write a new skill into ``directory/name`` and return that folder.
 
     Raises:
-        UsageError: the name is no skill's name, or something of that name is there already.
+        UsageError: the name is not valid, or a file of that name exists.
         StorageError: the disk refused; nothing is left behind.
     """
     if "/" in parse_name(name):
-        raise UsageError(f"`{name}` has an owner in front", hint="an owner is given when a skill is published")
+        raise UsageError(f"`{name}` has an owner in front", hint="remove the owner; `skillpm publish --owner` adds it")
     target = directory / name
     if os.path.lexists(target):
-        raise UsageError(f"{target} is there already", hint="choose another name, or remove it first")
+        raise UsageError(f"{target} already exists", hint="choose another name, or remove it first")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=directory) as temporary:

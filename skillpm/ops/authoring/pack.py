@@ -1,4 +1,4 @@
-"""``skillpm pack``: one skill's folder, checked whole, as the archive that a registry would keep."""
+"""``skillpm pack``: check a skill's folder and build its archive, as a registry keeps it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from skillpm.model.name import parse_name
 from skillpm.model.release import Release
 from skillpm.ops.authoring.validate import RULES, validate_skill
 from skillpm.storage.archive import build_archive
-from skillpm.storage.files import write_atomic
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A skill, ready to be published.
+    """A skill that is ready to be published.
 
     Attributes:
         root: its folder.
-        name: the name it is published as, ``name`` or ``owner/name``.
-        release: what a registry's page will say of it.
-        archive: its archive; the same bytes for the same tree, wherever it is made.
-        report: what the check found; warnings only.
+        name: the published name, ``name`` or ``owner/name``.
+        release: its entry in a registry's page.
+        archive: the same bytes for the same tree, on every machine.
+        report: of the check; warnings only.
     """
 
     root: Path
@@ -43,7 +42,7 @@ class Packed:
 
     @property
     def file_name(self) -> str:
-        """What a file with the archive is called: ``name-version.tar.gz``."""
+        """The archive's file name: ``name-version.tar.gz``."""
         return f"{self.name.rpartition('/')[2]}-{self.release.version}.tar.gz"
 
     def document(self) -> dict[str, Any]:
@@ -64,12 +63,12 @@ def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = ()) -> Packed:
 
     Args:
         root: the folder with SKILL.md.
-        owner: published in front of the name, where there is one.
+        owner: goes in front of the name; may be empty.
         extra: rules of plugins.
 
     Raises:
-        UsageError: there is no such folder, the owner is no name, or the skill says no version that can be published.
-        LayoutError: the check found errors; ``details["findings"]`` holds all findings.
+        UsageError: there is no such folder, the owner is not a name, or the version cannot be published.
+        LayoutError: the check found errors; ``details["findings"]`` has all findings.
         IntegrityError: a path cannot stand in an archive.
     """
     if not root.is_dir():
@@ -78,8 +77,8 @@ def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = ()) -> Packed:
     if not report.ok:
         count = len(report.errors)
         raise LayoutError(
-            f"{root} has {count} error{'s' if count > 1 else ''}, and no archive is made of it",
-            hint=f"mend what `skillpm validate {root}` lists",
+            f"{root} has {count} error{'s' if count > 1 else ''}, so it is not packed",
+            hint=f"run `skillpm validate {root}` and fix what it lists",
             findings=as_json(report.findings),
         )
     tree = FolderTree(root)
@@ -89,16 +88,11 @@ def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = ()) -> Packed:
     return Packed(root, parse_name(f"{owner}/{name}") if owner else name, release, archive, report)
 
 
-def write_packed(packed: Packed, path: Path) -> None:
-    """Write the archive to a file at once. Raises StorageError."""
-    write_atomic(path, packed.archive)
-
-
 def _refuse_version(name: str, version: str) -> None:
     if version == UNVERSIONED:
-        raise UsageError(f"{name} says no version", hint="give it one with `skillpm version set 1.0.0`")
+        raise UsageError(f"{name} has no version", hint="run `skillpm version set 1.0.0`")
     if Version(version).local:
         raise UsageError(
-            f"{name} {version} has a local part, which others cannot ask for",
-            hint="leave out what follows the `+`; see `skillpm version set`",
+            f"{name} {version} has a local part, which a registry does not accept",
+            hint="remove the `+` and the text after it with `skillpm version set`",
         )

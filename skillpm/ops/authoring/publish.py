@@ -1,11 +1,11 @@
-"""``skillpm publish``: check, self-test, then the archive and the page. What is published never changes."""
+"""``skillpm publish`` and ``skillpm yank``: a published release never changes, but can be yanked."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from packaging.version import Version
 
@@ -31,14 +31,14 @@ _JUDGING = ("contract.yaml", "verifier.py", "plugin.py")  # a skill with any of 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What became of it.
+    """The outcome of a publication.
 
     Attributes:
-        packed: what was published.
-        registry: where.
-        change: ``published``, or ``unchanged`` where the very same content stood there already.
-        claims: how many claims the self-test checked.
-        warnings: sentences on what is allowed and still worth a look.
+        packed: the skill.
+        registry: the registry's name.
+        change: ``published``, or ``unchanged`` if the same content was published already.
+        claims: the number of claims that the self-test checked.
+        warnings: sentences for the author.
         dry_run: was nothing written?
     """
 
@@ -75,21 +75,21 @@ def publish(
     dry_run: bool = False,
     look_alike_of: str = "",
 ) -> Publication:
-    """Publish what was packed.
+    """Publish a packed skill.
 
     Args:
-        context: where consents are recorded, and whether plugins are loaded.
+        context: has the consents and the plugins.
         packed: the skill.
-        registry: where to.
-        skill: the same skill, to be self-tested first; None where it judges nothing.
-        dry_run: do all but write.
+        registry: the target.
+        skill: the same skill, to self-test first; None if it judges nothing.
+        dry_run: write nothing.
         look_alike_of: the published name that this new name may look like.
 
     Raises:
-        ConsentError: the self-test would run code that nobody agreed to.
-        CheckError: a claim of its verifier does not hold; nothing was written.
-        ConflictError: the version stands there with another content, or the name is new and looks like another.
-        UsageError: the folder changed in the meantime.
+        ConsentError: the self-test would run code without consent.
+        CheckError: a claim of its verifier failed; nothing was written.
+        ConflictError: the version is published with different content, or a new name looks like another name.
+        UsageError: the folder changed meanwhile.
         RegistryError: the registry failed.
         StorageError: the disk refused.
     """
@@ -97,18 +97,18 @@ def publish(
     if page is None:
         _refuse_look_alike(packed.name, registry, look_alike_of)
     releases = page.newest_first() if page else []
-    standing = next((item for item in releases if Version(item.version) == Version(packed.release.version)), None)
-    warnings = _warnings(packed, releases) if standing is None else ()
-    if standing is not None and standing.tree != packed.release.tree:
+    present = next((item for item in releases if Version(item.version) == Version(packed.release.version)), None)
+    warnings = _warnings(packed, releases) if present is None else ()
+    if present is not None and present.tree != packed.release.tree:
         raise ConflictError(
-            f"{packed.name} {standing.version} is published in {registry.name} with another content",
-            hint="what is published never changes: raise the version with `skillpm version bump patch`",
-            published=standing.tree,
+            f"{packed.name} {present.version} is published in {registry.name} with different content",
+            hint="a published release never changes: run `skillpm version bump patch`",
+            published=present.tree,
             offered=packed.release.tree,
         )
     claims = _checked(context, skill, packed) if skill is not None else 0
     if dry_run:
-        change = "published" if standing is None else "unchanged"
+        change = "published" if present is None else "unchanged"
     else:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         release = replace(packed.release, published=now)
@@ -117,18 +117,18 @@ def publish(
 
 
 def _refuse_look_alike(name: str, registry: Registry, allowed: str) -> None:
-    """A name that is taken for another one is how strangers get their skills installed."""
+    """Refuse a new name that people may mistake for a published one (typosquatting)."""
     other = look_alike(name, (known for known in registry.names() if known != allowed))
     if other is not None:
         raise ConflictError(
             f"`{name}` looks like `{other}`, which is published in {registry.name}",
-            hint=f"take another name, or publish it as OWNER/{name}; where both are meant, add --like {other}",
+            hint=f"choose another name, or publish it as OWNER/{name}; if both names are right, add --like {other}",
             near=other,
         )
 
 
 def _checked(context: Context, skill: Skill, packed: Packed) -> int:
-    """Self-test the skill and return the number of claims that hold."""
+    """Self-test the skill and return the number of checked claims."""
     with open_session(context, [skill]) as session:
         report = selftest(session.contributions[skill.name], session.scorer)
     if not report.ok:
@@ -144,7 +144,7 @@ def _broken(report: Selftest) -> CheckError:
     return CheckError(
         f"{claims} of the verifier of {report.skill} do{'' if count > 1 else 'es'} not hold, the first: "
         f"{first.code} {first.message}",
-        hint="`skillpm selftest` lists them; a verifier that can be cheated trains cheaters",
+        hint="run `skillpm selftest` to see them all; a model learns to cheat a weak verifier",
         **report.document(),
     )
 
@@ -161,23 +161,13 @@ MAX_REASON = 1024  # characters
 
 @dataclass(frozen=True, slots=True)
 class Yanking:
-    """What became of a release: ``reason`` is None where it was taken back in."""
+    """The outcome of a yank; ``yanked`` is the reason, or False for an unyank."""
 
     name: str
     version: str
     registry: str
-    reason: str | None
+    yanked: str | Literal[False]
     changed: bool
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "registry": self.registry,
-            "yanked": self.reason if self.reason is not None else False,
-            "changed": self.changed,
-        }
 
 
 def one_release(text: str) -> tuple[str, str]:
@@ -190,7 +180,7 @@ def one_release(text: str) -> tuple[str, str]:
 
 
 def yank(registry: Registry, text: str, reason: str | None) -> Yanking:
-    """Yank ``name==version`` for a reason, or take it back in where ``reason`` is None.
+    """Yank ``name==version`` for a reason, or unyank it if ``reason`` is None.
 
     Raises:
         UsageError: the text does not name one release, or the reason is empty or too long.
@@ -199,27 +189,29 @@ def yank(registry: Registry, text: str, reason: str | None) -> Yanking:
     """
     name, version = one_release(text)
     if reason is not None and not 0 < len(reason.strip()) <= MAX_REASON:
-        raise UsageError(f"a reason has 1 to {MAX_REASON} characters", hint="say what is wrong and what to use instead")
-    kept = reason.strip() if reason is not None else None
-    return Yanking(name, version, registry.name, kept, registry.yank(name, version, kept))
+        raise UsageError(
+            f"a reason has 1 to {MAX_REASON} characters", hint="state what is wrong and what to use instead"
+        )
+    stripped = reason.strip() if reason is not None else None
+    return Yanking(name, version, registry.name, stripped or False, registry.yank(name, version, stripped))
 
 
 def open_publishing(text: str, context: Context) -> FolderRegistry:
-    """Return the registry that a person named, by its place or as the settings call it, to publish to.
+    """Return the registry at a place, or of a name in the settings, to publish to.
 
     Raises:
-        UsageError: none was named.
-        RegistryError: it is no folder with config.json, or a kind that cannot be published to.
-        DocumentError: the settings that would name it cannot be read.
+        UsageError: the text is empty.
+        RegistryError: it is not a folder with config.json.
+        DocumentError: the settings cannot be read.
     """
     known = context.settings.registries
     if not text:
         make = "`skillpm registry init FOLDER` makes one, for `--registry FOLDER`"
         hint = f"{_listed(known)}; {make}" if known else make
-        raise UsageError("say which registry to publish to", hint=hint)
+        raise UsageError("`--registry` is missing", hint=hint)
     index = open_registry(known.get(text, text), context.around)
     if not isinstance(index, DirectoryIndex):
-        raise RegistryError(f"{text[:200]} cannot be published to", hint="publish to the folder that it is served from")
+        raise RegistryError(f"{text[:200]} cannot be published to", hint="publish to the folder that the server serves")
     registry = FolderRegistry(index.root, index.name)
     if not (registry.root / "config.json").is_file():
         make = f"make a new one with `skillpm registry init {text[:200]}`"
@@ -229,4 +221,4 @@ def open_publishing(text: str, context: Context) -> FolderRegistry:
 
 
 def _listed(known: Iterable[str]) -> str:
-    return f"name one that the settings have: {', '.join(f'`{name}`' for name in known)}"
+    return f"name one of the settings: {', '.join(f'`{name}`' for name in known)}"

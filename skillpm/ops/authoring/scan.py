@@ -1,4 +1,4 @@
-"""Look at what folders, archives and installed skills hold, before or after they are trusted. Runs no skill's code."""
+"""``skillpm scan``: scan folders, archives and installed skills for hidden content. Runs no skill's code."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _ARCHIVES = (".tar.gz", ".tgz")
 
 
 def scan(context: Context, texts: Sequence[str], allow: Allowance) -> list[Report]:
-    """Scan each text: a path (a folder, one of skills below it, an archive, a file) or the name of a skill.
+    """Scan each text: a path (a skill's folder, a folder of skills, an archive, a file) or the name of a skill.
 
-    A folder is looked at as it lies there, with what packing would leave out, save version control.
+    Files of a folder that packing leaves out are scanned too, except version control.
 
     Raises:
-        UnknownSkillError: no such path or skill.
-        IntegrityError: an archive that may not be opened; a stored skill that was changed.
+        UnknownSkillError: there is no such path or skill.
+        IntegrityError: an archive is not acceptable, or a stored skill was changed.
         StorageError: a file cannot be read.
     """
     return [_report(tree, name, allow) for text in texts for name, tree in _trees(context, text)]
 
 
 def _report(tree: Tree, name: str, allow: Allowance) -> Report:
-    found = examine(Subject(tree, None), RULES, path=name, level=Level.LENIENT)
-    return found.letting(allow.codes(found.name or ""))
+    report = examine(Subject(tree, None), RULES, path=name, level=Level.LENIENT)
+    return report.letting(allow.codes(report.name or ""))
 
 
 def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
@@ -56,7 +56,7 @@ def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
         yield text, _file(path)
     else:
         raise UnknownSkillError(
-            f"there is no file or folder {text}", hint="name a path, or a skill as `skillpm list` does"
+            f"there is no file or folder {text}", hint="name a path, or a skill that `skillpm list` shows"
         )
 
 

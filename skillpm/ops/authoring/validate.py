@@ -1,4 +1,4 @@
-"""Check folders of skills: layout, documents, and the examples against the contract. Runs no skill's code."""
+"""``skillpm validate``: check layout, documents, and examples against the contract. Runs no skill's code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Finding, Problem, Report, Severity
 from skillpm.ops.authoring.task_rules import TASK_RULES
-from skillpm.storage.files import storage_error, write_atomic
+from skillpm.storage.files import write_atomic
 
 if TYPE_CHECKING:
     from skillpm.contract.contract import Contract
@@ -77,23 +77,23 @@ RULES: tuple[Rule, ...] = (*check.RULES, *CONTRACT_RULES, *TASK_RULES)
 
 
 def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT, extra: Sequence[Rule] = ()) -> list[Report]:
-    """Check each path: a skill's folder, its SKILL.md, or a folder with skills somewhere below; one report a skill.
+    """Return one report for each skill of these paths: skills' folders, their SKILL.md, or folders of skills.
 
-    A path without any skill gets a report with one error, never an exception. ``extra`` are the rules of plugins.
+    A path without a skill gets a report with one error, never an exception. ``extra`` has the rules of plugins.
     """
     rules = (*RULES, *extra)
     return [report for path in paths for report in _reports(path, level, rules)]
 
 
 def validate_skill(root: Path, *, level: Level = Level.LENIENT, rules: Sequence[Rule] = RULES) -> Report:
-    """Check one skill's folder with every rule, those on its contract too."""
+    """Check one skill's folder with every rule, including those on its contract."""
     plain = root.name not in ("", "..") and not root.is_symlink()
     subject = Subject(FolderTree(root), root.name if plain else Path(os.path.realpath(root)).name)
     return check.examine(subject, rules, path=str(root), level=level)
 
 
 def skill_folders(path: Path) -> tuple[Path, ...]:
-    """Return the folders of the skills that a path means: itself, that of its SKILL.md, or those below it."""
+    """Return the skills' folders of a path: the path itself, the parent of a SKILL.md, or folders below."""
     try:
         root = _root(path)
         return discover(root).skills if root.is_dir() else ()
@@ -115,12 +115,12 @@ def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report
     if missing or not is_folder:
         yield _no_skill(path, "there is no such path" if missing else "is neither a folder nor a SKILL.md")
         return
-    found = discover(root)
-    for folder in found.skills:
+    discovery = discover(root)
+    for folder in discovery.skills:
         yield validate_skill(folder, level=level, rules=rules)
-    if not found.complete:
-        yield _no_skill(path, f"more than {MAX_FOLDERS} folders without a skill: the rest was not searched")
-    elif not found.skills:
+    if not discovery.complete:
+        yield _no_skill(path, f"there are more than {MAX_FOLDERS} folders without a skill; the rest was not searched")
+    elif not discovery.skills:
         yield validate_skill(root, level=level, rules=rules)
 
 
@@ -141,11 +141,11 @@ def _compiled(package: Package) -> Contract | None:
 
 
 def _broken(package: Package, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
-    """Yield the rows whose expected answer the contract refuses; nothing where there is no contract that compiles."""
+    """Yield the rows whose expected answer the contract refuses; nothing if no contract compiles."""
     try:
         contract = _compiled(package)
     except DocumentError:
-        return  # SK551 has told it
+        return  # SK551 reports it
     count = 0
     for row in rows if contract else ():
         assert contract is not None
@@ -161,30 +161,26 @@ def _broken(package: Package, rows: Iterable[Row[Any]]) -> Iterator[Problem]:
 
 
 def _at(row: Row[Any], message: str) -> str:
-    """Name a task by its request where its line is not known."""
+    """Return the message with the task's request if its line is not known."""
     return message if row.line else f"`{row.value.request[:80]}`: {message}"
 
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """What was mended in one file: the rules that it broke, and the change as a unified diff."""
+    """The fix of one file: the codes of its broken rules, and the change as a unified diff."""
 
     path: str
     codes: tuple[str, ...]
     diff: str
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {"path": self.path, "codes": list(self.codes), "diff": self.diff}
-
 
 def mend_skills(paths: Sequence[Path], *, dry_run: bool = False) -> list[Mending]:
-    """Mend the SKILL.md of every skill that ``validate`` would check; what it cannot read is left to the check.
+    """Fix the SKILL.md of every skill that ``validate`` checks; unreadable files are left to the check.
 
     Raises:
-        StorageError: a file cannot be written; it is as it was, those before it are mended.
+        StorageError: a file cannot be written; it is unchanged, and the files before it are fixed.
     """
-    return [done for path in paths for folder in skill_folders(path) for done in _mended(folder, dry_run)]
+    return [fix for path in paths for folder in skill_folders(path) for fix in _mended(folder, dry_run)]
 
 
 def _mended(folder: Path, dry_run: bool) -> Iterator[Mending]:
@@ -204,16 +200,8 @@ def _mended(folder: Path, dry_run: bool) -> Iterator[Mending]:
         return
     path = folder / name
     if not dry_run:
-        _write(path, mended.text)
+        write_atomic(path, mended.text)
     yield Mending(str(path), mended.codes, _diff(str(path), text, mended.text))
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        mode = path.stat().st_mode & 0o777
-    except OSError as error:
-        raise storage_error("read", path, error) from None
-    write_atomic(path, text, mode=mode)
 
 
 def _diff(path: str, before: str, after: str) -> str:

@@ -1,11 +1,9 @@
-"""``skillpm version``: what version a skill has, and giving it the next one, in every file that says it."""
+"""``skillpm version``: read a skill's version, and write it into every file that has it."""
 
 from __future__ import annotations
 
-import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.description import describe, skill_file
@@ -19,7 +17,7 @@ _MANIFEST = "skill.yaml"
 
 @dataclass(frozen=True, slots=True)
 class VersionChange:
-    """A skill's version before and after, and the files that say it."""
+    """A skill's version before and after, and the files that have it."""
 
     name: str
     before: str
@@ -27,19 +25,9 @@ class VersionChange:
     files: tuple[str, ...]
     dry_run: bool = False
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "name": self.name,
-            "before": self.before,
-            "after": self.after,
-            "files": list(self.files),
-            "dry_run": self.dry_run,
-        }
-
 
 def version_of(root: Path) -> tuple[str, str]:
-    """Return (name, version) of a skill's folder; the version is "0" where it says none.
+    """Return (name, version) of a skill's folder; the version is "0" if it has none.
 
     Raises:
         UsageError: there is no such folder.
@@ -48,18 +36,18 @@ def version_of(root: Path) -> tuple[str, str]:
     """
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder", hint="name the folder that holds SKILL.md")
-    found = describe(FolderTree(root), place=root.resolve())
-    return found.name, found.version
+    description = describe(FolderTree(root), place=root.resolve())
+    return description.name, description.version
 
 
 def set_version(root: Path, version: str, *, dry_run: bool = False) -> VersionChange:
-    """Write a version into skill.yaml, and into SKILL.md's ``metadata.version`` where that is; nothing else changes.
+    """Write a version into skill.yaml, and into ``metadata.version`` of SKILL.md if it is there; nothing else changes.
 
-    A skill that says no version anywhere gets a skill.yaml. SKILL.md is written first: a run that is killed between the
-    two leaves what the same command completes.
+    A skill without any version gets a skill.yaml. SKILL.md is written first, so that the same command completes a run
+    that was killed between the two files.
 
     Raises:
-        UsageError: it is no version, or there is no such folder.
+        UsageError: it is not a version, or there is no such folder.
         LayoutError: it is not a skill.
         DocumentError: a file cannot be changed without touching more than the version.
         StorageError: the disk refused.
@@ -71,12 +59,12 @@ def set_version(root: Path, version: str, *, dry_run: bool = False) -> VersionCh
     _refuse_other(root, texts, version)
     if not dry_run:
         for path, text in texts.items():
-            _write(root / path, text)
+            write_atomic(root / path, text)
     return VersionChange(name, before, version, tuple(texts), dry_run)
 
 
 def _edited(root: Path, version: str) -> dict[str, str]:
-    """Return the new text of each file that says the version, SKILL.md first."""
+    """Return the new text of each file with the version, SKILL.md first."""
     document = skill_file(FolderTree(root).paths()) or "SKILL.md"
     texts = {}
     edited = with_frontmatter_value(read_text(root / document), ("metadata", "version"), version, path=document)
@@ -91,15 +79,10 @@ def _edited(root: Path, version: str) -> dict[str, str]:
 
 
 def _refuse_other(root: Path, texts: dict[str, str], version: str) -> None:
-    """Raise DocumentError where the edited files would not be read as they are meant."""
+    """Raise DocumentError if the edited files would be read as another version."""
     tree = FolderTree(root)
     files = {path: tree.read(path) for path in tree.paths() if path in ("SKILL.md", "skill.md", _MANIFEST)}
-    found = describe(MappingTree(files | {path: text.encode() for path, text in texts.items()})).version
-    if found != version:
+    result = describe(MappingTree(files | {path: text.encode() for path, text in texts.items()})).version
+    if result != version:
         path = next(iter(texts))
-        raise DocumentError(f"its version would be read as {found}, not {version}", path=path, hint="edit it by hand")
-
-
-def _write(path: Path, text: str) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
-    write_atomic(path, text, mode=mode)
+        raise DocumentError(f"the version would be read as {result}, not {version}", path=path, hint="edit it by hand")

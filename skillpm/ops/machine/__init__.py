@@ -1,1 +1,1 @@
-"""What concerns this machine: its agents, cache, configuration, plugins, schemas, searches."""
+"""Operations on this machine: agents, cache, configuration, plugins, schemas, searches."""

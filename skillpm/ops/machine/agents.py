@@ -1,4 +1,4 @@
-"""``skillpm agents``: which agents are used here, what they find, and how much of it their models get to see."""
+"""``skillpm agents``: the agents used here, the skills that they find, and what their models see of them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ REMEDY = "install fewer, shorten the longest descriptions, or train the skills i
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """One agent, as it is here.
+    """One agent in this project or home folder.
 
     Attributes:
-        detected: was a sign of it found in the project, in the home folder or in the environment?
-        folder: where it looks for skills, or None where it has no folder of that kind.
+        agent: from the table.
+        detected: does the project, the home folder or the environment have a sign of it?
+        folder: its folder for skills, or None.
         filled: do installs fill that folder?
-        shared: other agents that look in the same folder.
+        shared: other agents with the same folder.
         installed: skills that skillpm put there.
-        others: skills that somebody else put into one of the folders that it reads.
-        catalog: how what it finds fits its budget; None where its budget is not known.
+        others: foreign skills in the folders that it reads.
+        catalog: how its skills fit its budget; None if the budget is not known.
     """
 
     agent: Agent
@@ -43,7 +44,7 @@ class AgentState:
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
-        found = self.catalog
+        catalog = self.catalog
         return {
             "name": self.agent.name,
             "title": self.agent.title,
@@ -57,17 +58,17 @@ class AgentState:
             "installed": self.installed,
             "others": self.others,
             "budget": None
-            if found is None
+            if catalog is None
             else {
-                "limit": found.limit,
-                "used": found.used,
-                "skills": found.skills,
-                "fits": found.fits,
-                "overflow": found.overflow,
-                "affected": found.affected,
-                "dropped": found.dropped,
-                "description_length": found.length,
-                "remedy": None if found.fits else REMEDY,
+                "limit": catalog.limit,
+                "used": catalog.used,
+                "skills": catalog.skills,
+                "fits": catalog.fits,
+                "overflow": catalog.overflow,
+                "affected": catalog.affected,
+                "dropped": catalog.dropped,
+                "description_length": catalog.length,
+                "remedy": None if catalog.fits else REMEDY,
             },
         }
 
@@ -75,13 +76,13 @@ class AgentState:
 def list_agents(
     context: Context, *, user: bool = False, everyone: bool = False, window: int | None = None
 ) -> list[AgentState]:
-    """Return the agents that are used here or whose folders are filled, by name.
+    """Return the detected agents and those whose own folders are filled, by name.
 
     Args:
-        context: the world.
-        user: look at the home folder's own skills instead of a project's.
+        context: of this invocation.
+        user: use the home folder instead of a project.
         everyone: return the whole table.
-        window: tokens of the model's context; each agent's usual one where None.
+        window: tokens of the model's context; None for each agent's usual one.
 
     Raises:
         DocumentError: the record of the project is damaged.
@@ -90,16 +91,15 @@ def list_agents(
     settings, record = context.settings, read_record(context.settings.project)
     here = {agent.name for agent in detected(settings.project)}
     return [
-        _state(settings, record, agent, found=agent.name in here, user=user, window=window)
+        _state(settings, record, agent, is_here=agent.name in here, user=user, window=window)
         for agent in AGENTS.values()
         if everyone or agent.name in here or _own_folder(agent, user=user) in record.agents
     ]
 
 
 def _own_folder(agent: Agent, *, user: bool) -> str | None:
-    """Return an agent's folder where no other agent is known to look, else None."""
-    folder = agent.folder(user=user)
-    return None if _sharers(agent, user=user) else folder
+    """Return an agent's folder, or None if other agents share it."""
+    return None if _sharers(agent, user=user) else agent.folder(user=user)
 
 
 def _sharers(agent: Agent, *, user: bool) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def _sharers(agent: Agent, *, user: bool) -> tuple[str, ...]:
 
 
 def _state(
-    settings: Settings, record: Record, agent: Agent, *, found: bool, user: bool, window: int | None
+    settings: Settings, record: Record, agent: Agent, *, is_here: bool, user: bool, window: int | None
 ) -> AgentState:
     entries = _entries(settings, agent, user=user)
     ours = {str(settings.project / placement.folder) for placement in record.placements}
@@ -118,7 +118,7 @@ def _state(
     installed = [item.skill for item in record.placements if item.folder.rpartition("/")[0] == folder]
     return AgentState(
         agent=agent,
-        detected=found,
+        detected=is_here,
         folder=folder,
         filled=folder in record.agents,
         shared=_sharers(agent, user=user),
@@ -129,33 +129,33 @@ def _state(
 
 
 def _entries(settings: Settings, agent: Agent, *, user: bool) -> list[Entry]:
-    """Return what an agent lists: the home folder's skills and, unless they are asked for alone, the project's."""
-    found = [] if agent.user is None else list(entries_in(Path.home(), agent.user, settings.store))
+    """Return the skills that an agent lists: the home folder's and, unless ``user``, the project's."""
+    entries = [] if agent.user is None else list(entries_in(Path.home(), agent.user, settings.store))
     for folder in () if user else agent.reads(user=False):
-        found += entries_in(settings.project, folder, settings.store)
-    return found
+        entries += entries_in(settings.project, folder, settings.store)
+    return entries
 
 
-def overflow_sentence(agent: Agent, found: FittedList) -> str:
-    """Say in one sentence what an agent's model does not get to see."""
-    takes = f"{agent.title}: the list of {found.skills} skills takes {found.used:,} of {found.limit:,} characters"
-    if found.overflow is Overflow.FORGET:
-        count = f"{found.affected} description{'s' if found.affected > 1 else ''}"
-        return f"{takes}; at least {count} will be left out, those of the skills that are used least"
-    if found.dropped:
-        shown = ", ".join(found.dropped[:3]) + (", …" if len(found.dropped) > 3 else "")
-        some = f"{len(found.dropped)} skill{'s' if len(found.dropped) > 1 else ''} will not be seen at all: {shown}"
-        return f"{takes}; {'no description is shown and ' if found.length == 0 else ''}{some}"
-    return f"{takes}; {found.affected} descriptions will be cut to {found.length} characters"
+def overflow_sentence(agent: Agent, catalog: FittedList) -> str:
+    """Return a sentence about the skills that an agent's model does not see."""
+    takes = f"{agent.title}: the list of {catalog.skills} skills takes {catalog.used:,} of {catalog.limit:,} characters"
+    if catalog.overflow is Overflow.FORGET:
+        count = f"{catalog.affected} description{'s' if catalog.affected > 1 else ''}"
+        return f"{takes}; at least {count} will be dropped, of the least used skills"
+    if catalog.dropped:
+        shown = ", ".join(catalog.dropped[:3]) + (", …" if len(catalog.dropped) > 3 else "")
+        some = f"{len(catalog.dropped)} skill{'s' if len(catalog.dropped) > 1 else ''} will not be listed: {shown}"
+        return f"{takes}; {'no description is shown and ' if catalog.length == 0 else ''}{some}"
+    return f"{takes}; {catalog.affected} descriptions will be cut to {catalog.length} characters"
 
 
 def crossed_budgets(settings: Settings, folders: Set[str], added: Iterable[str]) -> list[str]:
-    """Return a warning for each agent in use whose budget these skills have just crossed.
+    """Return a warning for each detected agent whose budget the new skills exceed.
 
     Args:
-        settings: the project, as it is after the install.
-        folders: the agents' folders that were filled.
-        added: folders of skills that were put there now, such as ``.agents/skills/demo``.
+        settings: of the project, after the install.
+        folders: the filled agents' folders.
+        added: the new skills' folders, such as ``.agents/skills/demo``.
     """
     user = settings.project.resolve() == Path.home().resolve()
     fresh = {str(settings.project / folder) for folder in added}

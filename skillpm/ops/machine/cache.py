@@ -1,7 +1,7 @@
-"""``skillpm cache``: what lies in the store and in the cache, and the removal of what nothing needs.
+"""``skillpm cache``: the contents of the store and of the cache, and the removal of unneeded parts.
 
-Of the cache, pages and repositories go, which a command that needs them fetches again; a repository that was used
-within the hour stays, since somebody may be reading it. Prepared models, which took long, go only where that is asked.
+A clean-up removes cached pages and repositories, which commands fetch again. It keeps a repository that was used within
+the last hour, because another process may be reading it. It removes prepared models only on request.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from skillpm.storage.usage import forget_project, known_projects, needed_trees
 from skillpm.worker.environments import Environments
 
 SEALED = 86400.0  # seconds that a sealed copy stays after its last use; a run restarts its workers from it
-RESTED = 3600.0  # seconds after which nobody is at work with a repository any more
+RESTED = 3600.0  # seconds after which no process uses a repository any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class StoredTree:
 
     Attributes:
         tree: its digest.
-        name: the skill's; empty where it is damaged beyond reading.
-        version: the skill's; empty as well.
+        name: of the skill; empty if it is unreadable.
+        version: of the skill; empty if it is unreadable.
         size: bytes of its files.
     """
 
@@ -51,7 +51,7 @@ class StoredTree:
 
 @dataclass(frozen=True, slots=True)
 class CacheFolder:
-    """A folder of what can be made again; ``size`` in bytes."""
+    """A folder of the cache; ``size`` in bytes."""
 
     name: str
     files: int
@@ -60,15 +60,15 @@ class CacheFolder:
 
 @dataclass(frozen=True, slots=True)
 class CacheReport:
-    """What lies in store and cache.
+    """The contents of the store and of the cache.
 
     Attributes:
         store: the store's folder.
         cache: the cache's folder.
         trees: every stored skill, with the projects that need it.
-        gone: projects that were noted and are no more.
-        leftovers: what killed runs left in the store; the next writer removes it.
-        folders: what lies in the cache.
+        gone: noted projects that no longer exist.
+        leftovers: of killed runs, in the store; the next writer removes them.
+        folders: of the cache.
     """
 
     store: Path
@@ -102,16 +102,16 @@ class CacheReport:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What a clean-up removed, or would.
+    """The outcome of a clean-up or of its dry run.
 
     Attributes:
-        removed: stored skills.
-        forgotten: projects that are gone.
-        kept: how many stored skills stay.
+        removed: the removed skills.
+        forgotten: projects that no longer exist.
+        kept: the number of kept skills.
         dry_run: was nothing removed?
-        environments: the Python environments that went.
-        cached: what went of the cache's folders, each as one.
-        models: prepared models that stay.
+        environments: the removed Python environments.
+        cached: the removed files of each folder of the cache.
+        models: the number of kept prepared models.
     """
 
     removed: tuple[StoredTree, ...]
@@ -124,7 +124,7 @@ class Pruned:
 
     @property
     def size(self) -> int:
-        """The bytes that become free."""
+        """The freed bytes."""
         folders = sum(folder.size for folder in (*self.environments, *self.cached))
         return folders + sum(tree.size for tree in self.removed)
 
@@ -143,7 +143,7 @@ class Pruned:
 
 
 def inspect_cache(settings: Settings) -> CacheReport:
-    """Return what lies in store and cache; nothing is written.
+    """Return the contents of the store and of the cache; nothing is written.
 
     Raises:
         StorageError: a project's lock, or the store, cannot be read.
@@ -158,30 +158,29 @@ def inspect_cache(settings: Settings) -> CacheReport:
 
 
 def prune(settings: Settings, *, models: bool = False, dry_run: bool = False, wait: float = WAIT) -> Pruned:
-    """Remove the stored skills that no lock and no record of any known project needs, and what the cache has.
+    """Remove cached files and the stored skills that no lock and no record of a known project needs.
 
-    Environments that no remaining stored skill asks for are removed where nobody has used them for a day.
-
-    A project is known once it was installed into; the project of the settings always is. A project whose folder is gone
-    is forgotten. Installs that are going on are waited for, and new ones wait until this has ended.
+    Environments go if no remaining skill needs them and nobody has used them for a day. Every project with an install
+    is known, and so is the project of the settings. A project whose folder is gone is forgotten. The clean-up waits for
+    running installs, and new installs wait for it.
 
     Args:
-        settings: whose store and cache.
-        models: remove prepared models as well.
+        settings: have the store and the cache.
+        models: remove prepared models too.
         dry_run: remove nothing.
-        wait: for installs that are going on, in seconds.
+        wait: seconds to wait for running installs.
 
     Raises:
-        StorageError: a project's lock, or the store, cannot be read or written; nothing was removed in the first case.
+        StorageError: a project's lock cannot be read, and nothing was removed; or the store cannot be written.
         BusyError: an install has held the store for ``wait`` seconds.
     """
-    found = _prune_store(settings, dry_run=dry_run, wait=wait)
+    pruned = _prune_store(settings, dry_run=dry_run, wait=wait)
     cached = tuple(_emptied(settings.cache / name, dry_run=dry_run) for name in (PAGES, REPOSITORIES))
     cached += (replace(_emptied(Store(settings.sealed).trees, dry_run=dry_run), name=settings.sealed.name),)
     if models:
         cached += (_emptied(settings.models, dry_run=dry_run),)
-    left = 0 if models or not settings.models.is_dir() else len(list(settings.models.iterdir()))
-    return replace(found, cached=tuple(folder for folder in cached if folder.files), models=left)
+    remaining = 0 if models or not settings.models.is_dir() else len(list(settings.models.iterdir()))
+    return replace(pruned, cached=tuple(folder for folder in cached if folder.files), models=remaining)
 
 
 def _prune_store(settings: Settings, *, dry_run: bool, wait: float) -> Pruned:
@@ -189,24 +188,24 @@ def _prune_store(settings: Settings, *, dry_run: bool, wait: float) -> Pruned:
     if dry_run or not store.root.is_dir():
         return _unneeded(settings, store, dry_run=dry_run)
     with store.cleaning(wait):
-        found = _unneeded(settings, store, dry_run=False)
-        for tree in found.removed:
+        pruned = _unneeded(settings, store, dry_run=False)
+        for tree in pruned.removed:
             store.remove(tree.tree)
-        for project in found.forgotten:
+        for project in pruned.forgotten:
             forget_project(store.root, project)
-    for environment in found.environments:
+    for environment in pruned.environments:
         shutil.rmtree(settings.environments / environment.name, ignore_errors=True)
-    return found
+    return pruned
 
 
 def _emptied(folder: Path, *, dry_run: bool) -> CacheFolder:
-    """Remove what a folder of the cache has, in one step each; return what that was."""
+    """Remove the entries of a folder of the cache, each in one step; return their number and size."""
     files = size = 0
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if _in_use(path):
             continue
-        found = _folder(path)
-        files, size = files + found.files, size + found.size
+        entry = _folder(path)
+        files, size = files + entry.files, size + entry.size
         if not dry_run:
             aside = path.with_name(f".removed-{os.urandom(8).hex()}")
             try:
@@ -220,7 +219,7 @@ def _emptied(folder: Path, *, dry_run: bool) -> CacheFolder:
 
 
 def _in_use(path: Path) -> bool:
-    """May another process be at work with a repository or a sealed copy, or wait for a lock?"""
+    """May another process use this repository or this sealed copy, or wait for its lock?"""
     if path.suffix == ".lock":
         return True
     seconds = RESTED if path.suffix == ".git" else SEALED if path.parent.parent.name == "sealed" else 0.0
@@ -248,7 +247,7 @@ def _packages(path: Path) -> tuple[str, ...]:
 
 
 def _users(settings: Settings) -> tuple[dict[str, tuple[Path, ...]], tuple[Path, ...]]:
-    """Return which projects need which tree, and the projects that are gone."""
+    """Return the projects that need each tree, and the projects that no longer exist."""
     users: dict[str, tuple[Path, ...]] = {}
     gone = []
     here = Path(os.path.realpath(settings.project))
@@ -265,15 +264,15 @@ def _users(settings: Settings) -> tuple[dict[str, tuple[Path, ...]], tuple[Path,
 def _stored(store: Store, tree: str) -> StoredTree:
     path = store.path(tree)
     try:
-        found = describe(FolderTree(path))
-        name, version = found.name, found.version
+        description = describe(FolderTree(path))
+        name, version = description.name, description.version
     except SkillpmError:
         name = version = ""
     return StoredTree(tree, name, version, _folder(path).size)
 
 
 def _folder(path: Path) -> CacheFolder:
-    """Count the files of a folder, links not followed."""
+    """Count the files of a folder without following links."""
     sizes = list(_sizes(path))
     return CacheFolder(path.name, len(sizes), sum(sizes))
 

@@ -1,4 +1,4 @@
-"""``skillpm config``: every setting and where its value came from."""
+"""``skillpm config``: every setting and its origin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from skillpm.settings.origin import Setting
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationFile:
-    """A file that may hold settings, and whether it is there."""
+    """A settings file, which may not exist."""
 
     path: str
     exists: bool
@@ -26,7 +26,7 @@ class Configuration:
 
 
 def configuration(settings: Settings) -> Configuration:
-    """Return every value and where it came from.
+    """Return every setting and its origin.
 
     Raises:
         DocumentError: a file is invalid.

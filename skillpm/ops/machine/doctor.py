@@ -1,4 +1,4 @@
-"""What this machine can do, found out without importing anything heavy and without asking the network."""
+"""``skillpm doctor``: check this machine, without heavy imports and without the network."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ _STRONGER = "Linux 5.13 has Landlock, and bubblewrap runs on older ones; docs/sa
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """One checked property of the machine.
 
     Attributes:
-        level: ok; a warning, where something cannot be done that not everybody needs; an error, where little can.
-        found: what is there.
-        hint: what to do where it is not ok.
-        note: what is good to know all the same.
+        name: of the property.
+        level: ok; warning if an optional part is missing; error if little works without it.
+        found: its value.
+        hint: the next step if the level is not ok.
+        note: further information.
     """
 
     name: str
@@ -48,7 +49,7 @@ class Check:
 
 
 def examine(context: Context) -> list[Check]:
-    """Look at everything; never raises."""
+    """Return all checks; never raises."""
     parts: tuple[Callable[[Context], Iterator[Check]], ...] = (
         _machine, _disk, _sandbox, _sandboxes_of_plugins, _environments, _training, _accelerator, _models, _agents,
         _store, _pip,
@@ -65,13 +66,13 @@ def _machine(context: Context) -> Iterator[Check]:
     hint = None if new else "install Python 3.11 or newer"
     yield Check("python", _unless(new, "error"), f"{platform.python_version()} ({sys.executable})", hint)
     tried = sys.platform in ("linux", "darwin")
-    hint = None if tried else "skillpm is tried on Linux and macOS only"
+    hint = None if tried else "skillpm is tested on Linux and macOS only"
     yield Check("platform", _unless(tried, "warning"), platform.platform(), hint)
     yield Check("cores", "ok", str(_cores()))
     memory = _memory()
     found = "unknown" if memory is None else f"{memory / GIB:.1f} GiB"
     enough = memory is None or memory >= LEAST_MEMORY
-    hint = None if enough else "training the default model takes some 8 GiB"
+    hint = None if enough else "training the default model takes about 8 GiB"
     yield Check("memory", _unless(enough, "warning"), found, hint)
 
 
@@ -134,9 +135,9 @@ def _sandboxes_of_plugins(context: Context) -> Iterator[Check]:
             yield Check(name, "warning", error.message, error.hint)
             continue
         if sandbox is None:
-            yield Check(name, "warning", "does not work on this machine", "its distribution says what it needs")
+            yield Check(name, "warning", "does not work on this machine", "see the documentation of its distribution")
             continue
-        kind = "strong" if sandbox.strong else "not strong; taken only when it is named"
+        kind = "strong" if sandbox.strong else "not strong; used only if you name it"
         yield Check(name, "ok", f"{sandbox}; {kind}", note=_gaps(sandbox))
 
 
@@ -169,13 +170,13 @@ def _accelerator(context: Context) -> Iterator[Check]:
 def _models(context: Context) -> Iterator[Check]:
     folder = context.settings.models
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    hint = None if names else "`skillpm model prepare` fetches the default one"
+    hint = None if names else "run `skillpm model prepare` to fetch the default model"
     yield Check("base models", _unless(bool(names), "warning"), ", ".join(names) or "none prepared", hint)
 
 
 def _agents(context: Context) -> Iterator[Check]:
     found = [agent.title for agent in detected(context.settings.project)]
-    yield Check("agents", "ok", ", ".join(found) or "none found; `skillpm agents --all` lists those that are known")
+    yield Check("agents", "ok", ", ".join(found) or "none detected; `skillpm agents --all` lists every known agent")
 
 
 def _store(context: Context) -> Iterator[Check]:

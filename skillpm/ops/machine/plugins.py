@@ -1,4 +1,4 @@
-"""What is loaded, and from where."""
+"""``skillpm plugins``: the loaded plugins and their origins."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from skillpm.runtime.skillfiles import SkillFiles
 
 @dataclass(frozen=True, slots=True)
 class PluginsReport:
-    """The plugins of skillpm's own process, the installed skills that bring code, and what could not be loaded."""
+    """The plugins in skillpm's own process, the installed skills with code, and the failures to load."""
 
     loaded: tuple[Loaded, ...]
     skills: tuple[tuple[Skill, tuple[str, ...]], ...]
     failures: tuple[Failure, ...]
 
     def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints this report."""
+        """Return the form in which ``--json`` prints it."""
         return {
             "plugins": [
                 {
@@ -43,6 +43,6 @@ class PluginsReport:
 
 
 def plugins_report(host: Host, skills: Sequence[Skill]) -> PluginsReport:
-    """Report on a host and on the code of skills, which runs in their own workers and is not loaded here."""
+    """Return the plugins of a host and the code of skills, which runs in workers and is not loaded here."""
     coded = tuple((skill, tuple(files)) for skill in skills if (files := SkillFiles(skill).code()))
     return PluginsReport(tuple(host.loaded()), coded, tuple(host.failures))

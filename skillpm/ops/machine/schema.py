@@ -1,4 +1,4 @@
-"""The JSON Schema of each document, generated from its model, so that editors and other programs can check files."""
+"""``skillpm schema``: the JSON Schema of each document, generated from its model, for editors and programs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from skillpm.train.recipe import recipe_model
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-# name: (model, the file or the place where the document is found)
+# name: (model, the document's file or place)
 DOCUMENTS = {
     "frontmatter": ("skillpm.model.manifest:Frontmatter", "the frontmatter of SKILL.md"),
     "skill": ("skillpm.model.manifest:Manifest", "skill.yaml"),
@@ -45,19 +45,15 @@ DOCUMENTS = {
 
 
 def document_schema(name: str, context: Context | None = None) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a document.
-
-    Args:
-        name: of the document.
-        context: whose plugins' kinds of stages a recipe may have; the built-in ones alone where None.
+    """Return the JSON Schema (2020-12) of a document; a recipe's has the stage kinds of the context's plugins.
 
     Raises:
         UsageError: there is no document of that name.
-        PluginError: a plugin brings what is no trainer.
+        PluginError: a plugin adds something that is not a trainer.
     """
     if name not in DOCUMENTS:
-        hint = did_you_mean(name, DOCUMENTS, "`skillpm schema` lists the documents")
-        raise UsageError(f"no document `{name[:80]}`", hint=hint)
+        hint = did_you_mean(name, DOCUMENTS, "run `skillpm schema` to list the documents")
+        raise UsageError(f"there is no document `{name[:80]}`", hint=hint)
     module, _, attribute = DOCUMENTS[name][0].partition(":")
     model = getattr(importlib.import_module(module), attribute)
     if name == "recipe":

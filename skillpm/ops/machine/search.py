@@ -1,7 +1,7 @@
-"""``skillpm search``: skills by name and summary, over every index that can say what it has.
+"""``skillpm search``: skills by name and summary, in every index that lists its skills.
 
-Ranks, best first: the name itself, names that begin with the text, names that hold every word, summaries in which
-words begin with them.
+Ranks, best first: the name itself, names that begin with the text, names with every word, summaries in which words
+begin with the words of the text.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from skillpm.model.ports import SearchableIndex
 from skillpm.model.release import Listing
 from skillpm.ops.context import Context
 
-MAX_TEXT = 200  # characters; nobody types more
+MAX_TEXT = 200  # characters
 _WORD = re.compile(r"[\w-]+")
 
 
 class Rank(IntEnum):
-    """How well a skill fits, best first."""
+    """The quality of a match, best first."""
 
     EXACT = 0
     PREFIX = 1
@@ -33,7 +33,7 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A skill that fits, and the index that has it."""
+    """A matching skill, and its index."""
 
     rank: Rank
     name: str
@@ -47,13 +47,13 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The outcome.
+class SearchResult:
+    """The outcome of a search.
 
     Attributes:
         hits: best first, then by name.
-        near: known names like the text, where nothing fits.
-        failures: of indexes that could not be asked, by their name.
+        near: names similar to the text, if there is no hit.
+        failures: of indexes, by their name.
     """
 
     hits: tuple[Hit, ...]
@@ -61,25 +61,25 @@ class Found:
     failures: dict[str, SkillpmError]
 
 
-def search(context: Context, texts: Sequence[str]) -> Found:
-    """Return what fits all words of the texts; of a name that several indexes have, the one that installs ask.
+def search(context: Context, texts: Sequence[str]) -> SearchResult:
+    """Return the skills that match all words; a name in several indexes comes from the one that an install uses.
 
     Raises:
-        UsageError: no word, or more than anybody types.
-        RegistryError: a kind of registry that this version cannot read.
+        UsageError: there is no word, or the text is too long.
+        RegistryError: this version cannot read a registry.
     """
     text = " ".join(texts)
     if len(text) > MAX_TEXT:
         raise UsageError(f"the text has {len(text)} characters", hint=f"search for at most {MAX_TEXT}")
     words = text.casefold().split()
     if not words:
-        raise UsageError("there is nothing to search for", hint="give a word, such as `skillpm search logs`")
+        raise UsageError("the search text is empty", hint="add a word, such as `skillpm search logs`")
     listed: dict[str, tuple[Listing, str]] = {}
     failures: dict[str, SkillpmError] = {}
     for index in context.index.indexes:
         if not isinstance(index, SearchableIndex):
             failures[index.name] = RegistryError(
-                "it does not list its skills", hint="name one: `skillpm show NAME` and `skillpm install NAME` find it"
+                "it does not list its skills", hint="use `skillpm show NAME` or `skillpm install NAME`"
             )
             continue
         try:
@@ -96,11 +96,11 @@ def search(context: Context, texts: Sequence[str]) -> Found:
         key=lambda hit: (hit.rank, hit.name),
     )
     near = () if hits else near_names("-".join(words), listed)
-    return Found(tuple(hits), tuple(near), failures)
+    return SearchResult(tuple(hits), tuple(near), failures)
 
 
 def rank(words: Sequence[str], item: Listing) -> Rank | None:
-    """Say how well a skill fits the case-folded words; None where it does not."""
+    """Return how well a skill matches the case-folded words, or None."""
     whole, last = "-".join(words), item.name.rpartition("/")[2]
     if whole in (item.name, last):
         return Rank.EXACT

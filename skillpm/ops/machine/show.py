@@ -1,4 +1,4 @@
-"""``skillpm show``: what a skill is and what it contributes, read from its files; its code does not run."""
+"""``skillpm show``: a skill and its contents, read from its files; its code does not run."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Overview:
     """A skill at a glance.
 
     Attributes:
-        source: a folder, or what a lock calls the source.
-        archive: the locked archive's digest, None for what is not installed.
+        source: a folder, or a source as in a lock.
+        archive: the locked archive's digest; None if the skill is not installed.
         tools: each tool's ``confirm``, by name.
-        code: files that skillpm would run, in the skill's own process and after consent.
-        releases: the versions that an index knows, newest first.
+        code: files that run in the skill's own process, after consent.
+        releases: the versions in an index, newest first.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Overview:
 
 
 def show(context: Context, text: str) -> Overview:
-    """Describe a folder, an installed skill, or a release that an index has; nothing is installed.
+    """Describe a folder, an installed skill, or a release of an index; nothing is installed.
 
     Raises:
-        UnknownSkillError: there is none.
+        UnknownSkillError: there is no such skill.
         LayoutError: it is not a skill.
         SkillpmError: whatever an index or the store raise.
     """
@@ -71,12 +71,12 @@ def show(context: Context, text: str) -> Overview:
         return _overview(context, FolderTree(skill.root), str(entry.source))
     release = _newest(context, requirement)
     index = context.index.source(requirement.name)
-    assert index is not None  # a release was found in it
+    assert index is not None  # it has the release
     return _overview(context, open_release(requirement.name, release, index), index.name)
 
 
 def _newest(context: Context, requirement: Requirement) -> Release:
-    """Return the release that an install would choose, whatever it requires."""
+    """Return the release that an install would choose, ignoring its dependencies."""
     page = context.index.page(requirement.name)
     alone = [replace(release, requires={}) for release in page.releases] if page else []
     chosen = resolve(
@@ -88,16 +88,16 @@ def _newest(context: Context, requirement: Requirement) -> Release:
 
 
 def _overview(context: Context, tree: Tree, source: str) -> Overview:
-    found, package = describe(tree), Package(tree)
+    description, package = describe(tree), Package(tree)
     digest = tree_digest(tree)
-    entry = context.lock().skill(found.name)
+    entry = context.lock().skill(description.name)
     installed = entry is not None and entry.tree == digest
-    manifest, contract, synthesis = found.manifest, package.contract.value, package.synthesis.value
-    page = context.index.page(found.name)
+    manifest, contract, synthesis = description.manifest, package.contract.value, package.synthesis.value
+    page = context.index.page(description.name)
     return Overview(
-        name=found.name,
-        version=found.version,
-        description=found.description,
+        name=description.name,
+        version=description.version,
+        description=description.description,
         source=source,
         installed=installed,
         tree=digest,

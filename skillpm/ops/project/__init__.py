@@ -1,1 +1,1 @@
-"""What a person does with a project: install, sync, lock, list, verify, compare with what is newer."""
+"""Operations on a project: install, sync, lock, list, verify, outdated."""

@@ -1,8 +1,11 @@
 """Carries out a plan: agents' folders, then the record, then the project file, and the lock last.
 
-Everything is written beside its place before the first name changes, so whatever a disk or a right can refuse is
-refused while nothing has changed; what fails after that is undone, all of it. Killed at any instant, the next run
-completes: each name holds the old or the new, whole, and folders are recognised as ours by what they hold.
+Everything is written beside its place before the first name changes. So a full disk or a missing right stops the run
+while nothing has changed; a later failure is undone completely. If the run is killed, each name holds its old or its
+new content, whole, and the next run completes the work: it recognises our folders by their content.
+
+The lock comes last because it is the promise: until it changes, every reader still sees the old state as the locked
+one, and an interrupted install looks like an install that has still to be done.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from skillpm.storage.usage import note_project
 
 @dataclass(frozen=True, slots=True)
 class Linking:
-    """Where and how skills are put: folders relative to the project."""
+    """The agents' folders to fill, relative to the project, and the way to fill them."""
 
     folders: tuple[str, ...]
     link: LinkKind
@@ -36,15 +39,15 @@ class Linking:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What shall stand at the end, before anything is fetched or written.
+    """The target state, before anything is fetched or written.
 
     Attributes:
         selection: the skills.
-        to: where they are put.
-        lock_text: the lock to the letter, where it is to stay as it stands; None writes the plan's.
-        project_text: the project file's new text; None leaves it alone.
+        to: the agents' folders.
+        lock_text: the lock's present text if it stays as it is; None writes the plan's lock.
+        project_text: the project file's new text; None leaves the file alone.
         settled: does the lock agree with the project file? Then the next run may trust it without reading either.
-        removal: are skills only taken away? Then nothing is fetched, and no policy is asked.
+        removal: are skills only removed? Then nothing is fetched, and no policy is checked.
     """
 
     selection: Selection
@@ -58,53 +61,52 @@ class Decision:
 def linking(
     settings: Settings, record: Record, folders: Iterable[str], link: LinkKind | None, *, adding: bool = False
 ) -> Linking:
-    """Return where skills are put: what this command asks, what the settings say, and what earlier installs did.
+    """Return the folders to fill: those of this command, of the settings and of earlier installs.
 
-    A project file that lists agents has the last word: their folders are filled, and no others; unless the command is
-    ``adding`` its own to that list.
+    If a project file lists agents, only their folders are filled, unless the command is ``adding`` agents to the list.
 
     Raises:
-        UsageError: the settings name an agent that is not known, or the project does not list one that is asked for.
+        UsageError: an agent in the settings is not known, or the project does not list an agent of this command.
     """
     declared = settings.document is not None and settings.document.agents is not None
-    standing: tuple[str, ...] = ()
+    configured: tuple[str, ...] = ()
     if settings.agents or declared:
-        standing = agent_folders(settings.agents, user=settings.user, project=settings.project)
+        configured = agent_folders(settings.agents, user=settings.user, project=settings.project)
     preferred = link or settings.link or record.link
     kind: LinkKind = "symlink" if preferred == "symlink" else "copy"
     if not declared:
-        return Linking(tuple(dict.fromkeys((*folders, *standing, *record.agents))), kind)
+        return Linking(tuple(dict.fromkeys((*folders, *configured, *record.agents))), kind)
     if adding:
-        return Linking(tuple(dict.fromkeys((*standing, *folders))), kind)
+        return Linking(tuple(dict.fromkeys((*configured, *folders))), kind)
     for folder in folders:
-        if folder not in standing:
+        if folder not in configured:
             raise UsageError(
-                f"skillpm.yaml lists the agents of this project, and none of them reads {folder}",
+                f"skillpm.yaml lists the agents of this project, but none of them reads {folder}",
                 hint="add the agent to `agents` in skillpm.yaml, then run `skillpm sync`",
             )
-    return Linking(standing, kind)
+    return Linking(configured, kind)
 
 
 def refused_links(to: Linking, placed: Iterable[Placement]) -> list[str]:
-    """Say in one sentence where a link was asked for and something less was done."""
+    """Return a sentence if the system refused links that were requested."""
     less = [item for item in placed if item.link != to.link]
     if to.link == "copy" or not less:
         return []
     kinds = " and ".join(sorted({"copies" if item.link == "copy" else "junctions" for item in less}))
-    return [f"symbolic links are refused here, so {len(less)} of the skills' folders are {kinds}"]
+    return [f"this system refuses symbolic links, so {len(less)} of the skills' folders are {kinds}"]
 
 
 def apply(settings: Settings, store: Store, decision: Decision, *, force: bool = False) -> tuple[Placement, ...]:
-    """Put the planned skills into agents' folders, take the removed ones away, write record, project file and lock.
+    """Put the planned skills into agents' folders, remove the others, write record, project file and lock.
 
-    Returns what was really done: where links were asked for and the system refused them, skills were copied.
+    The trees must be in the store. The caller holds the project's lock and the store, so that no clean-up removes them.
 
-    The trees must be in the store, and the caller holds the project's lock and the store, so that no clean-up takes
-    what is counted on.
+    Returns:
+        The actual placements: if the system refuses links, skills are copied.
 
     Raises:
-        UsageError: a folder holds something that is not ours, or leads out of the project; nothing has changed.
-        StorageError: the disk refused; what was done is undone.
+        UsageError: a folder has foreign content, or leads out of the project; nothing has changed.
+        StorageError: the disk refused; all changes are undone.
     """
     places, record = Places(settings.project, store), read_record(settings.project)
     to, lock = decision.to, decision.selection.plan.lock
@@ -128,7 +130,7 @@ def apply(settings: Settings, store: Store, decision: Decision, *, force: bool =
 
 
 def _documents(settings: Settings, decision: Decision, placed: tuple[Placement, ...]) -> list[tuple[Path, str]]:
-    """Return the files that are written beside the skills, in their order."""
+    """Return the files to write besides the skills, in their order."""
     to = decision.to
     text = decision.selection.plan.lock.text() if decision.lock_text is None else decision.lock_text
     digest = settings.digest(decision.project_text) if decision.settled else ""
@@ -142,7 +144,7 @@ def _documents(settings: Settings, decision: Decision, placed: tuple[Placement, 
 
 
 def refuse_clashes(lock: Lock) -> None:
-    """Raise UsageError where two skills of different owners need one folder."""
+    """Raise UsageError if two skills of different owners need the same folder."""
     owners: dict[str, str] = {}
     for entry in lock.skills:
         folder = entry.name.rpartition("/")[2]
@@ -150,14 +152,14 @@ def refuse_clashes(lock: Lock) -> None:
         if other != entry.name:
             raise UsageError(
                 f"`{other}` and `{entry.name}` both need the folder `{folder}`",
-                hint="agents know a skill by its folder: install only one of them",
+                hint="install only one of them: agents know a skill by its folder",
             )
 
 
 def _placements(lock: Lock, to: Linking, record: Record) -> tuple[Placement, ...]:
-    """Return one placement for each skill and agent's folder; an owner is no part of a folder's name.
+    """Return one placement for each skill and agent's folder, whose name has no owner.
 
-    What was once copied because the system refused a link stays a copy, as long as the same is asked for.
+    A skill that was copied because the system refused a link stays a copy while the requested kind stays the same.
     """
     before = {item.folder: item.link for item in record.placements} if record.link == to.link else {}
     places = ((f"{folder}/{entry.name.rpartition('/')[2]}", entry) for folder in to.folders for entry in lock.skills)
@@ -169,7 +171,7 @@ PROJECT_LOCK = Path(".skillpm", "lock")
 
 @contextlib.contextmanager
 def project_held(project: Path) -> Iterator[None]:
-    """Hold a project's lock between processes; what comes to nothing leaves no trace in the folder.
+    """Hold a project's lock between processes. Remove .skillpm again if nothing was written.
 
     Raises:
         UsageError: a link leads ``.skillpm`` out of the project.

@@ -1,4 +1,4 @@
-"""What a person typed after ``skillpm install``, read once."""
+"""The arguments of ``skillpm install``, parsed once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from skillpm.model.requirement import Requirement
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Skills that somebody asks for; nothing by default.
+    """Requested skills; none by default.
 
     Attributes:
-        requirements: skills by their names, with the versions that will do.
-        places: folders, archives, repositories and sites that hold skills, as they were typed.
-        names: which skills of the places; where empty, the only one that each has.
+        requirements: skills by name, with their allowed versions.
+        places: folders, archives, repositories and sites with skills, as typed.
+        names: the skills to take from the places; if empty, each place must have exactly one.
         every: take every skill of the places.
     """
 
@@ -28,21 +28,16 @@ class Asked:
 
     @classmethod
     def read(cls, texts: Sequence[str], names: Sequence[str] = (), *, every: bool = False) -> Asked:
-        """Tell requirements from places.
-
-        Args:
-            texts: what was typed.
-            names: what ``--skill`` was given.
-            every: was there ``--all``?
+        """Parse the arguments ``texts``, the values ``names`` of ``--skill`` and the flag ``--all`` (``every``).
 
         Raises:
-            UsageError: a text is neither a requirement nor a place, or skills are chosen of no place.
+            UsageError: a text is neither a requirement nor a place, or ``--skill`` or ``--all`` has no place.
         """
         requirements = tuple(Requirement.parse(text) for text in texts if not is_path(text))
         places = tuple(text for text in texts if is_path(text))
         if (names or every) and not places:
             raise UsageError(
-                "`--skill` and `--all` choose among the skills of a place, and no place is given",
-                hint="give a folder, a git+URL or a site, or name skills without `--skill`",
+                "`--skill` and `--all` need a source",
+                hint="add a folder, a git+URL or a site, or name skills without `--skill`",
             )
         return cls(requirements, places, tuple(names), every)

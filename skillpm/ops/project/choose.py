@@ -1,4 +1,4 @@
-"""Which releases a project gets: what is required and what was typed, with the pins of the lock, resolved."""
+"""The releases of a project: its requirements and the requested skills, resolved with the pins of the lock."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ NOTHING_ASKED = Asked()
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A plan and what it was made from.
+    """A plan with the data that it was made from.
 
     Attributes:
-        plan: what changes.
-        indexes: those that were opened for it, by name.
-        sizes: of archives in bytes, by digest, as far as pages tell them.
-        warnings: sentences about what was left out.
-        pages: what the indexes say of the names that they were asked for.
+        plan: the changes.
+        indexes: the opened indexes, by name.
+        sizes: of archives in bytes, by digest, as far as pages have them.
+        warnings: sentences about skipped skills.
+        pages: the pages of the indexes, by name.
     """
 
     plan: Plan
@@ -48,16 +48,16 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a command asks for.
+    """The request of a command.
 
     Attributes:
         roots: every requirement, by name.
-        typed: the names that were asked for just now, in their order.
-        lookup: the names that are looked up again, whatever the lock says: the typed ones and new requirements.
-        places: what was typed as a place, by the name of the skill that lies there.
-        warnings: sentences about skills of places that were left out.
-        upgrade: the locked names whose pins are given up.
-        replace: may a skill take the place of another source's skill of its name?
+        typed: the typed names, in their order.
+        lookup: the names to look up again even if they are locked: the typed names and new requirements.
+        places: the index of each typed place, by the name of its skill.
+        warnings: sentences about skipped skills of places.
+        upgrade: the locked names whose pins are dropped.
+        replace: may a skill replace another source's skill of the same name?
     """
 
     roots: dict[str, Requirement]
@@ -78,23 +78,23 @@ def read_request(
     upgrade: frozenset[str] = frozenset(),
     replace: bool = False,
 ) -> Request:
-    """Return what is asked for: what was typed, beside what the project requires.
+    """Return the request: the typed skills and the requirements of the project.
 
-    A requirement that the lock does not have was written into the project file since; it is looked up as well. A bare
-    name that is required already keeps the versions that the project allows.
+    A requirement that the lock does not have is new in the project file, so it is looked up too. A bare name that the
+    project requires already keeps the project's versions.
 
     Args:
-        context: the world.
-        requirements: what the project requires.
-        lock: what is locked.
-        asked: what was typed.
-        upgrade: the locked names whose pins are given up.
-        replace: may a skill take the place of another source's skill of its name?
+        context: of this invocation.
+        requirements: of the project.
+        lock: the present lock.
+        asked: the typed skills.
+        upgrade: the locked names whose pins are dropped.
+        replace: may a skill replace another source's skill of the same name?
 
     Raises:
-        UsageError: a place has several skills and none was named.
-        LayoutError: a place holds no skill that can be installed.
-        RegistryError: a kind of place that this version cannot read, or it failed.
+        UsageError: a place has several skills, and the command chooses none.
+        LayoutError: a place has no installable skill.
+        RegistryError: this version cannot read a place, or the place failed.
     """
     roots = {item.name: item for item in requirements}
     locked = set(lock.requirements)
@@ -111,29 +111,29 @@ def read_request(
 
 
 def _place_of(context: Context, index: Index) -> Source | None:
-    """Return what a requirement says of a typed place.
+    """Return the source that a requirement records for a typed place.
 
-    Without a project file the lock's entry says where a skill comes from; only a branch or a tag would be lost there.
+    Without a project file, the lock's entry has the source; it would lose only a branch or a tag.
     """
     source = Source.parse(index.asked if isinstance(index, TreeIndex) else index.name)
     return source if context.settings.document is not None or source.floating else None
 
 
 def select(context: Context, request: Request, *pins: Lock) -> Selection:
-    """Resolve a request; pins stay as they are, without asking any index, as long as that fits.
+    """Resolve a request. Pins stay, without a query to any index, as long as they fit.
 
     Args:
-        context: the world.
-        request: what is asked for.
-        pins: the lock; both sides of one where version control left a conflict, ours first.
+        context: of this invocation.
+        request: the requirements and the typed skills.
+        pins: the lock, or both sides of a conflict in it, ours first.
 
     Raises:
-        UnknownSkillError: no registry knows a name.
-        ResolutionError: nothing fits.
+        UnknownSkillError: no registry has a name.
+        ResolutionError: no set of releases fits.
         RegistryError: an index failed.
-        IntegrityError: an index has other bytes for a version that is locked.
-        UsageError: a skill would take the place of another source's skill of its name.
-        PolicyError: a policy forbids a source.
+        IntegrityError: an index has different bytes for a locked version.
+        UsageError: a skill would replace another source's skill of the same name.
+        PolicyError: a policy does not allow a source.
     """
     requirements = [root for _, root in sorted(request.roots.items())]
     context.index.prefetch(name for name in request.lookup if not request.roots[name].source)
@@ -147,20 +147,22 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
         if not request.replace:
             _refuse_other_source(pins[0].skill(name), source, request.roots.get(name))
         _note_younger(context, name, release, pages)
-    found = plan(chosen, pages.sources, requirements, pins[0])
-    if pages.day is None or not found.of(Change.ADDED, Change.REPLACED):
-        day = pins[0].cutoff if pages.day is not None else None
-    else:
-        day = pages.day
+    planned = plan(chosen, pages.sources, requirements, pins[0])
+    changed = planned.of(Change.ADDED, Change.REPLACED)
+    day = pages.day if changed or pages.day is None else pins[0].cutoff
     sizes = {release.archive: release.size for release in chosen.values()}
-    found = Plan(found.steps, replace(found.lock, cutoff=day))
-    return Selection(found, pages.indexes, sizes, request.warnings, pages.seen)
+    dated = Plan(planned.steps, replace(planned.lock, cutoff=day))
+    return Selection(dated, pages.indexes, sizes, request.warnings, pages.seen)
 
 
 def _resolved(
     context: Context, request: Request, requirements: list[Requirement], pins: tuple[Lock, ...]
 ) -> tuple[_Pages, dict[str, Release]]:
-    """Resolve with the locked releases alone, and where that does not fit, or pins are given up, with all others."""
+    """Resolve with the locked releases alone. If they do not fit, or pins are dropped, resolve with all releases.
+
+    The first attempt queries no index for locked names, so an install into a locked project works offline and leaves
+    unrelated pins alone. Only a conflict, or ``--upgrade``, pays for the pages of all names.
+    """
     for only_locked in (False,) if request.upgrade else (True, False):
         pages = _Pages(context, request, pins, only_locked=only_locked)
         try:
@@ -182,42 +184,42 @@ def _resolved(
 
 
 def _refuse_other_bytes(entry: LockedSkill, release: Release, source: Source) -> None:
-    """A version that a registry has once published never changes; folders and bundled skills may."""
+    """Refuse a changed release: a registry's version never changes, while folders and bundled skills may."""
     if not source.published or entry.source != source:
         return
     if entry.version == release.version and entry.tree != release.tree:
         raise IntegrityError(
-            f"{source} has other bytes for {entry.name} {entry.version}: tree {release.tree}, "
+            f"{source} has different bytes for {entry.name} {entry.version}: tree {release.tree}, "
             f"skillpm.lock has {entry.tree}",
-            hint="ask who keeps the registry; `skillpm uninstall` and install again to trust the new bytes",
+            hint="ask the registry's maintainer; to trust the new bytes, uninstall the skill and install it again",
             locked=entry.tree,
             found=release.tree,
         )
 
 
 def _refuse_unsigned(entry: LockedSkill, release: Release) -> None:
-    """Once signed, always signed: whoever takes a registry over must not be able to leave the signature out."""
+    """Refuse a release that lost its signature, so that an attacker with the registry cannot leave it out."""
     if entry.signature and not release.signature:
         raise PolicyError(
             f"{entry.name} {release.version} has no signature; {entry.version}, which is locked, has one",
-            hint=f"ask who publishes it; `skillpm uninstall {entry.name}` and install again to do without",
+            hint=f"ask the publisher; to accept it unsigned, run `skillpm uninstall {entry.name}` and install it again",
         )
 
 
 def _refuse_other_source(entry: LockedSkill | None, source: Source, root: Requirement | None) -> None:
-    """A skill never takes the place of another source's skill of its name, unless the project names that source."""
+    """Refuse to replace another source's skill of the same name, unless the project names the new source."""
     if entry is None or entry.source == source or (root is not None and root.source):
         return
     raise UsageError(
         f"{entry.name} is installed from {entry.source}; {source} has a skill of that name too",
-        hint=f"`skillpm uninstall {entry.name}` first, or `--force` to replace it",
+        hint=f"run `skillpm uninstall {entry.name}` first, or add `--force` to replace it",
         installed=str(entry.source),
         found=str(source),
     )
 
 
 def _note_younger(context: Context, name: str, release: Release, pages: _Pages) -> None:
-    """Say which newer release the cooldown holds back."""
+    """Add a notice about a newer release that the cooldown excludes."""
     page = pages.seen.get(name)
     newest = page.newest_first()[0] if page and page.releases else None
     if newest is None or Version(newest.version) <= Version(release.version):
@@ -228,11 +230,11 @@ def _note_younger(context: Context, name: str, release: Release, pages: _Pages) 
 
 
 class _Pages:
-    """The page of each name, and the index that it comes from.
+    """The page of each name, and its index.
 
-    What was asked for is looked up in its own source or in the indexes; a required folder is read again each time. The
-    other locked names have their locked releases, and, unless ``only_locked``, whatever else their source has: a locked
-    name never moves to another registry because that one has begun to know it too.
+    A name to look up comes from its own source or from the indexes. A required folder is read again each time. Every
+    other locked name has its locked releases and, unless ``only_locked``, the other releases of its source. So a locked
+    name never moves to another registry that publishes the same name later (dependency confusion).
     """
 
     def __init__(self, context: Context, request: Request, pins: Sequence[Lock], *, only_locked: bool) -> None:
@@ -250,7 +252,7 @@ class _Pages:
         self.preferred = {name: entry.version for name, entry in self._pinned.items() if name not in unpinned}
 
     def page(self, name: str) -> Page | None:
-        """Return the releases of a name that may be chosen."""
+        """Return the releases of a name that the resolver may choose."""
         if name in self._request.places:
             return self._from(self._request.places[name], name)
         root = self._request.roots.get(name)
@@ -267,7 +269,7 @@ class _Pages:
         if self._only_locked and name not in self._request.upgrade:
             return Page(name=name, releases=tuple(locked.values()))
         upgraded = name in self._request.upgrade
-        place = source if upgraded and source else entry.source  # a branch is followed only where that is asked for
+        place = source if upgraded and source else entry.source  # a branch is followed only by an upgrade
         others = self._from(self._context.source(place), name)
         releases = {item.version: item for item in others.releases} if others else {}
         return Page(
@@ -275,7 +277,7 @@ class _Pages:
         )
 
     def young(self, name: str, release: Release) -> str | None:
-        """Say why a release is too young for the cooldown; what a person named by its place is never."""
+        """Return why a release is too young for the cooldown, or None; a skill of a typed place never is."""
         if name not in self.seen or name in self._request.places:
             return None
         known = any(pin.name == name and pin.version == release.version for pin in self._all_pins)
@@ -295,15 +297,15 @@ class _Pages:
 
 
 def newest_pins(pins: Sequence[Lock]) -> dict[str, LockedSkill]:
-    """Return one entry for each name, the newer where two sides differ, ours where they do not."""
-    found: dict[str, LockedSkill] = {}
+    """Return one entry for each name: the newer of two versions, or ours if they are equal."""
+    newest: dict[str, LockedSkill] = {}
     for entry in (entry for lock in pins for entry in lock.skills):
-        other = found.get(entry.name)
+        other = newest.get(entry.name)
         if other is None or Version(entry.version) > Version(other.version):
-            found[entry.name] = entry
-    return found
+            newest[entry.name] = entry
+    return newest
 
 
 def _alike(pin: LockedSkill, entry: LockedSkill) -> bool:
-    """Is this a pin of the same skill, from the same source?"""
+    """Does this pin have the skill and the source of the entry?"""
     return pin is entry or ((pin.name, pin.source) == (entry.name, entry.source) and pin.version != entry.version)

@@ -1,4 +1,4 @@
-"""Brings a locked release into the store. Everything is checked before the store is touched; no skill code runs."""
+"""Fetches a locked release into the store. Everything is checked before the store changes; no skill code runs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def refuse_broken(report: Report, name: str, *, final: bool = False) -> None:
-    """Raise LayoutError where a report has errors; ``details["findings"]`` holds them all.
+    """Raise LayoutError if a report has errors; ``details["findings"]`` has all findings.
 
     Args:
-        report: what was found.
-        name: the skill, as a person knows it.
-        final: can nobody let it in, since no archive holds it?
+        report: of the check.
+        name: the skill's name for people.
+        final: is ``--allow`` no remedy, because no archive can hold the skill?
     """
     if report.ok:
         return
@@ -47,27 +47,27 @@ def _hint(report: Report, name: str, *, final: bool) -> str:
     codes = sorted({finding.code for finding in report.errors})
     if set(codes) <= ALLOWABLE and not final:
         flags = " ".join(f"--allow {name.split()[0]}:{code}" for code in codes)
-        return f"look at what was found; where it is meant, install with {flags}"
-    return report.errors[0].hint or "`skillpm validate` lists everything that is wrong"
+        return f"review the findings; to accept them, add `{flags}`"
+    return report.errors[0].hint or "run `skillpm validate` to see all findings"
 
 
 def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOTHING, *, size: int = 0) -> list[str]:
-    """Bring an entry into the store; return sentences about what is odd in it.
+    """Fetch an entry into the store and return warnings about its findings.
 
-    The scan fails closed: what it finds refuses the skill, unless ``allow`` lets it in.
+    The scan fails closed: a finding refuses the skill, unless ``allow`` accepts it.
 
     Args:
         store: the store.
-        entry: what is locked, or will be.
-        index: where it comes from.
-        allow: what the scan finds and a person lets in.
-        size: how many bytes its archive has, 0 where that is not known.
+        entry: of the present or the future lock.
+        index: the entry's source.
+        allow: the accepted findings.
+        size: bytes of the archive, 0 if unknown.
 
     Raises:
         RegistryError: the index failed.
-        LockOutOfDateError: a folder no longer holds what is locked.
-        IntegrityError: bytes differ from a digest, or the archive is not one that may be opened.
-        LayoutError: the tree is not a skill that can be installed.
+        LockOutOfDateError: a folder no longer has the locked content.
+        IntegrityError: bytes differ from a digest, or the archive is not acceptable.
+        LayoutError: the tree is not an installable skill.
         StorageError: the disk refused.
     """
     from skillpm.layout.check import check
@@ -79,19 +79,19 @@ def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOT
         _refuse_disagreement(entry, tree, index)
     store.add(tree)
     codes = sorted({finding.code for finding in report.warnings})
-    odd = f"{entry.name} {entry.version}: {', '.join(codes)}; `skillpm validate --rules` says what they mean"
-    return [odd] if codes else []
+    warning = f"{entry.name} {entry.version}: {', '.join(codes)}; `skillpm validate --rules` explains them"
+    return [warning] if codes else []
 
 
 def open_release(name: str, release: Release, index: Index) -> Tree:
     """Return the tree of a release, in memory, checked against its digests.
 
-    The archive digest is not compared where the archive was made here, just now; the tree's digest always is.
+    The tree's digest is always compared, the archive's digest unless the index has just made the archive here.
 
     Raises:
         RegistryError: the index failed.
-        LockOutOfDateError: a folder no longer holds this release.
-        IntegrityError: bytes differ from a digest, or the archive is not one that may be opened.
+        LockOutOfDateError: a folder no longer has this release.
+        IntegrityError: bytes differ from a digest, or the archive is not acceptable.
     """
     if index.made_here and isinstance(index, FilesIndex):
         tree = index.files(name, release)
@@ -105,24 +105,24 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
 
 def _unpacked(name: str, release: Release, index: Index) -> Tree:
     data = index.archive(name, release)
-    found = hashlib.sha256(data).hexdigest()
-    if found != release.archive and not index.made_here:
-        what = "a web page came instead of" if data.lstrip()[:1] == b"<" else "the archive of"
-        raise _mismatch(f"{what} {name} {release.version} from {index.name}", release.archive, found)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != release.archive and not index.made_here:
+        what = "a web page instead of the archive of" if data.lstrip()[:1] == b"<" else "the archive of"
+        raise _mismatch(f"{what} {name} {release.version} from {index.name}", release.archive, digest)
     return read_archive(data)
 
 
 def _mismatch(what: str, expected: str, found: str) -> IntegrityError:
     return IntegrityError(
         f"{what}: sha256 is {found[:16]}…, expected {expected[:16]}…",
-        hint="it was changed on its way or at its source: do not use it, tell who keeps the registry",
+        hint="it was changed on the way or at the source: do not use it, and tell the registry's maintainer",
         expected=expected,
         found=found,
     )
 
 
 def _refuse_disagreement(entry: LockedSkill, tree: Tree, index: Index) -> None:
-    """An index must not say anything of a skill that the skill does not say itself."""
+    """Refuse an index whose claims about a skill differ from the skill's own files."""
     own = describe(tree)
     requires = own.manifest.requires if own.manifest else {}
     claims = (
@@ -134,6 +134,6 @@ def _refuse_disagreement(entry: LockedSkill, tree: Tree, index: Index) -> None:
     for what, claimed, true in claims:
         if claimed != true:
             raise IntegrityError(
-                f"{index.name} says of {entry.name} {entry.version}: {what} {claimed}; the skill says {true}",
-                hint="do not use it, tell who keeps the registry",
+                f"{index.name} claims {what} {claimed} for {entry.name} {entry.version}; the skill has {true}",
+                hint="do not use it, and tell the registry's maintainer",
             )

@@ -1,10 +1,10 @@
-"""Reads the locks of other skill managers: what of each entry skillpm can require, and why not the rest.
+"""Reads the locks of other skill managers: a requirement for each entry, or the reason why there is none.
 
 Sources: vercel-labs/skills ``src/local-lock.ts`` (skills-lock.json version 1) and ``src/skill-lock.ts``
 (.skill-lock.json version 3); microsoft/apm ``deps/_locked_dependency.py`` (apm.lock.yaml versions 1 and 2).
 
-Such files come with anybody's repositories, so nothing in them is believed: each address, reference and path must have
-the plainest form there is. Their digests are of other things than ours and are not taken over; a commit is.
+Such files come from any repository, so nothing in them is trusted: each address, reference and path must have the
+plainest form. Their digests cover other data than ours and are dropped; a commit is kept.
 """
 
 from __future__ import annotations
@@ -29,42 +29,22 @@ from skillpm.settings import Settings
 from skillpm.storage.files import storage_error
 
 BUILT_IN = ("skills-lock.json", ".skill-lock.json", "apm.lock.yaml")
-
-
-_KNOWN = f"known are {', '.join(BUILT_IN)}, and what plugins read; `skillpm plugins` lists those"
-
-
+_KNOWN = f"known are {', '.join(BUILT_IN)}, and the files that plugins read; `skillpm plugins` lists the plugins"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){1,4}\Z")
-
-
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
-
-
 _URL = re.compile(
     r"(?:https://|ssh://git@)[a-z0-9][a-z0-9.-]{0,252}(?::\d{1,5})?(?:/[A-Za-z0-9_~][A-Za-z0-9._~-]{0,99}){1,8}/?\Z"
 )
-
-
 _SHORT = re.compile(r"git@([a-z0-9][a-z0-9.-]{0,252}):([A-Za-z0-9_~][A-Za-z0-9._~/-]{0,250})\Z")
-
-
 _REFERENCE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.+-]|/(?![./])){0,199}\Z")
-
-
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
-
-
 _SEGMENT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+ -]{0,99}\Z")
-
-
 _MAX_PATH = 240  # characters of a path inside a repository
-
-
 _HOSTS = {"github": "github.com", "gitlab": "gitlab.com"}
 
 
 class _CannotTakeError(Exception):
-    """An entry is none that skillpm can require."""
+    """An entry has no requirement."""
 
     def __init__(self, reason: str, remedy: str = "") -> None:
         super().__init__(reason)
@@ -76,11 +56,11 @@ def read_foreign_lock(text: str, path: Path) -> ForeignLock:
     """Read a lock.
 
     Args:
-        text: the file's.
-        path: the file; its name tells YAML from JSON, and local skills are looked for below its folder.
+        text: of the file.
+        path: the file; its suffix decides between YAML and JSON, and local skills are below its folder.
 
     Raises:
-        DocumentError: it is none of the locks that are known.
+        DocumentError: it is not a known lock.
         LockOutOfDateError: its version is not known.
     """
     if path.suffix in (".yaml", ".yml"):
@@ -105,11 +85,7 @@ def _skills(text: str, path: Path) -> tuple[str, Iterator[tuple[str, Iterator[Im
     except ValueError as error:
         raise DocumentError(f"not JSON: {error}", path=str(path), hint=_KNOWN) from None
     if not isinstance(root, dict) or not isinstance(root.get("skills"), dict):
-        raise DocumentError(
-            "is no lock that is known",
-            path=str(path),
-            hint=_KNOWN,
-        )
+        raise DocumentError("is not a known lock", path=str(path), hint=_KNOWN)
     _refuse_version(root.get("version"), ("1", "3"), path)
     form = "skills-lock.json" if root["version"] == 1 else ".skill-lock.json"
     return form, ((str(name)[:200], _skill(str(name), entry, path)) for name, entry in root["skills"].items())
@@ -135,7 +111,7 @@ def _skill(name: str, entry: Any, path: Path) -> Iterator[Imported]:
     reference, skill_path = _text(entry, "ref"), _text(entry, "skillPath")
     if not skill_path:
         raise _CannotTakeError(
-            "it does not say in which folder of the repository the skill lies",
+            "it does not name the skill's folder in the repository",
             f"`skillpm install {git_place(address)} --skill {name}`",
         )
     folder = re.sub(r"(?:\A|/)(?:SKILL|skill)\.md\Z", "", skill_path)
@@ -144,7 +120,7 @@ def _skill(name: str, entry: Any, path: Path) -> Iterator[Imported]:
 
 def _apm(root: Any, path: Path) -> Iterator[tuple[str, Iterator[Imported]]]:
     if not isinstance(root, dict) or not isinstance(root.get("dependencies", []), list):
-        raise DocumentError("is no apm.lock.yaml", path=str(path))
+        raise DocumentError("is not an apm.lock.yaml", path=str(path))
     _refuse_version(root.get("lockfile_version", "1"), ("1", "2"), path)
     for entry in root.get("dependencies", []):
         label = entry.get("name") or entry.get("repo_url") if isinstance(entry, dict) else None
@@ -179,7 +155,7 @@ def _package(entry: Any, path: Path) -> Iterator[Imported]:
 
 
 def _bundle(entry: Mapping[str, Any]) -> list[str]:
-    """Return the names of the skills of a bundle: those that were chosen, else those that were put somewhere."""
+    """Return the names of a bundle's skills: the chosen ones, else the deployed ones."""
     chosen, deployed = entry.get("skill_subset"), entry.get("deployed_files")
     names = {name for name in chosen if isinstance(name, str)} if isinstance(chosen, list) else set()
     for file in deployed if not names and isinstance(deployed, list) else ():
@@ -187,7 +163,7 @@ def _bundle(entry: Mapping[str, Any]) -> list[str]:
         if "skills" in parts[:-1]:
             names.add(parts[parts.index("skills") + 1])
     if not names or not all(map(is_name, names)):
-        raise _CannotTakeError("it is a bundle that does not say which skills are in use")
+        raise _CannotTakeError("it is a bundle that does not list its used skills")
     return sorted(names)
 
 
@@ -201,7 +177,7 @@ def _refuse_version(version: Any, known: tuple[str, ...], path: Path) -> None:
         shown = str(version)[:40] if isinstance(version, int | str) else "?"
         raise LockOutOfDateError(
             f"{path} has version {shown}; known are {' and '.join(known)}",
-            hint="write it anew with the manager that it belongs to, or upgrade skillpm-core",
+            hint="write it again with its own manager, or upgrade skillpm-core",
         )
 
 
@@ -217,7 +193,7 @@ def _text(entry: Mapping[str, Any], key: str) -> str:
 
 
 def _address(source: str, host: str, url: str) -> str:
-    """Return the address of a repository, with https or ssh, and nothing in it that could mean more."""
+    """Return the https or ssh address of a repository, in its plainest form."""
     for text in (url, source):
         short = _SHORT.match(text)
         whole = f"ssh://git@{short[1]}/{short[2]}" if short else text
@@ -234,20 +210,20 @@ def _requirement(address: str, reference: str, folder: str) -> str:
         raise _CannotTakeError("its reference is not a branch, a tag or a commit")
     steps = [step for step in folder.split("/") if step]
     if len(folder) > _MAX_PATH or any(step in (".", "..") or not _SEGMENT.match(step) for step in steps):
-        raise _CannotTakeError("the folder that it names is none inside a repository")
+        raise _CannotTakeError("its folder is not a path inside a repository")
     return git_place(address, reference, quote("/".join(steps)))
 
 
 def _local(place: str, path: Path) -> str:
-    """Return the path of a skill below the lock's folder, as it is written from where we are."""
+    """Return the path of a skill below the lock's folder, relative to the working directory."""
     here = path.parent.resolve()
     if not place or not place.isprintable() or "\\" in place or len(place) > _MAX_PATH:
         raise _CannotTakeError("its source is not a path")
     target = (here / place).resolve()
     if PurePosixPath(place).is_absolute() or not target.is_relative_to(here):
-        raise _CannotTakeError("it lies outside the folder of the lock", "look at it, then `skillpm install PATH`")
+        raise _CannotTakeError("it is outside the folder of the lock", "review it, then run `skillpm install PATH`")
     if not target.is_dir():
-        raise _CannotTakeError(f"there is no folder {place}", "get it back, then try again")
+        raise _CannotTakeError(f"there is no folder {place}", "restore it, then try again")
     relative = Path(os.path.relpath(target)).as_posix()
     return relative if relative.startswith("../") else f"./{relative}"
 
@@ -257,26 +233,24 @@ def _last(folder: str) -> str:
 
 
 MAX_LOCK = 4 << 20  # bytes
-
-
 MAX_REQUIREMENT = 2048  # characters
 
 
 def import_lock(path: Path, settings: Settings) -> ForeignLock:
-    """Return what of a foreign lock can be required, and why not the rest; nothing is written.
+    """Return the requirements of a foreign lock, and the reasons for skipped entries; nothing is written.
 
-    The names of the locks that are built in are never a plugin's; a file of any other name is the plugin's that reads
-    that name, or else is looked at for the form of a lock that is built in.
+    A plugin never reads the names of built-in locks. It reads files of its own name; any other file is parsed as a
+    built-in lock.
 
     Raises:
         StorageError: the file cannot be read.
-        DocumentError: it is too large, not text, or no lock that is known.
-        LockOutOfDateError: it holds conflict markers, or has a version that is not known.
-        PluginError: two plugins read files of this name, or the one that does failed.
+        DocumentError: it is too large, not text, or not a known lock.
+        LockOutOfDateError: it has conflict markers or an unknown version.
+        PluginError: two plugins read files of this name, or the plugin failed.
     """
     text = _read(path)
     if text.startswith("<<<<<<<") or "\n<<<<<<< " in text:
-        raise LockOutOfDateError(f"{path} holds conflict markers", hint="take one side with git, then try again")
+        raise LockOutOfDateError(f"{path} has conflict markers", hint="take one side with git, then try again")
     importer = None if path.name in BUILT_IN else load_host(plugins=settings.plugins).importer(path.name)
     return read_foreign_lock(text, path) if importer is None else _ask(importer, text, path)
 
@@ -296,7 +270,7 @@ def _read(path: Path) -> str:
 
 
 def _ask(given: Given[Importer], text: str, path: Path) -> ForeignLock:
-    """Let a plugin read a lock; what it gives has come out of somebody's repository and is looked at here again."""
+    """Let a plugin read a lock, and check its entries again: they come from somebody's repository."""
     who = f"{given.plugin}: importer `{given.record.name}`"
     with blaming(given.plugin, who):
         entries = list(given.record.read(text, path))
@@ -306,7 +280,9 @@ def _ask(given: Given[Importer], text: str, path: Path) -> ForeignLock:
         if isinstance(entry, Skipped):
             left.append(entry)
         elif not isinstance(entry, Imported):
-            raise PluginError(f"{who}: gave a {type(entry).__name__}, not an Imported or Skipped", plugin=given.plugin)
+            raise PluginError(
+                f"{who}: returned a {type(entry).__name__}, not an Imported or Skipped", plugin=given.plugin
+            )
         elif not _is_plain(entry.requirement):
             left.append(Skipped(entry.name, "its requirement is not one line of text"))
         else:

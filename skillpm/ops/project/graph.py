@@ -1,4 +1,4 @@
-"""``skillpm tree``: what requires what, as the lock has it."""
+"""``skillpm tree`` and ``skillpm why``: the dependencies in the lock."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from skillpm.resolve.outline import Row, outline
 
 @dataclass(frozen=True, slots=True)
 class DependencyTree:
-    """The rows of an outline, in order; inverted, each row requires the one above it."""
+    """The rows of an outline, in order. If inverted, each row requires the one above it."""
 
     rows: tuple[Row, ...]
     inverted: bool
 
     def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it; a row's ``depth`` says below which row it stands."""
+        """Return the form in which ``--json`` prints it; ``depth`` is the level of a row."""
         return {
             "inverted": self.inverted,
             "rows": [
@@ -37,7 +37,7 @@ class DependencyTree:
 
 
 def dependency_tree(context: Context, names: Sequence[str] = (), *, invert: bool = False) -> DependencyTree:
-    """Return the tree of the project's lock, from its requirements or from the given names.
+    """Return the dependency tree of the lock, from its requirements or from these names.
 
     Raises:
         UnknownSkillError: a name is not installed.
@@ -50,7 +50,7 @@ def dependency_tree(context: Context, names: Sequence[str] = (), *, invert: bool
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One skill on a path: its locked version, and which versions the one before it requires."""
+    """One skill on a path: its locked version, and the versions that the skill before it requires."""
 
     name: str
     version: str | None
@@ -59,13 +59,13 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """Why a skill is installed.
+    """The reasons why a skill is installed.
 
     Attributes:
         name: the skill.
         version: its locked version.
-        paths: each from a requirement of the project to the skill, shortest first.
-        complete: are these all paths there are?
+        paths: from a requirement of the project to the skill, shortest first.
+        complete: are these all paths?
     """
 
     name: str
@@ -75,7 +75,7 @@ class Reasons:
 
 
 def why(context: Context, name: str, *, limit: int = 0) -> Reasons:
-    """Return the paths to an installed skill; at most ``limit`` of them, all where it is 0.
+    """Return at most ``limit`` paths to an installed skill, or all if it is 0.
 
     Raises:
         UnknownSkillError: it is not installed.
@@ -84,16 +84,16 @@ def why(context: Context, name: str, *, limit: int = 0) -> Reasons:
     lock = context.lock()
     (entry,) = locked_skills(lock, [name])
     graph = Graph(lock)
-    found: list[tuple[Edge, ...]] = []
+    edges: list[tuple[Edge, ...]] = []
     complete = True
     try:
         paths = islice(paths_to(graph, name), limit + 1 if limit else None)
-        found.extend(tuple(_step(graph, need) for need in path) for path in paths)
-    except OverflowError:  # what came before it is in the list
+        edges.extend(tuple(_step(graph, need) for need in path) for path in paths)
+    except OverflowError:  # the list has the paths before it
         complete = False
-    if limit and len(found) > limit:
-        found, complete = found[:limit], False
-    return Reasons(name, entry.version, tuple(found), complete)
+    if limit and len(edges) > limit:
+        edges, complete = edges[:limit], False
+    return Reasons(name, entry.version, tuple(edges), complete)
 
 
 def _step(graph: Graph, need: Need) -> Edge:

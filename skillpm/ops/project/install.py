@@ -33,16 +33,16 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class InstallOptions:
-    """How skills are put into agents' folders, and what is told meanwhile.
+    """The options of an install.
 
     Attributes:
-        folders: agents' folders to fill, beside those that the settings or earlier installs say.
-        agents: whose folders these are, where a project file is to list them from now on.
-        link: copies or links; as the settings or earlier installs say where None.
+        folders: agents' folders to fill, besides those of the settings and of earlier installs.
+        agents: agents to add to the project file.
+        link: copies or links; None for the choice of the settings or of earlier installs.
         dry_run: plan only, write nothing.
-        force: keep a folder that is not ours as ``.orig``, and replace another source's skill, instead of refusing.
-        allow: what the scan finds and a person lets in.
-        progress: told of each skill that is fetched.
+        force: keep a foreign folder as ``.orig`` and replace another source's skill, instead of refusing.
+        allow: the accepted findings of the scan.
+        progress: counts the fetched skills.
     """
 
     folders: Sequence[str] = ()
@@ -55,15 +55,10 @@ class InstallOptions:
 
 
 def install(context: Context, asked: Asked, options: InstallOptions) -> Installation:
-    """Install what is asked for beside what is required; where there is a project file, write it down there.
-
-    Args:
-        context: the world.
-        asked: what was typed.
-        options: how.
+    """Install the requested skills besides the required ones, and add them to a project file.
 
     Raises:
-        UsageError: a folder is not ours, or holds another source's skill.
+        UsageError: a folder has foreign content or another source's skill.
         SkillpmError: whatever ``select``, ``fetch`` and ``apply`` raise.
     """
     return carry_out(context, lambda to: _choose(context, asked, options, to), options)
@@ -85,12 +80,12 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
     """Choose, fetch and apply under the project's lock.
 
     Args:
-        context: the world.
-        choose: decides what shall stand at the end, from where skills are put.
-        options: how.
+        context: of this invocation.
+        choose: returns the target state for the agents' folders.
+        options: of the install.
 
     Raises:
-        PolicyError: a policy forbids where a skill comes from.
+        PolicyError: a policy does not allow a source.
         SkillpmError: whatever ``choose``, ``fetch`` and ``apply`` raise; project and lock are as they were.
     """
     settings = context.settings
@@ -102,31 +97,31 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         decision = _with_agents(context, choose(to), options)
         selection = decision.selection
         if not options.dry_run:
-            with context.store.writing():  # until the lock is written: no clean-up may take what is counted on
-                warnings = [] if decision.removal else _bring(context, selection, options)
+            with context.store.writing():  # keeps `cache prune` away until the lock is written
+                warnings = [] if decision.removal else _fetch_missing(context, selection, options)
                 placed = apply(settings, context.store, decision, force=options.force)
     changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
-    warnings += _odd(context, to, placed, changed)
+    warnings += _placement_warnings(context, to, placed, changed)
     if not options.dry_run:
-        warnings += _tell_observers(context, changed)
+        warnings += _notify_plugins(context, changed)
     changes = describe_changes(selection.plan, {placement.skill for placement in record.placements})
     return Installation(changes, to.folders, (*context.notices, *selection.warnings, *warnings), options.dry_run)
 
 
-def _tell_observers(context: Context, changed: Collection[str]) -> list[str]:
-    """Tell plugins of skills that were added or replaced; return a sentence for each plugin that failed."""
-    tell = context.host.installed_observer()
-    if tell is None:
+def _notify_plugins(context: Context, changed: Collection[str]) -> list[str]:
+    """Call the hook ``skillpm_installed`` for each changed skill; return a warning for each failed plugin."""
+    observe = context.host.installed_observer()
+    if observe is None:
         return []
     for skill in context.installed():
         if skill.name in changed:
-            tell(skill)
+            observe(skill)
     failures = [failure for failure in context.host.failures if failure.hook == "skillpm_installed"]
-    return [f"{failure.plugin} failed when it was told of the install: {failure.message}" for failure in failures]
+    return [f"{failure.plugin} failed in `skillpm_installed`: {failure.message}" for failure in failures]
 
 
 def _with_agents(context: Context, decision: Decision, options: InstallOptions) -> Decision:
-    """Return the decision with the agents of this command in the project file, where there is one."""
+    """Return the decision with this command's agents in the project file, if there is one."""
     text = decision.project_text or context.settings.project_text
     if text is None or not options.agents:
         return decision
@@ -135,11 +130,8 @@ def _with_agents(context: Context, decision: Decision, options: InstallOptions) 
     return replace(decision, project_text=with_agents(context, text, options.agents))
 
 
-def _bring(context: Context, selection: Selection, options: InstallOptions) -> list[str]:
-    """Have every skill of a plan in the store; a policy is asked first, of the lock's skills too.
-
-    Returns sentences about what was yanked, and about what is odd in those that were fetched.
-    """
+def _fetch_missing(context: Context, selection: Selection, options: InstallOptions) -> list[str]:
+    """Check the policies for every skill, fetch the missing ones, and return warnings about yanks and findings."""
     refuse_clashes(selection.plan.lock)
     warnings = []
     for entry in selection.plan.lock.skills:
@@ -159,42 +151,45 @@ def _fetch_all(
     if progress is not None:
         progress.start("fetching skills", len(missing))
 
-    def bring(entry: LockedSkill) -> tuple[LockedSkill, list[str]]:
+    def fetch_one(entry: LockedSkill) -> tuple[LockedSkill, list[str]]:
         size, index = selection.sizes.get(entry.archive, 0), indexes[entry.name]
         page = None if entry.name in selection.pages else asked_page(index, entry.name)
-        told = recall_warnings(entry, page, options.allow)
+        warnings = recall_warnings(entry, page, options.allow)
         alone = context.store.bringing(entry.tree) if index.remote else nullcontext(enter_result=True)
-        with alone as needed:  # only what is downloaded is worth waiting for whoever brings it already
-            return entry, told + (fetch(context.store, entry, index, options.allow, size=size) if needed else [])
+        with alone as needed:  # a download waits for a process that fetches the same tree; a local copy does not
+            return entry, warnings + (fetch(context.store, entry, index, options.allow, size=size) if needed else [])
 
     remote = any(index.remote for index in indexes.values())
-    said: dict[str, list[str]] = {}
-    for entry, warnings in _all_at_once(bring, missing, context.around.stop) if remote else map(bring, missing):
-        said[entry.name] = warnings
+    fetched = _all_at_once(fetch_one, missing, context.around.stop) if remote else map(fetch_one, missing)
+    warnings_of: dict[str, list[str]] = {}
+    for entry, warnings in fetched:
+        warnings_of[entry.name] = warnings
         if progress is not None:
             progress.advance(1, entry.name)
     if progress is not None:
         progress.finish()
     context.store.flush()
-    return [warning for entry in missing for warning in said[entry.name]]
+    return [warning for entry in missing for warning in warnings_of[entry.name]]
 
 
 def _all_at_once(work: Callable[[T], R], items: Iterable[T], stop: Callable[[], None]) -> Iterator[R]:
-    """Map in threads, in the order in which they end: over a wire, most of the time is waiting. ``stop`` ends them."""
+    """Map in threads and yield results as they finish: over a network, most time is waiting. ``stop`` ends all."""
     from concurrent.futures import as_completed
 
     from skillpm.index.transport import round_trips
 
     with round_trips(_AT_ONCE) as pool:
         try:
-            for done in as_completed([pool.submit(work, item) for item in items]):
-                yield done.result()
+            for future in as_completed([pool.submit(work, item) for item in items]):
+                yield future.result()
         except BaseException:
             stop()
             raise
 
 
-def _odd(context: Context, to: Linking, placed: Sequence[Placement], changed: Collection[str]) -> list[str]:
-    """Return sentences about links that were refused and about budgets that the changed skills have crossed."""
+def _placement_warnings(
+    context: Context, to: Linking, placed: Sequence[Placement], changed: Collection[str]
+) -> list[str]:
+    """Return warnings about refused links and about budgets that the changed skills exceed."""
     fresh = [placement.folder for placement in placed if placement.skill in changed]
     return [*refused_links(to, placed), *crossed_budgets(context.settings, set(to.folders), fresh)]

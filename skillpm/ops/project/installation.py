@@ -1,6 +1,6 @@
-"""What an install or an uninstall did, and the short way to see that there is nothing to do.
+"""The outcome of an install or an uninstall, and the fast check that there is nothing to do.
 
-That short way reads no document but the record and the lock's digest, so that it costs little more than hashing.
+The fast check reads only the record and the lock's digest, so it costs little more than hashing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SkillChange:
-    """What happened to one skill: ``added``, ``replaced``, ``removed`` or ``kept``."""
+    """The change of one skill: ``added``, ``replaced``, ``removed`` or ``kept``."""
 
     name: str
     change: str
@@ -39,9 +39,9 @@ def describe_changes(plan: Plan, placed: Collection[str] | None = None) -> tuple
     """Return a plan's steps in the form that commands print.
 
     Args:
-        plan: from the lock as it was to the lock as it will be.
-        placed: the skills that stood in the agents' folders before, where these are what changes: in a fresh checkout
-            all that is locked is added.
+        plan: from the old lock to the new lock.
+        placed: the skills that were in the agents' folders before, if the folders are what changes: in a fresh
+            checkout, every locked skill is added.
     """
     return tuple(_change(step, placed) for step in plan.steps)
 
@@ -57,7 +57,7 @@ def _change(step: Step, placed: Collection[str] | None) -> SkillChange:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The outcome: every skill of the project, where they were put, and what is odd."""
+    """The outcome: every skill of the project, the filled folders, and warnings."""
 
     skills: tuple[SkillChange, ...]
     folders: tuple[str, ...]
@@ -65,17 +65,16 @@ class Installation:
     dry_run: bool = False
 
     def count(self, change: str) -> int:
-        """Return how many skills had this change."""
+        """Return the number of skills with this change."""
         return sum(1 for skill in self.skills if skill.change == change)
 
 
 def unchanged(
     settings: Settings, folders: Sequence[str], link: LinkKind | None, *, frozen: bool = False
 ) -> Installation | None:
-    """Return the installation where all is as the last run left it, to the byte, else None.
+    """Return the installation if everything is as the last run left it, to the byte, else None.
 
-    That is: settings, project file, lock, store, agents' folders, and, unless the lock is ``frozen``, the skills'
-    folders that the project requires.
+    Compares settings, project file, lock, store, agents' folders and, unless ``frozen``, the required skill folders.
 
     Raises:
         DocumentError: the record is damaged.
@@ -89,7 +88,7 @@ def unchanged(
     if record.settings != settings.digest():
         return None
     store = Store(settings.store)
-    note_project(store.root, settings.project)  # one that was moved, or copied, is known under its old path only
+    note_project(store.root, settings.project)  # a moved or copied project is noted under its old path only
     places = Places(settings.project, store)
     if places.leftovers(record.agents):
         return None
@@ -97,7 +96,7 @@ def unchanged(
         return None
     if not all(store.verify(tree) for tree in {item.tree for item in record.placements}):
         return None
-    lock = json.loads(text)  # a text that we have read before: the record knows its digest
+    lock = json.loads(text)  # valid, because the record has its digest
     entries = lock["skills"]
     if settings.project_text is not None and not frozen and not _folders_are_as_locked(settings.project, entries):
         return None
@@ -109,6 +108,6 @@ def unchanged(
 
 
 def _folders_are_as_locked(project: Path, entries: Sequence[dict[str, Any]]) -> bool:
-    """Do the skills' folders that are required by their paths hold what is locked?"""
+    """Do the folders that are required by path have the locked content?"""
     folders = ((Source.parse(item["source"]), item["tree"]) for item in entries)
     return all(folder_digest(project / source.place) == tree for source, tree in folders if source.editable)

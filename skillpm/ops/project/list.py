@@ -1,4 +1,4 @@
-"""``skillpm list``: what is installed in a project, and its training runs."""
+"""``skillpm list``: the installed skills of a project, and its training runs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class ListedSkill:
     """One installed skill.
 
     Attributes:
-        state: ok; missing from the store or from an agent's folder; changed in one of them since it was put there.
-        folders: where it was put.
+        state: ok; missing from the store or from an agent's folder; changed in one of them.
+        folders: its folders in the project.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ListedSkill:
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """One run folder; a run whose manifest.json is missing was killed or is still going."""
+    """One run folder. A run without manifest.json was killed or is still running."""
 
     name: str
     state: Literal["finished", "unfinished"]
@@ -45,19 +45,19 @@ class ListedRun:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All that a project has."""
+    """The skills and the runs of a project."""
 
     skills: tuple[ListedSkill, ...]
     runs: tuple[ListedRun, ...]
 
 
 def list_project(context: Context) -> Inventory:
-    """Return what is installed and which runs there are; nothing is repaired.
+    """Return the installed skills and the runs; nothing is repaired.
 
     Raises:
-        LockOutOfDateError: the lock holds conflict markers, or is newer than this skillpm.
-        DocumentError: lock or record are damaged.
-        StorageError: they cannot be read.
+        LockOutOfDateError: the lock has conflict markers, or is newer than this skillpm.
+        DocumentError: the lock or the record is damaged.
+        StorageError: one of them cannot be read.
     """
     record = read_record(context.settings.project)
     places = Places(context.settings.project, context.store)
@@ -83,10 +83,10 @@ def _description(folder: Path) -> str:
 
 
 def _state(context: Context, places: Places, record: Record, name: str, tree: str) -> State:
-    found = {places.occupant(placement, placement) for placement in record.of(name)}
-    if not context.store.has(tree) or Occupant.NOTHING in found:
+    occupants = {places.occupant(placement, placement) for placement in record.of(name)}
+    if not context.store.has(tree) or Occupant.NOTHING in occupants:
         return "missing"
-    return "ok" if found <= {Occupant.WANTED} and context.store.verify(tree) else "changed"
+    return "ok" if occupants <= {Occupant.WANTED} and context.store.verify(tree) else "changed"
 
 
 def _runs(folder: Path) -> Iterable[ListedRun]:

@@ -1,7 +1,7 @@
-"""``skillpm lock``: choose releases for what is required, write them down, install nothing.
+"""``skillpm lock``: choose releases for the requirements and write the lock; install nothing.
 
-A lock that says what is required stays as it is, to the letter, and no index is asked. Where version control has left
-conflict markers, both sides are read and the newer pin of each name is kept as far as it fits.
+A lock that agrees with the requirements stays as it is, without a query to any index. If it has conflict markers, both
+sides are read, and the newer pin of each name is kept as far as it fits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from skillpm.storage.lockfile import checked_lock, write_lock
 
 @dataclass(frozen=True, slots=True)
 class MergedPin:
-    """One name that the two sides of a conflict did not say the same of: versions, None where a side has none."""
+    """One name whose versions differ between the sides of a conflict and now; None if a side does not have it."""
 
     name: str
     ours: str | None
@@ -33,12 +33,12 @@ class MergedPin:
 
 @dataclass(frozen=True, slots=True)
 class Locking:
-    """What was locked.
+    """The outcome of a locking.
 
     Attributes:
-        skills: every name, compared with the lock before, or with our side of a conflict.
-        merged: where a conflict was resolved, what moved.
-        warnings: what is odd.
+        skills: every name, compared with the old lock, or with our side of a conflict.
+        merged: the names that differed in a resolved conflict.
+        warnings: sentences for the person.
         dry_run: was nothing written?
     """
 
@@ -49,11 +49,11 @@ class Locking:
 
 
 def lock_project(context: Context, *, upgrade: Sequence[str] | None = None, dry_run: bool = False) -> Locking:
-    """Bring the lock up to date; no skill is installed.
+    """Update the lock; no skill is installed.
 
     Args:
-        context: the world.
-        upgrade: names whose pins are given up, all where empty; None gives up none.
+        context: of this invocation.
+        upgrade: names whose pins are dropped; empty drops all, None drops none.
         dry_run: write nothing.
 
     Raises:
@@ -63,7 +63,7 @@ def lock_project(context: Context, *, upgrade: Sequence[str] | None = None, dry_
     """
     settings = context.settings
     if settings.document is None and not settings.lock_path.exists():
-        raise UsageError("nothing to lock: there is no skillpm.yaml here", hint="run `skillpm init`")
+        raise UsageError("there is no skillpm.yaml here", hint="run `skillpm init`")
     if dry_run:
         return _locking(context, *_relock_file(context, upgrade), dry_run=True)
     with project_held(settings.project):
@@ -73,11 +73,11 @@ def lock_project(context: Context, *, upgrade: Sequence[str] | None = None, dry_
 
 
 def check_lock(context: Context) -> Locking:
-    """Tell whether the lock says what is required; nothing is written and no index is asked.
+    """Check that the lock agrees with the requirements, without a query to any index.
 
     Raises:
-        LockOutOfDateError: it does not, or there is none; ``details["reasons"]`` says why.
-        PolicyError: a policy forbids where a locked skill comes from.
+        LockOutOfDateError: it does not agree, or there is no lock; ``details["reasons"]`` has the reasons.
+        PolicyError: a policy does not allow the source of a locked skill.
     """
     if not context.settings.lock_path.exists():
         raise LockOutOfDateError("there is no skillpm.lock here", hint="run `skillpm lock`")
@@ -89,10 +89,10 @@ def check_lock(context: Context) -> Locking:
 
 
 def relock(context: Context, lock: Lock, *, upgrade: Sequence[str] | None = None) -> Selection:
-    """Return what the project shall have: the lock as it is where that says what is required, else resolved again.
+    """Return the lock's skills if the lock agrees with the requirements, else resolve again.
 
     Raises:
-        SkillpmError: whatever ``wanted``, ``out_of_date`` and ``select`` raise.
+        SkillpmError: whatever ``required``, ``out_of_date`` and ``select`` raise.
     """
     requirements = required(context, lock)
     if upgrade is None and not out_of_date(context, requirements, lock):
@@ -102,18 +102,18 @@ def relock(context: Context, lock: Lock, *, upgrade: Sequence[str] | None = None
 
 
 def upgrades(lock: Lock, names: Sequence[str] | None) -> frozenset[str]:
-    """Return the locked names that are meant: all where none is named, none where ``names`` is None.
+    """Return the names to upgrade: these, all locked names if empty, none if ``names`` is None.
 
     Raises:
-        UnknownSkillError: a name is not locked; the hint has near names.
+        UnknownSkillError: a name is not locked; the hint has similar names.
     """
-    have = [entry.name for entry in lock.skills]
-    demand_known(names or (), have, "locked")
-    return frozenset() if names is None else frozenset(names or have)
+    locked = [entry.name for entry in lock.skills]
+    demand_known(names or (), locked, "locked")
+    return frozenset() if names is None else frozenset(names or locked)
 
 
 def _relock_file(context: Context, upgrade: Sequence[str] | None) -> tuple[tuple[Lock, ...], Selection]:
-    """Return the sides of the lock, one or two, and what shall be locked."""
+    """Return the one or two sides of the lock, and the selection for the new lock."""
     path = context.settings.lock_path
     text = read_text(path) if path.exists() else ""
     if not conflicted(text):
@@ -123,8 +123,7 @@ def _relock_file(context: Context, upgrade: Sequence[str] | None) -> tuple[tuple
     pins = newest_pins((ours, theirs))
     both = Lock(requirements=tuple({*ours.requirements, *theirs.requirements}), skills=tuple(pins.values()))
     request = read_request(context, required(context, both), both, upgrade=upgrades(both, upgrade))
-    selection = select(context, request, ours, theirs)
-    return (ours, theirs), selection
+    return (ours, theirs), select(context, request, ours, theirs)
 
 
 def _sides(text: str) -> tuple[Lock, Lock]:
@@ -136,7 +135,7 @@ def _sides(text: str) -> tuple[Lock, Lock]:
         return checked_lock(ours), checked_lock(theirs)
     except DocumentError as error:
         raise DocumentError(
-            f"one side of the conflict is no lock by itself: {error.rule}",
+            f"one side of the conflict is not a lock: {error.rule}",
             path="skillpm.lock",
             hint="take one side with `git checkout --ours skillpm.lock`, then run `skillpm lock`",
         ) from None
@@ -149,7 +148,7 @@ def _locking(context: Context, pins: tuple[Lock, ...], selection: Selection, *, 
 
 
 def _merged(ours: Lock, theirs: Lock, now: Lock) -> Iterable[MergedPin]:
-    """Return the names that one side did not say as it is now."""
+    """Return the names whose version differs between a side and the new lock."""
 
     def version(lock: Lock, name: str) -> str | None:
         entry = lock.skill(name)

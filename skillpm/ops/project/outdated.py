@@ -1,10 +1,10 @@
-"""``skillpm outdated``: what each source has now, against what is locked. Nothing is changed."""
+"""``skillpm outdated``: compare locked skills with their sources. Nothing is changed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from packaging.version import Version
 
@@ -22,18 +22,18 @@ State = Literal["current", "outdated", "held back", "changed", "yanked", "quaran
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """One locked skill against its source.
+    """One locked skill compared with its source.
 
     Attributes:
-        name: the skill's.
+        name: of the skill.
         locked: the locked version.
-        wanted: the version that the requirements would give now.
-        newest: the newest version that the source has, whatever is required.
-        state: ``outdated`` where wanted is another; ``held back`` where only the requirements keep the newest away;
-            ``changed`` where the source has other content under the locked version; ``yanked``, ``quarantined`` and
-            ``gone`` where the locked release is; ``unknown`` where the source could not be asked.
-        source: what the lock calls it.
-        reason: why it is unknown, or why the release was yanked or is in quarantine.
+        wanted: the version that the requirements allow now.
+        newest: the newest version of the source.
+        state: ``outdated`` if wanted differs from locked; ``held back`` if only the requirements exclude the newest;
+            ``changed`` if the source has different content for the locked version; ``yanked``, ``quarantined`` or
+            ``gone`` if the locked release is; ``unknown`` if the source failed.
+        source: as the lock records it.
+        reason: why the state is unknown, or why the release was yanked or put in quarantine.
     """
 
     name: str
@@ -47,34 +47,30 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """Every skill that was asked for, and the first failure of a source."""
+    """The compared skills, and the first failure of a source."""
 
     skills: tuple[Freshness, ...]
     failure: SkillpmError | None
 
     @property
     def stale(self) -> list[Freshness]:
-        """The skills of which something newer or other is known."""
+        """The skills with newer or different content."""
         return [skill for skill in self.skills if skill.state not in ("current", "unknown")]
 
     @property
     def unknown(self) -> list[Freshness]:
-        """The skills whose source could not be asked."""
+        """The skills whose source failed."""
         return [skill for skill in self.skills if skill.state == "unknown"]
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {"skills": self.skills}
 
 
 def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:
-    """Compare all locked skills, or these, with what their own sources have.
+    """Compare all locked skills, or these, with their own sources.
 
-    A source that fails leaves its skills unknown; the others are compared all the same.
+    If a source fails, its skills are unknown and the others are still compared.
 
     Raises:
         UnknownSkillError: a name is not installed.
-        ResolutionError: what is locked does not fit together.
+        ResolutionError: the locked skills do not fit together.
         LockOutOfDateError, DocumentError, StorageError: the lock cannot be read.
     """
     lock = context.lock()
@@ -88,7 +84,7 @@ def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:
 
 
 class _Sources:
-    """The page of each name: of a locked one from the source that its entry names, of others from the indexes."""
+    """The page of each name: a locked name's from the source of its entry, others' from the indexes."""
 
     def __init__(self, context: Context, lock: Lock) -> None:
         self._context = context
@@ -99,7 +95,7 @@ class _Sources:
         self.failures: dict[str, SkillpmError] = {}
 
     def present(self, entry: LockedSkill) -> Page | None:
-        """Return what the source of an entry has now; None where it failed or knows the name no more."""
+        """Return the present page of an entry; None if its source failed or no longer has the name."""
         if entry.name not in self._present:
             try:
                 source = self._required.get(entry.name, entry.source)  # a branch, where the lock has its commit
@@ -110,18 +106,18 @@ class _Sources:
         return self._present[entry.name]
 
     def page(self, name: str) -> Page | None:
-        """Return the releases that may be chosen; a locked one always may."""
+        """Return the releases that may be chosen, always including the locked one."""
         entry = self._entries.get(name)
         if entry is None:
             return self._context.index.page(name)
-        found = self.present(entry)
-        releases = found.releases if found else ()
+        page = self.present(entry)
+        releases = page.releases if page else ()
         if all(release.version != entry.version for release in releases):
             releases = (*releases, entry.release())
         return Page(name=name, releases=releases)
 
     def withheld(self, name: str, release: Release) -> str | None:
-        """Say why a release is not chosen today; a locked one always may be."""
+        """Return why the cooldown excludes a release, or None; it never excludes the locked one."""
         entry = self._entries.get(name)
         if entry is None or entry.version == release.version:
             return None
@@ -129,7 +125,7 @@ class _Sources:
 
 
 def _wanted(context: Context, lock: Lock, sources: _Sources) -> dict[str, Release]:
-    """Resolve the requirements anew; where nothing but the lock fits, with the locked versions preferred."""
+    """Resolve the requirements again; if that fails, prefer the locked versions."""
     requirements = [Requirement.parse(text) for text in lock.requirements]
     try:
         return resolve(requirements, sources.page, near=context.index.near, withheld=sources.withheld)
@@ -165,8 +161,8 @@ def _state(entry: LockedSkill, page: Page | None, wanted: str, newest: str) -> t
 
 
 def _newest(page: Page | None, locked: str) -> str:
-    """Return the newest version that an install would choose if nothing but the name were required."""
+    """Return the newest version that an install would choose for the bare name."""
     candidates = Candidates(page, None, ())
     number = candidates.choose(candidates.range(""))
-    found = candidates.releases[number].version if number is not None else locked
-    return found if Version(found) > Version(locked) else locked
+    newest = candidates.releases[number].version if number is not None else locked
+    return newest if Version(newest) > Version(locked) else locked

@@ -1,4 +1,4 @@
-"""Which skills of a place are meant: a place is a folder, an archive, a commit or a site, and may hold many."""
+"""The chosen skills of a place. A place is a folder, an archive, a commit or a site, and may have many skills."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN = 40  # names in one message
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """What a place holds: indexes by name, more than one where a name stands twice, and what is broken."""
+    """The skills of a place: the indexes of each name, more than one for a duplicate, and the broken skills."""
 
     text: str
     skills: dict[str, list[Index]]
@@ -30,13 +30,13 @@ class _Place:
 
 
 def open_places(context: Context, asked: Asked) -> tuple[dict[str, Index], tuple[str, ...]]:
-    """Look into each place and choose what is asked for.
+    """Open each place and choose the requested skills.
 
     Returns:
-        The index of each chosen name, and sentences about skills that were left out because they are broken.
+        The index of each chosen name, and warnings about skipped broken skills.
 
     Raises:
-        UsageError: nothing says which of several skills, a name is nowhere, or stands twice.
+        UsageError: a place has several skills and none is chosen, or a name is unknown or duplicate.
         LayoutError: the only skill of a place cannot be installed.
         SkillpmError: whatever opening a place raises.
     """
@@ -44,7 +44,7 @@ def open_places(context: Context, asked: Asked) -> tuple[dict[str, Index], tuple
     _refuse_missing(places, asked.names)
     indexes = {name: _only(place, name) for place in places for name in _chosen_of(place, asked)}
     broken = () if asked.names else (reason for place in places for reason in place.broken)
-    return indexes, tuple(f"left out: {reason}" for reason in broken)
+    return indexes, tuple(f"skipped: {reason}" for reason in broken)
 
 
 def _look(context: Context, text: str) -> _Place:
@@ -57,7 +57,7 @@ def _look(context: Context, text: str) -> _Place:
                 skills.setdefault(name, []).append(index)
         except (LayoutError, DocumentError, IntegrityError) as error:
             if len(indexes) == 1:
-                _tell_all(index, text)
+                _raise_all(index, text)
                 raise
             broken.append(f"{index.name}: {error.message}")
     return _Place(text, skills, tuple(broken))
@@ -69,12 +69,12 @@ def _chosen_of(place: _Place, asked: Asked) -> list[str]:
     if asked.every or len(place.skills) == 1:
         return list(place.skills)
     if not place.skills:
-        raise LayoutError(f"{place.text} has no skill that can be installed", hint="; ".join(place.broken[:3]))
+        raise LayoutError(f"{place.text} has no installable skill", hint="; ".join(place.broken[:3]))
     names = sorted(place.skills)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise UsageError(
         f"{place.text} has {len(names)} skills: {', '.join(names[:_SHOWN])}{more}",
-        hint=f"add `--skill {names[0]}`, as often as you like, or `--all`",
+        hint=f"add `--skill {names[0]}`(may be repeated) or `--all`",
         names=names,
     )
 
@@ -84,7 +84,7 @@ def _refuse_missing(places: Sequence[_Place], names: Sequence[str]) -> None:
     missing = [name for name in names if name not in known]
     if missing:
         broken = [reason for place in places for reason in place.broken]
-        there = f"there are {', '.join(sorted(known)[:_SHOWN]) or 'none'}"
+        there = f"it has {', '.join(sorted(known)[:_SHOWN]) or 'no skills'}"
         raise UsageError(
             f"there is no skill `{missing[0]}` in {' or in '.join(place.text for place in places)}",
             hint=did_you_mean(missing[0], known, "; ".join([there, *broken[:3]])),
@@ -97,13 +97,13 @@ def _only(place: _Place, name: str) -> Index:
     if len(indexes) > 1:
         raise UsageError(
             f"{place.text} has two skills called `{name}`: {' and '.join(index.name for index in indexes[:2])}",
-            hint="give the one folder that you mean, `#subdirectory=…` in a git repository",
+            hint="name one of the two folders; in a git repository, use `#subdirectory=…`",
         )
     return indexes[0]
 
 
-def _tell_all(index: Index, text: str) -> None:
-    """Tell all that is wrong with a tree of which no release can be made; ``fetch`` checks the others."""
+def _raise_all(index: Index, text: str) -> None:
+    """Raise all findings of a tree that cannot become a release; ``fetch`` checks the others."""
     if isinstance(index, TreeIndex):
         from skillpm.layout.check import check
 

@@ -1,4 +1,4 @@
-"""Keeps ``skillpm.yaml`` in step with what was typed: what ``install`` adds to it and ``uninstall`` takes out."""
+"""Edits ``skillpm.yaml``: ``install`` adds requirements and agents, ``uninstall`` removes requirements."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from skillpm.storage.record import read_record
 
 
 def with_typed(context: Context, request: Request, plan: Plan) -> tuple[str, Plan]:
-    """Return the project file's text with what was typed, and the plan whose lock agrees with it.
+    """Return the project file's text with the typed skills, and the plan whose lock agrees with it.
 
-    A bare name is written with the version that was chosen as its least, so that the file says what was tried; a
-    registry that was given by flag is written down too, and the skill is tied to it.
+    A bare name gets the chosen version as its minimum, so the file records what was tried. A registry from a flag is
+    added too, and the skill requires it.
 
     Raises:
         DocumentError: the file cannot be changed safely.
@@ -59,9 +59,9 @@ def with_typed(context: Context, request: Request, plan: Plan) -> tuple[str, Pla
 
 
 def with_agents(context: Context, text: str, names: Sequence[str]) -> str:
-    """Return the project file's text with these agents in its list, ``all`` as those detected here.
+    """Return the project file's text with these agents in its list; ``all`` means the detected ones.
 
-    A list has the last word, so a file that had none lists those as well whose folders earlier installs have filled.
+    A list excludes other agents, so a new list also has the agents whose folders earlier installs filled.
 
     Raises:
         DocumentError: the file cannot be changed safely.
@@ -69,27 +69,20 @@ def with_agents(context: Context, text: str, names: Sequence[str]) -> str:
     project, document = context.settings.project, context.settings.document
     listed = document.agents if document is not None else None
     filled = read_record(project).agents if listed is None else ()
-    asked = [name for item in names for name in (_detected(project) if item == "all" else [item])]
-    have, added = set(agent_folders(listed or (), project=project)), []
-    for name in [*(name for folder in filled for name in _first_of(folder)), *asked]:
-        folder = AGENTS[name].project
-        if folder and folder not in have:
-            have.add(folder)
-            added.append(name)
+    owners = {agent.project: agent for agent in reversed(AGENTS.values())}  # the first agent of each folder
+    agents = [owners[folder] for folder in filled if folder in owners]
+    for name in names:
+        agents += detected(project) if name == "all" else [AGENTS[name]]
+    folders, added = set(agent_folders(listed or (), project=project)), []
+    for agent in agents:
+        if agent.project and agent.project not in folders:
+            folders.add(agent.project)
+            added.append(agent.name)
     return with_items(text, "agents", added)
 
 
-def _detected(project: Path) -> list[str]:
-    return [agent.name for agent in detected(project)]
-
-
-def _first_of(folder: str) -> list[str]:
-    """Return an agent that looks in a folder."""
-    return [agent.name for agent in AGENTS.values() if agent.project == folder][:1]
-
-
 def without(context: Context, names: Collection[str]) -> str | None:
-    """Return the project file's text without these requirements; None where there is no project file.
+    """Return the project file's text without these requirements; None if there is no project file.
 
     Raises:
         DocumentError: the file cannot be changed safely.
@@ -108,11 +101,11 @@ def _has_changed(root: Requirement, wish: Wish) -> bool:
 def _of_registry(
     context: Context, text: str, document: ProjectDocument, root: Requirement, entry: LockedSkill
 ) -> tuple[str, Value, Requirement]:
-    """Return the text with the registry where that is new, the value to write, and the requirement that it means."""
-    site = root.source is not None and root.source.kind is SourceKind.SITE  # it offers what it has now, in no versions
+    """Return the text with a new registry in it, the value to write, and the requirement of that value."""
+    site = root.source is not None and root.source.kind is SourceKind.SITE  # a site has no older versions
     specifier = root.specifier or ("" if site else f">={Version(entry.version).public}")
     plain = Requirement.of(root.name, specifier)
-    place = _given(context, root, entry)
+    place = _typed_registry(context, root, entry)
     if place is None:
         return text, specifier, plain
     known = context.registry_names.get(entry.source)
@@ -124,18 +117,18 @@ def _of_registry(
     return text, value, replace(plain, source=entry.source)
 
 
-def _given(context: Context, root: Requirement, entry: LockedSkill) -> tuple[str, str] | None:
-    """Return name and place of the registry that a skill was asked of: by a flag, or as a site that was typed."""
+def _typed_registry(context: Context, root: Requirement, entry: LockedSkill) -> tuple[str, str] | None:
+    """Return the name and the place of the registry of a skill if it was a flag or a typed site."""
     if root.source is not None and root.source.kind is SourceKind.SITE:
         return registry_name(root.source.place), root.source.place
-    given = context.settings.setting(table.REGISTRIES)
-    found = given.value.items() if given.origin.level is Level.FLAG else ()
-    return next((item for item in found if context.registry_source(item[1]) == entry.source), None)
+    registries = context.settings.setting(table.REGISTRIES)
+    flags = registries.value.items() if registries.origin.level is Level.FLAG else ()
+    return next((item for item in flags if context.registry_source(item[1]) == entry.source), None)
 
 
 @dataclass(frozen=True, slots=True)
 class NewProject:
-    """The file that was written, and the names that it requires."""
+    """The new project file, and the names that it requires."""
 
     path: Path
     requires: tuple[str, ...]
@@ -144,59 +137,59 @@ class NewProject:
 
 
 def init(context: Context, *, dry_run: bool = False) -> NewProject:
-    """Write ``skillpm.yaml`` where there is none.
+    """Write a new ``skillpm.yaml``.
 
-    Registries and agents that were given by flag or by environment are written down. A requirement of the lock is tied
-    to the registry or the folder that it came from, so that the file alone gives the same skills again.
+    It has the registries and agents of flags and of the environment. Each requirement of the lock names its registry or
+    its folder, so that the file alone gives the same skills again.
 
     Raises:
-        UsageError: there is one already, or the user's home folder is meant.
+        UsageError: the file exists already, or the settings are those of the home folder.
         LockOutOfDateError: the lock has conflict markers, or is newer than this skillpm.
         StorageError: the disk refused.
     """
     settings = context.settings
     if settings.user:
         raise UsageError(
-            "the home folder has no project file", hint=f"what holds everywhere stands in {settings.config}"
+            "the home folder has no project file", hint=f"put settings for every project into {settings.config}"
         )
     if dry_run:
         return _new(context, dry_run=True)
     with project_held(settings.project):
-        made = _new(context, dry_run=False)
-        write_atomic(made.path, made.text)
-    return made
+        project = _new(context, dry_run=False)
+        write_atomic(project.path, project.text)
+    return project
 
 
 def _new(context: Context, *, dry_run: bool) -> NewProject:
     path = context.settings.project_path
     if path.exists() or path.is_symlink():
-        raise UsageError(f"{path.name} is there already", hint="`skillpm install NAME` adds to it")
+        raise UsageError(f"{path.name} already exists", hint="run `skillpm install NAME` to add a skill to it")
     lock = context.lock()
     registries = _registries(context, lock)
     names = {source: name for source, (name, _) in registries.items()}
     requires = {item.name: _value(item, lock.skill(item.name), names) for item in required(context, lock)}
     agents = context.settings.setting(table.AGENTS)
-    said = agents.value if agents.origin.is_typed else ()
-    text = new_project_text(requires, dict(registries.values()), said)
+    typed = agents.value if agents.origin.is_typed else ()
+    text = new_project_text(requires, dict(registries.values()), typed)
     return NewProject(path, tuple(requires), text, dry_run)
 
 
 def _registries(context: Context, lock: Lock) -> dict[Source, tuple[str, str]]:
-    """Return name and place of the registries that were said and of those that the lock names, by their sources."""
-    said = context.settings.setting(table.REGISTRIES)
-    places = said.value if said.origin.is_typed else {}
+    """Return the name and the place of each typed or locked registry, by source."""
+    typed = context.settings.setting(table.REGISTRIES)
+    places = typed.value if typed.origin.is_typed else {}
     sources = {context.registry_source(place): place for place in places.values()}
     sources.update({entry.source: "" for entry in lock.skills if entry.source not in sources})
-    found: dict[Source, tuple[str, str]] = {}
+    registries: dict[Source, tuple[str, str]] = {}
     for source, place in sources.items():
         if source.is_registry:
-            name = free_name(registry_name(source.place), [name for name, _ in found.values()])
-            found[source] = name, (place if source.kind is SourceKind.SITE else "") or source.place
-    return found
+            name = free_name(registry_name(source.place), [name for name, _ in registries.values()])
+            registries[source] = name, (place if source.kind is SourceKind.SITE else "") or source.place
+    return registries
 
 
 def _value(requirement: Requirement, entry: LockedSkill | None, registries: dict[Source, str]) -> Value:
-    """Return what to write for a requirement of the lock."""
+    """Return the value to write for a requirement of the lock."""
     source = requirement.source or (entry.source if entry is not None else None)
     keys = source.entry() if source is not None else {}
     if keys:

@@ -1,4 +1,4 @@
-"""What a project requires: its skillpm.yaml where there is one, else what its lock says was asked for."""
+"""The requirements of a project: those of its skillpm.yaml, else those in its lock."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 
 def required(context: Context, lock: Lock) -> tuple[Requirement, ...]:
-    """Return what is required, by name; from the lock, two requirements of one name are joined.
+    """Return the requirements by name; two requirements of one name in the lock are joined.
 
     Raises:
-        DocumentError: skillpm.yaml is invalid, or names a registry that is not there.
-        RegistryError: a place that this version cannot read.
+        DocumentError: skillpm.yaml is invalid, or names an unknown registry.
+        RegistryError: this version cannot read a place.
     """
     document = context.settings.document
     if document is None:
-        found: dict[str, Requirement] = {}
+        joined: dict[str, Requirement] = {}
         for requirement in map(Requirement.parse, lock.requirements):
-            other = found.get(requirement.name)
-            found[requirement.name] = other.joined(requirement) if other else requirement
-        return tuple(found[name] for name in sorted(found))
+            other = joined.get(requirement.name)
+            joined[requirement.name] = other.joined(requirement) if other else requirement
+        return tuple(joined[name] for name in sorted(joined))
     return tuple(
         Requirement.of(name, wish.version or "", _source(context, name, wish))
         for name, wish in sorted(document.requires.items())
@@ -48,31 +48,32 @@ def _source(context: Context, name: str, wish: Wish) -> Source | None:
         place = context.settings.registries.get(wish.registry)
         if place is None:
             names = [*context.settings.registries, BUNDLED_REGISTRY]
-            hint = did_you_mean(wish.registry, names, "name its place under `registries`")
-            raise DocumentError(f"`{name}` is of `{wish.registry}`, which is no registry", path=PROJECT_FILE, hint=hint)
+            hint = did_you_mean(wish.registry, names, "add its place under `registries`")
+            message = f"`{name}` names the registry `{wish.registry}`, which is not in `registries`"
+            raise DocumentError(message, path=PROJECT_FILE, hint=hint)
         return context.registry_source(place)
     return place_source(wish.place, context.around, context.settings.project) if wish.place else None
 
 
 def out_of_date(context: Context, requirements: Sequence[Requirement], lock: Lock) -> list[str]:
-    """Return why a lock is out of date, a sentence each; reads the required folders, and asks no index.
+    """Return the reasons why a lock is out of date. Reads the required folders, and queries no index.
 
     Raises:
         SkillpmError: a required folder is not a skill.
     """
-    found = disagreements(requirements, lock)
+    reasons = disagreements(requirements, lock)
     for requirement in requirements:
         entry, source = lock.skill(requirement.name), requirement.source
         if entry is None or source is None or not source.editable or entry.source != source:
             continue
         page = context.source(source).page(requirement.name)
         if page is None or page.releases[0].tree != entry.tree:
-            found.append(f"{source} no longer holds the {requirement.name} that is locked")
-    return found
+            reasons.append(f"{source} no longer has the locked {requirement.name}")
+    return reasons
 
 
 def refuse_out_of_date(reasons: Sequence[str]) -> None:
-    """Raise LockOutOfDateError where there is a reason; ``details["reasons"]`` holds them all."""
+    """Raise LockOutOfDateError if there is a reason; ``details["reasons"]`` has all reasons."""
     if not reasons:
         return
     more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""

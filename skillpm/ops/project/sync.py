@@ -1,4 +1,4 @@
-"""``skillpm sync`` and ``skillpm update``: make the agents' folders hold what the project requires."""
+"""``skillpm sync`` and ``skillpm update``: install exactly the required skills."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from skillpm.storage.files import read_text
 
 
 class LockMode(StrEnum):
-    """What the lock is to a sync."""
+    """How a sync treats the lock."""
 
-    RENEWED = "renewed"  # brought up to date first
+    RENEWED = "renewed"  # is updated first
     LOCKED = "locked"  # must be up to date
-    FROZEN = "frozen"  # is taken as it is
+    FROZEN = "frozen"  # is used as it is
 
 
 def sync(context: Context, options: InstallOptions, mode: LockMode = LockMode.RENEWED) -> Installation:
-    """Install exactly what is required, and remove what is not.
+    """Install the required skills and remove all others.
 
-    With ``LOCKED`` and ``FROZEN`` the lock is never written; no index is asked for what the store has.
+    With ``LOCKED`` and ``FROZEN`` the lock is never written. No index is queried for a skill in the store.
 
     Raises:
-        UsageError: there is neither a project file nor a lock, or a folder is not ours.
-        LockOutOfDateError: the lock does not say what is required, or there is none.
+        UsageError: there is neither a project file nor a lock, or a folder has foreign content.
+        LockOutOfDateError: the lock does not agree with the requirements, or there is no lock.
         SkillpmError: whatever ``relock``, ``fetch`` and ``apply`` raise.
     """
     choose = {LockMode.RENEWED: _renewed, LockMode.LOCKED: _locked, LockMode.FROZEN: _frozen}[mode]
@@ -42,7 +42,7 @@ def sync(context: Context, options: InstallOptions, mode: LockMode = LockMode.RE
 
 
 def update(context: Context, names: Sequence[str], options: InstallOptions) -> Installation:
-    """Take the newest releases that the requirements allow, of all skills or of these, and install them.
+    """Install the newest releases that the requirements allow, of all skills or of these.
 
     Raises:
         UsageError: nothing is installed, or a folder was edited.
@@ -55,7 +55,7 @@ def update(context: Context, names: Sequence[str], options: InstallOptions) -> I
 def _renewed(context: Context, to: Linking, upgrade: Sequence[str] | None = None) -> Decision:
     settings = context.settings
     if settings.document is None and not settings.lock_path.exists():
-        raise UsageError("nothing to install: there is no skillpm.lock here", hint="run `skillpm install NAME`")
+        raise UsageError("there is no skillpm.lock here", hint="run `skillpm install NAME`")
     return Decision(relock(context, context.lock(), upgrade=upgrade), to)
 
 
@@ -73,12 +73,12 @@ def _frozen(context: Context, to: Linking) -> Decision:
 def _settled(context: Context, lock: Lock) -> bool:
     try:
         return not disagreements(required(context, lock), lock)
-    except SkillpmError:  # a frozen sync does not ask what is required; the next one will say what is wrong
+    except SkillpmError:  # a frozen sync ignores the requirements; the next sync reports the error
         return False
 
 
 def _present_lock(context: Context) -> tuple[Lock, str]:
     path = context.settings.lock_path
     if not path.exists():
-        raise LockOutOfDateError("there is no skillpm.lock here", hint="run `skillpm lock`, and commit what it writes")
+        raise LockOutOfDateError("there is no skillpm.lock here", hint="run `skillpm lock`, and commit skillpm.lock")
     return context.lock(), read_text(path)

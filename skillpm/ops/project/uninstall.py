@@ -1,4 +1,4 @@
-"""``skillpm uninstall``: remove skills, and what only they needed."""
+"""``skillpm uninstall``: remove skills and the dependencies that only they need."""
 
 from __future__ import annotations
 
@@ -19,12 +19,7 @@ from skillpm.resolve.plan import Change, Plan, Step, needed, requirers
 
 
 def uninstall(context: Context, names: Sequence[str], options: InstallOptions) -> Installation:
-    """Remove skills from the project, its project file included; the store keeps them for other projects.
-
-    Args:
-        context: the world.
-        names: installed skills.
-        options: how; with ``force`` a folder that was edited is kept as ``.orig``.
+    """Remove skills from the project and its project file; the store keeps them for other projects.
 
     Raises:
         UnknownSkillError: a name is not installed.
@@ -51,20 +46,20 @@ def _choose(context: Context, names: Sequence[str], to: Linking) -> Decision:
 
 
 def _plan(lock: Lock, names: Sequence[str], roots: Sequence[Requirement]) -> Plan:
-    left = needed(lock, [root.name for root in roots])
+    remaining = needed(lock, [root.name for root in roots])
     for name in names:
-        if name in left:
-            users = [user for user in requirers(lock, name) if user in left]
+        if name in remaining:
+            users = [user for user in requirers(lock, name) if user in remaining]
             raise UsageError(
                 f"{name} is required by {', '.join(users)}", hint=f"uninstall {' and '.join(users)} as well"
             )
     after = Lock(
         requirements=tuple(sorted(map(str, roots))),
         cutoff=lock.cutoff,
-        skills=tuple(entry for entry in lock.skills if entry.name in left),
+        skills=tuple(entry for entry in lock.skills if entry.name in remaining),
     )
     steps = tuple(
-        Step(entry.name, Change.KEPT if entry.name in left else Change.REMOVED, entry, after.skill(entry.name))
+        Step(entry.name, Change.KEPT if entry.name in remaining else Change.REMOVED, entry, after.skill(entry.name))
         for entry in lock.skills
     )
     return Plan(steps, after)

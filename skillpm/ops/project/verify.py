@@ -1,14 +1,15 @@
-"""``skillpm verify``: the store against the lock, and every agent's folder against both. Nothing is repaired.
+"""``skillpm verify``: compare the store with the lock, and every agent's folder with both. Nothing is repaired.
 
-No list of files is kept anywhere: of all places where a skill's content should be, one whose digest is the locked one
-tells what the others should hold.
+No list of files is stored. The lock has only the digest of a tree, so the list comes from any copy (store or folder)
+whose digest is the locked one, and the other copies are compared with it. If no copy is intact, only the damage as a
+whole can be reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from skillpm.clients.folders import agent_folders
 from skillpm.layout.tree import Listing
@@ -20,25 +21,25 @@ from skillpm.storage.links import Occupant, Places
 from skillpm.storage.record import Placement, Record, read_record
 
 STORE = "store"
-_INSTALL = "run `skillpm install`, which puts it back"
-_REPAIR = "run `skillpm install`, which fetches it again"
-_UPDATE = "run `skillpm install`, which puts the locked version there"
-_EDITED = "copy your edits away, or run `skillpm install --force`, which keeps the folder as {name}.orig"
-_TAKEN = "move it away, or run `skillpm install --force`, which keeps it as {name}.orig"
-_ORPHAN = "run `skillpm install`, which takes it away"
+_INSTALL = "run `skillpm install` to put it back"
+_REPAIR = "run `skillpm install` to fetch it again"
+_UPDATE = "run `skillpm install` to put the locked version there"
+_EDITED = "copy your edits, or run `skillpm install --force` to keep the folder as {name}.orig"
+_TAKEN = "move it, or run `skillpm install --force` to keep it as {name}.orig"
+_ORPHAN = "run `skillpm install` to remove it"
 
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """One thing that is not as the lock says.
+    """One difference from the lock.
 
     Attributes:
         skill: the locked name.
         place: ``store``, or a folder relative to the project.
-        path: the file below the place; empty where the whole place is meant.
-        kind: what is the matter with it.
-        detail: more of that: ``content``, ``executable bit``, ``symlink``, …
-        remedy: what to do.
+        path: the file below the place; empty for the whole place.
+        kind: of the difference.
+        detail: ``content``, ``executable bit``, ``symlink``, …
+        remedy: the next step.
     """
 
     skill: str
@@ -51,7 +52,7 @@ class Mismatch:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The outcome; ``skills`` and ``folders`` are how many were looked at."""
+    """The outcome; ``skills`` and ``folders`` are the numbers of compared ones."""
 
     skills: int
     folders: int
@@ -59,21 +60,16 @@ class Verification:
 
     @property
     def damaged(self) -> bool:
-        """Does the store hold other bytes than a digest promises?"""
+        """Do bytes in the store differ from the digest?"""
         return any(problem.place == STORE and (problem.path or problem.kind != "missing") for problem in self.problems)
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        ok = not self.problems
-        return {"ok": ok, "skills": self.skills, "folders": self.folders, "problems": self.problems}
 
 
 def verify(context: Context, names: Sequence[str] = ()) -> Verification:
-    """Compare everything that is installed, or these skills, with the lock; every byte is read.
+    """Compare all installed skills, or these, with the lock; every byte is read.
 
     Raises:
         UnknownSkillError: a name is not installed.
-        LockOutOfDateError, DocumentError, StorageError: lock or record cannot be read.
+        LockOutOfDateError, DocumentError, StorageError: the lock or the record cannot be read.
     """
     entries = locked_skills(context.lock(), names)
     record = read_record(context.settings.project)
@@ -85,7 +81,7 @@ def verify(context: Context, names: Sequence[str] = ()) -> Verification:
 
 
 class _Check:
-    """Looks at one skill after the other; counts the folders."""
+    """The comparison of one skill after the other, with a count of folders."""
 
     def __init__(self, context: Context, record: Record) -> None:
         self._project = context.settings.project
@@ -97,24 +93,24 @@ class _Check:
         self.folders = 0
 
     def skill(self, entry: LockedSkill) -> Iterator[Mismatch]:
-        """Yield what is wrong with one skill: in the store first, then in the agents' folders."""
+        """Yield the differences of one skill: in the store first, then in the agents' folders."""
         stored = self._store.path(entry.tree)
         whole = self._store.verify(entry.tree)
-        found = {placement: self._occupant(placement) for placement in self._wanted(entry)}
-        self.folders += len(found)
-        if whole and all(occupant is Occupant.WANTED for occupant in found.values()):
+        occupants = {placement: self._occupant(placement) for placement in self._wanted(entry)}
+        self.folders += len(occupants)
+        if whole and all(occupant is Occupant.WANTED for occupant in occupants.values()):
             return
-        copies = [self._project / item.folder for item, occupant in found.items() if occupant is Occupant.WANTED]
+        copies = [self._project / item.folder for item, occupant in occupants.items() if occupant is Occupant.WANTED]
         files = next((read.files for path in (stored, *copies) if (read := contents(path)).digest == entry.tree), None)
         if not stored.is_dir():
             yield Mismatch(entry.name, STORE, "", "missing", "", _REPAIR)
         elif not whole:
             yield from _file_by_file(entry.name, STORE, contents(stored), files, _REPAIR)
-        for placement, occupant in found.items():
+        for placement, occupant in occupants.items():
             yield from self._folder(placement, occupant, files)
 
     def orphans(self, locked: set[str]) -> Iterator[Mismatch]:
-        """Yield the folders that the record has of skills that the lock no longer has."""
+        """Yield the recorded folders of skills that the lock no longer has."""
         for placement in self._placed.values():
             if placement.skill not in locked and (self._project / placement.folder).exists():
                 yield Mismatch(placement.skill, placement.folder, "", "surplus", "not in the lock", _ORPHAN)
@@ -135,18 +131,18 @@ class _Check:
             yield Mismatch(wanted.skill, wanted.folder, "", "missing", "", _INSTALL)
         elif occupant is Occupant.OURS:
             yield Mismatch(
-                wanted.skill, wanted.folder, "", "changed", "another version, or put there otherwise", _UPDATE
+                wanted.skill, wanted.folder, "", "changed", "another version, or another way of linking", _UPDATE
             )
         elif occupant is Occupant.FOREIGN and (path.is_symlink() or not path.is_dir()):
-            detail = "a link that leads elsewhere" if path.is_symlink() else "not a folder"
+            detail = "a link to another place" if path.is_symlink() else "not a folder"
             yield Mismatch(wanted.skill, wanted.folder, "", "changed", detail, remedy)
         elif occupant is Occupant.FOREIGN:
             yield from _file_by_file(wanted.skill, wanted.folder, contents(path), files, remedy)
 
 
-def _file_by_file(skill: str, place: str, found: Contents, wanted: Listing | None, remedy: str) -> Iterator[Mismatch]:
+def _file_by_file(skill: str, place: str, present: Contents, wanted: Listing | None, remedy: str) -> Iterator[Mismatch]:
     if wanted is None:
-        yield Mismatch(skill, place, "", "changed", "no whole copy is left that tells which files", remedy)
+        yield Mismatch(skill, place, "", "changed", "no intact copy is left to compare the files with", remedy)
         return
-    for item in differences(found, wanted):
+    for item in differences(present, wanted):
         yield Mismatch(skill, place, item.path, item.kind, item.detail, remedy)

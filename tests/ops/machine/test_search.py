@@ -87,8 +87,8 @@ def test_a_name_that_several_indexes_have_is_that_of_the_first_as_for_an_install
 def test_what_nothing_fits_is_met_with_near_names(project: MakeProject, shop: Path) -> None:
     outcome = project().call("search", "log-readr", "--registry", shop).ok()
     assert outcome.out == ""
-    assert "no skill fits; did you mean `log-reader`" in outcome.err
-    assert "no skill fits" in project().call("search", "zzzzzzzz").ok().err
+    assert "no skill matches; did you mean `log-reader`" in outcome.err
+    assert "no skill matches" in project().call("search", "zzzzzzzz").ok().err
 
 
 def test_an_index_that_fails_is_named_and_the_others_are_searched(
@@ -98,7 +98,7 @@ def test_an_index_that_fails_is_named_and_the_others_are_searched(
     outcome = project().call("search", "langgraph", "--registry", shop, "--registry", tmp_path / "nowhere").ok()
     assert "langgraph-cli" in outcome.out
     assert outcome.err.count("could not be searched") == 2
-    project().call("search", "zzzz", "--registry", shop).fails(5, "could not be searched", "no skill fits")
+    project().call("search", "zzzz", "--registry", shop).fails(5, "could not be searched", "no skill matches")
 
 
 def test_limits_are_said_and_held(project: MakeProject, shop: Path) -> None:
@@ -106,7 +106,7 @@ def test_limits_are_said_and_held(project: MakeProject, shop: Path) -> None:
     assert len(outcome.out.splitlines()) == 3
     assert "`--limit" in outcome.err
     project().call("search", "x" * 300).fails(2, "300 characters")
-    project().call("search", " ").fails(2, "nothing to search for")
+    project().call("search", " ").fails(2, "the search text is empty")
 
 
 def test_a_hostile_summary_cannot_speak_to_the_terminal(project: MakeProject, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_what_stands_behind_a_server_is_searched_by_its_listing(project: MakePro
         (shop / "listing.json").unlink()
         place.call("cache", "prune").ok()
         outcome = place.call("search", "reader", "--registry", site.url)
-        assert f"registry:{site.url} could not be searched: registry {site.url} keeps no listing.json" in outcome.err
+        assert f"registry:{site.url} could not be searched: registry {site.url} has no listing.json" in outcome.err
 
 
 def test_a_listing_says_what_the_pages_say_and_a_damaged_one_is_made_anew(shop: Path) -> None:

@@ -20,8 +20,8 @@ def test_requirements_and_places_keep_their_order() -> None:
     ("texts", "names", "every", "message"),
     [
         (["Not A Name"], (), False, "not a requirement"),
-        (["a"], ["one"], False, "no place is given"),
-        ([], (), True, "no place is given"),
+        (["a"], ["one"], False, "need a source"),
+        ([], (), True, "need a source"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(texts: list[str], names: list[str], every: bool, message: str) -> None:

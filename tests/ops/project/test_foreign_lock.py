@@ -93,7 +93,7 @@ def test_the_lock_of_a_home_folder_is_read_with_its_addresses() -> None:
 
 
 LEFT: dict[str, tuple[Any, str, str]] = {
-    "no folder": (github(skillPath=None), "in which folder", "--skill demo"),
+    "no folder": (github(skillPath=None), "does not name the skill's folder", "--skill demo"),
     "a web site": ({"source": "bun.sh", "sourceType": "well-known"}, "web site", "--registry https://bun.sh"),
     "an unknown kind": (github(sourceType="node_modules"), "`node_modules` are not known", ""),
     "an option for git": (github(source="--upload-pack=touch x"), "not the address", ""),
@@ -105,10 +105,10 @@ LEFT: dict[str, tuple[Any, str, str]] = {
     "a reference that is an option": (github(ref="--exec=x"), "reference", ""),
     "a reference with dots": (github(ref="a..b"), "reference", ""),
     "a reference with a new line": (github(ref="main\nHost: evil"), "reference", ""),
-    "a folder above": (github(skillPath="../../etc/SKILL.md"), "none inside a repository", ""),
-    "a folder with a fragment": (github(skillPath="a#b/SKILL.md"), "none inside a repository", ""),
-    "a folder with an escape": (github(skillPath="a\x1b[31m/SKILL.md"), "none inside a repository", ""),
-    "a very long folder": (github(skillPath="a/" * 500 + "SKILL.md"), "none inside a repository", ""),
+    "a folder above": (github(skillPath="../../etc/SKILL.md"), "not a path inside a repository", ""),
+    "a folder with a fragment": (github(skillPath="a#b/SKILL.md"), "not a path inside a repository", ""),
+    "a folder with an escape": (github(skillPath="a\x1b[31m/SKILL.md"), "not a path inside a repository", ""),
+    "a very long folder": (github(skillPath="a/" * 500 + "SKILL.md"), "not a path inside a repository", ""),
     "a number for a text": (github(source=7), "`source` is not text", ""),
     "a list for an entry": (["x"], "not an object", ""),
     "a local path that is absolute": ({"source": "/etc", "sourceType": "local"}, "outside the folder", ""),
@@ -272,7 +272,7 @@ def test_an_import_installs_what_lies_here_and_says_what_does_not(
         },
     }
     place = project({"skills": {"mine": skill_files("mine")}, "skills-lock.json": json.dumps(lock)})
-    shown = place.call("import", "skills-lock.json").fails(1, "not taken", "1 of 2 entries")
+    shown = place.call("import", "skills-lock.json").fails(1, "not imported", "1 of 2 entries")
     assert "./skills/mine" in shown.out
     assert "\x1b" not in shown.err
     assert not (place.root / "skillpm.lock").exists(), "nothing is written unless it is asked for"
@@ -301,4 +301,4 @@ def test_an_import_takes_the_options_of_an_install(project: MakeProject, skill_f
     assert not (place.root / "skillpm.lock").exists()
     place.call("import", "skills-lock.json", "--install", "--allow", "mine:SK414", "--offline").ok()
     place.write({"skills-lock.json": skills_lock(github())})
-    place.call("import", "skills-lock.json", "--install", "--offline").fails(5, "`--offline` asks nobody")
+    place.call("import", "skills-lock.json", "--install", "--offline").fails(5, "`--offline` forbids")

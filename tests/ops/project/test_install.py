@@ -250,16 +250,16 @@ def test_a_link_in_a_folder_is_refused(project: MakeProject, skill_files: SkillF
 @pytest.mark.parametrize(
     ("arguments", "code", "texts"),
     [
-        (["bse"], 2, ["no registry knows `bse`", "`base`"]),
+        (["bse"], 2, ["no registry has `bse`", "`base`"]),
         (["base==9"], 3, ["you require base==9", "1.0, 1.1 and 2.0"]),
-        (["lost"], 3, ["lost 1.0 requires nowhere", "no registry knows nowhere"]),
+        (["lost"], 3, ["lost 1.0 requires nowhere", "no registry has nowhere"]),
         (["top", "other"], 3, ["top 1.0 requires base<2,>=1", "other 1.0 requires base>=2"]),
         (["Base"], 2, ["is not a skill name"]),
         (["base=>1"], 2, ["is not a version specifier"]),
         (["./missing"], 2, ["not a folder"]),
         (["https://example.org/x.git"], 2, ["git+https://example.org/x.git"]),
         (["oci://example.org/x"], 5, ["not supported by this version"]),
-        (["base", "--all"], 2, ["no place is given"]),
+        (["base", "--all"], 2, ["need a source"]),
         ([], 2, ["there is no skillpm.lock here"]),
     ],
 )
@@ -440,7 +440,7 @@ def test_observers_are_called_for_what_changed_once_it_is_locked(tmp_path: Path,
         context.host.register(Observer(), "observer", "acme 1")
         told = install(context, Asked.read(texts), InstallOptions([UNIVERSAL])).warnings
     assert seen == ["base 1.0 True", "base 2.0 True", "plain 1.0 True"]
-    assert told[-1:] == ("observer failed when it was told of the install: OSError: the disk is full",)
+    assert told[-1:] == ("observer failed in `skillpm_installed`: OSError: the disk is full",)
 
 
 def test_an_installed_skill_is_the_same_tree_as_its_folder(project: MakeProject, skill_files: SkillFiles) -> None:

@@ -111,7 +111,7 @@ ATTACKS: dict[str, tuple[Callable[[Shop], Any], int, str]] = {
         5,
         "cannot be used",
     ),
-    "an archive that never ends": (lambda site: answers(site, says(200, b"x" * 99_999)), 5, "more bytes"),
+    "an archive that never ends": (lambda site: answers(site, says(200, b"x" * 99_999)), 5, "more than the allowed"),
     "an archive of more than any skill has": (lambda site: edited(site, "many-00", size=1 << 40), 5, "allowed"),
     "no archive": (lambda site: answers(site, says(404)), 5, "404"),
     "a refused archive": (lambda site: answers(site, says(403)), 5, "SKILLPM_TOKEN_127_0_0_1"),
@@ -124,7 +124,7 @@ ATTACKS: dict[str, tuple[Callable[[Shop], Any], int, str]] = {
     "a page nested too deeply": (lambda site: page(site, b"[" * 100_000), 5, "many-00.json"),
     "a page with a key that nobody knows": (lambda site: page(site, b'{"name": "many-00", "x": 1}'), 5, "`x`"),
     "a registry of the future": (lambda site: (site.root / "config.json").write_text('{"registry": 2}'), 5, "config"),
-    "no registry": (lambda site: (site.root / "config.json").unlink(), 5, "is no registry"),
+    "no registry": (lambda site: (site.root / "config.json").unlink(), 5, "is not a registry"),
     "a busy registry": (lambda site: page(site, says(503, Retry_After="9999")), 5, "9999 seconds"),
 }
 
@@ -223,7 +223,7 @@ def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(
     new = skill_files("note", body="changed\n")["SKILL.md"].encode()
     (shop.root / ".well-known/agent-skills/note.bin").write_bytes(new)
     offers(offer("note", new, kind="skill-md"))
-    place.call("install", SKILLPM_HOME=str(place.root / "home")).fails(7, "no longer holds note")
+    place.call("install", SKILLPM_HOME=str(place.root / "home")).fails(7, "no longer has note")
 
 
 @pytest.mark.parametrize(
@@ -232,12 +232,12 @@ def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(
         ([{"digest": f"sha256:{'0' * 64}"}], 4, "sha256"),
         ([{"digest": "md5:0"}], 5, "digest"),
         ([{"name": "../note"}], 5, "name"),
-        ([{"name": "other"}], 5, "calls itself `note`"),
+        ([{"name": "other"}], 5, "with the name `note`"),
         ([{"type": "script"}], 5, "type"),
         ([{"url": "file:///etc/passwd"}], 5, "leads to"),
         ([{"type": "archive"}], 4, "not gzip"),
         ([{}, {}], 5, "twice"),
-        ([], 2, "no registry knows"),
+        ([], 2, "no registry has"),
     ],
 )
 def test_an_index_of_a_site_that_lies_changes_nothing(
@@ -282,7 +282,7 @@ def test_of_many_skills_some_or_all_are_installed(project: MakeProject, collecti
     place.call("install", source, "--skill", "alpha", "--skill", "gamma").ok()
     assert set(locked(place)) == {"alpha", "gamma"}
     done = place.call("install", source, "--all").ok()
-    assert "left out" in done.err
+    assert "skipped" in done.err
     assert "skills/broken" in done.err
     assert set(locked(place)) == {"alpha", "beta", "gamma"}
     assert {item["version"] for item in locked(place).values()} == {"0"}
@@ -373,7 +373,7 @@ def test_an_archive_file_is_installed_and_restored(
     other.write({"skillpm.lock": (place.root / "skillpm.lock").read_bytes()})
     other.call("install", SKILLPM_HOME=str(other.root / "home")).ok()
     other.write({"mine-1.2.tar.gz": build_archive(tree(skill_files("mine", "1.2", body="changed\n")))})
-    other.call("install", SKILLPM_HOME=str(other.root / "fresh")).fails(7, "no longer holds")
+    other.call("install", SKILLPM_HOME=str(other.root / "fresh")).fails(7, "no longer has")
 
 
 @pytest.mark.parametrize(

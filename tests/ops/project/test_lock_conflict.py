@@ -106,8 +106,8 @@ def test_sides_that_exclude_each_other_are_explained_and_left(project: MakeProje
         ("<<<<<<< a\n{}\n", "a conflict does not end"),
         ("<<<<<<< a\n{}\n=======\n=======\n{}\n>>>>>>> b\n", "unexpected marker"),
         ("<<<<<<< a\n<<<<<<< a\n{}\n=======\n{}\n>>>>>>> b\n", "unexpected marker"),
-        ("<<<<<<< a\n{\n=======\n{}\n>>>>>>> b\n", "one side of the conflict is no lock by itself"),
-        ('<<<<<<< a\n{"lock": 1}\n=======\n{"lock": 1, "skills": 3}\n>>>>>>> b\n', "no lock by itself"),
+        ("<<<<<<< a\n{\n=======\n{}\n>>>>>>> b\n", "one side of the conflict is not a lock"),
+        ('<<<<<<< a\n{"lock": 1}\n=======\n{"lock": 1, "skills": 3}\n>>>>>>> b\n', "is not a lock"),
     ],
 )
 def test_markers_that_make_no_sense_are_refused_and_left(project: MakeProject, text: str, words: str) -> None:

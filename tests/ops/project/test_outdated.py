@@ -89,7 +89,7 @@ def test_a_source_that_fails_leaves_its_skills_unknown_and_the_others_are_compar
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine", "base", "--registry", shop).ok()
     shutil.rmtree(place.root / "mine")
-    outcome = place.call("outdated").fails(2, "nobody knows of mine 1.0", "is not a folder")
+    outcome = place.call("outdated").fails(2, "mine 1.0 could not be checked", "is not a folder")
     assert outcome.out == ""
     offer(("base", "2.0", {}))
     assert states(place) == {"mine": ("1.0", "1.0", "1.0", "unknown"), "base": ("1.0", "2.0", "2.0", "outdated")}
@@ -120,5 +120,5 @@ def test_offline_nobody_is_asked(project: MakeProject, skill_files: SkillFiles, 
         place.call("outdated", "--offline").ok()
         assert len(site.seen) == asked
         place.call("cache", "prune").ok()
-        assert "`--offline` asks nobody" in place.call("outdated", "--offline").fails(5).err
+        assert "`--offline` forbids" in place.call("outdated", "--offline").fails(5).err
         assert len(site.seen) == asked

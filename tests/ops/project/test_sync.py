@@ -83,7 +83,7 @@ def test_a_frozen_sync_takes_the_lock_as_it_is_and_asks_no_registry(
         assert (place.root / UNIVERSAL / "top/SKILL.md").is_file()
     place.call("sync", "--locked").fails(7, "no-such-skill")
     (tmp_path / "gone").rename(shop)
-    place.call("sync").fails(2, "no registry knows `no-such-skill`")  # a frozen sync hides nothing
+    place.call("sync").fails(2, "no registry has `no-such-skill`")  # a frozen sync hides nothing
 
 
 def test_update_takes_what_is_newer_and_allowed_and_names_choose(
@@ -122,7 +122,7 @@ def test_a_required_folder_is_followed(project: MakeProject, skill_files: SkillF
     place = project({"mine": skill_files("mine"), "skillpm.yaml": "project: 1\nrequires: {mine: {path: ./mine}}\n"})
     place.call("sync").ok()
     place.write({"mine": skill_files("mine", body="changed\n")})
-    place.call("lock", "--check").fails(7, "path:mine no longer holds")
+    place.call("lock", "--check").fails(7, "path:mine no longer has")
     place.call("sync", "--frozen").ok()
     assert "changed" not in (place.root / UNIVERSAL / "mine/SKILL.md").read_text()
     place.call("sync").ok()
@@ -190,7 +190,7 @@ class TestInit:
 
     def test_what_is_there_is_never_overwritten(self, project: MakeProject) -> None:
         place = project({"skillpm.yaml": "mine"})
-        place.call("init").fails(2, "is there already")
+        place.call("init").fails(2, "already exists")
         assert (place.root / "skillpm.yaml").read_text() == "mine"
 
     def test_what_the_lock_requires_is_taken_over(
@@ -240,7 +240,7 @@ class TestConfusion:
         place.call("sync").ok()
         assert locked(place) == {"base": "9.0"}
         place.write({"skillpm.yaml": self.text("  plain: {registry: other}\n", "shop", "other")})
-        place.call("sync").fails(2, "no registry knows `plain`")
+        place.call("sync").fails(2, "no registry has `plain`")
         place.write({"skillpm.yaml": self.text("  plain: {registry: othr}\n", "shop", "other")})
         place.call("sync").fails(2, "did you mean `other`")
 

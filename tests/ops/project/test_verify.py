@@ -170,7 +170,7 @@ PLACES: dict[str, tuple[Callable[[Any], Any], set[tuple[str, str, str, str]], in
     "a stored tree removed": (lambda place: shutil.rmtree(stored(place)), {("demo", "store", "missing", "")}, 1),
     "a link for a folder": (
         lambda place: become_link(place.root / UNIVERSAL / "demo"),
-        {("demo", f"{UNIVERSAL}/demo", "changed", "a link that leads elsewhere")},
+        {("demo", f"{UNIVERSAL}/demo", "changed", "a link to another place")},
         1,
     ),
     "a file for a folder": (
@@ -180,7 +180,7 @@ PLACES: dict[str, tuple[Callable[[Any], Any], set[tuple[str, str, str, str]], in
     ),
     "a link into the store for a copy": (
         link_into_the_store,
-        {("demo", f"{UNIVERSAL}/demo", "changed", "another version, or put there otherwise")},
+        {("demo", f"{UNIVERSAL}/demo", "changed", "another version, or another way of linking")},
         1,
     ),
     "the record lost": (
@@ -196,7 +196,7 @@ PLACES: dict[str, tuple[Callable[[Any], Any], set[tuple[str, str, str, str]], in
                 "demo",
                 place,
                 "changed",
-                "no whole copy is left that tells which files",
+                "no intact copy is left to compare the files with",
             )
             for place in ("store", f"{UNIVERSAL}/demo", ".claude/skills/demo")
         },
@@ -226,11 +226,11 @@ def test_linked_skills_are_verified_through_their_links(
     tree = link.readlink()
     link.unlink()
     shutil.copytree(tree, link)
-    assert "put there otherwise" in place.call("verify").fails(1).out
+    assert "another way of linking" in place.call("verify").fails(1).out
     shutil.rmtree(link)
     link.symlink_to(tree)
     append(tree / "SKILL.md")
-    assert "no whole copy is left" in place.call("verify").fails(4).out
+    assert "no intact copy is left" in place.call("verify").fails(4).out
 
 
 def test_another_version_of_ours_is_no_edit(installed: Project, tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_another_version_of_ours_is_no_edit(installed: Project, tmp_path: Path) 
     installed.call("install", "demo==2.0", "--registry", tmp_path / "shop").ok()
     installed.write({"skillpm.lock": old})
     problems = installed.call("verify", "--json").fails(1).document["problems"]
-    assert {item["detail"] for item in problems} == {"another version, or put there otherwise"}
+    assert {item["detail"] for item in problems} == {"another version, or another way of linking"}
     installed.call("install").ok()
     installed.call("verify").ok()
 
