@@ -101,9 +101,8 @@ def _refuse_unjudged(evaluated: Evaluated) -> None:
 
 def _kind(options: Mapping[str, Any]) -> str:
     if (options["model"] is None) == (options["run"] is None):
-        raise UsageError(
-            "`--model` or `--run` is missing, or both are there", hint="skillpm eval SKILL --model smollm2-135m"
-        )
+        problem = "is missing" if options["run"] is None else "is expected, not both"
+        raise UsageError(f"`--model` or `--run` {problem}", hint="such as `skillpm eval SKILL --model smollm2-135m`")
     if options["tasks"] is None:
         return MODEL if options["run"] is None else RUN
     if options["output"] is None:

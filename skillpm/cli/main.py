@@ -28,7 +28,7 @@ COMMANDS = {
     "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
     "uninstall": ("skillpm.cli.install:uninstall", "Remove skills from this project."),
     "lock": ("skillpm.cli.lock", "Choose releases and write skillpm.lock; install nothing."),
-    "sync": ("skillpm.cli.sync", "Install the skills that the project requires into agents' folders."),
+    "sync": ("skillpm.cli.sync", "Install exactly what the project requires."),
     "update": ("skillpm.cli.sync:update", "Install the newest allowed releases."),
     "list": ("skillpm.cli.list", "List installed skills and runs."),
     "agents": ("skillpm.cli.agents", "List the agents used here, their skills and their budgets."),

@@ -68,7 +68,7 @@ def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
     from skillpm.ops.learning.session import open_consents
 
     if bool(words) == everything:
-        raise UsageError("revoke needs names or digests, or else `--all`", hint="run `skillpm trust list` to see them")
+        raise UsageError("give names or digests, or else `--all`", hint="run `skillpm trust list` to see them")
 
     def meant(word: str, tree: str, grant: Grant) -> bool:
         digest = len(word) >= _LEAST_DIGITS and tree.startswith(word.rstrip("…"))

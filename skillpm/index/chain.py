@@ -81,7 +81,7 @@ class ChainIndex:
         """Return the archive from the name's index. Raises RegistryError."""
         index = self.source(name)
         if index is None:
-            raise RegistryError(f"no registry has `{name}`")
+            raise RegistryError(f"no registry knows `{name}`")
         return index.archive(name, release)
 
     def _find(self, name: str) -> tuple[Index, Page] | None:

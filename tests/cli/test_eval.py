@@ -116,8 +116,8 @@ def test_rows_from_outside_are_answered(evaluate: Evaluate) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        (("./skills/server",), 2, "`--model` or `--run` is missing, or both are there"),
-        ((*SERVER, "--run", "runs/x"), 2, "`--model` or `--run` is missing, or both are there"),
+        (("./skills/server",), 2, "`--model` or `--run` is missing"),
+        ((*SERVER, "--run", "runs/x"), 2, "`--model` or `--run` is expected, not both"),
         ((*SERVER, "--tasks", "rows.jsonl"), 2, "`--tasks` needs `--output DIR`"),
         ((*SERVER, "--before", "x"), 2, "`--before` does not go with `--model MODEL`"),
         ((*SERVER, "--with-base"), 2, "remove it, or use `--run RUN`"),

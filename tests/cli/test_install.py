@@ -129,7 +129,7 @@ def test_show_describes_installed_bundled_published_and_local_skills(
     assert installed["installed"]
     assert len(installed["archive"]) == 64
     assert "Shows top" in place.call("show", "top").ok().out
-    place.call("show", "nothing-like-it").fails(2, "no registry has")
+    place.call("show", "nothing-like-it").fails(2, "no registry knows")
     place.call("show", "base==7", "--registry", shop).fails(3, "you require base==7")
 
 

@@ -174,7 +174,7 @@ def test_git_never_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         with pytest.raises(RegistryError) as caught:
             _ = GitRepository(url, tmp_path / "cache").commit
     assert len(shop.seen) == 1
-    assert "without asking" in str(caught.value.hint)
+    assert "without a question" in str(caught.value.hint)
 
 
 def test_a_lock_that_a_killed_git_has_left_does_not_block(repository: Path) -> None:

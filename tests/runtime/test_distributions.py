@@ -270,5 +270,5 @@ def test_the_doctor_tells_of_plugins_sandboxes(project: MakeProject) -> None:
     strong, weak = checks["sandbox plugin:acme"], checks["sandbox plugin:weak"]
     assert strong["found"].startswith("plugin:acme (acme 1.2 + ") and strong["found"].endswith("; strong")
     assert "leaving at noon" in strong["note"] and "any file that you may read" not in strong["note"]
-    assert "only when it is named" in weak["found"] and "any file that you may read" in weak["note"]
+    assert "only if you name it" in weak["found"] and "any file that you may read" in weak["note"]
     assert [checks[f"sandbox plugin:{name}"]["level"] for name in ("absent", "broken")] == ["warning", "warning"]

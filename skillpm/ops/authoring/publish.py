@@ -206,7 +206,7 @@ def open_publishing(text: str, context: Context) -> FolderRegistry:
     """
     known = context.settings.registries
     if not text:
-        make = "`skillpm registry init FOLDER` makes one, for `--registry FOLDER`"
+        make = "run `skillpm registry init FOLDER` to make one, then add `--registry FOLDER`"
         hint = f"{_listed(known)}; {make}" if known else make
         raise UsageError("`--registry` is missing", hint=hint)
     index = open_registry(known.get(text, text), context.around)

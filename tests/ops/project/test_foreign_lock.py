@@ -290,7 +290,7 @@ def test_a_file_that_is_missing_too_large_no_text_or_in_conflict_is_refused(proj
     place.call("import", "nowhere.json").fails(2, "nowhere.json")
     place.call("import", "large.json").fails(2, "larger than")
     place.call("import", "binary.json").fails(2, "not UTF-8")
-    place.call("import", "skills-lock.json").fails(7, "holds conflict markers")
+    place.call("import", "skills-lock.json").fails(7, "has conflict markers")
 
 
 def test_an_import_takes_the_options_of_an_install(project: MakeProject, skill_files: SkillFiles) -> None:

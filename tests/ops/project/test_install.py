@@ -250,9 +250,9 @@ def test_a_link_in_a_folder_is_refused(project: MakeProject, skill_files: SkillF
 @pytest.mark.parametrize(
     ("arguments", "code", "texts"),
     [
-        (["bse"], 2, ["no registry has `bse`", "`base`"]),
+        (["bse"], 2, ["no registry knows `bse`", "`base`"]),
         (["base==9"], 3, ["you require base==9", "1.0, 1.1 and 2.0"]),
-        (["lost"], 3, ["lost 1.0 requires nowhere", "no registry has nowhere"]),
+        (["lost"], 3, ["lost 1.0 requires nowhere", "no registry knows nowhere"]),
         (["top", "other"], 3, ["top 1.0 requires base<2,>=1", "other 1.0 requires base>=2"]),
         (["Base"], 2, ["is not a skill name"]),
         (["base=>1"], 2, ["is not a version specifier"]),
@@ -302,7 +302,7 @@ def test_other_bytes_for_a_locked_version_are_refused(
     place.call("install", "plain", "--registry", shop).ok()
     shutil.rmtree(shop)
     publish(shop, skill_files("plain", body="changed\n"))
-    place.call("install", "plain", "--registry", shop).fails(4, "other bytes")
+    place.call("install", "plain", "--registry", shop).fails(4, "different bytes")
 
 
 def test_a_yanked_release_stays_installed_and_is_not_taken_anew(project: MakeProject, shop: Path) -> None:

@@ -237,7 +237,7 @@ def test_a_site_that_offers_something_else_now_cannot_restore_a_lock(
         ([{"url": "file:///etc/passwd"}], 5, "leads to"),
         ([{"type": "archive"}], 4, "not gzip"),
         ([{}, {}], 5, "twice"),
-        ([], 2, "no registry has"),
+        ([], 2, "no registry knows"),
     ],
 )
 def test_an_index_of_a_site_that_lies_changes_nothing(

@@ -83,7 +83,7 @@ def test_a_frozen_sync_takes_the_lock_as_it_is_and_asks_no_registry(
         assert (place.root / UNIVERSAL / "top/SKILL.md").is_file()
     place.call("sync", "--locked").fails(7, "no-such-skill")
     (tmp_path / "gone").rename(shop)
-    place.call("sync").fails(2, "no registry has `no-such-skill`")  # a frozen sync hides nothing
+    place.call("sync").fails(2, "no registry knows `no-such-skill`")  # a frozen sync hides nothing
 
 
 def test_update_takes_what_is_newer_and_allowed_and_names_choose(
@@ -240,7 +240,7 @@ class TestConfusion:
         place.call("sync").ok()
         assert locked(place) == {"base": "9.0"}
         place.write({"skillpm.yaml": self.text("  plain: {registry: other}\n", "shop", "other")})
-        place.call("sync").fails(2, "no registry has `plain`")
+        place.call("sync").fails(2, "no registry knows `plain`")
         place.write({"skillpm.yaml": self.text("  plain: {registry: othr}\n", "shop", "other")})
         place.call("sync").fails(2, "did you mean `other`")
 
