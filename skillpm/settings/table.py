@@ -175,7 +175,7 @@ RUN: Row[tuple[tuple[str, ...], ...] | None] = Row(
     "policy.run", "programs that skill code may run; both files must agree", None,
     key="policy", read=_in_policies(lambda policy: _list_of(policy.run)), merge=_every_demand)
 SANDBOX_POLICY: Row[str | None] = Row(
-    "policy.sandbox", "`require` in either file refuses resource limits as the only sandbox", None,
+    "policy.sandbox", "`require` in either file refuses resource limits alone", None,
     key="policy", read=_in_policies(lambda policy: policy.sandbox), merge=_every_demand)
 OFFLINE: Row[bool] = Row(
     "offline", "use the cache only", False,

@@ -277,7 +277,7 @@ def test_of_many_skills_some_or_all_are_installed(project: MakeProject, collecti
     place = project()
     place.call("install", source).fails(2, "3 skills: alpha, beta, gamma", "--skill alpha", "--all")
     place.call("install", source, "--skill", "alhpa").fails(2, "no skill `alhpa`", "`alpha`")
-    place.call("install", source, "--skill", "nothing-alike").fails(2, "there are alpha, beta, gamma", "skills/broken")
+    place.call("install", source, "--skill", "nothing-alike").fails(2, "it has alpha, beta, gamma", "skills/broken")
     assert not snapshot(place.root)
     place.call("install", source, "--skill", "alpha", "--skill", "gamma").ok()
     assert set(locked(place)) == {"alpha", "gamma"}

@@ -476,7 +476,7 @@ def test_an_edited_skill_is_kept_and_nothing_is_changed_beside_it(
 @pytest.mark.parametrize("command", ["sync", "update", "lock", "install"])
 def test_without_project_file_and_lock_there_is_nothing_to_do(project: MakeProject, command: str) -> None:
     place = project()
-    place.call(command).fails(2, "nothing to", "run `skillpm")
+    place.call(command).fails(2, "there is no skillpm.", "run `skillpm")
     assert not snapshot(place.root)
 
 
