@@ -49,7 +49,7 @@ def info(as_json: bool) -> None:
     projects = {project for _, needing in report.trees for project in needing}
     needing = f"stored skills that {len(projects)} project{' needs' if len(projects) == 1 else 's need'}"
     rows = [(needing, str(len(report.needed)), _total(report.needed))]
-    rows.append(("stored skills that no project needs", str(len(report.unneeded)), _total(report.unneeded)))
+    rows.append(("unneeded stored skills", str(len(report.unneeded)), _total(report.unneeded)))
     if report.leftovers.files:
         rows.append(("leftovers of killed runs", str(report.leftovers.files), size(report.leftovers.size)))
     rows += [(f"cache: {folder.name}", str(folder.files), size(folder.size)) for folder in report.folders]

@@ -21,7 +21,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         StorageError: the disk refused.
     """
     if path.is_symlink() or (path.exists() and not _is_empty_folder(path)):
-        raise UsageError(f"{path} already exists", hint="choose another `--output`, or move it")
+        raise UsageError(f"{path} exists already", hint="choose another `--output`, or move it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
