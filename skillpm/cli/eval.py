@@ -59,6 +59,13 @@ _KINDS = {
     show_default=True,
     help="Data type of the weights; auto is bfloat16 where the processor has units for it, else float32.",
 )
+@click.option(
+    "--answer-form",
+    type=click.Choice(["json", "hermes", "llama", "mistral", "harmony"]),
+    default="json",
+    show_default=True,
+    help="How the model writes a tool call; json is the form that our prompts ask for.",
+)
 @yes_option
 @worker_options
 @json_option

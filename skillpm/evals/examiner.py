@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
+from skillpm.contract.contract import Contract
+from skillpm.contract.native import AnswerForm, read_native
 from skillpm.errors import PluginError
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode, Usage
@@ -27,6 +30,7 @@ class Asking:
         tool_schemas: also ask with names, descriptions and schemas of the tools in the prompt.
         seed: chooses the tasks where there is a limit.
         dtype: of a model's weights; ``auto`` is what the processor has units for.
+        answer_form: how the model writes a tool call; ``json`` is the form of our prompts.
     """
 
     max_new_tokens: int = 128
@@ -36,11 +40,14 @@ class Asking:
     tool_schemas: bool = False
     seed: int = 0
     dtype: str = "auto"
+    answer_form: AnswerForm = "json"
 
     @property
     def settings(self) -> dict[str, Any]:
         """What an arm records of it."""
         settings: dict[str, Any] = {"max_new_tokens": self.max_new_tokens, "batch_size": self.batch_size}
+        if self.answer_form != "json":
+            settings["answer_form"] = self.answer_form
         return settings if self.limit is None else {**settings, "limit": self.limit, "seed": self.seed}
 
 
@@ -71,9 +78,18 @@ class Examiner:
         prefetch: takes each answer when it has ended, to be judged while others are written; None to judge at the end.
         asking: how policies are asked.
         progress: counts the answers.
+        contracts: of the skills that are asked about; they read answers of another form than ``json``.
     """
 
-    def __init__(self, judge: Judge, prefetch: Prefetch | None, asking: Asking, progress: Progress) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        prefetch: Prefetch | None,
+        asking: Asking,
+        progress: Progress,
+        contracts: Mapping[str, Contract | None] = MappingProxyType({}),
+    ) -> None:
+        self._contracts = contracts
         self._judge = judge
         self._prefetch = prefetch
         self._asking = asking
@@ -113,7 +129,7 @@ class Examiner:
             if index not in range(len(tasks)) or index in answers:
                 surplus += 1
                 continue
-            episode = answers[index] = _episode(tasks[index], completion)
+            episode = answers[index] = _episode(tasks[index], self._in_our_form(tasks[index], completion))
             if self._prefetch is not None and episode.task.expected is not None:
                 self._prefetch([episode])
         self._progress.finish()
@@ -123,6 +139,13 @@ class Examiner:
                 hint="the policy is at fault; nothing was written",
             )
         return [answers[index] for index in range(len(tasks))]
+
+    def _in_our_form(self, task: EvalTask, completion: Completion) -> Completion:
+        """Return a completion with the model's own form of a tool call read into the contract's."""
+        contract = self._contracts.get(task.task.skill)
+        if contract is None or self._asking.answer_form == "json":
+            return completion
+        return replace(completion, text=read_native(self._asking.answer_form, completion.text, contract.tools))
 
 
 def _episode(task: EvalTask, completion: Completion) -> Episode:

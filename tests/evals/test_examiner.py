@@ -53,6 +53,19 @@ def test_prose_around_an_answer_is_not_valid_json(server: Server, make_arm: Make
     assert not arm.records[0].exact
 
 
+def test_an_answer_in_the_models_own_form_is_read_into_the_contracts(server: Server, ready: JudgingSession) -> None:
+    """The record holds the contract's form, whichever form the model writes."""
+    call = '<tool_call>{"name": "dev", "arguments": {"port": 1}}</tool_call>'
+    policy = server.policy([2], **{server.request(1): call})
+    asking = Asking(max_new_tokens=200, answer_form="hermes")
+    contracts = {name: item.contract for name, item in ready.contributions.items()}
+    examiner = Examiner(ready.scorer.judge, None, asking, Count(), contracts)
+    arm = examiner.ask(policy, server.tasks()[:3], ArmLabel("base", "scripted"))
+    assert [record.exact for record in arm.records] == [True, True, False]
+    assert arm.records[0].completion == server.answer(1)
+    assert arm.settings["answer_form"] == "hermes"
+
+
 def test_the_skills_text_stands_before_the_prompt_and_changes_no_key(server: Server) -> None:
     tasks = server.tasks()
     asked = with_skill_text(tasks, {"server": "Ports are numbers."})

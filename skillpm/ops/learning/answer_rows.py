@@ -96,7 +96,8 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         if asking.skill_text:
             eval_tasks = with_skill_text(eval_tasks, {skill.name: contributions.skill_text})
         judge = judge_where_expected(scorer.judge, contributions.contract)
-        examiner = Examiner(judge, scorer.prefetch, asking, evaluator.progress)
+        contracts = {skill.name: contributions.contract}
+        examiner = Examiner(judge, scorer.prefetch, asking, evaluator.progress, contracts)
         policy = evaluator.policy(answerer.model, answerer.adapter)
         arm = examiner.ask(
             policy, eval_tasks, ArmLabel("answers", answerer.model, asking.skill_text, asking.tool_schemas)

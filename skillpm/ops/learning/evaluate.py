@@ -51,12 +51,20 @@ class Evaluator:
     def policy(self, model: str, adapter: Path | None = None) -> Policy:
         """Load a model, with an adapter on top where one is named. Raises what ``load_policy`` raises."""
         return self.policies(
-            PolicyRequest(model, adapter, self.asking.batch_size, self.asking.dtype), self.context.settings
+            PolicyRequest(
+                model,
+                adapter,
+                self.asking.batch_size,
+                self.asking.dtype,
+                special_tokens=self.asking.answer_form != "json",
+            ),
+            self.context.settings,
         )
 
     def examiner(self, session: JudgingSession) -> Examiner:
         """Return what asks policies and has the skills of a session judge the answers."""
-        return Examiner(session.scorer.judge, session.scorer.prefetch, self.asking, self.progress)
+        contracts = {name: item.contract for name, item in session.contributions.items()}
+        return Examiner(session.scorer.judge, session.scorer.prefetch, self.asking, self.progress, contracts)
 
     def base_arms(self, session: JudgingSession, tasks: Sequence[EvalTask], model: str) -> list[Arm]:
         """Ask a base model, and again with more in its prompt: the skills' text, the schemas of the tools."""

@@ -57,12 +57,14 @@ class PolicyRequest:
         adapter: a folder with a LoRA adapter on top of it, or None.
         batch_size: prompts completed at once.
         dtype: of the weights; ``auto`` is what the processor has units for.
+        special_tokens: does a completion hold its special tokens, of which some forms of tool calls are made?
     """
 
     model: str
     adapter: Path | None
     batch_size: int
     dtype: str = "auto"
+    special_tokens: bool = False
 
 
 PolicyFactory = Callable[[PolicyRequest, Settings], Policy]
@@ -99,7 +101,13 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
         make = importlib.import_module("skillpm.train.hf.policy").TransformersPolicy
     except ImportError as error:
         raise TrainingError(f"no model can be loaded: {error}", hint="pip install 'skillpm-core[train]'") from None
-    policy: Policy = make(source, request.adapter, dtype=request.dtype, batch_size=request.batch_size)
+    policy: Policy = make(
+        source,
+        request.adapter,
+        dtype=request.dtype,
+        batch_size=request.batch_size,
+        special_tokens=request.special_tokens,
+    )
     return policy
 
 

@@ -30,6 +30,7 @@ class TransformersPolicy:
         adapter: a LoRA adapter, merged into the weights on loading.
         dtype: of the weights; ``auto`` as in ``choose_dtype``.
         batch_size: rows decoded side by side.
+        special_tokens: keep the special tokens of completions, except those that end them.
 
     Attributes:
         settings: data type, device, threads, and the digests of the model and of the adapter.
@@ -39,7 +40,13 @@ class TransformersPolicy:
     """
 
     def __init__(
-        self, model: Path | str, adapter: Path | None = None, *, dtype: str = "auto", batch_size: int = 48
+        self,
+        model: Path | str,
+        adapter: Path | None = None,
+        *,
+        dtype: str = "auto",
+        batch_size: int = 48,
+        special_tokens: bool = False,
     ) -> None:
         self.name = str(model)
         self.settings: dict[str, Json] = dict(machine_settings(dtype))
@@ -59,6 +66,7 @@ class TransformersPolicy:
             self.settings["adapter_digest"] = weights_digest(adapter)
         self._model = loaded.eval()
         self._batch_size = batch_size
+        self._skip_special_tokens = not special_tokens
 
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
@@ -80,7 +88,8 @@ class TransformersPolicy:
         stop = stop_tokens(self._model, self._tokenizer)
         sampling = Sampling(max_new_tokens, stop, self._tokenizer.pad_token_id, batch_size=self._batch_size)
         for answer in decode(self._model, [tokens[index] for index in fitting], sampling):
-            text = self._tokenizer.decode(answer.tokens, skip_special_tokens=True)
+            written = answer.tokens if self._skip_special_tokens or not answer.stopped else answer.tokens[:-1]
+            text = self._tokenizer.decode(written, skip_special_tokens=self._skip_special_tokens)
             reason = "stop" if answer.stopped else "length"
             index = fitting[answer.prompt]
             yield index, Completion(text, len(tokens[index]), len(answer.tokens), reason)
