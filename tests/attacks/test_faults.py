@@ -73,7 +73,7 @@ def test_the_page_of_a_captive_portal_is_told(world: World, site: Shop) -> None:
         "--registry",
         site.url,
         code=4,
-        says=("the registry sent a web page instead of good 1.0",),
+        says=("sent a web page instead of the archive of good 1.0",),
         **fresh,
     )
 

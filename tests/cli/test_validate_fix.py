@@ -41,9 +41,9 @@ def test_the_change_is_shown_and_written_and_what_is_left_is_told(project: MakeP
     assert "\n-name: My Skill\\r\n" in outcome.out and '\n+  version: "1.10"\n' in outcome.out
     assert "\ufeff" not in outcome.out and "\r" not in outcome.out
     assert "my-skill/SKILL.md:6: warning SK201: unknown field `when_to_use`" in outcome.out
-    assert "1 file mended" in outcome.err and "0 errors, 1 warning" in outcome.err
+    assert "1 file fixed" in outcome.err and "0 errors, 1 warning" in outcome.err
     again = root.run("validate", "my-skill", "--fix").ok()
-    assert "0 files mended" in again.err and "---" not in again.out
+    assert "0 files fixed" in again.err and "---" not in again.out
 
 
 def test_a_dry_run_shows_the_same_and_writes_nothing(project: MakeProject) -> None:

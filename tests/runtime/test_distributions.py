@@ -203,7 +203,7 @@ def test_an_importer_that_fails_or_shares_a_file_name_is_named(project: MakeProj
     world.write({"acme.lock": "explode\n", "bolt.lock": "forge=x\n", "shared.lock": "mine=./mine\n"})
 
     run(world, "import", "acme.lock").fails(9, "acme: importer `acme`", "ZeroDivisionError")
-    run(world, "import", "bolt.lock").fails(9, "bolt: importer `bolt`", "gave a str, not an Imported or Skipped")
+    run(world, "import", "bolt.lock").fails(9, "bolt: importer `bolt`", "returned a str, not an Imported or Skipped")
     run(world, "import", "shared.lock").fails(9, "acme and bolt both read files called `shared.lock`")
     run(world, "import", "shared.lock", SKILLPM_LOAD_PLUGINS="bolt").ok()
 

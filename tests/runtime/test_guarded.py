@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from skillpm.errors import PluginError
+from skillpm.errors import IntegrityError, PluginError
 from skillpm.model.ports import Attempt
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime import guarded
@@ -280,8 +280,8 @@ def test_a_skills_worker_cannot_change_the_verdict_of_a_hosts_verifier(
 def test_a_link_called_verifier_is_not_run(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
 ) -> None:
-    """The host does not count a link as code, so nobody was asked about it."""
+    """Nobody was asked about what a link leads to, so a skill that holds one does not run at all."""
     skill = make_skill({"impl.py": "raise SystemExit('ran')"})
     (skill.root / "verifier.py").symlink_to("impl.py")
-    with make_scorer(skill) as scorer:
-        assert scorer.judge([episode()])[0].verdict.status == "passed"
+    with pytest.raises(IntegrityError, match=r"verifier\.py is a symlink"), make_scorer(skill) as scorer:
+        scorer.judge([episode()])

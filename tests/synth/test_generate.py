@@ -130,7 +130,7 @@ def test_tasks_share_clauses_and_may_have_their_own(given: Given, judge: Judge) 
 
 
 def test_shared_clauses_of_a_slot_that_no_task_draws_are_refused(document: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="clauses are given for `prot`, which no task draws"):
+    with pytest.raises(ValueError, match="`clauses` has `prot`, which no task draws"):
         SynthesisDocument.model_validate({"synthesis": 1, **document, "clauses": {"prot": ["on {prot}"]}})
 
 

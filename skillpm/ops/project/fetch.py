@@ -107,8 +107,10 @@ def _unpacked(name: str, release: Release, index: Index) -> Tree:
     data = index.archive(name, release)
     digest = hashlib.sha256(data).hexdigest()
     if digest != release.archive and not index.made_here:
-        what = "a web page instead of the archive of" if data.lstrip()[:1] == b"<" else "the archive of"
-        raise _mismatch(f"{what} {name} {release.version} from {index.name}", release.archive, digest)
+        what = f"the archive of {name} {release.version} from {index.name}"
+        if data.lstrip()[:1] == b"<":
+            what = f"{index.name} sent a web page instead of the archive of {name} {release.version}"
+        raise _mismatch(what, release.archive, digest)
     return read_archive(data)
 
 
