@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from skillpm.model.contract import referenced
+
 _MAX_REFERENCES = 64
 _MAX_FLOATS = 64  # whole numbers written with a fraction that are looked at one by one
 
@@ -66,18 +68,12 @@ class Shape:
         yield schema
         for key in ("$ref", "$dynamicRef"):
             if isinstance(schema.get(key), str):
-                yield from self._branches(self._target(schema[key]), depth + 1)
+                yield from self._branches(referenced(schema[key], self._root), depth + 1)
         for key in ("allOf", "anyOf", "oneOf"):
             for branch in schema.get(key) or ():
                 yield from self._branches(branch, depth + 1)
         for key in ("then", "else"):
             yield from self._branches(schema.get(key), depth + 1)
-
-    def _target(self, reference: str) -> Any:
-        target: Any = self._root
-        for step in reference.removeprefix("#").split("/")[1:]:
-            target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
-        return target
 
     def fraction_for_integer(self, value: Any, is_valid: Callable[[Any], bool]) -> Path | None:
         """Return the place of a float such as 8123.0 where the schema admits only integers, or None.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, GetJsonSchemaHandler, Tag, WithJsonSchema, field_validator, model_validator
@@ -296,15 +297,20 @@ class Tool(Document):
         return [part for part in self.argv if isinstance(part, ArgvPart)]
 
 
+def referenced(reference: str, root: Mapping[str, Any]) -> Any:
+    """Return what a JSON pointer such as ``#/$defs/item`` names in a schema (RFC 6901), or None."""
+    target: Any = root
+    for step in reference.removeprefix("#").split("/")[1:]:
+        target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
+    return target
+
+
 def _is_boolean(schema: Any, root: dict[str, Any], depth: int = 0) -> bool:
     """Does a schema admit true, false and null alone? A ``$ref`` points inside ``root``."""
     if not isinstance(schema, dict) or depth > 16:
         return False
     if isinstance(schema.get("$ref"), str):
-        target: Any = root
-        for step in schema["$ref"].removeprefix("#").strip("/").split("/"):
-            target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, dict) else None
-        return _is_boolean(target, root, depth + 1)
+        return _is_boolean(referenced(schema["$ref"], root), root, depth + 1)
     for key in ("anyOf", "oneOf"):
         if key in schema:
             return all(_is_boolean(branch, root, depth + 1) for branch in schema[key])
