@@ -151,7 +151,9 @@ def test_two_agents_that_share_a_folder_through_a_link_are_served_once(tmp_path:
         change.commit()
     first = (tmp_path / FOLDER).lstat()
     put(places, other, None)
-    assert (tmp_path / FOLDER).lstat() == first
+    # A look into the folder moves its access time, so that the whole of the status is not compared.
+    second = (tmp_path / FOLDER).lstat()
+    assert (second.st_ino, second.st_ctime_ns) == (first.st_ino, first.st_ctime_ns)
     assert [path.name for path in (tmp_path / UNIVERSAL).iterdir()] == ["demo"]
 
 
