@@ -1,0 +1,116 @@
+"""How far the figures of `make demo` spread with the seed: the whole demo for each seed, then one table.
+
+A seed decides which rows are drawn, which are held out and in which order the model sees them. Each demo is the
+demo's own script in a folder of its own; the figures are computed again from the evaluation that its run stores.
+
+    python benchmarks/seeds.py [--seeds 0 1 2] [--jobs N] [--output FOLDER]
+
+``--jobs`` runs that many demos at once, for a machine with cores or an accelerator to spare: their times then say
+nothing. With ``--output`` the figures are written to seeds.json. Needs the extra ``train``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from skillpm.evals.figures import arm_label, figures, novelty_figures, task_set_label
+from skillpm.model.evaluation import Evaluation
+from skillpm.ops.learning.evaluate_run import read_evaluation
+
+DEMO = Path(__file__).resolve().parent.parent / "demo/run.py"
+
+
+def run_demo(folder: Path, seed: int) -> dict[str, Any]:
+    """Run one demo and return its figures; its own words go to ``demo.log`` beside its folder."""
+    begin = time.monotonic()
+    with (folder.parent / f"{folder.name}.log").open("w") as log:
+        words = [sys.executable, str(DEMO), "--folder", str(folder), "--seed", str(seed)]
+        subprocess.run(words, check=True, stdout=log, stderr=subprocess.STDOUT)
+    evaluation = read_evaluation(max(folder.glob("runs/*/evals/**/after.json")))
+    return {
+        "seed": seed,
+        "minutes": round((time.monotonic() - begin) / 60, 1),
+        "dtype": sorted({str(arm.settings.get("dtype")) for arm in evaluation.arms}),
+        "device": sorted({str(arm.settings.get("device")) for arm in evaluation.arms}),
+        "versions": dict(evaluation.versions),
+        "figures": read_figures(evaluation),
+    }
+
+
+def read_figures(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Return the share of exact answers of each task set, of each kind of novelty in it, and of each arm."""
+    return [
+        {
+            "skill": row.task_set.skill,
+            "task_set": task_set_label(row.task_set.name),
+            "arm": arm_label(arm),
+            "tasks": cell.asked,
+            "exact": cell.exact and [cell.exact.estimate, cell.exact.low, cell.exact.high],
+        }
+        for row in [*figures(evaluation), *novelty_figures(evaluation)]
+        for arm, cell in row.cells.items()
+    ]
+
+
+def processor() -> str:
+    """Return the name of what the demos run on: the accelerator where torch sees one, else the processor."""
+    import torch
+
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    known = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in known.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def print_table(demos: list[dict[str, Any]]) -> None:
+    """Print one line for each task set and arm: the figure of each seed, their mean and their spread."""
+    cells: dict[tuple[str, str, str], list[float | None]] = defaultdict(list)
+    for demo in demos:
+        for line in demo["figures"]:
+            cells[line["skill"], line["task_set"], line["arm"]].append(line["exact"] and line["exact"][0] * 100)
+    seeds = " ".join(f"{'seed ' + str(demo['seed']):>7}" for demo in demos)
+    print(f"{'exact answers, percent':70} {seeds} {'mean':>7} {'spread':>7}")
+    for place, shares in cells.items():
+        known = [share for share in shares if share is not None]
+        if known:
+            shown = " ".join(f"{'-' if share is None else format(share, '.1f'):>7}" for share in shares)
+            spread = max(known) - min(known)
+            print(f"{', '.join(place):70} {shown} {statistics.mean(known):7.1f} {spread:7.1f}")
+
+
+def main() -> None:
+    """Run the demos, print the table, keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="a folder for seeds.json")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(arguments.jobs) as pool:
+        demos = list(pool.map(lambda seed: run_demo(Path(folder) / f"seed-{seed}", seed), arguments.seeds))
+    print_table(demos)
+    if arguments.output is not None:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        record = {
+            "processor": processor(),
+            "date": datetime.now(UTC).date().isoformat(),
+            "jobs": arguments.jobs,
+            "demos": demos,
+        }
+        (arguments.output / "seeds.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
