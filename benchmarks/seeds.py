@@ -33,11 +33,14 @@ DEMO = Path(__file__).resolve().parent.parent / "demo/run.py"
 
 
 def run_demo(folder: Path, seed: int) -> dict[str, Any]:
-    """Run one demo and return its figures; its own words go to ``demo.log`` beside its folder."""
+    """Run one demo and return its figures; what it prints goes to a file beside its folder."""
     begin = time.monotonic()
-    with (folder.parent / f"{folder.name}.log").open("w") as log:
+    log = folder.with_suffix(".log")
+    with log.open("w") as file:
         words = [sys.executable, str(DEMO), "--folder", str(folder), "--seed", str(seed)]
-        subprocess.run(words, check=True, stdout=log, stderr=subprocess.STDOUT)
+        done = subprocess.run(words, check=False, stdout=file, stderr=subprocess.STDOUT)
+    if done.returncode != 0:
+        raise SystemExit(f"the demo with seed {seed} ended with {done.returncode}:\n{log.read_text()[-2000:]}")
     evaluation = read_evaluation(max(folder.glob("runs/*/evals/**/after.json")))
     return {
         "seed": seed,
