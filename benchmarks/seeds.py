@@ -41,14 +41,15 @@ def run_demo(folder: Path, seed: int) -> dict[str, Any]:
         done = subprocess.run(words, check=False, stdout=file, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         raise SystemExit(f"the demo with seed {seed} ended with {done.returncode}:\n{log.read_text()[-2000:]}")
-    evaluation = read_evaluation(max(folder.glob("runs/*/evals/**/after.json")))
+    stages = read_evaluation(max(folder.glob("runs/*/evals/**/after.json")))
+    evaluations = [read_evaluation(folder / "before"), stages]
     return {
         "seed": seed,
         "minutes": round((time.monotonic() - begin) / 60, 1),
-        "dtype": sorted({str(arm.settings.get("dtype")) for arm in evaluation.arms}),
-        "device": sorted({str(arm.settings.get("device")) for arm in evaluation.arms}),
-        "versions": dict(evaluation.versions),
-        "figures": read_figures(evaluation),
+        "dtype": sorted({str(arm.settings.get("dtype")) for arm in stages.arms}),
+        "device": sorted({str(arm.settings.get("device")) for arm in stages.arms}),
+        "versions": dict(stages.versions),
+        "figures": [line for evaluation in evaluations for line in read_figures(evaluation)],
     }
 
 
