@@ -1,6 +1,6 @@
 """The error model, whole.
 
-1. Library code raises one of the families below; nothing but ``cli/main.py`` prints or exits.
+1. Library code raises one of the families below; nothing but ``cli/`` prints or exits.
 2. A family has a stable ``name`` (in ``--json``) and a stable ``exit_code``. The codes in use:
    0 ok, 1 a check found something, 2 usage, 3 no resolution, 4 integrity or signature, 5 network or registry,
    6 consent, policy, permission, 7 lock out of date, 8 busy, 9 plugin or verifier, 10 training, 130/143 signals.

@@ -1,17 +1,18 @@
-"""The entry point. A command is imported when it is called. Only this module prints errors and exits."""
+"""The entry point. A command is imported when it is called. Only this module exits."""
 
 from __future__ import annotations
 
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from skillpm import __version__
-from skillpm.cli.misuse import Group, misuse
-from skillpm.errors import ResolutionError, SkillpmError
+from skillpm.cli.interrupt import raise_on_interrupt
+from skillpm.cli.misuse import Group
+from skillpm.cli.process import exit_code, leave, open_streams
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -78,14 +79,8 @@ class LazyGroup(Group):
 
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute or "command")
+        raise_on_interrupt()
         return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Exit 0 if the reader of stdout is gone, where click would exit 1."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            _quiet_exit()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table without importing any command."""
@@ -113,57 +108,14 @@ def main(ctx: click.Context, debug: bool) -> None:
         trace_hooks()
 
 
-def _report_error(error: SkillpmError, arguments: list[str]) -> int:
-    from skillpm.cli.paths import shortened
-    from skillpm.formats.printable import printable
-
-    error.message, error.hint = shortened(error.message), error.hint and shortened(error.hint)
-    if "--json" in arguments:
-        import json
-
-        click.echo(json.dumps(error.document(), ensure_ascii=True, default=str))
-    click.secho("error: ", err=True, nl=False, fg="red", bold=True)
-    click.echo(printable(error.message, keep="\n" if isinstance(error, ResolutionError) else ""), err=True)
-    if error.hint:
-        click.secho("hint: ", err=True, nl=False, fg="cyan", bold=True)
-        click.echo(printable(error.hint), err=True)
-    return error.exit_code
-
-
-def _quiet_exit() -> NoReturn:
-    """Exit silently: the reader of stdout is gone (`| head`)."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(0)
-
-
-def _leave(code: int) -> NoReturn:
-    """Exit at once, even if threads still wait for a server. Their work is undone already."""
-    import threading
-
-    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
-
-
-def run(arguments: list[str] | None = None) -> Any:
+def run(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     words = sys.argv[1:] if arguments is None else arguments
     gc.set_threshold(_GARBAGE)
+    open_streams()
     try:
         code = main.main(args=words, prog_name="skillpm", standalone_mode=False)
         sys.stdout.flush()
-    except SkillpmError as error:
-        if "--debug" in words:
-            raise
-        sys.exit(_report_error(error, words))
-    except click.exceptions.NoArgsIsHelpError as error:  # a group without a command prints its help
-        click.echo(error.format_message(), err=True)
-        sys.exit(error.exit_code)
-    except click.ClickException as error:
-        sys.exit(_report_error(misuse(error), words))
-    except (click.Abort, KeyboardInterrupt):
-        _leave(130)
-    except BrokenPipeError:
-        _quiet_exit()
-    sys.exit(code if isinstance(code, int) else 0)
+    except BaseException as error:  # noqa: BLE001  the last net
+        code = exit_code(error, words)
+    leave(code if isinstance(code, int) else 0)
