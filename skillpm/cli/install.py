@@ -101,7 +101,7 @@ class Placing:
         )
 
 
-@click.command("install", epilog="Example: skillpm install incident-triage langgraph-cli")
+@click.command("install", epilog="Example: skillpm install anthropics/skills --skill pdf --agent claude-code")
 @click.argument("texts", metavar="[REQUIREMENT|SOURCE]...", nargs=-1, shell_complete=known_names)
 @click.option("--skill", "names", metavar="NAME", multiple=True, help="Take this skill of a SOURCE; may be repeated.")
 @click.option("--all", "every", is_flag=True, help="Take every skill of a SOURCE.")
@@ -110,9 +110,10 @@ class Placing:
 def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json: bool, **placing: object) -> None:
     """Install skills and their dependencies, lock them, and put them into agents' folders.
 
-    A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`. A SOURCE is a folder (written with a `/`), a .tar.gz,
-    git+https://HOST/REPOSITORY@REF, or a site's .well-known/agent-skills; its skills need no skill.yaml. If there is a
-    skillpm.yaml, requirements, sources and agents are added to it. Without arguments, do the same as `skillpm sync`.
+    A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`. A SOURCE is OWNER/REPO, OWNER/REPO/FOLDER@REF, the address of
+    a repository or of a folder in it, as a browser shows it, a folder here (written with a `/`), a .tar.gz, or a site's
+    .well-known/agent-skills; its skills need no skill.yaml. What is typed is added to skillpm.yaml if there is one.
+    Without arguments, do the same as `skillpm sync`.
     """
     from skillpm.ops.project.installation import unchanged
 

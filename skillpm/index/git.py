@@ -76,7 +76,7 @@ class GitRepository:
                 os.utime(self._clone)  # marks it as used, so that a clean-up keeps it
             if self.url.pinned and self._resolved(wanted):
                 return wanted
-            reference = f"refs/skillpm/{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
+            reference = _cached(wanted)
             if self._offline:
                 commit = self._resolved(reference)
                 if commit is None:
@@ -86,6 +86,19 @@ class GitRepository:
                     )
                 return commit
             return self._fetched(wanted, reference)
+
+    def first_of(self, references: list[str]) -> str | None:
+        """Return the first of some branches and tags that the repository has; offline, that the cache has.
+
+        Raises:
+            RegistryError: git is missing or fails.
+        """
+        if self._offline:
+            return next((name for name in references if self._resolved(_cached(name))), None)
+        listed = self._git("ls-remote", "--", self.url.address, inside=False).decode("utf-8", "replace").splitlines()
+        known = {line.partition("\t")[2].removesuffix("^{}") for line in listed}
+        places = ("", "refs/heads/", "refs/tags/")
+        return next((name for name in references if any(f"{place}{name}" in known for place in places)), None)
 
     def folders(self, base: str) -> list[str]:
         """Return the skills' folders at or below a folder, relative to the repository; "" is the repository.
@@ -189,9 +202,7 @@ class GitRepository:
         process = self._run([*command, "--", self.url.address, *references])
         if process.returncode == 0:
             return None
-        lines = process.stderr.decode("utf-8", "replace").strip().splitlines()
-        errors = [line for line in lines if line.startswith(("fatal: ", "error: "))]
-        return errors[0].partition(": ")[2] if errors else f"git failed: {lines[-1] if lines else 'no reason given'}"
+        return _reason(process.stderr)
 
     def _resolved(self, name: str) -> str | None:
         """Return the commit of a name in the clone, or None."""
@@ -204,8 +215,7 @@ class GitRepository:
     def _git(self, *arguments: str, stdin: bytes = b"", inside: bool = True) -> bytes:
         process = self._run(arguments, stdin=stdin, inside=inside)
         if process.returncode:
-            reason = process.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise RegistryError(f"{self.url}: git {arguments[0]} failed: {reason[-1] if reason else 'no reason given'}")
+            raise RegistryError(f"{self.url}: git {arguments[0]} failed: {_reason(process.stderr)}")
         return process.stdout
 
     def _run(
@@ -230,6 +240,20 @@ class GitRepository:
             raise RegistryError(f"{self.url}: git took more than {WAIT:.0f} seconds", hint="try again") from None
         except OSError as error:
             raise RegistryError(f"{self.url}: git cannot be started: {error.strerror}") from None
+
+
+def _cached(reference: str) -> str:
+    """Return the name that a reference has in the clone of the cache."""
+    return f"refs/skillpm/{hashlib.sha256(reference.encode()).hexdigest()[:16]}"
+
+
+def _reason(stderr: bytes) -> str:
+    """Return git's own reason; forges ask for a login where a repository is missing or private."""
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
+    if any("could not read Username" in line or "Repository not found" in line for line in lines):
+        return "there is no such repository, or it is private"
+    errors = [line.partition(": ")[2] for line in lines if line.startswith(("fatal: ", "error: "))]
+    return errors[0] if errors else f"git failed: {lines[-1] if lines else 'no reason given'}"
 
 
 def _environment() -> dict[str, str]:

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 from skillpm.errors import UsageError
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
-_SCP = re.compile(r"(?:git\+)?(git@[A-Za-z0-9.-]+):(?!/)([^:]+)\Z")
+_SCP = re.compile(r"(?:git\+)?([A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9.-]+):(?!/)([^:]+)\Z")
 _REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}\Z")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*\Z|[0-9a-f:.]+\Z")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
@@ -25,7 +25,7 @@ _FORM = "write `git+https://host/repository@ref#subdirectory=folder`, also with 
 
 def is_git(text: str) -> bool:
     """Is this text the address of a git repository?"""
-    return text.startswith(("git+", "git@"))
+    return text.startswith(("git+", "git@")) or _SCP.match(text) is not None
 
 
 def is_commit(text: str) -> bool:
@@ -54,7 +54,7 @@ class GitUrl:
         """Parse the text of a person or of a lock.
 
         Args:
-            text: with ``git+`` in front, or ``git@host:path``; ``git+file:../x`` is relative to the project.
+            text: with ``git+`` in front, or ``user@host:path``; ``git+file:../x`` is relative to the project.
             project: the project's folder.
 
         Raises:

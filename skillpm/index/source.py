@@ -7,6 +7,7 @@ a person writes                                 a lock says
 ``--registry https://host/shop``                ``registry:https://host/shop``
 ``--registry https://host/.well-known/…``       ``well-known:https://host/.well-known/agent-skills/index.json``
 ``./mine``, ``./mine-1.0.tar.gz``               ``path:mine``, ``archive:mine-1.0.tar.gz``
+``owner/repo``, ``https://host/owner/repo``     as the next line; ``forge.py`` has all forms
 ``git+https://host/x@v1#subdirectory=a``        ``git+https://host/x@<commit>#subdirectory=a``
 (nothing: it is bundled with skillpm)           ``bundled``
 ==============================================  ==============================================================
@@ -28,11 +29,12 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.directory import DirectoryIndex
+from skillpm.index.forge import git_text, is_repository
 from skillpm.index.git_url import GitUrl, is_git
 from skillpm.index.path import ArchiveIndex, PathIndex, TreeIndex
 from skillpm.layout.discovery import discover
 from skillpm.model.name import is_name
-from skillpm.model.source import Source, SourceKind
+from skillpm.model.source import Source, SourceKind, git_place
 
 if TYPE_CHECKING:
     from skillpm.index.git import GitRepository
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _SUPPORTED = (
     "a registry is a folder, file:///…, https://… or a .well-known/agent-skills; "
-    "a skill is a folder, a .tar.gz or git+https://…"
+    "a skill is a folder, a .tar.gz, `owner/repo`, or git+https://…"
 )
 _ARCHIVE = ".tar.gz"
 PAGES, REPOSITORIES = "pages-v1", "git-v1"  # folders of the cache
@@ -57,11 +59,13 @@ class Surroundings:
         project: the base of relative paths in a lock.
         cache: a folder for fetched files.
         offline: use the cache only.
+        forge: the URL below which ``owner/repo`` is.
     """
 
     project: Path
     cache: Path
     offline: bool = False
+    forge: str = "https://github.com"
     _repositories: dict[str, GitRepository] = field(default_factory=dict)
 
     @cached_property
@@ -92,10 +96,15 @@ class Surroundings:
             self._repositories[key] = GitRepository(url, self.cache / REPOSITORIES, offline=self.offline)
         return self._repositories[key]
 
+    def first_reference(self, address: str, references: list[str]) -> str | None:
+        """Return the first of some references that a repository has. Raises RegistryError if there is none."""
+        url = GitUrl.parse(git_place(address), self.project)
+        return self.repository(url).first_of(references)
+
 
 def is_path(text: str) -> bool:
     """Is this text a folder, a file or a URL, and not a name?"""
-    if text.startswith((".", "/", "~", "git@")) or _SCHEME.match(text):
+    if text.startswith((".", "/", "~")) or is_git(text) or _SCHEME.match(text):
         return True
     if text.endswith(_ARCHIVE) and Path(text).is_file():
         return True
@@ -142,18 +151,23 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
     """Return the skills of a place: one index for each, or one index that lists them all.
 
     Args:
-        text: a folder, an archive, a git address, or a URL of a ``.well-known/agent-skills``.
+        text: a folder, an archive, a repository, or a URL of a ``.well-known/agent-skills``.
         around: of this invocation.
 
     Raises:
         UsageError: there is no such folder, or the address is invalid.
         RegistryError: this version cannot read the place, or git fails.
     """
-    if is_git(text):
-        url = GitUrl.parse(text, around.project)
-        return [_commit(url, folder, around) for folder in around.repository(url).folders(url.subdirectory)]
+    if is_repository(text):
+        try:
+            url = GitUrl.parse(git_text(text, around.forge, around.first_reference), around.project)
+            return [_commit(url, folder, around) for folder in around.repository(url).folders(url.subdirectory)]
+        except RegistryError as error:
+            if _is_web(text):
+                error.hint = f"{error.hint or ''}; for a registry, name a skill and add `--registry {text[:200]}`"
+            raise
     if _is_web(text):
-        return [_web_skills(text, around)]
+        return [_web_registry(_web_address(text), around)]
     place = Path.cwd() / _folder(text)
     if place.is_file():
         return [ArchiveIndex(place, _named(SourceKind.ARCHIVE, place, around))]
@@ -251,14 +265,6 @@ def _web_registry(url: str, around: Surroundings) -> Index:
     from skillpm.index.http import HttpIndex
 
     return HttpIndex(url, around.transport, around.pages)
-
-
-def _web_skills(text: str, around: Surroundings) -> Index:
-    url = _web_address(text)
-    if _well_known(url):
-        return _web_registry(url, around)
-    hint = f"write `git+{text[:200]}`" if url.endswith(".git") else f"name skills and add `--registry {text[:200]}`"
-    raise UsageError(f"`{text[:200]}` does not name a skill", hint=hint)
 
 
 def _well_known(url: str) -> bool:

@@ -61,7 +61,8 @@ class Context:
     @cached_property
     def around(self) -> Surroundings:
         """The project, the cache and the connections that indexes use."""
-        return Surroundings(self.settings.project, self.settings.cache, offline=self.settings.offline)
+        settings = self.settings
+        return Surroundings(settings.project, settings.cache, offline=settings.offline, forge=settings.forge)
 
     @cached_property
     def host(self) -> Host:

@@ -115,6 +115,11 @@ class Settings:
         return self.setting(table.OFFLINE).value
 
     @property
+    def forge(self) -> str:
+        """The URL below which ``owner/repo`` is."""
+        return self.setting(table.FORGE).value
+
+    @property
     def indexes(self) -> tuple[str, ...]:
         """The registries besides the bundled one, in their order."""
         return tuple(self.setting(table.REGISTRIES).value.values())

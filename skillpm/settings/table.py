@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_WORKERS = 64
 SANDBOXES = ("auto", "require", "landlock", "bubblewrap", "limits")  # how skill code is to be confined
+_FORGE = re.compile(r"(?:https|ssh|file)://[^\s#?\\]+\Z")
 SANDBOX_OF_PLUGIN = re.compile(r"plugin:[a-z0-9][a-z0-9_-]{0,31}\Z")
 
 T = TypeVar("T")
@@ -103,6 +104,12 @@ def _sandbox(typed: Typed) -> str:
     return str(typed.value) if SANDBOX_OF_PLUGIN.match(str(typed.value)) else _one_of(SANDBOXES, typed)
 
 
+def _forge(typed: Typed) -> str:
+    if not _FORGE.match(str(typed.value)):
+        raise UsageError(f"{typed.origin}: `{str(typed.value)[:80]}` is not a forge", hint="write `https://HOST`")
+    return str(typed.value).rstrip("/")
+
+
 def _plugins(typed: Typed) -> tuple[str, ...]:
     return () if typed.origin.place == "SKILLPM_NO_PLUGINS" else tuple(sorted({*typed.value.replace(",", " ").split()}))
 
@@ -148,6 +155,9 @@ def _list_of(item: T | None) -> tuple[T, ...] | None:
 REGISTRIES: Row[dict[str, str]] = Row(
     "registries", "registries in their order, before the bundled skills", {},
     "registry", ("SKILLPM_REGISTRIES",), _places, "registries", SettingsFile.registries, _by_name)
+FORGE: Row[str] = Row(
+    "forge", "the URL below which `owner/repo` is", "https://github.com",
+    "", ("SKILLPM_FORGE",), _forge)
 AGENTS: Row[tuple[str, ...]] = Row(
     "agents", "agents whose folders are filled", (),
     "agent", ("SKILLPM_AGENTS",), _words, "agents", lambda file: file.document.agents)
@@ -191,5 +201,5 @@ WORKERS: Row[int] = Row(
     "workers", ("SKILLPM_WORKERS",), lambda typed: _number(typed, "workers", 1, MAX_WORKERS))
 # fmt: on
 
-TABLE = (REGISTRIES, AGENTS, LINK, COOLDOWN, ALLOW, DENY, CONSENT, NETWORK, RUN, SANDBOX_POLICY, OFFLINE, PLUGINS,
-         SANDBOX, WORKERS)  # fmt: skip
+TABLE = (REGISTRIES, FORGE, AGENTS, LINK, COOLDOWN, ALLOW, DENY, CONSENT, NETWORK, RUN, SANDBOX_POLICY, OFFLINE,
+         PLUGINS, SANDBOX, WORKERS)  # fmt: skip

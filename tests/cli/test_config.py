@@ -125,6 +125,7 @@ class Sample(NamedTuple):
 # two files: the first is the project's, the second the user's; a policy is the stricter of what all say
 SAMPLES = {
     "registries": Sample("/a/x", {"x": "/a/x"}, "registries: {y: /b}", {"y": "/b"}, "registries: {z: /c}", {"y": "/b"}),
+    "forge": Sample("https://git.example/", "https://git.example"),
     "agents": Sample("goose", ("goose",), "agents: [cursor]", ("cursor",), "agents: [zed]", ("cursor",)),
     "link": Sample("copy", "copy", "link: symlink", "symlink", "link: copy", "symlink"),
     "policy.cooldown": Sample("3", 3, "policy: {cooldown: 5}", 5, "policy: {cooldown: 7}", 7, 5),

@@ -17,6 +17,7 @@ from skillpm.ops.project.choose import Selection, read_request, select
 from skillpm.ops.project.fetch import fetch
 from skillpm.ops.project.installation import Installation, describe_changes
 from skillpm.ops.project.required import required
+from skillpm.ops.project.settled import settled
 from skillpm.resolve.plan import Change
 from skillpm.storage.record import LinkKind, Placement, read_record
 from skillpm.trust.allowance import NOTHING, Allowance
@@ -66,7 +67,9 @@ def install(context: Context, asked: Asked, options: InstallOptions) -> Installa
 
 def _choose(context: Context, asked: Asked, options: InstallOptions, to: Linking) -> Decision:
     lock = context.lock()
-    request = read_request(context, required(context, lock), lock, asked, replace=options.force)
+    requirements = required(context, lock)
+    known = {*(item.name for item in requirements), *(entry.name for entry in lock.skills)}
+    request = read_request(context, requirements, lock, settled(context, asked, known), replace=options.force)
     selection = select(context, request, lock)
     if context.settings.document is None:
         return Decision(selection, to)

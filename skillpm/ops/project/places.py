@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -70,11 +71,11 @@ def _chosen_of(place: _Place, asked: Asked) -> list[str]:
         return list(place.skills)
     if not place.skills:
         raise LayoutError(f"{place.text} has no installable skill", hint="; ".join(place.broken[:3]))
-    names = sorted(place.skills)
+    names, shown = sorted(place.skills), shlex.quote(place.text)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise UsageError(
         f"{place.text} has {len(names)} skills: {', '.join(names[:_SHOWN])}{more}",
-        hint=f"add `--skill {names[0]}`(may be repeated) or `--all`",
+        hint=f"run `skillpm install {shown} --skill {names[0]}`, or `skillpm install {shown} --all` for all of them",
         names=names,
     )
 
