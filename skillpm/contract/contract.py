@@ -6,7 +6,7 @@ import json
 import random
 from typing import Any
 
-from skillpm.contract.answer import read_answer
+from skillpm.contract.answer import Answer, read_answer
 from skillpm.contract.command import Argv
 from skillpm.contract.judge import EXACT, Gold, judge_answer, judge_arguments
 from skillpm.contract.prompt import render_prompt
@@ -17,6 +17,7 @@ from skillpm.model.contract import ContractDocument, Tool
 from skillpm.model.verdict import Verdict
 
 SAMPLE_TRIES = 64
+TOO_DEEP = "nested too deeply"
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -49,7 +50,10 @@ class Contract:
             return [f"unknown tool {str(name)[:80]!r}"], None
         if not isinstance(arguments, dict):
             return ["`args` must be an object"], None
-        return self._schemas[name].examine(arguments)
+        try:
+            return self._schemas[name].examine(arguments)
+        except RecursionError:
+            return [TOO_DEEP], None
 
     def complete(self, expected: Any) -> dict[str, Any]:
         """Return an expected answer with every argument present, in the order of the schema.
@@ -67,14 +71,18 @@ class Contract:
         problems, argv = self._examine(completed)
         if problems:
             raise DocumentError(f"the expected answer breaks the contract: {'; '.join(problems)}")
-        return {**completed, "args": self._schemas[completed["tool"]].complete(completed["args"])}, argv
+        try:
+            return {**completed, "args": self._schemas[completed["tool"]].complete(completed["args"])}, argv
+        except RecursionError:
+            raise DocumentError(f"the expected answer is {TOO_DEEP}") from None
 
     def gold(self, expected: Any) -> Gold:
         """Return an expected answer as ``assess`` takes it. Raises DocumentError as ``complete`` does."""
         completed, argv = self._completed(expected)
         arguments = completed["args"]
         count = sum(1 for value in arguments.values() if value is not None)
-        return Gold(self.tools[completed["tool"]], arguments, count, _text(completed), argv)
+        name = completed["tool"]
+        return Gold(self.tools[name], arguments, count, self._text(completed), argv, self._schemas[name].equality)
 
     def judge(self, expected: Any, completion: str) -> Verdict:
         """Judge a completion; an expected answer that breaks the contract gives an errored verdict."""
@@ -93,6 +101,14 @@ class Contract:
         answer = read_answer(completion)
         if answer.value is None:
             return judge_answer(gold, answer, []), None
+        try:
+            return self._assess_object(gold, answer)
+        except RecursionError:
+            return judge_answer(gold, Answer(None, False, TOO_DEEP), []), None
+
+    def _assess_object(self, gold: Gold, answer: Answer) -> tuple[Verdict, Argv | None]:
+        """Judge an answer with an object."""
+        assert answer.value is not None
         problems, argv = self._examine(answer.value)
         if problems or not answer.only_json or answer.value["tool"] != gold.tool.name:
             return judge_answer(gold, answer, problems), argv if answer.only_json else None
@@ -114,7 +130,7 @@ class Contract:
 
     def render(self, expected: Any) -> str:
         """Return the text of an expected answer, as a model is trained to write it."""
-        return _text(self.complete(expected))
+        return self._text(self.complete(expected))
 
     def sample(self, tool: str, chance: random.Random) -> dict[str, Any]:
         """Return a valid answer of a tool.
@@ -129,6 +145,9 @@ class Contract:
         message = f"tool `{tool}`: none of {SAMPLE_TRIES} random answers is valid"
         raise DocumentError(message, hint="add `examples` to the schemas of its arguments")
 
-
-def _text(completed: dict[str, Any]) -> str:
-    return _encode({"tool": completed["tool"], "args": completed["args"]})
+    @staticmethod
+    def _text(completed: dict[str, Any]) -> str:
+        try:
+            return _encode({"tool": completed["tool"], "args": completed["args"]})
+        except RecursionError:
+            raise DocumentError(f"the expected answer is {TOO_DEEP}") from None

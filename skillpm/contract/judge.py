@@ -13,7 +13,8 @@ least 0.1, and only the exact answer gets 1:
 ``arguments`` is the share of expected arguments that are right, minus the wrong and the surplus ones, from -1 to 1. An
 argument that is null, false or its default is neither right nor wrong where a value is expected, and is not surplus
 where null is expected. An answer whose only differences are of the second kind is ambiguous: it asks for the same in
-other words. An answer that runs the same commands as the expected one is exact, however it is written.
+other words. Two values are the same as ``compare`` of the contract says. An answer that runs the same commands as the
+expected one is exact, however it is written.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 from skillpm.contract.answer import Answer
 from skillpm.contract.command import Argv
+from skillpm.contract.equality import Equality
 from skillpm.contract.shape import same_value
 from skillpm.model.contract import Tool
 from skillpm.model.verdict import Status, Verdict
@@ -45,6 +47,7 @@ class Gold:
         count: the number of arguments that are not null.
         text: the answer as a model is trained to write it.
         argv: the commands that the answer stands for.
+        equality: when two values of an argument are the same.
     """
 
     tool: Tool
@@ -52,6 +55,7 @@ class Gold:
     count: int
     text: str
     argv: Argv | None
+    equality: Equality
 
 
 def judge_answer(gold: Gold, answer: Answer, problems: list[str]) -> Verdict:
@@ -106,7 +110,7 @@ def _compare(gold: Gold, arguments: dict[str, Any]) -> tuple[float, list[str]]:
     differences = []
     for name, expected in gold.arguments.items():
         value = arguments.get(name)
-        if same_value(expected, value):
+        if same_value(expected, value) or (gold.equality and gold.equality.same(name, expected, value)):
             points += expected is not None
             continue
         differences.append(name)

@@ -13,6 +13,7 @@ import jsonschema_rs
 
 from skillpm.contract.argv import fill_argv
 from skillpm.contract.command import Argv, CommandLineReader
+from skillpm.contract.equality import Equality
 from skillpm.contract.grammar import CommandError
 from skillpm.contract.shape import Shape, same_value
 from skillpm.errors import DocumentError
@@ -25,6 +26,9 @@ _PLAIN = frozenset({str, int, bool, type(None)})  # has no inner objects, and ca
 class ToolSchema:
     """The compiled schema of one tool's arguments.
 
+    Attributes:
+        equality: when two values of an argument are the same.
+
     Raises:
         DocumentError: the schema is not valid JSON Schema, or a pattern needs look-around or back-references.
     """
@@ -36,6 +40,7 @@ class ToolSchema:
         self._optional = self._names - tool.required
         schema = {**tool.input_schema, "additionalProperties": False}
         self._shape = Shape(tool.input_schema)
+        self.equality = Equality(tool.compare)
         self._others = self._names - tool.argv_arguments
         self._line = CommandLineReader(tool.argv) if isinstance(tool.argv, CommandLine) else None
         try:
@@ -78,7 +83,10 @@ class ToolSchema:
         (left_arguments, left_argv), (right_arguments, right_argv) = left, right
         if left_argv is None or right_argv is None:
             return False
-        if left_argv != right_argv and self._line is None:
+        if self.equality:  # two paths may be one file, and make other words of the command
+            right_arguments = self.equality.aligned(left_arguments, right_arguments)
+            right_argv = self.examine(right_arguments)[1]
+        if right_argv is None or (left_argv != right_argv and self._line is None):
             return False
         if not all(same_value(left_arguments[name], right_arguments[name]) for name in self._others):
             return False

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from skillpm.model.contract import referenced
+from skillpm.model.json_schema import referenced
 
 _MAX_REFERENCES = 64
 _MAX_FLOATS = 64  # whole numbers written with a fraction that are looked at one by one

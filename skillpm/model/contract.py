@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, GetJsonSchemaHandler, Tag, WithJsonSchema, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    GetJsonSchemaHandler,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import CoreSchema
 
 from skillpm.formats.document import Document, Json
+from skillpm.model.comparison import Comparison, comparison_problem
+from skillpm.model.json_schema import is_boolean, refuse_empty_ranges, refuse_remote_references
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
-_REFERENCES = ("$ref", "$dynamicRef")
 
 
 class ArgvPart(Document):
@@ -240,11 +248,17 @@ Argv = Annotated[
 
 
 class Tool(Document):
-    """One tool. Every property of ``input_schema`` must stand in an answer; those not ``required`` may be null."""
+    """One tool. Every property of ``input_schema`` must stand in an answer; those not ``required`` may be null.
+
+    Attributes:
+        compare: when two values are the same, by argument: ``title``, ``customer.email``, ``items[].price``. Everything
+            else is compared exactly.
+    """
 
     name: ToolName
     description: str = ""
     input_schema: Json
+    compare: Annotated[dict[str, Comparison], Field(max_length=256)] = Field(default_factory=dict)
     argv: Argv | None = None
     confirm: Literal["always", "never"] = "always"  # for the program that runs answers: ask a person before this tool?
 
@@ -270,8 +284,20 @@ class Tool(Document):
         required = value.get("required", [])
         if not isinstance(required, list) or not all(isinstance(name, str) and name in properties for name in required):
             raise ValueError("`required` must list arguments that `properties` has")
-        _refuse_empty_ranges(value)
-        _refuse_remote_references(value)
+        refuse_empty_ranges(value)
+        refuse_remote_references(value)
+        return value
+
+    @field_validator("compare")
+    @classmethod
+    def _compares_known_arguments(cls, value: dict[str, Comparison], info: ValidationInfo) -> dict[str, Comparison]:
+        schema = info.data.get("input_schema")
+        for place, comparison in value.items():
+            if schema is None:
+                break  # it is wrong, which is an error of its own
+            problem = comparison_problem(schema, place, comparison)
+            if problem is not None:
+                raise ValueError(f"`{place[:80]}`: {problem}")
         return value
 
     @model_validator(mode="after")
@@ -280,7 +306,7 @@ class Tool(Document):
         if unknown:
             raise ValueError(f"argv reads `{min(unknown)}`, which is not in input_schema")
         for part in self._parts():
-            if part.condition is not None and not _is_boolean(self.properties[part.condition], self.input_schema):
+            if part.condition is not None and not is_boolean(self.properties[part.condition], self.input_schema):
                 raise ValueError(f"`if: {part.condition}` is not a boolean; use `when` for its value")
         return self
 
@@ -295,68 +321,6 @@ class Tool(Document):
         if self.argv is None or isinstance(self.argv, CommandLine):
             return []
         return [part for part in self.argv if isinstance(part, ArgvPart)]
-
-
-def referenced(reference: str, root: Mapping[str, Any]) -> Any:
-    """Return what a JSON pointer such as ``#/$defs/item`` names in a schema (RFC 6901), or None."""
-    target: Any = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
-    return target
-
-
-def _is_boolean(schema: Any, root: dict[str, Any], depth: int = 0) -> bool:
-    """Does a schema admit true, false and null alone? A ``$ref`` points inside ``root``."""
-    if not isinstance(schema, dict) or depth > 16:
-        return False
-    if isinstance(schema.get("$ref"), str):
-        return _is_boolean(referenced(schema["$ref"], root), root, depth + 1)
-    for key in ("anyOf", "oneOf"):
-        if key in schema:
-            return all(_is_boolean(branch, root, depth + 1) for branch in schema[key])
-    if "enum" in schema or "const" in schema:
-        return all(value is None or isinstance(value, bool) for value in schema.get("enum", [schema.get("const")]))
-    declared = schema.get("type")
-    types = {declared} if isinstance(declared, str) else set(declared or ())
-    return bool(types) and types <= {"boolean", "null"}
-
-
-_BOUNDS = (
-    (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")),
-    (("minLength",), ("maxLength",)),
-    (("minItems",), ("maxItems",)),
-    (("minProperties",), ("maxProperties",)),
-)
-_DATA = ("examples", "enum", "const", "default")  # keys of a schema that hold values, not schemas
-
-
-def _refuse_empty_ranges(schema: Any) -> None:
-    """Raise ValueError if a least value is above the greatest one, at any depth: no answer could be right."""
-    if isinstance(schema, list):
-        for item in schema:
-            _refuse_empty_ranges(item)
-    elif isinstance(schema, dict):
-        for lows, highs in _BOUNDS:
-            for low, high in itertools.product(lows, highs):
-                least, most = schema.get(low), schema.get(high)
-                if isinstance(least, int | float) and isinstance(most, int | float):
-                    excluded = "exclusive" in low + high
-                    if least > most or (excluded and least == most):
-                        raise ValueError(f"`{low}: {least}` and `{high}: {most}` leave no value")
-        for key, item in schema.items():
-            if key not in _DATA:
-                _refuse_empty_ranges(item)
-
-
-def _refuse_remote_references(schema: Any) -> None:
-    if isinstance(schema, list):
-        for item in schema:
-            _refuse_remote_references(item)
-    elif isinstance(schema, dict):
-        for key, item in schema.items():
-            if key in _REFERENCES and not (isinstance(item, str) and item.startswith("#")):
-                raise ValueError(f"`{key}` may only point inside the schema (#/…)")
-            _refuse_remote_references(item)
 
 
 class ContractDocument(Document):
