@@ -93,7 +93,7 @@ def _known(error: BaseException) -> Any:
 
     import click
 
-    from skillpm.errors import SkillpmError, StorageError
+    from skillpm.errors import SkillpmError, StorageError, UsageError
 
     if isinstance(error, SkillpmError):
         return error
@@ -107,6 +107,8 @@ def _known(error: BaseException) -> Any:
         os.getcwd()  # noqa: PTH109  one call of the system
     except OSError:
         return StorageError("the working folder is gone", hint="go to a folder that exists, and try again")
+    if error.errno == errno.ENAMETOOLONG:
+        return UsageError(f"a path is too long: {error.filename}"[:200], hint="shorten the name")
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or error.errno in (errno.EFBIG, errno.EROFS, errno.EIO, errno.EAGAIN):
         place = error.filename or "the output"

@@ -63,10 +63,13 @@ def _item(value: Any) -> Any:
 Items = Annotated[tuple[Annotated[Json, BeforeValidator(_item)], ...], Field(min_length=1)]
 
 
+Integer = Annotated[int, Field(ge=-(10**100), le=10**100)]  # beyond 10**308 chance, a float, cannot draw
+
+
 class Pool(Document):
     """A named set of values: exactly one of the three forms."""
 
-    integers: tuple[int, int] | None = None
+    integers: tuple[Integer, Integer] | None = None
     choice: Items | None = None
     template: str | None = None
 
@@ -126,7 +129,7 @@ class TaskRule(Document):
     def _names_known_slots(self) -> TaskRule:
         texts = [*self.requests, *(text for texts in self.clauses.values() for text in texts)]
         used = {slot for text in texts for slot in SLOT.findall(text)} | set(self.clauses)
-        used |= {slot for value in _strings(self.args) for slot in SLOT.findall(value)}
+        used |= {slot for value in strings(self.args) for slot in SLOT.findall(value)}
         used |= {slot for constraint in self.constraints for slot in constraint.slots()}
         unknown = used - set(self.draw)
         if unknown:
@@ -137,13 +140,14 @@ class TaskRule(Document):
         return self
 
 
-def _strings(value: Any) -> list[str]:
+def strings(value: Any) -> list[str]:
+    """Return every text in a JSON value, without the keys."""
     if isinstance(value, str):
         return [value]
     if isinstance(value, dict):
-        return [text for item in value.values() for text in _strings(item)]
+        return [text for item in value.values() for text in strings(item)]
     if isinstance(value, list | tuple):
-        return [text for item in value for text in _strings(item)]
+        return [text for item in value for text in strings(item)]
     return []
 
 
@@ -201,4 +205,11 @@ class SynthesisDocument(Document):
             for part in SLOT.findall(pool.template or ""):
                 if part not in self.values or self.values[part].template is not None:
                     raise ValueError(f"the template of `{name}` needs `{part}` to be a pool that is not a template")
+        return self
+
+    @model_validator(mode="after")
+    def _makes_no_endless_text(self) -> SynthesisDocument:
+        from skillpm.model.longest import check_lengths
+
+        check_lengths(self)
         return self

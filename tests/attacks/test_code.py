@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -188,6 +189,43 @@ def test_a_schema_of_one_word_is_sampled(world: World) -> None:
         world.place.write({"odd": files})
         done = world.place.call("selftest", "./odd")
         assert done.code == 0 or "give its schema `examples`" in done.out + done.err, done
+
+
+LONG = (
+    "synthesis: 1\n%(more)svalues: {p: {choice: [%(value)s]}, q: {%(pool)s}}\n"
+    "tasks: [{name: t, tool: d, draw: {q: {from: q}}, args: {a: '%(args)s'}, requests: ['%(request)s']}]\n"
+)
+GROWING: dict[str, tuple[dict[str, str], str]] = {
+    "38 a pool of many pools": (
+        {"pool": "template: '%s'" % ("{p}" * 40_000)},
+        "the template of `q` holds more than 64 pools",
+    ),
+    "38 a pool of long values": (
+        {"pool": "template: '%s'" % ("{p}" * 60)},
+        "a value of `q` can have 114,180 characters",
+    ),
+    "38 an answer of many slots": ({"args": "{q}" * 40_000}, "an answer of task `t` can have"),
+    "38 a request of many slots": ({"request": "{q}" * 600}, "a request of task `t` can have"),
+    "38 clauses within a request": (
+        {"request": "[q]", "more": "clauses: {q: ['%s']}\n" % ("{q}" * 600)},
+        "a request of",
+    ),
+    "38 integers that no float reaches": ({"pool": f"integers: [0, {'9' * 400}]"}, "integers"),
+}
+
+
+@pytest.mark.parametrize("attack", attacks(GROWING))
+def test_texts_that_grow_out_of_small_templates_are_refused_before_one_is_made(world: World, attack: str) -> None:
+    parts, says = GROWING[attack]
+    text = LONG % (
+        {"value": "v" * 1900, "pool": "template: '{p}'", "args": "{q}", "request": "{q}", "more": ""} | parts
+    )
+    world.place.write({"bad": {"SKILL.md": skill_text(), "contract.yaml": TOOL % "{}", "synthesis.yaml": text}})
+    begin = time.process_time()
+    for command, code in (("validate", 1), ("synth", 2)):
+        done = world.place.call(command, "./bad")
+        assert (done.code, says in done.out + done.err) == (code, True), done
+    assert time.process_time() - begin < 5
 
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202egood"

@@ -186,3 +186,10 @@ def test_a_defect_exits_70_with_a_traceback_that_imitates_nothing(
 def test_debug_shows_the_traceback_of_an_error_and_keeps_its_exit_code(project: MakeProject) -> None:
     outcome = project().call("--debug", "install", "nosuch")
     assert (outcome.code, "  Traceback (most" in outcome.err, "\nerror: no registry" in outcome.err) == (2, True, True)
+
+
+@pytest.mark.parametrize("words", [["train", "--model"], ["install", "--registry"], ["show"]], ids=" ".join)
+def test_a_name_too_long_for_a_path_is_an_error_of_usage(project: MakeProject, words: list[str]) -> None:
+    outcome = project().call(*words[:1], "shell-tools", *words[1:], f"./{'9' * 400}")
+    assert outcome.code in (2, 5, 6), outcome
+    assert "Traceback" not in outcome.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,19 @@ PROMPTS = [
     "{{ tools | map('upper') }}",
     "{% include 'x' %}",
     "{{ tools[0].name.format }}{% if %}",
+    # little text, much work: letters are no list, and what is read, walked and written is counted
+    "{{ tools[0].description | join(tools[0].description | join(tools[0].description)) }}",
+    "{% for a in tools[0].description %}{% for b in tools[0].description %}{% endfor %}{% endfor %}",
+    "{% for a in tools[0].description | list %}x{% endfor %}",
+    "{{ tools[0] | join(tools[0].description) }}" * 300,
+    "{{ tools[0].description | upper | lower | upper }}" * 300,
+    "{% if tools[0] == tools[0] %}{% endif %}" * 300,
+    "{{ tools | tojson" + " | tojson" * 40 + " }}",
+    "{{ tools | tojson(1000000000) }}",
+    "{{ tools[0].description | trim(tools[0].description) }}",
+    "{% if tools %}" * 200 + "x" + "{% endif %}" * 200,
+    "{{ 1 }}" * 20_000,
+    "{{ tools" + " | list" * 20_000 + " }}",
 ]
 
 
@@ -71,8 +85,11 @@ PROMPTS = [
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_a_hostile_prompt_template_is_refused_or_harmless(prompt: str) -> None:
     """A template reaches neither Python nor unbounded work."""
+    long = f"tools: [{{name: dev, description: {'ab' * 30_000}, input_schema: {{type: object}}}}]"
+    begin = time.process_time()
     with pytest.raises(DocumentError, match="system_prompt"):
-        compiled(f"contract: 1\nsystem_prompt: {prompt!r}\n{TOOL}")
+        compiled(f"contract: 1\nsystem_prompt: {prompt!r}\n{long}")
+    assert time.process_time() - begin < 5
 
 
 def test_the_prompt_sees_the_tools() -> None:

@@ -1,0 +1,69 @@
+"""The longest texts that a synthesis document can make, told without making one.
+
+A small template of long values makes texts of any length. So the length is bounded where the document is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from skillpm.model.synthesis import CLAUSE, SLOT, Entry, SynthesisDocument, TaskRule, strings
+from skillpm.model.task import canonical_json
+
+MAX_VALUE = 4_096  # characters of a pool's template, filled in
+MAX_PARTS = 64  # pools in one template
+MAX_TEXT = 16_384  # characters of a request, or of a task's arguments
+
+
+def check_lengths(document: SynthesisDocument) -> None:
+    """Check every pool and task.
+
+    Raises:
+        ValueError: one can make a text that is too long.
+    """
+    pools = {name: _longest_member(pool.choice, pool.integers) for name, pool in document.values.items()}
+    for name, pool in document.values.items():
+        if pool.template is not None:
+            if len(SLOT.findall(pool.template)) > MAX_PARTS:
+                raise ValueError(f"the template of `{name}` holds more than {MAX_PARTS} pools")
+            pools[name] = _filled(pool.template, pools)
+            _hold(pools[name], MAX_VALUE, f"a value of `{name}`")
+    frame = max(map(len, document.frames))
+    for rule in document.tasks:
+        slots = {name: _longest_draw(draw.source, draw.otherwise, pools) for name, draw in rule.draw.items()}
+        _hold(frame + _longest_request(rule, slots), MAX_TEXT, f"a request of task `{rule.name}`")
+        built = [text for text in strings(rule.args) if SLOT.search(text)]
+        _hold(sum(_filled(text, slots) for text in built), MAX_TEXT, f"an answer of task `{rule.name}`")
+
+
+def _hold(length: int, limit: int, what: str) -> None:
+    if length > limit:
+        raise ValueError(f"{what} can have {length:,} characters, more than {limit:,}")
+
+
+def _longest_request(rule: TaskRule, slots: Mapping[str, int]) -> int:
+    clauses = {slot: max(_filled(text, slots) for text in texts) + 1 for slot, texts in rule.clauses.items()}
+    clauses["*"] = sum(clauses.values())
+    return max(_filled(text, slots) + sum(clauses[place] for place in CLAUSE.findall(text)) for text in rule.requests)
+
+
+def _longest_draw(source: Any, otherwise: Any, pools: Mapping[str, int]) -> int:
+    drawn = pools[source] if isinstance(source, str) else _longest_member(source, None)
+    return max(drawn, _length(otherwise))
+
+
+def _longest_member(choice: Iterable[Any] | None, integers: tuple[int, int] | None) -> int:
+    if choice is None:
+        return max(map(_length, integers or ()), default=0)
+    return max(
+        max(_length(item.value), *map(len, item.texts)) if isinstance(item, Entry) else _length(item) for item in choice
+    )
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, str) else len(canonical_json(value))
+
+
+def _filled(text: str, slots: Mapping[str, int]) -> int:
+    return len(text) + sum(slots[slot] for slot in SLOT.findall(text))
