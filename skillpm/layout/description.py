@@ -37,6 +37,42 @@ class Description:
     body: str
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a lock repeats of a skill: its name, its version, the skills that it requires, and its hooks."""
+
+    name: str
+    version: str
+    requires: dict[str, str]
+    hooks: int
+
+
+def identity(tree: Tree) -> Identity:
+    """Return the identity of an installable skill. It reads skill.yaml without its model, which takes long to import.
+
+    Raises:
+        LayoutError: the tree is not a skill that can be installed.
+        DocumentError: skill.yaml is not YAML.
+        StorageError: a file cannot be read.
+    """
+    root = _manifest_keys(tree)
+    if root is None:
+        about = describe(tree)
+        return Identity(about.name, about.version, about.manifest.requires if about.manifest else {}, 1)
+    name, _, _, _ = _skill(tree, "")
+    return Identity(name, str(root["version"]), dict(root.get("requires") or {}), int(root.get("hooks") or 1))
+
+
+def _manifest_keys(tree: Tree) -> dict[str, Any] | None:
+    """Return the keys of skill.yaml, or None if it is missing or belongs to another program."""
+    if "skill.yaml" not in tree.paths():
+        return None
+    from skillpm.formats.strict_yaml import read_yaml
+
+    root = read_yaml(tree.read("skill.yaml").decode("utf-8").removeprefix(BYTE_ORDER_MARK), path="skill.yaml")
+    return root if isinstance(root, dict) and {"manifest", "version"} <= root.keys() else None
+
+
 def skill_file(paths: list[str]) -> str | None:
     """Return the path of SKILL.md, or of the lower-case ``skill.md`` that clients read too, or None."""
     return next((name for name in ("SKILL.md", "skill.md") if name in paths), None)
@@ -50,8 +86,15 @@ def describe(tree: Tree, *, place: object = "") -> Description:
         DocumentError: skill.yaml is invalid.
         StorageError: a file cannot be read.
     """
-    paths = tree.paths()
-    path = skill_file(paths)
+    name, description, fields, body = _skill(tree, place)
+    manifest = _manifest(tree) if "skill.yaml" in tree.paths() else None
+    version = manifest.version if manifest else _version(fields.get("metadata"))
+    return Description(name, description, version, manifest, body)
+
+
+def _skill(tree: Tree, place: object) -> tuple[str, str, dict[str, Any], str]:
+    """Return the name, the description, the fields and the body of SKILL.md. Raises LayoutError."""
+    path = skill_file(tree.paths())
     if path is None:
         raise LayoutError(
             f"no SKILL.md in {place}" if place else "no SKILL.md",
@@ -69,9 +112,7 @@ def describe(tree: Tree, *, place: object = "") -> Description:
             f"{path}: `{name[:80]}` is not a name that can be installed",
             hint="a name is lowercase ASCII letters, digits and single hyphens, 1 to 64 characters",
         )
-    manifest = _manifest(tree) if "skill.yaml" in paths else None
-    version = manifest.version if manifest else _version(fields.get("metadata"))
-    return Description(name, description, version, manifest, parts.body.lstrip("\r\n"))
+    return name, description, fields, parts.body.lstrip("\r\n")
 
 
 def _text(tree: Tree, path: str) -> str:

@@ -69,7 +69,7 @@ class Lock(LightDocument):
         try:
             root = strict_json(text)
         except ValueError as error:
-            raise DocumentError(f"not JSON: {error}", path=path) from None
+            raise _unreadable(text, str(error), path) from None
         if isinstance(root, dict) and isinstance(root.get("lock"), int) and root["lock"] > LOCK_VERSION:
             raise LockOutOfDateError(
                 f"{path} has version {root['lock']}, this skillpm reads {LOCK_VERSION}", hint="upgrade skillpm-core"
@@ -86,6 +86,17 @@ class Lock(LightDocument):
     def skill(self, name: str) -> LockedSkill | None:
         """Return the entry of a name."""
         return next((skill for skill in self.skills if skill.name == name), None)
+
+
+def _unreadable(text: str, reason: str, path: str) -> DocumentError:
+    """Return the error for a text that is not JSON: most are empty, or were cut by a full disk or a failed merge."""
+    hint = "restore it from version control, or remove it and run `skillpm lock`"
+    if not text.strip():
+        return DocumentError("the file is empty", path=path, hint=hint)
+    end = text.rstrip()
+    if end.startswith("{") and not end.endswith("}"):
+        return DocumentError(f"the file ends in the middle, at line {end.count(chr(10)) + 1}", path=path, hint=hint)
+    return DocumentError(f"not JSON: {reason}", path=path, hint=hint)
 
 
 def conflicted(text: str) -> bool:

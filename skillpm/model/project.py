@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 from skillpm.errors import UsageError
@@ -93,7 +93,12 @@ class UserDocument(Document):
     policy: TrustPolicy | None = None
 
 
+def _or_empty(value: Any) -> Any:
+    """Read a key without a value as an empty mapping, as a person means it who has removed the last entry."""
+    return {} if value is None else value
+
+
 class ProjectDocument(UserDocument):
     """skillpm.yaml: what a project requires, and where it comes from."""
 
-    requires: dict[SkillNameText, Wish] = Field(default_factory=dict)
+    requires: Annotated[dict[SkillNameText, Wish], BeforeValidator(_or_empty)] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from skillpm.errors import LockOutOfDateError
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.requirement import Requirement
 from skillpm.resolve.plan import needed
@@ -20,6 +21,18 @@ def disagreements(requirements: Iterable[Requirement], lock: Lock) -> list[str]:
     surplus = sorted(set(entries) - needed(lock, [root.name for root in roots]))
     reasons += [f"{name} is locked, but nothing requires it" for name in surplus]
     return list(dict.fromkeys(reasons))
+
+
+def refuse_incoherent(lock: Lock) -> None:
+    """Raise LockOutOfDateError if a lock contradicts itself: a required entry is missing, or nothing requires one."""
+    reasons = disagreements(map(Requirement.parse, lock.requirements), lock)
+    if reasons:
+        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        raise LockOutOfDateError(
+            f"skillpm.lock contradicts itself: {reasons[0]}{more}",
+            hint="restore it from version control, or run `skillpm lock`",
+            reasons=reasons,
+        )
 
 
 def _of_requirements(roots: tuple[Requirement, ...], lock: Lock) -> Iterator[str]:

@@ -124,6 +124,12 @@ class Settings:
         """The registries besides the bundled one, in their order."""
         return tuple(self.setting(table.REGISTRIES).value.values())
 
+    @property
+    def typed_registries(self) -> Mapping[str, str]:
+        """The registries of flags, by name."""
+        registries = self.setting(table.REGISTRIES)
+        return registries.value if registries.origin.level is Level.FLAG else {}
+
     @cached_property
     def registries(self) -> dict[str, str]:
         """The named registries of the project file and of the user file; the project's come first."""

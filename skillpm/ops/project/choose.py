@@ -13,7 +13,7 @@ from skillpm.index.path import TreeIndex
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
-from skillpm.model.source import Source
+from skillpm.model.source import BUNDLED, Source
 from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.places import open_places
@@ -100,14 +100,32 @@ def read_request(
     locked = set(lock.requirements)
     unlocked = {name for name, item in roots.items() if str(item) not in locked}
     for typed in asked.requirements:
-        root = roots.get(typed.name)
-        if typed.specifier or root is None or (root.source and root.source.editable):
-            roots[typed.name] = typed
+        roots[typed.name] = _typed_again(context, typed, roots.get(typed.name), replace=replace)
     places, warnings = open_places(context, asked)
     for name, index in places.items():
         roots[name] = Requirement(name, source=_place_of(context, index))
     names = tuple(dict.fromkeys([*(item.name for item in asked.requirements), *places]))
     return Request(roots, names, frozenset({*unlocked, *names}), places, warnings, upgrade, replace)
+
+
+def _typed_again(context: Context, typed: Requirement, root: Requirement | None, *, replace: bool) -> Requirement:
+    """Return the requirement for a typed name: what was not typed stays, so no other registry gets the name.
+
+    Raises:
+        UsageError: a range is typed for a skill of a folder, an archive or a repository, which has one version.
+    """
+    if root is None or root.source is None:
+        return typed if typed.specifier or root is None else root
+    if replace or (typed.specifier and root.source.is_registry and context.settings.typed_registries):
+        return typed
+    if not typed.specifier:
+        return root
+    if root.source.chosen_by_hand and root.source != BUNDLED:
+        raise UsageError(
+            f"{typed.name} is required from {root.source}, which has one version only",
+            hint=f"run `skillpm update {typed.name}`, or add `--force` to take it from a registry",
+        )
+    return Requirement(typed.name, typed.specifier, root.source)
 
 
 def _place_of(context: Context, index: Index) -> Source | None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from skillpm.errors import IntegrityError, LayoutError
 from skillpm.formats.as_json import as_json
 from skillpm.index.path import FilesIndex
-from skillpm.layout.description import describe
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
 from skillpm.model.release import Release
+from skillpm.ops.project.identity import refuse_impostor
 from skillpm.storage.archive import read_archive
 from skillpm.storage.store import Store
 from skillpm.trust.allowance import NOTHING, Allowance
@@ -75,8 +75,7 @@ def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOT
     tree = open_release(entry.name, entry.release(size), index)
     report = check(tree, path=f"{entry.name} {entry.version}", folder=None).letting(allow.codes(entry.name))
     refuse_broken(report, f"{entry.name} {entry.version}")
-    if not index.made_here:
-        _refuse_disagreement(entry, tree, index)
+    refuse_impostor(entry, tree, index.name)
     store.add(tree)
     codes = sorted({finding.code for finding in report.warnings})
     warning = f"{entry.name} {entry.version}: {', '.join(codes)}; `skillpm validate --rules` explains them"
@@ -121,21 +120,3 @@ def _mismatch(what: str, expected: str, found: str) -> IntegrityError:
         expected=expected,
         found=found,
     )
-
-
-def _refuse_disagreement(entry: LockedSkill, tree: Tree, index: Index) -> None:
-    """Refuse an index whose claims about a skill differ from the skill's own files."""
-    own = describe(tree)
-    requires = own.manifest.requires if own.manifest else {}
-    claims = (
-        ("name", entry.name.rpartition("/")[2], own.name),
-        ("version", entry.version, own.version),
-        ("requires", entry.requires, requires),
-        ("hooks", entry.hooks, own.manifest.hooks if own.manifest else 1),
-    )
-    for what, claimed, true in claims:
-        if claimed != true:
-            raise IntegrityError(
-                f"{index.name} claims {what} {claimed} for {entry.name} {entry.version}; the skill has {true}",
-                hint="do not use it, and tell the registry's maintainer",
-            )

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from skillpm.layout.tree import FolderTree
 from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context
@@ -15,6 +16,7 @@ from skillpm.ops.project.apply import Decision, Linking, apply, linking, project
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.choose import Selection, read_request, select
 from skillpm.ops.project.fetch import fetch
+from skillpm.ops.project.identity import refuse_impostor
 from skillpm.ops.project.installation import Installation, describe_changes
 from skillpm.ops.project.required import required
 from skillpm.ops.project.settled import settled
@@ -141,8 +143,12 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
         context.refuse_source(entry.name, entry.source)
         refuse_foreign_hooks(entry.name, entry.version, entry.hooks)
         warnings += recall_warnings(entry, selection.pages.get(entry.name), options.allow)
-    entries = [step.after for step in selection.plan.steps if step.after is not None]
-    missing = [entry for entry in entries if not context.store.verify(entry.tree)]
+    missing = []
+    for entry in selection.plan.lock.skills:
+        if context.store.verify(entry.tree):
+            refuse_impostor(entry, FolderTree(context.store.path(entry.tree)), "skillpm.lock")
+        else:
+            missing.append(entry)
     return warnings + (_fetch_all(context, selection, missing, options) if missing else [])
 
 

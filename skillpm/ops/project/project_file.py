@@ -23,7 +23,6 @@ from skillpm.ops.project.required import required
 from skillpm.resolve.plan import Plan
 from skillpm.settings import table
 from skillpm.settings.files import free_name, registry_name
-from skillpm.settings.origin import Level
 from skillpm.storage.files import write_atomic
 from skillpm.storage.record import read_record
 
@@ -49,8 +48,12 @@ def with_typed(context: Context, request: Request, plan: Plan) -> tuple[str, Pla
         if keys:
             text = with_entry(text, "requires", name, keys)
             continue
-        known = name in document.requires and name not in request.places
-        if known and (root.source or not _has_changed(root, document.requires[name])):
+        wish = document.requires.get(name) if name not in request.places else None
+        if wish is not None and wish.registry and root.source:
+            if Requirement.of(name, wish.version or "").specifier != root.specifier:
+                text = with_entry(text, "requires", name, {"version": root.specifier, "registry": wish.registry})
+            continue
+        if wish is not None and (root.source or not _has_changed(root, wish)):
             continue
         text, value, roots[name] = _of_registry(context, text, document, root, entry)
         text = with_entry(text, "requires", name, value)
@@ -121,9 +124,8 @@ def _typed_registry(context: Context, root: Requirement, entry: LockedSkill) -> 
     """Return the name and the place of the registry of a skill if it was a flag or a typed site."""
     if root.source is not None and root.source.kind is SourceKind.SITE:
         return registry_name(root.source.place), root.source.place
-    registries = context.settings.setting(table.REGISTRIES)
-    flags = registries.value.items() if registries.origin.level is Level.FLAG else ()
-    return next((item for item in flags if context.registry_source(item[1]) == entry.source), None)
+    flags = context.settings.typed_registries
+    return next((item for item in flags.items() if context.registry_source(item[1]) == entry.source), None)
 
 
 @dataclass(frozen=True, slots=True)

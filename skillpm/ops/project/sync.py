@@ -14,7 +14,7 @@ from skillpm.ops.project.install import InstallOptions, carry_out
 from skillpm.ops.project.installation import Installation
 from skillpm.ops.project.lock import relock
 from skillpm.ops.project.required import out_of_date, refuse_out_of_date, required
-from skillpm.resolve.agreement import disagreements
+from skillpm.resolve.agreement import disagreements, refuse_incoherent
 from skillpm.resolve.plan import as_locked
 from skillpm.storage.files import read_text
 
@@ -67,6 +67,7 @@ def _locked(context: Context, to: Linking) -> Decision:
 
 def _frozen(context: Context, to: Linking) -> Decision:
     lock, text = _present_lock(context)
+    refuse_incoherent(lock)
     return Decision(Selection(as_locked(lock)), to, lock_text=text, settled=_settled(context, lock))
 
 

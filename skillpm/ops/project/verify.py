@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from skillpm.clients.folders import agent_folders
-from skillpm.layout.tree import Listing
+from skillpm.layout.description import identity
+from skillpm.layout.tree import FolderTree, Listing
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context, locked_skills
 from skillpm.ops.project.apply import linking
+from skillpm.ops.project.identity import contradictions
+from skillpm.resolve.agreement import refuse_incoherent
+from skillpm.settings.folders import LOCK_FILE
 from skillpm.storage.inspection import Contents, contents, differences
 from skillpm.storage.links import Occupant, Places
 from skillpm.storage.record import Placement, Record, read_record
@@ -26,6 +30,7 @@ _REPAIR = "run `skillpm install` to fetch it again"
 _UPDATE = "run `skillpm install` to put the locked version there"
 _EDITED = "copy your edits, or run `skillpm install --force` to keep the folder as {name}.orig"
 _TAKEN = "move it, or run `skillpm install --force` to keep it as {name}.orig"
+_FORGED = "find out who changed skillpm.lock; restore it from version control"
 _ORPHAN = "run `skillpm install` to remove it"
 
 
@@ -35,7 +40,7 @@ class Mismatch:
 
     Attributes:
         skill: the locked name.
-        place: ``store``, or a folder relative to the project.
+        place: ``store``, ``skillpm.lock``, or a folder relative to the project.
         path: the file below the place; empty for the whole place.
         kind: of the difference.
         detail: ``content``, ``executable bit``, ``symlink``, …
@@ -60,7 +65,9 @@ class Verification:
 
     @property
     def damaged(self) -> bool:
-        """Do bytes in the store differ from the digest?"""
+        """Do bytes in the store differ from the digest, or belong to another skill than the lock claims?"""
+        if any(problem.place == LOCK_FILE for problem in self.problems):
+            return True
         return any(problem.place == STORE and (problem.path or problem.kind != "missing") for problem in self.problems)
 
 
@@ -69,9 +76,12 @@ def verify(context: Context, names: Sequence[str] = ()) -> Verification:
 
     Raises:
         UnknownSkillError: a name is not installed.
-        LockOutOfDateError, DocumentError, StorageError: the lock or the record cannot be read.
+        LockOutOfDateError: the lock contradicts itself, or cannot be read by this version.
+        DocumentError, StorageError: the lock or the record cannot be read.
     """
-    entries = locked_skills(context.lock(), names)
+    lock = context.lock()
+    refuse_incoherent(lock)
+    entries = locked_skills(lock, names)
     record = read_record(context.settings.project)
     check = _Check(context, record)
     problems = [problem for entry in entries for problem in check.skill(entry)]
@@ -98,6 +108,8 @@ class _Check:
         whole = self._store.verify(entry.tree)
         occupants = {placement: self._occupant(placement) for placement in self._wanted(entry)}
         self.folders += len(occupants)
+        if whole:
+            yield from _contradictions(entry, FolderTree(stored))
         if whole and all(occupant is Occupant.WANTED for occupant in occupants.values()):
             return
         copies = [self._project / item.folder for item, occupant in occupants.items() if occupant is Occupant.WANTED]
@@ -138,6 +150,12 @@ class _Check:
             yield Mismatch(wanted.skill, wanted.folder, "", "changed", detail, remedy)
         elif occupant is Occupant.FOREIGN:
             yield from _file_by_file(wanted.skill, wanted.folder, contents(path), files, remedy)
+
+
+def _contradictions(entry: LockedSkill, tree: FolderTree) -> Iterator[Mismatch]:
+    for what, claimed, true in contradictions(entry, identity(tree)):
+        detail = f"it has {what} {claimed}, the skill has {true}"
+        yield Mismatch(entry.name, LOCK_FILE, "", "changed", detail, _FORGED)
 
 
 def _file_by_file(skill: str, place: str, present: Contents, wanted: Listing | None, remedy: str) -> Iterator[Mismatch]:
