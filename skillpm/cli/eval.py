@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ from skillpm.errors import CheckError, UsageError, VerifierError
 if TYPE_CHECKING:
     from skillpm.evals.summary import Table
     from skillpm.model.skill import Skill
+    from skillpm.ops.context import Context
     from skillpm.ops.learning.evaluate import Evaluated, Evaluator
 
 _FILE = TypedPath()
+INTERRUPTED = 130
 MODEL, RUN, TASKS = "--model MODEL", "--run RUN", "--tasks FILE"
 
 _KINDS = {
@@ -31,12 +34,14 @@ _KINDS = {
     "gate": (MODEL, RUN),
 }
 """The kinds of evaluation that take an option. All three take every other option."""
+_NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox", "as_json"}
+"""Options that change no answer: the command that a report shows leaves them out."""
 
 
 @click.command("eval", epilog="Example: skillpm eval incident-triage --model smollm2-135m --limit 20")
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
 @click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
-@click.option("--run", type=_FILE, metavar="RUN", help="A finished run folder: evaluate each of its stages.")
+@click.option("--run", type=_FILE, metavar="RUN", help="A run's name, its folder, or latest: evaluate each stage.")
 @click.option("--skill-text", is_flag=True, help="Add an arm with the skill's text in the prompt.")
 @click.option("--tool-schemas", is_flag=True, help="Add an arm with the schemas of the tools in the prompt.")
 @click.option("--held-out", type=_FILE, metavar="FILE", help="JSON Lines of tasks that synthesis held out.")
@@ -78,11 +83,27 @@ def command(context: click.Context, /, **options: Any) -> None:
     """
     kind = _kind(options)
     _refuse_options(context, kind)
-    evaluator, skills = _open(options)
+    evaluator, skills = _open(context, options)
+    try:
+        interrupted = _evaluate(context, kind, evaluator, skills, options)
+    except KeyboardInterrupt:
+        note("interrupted: nothing was kept")
+        raise
+    if interrupted:
+        context.exit(INTERRUPTED)
+
+
+def _evaluate(
+    context: click.Context, kind: str, evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]
+) -> bool:
+    """Evaluate, print, and exit where a gate is missed. Return whether Ctrl-C ended it."""
     if kind == TASKS:
-        _answer_rows(evaluator, skills, options)
-        return
+        return _answer_rows(evaluator, skills, options)
     evaluated = (_evaluate_model if kind == MODEL else _evaluate_run)(evaluator, skills, options)
+    if evaluated.interrupted:
+        kept = "the answers so far are kept" if evaluated.report else "nothing was kept: there is no `--output DIR`"
+        note(f"interrupted: {kept}")
+        return True
     _refuse_unjudged(evaluated)
     missed = [gate.sentence for gate in evaluated.gates if not gate.passed] if options["gate"] else []
     if missed and options["as_json"]:
@@ -91,6 +112,7 @@ def command(context: click.Context, /, **options: Any) -> None:
         context.exit(CheckError.exit_code)
     if missed:
         raise CheckError("; ".join(missed), hint="train further, or use `--no-gate`")
+    return False
 
 
 def _refuse_unjudged(evaluated: Evaluated) -> None:
@@ -128,13 +150,16 @@ def _refuse_options(context: click.Context, kind: str) -> None:
             raise UsageError(f"`{flag}` does not go with `{kind}`", hint=f"remove it, or use {known}")
 
 
-def _open(options: Mapping[str, Any]) -> tuple[Evaluator, list[Skill]]:
-    """Return the evaluator and the chosen skills, with consent."""
+def _open(click_context: click.Context, options: dict[str, Any]) -> tuple[Evaluator, list[Skill]]:
+    """Return the evaluator and the chosen skills, with consent. The run in the options becomes its folder."""
     from skillpm.evals.examiner import Asking
     from skillpm.ops.learning.evaluate import Evaluator
     from skillpm.ops.learning.evaluate_run import trained_skills
+    from skillpm.ops.learning.runs import find_run
 
     context = command_context(workers=options["workers"], sandbox=options["sandbox"])
+    if options["run"] is not None:
+        options["run"] = find_run(context.settings, options["run"])
     skills, run = options["skills"], options["run"]
     chosen = context.skills(skills) if run is None else trained_skills(context, skills, run)
     if options["tasks"] is not None and len(chosen) != 1:
@@ -142,7 +167,21 @@ def _open(options: Mapping[str, Any]) -> tuple[Evaluator, list[Skill]]:
         raise UsageError("`--tasks` needs exactly one SKILL", hint=hint)
     grant_consents(context, chosen, options["yes"])
     asking = Asking(**{name: options[name] for name in Asking.__dataclass_fields__})
-    return Evaluator(context, asking, progress()), chosen
+    return Evaluator(context, asking, progress(), command=_typed(click_context, context, options)), chosen
+
+
+def _typed(click_context: click.Context, context: Context, options: Mapping[str, Any]) -> str:
+    """Return the command that asks the same again."""
+    from skillpm.ops.learning.runs import run_word
+
+    words = ["skillpm", "eval", *options["skills"]]
+    for option in click_context.command.params:
+        name = option.name or ""
+        if name in _NOT_TOLD or click_context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        value = run_word(context.settings, options["run"]) if name == "run" else str(options[name])
+        words += [option.opts[0]] if options[name] is True else [option.opts[0], value]
+    return shlex.join(words)
 
 
 def _evaluate_model(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> Evaluated:
@@ -170,7 +209,7 @@ def _evaluate_run(evaluator: Evaluator, skills: Sequence[Skill], options: Mappin
     return evaluated
 
 
-def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> None:
+def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> bool:
     from skillpm.evals.figures import figures
     from skillpm.evals.summary import arm_table
     from skillpm.ops.learning.answer_rows import Answerer, answer_rows
@@ -179,10 +218,13 @@ def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping
     answered = answer_rows(evaluator, skills[0], options["tasks"], answerer, options["output"])
     if options["as_json"]:
         echo_json({**answered.summary, "output": str(answered.output)})
-        return
+        return answered.interrupted
     if answered.evaluation is not None:
         table(*arm_table(figures(answered.evaluation)))
     note(f"{len(answered.answers)} answers are in {answered.output / 'completions.jsonl'}")
+    if answered.interrupted:
+        note("interrupted: the rows that were not answered are left out")
+    return answered.interrupted
 
 
 def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from skillpm.cli.context import command_context
 from skillpm.cli.output import NOTHING_INSTALLED, clipped, echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.project.list import ListedSkill
+    from skillpm.ops.project.list import ListedRun, ListedSkill
 
 _WIDTH = 60  # characters of a description in the table
 
@@ -32,7 +32,12 @@ def command(user: bool, as_json: bool) -> None:
     else:
         note(NOTHING_INSTALLED)
     if project.runs:
-        table(("run", "state"), [(run.name, run.state) for run in project.runs])
+        table(("run", "state", "exact"), [(run.name, run.state, _figures(run)) for run in project.runs])
+
+
+def _figures(run: ListedRun) -> str:
+    figures = (f"{place} {'-' if share is None else f'{share:.0%}'}" for place, share in run.exact.items())
+    return ", ".join(figures).replace("_", " ") or "-"
 
 
 def _print(skills: Sequence[ListedSkill]) -> None:

@@ -20,7 +20,7 @@ SHOWN = 20  # changed answers in the table; `--json` has all
 
 
 @click.command("rescore", epilog="Example: skillpm rescore runs/20261120-093000-run ./skills/incident-triage")
-@click.argument("run", type=TypedPath(exists=True))
+@click.argument("run", type=TypedPath())
 @click.argument("skills", nargs=-1, metavar="[SKILL]...")
 @click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the new judgements.")
 @click.option("--check", is_flag=True, help="Exit 1 if a verdict changed.")
@@ -40,13 +40,15 @@ def command(
 ) -> None:
     """Judge the stored answers of RUN again, with the current skills and without a model.
 
-    RUN is a run folder, the output of `skillpm eval`, or an evaluation's file. A SKILL, by name or folder, replaces the
-    installed skill of its name. An unchanged skill gives the same bytes; for a changed skill, the changed verdicts are
-    listed. The stored answers stay as they are.
+    RUN is a run by name or folder, `latest`, the output of `skillpm eval`, or an evaluation's file. A SKILL, by name or
+    folder, replaces the installed skill of its name. An unchanged skill gives the same bytes; for a changed skill, the
+    changed verdicts are listed. The stored answers stay as they are.
     """
     from skillpm.ops.learning.rescore import rescore, stored_skills
+    from skillpm.ops.learning.runs import find_run
 
     context = command_context(workers=agreement["workers"], sandbox=agreement["sandbox"])
+    run = find_run(context.settings, run)
     judges = stored_skills(context, run, skills)
     grant_consents(context, judges, agreement["yes"])
     rescored = rescore(context, run, judges, output=output)
@@ -55,7 +57,7 @@ def command(
     else:
         _print(rescored)
     if output is not None:
-        note(f"written: {output}")
+        note(f"written: {output}; `skillpm report {output}` shows the figures")
     ctx.exit(1 if check and rescored.moved else 0)
 
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import skillpm
@@ -19,15 +20,27 @@ if TYPE_CHECKING:
 _VERSIONED = ("torch", "transformers", "peft", "trl")
 
 
-def assemble(contributions: Mapping[str, Contributions], tasks: Sequence[EvalTask], arms: Sequence[Arm]) -> Evaluation:
-    """Return the evaluation of these arms on these tasks; of each skill the held-out tasks come first."""
+def assemble(
+    contributions: Mapping[str, Contributions],
+    tasks: Sequence[EvalTask],
+    arms: Sequence[Arm],
+    sizes: Mapping[tuple[str, str], int] = MappingProxyType({}),
+) -> Evaluation:
+    """Return the evaluation of these arms on these tasks; of each skill the held-out tasks come first.
+
+    Args:
+        contributions: of the skills, by name.
+        tasks: that were asked.
+        arms: in order.
+        sizes: of the whole task sets, by skill and name; they matter where ``tasks`` is a sample.
+    """
     keys = [(task.task.skill, task.suite, task.task.key) for task in tasks]
-    sizes = Counter((skill, suite) for skill, suite, _ in keys)
-    skills = list(dict.fromkeys(skill for skill, _ in sizes))
-    ordered = sorted(sizes, key=lambda place: (skills.index(place[0]), place[1] != HELD_OUT))
+    asked = Counter((skill, suite) for skill, suite, _ in keys)
+    skills = list(dict.fromkeys(skill for skill, _ in asked))
+    ordered = sorted(asked, key=lambda place: (skills.index(place[0]), place[1] != HELD_OUT))
     return Evaluation(
         skills=tuple(evaluated_skill(contributions[name]) for name in skills),
-        task_sets=tuple(_task_set(contributions[skill], suite, sizes[skill, suite]) for skill, suite in ordered),
+        task_sets=tuple(_task_set(contributions[place[0]], place[1], asked[place], sizes) for place in ordered),
         arms=tuple(arms),
         data=Evaluation.data_digest(keys),
         versions=_versions(),
@@ -43,12 +56,12 @@ def evaluated_skill(contributions: Contributions) -> EvaluatedSkill:
     return EvaluatedSkill(name=skill.name, version=skill.version, tree=skill.tree, reward=reward)
 
 
-def _task_set(contributions: Contributions, name: str, size: int) -> TaskSet:
+def _task_set(contributions: Contributions, name: str, asked: int, sizes: Mapping[tuple[str, str], int]) -> TaskSet:
     skill = contributions.skill.name
+    size = sizes.get((skill, name), asked)
+    task_set = TaskSet(skill=skill, name=name, tasks=asked, of=None if size == asked else size)
     suite = next((suite for suite in contributions.suites if suite.name == name), None)
-    if suite is None:
-        return TaskSet(skill=skill, name=name, tasks=size)
-    return TaskSet(skill=skill, name=name, tasks=size, metrics=suite.metrics, gate=suite.gate)
+    return task_set if suite is None else task_set.model_copy(update={"metrics": suite.metrics, "gate": suite.gate})
 
 
 def _versions() -> dict[str, str]:

@@ -24,7 +24,17 @@ def _shown(value: Json) -> str:
 
 def caveats(evaluation: Evaluation) -> list[str]:
     """Return one sentence for each thing that may decide a figure beside the model."""
-    return [*_endings(evaluation), *_arms(evaluation)]
+    return [*_samples(evaluation), *_endings(evaluation), *_arms(evaluation)]
+
+
+def _samples(evaluation: Evaluation) -> Iterator[str]:
+    for task_set in evaluation.task_sets:
+        if task_set.of is not None:
+            place = f"{task_set.skill}, {task_set_label(task_set.name)}"
+            yield f"{place}: {task_set.tasks} of {task_set.of} tasks, spread over tools and tags"
+    for arm in evaluation.arms:
+        if arm.settings.get("interrupted"):
+            yield f"{arm_label(arm.name)} was interrupted: it has {len(arm.records)} answers"
 
 
 def _endings(evaluation: Evaluation) -> Iterator[str]:

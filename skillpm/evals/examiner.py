@@ -79,6 +79,10 @@ class Examiner:
         asking: how policies are asked.
         progress: counts the answers.
         contracts: of the skills that are asked about; they read answers of another form than ``json``.
+
+    Attributes:
+        interrupted: did Ctrl-C end the last arm? It has the answers that had ended by then.
+        answered: positions of the tasks that the last arm answers, in order.
     """
 
     def __init__(
@@ -89,6 +93,8 @@ class Examiner:
         progress: Progress,
         contracts: Mapping[str, Contract | None] = MappingProxyType({}),
     ) -> None:
+        self.interrupted = False
+        self.answered: list[int] = []
         self._contracts = contracts
         self._judge = judge
         self._prefetch = prefetch
@@ -98,47 +104,55 @@ class Examiner:
     def ask(self, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel) -> Arm:
         """Return what the policy answered to every task, judged, in the order of the tasks.
 
+        Ctrl-C ends the arm. It then has the answers that had ended, and ``interrupted`` is set.
+
         Raises:
             PluginError: the policy left a prompt without an answer, or answered one twice or one that was not asked.
         """
         started = time.monotonic()
-        episodes = self._episodes(policy, tasks, label.name)
+        answers = self._episodes(policy, tasks, label.name)
+        self.answered = sorted(answers)
+        episodes = [answers[index] for index in self.answered]
         judgements = self._judge(episodes)
+        interruption = {"interrupted": True} if self.interrupted else {}
         return Arm(
             name=label.name,
             model=label.model,
             skill_text=label.skill_text,
             tool_schemas=label.tool_schemas,
             adapter=label.adapter,
-            settings={**self._asking.settings, **getattr(policy, "settings", {})},
+            settings={**self._asking.settings, **getattr(policy, "settings", {}), **interruption},
             records=tuple(
-                record(task.suite, episode, judgement)
-                for task, episode, judgement in zip(tasks, episodes, judgements, strict=True)
+                record(tasks[index].suite, episode, judgement)
+                for index, episode, judgement in zip(self.answered, episodes, judgements, strict=True)
             ),
             seconds=round(time.monotonic() - started, 3),
         )
 
-    def _episodes(self, policy: Policy, tasks: Sequence[EvalTask], title: str) -> list[Episode]:
-        """Return the answers in the order of the tasks, in whichever order they end."""
+    def _episodes(self, policy: Policy, tasks: Sequence[EvalTask], title: str) -> dict[int, Episode]:
+        """Return the answers by the position of their task, in whichever order they end."""
         answers: dict[int, Episode] = {}
         surplus = 0
         prompts = [task.prompt for task in tasks]
         self._progress.start(title, len(tasks))
-        for index, completion in policy.complete(prompts, max_new_tokens=self._asking.max_new_tokens):
-            self._progress.advance()
-            if index not in range(len(tasks)) or index in answers:
-                surplus += 1
-                continue
-            episode = answers[index] = _episode(tasks[index], self._in_our_form(tasks[index], completion))
-            if self._prefetch is not None and episode.task.expected is not None:
-                self._prefetch([episode])
+        try:
+            for index, completion in policy.complete(prompts, max_new_tokens=self._asking.max_new_tokens):
+                self._progress.advance()
+                if index not in range(len(tasks)) or index in answers:
+                    surplus += 1
+                    continue
+                episode = answers[index] = _episode(tasks[index], self._in_our_form(tasks[index], completion))
+                if self._prefetch is not None and episode.task.expected is not None:
+                    self._prefetch([episode])
+        except KeyboardInterrupt:
+            self.interrupted = True
         self._progress.finish()
-        if surplus or len(answers) != len(tasks):
+        if surplus or (len(answers) != len(tasks) and not self.interrupted):
             raise PluginError(
                 f"the policy {policy.name} answered {len(answers) + surplus} of {len(tasks)} prompts",
                 hint="the policy is at fault; nothing was written",
             )
-        return [answers[index] for index in range(len(tasks))]
+        return answers
 
     def _in_our_form(self, task: EvalTask, completion: Completion) -> Completion:
         """Return a completion with the model's own form of a tool call read into the contract's."""

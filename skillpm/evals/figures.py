@@ -6,11 +6,12 @@ An answer that could not be judged counts neither as right nor as wrong: it is c
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from skillpm.evals.statistics import Interval, effective_trials, mean_interval, wilson
-from skillpm.model.evaluation import Evaluation, Record, TaskSet
+from skillpm.evals.tasks import tool_of
+from skillpm.model.evaluation import TEMPLATE, Evaluation, Record, TaskSet
 from skillpm.model.suite import Metric
 
 _LABELS = {
@@ -54,6 +55,15 @@ class Row:
     """One task set: a cell for each arm that was asked it."""
 
     task_set: TaskSet
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """A part of one task set, such as the tasks of one tool: a cell for each arm that was asked any of it."""
+
+    task_set: TaskSet
+    part: str
     cells: Mapping[str, Cell]
 
 
@@ -108,6 +118,37 @@ def novelty_figures(evaluation: Evaluation) -> list[Row]:
                 task_set = row.task_set.model_copy(update={"name": f"{row.task_set.name}, {label}", "tasks": tasks})
                 parts.append(Row(task_set, row.cells))
     return parts
+
+
+def tool_figures(evaluation: Evaluation) -> list[PartRow]:
+    """Return the figures of each task set again by the tool of the expected answer."""
+    return _part_figures(evaluation, lambda record: [tool] if (tool := tool_of(record.expected)) else [])
+
+
+def tag_figures(evaluation: Evaluation) -> list[PartRow]:
+    """Return the figures of each task set again by the tags that its author gave."""
+    return _part_figures(evaluation, shown_tags)
+
+
+def shown_tags(record: Record) -> list[str]:
+    """Return the tags of a record without those of synthesis that have figures of their own."""
+    return [tag for tag in record.tags if not tag.startswith(TEMPLATE) and tag not in NOVELTIES]
+
+
+def _part_figures(evaluation: Evaluation, parts: Callable[[Record], Iterable[str]]) -> list[PartRow]:
+    """Return a row for each task set and part, in the order of the sets, their parts by name."""
+    rewards = {skill.name: skill.reward for skill in evaluation.skills}
+    groups: dict[tuple[str, str], dict[str, dict[str, list[Record]]]] = {}
+    for arm in evaluation.arms:
+        for record in arm.records:
+            group = groups.setdefault((record.skill, record.suite), {})
+            for part in parts(record):
+                group.setdefault(part, {}).setdefault(arm.name, []).append(record)
+    return [
+        PartRow(task_set, part, {arm: cell(records, rewards.get(task_set.skill)) for arm, records in by_arm.items()})
+        for task_set in evaluation.task_sets
+        for part, by_arm in sorted(groups.get((task_set.skill, task_set.name), {}).items())
+    ]
 
 
 def figures(evaluation: Evaluation) -> list[Row]:

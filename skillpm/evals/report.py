@@ -16,12 +16,22 @@ import jinja2
 from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import MINIMUM_PAIRS, comparisons
 from skillpm.evals.curves import Curve, LineChart, line_chart
-from skillpm.evals.figures import Row, arm_label, figures, novelty_figures, task_set_label
+from skillpm.evals.failure_list import SHOWN_TAGS, failure_list
+from skillpm.evals.failures import confusions
+from skillpm.evals.figures import (
+    Row,
+    arm_label,
+    figures,
+    novelty_figures,
+    tag_figures,
+    task_set_label,
+    tool_figures,
+)
 from skillpm.evals.statistics import Interval
 from skillpm.formats.printable import printable
-from skillpm.model.evaluation import HELD_OUT, Evaluation, Record
+from skillpm.model.evaluation import HELD_OUT, Evaluation
 
-SHOWN_FAILURES = 3  # of each task set
+OPEN_FAILURES = 30  # of one page; where there are more, each is folded up to its request
 SHOWN_CHARACTERS = 600  # of each text
 
 
@@ -44,7 +54,6 @@ class ReportData:
         curves: learning curves, none without a run.
         profile: the data profile of each skill, name to values; empty without a run.
         recipe: the resolved recipe, as YAML.
-        commands: what a person types to have this again.
     """
 
     title: str
@@ -53,7 +62,6 @@ class ReportData:
     curves: tuple[Curve, ...] = ()
     profile: Mapping[str, Sequence[Setting]] = field(default_factory=dict)
     recipe: str = ""
-    commands: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +75,11 @@ class _Headline:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Failures:
-    """Some answers of one task set that were not what was asked."""
-
-    skill: str
-    task_set: str
-    count: int
-    judged: int
-    records: tuple[Record, ...]
-
-
 def render_report(run: ReportData) -> str:
     """Return the page. Same data, same bytes."""
     evaluation = run.evaluation
     rows = figures(evaluation)
+    last = evaluation.arms[-1] if evaluation.arms else None
     charts: list[LineChart] = [line_chart(curve) for curve in run.curves]
     template = _environment().get_template("report.html.j2")
     return template.render(
@@ -95,8 +93,13 @@ def render_report(run: ReportData) -> str:
         comparisons=comparisons(evaluation),
         caveats=caveats(evaluation),
         minimum_pairs=MINIMUM_PAIRS,
-        failures=_failures(evaluation),
-        last_arm=evaluation.arms[-1].name if evaluation.arms else "",
+        by_tool=[row for row in tool_figures(evaluation) if row.part],
+        by_tag=tag_figures(evaluation),
+        shown_tags=SHOWN_TAGS,
+        confusions=[item for item in confusions(last.records) if len(item.called) > 1] if last else [],
+        failures=failure_list(evaluation),
+        open_failures=OPEN_FAILURES,
+        last_arm=last.name if last else "",
     )
 
 
@@ -165,20 +168,3 @@ def _headlines(rows: Sequence[Row], evaluation: Evaluation) -> list[_Headline]:
         before = row.cells[first].exact if first != last and first in row.cells else None
         headlines.append(_Headline(skill, row.task_set.name, before, after, last))
     return headlines
-
-
-def _failures(evaluation: Evaluation) -> list[_Failures]:
-    """Choose, for the last arm, the first answers of each task set that were judged and not right."""
-    if not evaluation.arms:
-        return []
-    failures = []
-    for task_set in evaluation.task_sets:
-        records = [
-            record
-            for record in evaluation.arms[-1].records
-            if record.skill == task_set.skill and record.suite == task_set.name and record.judged
-        ]
-        wrong = tuple(record for record in records if not record.exact)
-        if wrong:
-            failures.append(_Failures(task_set.skill, task_set.name, len(wrong), len(records), wrong[:SHOWN_FAILURES]))
-    return failures

@@ -7,7 +7,17 @@ from typing import Any
 
 from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import Comparison, comparisons
-from skillpm.evals.figures import Cell, Row, arm_label, figures, novelty_figures, task_set_label
+from skillpm.evals.figures import (
+    Cell,
+    PartRow,
+    Row,
+    arm_label,
+    figures,
+    novelty_figures,
+    tag_figures,
+    task_set_label,
+    tool_figures,
+)
 from skillpm.evals.gate import GateResult
 from skillpm.evals.statistics import Interval
 from skillpm.formats.as_json import as_json
@@ -25,6 +35,8 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
         "data": evaluation.data,
         "figures": figures_document(figures(evaluation)),
         "by_novelty": figures_document(novelty_figures(evaluation)),
+        "by_tool": _parts_document(tool_figures(evaluation), "tool"),
+        "by_tag": _parts_document(tag_figures(evaluation), "tag"),
         "comparisons": [_comparison_document(item) for item in comparisons(evaluation)],
         "gates": [_gate_document(item) for item in gates],
         "caveats": caveats(evaluation),
@@ -35,6 +47,14 @@ def figures_document(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Return one object for each task set and arm."""
     return [
         {"skill": row.task_set.skill, "task_set": row.task_set.name, "arm": arm, **_cell_document(cell)}
+        for row in rows
+        for arm, cell in row.cells.items()
+    ]
+
+
+def _parts_document(rows: Iterable[PartRow], kind: str) -> list[dict[str, Any]]:
+    return [
+        {"skill": row.task_set.skill, "task_set": row.task_set.name, kind: row.part, "arm": arm, **_cell_document(cell)}
         for row in rows
         for arm, cell in row.cells.items()
     ]
@@ -150,6 +170,17 @@ def metric_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
             numbers = [str(_COUNTS[name](cell)) if (cell := row.cells.get(arm)) else "-" for arm in arms]
             lines.append([*place, "", name, *numbers])
     return ["skill", "task set", "n", "metric", *map(arm_label, arms)], lines
+
+
+def part_table(rows: Sequence[PartRow], arms: Sequence[str], kind: str) -> Table:
+    """Return one line for each part of a task set, with the share of exact answers of each arm."""
+    lines = []
+    for row in rows:
+        shown = [_exact(cell) if (cell := row.cells.get(arm)) else "-" for arm in arms]
+        tasks = max(cell.asked for cell in row.cells.values())
+        lines.append([row.task_set.skill, task_set_label(row.task_set.name), row.part, str(tasks), *shown])
+    exact = map(arm_label, arms) if len(arms) > 1 else ["exact [95 %]"]
+    return ["skill", "task set", kind, "n", *exact], lines
 
 
 def _points(share: Interval | None) -> str:

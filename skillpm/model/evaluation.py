@@ -18,7 +18,7 @@ from skillpm.model.suite import Gate, Metric
 from skillpm.model.task import canonical_json
 from skillpm.model.verdict import Number, Verdict
 
-EVALUATION_VERSION = 2
+EVALUATION_VERSION = 3
 HELD_OUT = "held_out"
 TEMPLATE = "template:"  # begins the tag of a row that names the template of its request
 ALL_METRICS: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
@@ -107,11 +107,17 @@ class EvaluatedSkill(Document):
 
 
 class TaskSet(Document):
-    """A named set of tasks of one skill, and what its author wants shown and reached."""
+    """A named set of tasks of one skill, and what its author wants shown and reached.
+
+    Attributes:
+        tasks: how many were asked.
+        of: how many it holds, where a limit took a sample of them.
+    """
 
     skill: str
     name: str
     tasks: Count
+    of: Count | None = None
     metrics: tuple[Metric, ...] = ALL_METRICS
     gate: Gate | None = None
 
@@ -122,6 +128,7 @@ class Evaluation(Document):
     Attributes:
         data: digest of which tasks were asked; two evaluations with the same digest asked the same.
         versions: of skillpm and of what it ran on.
+        commands: what a person types to have this again.
     """
 
     evaluation: Annotated[int, Field(ge=1, le=EVALUATION_VERSION)] = EVALUATION_VERSION
@@ -130,6 +137,7 @@ class Evaluation(Document):
     arms: tuple[Arm, ...]
     data: str
     versions: dict[str, str] = Field(default_factory=dict)
+    commands: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str, *, path: str) -> Evaluation:

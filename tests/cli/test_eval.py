@@ -105,6 +105,15 @@ def test_json_is_one_document_also_where_a_gate_is_not_reached(evaluate: Evaluat
     assert done.document["gates"][0]["passed"] is False
 
 
+def test_the_report_names_a_command_that_asks_the_same_again(evaluate: Evaluate) -> None:
+    words = (*SERVER, "--limit", "6", "--max-new-tokens", "40", "--skill-text")
+    evaluate(*words, "--no-gate", "--output", "out", "--compare").ok()
+    (command,) = json.loads((evaluate.root / "out/evaluation.json").read_text())["commands"]
+    assert command == ("skillpm eval ./skills/server --model ./model --skill-text --limit 6 --max-new-tokens 40")
+    assert command in (evaluate.root / "out/report.html").read_text()
+    evaluate(*command.split()[2:], "--no-gate").ok()
+
+
 def test_rows_from_outside_are_answered(evaluate: Evaluate) -> None:
     done = evaluate(*SERVER, "--tasks", "rows.jsonl", "--output", "out").ok()
     assert "100.0 %" in done.out

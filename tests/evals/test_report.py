@@ -5,21 +5,26 @@ from __future__ import annotations
 import html.parser
 import itertools
 import re
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skillpm.evals import failure_list as failure_list_module
 from skillpm.evals.assemble import assemble
 from skillpm.evals.curves import Curve, Series, learning_curves, line_chart, round_ticks
+from skillpm.evals.failure_list import failure_list
+from skillpm.evals.failures import confusions, reasons
 from skillpm.evals.report import ReportData, Setting, render_report, visible
 from skillpm.model.evaluation import Arm
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from tests.scripted_policy import MakeArm, Server
 
-VOID = {"meta", "line", "rect", "circle", "polyline", "br"}
+VOID = {"meta", "input", "line", "rect", "circle", "polyline", "br"}
 
 
 class Checker(html.parser.HTMLParser):
@@ -81,7 +86,9 @@ HOSTILE = [
 @pytest.mark.attack(37)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_a_model_wrote_is_text_and_nothing_else(server: Server, make_arm: MakeArm, text: str) -> None:
-    page = render_report(data(server, make_arm("base", [], **{server.request(1): text}), recipe=text, commands=(text,)))
+    report = data(server, make_arm("base", [], **{server.request(1): text}), recipe=text)
+    evaluation = report.evaluation.model_copy(update={"commands": (text,)})
+    page = render_report(replace(report, evaluation=evaluation))
     checker = read(page)
     assert checker.active == []
     assert "".join(checker.text).count(text) == 3
@@ -105,6 +112,64 @@ def test_the_figures_of_every_arm_stand_in_the_table(server: Server, make_arm: M
     assert "3 of 12 wrong after SFT" in text
     assert "start it on 10" in text
     assert "better" in text
+
+
+def test_every_failure_is_on_the_page_and_can_be_filtered_without_a_script(server: Server, make_arm: MakeArm) -> None:
+    page = render_report(data(server, make_arm("sft", [1, 2])))
+    assert page.count('<details class="failure') == 10
+    marks = re.findall(r'<details class="failure s t g ([^"]*)"', page)
+    assert set(marks) == {"s0 t0"}
+    assert "main:has(#only-t0:checked) .failures .t:not(.t0) { display: none; }" in page
+
+
+def test_above_the_bound_a_page_shows_a_part_of_each_task_set_and_tool_and_says_so(
+    server: Server, make_arm: MakeArm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failure_list_module, "SHOWN_FAILURES", 4)
+    arm = make_arm("sft", [])
+    records = tuple(
+        record.model_copy(update={"expected": {"tool": "stop" if place > 9 else "dev", "args": {}}})
+        for place, record in enumerate(arm.records)
+    )
+    found = failure_list(data(server, arm.model_copy(update={"records": records})).evaluation)
+    assert (found.count, found.shown) == (12, 4)
+    assert Counter(failure.record.expected["tool"] for group in found.groups for failure in group.failures) == {
+        "dev": 2,
+        "stop": 2,
+    }
+    assert "4 of 12 wrong answers" in render_report(data(server, arm))
+
+
+WHY = [
+    ('{"tool": "stop", "args": {"port": 1}}', "`stop` was called where `dev` was asked"),
+    ('<think>stop?</think>{"tool": "stop"}', "`stop` was called where `dev` was asked"),
+    ('{"tool": "dev", "args": {"port": 3, "quiet": null}}', "`port` is 3 where 1 was expected"),
+    ("I do not know", "not JSON: Expecting value"),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason"), WHY)
+def test_why_names_the_wrong_tool_first(server: Server, make_arm: MakeArm, answer: str, reason: str) -> None:
+    record = make_arm("sft", [], **{server.request(1): answer}).records[0]
+    assert reasons(record) == [reason]
+
+
+def test_the_tools_that_were_called_are_counted_by_the_tool_that_was_asked(server: Server, make_arm: MakeArm) -> None:
+    answers = {server.request(1): '{"tool": "stop"}', server.request(2): "no"}
+    arm = make_arm("sft", list(range(3, 13)), **answers)
+    (found,) = confusions(arm.records)
+    assert (found.expected, found.called) == (("dev",), ("dev", "stop", ""))
+    assert dict(found.counts) == {("dev", "dev"): 10, ("dev", "stop"): 1, ("dev", ""): 1}
+    assert "tools that were called" in render_report(data(server, arm))
+
+
+def test_a_sample_of_a_task_set_says_of_how_many_tasks(server: Server, make_arm: MakeArm) -> None:
+    report = data(server, make_arm("sft", []))
+    (task_set,) = report.evaluation.task_sets
+    sampled = report.evaluation.model_copy(update={"task_sets": (task_set.model_copy(update={"of": 60}),)})
+    text = "".join(read(render_report(replace(report, evaluation=sampled))).text)
+    assert "12 of 60 tasks" in text
+    assert "server, handwritten: 12 of 60 tasks, spread over tools and tags" in text
 
 
 def test_an_arm_that_was_not_asked_a_task_set_is_said_so(server: Server, make_arm: MakeArm) -> None:

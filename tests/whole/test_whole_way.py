@@ -44,7 +44,8 @@ def test_a_real_model_is_trained_evaluated_and_asked(world: Any) -> None:
     shown = world.run("eval", "--run", run, "--with-base", "--limit", "4", "--no-gate", "--json", patience=1500).ok()
     assert shown.document["arms"] == ["base", "sft", "grpo"]
     assert (run / "report.html").read_text().startswith("<!doctype html>")
-    evaluation = json.loads((run / "evals/after.json").read_text())
+    (stored,) = run.glob("evals/*/evaluation.json")
+    evaluation = json.loads(stored.read_text())
     valid = [record["valid_json"] for record in evaluation["arms"][-1]["records"]]
     assert sum(valid) >= 0.75 * len(valid)
 

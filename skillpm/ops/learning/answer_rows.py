@@ -57,12 +57,14 @@ class Answered:
         evaluation: of the rows that say what is expected; None where none does.
         summary: the document that was written.
         output: the folder that was written.
+        interrupted: did Ctrl-C end it? The rows that were not answered are left out.
     """
 
     answers: tuple[TaskAnswer, ...]
     evaluation: Evaluation | None
     summary: dict[str, Any]
     output: Path
+    interrupted: bool = False
 
 
 def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answerer, output: Path) -> Answered:
@@ -102,6 +104,9 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         arm = examiner.ask(
             policy, eval_tasks, ArmLabel("answers", answerer.model, asking.skill_text, asking.tool_schemas)
         )
+        if examiner.interrupted and not examiner.answered:
+            raise KeyboardInterrupt
+        numbered, eval_tasks = [numbered[at] for at in examiner.answered], [eval_tasks[at] for at in examiner.answered]
         answers = tuple(task_answer(row, record) for (_, row), record in zip(numbered, arm.records, strict=True))
         judged = [index for index, task in enumerate(eval_tasks) if task.task.expected is not None]
         arm = arm.model_copy(update={"records": tuple(arm.records[index] for index in judged)})
@@ -109,7 +114,7 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         summary = _summary(answerer, answers, evaluation) | {"settings": arm.settings}
         write_atomic(folder / "completions.jsonl", "".join(f"{item.model_dump_json()}\n" for item in answers))
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    return Answered(answers, evaluation, summary, output)
+    return Answered(answers, evaluation, summary, output, examiner.interrupted)
 
 
 def _summary(answerer: Answerer, answers: Sequence[TaskAnswer], evaluation: Evaluation | None) -> dict[str, Any]:

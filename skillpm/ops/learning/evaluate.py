@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from skillpm.errors import DocumentError, UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.gate import GateResult, check_gates
-from skillpm.evals.report import ReportData, render_report
+from skillpm.evals.report import render_report
 from skillpm.evals.tasks import (
     EvalTask,
     held_out_tasks,
@@ -27,6 +28,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, find_policy, load_policy
+from skillpm.ops.learning.report import EVALUATION, model_report
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
@@ -41,12 +43,14 @@ class Evaluator:
         asking: how policies are asked.
         progress: counts the answers.
         policies: makes the policies.
+        command: what a person types to have this again.
     """
 
     context: Context
     asking: Asking
     progress: Progress
     policies: PolicyFactory = load_policy
+    command: str = ""
 
     def policy(self, model: str, adapter: Path | None = None) -> Policy:
         """Load a model, with an adapter on top where one is named. Raises what ``load_policy`` raises."""
@@ -66,27 +70,55 @@ class Evaluator:
         contracts = {name: item.contract for name, item in session.contributions.items()}
         return Examiner(session.scorer.judge, session.scorer.prefetch, self.asking, self.progress, contracts)
 
-    def base_arms(self, session: JudgingSession, tasks: Sequence[EvalTask], model: str) -> list[Arm]:
+    def base_arms(
+        self, examiner: Examiner, session: JudgingSession, tasks: Sequence[EvalTask], model: str
+    ) -> Iterator[Arm]:
         """Ask a base model, and again with more in its prompt: the skills' text, the schemas of the tools."""
-        policy, examiner = self.policy(model), self.examiner(session)
-        arms = [examiner.ask(policy, tasks, ArmLabel("base", model))]
+        policy = self.policy(model)
+        yield examiner.ask(policy, tasks, ArmLabel("base", model))
         if self.asking.skill_text:
             texts = {name: item.skill_text for name, item in session.contributions.items()}
             label = ArmLabel("base+skill", model, skill_text=True)
-            arms.append(examiner.ask(policy, with_skill_text(tasks, texts), label))
+            yield examiner.ask(policy, with_skill_text(tasks, texts), label)
         if self.asking.tool_schemas:
             contracts = {name: item.contract for name, item in session.contributions.items()}
             label = ArmLabel("base+tools", model, tool_schemas=True)
-            arms.append(examiner.ask(policy, with_tool_schemas(tasks, contracts), label))
-        return arms
+            yield examiner.ask(policy, with_tool_schemas(tasks, contracts), label)
+
+
+def asked_arms(examiner: Examiner, arms: Iterable[Arm]) -> list[Arm]:
+    """Return the arms that were asked until the end or until Ctrl-C; a last one may have a part of the answers.
+
+    Raises:
+        KeyboardInterrupt: no answer had ended by then.
+    """
+    asked: list[Arm] = []
+    try:
+        for arm in arms:
+            asked.append(arm)
+            if examiner.interrupted:
+                break
+    except KeyboardInterrupt:
+        examiner.interrupted = True
+    if examiner.interrupted:
+        asked = [arm for arm in asked if arm.records]
+        if not asked:
+            raise KeyboardInterrupt
+    return asked
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """An evaluation, and where its report.html was written, or None."""
+    """An evaluation.
+
+    Attributes:
+        report: where its report.html was written, or None.
+        interrupted: did Ctrl-C end it? It has the answers that had ended by then.
+    """
 
     evaluation: Evaluation
     report: Path | None
+    interrupted: bool = False
 
     @property
     def gates(self) -> list[GateResult]:
@@ -123,23 +155,24 @@ def evaluate_model(
         whole_folder(output) if output else nullcontext() as folder,
         open_session(evaluator.context, skills) as session,
     ):
-        tasks = chosen_tasks(session, rows, evaluator.asking)
-        evaluation = assemble(session.contributions, tasks, evaluator.base_arms(session, tasks, model))
+        tasks, sizes = chosen_tasks(session, rows, evaluator.asking)
+        examiner = evaluator.examiner(session)
+        arms = asked_arms(examiner, evaluator.base_arms(examiner, session, tasks, model))
+        evaluation = assemble(session.contributions, tasks, arms, sizes)
+        if evaluator.command:
+            evaluation = evaluation.model_copy(update={"commands": (evaluator.command,)})
         if folder is not None:
-            write_atomic(folder / "evaluation.json", evaluation.text())
-            write_atomic(folder / "report.html", render_report(_report(evaluation, model, evaluator.asking)))
-    return Evaluated(evaluation, output / "report.html" if output else None)
+            write_atomic(folder / EVALUATION, evaluation.text())
+            write_atomic(folder / "report.html", render_report(model_report(evaluation)))
+    return Evaluated(evaluation, output / "report.html" if output else None, examiner.interrupted)
 
 
-def _report(evaluation: Evaluation, model: str, asking: Asking) -> ReportData:
-    names = [skill.name for skill in evaluation.skills]
-    command = f"skillpm eval {' '.join(names)} --model {model}{' --skill-text' if asking.skill_text else ''}"
-    command += " --tool-schemas" if asking.tool_schemas else ""
-    return ReportData(f"{model} on {', '.join(names)}", evaluation, commands=(command,))
+def chosen_tasks(
+    session: JudgingSession, held_out: Sequence[Task], asking: Asking
+) -> tuple[list[EvalTask], Counter[tuple[str, str]]]:
+    """Return the tasks of all suites and the held-out ones, and the size of each task set by skill and name.
 
-
-def chosen_tasks(session: JudgingSession, held_out: Sequence[Task], asking: Asking) -> list[EvalTask]:
-    """Return the tasks of all suites and the held-out ones, of each task set a sample where there is a limit.
+    Where there is a limit, the tasks are a sample of each task set; the sizes are those of the whole sets.
 
     Raises:
         DocumentError: a suite is empty, or an expected answer breaks its contract.
@@ -157,5 +190,6 @@ def chosen_tasks(session: JudgingSession, held_out: Sequence[Task], asking: Aski
             f"nothing to ask: {', '.join(session.contributions)} have no suite",
             hint="write suites/*.yaml, or give `--held-out FILE.jsonl`",
         )
+    sizes = Counter((task.task.skill, task.suite) for task in tasks)
     limit = asking.limit
-    return tasks if limit is None else [tasks[position] for position in sample(tasks, limit, asking.seed)]
+    return tasks if limit is None else [tasks[position] for position in sample(tasks, limit, asking.seed)], sizes

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from shlex import quote
 
 from skillpm.errors import UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import merge
-from skillpm.evals.curves import learning_curves
-from skillpm.evals.examiner import ArmLabel
-from skillpm.evals.report import ReportData, Setting, render_report
+from skillpm.evals.examiner import ArmLabel, Examiner
+from skillpm.evals.figures import figures
+from skillpm.evals.report import render_report
 from skillpm.evals.tasks import EvalTask, read_held_out
-from skillpm.formats.document import read_model
+from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.evaluation import Arm, Evaluation
-from skillpm.model.run import RunManifest
+from skillpm.model.run import RunEvaluation, RunFigure, RunManifest
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
-from skillpm.ops.learning.evaluate import Evaluated, Evaluator, chosen_tasks
-from skillpm.ops.learning.session import JudgingSession, open_session
+from skillpm.ops.learning.evaluate import Evaluated, Evaluator, asked_arms, chosen_tasks
+from skillpm.ops.learning.report import BEFORE, EVALUATION, read_evaluation, run_report
+from skillpm.ops.learning.runs import project_path
+from skillpm.ops.learning.session import open_session
 from skillpm.storage.files import read_text
-from skillpm.synth.profile import Profile, SkillProfile, SplitProfile
 from skillpm.train.base_model import KNOWN_MODELS
+from skillpm.train.card import cards
 from skillpm.train.run_folder import RunFolder
-
-_INPUTS = ("skillpm.lock", "recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
 
 
 def evaluate_run(
@@ -42,8 +42,8 @@ def evaluate_run(
     Args:
         evaluator: how; with ``skill_text`` the base model is asked, too.
         skills: which; ``trained_skills`` returns those of the run.
-        run: a finished run folder; gets evals/after.json, evals/before.json and report.html.
-        before: an earlier evaluation, or a folder with one; the run's own evals/before.json where None.
+        run: a finished run folder; gets evals/TIME/evaluation.json and evals/TIME/report.html.
+        before: an earlier evaluation, or a folder with one; where None, the newest of the run with a base model.
         with_base: ask the base model, too.
 
     Raises:
@@ -60,14 +60,25 @@ def evaluate_run(
     held_out = read_held_out(path, [skill.name for skill in manifest.skills]) if _has_rows(path) else []
     names = {skill.name for skill in skills}
     with open_session(evaluator.context, skills) as session:
-        tasks = chosen_tasks(session, [task for task in held_out if task.skill in names], evaluator.asking)
+        tasks, sizes = chosen_tasks(session, [task for task in held_out if task.skill in names], evaluator.asking)
         with_base = with_base or evaluator.asking.skill_text or evaluator.asking.tool_schemas
-        base = evaluator.base_arms(session, tasks, manifest.model) if with_base else []
-        evaluation = assemble(session.contributions, tasks, base + _stage_arms(evaluator, folder, session, tasks))
+        examiner = evaluator.examiner(session)
+        base = evaluator.base_arms(examiner, session, tasks, manifest.model) if with_base else ()
+        arms = asked_arms(examiner, chain(base, _stage_arms(evaluator, examiner, folder, tasks)))
+        evaluation = assemble(session.contributions, tasks, arms, sizes)
     if earlier is not None:
         evaluation = _merged(earlier, evaluation)
-    _write(folder, manifest, evaluation, before)
-    return Evaluated(evaluation, folder.path / "report.html")
+    evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
+    asked_all = evaluator.asking.limit is None and names >= {skill.name for skill in manifest.skills}
+    report = _store(folder, evaluation, whole=asked_all and not examiner.interrupted)
+    return Evaluated(evaluation, report, examiner.interrupted)
+
+
+def _commands(evaluator: Evaluator, folder: RunFolder) -> tuple[str, ...]:
+    recipe = folder.path / "recipe.yaml"
+    typed = quote(str(project_path(evaluator.context.settings, recipe)))
+    train = [f"skillpm train --recipe {typed}"] if recipe.is_file() else []
+    return (*train, evaluator.command) if evaluator.command else tuple(train)
 
 
 def trained_skills(context: Context, skills: Sequence[str], run: Path) -> list[Skill]:
@@ -76,27 +87,30 @@ def trained_skills(context: Context, skills: Sequence[str], run: Path) -> list[S
     Raises:
         UsageError: there is no such run or skill, or the run is unfinished.
     """
-    return context.skills(skills or [skill.name for skill in RunFolder.open(run).manifest.skills])
+    folder = RunFolder.open(run)
+    return context.skills(skills or _trained(folder))
 
 
-def read_evaluation(path: Path) -> Evaluation:
-    """Read an evaluation from its file, or from the folder that holds evaluation.json.
-
-    Raises:
-        UsageError: there is none.
-        DocumentError: it is not an evaluation.
-    """
-    file = path / "evaluation.json" if path.is_dir() else path
-    if not file.is_file():
-        raise UsageError(f"no evaluation at {file}", hint="`skillpm eval … --output DIR` writes one")
-    return Evaluation.parse(read_text(file), path=str(file))
+def _trained(folder: RunFolder) -> Sequence[str]:
+    """Return the skills of a run as its recipe names them, which may be folders; else their names."""
+    recipe = folder.path / "recipe.yaml"
+    document = read_yaml(read_text(recipe), path=str(recipe)) if recipe.is_file() else None
+    typed = document.get("skills") if isinstance(document, dict) else None
+    names = [skill.name for skill in folder.manifest.skills]
+    return [str(text) for text in typed] if isinstance(typed, list) and len(typed) == len(names) else names
 
 
 def _earlier(folder: RunFolder, before: Path | None) -> Evaluation | None:
-    own = folder.path / "evals" / "before.json"
-    if before is None:
-        return read_evaluation(own) if own.is_file() else None
-    return read_evaluation(before)
+    """Return the evaluation whose arms stand in front of the stages: a named one, else the newest of the run."""
+    if before is not None:
+        return read_evaluation(before)
+    manifest = folder.manifest
+    stages = {stage.name for stage in manifest.stages}
+    newest_first = manifest.evaluations[::-1]
+    ranked = [item for whole in (True, False) for item in newest_first if item.whole is whole]
+    with_others = (item for item in ranked if any(figure.arm not in stages for figure in item.figures))
+    own = next((folder.path / item.path for item in with_others), folder.path / BEFORE)
+    return read_evaluation(own) if own.exists() else None
 
 
 def _note_other_content(context: Context, manifest: RunManifest, trees: Mapping[str, str]) -> None:
@@ -115,21 +129,21 @@ def _has_rows(path: Path) -> bool:
 
 
 def _stage_arms(
-    evaluator: Evaluator, folder: RunFolder, session: JudgingSession, tasks: Sequence[EvalTask]
-) -> list[Arm]:
+    evaluator: Evaluator, examiner: Examiner, folder: RunFolder, tasks: Sequence[EvalTask]
+) -> Iterator[Arm]:
     """Ask the model as it was after each stage."""
-    manifest, examiner = folder.manifest, evaluator.examiner(session)
-    arms: list[Arm] = []
+    manifest = folder.manifest
+    if not manifest.stages:
+        raise UsageError(f"the run {folder.path} has no stage", hint="train with at least one stage")
+    arm: Arm | None = None
     for stage in manifest.stages:
         adapter = folder.saved_adapter(stage.adapter)
-        if arms and not stage.kept:  # its adapter is the one before, so its greedy answers are
-            arms.append(arms[-1].model_copy(update={"name": stage.name, "adapter": stage.adapter, "seconds": 0.0}))
-            continue
-        policy = evaluator.policy(manifest.model, adapter)
-        arms.append(examiner.ask(policy, tasks, ArmLabel(stage.name, manifest.model, adapter=stage.adapter)))
-    if not arms:
-        raise UsageError(f"the run {folder.path} has no stage", hint="train with at least one stage")
-    return arms
+        if arm is not None and not stage.kept:  # its adapter is the one before, so its greedy answers are
+            arm = arm.model_copy(update={"name": stage.name, "adapter": stage.adapter, "seconds": 0.0})
+        else:
+            policy = evaluator.policy(manifest.model, adapter)
+            arm = examiner.ask(policy, tasks, ArmLabel(stage.name, manifest.model, adapter=stage.adapter))
+        yield arm
 
 
 def _merged(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:
@@ -143,78 +157,26 @@ def _merged(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:
     return merged
 
 
-def _write(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, before: Path | None) -> None:
-    stages = {stage.name for stage in manifest.stages}
-    earlier = tuple(arm for arm in evaluation.arms if arm.name not in stages)
-    later = tuple(arm for arm in evaluation.arms if arm.name in stages)
-    texts: dict[str, str] = {}
-    if earlier:
-        texts["evals/before.json"] = evaluation.model_copy(update={"arms": earlier}).text()
-    texts["evals/after.json"] = evaluation.model_copy(update={"arms": later}).text()
-    texts["report.html"] = render_report(_report(folder, manifest, evaluation, before))
-    folder.add(texts)
+def _store(folder: RunFolder, evaluation: Evaluation, *, whole: bool) -> Path:
+    """Add an evaluation to a run, beside the earlier ones, and return its page.
+
+    The card and the page of the run show it too, unless it is partial and a whole one is there.
+    """
+    name = folder.new_evaluation()
+    entry = RunEvaluation(path=name, whole=whole, figures=tuple(_run_figures(evaluation)))
+    page = render_report(run_report(folder, evaluation))
+    texts = {f"{name}/{EVALUATION}": evaluation.text(), f"{name}/report.html": page}
+    manifest = folder.add(texts, lambda now: now.model_copy(update={"evaluations": (*now.evaluations, entry)}))
+    if manifest.shown_evaluation != entry:
+        return folder.path / name / "report.html"
+    folder.add({"report.html": page, **cards(manifest)})
+    return folder.path / "report.html"
 
 
-def _report(folder: RunFolder, manifest: RunManifest, evaluation: Evaluation, before: Path | None) -> ReportData:
-    settings = [
-        Setting("run", folder.path.resolve().name),
-        Setting("created", manifest.created),
-        Setting("seed", str(manifest.seed)),
-        *(Setting(f"stage {stage.name}", f"{stage.steps} steps, {stage.seconds:.0f} s") for stage in manifest.stages),
-        *(Setting(name, manifest.files[name]) for name in _INPUTS if name in manifest.files),
-    ]
-    earlier = f" --before {before}" if before else ""
-    return ReportData(
-        title=f"{manifest.name}: {', '.join(skill.name for skill in manifest.skills)}",
-        evaluation=evaluation,
-        settings=tuple(settings),
-        curves=learning_curves(_metrics(folder.path / "metrics.jsonl")),
-        profile=_profile(folder.path / "data" / "profile.json"),
-        recipe=_text(folder.path / "recipe.yaml"),
-        commands=("skillpm train --recipe recipe.yaml", f"skillpm eval --run RUN{earlier}"),
-    )
-
-
-def _text(path: Path) -> str:
-    return read_text(path) if path.is_file() else ""
-
-
-def _metrics(path: Path) -> list[Mapping[str, Any]]:
-    """Read the rows of metrics.jsonl; a line that a crash cut short is left out."""
-    rows: list[Mapping[str, Any]] = []
-    for line in _text(path).splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
-
-
-def _profile(path: Path) -> dict[str, tuple[Setting, ...]]:
-    text = _text(path)
-    if not text:
-        return {}
-    profile = read_model(Profile, text, path=str(path))
-    return {name: tuple(_skill_lines(skill)) for name, skill in profile.skills.items()}
-
-
-def _skill_lines(skill: SkillProfile) -> list[Setting]:
-    held_out = [f"{name} {pool.held_out:,}" for name, pool in skill.pools.items() if pool.held_out and not pool.shared]
-    lines = [
-        Setting("training", _split(skill.train)),
-        Setting("held out", _split(skill.held_out)),
-        Setting("held-out values", ", ".join(held_out) or "none"),
-    ]
-    if skill.phrasings:
-        learned, unseen = (sum(counts[side] for counts in skill.phrasings.values()) for side in (0, 1))
-        lines.append(Setting("phrasings", f"{learned:,} to learn from, {unseen:,} held out"))
-    reasons = {**skill.held_out.rejected, **skill.train.rejected}
-    lines += [Setting("thrown away", f"{reason}: {count:,}") for reason, count in list(reasons.items())[:4]]
-    return [*lines, *(Setting("note", note) for note in skill.notes)]
-
-
-def _split(split: SplitProfile) -> str:
-    middle = split.request_characters.p50
-    return f"{split.rows:,} rows, {split.distinct_targets:,} distinct answers, requests of {middle} characters (median)"
+def _run_figures(evaluation: Evaluation) -> Iterator[RunFigure]:
+    for row in figures(evaluation):
+        for arm, cell in row.cells.items():
+            share = cell.exact
+            shown = {} if share is None else {"exact": share.estimate, "low": share.low, "high": share.high}
+            place = row.task_set
+            yield RunFigure(skill=place.skill, task_set=place.name, arm=arm, tasks=cell.asked, **shown)

@@ -18,7 +18,7 @@ from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
 
-_PLACES = ("evaluation.json", "evals/before.json", "evals/after.json", "evals/rollouts.json")
+_PLACES = ("evaluation.json", "evals/before.json", "evals/after.json", "evals/rollouts.json", "evals/*/evaluation.json")
 _TASKS = ("data/train.jsonl", "data/held_out.jsonl")
 
 
@@ -126,7 +126,8 @@ def _stored(path: Path) -> list[tuple[str, str]]:
     """Return (name, text) of the evaluations in a folder, or of the one file."""
     if path.is_file():
         return [(path.name, read_text(path))]
-    evaluations = [(name, read_text(path / name)) for name in _PLACES if (path / name).is_file()]
+    files = [file for place in _PLACES for file in sorted(path.glob(place)) if file.is_file()]
+    evaluations = [(file.relative_to(path).as_posix(), read_text(file)) for file in files]
     if not evaluations:
         raise UsageError(
             f"no stored answers in {path}", hint="`skillpm eval … --output DIR` and `skillpm eval --run RUN` store them"

@@ -19,7 +19,7 @@ from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation, Record
 from skillpm.model.ports import Judge, Progress
-from skillpm.model.run import RunManifest, RunSkill, RunStage
+from skillpm.model.run import RunManifest, RunRows, RunSkill, RunStage
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.training import TrainRow
@@ -31,8 +31,8 @@ from skillpm.ops.learning.synth import other_suites
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
-from skillpm.train.base_model import KNOWN_MODELS, locate_model
-from skillpm.train.card import model_card
+from skillpm.train.base_model import KNOWN_MODELS, locate_model, portable_name
+from skillpm.train.card import cards
 from skillpm.train.plan import TrainPlan, make_plan
 from skillpm.train.recipe import Recipe
 from skillpm.train.run_folder import RunFolder
@@ -135,27 +135,31 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
             folder.write("evals/rollouts.json", judged.text())
         folder.publish_adapter(stage_records[-1].name)
         machine = stages.machine_record(model, recipe.dtype)
-        manifest = _manifest(recipe, skills, session, stage_records, stages.library_versions(), machine)
-        folder.write("card.md", model_card(manifest, plan))
+        manifest = _manifest(plan, skills, session, stage_records, stages.library_versions(), machine)
+        for name, text in cards(manifest).items():
+            folder.write(name, text)
         complete = folder.finish(manifest)
         session.host.run_finished({"folder": str(folder.path), **complete.model_dump(mode="json")})
     return Trained(folder.path, complete)
 
 
 def _manifest(
-    recipe: Recipe,
+    plan: TrainPlan,
     skills: Sequence[Skill],
     session: JudgingSession,
     stages: Sequence[RunStage],
     versions: Mapping[str, str],
     machine: dict[str, Any],
 ) -> RunManifest:
+    recipe, rows = plan.recipe, plan.document()
     known = KNOWN_MODELS.get(recipe.model)
     return RunManifest(
         name=recipe.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         model=recipe.model,
         model_digest=known.sha256 if known else machine["model_digest"],
+        base_model=portable_name(recipe.model),
+        base_revision=machine.get("revision"),
         seed=recipe.seed,
         sandbox=session.sandbox,
         settings=machine,
@@ -167,6 +171,10 @@ def _manifest(
         ),
         stages=tuple(stages),
         versions={"skillpm": __version__, "python": platform.python_version(), **versions},
+        rows={
+            name: RunRows(train=count, refine=rows["refine"][name], held_out=rows["held_out"][name])
+            for name, count in rows["rows"].items()
+        },
         files={},
     )
 
@@ -224,6 +232,6 @@ def _recipe_text(recipe: Recipe, skills: Sequence[Skill]) -> str:
     import yaml
 
     document: Mapping[str, Any] = recipe.model_copy(
-        update={"skills": tuple(skill.name for skill in skills)}
+        update={"skills": recipe.skills or tuple(skill.name for skill in skills)}
     ).model_dump(mode="json")
     return str(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -37,10 +38,16 @@ class ListedSkill:
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """One run folder. A run without manifest.json was killed or is still running."""
+    """One run folder. A run without manifest.json was killed or is still running.
+
+    Attributes:
+        exact: the share of exact answers after the last stage, of each task set as ``SKILL TASK SET``: of the newest
+            evaluation of all tasks, else of the newest. Empty if the run was not evaluated.
+    """
 
     name: str
     state: Literal["finished", "unfinished"]
+    exact: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +100,18 @@ def _runs(folder: Path) -> Iterable[ListedRun]:
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
             if path.is_dir() and not path.name.startswith("."):
-                yield ListedRun(path.name, "finished" if (path / "manifest.json").is_file() else "unfinished")
+                finished = (path / "manifest.json").is_file()
+                yield ListedRun(path.name, "finished" if finished else "unfinished", _exact(path) if finished else {})
+
+
+def _exact(run: Path) -> dict[str, float | None]:
+    """Read the figures that a manifest shows. Reading the document as a model would take longer than the command."""
+    try:
+        manifest = json.loads((run / "manifest.json").read_bytes())
+        evaluations = manifest.get("evaluations", [])
+        shown = [item for item in evaluations if item["whole"]] or evaluations
+        last = manifest["stages"][-1]["name"]
+        rows = [row for row in shown[-1]["figures"] if row["arm"] == last] if shown else []
+        return {f"{row['skill']} {row['task_set']}": row.get("exact") for row in rows}
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}

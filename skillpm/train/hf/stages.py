@@ -11,10 +11,12 @@ from typing import Any
 
 import transformers
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from transformers import AutoConfig
 
 from skillpm.model.ports import Judge, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
+from skillpm.train.base_model import portable_name
 from skillpm.train.hf.model import load_model, load_tokenizer, machine_settings, weights_digest
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import TrainPlan
@@ -30,7 +32,32 @@ def library_versions() -> dict[str, str]:
 
 def machine_record(model: Path | str, dtype: str) -> dict[str, Any]:
     """Return what the manifest records of the model and of this machine."""
-    return {**machine_settings(dtype), "model_digest": weights_digest(model)}
+    record: dict[str, Any] = {**machine_settings(dtype), "model_digest": weights_digest(model)}
+    revision = _revision(model)
+    return record if revision is None else {**record, "revision": revision}
+
+
+def _revision(model: Path | str) -> str | None:
+    """Return the commit of a hub id as it lies in the cache; None for a folder."""
+    if Path(model).is_dir():
+        return None
+    try:
+        configuration = AutoConfig.from_pretrained(str(model), local_files_only=True)
+    except (OSError, ValueError):
+        return None
+    return getattr(configuration, "_commit_hash", None)
+
+
+def _save(peft_model: Any, folder: Path, base_model: str) -> None:
+    """Save an adapter that names its base model as other machines know it, and has no README of a library.
+
+    The library would write the path of the model's folder, which leads nowhere elsewhere and shows a person's name.
+    """
+    for configuration in peft_model.peft_config.values():
+        configuration.base_model_name_or_path = base_model
+        configuration.revision = configuration.revision or getattr(peft_model.config, "_commit_hash", None)
+    peft_model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
 
 
 def run_stages(
@@ -78,7 +105,7 @@ def run_stages(
                 peft_model, tokenizer, planned.plan, judge, prefetch, plan.recipe.seed, Path(work), report
             )
             output = _run_stage(stage, run, stage_input)
-        peft_model.save_pretrained(adapter(stage.name))
+        _save(peft_model, adapter(stage.name), portable_name(plan.recipe.model))
         seconds = round(time.monotonic() - begin, 1)
         progress.finish(_summary(seconds, output))
         records.append(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skillpm.errors import ConsentError, DocumentError, TrainingError, UnknownSkillError, UsageError
+from skillpm.evals.caveats import caveats
 from skillpm.evals.examiner import Asking
 from skillpm.evals.figures import figures
 from skillpm.evals.summary import arm_table, metric_table
@@ -22,11 +24,12 @@ from skillpm.ops.learning.answer_rows import Answered, Answerer, answer_rows
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator, evaluate_model
 from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
+from skillpm.ops.learning.report import read_evaluation, stored_evaluation
 from skillpm.settings import Settings
 from skillpm.train.run_folder import RunFolder
 from skillpm.trust.consent import Consents
 from tests.present import present
-from tests.scripted_policy import Count, Server
+from tests.scripted_policy import Count, ScriptedPolicy, Server
 
 EvaluateIt = Callable[..., Evaluated]
 AnswerThem = Callable[..., Answered]
@@ -304,7 +307,6 @@ def test_each_stage_of_a_run_is_an_arm_with_its_adapter(run_folder: RunFolder, e
     ]
     assert shares(found.evaluation)["held_out", "grpo"] == 1.0
     assert found.report == run_folder.path / "report.html"
-    assert not (run_folder.path / "evals" / "before.json").exists()
 
 
 def test_a_stage_that_was_taken_back_has_the_answers_of_the_one_before_and_is_not_asked(
@@ -332,11 +334,6 @@ def test_earlier_arms_stand_before_the_stages_on_the_same_tasks(
         ["server", "held out", "2", "reward"],
         ["server", "held out", "2", "valid JSON"],
     ]
-    before = Evaluation.parse((run_folder.path / "evals" / "before.json").read_text(), path="x")
-    after = Evaluation.parse((run_folder.path / "evals" / "after.json").read_text(), path="x")
-    assert [arm.name for arm in before.arms] == ["base", "base+skill"]
-    assert [arm.name for arm in after.arms] == ["sft", "grpo"]
-    assert before.data == after.data
     again = evaluate_a_run()
     assert [arm.name for arm in again.evaluation.arms] == ["base", "base+skill", "sft", "grpo"]
 
@@ -352,11 +349,96 @@ def test_the_manifest_knows_what_was_added_and_nothing_else_changes(
     before = run_folder.manifest
     evaluate_a_run(with_base=True)
     after = run_folder.manifest
-    added = {"evals/before.json", "evals/after.json", "report.html"}
+    (entry,) = after.evaluations
+    cards = {"card.md", "adapter/README.md", "stages/sft/adapter/README.md", "stages/grpo/adapter/README.md"}
+    added = {f"{entry.path}/evaluation.json", f"{entry.path}/report.html", "report.html", *cards}
     assert set(after.files) - set(before.files) == added
     for name in added:
         assert after.files[name] == hashlib.sha256((run_folder.path / name).read_bytes()).hexdigest()
-    assert after.model_copy(update={"files": before.files}) == before
+    assert after.model_copy(update={"files": before.files, "evaluations": ()}) == before
+
+
+def test_no_evaluation_of_a_run_replaces_another(run_folder: RunFolder, evaluate_a_run: EvaluateIt) -> None:
+    first, second = evaluate_a_run().evaluation, evaluate_a_run(with_base=True).evaluation
+    stored = [read_evaluation(run_folder.path / item.path) for item in run_folder.manifest.evaluations]
+    assert stored == [first, second]
+    assert [path.name for path in (run_folder.path / "evals").iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_partial_evaluation_is_shown_only_until_there_is_a_whole_one(
+    server: Server, run_folder: RunFolder, evaluate_a_run: EvaluateIt
+) -> None:
+    def shown() -> tuple[bytes, bytes]:
+        return (run_folder.path / "report.html").read_bytes(), (run_folder.path / "card.md").read_bytes()
+
+    assert evaluate_a_run(asking=Asking(limit=1)).report == run_folder.path / "report.html"
+    partial = shown()
+    evaluate_a_run()
+    whole = shown()
+    assert whole != partial
+    found = evaluate_a_run(asking=Asking(limit=1))
+    assert shown() == whole
+    assert found.report == run_folder.path / run_folder.manifest.evaluations[-1].path / "report.html"
+    assert (
+        stored_evaluation(server.context().settings, run_folder.path).evaluation.arms[0].settings.get("limit") is None
+    )
+
+
+def test_an_evaluation_of_one_of_two_skills_is_partial(run_folder: RunFolder, evaluate_a_run: EvaluateIt) -> None:
+    manifest = run_folder.manifest
+    other = RunSkill(name="other", version="1", tree="0" * 64)
+    run_folder.write(
+        "manifest.json", manifest.model_copy(update={"skills": (*manifest.skills, other)}).model_dump_json()
+    )
+    evaluate_a_run()
+    assert [item.whole for item in run_folder.manifest.evaluations] == [False]
+
+
+def test_the_card_says_what_the_newest_whole_evaluation_reached(
+    run_folder: RunFolder, evaluate_a_run: EvaluateIt, server: Server
+) -> None:
+    evaluate_a_run()
+    for name in ("card.md", "adapter/README.md", "stages/sft/adapter/README.md"):
+        card = (run_folder.path / name).read_text()
+        assert "| server | held_out | grpo | 2 | 100.0 % [34.2, 100.0] |" in card
+        assert str(server.model.parent) not in card and server.model.name in card
+
+
+def test_ctrl_c_keeps_the_answers_that_had_ended(server: Server, run_folder: RunFolder, count: Count) -> None:
+    class Stopped(ScriptedPolicy):
+        def complete(
+            self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+        ) -> Iterator[tuple[int, Completion]]:
+            yield from islice(super().complete(prompts, max_new_tokens=max_new_tokens), 3)
+            raise KeyboardInterrupt
+
+    factory = Policies(sft=server.policy([1, 2]), grpo=Stopped({}))
+    evaluator = Evaluator(server.context(), Asking(), count, factory)
+    found = evaluate_run(evaluator, [server.skill], run_folder.path)
+    assert found.interrupted
+    assert [len(arm.records) for arm in found.evaluation.arms] == [14, 3]
+    (entry,) = run_folder.manifest.evaluations
+    assert not entry.whole
+    assert read_evaluation(run_folder.path / entry.path) == found.evaluation
+    assert "after GRPO was interrupted: it has 3 answers" in caveats(found.evaluation)
+
+
+def test_ctrl_c_before_the_first_answer_keeps_nothing(
+    server: Server, run_folder: RunFolder, count: Count, tmp_path: Path
+) -> None:
+    class Stopped(ScriptedPolicy):
+        def complete(
+            self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+        ) -> Iterator[tuple[int, Completion]]:
+            raise KeyboardInterrupt
+            yield
+
+    evaluator = Evaluator(server.context(), Asking(), count, Policies(base=Stopped({}), sft=Stopped({})))
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_run(evaluator, [server.skill], run_folder.path)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_model(evaluator, [server.skill], str(server.model), output=tmp_path / "out")
+    assert not (tmp_path / "out").exists() and not run_folder.manifest.evaluations
 
 
 def test_the_report_of_a_run_has_its_curves_and_settings(run_folder: RunFolder, evaluate_a_run: EvaluateIt) -> None:

@@ -1,0 +1,75 @@
+"""``skillpm report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.context import command_context
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.paths import TypedPath
+
+if TYPE_CHECKING:
+    from skillpm.model.evaluation import Evaluation
+
+
+@click.command("report", epilog="Example: skillpm report latest --output report.html")
+@click.argument("evaluation", type=TypedPath(), default="latest", metavar="[EVALUATION]")
+@click.option("--output", "-o", type=TypedPath(dir_okay=False), metavar="FILE", help="Write the page, HTML.")
+@click.option("--compare", is_flag=True, help="Print the paired comparison of the arms.")
+@click.option("--failures", is_flag=True, help="Print the wrong answers of the last arm instead, as JSON Lines.")
+@json_option
+def command(evaluation: Path, output: Path | None, compare: bool, failures: bool, as_json: bool) -> None:
+    """Show the figures of a stored evaluation, and write its page again, without a model.
+
+    EVALUATION is a file, the output of `skillpm eval` or `skillpm rescore`, or a run by name, folder or `latest` (the
+    default). Of a run it is the newest evaluation of all tasks.
+    """
+    from skillpm.ops.learning.report import stored_evaluation
+
+    stored = stored_evaluation(command_context().settings, evaluation)
+    if output is not None:
+        from skillpm.evals.report import render_report
+        from skillpm.storage.files import write_atomic
+
+        write_atomic(output, render_report(stored.report))
+    if failures:
+        from skillpm.evals.failures import failures as wrong
+
+        for record in wrong(stored.evaluation):
+            click.echo(record.model_dump_json())
+    elif as_json:
+        from skillpm.evals.gate import check_gates
+        from skillpm.evals.summary import evaluation_document
+
+        arms = stored.evaluation.arms
+        gates = check_gates(stored.evaluation, arms[-1].name) if arms else []
+        page = None if output is None else str(output)
+        echo_json({**evaluation_document(stored.evaluation, gates), "file": str(stored.path), "report": page})
+    else:
+        _print(stored.evaluation, compare)
+        note(f"the evaluation is {stored.path}")
+    if output is not None:
+        note(f"the page is {output}")
+
+
+def _print(evaluation: Evaluation, compare: bool) -> None:
+    from skillpm.evals.caveats import caveats
+    from skillpm.evals.compare import comparisons
+    from skillpm.evals.figures import figures, novelty_figures, tool_figures
+    from skillpm.evals.summary import arm_table, comparison_table, metric_table, part_table
+
+    arms = [arm.name for arm in evaluation.arms]
+    rows = [*figures(evaluation), *novelty_figures(evaluation)]
+    table(*(metric_table(rows, arms) if len(arms) > 1 else arm_table(rows)))
+    by_tool = tool_figures(evaluation)
+    if len(by_tool) > 1:
+        click.echo()
+        table(*part_table(by_tool, arms, "tool"))
+    if compare:
+        click.echo()
+        table(*comparison_table(comparisons(evaluation)))
+    for caveat in caveats(evaluation):
+        note(safe(caveat))

@@ -1,0 +1,71 @@
+"""What still goes wrong: the wrong answers of the last arm, the tools that they call, and why they are wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from skillpm.contract.answer import read_answer
+from skillpm.evals.tasks import tool_of
+from skillpm.model.evaluation import Evaluation, Record
+
+NO_TOOL = ""  # of an answer that calls none
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Which tools the judged answers of one skill call.
+
+    Attributes:
+        expected: the tools that were asked for; rows.
+        called: the tools that were called; columns. ``NO_TOOL`` comes last.
+        counts: answers by (expected tool, called tool).
+    """
+
+    skill: str
+    expected: tuple[str, ...]
+    called: tuple[str, ...]
+    counts: Mapping[tuple[str, str], int]
+
+
+def failures(evaluation: Evaluation) -> Iterator[Record]:
+    """Yield the answers of the last arm that were judged and are not right, in order."""
+    records = evaluation.arms[-1].records if evaluation.arms else ()
+    return (record for record in records if record.judged and not record.exact)
+
+
+def called_tool(record: Record) -> str:
+    """Return the tool that an answer calls, or ``NO_TOOL``."""
+    value = read_answer(record.completion).value
+    tool = value.get("tool") if value is not None else None
+    return tool if isinstance(tool, str) else NO_TOOL
+
+
+def reasons(record: Record) -> list[str]:
+    """Return why an answer is wrong. If it calls the wrong tool, that comes first and what follows from it is left out.
+
+    The reasons of a verdict are those of an executor, which compares the arguments with the tool that was called. They
+    mislead a reader where another tool was asked for.
+    """
+    expected, called = tool_of(record.expected), called_tool(record)
+    if expected and called and expected != called:
+        return [f"`{called}` was called where `{expected}` was asked"]
+    return list(record.verdict.reasons)
+
+
+def confusions(records: Sequence[Record]) -> list[Confusion]:
+    """Count the called tools of judged answers by the expected tool, for each skill whose answers call tools."""
+    counts: dict[str, Counter[tuple[str, str]]] = {}
+    for record in records:
+        expected = tool_of(record.expected)
+        if record.judged and expected:
+            counts.setdefault(record.skill, Counter())[expected, called_tool(record)] += 1
+    return [_confusion(skill, pairs) for skill, pairs in counts.items()]
+
+
+def _confusion(skill: str, pairs: Counter[tuple[str, str]]) -> Confusion:
+    expected = sorted({pair[0] for pair in pairs})
+    others = sorted({pair[1] for pair in pairs} - {*expected, NO_TOOL})
+    none = [NO_TOOL] if any(pair[1] == NO_TOOL for pair in pairs) else []
+    return Confusion(skill, tuple(expected), (*expected, *others, *none), pairs)

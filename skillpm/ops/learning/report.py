@@ -1,0 +1,170 @@
+"""``skillpm report``: a stored evaluation read again: its figures, and its page, without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skillpm.errors import UsageError
+from skillpm.evals.compare import merge
+from skillpm.evals.curves import learning_curves
+from skillpm.evals.report import ReportData, Setting
+from skillpm.formats.document import read_model
+from skillpm.model.evaluation import Evaluation
+from skillpm.model.run import RunManifest
+from skillpm.ops.learning.runs import find_run
+from skillpm.settings import Settings
+from skillpm.storage.files import read_text
+from skillpm.synth.profile import Profile, SkillProfile, SplitProfile
+from skillpm.train.run_folder import RunFolder
+
+EVALUATION = "evaluation.json"
+BEFORE, AFTER = "evals/before.json", "evals/after.json"  # of runs that version 1.0 evaluated
+_INPUTS = ("skillpm.lock", "recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvaluation:
+    """An evaluation, its file, and the run that it is of, or None."""
+
+    evaluation: Evaluation
+    path: Path
+    run: RunFolder | None
+
+    @property
+    def report(self) -> ReportData:
+        """What its page shows."""
+        return model_report(self.evaluation) if self.run is None else run_report(self.run, self.evaluation)
+
+
+def stored_evaluation(settings: Settings, target: Path) -> StoredEvaluation:
+    """Read the evaluation that a person means.
+
+    Args:
+        settings: know where the project's runs are.
+        target: a file, the output of an evaluation, or a run: of its evaluations the one that cards show.
+
+    Raises:
+        UsageError: there is none.
+        DocumentError: it is not an evaluation.
+    """
+    path = find_run(settings, target)
+    file = path if path.is_file() else _file_in(path)
+    evaluation = read_evaluation(file)
+    earlier = file.with_name("before.json")
+    if file.name == "after.json" and earlier.is_file():
+        evaluation = merge(read_evaluation(earlier), evaluation)
+    return StoredEvaluation(evaluation, file, _run_of(file))
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read an evaluation from its file, or from the folder that holds evaluation.json.
+
+    Raises:
+        UsageError: there is none.
+        DocumentError: it is not an evaluation.
+    """
+    file = path / EVALUATION if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"no evaluation at {file}", hint="write one with `skillpm eval SKILL --model M --output DIR`")
+    return Evaluation.parse(read_text(file), path=str(file))
+
+
+def _file_in(folder: Path) -> Path:
+    """Return the file of the evaluation that a folder stands for."""
+    if not folder.is_dir() or (folder / EVALUATION).is_file():
+        return folder / EVALUATION
+    if (folder / "manifest.json").is_file():
+        shown = RunFolder(folder).manifest.shown_evaluation
+        if shown is not None:
+            return folder / shown.path / EVALUATION
+    files = sorted(folder.glob(f"evals/*/{EVALUATION}"))
+    if files:
+        return files[-1]
+    if (folder / AFTER).is_file():
+        return folder / AFTER
+    raise UsageError(f"no evaluation in {folder}", hint=f"run `skillpm eval --run {folder}`")
+
+
+def _run_of(file: Path) -> RunFolder | None:
+    """Return the finished run in whose folder evals an evaluation is."""
+    parents = file.resolve().parents
+    folder = next((path.parent for path in list(parents)[:2] if path.name == "evals"), None)
+    return RunFolder(folder) if folder is not None and (folder / "manifest.json").is_file() else None
+
+
+def model_report(evaluation: Evaluation) -> ReportData:
+    """Return the report of a base model."""
+    model = evaluation.arms[0].model if evaluation.arms else "no model"
+    return ReportData(f"{model} on {', '.join(skill.name for skill in evaluation.skills)}", evaluation)
+
+
+def run_report(folder: RunFolder, evaluation: Evaluation) -> ReportData:
+    """Return the report of a run: its inputs, its learning curves and its data stand beside the figures."""
+    manifest = folder.manifest
+    return ReportData(
+        title=f"{manifest.name}: {', '.join(skill.name for skill in manifest.skills)}",
+        evaluation=evaluation,
+        settings=tuple(_settings(folder, manifest)),
+        curves=learning_curves(_metrics(folder.path / "metrics.jsonl")),
+        profile=_profile(folder.path / "data" / "profile.json"),
+        recipe=_text(folder.path / "recipe.yaml"),
+    )
+
+
+def _settings(folder: RunFolder, manifest: RunManifest) -> list[Setting]:
+    return [
+        Setting("run", folder.path.resolve().name),
+        Setting("created", manifest.created),
+        Setting("seed", str(manifest.seed)),
+        *(Setting(f"stage {stage.name}", f"{stage.steps} steps, {stage.seconds:.0f} s") for stage in manifest.stages),
+        *(Setting(name, manifest.files[name]) for name in _INPUTS if name in manifest.files),
+    ]
+
+
+def _text(path: Path) -> str:
+    return read_text(path) if path.is_file() else ""
+
+
+def _metrics(path: Path) -> list[Mapping[str, Any]]:
+    """Read the rows of metrics.jsonl; a line that a crash cut short is left out."""
+    rows: list[Mapping[str, Any]] = []
+    for line in _text(path).splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def _profile(path: Path) -> dict[str, tuple[Setting, ...]]:
+    text = _text(path)
+    if not text:
+        return {}
+    profile = read_model(Profile, text, path=str(path))
+    return {name: tuple(_skill_lines(skill)) for name, skill in profile.skills.items()}
+
+
+def _skill_lines(skill: SkillProfile) -> list[Setting]:
+    held_out = [f"{name} {pool.held_out:,}" for name, pool in skill.pools.items() if pool.held_out and not pool.shared]
+    lines = [
+        Setting("training", _split(skill.train)),
+        Setting("held out", _split(skill.held_out)),
+        Setting("held-out values", ", ".join(held_out) or "none"),
+    ]
+    if skill.phrasings:
+        learned, unseen = (sum(counts[side] for counts in skill.phrasings.values()) for side in (0, 1))
+        lines.append(Setting("phrasings", f"{learned:,} to learn from, {unseen:,} held out"))
+    reasons = {**skill.held_out.rejected, **skill.train.rejected}
+    lines += [Setting("thrown away", f"{reason}: {count:,}") for reason, count in list(reasons.items())[:4]]
+    return [*lines, *(Setting("note", note) for note in skill.notes)]
+
+
+def _split(split: SplitProfile) -> str:
+    middle = split.request_characters.p50
+    return f"{split.rows:,} rows, {split.distinct_targets:,} distinct answers, requests of {middle} characters (median)"

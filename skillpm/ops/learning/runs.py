@@ -1,0 +1,47 @@
+"""Find the run folder that a person means: a path, a name that ``skillpm list`` prints, or ``latest``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skillpm.errors import UsageError
+from skillpm.model.name import did_you_mean
+from skillpm.ops.project.list import RUNS
+from skillpm.settings import Settings
+
+LATEST = "latest"
+_HINT = "run `skillpm list` to see the runs of this project"
+
+
+def find_run(settings: Settings, run: Path) -> Path:
+    """Return the folder of a run; one that exists at the typed path comes first.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if run.exists() or len(run.parts) != 1:
+        return run
+    folder, name = settings.project / RUNS, run.name
+    if name == LATEST:
+        finished = [path.parent for path in folder.glob("*/manifest.json")]
+        if not finished:
+            raise UsageError(f"{folder} has no finished run", hint="run `skillpm train`")
+        return max(finished)
+    if not (folder / name).is_dir():
+        names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        raise UsageError(f"no run folder `{name[:200]}`, here or in {folder}", hint=did_you_mean(name, names, _HINT))
+    return folder / name
+
+
+def run_word(settings: Settings, run: Path) -> str:
+    """Return what a person types for a run: its name if it is among the project's runs, else its path."""
+    in_project = run.resolve().parent == (settings.project / RUNS).resolve()
+    return run.resolve().name if in_project else str(run)
+
+
+def project_path(settings: Settings, path: Path) -> Path:
+    """Return a path as it is typed in the project folder, where it is below that."""
+    try:
+        return path.resolve().relative_to(settings.project.resolve())
+    except ValueError:
+        return path
