@@ -11,13 +11,18 @@ from skillpm.formats.light import LightDocument, Limit, json_form, read_light
 from skillpm.formats.strict import strict_json
 from skillpm.model.release import Digest, Release, Requires, SkillNameText
 from skillpm.model.source import Source
+from skillpm.model.wheel import WheelSet
 
 LOCK_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedSkill(LightDocument):
-    """One chosen release. ``source`` names where it came from: ``bundled``, ``path:…`` or a registry's URL."""
+    """One chosen release.
+
+    ``source`` names where it came from: ``bundled``, ``path:…`` or a registry's URL. ``python`` has the wheels of its
+    Python packages, a set for each platform that they were chosen for; None if it asks for none, or none are chosen.
+    """
 
     name: SkillNameText
     version: str
@@ -27,6 +32,7 @@ class LockedSkill(LightDocument):
     requires: Requires = field(default_factory=dict)
     hooks: int = 1
     signature: str | None = None
+    python: tuple[WheelSet, ...] | None = None
 
     def release(self, size: int = 0) -> Release:
         """Return the release that is locked, with the size of its archive in bytes where that is known."""

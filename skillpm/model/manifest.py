@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from packaging.requirements import InvalidRequirement
-from packaging.requirements import Requirement as PythonRequirement
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from skillpm.errors import UsageError
 from skillpm.formats.document import Document
+from skillpm.model.python_requirement import python_requirement
 from skillpm.model.requirement import Requirement, parse_version
 
 __all__ = ["Frontmatter", "Manifest", "Permissions", "Promises"]
 
 Text = Annotated[str, Field(max_length=4096)]
+
+
+def _python_requirement(text: str) -> str:
+    python_requirement(text)
+    return text
 
 
 class Frontmatter(Document):
@@ -60,7 +64,7 @@ class Manifest(Document):
     manifest: Annotated[int, Field(ge=1, le=1)]
     version: str
     requires: dict[str, str] = Field(default_factory=dict)
-    python: tuple[str, ...] = ()
+    python: tuple[Annotated[str, AfterValidator(_python_requirement)], ...] = ()
     hooks: Annotated[int, Field(ge=1)] = 1
     permissions: Permissions = Permissions()
     verifier: Promises = Promises()
@@ -86,18 +90,6 @@ class Manifest(Document):
             return {name: Requirement.of(name, specifier).specifier for name, specifier in value.items()}
         except UsageError as error:
             raise ValueError(error.message) from None
-
-    @field_validator("python")
-    @classmethod
-    def _are_python_requirements(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            try:
-                marker = PythonRequirement(text).marker
-                if marker is not None:
-                    marker.evaluate()  # a comparison that means nothing shows only here
-            except (InvalidRequirement, ValueError) as error:
-                raise ValueError(f"`{text}` is not a PEP 508 requirement: {error}") from None
-        return value
 
     def requirements(self) -> tuple[Requirement, ...]:
         """Return the skills that this one needs, by name."""

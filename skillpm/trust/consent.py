@@ -1,7 +1,8 @@
 """Consents: a person agrees once to a content and to what its code is given, and the agreement is recorded.
 
 Skills that ship with skillpm are trusted as skillpm is. A skill without code needs no consent. A consent holds for
-exactly the content that was shown, and for no more permissions and packages than were shown with it.
+exactly the content that was shown, for exactly the wheels of Python packages, and for no more permissions than were
+shown with it.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from skillpm.errors import ConsentError, DocumentError, PolicyError
 from skillpm.formats.document import Document, model_errors
+from skillpm.formats.light import json_form
 from skillpm.formats.strict import strict_json
 from skillpm.model.manifest import Permissions
 from skillpm.model.release import Digest
 from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import Consent, TrustPolicy, permitted
+from skillpm.model.wheel import Wheel, WheelSet
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.process_lock import locked
@@ -58,6 +61,7 @@ class Grant(Document):
     Attributes:
         skill: name and version that the content had.
         access: what was agreed to; the file calls it ``wishes``.
+        wheels: what its Python packages are; None if it asks for none.
         files: what runs.
         by: how it was given.
         when: UTC, to the second.
@@ -67,6 +71,7 @@ class Grant(Document):
 
     skill: str
     access: Access = Field(default=Access(), validation_alias="wishes", serialization_alias="wishes")
+    wheels: WheelSet | None = None
     files: tuple[str, ...] = ()
     by: By
     when: str
@@ -88,6 +93,7 @@ class ConsentRequest:
         files: the files that a worker executes.
         modules: other Python files of the skill, which those may import.
         access: what the code would be given.
+        wheels: what its Python packages would be; None if it asks for none.
         added: the part of it that the last version with a consent did not have.
         previous: that version, or None.
     """
@@ -96,6 +102,7 @@ class ConsentRequest:
     files: tuple[str, ...]
     modules: tuple[str, ...]
     access: Access
+    wheels: WheelSet | None
     added: Access
     previous: str | None
 
@@ -103,6 +110,10 @@ class ConsentRequest:
     def grows(self) -> bool:
         """Does it ask for more than its last version had?"""
         return self.previous is not None and self.added != Access()
+
+    @property
+    def _wheels(self) -> tuple[Wheel, ...]:
+        return () if self.wheels is None else self.wheels.wheels
 
     def lines(self) -> list[str]:
         """Return it for a person, line by line."""
@@ -114,6 +125,7 @@ class ConsentRequest:
             f"  runs     {', '.join(str(self.skill.root / name) for name in self.files)}{modules}",
             f"  is given {self.access.sentence() or 'no network, no programs'}",
         ]
+        lines += [f"  installs {wheel}" for wheel in self._wheels]
         return [*lines, f"  new since {self.previous}: {self.added.sentence()}"] if self.grows else lines
 
     def sentence(self) -> str:
@@ -121,7 +133,8 @@ class ConsentRequest:
         paths = " and ".join(str(self.skill.root / name) for name in self.files)
         access = f", and asks for {self.access.sentence()}" if self.access.sentence() else ""
         added = f" (new since {self.previous}: {self.added.sentence()})" if self.grows else ""
-        return f"{self.skill} would run {paths} in a confined process{access}{added}"
+        wheels = f", which is {', '.join(map(str, self._wheels))}" if self._wheels else ""
+        return f"{self.skill} would run {paths} in a confined process{access}{wheels}{added}"
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -132,9 +145,24 @@ class ConsentRequest:
             "files": list(self.files),
             "modules": list(self.modules),
             "wishes": self.access.model_dump(mode="json"),
+            "wheels": json_form(self._wheels),
             "before": self.previous,
             "more": self.added.model_dump(mode="json"),
         }
+
+
+class PackageResolver(Protocol):
+    """Chooses the wheels that ``python:`` of a skill stands for on this machine."""
+
+    def resolve(self, skill: Skill, requirements: Sequence[str]) -> WheelSet:
+        """Return the wheels. Raises PluginError if something does not fit together, or is not a wheel."""
+
+    def fits(self, wheels: WheelSet, requirements: Sequence[str]) -> bool:
+        """Were these wheels chosen for this machine, and do they have what the requirements ask for?"""
+
+
+def _no_wheels(tree: str) -> tuple[WheelSet, ...]:
+    return ()
 
 
 class Consents:
@@ -145,6 +173,8 @@ class Consents:
         policies: what code may be given.
         rule: whose code may run without a question.
         locked_trees: returns the contents that the project's lock names.
+        locked_wheels: returns the wheels that the project's lock names for a content, a set for each platform.
+        packages: chooses wheels that neither the lock nor the record names; None if no Python package can be used.
     """
 
     def __init__(
@@ -154,11 +184,16 @@ class Consents:
         policies: Sequence[TrustPolicy] = (),
         rule: Consent = "ask",
         locked_trees: Callable[[], frozenset[str]] = frozenset,
+        locked_wheels: Callable[[str], Sequence[WheelSet]] = _no_wheels,
+        packages: PackageResolver | None = None,
     ) -> None:
         self._path = path
         self._policies = policies
         self._rule = rule
         self._locked_trees = locked_trees
+        self._locked_wheels = locked_wheels
+        self._packages = packages
+        self._resolved: dict[str, WheelSet] = {}
 
     def granted(self, skill: Skill) -> bool:
         """May this skill's code run? Raises DocumentError where the record is damaged."""
@@ -166,7 +201,18 @@ class Consents:
         if skill.bundled or not files.code():
             return True
         grant = self._read().granted.get(skill.tree)
-        return self._rule != "never" and grant is not None and self._access(files).beyond(grant.access) == Access()
+        if self._rule == "never" or grant is None:
+            return False
+        access = self._access(files)
+        return access.beyond(grant.access) == Access() and self._known_wheels(skill, access, grant) == grant.wheels
+
+    def wheels(self, skill: Skill) -> WheelSet | None:
+        """Return the wheels that a skill's code is given; None if it asks for no Python package.
+
+        Raises:
+            PluginError: something does not fit together, or is not a wheel.
+        """
+        return self._wheels(skill, self._access(SkillFiles(skill)))
 
     def request(self, skill: Skill) -> ConsentRequest:
         """Return what a person is asked to agree to."""
@@ -179,6 +225,7 @@ class Consents:
             tuple(files.code()),
             tuple(files.modules()),
             access,
+            self._wheels(skill, access),
             access.beyond(previous.access) if previous else access,
             previous.skill if previous else None,
         )
@@ -195,7 +242,9 @@ class Consents:
             raise _forbidden(requests)
         when = datetime.now(UTC).isoformat(timespec="seconds")
         fresh = {
-            item.skill.tree: Grant(skill=str(item.skill), access=item.access, files=item.files, by=by, when=when)
+            item.skill.tree: Grant(
+                skill=str(item.skill), access=item.access, wheels=item.wheels, files=item.files, by=by, when=when
+            )
             for item in requests
         }
         with locked(self._path.with_suffix(".lock"), LOCK_SECONDS):
@@ -255,6 +304,23 @@ class Consents:
         manifest = files.manifest()
         python = () if manifest is None else manifest.python
         return Access(permissions=permitted(manifest, self._policies), python=python)
+
+    def _known_wheels(self, skill: Skill, access: Access, grant: Grant | None) -> WheelSet | None:
+        """Return the wheels that the project's lock names, else those of the consent, else those chosen before."""
+        if not access.python or self._packages is None:
+            return None
+        consented = [] if grant is None or grant.wheels is None else [grant.wheels]
+        chosen = [self._resolved[skill.tree]] if skill.tree in self._resolved else []
+        candidates = [*self._locked_wheels(skill.tree), *consented, *chosen]
+        return next((item for item in candidates if self._packages.fits(item, access.python)), None)
+
+    def _wheels(self, skill: Skill, access: Access) -> WheelSet | None:
+        if not access.python or self._packages is None or self._rule == "never":
+            return None
+        wheels = self._known_wheels(skill, access, self._read().granted.get(skill.tree))
+        if wheels is None:
+            wheels = self._resolved[skill.tree] = self._packages.resolve(skill, access.python)
+        return wheels
 
     def _write(self, granted: dict[str, Grant]) -> None:
         record = ConsentRecord(granted=dict(sorted(granted.items())))

@@ -1,9 +1,10 @@
-"""A folder of Python packages for each set that skills ask for, so that two skills may contradict one another.
+"""A folder of Python packages for each set of wheels that skills need, so that two skills may contradict one another.
 
-Built once, by uv where it is there, else by pip; found again by the digest of what was asked. Nothing in it may run
-before a worker is confined, and a wheel can write what it likes: so there are only wheels, for a source distribution
-would run its build; no interpreter, which a wheel's script could replace; and no ``.pth`` file is ever obeyed, since
-workers start without ``site``. What a worker itself needs keeps the version that skillpm runs with.
+What ``python:`` asks for is resolved once to wheels with their hashes. The project's lock and the consent hold these,
+and a folder is found again by them alone: the same words may mean other bytes tomorrow, or in another index. Nothing
+in the folder may run before a worker is confined, and a wheel can write what it likes: so there are only wheels, for a
+source distribution would run its build; no interpreter, which a wheel's script could replace; and no ``.pth`` file is
+ever obeyed, since workers start without ``site``. What a worker itself needs keeps the version that skillpm runs with.
 """
 
 from __future__ import annotations
@@ -11,32 +12,35 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from skillpm.errors import PluginError
+from skillpm.errors import DocumentError, PluginError
+from skillpm.formats.light import json_form, read_light
+from skillpm.model.python_requirement import applies, is_hashed_wheel, python_requirement, wheel_file
 from skillpm.model.skill import Skill
+from skillpm.model.wheel import Wheel, WheelSet
 from skillpm.storage.files import storage_error
 from skillpm.storage.process_lock import locked
+from skillpm.worker.pip import Pip, PipError, Resolved, pip_path, platform_name
 
 _DISTRIBUTION = "skillpm-core"
 _PACKAGES = "packages"
 _RECORD = "environment.json"  # written last: a folder without it was not finished
-_SECONDS = 900.0  # for one build
+_WAIT = 900.0  # seconds for another process that builds the same
 _DAY = 86400.0  # seconds
-_LINES = 3  # of what the installer said last
 _DIGITS = 32  # of the digest that names a folder
 
 
@@ -63,126 +67,179 @@ class Environments:
 
     Args:
         folder: where they are; need not exist.
-        offline: build without asking the network; local folders of wheels are still used.
+        offline: resolve and build without asking the network; local folders of wheels are still used.
     """
 
     def __init__(self, folder: Path, *, offline: bool = False) -> None:
         self.folder = folder
         self._offline = offline
 
-    def place(self, requirements: Sequence[str]) -> Path:
-        """Return the folder in which the environment of these requirements is, or would be."""
-        normal = sorted({_normal(Requirement(text)) for text in requirements if _applies(text)})
-        document = [normal, sys.implementation.cache_tag, sys.base_prefix, _constraints()]
+    def place(self, wheels: WheelSet) -> Path:
+        """Return the folder in which the environment of these wheels is, or would be."""
+        hashes = sorted(wheel.sha256 for wheel in wheels.wheels)
+        document = [hashes, sys.implementation.cache_tag, sys.base_prefix]
         return self.folder / hashlib.sha256(json.dumps(document).encode()).hexdigest()[:_DIGITS]
 
-    def of(self, skill: Skill, requirements: Sequence[str]) -> Environment | None:
-        """Return a skill's environment, built where that was not done yet; None where it asks for no package here.
+    def resolve(self, skill: Skill, requirements: Sequence[str]) -> WheelSet:
+        """Return the wheels that a skill's requirements stand for on this machine; none of them is installed.
 
         Raises:
-            PluginError: it cannot be built; the message ends with what the installer said last.
+            PluginError: they do not fit together, or one of them is not a wheel.
+            StorageError: the disk refused.
+        """
+        asked = _applying(requirements)
+        if all(_is_own(requirement) for requirement in asked):
+            return WheelSet(platform=platform_name())
+        self._refuse_addresses(skill, [requirement.url for requirement in asked])
+        with self._pip(skill, "resolved") as (pip, folder):
+            items = pip.resolve([_plain(requirement) for requirement in asked], _constraints(), folder)
+        addresses = _addresses([*asked, *(text for item in items for text in item.requires)])
+        wheels = [_wheel(skill, item, addresses) for item in items if canonicalize_name(item.name) not in _own()]
+        return WheelSet(platform=platform_name(), wheels=tuple(sorted(wheels, key=lambda wheel: wheel.name)))
+
+    def fits(self, wheels: WheelSet, requirements: Sequence[str]) -> bool:
+        """Were these wheels chosen for this machine, and do they have what the requirements ask for?"""
+        if wheels.platform != platform_name():
+            return False
+        known = {wheel.name: wheel for wheel in wheels.wheels}
+        return len(known) == len(wheels.wheels) and all(
+            _is_own(item) or _is(known.get(canonicalize_name(item.name)), item) for item in _applying(requirements)
+        )
+
+    def of(self, skill: Skill, wheels: WheelSet) -> Environment | None:
+        """Return the environment of wheels, built if it is not there; None if there are no wheels.
+
+        Raises:
+            PluginError: it cannot be built; the message ends with what pip said last.
             StorageError: the disk refused.
             BusyError: another skillpm has been building it for too long.
         """
-        applying = [text for text in requirements if _applies(text)]
-        if not applying:
+        if not wheels.wheels:
             return None
-        for text in applying:
-            _check(skill, text)
-        root = self.place(applying)
+        root = self.place(wheels)
         if (environment := _read(root)) is not None:
             os.utime(root / _RECORD)
             return environment
-        with locked(self.folder / f"{root.name}.lock", _SECONDS):
-            return _read(root) or self._build(skill, applying, root)
+        self._refuse_addresses(skill, [wheel.url for wheel in wheels.wheels])
+        with locked(self.folder / f"{root.name}.lock", _WAIT):
+            return _read(root) or self._build(skill, wheels, root)
 
-    def unneeded(self, needed: Iterable[Sequence[str]]) -> list[Path]:
-        """Return the folders that none of these requirements needs and that nobody has used for a day."""
-        places = {self.place(requirements) for requirements in needed if requirements}
+    def unneeded(self, needed: Iterable[WheelSet]) -> list[Path]:
+        """Return the folders that none of these sets needs and that nobody has used for a day."""
+        places = {self.place(wheels) for wheels in needed}
         folders = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
         return [path for path in folders if path.is_dir() and path not in places and _idle(path) > _DAY]
 
-    def _build(self, skill: Skill, requirements: list[str], root: Path) -> Environment:
-        try:
-            draft = Path(tempfile.mkdtemp(prefix=f"{root.name}.new-", dir=self.folder))
-            try:
-                distributions = self._fill(skill, requirements, draft)
-                record = {"requirements": requirements, "distributions": distributions}
-                (draft / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-                shutil.rmtree(root, ignore_errors=True)
-                draft.rename(root)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-        except OSError as error:
-            raise storage_error("build the Python environment in", root, error) from None
-        return Environment(root, tuple(distributions))
+    def _build(self, skill: Skill, wheels: WheelSet, root: Path) -> Environment:
+        with self._pip(skill, "built") as (pip, folder):
+            packages = folder / _PACKAGES
+            packages.mkdir()
+            pip.install(wheels.wheels, packages, folder)
+            installed = importlib.metadata.distributions(path=[str(packages)])
+            names = sorted(f"{canonicalize_name(item.metadata['Name'])}=={item.version}" for item in installed)
+            draft = folder / "draft"
+            draft.mkdir()
+            packages.rename(draft / _PACKAGES)
+            record = {"wheels": json_form(wheels), "distributions": names}
+            (draft / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            shutil.rmtree(root, ignore_errors=True)
+            draft.rename(root)
+        return Environment(root, tuple(names))
 
-    def _fill(self, skill: Skill, requirements: list[str], root: Path) -> list[str]:
-        constraints = root / "constraints.txt"
-        constraints.write_text("\n".join(_constraints()) + "\n", encoding="utf-8")
-        target = str(root / _PACKAGES)
-        choice = ["--only-binary", ":all:", "--constraint", str(constraints)]
-        words = [*self._installer(skill), "--target", target, *choice, *requirements]
-        try:
-            result = subprocess.run(
-                words, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=_SECONDS
+    @contextmanager
+    def _pip(self, skill: Skill, purpose: str) -> Iterator[tuple[Pip, Path]]:
+        """Yield pip and an empty folder for it, which is removed afterwards."""
+        path = pip_path()
+        if path is None:
+            raise PluginError(
+                f"{skill} needs Python packages, and pip is not here to install them",
+                hint="python -m ensurepip",
+                skill=skill.name,
             )
-        except subprocess.TimeoutExpired:
-            raise self._failure(skill, f"{builder()} was not ready after {_SECONDS:.0f} seconds") from None
-        if result.returncode != 0:
-            lines = [line.strip() for line in (result.stderr or result.stdout).splitlines() if line.strip()]
-            raise self._failure(skill, " | ".join(lines[-_LINES:])[-1000:] or f"{builder()} said nothing")
-        installed = importlib.metadata.distributions(path=[target])
-        return sorted(f"{canonicalize_name(item.metadata['Name'])}=={item.version}" for item in installed)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix="pip.new-", dir=self.folder)).resolve()
+            try:
+                yield Pip(path, offline=self._offline), folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+        except PipError as error:
+            raise self._failure(skill, purpose, error) from None
+        except OSError as error:
+            raise storage_error("build a Python environment in", self.folder, error) from None
 
-    def _installer(self, skill: Skill) -> list[str]:
-        match builder():
-            case "uv":
-                return ["uv", "pip", "install", "--python", sys.executable, *_pip_settings(offline=self._offline)]
-            case "pip":
-                quiet = ["--quiet", "--no-input", "--disable-pip-version-check"]
-                return [sys.executable, "-m", "pip", "install", *quiet, *(["--no-index"] if self._offline else [])]
-        raise PluginError(
-            f"{skill} needs Python packages, and neither uv nor pip is here to install them",
-            hint="python -m ensurepip",
-            skill=skill.name,
-        )
-
-    def _failure(self, skill: Skill, reason: str) -> PluginError:
+    def _failure(self, skill: Skill, purpose: str, error: PipError) -> PluginError:
         place = ", offline" if self._offline else ""
+        source = f" at `{error.source}`" if error.source else ""
         return PluginError(
-            f"the Python environment of {skill} cannot be built{place}: {reason}",
+            f"the Python packages of {skill} cannot be {purpose}{place}{source}: {error}",
             hint="only wheels are installed; see `python:` in its skill.yaml"
             + (", and try again without SKILLPM_OFFLINE" if self._offline else ""),
             skill=skill.name,
         )
 
+    def _refuse_addresses(self, skill: Skill, urls: Iterable[str | None]) -> None:
+        for url in urls:
+            if url is not None and self._offline:
+                raise PluginError(
+                    f"{skill} needs {url}, which is not in the cache, and nothing is fetched offline",
+                    hint="run the command once without SKILLPM_OFFLINE",
+                    skill=skill.name,
+                )
 
-def builder() -> str:
-    """Return what builds environments here: ``uv``, ``pip``, or nothing."""
-    if shutil.which("uv"):
-        return "uv"
-    return "pip" if importlib.util.find_spec("pip") is not None else ""
+
+def _applying(requirements: Iterable[str]) -> list[Requirement]:
+    return [item for item in map(python_requirement, requirements) if applies(item)]
 
 
-def _check(skill: Skill, text: str) -> None:
-    requirement = Requirement(text)
-    if requirement.url is not None and not requirement.url.partition("#")[0].endswith(".whl"):
+def _plain(requirement: Requirement) -> str:
+    """Return a requirement without its marker, which holds here."""
+    requirement.marker = None
+    return str(requirement)
+
+
+def _is_own(requirement: Requirement) -> bool:
+    """Does a worker have it already, in a version that fits?"""
+    version = _own().get(canonicalize_name(requirement.name))
+    plain = not requirement.extras and requirement.url is None
+    return version is not None and plain and requirement.specifier.contains(version, prereleases=True)
+
+
+def _is(wheel: Wheel | None, requirement: Requirement) -> bool:
+    """Is this wheel what the requirement asks for?"""
+    if wheel is None:
+        return False
+    if requirement.url is not None:
+        return requirement.url == f"{wheel.url}#sha256={wheel.sha256}"
+    return requirement.specifier.contains(wheel.version, prereleases=True)
+
+
+def _addresses(requirements: Iterable[str | Requirement]) -> dict[str, str]:
+    """Return the addresses that are those of wheels with hashes, by their unquoted form."""
+    addresses = {}
+    for item in requirements:
+        with suppress(InvalidRequirement):  # pip reads some that are older than PEP 508; these name no address
+            requirement = Requirement(item) if isinstance(item, str) else item
+            if is_hashed_wheel(requirement):
+                url = str(requirement.url).partition("#")[0]
+                addresses[unquote(url)] = url
+    return addresses
+
+
+def _wheel(skill: Skill, item: Resolved, addresses: Mapping[str, str]) -> Wheel:
+    url = item.url.partition("#")[0]
+    address = {"url": addresses.get(unquote(url), "")} if item.by_address else {}
+    try:
+        wheel = read_light(Wheel, {"file": wheel_file(url), "sha256": item.sha256, **address})
+    except DocumentError:
+        wheel = None
+    if wheel is None or wheel.name != canonicalize_name(item.name):
         raise PluginError(
-            f"{skill} asks for `{text}`, which is no wheel: its build would run outside the sandbox",
-            hint="ask for a release that has wheels",
+            f"{skill} needs {item.name} from {url}, which is not a wheel of an index, nor an https wheel with its hash",
+            hint="only wheels are installed; see `python:` in its skill.yaml",
             skill=skill.name,
         )
-
-
-def _applies(text: str) -> bool:
-    marker = Requirement(text).marker
-    return marker is None or marker.evaluate()
-
-
-def _normal(requirement: Requirement) -> str:
-    requirement.name = canonicalize_name(requirement.name)
-    return str(requirement)
+    return wheel
 
 
 def _idle(root: Path) -> float:
@@ -202,8 +259,12 @@ def _read(root: Path) -> Environment | None:
         return None
 
 
-@functools.cache
 def _constraints() -> list[str]:
+    return [f"{name}=={version}" for name, version in sorted(_own().items())]
+
+
+@functools.cache
+def _own() -> dict[str, str]:
     """Return the versions of what a worker itself imports: skillpm's dependencies and theirs."""
     versions: dict[str, str] = {}
     pending = [_DISTRIBUTION]
@@ -219,14 +280,4 @@ def _constraints() -> list[str]:
         needed = [Requirement(text) for text in distribution.requires or ()]
         pending += [item.name for item in needed if item.marker is None or item.marker.evaluate({"extra": ""})]
     versions.pop(canonicalize_name(_DISTRIBUTION), None)
-    return [f"{name}=={version}" for name, version in sorted(versions.items())]
-
-
-def _pip_settings(*, offline: bool) -> list[str]:
-    """Return what the environment says to pip about places, in uv's words."""
-    words = []
-    for variable, option in (("PIP_INDEX_URL", "--index-url"), ("PIP_EXTRA_INDEX_URL", "--extra-index-url")):
-        words += [word for place in os.environ.get(variable, "").split() for word in (option, place)]
-    words += [word for place in os.environ.get("PIP_FIND_LINKS", "").split() for word in ("--find-links", place)]
-    alone = offline or os.environ.get("PIP_NO_INDEX", "0") not in ("", "0", "false")
-    return [*words, *(["--no-index"] if alone else [])]
+    return versions

@@ -55,7 +55,7 @@ class Scorer:
         self._limits = limits or Limits()
         self._consents = consents
         self._host = host
-        self._settings = settings or WorkerSettings()
+        self._settings = replace(settings or WorkerSettings(), wheels=consents.wheels)
         self._pools = {skill.name: WorkerPool(skill, self._limits, self._settings) for skill in skills}
         self._prefetches = {name: Prefetch(pool) for name, pool in self._pools.items()}
         self._judges: dict[str, SkillJudge] = {}

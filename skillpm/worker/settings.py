@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from skillpm.errors import PluginError
@@ -9,6 +10,7 @@ from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.manifest import Manifest, Permissions
 from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import TrustPolicy, permitted
+from skillpm.model.wheel import WheelSet
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.sandbox import Sandbox, choose
 from skillpm.worker.environments import Environment, Environments
@@ -36,12 +38,14 @@ class WorkerSettings:
         workers: of each skill.
         policies: what they may be given; all must agree.
         environments: where Python environments are; None where there is no place for them.
+        wheels: returns the wheels of a skill that a person agreed to; None if it asks for no Python package.
     """
 
     sandbox: Sandbox = field(default_factory=choose)
     workers: int = 1
     policies: tuple[TrustPolicy, ...] = ()
     environments: Environments | None = None
+    wheels: Callable[[Skill], WheelSet | None] = lambda skill: None
 
     def permitted(self, manifest: Manifest | None) -> Permissions:
         """Return what a skill is given of what it asks for."""
@@ -60,4 +64,7 @@ class WorkerSettings:
             return manifest, None
         if self.environments is None:
             raise PluginError(f"{skill} needs Python packages, and there is no place for an environment of them")
-        return manifest, self.environments.of(skill, manifest.python)
+        wheels = self.wheels(skill)
+        if wheels is None:
+            raise PluginError(f"{skill} needs Python packages, and nobody has agreed to any wheels of them")
+        return manifest, self.environments.of(skill, wheels)

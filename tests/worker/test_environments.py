@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import zipfile
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from skillpm.errors import PluginError
+from skillpm.model.wheel import WheelSet
 from skillpm.sandbox.sandbox import Sandbox
-from skillpm.worker.environments import Environments, builder
+from skillpm.trust.consent import Consents
+from skillpm.worker.environments import Environments
 from skillpm.worker.settings import WorkerSettings
 from tests.present import present
+from tests.servers import Shop, serving
 from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
+from tests.wheels import digest, source_distribution, wheel
 
 VERIFIER = """
 import acme_colours
@@ -26,34 +28,34 @@ def verify(attempts, contract):
 """
 
 
-def wheel(folder: Path, name: str, version: str, files: Mapping[str, str]) -> None:
-    """Write a wheel, as PEP 427 has it."""
-    information = f"{name}-{version}.dist-info"
-    texts = {
-        **files,
-        f"{information}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        f"{information}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    rows = [
-        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b'=').decode()},"
-        for path, text in texts.items()
-    ]
-    texts[f"{information}/RECORD"] = "\n".join([*rows, f"{information}/RECORD,,"]) + "\n"
-    folder.mkdir(exist_ok=True)
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        for path, text in texts.items():
-            archive.writestr(path, text)
-
-
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of wheels, the only place that the installer asks."""
+    """A folder of wheels, the only place that pip asks."""
     folder = tmp_path / "wheels"
     for version, shade in (("1.0", "red"), ("2.0", "blue")):
         wheel(folder, "acme_colours", version, {"acme_colours.py": f"SHADE = {shade!r}\n"})
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
     return folder
+
+
+@pytest.fixture
+def web(shop: Path) -> Iterator[Shop]:
+    """The same folder by https."""
+    with serving(shop, tls=True) as server:
+        yield server
+
+
+@pytest.fixture
+def environments(tmp_path: Path) -> Environments:
+    """Where packages are."""
+    return Environments(tmp_path / "environments")
+
+
+@pytest.fixture
+def consents(tmp_path: Path, environments: Environments) -> Consents:
+    """A record of consents that chooses wheels."""
+    return Consents(tmp_path / "consents.json", packages=environments)
 
 
 WANTED = ("acme-colours==1.0", "acme-colours>=2")
@@ -63,68 +65,188 @@ def manifest(*requirements: str) -> str:
     return f"manifest: 1\nversion: 1.0.0\npython: {list(requirements)}\n"
 
 
+def folders(environments: Environments) -> list[str]:
+    place = environments.folder
+    return sorted(path.name for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
+
+
 def test_two_skills_that_contradict_each_other_are_judged_together_each_with_its_own(
-    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, shop: Path, tmp_path: Path
+    make_skill: MakeSkill,
+    make_scorer: MakeScorer,
+    episode: MakeEpisode,
+    shop: Path,
+    consents: Consents,
+    environments: Environments,
 ) -> None:
     skills = [
         make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest(wanted)}, name=name)
         for name, wanted in zip(("warm", "cold"), WANTED, strict=True)
     ]
-    environments = Environments(tmp_path / "environments")
     with make_scorer(*skills, settings=WorkerSettings(environments=environments)) as scorer:
         judgements = scorer.judge([episode("x", skill=name) for name in ("warm", "cold", "warm")])
     assert [judgement.verdict.reasons[0] for judgement in judgements] == ["red", "blue", "red"]
-    built = [present(environments.of(skill, (text,))) for skill, text in zip(skills, WANTED, strict=True)]
+    built = [present(environments.of(skill, present(consents.wheels(skill)))) for skill in skills]
     assert [environment.distributions for environment in built] == [("acme-colours==1.0",), ("acme-colours==2.0",)]
 
 
-def test_one_set_of_requirements_is_built_once_however_it_is_written(
-    make_skill: MakeSkill, shop: Path, tmp_path: Path
+def test_one_set_of_wheels_is_built_once_however_it_is_asked_for(
+    make_skill: MakeSkill, shop: Path, environments: Environments
 ) -> None:
-    place = Environments(tmp_path / "environments")
-    first = place.of(make_skill(name="first"), ("acme-colours==1.0",))
+    skill = make_skill()
+    wheels = environments.resolve(skill, ("acme-colours==1.0",))
+    assert wheels == environments.resolve(skill, ("Acme_Colours < 2", "acme-colours; sys_platform == 'plan9'"))
+    first = environments.of(skill, wheels)
     (shop / "acme_colours-1.0-py3-none-any.whl").unlink()
-    again = Environments(tmp_path / "environments").of(make_skill(name="second"), ("Acme_Colours == 1.0",))
-    assert first is not None and again == first
-    assert [path.name for path in place.folder.iterdir() if path.is_dir()] == [first.root.name]
+    assert first is not None and Environments(environments.folder, offline=True).of(skill, wheels) == first
+    assert folders(environments) == [first.root.name]
 
 
-def test_markers_that_do_not_apply_ask_for_nothing(make_skill: MakeSkill, tmp_path: Path) -> None:
-    place = Environments(tmp_path / "environments")
-    assert place.of(make_skill(), ("acme-colours; sys_platform == 'plan9'",)) is None
-    assert not place.folder.exists()
+@pytest.mark.parametrize("requirement", ["acme-colours; sys_platform == 'plan9'", "pydantic>=2"])
+def test_what_does_not_apply_and_what_a_worker_has_already_ask_for_nothing(
+    make_skill: MakeSkill, environments: Environments, requirement: str
+) -> None:
+    wheels = environments.resolve(make_skill(), (requirement,))
+    assert wheels.wheels == () and environments.fits(wheels, (requirement,))
+    assert environments.of(make_skill(), wheels) is None and not environments.folder.exists()
 
 
-@pytest.mark.parametrize(
-    ("requirement", "offline", "texts"),
-    [
-        ("acme-colours==3.0", False, ("serving 1.0.0", "acme-colours==3.0")),
-        ("acme-colours==3.0", True, ("serving 1.0.0", "offline", "acme-colours==3.0")),
-        ("pydantic<1", False, ("serving 1.0.0", "pydantic")),
-        ("acme @ https://example.org/acme.tar.gz", False, ("serving 1.0.0", "acme.tar.gz", "no wheel")),
-        ("acme @ git+https://example.org/acme", False, ("serving 1.0.0", "git+https://example.org/acme", "no wheel")),
-    ],
-)
-def test_what_cannot_be_built_names_the_skill_and_ends_with_the_installer_s_words_and_leaves_nothing(
+@pytest.mark.parametrize("offline", [False, True])
+@pytest.mark.parametrize("requirement", ["acme-colours==3.0", "pydantic<1"])
+def test_what_cannot_be_resolved_names_the_skill_and_ends_with_the_words_of_pip_and_leaves_nothing(
+    make_skill: MakeSkill, shop: Path, tmp_path: Path, requirement: str, offline: bool
+) -> None:
+    environments = Environments(tmp_path / "environments", offline=offline)
+    with pytest.raises(PluginError) as caught:
+        environments.resolve(make_skill(), (requirement,))
+    assert caught.value.exit_code == 9 and "Traceback" not in caught.value.message
+    for text in ("serving 1.0.0", requirement, "offline" if offline else ""):
+        assert text in caught.value.message, caught.value.message
+    assert folders(environments) == []
+
+
+def test_a_newer_release_or_another_index_changes_nothing_that_was_agreed_to(
     make_skill: MakeSkill,
     make_scorer: MakeScorer,
     episode: MakeEpisode,
     shop: Path,
-    tmp_path: Path,
-    requirement: str,
-    offline: bool,
-    texts: tuple[str, ...],
+    consents: Consents,
+    environments: Environments,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest(requirement)})
-    place = Environments(tmp_path / "environments", offline=offline)
-    with make_scorer(skill, settings=WorkerSettings(environments=place)) as scorer:
-        with pytest.raises(PluginError) as caught:
-            scorer.describe(skill)
-        assert scorer.judge([episode()])[0].verdict.status == "errored"
-    assert caught.value.exit_code == 9 and "Traceback" not in caught.value.message
-    for text in texts:
-        assert text in caught.value.message, caught.value.message
-    assert not place.folder.exists() or not [path for path in place.folder.iterdir() if path.is_dir()]
+    skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours")})
+    with make_scorer(skill, settings=WorkerSettings(environments=environments)) as scorer:
+        assert scorer.judge([episode("x")])[0].verdict.reasons == ("blue",)
+        agreed = consents.wheels(skill)
+        wheel(shop.parent / "evil", "acme_colours", "9999.0", {"acme_colours.py": "SHADE = 'poisoned'\n"})
+        monkeypatch.setenv("PIP_FIND_LINKS", f"{shop.parent / 'evil'} {shop}")
+        assert consents.granted(skill) and consents.wheels(skill) == agreed
+        assert scorer.judge([episode("y")])[0].verdict.reasons == ("blue",)
+    assert present(environments.resolve(skill, ("acme-colours",))) != agreed
+
+
+def test_other_bytes_under_the_same_name_are_not_installed(
+    make_skill: MakeSkill, shop: Path, environments: Environments
+) -> None:
+    skill = make_skill()
+    wheels = environments.resolve(skill, ("acme-colours==1.0",))
+    wheel(shop, "acme_colours", "1.0", {"acme_colours.py": "SHADE = 'other'\n"})
+    with pytest.raises(PluginError, match=r"serving 1\.0\.0 cannot be built.*Expected sha256"):
+        environments.of(skill, wheels)
+    assert folders(environments) == []
+
+
+def test_a_consent_is_asked_for_again_where_other_wheels_would_be_installed(
+    make_skill: MakeSkill, shop: Path, environments: Environments, tmp_path: Path
+) -> None:
+    skill = make_skill({"verifier.py": VERIFIER, "skill.yaml": manifest("acme-colours")})
+    older = environments.resolve(skill, ("acme-colours==1.0",))
+    of_lock: list[WheelSet] = []
+    consents = Consents(tmp_path / "c.json", packages=environments, locked_wheels=lambda tree: of_lock)
+    request = consents.request(skill)
+    consents.grant(request)
+    assert consents.granted(skill)
+    newer = f"acme_colours-2.0-py3-none-any.whl sha256:{digest(shop / 'acme_colours-2.0-py3-none-any.whl')}"
+    assert f"  installs {newer}" in request.lines() and newer in request.sentence()
+    of_lock.append(older)
+    assert not consents.granted(skill) and consents.request(skill).wheels == older
+    of_lock[0] = WheelSet(platform="another", wheels=older.wheels)
+    assert consents.granted(skill)
+
+
+HOSTILE = {
+    "sdist": "evilpkg @ file://{shop}/evilpkg-1.0.tar.gz",
+    "sdist as wheel": "evilpkg @ file://{shop}/evilpkg-1.0.tar.gz?x=.whl",
+    "repository": "evilpkg @ git+https://127.0.0.1:9/evilpkg",
+    "wheel by file": "evilpkg @ file://{shop}/evilpkg-1.0-py3-none-any.whl",
+    "wheel without hash": "evilpkg @ {web}/evilpkg-1.0-py3-none-any.whl",
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_what_a_wheel_needs_is_a_wheel_too_or_is_refused_by_name_and_nothing_runs(
+    make_skill: MakeSkill,
+    web: Shop,
+    shop: Path,
+    environments: Environments,
+    tmp_path: Path,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PIP_TRUSTED_HOST", web.url.removeprefix("https://"))
+    canary = tmp_path / "canary"
+    wheel(shop, "evilpkg", "1.0", {})
+    source_distribution(shop, "evilpkg", "1.0", f"open({str(canary)!r}, 'w').close()")
+    wheel(shop, "carrier", "1.0", {}, requires=[HOSTILE[kind].format(shop=shop, web=web.url)])
+    with pytest.raises(PluginError, match=r"serving 1\.0\.0") as caught:
+        environments.resolve(make_skill(), ("carrier",))
+    assert "evilpkg" in caught.value.message, caught.value.message
+    assert not canary.exists() and folders(environments) == []
+
+
+def test_a_source_distribution_of_an_index_is_not_built(
+    make_skill: MakeSkill, shop: Path, environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = tmp_path / "canary"
+    source_distribution(shop, "evilpkg", "1.0", f"open({str(canary)!r}, 'w').close()")
+    monkeypatch.setenv("PIP_NO_BINARY", "evilpkg")
+    with pytest.raises(PluginError, match="evilpkg"):
+        environments.resolve(make_skill(), ("evilpkg",))
+    assert not canary.exists()
+
+
+def test_the_settings_of_a_project_say_nothing_to_pip(
+    make_skill: MakeSkill, shop: Path, environments: Environments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, evil = tmp_path / "project", tmp_path / "project" / "evil"
+    wheel(evil, "acme_colours", "9999.0", {})
+    places = f'find-links = ["{evil}"]\nno-index = true\nno-binary = ["acme-colours"]\n'
+    (project / "uv.toml").write_text(f"[pip]\n{places}")
+    (project / "pyproject.toml").write_text(f"[tool.uv.pip]\n{places}")
+    for name in ("pip.conf", "pip.ini", "setup.cfg"):
+        (project / name).write_text(f"[global]\nfind-links = {evil}\n")
+    (project / "pip.py").write_text("raise SystemExit(3)\n")
+    monkeypatch.chdir(project)
+    monkeypatch.setenv("PIP_FIND_LINKS", os.path.relpath(shop))
+    assert [str(item.version) for item in environments.resolve(make_skill(), ("acme-colours",)).wheels] == ["2.0"]
+
+
+def test_an_address_of_a_wheel_with_its_hash_is_installed_and_offline_only_if_it_is_in_the_cache(
+    make_skill: MakeSkill, shop: Path, web: Shop, environments: Environments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_TRUSTED_HOST", web.url.removeprefix("https://"))
+    file = "acme_colours-1.0-py3-none-any.whl"
+    skill, asked = make_skill(), (f"acme-colours @ {web.url}/{file}#sha256={digest(shop / file)}",)
+    offline = Environments(environments.folder, offline=True)
+    with pytest.raises(PluginError, match=f"{web.url}/{file}.* offline"):
+        offline.resolve(skill, asked)
+    assert web.seen == []
+    wheels = environments.resolve(skill, asked)
+    assert [(item.file, item.url) for item in wheels.wheels] == [(file, f"{web.url}/{file}")]
+    assert environments.fits(wheels, asked) and not environments.fits(wheels, ("acme-colours>=2",))
+    with pytest.raises(PluginError, match=f"{web.url}/{file}.* offline"):
+        offline.of(skill, wheels)
+    built = environments.of(skill, wheels)
+    assert built is not None and built == offline.of(skill, wheels)
 
 
 @pytest.mark.parametrize("level", ["landlock", "bubblewrap"])
@@ -149,7 +271,7 @@ def test_a_package_runs_nothing_before_it_is_confined(
             "sitecustomize.py": deed,
             "pluggy.py": deed,
             "pyvenv.cfg": "home = /nowhere\n",
-            **({"acme_colours-4.0.data/scripts/python": deed} if builder() == "pip" else {}),  # uv refuses that name
+            "acme_colours-4.0.data/scripts/python": deed,
             "acme_colours-4.0.data/data/pyvenv.cfg": "home = /nowhere\n",
             "acme_colours.py": f"try:\n    {deed}\nexcept OSError as error:\n    SHADE = type(error).__name__\n",
         },

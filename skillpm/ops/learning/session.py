@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from skillpm.model.ports import SandboxLevel
 from skillpm.model.skill import Skill
+from skillpm.model.wheel import WheelSet
 from skillpm.ops.context import Context
 from skillpm.runtime.catalogue import Contributions, build_catalogue
 from skillpm.runtime.distributions import load_host
@@ -62,8 +63,16 @@ def open_consents(context: Context) -> Consents:
     def locked_trees() -> frozenset[str]:
         return frozenset(locked.tree for locked in context.lock().skills)
 
+    def locked_wheels(tree: str) -> Sequence[WheelSet]:
+        return [wheels for locked in context.lock().skills if locked.tree == tree for wheels in locked.python or ()]
+
     return Consents(
-        settings.consents, policies=settings.trust_policies, rule=settings.consent, locked_trees=locked_trees
+        settings.consents,
+        policies=settings.trust_policies,
+        rule=settings.consent,
+        locked_trees=locked_trees,
+        locked_wheels=locked_wheels,
+        packages=Environments(settings.environments, offline=settings.offline),
     )
 
 
@@ -101,6 +110,7 @@ def open_session(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingS
         workers=settings.workers,
         policies=settings.trust_policies,
         environments=Environments(settings.environments, offline=settings.offline),
+        wheels=consents.wheels,
     )
     host = context.host
     with Scorer(skills, consents=consents, host=host, settings=worker_settings) as scorer:

@@ -18,7 +18,6 @@ from skillpm.errors import SkillpmError, StorageError
 from skillpm.formats.as_json import as_json
 from skillpm.index.source import PAGES, REPOSITORIES
 from skillpm.layout.description import describe
-from skillpm.layout.package import Package
 from skillpm.layout.tree import FolderTree
 from skillpm.settings import Settings
 from skillpm.storage.files import storage_error
@@ -26,6 +25,7 @@ from skillpm.storage.process_lock import WAIT
 from skillpm.storage.store import Store
 from skillpm.storage.unpack import remove_tree
 from skillpm.storage.usage import forget_project, known_projects, needed_trees
+from skillpm.trust.consent import Consents, Grant
 from skillpm.worker.environments import Environments
 
 SEALED = 86400.0  # seconds that a sealed copy stays after its last use; a run restarts its workers from it
@@ -233,17 +233,16 @@ def _unneeded(settings: Settings, store: Store, *, dry_run: bool) -> Pruned:
     users, gone = _users(settings)
     digests = store.digests()
     removed = tuple(_stored(store, tree) for tree in digests if tree not in users)
-    packages = [_packages(store.path(tree)) for tree in digests if tree in users]
-    environments = tuple(map(_folder, Environments(settings.environments).unneeded(packages)))
+    wheels = [grant.wheels for tree, grant in _grants(settings) if tree in users and grant.wheels is not None]
+    environments = tuple(map(_folder, Environments(settings.environments).unneeded(wheels)))
     return Pruned(removed, gone, len(digests) - len(removed), dry_run, environments)
 
 
-def _packages(path: Path) -> tuple[str, ...]:
+def _grants(settings: Settings) -> Iterable[tuple[str, Grant]]:
     try:
-        manifest = Package(FolderTree(path)).manifest.value
-    except SkillpmError:
-        manifest = None
-    return () if manifest is None else manifest.python
+        return Consents(settings.consents).grants().items()
+    except SkillpmError:  # an environment is built again when it is needed
+        return ()
 
 
 def _users(settings: Settings) -> tuple[dict[str, tuple[Path, ...]], tuple[Path, ...]]:

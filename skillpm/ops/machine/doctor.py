@@ -18,7 +18,7 @@ from skillpm.errors import SkillpmError
 from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_sandbox
 from skillpm.sandbox.sandbox import PLUGIN, Sandbox, probed
-from skillpm.worker.environments import builder
+from skillpm.worker.pip import pip_path
 
 Level = Literal["ok", "warning", "error"]
 
@@ -142,10 +142,10 @@ def _sandboxes_of_plugins(context: Context) -> Iterator[Check]:
 
 
 def _environments(context: Context) -> Iterator[Check]:
-    found = builder()
-    hint = None if found else "python -m ensurepip, or install uv"
-    shown = f"built by {found}" if found else "neither uv nor pip"
-    yield Check("environments of skills", _unless(bool(found), "warning"), shown, hint)
+    path = pip_path()
+    hint = None if path is not None else "python -m ensurepip"
+    shown = "no pip" if path is None else f"built by pip from {path}"
+    yield Check("environments of skills", _unless(path is not None, "warning"), shown, hint)
 
 
 def _training(context: Context) -> Iterator[Check]:

@@ -20,6 +20,7 @@ from skillpm.ops.project.identity import refuse_impostor
 from skillpm.ops.project.installation import Installation, describe_changes
 from skillpm.ops.project.required import required
 from skillpm.ops.project.settled import settled
+from skillpm.ops.project.wheels import with_wheels
 from skillpm.resolve.plan import Change
 from skillpm.storage.record import LinkKind, Placement, read_record
 from skillpm.trust.allowance import NOTHING, Allowance
@@ -104,6 +105,9 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         if not options.dry_run:
             with context.store.writing():  # keeps `cache prune` away until the lock is written
                 warnings = [] if decision.removal else _fetch_missing(context, selection, options)
+                if decision.lock_text is None and not decision.removal:
+                    selection, more = with_wheels(context, selection)
+                    decision, warnings = replace(decision, selection=selection), [*warnings, *more]
                 placed = apply(settings, context.store, decision, force=options.force)
     changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
     warnings += _placement_warnings(context, to, placed, changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from skillpm.clients.table import UNIVERSAL
 from skillpm.errors import BusyError
 from skillpm.model.lock import Lock
+from skillpm.model.wheel import Wheel, WheelSet
 from skillpm.ops.context import open_context
 from skillpm.ops.machine.cache import RESTED, SEALED, inspect_cache, prune
 from skillpm.ops.project.asked import Asked
@@ -28,6 +30,7 @@ from skillpm.ops.project.uninstall import uninstall
 from skillpm.settings import Settings
 from skillpm.storage.store import Store
 from skillpm.storage.usage import known_projects
+from skillpm.trust.consent import Consents
 from skillpm.worker.environments import Environments
 from tests.servers import serving
 from tests.shop import MakeProject, publish, tree
@@ -354,16 +357,25 @@ def test_environments_that_no_stored_skill_asks_for_are_removed_a_day_after_thei
     shop = tmp_path / "shop"
     publish(shop, files)
     flags, folders = {"registry": (str(shop),)}, (tmp_path / "home", tmp_path / "cache", tmp_path / "config.yaml")
-    context = open_context(Settings(tmp_path, *folders, flags=flags, environment={"SKILLPM_NO_PLUGINS": "1"}))
-    install(context, Asked.read(["one"]), InstallOptions([UNIVERSAL]))
+    environment = {"SKILLPM_NO_PLUGINS": "1", "SKILLPM_OFFLINE": "1"}
+    context = open_context(Settings(tmp_path, *folders, flags=flags, environment=environment))
+    done = install(context, Asked.read(["one"]), InstallOptions([UNIVERSAL]))
+    assert "the lock has no Python packages of one" in " ".join(done.warnings)
     place = Environments(context.settings.environments)
-    built = {name: place.place([name]) for name in ("acme", "Acme >= 1", "fresh")}
+    sets = {
+        name: WheelSet(platform="any", wheels=(Wheel(file=f"{name}-1-py3-none-any.whl", sha256=digit * 64),))
+        for name, digit in (("acme", "1"), ("other", "2"), ("fresh", "3"))
+    }
+    built = {name: place.place(wheels) for name, wheels in sets.items()}
+    (skill,) = context.installed()
+    consents = Consents(context.settings.consents)
+    consents.grant(dataclasses.replace(consents.request(skill), wheels=sets["acme"]))
     for name, folder in built.items():
         folder.mkdir(parents=True)
         (folder / "environment.json").write_text("{}")
         if name != "fresh":
             os.utime(folder / "environment.json", (0, 0))
-    unneeded = built["Acme >= 1"]
+    unneeded = built["other"]
     assert [item.name for item in prune(context.settings, dry_run=True).environments] == [unneeded.name]
     assert [item.name for item in prune(context.settings).environments] == [unneeded.name]
     assert sorted(path for path in place.folder.iterdir()) == sorted([built["acme"], built["fresh"]])
