@@ -49,6 +49,7 @@ COMMANDS = {
     "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),
     "train": ("skillpm.cli.train", "Train a model on installed skills."),
     "eval": ("skillpm.cli.eval", "Evaluate a model or a run on skills' suites or your own tasks."),
+    "run": ("skillpm.cli.run", "Ask a trained model for the commands of one request; execute nothing."),
     "score": ("skillpm.cli.score", "Judge your own answers with a skill's verifier."),
     "export": ("skillpm.cli.export", "Write skills in the form of another system, through a plugin."),
     "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),

@@ -47,7 +47,8 @@ def list_models(as_json: bool) -> None:
 def prepare(name: str, as_json: bool) -> None:
     """Fetch, check and unpack a model once, and print its folder.
 
-    MODEL is smollm2-135m (the default), a model's folder, or a hub id. A folder or a hub id is only checked.
+    MODEL is smollm2-135m (the default), a model's folder, or a hub id. A folder is checked for a configuration. A hub
+    id is looked up on the hub, or in the cache; its files are fetched when the model is first used.
     """
     from skillpm.ops.learning.models import known_models, ready_model
     from skillpm.settings import load_settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from skillpm.cli.output import echo_json, json_option, note, progress, safe, tab
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
+    from skillpm.ops.context import Context
     from skillpm.ops.learning.train import Trained
     from skillpm.train.plan import TrainPlan
 
@@ -52,7 +54,8 @@ def command(
     """Train a model on installed skills.
 
     SKILLs are names or folders, by default the recipe's skills or all installed ones. Writes a run folder: data,
-    metrics, an adapter for each stage, a model card, and a manifest with all digests.
+    metrics, an adapter for each stage, a model card, and a manifest with all digests. At the end the model answers some
+    held-out rows; `skillpm eval --run latest` asks it all tasks.
     """
     from skillpm.ops.learning.train import plan_training, train
     from skillpm.storage.files import read_text
@@ -66,7 +69,7 @@ def command(
     if dry_run:
         _print_plan(plan_training(context, chosen, progress=progress()), as_json)
     else:
-        _print_trained(train(context, chosen, progress=progress(), runs=output), as_json)
+        _print_trained(context, train(context, chosen, progress=progress(), runs=output), as_json)
 
 
 def _print_plan(plan: TrainPlan, as_json: bool) -> None:
@@ -91,12 +94,28 @@ def _print_plan(plan: TrainPlan, as_json: bool) -> None:
     table(["skill", "tool", "argument", "class", "train", "held-out"], covered, title="Coverage")
 
 
-def _print_trained(trained: Trained, as_json: bool) -> None:
+def _print_trained(context: Context, trained: Trained, as_json: bool) -> None:
+    from skillpm.evals.figures import figures
+    from skillpm.evals.summary import arm_table, figures_document
+    from skillpm.ops.learning.runs import run_word
+
+    evaluated = trained.evaluated
+    rows = [] if evaluated is None else figures(evaluated.evaluation)
+    report = None if evaluated is None or evaluated.report is None else str(evaluated.report)
+    following = f"skillpm eval --run {shlex.quote(run_word(context.settings, trained.folder))}"
     if as_json:
-        echo_json({"run": str(trained.folder), "manifest": trained.manifest.model_dump(mode="json", exclude_none=True)})
+        manifest = trained.manifest.model_dump(mode="json", exclude_none=True)
+        told = {"figures": figures_document(rows), "report": report, "next": following}
+        echo_json({"run": str(trained.folder), "manifest": manifest, **told})
         return
     table(
         ["stage", "kind", "steps", "seconds", "adapter"],
         [[s.name, s.kind, s.steps, f"{s.seconds:.0f}", trained.folder / s.adapter] for s in trained.manifest.stages],
     )
+    if rows:
+        click.echo()
+        table(*arm_table(rows), title="Held-out rows, after the last stage")
     click.echo(f"run: {trained.folder}")
+    if report is not None:
+        note(f"the report is {report}")
+    note(f"next: `{following}` evaluates every stage on all tasks")

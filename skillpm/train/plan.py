@@ -15,6 +15,8 @@ from skillpm.model.training import Material, Stage, StagePlan, Trainer, TrainRow
 from skillpm.train.kinds import Kinds
 from skillpm.train.recipe import Recipe
 
+REFINE_SHARE = 4  # at most one row of 4 is kept from SFT
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedStage:
@@ -115,16 +117,16 @@ def _shortages(material: Material, asked: int) -> tuple[str, ...]:
     for skill in sorted({row.task.skill for row in material.train}) if asked else ():
         rows = sum(row.task.skill == skill for row in material.refine) if material.refine != material.train else 0
         if rows < asked:
-            shortages.append(f"{skill}: {rows} of {asked} rows to refine on, at most half of those that rules made")
+            shortages.append(f"{skill}: {rows} of {asked} rows to refine on, at most a quarter of what rules made")
     return tuple(shortages)
 
 
 def _divide(rows: Sequence[TrainRow], count: int) -> tuple[tuple[TrainRow, ...], tuple[TrainRow, ...]]:
-    """Keep ``count`` rule-made rows of each skill away from SFT, chosen by their keys, at most half of the skill's."""
+    """Keep ``count`` rule-made rows of each skill from SFT, chosen by their keys, at most a quarter of them."""
     chosen: set[str] = set()
     for skill in {row.task.skill for row in rows}:
         keys = sorted(row.task.key for row in rows if row.task.skill == skill and row.task.origin == "rule")
-        chosen.update(keys[: min(count, len(keys) // 2)])
+        chosen.update(keys[: min(count, len(keys) // REFINE_SHARE)])
     if not chosen:
         return tuple(rows), tuple(rows)
     refine = tuple(row for row in rows if row.task.key in chosen)

@@ -32,11 +32,13 @@ class Data(Document):
         rows: to learn from in SFT stages.
         refine: kept away from SFT for the stages that refine by reward; with 0 they use the same rows.
         held_out: with values and phrasings that training never shows, to measure with.
+        evaluate: held-out rows that the trained model answers when training ends; with 0 it answers none.
     """
 
     rows: Positive = 400
     refine: Annotated[int, Field(ge=0)] = 64
     held_out: Annotated[int, Field(ge=0)] = 50
+    evaluate: Annotated[int, Field(ge=0)] = 20
 
 
 class Lora(Document):

@@ -93,9 +93,9 @@ def test_a_plan_counts_steps_and_qualifies_rewards() -> None:
 
 
 def test_rows_to_refine_on_are_kept_away_from_sft() -> None:
-    """No row is in both, at most half of a skill's is taken, and the choice does not depend on the order."""
+    """No row is in both, at most a quarter of a skill's is taken, and the choice does not depend on the order."""
     recipe = Recipe.model_validate({"data": {"refine": 3}})
-    many, few = rows(10, "many"), rows(4, "few")
+    many, few = rows(16, "many"), rows(4, "few")
 
     plan = make_plan(recipe, BUILT_IN, [*many, *few], [], {"many": ["graded"], "few": ["graded"]})
     turned = make_plan(recipe, BUILT_IN, [*few, *many][::-1], [], {"many": ["graded"], "few": ["graded"]})
@@ -103,9 +103,9 @@ def test_rows_to_refine_on_are_kept_away_from_sft() -> None:
     refine = {row.task.key for row in plan.material.refine}
     assert refine == {row.task.key for row in turned.material.refine}
     assert refine.isdisjoint(row.task.key for row in plan.material.train)
-    assert [sum(row.task.skill == name for row in plan.material.refine) for name in ("many", "few")] == [3, 2]
-    assert len(plan.material.train) + len(plan.material.refine) == 14
-    assert plan.notes == ("few: 2 of 3 rows to refine on, at most half of those that rules made",)
+    assert [sum(row.task.skill == name for row in plan.material.refine) for name in ("many", "few")] == [3, 1]
+    assert len(plan.material.train) + len(plan.material.refine) == 20
+    assert plan.notes == ("few: 1 of 3 rows to refine on, at most a quarter of what rules made",)
 
 
 def test_a_plan_refuses_a_reward_that_nobody_has() -> None:

@@ -168,7 +168,7 @@ def evaluate_model(
 
 
 def chosen_tasks(
-    session: JudgingSession, held_out: Sequence[Task], asking: Asking
+    session: JudgingSession, held_out: Sequence[Task], asking: Asking, *, suites: bool = True
 ) -> tuple[list[EvalTask], Counter[tuple[str, str]]]:
     """Return the tasks of all suites and the held-out ones, and the size of each task set by skill and name.
 
@@ -179,7 +179,7 @@ def chosen_tasks(
         UsageError: there is no task at all.
     """
     tasks: list[EvalTask] = []
-    for contributions in session.contributions.values():
+    for contributions in session.contributions.values() if suites else ():
         for suite in contributions.suites:
             if not suite.tasks:
                 raise DocumentError("a suite without tasks", path=f"{contributions.skill.name}/suites/{suite.name}")

@@ -18,11 +18,12 @@ from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.run import RunEvaluation, RunFigure, RunManifest
 from skillpm.model.skill import Skill
+from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator, asked_arms, chosen_tasks
 from skillpm.ops.learning.report import BEFORE, EVALUATION, read_evaluation, run_report
 from skillpm.ops.learning.runs import project_path
-from skillpm.ops.learning.session import open_session
+from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_text
 from skillpm.train.base_model import KNOWN_MODELS
 from skillpm.train.card import cards
@@ -56,11 +57,10 @@ def evaluate_run(
     manifest = folder.manifest
     earlier = _earlier(folder, before)
     _note_other_content(evaluator.context, manifest, {skill.name: skill.tree for skill in skills})
-    path = run / "data" / "held_out.jsonl"
-    held_out = read_held_out(path, [skill.name for skill in manifest.skills]) if _has_rows(path) else []
     names = {skill.name for skill in skills}
+    held_out = [task for task in _held_out(folder) if task.skill in names]
     with open_session(evaluator.context, skills) as session:
-        tasks, sizes = chosen_tasks(session, [task for task in held_out if task.skill in names], evaluator.asking)
+        tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)
         with_base = with_base or evaluator.asking.skill_text or evaluator.asking.tool_schemas
         examiner = evaluator.examiner(session)
         base = evaluator.base_arms(examiner, session, tasks, manifest.model) if with_base else ()
@@ -72,6 +72,31 @@ def evaluate_run(
     asked_all = evaluator.asking.limit is None and names >= {skill.name for skill in manifest.skills}
     report = _store(folder, evaluation, whole=asked_all and not examiner.interrupted)
     return Evaluated(evaluation, report, examiner.interrupted)
+
+
+def evaluate_trained(evaluator: Evaluator, session: JudgingSession, folder: RunFolder) -> Evaluated | None:
+    """Evaluate the last adapter of a run on tasks that the run held out; None where there are none.
+
+    Raises:
+        TrainingError: the model cannot be loaded.
+        KeyboardInterrupt: no answer had ended by then.
+    """
+    held_out, manifest = _held_out(folder), folder.manifest
+    if not held_out:
+        return None
+    tasks, sizes = chosen_tasks(session, held_out, evaluator.asking, suites=False)
+    examiner, last = evaluator.examiner(session), manifest.stages[-1]
+    policy = evaluator.policy(manifest.model, folder.saved_adapter())
+    label = ArmLabel(last.name, manifest.model, adapter=last.adapter)
+    arms = asked_arms(examiner, (examiner.ask(policy, tasks, label) for _ in range(1)))
+    evaluation = assemble(session.contributions, tasks, arms, sizes)
+    evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
+    return Evaluated(evaluation, _store(folder, evaluation, whole=False), examiner.interrupted)
+
+
+def _held_out(folder: RunFolder) -> list[Task]:
+    path = folder.path / "data" / "held_out.jsonl"
+    return read_held_out(path, [skill.name for skill in folder.manifest.skills]) if _has_rows(path) else []
 
 
 def _commands(evaluator: Evaluator, folder: RunFolder) -> tuple[str, ...]:

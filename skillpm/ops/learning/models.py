@@ -31,6 +31,8 @@ def known_models(settings: Settings) -> list[ModelState]:
 def ready_model(text: str, settings: Settings) -> Path | str:
     """Return the folder or hub id of a model; a known one is prepared first where that was not done yet.
 
+    A hub id is looked up on the hub. If the hub cannot be reached, the model must be in the cache.
+
     Raises:
         UsageError: there is no such model.
         TrainingError: torch and its companions are not installed.
@@ -39,12 +41,18 @@ def ready_model(text: str, settings: Settings) -> Path | str:
         StorageError: the cache cannot be written.
     """
     source = locate_model(text, settings.models)
-    if source is not None:
+    if isinstance(source, Path):
         return source
     try:
-        dequantise = importlib.import_module("skillpm.train.hf.model").dequantise
+        if source is not None:
+            find = importlib.import_module("skillpm.train.hf.hub").find_on_hub
+        else:
+            dequantise = importlib.import_module("skillpm.train.hf.model").dequantise
     except ImportError as error:
         raise TrainingError(f"no model can be prepared: {error}", hint="pip install 'skillpm-core[train]'") from None
+    if source is not None:
+        on_hub: Path | str = find(source, offline=settings.offline)
+        return on_hub
     return prepare_model(KNOWN_MODELS[text], settings.models, dequantise)
 
 

@@ -88,6 +88,19 @@ def check_rows(profile: Profile, *, strict: bool) -> None:
         raise CheckError(shortages[0], hint=hint, shortages=shortages)
 
 
+def check_held_out(profile: Profile) -> None:
+    """Refuse to train a skill of which nothing was held out, though it was asked for: nothing could measure it.
+
+    Raises:
+        CheckError: with the reason.
+    """
+    for name, skill in profile.skills.items():
+        if skill.train.rows and skill.held_out.asked and not skill.held_out.rows:
+            reason = next((note for note in skill.notes if note.startswith("held-out: ")), "held-out: no rows")
+            hint = "add values and phrasings to synthesis.yaml, or train without them: `--set data.held_out=0`"
+            raise CheckError(f"{name}: {reason}", hint=hint)
+
+
 def check_output(output: Path, *, force: bool) -> None:
     """Refuse a folder that may not be written, before any work is done.
 

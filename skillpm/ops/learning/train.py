@@ -6,15 +6,16 @@ import importlib
 import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from skillpm import __version__
-from skillpm.errors import TrainingError
+from skillpm.errors import SkillpmError, TrainingError
 from skillpm.evals.assemble import assemble
-from skillpm.evals.examiner import record
+from skillpm.evals.examiner import Asking, record
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation, Record
@@ -25,9 +26,12 @@ from skillpm.model.task import Task
 from skillpm.model.training import TrainRow
 from skillpm.model.verdict import Judgement
 from skillpm.ops.context import Context
+from skillpm.ops.learning.evaluate import Evaluated, Evaluator
+from skillpm.ops.learning.evaluate_run import evaluate_trained
 from skillpm.ops.learning.models import ready_model
+from skillpm.ops.learning.runs import project_path
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.ops.learning.synth import other_suites
+from skillpm.ops.learning.synth import check_held_out, other_suites
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -72,10 +76,11 @@ class Rollouts:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A finished run."""
+    """A finished run, and what its model answered to held-out rows; None where it was not asked any."""
 
     folder: Path
     manifest: RunManifest
+    evaluated: Evaluated | None = None
 
 
 def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> TrainPlan:
@@ -84,7 +89,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> Tr
     Raises:
         UsageError: the recipe asks for what the skills do not have.
         ConsentError: skill code would run that nobody agreed to.
-        CheckError: a seed stands in a suite.
+        CheckError: a seed stands in a suite, or no row can be held out.
         PluginError: a plugin's trainer failed.
     """
     locate_model(recipe.model, context.settings.models)
@@ -105,31 +110,36 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
     Raises:
         UsageError: the recipe asks for what is not there.
         ConsentError: skill code would run that nobody agreed to.
-        CheckError: a seed stands in a suite.
+        CheckError: a seed stands in a suite, or no row can be held out.
         TrainingError: torch or what a trainer needs is missing, or a stage had to stop.
         PluginError: a plugin's trainer failed.
     """
-    locate_model(recipe.model, context.settings.models)
+    located = locate_model(recipe.model, context.settings.models)
     skills = context.skills(recipe.skills)
     stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
     runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
+    on_hub = ready_model(recipe.model, context.settings) if isinstance(located, str) else None
     with open_session(context, skills) as session:
         synthesis = _synthesise(context, recipe, session, progress)
         plan = _plan(context, recipe, session, synthesis)
-        model = ready_model(recipe.model, context.settings)
+        model = on_hub or ready_model(recipe.model, context.settings)
         folder = RunFolder.create(runs or context.settings.project / "runs", recipe.name)
         _write_inputs(folder, context, recipe, skills, synthesis)
         rollouts = Rollouts(session.scorer.judge)
-        stage_records = stages.run_stages(
-            plan,
-            runners,
-            model,
-            rollouts.judge,
-            session.scorer.prefetch,
-            adapter=folder.adapter,
-            log=folder.log,
-            progress=progress,
-        )
+        try:
+            stage_records = stages.run_stages(
+                plan,
+                runners,
+                model,
+                rollouts.judge,
+                session.scorer.prefetch,
+                adapter=folder.adapter,
+                log=folder.log,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            context.note(_interruption(context, folder, plan))
+            raise
         judged = rollouts.evaluation(session.contributions, recipe.model)
         if judged is not None:
             folder.write("evals/rollouts.json", judged.text())
@@ -140,7 +150,35 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
             folder.write(name, text)
         complete = folder.finish(manifest)
         session.host.run_finished({"folder": str(folder.path), **complete.model_dump(mode="json")})
-    return Trained(folder.path, complete)
+        return Trained(folder.path, complete, _evaluated(context, recipe, session, folder, progress))
+
+
+def _interruption(context: Context, folder: RunFolder, plan: TrainPlan) -> str:
+    """Say what an interrupted run leaves, and how to train again."""
+    names = [stage.settings.name for stage in plan.stages]
+    finished = [name for name in names if folder.adapter(name).is_dir()]
+    adapters = f" and the adapter of {', '.join(finished)}" if finished else ""
+    recipe = project_path(context.settings, folder.path / "recipe.yaml")
+    return (
+        f"interrupted: {folder.path} is unfinished; it has the data{adapters}. "
+        f"`skillpm train --recipe {quote(str(recipe))}` starts again from the beginning"
+    )
+
+
+def _evaluated(
+    context: Context, recipe: Recipe, session: JudgingSession, folder: RunFolder, progress: Progress
+) -> Evaluated | None:
+    """Ask the trained model some held-out rows. The run is finished, so a failure is a note."""
+    if not recipe.data.evaluate:
+        return None
+    asking = Asking(limit=recipe.data.evaluate, seed=recipe.seed, dtype=recipe.dtype)
+    try:
+        return evaluate_trained(Evaluator(context, asking, progress), session, folder)
+    except SkillpmError as error:
+        context.note(f"the run is finished, but its model could not be evaluated: {error.message}")
+    except KeyboardInterrupt:
+        context.note("interrupted: the run is finished, but its model was not evaluated")
+    return None
 
 
 def _manifest(
@@ -206,7 +244,10 @@ def _plan(context: Context, recipe: Recipe, session: JudgingSession, synthesis: 
     rows = [TrainRow(task, _answer(session.contributions[task.skill], task)) for task in synthesis.train]
     rewards = {name: [reward.name for reward in given.rewards] for name, given in session.contributions.items()}
     coverage = {name: skill.coverage_rows() for name, skill in synthesis.profile.skills.items()}
-    return make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards, coverage)
+    plan = make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards, coverage)
+    check_held_out(synthesis.profile)
+    notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.notes]
+    return replace(plan, notes=(*notes, *plan.notes))
 
 
 def _answer(contributions: Contributions, task: Task) -> str:

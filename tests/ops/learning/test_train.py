@@ -1,0 +1,156 @@
+"""A whole run of a tiny real model: what it leaves, what it says of itself, and what Ctrl-C leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import skillpm.train.hf  # noqa: F401  sets variables of the environment when it is first imported
+from skillpm.errors import CheckError, TrainingError, UsageError
+from skillpm.evals.examiner import Asking
+from skillpm.ops.context import open_context
+from skillpm.ops.learning import train as train_module
+from skillpm.ops.learning.answer_rows import Answerer
+from skillpm.ops.learning.evaluate import Evaluator
+from skillpm.ops.learning.evaluate_run import trained_skills
+from skillpm.ops.learning.propose import find_answerer, propose
+from skillpm.ops.learning.train import Trained, plan_training, train
+from skillpm.settings import load_settings
+from skillpm.train.kinds import BUILT_IN
+from skillpm.train.recipe import Recipe, load_recipe
+from tests.random_models import TINY, save_random_model
+from tests.scripted_policy import Count, Server
+
+SYNTHESIS = {
+    "synthesis": 1,
+    "values": {"port": {"integers": [100, 999]}},
+    "tasks": [
+        {
+            "name": "dev",
+            "tool": "dev",
+            "draw": {"port": {"from": "port"}},
+            "args": {"port": "{port}"},
+            "requests": ["serve on {port}", "open port {port}", "listen at {port}", "use {port}"],
+        }
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_random_model(tmp_path_factory.mktemp("tiny") / "a-model", TINY, gain=4)
+
+
+def recipe_of(server: Server, model: Path, *changes: str) -> Recipe:
+    small = ("data.rows=8", "data.refine=0", "data.held_out=4", "data.evaluate=2", "dtype=float32")
+    stages = "stages=[{kind: sft, epochs: 1, batch_size: 4}]"
+    recipe = load_recipe(None, None, (stages, *small, *changes), BUILT_IN)
+    return recipe.model_copy(update={"model": str(model), "skills": (str(server.folder),)})
+
+
+Train = Callable[..., Trained]
+
+
+@pytest.fixture
+def train_it(server: Server, tiny_model: Path, count: Count) -> Train:
+    (server.folder / "synthesis.yaml").write_text(json.dumps(SYNTHESIS))
+
+    def run(*changes: str) -> Trained:
+        return train(server.context(), recipe_of(server, tiny_model, *changes), progress=count)
+
+    return run
+
+
+def test_a_run_ends_with_figures_and_cards_and_names_no_path_of_the_machine(
+    server: Server, train_it: Train, tiny_model: Path, count: Count
+) -> None:
+    trained = train_it()
+    evaluated = trained.evaluated
+    assert evaluated is not None
+    assert [(item.name, item.tasks, item.of) for item in evaluated.evaluation.task_sets] == [("held_out", 2, 4)]
+    assert evaluated.report == trained.folder / "report.html"
+    assert trained.manifest.rows["server"].model_dump() == {"train": 8, "refine": 8, "held_out": 4}
+    handed_on = [*trained.folder.glob("**/adapter/*"), trained.folder / "card.md"]
+    assert {path.name for path in handed_on} >= {"adapter_config.json", "adapter_model.safetensors", "README.md"}
+    for path in handed_on:
+        assert str(tiny_model.parent).encode() not in path.read_bytes(), path
+        assert str(server.root).encode() not in path.read_bytes(), path
+    config = json.loads((trained.folder / "adapter/adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "a-model"
+    card = (trained.folder / "adapter/README.md").read_text()
+    assert card.startswith("---\nbase_model: a-model\n") and "| server | held_out | sft | 2 |" in card
+
+    # what comes after: the skill is found by the folder that was typed, and the model can be asked
+    context = server.context()
+    (skill,) = trained_skills(context, [], trained.folder)
+    answerer = find_answerer(context, skill, None, None)
+    assert answerer == Answerer(str(tiny_model), trained.folder / "adapter")
+    proposal = propose(Evaluator(context, Asking(max_new_tokens=4), count), skill, answerer, "serve on 500")
+    assert proposal.argv is None and proposal.problems and proposal.adapter == trained.folder / "adapter"
+    with pytest.raises(UsageError, match="the request is empty"):
+        propose(Evaluator(context, Asking(), count), skill, answerer, " \n")
+
+
+def test_a_recipe_can_leave_the_evaluation_out(train_it: Train) -> None:
+    trained = train_it("data.evaluate=0")
+    assert trained.evaluated is None and not (trained.folder / "report.html").exists()
+    assert "Not evaluated yet." in (trained.folder / "card.md").read_text()
+
+
+def test_a_run_whose_model_cannot_be_evaluated_is_finished(
+    server: Server, tiny_model: Path, count: Count, train_it: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise TrainingError("out of memory")
+
+    monkeypatch.setattr(train_module, "evaluate_trained", broken)
+    context = server.context()
+    trained = train(context, recipe_of(server, tiny_model), progress=count)
+    assert (trained.folder / "manifest.json").is_file() and trained.evaluated is None
+    assert any("could not be evaluated: out of memory" in notice for notice in context.notices)
+
+
+def test_ctrl_c_says_what_stands_and_how_to_train_again(server: Server, tiny_model: Path, train_it: Train) -> None:
+    class Interrupting(Count):
+        def start(self, title: str, total: int | None) -> None:
+            if title == "more (sft)":
+                raise KeyboardInterrupt
+
+    context = server.context()
+    stages = "stages=[{kind: sft, epochs: 1, batch_size: 4}, {kind: sft, name: more, epochs: 1, batch_size: 4}]"
+    with pytest.raises(KeyboardInterrupt):
+        train(context, recipe_of(server, tiny_model, stages), progress=Interrupting())
+    (folder,) = (server.root / "runs").iterdir()
+    (said,) = context.notices
+    assert f"{folder} is unfinished; it has the data and the adapter of sft" in said
+    assert f"`skillpm train --recipe runs/{folder.name}/recipe.yaml` starts again" in said
+
+
+def test_a_skill_without_anything_to_hold_out_is_refused_with_the_reason(server: Server, count: Count) -> None:
+    seeds = [{"request": f"serve on {port}", "expected": server.gold(port)} for port in range(20, 26)]
+    (server.folder / "seeds").mkdir()
+    (server.folder / "seeds/examples.jsonl").write_text("".join(json.dumps(seed) + "\n" for seed in seeds))
+    with pytest.raises(CheckError, match="server: held-out: 0 of 4 rows: nothing in the skill makes any") as error:
+        plan_training(server.context(), recipe_of(server, server.model), progress=count)
+    assert "--set data.held_out=0" in (error.value.hint or "")
+    plan = plan_training(server.context(), recipe_of(server, server.model, "data.held_out=0"), progress=count)
+    assert "server: train: 6 of 8 rows: nothing in the skill makes any" in plan.notes
+
+
+def test_without_a_run_it_is_said_how_to_have_one(server: Server) -> None:
+    with pytest.raises(UsageError, match="no run here has trained server"):
+        find_answerer(server.context(), server.skill, None, None)
+
+
+def test_a_model_of_the_hub_is_not_called_ready_when_nobody_could_look(tmp_path: Path) -> None:
+    from skillpm.errors import RegistryError
+    from skillpm.ops.learning.models import ready_model
+
+    environment = {"SKILLPM_HOME": str(tmp_path), "SKILLPM_OFFLINE": "1"}
+    settings = open_context(load_settings(project=tmp_path, environment=environment)).settings
+    with pytest.raises(RegistryError, match="nobody/nothing is not in the cache"):
+        ready_model("nobody/nothing", settings)
