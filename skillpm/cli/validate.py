@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     type=click.Choice(["lenient", "strict"]),
     default="lenient",
     show_default=True,
-    help="lenient accepts what agents can load, with warnings; strict follows the Agent Skills specification.",
+    help="lenient asks whether `skillpm install` takes it, strict whether it follows the Agent Skills specification.",
 )
 @click.option("--fix", is_flag=True, help="Fix findings in SKILL.md that have one right answer, and print the change.")
 @click.option("--dry-run", is_flag=True, help="With --fix: print the change; write nothing.")
@@ -43,7 +43,8 @@ def command(
 ) -> None:
     """Check skills: a skill's folder, its SKILL.md, or a folder of skills.
 
-    Exits 1 if there is an error. Runs no code of a skill.
+    Answers two questions: will it install, and does it follow the specification? `--level` chooses which of them
+    decides the severities and the exit code, which is 1 if there is an error. Runs no code of a skill.
     """
     from skillpm.layout.rule import Level
     from skillpm.ops.authoring.validate import RULES, validate
@@ -67,6 +68,10 @@ def command(
     ]
     texts = [rule.text() for rule in (*RULES, *extra)]
     show(reports, texts, form, "checked", {"level": level, **({"mended": mended} if fix else {})})
+    if form is None:
+        installs = sum(not report.against_install for report in reports)
+        follows = sum(not report.against_specification for report in reports)
+        note(f"{installs} of {len(reports)} can be installed, {follows} of {len(reports)} follow the specification")
     ctx.exit(0 if all(report.ok for report in reports) else 1)
 
 

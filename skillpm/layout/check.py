@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from skillpm.layout.rule import Level, Rule, Scope
 from skillpm.layout.rules import body, content, documents, fields, files, name, source, syntax
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import Tree
-from skillpm.model.finding import Report, Severity
+from skillpm.model.finding import Finding, Problem, Report, Severity
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
@@ -16,6 +17,9 @@ RULES: tuple[Rule, ...] = tuple(
         key=lambda rule: rule.code,
     )
 )
+
+
+_OURS = frozenset(rule.code for rule in RULES)
 
 
 def check(tree: Tree, *, path: str, folder: str | None, level: Level = Level.LENIENT) -> Report:
@@ -37,12 +41,19 @@ def examine(subject: Subject, rules: Iterable[Rule], *, path: str, level: Level)
         scopes.add(Scope.TEXT)
     if subject.fields is not None:
         scopes.add(Scope.FRONTMATTER)
-    findings = [
-        rule.finding(problem, subject, level)
-        for rule in rules
-        if rule.scope in scopes
-        for problem in rule.look(subject)
-    ]
+    seen = [(rule, problem) for rule in rules if rule.scope in scopes for problem in rule.look(subject)]
+    against = {rule.code for rule, _ in seen if rule.strict is Severity.ERROR}
+    if against and subject.reference not in (None, subject) and syntax.first_breach(subject.reference) is None:
+        against -= _OURS  # the reference validator reads the text in another way, and finds nothing
+    findings = [_finding(rule, problem, subject, level, against) for rule, problem in seen]
     findings.sort(key=lambda f: (f.severity is not Severity.ERROR, f.path, f.line or 0, f.column or 0, f.code))
     named = subject.field("name")
-    return Report(path, named.strip() or None if isinstance(named, str) else None, tuple(findings))
+    refused = {rule.code for rule, _ in seen if rule.lenient is Severity.ERROR} & _OURS
+    name = named.strip() or None if isinstance(named, str) else None
+    return Report(path, name, tuple(findings), frozenset(refused), frozenset(against))
+
+
+def _finding(rule: Rule, problem: Problem, subject: Subject, level: Level, against: set[str]) -> Finding:
+    finding = rule.finding(problem, subject, level)
+    excused = level is Level.STRICT and finding.severity is Severity.ERROR and rule.code not in against
+    return replace(finding, severity=Severity.WARNING) if excused else finding

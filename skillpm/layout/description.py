@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import LayoutError, UsageError
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK, read_frontmatter, split
-from skillpm.layout.tree import Tree
+from skillpm.layout.tree import Tree, UnreadableFileError
 from skillpm.model.name import is_name
 from skillpm.model.requirement import parse_version
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_SKILL_TEXT = 1 << 20  # bytes of SKILL.md
 UNVERSIONED = "0"
+MANIFEST = "skill.yaml"
+_MANIFEST_KEY = re.compile(rb"""^(?:\xef\xbb\xbf)?[ \t{]*["']?manifest["']?[ \t]*:""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Description:
         name: SKILL.md's, a name that can be installed.
         description: SKILL.md's, one paragraph.
         version: skill.yaml's, else SKILL.md's ``metadata.version`` where it follows PEP 440, else "0".
-        manifest: skill.yaml, or None for a folder with only a SKILL.md.
+        manifest: skill.yaml, or None for a folder without one of ours.
         body: SKILL.md without its frontmatter.
     """
 
@@ -65,7 +68,7 @@ def identity(tree: Tree) -> Identity:
 
 def _manifest_keys(tree: Tree) -> dict[str, Any] | None:
     """Return the keys of skill.yaml, or None if it is missing or belongs to another program."""
-    if "skill.yaml" not in tree.paths():
+    if not has_manifest(tree):
         return None
     from skillpm.formats.strict_yaml import read_yaml
 
@@ -78,6 +81,16 @@ def skill_file(paths: list[str]) -> str | None:
     return next((name for name in ("SKILL.md", "skill.md") if name in paths), None)
 
 
+def has_manifest(tree: Tree) -> bool:
+    """Is there a skill.yaml of ours? Other programs have files of that name, without the key ``manifest``."""
+    if MANIFEST not in tree.paths():
+        return False
+    try:
+        return _MANIFEST_KEY.search(tree.head(MANIFEST, MAX_SKILL_TEXT)) is not None
+    except UnreadableFileError:
+        return True
+
+
 def describe(tree: Tree, *, place: object = "") -> Description:
     """Read name, description, version, manifest and body; `place` is what a message calls the tree.
 
@@ -87,7 +100,7 @@ def describe(tree: Tree, *, place: object = "") -> Description:
         StorageError: a file cannot be read.
     """
     name, description, fields, body = _skill(tree, place)
-    manifest = _manifest(tree) if "skill.yaml" in tree.paths() else None
+    manifest = _manifest(tree) if has_manifest(tree) else None
     version = manifest.version if manifest else _version(fields.get("metadata"))
     return Description(name, description, version, manifest, body)
 

@@ -33,6 +33,7 @@ class Parts:
         line: the line on which ``yaml`` begins, 1-based.
         body: what follows; the whole text where there is no frontmatter.
         body_line: the line on which ``body`` begins.
+        glued: does the body begin on the line of the second ``---``?
     """
 
     leading: str | None
@@ -40,6 +41,7 @@ class Parts:
     line: int
     body: str
     body_line: int
+    glued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,11 @@ def split(text: str) -> Parts:
     line = text.count("\n", 0, start[1]) + 1
     end = next(_fences(text, start[1]), None)
     if end is None:
-        return Parts(leading, None, line, text, 1)
+        glued = text.find("\n---", start[1] - 1) + 1
+        if not glued:
+            return Parts(leading, None, line, text, 1)
+        body = text[glued + 3 :].lstrip("-")
+        return Parts(leading, text[start[1] : glued], line, body, text.count("\n", 0, glued) + 1, glued=True)
     return Parts(leading, text[start[1] : end[0]], line, text[end[1] :], text.count("\n", 0, end[1]) + 1)
 
 

@@ -19,7 +19,7 @@ Look = Callable[["Subject"], Iterable[Problem]]
 
 
 class Level(StrEnum):
-    """How a skill is judged: as clients load it, or by the specification to the letter."""
+    """How a skill is judged: will skillpm install it, or does it follow the specification to the letter?"""
 
     LENIENT = "lenient"
     STRICT = "strict"
@@ -106,12 +106,17 @@ class RuleSet:
         return rule
 
     def error(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
-        """Add the function below it as a rule that refuses a skill."""
+        """Add the function below it as a rule of the specification that no client and no install does without."""
         make = rule(code, title, why=why, scope=scope or self._scope)
         return lambda look: self.add(make(look))
 
+    def install_error(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
+        """Add the function below it as a rule of ours: it refuses a skill, and the specification is silent on it."""
+        make = rule(code, title, why=why, strict=Severity.WARNING, scope=scope or self._scope)
+        return lambda look: self.add(make(look))
+
     def strict_error(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
-        """Add the function below it as a rule that refuses a skill at level ``strict`` and warns otherwise."""
+        """Add the function below it as a rule of the specification whose breach clients and installs put up with."""
         make = rule(code, title, why=why, lenient=Severity.WARNING, scope=scope or self._scope)
         return lambda look: self.add(make(look))
 

@@ -15,5 +15,8 @@ RULES: tuple[Rule, ...] = tuple(
     )
 )
 
-ALLOWABLE = frozenset(rule.code for rule in (*files.RULES, *content.RULES))
+NO_ARCHIVE = frozenset({"SK402", "SK403", "SK404", "SK405", "SK407", "SK408", "SK409", "SK412"})
+"""The rules whose findings no archive can hold, whoever lets them in."""
+
+ALLOWABLE = frozenset(rule.code for rule in (*files.RULES, *content.RULES)) - NO_ARCHIVE
 """The rules whose findings a person who has looked may let in."""

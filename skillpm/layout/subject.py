@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from skillpm.formats.strict import Table
 from skillpm.layout.contents import Contents, read_contents
-from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
+from skillpm.layout.description import MAX_SKILL_TEXT, has_manifest, skill_file
 from skillpm.layout.frontmatter import Frontmatter, Parts, read_frontmatter, split
-from skillpm.layout.tree import Tree, UnreadableFileError
+from skillpm.layout.tree import MappingTree, Tree, UnreadableFileError
 from skillpm.model.finding import Problem
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ OUR_DOCUMENTS = frozenset(
     {"skill.yaml", "contract.yaml", "synthesis.yaml", "cases.jsonl", "verifier.py", "plugin.py", "evals/evals.json"}
 )
 OUR_FOLDERS = ("seeds/", "suites/")
+_LINE_END = re.compile(r"\r\n?")
+_NULL = re.compile(r"^([A-Za-z-]+: +)(null|Null|NULL|~)(?= *$)", re.MULTILINE)
 
 
 class Subject:
@@ -81,6 +84,20 @@ class Subject:
         return read_frontmatter(self.parts)
 
     @cached_property
+    def reference(self) -> Subject | None:
+        """What the reference validator sees: it ends the frontmatter at any ``---`` and reads every scalar as text.
+
+        It is this subject where both read the same, and None where the reference finds no frontmatter.
+        """
+        parts = _LINE_END.sub("\n", self.text or "").split("---", 2)
+        if len(parts) < 3 or parts[0]:
+            return None
+        yaml = _NULL.sub(r"\1'\2'", parts[1]).strip(" \n")
+        if self.parts.yaml is not None and yaml == self.parts.yaml.replace("\r\n", "\n").strip(" \n"):
+            return self
+        return Subject(MappingTree({"SKILL.md": f"---\n{yaml}\n---\n".encode()}), self.folder)
+
+    @cached_property
     def fields(self) -> Table | None:
         """The frontmatter as a mapping, or None where it is none."""
         value = self.frontmatter.value if self.text is not None else None
@@ -103,10 +120,10 @@ class Subject:
         name = self.field("name")
         return unicodedata.normalize("NFKC", name.strip()) if isinstance(name, str) else ""
 
-    @property
+    @cached_property
     def is_package(self) -> bool:
-        """Does it have a package manifest?"""
-        return "skill.yaml" in self.files
+        """Does it have a package manifest of ours?"""
+        return has_manifest(self.tree)
 
     @cached_property
     def package(self) -> Package | None:

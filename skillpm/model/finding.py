@@ -73,11 +73,21 @@ class RuleText:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings on one tree. ``name`` is the skill's, where it could be read."""
+    """All findings on one tree.
+
+    Attributes:
+        path: how the report names the tree.
+        name: the skill's, where it could be read.
+        findings: errors before warnings.
+        against_install: the codes of the rules for which an install refuses the skill.
+        against_specification: the codes of the rules of the specification that it breaks.
+    """
 
     path: str
     name: str | None
     findings: tuple[Finding, ...]
+    against_install: frozenset[str] = frozenset()
+    against_specification: frozenset[str] = frozenset()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -99,7 +109,8 @@ class Report:
         if not codes:
             return self
         findings = (replace(f, severity=Severity.WARNING) if f.code in codes else f for f in self.findings)
-        return replace(self, findings=tuple(sorted(findings, key=lambda f: f.severity is not Severity.ERROR)))
+        ordered = tuple(sorted(findings, key=lambda f: f.severity is not Severity.ERROR))
+        return replace(self, findings=ordered, against_install=self.against_install - codes)
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints this report."""
@@ -107,5 +118,7 @@ class Report:
             "path": self.path,
             "name": self.name,
             "ok": self.ok,
+            "installs": not self.against_install,
+            "specification": not self.against_specification,
             "findings": as_json(self.findings),
         }

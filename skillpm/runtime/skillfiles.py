@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
+from skillpm.layout.description import has_manifest
 from skillpm.layout.package import Package, Read, Row
 from skillpm.layout.tree import FolderTree
 from skillpm.model.skill import Skill
@@ -48,8 +49,8 @@ class SkillFiles:
         return [path for path in self._package.paths if path.endswith(".py") and path not in CODE]
 
     def manifest(self) -> Manifest | None:
-        """Return skill.yaml."""
-        return self._value(self._package.manifest) if "skill.yaml" in self._package.paths else None
+        """Return skill.yaml, or None where there is none of ours."""
+        return self._value(self._package.manifest) if has_manifest(self._package.tree) else None
 
     def contract(self) -> Contract | None:
         """Return contract.yaml, compiled."""

@@ -17,10 +17,11 @@ import struct
 import zlib
 
 from skillpm.errors import IntegrityError
+from skillpm.layout.filenames import LIMITS, Limits, Members, problems, ustar_fields
 from skillpm.layout.tree import MappingTree, Tree
-from skillpm.storage.member import LIMITS, Limits, Members
 
 _BLOCK = 512
+_SHOWN = 5  # files that one message names
 _STORED = 0xFFFF  # bytes of one stored block at most
 _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # deflate, no flags, no time, unknown system
 _OCTAL = re.compile(rb" {0,7}([0-7]{1,11})[ \0]{0,8}\Z")
@@ -51,40 +52,37 @@ def build_archive(tree: Tree, limits: Limits = LIMITS) -> bytes:
         IntegrityError: the reader would refuse the archive; the message names the file.
         StorageError: a file cannot be read.
     """
-    for path, kind in tree.irregular().items():
-        raise _refused_tree(path, f"is a {kind}", "replace it with a regular file")
-    members, parts, size = Members(limits), [], 0
+    refused = [(path, f"is a {kind}") for path, kind in tree.irregular().items()] + problems(tree.paths(), limits)
+    if refused:
+        raise _refused_tree(refused)
+    parts, size = [], 0
     for path in sorted(tree.paths()):
-        problem = members.problem(path)
-        if problem:
-            raise _refused_tree(path, problem, "rename or remove it")
         data = tree.read(path)
         size += len(data)
         if size > limits.size:
-            raise _refused_tree(path, f"takes the skill over {limits.size} bytes", "remove files that it does not need")
+            raise _refused_tree([(path, f"takes the skill over {limits.size} bytes")])
         parts += [_header(path, len(data), tree.executable(path)), data, b"\0" * (-len(data) % _BLOCK)]
     return _gzip(b"".join([*parts, b"\0" * (2 * _BLOCK)]))
 
 
-def _refused_tree(path: str, problem: str, hint: str) -> IntegrityError:
-    return IntegrityError(f"cannot archive: {path!r} {problem}", hint=hint, member=path, reason=problem)
-
-
-def _split(path: str) -> tuple[bytes, bytes]:
-    """Split a path into ustar's name (100 bytes) and prefix (155 bytes)."""
-    encoded = path.encode("ascii")
-    if len(encoded) <= 100:
-        return encoded, b""
-    cut = encoded.rfind(b"/", 0, 156)
-    name = encoded[cut + 1 :]
-    if cut < 0 or len(name) > 100:
-        raise _refused_tree(path, "cannot be split into ustar's 155 and 100 bytes", "shorten it")
-    return name, encoded[:cut]
+def _refused_tree(refused: list[tuple[str, str]]) -> IntegrityError:
+    named = "; ".join(f"{path!r} {problem}" for path, problem in refused[:_SHOWN])
+    more = f"; and {len(refused) - _SHOWN} more" if len(refused) > _SHOWN else ""
+    path, problem = refused[0]
+    return IntegrityError(
+        f"cannot archive: {named}{more}",
+        hint="rename or remove what is named",
+        member=path,
+        reason=problem,
+        members=dict(refused),
+    )
 
 
 def _header(path: str, size: int, executable: bool) -> bytes:
-    name, prefix = _split(path)
-    fields = struct.pack(
+    fields = ustar_fields(path)
+    assert fields is not None  # the grammar of names refuses what does not fit
+    name, prefix = fields
+    header = struct.pack(
         "100s8s8s8s12s12s8s1s100s6s2s32s32s8s8s155s12x",
         name,
         b"0000755\0" if executable else b"0000644\0",
@@ -103,7 +101,7 @@ def _header(path: str, size: int, executable: bool) -> bytes:
         b"0000000\0",
         prefix,
     )
-    return fields[:148] + b"%06o\0 " % sum(fields) + fields[156:]
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:]
 
 
 def _gzip(data: bytes) -> bytes:
@@ -200,7 +198,11 @@ def _member(header: bytes) -> tuple[str, int, bool]:
 
 def _path(header: bytes) -> str:
     name, prefix = _text(header[:100]), _text(header[345:500])
-    return (prefix + b"/" + name if prefix else name).decode("latin-1")
+    whole = prefix + b"/" + name if prefix else name
+    try:
+        return whole.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _refused(whole.decode("latin-1"), "has a name that is not UTF-8") from None
 
 
 def _text(field: bytes) -> bytes:

@@ -88,16 +88,16 @@ ARCHIVES: dict[str, tuple[bytes, ...]] = {
     "15 twice": (archive(SKILL, SKILL), b"'SKILL.md'", b"twice"),
     "16 case": (archive(SKILL, member("skill.md")), b"'skill.md'", b"twice"),
     "16 case of folders": (archive(SKILL, member("a/b"), member("A/B")), b"'A/B'", b"twice"),
-    "17 not ASCII": (named("\u00e4.md"), b".md'", b"ASCII letters"),
-    "17 NFC and NFD": (archive(SKILL, member("caf\u00e9.md"), member("cafe\u0301.md")), b".md'", b"ASCII letters"),
+    "17 not UTF-8": (archive(SKILL, member("a", edit=put(0, b"\xe4"))), b"not UTF-8"),
+    "17 NFC and NFD": (archive(SKILL, member("caf\u00e9.md"), member("cafe\u0301.md")), b".md'", b"composed form"),
     "18 file as folder": (archive(SKILL, member("a"), member("a/b")), b"'a/b'", b"file and as a folder"),
     "18 folder as file": (archive(SKILL, member("a/b"), member("A")), b"'A'", b"file and as a folder"),
     "19 NUL": (archive(SKILL, member("a", edit=put(2, b"b"))), b"'a'", b"after the end of its name"),
-    "19 line break": (named("a\nb"), b"'a\\nb'", b"ASCII letters"),
-    "19 tab": (named("a\tb"), b"'a\\tb'", b"ASCII letters"),
-    "19 ESC": (named("a\x1b[2J"), b"'a\\x1b[2J'", b"ASCII letters"),
-    "19 bidi": (named("a\u202eb"), b"b'", b"ASCII letters"),
-    "19 zero-width": (named("a\u200bb"), b"b'", b"ASCII letters"),
+    "19 line break": (named("a\nb"), b"'a\\nb'", b"control characters"),
+    "19 tab": (named("a\tb"), b"'a\\tb'", b"control characters"),
+    "19 ESC": (named("a\x1b[2J"), b"'a\\x1b[2J'", b"control characters"),
+    "19 bidi": (named("a\u202eb"), b"b'", b"control characters"),
+    "19 zero-width": (named("a\u200bb"), b"b'", b"control characters"),
     "20 backslash": (named("a\\b"), b"'a\\\\b'", b"forward slashes"),
     "20 drive": (named("C:x"), b"'C:x'", b"not a relative path"),
     "20 device": (named("CON"), b"'CON'", b"Windows keeps"),
@@ -228,9 +228,9 @@ def test_an_archive_of_another_size_than_its_page_says_is_refused(world: World) 
 
 
 @pytest.mark.attack(17, 20)
-@pytest.mark.parametrize("name", ["caf\u00e9.md", "nul.txt", "a.", "a:b"])
+@pytest.mark.parametrize("name", ["cafe\u0301.md", "nul.txt", "a.", "a:b"])
 def test_a_name_that_cannot_travel_is_refused_where_it_is_built(world: World, name: str) -> None:
     world.place.write({"bad": {"SKILL.md": skill_text(), "skill.yaml": GOOD["skill.yaml"], name: "x"}})
     for arguments in (["install", "./bad"], ["pack", "bad"], ["publish", "bad", "--registry", world.shop]):
-        world.refuses(*arguments, code=4, says=(ascii(name)[1:4], "rename or remove it"))
+        world.refuses(*arguments, code=4, says=(ascii(name)[1:3], "rename or remove it"))
     assert "SK404" in world.place.call("validate", "./bad").out

@@ -1,6 +1,6 @@
 """Level strict gives the reference validator's verdicts (``skills-ref``, from the Agent Skills specification).
 
-What it refuses is always refused. It accepts a few texts that are refused here on purpose: ``DELIBERATE``.
+Nothing of ours is in them: what an install refuses besides is the other answer of a report.
 """
 
 from __future__ import annotations
@@ -43,13 +43,33 @@ BEGINS = ("---\n", "\n---\n", "\ufeff---\n", "--- \n", "----\n", "", "x\n---\n",
 ENDS = ("---\n\nbody\n", "---", "--- \n", "", "---\n---\n")
 MISSING = ("name", "description", None, None, None)
 
-DELIBERATE = {
-    "no client reads an empty description": "---\nname: a-skill\ndescription: null\n---\n",
-    "a fence is a line of its own": "---\nname: a-skill\ndescription: x\n---x\n",
-    "the rest of the frontmatter is no YAML": "---\nname: a-skill\ndescription: a --- b\nlicense: 'a' 'b'\n---\n",
-    "hidden by an escape": '---\nname: a-skill\ndescription: "a\\u202e"\n---\n',
-    "a merge conflict": "---\nname: a-skill\ndescription: x\n---\n<<<<<<< a\n=======\n>>>>>>> b\n",
-}
+ODD = (
+    "---\nname: a-skill\ndescription: null\n---\n",
+    "---\nname: a-skill\ndescription: ~\n---\n",
+    "---\nname: a-skill\ndescription:\n---\n",
+    "---\nname: a-skill\ndescription: x\n---x\n",
+    "---\nname: a-skill\ndescription: x\n---# Title\n\ntext\n",
+    "---\nname: a-skill\ndescription: x\n---**Base URL**: y\n---\nz\n",
+    "---name: a-skill\ndescription: x\n---\n",
+    "---\nname: a-skill\ndescription: a --- b\nlicense: 'a' 'b'\n---\n",
+    '---\nname: a-skill\ndescription: "Use a --- b"\n---\n',
+    "---\nname: a-skill\ndescription: 'Use a --- b'\n---\n",
+    '---\nname: a-skill\ndescription: x\nlicense: "a --- b"\n---\n',
+    '---\ndescription: "Use a --- b"\nname: a-skill\n---\n',
+    "---\nname: a-skill\ndescription: >\n  a\n  --- b\n---\n",
+    "---\nname: a-skill\ndescription: x # --- y\n---\n",
+    "---\nname: a-skill\ndescription: a\tb\n---\n",
+    "---\nname: a-skill\ndescription: a\t\n---\n",
+    "---\nname: a-skill\ndescription:\ta\n---\n",
+    "---\nname: a-skill\ndescription: a\t# c\n---\n",
+    '---\nname: a-skill\ndescription: "a\tb"\n---\n',
+    "---\nname: a-skill\ndescription: |\n  a\tb\n---\n",
+    "---\nname: a-skill\ndescription: a # \tb\n---\n",
+    "---\nname: a-skill\ndescription: a\n---\n\tb\n",
+    '---\nname: a-skill\ndescription: "a\\u202e"\n---\n',
+    "---\nname: a-skill\ndescription: x\n---\n<<<<<<< a\n=======\n>>>>>>> b\n",
+    "---\nname: a-skill\ndescription: x\n---\na\0b\x1b[31m\n",
+)
 
 
 def skill_text(
@@ -97,11 +117,7 @@ def accepted_there(text: str) -> bool:
 
 
 def assert_same_verdict(text: str) -> None:
-    here, there = accepted_here(text), accepted_there(text)
-    if there and not here:  # three hyphens inside a value hide from the reference what follows
-        assert "a --- b" in text
-    else:
-        assert here == there
+    assert accepted_here(text) == accepted_there(text)
 
 
 @pytest.mark.parametrize("number", range(len(SINGLE)))
@@ -115,7 +131,13 @@ def test_what_the_reference_refuses_is_refused_and_what_it_accepts_is_accepted(t
     assert_same_verdict(text)
 
 
-@pytest.mark.parametrize("reason", DELIBERATE)
-def test_the_differences_are_these(reason: str) -> None:
-    assert not accepted_here(DELIBERATE[reason])
-    assert accepted_there(DELIBERATE[reason])
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_where_the_reference_reads_in_another_way_it_decides(number: int) -> None:
+    assert_same_verdict(ODD[number])
+
+
+def test_what_the_specification_is_silent_on_is_no_part_of_the_verdict() -> None:
+    files = {"SKILL.md": skill_text().encode(), "a.zip": b"7z\xbc\xaf'\x1c", "A": b"\x1b[31m", "a": b"", "nul.txt": b""}
+    report = check(MappingTree({**files, "skill.yaml": b"manifest: 2\n"}), path="x", folder=FOLDER, level=Level.STRICT)
+    assert report.ok and not report.against_specification
+    assert {"SK417", "SK606", "SK405", "SK404", "SK501"} <= report.against_install

@@ -59,7 +59,7 @@ def _shown(kind: Hidden, label: str, hint: str, what: str) -> Look:
 
 
 for _code, _severity, _kind, _title, _label, _hint, _why, _what in _HIDDEN:
-    RULES.add(rule(_code, _title, why=_why, lenient=_severity, strict=_severity)(_shown(_kind, _label, _hint, _what)))
+    RULES.add(rule(_code, _title, why=_why, lenient=_severity, strict=WARNING)(_shown(_kind, _label, _hint, _what)))
 
 
 @RULES.warning("SK609", "neither text nor a known format", why="It could not be looked at.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from skillpm.formats.strict import Table
+from skillpm.layout.description import MANIFEST
 from skillpm.layout.rule import Look, RuleSet, document_problems, rule
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import UnreadableFileError
@@ -29,7 +30,7 @@ _Reads = Callable[["Package"], Iterable["Read[Any]"]]
 _INVALID: tuple[tuple[str, Severity, str, str | None, str, str, _Reads], ...] = (
     ("SK501", Severity.ERROR, "skill.yaml", "skill.yaml",
      "Without its manifest a package has no version and no requirements.",
-     "Every error of skill.yaml.", lambda package: (package.manifest,)),
+     "Every error of a skill.yaml with `manifest`.", lambda package: (package.manifest,)),
     ("SK511", Severity.ERROR, "contract.yaml", "contract.yaml",
      "Parser, verifier, prompt and argv all come from it.",
      "Every error of contract.yaml.", lambda package: (package.contract,)),
@@ -58,6 +59,8 @@ def _invalid(file: str | None, reads: _Reads, what: str) -> Look:
     """Return the function of a rule that reports every error of some documents; ``what`` is its description."""
 
     def look(subject: Subject) -> Iterator[Problem]:
+        if file == MANIFEST and not subject.is_package:
+            return
         if subject.package and (file is None or file in subject.files):
             for read in reads(subject.package):
                 yield from document_problems(read.errors)
@@ -67,10 +70,16 @@ def _invalid(file: str | None, reads: _Reads, what: str) -> Look:
 
 
 for _code, _lenient, _document, _file, _why, _what, _reads in _INVALID:
-    RULES.add(rule(_code, f"{_document} is not valid", why=_why, lenient=_lenient)(_invalid(_file, _reads, _what)))
+    RULES.add(
+        rule(_code, f"{_document} is not valid", why=_why, lenient=_lenient, strict=Severity.WARNING)(
+            _invalid(_file, _reads, _what)
+        )
+    )
 
 
-@RULES.error("SK502", "two versions", why="skill.yaml and SKILL.md's metadata would name one package differently.")
+@RULES.install_error(
+    "SK502", "two versions", why="skill.yaml and SKILL.md's metadata would name one package differently."
+)
 def two_versions(subject: Subject) -> Iterator[Problem]:
     """``metadata.version`` in SKILL.md, where present, must be the version of skill.yaml."""
     manifest = subject.package.manifest.value if subject.package and subject.is_package else None
@@ -83,7 +92,7 @@ def two_versions(subject: Subject) -> Iterator[Problem]:
         yield Problem(message, metadata.lines["version"], hint="make them agree, or remove it from SKILL.md")
 
 
-@RULES.error(
+@RULES.install_error(
     "SK503",
     "package name is not ASCII",
     why="Names that travel through archives, registries and locks are plain ASCII.",
@@ -98,6 +107,16 @@ def package_name(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"`{name[:80]}` cannot name a package", subject.fields.lines["name"], hint=hint)
 
 
+@RULES.warning(
+    "SK505", "skill.yaml of another program", why="Without `manifest` it is not a package manifest, so it is ignored."
+)
+def foreign_manifest(subject: Subject) -> Iterator[Problem]:
+    """A skill.yaml without the key `manifest`."""
+    if MANIFEST in subject.files and not subject.is_package:
+        hint = "add `manifest: 1` if it is meant for skillpm"
+        yield Problem("has no `manifest`, so it is not skillpm's and is ignored", path=MANIFEST, hint=hint)
+
+
 @RULES.warning("SK504", "no README.md", why="SKILL.md speaks to a model; people look for a README.")
 def no_readme(subject: Subject) -> Iterator[Problem]:
     """A package without README.md."""
@@ -105,7 +124,7 @@ def no_readme(subject: Subject) -> Iterator[Problem]:
         yield Problem("the package has no README.md", path="README.md", hint="say what it is, and how it was tested")
 
 
-@RULES.error(
+@RULES.install_error(
     "SK513",
     "synthesis.yaml disagrees with contract.yaml",
     why="Every task of such a rule would be refused by the skill's own verifier.",
@@ -123,7 +142,7 @@ def foreign_tool(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"task `{task.name}`: {message}", path="synthesis.yaml", hint=hint)
 
 
-@RULES.error("SK523", "two suites of one name", why="A report could not tell them apart.")
+@RULES.install_error("SK523", "two suites of one name", why="A report could not tell them apart.")
 def suite_twins(subject: Subject) -> Iterator[Problem]:
     """Names of suites, within the skill."""
     if subject.package:
@@ -132,7 +151,7 @@ def suite_twins(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"another suite is called `{name}`", path=path, hint="give each suite its own name")
 
 
-@RULES.error("SK525", "two cases of one name", why="A failing self-test could not say which of them failed.")
+@RULES.install_error("SK525", "two cases of one name", why="A failing self-test could not say which of them failed.")
 def case_twins(subject: Subject) -> Iterator[Problem]:
     """Names in cases.jsonl."""
     if subject.package and "cases.jsonl" in subject.files:
@@ -153,7 +172,7 @@ def foreign_evals(subject: Subject) -> Iterator[Problem]:
             yield Problem("neither dialect of evals.json", path=read.path, hint=hint)
 
 
-@RULES.error("SK541", "Python that does not parse", why="The skill's worker could not load it.")
+@RULES.install_error("SK541", "Python that does not parse", why="The skill's worker could not load it.")
 def bad_python(subject: Subject) -> Iterator[Problem]:
     """verifier.py and plugin.py, parsed and never imported."""
     for path in PYTHON_FILES:

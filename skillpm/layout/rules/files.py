@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import sys
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 
 from skillpm.layout.contents import MAX_SIZE
+from skillpm.layout.filenames import LIMITS, folded, starts_by_itself, unportable_name, unsafe_name
 from skillpm.layout.rule import RuleSet
 from skillpm.layout.signature import Content, office_parts
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Problem
-from skillpm.model.name import WINDOWS_DEVICES
 
 MANY_FILES = 1000
-PATH_BYTES = 240
-PATH_LEVELS = 10
 RENAME = "rename it"
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\\\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-_UNPORTABLE = re.compile(r"""[^\x20-\x7e]|[<>:"|?*]""")
-_START_UP_NAMES = frozenset({"sitecustomize.py", "usercustomize.py"})
-_START_UP_ENDINGS = (".pth", ".start", ".egg-link")
 
 RULES = RuleSet()
 
@@ -41,7 +33,7 @@ def nested_skill(subject: Subject) -> Iterator[Problem]:
                 yield Problem("a second SKILL.md inside the skill", path=path, hint="make it a skill of its own")
 
 
-@RULES.strict_error(
+@RULES.install_error(
     "SK402",
     "not a regular file",
     why="Links may point at a host's own files, pipes and devices may never end; none of them is packed.",
@@ -52,7 +44,7 @@ def irregular_entry(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"is a {kind}, not a regular file", path=path, hint="replace or remove it")
 
 
-@RULES.error(
+@RULES.install_error(
     "SK403",
     "name that is not safe",
     why="Control characters, backslashes, hidden characters or `..` in a name fool terminals and unpackers.",
@@ -60,43 +52,42 @@ def irregular_entry(subject: Subject) -> Iterator[Problem]:
 def unsafe_path(subject: Subject) -> Iterator[Problem]:
     """Characters that no file of a skill needs."""
     for path in subject.paths:
-        if (not path.isascii() or not path.isprintable() or "\\" in path) and _UNSAFE.search(path):
-            yield Problem("the name holds control characters, a backslash or hidden characters", path=path, hint=RENAME)
-        elif {"", ".", ".."} & set(path.split("/")):
-            yield Problem("the path is not canonical", path=path, hint=RENAME)
-
-
-@RULES.warning(
-    "SK404",
-    "name that does not travel",
-    why="File systems disagree on such names, so archives of skills do not hold them.",
-)
-def unportable_path(subject: Subject) -> Iterator[Problem]:
-    """Not ASCII, reserved on Windows, too long or too deep."""
-    for path in subject.paths:
-        reason = _unportable(path)
+        reason = unsafe_name(path)
         if reason:
             yield Problem(f"the name {reason}", path=path, hint=RENAME)
 
 
-@RULES.error(
+@RULES.install_error(
+    "SK404",
+    "name that does not travel",
+    why="Some file system or archive cannot hold the name, so the skill would arrive without the file.",
+)
+def unportable_path(subject: Subject) -> Iterator[Problem]:
+    """Refused by Windows, not in composed form (NFC), too long or too deep."""
+    for path in subject.paths:
+        reason = None if unsafe_name(path) else unportable_name(path)
+        if reason:
+            yield Problem(f"the name {reason}", path=path, hint=RENAME)
+
+
+@RULES.install_error(
     "SK405",
     "names that are one name elsewhere",
     why="Where case or composition of letters is not told apart, one of them overwrites the other.",
 )
 def name_twins(subject: Subject) -> Iterator[Problem]:
     """Files or folders that are equal once composed (NFC) and case-folded; SKILL.md itself is another rule's."""
-    if len({_folded(path) for path in subject.paths}) == len(subject.paths) and not _twin_folders(subject.paths):
+    if len({folded(path) for path in subject.paths}) == len(subject.paths) and not _twin_folders(subject.paths):
         return
     twins = defaultdict(set)
     for path in subject.paths:
         parts = path.split("/")
         for depth in range(1, len(parts) + 1):
             name = "/".join(parts[:depth])
-            twins[_folded(name)].add(name)
-    for folded, names in twins.items():
+            twins[folded(name)].add(name)
+    for key, names in twins.items():
         first, *others = sorted(names)
-        if others and folded != "skill.md":
+        if others and key != "skill.md":
             yield Problem(
                 f"is the same name as `{first}` where case or composition is not told apart",
                 path=others[0],
@@ -111,7 +102,7 @@ def many_files(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"the skill has {len(subject.paths)} files", hint="leave out files that can be generated")
 
 
-@RULES.error("SK407", "unreadable file", why="A file that cannot be read cannot be packed or reviewed.")
+@RULES.install_error("SK407", "unreadable file", why="A file that cannot be read cannot be packed or reviewed.")
 def unreadable_file(subject: Subject) -> Iterator[Problem]:
     """Not permitted, or gone while it was read."""
     for path, reason in subject.contents.unread.items():
@@ -119,7 +110,17 @@ def unreadable_file(subject: Subject) -> Iterator[Problem]:
             yield Problem(reason, path=path, hint="make it readable, or remove it")
 
 
-@RULES.error("SK408", "larger than 20 MiB", why="An archive holds no more, and what lies beyond was not looked at.")
+@RULES.install_error("SK409", "more than 2,000 files", why="An archive holds no more, and no known skill needs more.")
+def too_many_files(subject: Subject) -> Iterator[Problem]:
+    """Regular files, counted once."""
+    if len(subject.paths) > LIMITS.files:
+        message = f"the skill has {len(subject.paths):,} files, {LIMITS.files:,} are allowed"
+        yield Problem(message, hint="leave out files that can be generated")
+
+
+@RULES.install_error(
+    "SK408", "larger than 20 MiB", why="An archive holds no more, and what lies beyond was not looked at."
+)
 def too_large(subject: Subject) -> Iterator[Problem]:
     """All files together, in the order of their paths."""
     if subject.contents.beyond is not None:
@@ -127,7 +128,9 @@ def too_large(subject: Subject) -> Iterator[Problem]:
         yield Problem(message, path=subject.contents.beyond, hint="download large files when they are needed")
 
 
-@RULES.error("SK411", "compiled Python", why="Bytecode runs in place of the source beside it and cannot be reviewed.")
+@RULES.install_error(
+    "SK411", "compiled Python", why="Bytecode runs in place of the source beside it and cannot be reviewed."
+)
 def compiled_python(subject: Subject) -> Iterator[Problem]:
     """``__pycache__``, ``.pyc``, ``.pyo``, or its first bytes under any name; a packed folder leaves them out."""
     known = subject.contents.signatures
@@ -137,7 +140,7 @@ def compiled_python(subject: Subject) -> Iterator[Problem]:
             yield Problem("compiled Python", path=path, hint="ship the source")
 
 
-@RULES.error(
+@RULES.install_error(
     "SK412",
     "file that Python runs at start-up",
     why="Python executes it before the first line of any script, in whatever environment it lands.",
@@ -145,7 +148,7 @@ def compiled_python(subject: Subject) -> Iterator[Problem]:
 def start_up_file(subject: Subject) -> Iterator[Problem]:
     """``.pth``, ``.start``, ``.egg-link``, ``sitecustomize.py``, ``usercustomize.py``."""
     for path in subject.paths:
-        if path.endswith(_START_UP_ENDINGS) or posixpath.basename(path) in _START_UP_NAMES:
+        if starts_by_itself(path):
             yield Problem("Python runs this file at start-up", path=path, hint="remove it")
 
 
@@ -158,7 +161,7 @@ def root_conftest(subject: Subject) -> Iterator[Problem]:
         yield Problem("pytest imports this file by itself", path="conftest.py", hint="move it into tests/")
 
 
-@RULES.error(
+@RULES.install_error(
     "SK414", "native binary that is not declared", why="It cannot be reviewed, and it runs on one platform only."
 )
 def native_binary(subject: Subject) -> Iterator[Problem]:
@@ -194,7 +197,9 @@ def declared_binary(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"native binary ({name}), declared in skill.yaml", path=path, hint="check its origin")
 
 
-@RULES.error("SK417", "archive inside", why="What is packed was not looked at, and a script can unpack and run it.")
+@RULES.install_error(
+    "SK417", "archive inside", why="What is packed was not looked at, and a script can unpack and run it."
+)
 def inner_archive(subject: Subject) -> Iterator[Problem]:
     """By its first bytes, whatever its name; an office document counts if it holds more than a document's parts."""
     for path, data in subject.contents.archives.items():
@@ -222,7 +227,7 @@ def office_document(subject: Subject) -> Iterator[Problem]:
             yield Problem(f"office document of {parts[0]} parts", path=path, hint="look at it before you rely on it")
 
 
-@RULES.error("SK419", "Python pickle", why="Loading a pickle runs whatever it says.")
+@RULES.install_error("SK419", "Python pickle", why="Loading a pickle runs whatever it says.")
 def pickle_file(subject: Subject) -> Iterator[Problem]:
     """By ending or by its first bytes."""
     for path, name in _of(subject, Content.PICKLE):
@@ -243,27 +248,8 @@ def _declared(subject: Subject) -> frozenset[str]:
     return frozenset(manifest.binaries if manifest else ())
 
 
-def _folded(path: str) -> str:
-    return path.casefold() if path.isascii() else unicodedata.normalize("NFC", path).casefold()
-
-
 def _twin_folders(paths: list[str]) -> bool:
     """Are there two spellings of one folder, or a file with a folder's name?"""
     folders = {path[:end] for path in paths if (end := path.rfind("/")) > 0}
-    folded = {_folded(folder) for folder in folders}
-    return len(folded) != len(folders) or any(_folded(path) in folded for path in paths)
-
-
-def _unportable(path: str) -> str | None:
-    if _UNSAFE.search(path):
-        return None
-    if _UNPORTABLE.search(path):
-        return "is not plain ASCII" if not path.isascii() else 'holds one of < > : " | ? *'
-    if len(path) > PATH_BYTES or path.count("/") >= PATH_LEVELS:
-        return f"is longer than {PATH_BYTES} bytes or deeper than {PATH_LEVELS} levels"
-    for segment in path.split("/"):
-        if segment.endswith((".", " ")) and segment not in (".", ".."):
-            return "ends with a dot or a space"
-        if segment.split(".")[0].lower() in WINDOWS_DEVICES:
-            return "is reserved on Windows"
-    return None
+    names = {folded(folder) for folder in folders}
+    return len(names) != len(folders) or any(folded(path) in names for path in paths)

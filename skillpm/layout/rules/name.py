@@ -9,7 +9,7 @@ from skillpm.layout.rule import RuleSet, Scope
 from skillpm.layout.rules.fields import fields_of, required_text, text_of
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Problem
-from skillpm.model.name import WINDOWS_DEVICES
+from skillpm.model.name import WINDOWS_DEVICES, is_name
 
 NAME_LENGTH = 64  # characters
 NAME_HINT = "lowercase letters, digits and single hyphens, 1 to 64 characters"
@@ -97,7 +97,7 @@ def other_folder(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@RULES.error(
+@RULES.install_error(
     "SK209",
     "name is not safe as a path",
     why="A client that makes a folder of this name would write outside its skills, or not at all.",
@@ -119,3 +119,15 @@ def padded_name(subject: Subject) -> Iterator[Problem]:
     name = text_of(fields, "name")
     if name and name != fields["name"].rstrip("\n"):
         yield Problem("white space stands around the name", fields.lines["name"], hint="remove it")
+
+
+@RULES.install_error(
+    "SK221",
+    "name that cannot be installed",
+    why="Names that travel through locks, registries and folders are plain ASCII in lower case.",
+)
+def no_package_name(subject: Subject) -> Iterator[Problem]:
+    """Not lowercase ASCII letters, digits and single hyphens, or a device of Windows."""
+    name = text_of(fields_of(subject), "name")
+    if name is not None and ("/" in name or not is_name(name)):
+        yield Problem(f"`{name[:80]}` is not a name that can be installed", _name(subject)[1], hint=NAME_HINT)

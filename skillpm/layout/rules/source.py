@@ -42,7 +42,7 @@ def lower_case_skill_file(subject: Subject) -> Iterator[Problem]:
         yield Problem("the file must be called SKILL.md", hint="rename skill.md to SKILL.md")
 
 
-@RULES.error(
+@RULES.install_error(
     "SK003",
     "two SKILL.md that differ in case",
     why="Which of them is the skill depends on the client and on the file system.",
@@ -77,7 +77,7 @@ def byte_order_mark(subject: Subject) -> Iterator[Problem]:
         yield Problem("begins with a byte order mark", 1, hint="save the file as UTF-8 without BOM")
 
 
-@RULES.error(
+@RULES.install_error(
     "SK006",
     "NUL character",
     scope=Scope.TEXT,
@@ -91,7 +91,7 @@ def nul_character(subject: Subject) -> Iterator[Problem]:
         yield Problem("holds a NUL character", text.count("\n", 0, position) + 1, hint="remove it")
 
 
-@RULES.error(
+@RULES.install_error(
     "SK010", "merge-conflict markers", scope=Scope.TEXT, why="Two versions of the text stand in the file at once."
 )
 def conflict_markers(subject: Subject) -> Iterator[Problem]:

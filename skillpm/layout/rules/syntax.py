@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from skillpm.layout.frontmatter import BYTE_ORDER_MARK
 from skillpm.layout.rule import RuleSet, Scope
 from skillpm.layout.rules import fields, name
 from skillpm.layout.subject import Subject
-from skillpm.layout.tree import MappingTree
 from skillpm.model.finding import Problem, Severity
 
 _BEYOND = {
@@ -119,20 +118,58 @@ def beyond_strict_yaml(subject: Subject) -> Iterator[Problem]:
     why="The reference validator ends the frontmatter at the first three hyphens, wherever they stand.",
 )
 def early_end(subject: Subject) -> Iterator[Problem]:
-    """``---`` in a value or a comment, where what is left before it is no valid frontmatter."""
-    text, parts = subject.text or "", subject.parts
-    end = text.find("---", 3)
-    if not text.startswith("---") or parts.yaml is None or text[3:end].strip() == parts.yaml.strip():
+    """``---`` in a value or a comment, where what is left before it breaks a rule."""
+    view = subject.reference
+    if view is None or view is subject:
         return
-    early = Subject(MappingTree({"SKILL.md": f"---\n{text[3:end].strip()}\n---\n".encode()}), subject.folder)
-    if early.fields is None:
-        reason = "the rest is not a YAML mapping"
-    else:
-        others = (*fields.RULES, *name.RULES)
-        broken = (problem for rule in others if rule.strict is Severity.ERROR for problem in rule.look(early))
-        problem = next(broken, None)
-        if problem is None:
-            return
-        reason = problem.message
-    line = text.count("\n", 0, end) + 1
-    yield Problem(f"the reference validator ends the frontmatter here; then: {reason}", line, hint="write other dashes")
+    problem = first_breach(view)
+    if problem is not None:
+        line = (subject.text or "").count("\n", 0, (subject.text or "").find("---", 3)) + 1
+        message = f"the reference validator ends the frontmatter here; then: {problem.message}"
+        yield Problem(message, line, hint="write other dashes")
+
+
+@RULES.strict_error(
+    "SK109",
+    "a tab that the reference validator does not read",
+    scope=Scope.FRONTMATTER,
+    why="YAML allows tabs around plain values; several parsers, such as the reference validator's, refuse them.",
+)
+def tab_in_value(subject: Subject) -> Iterator[Problem]:
+    """A tab in or beside a value without quotes."""
+    text = subject.frontmatter.text
+    if "\t" not in text:
+        return
+    import yaml
+
+    try:
+        for _ in yaml.scan(text.replace("\r\n", "\n"), Loader=yaml.SafeLoader):  # not libyaml, which takes tabs
+            pass
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line if error.problem_mark else 0
+        yield Problem(
+            "a tab stands in or beside a value without quotes", subject.parts.line + line, hint="write spaces"
+        )
+
+
+@RULES.warning(
+    "SK110",
+    "text on the closing line",
+    why="The frontmatter ends at a line that is `---` alone; clients that look for it miss the whole frontmatter.",
+)
+def glued_fence(subject: Subject) -> Iterator[Problem]:
+    """The second ``---`` begins a line with more text, such as ``---# Title``."""
+    parts = subject.parts
+    if parts.yaml is not None and parts.glued:
+        yield Problem("text follows the closing `---`", parts.body_line, hint="put the text on a line of its own")
+
+
+def first_breach(subject: Subject) -> Problem | None:
+    """Return the first breach of the specification in the text of SKILL.md, or None."""
+    scopes = {Scope.TEXT, Scope.FRONTMATTER} if subject.fields is not None else {Scope.TEXT}
+    for rule in (*RULES, *fields.RULES, *name.RULES):
+        if rule.strict is Severity.ERROR and rule.scope in scopes:
+            problems: Iterable[Problem] = rule.look(subject)
+            for problem in problems:
+                return problem
+    return None

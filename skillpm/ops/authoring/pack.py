@@ -14,11 +14,13 @@ from skillpm.formats.as_json import as_json
 from skillpm.index.path import release_of
 from skillpm.layout.description import UNVERSIONED
 from skillpm.layout.rule import Rule
+from skillpm.layout.scan import NO_ARCHIVE
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Report
 from skillpm.model.name import parse_name
 from skillpm.model.release import Release
 from skillpm.ops.authoring.validate import RULES, validate_skill
+from skillpm.ops.project.fetch import refuse_broken
 from skillpm.storage.archive import build_archive
 
 
@@ -74,6 +76,8 @@ def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = ()) -> Packed:
     if not root.is_dir():
         raise UsageError(f"{root} is not a folder", hint="name the folder that holds SKILL.md")
     report = validate_skill(root, rules=(*RULES, *extra))
+    if {finding.code for finding in report.errors} <= NO_ARCHIVE:
+        refuse_broken(report, str(root))
     if not report.ok:
         count = len(report.errors)
         raise LayoutError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from skillpm.layout.contents import MAX_SIZE
 from skillpm.layout.discovery import discover
 from skillpm.layout.rule import Level
 from skillpm.layout.subject import Subject
-from skillpm.layout.tree import FolderTree, MappingTree, Tree
+from skillpm.layout.tree import FolderTree, MappingTree, Tree, left_out
+from skillpm.model.finding import Severity
 from skillpm.storage.archive import read_archive
 from skillpm.storage.files import storage_error
 from skillpm.trust.allowance import Allowance
@@ -42,7 +44,8 @@ def scan(context: Context, texts: Sequence[str], allow: Allowance) -> list[Repor
 
 def _report(tree: Tree, name: str, allow: Allowance) -> Report:
     report = examine(Subject(tree, None), RULES, path=name, level=Level.LENIENT)
-    return report.letting(allow.codes(report.name or ""))
+    excused = (replace(item, severity=Severity.WARNING) if left_out(item.path) else item for item in report.findings)
+    return replace(report, findings=tuple(excused)).letting(allow.codes(report.name or ""))
 
 
 def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:

@@ -32,7 +32,9 @@ def _problems(subject: Subject, flaws: Iterable[Flaw]) -> Iterator[Problem]:
         yield Problem(flaw.message, read.line_of(flaw.location), read.path, flaw.hint)
 
 
-@TASK_RULES.error("SK514", "optional slot inside a value", why="Rows without the slot would get a label with a hole.")
+@TASK_RULES.install_error(
+    "SK514", "optional slot inside a value", why="Rows without the slot would get a label with a hole."
+)
 def optional_pieces(subject: Subject) -> Iterator[Problem]:
     """A slot with a probability below 1 and no `otherwise` inside a text, list or object of `args`."""
     if document := _synthesis(subject):
@@ -41,7 +43,7 @@ def optional_pieces(subject: Subject) -> Iterator[Problem]:
         yield from _problems(subject, label_flaws(document))
 
 
-@TASK_RULES.error("SK515", "one text says two values", why="Requests with that text have two answers.")
+@TASK_RULES.install_error("SK515", "one text says two values", why="Requests with that text have two answers.")
 def shared_texts(subject: Subject) -> Iterator[Problem]:
     """Texts that two values of a pool share, and a text that is another value."""
     if document := _synthesis(subject):
@@ -50,7 +52,9 @@ def shared_texts(subject: Subject) -> Iterator[Problem]:
         yield from _problems(subject, text_flaws(document))
 
 
-@TASK_RULES.error("SK516", "slot that no request can say", why="The task, or every row with the slot, is never made.")
+@TASK_RULES.install_error(
+    "SK516", "slot that no request can say", why="The task, or every row with the slot, is never made."
+)
 def unsayable_slots(subject: Subject) -> Iterator[Problem]:
     """Slots that no request, clause and constraint lets a row draw and say."""
     if document := _synthesis(subject):
@@ -73,7 +77,9 @@ def missing_classes(subject: Subject) -> Iterator[Problem]:
     yield from _problems(subject, missing_classes(document, {tool.name: tool for tool in contract.tools}, seeds))
 
 
-@TASK_RULES.error("SK526", "one request, two answers", why="No model can give both; the best possible score is 50 %.")
+@TASK_RULES.install_error(
+    "SK526", "one request, two answers", why="No model can give both; the best possible score is 50 %."
+)
 def contradictory_requests(subject: Subject) -> Iterator[Problem]:
     """Equal requests with different expected answers among seeds and suites."""
     yield from (problem for problem, contradicts in _repeated_requests(subject) if contradicts)

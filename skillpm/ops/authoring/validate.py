@@ -30,7 +30,7 @@ MAX_PROBLEMS = 50  # of one kind in one skill
 CONTRACT_RULES = RuleSet()
 
 
-@CONTRACT_RULES.error(
+@CONTRACT_RULES.install_error(
     "SK551",
     "contract.yaml cannot be compiled",
     why="A schema or the prompt's template is wrong, so no answer can be judged.",
@@ -44,7 +44,7 @@ def uncompilable_contract(subject: Subject) -> Iterator[Problem]:
             yield from document_problems([error])
 
 
-@CONTRACT_RULES.error(
+@CONTRACT_RULES.install_error(
     "SK552",
     "seed breaks the contract",
     why="A model would be trained on an answer that the skill's own verifier refuses.",
@@ -55,7 +55,7 @@ def seed_breaks_contract(subject: Subject) -> Iterator[Problem]:
         yield from _broken(subject.package, (row for read in subject.package.seeds for row in read.value or ()))
 
 
-@CONTRACT_RULES.error("SK553", "suite task breaks the contract", why="No model could ever solve it.")
+@CONTRACT_RULES.install_error("SK553", "suite task breaks the contract", why="No model could ever solve it.")
 def suite_task_breaks_contract(subject: Subject) -> Iterator[Problem]:
     """The expected answer of every task of every suite."""
     if subject.package:
@@ -64,7 +64,7 @@ def suite_task_breaks_contract(subject: Subject) -> Iterator[Problem]:
         )
 
 
-@CONTRACT_RULES.error(
+@CONTRACT_RULES.install_error(
     "SK554", "case breaks the contract", why="The self-test would fail on the case, not on the verifier."
 )
 def case_breaks_contract(subject: Subject) -> Iterator[Problem]:
@@ -126,7 +126,8 @@ def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report
 
 def _no_skill(path: Path, message: str) -> Report:
     hint = "name a folder with a SKILL.md, or a folder of such folders"
-    return Report(str(path), None, (Finding(code="SK001", severity=Severity.ERROR, message=message, hint=hint),))
+    finding = Finding(code="SK001", severity=Severity.ERROR, message=message, hint=hint)
+    return Report(str(path), None, (finding,), frozenset({"SK001"}), frozenset({"SK001"}))
 
 
 def _compiled(package: Package) -> Contract | None:

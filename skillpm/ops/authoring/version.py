@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skillpm.errors import DocumentError, UsageError
-from skillpm.layout.description import describe, skill_file
+from skillpm.layout.description import describe, has_manifest, skill_file
 from skillpm.layout.edit import with_frontmatter_value, with_value
 from skillpm.layout.tree import FolderTree, MappingTree
 from skillpm.model.requirement import parse_version
@@ -65,16 +65,19 @@ def set_version(root: Path, version: str, *, dry_run: bool = False) -> VersionCh
 
 def _edited(root: Path, version: str) -> dict[str, str]:
     """Return the new text of each file with the version, SKILL.md first."""
-    document = skill_file(FolderTree(root).paths()) or "SKILL.md"
+    tree = FolderTree(root)
+    document = skill_file(tree.paths()) or "SKILL.md"
     texts = {}
     edited = with_frontmatter_value(read_text(root / document), ("metadata", "version"), version, path=document)
     if edited is not None:
         texts[document] = edited
-    if (root / _MANIFEST).is_file():
+    if has_manifest(tree):
         manifest = with_value(read_text(root / _MANIFEST), ("version",), version, path=_MANIFEST)
         if manifest is None:
             raise DocumentError("missing key `version`", path=_MANIFEST)
         texts[_MANIFEST] = manifest
+    if not texts and (root / _MANIFEST).exists():
+        raise DocumentError("is of another program", path=_MANIFEST, hint="add `metadata.version` to SKILL.md")
     return texts or {_MANIFEST: f'manifest: 1\nversion: "{version}"\n'}
 
 

@@ -17,12 +17,16 @@ from skillpm.storage.store import Store
 from skillpm.trust.allowance import NOTHING, Allowance
 
 if TYPE_CHECKING:
-    from skillpm.model.finding import Report
+    from skillpm.model.finding import Finding, Report
     from skillpm.model.ports import Index
+
+_SHOWN = 5  # errors of a skill that one message names
 
 
 def refuse_broken(report: Report, name: str, *, final: bool = False) -> None:
-    """Raise LayoutError if a report has errors; ``details["findings"]`` has all findings.
+    """Raise LayoutError if a report has errors, IntegrityError if they are of names that no archive can hold.
+
+    The error's ``details["findings"]`` has all findings.
 
     Args:
         report: of the check.
@@ -31,20 +35,30 @@ def refuse_broken(report: Report, name: str, *, final: bool = False) -> None:
     """
     if report.ok:
         return
-    first, more = report.errors[0], len(report.errors) - 1
-    place = ":".join(str(part) for part in (first.path, first.line) if part)
-    raise LayoutError(
-        f"{name} cannot be installed: {place}{': ' if place else ''}{first.message} [{first.code}]"
-        + (f", and {more} more error{'s' if more > 1 else ''}" if more else ""),
+    named = "; ".join(map(_named, report.errors[:_SHOWN]))
+    more = len(report.errors) - _SHOWN
+    from skillpm.layout.scan import NO_ARCHIVE
+
+    kind = IntegrityError if {finding.code for finding in report.errors} <= NO_ARCHIVE else LayoutError
+    raise kind(
+        f"{name} cannot be installed: {named}"
+        + (f", and {more} more error{'s' if more > 1 else ''}" if more > 0 else ""),
         hint=_hint(report, name, final=final),
         findings=as_json(report.findings),
     )
 
 
+def _named(finding: Finding) -> str:
+    place = ":".join(str(part) for part in (finding.path, finding.line) if part)
+    return f"{place}{': ' if place else ''}{finding.message} [{finding.code}]"
+
+
 def _hint(report: Report, name: str, *, final: bool) -> str:
-    from skillpm.layout.scan import ALLOWABLE
+    from skillpm.layout.scan import ALLOWABLE, NO_ARCHIVE
 
     codes = sorted({finding.code for finding in report.errors})
+    if set(codes) <= NO_ARCHIVE:
+        return "rename or remove it"
     if set(codes) <= ALLOWABLE and not final:
         flags = " ".join(f"--allow {name.split()[0]}:{code}" for code in codes)
         return f"review the findings; to accept them, add `{flags}`"
