@@ -83,7 +83,7 @@ class SkillHooks:
             finite number from -1 to 1, or None where it does not apply. A trainer sees ``skill:name``.
 
         Example:
-            yield RewardFunction("brevity", lambda task, episode, verdict: 1 / (1 + len(episode.completion)))
+            yield RewardFunction("halved", lambda task, episode, verdict: verdict.score / 2)
 
         versionadded: 1
         """

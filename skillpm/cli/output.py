@@ -159,3 +159,8 @@ class TerminalProgress:
 def progress() -> PlainProgress | TerminalProgress:
     """Return the progress that fits stderr."""
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def terminal_progress() -> TerminalProgress | None:
+    """Return a bar where a person looks at stderr, and nothing where its last line would be noise."""
+    return TerminalProgress() if sys.stderr.isatty() else None

@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, safe, size
+from skillpm.cli.output import count, echo_json, json_option, note, safe, size, terminal_progress
 from skillpm.cli.pack import packed
 from skillpm.cli.paths import TypedPath
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 )
 @click.option("--owner", metavar="NAME", default="", help="Publish the skill as NAME/skill.")
 @click.option("--like", metavar="NAME", default="", help="Allow a new name that looks like this published name.")
+@click.option("--allow-unproven", is_flag=True, help="Allow a verifier that the self-test cannot prove.")
+@click.option("--allow-missing", is_flag=True, help="Allow required skills that no registry has.")
 @click.option("--dry-run", is_flag=True, help="Print what would be published.")
 @yes_option
 @worker_options
@@ -34,6 +36,8 @@ def command(
     registry: str,
     owner: str,
     like: str,
+    allow_unproven: bool,
+    allow_missing: bool,
     dry_run: bool,
     yes: bool,
     workers: int | None,
@@ -43,10 +47,11 @@ def command(
     """Check the skill in PATH, self-test its verifier, and add it to a registry.
 
     A published release never changes. Publishing the same content again changes nothing and succeeds. Other content
-    for a published version is refused, and so is a new name that looks like a published one. Exits 1 if the check or
-    the self-test fails, 5 if the version or the name is taken, 6 without consent to the skill's code.
+    for a published version is refused, and so is a new name that looks like a published one. A verifier is unproven if
+    its skill has no task to try, or promises less than the defaults. Exits 1 if the check or the self-test fails, 5 if
+    the version or the name is taken, 6 without consent to the skill's code.
     """
-    from skillpm.ops.authoring.publish import judged, open_publishing, publish
+    from skillpm.ops.authoring.publish import PublishOptions, judged, open_publishing, publish
 
     context = command_context(workers=workers, sandbox=sandbox)
     target = open_publishing(registry, context)
@@ -54,7 +59,8 @@ def command(
     skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:
         grant_consents(context, [skill], yes)
-    publication = publish(context, package, target, skill=skill, dry_run=dry_run, look_alike_of=like)
+    options = PublishOptions(dry_run, like, allow_unproven, allow_missing)
+    publication = publish(context, package, target, skill=skill, options=options, progress=terminal_progress())
     for warning in publication.warnings:
         note(f"warning: {warning}")
     if as_json:
@@ -66,7 +72,7 @@ def command(
 def _print(publication: Publication, root: Path) -> None:
     release = f"{publication.packed.name} {publication.packed.release.version}"
     if publication.claims:
-        note(f"self-test: {publication.claims} claims hold")
+        note(f"self-test: {count(publication.claims, 'claim')} hold ({count(publication.tasks, 'task')})")
     if publication.change == "unchanged":
         note(f"{release} is already published in {safe(root)} with the same content; nothing changed")
     else:

@@ -8,29 +8,29 @@ import click
 
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.findings import echo_finding, format_options, print_rules
-from skillpm.cli.output import echo_json, note, table
+from skillpm.cli.output import count, echo_json, note, safe, table, terminal_progress
 from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
     from skillpm.ops.learning.selftest import Selftest
 
 
-@click.command("selftest")
+@click.command("selftest", epilog="Example: skillpm selftest incident-triage")
 @click.argument("skills", metavar="[SKILL]...", nargs=-1)
 @click.option("--rules", "show_rules", is_flag=True, help="List the claims instead of checking them.")
+@click.option("-v", "--verbose", is_flag=True, help="Print a line for every claim.")
 @yes_option
 @worker_options
 @format_options
 @click.pass_context
 def command(
-    ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, form: str | None, **agreement: Any
+    ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, verbose: bool, form: str | None, **agreement: Any
 ) -> None:
     """Check the verifiers of SKILLs, by default of all installed skills.
 
-    Checks the claims of cases.jsonl. For every seed and suite task it checks that the right answer passes with score 1,
-    that an answer that does nothing, cannot be run, has one mistake or belongs to another task scores at most the limit
-    in `verifier:` of skill.yaml, that fuzzed answers get a verdict, and that the same answer gets the same verdict in
-    every batch and worker, in time.
+    Checks the claims of cases.jsonl. For seeds, suite tasks and rows of synthesis.yaml it checks that the right answer
+    passes with score 1, that a wrong one scores at most the limit in `verifier:` of skill.yaml and that no reward pays
+    for it, that fuzzed answers get a verdict, and that the same answer gets the same verdict each time.
 
     Reports each failed claim with its smallest counterexample. Exits 1 if a claim fails, 9 if the verifier cannot run.
     """
@@ -40,7 +40,7 @@ def command(
     if show_rules:
         print_rules(list(CLAIMS.values()), form)
         return
-    reports = selftests(*agreed_skills(skills, **agreement))
+    reports = selftests(*agreed_skills(skills, **agreement), progress=terminal_progress())
     ok = all(report.ok for report in reports)
     if form == "sarif":
         from skillpm.cli.sarif import sarif
@@ -49,28 +49,39 @@ def command(
     elif form == "json":
         echo_json({"ok": ok, "skills": reports})
     else:
-        _print(reports)
+        _print(reports, verbose=verbose)
     ctx.exit(0 if ok else 1)
 
 
-def _print(reports: list[Selftest]) -> None:
+def _print(reports: list[Selftest], *, verbose: bool) -> None:
     rows = [
         (report.skill.name, claim["code"], claim["title"], claim["checked"], claim["failed"])
         for report in reports
         for claim in report.document()["claims"]
-        if claim["checked"]
+        if claim["failed"] or (verbose and claim["checked"])
     ]
     if rows:
         table(("skill", "claim", "what would be wrong", "checked", "failed"), rows)
     for report in reports:
-        if not report.verifier:
-            note(f"{report.skill.name}: nothing to check, because it has neither a contract nor a verifier")
-        elif not any(report.checked.values()):
-            note(f"{report.skill.name}: nothing to check with; write cases.jsonl, seeds or suites")
-        elif report.unchecked:
-            note(f"{report.skill.name}: no answer got a verdict, so not checked: {', '.join(report.unchecked)}")
-    if any(report.broken for report in reports):
-        click.echo()
-    for report in reports:
         for finding in report.report().findings:
             echo_finding(report.skill.name, as_json(finding))
+    for report in reports:
+        _print_summary(report)
+
+
+def _print_summary(report: Selftest) -> None:
+    name = report.skill.name
+    if not report.verifier:
+        note(f"{name}: nothing to check, because it has neither a contract nor a verifier")
+        return
+    if not report.claims:
+        note(f"{name}: nothing to check with; write cases.jsonl, seeds or suites")
+    else:
+        failed = f"{sum(report.failed.values()):,} of {count(report.claims, 'claim')} failed"
+        claims = f"{count(report.claims, 'claim')} hold" if report.ok else failed
+        tasks = count(sum(report.tasks.values()), "task")
+        click.echo(safe(f"{name}: {claims} ({tasks}, {report.seconds:.1f} s)"))
+    if report.unchecked:
+        note(f"{name}: no answer got a verdict, so not checked: {', '.join(report.unchecked)}")
+    for reason in report.unproven:
+        note(f"warning: {name}: {reason}")

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from skillpm.contract.answer import read_answer
 from skillpm.contract.contract import Contract
 from skillpm.model.verdict import Judgement
-from skillpm.selftest.probes import Probe, gold_text
+from skillpm.selftest.probes import Probe
+from skillpm.selftest.tasks import gold_text
+from skillpm.selftest.texts import loosely_same
 
 Check = Callable[[Probe, Judgement], str | None]
 """Returns what is wrong with a probe's judgement, or None."""
@@ -17,10 +19,11 @@ def still_wrong(contract: Contract | None, probe: Probe) -> bool:
     """Must this shortened answer still not be paid?"""
     if probe.want in ("maximum", "verdict"):
         return True
-    if probe.text.strip() == gold_text(contract, probe.place.expected).strip():
-        return False
+    gold = gold_text(contract, probe.place.expected)
     if contract is None:
-        return True
+        return not loosely_same(probe.text, gold)
+    if probe.text.strip() == gold.strip():
+        return False
     if probe.code == "SK721":
         return contract.judge(probe.place.expected, probe.text).status == "failed"
     answer = read_answer(probe.text)

@@ -13,10 +13,11 @@ from typing import Any
 
 from skillpm.formats.as_json import as_json
 from skillpm.model.finding import Finding, RuleText, Severity
+from skillpm.model.task import Task
 
-ASKED = 80  # characters of a request that a sentence quotes
-SHOWN = 200  # characters of an answer that a sentence quotes
-KEPT = 4000  # characters of an answer that a report carries
+QUOTED_REQUEST = 80  # characters of a request in a sentence
+QUOTED_ANSWER = 200  # characters of an answer in a sentence
+REPORTED = 4000  # characters of a text in a JSON report
 
 
 def _claim(code: str, title: str, what: str, why: str) -> RuleText:
@@ -41,8 +42,8 @@ CLAIMS: Mapping[str, RuleText] = {
         _claim(
             "SK721",
             "an answer that does nothing is paid",
-            "Empty, prose, echoes of the prompt, a dump of the schema and claims of success are worth at most "
-            "`verifier.idle_at_most` of skill.yaml.",
+            "Empty, prose, echoes of the prompt, a dump of the schema, claims of success and the texts of the "
+            "verifier's own code are worth at most `verifier.idle_at_most` of skill.yaml.",
             "A policy finds it at once, and learns nothing else.",
         ),
         _claim(
@@ -55,8 +56,8 @@ CLAIMS: Mapping[str, RuleText] = {
         _claim(
             "SK723",
             "an answer with one mistake is paid as a right one",
-            "The expected answer with one field changed does not pass, and is worth at most "
-            "`verifier.wrong_at_most` of skill.yaml.",
+            "The expected answer with one field changed, cut, spelled otherwise or swapped with another does not "
+            "pass, and is worth at most `verifier.wrong_at_most`, unless `compare` of the contract calls it the same.",
             "What is never missed is never learned: the field becomes noise.",
         ),
         _claim(
@@ -70,6 +71,19 @@ CLAIMS: Mapping[str, RuleText] = {
             "a look-alike is paid as a right answer",
             "The expected answer with a letter of another script, a full-width digit or an invisible character.",
             "It looks right to people and is another file, host or flag to a program.",
+        ),
+        _claim(
+            "SK726",
+            "a hedge is paid",
+            "The expected answer joined with another, among all others, or in a thought before another does not pass, "
+            "and is worth at most `verifier.wrong_at_most`.",
+            "A policy names everything that could be right.",
+        ),
+        _claim(
+            "SK727",
+            "a pattern is paid",
+            "`.*`, `*`, `%` and the like, alone or in place of letters, are worth at most `verifier.wrong_at_most`.",
+            "It matches every expected answer where a verifier reads it as a pattern.",
         ),
         _claim(
             "SK731",
@@ -96,6 +110,12 @@ CLAIMS: Mapping[str, RuleText] = {
             "With another number of workers the same run would train another model.",
         ),
         _claim(
+            "SK735",
+            "the verdict changes with time",
+            "Answers judged thousands of times, in batches of one task as training judges them, get the same verdicts.",
+            "A verifier that counts, or that errs once in thousands, is found by a long run and not by a short test.",
+        ),
+        _claim(
             "SK741",
             "a reward outside -1 to 1",
             "What every reward pays for every probe.",
@@ -106,6 +126,19 @@ CLAIMS: Mapping[str, RuleText] = {
             "a reward fails",
             "A reward raises, or returns what is not a finite number.",
             "Its column would have holes exactly where a policy is worst.",
+        ),
+        _claim(
+            "SK743",
+            "a reward pays for a wrong answer",
+            "What every declared reward pays for each wrong answer: no more than the same limits, and less than for "
+            "the right one.",
+            "The trainer pays rewards, not verdicts: what is paid is what is learned.",
+        ),
+        _claim(
+            "SK744",
+            "a reward pays the same for every answer",
+            "What every declared reward pays for right, wrong and idle answers.",
+            "It teaches nothing, or it teaches that any answer will do.",
         ),
         _claim(
             "SK751",
@@ -130,8 +163,17 @@ class TaskRef:
     name: str
     path: str
     line: int | None
-    request: str
-    expected: Any
+    task: Task
+
+    @property
+    def request(self) -> str:
+        """What is asked."""
+        return self.task.request
+
+    @property
+    def expected(self) -> Any:
+        """The expected answer."""
+        return self.task.expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +194,11 @@ class Counterexample:
         """Return the form in which ``--json`` prints it; very long texts are clipped, with their length."""
         return {
             "task": self.place.name,
-            "request": clipped(self.place.request, KEPT),
+            "request": clipped(self.place.request, REPORTED),
             "expected": self.place.expected,
-            "completion": clipped(self.completion, KEPT),
+            "completion": clipped(self.completion, REPORTED),
             "characters": len(self.completion),
-            "among": [clipped(text, KEPT) for text in self.among],
+            "among": [clipped(text, REPORTED) for text in self.among],
         }
 
 
@@ -180,7 +222,7 @@ class Broken:
         """Return the finding of this claim."""
         place, among = self.example.place, self.example.among
         others = f" among {', '.join(map(_quoted, among))}" if among else ""
-        answer = f"{_quoted(self.example.completion)}{others} to {_quoted(place.request, ASKED)}"
+        answer = f"{_quoted(self.example.completion)}{others} to {_quoted(place.request, QUOTED_REQUEST)}"
         message = f"{CLAIMS[self.code].title}: {self.how}: {answer}: {self.seen}"
         return Finding(code=self.code, severity=Severity.ERROR, path=place.path, line=place.line, message=message)
 
@@ -202,5 +244,5 @@ def clipped(text: str, length: int) -> str:
     return f"{text[:half]}[… {len(text) - 2 * half} characters …]{text[-half:]}"
 
 
-def _quoted(text: str, length: int = SHOWN) -> str:
+def _quoted(text: str, length: int = QUOTED_ANSWER) -> str:
     return json.dumps(clipped(text, length), ensure_ascii=False)

@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 
 from skillpm.model.episode import Episode
-from skillpm.model.task import Task
+from skillpm.model.ports import Progress
 from skillpm.model.verdict import Judgement
-from skillpm.runtime.catalogue import Contributions
 from skillpm.selftest.probes import Probe
 from skillpm.worker.scoring import Scorer
 
@@ -17,27 +16,33 @@ class ProbeJudge:
     """The judges of one skill's probes.
 
     Args:
-        contributions: the skill's.
         scorer: was made for the skill.
+        progress: is told of each judged probe.
+
+    Attributes:
+        has_code: does code of the skill have a say?
     """
 
-    def __init__(self, contributions: Contributions, scorer: Scorer) -> None:
-        self.contributions = contributions
+    def __init__(self, scorer: Scorer, progress: Progress | None, *, has_code: bool) -> None:
+        self.has_code = has_code
         self._scorer = scorer
-        self._tasks: dict[tuple[str, int | None], Task] = {}
+        self._progress = progress
 
     def judge(self, probes: Sequence[Probe]) -> list[Judgement]:
         """Judge probes in one batch."""
-        return self._scorer.judge_afresh([self._episode(probe) for probe in probes])
+        judgements = self._scorer.judge_afresh([_episode(probe) for probe in probes])
+        if self._progress is not None:
+            self._progress.advance(len(probes))
+        return judgements
 
     def judge_by_new_workers(self, probes: Sequence[Probe]) -> list[Judgement]:
         """Judge probes in one batch, shared by two workers that have judged nothing yet."""
         with self._scorer.anew(workers=2) as others:
-            return others.judge_afresh([self._episode(probe) for probe in probes])
+            return others.judge_afresh([_episode(probe) for probe in probes])
 
     def seconds(self, probes: Sequence[Probe], *, tries: int, enough: float) -> float:
         """Return how long it takes to judge them in one batch, the best of some tries, or the first below enough."""
-        episodes = [self._episode(probe) for probe in probes]
+        episodes = [_episode(probe) for probe in probes]
         best = float("inf")
         for _ in range(tries):
             started = time.perf_counter()
@@ -47,9 +52,6 @@ class ProbeJudge:
                 break
         return best
 
-    def _episode(self, probe: Probe) -> Episode:
-        key = (probe.place.name, probe.place.line)
-        task = self._tasks.get(key)
-        if task is None:
-            task = self._tasks[key] = self.contributions.task(probe.place.request, probe.place.expected)
-        return Episode.answering(task, probe.text)
+
+def _episode(probe: Probe) -> Episode:
+    return Episode.answering(probe.place.task, probe.text, probe.finish_reason)

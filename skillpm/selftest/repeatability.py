@@ -17,6 +17,11 @@ from skillpm.selftest.shrink import fewest, shortest
 
 ALONE = 64  # probes that are judged one by one
 BATCH = 64
+LONG_RUN = 16_000  # answers that are judged to see whether a verdict changes with time
+LONG_RUN_SECONDS = 5.0
+LONG_RUN_PROBES = 512
+LONG_RUN_TEXT = 2_000  # characters of an answer of the long run
+GENERATIONS = 64  # answers of a batch of the long run
 
 _Judge = Callable[[list[Probe]], list[Judgement]]
 
@@ -61,6 +66,28 @@ class Repeatability:
                 ]
                 self._results.add(code, items, smaller(chosen))
             left = [n for n in left if n not in moved]
+        if self._judge.has_code and not self._results.failed:  # one that is refused anyway need not wait for more
+            self._check_long_run([probes[n] for n in left], [bits[n] for n in left])
+
+    def _check_long_run(self, probes: list[Probe], bits: list[str]) -> None:
+        """Judge wrong answers as a training run does: few answers of one task at once, for thousands of answers."""
+        chosen = [n for n, probe in enumerate(probes) if probe.want == "floor" and len(probe.text) <= LONG_RUN_TEXT]
+        end, judged = time.monotonic() + LONG_RUN_SECONDS, 0
+        step = max(1, len(chosen) // LONG_RUN_PROBES)
+        chosen = chosen[::step]
+        moved: dict[int, str] = {}
+        while chosen and judged < LONG_RUN and not moved and time.monotonic() < end:
+            for start in range(0, len(chosen), GENERATIONS):
+                group = chosen[start : start + GENERATIONS]
+                judgements = self._judge.judge([probes[n] for n in group])
+                for n, then in zip(group, judgements, strict=True):
+                    if _bits(then) != bits[n]:
+                        moved.setdefault(n, judgement_text(then))
+            judged += len(chosen)
+        self._results.checked["SK735"] += len(chosen)
+        if moved:
+            items = [(probes[n], f"after about {judged} answers {then}") for n, then in moved.items()]
+            self._results.add("SK735", items)
 
     def _backwards(self, probes: list[Probe]) -> list[Judgement]:
         return self._judge.judge(probes[::-1])[::-1]

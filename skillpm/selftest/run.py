@@ -1,4 +1,4 @@
-"""Tries to fool a skill's verifier: its own cases, and probes made from every seed and suite task.
+"""Tries to fool a skill's verifier: its own cases, and probes made from seeds, suite tasks and rows of synthesis.
 
 Reports each failed claim with its smallest counterexample.
 """
@@ -9,19 +9,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from skillpm.model.manifest import Promises
+from skillpm.model.ports import Progress
 from skillpm.model.suite import Case
+from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement
 from skillpm.runtime.catalogue import Contributions
-from skillpm.runtime.conventions import CONVENTIONS
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.selftest.checks import CHECKS, Check, check_verdict, judgement_text, still_wrong
 from skillpm.selftest.claims import TaskRef
 from skillpm.selftest.judge import ProbeJudge
-from skillpm.selftest.probes import Probe, probes_of
+from skillpm.selftest.literals import code_texts
+from skillpm.selftest.payment import check_payment, whole_groups
+from skillpm.selftest.probes import Probe, Probes
 from skillpm.selftest.repeatability import Repeatability
 from skillpm.selftest.results import Results, Smaller, hurried
 from skillpm.selftest.shrink import shortest
 from skillpm.selftest.speed import Speed
+from skillpm.selftest.tasks import GateTasks, gate_tasks
 from skillpm.worker.scoring import Scorer
 
 _CASE_WANTS: dict[str, Any] = {
@@ -32,22 +36,39 @@ _CASE_WANTS: dict[str, Any] = {
 class SelftestRun:
     """One run over one skill.
 
+    Args:
+        contributions: the skill's.
+        scorer: was made for the skill.
+        promises: of skill.yaml.
+        drawn: tasks of the skill's synthesis rules.
+        progress: is told how many answers were judged.
+
     Attributes:
         results: what the run shows.
+        tasks: what was answered.
     """
 
-    def __init__(self, contributions: Contributions, scorer: Scorer, promises: Promises, files: SkillFiles) -> None:
+    def __init__(
+        self,
+        contributions: Contributions,
+        scorer: Scorer,
+        promises: Promises,
+        drawn: Sequence[Task] = (),
+        progress: Progress | None = None,
+    ) -> None:
         self._contributions = contributions
         self._promises = promises
-        self._files = files
-        self._judge = ProbeJudge(contributions, scorer)
+        self._files = SkillFiles(contributions.skill)
+        self._judge = ProbeJudge(scorer, progress, has_code=bool(self._files.code()))
         self.results = Results()
+        self.tasks: GateTasks = gate_tasks(contributions, self._files, drawn)
 
     def run(self) -> None:
         """Check everything."""
         probes = [*self._case_probes(), *self._task_probes()]
         judgements = self._judge.judge(probes)
         self._check_each(probes, judgements)
+        check_payment(self._contributions.rewards, probes, judgements, self.results)
         steady = [n for n, judgement in enumerate(judgements) if judgement.verdict.status != "errored"]
         repeatability = Repeatability(self._judge, self.results, self._promises.seconds)
         repeatability.check([probes[n] for n in steady], [judgements[n] for n in steady])
@@ -56,7 +77,8 @@ class SelftestRun:
     def _case_probes(self) -> Iterator[Probe]:
         for row in self._files.case_rows():
             case = row.value
-            place = TaskRef(f"case `{case.name}`", row.path, row.line, case.request, case.expected)
+            task = self._contributions.task(case.request, case.expected)
+            place = TaskRef(f"case `{case.name}`", row.path, row.line, task)
             want = _CASE_WANTS[case.kind]
             probe = Probe(
                 "SK701", f"{case.kind} `{case.name}`", place, want, "", before=case.completion, at_most=case.at_most
@@ -71,32 +93,13 @@ class SelftestRun:
         if other is not None:
             self.results.add("SK701", [(probe, f"{judgement_text(first)}, and then {judgement_text(other)}")])
 
-    def _task_probes(self) -> Iterator[Probe]:
-        floors = {"idle_at_most": self._promises.idle_at_most, "wrong_at_most": self._promises.wrong_at_most}
-        for item in probes_of(self._contributions.contract, self._places(), **floors):
-            if isinstance(item, Probe):
-                yield item
-                continue
-            place, reason = item
+    def _task_probes(self) -> list[Probe]:
+        for place, reason in self.tasks.broken:
             self.results.checked["SK711"] += 1
             self.results.add("SK711", [(Probe("SK711", "the expected answer", place, "maximum", ""), reason)])
-
-    def _places(self) -> list[TaskRef]:
-        """Return seeds and suite tasks."""
-        rows = [*self._files.seed_rows(), *self._files.suite_rows()]
-        places = [
-            TaskRef(f"{row.path}:{row.line or number}", row.path, row.line, row.value.request, row.value.expected)
-            for number, row in enumerate(rows, 1)
-        ]
-        for suite in self._contributions.suites:
-            plugin = self._contributions.origins.get(f"suite:{suite.name}", CONVENTIONS)
-            if plugin != CONVENTIONS and not isinstance(suite.tasks, str):
-                path = plugin if plugin.endswith(".py") else ""
-                places += [
-                    TaskRef(f"{suite.name}:{number}", path, None, task.request, task.expected)
-                    for number, task in enumerate(suite.tasks, 1)
-                ]
-        return places
+        contributions = self._contributions
+        texts, seed = code_texts(self._files), contributions.skill.tree
+        return Probes(contributions.contract, self.tasks, self._promises, texts, seed).all()
 
     def _check_each(self, probes: Sequence[Probe], judgements: Sequence[Judgement]) -> None:
         judged = sum(1 for probe in probes if probe.code != "SK751")
@@ -109,7 +112,10 @@ class SelftestRun:
                 if seen is not None:
                     broken.setdefault(code or probe.code, []).append((probe, seen))
         for code, items in broken.items():
-            self.results.add(code, items, self._smaller_answer(CHECKS.get(code, check_verdict)))
+            groups = whole_groups(probes, [probe for probe, _ in items])
+            shown = [item for item in items if code in CHECKS or item[0].group in groups]
+            if shown:
+                self.results.add(code, shown, self._smaller_answer(CHECKS.get(code, check_verdict)))
 
     def _smaller_answer(self, check: Check) -> Smaller:
         """Return what finds the least text of a probe that still shows what ``check`` sees."""

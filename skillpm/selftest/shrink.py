@@ -22,7 +22,7 @@ _COST = 256
 T = TypeVar("T")
 
 
-def fuzzed(gold: str, count: int, *, seed: int) -> Iterator[str]:
+def fuzzed(gold: str, count: int, *, seed: str) -> Iterator[str]:
     """Yield answers made of the expected one by chance: characters, values and structure are changed.
 
     Args:

@@ -270,6 +270,12 @@ CASES: dict[str, Case] = {
         row(request="a", expected=GOLD),
         2,
     ),
+    "SK528": Case(
+        {**PACKAGE, "suites/core.yaml": SUITE, "seeds/a.jsonl": row(request="Where is it?", expected=GOLD)},
+        {**PACKAGE, "suites/core.yaml": SUITE, "seeds/a.jsonl": row(request="Where is he?", expected=GOLD)},
+        "seeds/a.jsonl",
+        1,
+    ),
     "SK521": package("seeds/a.jsonl", row(request="a", expected=GOLD) + "{\n", row(request="a", expected=GOLD), 2),
     "SK522": package("suites/core.yaml", SUITE.replace("core", "Core X"), SUITE, 1),
     "SK523": Case(

@@ -23,10 +23,27 @@ from skillpm.ops.learning.selftest import Selftest, selftest
 from skillpm.ops.learning.session import open_session
 
 if TYPE_CHECKING:
-    from skillpm.model.ports import Registry
+    from skillpm.model.ports import Progress, Registry
     from skillpm.model.release import Release
 
 _JUDGING = ("contract.yaml", "verifier.py", "plugin.py")  # a skill with any of these may judge answers
+
+
+@dataclass(frozen=True, slots=True)
+class PublishOptions:
+    """What a person allows.
+
+    Attributes:
+        dry_run: write nothing.
+        look_alike_of: the published name that a new name may look like.
+        allow_unproven: publish a verifier whose claims prove little.
+        allow_missing: publish although no registry has a required skill.
+    """
+
+    dry_run: bool = False
+    look_alike_of: str = ""
+    allow_unproven: bool = False
+    allow_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,7 @@ class Publication:
         registry: the registry's name.
         change: ``published``, or ``unchanged`` if the same content was published already.
         claims: the number of claims that the self-test checked.
+        tasks: the number of tasks that it tried answers on.
         warnings: sentences for the author.
         dry_run: was nothing written?
     """
@@ -46,6 +64,7 @@ class Publication:
     registry: str
     change: str
     claims: int
+    tasks: int
     warnings: tuple[str, ...]
     dry_run: bool
 
@@ -56,6 +75,7 @@ class Publication:
             "registry": self.registry,
             "change": self.change,
             "claims": self.claims,
+            "tasks": self.tasks,
             "warnings": list(self.warnings),
             "dry_run": self.dry_run,
         }
@@ -72,8 +92,8 @@ def publish(
     registry: Registry,
     *,
     skill: Skill | None,
-    dry_run: bool = False,
-    look_alike_of: str = "",
+    options: PublishOptions = PublishOptions(),
+    progress: Progress | None = None,
 ) -> Publication:
     """Publish a packed skill.
 
@@ -82,12 +102,12 @@ def publish(
         packed: the skill.
         registry: the target.
         skill: the same skill, to self-test first; None if it judges nothing.
-        dry_run: write nothing.
-        look_alike_of: the published name that this new name may look like.
+        options: what a person allows.
+        progress: is told how many answers the self-test judged.
 
     Raises:
         ConsentError: the self-test would run code without consent.
-        CheckError: a claim of its verifier failed; nothing was written.
+        CheckError: a claim of its verifier failed or is unproven, or a required skill is missing; nothing was written.
         ConflictError: the version is published with different content, or a new name looks like another name.
         UsageError: the folder changed meanwhile.
         RegistryError: the registry failed.
@@ -95,7 +115,7 @@ def publish(
     """
     page = registry.page(packed.name)
     if page is None:
-        _refuse_look_alike(packed.name, registry, look_alike_of)
+        _refuse_look_alike(packed.name, registry, options.look_alike_of)
     releases = page.newest_first() if page else []
     present = next((item for item in releases if Version(item.version) == Version(packed.release.version)), None)
     warnings = _warnings(packed, releases) if present is None else ()
@@ -106,14 +126,18 @@ def publish(
             published=present.tree,
             offered=packed.release.tree,
         )
-    claims = _checked(context, skill, packed) if skill is not None else 0
-    if dry_run:
+    warnings += _missing(context, packed, registry, allowed=options.allow_missing)
+    report = None if skill is None else _checked(context, skill, packed, progress)
+    if report is not None:
+        warnings += _unproven(report, allowed=options.allow_unproven)
+    if options.dry_run:
         change = "published" if present is None else "unchanged"
     else:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         release = replace(packed.release, published=now)
         change = "published" if registry.publish(packed.name, release, packed.archive) else "unchanged"
-    return Publication(packed, registry.name, change, claims, warnings, dry_run)
+    claims, tasks = (0, 0) if report is None else (report.claims, sum(report.tasks.values()))
+    return Publication(packed, registry.name, change, claims, tasks, warnings, options.dry_run)
 
 
 def _refuse_look_alike(name: str, registry: Registry, allowed: str) -> None:
@@ -127,15 +151,41 @@ def _refuse_look_alike(name: str, registry: Registry, allowed: str) -> None:
         )
 
 
-def _checked(context: Context, skill: Skill, packed: Packed) -> int:
-    """Self-test the skill and return the number of checked claims."""
+def _missing(context: Context, packed: Packed, registry: Registry, *, allowed: bool) -> tuple[str, ...]:
+    """Return a warning for each required skill of which no known registry has a release that fits, or refuse."""
+    warnings = []
+    for name, specifier in sorted(packed.release.requires.items()):
+        requirement = Requirement.of(name, specifier)
+        pages = [page for index in (registry, context.index) if (page := index.page(name)) is not None]
+        if any(requirement.admits(release.version, prereleases=True) for page in pages for release in page.releases):
+            continue
+        what = f"no registry has {requirement}, which {packed.name} requires"
+        if not allowed:
+            raise CheckError(what, hint="publish that skill first, or add `--allow-missing`", missing=str(requirement))
+        warnings.append(what)
+    return tuple(warnings)
+
+
+def _unproven(report: Selftest, *, allowed: bool) -> tuple[str, ...]:
+    """Return what the self-test cannot prove as warnings, or refuse it."""
+    if report.unproven and not allowed:
+        raise CheckError(
+            f"the verifier of {report.skill} is unproven: {'; '.join(report.unproven)}",
+            hint="add seeds, suites or synthesis.yaml, keep the default promises, or add `--allow-unproven`",
+            **report.document(),
+        )
+    return tuple(f"unproven: {reason}" for reason in report.unproven)
+
+
+def _checked(context: Context, skill: Skill, packed: Packed, progress: Progress | None) -> Selftest:
+    """Self-test the skill; all claims hold."""
     with open_session(context, [skill]) as session:
-        report = selftest(session.contributions[skill.name], session.scorer)
+        report = selftest(session.contributions[skill.name], session.scorer, progress)
     if not report.ok:
         raise _broken(report)
     if tree_digest(FolderTree(packed.root)) != packed.release.tree:
         raise UsageError(f"{packed.root} changed while it was checked", hint="run the command again")
-    return sum(report.checked.values())
+    return report
 
 
 def _broken(report: Selftest) -> CheckError:

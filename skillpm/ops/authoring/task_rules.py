@@ -91,6 +91,25 @@ def duplicate_requests(subject: Subject) -> Iterator[Problem]:
     yield from (problem for problem, contradicts in _repeated_requests(subject) if not contradicts)
 
 
+@TASK_RULES.error(
+    "SK528", "a seed stands in a suite", why="Nobody may train on what measures: `synth` and `train` refuse the skill."
+)
+def seeds_in_suites(subject: Subject) -> Iterator[Problem]:
+    """Seeds that ask the same as a suite task."""
+    if subject.package is None:
+        return
+    from skillpm.synth.dedupe import normal_form
+
+    suites = [row for suite in subject.package.suites for row in suite.tasks.value or ()]
+    measured = {normal_form(row.value.request): f"{row.path}:{row.line}" if row.line else row.path for row in suites}
+    for row in (row for read in subject.package.seeds for row in read.value or ()):
+        place = measured.get(normal_form(row.value.request))
+        if place is not None:
+            yield Problem(
+                f"`{row.value.request[:80]}` is a task of {place}", row.line, row.path, "take one of them out"
+            )
+
+
 def _repeated_requests(subject: Subject) -> Iterator[tuple[Problem, bool]]:
     """Yield each request that was asked before, and whether another answer is expected."""
     if subject.package is None:

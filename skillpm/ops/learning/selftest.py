@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from skillpm.model.episode import Episode
 from skillpm.model.finding import Report
 from skillpm.model.manifest import Promises
+from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
+from skillpm.model.task import Task
+from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.selftest.claims import CLAIMS, Broken
 from skillpm.selftest.run import SelftestRun
+from skillpm.synth.generate import synthesise
 from skillpm.worker.scoring import Scorer
+
+DRAWN = 160  # training rows that are drawn from synthesis rules
+DRAWN_HELD_OUT = 40  # held-out rows
+_MISTAKES = ("SK723", "SK724", "SK725", "SK726", "SK727")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +40,8 @@ class Selftest:
         checked: claims by code.
         failed: claims by code that do not hold.
         broken: some of those, with the smallest answers that show it.
+        tasks: how many were tried, by origin: ``seed``, ``suite``, ``rule``.
+        seconds: how long it took.
     """
 
     skill: Skill
@@ -37,6 +50,8 @@ class Selftest:
     checked: dict[str, int]
     failed: dict[str, int]
     broken: tuple[Broken, ...]
+    tasks: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
 
     @property
     def unchecked(self) -> list[str]:
@@ -44,9 +59,31 @@ class Selftest:
         return sorted(code for code, count in self.checked.items() if not count)
 
     @property
+    def claims(self) -> int:
+        """The number of checked claims."""
+        return sum(self.checked.values())
+
+    @property
     def ok(self) -> bool:
         """Do all claims hold?"""
         return not self.failed
+
+    @property
+    def unproven(self) -> list[str]:
+        """Why claims that hold prove less than they should: sentences."""
+        if not self.verifier:
+            return []
+        reasons = []
+        defaults = Promises()
+        for name in ("idle_at_most", "wrong_at_most"):
+            promised, default = getattr(self.promises, name), getattr(defaults, name)
+            if promised > default:
+                reasons.append(f"`verifier.{name}` of skill.yaml is {promised:g}, laxer than the default {default:g}")
+        if not sum(self.tasks.values()):
+            reasons.append("there was no task to try: it has no seeds, suites or synthesis rules")
+        elif not any(self.checked.get(code) for code in _MISTAKES):
+            reasons.append("no answer to its tasks is wrong, so nothing shows that it knows a wrong one")
+        return reasons
 
     def report(self) -> Report:
         """Return the findings in the form of every check."""
@@ -61,6 +98,8 @@ class Selftest:
             "verifier": self.verifier,
             "promises": self.promises.model_dump(),
             "ok": self.ok,
+            "unproven": self.unproven,
+            "tasks": dict(self.tasks),
             "claims": [
                 {"code": code, "title": CLAIMS[code].title, "checked": count, "failed": self.failed.get(code, 0)}
                 for code, count in sorted(self.checked.items())
@@ -69,33 +108,66 @@ class Selftest:
         }
 
 
-def selftests(context: Context, skills: Sequence[Skill]) -> list[Selftest]:
+def selftests(context: Context, skills: Sequence[Skill], progress: Progress | None = None) -> list[Selftest]:
     """Check skills to whose code the person has agreed. Raises what ``open_session`` and ``selftest`` raise."""
     with open_session(context, skills) as session:
-        return [selftest(session.contributions[skill.name], session.scorer) for skill in skills]
+        return [selftest(session.contributions[skill.name], session.scorer, progress) for skill in skills]
 
 
-def selftest(contributions: Contributions, scorer: Scorer) -> Selftest:
+def selftest(contributions: Contributions, scorer: Scorer, progress: Progress | None = None) -> Selftest:
     """Check one skill.
 
     Args:
         contributions: the skill's.
         scorer: was made for the skill.
+        progress: is told how many answers were judged.
 
     Raises:
         PluginError: the skill's code cannot be loaded.
-        DocumentError: cases.jsonl or skill.yaml is wrong.
+        DocumentError: cases.jsonl, synthesis.yaml or skill.yaml is wrong.
     """
-    described = scorer.describe(contributions.skill)
-    files = SkillFiles(contributions.skill)
-    manifest = files.manifest()
+    skill = contributions.skill
+    described = scorer.describe(skill)
+    manifest = SkillFiles(skill).manifest()
     promises = Promises() if manifest is None else manifest.verifier
     if not described.verifier:
-        return Selftest(contributions.skill, "", promises, {}, {}, ())
-    gate = SelftestRun(contributions, scorer, promises, files)
+        return Selftest(skill, "", promises, {}, {}, ())
+    started = time.monotonic()
+    if progress is not None:
+        progress.start(f"{skill.name}: answers judged", None)
+    gate = SelftestRun(contributions, scorer, promises, drawn_tasks(contributions, scorer), progress)
     gate.run()
+    if progress is not None:
+        progress.finish()
     results = gate.results
     broken = tuple(item for code in sorted(results.broken) for item in results.broken[code])
-    return Selftest(
-        contributions.skill, described.verifier, promises, dict(results.checked), dict(results.failed), broken
+    checked, failed = dict(results.checked), dict(results.failed)
+    seconds = time.monotonic() - started
+    return Selftest(skill, described.verifier, promises, checked, failed, broken, gate.tasks.counts(), seconds)
+
+
+def drawn_tasks(contributions: Contributions, scorer: Scorer) -> list[Task]:
+    """Return tasks of a skill's synthesis rules, as training and evaluation get them.
+
+    They follow from the content of the skill: the same content gives the same tasks, and its author, who would have to
+    change the content to name them in a verifier, cannot know them.
+    """
+    if contributions.synthesis is None and not contributions.rules:
+        return []
+    seeds = len(contributions.seeds)
+    digest = hashlib.sha256(contributions.skill.tree.encode()).digest()
+    synthesis = synthesise(
+        [replace(contributions, suites=())],  # what suites ask is avoided in training, and may be tried here
+        _accept,
+        rows=seeds + DRAWN,
+        held_out=DRAWN_HELD_OUT,
+        seed=int.from_bytes(digest[:6]),
+        run_rule=scorer.synthesise if contributions.rules else None,
     )
+    return [task for task in (*synthesis.train, *synthesis.held_out) if task.origin == "rule"]
+
+
+def _accept(episodes: Sequence[Episode]) -> list[Judgement]:
+    """Accept every expected answer: whether the verifier does is what the gate asks."""
+    passed = Verdict(status="passed", score=1.0)
+    return [Judgement(verdict=passed) for _ in episodes]

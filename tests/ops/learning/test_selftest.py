@@ -87,7 +87,8 @@ def test_a_contract_keeps_its_promises_and_every_claim_is_checked(report_of: Rep
     report = report_of(skill())
     assert report["ok"] and report["findings"] == [] and report["verifier"] == "contract.yaml"
     claims = {claim["code"]: claim["checked"] for claim in report["claims"]}
-    assert set(claims) == set(CLAIMS)
+    of_code = {"SK735", "SK743", "SK744"}  # a contract alone neither counts nor pays in ways of its own
+    assert set(claims) == set(CLAIMS) - of_code
     assert claims["SK701"] == 4 and claims["SK711"] == 2
     assert min(claims[code] for code in ("SK721", "SK722", "SK723")) >= 20
 
@@ -146,7 +147,7 @@ FOOLABLE = {
              "    return a.verdict"),
         "SK751", None,
     ),
-    "breaks on a quote": (each("assert '\"x\"' not in x and '😀' not in x\n    return a.verdict"), "SK751", "😀"),
+    "breaks on a quote": (each("assert '\"x\"' not in x and '😀' not in x\n    return a.verdict"), "SK751", '"x"'),
 }  # fmt: skip
 
 
@@ -169,8 +170,8 @@ def test_a_counterexample_is_the_smallest_answer_that_shows_it(report_of: Report
 
     source = each(f"return {PASS} if 'rm' in x and {TEXT!r} in x else a.verdict")
     report = report_of({**skill(verifier_py=source), "cases.jsonl": ""})
-    (finding,) = report["findings"]
-    assert (finding["code"], finding["path"], finding["line"]) == ("SK722", "seeds/seeds.jsonl", 1)
+    finding = next(item for item in report["findings"] if item["code"] == "SK722")
+    assert (finding["path"], finding["line"]) == ("seeds/seeds.jsonl", 1)
     assert finding["counterexample"]["completion"] == f"{TEXT}rm"
 
 
@@ -185,7 +186,7 @@ def skillpm_rewards(skill):
 def test_rewards_are_bounded_and_never_fail(report_of: ReportOf) -> None:
     report = report_of(skill(plugin_py=HEAD + REWARDS))
     found = {item["code"]: item for item in report["findings"]}
-    assert set(found) == {"SK741", "SK742"}
+    assert set(found) == {"SK741", "SK742", "SK743"}
     assert (
         "reward `generous` of plugin.py paid 10" in found["SK741"]["seen"]
         and "ZeroDivisionError" in found["SK742"]["seen"]
@@ -220,7 +221,7 @@ def test_a_verifier_without_a_contract_is_probed_too(report_of: ReportOf) -> Non
     assert report_of({**files, "verifier.py": right})["ok"]
     fooled = each(f"return {PASS} if x else {FAIL}")
     found = {item["code"] for item in report_of({**files, "verifier.py": fooled})["findings"]}
-    assert found == {"SK721", "SK724"}
+    assert found == {"SK721", "SK723", "SK724", "SK726", "SK727"}
 
 
 def test_a_verifier_that_knows_another_spelling_is_not_blamed(report_of: ReportOf) -> None:

@@ -1,0 +1,252 @@
+"""Wrong answers made of a right one: one field changed, at any depth, or two fields swapped.
+
+Whether a change is a mistake is the contract's to say, not ours: what its ``compare`` calls the same is left out later.
+Without a contract only bold changes are made (``skillpm.selftest.texts``).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from skillpm.contract.contract import Contract
+from skillpm.contract.sampler import sample_arguments
+from skillpm.contract.shape import same_value
+from skillpm.errors import DocumentError
+from skillpm.model.contract import Tool
+from skillpm.selftest.tasks import GateTask
+from skillpm.selftest.texts import LOOK_ALIKES, changed_texts, loosely_same
+
+Path = tuple[str | int, ...]
+Mutation = tuple[str, str, Any]
+"""The code of a claim, how the answer was changed, and the answer."""
+
+MAX_FIELDS = 24  # of one answer that are changed
+MAX_DEPTH = 8
+_MISSING = object()
+
+
+class Mutations:
+    """Changes of the expected answers of one skill.
+
+    Args:
+        contract: the skill's, or None.
+        tasks: whose fields give values that are right elsewhere.
+    """
+
+    def __init__(self, contract: Contract | None, tasks: Sequence[GateTask]) -> None:
+        self._contract = contract
+        self._sampled = {} if contract is None else {name: _sampled(tool) for name, tool in contract.tools.items()}
+        self._elsewhere: dict[tuple[str, str], list[Any]] = {}
+        for task in tasks:
+            for path, value in _fields(task.value):
+                values = self._elsewhere.setdefault((_tool_of(task.value), _name(path)), [])
+                if not any(same_value(value, other) for other in values[-8:]):
+                    values.append(value)
+
+    def of(self, task: GateTask) -> Iterator[Mutation]:
+        """Yield wrong answers to a task. Some may be right after all: ask the contract."""
+        value, request = task.value, task.ref.request
+        if isinstance(value, str):
+            others = self._values_elsewhere(value, value, (), str)
+            yield from changed_texts(value, others, request, strict=False)
+            return
+        if not isinstance(value, dict):
+            return
+        holder: Path = ()
+        if self._contract is not None:
+            holder = ("args",)
+            yield from self._calls(value)
+            yield from self._arguments(value)
+        fields = [(path, item) for path, item in _fields(value) if path[: len(holder)] == holder and path != ("tool",)]
+        for path, item in fields[:MAX_FIELDS]:
+            label = f"`{_name(path[len(holder) :])}`"
+            for code, how, changed in self._changed(value, path, item, request):
+                yield code, f"{label} {how}", _with(value, path, changed)
+        yield from _swapped(value, fields[:MAX_FIELDS])
+
+    def _calls(self, value: dict[str, Any]) -> Iterator[Mutation]:
+        """Yield calls of another tool, and calls that no executor takes."""
+        assert self._contract is not None
+        name, arguments = value["tool"], value["args"]
+        yield "SK723", "unknown tool", {**value, "tool": f"{name}_x"}
+        yield "SK723", "tool in another case", {**value, "tool": name.swapcase()}
+        yield "SK723", "tool with a blank behind", {**value, "tool": f"{name} "}
+        yield "SK727", "a pattern as the tool", {**value, "tool": ".*"}
+        yield "SK725", "look-alike of the tool", {**value, "tool": name.translate(LOOK_ALIKES) + "\u200b"}
+        others = [other for other in self._contract.tools if other != name]
+        if others:
+            tools = self._contract.tools
+            same = next((other for other in others if tools[other].properties.keys() == arguments.keys()), others[0])
+            yield "SK723", "other tool", {**value, "tool": same}
+            yield "SK726", "several tools", {**value, "tool": f"{name},{same}"}
+        yield "SK722", "surplus argument", {**value, "args": {**arguments, "surplus_argument": 1}}
+        yield "SK722", "surplus key", {**value, "surplus_key": 1}
+        yield "SK722", "arguments as text", {**value, "args": json.dumps(arguments, ensure_ascii=False)}
+        yield "SK722", "arguments in a list", {**value, "args": [arguments]}
+
+    def _arguments(self, value: dict[str, Any]) -> Iterator[Mutation]:
+        arguments = value["args"]
+        for name in arguments:
+            renamed = {(f"{key}_x" if key == name else key): item for key, item in arguments.items()}
+            yield "SK722", f"`{name}` renamed", {**value, "args": renamed}
+            rest = {key: item for key, item in arguments.items() if key != name}
+            yield "SK722", f"`{name}` missing", {**value, "args": rest}
+
+    def _changed(self, value: dict[str, Any], path: Path, item: Any, request: str) -> Iterator[Mutation]:
+        """Yield other values of one field."""
+        schema = self._schema(value, path)
+        default = schema.get("default", _MISSING)
+        if item is not None and item is not False and not same_value(default, item):
+            yield "SK723", "nulled", None
+        members = [member for member in schema.get("enum", ()) if member is not None and not same_value(member, item)]
+        for member in members[:4]:
+            yield "SK723", "changed", member
+        others = self._values_elsewhere(value, item, path, type(item))
+        if isinstance(item, str):
+            yield from changed_texts(item, others, request, strict=self._contract is not None)
+        elif isinstance(item, list):
+            yield from _changed_lists(item, others, strict=self._contract is not None)
+        else:
+            yield from _changed_scalars(schema, item, others, strict=self._contract is not None)
+            for other in self._sampled_values(value, path) if item is None else ():
+                if not same_value(other, default):
+                    yield "SK723", "changed", other
+                    break
+        yield from _other_types(item, strict=self._contract is not None)
+
+    def _schema(self, value: dict[str, Any], path: Path) -> Mapping[str, Any]:
+        if self._contract is None or len(path) != 2:
+            return {}
+        schema = self._contract.tools[value["tool"]].properties[str(path[1])]
+        return schema if isinstance(schema, dict) else {}
+
+    def _sampled_values(self, value: dict[str, Any], path: Path) -> Sequence[Any]:
+        return self._sampled[value["tool"]].get(str(path[1]), ()) if self._contract and len(path) == 2 else ()
+
+    def _values_elsewhere(self, value: Any, item: Any, path: Path, kind: type) -> list[Any]:
+        """Return values of one field that are right in other tasks, or that the schema allows."""
+        here = self._elsewhere.get((_tool_of(value), _name(path)), [])
+        values = [*here, *(self._sampled_values(value, path) if path else ())]
+        return [other for other in values if type(other) is kind and not same_value(other, item)][:30]
+
+
+def with_text(value: Any, text: str) -> Iterator[tuple[str, Any]]:
+    """Yield (place, answer) of an answer with a text in its first field that holds one."""
+    paths = [path for path, item in _fields(value) if isinstance(item, str) and path[:1] != ("tool",)]
+    if isinstance(value, dict) and paths:
+        yield "in a field", _with(value, paths[0], text)
+        yield "beside another in a field", _with(value, paths[0], f"x {text} x")
+
+
+def _tool_of(value: Any) -> str:
+    return str(value.get("tool")) if isinstance(value, dict) else ""
+
+
+def _name(path: Path) -> str:
+    """Return a path as a person writes it; the items of a list are one place."""
+    return ".".join("[]" if isinstance(step, int) else step for step in path).replace(".[]", "[]")
+
+
+def _fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield the values that stand in an answer with their paths: texts, numbers, constants and lists."""
+    if not isinstance(value, dict):
+        yield path, value
+    if len(path) >= MAX_DEPTH:
+        return
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _fields(item, (*path, name))
+    elif isinstance(value, list):
+        for place, item in enumerate(value[:4]):
+            yield from _fields(item, (*path, place))
+
+
+def _changed_lists(value: list[Any], others: Sequence[Any], *, strict: bool) -> Iterator[Mutation]:
+    other = next((item for held in others for item in held if not any(same_value(item, mine) for mine in value)), None)
+    if value:
+        yield "SK723", "emptied", []
+        yield "SK726", "with all its alternatives", [*value, *(item for held in others for item in held)][:100]
+    if other is not None:
+        yield "SK723", "with an item more", [*value, other]
+    if not strict or not value:
+        return
+    yield "SK723", "without its last item", value[:-1]
+    yield "SK723", "without its first item", value[1:]
+    yield "SK723", "with an item twice", [*value, value[-1]]
+    yield "SK723", "in another order", value[::-1]
+    if other is not None:
+        yield "SK723", "with its first item replaced", [other, *value[1:]]
+
+
+def _changed_scalars(
+    schema: Mapping[str, Any], value: Any, others: Sequence[Any], *, strict: bool
+) -> Iterator[Mutation]:
+    if value is None:
+        if "boolean" in _types(schema):
+            yield "SK723", "changed", True
+    elif isinstance(value, bool):
+        yield "SK723", "changed", not value
+    else:
+        near = [value + 1, value - 1, 0, value * 10] if strict else []
+        for number in (*near, -value, value * 2 + 1000):
+            if not same_value(number, value):
+                yield "SK723", "changed", number
+    for other in others[:2]:
+        if strict or not loosely_same(str(other), str(value)):
+            yield "SK723", "of another task", other
+
+
+def _other_types(value: Any, *, strict: bool) -> Iterator[Mutation]:
+    """Yield the value as JSON of another type."""
+    if value is None:
+        return
+    if strict and not isinstance(value, str):
+        yield "SK723", "as text", json.dumps(value, ensure_ascii=False)
+    if not isinstance(value, list):
+        yield from [("SK723", "in a list", [value])] if strict else []
+        yield "SK723", "in an object", {"value": value}
+    if not isinstance(value, bool):
+        yield "SK723", "as a flag", True
+
+
+def _swapped(value: dict[str, Any], fields: Sequence[tuple[Path, Any]]) -> Iterator[Mutation]:
+    """Yield the answer with the values of two fields exchanged."""
+    for place, (path, item) in enumerate(fields):
+        for other_path, other in fields[place + 1 :]:
+            apart = path != other_path[: len(path)]
+            if apart and type(item) is type(other) and item is not None and not same_value(item, other):
+                swapped = _with(_with(value, path, other), other_path, item)
+                yield "SK723", f"`{_name(path[-1:])}` and `{_name(other_path[-1:])}` swapped", swapped
+                break
+
+
+def _with(value: Any, path: Path, leaf: Any) -> Any:
+    """Return a copy with another value at one place; the path leads through what the value has."""
+    if not path:
+        return leaf
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = _with(value[path[0]], path[1:], leaf)
+    return copy
+
+
+def _sampled(tool: Tool) -> dict[str, list[Any]]:
+    """Return values by argument that the schema allows, as far as it says how to make them."""
+    chance = random.Random(tool.name)
+    values: dict[str, list[Any]] = {}
+    for _ in range(8):
+        try:
+            drawn = sample_arguments(tool, chance)
+        except DocumentError:
+            return values
+        for name, value in drawn.items():
+            if value is not None:
+                values.setdefault(name, []).append(value)
+    return values
+
+
+def _types(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    declared = schema.get("type", ())
+    return (declared,) if isinstance(declared, str) else tuple(declared)
