@@ -15,6 +15,9 @@ from skillpm.model.task import Task
 Status = Literal["passed", "failed", "ambiguous", "abstained", "errored"]
 FailureKind = Literal["raised", "number", "range", "undeclared", "missing"]
 MAX_REASON = 2000  # characters
+MAX_REASONS = 64  # of a verdict, as it is sent and kept
+MAX_COMPONENTS = 64
+MAX_NAME = 200  # characters of a component's name
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -40,6 +43,24 @@ class Verdict(Document):
         if (self.score is None) != (self.status in ("abstained", "errored")):
             raise ValueError(f"a verdict that {self.status} cannot have the score {self.score}")
         return self
+
+    def shortened(self) -> Verdict:
+        """Return it with at most 64 reasons; the last one then counts those that are left out."""
+        count = len(self.reasons)
+        if count <= MAX_REASONS:
+            return self
+        rest = f"and {count - MAX_REASONS + 1} more"
+        return self.model_copy(update={"reasons": (*self.reasons[: MAX_REASONS - 1], rest)})
+
+    def excess(self) -> str | None:
+        """Return what it has too much of to be kept, or None."""
+        if len(self.reasons) > MAX_REASONS:
+            return f"{len(self.reasons)} reasons, more than {MAX_REASONS}"
+        if len(self.components) > MAX_COMPONENTS:
+            return f"{len(self.components)} components, more than {MAX_COMPONENTS}"
+        if any(len(name) > MAX_NAME for name in self.components):
+            return f"a component whose name is longer than {MAX_NAME} characters"
+        return None
 
     @classmethod
     def errored(cls, reason: str) -> Verdict:

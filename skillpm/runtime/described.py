@@ -21,11 +21,14 @@ class Reply(Document):
     error: str | None = None
 
 
+MAX_CONTRIBUTIONS = 256  # contributions of one kind
+
+
 class Named(Document):
     """A contribution by name and the file that brought it."""
 
-    name: str
-    plugin: str
+    name: Annotated[str, Field(max_length=200)]
+    plugin: Annotated[str, Field(max_length=100)]
     default: bool = False
 
 
@@ -48,11 +51,11 @@ class Described(Reply):
 
     calls: Annotated[tuple[Called, ...], Field(max_length=100)] = ()
     verifier: str = ""
-    rewards: tuple[Named, ...] = ()
-    rules: tuple[Named, ...] = ()
-    suites: tuple[tuple[str, Suite], ...] = ()
-    tools: tuple[tuple[str, Tool], ...] = ()
-    hooks: tuple[str, ...] = ()
+    rewards: Annotated[tuple[Named, ...], Field(max_length=MAX_CONTRIBUTIONS)] = ()
+    rules: Annotated[tuple[Named, ...], Field(max_length=MAX_CONTRIBUTIONS)] = ()
+    suites: Annotated[tuple[tuple[str, Suite], ...], Field(max_length=MAX_CONTRIBUTIONS)] = ()
+    tools: Annotated[tuple[tuple[str, Tool], ...], Field(max_length=MAX_CONTRIBUTIONS)] = ()
+    hooks: Annotated[tuple[str, ...], Field(max_length=MAX_CONTRIBUTIONS)] = ()
 
     def payable(self, *, has_code: bool) -> dict[str, str]:
         """Return the rewards that this worker may pay, with the file that brought each.

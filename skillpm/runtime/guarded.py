@@ -87,6 +87,9 @@ def _checked(verdict: Any, attempt: Attempt, plugin: str) -> Verdict:
     except (ValidationError, AttributeError, TypeError) as error:
         problem = _first_problem(error)
         return Verdict.errored(sendable(f"the verifier of {plugin} returned a wrong verdict: {problem}"))
+    checked = checked.shortened()
+    if (excess := checked.excess()) is not None:
+        return Verdict.errored(sendable(f"the verifier of {plugin} returned a verdict with {excess}"))
     if all(reason.isascii() for reason in checked.reasons):
         return checked
     return checked.model_copy(update={"reasons": tuple(map(sendable, checked.reasons))})

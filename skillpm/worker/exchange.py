@@ -22,7 +22,7 @@ class Exchange:
 
     Args:
         child: the worker.
-        limits: of frames, and of what is remembered of its output.
+        limits: of what is remembered of its output.
     """
 
     def __init__(self, child: Child, limits: Limits) -> None:
@@ -31,8 +31,8 @@ class Exchange:
         self._output = bytearray()
         self._output_ended = False
 
-    def ask(self, payload: bytes, seconds: float, cancelled: threading.Event | None) -> bytes:
-        """Send one request and return its reply; it is not waited for where ``cancelled`` is set.
+    def ask(self, payload: bytes, seconds: float, most: int, cancelled: threading.Event | None) -> bytes:
+        """Send one request and return its reply of at most so many bytes; it is not waited for if ``cancelled`` is set.
 
         Raises:
             VerifierError: ``details['kind']`` is a Fault.
@@ -62,7 +62,7 @@ class Exchange:
                 if child.replies in ready:
                     if child.ended():
                         child.kill()  # whatever it left behind must not go on writing for it
-                    if self._read(incoming):
+                    if self._read(incoming, most):
                         return bytes(memoryview(incoming)[HEADER.size :])
                 elif not ready and child.ended():
                     raise self._crash()
@@ -84,7 +84,7 @@ class Exchange:
         except BrokenPipeError:
             raise self._crash() from None
 
-    def _read(self, incoming: bytearray) -> bool:
+    def _read(self, incoming: bytearray, most: int) -> bool:
         """Read what is there; has the frame arrived whole?"""
         chunk = os.read(self._child.replies, _CHUNK)
         if not chunk:
@@ -93,8 +93,8 @@ class Exchange:
         if len(incoming) < HEADER.size:
             return False
         (size,) = HEADER.unpack_from(incoming)
-        if size > self._limits.frame_bytes:
-            raise VerifierError(f"a reply of {size} bytes, more than {self._limits.frame_bytes}", kind=Fault.REPLY)
+        if size > most:
+            raise VerifierError(f"a reply of {size} bytes, more than {most}", kind=Fault.REPLY)
         if len(incoming) > HEADER.size + size:
             raise VerifierError("more than one reply to one request", kind=Fault.REPLY)
         return len(incoming) == HEADER.size + int(size)

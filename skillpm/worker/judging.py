@@ -39,6 +39,7 @@ class _Grades:
 
     def place(self, verdict: Verdict, pay: Pay) -> int:
         """Return the place of a grade, which is added where it is new."""
+        verdict = verdict.shortened()
         rewards, failures = pay
         reasons = [failure.reason for failure in failures]
         key = (verdict.status, verdict.score, *verdict.components.items(), *verdict.reasons, *rewards.items(), *reasons)

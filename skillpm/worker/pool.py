@@ -107,6 +107,8 @@ class WorkerPool:
             reply = self._supervisors[0].ask(Synthesised, document, count, call)
         if reply.error is not None:
             raise PluginError(f"{self.skill.name}: rule `{rule}`: {reply.error}", plugin="plugin.py")
+        if len(reply.tasks) > count:
+            raise PluginError(f"{self.skill.name}: rule `{rule}`: more than {count} tasks", plugin="plugin.py")
         return list(reply.tasks)
 
     def cancel(self) -> None:

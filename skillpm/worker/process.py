@@ -26,7 +26,7 @@ from skillpm.sandbox.sandbox import Confinement, Sandbox, choose, interpreter, r
 from skillpm.worker.child import Child, Descriptors
 from skillpm.worker.environments import Environment
 from skillpm.worker.exchange import Exchange
-from skillpm.worker.protocol import Fault, encode, read_reply
+from skillpm.worker.protocol import Fault, ReplyBudget, description_budget, encode, read_reply
 from skillpm.worker.sealed import runnable_code
 
 # -I -S: no PYTHON* variables, no working directory, no user site, no .pth files; the folders in which our own process
@@ -89,7 +89,7 @@ class WorkerProcess:
             raise VerifierError(message, skill=skill.name, kind=Fault.START) from None
         self._exchange = Exchange(self._child, limits)
         self.described = self._start(confinement, environment, cancelled)
-        self.payable = self.described.payable(has_code=bool(self._code))
+        self.payable = self.described.payable(has_code=self.runs_code)
 
     def _command(self, inherited: Descriptors, packages: tuple[Path, ...], confinement: Confinement) -> list[str]:
         words = [sys.executable, *_FLAGS, "-c", _BOOTSTRAP, *map(str, inherited), *map(str, packages)]
@@ -104,6 +104,11 @@ class WorkerProcess:
             descriptors=inherited,
         )
         return list(self._sandbox.enclose(enclosure))
+
+    @property
+    def runs_code(self) -> bool:
+        """Does it run code of the skill?"""
+        return bool(self._code)
 
     @property
     def pid(self) -> int:
@@ -127,8 +132,9 @@ class WorkerProcess:
             "limits": asdict(self._limits),
         }
         try:
-            reply = self.call(encode(start), self._limits.start_seconds, cancelled)
-            described = read_reply(Described, reply, number)
+            budget = description_budget(self._limits)
+            reply = self.call(encode(start), self._limits.start_seconds, budget, cancelled)
+            described = read_reply(Described, reply, number, budget)
             for call in described.calls:
                 trace(call.hook, call.plugin, f"in the worker of {self.skill.name}", call.outcome, call.seconds)
             if described.error is not None:
@@ -143,14 +149,16 @@ class WorkerProcess:
             raise
         return described
 
-    def call(self, payload: bytes, seconds: float, cancelled: threading.Event | None = None) -> bytes:
+    def call(
+        self, payload: bytes, seconds: float, budget: ReplyBudget, cancelled: threading.Event | None = None
+    ) -> bytes:
         """Send one request and return its reply, unchecked; it is not waited for where ``cancelled`` is set.
 
         Raises:
             VerifierError: ``details['kind']`` is a Fault; the worker is closed.
         """
         try:
-            return self._exchange.ask(payload, seconds, cancelled)
+            return self._exchange.ask(payload, seconds, budget.size, cancelled)
         except VerifierError:
             self.close()
             raise

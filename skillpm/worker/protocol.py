@@ -8,20 +8,24 @@ true).
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from skillpm.errors import VerifierError
 from skillpm.formats.document import Document
+from skillpm.formats.strict import strict_json
 from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement, Number, RewardFailure, Verdict, verdict_document
-from skillpm.runtime.described import Reply
+from skillpm.runtime.described import MAX_CONTRIBUTIONS, Reply
 from skillpm.runtime.guarded import pay_declared
+from skillpm.sandbox.limits import Limits
 
 Argv = tuple[tuple[str, ...], ...]
 
@@ -38,12 +42,59 @@ class Fault(StrEnum):
     SPENT = "spent"  # the call was cancelled, or has no time or no starts left
 
 
+@dataclass(frozen=True, slots=True)
+class ReplyBudget:
+    """What a reply may have. It follows from the request, so that a short question has no long answer.
+
+    Attributes:
+        size: bytes, known from the header before anything is read.
+        values: numbers, texts, lists and objects, counted before anything is parsed.
+        is_ours: does the worker run no code of its skill? Then no key comes twice, and looking for one costs as much
+            as reading.
+    """
+
+    size: int
+    values: int
+    is_ours: bool = False
+
+    @classmethod
+    def of(cls, limits: Limits, items: int, request: int, *, is_ours: bool = False) -> ReplyBudget:
+        """Return the budget of a reply.
+
+        Args:
+            limits: of frames.
+            items: answers to be judged, or tasks to be made.
+            request: bytes of the request: what is asked comes back as commands, with the words of a template.
+            is_ours: does the worker run no code of its skill?
+        """
+        size = _LEAST_BYTES + items * _ITEM_BYTES + request * _ECHOED_BYTES
+        values = _LEAST_VALUES + items * _ITEM_VALUES + request * _ECHOED_VALUES
+        return cls(min(size, limits.frame_bytes), min(values, _MOST_VALUES), is_ours)
+
+
+_MOST_VALUES = 1 << 21  # some 300 MB while they are parsed
+_LEAST_BYTES, _ITEM_BYTES, _ECHOED_BYTES = 1 << 20, 1 << 14, 16
+_LEAST_VALUES, _ITEM_VALUES, _ECHOED_VALUES = 10_000, 256, 4
+_DESCRIPTION_BYTES = 1 << 23  # suites and tools of a plugin
+
+
+def description_budget(limits: Limits) -> ReplyBudget:
+    """Return the budget of a worker's first reply."""
+    return ReplyBudget(min(_DESCRIPTION_BYTES, limits.frame_bytes), _DESCRIPTION_BYTES // 16)
+
+
+def _kept(verdict: Verdict) -> Verdict:
+    if (excess := verdict.excess()) is not None:
+        raise ValueError(excess)
+    return verdict
+
+
 class Grade(Document):
     """A verdict and what the skill's own rewards pay for it; equal ones are sent once."""
 
-    verdict: Verdict
-    rewards: dict[str, Number | None] = Field(default_factory=dict)
-    failures: tuple[RewardFailure, ...] = ()
+    verdict: Annotated[Verdict, AfterValidator(_kept)]
+    rewards: Annotated[dict[str, Number | None], Field(max_length=MAX_CONTRIBUTIONS)] = Field(default_factory=dict)
+    failures: Annotated[tuple[RewardFailure, ...], Field(max_length=MAX_CONTRIBUTIONS)] = ()
 
 
 class Judged(Reply):
@@ -52,15 +103,18 @@ class Judged(Reply):
     grades: tuple[Grade, ...] = ()
     items: tuple[tuple[int, Argv | None], ...] = ()
 
-    def judgements(self, payable: Mapping[str, str]) -> list[Judgement]:
+    def judgements(self, count: int, payable: Mapping[str, str]) -> list[Judgement]:
         """Put them together, their rewards held to what was declared.
 
         Args:
+            count: the items of the request.
             payable: the rewards that the worker may pay, with the file that brought each.
 
         Raises:
-            VerifierError: an item has no grade.
+            VerifierError: there are more or fewer items, or one has no grade.
         """
+        if len(self.items) != count:
+            raise VerifierError(f"the worker sent {len(self.items)} judgements for {count} answers", kind=Fault.REPLY)
         if any(not 0 <= place < len(self.grades) for place, _ in self.items):
             raise VerifierError("the worker's reply has an item without a grade", kind=Fault.REPLY)
         graded = [_paid(grade, payable) for grade in self.grades]
@@ -84,25 +138,49 @@ class Synthesised(Reply):
     tasks: tuple[Task, ...] = Field(default=())
 
 
+def _values(payload: bytes, most: int) -> int:
+    """Return about how many values a JSON text has; those in texts are told apart only if there seem to be too many."""
+    count = _separators(payload)
+    return count if count <= most else _separators(_TEXT.sub(b"", payload))
+
+
+def _separators(payload: bytes) -> int:
+    return payload.count(b",") + payload.count(b"[") + payload.count(b"{")
+
+
+_TEXT = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 R = TypeVar("R", bound=Reply)
 
 
 _ADAPTERS: dict[type[Reply], TypeAdapter[Any]] = {}
 
 
-def read_reply(kind: type[R], payload: bytes, number: int) -> R:
+def read_reply(kind: type[R], payload: bytes, number: int, budget: ReplyBudget) -> R:
     """Read and check a reply.
 
+    Args:
+        kind: what is expected.
+        payload: as it came.
+        number: of the request.
+        budget: of the reply.
+
     Raises:
-        VerifierError: not JSON, of another shape, or the answer to another request; the worker is not to be trusted.
+        VerifierError: not JSON, of another shape, too much, or the answer to another request; the worker is not to be
+            trusted.
     """
     adapter = _ADAPTERS.setdefault(kind, TypeAdapter(kind))
+    if _values(payload, budget.values) > budget.values:
+        raise VerifierError(f"the worker's reply has more than {budget.values} values", kind=Fault.REPLY)
     try:
+        if not budget.is_ours:
+            strict_json(payload.decode())  # refuses keys that come twice
         reply: R = adapter.validate_json(payload, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(step) for step in first["loc"][-3:])
         raise VerifierError(f"the worker's reply is malformed at `{place}`: {first['msg']}", kind=Fault.REPLY) from None
+    except ValueError as error:
+        raise VerifierError(f"the worker's reply is malformed: {error}", kind=Fault.REPLY) from None
     if reply.number != number:
         raise VerifierError("the worker answered another request", kind=Fault.REPLY)
     return reply

@@ -18,7 +18,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime.described import Reply
 from skillpm.sandbox.limits import Limits
 from skillpm.worker.process import WorkerProcess, new_number
-from skillpm.worker.protocol import Fault, Judged, encode, judge_request, read_reply
+from skillpm.worker.protocol import Fault, Judged, ReplyBudget, encode, judge_request, read_reply
 
 _PARTS = 8  # into how many parts a failing batch is cut; more parts, fewer deadlines waited for
 R = TypeVar("R", bound=Reply)
@@ -151,13 +151,11 @@ class Supervisor:
         reply = self.ask(Judged, judge_request(0, episodes, verdicts), len(episodes), call)
         if reply.error is not None:
             raise VerifierError(reply.error, kind=Fault.REFUSED)
-        judgements = reply.judgements(self.started(call).payable)
-        if len(judgements) != len(episodes):
+        try:
+            return reply.judgements(len(episodes), self.started(call).payable)
+        except VerifierError:
             self.close()
-            raise VerifierError(
-                f"the worker sent {len(judgements)} judgements for {len(episodes)} answers", kind=Fault.REPLY
-            )
-        return judgements
+            raise
 
     def ask(self, kind: type[R], request: dict[str, object], items: int, call: Call) -> R:
         """Send one request and return its checked reply.
@@ -176,7 +174,8 @@ class Supervisor:
                 raise VerifierError(f"more than {self._limits.frame_bytes} bytes", kind=Fault.REQUEST)
             try:
                 seconds = call.wait(self._limits.batch_seconds + items * self._limits.item_seconds)
-                return read_reply(kind, worker.call(payload, seconds, call.cancelled), number)
+                budget = ReplyBudget.of(self._limits, items, len(payload), is_ours=not worker.runs_code)
+                return read_reply(kind, worker.call(payload, seconds, budget, call.cancelled), number, budget)
             except VerifierError:
                 self.close()
                 raise

@@ -53,7 +53,7 @@ class Inside:
     def judge_afresh(self, episodes: Sequence[Episode]) -> list[Judgement]:
         reply = self._loaded.judge(judge_request(0, episodes, None))
         payable = self.describe(self._skill).payable(has_code=bool(self._loaded.files.code()))
-        judged = Judged.model_validate({"number": 0, **reply}).judgements(payable)
+        judged = Judged.model_validate({"number": 0, **reply}).judgements(len(episodes), payable)
         return [paid(episode, item) for episode, item in zip(episodes, judged, strict=True)]
 
     def anew(self, *, workers: int) -> Inside:
