@@ -133,7 +133,7 @@ def in_the_future(seconds: float) -> str:
     return email.utils.formatdate(time.time() + seconds, usegmt=True)
 
 
-def git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str, stdin: str | None = None) -> str:
     """Run git as nobody in particular, with nobody's configuration."""
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
@@ -142,7 +142,9 @@ def git(folder: Path, *arguments: str) -> str:
         "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
         "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org",
     }  # fmt: skip
-    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, env=environment, input=stdin, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

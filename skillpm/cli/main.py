@@ -114,6 +114,7 @@ def run(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     words = sys.argv[1:] if arguments is None else arguments
     gc.set_threshold(_GARBAGE)
+    os.umask(os.umask(0) | 0o002)  # nothing that is written can be changed by everybody
     open_streams()
     try:
         code = main.main(args=words, prog_name="skillpm", standalone_mode=False)

@@ -5,9 +5,10 @@ effect. Only three protocols are allowed. git has no terminal, so it cannot ask 
 as the server allows, and kept in the cache under the digest of their address.
 
 A tree is read in two calls of git. ``ls-tree -r -l -z`` gives the mode, the object and the size of every path, so
-limits are checked before any content is read. ``cat-file --batch`` then gives the contents of all files: a line
-``OBJECT blob SIZE``, SIZE bytes and a newline for each, in the order of the request. One call for each file would take
-minutes for a large repository, and ``git archive`` would apply the repository's own export attributes.
+limits are checked before any content is read, and its lines are counted while they come. ``cat-file --batch`` then
+gives the contents of all files: a line ``OBJECT blob SIZE``, SIZE bytes and a newline for each, in the order of the
+request. One call for each file would take minutes for a large repository, and ``git archive`` would apply the
+repository's own export attributes.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from typing import IO
 
 from skillpm.errors import IntegrityError, RegistryError, UsageError
 from skillpm.index.git_url import GitUrl, is_commit
@@ -29,7 +34,9 @@ from skillpm.layout.tree import MappingTree, Tree, left_out
 from skillpm.storage.process_lock import locked
 
 WAIT = 600.0  # seconds for one call of git
-MAX_FILES = 200_000  # of one commit
+MAX_FILES = 200_000  # of one commit, and references of a repository
+MAX_LISTING = 1 << 26  # bytes of their names and the rest of a listing
+_CHUNK = 1 << 20
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,63}\Z")
 _KINDS = {"120000": "symlink", "160000": "submodule"}
 _SETTINGS = {
@@ -95,8 +102,8 @@ class GitRepository:
         """
         if self._offline:
             return next((name for name in references if self._resolved(_cached(name))), None)
-        listed = self._git("ls-remote", "--", self.url.address, inside=False).decode("utf-8", "replace").splitlines()
-        known = {line.partition("\t")[2].removesuffix("^{}") for line in listed}
+        listed = self._listed("ls-remote", "--", self.url.address, end=b"\n", inside=False)
+        known = {line.decode("utf-8", "replace").partition("\t")[2].removesuffix("^{}") for line in listed}
         places = ("", "refs/heads/", "refs/tags/")
         return next((name for name in references if any(f"{place}{name}" in known for place in places)), None)
 
@@ -147,15 +154,11 @@ class GitRepository:
     @cached_property
     def _files(self) -> dict[str, tuple[str, str, int]]:
         """The entries of the commit that are not folders: path to mode, object and size."""
-        listing = self._git("ls-tree", "-r", "-l", "-z", "--full-tree", self.commit).split(b"\0")
-        if len(listing) > MAX_FILES:
-            raise RegistryError(f"{self.url} has more than {MAX_FILES} files", hint="use a smaller repository")
         files = {}
-        for line in listing:
-            if line:
-                facts, _, path = line.partition(b"\t")
-                mode, _, name, size = facts.decode("ascii").split()
-                files[path.decode("utf-8", "surrogateescape")] = mode, name, int(size) if size.isdecimal() else 0
+        for line in self._listed("ls-tree", "-r", "-l", "-z", "--full-tree", self.commit, end=b"\0"):
+            facts, _, path = line.partition(b"\t")
+            mode, _, name, size = facts.decode("ascii").split()
+            files[path.decode("utf-8", "surrogateescape")] = mode, name, int(size) if size.isdecimal() else 0
         return files
 
     def _blobs(self, names: set[str]) -> dict[str, bytes]:
@@ -218,17 +221,50 @@ class GitRepository:
             raise RegistryError(f"{self.url}: git {arguments[0]} failed: {_reason(process.stderr)}")
         return process.stdout
 
+    def _listed(self, *arguments: str, end: bytes, inside: bool = True) -> list[bytes]:
+        """Return what git lists, without the byte that ends each item.
+
+        git is ended as soon as it has listed too much: a few objects can name 10^8 paths.
+        """
+        listing, count = bytearray(), 0
+        with tempfile.TemporaryFile() as errors, self._start(arguments, errors, inside=inside) as process:
+            assert process.stdout is not None
+            timer = threading.Timer(WAIT, process.kill)
+            timer.start()
+            try:
+                while chunk := os.read(process.stdout.fileno(), _CHUNK):
+                    listing += chunk
+                    count += chunk.count(end)
+                    if count > MAX_FILES or len(listing) > MAX_LISTING:
+                        what = f"{MAX_FILES} files" if count > MAX_FILES else f"{MAX_LISTING} bytes of names"
+                        raise RegistryError(f"{self.url} has more than {what}", hint="use a smaller repository")
+                if process.wait():
+                    errors.seek(0)
+                    raise RegistryError(f"{self.url}: git {arguments[0]} failed: {_reason(errors.read())}")
+            finally:
+                timer.cancel()
+                process.kill()
+        return bytes(listing).split(end)[:-1]
+
+    def _start(self, arguments: Sequence[str], errors: IO[bytes], *, inside: bool) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                self._words(arguments, inside=inside),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=_environment(),
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise self._not_started(error) from None
+
     def _run(
-        self, arguments: list[str] | tuple[str, ...], *, stdin: bytes = b"", inside: bool = True
+        self, arguments: Sequence[str], *, stdin: bytes = b"", inside: bool = True
     ) -> subprocess.CompletedProcess[bytes]:
-        program = shutil.which("git")
-        if program is None:
-            raise RegistryError(f"{self.url}: git is not installed", hint="install git, then run the command again")
-        settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
-        place = [f"--git-dir={self._clone}"] if inside else []
         try:
             return subprocess.run(
-                [program, *settings, *place, *arguments],
+                self._words(arguments, inside=inside),
                 input=stdin,
                 capture_output=True,
                 timeout=WAIT,
@@ -239,7 +275,17 @@ class GitRepository:
         except subprocess.TimeoutExpired:
             raise RegistryError(f"{self.url}: git took more than {WAIT:.0f} seconds", hint="try again") from None
         except OSError as error:
-            raise RegistryError(f"{self.url}: git cannot be started: {error.strerror}") from None
+            raise self._not_started(error) from None
+
+    def _words(self, arguments: Sequence[str], *, inside: bool) -> list[str]:
+        program = shutil.which("git")
+        if program is None:
+            raise RegistryError(f"{self.url}: git is not installed", hint="install git, then run the command again")
+        settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
+        return [program, *settings, *([f"--git-dir={self._clone}"] if inside else []), *arguments]
+
+    def _not_started(self, error: OSError) -> RegistryError:
+        return RegistryError(f"{self.url}: git cannot be started: {error.strerror}")
 
 
 def _cached(reference: str) -> str:
@@ -266,6 +312,7 @@ def _environment() -> dict[str, str]:
         "SSH_ASKPASS": "",
         "SSH_ASKPASS_REQUIRE": "never",
         "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_NO_LAZY_FETCH": "1",
         "GIT_OPTIONAL_LOCKS": "0",
         "LC_ALL": "C",
     }

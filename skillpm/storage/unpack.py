@@ -11,6 +11,7 @@ from skillpm.layout.tree import Tree
 from skillpm.storage.files import storage_error
 from skillpm.storage.linking import link_kind
 
+_FOLDER_MODE = 0o775  # without the umask; never writable by everybody
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -22,7 +23,7 @@ def unpack(tree: Tree, folder: Path) -> None:
     """
     path = ""
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(_FOLDER_MODE, parents=True)
         with _opened(folder) as (root, prefix):
             folders = {prefix}
             for path in tree.paths():
@@ -55,7 +56,7 @@ def _make_parents(root: int | None, folder: str, folders: set[str]) -> None:
     """Make a folder, which ends with a slash, and its missing parents."""
     if folder not in folders:
         _make_parents(root, folder[: folder.rfind("/", 0, -1) + 1], folders)
-        os.mkdir(folder, dir_fd=root)
+        os.mkdir(folder, _FOLDER_MODE, dir_fd=root)
         folders.add(folder)
 
 

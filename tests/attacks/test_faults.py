@@ -131,6 +131,16 @@ def test_no_home_folder_is_no_obstacle(world: World) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_an_open_umask_lets_nobody_else_write(world: World) -> None:
+    before = os.umask(0)
+    try:
+        world.place.call("install", "good", "--registry", world.shop).ok()
+    finally:
+        os.umask(before)
+    store = world.root / "home/skillpm/data/store"
+    assert [path for path in [store, *store.rglob("*")] if path.stat().st_mode & 0o002] == []
+
+
 @pytest.mark.attack(69)
 def test_a_strict_umask_is_kept_and_everything_works(world: World) -> None:
     before = os.umask(0o077)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,25 @@ def test_more_bytes_than_a_skill_may_have_are_not_read(repository: Path) -> None
     commit_all(repository)
     with pytest.raises(IntegrityError, match="bytes"):
         opened(repository).tree("skills/one")
+
+
+@pytest.mark.parametrize(("digits", "excess"), [(1, "200000 files"), (100, "67108864 bytes of names")])
+def test_a_tree_that_names_too_much_is_not_listed_to_its_end(tmp_path: Path, digits: int, excess: str) -> None:
+    """Eight trees, each ten times the one before: 10^8 paths in some kilobytes."""
+    root = tmp_path / "bomb"
+    root.mkdir()
+    git(root, "init", "-q", "-b", "main")
+    (root / "x").write_text("x")
+    entries = f"100644 blob {git(root, 'hash-object', '-w', 'x')}\tx"
+    for _ in range(8):
+        tree = git(root, "mktree", stdin=entries)
+        entries = "\n".join(f"040000 tree {tree}\t{number:0{digits}}" for number in range(10))
+    commit = git(root, "commit-tree", "-m", "bomb", git(root, "mktree", stdin=entries))
+    git(root, "update-ref", "refs/heads/main", commit)
+    start = time.monotonic()
+    with pytest.raises(RegistryError, match=f"has more than {excess}"):
+        GitRepository(GitUrl.parse(f"git+file://{root}", root), tmp_path / "cache").folders("")
+    assert time.monotonic() - start < 60
 
 
 def test_a_folder_that_is_not_there_is_named(repository: Path) -> None:
