@@ -18,8 +18,11 @@ from skillpm.contract.grammar import CommandError
 from skillpm.contract.shape import Shape, same_value
 from skillpm.errors import DocumentError
 from skillpm.model.contract import CommandLine, Tool
+from skillpm.model.schema_effort import Effort, refuse_exponential
 
 MAX_PROBLEMS = 8
+_MAX_EFFORT = 10_000_000  # looks at a part of a schema, for one answer: some seconds
+_MAX_EXPLAINED = 10_000  # of them where each look may leave an error to explain
 _PLAIN = frozenset({str, int, bool, type(None)})  # has no inner objects, and cannot be or hold 8123.0
 
 
@@ -41,6 +44,7 @@ class ToolSchema:
         schema = {**tool.input_schema, "additionalProperties": False}
         self._shape = Shape(tool.input_schema)
         self.equality = Equality(tool.compare)
+        self._effort = Effort(tool.input_schema) if refuse_exponential(tool.input_schema) else None
         self._others = self._names - tool.argv_arguments
         self._line = CommandLineReader(tool.argv) if isinstance(tool.argv, CommandLine) else None
         try:
@@ -99,7 +103,12 @@ class ToolSchema:
         is_plain = _PLAIN.issuperset(map(type, present.values()))
         if not is_plain:
             present = {name: self._shape.stripped(value, self._properties[name]) for name, value in present.items()}
+        effort = 0 if self._effort is None else self._effort.of(present, _MAX_EFFORT)
+        if effort > _MAX_EFFORT:
+            return ["the arguments are nested too deeply for the schema of the tool"]
         if not self._validator.is_valid(present):
+            if effort > _MAX_EXPLAINED:
+                return ["the arguments do not match the schema of the tool"]
             return [self._sentence(error) for error in self._validator.iter_errors(present)][:MAX_PROBLEMS]
         if not is_plain:
             place = self._shape.fraction_for_integer(present, self._validator.is_valid)

@@ -10,9 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from skillpm.model.json_schema import referenced
+from skillpm.model.json_schema import branches
 
-_MAX_REFERENCES = 64
 _MAX_FLOATS = 64  # whole numbers written with a fraction that are looked at one by one
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -41,15 +40,15 @@ class Shape:
 
     def _walk(self, value: Any, schema: Any, change: Callable[..., dict[str, Any]]) -> Any:
         if isinstance(value, dict):
-            objects = list(self._branches(schema))
+            objects = branches([schema], self._root)
             inner = {name: self._walk(item, _property(objects, name), change) for name, item in value.items()}
             return change(inner, objects)
         if isinstance(value, list):
-            branches = list(self._branches(schema))
-            return [self._walk(item, _item(branches, place), change) for place, item in enumerate(value)]
+            lists = branches([schema], self._root)
+            return [self._walk(item, _item(lists, place), change) for place, item in enumerate(value)]
         return value
 
-    def _complete(self, value: dict[str, Any], objects: list[dict[str, Any]]) -> dict[str, Any]:
+    def _complete(self, value: dict[str, Any], objects: list[Mapping[str, Any]]) -> dict[str, Any]:
         forms = [schema["properties"] for schema in objects if "properties" in schema]
         if len(forms) != 1:  # an object that may have several forms does not say which of them lacks a property
             return value
@@ -57,23 +56,9 @@ class Shape:
         known = {name: value.get(name) for name in forms[0] if name in value or name in optional}
         return known | value
 
-    def _strip(self, value: dict[str, Any], objects: list[dict[str, Any]]) -> dict[str, Any]:
+    def _strip(self, value: dict[str, Any], objects: list[Mapping[str, Any]]) -> dict[str, Any]:
         optional = _optional(objects)
         return {name: item for name, item in value.items() if item is not None or name not in optional}
-
-    def _branches(self, schema: Any, depth: int = 0) -> Iterator[dict[str, Any]]:
-        """Yield a schema, the schemas that ``$ref`` points to, and the branches of its alternatives."""
-        if not isinstance(schema, dict) or depth > _MAX_REFERENCES:
-            return
-        yield schema
-        for key in ("$ref", "$dynamicRef"):
-            if isinstance(schema.get(key), str):
-                yield from self._branches(referenced(schema[key], self._root), depth + 1)
-        for key in ("allOf", "anyOf", "oneOf"):
-            for branch in schema.get(key) or ():
-                yield from self._branches(branch, depth + 1)
-        for key in ("then", "else"):
-            yield from self._branches(schema.get(key), depth + 1)
 
     def fraction_for_integer(self, value: Any, is_valid: Callable[[Any], bool]) -> Path | None:
         """Return the place of a float such as 8123.0 where the schema admits only integers, or None.
@@ -119,26 +104,26 @@ def same_value(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _property(objects: list[dict[str, Any]], name: str) -> dict[str, Any]:
+def _property(objects: list[Mapping[str, Any]], name: str) -> dict[str, Any]:
     """Return one schema for everything that is said about a property."""
     schemas = [schema["properties"][name] for schema in objects if name in schema.get("properties", {})]
     return {"allOf": schemas or [schema.get("additionalProperties") for schema in objects]}
 
 
-def _item(branches: list[dict[str, Any]], place: int) -> dict[str, Any]:
+def _item(lists: list[Mapping[str, Any]], place: int) -> dict[str, Any]:
     """Return one schema for everything that is said about an item of a list."""
     schemas = []
-    for schema in branches:
+    for schema in lists:
         prefix = schema.get("prefixItems", [])
         schemas.append(prefix[place] if place < len(prefix) else schema.get("items"))
     return {"allOf": schemas}
 
 
-def _required(objects: list[dict[str, Any]]) -> set[str]:
+def _required(objects: list[Mapping[str, Any]]) -> set[str]:
     return {name for schema in objects for name in schema.get("required", ()) if isinstance(name, str)}
 
 
-def _optional(objects: list[dict[str, Any]]) -> set[str]:
+def _optional(objects: list[Mapping[str, Any]]) -> set[str]:
     return {name for schema in objects for name in schema.get("properties", {})} - _required(objects)
 
 

@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema
 from skillpm.formats.document import Document, Json
 from skillpm.model.comparison import Comparison, comparison_problem
 from skillpm.model.json_schema import is_boolean, refuse_empty_ranges, refuse_remote_references
+from skillpm.model.schema_effort import refuse_exponential
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 
@@ -286,6 +287,7 @@ class Tool(Document):
             raise ValueError("`required` must list arguments that `properties` has")
         refuse_empty_ranges(value)
         refuse_remote_references(value)
+        refuse_exponential(value)
         return value
 
     @field_validator("compare")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 _REFERENCES = ("$ref", "$dynamicRef")
 _ALTERNATIVES = ("allOf", "anyOf", "oneOf", "then", "else")
@@ -12,10 +13,14 @@ _INNER = ("properties", "items", "prefixItems", "additionalProperties")
 
 
 def referenced(reference: str, root: Mapping[str, Any]) -> Any:
-    """Return what a JSON pointer such as ``#/$defs/item`` names in a schema (RFC 6901), or None."""
+    """Return what a JSON pointer such as ``#/$defs/item`` names in a schema (RFC 6901, 6: in a URI), or None."""
     target: Any = root
-    for step in reference.removeprefix("#").split("/")[1:]:
-        target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
+    for part in unquote(reference.removeprefix("#")).split("/")[1:]:
+        step = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, list):
+            target = target[int(step)] if step.isdecimal() and len(step) < 6 and int(step) < len(target) else None
+        else:
+            target = target.get(step) if isinstance(target, Mapping) else None
     return target
 
 
