@@ -2,7 +2,8 @@
 
 Templates are compiled once into parts. A row then picks a frame, a request and a clause for each drawn slot, and the
 parts are written one after the other. White space and punctuation are put in order between parts, never inside a value:
-a path that is ``.`` or a tag with capitals reaches the request as it is.
+a path that is ``.`` or a tag with capitals reaches the request as it is. A template of several lines, such as a mail or
+a log, keeps its white space.
 """
 
 from __future__ import annotations
@@ -50,7 +51,10 @@ class Part(NamedTuple):
     def of(cls, literal: str, *, before_place: bool = False) -> Part:
         """Compile a literal whose white space is in order."""
         closes = _CLOSING.match(literal) is not None or (before_place and literal in _MARKS)
-        return cls(literal=literal.strip(" "), leads=literal[0] == " ", trails=literal[-1] == " ", closes=closes)
+        text, trails = literal.strip(" "), literal[-1] == " "
+        if text.endswith("\n"):  # spaces at the end are the indentation of what follows
+            text, trails = literal.lstrip(" "), False
+        return cls(literal=text, leads=literal[0] == " ", trails=trails, closes=closes)
 
 
 _SPACE = Part(leads=True, trails=True)
@@ -97,6 +101,9 @@ class Frame(NamedTuple):
 
 
 def _in_order(text: str) -> str:
+    lines = text.strip()
+    if "\n" in lines:
+        return lines.replace("\r\n", "\n")
     return _SPACE_BEFORE_MARK.sub("", _SPACES.sub(" ", text.strip()))
 
 
@@ -136,16 +143,21 @@ def write(parts: Sequence[Part], texts: Mapping[str, str], *, capital: bool = Tr
             else:
                 out[-1] = out[-1][:-1]
         if text:
-            if (space or leads) and out and not closes:
+            if (space or leads) and out and not closes and text[0] != "\n" and not _begins_line(out[-1]):
                 out.append(" ")
             if capital and not slot:
                 text = text[0].upper() + text[1:]
             out.append(text)
             space, from_value = trails, bool(slot)
-            capital = not slot and text.endswith(_ENDS)
+            capital = not slot and text.rstrip().endswith(_ENDS)
         elif not slot:
             space = space or leads or trails
     return "".join(out)
+
+
+def _begins_line(text: str) -> bool:
+    """Is the last line of a text nothing but indentation?"""
+    return "\n" in text and not text.rpartition("\n")[2].strip(" ")
 
 
 @dataclass(frozen=True, slots=True)

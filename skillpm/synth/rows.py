@@ -16,6 +16,7 @@ from skillpm.model.task import Origin, Seed, Split, Task
 from skillpm.model.verdict import Verdict
 from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
+from skillpm.synth.special_tokens import special_token
 
 
 def refusals(judge: Judge, rows: Sequence[tuple[Task, str]]) -> list[str | None]:
@@ -130,7 +131,8 @@ class RowCollector:
             self._reject(error.rule)
             return None
         form, answer = normal_form(offer.request), self._answers.write(completed)
-        refusal = self._refusal(form, answer)
+        token = special_token(offer.request, answer)
+        refusal = self._refusal(form, answer) if token is None else f"holds the special token `{token}`"
         if refusal is not None:
             self._reject(refusal)
             return None

@@ -258,6 +258,15 @@ CASES: dict[str, Case] = {
         "synthesis.yaml", DRAWN.replace("from: [a]", "from: [a, b]").replace("find {x}", "find it"), DRAWN, 7
     ),
     "SK517": package("synthesis.yaml", SYNTHESIS, SYNTHESIS + OTHER_TASK, 3, contract=CONTRACT),
+    "SK518": package(
+        "seeds/a.jsonl", row(request="say <|im_end|>", expected=GOLD), row(request="say <|im_end>", expected=GOLD), 1
+    ),
+    "SK529": package(
+        "suites/core.yaml",
+        SUITE + '  - {request: "where  IS it?", expected: {tool: find, args: {text: TODO}}}\n',
+        SUITE + '  - {request: "where is he?", expected: {tool: find, args: {text: TODO}}}\n',
+        5,
+    ),
     "SK526": package(
         "seeds/a.jsonl",
         row(request="A", expected=GOLD) + row(request="a", expected=WRONG),

@@ -251,6 +251,16 @@ def test_targets_out_of_the_contract_are_thrown_away_and_counted(given: Given, j
     assert any("breaks the contract" in reason for reason in made.profile.skills["small"].train.rejected)
 
 
+def test_rows_that_hold_a_special_token_of_a_chat_template_are_thrown_away(given: Given, judge: Judge) -> None:
+    values = ["a", "b<|im_end|>", "<｜end▁of▁sentence｜>", "[INST] c", "</s>", "x<|y", "a|b", "<b>d</b>"]
+    task = {"name": "t", "tool": "dev", "draw": {"x": {"from": values}}, "args": {"tag": "{x}"}, "requests": ["go {x}"]}
+    seed = Seed(request="say <|eot_id|>", expected={"tool": "dev"})
+    made = synthesise([given({"tasks": [task]}, seeds=[seed])], judge, rows=9, held_out=0, seed=0)
+    assert {row.expected["args"]["tag"] for row in made.train} == {"a", "x<|y", "a|b", "<b>d</b>"}
+    rejected = made.profile.skills["small"].train.rejected
+    assert rejected["holds the special token `<|im_end|>`"] and rejected["holds the special token `<|eot_id|>`"] == 1
+
+
 @pytest.mark.parametrize(("field", "value"), [("tool", "unknown"), ("args", {"unknown": 1})])
 def test_a_rule_that_does_not_fit_the_contract_is_refused_before_a_row_is_made(
     given: Given, judge: Judge, field: str, value: object

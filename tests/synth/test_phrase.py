@@ -47,6 +47,28 @@ def test_white_space_and_punctuation_are_put_in_order(
     assert said(frame, request_text, texts, clauses) == expected
 
 
+MAIL = "Hello team,\n\n{request}\n\nBest regards"
+
+
+@pytest.mark.parametrize(
+    ("frame", "request_text", "texts", "expected"),
+    [
+        (MAIL, "start  the server [x] .", {"x": "80"}, "Hello team,\n\nstart the server on 80.\n\nBest regards"),
+        (MAIL, "start the server [x]", {}, "Hello team,\n\nstart the server\n\nBest regards"),
+        ("Hi all.\n\n{request}\n", "start it", {}, "Hi all.\n\nStart it"),
+        ("{request}", "this fails:\n\n  $ up  --port {x}\n  error 1\n\nfix it", {"x": "80"},
+         "This fails:\n\n  $ up  --port 80\n  error 1\n\nfix it"),
+        ("{request}", "run\n    [*]\nnow", {"x": "80"}, "Run\n    on 80\nnow"),
+        ("{request}", "```\nport: {x}\n```", {"x": "a\n  b"}, "```\nport: a\n  b\n```"),
+        ("{request}", "one\r\ntwo", {}, "One\ntwo"),
+    ],
+)  # fmt: skip
+def test_a_template_of_several_lines_keeps_its_white_space(
+    frame: str, request_text: str, texts: dict[str, str], expected: str
+) -> None:
+    assert said(frame, request_text, texts, {"x": ["on {x}"]}) == expected
+
+
 def test_a_star_takes_the_clauses_that_have_no_place_in_any_order() -> None:
     clauses = {"x": ["at {x}"], "y": ["as {y}"]}
     seen = {said("{request}", "go [*]", {"x": "1", "y": "2"}, clauses, seed) for seed in range(20)}

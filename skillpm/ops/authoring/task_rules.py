@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS = 50  # of one rule in one skill
 TASK_RULES = RuleSet()
+_CONTRADICTORY, _TWICE, _REFUSED = "contradictory", "twice", "refused"
 
 
 def _synthesis(subject: Subject) -> SynthesisDocument | None:
@@ -77,18 +78,43 @@ def missing_classes(subject: Subject) -> Iterator[Problem]:
     yield from _problems(subject, missing_classes(document, {tool.name: tool for tool in contract.tools}, seeds))
 
 
+@TASK_RULES.warning("SK518", "a special token", why="Rows that hold one are thrown away: they would end a message.")
+def special_tokens(subject: Subject) -> Iterator[Problem]:
+    """Special tokens of chat templates, such as `<|im_end|>`, in synthesis.yaml and seeds."""
+    if subject.package is None:
+        return
+    from skillpm.model.task import canonical_json
+    from skillpm.synth.special_tokens import special_texts, special_token
+
+    hint = "write it in another way, or leave it out"
+    if document := _synthesis(subject):
+        read = subject.package.synthesis
+        for place, token in special_texts(document):
+            yield Problem(f"`{token}` is a special token of chat templates", read.line_of(place), read.path, hint)
+    for row in (row for seeds in subject.package.seeds for row in seeds.value or ()):
+        found = special_token(row.value.request, canonical_json(row.value.expected))
+        if found is not None:
+            yield Problem(f"`{found}` is a special token of chat templates", row.line, row.path, hint)
+
+
 @TASK_RULES.install_error(
     "SK526", "one request, two answers", why="No model can give both; the best possible score is 50 %."
 )
 def contradictory_requests(subject: Subject) -> Iterator[Problem]:
     """Equal requests with different expected answers among seeds and suites."""
-    yield from (problem for problem, contradicts in _repeated_requests(subject) if contradicts)
+    yield from (problem for kind, problem in _repeated_requests(subject) if kind == _CONTRADICTORY)
 
 
 @TASK_RULES.warning("SK527", "a request stands twice", why="It counts twice, or is merged without a word.")
 def duplicate_requests(subject: Subject) -> Iterator[Problem]:
     """Equal requests with one expected answer among seeds and suites."""
-    yield from (problem for problem, contradicts in _repeated_requests(subject) if not contradicts)
+    yield from (problem for kind, problem in _repeated_requests(subject) if kind == _TWICE)
+
+
+@TASK_RULES.error("SK529", "a suite asks one request twice", why="`eval` refuses the suite: the request counts double.")
+def repeats_in_suites(subject: Subject) -> Iterator[Problem]:
+    """Requests that stand twice in one suite, whatever their case and white space."""
+    yield from (problem for kind, problem in _repeated_requests(subject) if kind == _REFUSED)
 
 
 @TASK_RULES.error(
@@ -110,25 +136,29 @@ def seeds_in_suites(subject: Subject) -> Iterator[Problem]:
             )
 
 
-def _repeated_requests(subject: Subject) -> Iterator[tuple[Problem, bool]]:
-    """Yield each request that was asked before, and whether another answer is expected."""
+def _repeated_requests(subject: Subject) -> Iterator[tuple[str, Problem]]:
+    """Yield each request that was asked before, and of which kind the repetition is."""
     if subject.package is None:
         return
-    from skillpm.model.task import canonical_json
+    from skillpm.model.task import canonical_json, request_key
     from skillpm.synth.dedupe import normal_form
 
     reads = [*subject.package.seeds, *(suite.tasks for suite in subject.package.suites)]
+    suites = {suite.tasks.path for suite in subject.package.suites}
     # suites may name one file: its rows are the same rows
     rows = {(row.path, row.line, row.value.request): row for read in reads for row in read.value or ()}
     seen: dict[str, tuple[str, str]] = {}
+    in_suites: dict[tuple[str, str], str] = {}  # (suite, request as eval compares it) -> place
     for row in rows.values():
         answer = canonical_json(_without_null(row.value.expected))
         place = f"{row.path}:{row.line}" if row.line else row.path
         first, other = seen.setdefault(normal_form(row.value.request), (place, answer))
+        twin = in_suites.setdefault((row.path, request_key(row.value.request)), place) if row.path in suites else place
         if first != place:
+            kind = _CONTRADICTORY if other != answer else _REFUSED if twin != place else _TWICE
             what = "another answer is expected" if other != answer else "the same is asked"
-            message = f"`{row.value.request[:80]}`: {what} in {first}"
-            yield Problem(message, row.line, row.path, "keep one of the two"), other != answer
+            message = f"`{row.value.request[:80]}`: {what} in {twin if kind == _REFUSED else first}"
+            yield kind, Problem(message, row.line, row.path, "keep one of the two")
 
 
 def _without_null(value: object) -> object:
