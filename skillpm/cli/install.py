@@ -12,11 +12,12 @@ import click
 from skillpm.cli.complete import installed_names, known_names
 from skillpm.cli.context import changing_context
 from skillpm.cli.findings import allow_option
-from skillpm.cli.output import echo_json, json_option, note, progress, table, tell_project
+from skillpm.cli.output import count, echo_json, json_option, note, progress, table, tell_project
 
 if TYPE_CHECKING:
     from skillpm.clients.agent import Agent
     from skillpm.ops.context import Context
+    from skillpm.ops.project.asked import Asked
     from skillpm.ops.project.install import InstallOptions
     from skillpm.ops.project.installation import Installation
     from skillpm.settings import Settings
@@ -104,10 +105,23 @@ class Placing:
 @click.command("install", epilog="Example: skillpm install anthropics/skills --skill pdf --agent claude-code")
 @click.argument("texts", metavar="[REQUIREMENT|SOURCE]...", nargs=-1, shell_complete=known_names)
 @click.option("--skill", "names", metavar="NAME", multiple=True, help="Take this skill of a SOURCE; may be repeated.")
-@click.option("--all", "every", is_flag=True, help="Take every skill of a SOURCE.")
+@click.option("--all", "every", is_flag=True, help="Take every skill of a SOURCE; exit 1 if one must be left out.")
+@click.option("--skip", metavar="NAME", multiple=True, help="With --all: leave this skill out; may be repeated.")
+@click.option("--best-effort", is_flag=True, help="With --all: exit 0 even if a skill was left out.")
 @placing_options
 @json_option
-def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json: bool, **placing: object) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    texts: tuple[str, ...],
+    names: tuple[str, ...],
+    every: bool,
+    skip: tuple[str, ...],
+    best_effort: bool,
+    as_json: bool,
+    **placing: object,
+) -> None:
     """Install skills and their dependencies, lock them, and put them into agents' folders.
 
     A REQUIREMENT is `name`, `name>=1,<2` or `name@1.2.0`. A SOURCE is OWNER/REPO, OWNER/REPO/FOLDER@REF, the address of
@@ -118,20 +132,27 @@ def command(texts: tuple[str, ...], names: tuple[str, ...], every: bool, as_json
     from skillpm.ops.project.installation import unchanged
 
     place = Placing.of(placing)
-    asked = bool(texts or names or every or place.agents)
-    installation = None if asked else unchanged(place.settings, place.folders, place.link)
-    render(installation or _install(place, texts, names, every=every), as_json=as_json)
-    if installation is None and not as_json:
+    given = bool(texts or names or every or skip)
+    installation = None if given or place.agents else unchanged(place.settings, place.folders, place.link)
+    fresh = installation is None
+    if installation is None:
+        from skillpm.ops.project.asked import Asked
+
+        asked = Asked.read(texts, names, every=every, skip=skip) if given else None
+        installation = _install(place, asked)
+    render(installation, as_json=as_json)
+    if fresh and not as_json:
         _tell_unfilled(place)
+    if installation.left_out and not best_effort:
+        ctx.exit(1)
 
 
-def _install(place: Placing, texts: tuple[str, ...], names: tuple[str, ...], *, every: bool) -> Installation:
-    from skillpm.ops.project.asked import Asked
-    from skillpm.ops.project.install import install
-
+def _install(place: Placing, asked: Asked | None) -> Installation:
     context = place.context()
-    if texts or names or every:
-        return install(context, Asked.read(texts, names, every=every), place.options(adding=True))
+    if asked is not None:
+        from skillpm.ops.project.install import install
+
+        return install(context, asked, place.options(adding=True))
     from skillpm.ops.project.sync import sync
 
     return sync(context, place.options(adding=True))
@@ -170,6 +191,10 @@ def render(installation: Installation, *, as_json: bool) -> None:
     counts = [f"{installation.count(change)} {change}" for change in ("added", "replaced", "removed", "kept")]
     summary = ", ".join(text for text in counts if not text.startswith("0 ")) or "no skills"
     note(f"{'dry run: ' if installation.dry_run else ''}{summary}; folders: {', '.join(installation.folders)}")
+    for item in installation.left_out:
+        note(f"left out: {item.name}: {item.reason}")
+    if installation.left_out:
+        note(f"{count(len(installation.left_out), 'skill')} left out; `--skip NAME` leaves one out on purpose")
 
 
 def _versions(before: str | None, after: str) -> str:

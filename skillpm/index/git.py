@@ -122,6 +122,10 @@ class GitRepository:
             raise self._no_folder(base)
         return [f"{prefix}{folder}".rstrip("/") for folder in skill_folders(below)] or [base]
 
+    def has(self, path: str) -> bool:
+        """Has the commit this file? Raises RegistryError."""
+        return path in self._files
+
     def tree(self, folder: str) -> Tree:
         """Return the files of one folder.
 

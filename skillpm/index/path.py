@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from skillpm.errors import LockOutOfDateError, RegistryError, UsageError
 from skillpm.index.pages import MAX_ARCHIVE
@@ -17,6 +17,9 @@ from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
 from skillpm.model.release import Listing, Page, Release
 from skillpm.storage.archive import build_archive, read_archive
+
+if TYPE_CHECKING:
+    from skillpm.model.finding import Report
 
 
 @runtime_checkable
@@ -61,9 +64,13 @@ class TreeIndex:
         again: the argument of ``skillpm install`` that takes the present content, for a hint.
         asked: the source in a requirement, if it differs from the pinned source in a lock.
         remote: does loading need the network?
+
+    Attributes:
+        plugin: the plugin of a repository to which the skill belongs; empty where there is none.
     """
 
     made_here = True
+    plugin = ""
 
     def __init__(
         self, name: str, load: Callable[[], Tree], again: str, *, asked: str = "", remote: bool = False
@@ -91,10 +98,21 @@ class TreeIndex:
         """The name of the skill. Raises UsageError, LayoutError, DocumentError."""
         return self._content[0]
 
+    @cached_property
+    def report(self) -> Report:
+        """What the check finds in the tree. Raises SkillpmError."""
+        from skillpm.layout.check import check
+
+        return check(self.tree, path=self.name, folder=None)
+
     def page(self, name: str) -> Page | None:
-        """Return the one release. Raises LayoutError, DocumentError, IntegrityError."""
+        """Return the one release; an owner before the name is the choice of whoever requires it.
+
+        Raises:
+            LayoutError, DocumentError, IntegrityError: the tree cannot be a release.
+        """
         skill, release = self._content
-        return Page(name=skill, releases=(release,)) if name == skill else None
+        return Page(name=name, releases=(release,)) if _bare(name) == skill else None
 
     def names(self) -> list[str]:
         """Return the one name."""
@@ -113,7 +131,7 @@ class TreeIndex:
     def files(self, name: str, release: Release) -> Tree:
         """Return the present files. Raises LockOutOfDateError if they are not this release."""
         skill, present = self._content
-        if (name, release.tree) != (skill, present.tree):
+        if (_bare(name), release.tree) != (skill, present.tree):
             raise LockOutOfDateError(
                 f"{self.name} no longer has {name} {release.version} with the locked content",
                 hint=f"run `skillpm install {self._again}` to use its present content",
@@ -121,6 +139,10 @@ class TreeIndex:
                 found=present.tree,
             )
         return self.tree
+
+
+def _bare(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 class PathIndex(TreeIndex):

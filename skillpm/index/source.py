@@ -32,7 +32,7 @@ from skillpm.index.directory import DirectoryIndex
 from skillpm.index.forge import git_text, is_repository
 from skillpm.index.git_url import GitUrl, is_git
 from skillpm.index.path import ArchiveIndex, PathIndex, TreeIndex
-from skillpm.layout.discovery import discover
+from skillpm.layout.discovery import discover, plugin_of
 from skillpm.model.name import is_name
 from skillpm.model.source import Source, SourceKind, git_place
 
@@ -160,8 +160,7 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
     """
     if is_repository(text):
         try:
-            url = GitUrl.parse(git_text(text, around.forge, around.first_reference), around.project)
-            return [_commit(url, folder, around) for folder in around.repository(url).folders(url.subdirectory)]
+            return [*_skills_of_repository(text, around)]
         except RegistryError as error:
             if _is_web(text):
                 error.hint = f"{error.hint or ''}; for a registry, name a skill and add `--registry {text[:200]}`"
@@ -176,9 +175,22 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
         return [PathIndex(place, _named(SourceKind.PATH, place, around), again=text)]
     if not discovery.complete:
         raise UsageError(f"{text} has too many folders without a skill", hint="name the folder that holds the skills")
-    return [
-        PathIndex(folder, _named(SourceKind.PATH, folder, around), again=str(folder)) for folder in discovery.skills
-    ]
+    return [_skill_in(place, folder, around) for folder in discovery.skills]
+
+
+def _skills_of_repository(text: str, around: Surroundings) -> list[TreeIndex]:
+    url = GitUrl.parse(git_text(text, around.forge, around.first_reference), around.project)
+    repository, indexes = around.repository(url), []
+    for folder in repository.folders(url.subdirectory):
+        indexes.append(_commit(url, folder, around))
+        indexes[-1].plugin = plugin_of(folder, repository.has)
+    return indexes
+
+
+def _skill_in(place: Path, folder: Path, around: Surroundings) -> Index:
+    index = PathIndex(folder, _named(SourceKind.PATH, folder, around), again=str(folder))
+    index.plugin = plugin_of(folder.relative_to(place).as_posix(), lambda path: (place / path).is_file())
+    return index
 
 
 def open_source(source: Source, around: Surroundings) -> Index:
@@ -221,7 +233,7 @@ def _named(kind: SourceKind, place: Path, around: Surroundings) -> str:
     return str(Source(kind, _relative(place, around.project)))
 
 
-def _commit(url: GitUrl, folder: str, around: Surroundings) -> Index:
+def _commit(url: GitUrl, folder: str, around: Surroundings) -> TreeIndex:
     repository = around.repository(url)
     pinned = url.at(url.reference if url.pinned else repository.commit, folder)
     load, asked = partial(repository.tree, folder), str(url.at(url.reference, folder))

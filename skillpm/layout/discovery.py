@@ -6,7 +6,7 @@ Source: Agent Skills, guide for clients: skip ``.git`` and ``node_modules``, bou
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +54,26 @@ def skill_folders(paths: Iterable[str]) -> list[str]:
         if len(steps) <= MAX_DEPTH and _SKIPPED.isdisjoint(steps) and skills.isdisjoint(above):
             skills.add(folder)
     return sorted(skills)
+
+
+def plugin_of(folder: str, exists: Callable[[str], bool]) -> str:
+    """Return the plugin to which a skill's folder belongs, or an empty text.
+
+    A plugin is a folder of ``plugins/`` (or ``…plugins/``), one with ``.claude-plugin/plugin.json``, or, in a
+    repository with ``.claude-plugin/marketplace.json``, one with ``skills/``. Source: the plugins of Claude Code.
+
+    Args:
+        folder: posix, relative to the repository.
+        exists: is there such a file in the repository?
+    """
+    steps = folder.split("/")
+    market = exists(".claude-plugin/marketplace.json")
+    for place in range(len(steps) - 2, -1, -1):
+        above = "/".join(steps[: place + 1])
+        inside = place > 0 and steps[place - 1].endswith("plugins")
+        if inside or exists(f"{above}/.claude-plugin/plugin.json") or (market and steps[place + 1] == "skills"):
+            return steps[place]
+    return ""
 
 
 def _listing(folder: Path) -> tuple[list[str], list[str]]:

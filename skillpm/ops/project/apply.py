@@ -11,13 +11,15 @@ one, and an interrupted install looks like an install that has still to be done.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skillpm.clients.folders import agent_folders
 from skillpm.errors import UsageError
-from skillpm.model.lock import Lock
+from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.name import is_name
 from skillpm.ops.project.choose import Selection
 from skillpm.settings import Settings
 from skillpm.storage.files import remove_drafts
@@ -143,26 +145,59 @@ def _documents(settings: Settings, decision: Decision, placed: tuple[Placement, 
     return documents
 
 
-def refuse_clashes(lock: Lock) -> None:
-    """Raise UsageError if two skills of different owners need the same folder."""
-    owners: dict[str, str] = {}
+def folder_names(lock: Lock) -> dict[str, str]:
+    """Return the folder of each skill: its name without the owner, or ``plugin-name`` for plugins that share a name.
+
+    A person chose the repository of such plugins. The owners of a registry get no folder beside another's skill: agents
+    that go by SKILL.md would load either of them.
+    """
+    skills: dict[str, list[LockedSkill]] = defaultdict(list)
     for entry in lock.skills:
-        folder = entry.name.rpartition("/")[2]
-        other = owners.setdefault(folder, entry.name)
-        if other != entry.name:
+        skills[entry.name.rpartition("/")[2]].append(entry)
+    return {
+        entry.name: entry.name.replace("/", "-") if len(entries) > 1 and _of_plugins(entries) else last
+        for last, entries in skills.items()
+        for entry in entries
+    }
+
+
+def _of_plugins(entries: Iterable[LockedSkill]) -> bool:
+    return all("/" in entry.name and entry.source.chosen_by_hand for entry in entries)
+
+
+def refuse_clashes(lock: Lock) -> None:
+    """Raise UsageError if two skills need the same folder."""
+    owners: dict[str, str] = {}
+    for name, folder in folder_names(lock).items():
+        other = owners.setdefault(folder, name)
+        if other != name or not is_name(folder):
             raise UsageError(
-                f"`{other}` and `{entry.name}` both need the folder `{folder}`",
+                f"`{other}` and `{name}` both need the folder `{folder}`",
                 hint="install only one of them: agents know a skill by its folder",
             )
 
 
+def shared_names(lock: Lock, changed: Collection[str]) -> list[str]:
+    """Return a warning for each name that a changed skill shares: agents that go by SKILL.md see it twice."""
+    folders, skills = folder_names(lock), defaultdict(list)
+    for name in folders:
+        skills[name.rpartition("/")[2]].append(name)
+    return [
+        f"{len(names)} skills are called `{last}`: {', '.join(f'{name} in {folders[name]}' for name in names)}; "
+        "an agent that goes by the name in SKILL.md may load one of them only"
+        for last, names in skills.items()
+        if len(names) > 1 and not set(changed).isdisjoint(names)
+    ]
+
+
 def _placements(lock: Lock, to: Linking, record: Record) -> tuple[Placement, ...]:
-    """Return one placement for each skill and agent's folder, whose name has no owner.
+    """Return one placement for each skill and agent's folder.
 
     A skill that was copied because the system refused a link stays a copy while the requested kind stays the same.
     """
     before = {item.folder: item.link for item in record.placements} if record.link == to.link else {}
-    places = ((f"{folder}/{entry.name.rpartition('/')[2]}", entry) for folder in to.folders for entry in lock.skills)
+    names = folder_names(lock)
+    places = ((f"{folder}/{names[entry.name]}", entry) for folder in to.folders for entry in lock.skills)
     return tuple(Placement(place, entry.name, entry.tree, before.get(place, to.link)) for place, entry in places)
 
 

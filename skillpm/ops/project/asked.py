@@ -20,6 +20,7 @@ class Asked:
         places: folders, archives, repositories and sites with skills, as typed.
         names: the skills to take from the places; if empty, each place must have exactly one.
         every: take every skill of the places.
+        skip: the skills that ``every`` leaves out on purpose.
         undecided: ``owner/repo``, which is a skill of a registry or a repository; ``settled`` decides.
     """
 
@@ -27,15 +28,21 @@ class Asked:
     places: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     every: bool = False
+    skip: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, texts: Sequence[str], names: Sequence[str] = (), *, every: bool = False) -> Asked:
-        """Parse the arguments ``texts``, the values ``names`` of ``--skill`` and the flag ``--all`` (``every``).
+    def read(
+        cls, texts: Sequence[str], names: Sequence[str] = (), *, every: bool = False, skip: Sequence[str] = ()
+    ) -> Asked:
+        """Parse the arguments ``texts``, the values of ``--skill`` and ``--skip``, and the flag ``--all`` (``every``).
 
         Raises:
-            UsageError: a text is neither a requirement nor a place, or ``--skill`` or ``--all`` has no place.
+            UsageError: a text is neither a requirement nor a place, ``--skill`` or ``--all`` has no place, or
+                ``--skip`` stands without ``--all``.
         """
+        if skip and not every:
+            raise UsageError("`--skip` needs `--all`", hint="add `--all`, or name skills with `--skill`")
         places = tuple(text for text in texts if is_path(text))
         undecided = tuple(text for text in texts if text not in places and may_be_repository(text))
         requirements = tuple(Requirement.parse(text) for text in texts if text not in {*places, *undecided})
@@ -44,4 +51,4 @@ class Asked:
                 "`--skill` and `--all` need a source",
                 hint="add `owner/repo`, a folder, a git+URL or a site, or name skills without `--skill`",
             )
-        return cls(requirements, places, tuple(names), every, undecided)
+        return cls(requirements, places, tuple(names), every, tuple(skip), undecided)

@@ -16,9 +16,10 @@ from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source
 from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
-from skillpm.ops.project.places import open_places
+from skillpm.ops.project.places import LeftOut, open_places
 from skillpm.resolve.plan import Change, Plan, plan
 from skillpm.resolve.resolver import resolve
+from skillpm.trust.allowance import NOTHING, Allowance
 from skillpm.trust.cooldown import Cooldown
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ class Selection:
         plan: the changes.
         indexes: the opened indexes, by name.
         sizes: of archives in bytes, by digest, as far as pages have them.
-        warnings: sentences about skipped skills.
+        left_out: the skills of places that ``--all`` could not take.
         pages: the pages of the indexes, by name.
     """
 
     plan: Plan
     indexes: dict[str, Index] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     pages: dict[str, Page] = field(default_factory=dict)
 
 
@@ -55,7 +56,7 @@ class Request:
         typed: the typed names, in their order.
         lookup: the names to look up again even if they are locked: the typed names and new requirements.
         places: the index of each typed place, by the name of its skill.
-        warnings: sentences about skipped skills of places.
+        left_out: the skills of places that ``--all`` could not take.
         upgrade: the locked names whose pins are dropped.
         replace: may a skill replace another source's skill of the same name?
     """
@@ -64,7 +65,7 @@ class Request:
     typed: tuple[str, ...]
     lookup: frozenset[str]
     places: dict[str, Index]
-    warnings: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
     upgrade: frozenset[str]
     replace: bool
 
@@ -77,6 +78,7 @@ def read_request(
     *,
     upgrade: frozenset[str] = frozenset(),
     replace: bool = False,
+    allow: Allowance = NOTHING,
 ) -> Request:
     """Return the request: the typed skills and the requirements of the project.
 
@@ -90,6 +92,7 @@ def read_request(
         asked: the typed skills.
         upgrade: the locked names whose pins are dropped.
         replace: may a skill replace another source's skill of the same name?
+        allow: the accepted findings of the skills of places.
 
     Raises:
         UsageError: a place has several skills, and the command chooses none.
@@ -101,11 +104,12 @@ def read_request(
     unlocked = {name for name, item in roots.items() if str(item) not in locked}
     for typed in asked.requirements:
         roots[typed.name] = _typed_again(context, typed, roots.get(typed.name), replace=replace)
-    places, warnings = open_places(context, asked)
+    opened = open_places(context, asked, allow)
+    places = opened.indexes
     for name, index in places.items():
         roots[name] = Requirement(name, source=_place_of(context, index))
     names = tuple(dict.fromkeys([*(item.name for item in asked.requirements), *places]))
-    return Request(roots, names, frozenset({*unlocked, *names}), places, warnings, upgrade, replace)
+    return Request(roots, names, frozenset({*unlocked, *names}), places, opened.left_out, upgrade, replace)
 
 
 def _typed_again(context: Context, typed: Requirement, root: Requirement | None, *, replace: bool) -> Requirement:
@@ -170,7 +174,7 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
     day = pages.day if changed or pages.day is None else pins[0].cutoff
     sizes = {release.archive: release.size for release in chosen.values()}
     dated = Plan(planned.steps, replace(planned.lock, cutoff=day))
-    return Selection(dated, pages.indexes, sizes, request.warnings, pages.seen)
+    return Selection(dated, pages.indexes, sizes, request.left_out, pages.seen)
 
 
 def _resolved(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError, LayoutError
 from skillpm.formats.as_json import as_json
-from skillpm.index.path import FilesIndex
+from skillpm.index.path import FilesIndex, TreeIndex
 from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
 from skillpm.model.release import Release
@@ -35,17 +35,29 @@ def refuse_broken(report: Report, name: str, *, final: bool = False) -> None:
     """
     if report.ok:
         return
-    named = "; ".join(map(_named, report.errors[:_SHOWN]))
-    more = len(report.errors) - _SHOWN
     from skillpm.layout.scan import NO_ARCHIVE
 
     kind = IntegrityError if {finding.code for finding in report.errors} <= NO_ARCHIVE else LayoutError
     raise kind(
-        f"{name} cannot be installed: {named}"
-        + (f", and {more} more error{'s' if more > 1 else ''}" if more > 0 else ""),
+        f"{name} cannot be installed: {broken(report)}",
         hint=_hint(report, name, final=final),
         findings=as_json(report.findings),
     )
+
+
+def allow_flags(report: Report, name: str) -> str:
+    """Return the flags that accept the errors of a skill, or an empty text if an error cannot be accepted."""
+    from skillpm.layout.scan import ALLOWABLE
+
+    codes = sorted({finding.code for finding in report.errors})
+    return " ".join(f"--allow {name}:{code}" for code in codes) if set(codes) <= ALLOWABLE else ""
+
+
+def broken(report: Report) -> str:
+    """Return the first errors of a report in one line."""
+    named = "; ".join(map(_named, report.errors[:_SHOWN]))
+    more = len(report.errors) - _SHOWN
+    return f"{named}, and {more} more error{'s' if more > 1 else ''}" if more > 0 else named
 
 
 def _named(finding: Finding) -> str:
@@ -60,13 +72,12 @@ def _hint(report: Report, name: str, *, final: bool) -> str:
     if set(codes) <= NO_ARCHIVE:
         return "rename or remove it"
     if set(codes) <= ALLOWABLE and not final:
-        flags = " ".join(f"--allow {name.split()[0]}:{code}" for code in codes)
-        return f"review the findings; to accept them, add `{flags}`"
+        return f"review the findings; to accept them, add `{allow_flags(report, name.split()[0])}`"
     return report.errors[0].hint or "run `skillpm validate` to see all findings"
 
 
 def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOTHING, *, size: int = 0) -> list[str]:
-    """Fetch an entry into the store and return warnings about its findings.
+    """Fetch an entry into the store and return the codes of the rules that warn of it.
 
     The scan fails closed: a finding refuses the skill, unless ``allow`` accepts it.
 
@@ -87,13 +98,15 @@ def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOT
     from skillpm.layout.check import check
 
     tree = open_release(entry.name, entry.release(size), index)
-    report = check(tree, path=f"{entry.name} {entry.version}", folder=None).letting(allow.codes(entry.name))
+    if isinstance(index, TreeIndex) and tree is index.tree:
+        report = index.report
+    else:
+        report = check(tree, path=f"{entry.name} {entry.version}", folder=None)
+    report = report.letting(allow.codes(entry.name))
     refuse_broken(report, f"{entry.name} {entry.version}")
     refuse_impostor(entry, tree, index.name)
     store.add(tree)
-    codes = sorted({finding.code for finding in report.warnings})
-    warning = f"{entry.name} {entry.version}: {', '.join(codes)}; `skillpm validate --rules` explains them"
-    return [warning] if codes else []
+    return sorted({finding.code for finding in report.warnings})
 
 
 def open_release(name: str, release: Release, index: Index) -> Tree:

@@ -12,10 +12,20 @@ from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context
 from skillpm.ops.machine.agents import crossed_budgets
-from skillpm.ops.project.apply import Decision, Linking, apply, linking, project_held, refuse_clashes, refused_links
+from skillpm.ops.project.apply import (
+    Decision,
+    Linking,
+    apply,
+    linking,
+    project_held,
+    refuse_clashes,
+    refused_links,
+    shared_names,
+)
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.choose import Selection, read_request, select
 from skillpm.ops.project.fetch import fetch
+from skillpm.ops.project.grouped import grouped
 from skillpm.ops.project.identity import refuse_impostor
 from skillpm.ops.project.installation import Installation, describe_changes
 from skillpm.ops.project.required import required
@@ -72,7 +82,8 @@ def _choose(context: Context, asked: Asked, options: InstallOptions, to: Linking
     lock = context.lock()
     requirements = required(context, lock)
     known = {*(item.name for item in requirements), *(entry.name for entry in lock.skills)}
-    request = read_request(context, requirements, lock, settled(context, asked, known), replace=options.force)
+    decided = settled(context, asked, known)
+    request = read_request(context, requirements, lock, decided, replace=options.force, allow=options.allow)
     selection = select(context, request, lock)
     if context.settings.document is None:
         return Decision(selection, to)
@@ -114,7 +125,8 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
     if not options.dry_run:
         warnings += _notify_plugins(context, changed)
     changes = describe_changes(selection.plan, {placement.skill for placement in record.placements})
-    return Installation(changes, to.folders, (*context.notices, *selection.warnings, *warnings), options.dry_run)
+    notices = (*context.notices, *warnings, *shared_names(selection.plan.lock, changed))
+    return Installation(changes, to.folders, notices, options.dry_run, selection.left_out)
 
 
 def _notify_plugins(context: Context, changed: Collection[str]) -> list[str]:
@@ -164,13 +176,16 @@ def _fetch_all(
     if progress is not None:
         progress.start("fetching skills", len(missing))
 
+    seen: dict[str, list[str]] = {}
+
     def fetch_one(entry: LockedSkill) -> tuple[LockedSkill, list[str]]:
         size, index = selection.sizes.get(entry.archive, 0), indexes[entry.name]
         page = None if entry.name in selection.pages else asked_page(index, entry.name)
         warnings = recall_warnings(entry, page, options.allow)
         alone = context.store.bringing(entry.tree) if index.remote else nullcontext(enter_result=True)
         with alone as needed:  # a download waits for a process that fetches the same tree; a local copy does not
-            return entry, warnings + (fetch(context.store, entry, index, options.allow, size=size) if needed else [])
+            seen[entry.name] = fetch(context.store, entry, index, options.allow, size=size) if needed else []
+            return entry, warnings
 
     remote = any(index.remote for index in indexes.values())
     fetched = _all_at_once(fetch_one, missing, context.around.stop) if remote else map(fetch_one, missing)
@@ -182,7 +197,7 @@ def _fetch_all(
     if progress is not None:
         progress.finish()
     context.store.flush()
-    return [warning for entry in missing for warning in warnings_of[entry.name]]
+    return [*(warning for entry in missing for warning in warnings_of[entry.name]), *grouped(seen)]
 
 
 def _all_at_once(work: Callable[[T], R], items: Iterable[T], stop: Callable[[], None]) -> Iterator[R]:

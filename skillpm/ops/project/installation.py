@@ -20,6 +20,7 @@ from skillpm.storage.store import Store, folder_digest
 from skillpm.storage.usage import note_project
 
 if TYPE_CHECKING:
+    from skillpm.ops.project.places import LeftOut
     from skillpm.resolve.plan import Plan, Step
 
 
@@ -57,12 +58,13 @@ def _change(step: Step, placed: Collection[str] | None) -> SkillChange:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The outcome: every skill of the project, the filled folders, and warnings."""
+    """The outcome: every skill of the project, the filled folders, warnings, and what ``--all`` could not take."""
 
     skills: tuple[SkillChange, ...]
     folders: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     dry_run: bool = False
+    left_out: tuple[LeftOut, ...] = ()
 
     def count(self, change: str) -> int:
         """Return the number of skills with this change."""

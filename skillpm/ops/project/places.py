@@ -1,17 +1,22 @@
-"""The chosen skills of a place. A place is a folder, an archive, a commit or a site, and may have many skills."""
+"""The chosen skills of a place. A place is a folder, an archive, a commit or a site, and may have many skills.
+
+With ``--all``, a place gives what it can: two folders with the same content are one skill, two skills of one name get
+the names of their plugins in front, and what cannot be taken is left out with its reason.
+"""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError, IntegrityError, LayoutError, UsageError
 from skillpm.index.path import TreeIndex
 from skillpm.index.source import open_skills
-from skillpm.model.name import did_you_mean
-from skillpm.ops.project.fetch import refuse_broken
+from skillpm.model.name import did_you_mean, is_name
+from skillpm.ops.project.fetch import allow_flags, broken, refuse_broken
+from skillpm.trust.allowance import NOTHING, Allowance
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
@@ -22,36 +27,61 @@ _SHOWN = 40  # names in one message
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A skill that ``--all`` did not take: its name, or its place where it has none, and the reason."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The chosen skills of all places: the index of each name, and what was left out."""
+
+    indexes: dict[str, Index] = field(default_factory=dict)
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     """The skills of a place: the indexes of each name, more than one for a duplicate, and the broken skills."""
 
     text: str
     skills: dict[str, list[Index]]
-    broken: tuple[str, ...]
+    broken: tuple[LeftOut, ...]
 
 
-def open_places(context: Context, asked: Asked) -> tuple[dict[str, Index], tuple[str, ...]]:
+def open_places(context: Context, asked: Asked, allow: Allowance = NOTHING) -> Opened:
     """Open each place and choose the requested skills.
 
-    Returns:
-        The index of each chosen name, and warnings about skipped broken skills.
+    Args:
+        context: of this invocation.
+        asked: the arguments.
+        allow: the accepted findings.
 
     Raises:
         UsageError: a place has several skills and none is chosen, or a name is unknown or duplicate.
-        LayoutError: the only skill of a place cannot be installed.
+        LayoutError: the only skill of a place cannot be installed, or no skill of a place can.
         SkillpmError: whatever opening a place raises.
     """
     places = [_look(context, text) for text in asked.places]
-    _refuse_missing(places, asked.names)
-    indexes = {name: _only(place, name) for place in places for name in _chosen_of(place, asked)}
-    broken = () if asked.names else (reason for place in places for reason in place.broken)
-    return indexes, tuple(f"skipped: {reason}" for reason in broken)
+    _refuse_missing(places, asked.names, broken_too=False)
+    _refuse_missing(places, asked.skip, broken_too=True)
+    indexes: dict[str, Index] = {}
+    left_out: list[LeftOut] = []
+    for place in places:
+        chosen = _all_of(context, place, asked, allow, left_out) if asked.every else _chosen_of(place, asked)
+        for name, index in chosen.items():
+            other = indexes.setdefault(name, index)
+            if not _same([other, index]):
+                raise _two(name, [other, index])
+    return Opened(indexes, tuple(left_out))
 
 
 def _look(context: Context, text: str) -> _Place:
     indexes = open_skills(text, context.around)
     skills: dict[str, list[Index]] = {}
-    broken: list[str] = []
+    bad: list[LeftOut] = []
     for index in indexes:
         try:
             for name in index.names():
@@ -60,17 +90,78 @@ def _look(context: Context, text: str) -> _Place:
             if len(indexes) == 1:
                 _raise_all(index, text)
                 raise
-            broken.append(f"{index.name}: {error.message}")
-    return _Place(text, skills, tuple(broken))
+            bad.append(_broken(index, error.message))
+    named = {}
+    for name, several in skills.items():
+        named.update(_with_plugins(name, _distinct(several)))
+    return _Place(text, named, tuple(bad))
 
 
-def _chosen_of(place: _Place, asked: Asked) -> list[str]:
+def _distinct(indexes: list[Index]) -> list[Index]:
+    """Return the first of those with the same content, and the others."""
+    return [index for place, index in enumerate(indexes) if not any(_same([index, other]) for other in indexes[:place])]
+
+
+def _same(indexes: Sequence[Index]) -> bool:
+    trees = [
+        page.releases[0].tree if (page := index.page(index.names()[0])) else None
+        for index in indexes
+        if isinstance(index, TreeIndex)
+    ]
+    return all(index is indexes[0] for index in indexes) or (len(trees) == len(indexes) and len(set(trees)) == 1)
+
+
+def _with_plugins(name: str, indexes: list[Index]) -> dict[str, list[Index]]:
+    """Return the indexes of one name, by ``plugin/name`` where that tells several apart."""
+    plugins = [index.plugin if isinstance(index, TreeIndex) else "" for index in indexes]
+    if len(indexes) < 2 or len(set(plugins)) < len(plugins) or not all(map(is_name, plugins)):
+        return {name: indexes}
+    return {f"{plugin}/{name}": [index] for plugin, index in zip(plugins, indexes, strict=True)}
+
+
+def _all_of(
+    context: Context, place: _Place, asked: Asked, allow: Allowance, left_out: list[LeftOut]
+) -> dict[str, Index]:
+    """Return the skills of a place that can be taken; add the others, with their reasons, to ``left_out``."""
+    own = [item for item in place.broken if item.name not in asked.skip]
+    taken = {}
+    for name, indexes in sorted(place.skills.items()):
+        if {name, name.rpartition("/")[2]} & set(asked.skip):
+            continue
+        reason = _two(name, indexes).message if len(indexes) > 1 else _refusal(context, name, indexes[0], allow)
+        if reason:
+            own.append(LeftOut(name, reason))
+        else:
+            taken[name] = indexes[0]
+    if own and not taken:
+        shown = "; ".join(f"{item.name}: {item.reason}" for item in own[:_SHOWN])
+        raise LayoutError(f"{place.text} has no installable skill: {shown}", hint="run `skillpm validate` on it")
+    left_out += own
+    return taken
+
+
+def _refusal(context: Context, name: str, index: Index, allow: Allowance) -> str:
+    """Return why an install would refuse a skill; what this machine has taken before is not checked again."""
+    if not isinstance(index, TreeIndex):
+        return ""
+    page = index.page(name)
+    if page is not None and context.store.verify(page.releases[0].tree):
+        return ""
+    report = index.report.letting(allow.codes(name) | allow.codes(name.rpartition("/")[2]))
+    if report.ok:
+        return ""
+    flags = allow_flags(report, name)
+    return broken(report) + (f"; to accept it, add `{flags}`" if flags else "")
+
+
+def _chosen_of(place: _Place, asked: Asked) -> dict[str, Index]:
     if asked.names:
-        return [name for name in asked.names if name in place.skills]
-    if asked.every or len(place.skills) == 1:
-        return list(place.skills)
+        return {name: _only(place, name) for name in asked.names if name in _names(place)}
+    if len(place.skills) == 1:
+        return {name: _only(place, name) for name in place.skills}
     if not place.skills:
-        raise LayoutError(f"{place.text} has no installable skill", hint="; ".join(place.broken[:3]))
+        reasons = "; ".join(f"{item.name}: {item.reason}" for item in place.broken[:3])
+        raise LayoutError(f"{place.text} has no installable skill", hint=reasons)
     names, shown = sorted(place.skills), shlex.quote(place.text)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     raise UsageError(
@@ -80,33 +171,52 @@ def _chosen_of(place: _Place, asked: Asked) -> list[str]:
     )
 
 
-def _refuse_missing(places: Sequence[_Place], names: Sequence[str]) -> None:
-    known = {name for place in places for name in place.skills}
+def _names(place: _Place) -> set[str]:
+    """Return the names by which a skill of a place can be chosen: with the plugin and without."""
+    return {*place.skills, *(name.rpartition("/")[2] for name in place.skills)}
+
+
+def _refuse_missing(places: Sequence[_Place], names: Sequence[str], *, broken_too: bool) -> None:
+    known = {name for place in places for name in _names(place)}
+    known |= {item.name for place in places for item in place.broken if broken_too}
     missing = [name for name in names if name not in known]
     if missing:
-        broken = [reason for place in places for reason in place.broken]
+        bad = [f"{item.name}: {item.reason}" for place in places for item in place.broken]
         there = f"it has {', '.join(sorted(known)[:_SHOWN]) or 'no skills'}"
         raise UsageError(
             f"there is no skill `{missing[0]}` in {' or in '.join(place.text for place in places)}",
-            hint=did_you_mean(missing[0], known, "; ".join([there, *broken[:3]])),
+            hint=did_you_mean(missing[0], known, "; ".join([there, *bad[:3]])),
             names=missing,
         )
 
 
 def _only(place: _Place, name: str) -> Index:
-    indexes = place.skills[name]
-    if len(indexes) > 1:
+    of_plugins = [other for other in place.skills if other.endswith(f"/{name}")]
+    if name not in place.skills and of_plugins:
         raise UsageError(
-            f"{place.text} has two skills called `{name}`: {' and '.join(index.name for index in indexes[:2])}",
-            hint="name one of the two folders; in a git repository, use `#subdirectory=…`",
+            f"{place.text} has {len(of_plugins)} skills called `{name}`: {', '.join(of_plugins)}",
+            hint=f"add `--skill {of_plugins[0]}`",
         )
-    return indexes[0]
+    if len(place.skills[name]) > 1:
+        raise _two(name, place.skills[name], f"{place.text} has ")
+    return place.skills[name][0]
+
+
+def _two(name: str, indexes: Sequence[Index], where: str = "") -> UsageError:
+    return UsageError(
+        f"{where}two skills called `{name}`: {' and '.join(index.name for index in indexes[:2])}",
+        hint="name the folder of one of them, such as `owner/repo/folder`; in a git address, use `#subdirectory=…`",
+    )
+
+
+def _broken(index: Index, message: str) -> LeftOut:
+    """Return a tree that is no release, with everything that is wrong with it, else with the first error's message."""
+    if not isinstance(index, TreeIndex) or index.report.ok:
+        return LeftOut(index.name, message)
+    return LeftOut(index.report.name or index.name, f"{index.name}: {broken(index.report)}")
 
 
 def _raise_all(index: Index, text: str) -> None:
     """Raise all findings of a tree that cannot become a release; ``fetch`` checks the others."""
     if isinstance(index, TreeIndex):
-        from skillpm.layout.check import check
-
-        report = check(index.tree, path=text, folder=None)
-        refuse_broken(report, report.name or text, final=True)
+        refuse_broken(index.report, index.report.name or text, final=True)

@@ -16,7 +16,7 @@ from skillpm.layout.description import identity
 from skillpm.layout.tree import FolderTree, Listing
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context, locked_skills
-from skillpm.ops.project.apply import linking
+from skillpm.ops.project.apply import folder_names, linking
 from skillpm.ops.project.identity import contradictions
 from skillpm.resolve.agreement import refuse_incoherent
 from skillpm.settings.folders import LOCK_FILE
@@ -83,7 +83,7 @@ def verify(context: Context, names: Sequence[str] = ()) -> Verification:
     refuse_incoherent(lock)
     entries = locked_skills(lock, names)
     record = read_record(context.settings.project)
-    check = _Check(context, record)
+    check = _Check(context, record, folder_names(lock))
     problems = [problem for entry in entries for problem in check.skill(entry)]
     if not names:
         problems += check.orphans({entry.name for entry in entries})
@@ -93,7 +93,8 @@ def verify(context: Context, names: Sequence[str] = ()) -> Verification:
 class _Check:
     """The comparison of one skill after the other, with a count of folders."""
 
-    def __init__(self, context: Context, record: Record) -> None:
+    def __init__(self, context: Context, record: Record, names: dict[str, str]) -> None:
+        self._names = names
         self._project = context.settings.project
         self._store = context.store
         self._places = Places(self._project, self._store)
@@ -129,7 +130,7 @@ class _Check:
 
     def _wanted(self, entry: LockedSkill) -> Iterator[Placement]:
         for agent in self._folders:
-            folder = f"{agent}/{entry.name.rpartition('/')[2]}"
+            folder = f"{agent}/{self._names[entry.name]}"
             placed = self._placed.get(folder)
             yield Placement(folder, entry.name, entry.tree, placed.link if placed else self._record.link)
 

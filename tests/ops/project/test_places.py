@@ -1,0 +1,120 @@
+"""``--all`` takes what it can and tells the rest in one message."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Project, write_tree
+from tests.servers import commit_all
+from tests.shop import MakeProject, SkillFiles, locked
+
+SEVEN_ZIP = b"7z\xbc\xaf'\x1c" + b"\0" * 100
+
+
+def text(skill_files: SkillFiles, name: str, body: str = "Do it.\n") -> dict[str, Any]:
+    return {"SKILL.md": skill_files(name, body=body)["SKILL.md"]}
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, skill_files: SkillFiles) -> Path:
+    """Two good skills, one of them twice, and three kinds of skills that cannot be taken."""
+    root = tmp_path / "mixed"
+    write_tree(
+        root / "skills",
+        {
+            "good": text(skill_files, "good"),
+            "twice": text(skill_files, "twice"),
+            "hidden": text(skill_files, "hidden", "x\U000e0041\n"),
+            "packed": {**text(skill_files, "packed"), "a.7z": SEVEN_ZIP},
+            "clash": text(skill_files, "clash"),
+            "names": {**text(skill_files, "names"), "what?.md": "", "nul": ""},
+        },
+    )
+    write_tree(root / "copies", {"twice": text(skill_files, "twice"), "clash": text(skill_files, "clash", "Other.\n")})
+    commit_all(root)
+    return root
+
+
+def left_out(place: Project, *words: str | Path, code: int = 1) -> dict[str, str]:
+    done = place.call("install", *words, "--json")
+    assert done.code == code, done
+    return {item["name"].rpartition("/")[2]: item["reason"] for item in done.document["left_out"]}
+
+
+@pytest.mark.parametrize("kind", ["git", "folder"])
+def test_all_takes_what_it_can_and_names_the_rest_at_once(project: MakeProject, mixed: Path, kind: str) -> None:
+    source = f"git+file:{mixed}" if kind == "git" else f"{mixed}/"
+    place = project()
+    reasons = left_out(place, source, "--all", "--dry-run")
+    assert set(reasons) == {"hidden", "packed", "clash", "names"}
+    assert not (place.root / "skillpm.lock").exists()
+    assert left_out(place, source, "--all") == reasons
+    assert set(locked(place)) == {"good", "twice"}
+    assert "SK601" in reasons["hidden"] and "--allow hidden:SK601" in reasons["hidden"]
+    assert "--allow packed:SK417" in reasons["packed"]
+    assert "two skills called `clash`" in reasons["clash"] and "copies/clash" in reasons["clash"]
+    assert "what?.md" in reasons["names"] and "nul" in reasons["names"]
+
+
+def test_what_is_left_out_on_purpose_or_accepted_is_no_failure(project: MakeProject, mixed: Path) -> None:
+    place, source = project(), f"git+file:{mixed}"
+    skip = [word for name in ("clash", "names", "hidden") for word in ("--skip", name)]
+    done = place.call("install", source, "--all", *skip, "--allow", "packed:SK417").ok()
+    assert "left out" not in done.err
+    assert set(locked(place)) == {"good", "twice", "packed"}
+    place.call("install", source, "--all", "--best-effort").ok()
+    place.call("install", source, "--all", "--skip", "clahs").fails(2, "no skill `clahs`", "`clash`")
+    place.call("install", source, "--skip", "clash").fails(2, "`--skip` needs `--all`")
+    place.call("install", source, "--skill", "twice").ok()
+
+
+def test_a_place_of_which_nothing_can_be_taken_is_an_error(project: MakeProject, mixed: Path) -> None:
+    place = project()
+    skip = [word for name in ("good", "twice") for word in ("--skip", name)]
+    place.call("install", f"{mixed}/", "--all", *skip).fails(1, "no installable skill", "hidden", "packed", "names")
+    assert not (place.root / "skillpm.lock").exists()
+
+
+@pytest.mark.parametrize("layout", ["plugins/{}/skills", "external_plugins/{}/skills", "{}/skills"])
+def test_plugins_give_their_names_to_skills_that_share_one(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, layout: str
+) -> None:
+    root = tmp_path / "market"
+    write_tree(root, {".claude-plugin/marketplace.json": "{}", "skills/solo": text(skill_files, "solo")})
+    for plugin in ("chat", "mail"):
+        write_tree(root / layout.format(plugin) / "access", text(skill_files, "access", f"For {plugin}.\n"))
+    commit_all(root)
+    place = project({"skillpm.yaml": "project: 1\n"})
+    source = f"git+file:{root}"
+    place.call("install", source, "--skill", "access").fails(2, "chat/access, mail/access", "--skill chat/access")
+    done = place.call("install", source, "--all").ok()
+    assert "2 skills are called `access`" in done.err
+    assert set(locked(place)) == {"chat/access", "mail/access", "solo"}
+    for plugin in ("chat", "mail"):
+        placed = place.root / f".agents/skills/{plugin}-access/SKILL.md"
+        assert f"For {plugin}." in placed.read_text()
+    before = (place.root / "skillpm.lock").read_bytes()
+    (place.root / "skillpm.lock").unlink()
+    place.call("sync").ok()
+    assert (place.root / "skillpm.lock").read_bytes() == before, "skillpm.yaml alone gives the same skills"
+    place.call("verify").ok()
+    place.call("sync", "--frozen").ok()
+    place.call("uninstall", "mail/access").ok()
+    assert (place.root / ".agents/skills/access/SKILL.md").is_file(), "a name that is alone needs no owner"
+    assert not (place.root / ".agents/skills/chat-access").exists()
+
+
+def test_warnings_of_many_skills_are_grouped_in_words(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+) -> None:
+    names = [f"skill-{number}" for number in range(5)]
+    write_tree(tmp_path / "many", {name: text(skill_files, name, "x\n" * 600) for name in names})
+    done = project().call("install", f"{tmp_path / 'many'}/", "--all", "--json").ok().document
+    assert [line for line in done["warnings"] if "SK302" in line] == [
+        "5 skills (skill-0, skill-1, skill-2, and 2 more): more than 500 lines (SK302)"
+    ]
+    assert json.dumps(done).count("SK302") == 1
