@@ -12,7 +12,7 @@ import click
 from skillpm.cli.complete import installed_names, known_names
 from skillpm.cli.context import changing_context
 from skillpm.cli.findings import allow_option
-from skillpm.cli.output import count, echo_json, json_option, note, progress, table, tell_project
+from skillpm.cli.output import brief, count, echo_json, json_option, note, progress, table, tell_project
 
 if TYPE_CHECKING:
     from skillpm.clients.agent import Agent
@@ -42,7 +42,7 @@ _PLACING = (
     click.option(
         "--force",
         is_flag=True,
-        help="Keep an edited or foreign folder as NAME.orig, and replace a skill from another source.",
+        help="Keep an edited or foreign folder in .skillpm/kept, and replace a skill from another source.",
     ),
     allow_option,
 )
@@ -177,6 +177,10 @@ def _tell_unfilled(place: Placing) -> None:
         note(f"{titles} cannot see these skills: run `skillpm install {flag}` to fill {whose} as well")
 
 
+_CHANGES = ("added", "replaced", "placed", "removed", "kept")
+_WORDS = {"placed": "put back or into another folder", "kept": "up to date"}
+
+
 def render(installation: Installation, *, as_json: bool) -> None:
     """Print the outcome of an install or an uninstall."""
     for warning in installation.warnings:
@@ -184,12 +188,16 @@ def render(installation: Installation, *, as_json: bool) -> None:
     if as_json:
         echo_json(installation)
         return
-    shown = [skill for skill in installation.skills if skill.change != "kept"] or installation.skills
-    rows = [(skill.name, _versions(skill.previous, skill.version), skill.change, skill.source) for skill in shown]
+    changed = [skill for skill in installation.skills if skill.change != "kept"]
+    rows = [
+        (skill.name, _versions(skill.previous, skill.version), skill.change, brief(skill.source)) for skill in changed
+    ]
     if rows:
         table(("skill", "version", "change", "source"), rows)
-    counts = [f"{installation.count(change)} {change}" for change in ("added", "replaced", "removed", "kept")]
-    summary = ", ".join(text for text in counts if not text.startswith("0 ")) or "no skills"
+    for backup in installation.backups:
+        note(f"{backup.folder} was edited or not ours: it is kept as {backup.kept}")
+    counts = [(installation.count(change), _WORDS.get(change, change)) for change in _CHANGES]
+    summary = ", ".join(f"{number:,} {word}" for number, word in counts if number) or "no skills"
     note(f"{'dry run: ' if installation.dry_run else ''}{summary}; folders: {', '.join(installation.folders)}")
     for item in installation.left_out:
         note(f"left out: {item.name}: {item.reason}")
@@ -205,7 +213,7 @@ def _versions(before: str | None, after: str) -> str:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=installed_names)
 @click.option("--user", is_flag=True, help="Uninstall from your home folder.")
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
-@click.option("--force", is_flag=True, help="Keep an edited skill as NAME.orig instead of refusing.")
+@click.option("--force", is_flag=True, help="Keep an edited skill in .skillpm/kept instead of refusing.")
 @json_option
 def uninstall(names: tuple[str, ...], user: bool, dry_run: bool, force: bool, as_json: bool) -> None:
     """Remove skills from this project and its skillpm.yaml, with dependencies that no other skill needs."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.output import NOTHING_INSTALLED, clipped, echo_json, json_option, note, safe, table
+from skillpm.cli.output import NOTHING_INSTALLED, brief, clipped, echo_json, json_option, note, safe, table
 
 if TYPE_CHECKING:
     from skillpm.ops.project.list import ListedRun, ListedSkill
@@ -20,7 +20,11 @@ _WIDTH = 60  # characters of a description in the table
 @click.option("--user", is_flag=True, help="List the skills of your home folder.")
 @json_option
 def command(user: bool, as_json: bool) -> None:
-    """List installed skills and training runs."""
+    """List installed skills and training runs.
+
+    A skill is `stale` if a folder has another release than skillpm.lock, `surplus` if skillpm.lock does not have it:
+    `skillpm sync` replaces the one and removes the other.
+    """
     from skillpm.ops.project.list import list_project
 
     project = list_project(command_context(user=user))
@@ -48,7 +52,14 @@ def _print(skills: Sequence[ListedSkill]) -> None:
     rows = []
     for skill, where in zip(skills, folders, strict=True):
         place = [where] if differ else []
-        rows.append([skill.name, skill.version, skill.state, skill.source, *place, clipped(skill.description, _WIDTH)])
+        rows.append(
+            [skill.name, skill.version, _state(skill), brief(skill.source), *place, clipped(skill.description, _WIDTH)]
+        )
     table(columns, rows)
     if not differ:
         note(f"folders: {safe(folders[0]) or '-'}")
+
+
+def _state(skill: ListedSkill) -> str:
+    """Return the state, with the version that stands in the folders if the lock has another one."""
+    return f"stale: {skill.installed}" if skill.state == "stale" and skill.installed else skill.state

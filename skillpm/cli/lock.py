@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import changing_context
-from skillpm.cli.output import count, echo_json, json_option, note, table
+from skillpm.cli.output import brief, count, echo_json, json_option, note, table
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def _render(locking: Locking, *, as_json: bool) -> None:
         note(f"both sides read, {len(rows)} {'name differs' if len(rows) == 1 else 'names differ'}")
     elif changed:
         rows = [
-            (skill.name, skill.previous or "-", _after(skill.change, skill.version), skill.source) for skill in changed
+            (skill.name, skill.previous or "-", _after(skill.change, skill.version), brief(skill.source))
+            for skill in changed
         ]
         table(("skill", "before", "now", "source"), rows)
     locked = sum(1 for skill in locking.skills if skill.change != "removed")

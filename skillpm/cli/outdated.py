@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe, table
+from skillpm.cli.output import NOTHING_INSTALLED, brief, echo_json, json_option, note, safe, table
+
+if TYPE_CHECKING:
+    from skillpm.ops.project.outdated import Freshness
 
 
 @click.command("outdated", epilog="Example: skillpm outdated --json")
@@ -27,8 +32,8 @@ def command(
 ) -> None:
     """List installed skills whose source has a newer release or different content.
 
-    `wanted` is the version that the requirements allow now, `newest` the newest version of the source. Exits 1 if a
-    skill is listed.
+    `wanted` is the version that the requirements allow now, `newest` the newest version of the source. A skill is
+    `stale` if a folder has another release than skillpm.lock; run `skillpm sync`. Exits 1 if a skill is listed.
     """
     from skillpm.errors import CheckError
     from skillpm.ops.project.outdated import outdated
@@ -39,7 +44,7 @@ def command(
     elif report.stale:
         table(
             ("skill", "locked", "wanted", "newest", "state", "source"),
-            [(s.name, s.locked, s.wanted, s.newest, _state(s.state, s.reason), s.source) for s in report.stale],
+            [(s.name, s.locked, s.wanted, s.newest, _state(s), brief(s.source)) for s in report.stale],
         )
     elif not report.skills:
         note(NOTHING_INSTALLED)
@@ -53,5 +58,6 @@ def command(
         ctx.exit(report.failure.exit_code)
 
 
-def _state(state: str, reason: str) -> str:
-    return f"{state}: {reason}" if reason else state
+def _state(skill: Freshness) -> str:
+    installed = f" ({skill.installed} stands in the folders)" if skill.installed not in (None, skill.locked) else ""
+    return f"{skill.state}: {skill.reason}{installed}" if skill.reason else f"{skill.state}{installed}"

@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr. rich is imported only on a term
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -52,6 +53,11 @@ def size(number: float) -> str:
             return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} GB"
+
+
+def brief(source: str) -> str:
+    """Return a source for a table: a commit has its first 10 digits."""
+    return re.sub(r"@([0-9a-f]{10})[0-9a-f]{30,54}(?=#|$)", r"@\1", source)
 
 
 def clipped(text: str, width: int) -> str:

@@ -44,7 +44,7 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
 def update(names: tuple[str, ...], as_json: bool, **placing: object) -> None:
     """Lock and install the newest allowed releases of all skills or of NAMEs.
 
-    An edited skill makes the command fail, unless --force keeps the edited folder as NAME.orig.
+    An edited skill makes the command fail, unless --force keeps the edited folder in .skillpm/kept.
     """
     from skillpm.ops.project import sync
 

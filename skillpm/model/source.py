@@ -75,6 +75,13 @@ class Source(TextValue):
         """Is it a place of many skills, which a project file can list under ``registries``?"""
         return self.kind in (SourceKind.REGISTRY, SourceKind.SITE)
 
+    def same_place(self, other: Source) -> bool:
+        """Is it the same place, at this or at another commit?"""
+        return self == other or (self.floating and other.floating and self._unpinned() == other._unpinned())
+
+    def _unpinned(self) -> dict[str, str]:
+        return {key: value for key, value in self.entry().items() if key != "ref"}
+
     def entry(self) -> dict[str, str]:
         """Return the keys that name it under ``requires`` of a project file; none where a registry is named there."""
         if self.kind in (SourceKind.PATH, SourceKind.ARCHIVE):

@@ -19,6 +19,7 @@ class Change(StrEnum):
     REPLACED = "replaced"
     REMOVED = "removed"
     KEPT = "kept"
+    PLACED = "placed"  # the same content is put into a folder that lacks it
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def plan(
     """Compare a resolution with the lock.
 
     An entry whose tree, version and source stay is kept as it is, to the letter: another implementation of deflate may
-    give the same tree another archive digest, and that is no change.
+    give the same tree another archive digest, and that is no change. Nor is another commit of a repository with the
+    same tree, although the lock records it.
     """
     entries = {name: _entry(name, release, sources[name]) for name, release in chosen.items()}
     before = {entry.name: entry for entry in lock.skills}
@@ -83,7 +85,8 @@ def _step(name: str, before: LockedSkill | None, after: LockedSkill | None) -> S
         return Step(name, Change.REMOVED, before, None)
     if (before.tree, before.version, before.source) == (after.tree, after.version, after.source):
         return Step(name, Change.KEPT, before, before)
-    return Step(name, Change.REPLACED, before, after)
+    same = (before.tree, before.version) == (after.tree, after.version) and before.source.same_place(after.source)
+    return Step(name, Change.KEPT if same else Change.REPLACED, before, after)
 
 
 def needed(lock: Lock, roots: Iterable[str]) -> set[str]:

@@ -7,7 +7,7 @@ import errno
 import os
 from pathlib import Path
 
-from skillpm.errors import DocumentError, StorageError
+from skillpm.errors import DocumentError, StorageError, UsageError
 
 _DRAFT = ".tmp"  # the suffix of a draft
 
@@ -73,6 +73,21 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scra
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def written_through(path: Path) -> Path:
+    """Return the file to write for a path: the target of a link, so that the others who share it see the change.
+
+    Whoever writes such a file has read it before, so a link cannot make us overwrite a file of another kind.
+
+    Raises:
+        UsageError: the link leads to no file.
+    """
+    if not path.is_symlink():
+        return path
+    if not path.is_file():
+        raise UsageError(f"{path} is a link that leads to no file", hint="remove the link, or make the file")
+    return path.resolve()
 
 
 def kept_mode(path: Path) -> int | None:

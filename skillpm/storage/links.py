@@ -2,8 +2,9 @@
 
 A placement is staged beside its place and swapped into it, so an agent sees the old skill or the new one. A folder is
 ours to replace if the record has its digest, if the store has the same content (so nothing is lost), or if it is a link
-into the store. No other link is followed or replaced, dangling or not. A folder that leads out of the project through a
-link is refused, because the author of a project must not choose other places for us to write to.
+into the store to a tree that nobody edited. No other link is followed or replaced, dangling or not. A folder that leads
+out of the project through a link is refused, because the author of a project must not choose other places for us to
+write to.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from skillpm.errors import UsageError
 from skillpm.layout.tree import FolderTree
+from skillpm.storage.files import storage_error
 from skillpm.storage.linking import link_kind, make_link
-from skillpm.storage.record import RECORD, LinkKind, Placement
+from skillpm.storage.record import KEPT, RECORD, LinkKind, Placement
 from skillpm.storage.store import Store, folder_digest
 from skillpm.storage.swap import TEMPORARY, Swap
-from skillpm.storage.unpack import remove_tree, unpack
+from skillpm.storage.unpack import make_writable, remove_tree, unpack
 
 
 class Occupant(Enum):
@@ -32,84 +35,165 @@ class Occupant(Enum):
     FOREIGN = "something else"
 
 
-class Places:
-    """The agents' folders of one project."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands in a skill's place: whose it is, and the digest of its tree, or None if it is not a tree."""
 
-    def __init__(self, project: Path, store: Store) -> None:
-        self._project = project
+    occupant: Occupant
+    tree: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A foreign or edited folder that made way: its place, and where its content is kept, both relative."""
+
+    folder: str
+    kept: str
+
+
+class Places:
+    """The agents' folders of one project.
+
+    Args:
+        root: the folder that agents' folders are relative to.
+        store: has the trees.
+        project: the folder of the record and of backups; by default the same.
+    """
+
+    def __init__(self, root: Path, store: Store, project: Path | None = None) -> None:
+        self._root = root
         self._store = store
+        self._project = project or root
+        self._whole: dict[str, bool] = {}
+        self.backups: list[Backup] = []
+
+    def path(self, placement: Placement) -> Path:
+        """Return the path of a placement."""
+        return self._root / placement.folder
 
     def occupant(self, wanted: Placement, recorded: Placement | None) -> Occupant:
-        """Return the present content of the place of ``wanted``; ``recorded`` is its entry in the record."""
-        path = self._project / wanted.folder
+        """Return whose content is in the place of ``wanted``; ``recorded`` is its entry in the record."""
+        return self.standing(wanted, recorded).occupant
+
+    def standing(self, wanted: Placement, recorded: Placement | None) -> Standing:
+        """Return the present content of the place of ``wanted``; ``recorded`` is its entry in the record.
+
+        A link into the store is as good as the tree that it leads to: if that was edited, the content is not ours.
+        """
+        path = self._root / wanted.folder
         link = link_kind(path)
         if link is not None:
             digest = self._link_digest(path)
-            if digest is None:
-                return Occupant.FOREIGN
-            return Occupant.WANTED if (digest, link) == (wanted.tree, wanted.link) else Occupant.OURS
+            if digest is None or not self._is_whole(digest):
+                return Standing(Occupant.FOREIGN)
+            return Standing(Occupant.WANTED if (digest, link) == (wanted.tree, wanted.link) else Occupant.OURS, digest)
         if not path.exists():
-            return Occupant.NOTHING
+            return Standing(Occupant.NOTHING)
         digest = folder_digest(path) if path.is_dir() else None
         if digest is None:
-            return Occupant.FOREIGN
+            return Standing(Occupant.FOREIGN)
         if digest == wanted.tree:
-            return Occupant.WANTED if wanted.link == "copy" else Occupant.OURS
+            return Standing(Occupant.WANTED if wanted.link == "copy" else Occupant.OURS, digest)
         known = recorded is not None and recorded.tree == digest
-        return Occupant.OURS if known or self._store.has(digest) else Occupant.FOREIGN
+        return Standing(Occupant.OURS if known or self._store.has(digest) else Occupant.FOREIGN, digest)
 
-    def refuse_foreign(self, wanted: Placement, recorded: Placement | None) -> None:
-        """Raise UsageError if the place has foreign content."""
-        if self.occupant(wanted, recorded) is not Occupant.FOREIGN:
-            return
-        reason = (
-            "was edited after skillpm installed it" if recorded else "already exists and does not belong to skillpm"
-        )
+    def _is_whole(self, digest: str) -> bool:
+        """Is a stored tree as it was, or gone, so that no edit can be lost?"""
+        if digest not in self._whole:
+            self._whole[digest] = not self._store.has(digest) or self._store.verify(digest)
+        return self._whole[digest]
+
+    def foreign(self, wanted: Placement, recorded: Placement | None) -> UsageError:
+        """Return the error for a place with foreign content."""
+        reason = "already exists and does not belong to skillpm"
+        if recorded or self.linked(wanted) is not None:
+            reason = "was edited after skillpm installed it"
         name = wanted.folder.rpartition("/")[2]
-        raise UsageError(
+        return UsageError(
             f"{wanted.folder} {reason}",
-            hint=f"move it, or add `--force` to keep it as {name}.orig",
+            hint=f"move it, or add `--force` to keep it as {KEPT.as_posix()}/{name}",
             folder=wanted.folder,
         )
+
+    def linked(self, placement: Placement) -> str | None:
+        """Return the digest of the stored tree that a place is a link to, or None."""
+        path = self._root / placement.folder
+        return self._link_digest(path) if link_kind(path) is not None else None
+
+    def keep_linked(self, placement: Placement) -> None:
+        """Keep a copy of the edited stored tree that a place links to; the tree itself is about to be replaced.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        digest = self.linked(placement)
+        if digest is None or self._is_whole(digest):
+            return
+        import shutil
+
+        kept = self._free_name(placement.folder)
+        try:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(self._store.path(digest), kept, symlinks=True)
+        except (OSError, shutil.Error) as error:
+            raise storage_error("keep", kept, error if isinstance(error, OSError) else OSError(str(error))) from None
+        make_writable(kept)
+        self._whole[digest] = True
 
     def put(self, wanted: Placement, recorded: Placement | None, swap: Swap, *, force: bool = False) -> LinkKind:
         """Stage a stored skill for its place and return the kind of link; it is copied if the system refuses links.
 
         Raises:
-            UsageError: there is foreign content, which only ``force`` keeps as ``.orig``.
+            UsageError: there is foreign content, which only ``force`` keeps in ``.skillpm/kept``.
             StorageError: the disk refused.
         """
         occupant = self.occupant(wanted, recorded)
         if occupant is Occupant.WANTED:
             return wanted.link
-        path, stored = self._project / wanted.folder, self._store.path(wanted.tree)
-        keep = self._orig(path, wanted, recorded, force=force) if occupant is Occupant.FOREIGN else None
+        path, stored = self._root / wanted.folder, self._store.path(wanted.tree)
+        keep = self._kept(wanted, recorded, force=force) if occupant is Occupant.FOREIGN else None
         return swap.stage(path, lambda fresh: _place(stored, fresh, wanted.link), keep=keep) or wanted.link
 
     def take(self, placed: Placement, swap: Swap, *, force: bool = False) -> None:
-        """Stage the removal of a placement. An edited folder is refused, or kept as ``.orig`` with ``force``.
+        """Stage the removal of a placement. An edited folder is refused, or kept with ``force``.
 
         Raises:
             UsageError: it was edited and ``force`` is not set.
         """
-        path = self._project / placed.folder
+        path = self._root / placed.folder
         occupant = self.occupant(placed, placed)
         if occupant is not Occupant.NOTHING:
-            keep = self._orig(path, placed, placed, force=force) if occupant is Occupant.FOREIGN else None
+            keep = self._kept(placed, placed, force=force) if occupant is Occupant.FOREIGN else None
             swap.stage(path, None, keep=keep)
 
-    def _orig(self, path: Path, wanted: Placement, recorded: Placement | None, *, force: bool) -> Path:
-        """Return the new name of a foreign folder; without ``force``, refuse it."""
+    def _kept(self, wanted: Placement, recorded: Placement | None, *, force: bool) -> Path | None:
+        """Return the new name of a foreign folder, None if a link is all that goes; without ``force``, refuse it."""
         if not force:
-            self.refuse_foreign(wanted, recorded)
-        return _free_name(path)
+            raise self.foreign(wanted, recorded)
+        if self.linked(wanted) is None:
+            return self._free_name(wanted.folder)
+        self.keep_linked(wanted)
+        return None
+
+    def _free_name(self, folder: str) -> Path:
+        """Return a free name in the project's folder of backups, where no agent looks for skills."""
+        name = folder.rpartition("/")[2]
+        names = (name if number == 1 else f"{name}-{number}" for number in range(1, 1000))
+        taken = {backup.kept for backup in self.backups}
+        for kept in ((KEPT / name).as_posix() for name in names):
+            if kept not in taken and not os.path.lexists(self._project / kept):
+                self.backups.append(Backup(folder, kept))
+                return self._project / kept
+        raise UsageError(f"{KEPT.as_posix()} has 999 folders of {name} already", hint="move some of them")
 
     def leftovers(self, agents: Iterable[str]) -> list[Path]:
         """Return staged files in these agents' folders and beside the project's files, of killed or running runs."""
         return [
             path
-            for folder in dict.fromkeys((*agents, str(RECORD.parent), "."))
-            for path in (self._project / folder).glob(f"{TEMPORARY}{'[0-9a-f]' * 16}")
+            for folder in dict.fromkeys(
+                (*(self._root / agent for agent in agents), self._project / RECORD.parent, self._project)
+            )
+            for path in folder.glob(f"{TEMPORARY}{'[0-9a-f]' * 16}")
         ]
 
     def remove_leftovers(self, agents: Iterable[str]) -> None:
@@ -158,11 +242,3 @@ def _real_path(path: Path) -> Path | None:
         if error.errno in (errno.ELOOP, errno.EINVAL):  # EINVAL on Windows
             return None
     return Path(os.path.realpath(path))
-
-
-def _free_name(path: Path) -> Path:
-    names = (path.with_name(f"{path.name}.orig{number or ''}") for number in (0, *range(2, 1000)))
-    free = next((name for name in names if not os.path.lexists(name)), None)
-    if free is None:
-        raise UsageError(f"{path}.orig and 998 more already exist", hint="move some of them")
-    return free

@@ -7,7 +7,7 @@ from pathlib import Path
 from skillpm.errors import DocumentError, UsageError
 from skillpm.model.lock import Lock
 from skillpm.model.requirement import Requirement, parse_version
-from skillpm.storage.files import read_text, write_atomic
+from skillpm.storage.files import read_text, write_atomic, written_through
 
 
 def read_lock(path: Path) -> Lock:
@@ -48,9 +48,10 @@ def write_lock(path: Path, lock: Lock) -> str:
     """Write the lock if its text has changed; return the text.
 
     Raises:
+        UsageError: it is a link that leads to no file.
         StorageError: the disk refused; the old lock is unchanged.
     """
     text = lock.text()
     if not path.exists() or read_text(path) != text:
-        write_atomic(path, text)
+        write_atomic(written_through(path), text)
     return text

@@ -18,6 +18,9 @@ from skillpm.model.name import is_name
 from skillpm.storage.files import read_text
 
 RECORD = Path(".skillpm", "installed.json")
+IGNORE = Path(".skillpm", ".gitignore")  # what is in .skillpm belongs to one checkout
+IGNORED = "*\n"  # the content of that file
+KEPT = Path(".skillpm", "kept")  # edited and foreign folders that ``--force`` replaced
 _VERSION = 1
 LinkKind = Literal["copy", "symlink", "junction"]
 

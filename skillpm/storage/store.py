@@ -1,9 +1,10 @@
 """The content-addressed store: ``tree-v1/<digest>/`` has exactly the files of the tree with that digest.
 
-All projects and versions of skillpm share it, and it only grows, except for cleaning. An entry is written under
-``tmp/`` and renamed into place. So a killed run leaves only a folder in ``tmp/``, which the next exclusive writer
-removes. Writers hold the shared lock; cleaning holds the exclusive lock. Every user compares an entry with its digest,
-so an entry that a power cut damaged is detected and written again.
+All projects and versions of skillpm share it, and it only grows, except for cleaning. Its files and folders are
+read-only, because agents' folders may link to them: an edit behind such a link would be an edit of every project.
+An entry is written under ``tmp/`` and renamed into place. So a killed run leaves only a folder in ``tmp/``, which the
+next exclusive writer removes. Writers hold the shared lock; cleaning holds the exclusive lock. Every user compares an
+entry with its digest, so an entry that a power cut damaged is detected and written again.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class Store:
             return folder
         with self.writing():
             temporary = self.root / "tmp" / os.urandom(8).hex()
-            unpack(tree, temporary)
+            unpack(tree, temporary, read_only=True)
             self._publish(temporary, digest)
             self._added.append(folder)
         return folder
@@ -179,6 +180,7 @@ class Store:
                         return
                     self._set_aside(target)
                 else:
+                    target.chmod(0o555)  # not earlier: a folder that is read-only is not moved to another one
                     return
         except OSError as error:
             raise storage_error("write", target, error) from None
@@ -199,6 +201,7 @@ class Store:
     def _set_aside(self, damaged: Path) -> None:
         aside = self.root / "tmp" / os.urandom(8).hex()
         with contextlib.suppress(FileNotFoundError):  # another process was faster
+            damaged.chmod(0o755)
             damaged.rename(aside)
         remove_tree(aside)
 

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from skillpm.storage.durable import flush
-from skillpm.storage.files import fsync_folder, kept_mode, storage_error, write_new
+from skillpm.storage.files import fsync_folder, kept_mode, storage_error, write_new, written_through
 from skillpm.storage.linking import link_kind
 from skillpm.storage.unpack import remove_tree
 
@@ -125,6 +125,7 @@ class Swap:
             return None
         self._places.add(place)
         beside = path.with_name(f"{TEMPORARY}{os.urandom(8).hex()}")
+        keep = self._reachable(path, keep) if keep is not None else None
         # noted before it is made, so that partial content on a full disk is removed too
         self._steps.append(_Step(path, beside, make is not None, keep, os.path.lexists(path)))
         if make is None:
@@ -135,7 +136,13 @@ class Swap:
             raise storage_error("write", path, error) from None
 
     def stage_file(self, path: Path, text: str) -> None:
-        """Prepare a file with this text, unless it is unchanged. Raises StorageError."""
+        """Prepare a file with this text, unless it is unchanged; a linked file is written where it is.
+
+        Raises:
+            UsageError: the link leads to no file.
+            StorageError: the disk refused.
+        """
+        path = written_through(path)
         try:
             if path.exists() and path.read_bytes() == text.encode():
                 return
@@ -163,6 +170,20 @@ class Swap:
                 fsync_folder(path)
         except OSError as error:
             raise storage_error("write", path, error) from None
+
+    def _reachable(self, path: Path, keep: Path) -> Path | None:
+        """Make the folder of a kept name; copy the content there now if a rename cannot reach it."""
+        self._real(keep.parent)
+        try:
+            if path.lstat().st_dev == keep.parent.stat().st_dev:
+                return keep
+            import shutil
+
+            is_folder = path.is_dir() and not path.is_symlink()
+            shutil.copytree(path, keep, symlinks=True) if is_folder else shutil.copy2(path, keep, follow_symlinks=False)
+        except OSError as error:
+            raise storage_error("keep", path, error) from None
+        return None
 
     def _real(self, folder: Path) -> str:
         """Make a folder and return its real path."""

@@ -15,13 +15,18 @@ _FOLDER_MODE = 0o775  # without the umask; never writable by everybody
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
-def unpack(tree: Tree, folder: Path) -> None:
+def unpack(tree: Tree, folder: Path, *, read_only: bool = False) -> None:
     """Make ``folder`` and write the tree's files into it; ``storage.durable`` flushes them.
+
+    Args:
+        tree: the files.
+        folder: must not exist.
+        read_only: nobody may write the files and the folders, except ``folder`` itself, which must still be renamed.
 
     Raises:
         StorageError: the disk refused; the folder is removed again.
     """
-    path = ""
+    path, bits = "", 0o555 if read_only else 0o755
     try:
         folder.mkdir(_FOLDER_MODE, parents=True)
         with _opened(folder) as (root, prefix):
@@ -29,11 +34,13 @@ def unpack(tree: Tree, folder: Path) -> None:
             for path in tree.paths():
                 place = prefix + path
                 _make_parents(root, place[: place.rfind("/") + 1], folders)
-                descriptor = os.open(place, _FLAGS, 0o755 if tree.executable(path) else 0o644, dir_fd=root)
+                descriptor = os.open(place, _FLAGS, bits & (0o777 if tree.executable(path) else 0o666), dir_fd=root)
                 try:
                     _write_all(descriptor, tree.read(path))
                 finally:
                     os.close(descriptor)
+            for made in folders - {prefix} if read_only else ():
+                os.chmod(made, bits, dir_fd=root)
     except OSError as error:
         remove_tree(folder)
         raise storage_error("write", folder / path, error) from None
@@ -77,3 +84,16 @@ def remove_tree(path: Path) -> None:
             path.rmdir()  # removes a junction, not its target
             return
         shutil.rmtree(path, ignore_errors=True)
+        if path.exists():  # a tree of the store, which its owner may not write either
+            make_writable(path)
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def make_writable(folder: Path) -> None:
+    """Let the owner write a folder and what is in it, without following links; what fails stays as it is."""
+    with contextlib.suppress(OSError):
+        folder.chmod(0o755)
+        for place, folders, files in os.walk(folder):
+            for path in (Path(place, name) for name in (*folders, *files)):
+                if not path.is_symlink():
+                    path.chmod(path.stat().st_mode | 0o200 | (0o100 if path.is_dir() else 0))

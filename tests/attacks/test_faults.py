@@ -187,7 +187,7 @@ def test_a_file_that_was_edited_by_hand_is_reported_and_kept(world: World) -> No
     world.refuses("update", code=2, says=says, fetched=True)
     world.refuses("uninstall", "good", code=2, says=says)
     world.place.call("update", "--force").ok()
-    assert (world.place.root / UNIVERSAL / "good.orig/SKILL.md").read_text() == "mine\n"
+    assert (world.place.root / ".skillpm/kept/good/SKILL.md").read_text() == "mine\n"
 
 
 CONFLICT = "<<<<<<< HEAD\n{ours}=======\n{theirs}>>>>>>> theirs\n"

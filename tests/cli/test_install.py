@@ -84,7 +84,7 @@ def test_uninstall_refuses_an_edited_folder(project: MakeProject, shop: Path) ->
     assert (place.root / UNIVERSAL / "base").exists(), "nothing was removed"
     place.call("uninstall", "top", "--dry-run", "--json").ok()
     place.call("uninstall", "top", "--force").ok()
-    assert (place.root / UNIVERSAL / "top.orig/notes.md").read_text() == "mine"
+    assert (place.root / ".skillpm/kept/top/notes.md").read_text() == "mine"
 
 
 def test_list_shows_skills_with_their_state_and_runs(project: MakeProject, shop: Path) -> None:

@@ -96,7 +96,7 @@ def test_what_is_not_ours_is_refused_and_force_keeps_it(tmp_path: Path, store: S
     assert "--force" in str(caught.value.hint)
     put(places, placement(NEW), recorded, force=True)
     assert content(tmp_path) == "new"
-    assert (tmp_path / f"{FOLDER}.orig").exists()
+    assert (tmp_path / ".skillpm/kept/demo").exists()
 
 
 def test_a_second_original_does_not_replace_the_first(tmp_path: Path, store: Store) -> None:
@@ -105,8 +105,8 @@ def test_a_second_original_does_not_replace_the_first(tmp_path: Path, store: Sto
         (tmp_path / FOLDER).mkdir(parents=True, exist_ok=True)
         (tmp_path / FOLDER / "SKILL.md").write_text(text)
         put(places, placement(NEW), None, force=True)
-    assert (tmp_path / f"{FOLDER}.orig/SKILL.md").read_text() == "first"
-    assert (tmp_path / f"{FOLDER}.orig2/SKILL.md").read_text() == "second"
+    assert (tmp_path / ".skillpm/kept/demo/SKILL.md").read_text() == "first"
+    assert (tmp_path / ".skillpm/kept/demo-2/SKILL.md").read_text() == "second"
 
 
 def test_content_that_the_store_holds_is_ours_without_a_record(tmp_path: Path, store: Store) -> None:
@@ -136,7 +136,7 @@ def test_taking_away_removes_ours_and_refuses_what_was_edited(tmp_path: Path, st
     with pytest.raises(UsageError, match="edited"):
         take(places, placement(OLD))
     take(places, placement(OLD), force=True)
-    assert (tmp_path / f"{FOLDER}.orig/notes").read_text() == "mine"
+    assert (tmp_path / ".skillpm/kept/demo/notes").read_text() == "mine"
 
 
 def test_two_agents_that_share_a_folder_through_a_link_are_served_once(tmp_path: Path, store: Store) -> None:

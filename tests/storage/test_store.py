@@ -162,3 +162,22 @@ def test_a_store_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as caught:
         Store(tmp_path / "store").add(TREE)
     assert caught.value.hint
+
+
+def test_a_stored_tree_is_read_only_and_still_replaced_and_removed(tmp_path: Path) -> None:
+    """Agents' folders may link to it, so an edit behind a link would be an edit of every project."""
+    store = Store(tmp_path)
+    path = store.add(TREE)
+    for entry in (path, *path.rglob("*")):
+        assert not entry.stat().st_mode & 0o222, entry
+    assert (path / "scripts/run.sh").stat().st_mode & 0o777 == 0o555
+    assert (path / "SKILL.md").stat().st_mode & 0o777 == 0o444
+    path.chmod(0o755)
+    (path / "extra").write_text("")
+    path.chmod(0o555)
+    store.add(TREE)
+    assert store.verify(path.name)
+    with store.cleaning():
+        store.remove(path.name)
+    assert not path.exists()
+    assert not list((tmp_path / "tmp").iterdir())

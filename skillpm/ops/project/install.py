@@ -7,31 +7,28 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from skillpm.errors import UsageError
 from skillpm.layout.tree import FolderTree
 from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context
 from skillpm.ops.machine.agents import crossed_budgets
-from skillpm.ops.project.apply import (
-    Decision,
-    Linking,
-    apply,
-    linking,
-    project_held,
-    refuse_clashes,
-    refused_links,
-    shared_names,
-)
+from skillpm.ops.project.apply import Decision, apply, project_held
 from skillpm.ops.project.asked import Asked
+from skillpm.ops.project.changes import describe_changes
 from skillpm.ops.project.choose import Selection, read_request, select
+from skillpm.ops.project.difference import Place, difference
 from skillpm.ops.project.fetch import fetch
+from skillpm.ops.project.folder_names import refuse_clashes, shared_names
 from skillpm.ops.project.grouped import grouped
 from skillpm.ops.project.identity import refuse_impostor
-from skillpm.ops.project.installation import Installation, describe_changes
+from skillpm.ops.project.installation import Installation
+from skillpm.ops.project.linking import Linking, linking, refused_links
 from skillpm.ops.project.required import required
 from skillpm.ops.project.settled import settled
 from skillpm.ops.project.wheels import with_wheels
 from skillpm.resolve.plan import Change
+from skillpm.storage.links import Places, refuse_outside
 from skillpm.storage.record import LinkKind, Placement, read_record
 from skillpm.trust.allowance import NOTHING, Allowance
 from skillpm.trust.recall import asked_page, recall_warnings
@@ -54,7 +51,7 @@ class InstallOptions:
         agents: agents to add to the project file.
         link: copies or links; None for the choice of the settings or of earlier installs.
         dry_run: plan only, write nothing.
-        force: keep a foreign folder as ``.orig`` and replace another source's skill, instead of refusing.
+        force: keep a foreign folder in ``.skillpm/kept`` and replace another source's skill, instead of refusing.
         allow: the accepted findings of the scan.
         progress: counts the fetched skills.
     """
@@ -112,21 +109,46 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         record = read_record(settings.project)
         to = linking(settings, record, options.folders, options.link, adding=bool(options.agents))
         decision = _with_agents(context, choose(to), options)
-        selection = decision.selection
+        plan = decision.selection.plan
+        refuse_clashes(plan.lock)
+        refuse_outside(settings.project, (*to.folders, *record.agents))
+        places = Places(settings.project, context.store)
+        states = difference(context, places, record, plan.lock, to)
+        foreign = [place for state in states.values() for place in state.places if place.is_foreign]
+        refusal = None if options.force else _refusal(places, foreign)
+        if refusal and not options.dry_run:
+            raise refusal
         if not options.dry_run:
             with context.store.writing():  # keeps `cache prune` away until the lock is written
-                warnings = [] if decision.removal else _fetch_missing(context, selection, options)
+                for place in foreign:
+                    places.keep_linked(place.placement)
+                warnings = [] if decision.removal else _fetch_missing(context, decision.selection, options)
                 if decision.lock_text is None and not decision.removal:
-                    selection, more = with_wheels(context, selection)
+                    selection, more = with_wheels(context, decision.selection)
                     decision, warnings = replace(decision, selection=selection), [*warnings, *more]
-                placed = apply(settings, context.store, decision, force=options.force)
-    changed = {step.name for step in selection.plan.of(Change.ADDED, Change.REPLACED)}
+                placed = apply(context, decision, places, states.values(), force=options.force)
+    if refusal:
+        warnings.append(f"without `--dry-run` this is refused: {refusal.message}; {refusal.hint}")
+    changes = describe_changes(plan, states)
+    changed = {change.name for change in changes if change.change in (Change.ADDED, Change.REPLACED)}
     warnings += _placement_warnings(context, to, placed, changed)
     if not options.dry_run:
         warnings += _notify_plugins(context, changed)
-    changes = describe_changes(selection.plan, {placement.skill for placement in record.placements})
-    notices = (*context.notices, *warnings, *shared_names(selection.plan.lock, changed))
-    return Installation(changes, to.folders, notices, options.dry_run, selection.left_out)
+    notices = (*context.notices, *warnings, *shared_names(plan.lock, changed))
+    return Installation(
+        changes, to.folders, notices, options.dry_run, decision.selection.left_out, tuple(places.backups)
+    )
+
+
+def _refusal(places: Places, foreign: Sequence[Place]) -> UsageError | None:
+    """Return the error for places with foreign or edited content, or None."""
+    if not foreign:
+        return None
+    error = places.foreign(foreign[0].placement, foreign[0].recorded)
+    if len(foreign) > 1:
+        error.message += f", and {len(foreign) - 1} more"
+        error.details["folders"] = [place.placement.folder for place in foreign]
+    return error
 
 
 def _notify_plugins(context: Context, changed: Collection[str]) -> list[str]:
@@ -153,7 +175,6 @@ def _with_agents(context: Context, decision: Decision, options: InstallOptions) 
 
 def _fetch_missing(context: Context, selection: Selection, options: InstallOptions) -> list[str]:
     """Check the policies for every skill, fetch the missing ones, and return warnings about yanks and findings."""
-    refuse_clashes(selection.plan.lock)
     warnings = []
     for entry in selection.plan.lock.skills:
         context.refuse_source(entry.name, entry.source)

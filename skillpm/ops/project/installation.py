@@ -6,7 +6,7 @@ The fast check reads only the record and the lock's digest, so it costs little m
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any
 from skillpm.model.source import Source
 from skillpm.settings import Settings
 from skillpm.storage.files import read_text
-from skillpm.storage.links import Occupant, Places
+from skillpm.storage.links import Backup, Occupant, Places
 from skillpm.storage.record import LinkKind, read_record, text_digest
 from skillpm.storage.store import Store, folder_digest
 from skillpm.storage.usage import note_project
 
 if TYPE_CHECKING:
     from skillpm.ops.project.places import LeftOut
-    from skillpm.resolve.plan import Plan, Step
 
 
 @dataclass(frozen=True, slots=True)
 class SkillChange:
-    """The change of one skill: ``added``, ``replaced``, ``removed`` or ``kept``."""
+    """The change of one skill: ``added``, ``replaced``, ``removed``, ``kept`` or ``placed``.
+
+    ``placed`` means that its content stays, and is put into a folder that lacks it. ``previous`` is the version that
+    was there before.
+    """
 
     name: str
     change: str
@@ -36,35 +39,25 @@ class SkillChange:
     tree: str
 
 
-def describe_changes(plan: Plan, placed: Collection[str] | None = None) -> tuple[SkillChange, ...]:
-    """Return a plan's steps in the form that commands print.
-
-    Args:
-        plan: from the old lock to the new lock.
-        placed: the skills that were in the agents' folders before, if the folders are what changes: in a fresh
-            checkout, every locked skill is added.
-    """
-    return tuple(_change(step, placed) for step in plan.steps)
-
-
-def _change(step: Step, placed: Collection[str] | None) -> SkillChange:
-    entry = step.after or step.before
-    assert entry is not None
-    previous, change = step.before.version if step.before else None, str(step.change)
-    if change == "kept" and placed is not None and step.name not in placed:
-        previous, change = None, "added"
-    return SkillChange(step.name, change, entry.version, previous, str(entry.source), entry.tree)
-
-
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The outcome: every skill of the project, the filled folders, warnings, and what ``--all`` could not take."""
+    """The outcome.
+
+    Attributes:
+        skills: every skill of the project.
+        folders: the filled agents' folders.
+        warnings: sentences for the person.
+        dry_run: was nothing written?
+        left_out: what ``--all`` could not take.
+        backups: edited and foreign folders that made way.
+    """
 
     skills: tuple[SkillChange, ...]
     folders: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     dry_run: bool = False
     left_out: tuple[LeftOut, ...] = ()
+    backups: tuple[Backup, ...] = ()
 
     def count(self, change: str) -> int:
         """Return the number of skills with this change."""
@@ -98,8 +91,11 @@ def unchanged(
         return None
     if not all(store.verify(tree) for tree in {item.tree for item in record.placements}):
         return None
-    lock = json.loads(text)  # valid, because the record has its digest
-    entries = lock["skills"]
+    entries = json.loads(text)["skills"]  # valid, because the record has its digest
+    wanted = {(agent, item["name"], item["tree"]) for agent in record.agents for item in entries}
+    stands = {(item.folder.rpartition("/")[0], item.skill, item.tree) for item in record.placements}
+    if wanted != stands:  # a record of a project is not trusted
+        return None
     if settings.project_text is not None and not frozen and not _folders_are_as_locked(settings.project, entries):
         return None
     skills = tuple(

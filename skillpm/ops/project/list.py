@@ -9,23 +9,26 @@ from pathlib import Path
 from typing import Literal
 
 from skillpm.errors import LayoutError, StorageError, UsageError
-from skillpm.layout.description import describe
+from skillpm.layout.description import UNVERSIONED, describe
 from skillpm.layout.tree import FolderTree
 from skillpm.ops.context import Context
-from skillpm.storage.links import Occupant, Places
-from skillpm.storage.record import Record, read_record
+from skillpm.ops.project.difference import SkillState, standing
+from skillpm.storage.links import Occupant
 
 RUNS = "runs"
-State = Literal["ok", "missing", "changed"]
+State = Literal["ok", "missing", "changed", "stale", "surplus"]
 
 
 @dataclass(frozen=True, slots=True)
 class ListedSkill:
-    """One installed skill.
+    """One skill of the lock or of an agent's folder.
 
     Attributes:
-        state: ok; missing from the store or from an agent's folder; changed in one of them.
+        version: as locked; of a surplus skill, as it stands.
+        state: ok; missing from the store or from an agent's folder; changed in one of them; stale, if a folder has
+            another release than the lock; surplus, if a folder has it and the lock does not.
         folders: its folders in the project.
+        installed: the version that stands in its folders, or None.
     """
 
     name: str
@@ -34,6 +37,7 @@ class ListedSkill:
     description: str
     state: State
     folders: tuple[str, ...]
+    installed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +70,22 @@ def list_project(context: Context) -> Inventory:
         DocumentError: the lock or the record is damaged.
         StorageError: one of them cannot be read.
     """
-    record = read_record(context.settings.project)
-    places = Places(context.settings.project, context.store)
-    skills = tuple(
-        ListedSkill(
-            entry.name,
-            entry.version,
-            str(entry.source),
-            _description(context.store.path(entry.tree)),
-            _state(context, places, record, entry.name, entry.tree),
-            tuple(placement.folder for placement in record.of(entry.name)),
-        )
-        for entry in context.lock().skills
-    )
+    states = standing(context)
+    skills = tuple(_listed(context, state) for state in states.values())
     return Inventory(skills, tuple(_runs(context.settings.project / RUNS)))
+
+
+def _listed(context: Context, state: SkillState) -> ListedSkill:
+    folders = tuple(place.placement.folder for place in state.places if place.recorded or state.entry is not None)
+    if state.entry is None:
+        path = context.settings.project / folders[0]
+        return ListedSkill(
+            state.name, state.installed or UNVERSIONED, "", _description(path), "surplus", folders, state.installed
+        )
+    entry = state.entry
+    description = _description(context.store.path(entry.tree))
+    shown = _state(context, state, entry.tree)
+    return ListedSkill(entry.name, entry.version, str(entry.source), description, shown, folders, state.installed)
 
 
 def _description(folder: Path) -> str:
@@ -89,9 +95,13 @@ def _description(folder: Path) -> str:
         return ""
 
 
-def _state(context: Context, places: Places, record: Record, name: str, tree: str) -> State:
-    occupants = {places.occupant(placement, placement) for placement in record.of(name)}
-    if not context.store.has(tree) or Occupant.NOTHING in occupants:
+def _state(context: Context, state: SkillState, tree: str) -> State:
+    occupants = state.occupants
+    if Occupant.FOREIGN in occupants:
+        return "changed"
+    if state.is_stale:
+        return "stale"
+    if Occupant.NOTHING in occupants or not context.store.has(tree):
         return "missing"
     return "ok" if occupants <= {Occupant.WANTED} and context.store.verify(tree) else "changed"
 

@@ -13,8 +13,9 @@ from skillpm.errors import DocumentError, LockOutOfDateError, UsageError
 from skillpm.model.lock import Lock, conflicted, sides
 from skillpm.ops.context import Context, demand_known
 from skillpm.ops.project.apply import project_held
+from skillpm.ops.project.changes import lock_changes
 from skillpm.ops.project.choose import Selection, newest_pins, read_request, select
-from skillpm.ops.project.installation import SkillChange, describe_changes
+from skillpm.ops.project.installation import SkillChange
 from skillpm.ops.project.required import out_of_date, refuse_out_of_date, required
 from skillpm.resolve.plan import as_locked
 from skillpm.storage.files import read_text
@@ -85,7 +86,7 @@ def check_lock(context: Context) -> Locking:
     refuse_out_of_date(out_of_date(context, required(context, lock), lock))
     for entry in lock.skills:
         context.refuse_source(entry.name, entry.source)
-    return Locking(describe_changes(as_locked(lock)), dry_run=True)
+    return Locking(lock_changes(as_locked(lock)), dry_run=True)
 
 
 def relock(context: Context, lock: Lock, *, upgrade: Sequence[str] | None = None) -> Selection:
@@ -144,7 +145,7 @@ def _sides(text: str) -> tuple[Lock, Lock]:
 def _locking(context: Context, pins: tuple[Lock, ...], selection: Selection, *, dry_run: bool) -> Locking:
     plan = selection.plan
     merged = tuple(_merged(pins[0], pins[1], plan.lock)) if len(pins) > 1 else ()
-    return Locking(describe_changes(plan), merged, tuple(context.notices), dry_run)
+    return Locking(lock_changes(plan), merged, tuple(context.notices), dry_run)
 
 
 def _merged(ours: Lock, theirs: Lock, now: Lock) -> Iterable[MergedPin]:

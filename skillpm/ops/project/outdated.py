@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from packaging.version import Version
@@ -13,11 +13,12 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context, locked_skills
+from skillpm.ops.project.difference import SkillState, standing
 from skillpm.resolve.candidates import Candidates
 from skillpm.resolve.resolver import resolve
 from skillpm.trust.cooldown import Cooldown
 
-State = Literal["current", "outdated", "held back", "changed", "yanked", "quarantined", "gone", "unknown"]
+State = Literal["current", "outdated", "held back", "changed", "yanked", "quarantined", "gone", "unknown", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,11 @@ class Freshness:
         newest: the newest version of the source.
         state: ``outdated`` if wanted differs from locked; ``held back`` if only the requirements exclude the newest;
             ``changed`` if the source has different content for the locked version; ``yanked``, ``quarantined`` or
-            ``gone`` if the locked release is; ``unknown`` if the source failed.
+            ``gone`` if the locked release is; ``unknown`` if the source failed; ``stale`` if the source has no news,
+            but a folder has another release than the lock.
         source: as the lock records it.
         reason: why the state is unknown, or why the release was yanked or put in quarantine.
+        installed: the version that stands in the folders; None if none does.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Freshness:
     state: State
     source: str
     reason: str = ""
+    installed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,8 @@ def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:
     entries = locked_skills(lock, names)
     sources = _Sources(context, lock)
     wanted = _wanted(context, lock, sources)
-    skills = tuple(_freshness(entry, sources, wanted) for entry in entries)
+    states = standing(context)
+    skills = tuple(_against_folders(_freshness(entry, sources, wanted), states[entry.name]) for entry in entries)
     return Outdated(
         skills, next((sources.failures[entry.name] for entry in entries if entry.name in sources.failures), None)
     )
@@ -133,6 +138,11 @@ def _wanted(context: Context, lock: Lock, sources: _Sources) -> dict[str, Releas
         locked = {entry.name: entry.version for entry in lock.skills}
         near, withheld = context.index.near, sources.withheld
         return resolve(requirements, sources.page, preferred=locked, near=near, withheld=withheld)
+
+
+def _against_folders(skill: Freshness, state: SkillState) -> Freshness:
+    news = "stale" if state.is_stale and skill.state == "current" else skill.state
+    return replace(skill, state=news, installed=state.installed)
 
 
 def _freshness(entry: LockedSkill, sources: _Sources, wanted: dict[str, Release]) -> Freshness:

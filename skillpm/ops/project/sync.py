@@ -8,10 +8,11 @@ from enum import StrEnum
 from skillpm.errors import LockOutOfDateError, SkillpmError, UsageError
 from skillpm.model.lock import Lock
 from skillpm.ops.context import Context
-from skillpm.ops.project.apply import Decision, Linking
+from skillpm.ops.project.apply import Decision
 from skillpm.ops.project.choose import Selection
 from skillpm.ops.project.install import InstallOptions, carry_out
 from skillpm.ops.project.installation import Installation
+from skillpm.ops.project.linking import Linking
 from skillpm.ops.project.lock import relock
 from skillpm.ops.project.required import out_of_date, refuse_out_of_date, required
 from skillpm.resolve.agreement import disagreements, refuse_incoherent

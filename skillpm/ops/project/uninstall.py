@@ -8,10 +8,11 @@ from skillpm.errors import UsageError
 from skillpm.model.lock import Lock
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context, demand_known
-from skillpm.ops.project.apply import Decision, Linking
+from skillpm.ops.project.apply import Decision
 from skillpm.ops.project.choose import Selection
 from skillpm.ops.project.install import InstallOptions, carry_out
 from skillpm.ops.project.installation import Installation
+from skillpm.ops.project.linking import Linking
 from skillpm.ops.project.project_file import without
 from skillpm.ops.project.required import required
 from skillpm.resolve.agreement import disagreements

@@ -51,7 +51,7 @@ def test_a_fresh_checkout_is_told_what_was_put_into_it(project: MakeProject, ski
     place = project({"demo": skill_files(), "skillpm.yaml": "project: 1\nrequires: {demo: {path: demo}}\n"})
     place.call("lock").ok()
     assert "1 added" in place.call("sync", "--frozen").ok().err
-    assert "1 kept" in place.call("sync", "--frozen").ok().err
+    assert "1 up to date" in place.call("sync", "--frozen").ok().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a folder with an open file is not removed there")

@@ -47,7 +47,7 @@ def test_a_lock_that_claims_another_skill_over_a_digest_is_refused_warm_as_cold(
     place = project({"skillpm.yaml": f'project: 1\nrequires: {{top: "*"}}\n{SHOP}'})
     place.call("sync").ok()
     edit(place, FORGED[forged])
-    home = {} if store == "warm" else {"SKILLPM_HOME": str(place.root.parent / "other-home")}
+    home: dict[str, Any] = {} if store == "warm" else {"SKILLPM_HOME": str(place.root.parent / "other-home")}
     before = snapshot(place.root)
     place.call("sync", "--frozen", **home).fails(4)
     assert snapshot(place.root) == before

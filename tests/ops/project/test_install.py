@@ -200,7 +200,7 @@ def test_a_users_own_folder_is_never_overwritten(project: MakeProject, shop: Pat
     place.call("install", "plain", "--registry", shop).fails(2, ".agents/skills/plain", "--force")
     assert snapshot(place.root) == before
     place.call("install", "plain", "--registry", shop, "--force").ok()
-    assert (place.root / UNIVERSAL / "plain.orig/SKILL.md").read_text() == "mine"
+    assert (place.root / ".skillpm/kept/plain/SKILL.md").read_text() == "mine"
 
 
 def test_user_installs_go_to_the_home_folder(project: MakeProject, shop: Path, tmp_path: Path) -> None:

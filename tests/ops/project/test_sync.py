@@ -470,7 +470,7 @@ def test_an_edited_skill_is_kept_and_nothing_is_changed_beside_it(
     place.call(*command).fails(2, f"{UNIVERSAL}/top was edited", "--force")
     assert snapshot(place.root) == before
     place.call(*command, "--force").ok()
-    assert (place.root / UNIVERSAL / "top.orig/SKILL.md").read_text() == "mine\n"
+    assert (place.root / ".skillpm/kept/top/SKILL.md").read_text() == "mine\n"
 
 
 @pytest.mark.parametrize("command", ["sync", "update", "lock", "install"])

@@ -1,0 +1,55 @@
+"""The folder of each skill: agents know a skill by its folder, so two skills never share one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from skillpm.errors import UsageError
+from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.name import is_name
+
+
+def folder_names(lock: Lock) -> dict[str, str]:
+    """Return the folder of each skill: its name without the owner, or ``plugin-name`` for plugins that share a name.
+
+    A person chose the repository of such plugins. The owners of a registry get no folder beside another's skill: agents
+    that go by SKILL.md would load either of them.
+    """
+    skills: dict[str, list[LockedSkill]] = defaultdict(list)
+    for entry in lock.skills:
+        skills[entry.name.rpartition("/")[2]].append(entry)
+    return {
+        entry.name: entry.name.replace("/", "-") if len(entries) > 1 and _of_plugins(entries) else last
+        for last, entries in skills.items()
+        for entry in entries
+    }
+
+
+def _of_plugins(entries: Iterable[LockedSkill]) -> bool:
+    return all("/" in entry.name and entry.source.chosen_by_hand for entry in entries)
+
+
+def refuse_clashes(lock: Lock) -> None:
+    """Raise UsageError if two skills need the same folder."""
+    owners: dict[str, str] = {}
+    for name, folder in folder_names(lock).items():
+        other = owners.setdefault(folder, name)
+        if other != name or not is_name(folder):
+            raise UsageError(
+                f"`{other}` and `{name}` both need the folder `{folder}`",
+                hint="install only one of them: agents know a skill by its folder",
+            )
+
+
+def shared_names(lock: Lock, changed: Collection[str]) -> list[str]:
+    """Return a warning for each name that a changed skill shares: agents that go by SKILL.md see it twice."""
+    folders, skills = folder_names(lock), defaultdict(list)
+    for name in folders:
+        skills[name.rpartition("/")[2]].append(name)
+    return [
+        f"{len(names)} skills are called `{last}`: {', '.join(f'{name} in {folders[name]}' for name in names)}; "
+        "an agent that goes by the name in SKILL.md may load one of them only"
+        for last, names in skills.items()
+        if len(names) > 1 and not set(changed).isdisjoint(names)
+    ]

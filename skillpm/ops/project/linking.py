@@ -1,0 +1,57 @@
+"""Which agents' folders an install fills, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from skillpm.clients.folders import agent_folders
+from skillpm.errors import UsageError
+from skillpm.settings import Settings
+from skillpm.storage.record import LinkKind, Placement, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Linking:
+    """The agents' folders to fill, relative to the project, and the way to fill them."""
+
+    folders: tuple[str, ...]
+    link: LinkKind
+
+
+def linking(
+    settings: Settings, record: Record, folders: Iterable[str], link: LinkKind | None, *, adding: bool = False
+) -> Linking:
+    """Return the folders to fill: those of this command, of the settings and of earlier installs.
+
+    If a project file lists agents, only their folders are filled, unless the command is ``adding`` agents to the list.
+
+    Raises:
+        UsageError: an agent in the settings is not known, or the project does not list an agent of this command.
+    """
+    declared = settings.document is not None and settings.document.agents is not None
+    configured: tuple[str, ...] = ()
+    if settings.agents or declared:
+        configured = agent_folders(settings.agents, user=settings.user, project=settings.project)
+    preferred = link or settings.link or record.link
+    kind: LinkKind = "symlink" if preferred == "symlink" else "copy"
+    if not declared:
+        return Linking(tuple(dict.fromkeys((*folders, *configured, *record.agents))), kind)
+    if adding:
+        return Linking(tuple(dict.fromkeys((*configured, *folders))), kind)
+    for folder in folders:
+        if folder not in configured:
+            raise UsageError(
+                f"skillpm.yaml lists the agents of this project, but none of them reads {folder}",
+                hint="add the agent to `agents` in skillpm.yaml, then run `skillpm sync`",
+            )
+    return Linking(configured, kind)
+
+
+def refused_links(to: Linking, placed: Iterable[Placement]) -> list[str]:
+    """Return a sentence if the system refused links that were requested."""
+    less = [item for item in placed if item.link != to.link]
+    if to.link == "copy" or not less:
+        return []
+    kinds = " and ".join(sorted({"copies" if item.link == "copy" else "junctions" for item in less}))
+    return [f"this system refuses symbolic links, so {len(less)} of the skills' folders are {kinds}"]
