@@ -13,7 +13,7 @@ import select
 import sys
 from typing import Any, NoReturn
 
-from skillpm.cli.interrupt import INTERRUPTED
+from skillpm.cli.interrupt import interrupted
 
 _CHARACTERS = "replaced"  # the name of our encoding error handler
 _ASCII = str.maketrans(
@@ -66,7 +66,7 @@ def exit_code(error: BaseException, words: list[str]) -> int:
     from skillpm.errors import SkillpmError
 
     if isinstance(error, (click.Abort, KeyboardInterrupt)):
-        return INTERRUPTED
+        return interrupted()
     if isinstance(error, (SystemExit, BrokenPipeError)) and _reader_is_gone():  # click exits 1 for it
         return 0
     if isinstance(error, SystemExit):
@@ -158,7 +158,7 @@ def _reader_is_gone() -> bool:
 
 
 def leave(code: int) -> NoReturn:
-    """Exit without a word about a stream that cannot be written. After Ctrl-C, do not wait for threads.
+    """Exit without a word about a stream that cannot be written. After an interrupt, do not wait for threads.
 
     Args:
         code: the exit code.
@@ -171,7 +171,7 @@ def leave(code: int) -> NoReturn:
         except (OSError, ValueError):
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    if code == INTERRUPTED and any(
+    if code == interrupted() and any(
         thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()
     ):
         os._exit(code)

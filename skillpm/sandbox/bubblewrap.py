@@ -7,6 +7,7 @@ into it, read only but for the scratch folder. When the worker ends, all that it
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -14,19 +15,37 @@ from pathlib import Path
 from skillpm.model.ports import Enclosure
 
 _SECONDS = 10.0  # for the probe
-_NAMESPACES = ("--die-with-parent", "--unshare-all")
+_NAMESPACES = (
+    ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),  # for root
+    ("--unshare-all",),  # with a namespace of users, by which others may make the rest
+)
+
+
+def version() -> str:
+    """Return the version of a ``bwrap`` that works here; empty where there is none, or where it may not do its work."""
+    return _probed()[0]
 
 
 @functools.cache
-def version() -> str:
-    """Return the version of a ``bwrap`` that works here; empty where there is none, or where it may not do its work."""
-    import subprocess  # workers import this module and never probe
+def _probed() -> tuple[str, tuple[str, ...]]:
+    """Return the version and the options of namespaces that work here.
 
+    Root needs no namespace of users. In one, a worker could not be counted under a user of its own.
+    """
     program = shutil.which("bwrap")
     if program is None or sys.platform != "linux":
-        return ""
+        return "", ()
+    for namespaces in _NAMESPACES if os.geteuid() == 0 else _NAMESPACES[1:]:
+        if answer := _try(program, namespaces):
+            return answer, namespaces
+    return "", ()
+
+
+def _try(program: str, namespaces: tuple[str, ...]) -> str:
+    import subprocess  # workers import this module and never probe
+
     try:
-        probe = [program, *_NAMESPACES, "--ro-bind", "/", "/", "--dev", "/dev", program, "--version"]
+        probe = [program, *namespaces, "--ro-bind", "/", "/", "--dev", "/dev", program, "--version"]
         result = subprocess.run(
             probe, check=False, capture_output=True, text=True, timeout=_SECONDS, stdin=subprocess.DEVNULL
         )
@@ -41,7 +60,8 @@ def command(enclosure: Enclosure) -> list[str]:
     bound = [word for path in (*enclosure.read, *enclosure.run) for word in ("--ro-bind-try", path, path)]
     link = ["--symlink", python.resolve(), python] if python.is_symlink() else []
     options = [
-        *_NAMESPACES,
+        "--die-with-parent",
+        *(option for option in _probed()[1] if not (enclosure.network and option == "--unshare-net")),
         *(["--share-net"] if enclosure.network else []),
         *("--dev", "/dev"),  # first: a temporary folder may lie in /dev/shm
         *bound,

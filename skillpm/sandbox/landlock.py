@@ -11,6 +11,7 @@ import stat
 import struct
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
@@ -19,7 +20,9 @@ _RULE_PATH_BENEATH = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_MAKE_CHARACTER, _MAKE_SOCKET, _MAKE_FIFO, _MAKE_BLOCK = 1 << 6, 1 << 9, 1 << 10, 1 << 11
 _TRUNCATE, _IOCTL_DEVICE = 1 << 14, 1 << 15
+_NEVER_WRITTEN = _EXECUTE | _IOCTL_DEVICE | _MAKE_CHARACTER | _MAKE_SOCKET | _MAKE_FIFO | _MAKE_BLOCK
 _FILE_ONLY = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEVICE
 _FILE_RIGHTS_BY_ABI = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}  # how many bits of the mask an ABI knows
 _TCP = 0b11  # bind, connect
@@ -48,35 +51,42 @@ def abi_version() -> int:
         return 0
 
 
-def restrict(
-    *, read: Iterable[Path], write: Iterable[Path], execute: Iterable[Path], devices: Iterable[Path], network: bool
-) -> int:
-    """Confine this thread and what it starts, for good, and return the ABI version; missing paths are skipped.
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """What stays possible; paths that are not there are skipped.
 
-    Args:
+    Attributes:
         read: trees that may be read.
-        write: trees in which everything but executing is allowed.
+        write: trees in which files, folders and links may be made, changed and removed, but not executed.
         execute: programs that may be read and executed.
         devices: device files that may be read and written.
-        network: leave TCP alone.
+        network: is TCP left alone?
+    """
+
+    read: Iterable[Path]
+    write: Iterable[Path]
+    execute: Iterable[Path]
+    devices: Iterable[Path]
+    network: bool
+
+
+def restrict(grants: Grants, abi: int) -> None:
+    """Confine this thread and what it starts, for good, as this version of the ABI can do it.
 
     Raises:
         OSError: the kernel refused.
     """
-    abi = abi_version()
-    if abi == 0:
-        raise OSError("this kernel has no Landlock")
     files = (1 << _FILE_RIGHTS_BY_ABI[min(abi, 5)]) - 1
-    tcp = _TCP if abi >= 4 and not network else 0
+    tcp = _TCP if abi >= 4 and not grants.network else 0
     attributes = struct.pack("=QQQ", files, tcp, _SCOPES if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     ruleset = _call(_CREATE_RULESET, attributes, ctypes.c_size_t(size), ctypes.c_uint(0))
     try:
         rights = [
-            *((path, _READ_FILE | _READ_DIR) for path in read),
-            *((path, files & ~_EXECUTE & ~_IOCTL_DEVICE) for path in write),
-            *((path, _READ_FILE | _EXECUTE) for path in execute),
-            *((path, _READ_FILE | _WRITE_FILE) for path in devices),
+            *((path, _READ_FILE | _READ_DIR) for path in grants.read),
+            *((path, files & ~_NEVER_WRITTEN) for path in grants.write),
+            *((path, _READ_FILE | _EXECUTE) for path in grants.execute),
+            *((path, _READ_FILE | _WRITE_FILE) for path in grants.devices),
         ]
         for path, allowed in rights:
             _add_path(ruleset, path, allowed & files)
@@ -85,7 +95,6 @@ def restrict(
         _call(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint(0))
     finally:
         os.close(ruleset)
-    return abi
 
 
 def _add_path(ruleset: int, path: Path, allowed: int) -> None:

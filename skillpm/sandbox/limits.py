@@ -21,5 +21,5 @@ class Limits:
     memory_bytes: int = 4 << 30  # address space of the worker
     file_bytes: int = 64 << 20  # largest file it may write into its scratch folder
     open_files: int = 256
-    processes: int = 256  # more than this user has, where the skill may start programs at all
+    processes: int = 1024  # processes and threads, more than its user has already
     output_bytes: int = 1 << 14  # what is kept of its stdout and stderr

@@ -1,18 +1,19 @@
 """Levels that confine a worker: three of ours and those of plugins. Each is probed once.
 
+``bubblewrap``
+    The system's ``bwrap`` starts the worker in namespaces of its own, where other files, processes and networks do not
+    exist. Landlock is added where the kernel has it, and the system-call filter where it is known.
 ``landlock``
     Landlock and a system-call filter: the worker confines itself, after it has loaded our code and before it loads
-    the skill's, and the kernel never lets it go back. Files outside, sockets, new processes and signals are refused.
-``bubblewrap``
-    The system's ``bwrap`` starts the worker in namespaces of its own, where other files, processes and networks are
-    not there at all; the system-call filter is added where it is known. Starting costs some milliseconds more.
+    the skill's, and the kernel never lets it go back. Starting costs some milliseconds less.
 ``plugin:NAME``
     A plugin's command starts the worker; the system-call filter is added where it is known. It stands behind our own
     strong levels where the plugin calls it strong, and is taken only when it is named where not.
 ``limits``
     Resource limits, and the system-call filter where it is known. Files are as open as they are to the person.
 
-Resource limits hold at every level. What a level does not stop stands in ``Sandbox.gaps`` and in docs/sandbox.md.
+Resource limits and the loss of all capabilities hold at every level. What a level does not stop stands in
+``Sandbox.gaps`` and in docs/sandbox.md.
 """
 
 from __future__ import annotations
@@ -26,26 +27,25 @@ import sysconfig
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from skillpm.errors import PluginError, PolicyError
 from skillpm.model.ports import Enclosure, SandboxLevel
-from skillpm.sandbox import bubblewrap, landlock, seccomp
+from skillpm.sandbox import bubblewrap, landlock, privileges, seccomp
 from skillpm.sandbox.limits import Limits
+from skillpm.sandbox.programs import libraries, loaders
 
 __all__ = ["LEVELS", "PLUGIN", "Confinement", "Level", "Sandbox", "choose", "confine", "interpreter", "probed",
-           "readable", "runnable"]  # fmt: skip
+           "readable", "runnable", "tasks"]  # fmt: skip
 
-Level = Literal["landlock", "bubblewrap", "limits"]
-LEVELS: tuple[Level, ...] = ("landlock", "bubblewrap", "limits")  # the strongest first
+Level = Literal["bubblewrap", "landlock", "limits"]
+LEVELS: tuple[Level, ...] = ("bubblewrap", "landlock", "limits")  # the strongest first
 PLUGIN = "plugin:"  # in front of the name of a level that a plugin brings
 
 _INSTALLED = ("site-packages", "dist-packages")  # a checkout is no such folder: of it, our own package is enough
-_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
-_SETTINGS = ("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone")
+_SETTINGS = ("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo")
 _NETWORK_SETTINGS = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
-_LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/lib/ld-musl-x86_64.so.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class Confinement:
         packages: folders of Python packages that it may import from.
         network: does its manifest ask for the network, and do person and policy agree?
         programs: the programs that its manifest asks to run, as far as they agree.
+        landlock: the version of Landlock that confines it; 0 for none.
+        tasks: processes and threads that its user has already; the kernel counts them together with the worker's.
     """
 
     skill: Path
@@ -65,6 +67,8 @@ class Confinement:
     packages: tuple[Path, ...] = ()
     network: bool = False
     programs: tuple[str, ...] = ()
+    landlock: int = 0
+    tasks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,13 @@ class Sandbox:
         level: which, as ``--sandbox`` asks for it.
         parts: the mechanisms that make it up, in words.
         brought: the plugin's level, where it is one.
+        landlock: the version of Landlock that it uses; 0 for none.
     """
 
     level: str
     parts: tuple[str, ...]
     brought: SandboxLevel | None = None
+    landlock: int = 0
 
     def __str__(self) -> str:
         return f"{self.level} ({' + '.join(self.parts)})"
@@ -105,9 +111,12 @@ class Sandbox:
             "reading Python, its packages and the system's libraries",
         )
         filtered = seccomp.NAME in self.parts
+        seen = "seeing which files and processes there are, and files' sizes and times"
         own = () if self.brought is None else self.brought.gaps
         if self.brought is not None and self.strong:
             return (*always, *own)
+        if self.level == "landlock":
+            return (*always, seen)
         if self.strong:
             return always if filtered else (*always, "starting processes inside its namespaces")
         files = ("reading and writing any file that you may read and write",)
@@ -120,15 +129,16 @@ class Sandbox:
 @functools.cache
 def _available(level: Level) -> Sandbox | None:
     filtered = (seccomp.NAME,) if seccomp.available() else ()
+    version = 0 if level == "limits" else landlock.abi_version()
+    locked = (f"landlock {version}",) if version else ()
     match level:
-        case "landlock":
-            version = landlock.abi_version()
-            parts = (f"landlock {version}", *filtered) if version and filtered else ()
         case "bubblewrap":
-            parts = (f"bubblewrap {bubblewrap.version()}", *filtered) if bubblewrap.version() else ()
+            parts = (f"bubblewrap {bubblewrap.version()}", *locked, *filtered) if bubblewrap.version() else ()
+        case "landlock":
+            parts = (*locked, *filtered) if locked and filtered else ()
         case "limits":
             return Sandbox(level, (*filtered, "resource limits"))
-    return Sandbox(level, (*parts, "resource limits")) if parts else None
+    return Sandbox(level, (*parts, "resource limits"), landlock=version) if parts else None
 
 
 def probed(level: SandboxLevel) -> Sandbox | None:
@@ -195,33 +205,54 @@ def _offered(wanted: str, brought: Callable[[], Sequence[SandboxLevel]]) -> Iter
             yield least
 
 
-def confine(confinement: Confinement, limits: Limits, level: str) -> None:
+def confine(confinement: Confinement, limits: Limits) -> None:
     """Confine this process for good, as far as it has to do so itself.
 
+    What needs a right comes before that right is given up, and the filter, which allows none of this, is last.
+
     Raises:
-        OSError: the kernel has a mechanism but refused it.
+        OSError: the kernel has a mechanism but refused it, or what the worker needs cannot be read by it.
     """
-    _limit_resources(limits, programs=bool(confinement.programs))
-    if level == "landlock":
+    _limit_resources(confinement, limits)
+    privileges.drop()
+    _check_readable(confinement)
+    if confinement.landlock:
         programs = runnable(confinement)
-        landlock.restrict(
+        grants = landlock.Grants(
             read=readable(confinement),
             write=[confinement.scratch],
-            execute=[*programs, *(Path(path) for path in _LOADERS)] if programs else [],
+            execute=[*programs, *loaders(programs)],
             devices=[Path(path) for path in _DEVICES],
             network=confinement.network,
         )
+        landlock.restrict(grants, confinement.landlock)
     if seccomp.available():
+        _copy_content_only()
         seccomp.restrict(network=confinement.network, processes=bool(confinement.programs))
 
 
-def _limit_resources(limits: Limits, *, programs: bool) -> None:
+def _copy_content_only() -> None:
+    """Let ``shutil.copy`` and its like do without modes and times, which the filter lets nobody change."""
+    for function in (shutil.copymode, shutil.copystat):
+
+        @functools.wraps(function)
+        def without(*arguments: Any, _function: Any = function, **options: Any) -> None:
+            with contextlib.suppress(PermissionError):
+                _function(*arguments, **options)
+
+        setattr(shutil, function.__name__, without)
+
+
+def _limit_resources(confinement: Confinement, limits: Limits) -> None:
+    apart = not confinement.programs and privileges.count_apart()
+    if apart:  # the folder is root's; os.access asks for the real user, and the real group is still root's
+        confinement.scratch.chmod(0o770)
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NOFILE, limits.open_files),
-        *([(resource.RLIMIT_NPROC, _tasks() + limits.processes)] if programs else []),
+        (resource.RLIMIT_NPROC, limits.processes + (0 if apart else confinement.tasks)),
     ):
         _, hard = resource.getrlimit(kind)
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -229,8 +260,20 @@ def _limit_resources(limits: Limits, *, programs: bool) -> None:
             resource.setrlimit(kind, (allowed, allowed))
 
 
-def _tasks() -> int:
-    """Return how many processes and threads this user has: the kernel's limit counts those of all programs."""
+def _check_readable(confinement: Confinement) -> None:
+    for folder in (confinement.skill, *confinement.packages):
+        try:
+            os.scandir(folder).close()
+        except PermissionError:
+            raise OSError(
+                f"skill code runs without the rights of root and cannot read {folder}; its owner can run skillpm"
+            ) from None
+
+
+def tasks() -> int:
+    """Return how many processes and threads this user has; 0 for root, whom the kernel does not count."""
+    if os.getuid() == 0:
+        return 0
     count = 0
     for path in Path("/proc").glob("[0-9]*/task"):
         with contextlib.suppress(OSError):
@@ -248,7 +291,8 @@ def readable(confinement: Confinement) -> list[Path]:
         package,
         *(Path(folder) for folder in folders if folder),
         *(folder for folder in confinement.packages if folder != package.parent or folder.name in _INSTALLED),
-        *(Path(path) for path in (*_LIBRARIES, *_SETTINGS)),
+        *libraries(programs=bool(confinement.programs)),
+        *(Path(path) for path in _SETTINGS),
         *(Path(path) for path in (_NETWORK_SETTINGS if confinement.network else ())),
     ]
     return list(dict.fromkeys(trees))
@@ -261,6 +305,8 @@ def interpreter(python: Path) -> list[Path]:
 
 
 def runnable(confinement: Confinement) -> list[Path]:
-    """Return the programs that a worker may start; empty where it may start none."""
-    programs = [shutil.which(name) for name in confinement.programs if "/" not in name]
+    """Return the programs that a worker may start, as absolute paths; empty where it may start none."""
+    folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(folder).is_absolute()]
+    path = os.pathsep.join(folders)
+    programs = [shutil.which(name, path=path) for name in confinement.programs if "/" not in name]
     return [Path(program) for program in programs if program is not None]

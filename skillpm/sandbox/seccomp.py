@@ -1,6 +1,7 @@
-"""A system-call filter: no sockets, no new processes, no reaching into other processes, no administration.
+"""A system-call filter: what CPython needs to load and run a verifier is allowed, everything else is refused.
 
-Where programs may be started, they stay in the worker's process group, so that nothing outlives it.
+A list of what is allowed stays right when a kernel adds a call. Calls whose harm lies in an argument are allowed for
+the harmless values of it: a filter sees numbers, but neither paths nor what a pointer points to.
 
 Source: Linux ``Documentation/userspace-api/seccomp_filter.rst``. The program is classic BPF, built here word by word.
 """
@@ -8,47 +9,62 @@ Source: Linux ``Documentation/userspace-api/seccomp_filter.rst``. The program is
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import platform
 import struct
 import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from skillpm.sandbox.calls import (
+    ALWAYS,
+    BY_ARGUMENT,
+    NEWEST,
+    UNKNOWN,
+    UNSUPPORTED,
+    WITH_NETWORK,
+    WITH_PROGRAMS,
+    Calls,
+)
 
 NAME = "seccomp"
 
 _PR_GET_SECCOMP, _PR_SET_SECCOMP, _MODE_FILTER, _PR_SET_NO_NEW_PRIVS = 21, 22, 2, 38
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF: ld abs, jeq, jge, jset, ret
+_LOAD, _AND, _EQUAL, _ABOVE, _RETURN = 0x20, 0x54, 0x15, 0x25, 0x06  # ld abs, and, jeq, jgt, ret
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_EPERM, _ENOSYS = 1, 38
-_NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16
+_NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16
 _X32 = 0x40000000  # the second table of x86-64
-_CLONE_THREAD = 0x00010000
 
 _COLUMN = {"x86_64": 0, "aarch64": 1}
 _ARCHITECTURE = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
-# name: number on (x86_64, aarch64); None where the architecture has no such call
-_NETWORK = {"socket": (41, 198), "io_uring_setup": (425, 425)}
-_PROCESSES = {"fork": (57, None), "vfork": (58, None), "execve": (59, 221), "execveat": (322, 281)}
-_CLONE = {"clone": (56, 220)}
-_CLONE3 = {"clone3": (435, 435)}
-_OWN_PROCESS_ONLY = {  # the first argument must be 0 or this process
-    "kill": (62, 129), "tgkill": (234, 131), "prlimit64": (302, 261), "sched_setaffinity": (203, 122),
-}  # fmt: skip
-_NEVER = {
-    "acct": (163, 89), "add_key": (248, 217), "bpf": (321, 280), "chroot": (161, 51), "delete_module": (176, 106),
-    "finit_module": (313, 273), "fsopen": (430, 430), "init_module": (175, 105), "ioprio_set": (251, 30),
-    "kcmp": (312, 272), "kexec_file_load": (320, 294), "kexec_load": (246, 104), "keyctl": (250, 219),
-    "migrate_pages": (256, 238), "mount": (165, 40), "mount_setattr": (442, 442), "move_mount": (429, 429),
-    "move_pages": (279, 239), "open_by_handle_at": (304, 265), "open_tree": (428, 428), "perf_event_open": (298, 241),
-    "personality": (135, 92), "pidfd_getfd": (438, 438), "pidfd_open": (434, 434), "pidfd_send_signal": (424, 424),
-    "pivot_root": (155, 41), "process_madvise": (440, 440), "process_mrelease": (448, 448),
-    "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "ptrace": (101, 117), "quotactl": (179, 60),
-    "reboot": (169, 142), "request_key": (249, 218), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
-    "sched_setattr": (314, 274), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
-    "setns": (308, 268), "setpgid": (109, 154), "setpriority": (141, 140), "setsid": (112, 157),
-    "swapoff": (168, 225), "swapon": (167, 224), "tkill": (200, 130),
-    "umount2": (166, 39), "unshare": (272, 97), "userfaultfd": (323, 282),
-}  # fmt: skip
+_THREAD, _OUT_OF_PLACE = 0x00010000, 0x7E028000  # CLONE_THREAD; all of CLONE_NEW*, and CLONE_PARENT
+_ACCESS_AND_TRUNCATE = 0o1003  # O_ACCMODE | O_TRUNC
+_READ, _WRITE, _BOTH, _TRUNCATE = 0, 1, 2, 0o1000
+_ASYNC = 0o20000
+_F_SETFL = 4
+_COMMANDS = (0, 1, 2, 3, 5, 6, 7, 36, 37, 38, 1030, 1032)  # F_DUPFD to F_GETFL, locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ
+_REQUESTS = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TCGETS2, window, FIONREAD to FIOCLEX
+_OPTIONS = (15, 16, 23, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ, PR_SET_VMA
+_UNIX, _INET, _INET6 = 1, 2, 10
+_STREAM, _DATAGRAM, _KIND = 1, 2, 0xF
+_TCP, _UDP = 6, 17
+_WORD = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A test of one argument: are the bits of ``mask`` one of these values?"""
+
+    argument: int
+    values: tuple[int, ...]
+    mask: int = _WORD
+    upper: bool = False  # of the upper 32 bits
+
+
+Rule = tuple[tuple[Check, ...], ...]
+"""Ways in which a call is allowed; each is a row of checks that all must pass."""
 
 
 def available() -> bool:
@@ -62,62 +78,101 @@ def restrict(*, network: bool, processes: bool) -> None:
     """Filter the system calls of this thread and of all that it starts, for good.
 
     Args:
-        network: may sockets be made?
+        network: may sockets of the internet be made?
         processes: may programs be started?
 
     Raises:
         OSError: the kernel refused.
     """
-    machine = platform.machine()
-    program = _program(machine, os.getpid(), network=network, processes=processes)
-    buffer = ctypes.create_string_buffer(program, len(program))
-    header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
+    code = program(platform.machine(), os.getpid(), network=network, processes=processes)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    header = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 or libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, header) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
 
-def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
-    return struct.pack("=HBBI", code, if_true, if_false, value)
+def program(machine: str, process: int, *, network: bool, processes: bool) -> bytes:
+    """Return the filter's program for a machine and a process.
 
-
-def _program(machine: str, process: int, *, network: bool, processes: bool) -> bytes:
+    Order: the architecture, then calls without conditions (the kernel remembers their answer, so order costs nothing),
+    then calls by argument. Only this last part reads arguments, and each block ends with a return.
+    """
     column = _COLUMN[machine]
-    refuse = _instruction(_RETURN, _ERRNO | _EPERM)
-    load_number = _instruction(_LOAD, _NUMBER_AT)
-    load_argument = _instruction(_LOAD, _FIRST_ARGUMENT_AT)
-    allow = _instruction(_RETURN, _ALLOW)
+    allowed = {**ALWAYS, **(WITH_NETWORK if network else {}), **(WITH_PROGRAMS if processes else {})}
+    rules = {name: rule for name, rule in _rules(process, network, processes).items() if name not in allowed}
     words = [
         _instruction(_LOAD, _ARCHITECTURE_AT),
         _instruction(_EQUAL, _ARCHITECTURE[machine], 1, 0),
         _instruction(_RETURN, _KILL),
-        load_number,
+        _instruction(_LOAD, _NUMBER_AT),
     ]
     if machine == "x86_64":
-        words += [_instruction(_AT_LEAST, _X32, 0, 1), refuse]
-    refused = {**_NEVER, **({} if network else _NETWORK), **({} if processes else _PROCESSES)}
-    for numbers in refused.values():
+        words += [_instruction(_ABOVE, _X32 - 1, 0, 1), _refuse(errno.EPERM)]
+    words += _each(allowed, column, _instruction(_RETURN, _ALLOW))
+    words += _each(UNKNOWN, column, _refuse(errno.ENOSYS))
+    words += _each(UNSUPPORTED, column, _refuse(errno.EOPNOTSUPP))
+    words += [_instruction(_ABOVE, NEWEST, 0, 1), _refuse(errno.ENOSYS)]
+    for name, rule in rules.items():
+        if (number := BY_ARGUMENT[name][column]) is not None:
+            block = _block(rule, errno.EOPNOTSUPP if name == "ioctl" else errno.EPERM)
+            words += [_instruction(_EQUAL, number, 0, len(block)), *block]
+    return b"".join([*words, _refuse(errno.EPERM)])
+
+
+def _rules(process: int, network: bool, processes: bool) -> Mapping[str, Rule]:
+    own = (Check(0, (0, process)),)
+    thread = (Check(0, (_THREAD,), _THREAD | _OUT_OF_PLACE),)
+    access = (_READ, _WRITE, _BOTH, _WRITE | _TRUNCATE, _BOTH | _TRUNCATE)  # O_RDONLY | O_TRUNC empties a file unseen
+    internet = (Check(0, (_INET, _INET6)), Check(1, (_STREAM, _DATAGRAM), _KIND), Check(2, (0, _TCP, _UDP)))
+    pair = (Check(0, (_UNIX,)), Check(1, (_STREAM,), _KIND), Check(2, (0,)))  # a datagram socket could send elsewhere
+    return {
+        "clone": ((Check(0, (0,), _OUT_OF_PLACE),),) if processes else (thread,),
+        "open": ((Check(1, access, _ACCESS_AND_TRUNCATE),),),
+        "openat": ((Check(2, access, _ACCESS_AND_TRUNCATE),),),
+        "fcntl": ((Check(1, _COMMANDS),), (Check(1, (_F_SETFL,)), Check(2, (0,), _ASYNC))),
+        "ioctl": ((Check(1, _REQUESTS),),),
+        "prctl": ((Check(0, _OPTIONS),),),
+        "kill": ((Check(0, (process,)),),),  # 0 would be the process group
+        "tgkill": ((Check(0, (process,)),),),
+        "prlimit64": (own,),
+        "sched_setaffinity": (own,),
+        "sendto": ((Check(4, (0,)), Check(4, (0,), upper=True)),),  # without an address
+        "socketpair": (pair,),
+        "socket": (internet,) if network else (),
+    }
+
+
+def _each(calls: Calls, column: int, then: bytes) -> Iterable[bytes]:
+    for numbers in calls.values():
         if (number := numbers[column]) is not None:
-            words += [_instruction(_EQUAL, number, 0, 1), refuse]
-    for numbers in _OWN_PROCESS_ONLY.values():
-        words += [
-            _instruction(_EQUAL, numbers[column], 0, 5),
-            load_argument,
-            _instruction(_EQUAL, 0, 2, 0),
-            _instruction(_EQUAL, process, 1, 0),
-            refuse,
-            allow,
-        ]
-    if not processes:
-        words += [
-            _instruction(_EQUAL, _CLONE["clone"][column], 0, 4),
-            load_argument,
-            _instruction(_ANY_BIT, _CLONE_THREAD, 1, 0),
-            refuse,
-            allow,
-            # clone3 keeps its flags in memory, where a filter cannot look: without it, libc falls back to clone
-            _instruction(_EQUAL, _CLONE3["clone3"][column], 0, 1),
-            _instruction(_RETURN, _ERRNO | _ENOSYS),
-        ]
-    return b"".join([*words, allow])
+            yield from (_instruction(_EQUAL, number, 0, 1), then)
+
+
+def _block(rule: Rule, otherwise: int) -> list[bytes]:
+    """Return the instructions that allow a call in one of the ways of a rule, and else refuse it."""
+    block: list[bytes] = []
+    for way in rule:
+        checks: list[bytes] = []
+        for check in reversed(way):
+            rest = len(checks) + 1  # what follows this check, and the return
+            load = _instruction(_LOAD, _ARGUMENTS_AT + 8 * check.argument + 4 * check.upper)
+            mask = [] if check.mask == _WORD else [_instruction(_AND, check.mask)]
+            tests = [
+                _instruction(_EQUAL, value, len(check.values) - 1 - index, 0)
+                for index, value in enumerate(check.values)
+            ]
+            # the last test alone knows that none was equal
+            tests[-1] = _instruction(_EQUAL, check.values[-1], 0, rest)
+            checks = [load, *mask, *tests, *checks]
+        block += [*checks, _instruction(_RETURN, _ALLOW)]
+    return [*block, _refuse(otherwise)]
+
+
+def _instruction(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
+    return struct.pack("=HBBI", code, if_true, if_false, value)
+
+
+def _refuse(number: int) -> bytes:
+    return _instruction(_RETURN, _ERRNO | number)

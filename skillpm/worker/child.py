@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from skillpm.worker.starter import STARTER
+
 _LAST_SECONDS = 1.0  # for a process whose pipe has ended to end by itself
 _LOOK_SECONDS = 0.005  # between looks at whether it has
 _SIGNALLED = 128  # shells, and bwrap and its like, add it to the number of the signal that ended a program
@@ -56,15 +58,18 @@ class Child:
         inherited = (their_requests, their_replies, their_lifeline)
         _enlarge(self.requests, self.replies)
         try:
-            self._process = subprocess.Popen(
-                command(inherited),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env=environment,
-                pass_fds=inherited,
-                start_new_session=True,
+            words = command(inherited)
+            self._process = STARTER.start(
+                lambda: subprocess.Popen(
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=folder,
+                    env=environment,
+                    pass_fds=inherited,
+                    start_new_session=True,
+                )
             )
         except BaseException:
             self._close_pipes()

@@ -6,12 +6,10 @@ one request at a time until the pipe ends. stdout and stderr are the skill's own
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import itertools
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -32,6 +30,7 @@ from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, confine
 from skillpm.worker.judging import BatchJudge
+from skillpm.worker.lifeline import end_with, watch
 from skillpm.worker.protocol import FrameError, encode, pack, read_frame
 from skillpm.worker.skillcode import VerifierFile, import_from, load_module
 
@@ -148,16 +147,6 @@ def _sentence(error: BaseException) -> str:
     return sendable(error.message if isinstance(error, SkillpmError) else described(error))
 
 
-def _end_with(lifeline: int) -> None:
-    """Let the kernel end this process when the host is gone, even in the middle of a loop that holds the interpreter.
-
-    Nothing is ever written to the lifeline: the only thing that can happen to it is that its other end closes.
-    """
-    signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-
-
 def _limits(document: dict[str, Any]) -> Limits:
     return Limits(**{field.name: document[field.name] for field in fields(Limits)})
 
@@ -171,20 +160,24 @@ def _start(start: dict[str, Any], limits: Limits, note: Note) -> LoadedSkill:
         packages=packages,
         network=start["network"],
         programs=tuple(start["programs"]),
+        landlock=start["landlock"],
+        tasks=start["tasks"],
     )
-    confine(confinement, limits, start["level"])
+    confine(confinement, limits)
     if start["own"] is not None:  # its own packages before those that skillpm came with
         sys.path.insert(min(sys.path.index(entry) for entry in sys.path if Path(entry) in packages), start["own"])
     import_from(skill.root)
     return LoadedSkill(skill, start["code"], note)
 
 
-def _serve(requests: BinaryIO, replies: int) -> None:
+def _serve(requests: BinaryIO, replies: int, lifeline: int | None) -> None:
     first = read_frame(requests, 1 << 20)
     if first is None:
         return
     start = json.loads(first)
     limits = _limits(start["limits"])
+    if lifeline is not None and start["programs"]:
+        watch(lifeline)
     calls: list[dict[str, Any]] = []
 
     def note(plugin: str, hook: str, seconds: float, outcome: str) -> None:
@@ -214,14 +207,14 @@ def _send(replies: int, reply: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve over the inherited descriptors ``requests replies lifeline``."""
-    requests, replies, lifeline = (int(word) for word in arguments)
-    _end_with(lifeline)
+    """Serve over the inherited descriptors ``requests replies lifeline``, and end with the process ``host``."""
+    requests, replies, lifeline, host = (int(word) for word in arguments)
+    end_with(lifeline, host)
     for descriptor in (requests, replies, lifeline):
         os.set_inheritable(descriptor, False)
     try:
         with os.fdopen(requests, "rb") as file:
-            _serve(file, replies)
+            _serve(file, replies, lifeline if host else None)
     except (FrameError, BrokenPipeError):
         sys.exit(3)  # the host is gone or confused; it sees our end
 

@@ -40,9 +40,10 @@ def main(arguments: list[str]) -> None:
 
 
 def _confine(folder: Path, read: list[Path], network: bool) -> None:
-    if landlock.abi_version():
+    if version := landlock.abi_version():
         devices = [Path(path) for path in _DEVICES]
-        landlock.restrict(read=read, write=[folder], execute=[], devices=devices, network=network)
+        grants = landlock.Grants(read=read, write=[folder], execute=[], devices=devices, network=network)
+        landlock.restrict(grants, version)
 
 
 def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:

@@ -47,7 +47,6 @@ class WorkerPool:
         self._turn = threading.Lock()
         self._supervisors = [Supervisor(self._spawn, limits) for _ in range(settings.workers)]
         self._rewards: tuple[Named, ...] | None = None  # that the first worker described
-        # the threads live as long as the pool: bubblewrap's workers die with the thread that started them
         self._threads: ThreadPoolExecutor | None = None
         self._calls: set[Call] = set()  # in flight
 

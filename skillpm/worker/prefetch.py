@@ -40,7 +40,6 @@ class Prefetch:
                 if key not in self._in_flight and key not in self._judgements:
                     self._waiting[key] = episode
             if self._waiting and self._thread is None:
-                # one thread to the end: bubblewrap's workers die with the thread that started them
                 self._thread = threading.Thread(target=self._run, name=f"judging {self._pool.skill.name}", daemon=True)
                 self._thread.start()
             self._changed.notify_all()

@@ -22,7 +22,7 @@ from skillpm.model.skill import Skill
 from skillpm.runtime.collect import trace
 from skillpm.runtime.described import Described
 from skillpm.sandbox.limits import Limits
-from skillpm.sandbox.sandbox import Confinement, Sandbox, choose, interpreter, readable, runnable
+from skillpm.sandbox.sandbox import Confinement, Sandbox, choose, interpreter, readable, runnable, tasks
 from skillpm.worker.child import Child, Descriptors
 from skillpm.worker.environments import Environment
 from skillpm.worker.exchange import Exchange
@@ -32,7 +32,7 @@ from skillpm.worker.sealed import runnable_code
 # -I -S: no PYTHON* variables, no working directory, no user site, no .pth files; the folders in which our own process
 # finds packages are added by name. -B and the hash flag: bytecode beside a source is neither written nor believed.
 _FLAGS = ("-I", "-S", "-B", "--check-hash-based-pycs", "always")
-_BOOTSTRAP = "import sys; sys.path += sys.argv[4:]; from skillpm.worker.main import main; main(sys.argv[1:4])"
+_BOOTSTRAP = "import sys; sys.path += sys.argv[5:]; from skillpm.worker.main import main; main(sys.argv[1:5])"
 _PACKAGES = ("site-packages", "dist-packages")
 
 
@@ -73,6 +73,8 @@ class WorkerProcess:
             packages=(*own, *packages),
             network=permissions.network,
             programs=permissions.run,
+            landlock=self._sandbox.landlock,
+            tasks=tasks(),
         )
         self._closed = False
         try:
@@ -92,7 +94,8 @@ class WorkerProcess:
         self.payable = self.described.payable(has_code=self.runs_code)
 
     def _command(self, inherited: Descriptors, packages: tuple[Path, ...], confinement: Confinement) -> list[str]:
-        words = [sys.executable, *_FLAGS, "-c", _BOOTSTRAP, *map(str, inherited), *map(str, packages)]
+        host = os.getpid() if self._sandbox.enclose is None else 0
+        words = [sys.executable, *_FLAGS, "-c", _BOOTSTRAP, *map(str, (*inherited, host, *packages))]
         if self._sandbox.enclose is None:
             return words
         enclosure = Enclosure(
@@ -128,7 +131,8 @@ class WorkerProcess:
             "own": None if environment is None else str(environment.packages),
             "network": confinement.network,
             "programs": confinement.programs,
-            "level": self._sandbox.level,
+            "landlock": confinement.landlock,
+            "tasks": confinement.tasks,
             "limits": asdict(self._limits),
         }
         try:

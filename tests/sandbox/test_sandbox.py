@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from skillpm.model.trust_policy import TrustPolicy
 from skillpm.sandbox import sandbox, seccomp
 from skillpm.sandbox.sandbox import LEVELS, Sandbox, choose
 from skillpm.worker.protocol import encode, judge_request
+from skillpm.worker.sealed import SealedCopies
 from skillpm.worker.settings import WorkerSettings
 from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 
@@ -76,6 +78,7 @@ def test_the_environment_holds_no_secret_and_the_folder_is_fresh(
         "PATH",
         "LANG",
         "HOME",
+        "PWD",
         "TMPDIR",
         "PYDANTIC_DISABLE_PLUGINS",
         *(name for name in os.environ if name.startswith("LC_")),
@@ -281,10 +284,32 @@ def test_a_plugin_s_level_stands_behind_our_strong_ones_and_only_where_it_is_str
         choose("plugin:c", brought(weak), required=True)
 
 
-def test_a_worker_ends_with_its_host_even_in_the_middle_of_a_loop(
-    make_skill: MakeSkill, episode: MakeEpisode, tmp_path: Path
-) -> None:
-    skill = make_skill({"verifier.py": "def verify(attempts, contract):\n    while True: pass\n"})
+STUBBORN = """
+import os, signal
+
+def verify(attempts, contract):
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        try:
+            signal.signal(number, signal.SIG_IGN)
+        except OSError:
+            pass
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        os.fork() or os.fork()
+    except OSError:
+        pass
+    while True: pass
+"""
+
+
+@pytest.mark.parametrize("programs", [(), ("uname",)], ids=["", "with a program"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_worker_ends_with_its_host_whatever_it_ignores(
+    make_skill: MakeSkill, copies: SealedCopies, episode: MakeEpisode, tmp_path: Path, level: str,
+    number: int, programs: tuple[str, ...],
+) -> None:  # fmt: skip
+    """A host that is killed cannot do anything; the kernel and the watcher of the group do it."""
+    skill = copies.seal(make_skill({"verifier.py": STUBBORN}))
     script = tmp_path / "host.py"
     message = encode(judge_request(1, [episode()], None))
     script.write_text(f"""
@@ -293,21 +318,36 @@ from pathlib import Path
 from skillpm.model.manifest import Permissions
 from skillpm.model.skill import Skill
 from skillpm.sandbox.limits import Limits
+from skillpm.sandbox.sandbox import choose
 from skillpm.worker.process import WorkerProcess
-worker = WorkerProcess(Skill("serving", "1", {skill.tree!r}, Path({str(skill.root)!r})), Permissions(), Limits())
-message = {message!r}
-threading.Thread(target=worker.call, args=(message, 60), daemon=True).start()
+skill = Skill("serving", "1", {skill.tree!r}, Path({str(skill.root)!r}))
+worker = WorkerProcess(skill, Permissions(run={programs!r}), Limits(), choose({level!r}))
+threading.Thread(target=worker.call, args=({message!r}, 60), daemon=True).start()
 time.sleep(0.5)
-print(worker.pid, flush=True)
-os.kill(os.getpid(), 9)
+print(worker._scratch, flush=True)
+os.kill(os.getpid(), {int(number)})
 """)
     environment = {**os.environ, "TMPDIR": str(tmp_path)}  # a host that is killed cannot clean up
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, env=environment)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    worker = int(done.stdout)
-    for _ in range(100):
-        if not Path(f"/proc/{worker}").exists() or " Z " in Path(f"/proc/{worker}/stat").read_text():
-            return
+    assert done.returncode == -number, done.stderr
+    home = repr(done.stdout.strip())
+    deadline = time.monotonic() + 10
+    while (left := _at_home(home)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.kill(worker, signal.SIGKILL)
-    pytest.fail("the worker outlived its host")
+    for path in left:
+        os.kill(int(path.name), signal.SIGKILL)
+    assert left == [], "the worker outlived its host"
+
+
+def test_a_worker_outlives_the_thread_that_started_it(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, level: str
+) -> None:
+    """The kernel ends a process with the thread that started it, so one thread starts all and lasts."""
+    with make_scorer(make_skill(), settings=WorkerSettings(choose(level))) as scorer:
+        thread = threading.Thread(target=scorer.judge, args=([episode()],))
+        thread.start()
+        thread.join()
+        (pool,) = scorer._pools.values()
+        first = [worker.pid for worker in pool.processes]
+        assert scorer.judge([episode("{}")])[0].verdict.status == "failed"
+        assert first and [worker.pid for worker in pool.processes] == first

@@ -13,6 +13,7 @@ import pytest
 from skillpm.errors import ConsentError, PluginError, UsageError
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.sandbox.limits import Limits
+from skillpm.sandbox.sandbox import choose
 from skillpm.trust.consent import Consents
 from skillpm.worker.process import WorkerProcess
 from skillpm.worker.scoring import Scorer
@@ -274,7 +275,8 @@ return [Verdict(status='failed', score=0.0, reasons=(a.completion, str(os.getpid
         self, make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
     ) -> None:
         texts = [f"'{number}'" for number in range(101)]
-        with make_scorer(make_skill(verifier(self.BODY)), settings=WorkerSettings(workers=3)) as scorer:
+        place = WorkerSettings(choose("limits"), workers=3)  # with the numbers of processes that we see
+        with make_scorer(make_skill(verifier(self.BODY)), settings=place) as scorer:
             judgements = scorer.judge([episode(text) for text in texts])
             pids = {str(process.pid) for process in scorer._pools["serving"].processes}
         assert [judgement.verdict.reasons[0] for judgement in judgements] == texts

@@ -26,7 +26,7 @@ TRAINING = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
 GIB = 1 << 30
 LEAST_MEMORY = 8 * GIB  # a 135M model and its gradients
 LEAST_DISK = 2 * GIB
-_STRONGER = "Linux 5.13 has Landlock, and bubblewrap runs on older ones; docs/sandbox.md says what each does"
+_STRONGER = "install bubblewrap, or use Linux 5.13 or newer with Landlock; docs/sandbox.md says what each does"
 
 
 @dataclass(frozen=True, slots=True)
