@@ -2,54 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.findings import echo_finding
-from skillpm.cli.output import echo_json, json_option, note, size
+from skillpm.cli.findings import allow_option, echo_finding
+from skillpm.cli.output import echo_json, json_option, note, safe, size
 from skillpm.cli.paths import TypedPath
 from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.pack import Packed
 
+_SHOWN = 12  # names of what is left out
+
 
 @click.command("pack", epilog="Example: skillpm pack skills/incident-triage --output build/")
 @click.argument("path", type=TypedPath(), default=Path())
 @click.option(
-    "--output", default="", metavar="FILE|FOLDER/", help="The archive's path.  [default: NAME-VERSION.tar.gz]"
+    "--output",
+    default="",
+    metavar="FILE|FOLDER/",
+    help="The archive's path.  [default: NAME-VERSION.tar.gz here, or beside PATH from within it]",
 )
+@click.option("--list", "list_files", is_flag=True, help="List the files of the package; check and write nothing.")
+@allow_option
 @json_option
-def command(path: Path, output: str, as_json: bool) -> None:
+def command(path: Path, output: str, list_files: bool, allowed: tuple[str, ...], as_json: bool) -> None:
     """Check the skill in PATH and write its archive, as a registry keeps it.
 
-    The same files give the same bytes on every machine. Runs no code of the skill.
+    Leaves out what .gitignore and .skillpmignore name, secrets, editor state, caches and skillpm's own files. The same
+    files give the same content digest on every machine. Runs no code of the skill.
     """
+    if list_files:
+        _list(path, as_json)
+        return
+    from skillpm.ops.authoring.pack import archive_target
     from skillpm.storage.files import write_atomic
 
-    package = packed(path)
-    target = TypedPath().convert(output, None, None)
-    if output.endswith("/") or target.is_dir():
-        target = target / package.file_name
+    package = packed(path, allowed=allowed)
+    typed = TypedPath().convert(output, None, None) if output else None
+    target = archive_target(package, f"{typed}/" if output.endswith("/") else str(typed or ""), Path.cwd())
     write_atomic(target, package.archive)
     if as_json:
         echo_json(package, file=target)
         return
     click.echo(target)
-    note(f"{package.name} {package.release.version}: {size(package.release.size)}, sha256 {package.release.archive}")
+    note_left_out(package.tree.uncounted())
+    note(f"{package.name} {package.release.version}: {size(len(package.archive))}, tree {package.release.tree}")
 
 
-def packed(path: Path, owner: str = "") -> Packed:
+def _list(path: Path, as_json: bool) -> None:
+    from skillpm.ops.authoring.pack import source_files
+
+    tree = source_files(path)
+    if as_json:
+        echo_json({"files": tree.paths(), "left_out": tree.uncounted()})
+        return
+    for name in tree.paths():
+        click.echo(safe(name))
+    note_left_out(tree.uncounted())
+
+
+def note_left_out(names: Sequence[str]) -> None:
+    """Print what a package leaves out; a few names, and the number of the others."""
+    if names:
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        note(f"left out: {safe(', '.join(names[:_SHOWN]))}{more}")
+
+
+def packed(path: Path, owner: str = "", allowed: Sequence[str] = ()) -> Packed:
     """Pack a folder and print all findings of the check on stderr."""
     from skillpm.errors import LayoutError
     from skillpm.ops.authoring.pack import pack
     from skillpm.runtime.distributions import load_host
     from skillpm.settings import load_settings
+    from skillpm.trust.allowance import Allowance
 
+    rules = load_host(plugins=load_settings().plugins).layout_rules()
     try:
-        package = pack(path, owner=owner, extra=load_host(plugins=load_settings().plugins).layout_rules())
+        package = pack(path, owner=owner, extra=rules, allow=Allowance.of(allowed))
     except LayoutError as error:
         for finding in error.details.get("findings", ()):
             echo_finding(path, finding, err=True)

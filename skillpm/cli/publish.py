@@ -10,8 +10,9 @@ import click
 
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
+from skillpm.cli.findings import allow_option
 from skillpm.cli.output import count, echo_json, json_option, note, safe, size, terminal_progress
-from skillpm.cli.pack import packed
+from skillpm.cli.pack import note_left_out, packed
 from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--allow-unproven", is_flag=True, help="Allow a verifier that the self-test cannot prove.")
 @click.option("--allow-missing", is_flag=True, help="Allow required skills that no registry has.")
 @click.option("--dry-run", is_flag=True, help="Print what would be published.")
+@allow_option
 @yes_option
 @worker_options
 @json_option
@@ -39,6 +41,7 @@ def command(
     allow_unproven: bool,
     allow_missing: bool,
     dry_run: bool,
+    allowed: tuple[str, ...],
     yes: bool,
     workers: int | None,
     sandbox: str | None,
@@ -55,7 +58,7 @@ def command(
 
     context = command_context(workers=workers, sandbox=sandbox)
     target = open_publishing(registry, context)
-    package = packed(path, owner)
+    package = packed(path, owner, allowed)
     skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:
         grant_consents(context, [skill], yes)
@@ -79,7 +82,11 @@ def _print(publication: Publication, root: Path) -> None:
         click.echo(f"{publication.packed.name}=={publication.packed.release.version}")
         what = f"{size(publication.packed.release.size)}, tree {publication.packed.release.tree[:16]}…"
         note(f"{'would be published' if publication.dry_run else 'published'} in {safe(root)}: {what}")
-    if not publication.dry_run:
+    note_left_out(publication.packed.tree.uncounted())
+    if publication.dry_run:
+        for name in publication.packed.tree.paths():
+            click.echo(f"  {safe(name)}", err=True)
+    else:
         command = f"skillpm install {publication.packed.name} --registry {shlex.quote(str(root))}"
         line = f"next: everyone who can read that folder can run `{command}`"
         click.echo(safe(line), err=True)  # not shortened: people type it in other folders

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 @click.argument("paths", metavar="PATH...", nargs=-1, type=TypedPath())
 @click.option(
     "--level",
-    type=click.Choice(["lenient", "strict"]),
+    type=click.Choice(["lenient", "strict", "publish"]),
     default="lenient",
     show_default=True,
-    help="lenient asks whether `skillpm install` takes it, strict whether it follows the Agent Skills specification.",
+    help="lenient asks whether `skillpm install` takes it, strict whether it follows the specification, publish whether "
+    "`skillpm publish` takes it.",
 )
 @click.option("--fix", is_flag=True, help="Fix findings in SKILL.md that have one right answer, and print the change.")
 @click.option("--dry-run", is_flag=True, help="With --fix: print the change; write nothing.")
@@ -47,13 +48,13 @@ def command(
     decides the severities and the exit code, which is 1 if there is an error. Runs no code of a skill.
     """
     from skillpm.layout.rule import Level
-    from skillpm.ops.authoring.validate import RULES, validate
+    from skillpm.ops.authoring.validate import PUBLISH_RULES, rules_of, validate
     from skillpm.runtime.distributions import load_host
     from skillpm.settings import load_settings
     from skillpm.trust.allowance import Allowance
 
     if show_rules:
-        print_rules([rule.text() for rule in RULES], form)
+        print_rules([rule.text() for rule in PUBLISH_RULES], form)
         return
     if not paths:
         raise UsageError(
@@ -66,7 +67,7 @@ def command(
     reports = [
         report.letting(allow.codes(report.name or "")) for report in validate(paths, level=Level(level), extra=extra)
     ]
-    texts = [rule.text() for rule in (*RULES, *extra)]
+    texts = [rule.text() for rule in (*rules_of(Level(level)), *extra)]
     show(reports, texts, form, "checked", {"level": level, **({"mended": mended} if fix else {})})
     if form is None:
         installs = sum(not report.against_install for report in reports)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skillpm.errors import RegistryError
-from skillpm.index.path import PathIndex
+from skillpm.index.path import TreeIndex
 from skillpm.index.shipped import bundled_skills
 from skillpm.layout.description import describe
 from skillpm.layout.tree import FolderTree, Tree
@@ -21,7 +21,7 @@ class BundledIndex:
 
     def __init__(self) -> None:
         self.name = str(BUNDLED)
-        self._opened: dict[str, PathIndex] = {}
+        self._opened: dict[str, TreeIndex] = {}
 
     def page(self, name: str) -> Page | None:
         """Return the one bundled release. Raises LayoutError."""
@@ -51,14 +51,14 @@ class BundledIndex:
         """
         return self._shipped(name).files(name, release)
 
-    def _shipped(self, name: str) -> PathIndex:
+    def _shipped(self, name: str) -> TreeIndex:
         index = self._index(name)
         if index is None:
             raise RegistryError(f"there is no bundled skill `{name}`")
         return index
 
-    def _index(self, name: str) -> PathIndex | None:
+    def _index(self, name: str) -> TreeIndex | None:
         folder = bundled_skills().get(name)
         if folder is None:
             return None
-        return self._opened.setdefault(name, PathIndex(folder, self.name, again=name))
+        return self._opened.setdefault(name, TreeIndex(self.name, lambda: FolderTree(folder, keep=True), name))

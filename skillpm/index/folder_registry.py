@@ -28,7 +28,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_version
 from packaging.version import Version
 
-from skillpm.errors import ConflictError, RegistryError, StorageError, UsageError
+from skillpm.errors import ConflictError, IntegrityError, RegistryError, StorageError, UsageError
 from skillpm.formats.light import LightDocument, json_form
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, page_path, read_document
@@ -36,7 +36,7 @@ from skillpm.index.path import release_of
 from skillpm.layout.tree import Tree
 from skillpm.model.name import did_you_mean
 from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release, ShownSkill
-from skillpm.storage.archive import build_archive
+from skillpm.storage.archive import archive_digest, build_archive
 from skillpm.storage.files import fsync_folder, storage_error, write_atomic
 from skillpm.storage.process_lock import turns
 from skillpm.storage.unpack import remove_tree
@@ -222,8 +222,9 @@ class FolderRegistry(DirectoryIndex):
 
     def _put_archive(self, digest: str, archive: bytes) -> None:
         path = self.root / archive_path(digest)
-        with contextlib.suppress(OSError):
-            if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+        with contextlib.suppress(OSError, IntegrityError):
+            present = path.read_bytes()
+            if digest in (hashlib.sha256(present).hexdigest(), archive_digest(present)):
                 return
         self.write(archive_path(digest), archive)
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from skillpm.errors import LockOutOfDateError, RegistryError, UsageError
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.description import describe
-from skillpm.layout.tree import FolderTree, Tree, tree_digest
+from skillpm.layout.source_tree import SourceTree
+from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.release import Listing, Page, Release
 from skillpm.storage.archive import build_archive, read_archive
 
@@ -146,11 +147,11 @@ def _bare(name: str) -> str:
 
 
 class PathIndex(TreeIndex):
-    """A skill's folder.
+    """A skill's working folder, without what is left out of a package.
 
     Args:
         folder: the folder with SKILL.md.
-        name: the source in a lock: ``path:../skills/mine`` or ``bundled``.
+        name: the source in a lock: ``path:../skills/mine``.
         again: the argument of ``skillpm install`` that takes the present content, for a hint.
     """
 
@@ -164,7 +165,7 @@ class PathIndex(TreeIndex):
                 f"{self.folder} is not a folder",
                 hint="name the folder that holds SKILL.md; a name without `/` is looked up in registries",
             )
-        return FolderTree(self.folder, keep=True)
+        return SourceTree(self.folder, keep=True)
 
 
 class ArchiveIndex(TreeIndex):

@@ -19,10 +19,11 @@ Look = Callable[["Subject"], Iterable[Problem]]
 
 
 class Level(StrEnum):
-    """How a skill is judged: will skillpm install it, or does it follow the specification to the letter?"""
+    """How a skill is judged: will skillpm install it, does it follow the specification, or may it be published?"""
 
     LENIENT = "lenient"
     STRICT = "strict"
+    PUBLISH = "publish"  # as lenient, with the rules for what must not be published
 
 
 class Scope(StrEnum):

@@ -6,7 +6,7 @@ An install runs them with all others and fails closed: what they find refuses a 
 from __future__ import annotations
 
 from skillpm.layout.rule import Rule
-from skillpm.layout.rules import content, files, source
+from skillpm.layout.rules import content, files, publication, source
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
@@ -18,5 +18,6 @@ RULES: tuple[Rule, ...] = tuple(
 NO_ARCHIVE = frozenset({"SK402", "SK403", "SK404", "SK405", "SK407", "SK408", "SK409", "SK412"})
 """The rules whose findings no archive can hold, whoever lets them in."""
 
-ALLOWABLE = frozenset(rule.code for rule in (*files.RULES, *content.RULES)) - NO_ARCHIVE
+_SCANNED = (*files.RULES, *content.RULES, publication.secret_content)
+ALLOWABLE = frozenset(rule.code for rule in _SCANNED) - NO_ARCHIVE
 """The rules whose findings a person who has looked may let in."""

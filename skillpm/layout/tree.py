@@ -161,20 +161,20 @@ class FolderTree:
             except OSError:
                 irregular[prefix.rstrip("/") or "."] = "unreadable folder"
                 continue
+            if self._enter(prefix, {entry.name for entry in entries}, irregular):
+                uncounted.append(prefix.rstrip("/"))
+                continue
             for entry in entries:
                 path = prefix + entry.name
                 mode, size = _mode_and_size(entry)
-                if stat.S_ISDIR(mode):
-                    if entry.name in self._left_out:
-                        uncounted.append(path)
-                    else:
-                        pending.append(f"{path}/")
+                if self._leaves_out(path, entry.name, mode):
+                    uncounted.append(path)
+                elif stat.S_ISDIR(mode):
+                    pending.append(f"{path}/")
                 elif not stat.S_ISREG(mode):
                     irregular[path] = _KINDS.get(stat.S_IFMT(mode), "unknown kind")
-                elif self._whole or not _file_left_out(entry.name):
-                    files[path] = bool(mode & stat.S_IXUSR), size
                 else:
-                    uncounted.append(path)
+                    files[path] = bool(mode & stat.S_IXUSR), size
         return dict(sorted(files.items())), dict(sorted(irregular.items())), sorted(uncounted)
 
     @cached_property
@@ -213,11 +213,25 @@ class FolderTree:
         """Return the folders and files that are left out."""
         return list(self._entries[2])
 
+    def _enter(self, prefix: str, names: set[str], irregular: dict[str, str]) -> bool:
+        """Look at the names in a folder; return True if it is left out whole. ``prefix`` is empty or ends with `/`."""
+        return False
+
+    def _leaves_out(self, path: str, name: str, mode: int) -> bool:
+        """Is this entry, with all below it, not a part of the tree?"""
+        if stat.S_ISDIR(mode):
+            return name in self._left_out
+        return not self._whole and stat.S_ISREG(mode) and _file_left_out(name)
+
     def _read(self, path: str, limit: int) -> bytes:
+        return self._opened(path, self._entries[0].get(path, (False, 0))[1], limit)
+
+    def _opened(self, path: str, expected: int, limit: int) -> bytes:
+        """Read at most ``limit`` bytes, all if negative, of a file that should have ``expected`` bytes."""
         try:
             descriptor = os.open(f"{self._prefix}{path}", _OPEN_FLAGS)
             try:
-                return _drained(descriptor, self._entries[0].get(path, (False, 0))[1], limit)
+                return _drained(descriptor, expected, limit)
             finally:
                 os.close(descriptor)
         except (OSError, ValueError) as error:

@@ -18,6 +18,7 @@ class Skill:
         folder: the folder that ``root`` is a sealed copy of, or None.
         description: SKILL.md's, one paragraph.
         bundled: is the content one that ships with skillpm, and so trusted as skillpm is?
+        is_source: is ``root`` a working folder, some of whose files are left out, and not a whole tree?
     """
 
     name: str
@@ -27,6 +28,7 @@ class Skill:
     description: str = ""
     bundled: bool = False
     folder: Path | None = None
+    is_source: bool = False
 
     @property
     def place(self) -> Path:

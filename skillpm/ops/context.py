@@ -14,6 +14,7 @@ from skillpm.index.chain import ChainIndex
 from skillpm.index.shipped import bundled_skills
 from skillpm.index.source import Surroundings, is_path, open_registry, open_source
 from skillpm.layout.description import describe
+from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import did_you_mean, is_name
@@ -218,9 +219,10 @@ def open_context(settings: Settings, *, tell: Callable[[str], None] | None = Non
 
 
 def _described(root: Path, *, bundled: bool = False) -> Skill:
-    tree = FolderTree(root)
+    tree = FolderTree(root) if bundled else SourceTree(root)
     about = describe(tree, place=root)
-    return Skill(about.name, about.version, tree_digest(tree), root, about.description, bundled=bundled)
+    digest = tree_digest(tree)
+    return Skill(about.name, about.version, digest, root, about.description, bundled=bundled, is_source=not bundled)
 
 
 def _ships(name: str, tree: str) -> bool:

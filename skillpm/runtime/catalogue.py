@@ -13,7 +13,7 @@ from typing import Any
 from skillpm.contract.contract import Contract
 from skillpm.errors import UnknownSkillError
 from skillpm.layout.description import describe as describe_tree
-from skillpm.layout.tree import FolderTree
+from skillpm.layout.source_tree import skill_tree
 from skillpm.model.contract import Tool
 from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
@@ -131,7 +131,7 @@ def _contributions(skill: Skill, host: Host, describe: Describe | None) -> Contr
         skill=skill,
         contract=contract,
         prompt="" if contract is None else contract.prompt,
-        skill_text=describe_tree(FolderTree(skill.root)).body,
+        skill_text=describe_tree(skill_tree(skill)).body,
         seeds=files.seeds(),
         synthesis=files.synthesis(),
         rules=tuple(item.record.name for item in kinds["rule"]),

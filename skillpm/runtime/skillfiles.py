@@ -11,7 +11,7 @@ from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
 from skillpm.layout.description import has_manifest
 from skillpm.layout.package import Package, Read, Row
-from skillpm.layout.tree import FolderTree
+from skillpm.layout.source_tree import skill_tree
 from skillpm.model.skill import Skill
 
 if TYPE_CHECKING:  # a worker reads few of them, and would wait for the imports of all
@@ -32,7 +32,7 @@ class SkillFiles:
 
     def __init__(self, skill: Skill) -> None:
         self.skill = skill
-        self._tree = FolderTree(skill.root)
+        self._tree = skill_tree(skill)
         self._package = Package(self._tree)
 
     def irregular(self) -> dict[str, str]:

@@ -1,9 +1,10 @@
 """Archives of skills: gzip over ustar, regular files only. The writer is canonical, the reader is strict.
 
 The writer uses sorted paths, modes 644 and 755, no time, no owner, a fixed gzip header, and deflate's stored blocks. So
-the same tree gives the same bytes on every machine and in every year. Compressed blocks would depend on the library,
-because zlib, zlib-ng and their versions choose differently. Half of all public skills are below 12 kB, and the
-transport compresses transfers. The reader accepts compressed archives too.
+the same tree gives the same bytes on every machine and in every year, and their digest names the archive.
+
+What is published and sent is compressed. Compressed blocks depend on the library, because zlib, zlib-ng and their
+versions choose differently. So ``archive_digest`` is the digest of the canonical form, however an archive is packed.
 
 The reader is our own because tar libraries disagree about hostile archives. It accepts no extension records (PAX, GNU),
 no links, no devices, and no bytes between or after the members. The whole archive is checked before the reader returns.
@@ -12,6 +13,7 @@ Formats: POSIX.1-1988 (ustar), RFC 1951 (deflate), RFC 1952 (gzip).
 
 from __future__ import annotations
 
+import hashlib
 import re
 import struct
 import zlib
@@ -112,6 +114,22 @@ def _gzip(data: bytes) -> bytes:
         last = start + _STORED >= len(data)
         parts += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
     return b"".join([*parts, struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)])
+
+
+def compressed(archive: bytes) -> bytes:
+    """Return an archive of the same content that is smaller, or the archive itself if nothing is smaller."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = compressor.compress(_gunzip(archive, LIMITS)) + compressor.flush()
+    return min(archive, _GZIP_HEADER + body + archive[-8:], key=len)
+
+
+def archive_digest(data: bytes) -> str:
+    """Return the hex SHA-256 that names an archive: that of its canonical form, whatever compressed it.
+
+    Raises:
+        IntegrityError: it is not gzip, is damaged, or unpacks to too much.
+    """
+    return hashlib.sha256(_gzip(_gunzip(data, LIMITS))).hexdigest()
 
 
 def read_archive(data: bytes, limits: Limits = LIMITS) -> MappingTree:

@@ -11,7 +11,8 @@ import os
 from dataclasses import dataclass, replace
 
 from skillpm.errors import IntegrityError
-from skillpm.layout.tree import FolderTree, tree_digest
+from skillpm.layout.source_tree import skill_tree
+from skillpm.layout.tree import tree_digest
 from skillpm.model.skill import Skill
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.store import Store, folder_digest
@@ -42,13 +43,13 @@ class SealedCopies:
         copy = self.copies.path(skill.tree)
         if skill.root in (copy, self.store.path(skill.tree)) and _is_exact(skill):
             return skill
-        sealed = replace(skill, root=copy, folder=skill.place)
+        sealed = replace(skill, root=copy, folder=skill.place, is_source=False)
         if not _is_exact(sealed):
             files = SkillFiles(skill)
             _refuse_irregular(skill, files)
             if not files.code():
                 return skill
-            tree = FolderTree(skill.root, keep=True)  # the bytes that are counted are the bytes that are copied
+            tree = skill_tree(skill, keep=True)  # the bytes that are counted are the bytes that are copied
             if tree.irregular() or tree_digest(tree) != skill.tree:
                 raise _changed(skill)
             remove_tree(copy)

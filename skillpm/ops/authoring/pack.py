@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ from skillpm.errors import LayoutError, UsageError
 from skillpm.formats.as_json import as_json
 from skillpm.index.path import release_of
 from skillpm.layout.description import UNVERSIONED
-from skillpm.layout.rule import Rule
+from skillpm.layout.rule import Level, Rule
 from skillpm.layout.scan import NO_ARCHIVE
-from skillpm.layout.tree import FolderTree
+from skillpm.layout.source_tree import SourceTree
 from skillpm.model.finding import Report
 from skillpm.model.name import parse_name
 from skillpm.model.release import Release
-from skillpm.ops.authoring.validate import RULES, validate_skill
+from skillpm.ops.authoring.validate import PUBLISH_RULES, validate_skill
 from skillpm.ops.project.fetch import refuse_broken
-from skillpm.storage.archive import build_archive
+from skillpm.storage.archive import build_archive, compressed
+from skillpm.trust.allowance import NOTHING, Allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,15 @@ class Packed:
 
     Attributes:
         root: its folder.
+        tree: the files of the package, and the names of what is left out.
         name: the published name, ``name`` or ``owner/name``.
         release: its entry in a registry's page.
-        archive: the same bytes for the same tree, on every machine.
+        archive: its bytes, compressed.
         report: of the check; warnings only.
     """
 
     root: Path
+    tree: SourceTree
     name: str
     release: Release
     archive: bytes
@@ -56,40 +60,79 @@ class Packed:
             "tree": self.release.tree,
             "size": self.release.size,
             "requires": self.release.requires,
+            "files": self.tree.paths(),
+            "left_out": self.tree.uncounted(),
             "findings": as_json(self.report.findings),
         }
 
 
-def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = ()) -> Packed:
-    """Check a skill's folder with every rule and build its archive; nothing is written.
+def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = (), allow: Allowance = NOTHING) -> Packed:
+    """Check a skill's folder with every rule of level ``publish`` and build its archive; nothing is written.
 
     Args:
         root: the folder with SKILL.md.
         owner: goes in front of the name; may be empty.
         extra: rules of plugins.
+        allow: the findings that the author accepts.
 
     Raises:
         UsageError: there is no such folder, the owner is not a name, or the version cannot be published.
         LayoutError: the check found errors; ``details["findings"]`` has all findings.
         IntegrityError: a path cannot stand in an archive.
     """
-    if not root.is_dir():
-        raise UsageError(f"{root} is not a folder", hint="name the folder that holds SKILL.md")
-    report = validate_skill(root, rules=(*RULES, *extra))
+    tree = source_files(root)
+    report = validate_skill(root, level=Level.PUBLISH, rules=(*PUBLISH_RULES, *extra), tree=tree)
+    report = report.letting(allow.codes(report.name or ""))
     if {finding.code for finding in report.errors} <= NO_ARCHIVE:
         refuse_broken(report, str(root))
     if not report.ok:
         count = len(report.errors)
         raise LayoutError(
             f"{root} has {count} error{'s' if count > 1 else ''}, so it is not packed",
-            hint=f"run `skillpm validate {root}` and fix what it lists",
+            hint=f"run `skillpm validate {root} --level publish` and fix what it lists",
             findings=as_json(report.findings),
         )
-    tree = FolderTree(root)
-    archive = build_archive(tree)
-    name, release = release_of(tree, archive)
+    canonical = build_archive(tree)
+    name, release = release_of(tree, canonical)
+    archive = compressed(canonical)
+    release = replace(release, size=len(archive))
     _refuse_version(name, release.version)
-    return Packed(root, parse_name(f"{owner}/{name}") if owner else name, release, archive, report)
+    return Packed(root, tree, parse_name(f"{owner}/{name}") if owner else name, release, archive, report)
+
+
+def source_files(root: Path) -> SourceTree:
+    """Return the files of a working folder that a package has. Raises UsageError if there is no such folder."""
+    if not root.is_dir():
+        raise UsageError(f"{root} is not a folder", hint="name the folder that holds SKILL.md")
+    return SourceTree(root, keep=True)
+
+
+def archive_target(packed: Packed, output: str, folder: Path) -> Path:
+    """Return where an archive is written, which is never a file of the next package.
+
+    Args:
+        packed: the package.
+        output: a file, or a folder with ``/`` at its end; empty for the default.
+        folder: the working directory. By default the archive is written there, or, from within the packed folder,
+            beside that folder.
+
+    Raises:
+        UsageError: the file would be a part of the package.
+    """
+    root = packed.root.resolve()
+    if not output:
+        inside = folder.resolve().is_relative_to(root)
+        return (Path(os.path.relpath(root.parent, folder)) if inside else Path()) / packed.file_name
+    target = Path(output)
+    if output.endswith("/") or target.is_dir():
+        target = target / packed.file_name
+    place = (folder / target.parent).resolve() / target.name
+    if place.is_relative_to(root) and not packed.tree.leaves_out(place.relative_to(root).as_posix()):
+        raise UsageError(
+            f"{target} is inside the packed folder, so the next package would hold it",
+            hint="name a path outside of it, or add the path to .skillpmignore",
+        )
+    return target
 
 
 def _refuse_version(name: str, version: str) -> None:

@@ -13,7 +13,8 @@ from skillpm.errors import CheckError, ConflictError, RegistryError, UsageError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.source import open_registry
-from skillpm.layout.tree import FolderTree, tree_digest
+from skillpm.layout.source_tree import SourceTree
+from skillpm.layout.tree import tree_digest
 from skillpm.model.name import look_alike
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.model.skill import Skill
@@ -83,7 +84,7 @@ class Publication:
 
 def judged(packed: Packed) -> bool:
     """Does this skill judge answers, so that a self-test must pass before it is published?"""
-    return any(name in _JUDGING for name in FolderTree(packed.root).paths())
+    return any(name in _JUDGING for name in packed.tree.paths())
 
 
 def publish(
@@ -183,7 +184,7 @@ def _checked(context: Context, skill: Skill, packed: Packed, progress: Progress 
         report = selftest(session.contributions[skill.name], session.scorer, progress)
     if not report.ok:
         raise _broken(report)
-    if tree_digest(FolderTree(packed.root)) != packed.release.tree:
+    if tree_digest(SourceTree(packed.root)) != packed.release.tree:
         raise UsageError(f"{packed.root} changed while it was checked", hint="run the command again")
     return report
 

@@ -16,6 +16,8 @@ from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
 from skillpm.layout.discovery import MAX_FOLDERS, discover
 from skillpm.layout.mend import mend
 from skillpm.layout.rule import Level, Rule, RuleSet, document_problems
+from skillpm.layout.rules import publication
+from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree
 from skillpm.model.finding import Finding, Problem, Report, Severity
@@ -74,6 +76,12 @@ def case_breaks_contract(subject: Subject) -> Iterator[Problem]:
 
 
 RULES: tuple[Rule, ...] = (*check.RULES, *CONTRACT_RULES, *TASK_RULES)
+PUBLISH_RULES: tuple[Rule, ...] = (*RULES, *publication.RULES)
+
+
+def rules_of(level: Level) -> tuple[Rule, ...]:
+    """Return the rules of a level."""
+    return PUBLISH_RULES if level is Level.PUBLISH else RULES
 
 
 def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT, extra: Sequence[Rule] = ()) -> list[Report]:
@@ -81,14 +89,16 @@ def validate(paths: Sequence[Path], *, level: Level = Level.LENIENT, extra: Sequ
 
     A path without a skill gets a report with one error, never an exception. ``extra`` has the rules of plugins.
     """
-    rules = (*RULES, *extra)
+    rules = (*rules_of(level), *extra)
     return [report for path in paths for report in _reports(path, level, rules)]
 
 
-def validate_skill(root: Path, *, level: Level = Level.LENIENT, rules: Sequence[Rule] = RULES) -> Report:
-    """Check one skill's folder with every rule, including those on its contract."""
+def validate_skill(
+    root: Path, *, level: Level = Level.LENIENT, rules: Sequence[Rule] = RULES, tree: SourceTree | None = None
+) -> Report:
+    """Check one skill's folder with every rule, including those on its contract; ``tree`` has its files."""
     plain = root.name not in ("", "..") and not root.is_symlink()
-    subject = Subject(FolderTree(root), root.name if plain else Path(os.path.realpath(root)).name)
+    subject = Subject(tree or SourceTree(root), root.name if plain else Path(os.path.realpath(root)).name)
     return check.examine(subject, rules, path=str(root), level=level)
 
 

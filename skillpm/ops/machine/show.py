@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from skillpm.index.source import is_path
 from skillpm.layout.description import describe
 from skillpm.layout.package import Package
-from skillpm.layout.tree import FolderTree, Tree, tree_digest
+from skillpm.layout.source_tree import skill_tree
+from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
@@ -63,12 +64,12 @@ def show(context: Context, text: str) -> Overview:
     """
     if is_path(text):
         skill = context.skill(text)
-        return _overview(context, FolderTree(skill.root), str(skill.root))
+        return _overview(context, skill_tree(skill), str(skill.root))
     requirement = Requirement.parse(text)
     entry = context.lock().skill(requirement.name)
     if entry is not None and requirement.admits(entry.version, prereleases=True):
         skill = context.skill(requirement.name)
-        return _overview(context, FolderTree(skill.root), str(entry.source))
+        return _overview(context, skill_tree(skill), str(entry.source))
     release = _newest(context, requirement)
     index = context.index.source(requirement.name)
     assert index is not None  # it has the release

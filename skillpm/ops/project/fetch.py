@@ -12,7 +12,7 @@ from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
 from skillpm.model.release import Release
 from skillpm.ops.project.identity import refuse_impostor
-from skillpm.storage.archive import read_archive
+from skillpm.storage.archive import archive_digest, read_archive
 from skillpm.storage.store import Store
 from skillpm.trust.allowance import NOTHING, Allowance
 
@@ -132,12 +132,20 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
 def _unpacked(name: str, release: Release, index: Index) -> Tree:
     data = index.archive(name, release)
     digest = hashlib.sha256(data).hexdigest()
-    if digest != release.archive and not index.made_here:
+    if not index.made_here and release.archive not in (digest, _canonical_digest(data)):
         what = f"the archive of {name} {release.version} from {index.name}"
         if data.lstrip()[:1] == b"<":
             what = f"{index.name} sent a web page instead of the archive of {name} {release.version}"
         raise _mismatch(what, release.archive, digest)
     return read_archive(data)
+
+
+def _canonical_digest(data: bytes) -> str | None:
+    """Return the digest of an archive that was compressed after it was named; None if it cannot be unpacked."""
+    try:
+        return archive_digest(data)
+    except IntegrityError:
+        return None
 
 
 def _mismatch(what: str, expected: str, found: str) -> IntegrityError:

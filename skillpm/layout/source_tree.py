@@ -1,0 +1,189 @@
+"""The files of a skill's working folder: the one answer to what is packed, published, digested, tested and installed.
+
+A working folder is not a clean folder. These entries are no part of the skill:
+
+- what .skillpmignore names, and what .gitignore names, here, in folders below, and above up to the top of a repository;
+- what a working folder collects by itself: secrets, editor state, caches, installed modules, and skillpm's own output.
+
+A `!pattern` of .skillpmignore brings back what the others leave out; version control and bytecode stay out, and
+SKILL.md and skill.yaml stay in. Stored, installed and committed trees are whole already: for them there is FolderTree.
+Source of the patterns' meaning: gitignore(5), as pathspec implements it; .gitignore of other tools is read the same.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from skillpm.layout.tree import FolderTree, UnreadableFileError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
+
+    from skillpm.model.skill import Skill
+
+GIT, OWN = ".gitignore", ".skillpmignore"
+MAX_PATTERNS = 1 << 18  # bytes of one file
+_MOST_STARS = 4  # in one segment: a regular expression with more may take minutes on a hostile name
+_MOST_SEGMENTS = 20  # of one pattern
+_HEAD = 1 << 14  # bytes in which a private key begins
+_ALWAYS = frozenset({"SKILL.md", "skill.md", "skill.yaml"})
+_FOLDERS = frozenset({
+    ".bzr", "CVS", ".jj",  # version control
+    ".cache", ".eggs", ".gradle", ".ipynb_checkpoints", ".nox", ".terraform", ".tox", ".venv", "node_modules",  # caches
+    ".fleet", ".idea", ".vs", ".vscode",  # editors
+    ".aws", ".gnupg", ".ssh",  # secrets
+})  # fmt: skip
+_FILES = re.compile(
+    r"""
+    \.env(?:\.(?!(?:example|sample|template|dist|defaults|schema)\Z).+)? | \.envrc
+    | id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)? | .+\.(?:p12|pfx|jks|keystore|kdbx|ppk)
+    | \.netrc | _netrc | \.npmrc | \.pypirc | \.git-credentials | \.htpasswd | \.pgpass
+    | .*\.sw[a-p] | .*~ | \#.*\# | \.\#.* | .+\.(?:orig|rej)
+    | thumbs\.db | desktop\.ini | \._.* | \.coverage(?:\..*)? | \.skillpmignore
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_KEY_FILES = (".pem", ".key")
+_AT_ROOT = re.compile(r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|\.[^/]+/skills")
+_SYNTHESIS = {"train.jsonl", "held_out.jsonl", "profile.json"}
+_VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
+
+
+class Patterns(NamedTuple):
+    """One file of patterns: it speaks of the paths below ``prefix``, and ``base`` leads from its folder to the root."""
+
+    prefix: str
+    base: str
+    spec: GitIgnoreSpec
+
+
+@dataclass(slots=True)
+class _Ignored:
+    """The files of patterns of one name, the outermost first."""
+
+    files: list[Patterns] = field(default_factory=list)
+
+    def verdict(self, path: str) -> bool | None:
+        """Is this path left out? None if no pattern names it. The path of a folder ends with a slash."""
+        for patterns in reversed(self.files):
+            if path.startswith(patterns.prefix):
+                answer = patterns.spec.check_file(patterns.base + path[len(patterns.prefix) :]).include
+                if answer is not None:
+                    return answer
+        return None
+
+
+class SourceTree(FolderTree):
+    """A working folder without what is left out.
+
+    Args:
+        root: the folder.
+        keep: keep what was read, as for FolderTree.
+    """
+
+    def __init__(self, root: Path, *, keep: bool = False) -> None:
+        super().__init__(root, keep=keep)
+        self._own_archive = re.compile(rf"{re.escape(Path(os.path.realpath(root)).name)}-\d[^/]*\.tar\.gz")
+        self._git, self._own = _Ignored(_above(root)), _Ignored()
+
+    def leaves_out(self, path: str) -> bool:
+        """Is a file of this path left out, whether it is there or not?"""
+        parts = path.split("/")
+        folders = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        left_out = set(self.uncounted())
+        return (
+            not left_out.isdisjoint(folders)
+            or any(self._leaves_out(folder, folder.rpartition("/")[2], stat.S_IFDIR) for folder in folders)
+            or self._leaves_out(path, parts[-1], stat.S_IFREG)
+        )
+
+    def _enter(self, prefix: str, names: set[str], irregular: dict[str, str]) -> bool:
+        for name, ignored in ((GIT, self._git), (OWN, self._own)):
+            if name in names:
+                try:
+                    spec = _spec(self._opened(f"{prefix}{name}", MAX_PATTERNS, MAX_PATTERNS + 1))
+                    ignored.files.append(Patterns(prefix, "", spec))
+                except (UnreadableFileError, ValueError):
+                    irregular[f"{prefix}{name}"] = "list of patterns that cannot be read"
+        return bool(prefix) and (names >= _SYNTHESIS or _VIRTUAL_ENVIRONMENT in names)
+
+    def _leaves_out(self, path: str, name: str, mode: int) -> bool:
+        if super()._leaves_out(path, name, mode):
+            return True
+        if path in _ALWAYS:
+            return False
+        written = f"{path}/" if stat.S_ISDIR(mode) else path
+        asked = self._own.verdict(written)
+        if asked is not None:
+            return asked
+        return self._is_clutter(path, name, mode) or bool(self._git.verdict(written))
+
+    def _is_clutter(self, path: str, name: str, mode: int) -> bool:
+        if name in _FOLDERS or _AT_ROOT.fullmatch(path) or _FILES.fullmatch(name):
+            return True
+        if self._own_archive.fullmatch(name):
+            return True
+        return stat.S_ISREG(mode) and name.endswith(_KEY_FILES) and self._is_private_key(path)
+
+    def _is_private_key(self, path: str) -> bool:
+        try:
+            return b"PRIVATE KEY-----" in self._opened(path, _HEAD, _HEAD)
+        except UnreadableFileError:
+            return False
+
+
+def skill_tree(skill: Skill, *, keep: bool = False) -> FolderTree:
+    """Return the files of a skill: those of a working folder, or all of a stored one."""
+    return SourceTree(skill.root, keep=keep) if skill.is_source else FolderTree(skill.root, keep=keep)
+
+
+def _above(root: Path) -> list[Patterns]:
+    """Return the files of patterns above a root in its repository; none if they leave out the root itself."""
+    place = Path(os.path.realpath(root))
+    tops = [count for count, folder in enumerate((place, *place.parents)) if (folder / ".git").exists()]
+    files: list[Patterns] = []
+    for folder in reversed(place.parents[: tops[0]] if tops else ()):
+        base = f"{place.relative_to(folder).as_posix()}/"
+        steps = [base[: end.end()] for end in re.finditer("/", base)]
+        try:
+            spec = _spec((folder / GIT).read_bytes()[: MAX_PATTERNS + 1])
+        except (OSError, ValueError):
+            continue
+        if any(spec.check_file(step).include for step in steps):
+            return []
+        files.append(Patterns("", base, spec))
+    return files
+
+
+@lru_cache(maxsize=64)
+def _spec(data: bytes) -> GitIgnoreSpec:
+    """Compile patterns. Raises ValueError if they are too many, too long, or not patterns."""
+    from pathspec import GitIgnoreSpec
+
+    if len(data) > MAX_PATTERNS:
+        raise ValueError("too large")
+    lines = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines()
+    for line in lines:
+        segments = [] if line.startswith("#") else line.split("/")
+        if len(segments) > _MOST_SEGMENTS or any(len(re.findall(r"\*+", part)) > _MOST_STARS for part in segments):
+            raise ValueError("too many wildcards")
+    try:
+        return GitIgnoreSpec.from_lines(lines)
+    except ValueError:  # git passes over a line that is not a pattern
+        return GitIgnoreSpec.from_lines([line for line in lines if _is_pattern(line)])
+
+
+def _is_pattern(line: str) -> bool:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        GitIgnoreSpec.from_lines([line])
+    except ValueError:
+        return False
+    return True
