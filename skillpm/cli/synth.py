@@ -14,6 +14,10 @@ from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skillpm.model.skill import Skill
+    from skillpm.ops.context import Context
     from skillpm.synth.generate import Synthesis
     from skillpm.synth.profile import Profile, SplitProfile
 
@@ -40,6 +44,12 @@ _MOST = 10_000_000  # rows
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the files.")
+@click.option(
+    "--show",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="Print N rows of each skill's rules for people, each with its command line; write nothing.",
+)
 @click.option("--force", is_flag=True, help="Replace the files of an earlier synthesis.")
 @click.option("--strict", is_flag=True, help="Refuse a split with fewer rows than requested.")
 @yes_option
@@ -51,6 +61,7 @@ def command(
     held_out: int,
     seed: int,
     output: Path | None,
+    show: int | None,
     force: bool,
     strict: bool,
     as_json: bool,
@@ -64,6 +75,11 @@ def command(
 
     With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
+    if show is not None:
+        if output is not None:
+            raise UsageError("`--show` writes no files", hint="remove `--output` or `--show`")
+        _print_preview(*agreed_skills(skills, **agreement), show, seed, as_json)
+        return
     if as_json and output is None:
         raise UsageError(
             "`--json` needs `--output DIR`", hint="add `--output DIR`; without it, stdout has the tasks as JSON Lines"
@@ -86,6 +102,17 @@ def command(
         echo_json({"output": str(output), **synthesis.profile.model_dump(mode="json")})
     else:
         _print_profile(synthesis.profile)
+
+
+def _print_preview(context: Context, skills: Sequence[Skill], count: int, seed: int, as_json: bool) -> None:
+    from skillpm.ops.learning.synth import preview
+
+    rows = preview(context, skills, count=count, seed=seed)
+    if as_json:
+        echo_json(rows)
+        return
+    for row in rows:
+        click.echo(f"{safe(row.request)}\n    {safe(row.answer)}")
 
 
 def _print_tasks(synthesis: Synthesis) -> None:

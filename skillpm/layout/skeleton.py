@@ -4,6 +4,17 @@ from __future__ import annotations
 
 import importlib.resources
 import string
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a new skill answers with."""
+
+    CLI = "cli"  # a command line
+    API = "api"  # a call of an API
+    SQL = "sql"  # a query
+    TEXT = "text"  # what it reads out of a text
+
 
 COMPLETE = (
     "CHANGELOG.md",
@@ -19,14 +30,15 @@ COMPLETE = (
 MINIMAL = ("SKILL.md",)
 
 
-def skeleton(name: str, *, minimal: bool = False) -> dict[str, bytes]:
+def skeleton(name: str, kind: Kind = Kind.CLI, *, minimal: bool = False) -> dict[str, bytes]:
     """Return the files of a new skill by path.
 
     Args:
         name: the skill's name, already checked.
+        kind: what it answers with.
         minimal: only SKILL.md, which makes a skill that installs and has nothing to train on.
     """
-    templates = importlib.resources.files("skillpm.layout").joinpath("templates")
+    templates = importlib.resources.files("skillpm.layout").joinpath("templates", kind)
     files = {}
     for path in MINIMAL if minimal else COMPLETE:
         template = templates.joinpath(f"{path}.template").read_text(encoding="utf-8")

@@ -7,13 +7,13 @@ import tempfile
 from pathlib import Path
 
 from skillpm.errors import UsageError
-from skillpm.layout.skeleton import skeleton
+from skillpm.layout.skeleton import Kind, skeleton
 from skillpm.model.name import parse_name
 from skillpm.storage.files import storage_error, write_atomic
 
 
-def create_skill(name: str, directory: Path, *, minimal: bool = False) -> Path:
-    """Write a new skill into ``directory/name`` and return that folder.
+def create_skill(name: str, directory: Path, kind: Kind = Kind.CLI, *, minimal: bool = False) -> Path:
+    """Write a new skill of a kind into ``directory/name`` and return that folder.
 
     Raises:
         UsageError: the name is not valid, or a file of that name exists.
@@ -28,7 +28,7 @@ def create_skill(name: str, directory: Path, *, minimal: bool = False) -> Path:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=directory) as temporary:
             draft = Path(temporary) / name
-            for path, content in skeleton(name, minimal=minimal).items():
+            for path, content in skeleton(name, kind, minimal=minimal).items():
                 write_atomic(draft / path, content)
             draft.rename(target)
     except OSError as error:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, UsageError
 from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
@@ -54,6 +59,52 @@ def synth(
             progress=progress,
             other_suites=other_suites(context, skills),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One row as a person reads it: the request, and the command line or else the call that answers it."""
+
+    skill: str
+    request: str
+    answer: str
+
+
+def preview(context: Context, skills: Sequence[Skill], *, count: int, seed: int) -> list[Shown]:
+    """Return the first training rows of each skill's rules; nothing is written.
+
+    Raises:
+        SkillpmError: whatever ``synth`` raises.
+    """
+    with open_session(context, skills) as session:
+        contributions = session.contributions
+        synthesis = synthesise(
+            list(contributions.values()),
+            session.scorer.judge,
+            rows=count + max(len(item.seeds) for item in contributions.values()),
+            held_out=0,
+            seed=seed,
+            run_rule=session.scorer.synthesise,
+            other_suites=other_suites(context, skills),
+        )
+    rows: dict[str, list[Shown]] = {name: [] for name in contributions}
+    for task in synthesis.train:
+        if task.origin == "rule" and len(rows[task.skill]) < count:
+            answer = shown_answer(task.expected, contributions[task.skill].contract)
+            rows[task.skill].append(Shown(task.skill, task.request, answer))
+    return [row for listed in rows.values() for row in listed]
+
+
+def shown_answer(expected: Any, contract: Contract | None) -> str:
+    """Return the command line of an expected answer, or its call without the arguments that are null."""
+    commands = None if contract is None else contract.argv(contract.complete(expected))
+    if commands:
+        return " && ".join(shlex.join(words) for words in commands)
+    if not isinstance(expected, dict) or "tool" not in expected:
+        return expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)
+    given = {name: value for name, value in expected.get("args", {}).items() if value is not None}
+    words = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
+    return " ".join((expected["tool"], *words))
 
 
 def other_suites(context: Context, skills: Sequence[Skill]) -> list[tuple[str, Suite]]:
