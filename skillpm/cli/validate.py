@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     type=click.Choice(["lenient", "strict", "publish"]),
     default="lenient",
     show_default=True,
-    help="lenient asks whether `skillpm install` takes it, strict whether it follows the specification, publish whether "
-    "`skillpm publish` takes it.",
+    help="lenient asks what `install` takes, publish what `publish` takes, strict what the specification says.",
 )
 @click.option("--fix", is_flag=True, help="Fix findings in SKILL.md that have one right answer, and print the change.")
 @click.option("--dry-run", is_flag=True, help="With --fix: print the change; write nothing.")

@@ -15,16 +15,15 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skillpm.layout.tree import FolderTree, UnreadableFileError
 
 if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
-
     from skillpm.model.skill import Skill
 
 GIT, OWN = ".gitignore", ".skillpmignore"
@@ -52,7 +51,21 @@ _FILES = re.compile(
 _KEY_FILES = (".pem", ".key")
 _AT_ROOT = re.compile(r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|\.[^/]+/skills")
 _SYNTHESIS = {"train.jsonl", "held_out.jsonl", "profile.json"}
+_FOLDER = "ps_d"  # pathspec's name for the slash behind a folder that a pattern names
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
+
+
+class Pattern(NamedTuple):
+    """One pattern: its regular expression, and whether it leaves out what it matches, or brings it back."""
+
+    regex: re.Pattern[str]
+    leaves_out: bool
+
+    def matches(self, path: str) -> bool:
+        """Does it match this entry, and not only a folder above it? A folder's path ends with a slash."""
+        match = self.regex.search(path)
+        # the expression of `a/**` ends behind the folder; all others end with the entry
+        return match is not None and (_FOLDER in self.regex.groupindex or match.end() < len(path))
 
 
 class Patterns(NamedTuple):
@@ -60,7 +73,12 @@ class Patterns(NamedTuple):
 
     prefix: str
     base: str
-    spec: GitIgnoreSpec
+    patterns: tuple[Pattern, ...]
+
+    def verdict(self, path: str) -> bool | None:
+        """Return what the last pattern that matches says of a path below the prefix."""
+        path = self.base + path[len(self.prefix) :]
+        return next((pattern.leaves_out for pattern in reversed(self.patterns) if pattern.matches(path)), None)
 
 
 @dataclass(slots=True)
@@ -73,7 +91,7 @@ class _Ignored:
         """Is this path left out? None if no pattern names it. The path of a folder ends with a slash."""
         for patterns in reversed(self.files):
             if path.startswith(patterns.prefix):
-                answer = patterns.spec.check_file(patterns.base + path[len(patterns.prefix) :]).include
+                answer = patterns.verdict(path)
                 if answer is not None:
                     return answer
         return None
@@ -107,8 +125,8 @@ class SourceTree(FolderTree):
         for name, ignored in ((GIT, self._git), (OWN, self._own)):
             if name in names:
                 try:
-                    spec = _spec(self._opened(f"{prefix}{name}", MAX_PATTERNS, MAX_PATTERNS + 1))
-                    ignored.files.append(Patterns(prefix, "", spec))
+                    data = self._opened(f"{prefix}{name}", MAX_PATTERNS, MAX_PATTERNS + 1)
+                    ignored.files.append(Patterns(prefix, "", _compiled(data)))
                 except (UnreadableFileError, ValueError):
                     irregular[f"{prefix}{name}"] = "list of patterns that cannot be read"
         return bool(prefix) and (names >= _SYNTHESIS or _VIRTUAL_ENVIRONMENT in names)
@@ -152,38 +170,36 @@ def _above(root: Path) -> list[Patterns]:
         base = f"{place.relative_to(folder).as_posix()}/"
         steps = [base[: end.end()] for end in re.finditer("/", base)]
         try:
-            spec = _spec((folder / GIT).read_bytes()[: MAX_PATTERNS + 1])
+            patterns = _compiled((folder / GIT).read_bytes()[: MAX_PATTERNS + 1])
         except (OSError, ValueError):
             continue
-        if any(spec.check_file(step).include for step in steps):
+        if any(Patterns("", "", patterns).verdict(step) for step in steps):
             return []
-        files.append(Patterns("", base, spec))
+        files.append(Patterns("", base, patterns))
     return files
 
 
 @lru_cache(maxsize=64)
-def _spec(data: bytes) -> GitIgnoreSpec:
-    """Compile patterns. Raises ValueError if they are too many, too long, or not patterns."""
+def _compiled(data: bytes) -> tuple[Pattern, ...]:
+    """Compile the lines of a file of patterns. Raises ValueError if they are too many or too long."""
     from pathspec import GitIgnoreSpec
 
     if len(data) > MAX_PATTERNS:
         raise ValueError("too large")
-    lines = data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines()
-    for line in lines:
+    patterns = []
+    for line in data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines():
         segments = [] if line.startswith("#") else line.split("/")
         if len(segments) > _MOST_SEGMENTS or any(len(re.findall(r"\*+", part)) > _MOST_STARS for part in segments):
             raise ValueError("too many wildcards")
-    try:
-        return GitIgnoreSpec.from_lines(lines)
-    except ValueError:  # git passes over a line that is not a pattern
-        return GitIgnoreSpec.from_lines([line for line in lines if _is_pattern(line)])
+        with suppress(ValueError):  # git passes over a line that is not a pattern
+            patterns += [
+                _itself(item) for item in GitIgnoreSpec.from_lines([line]).patterns if item.include is not None
+            ]
+    return tuple(patterns)
 
 
-def _is_pattern(line: str) -> bool:
-    from pathspec import GitIgnoreSpec
-
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except ValueError:
-        return False
-    return True
+def _itself(pattern: Any) -> Pattern:
+    """Return a pattern of pathspec so that it matches the entry that it names, and nothing below."""
+    regex: re.Pattern[str] = pattern.regex
+    whole = re.compile(rf"(?:{regex.pattern})\Z") if _FOLDER in regex.groupindex else regex
+    return Pattern(whole, pattern.include)
