@@ -245,8 +245,9 @@ def _copy_content_only() -> None:
 
 def _limit_resources(confinement: Confinement, limits: Limits) -> None:
     apart = not confinement.programs and privileges.count_apart()
-    if apart:  # the folder is root's; os.access asks for the real user, and the real group is still root's
+    if apart:  # access() asks for the real user, and the real group is still root's
         confinement.scratch.chmod(0o770)
+        setattr(os, "access", functools.partial(os.access, effective_ids=True))  # noqa: B010
     for kind, most in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, limits.memory_bytes),

@@ -284,6 +284,79 @@ def test_a_plugin_s_level_stands_behind_our_strong_ones_and_only_where_it_is_str
         choose("plugin:c", brought(weak), required=True)
 
 
+HONEST = """
+import asyncio, concurrent.futures, mmap, os, shutil, signal, sqlite3, sys
+import tarfile, tempfile, threading, time, uuid, zipfile, zoneinfo
+from pathlib import Path
+from skillpm.plugin import Verdict
+
+async def slept():
+    await asyncio.wait_for(asyncio.sleep(0.001), 5)
+    return await asyncio.to_thread(len, "four")
+
+def work():
+    assert asyncio.run(slept()) == 4
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(abs, range(9))) == 36
+    base = sqlite3.connect("data.db")
+    base.execute("create table t(a)")
+    base.executemany("insert into t values(?)", [(n,) for n in range(1000)])
+    base.commit()
+    assert base.execute("select count(*) from t").fetchone() == (1000,)
+    base.close()
+    with tempfile.TemporaryDirectory() as folder:
+        first = Path(folder, "first.txt")
+        first.write_text("text")
+        first.touch()
+        for copy in (shutil.copy, shutil.copy2, shutil.copyfile):
+            assert Path(copy(first, Path(folder, copy.__name__))).read_text() == "text"
+        shutil.move(first, Path(folder, "moved"))
+        shutil.copytree(folder, "tree")
+        assert Path("tree/moved").read_text() == "text" and os.access(folder, os.W_OK)
+        os.symlink("moved", Path(folder, "link"))
+        os.rename(Path(folder, "moved"), "here.txt")
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.write("here.txt")
+    zipfile.ZipFile("a.zip").extractall("unzipped")
+    with tarfile.open("a.tar.gz", "w:gz") as archive:
+        archive.add("here.txt")
+    with tarfile.open("a.tar.gz") as archive:
+        archive.extractall("untarred", filter="data")
+    memory = mmap.mmap(-1, 1 << 20)
+    memory[:4] = b"text"
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
+    time.sleep(0.01)
+    os.sched_getaffinity(0), os.cpu_count(), uuid.uuid4(), sys.stdout.isatty(), shutil.disk_usage(".")
+    return zoneinfo.ZoneInfo("Europe/Berlin").key
+
+def verify(attempts, contract):
+    return [Verdict(status="failed", score=0.0, reasons=(work(),)) for attempt in attempts]
+"""
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_what_honest_verifiers_do_is_allowed(
+    make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode, offered: Callable[[str], Sandbox], name: str
+) -> None:
+    with make_scorer(make_skill({"verifier.py": HONEST}), settings=WorkerSettings(offered(name))) as scorer:
+        (judgement,) = scorer.judge([episode("x")])
+    assert judgement.verdict.reasons == ("Europe/Berlin",)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="for root")
+def test_a_worker_of_root_says_what_it_cannot_read(
+    make_skill: MakeSkill, make_scorer: MakeScorer, copies: SealedCopies, episode: MakeEpisode, level: str
+) -> None:
+    """It has no right to read what others keep to themselves."""
+    skill = copies.seal(make_skill({"verifier.py": SHELL}))
+    os.chown(skill.root, 12345, 12345)
+    skill.root.chmod(0o700)
+    with make_scorer(skill, settings=WorkerSettings(choose(level))) as scorer:
+        (judgement,) = scorer.judge([episode("1")])
+    assert f"without the rights of root and cannot read {skill.root}" in judgement.verdict.reasons[0]
+
+
 STUBBORN = """
 import os, signal
 
