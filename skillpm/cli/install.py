@@ -88,12 +88,14 @@ class Placing:
 
     def options(self, *, adding: bool = False) -> InstallOptions:
         """Return the options, with progress on a terminal; ``adding`` adds the agents to the project file."""
+        from skillpm.clients.folders import named_agents
         from skillpm.ops.project.install import InstallOptions
         from skillpm.trust.allowance import Allowance
 
         return InstallOptions(
             folders=self.folders,
             agents=self.agents if adding else (),
+            named=named_agents(self.agents, project=self.settings.project),
             link=self.link,
             dry_run=self.dry_run,
             force=self.force,

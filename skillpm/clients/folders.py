@@ -43,6 +43,12 @@ def agent_folders(agents: Sequence[str], *, user: bool = False, project: Path | 
     return tuple(dict.fromkeys(folders))
 
 
+def named_agents(agents: Sequence[str], *, project: Path) -> tuple[str, ...]:
+    """Return the names of these agents, each once; ``all`` means those detected here."""
+    names = (([agent.name for agent in detected(project)] if name == "all" else [name]) for name in agents)
+    return tuple(dict.fromkeys(name for group in names for name in group))
+
+
 def _known(name: str) -> Agent:
     if name in AGENTS:
         return AGENTS[name]

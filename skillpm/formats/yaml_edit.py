@@ -43,7 +43,10 @@ class _Section:
 
 
 def new_project_text(
-    requires: Mapping[str, Value], registries: Mapping[str, str] | None = None, agents: tuple[str, ...] = ()
+    requires: Mapping[str, Value],
+    registries: Mapping[str, str] | None = None,
+    agents: tuple[str, ...] = (),
+    link: str = "",
 ) -> str:
     """Return a new project file."""
     text = "project: 1\n"
@@ -54,6 +57,8 @@ def new_project_text(
         text += "".join(f"{INDENT}{name}: {_written_plain(place)}\n" for name, place in registries.items())
     if agents:
         text += f"\nagents: [{', '.join(agents)}]\n"
+    if link:
+        text += f"\nlink: {link}\n"
     return text
 
 

@@ -52,6 +52,7 @@ class Record:
         link: how installs place skills.
         placements: by folder.
         settings: digest of the settings that agree with the lock; empty if they do not.
+        named: the agents that a person named; several may read one folder.
     """
 
     lock: str = ""
@@ -59,6 +60,7 @@ class Record:
     link: LinkKind = "copy"
     placements: tuple[Placement, ...] = ()
     settings: str = ""
+    named: tuple[str, ...] = ()
 
     def by_folder(self) -> dict[str, Placement]:
         """Return the placement of each folder."""
@@ -94,6 +96,7 @@ def read_record(project: Path) -> Record:
             link=_link(document["link"]),
             placements=tuple(_placement(folder, item) for folder, item in sorted(document["folders"].items())),
             settings=_text(document.get("settings", "")),
+            named=tuple(_text(item) for item in document.get("named", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DocumentError(
@@ -111,6 +114,7 @@ def record_text(record: Record) -> str:
         "link": record.link,
         "folders": folders,
         "settings": record.settings,
+        **({"named": list(record.named)} if record.named else {}),
     }
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 

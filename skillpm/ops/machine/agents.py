@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ class AgentState:
 def list_agents(
     context: Context, *, user: bool = False, everyone: bool = False, window: int | None = None
 ) -> list[AgentState]:
-    """Return the detected agents and those whose own folders are filled, by name.
+    """Return the detected and the named agents, and those whose own folders are filled, by name.
 
     Args:
         context: of this invocation.
@@ -89,11 +89,11 @@ def list_agents(
         StorageError: it cannot be read.
     """
     settings, record = context.settings, read_record(context.settings.project)
-    here = {agent.name for agent in detected(settings.project)}
+    here, named = {agent.name for agent in detected(settings.project)}, {*record.named, *settings.agents}
     return [
         _state(settings, record, agent, is_here=agent.name in here, user=user, window=window)
         for agent in AGENTS.values()
-        if everyone or agent.name in here or _own_folder(agent, user=user) in record.agents
+        if everyone or agent.name in here | named or _own_folder(agent, user=user) in record.agents
     ]
 
 
@@ -149,23 +149,32 @@ def overflow_sentence(agent: Agent, catalog: FittedList) -> str:
     return f"{takes}; {catalog.affected} descriptions will be cut to {catalog.length} characters"
 
 
-def crossed_budgets(settings: Settings, folders: Set[str], added: Iterable[str]) -> list[str]:
-    """Return a warning for each detected agent whose budget the new skills exceed.
+def exceeded_budgets(
+    settings: Settings, folders: Iterable[str], added: Iterable[str], known: Iterable[str], named: Iterable[str]
+) -> list[str]:
+    """Return a warning for each detected or known agent whose budget the new skills exceed.
+
+    An agent that is named now is told of in any case: until now, nobody asked about it.
 
     Args:
         settings: of the project, after the install.
         folders: the filled agents' folders.
         added: the new skills' folders, such as ``.agents/skills/demo``.
+        known: the agents that this and earlier commands named.
+        named: the agents that this command names.
     """
-    user = settings.project.resolve() == Path.home().resolve()
+    user, filled, now = settings.user, set(folders), set(named)
     fresh = {str(settings.project / folder) for folder in added}
+    names = {agent.name for agent in detected(settings.project)} | {*known, *settings.agents} if fresh or now else set()
     warnings = []
-    for agent in detected(settings.project) if fresh else ():
-        if agent.budget is None or folders.isdisjoint(agent.reads(user=user)):
+    for agent in (agent for agent in AGENTS.values() if agent.name in names):
+        if agent.budget is None or filled.isdisjoint(agent.reads(user=user)):
             continue
         entries = _entries(settings, agent, user=user)
         after = fit_list(entries, agent.budget)
-        if after.fits or not fit_list([entry for entry in entries if entry.location not in fresh], agent.budget).fits:
+        if after.fits:
             continue
-        warnings.append(f"{overflow_sentence(agent, after)}; {REMEDY}")
+        before = [entry for entry in entries if entry.location not in fresh]
+        if agent.name in now or fit_list(before, agent.budget).fits:
+            warnings.append(f"{overflow_sentence(agent, after)}; {REMEDY}")
     return warnings

@@ -101,7 +101,9 @@ def _stage_documents(settings: Settings, decision: Decision, placed: Sequence[Pl
     record = settings.project / RECORD
     if placed or lock.skills or record.exists():
         digest, to = settings.digest(decision.project_text) if decision.settled else "", decision.to
-        swap.stage_file(record, record_text(Record(text_digest(text), to.folders, to.link, tuple(placed), digest)))
+        swap.stage_file(
+            record, record_text(Record(text_digest(text), to.folders, to.link, tuple(placed), digest, to.named))
+        )
         if not os.path.lexists(settings.project / IGNORE):
             swap.stage_file(settings.project / IGNORE, IGNORED)
     if decision.project_text is not None:

@@ -12,7 +12,7 @@ from skillpm.layout.tree import FolderTree
 from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context
-from skillpm.ops.machine.agents import crossed_budgets
+from skillpm.ops.machine.agents import exceeded_budgets
 from skillpm.ops.project.apply import Decision, apply, project_held
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.changes import describe_changes
@@ -49,6 +49,7 @@ class InstallOptions:
     Attributes:
         folders: agents' folders to fill, besides those of the settings and of earlier installs.
         agents: agents to add to the project file.
+        named: the agents of this command, which the record keeps.
         link: copies or links; None for the choice of the settings or of earlier installs.
         dry_run: plan only, write nothing.
         force: keep a foreign folder in ``.skillpm/kept`` and replace another source's skill, instead of refusing.
@@ -58,6 +59,7 @@ class InstallOptions:
 
     folders: Sequence[str] = ()
     agents: Sequence[str] = ()
+    named: Sequence[str] = ()
     link: LinkKind | None = None
     dry_run: bool = False
     force: bool = False
@@ -108,6 +110,7 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
     with nullcontext() if options.dry_run else project_held(settings.project):
         record = read_record(settings.project)
         to = linking(settings, record, options.folders, options.link, adding=bool(options.agents))
+        to = replace(to, named=tuple(dict.fromkeys((*record.named, *options.named))))
         decision = _with_agents(context, choose(to), options)
         plan = decision.selection.plan
         refuse_clashes(plan.lock)
@@ -131,7 +134,9 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         warnings.append(f"without `--dry-run` this is refused: {refusal.message}; {refusal.hint}")
     changes = describe_changes(plan, states)
     changed = {change.name for change in changes if change.change in (Change.ADDED, Change.REPLACED)}
-    warnings += _placement_warnings(context, to, placed, changed)
+    warnings += refused_links(to, placed)
+    fresh = [placement.folder for placement in placed if placement.skill in changed]
+    warnings += exceeded_budgets(settings, to.folders, fresh, to.named, options.named)
     if not options.dry_run:
         warnings += _notify_plugins(context, changed)
     notices = (*context.notices, *warnings, *shared_names(plan.lock, changed))
@@ -170,7 +175,7 @@ def _with_agents(context: Context, decision: Decision, options: InstallOptions) 
         return decision
     from skillpm.ops.project.project_file import with_agents
 
-    return replace(decision, project_text=with_agents(context, text, options.agents))
+    return replace(decision, project_text=with_agents(context, text, options.named))
 
 
 def _fetch_missing(context: Context, selection: Selection, options: InstallOptions) -> list[str]:
@@ -234,11 +239,3 @@ def _all_at_once(work: Callable[[T], R], items: Iterable[T], stop: Callable[[], 
         except BaseException:
             stop()
             raise
-
-
-def _placement_warnings(
-    context: Context, to: Linking, placed: Sequence[Placement], changed: Collection[str]
-) -> list[str]:
-    """Return warnings about refused links and about budgets that the changed skills exceed."""
-    fresh = [placement.folder for placement in placed if placement.skill in changed]
-    return [*refused_links(to, placed), *crossed_budgets(context.settings, set(to.folders), fresh)]

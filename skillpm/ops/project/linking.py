@@ -13,10 +13,11 @@ from skillpm.storage.record import LinkKind, Placement, Record
 
 @dataclass(frozen=True, slots=True)
 class Linking:
-    """The agents' folders to fill, relative to the project, and the way to fill them."""
+    """The agents' folders to fill, relative to the project, the way to fill them, and the agents that were named."""
 
     folders: tuple[str, ...]
     link: LinkKind
+    named: tuple[str, ...] = ()
 
 
 def linking(

@@ -8,23 +8,23 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from skillpm.clients.folders import agent_folders, detected
-from skillpm.clients.table import AGENTS
+from skillpm.clients.table import AGENTS, UNIVERSAL
 from skillpm.errors import UsageError
 from skillpm.formats.yaml_edit import Value, new_project_text, with_entry, with_items, without_entry
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.project import BUNDLED_REGISTRY, ProjectDocument, Wish
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source, SourceKind
-from skillpm.ops.context import Context
+from skillpm.ops.context import Context, open_context
 from skillpm.ops.project.apply import project_held
 from skillpm.ops.project.choose import Request
 from skillpm.ops.project.required import required
 from skillpm.resolve.plan import Plan
-from skillpm.settings import table
+from skillpm.settings import Settings, table
 from skillpm.settings.files import free_name, registry_name
 from skillpm.storage.files import write_atomic
-from skillpm.storage.record import read_record
+from skillpm.storage.lockfile import write_lock
+from skillpm.storage.record import RECORD, read_record, record_text, text_digest
 
 
 def with_typed(context: Context, request: Request, plan: Plan) -> tuple[str, Plan]:
@@ -62,26 +62,27 @@ def with_typed(context: Context, request: Request, plan: Plan) -> tuple[str, Pla
 
 
 def with_agents(context: Context, text: str, names: Sequence[str]) -> str:
-    """Return the project file's text with these agents in its list; ``all`` means the detected ones.
+    """Return the project file's text with these agents in its list.
 
     A list excludes other agents, so a new list also has the agents whose folders earlier installs filled.
 
     Raises:
         DocumentError: the file cannot be changed safely.
     """
-    project, document = context.settings.project, context.settings.document
-    listed = document.agents if document is not None else None
-    filled = read_record(project).agents if listed is None else ()
-    owners = {agent.project: agent for agent in reversed(AGENTS.values())}  # the first agent of each folder
-    agents = [owners[folder] for folder in filled if folder in owners]
-    for name in names:
-        agents += detected(project) if name == "all" else [AGENTS[name]]
-    folders, added = set(agent_folders(listed or (), project=project)), []
-    for agent in agents:
-        if agent.project and agent.project not in folders:
-            folders.add(agent.project)
-            added.append(agent.name)
-    return with_items(text, "agents", added)
+    settings = context.settings
+    listed = settings.document.agents if settings.document is not None else None
+    if listed is not None:
+        return with_items(text, "agents", [name for name in names if name not in listed])
+    return with_items(text, "agents", _filled(settings, names))
+
+
+def _filled(settings: Settings, names: Sequence[str] = ()) -> list[str]:
+    """Return the agents that installs fill folders for: those that were named, and the first of each other folder."""
+    record = read_record(settings.project)
+    agents = list(dict.fromkeys((*record.named, *names)))
+    covered = {AGENTS[name].folder(user=settings.user) for name in agents if name in AGENTS} | {UNIVERSAL}
+    owners = {agent.folder(user=settings.user): agent.name for agent in reversed(AGENTS.values())}
+    return [*(owners[folder] for folder in record.agents if folder in owners and folder not in covered), *agents]
 
 
 def without(context: Context, names: Collection[str]) -> str | None:
@@ -139,10 +140,11 @@ class NewProject:
 
 
 def init(context: Context, *, dry_run: bool = False) -> NewProject:
-    """Write a new ``skillpm.yaml``.
+    """Write a new ``skillpm.yaml``, and the same requirements into the lock.
 
-    It has the registries and agents of flags and of the environment. Each requirement of the lock names its registry or
-    its folder, so that the file alone gives the same skills again.
+    It has the registries and agents of flags and of the environment, and the agents and the way of linking of earlier
+    installs. Each requirement names its registry, folder, archive or repository, so that the file alone gives the same
+    skills again.
 
     Raises:
         UsageError: the file exists already, or the settings are those of the home folder.
@@ -159,7 +161,20 @@ def init(context: Context, *, dry_run: bool = False) -> NewProject:
     with project_held(settings.project):
         project = _new(context, dry_run=False)
         write_atomic(project.path, project.text)
+        if settings.lock_path.exists():
+            _retie(open_context(replace(settings)))
     return project
+
+
+def _retie(context: Context) -> None:
+    """Write the requirements of the project file into the lock, so that both agree, and note it in the record."""
+    settings, lock = context.settings, context.lock()
+    requirements = tuple(sorted(str(item) for item in required(context, lock)))
+    text = write_lock(settings.lock_path, replace(lock, requirements=requirements))
+    record = read_record(settings.project)
+    if record.placements:
+        again = replace(record, lock=text_digest(text), settings=settings.digest())
+        write_atomic(settings.project / RECORD, record_text(again))
 
 
 def _new(context: Context, *, dry_run: bool) -> NewProject:
@@ -171,22 +186,27 @@ def _new(context: Context, *, dry_run: bool) -> NewProject:
     names = {source: name for source, (name, _) in registries.items()}
     requires = {item.name: _value(item, lock.skill(item.name), names) for item in required(context, lock)}
     agents = context.settings.setting(table.AGENTS)
+    record = read_record(context.settings.project)
     typed = agents.value if agents.origin.is_typed else ()
-    text = new_project_text(requires, dict(registries.values()), typed)
+    link = record.link if record.link == "symlink" else ""
+    filled = tuple(_filled(context.settings, typed))
+    text = new_project_text(requires, dict(registries.values()), filled, link)
     return NewProject(path, tuple(requires), text, dry_run)
 
 
 def _registries(context: Context, lock: Lock) -> dict[Source, tuple[str, str]]:
-    """Return the name and the place of each typed or locked registry, by source."""
+    """Return the name and the place of each typed or locked registry, by source, in the order of the settings."""
     typed = context.settings.setting(table.REGISTRIES)
-    places = typed.value if typed.origin.is_typed else {}
-    sources = {context.registry_source(place): place for place in places.values()}
+    locked = {entry.source for entry in lock.skills}
+    sources = {context.registry_source(place): place for place in typed.value.values()}
+    sources = {source: place for source, place in sources.items() if typed.origin.is_typed or source in locked}
     sources.update({entry.source: "" for entry in lock.skills if entry.source not in sources})
     registries: dict[Source, tuple[str, str]] = {}
     for source, place in sources.items():
         if source.is_registry:
-            name = free_name(registry_name(source.place), [name for name, _ in registries.values()])
-            registries[source] = name, (place if source.kind is SourceKind.SITE else "") or source.place
+            taken = [*context.settings.registries, *(name for name, _ in registries.values())]
+            names = context.registry_names.get(source) or [free_name(registry_name(source.place), taken)]
+            registries[source] = names[-1], (place if source.kind is SourceKind.SITE else "") or source.place
     return registries
 
 
@@ -197,6 +217,9 @@ def _value(requirement: Requirement, entry: LockedSkill | None, registries: dict
     if keys:
         return keys
     least = f">={Version(entry.version).public}" if entry is not None else "*"
-    specifier = requirement.specifier or least
+    is_site = source is not None and source.kind is SourceKind.SITE  # a site has no older versions
+    specifier = requirement.specifier or ("" if is_site else least)
     names = {**registries, BUNDLED: BUNDLED_REGISTRY} if registries else {}
-    return {"version": specifier, "registry": names[source]} if source in names else specifier
+    if source not in names:
+        return specifier or "*"
+    return {"version": specifier, "registry": names[source]} if specifier else {"registry": names[source]}
