@@ -1,4 +1,4 @@
-"""One pass over the bytes of every file: hidden text, signatures and unreadable files.
+"""One pass over the bytes of every file: hidden text, orders to an agent, signatures and unreadable files.
 
 Each file is read once, and no more than ``MAX_SIZE`` bytes of all together: what lies beyond is named, not skipped.
 """
@@ -9,19 +9,22 @@ import codecs
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
-from skillpm.layout.hidden import Hidden, Sighting, sightings
+from skillpm.layout.hidden import Sighting, sightings
+from skillpm.layout.instructions import instructions
 from skillpm.layout.signature import Content, Signature, signature
 from skillpm.layout.tree import Tree, UnreadableFileError
 
 MAX_SIZE = 20 * 1024 * 1024  # bytes of a whole skill: what an archive may hold
 MAX_PLACES = 10  # of one kind in one file; the rest is counted
+_DOCUMENTS = (".md", ".mdx", ".rst", ".txt", ".log", ".html", ".ipynb", ".csv", ".tsv", ".json", ".jsonl", ".xml")
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something hidden stands: ``line`` and ``column`` are 1-based and counted in characters."""
+    """Where something stands: ``line`` and ``column`` are 1-based and counted in characters."""
 
     path: str
     line: int
@@ -34,7 +37,7 @@ class Contents:
     """What the files of one tree hold.
 
     Attributes:
-        hidden: places by kind.
+        places: of what a person does not see, and of what an agent is told, by kind.
         signatures: the files that are no text, by path.
         archives: the bytes of those that are archives.
         opaque: neither text nor a known format.
@@ -42,7 +45,7 @@ class Contents:
         beyond: the first file at which ``MAX_SIZE`` was reached; it and the rest were not looked at.
     """
 
-    hidden: dict[Hidden, list[Place]] = field(default_factory=lambda: defaultdict(list))
+    places: dict[Enum, list[Place]] = field(default_factory=lambda: defaultdict(list))
     signatures: dict[str, Signature] = field(default_factory=dict)
     archives: dict[str, bytes] = field(default_factory=dict)
     opaque: list[str] = field(default_factory=list)
@@ -80,11 +83,11 @@ def _look(contents: Contents, path: str, data: bytes) -> None:
     if text is None:
         contents.opaque.append(path)
         return
-    seen: dict[Hidden, list[Sighting]] = defaultdict(list)
-    for sighting in sightings(text, data):
+    seen: dict[Enum, list[Sighting]] = defaultdict(list)
+    for sighting in (*sightings(text, data, quoting=path.lower().endswith(_DOCUMENTS)), *instructions(text)):
         seen[sighting.what].append(sighting)
     for what, listed in seen.items():
-        contents.hidden[what] += _places(path, text, listed)
+        contents.places[what] += _places(path, text, sorted(listed, key=lambda sighting: sighting.position))
 
 
 def _text(data: bytes) -> str | None:

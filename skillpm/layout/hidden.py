@@ -16,6 +16,9 @@ from enum import Enum, auto
 
 LONG_RUN = 4  # invisible characters in a row: enough for one hidden byte, more than any script needs
 FAR = 400  # white-space characters in a row: what follows is out of sight
+BLANK_LINES = 50  # blank lines in a row: what follows is on another page
+TABLE, NEAR = 200, 1 << 17  # rows and characters above and below a gap where the rest of its table is looked for
+FAR_PLACES = 20  # of one text that are looked at
 SHOWN = 4  # code points of a run that a message spells out
 
 _TAGS = "\U000e0000-\U000e007f"
@@ -45,6 +48,8 @@ _CONTROL_NAMES = {
     "\r": "carriage return", "\x1b": "escape", "\x7f": "delete", "\x9b": "control sequence introducer",
 }  # fmt: skip
 _KEYCAPS = frozenset("0123456789#*©®")
+_COLOURS = re.compile(r"\x1b\[([0-9;:]{0,64})m")
+_ACTING = frozenset("c78#()*+-./%=>@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_")  # after an escape; ECMA-48, and VT100's own
 _VISIBLE = string.digits + string.ascii_letters + "[;?"
 _BLANK = re.compile(r"\s+")
 _BLANK_SAMPLES = re.compile(r"\s{8}")
@@ -74,23 +79,24 @@ class Hidden(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One run of such characters: what it is, where it begins in the text (0-based), and what it says, spelled out."""
+    """One place in a text: what is there, where it begins (0-based), and what it says, spelled out."""
 
-    what: Hidden
+    what: Enum
     position: int
     message: str
 
 
-def sightings(text: str, data: bytes) -> Iterator[Sighting]:
+def sightings(text: str, data: bytes, *, quoting: bool = False) -> Iterator[Sighting]:
     """Yield what is hidden in a text, in order, far text last.
 
     Args:
         text: the text.
         data: its UTF-8, which is far quicker to search; most files end there.
+        quoting: a document, which may quote the coloured output of a program.
     """
     if _suspicious(text, data):
         for match in _PATTERN.finditer(text):
-            what = _what(match, text)
+            what = _what(match, text, quoting=quoting)
             if what is not None:
                 yield Sighting(what, match.start(), _spelled(match[0]))
     yield from _far(text)
@@ -132,14 +138,30 @@ def _spelling(run: str) -> str:
     return bytes(codes).decode("utf-8", "replace")
 
 
-def _what(match: re.Match[str], text: str) -> Hidden | None:
+def _what(match: re.Match[str], text: str, *, quoting: bool) -> Hidden | None:
     if match["invisible"]:
         return _invisible(match[0], text[match.start() - 1] if match.start() else "")
     if match["bidi"]:
         return Hidden.BIDI
     if match["escape"]:
-        return Hidden.ESCAPE
+        return Hidden.ESCAPE if _acts(match, text, quoting=quoting) else None
     return Hidden.CONTROL if match["control"] else None
+
+
+def _acts(match: re.Match[str], text: str, *, quoting: bool) -> bool:
+    """Return whether a terminal that is sent this run would hide or fake something.
+
+    Colours in a document do not, save the attribute 8 (concealed). Nor does an escape before a blank, a lost arrow.
+    """
+    sequence = match[0]
+    if not sequence.startswith("\x1b") or sequence.count("\x1b") > 1 or "\x08" in sequence or "\x9b" in sequence:
+        return True
+    colours = _COLOURS.match(text, match.start())
+    if colours:
+        return not quoting or "8" in re.sub(r"[34]8[;:](?:5[;:]\d+|2(?:[;:]\d+){3})", "", colours[1]).replace(
+            ":", ";"
+        ).split(";")
+    return text[match.start() + 1 : match.start() + 2] in _ACTING
 
 
 def _invisible(run: str, before: str) -> Hidden | None:
@@ -169,8 +191,25 @@ def _far(text: str) -> Iterator[Sighting]:
     """Yield text that stands behind ``FAR`` or more white-space characters; blank ends hide nothing."""
     if not _BLANK_SAMPLES.search(text[:: FAR // 8]):
         return  # a run of that length covers eight samples in a row
+    shown = 0
     for match in _BLANK.finditer(text):
-        if len(match[0]) >= FAR and match.end() < len(text):
-            lines = match[0].count("\n")
-            blank = f"{lines - 1} blank lines" if lines > 1 else f"{len(match[0])} white-space characters"
-            yield Sighting(Hidden.FAR, match.end(), f"text after {blank}")
+        if len(match[0]) < FAR or match.end() == len(text) or shown == FAR_PLACES:
+            continue
+        lines = match[0].count("\n")
+        indent = len(match[0]) - match[0].rfind("\n") - 1
+        if lines > BLANK_LINES:
+            message = f"text after {lines - 1} blank lines"
+        elif indent >= FAR and not _is_column(text, match.end(), indent):
+            message = f"text after {indent} white-space characters"
+        else:
+            continue
+        shown += 1
+        yield Sighting(Hidden.FAR, match.end(), message)
+
+
+def _is_column(text: str, end: int, width: int) -> bool:
+    """Return whether a gap is a column of a table: a line close by has text where this one is blank."""
+    line = text.rfind("\n", 0, end) + 1
+    left, right = end - width - line, end - line
+    above, below = text[max(0, line - NEAR) : line].split("\n")[-TABLE:], text[end : end + NEAR].split("\n")[1:TABLE]
+    return any(2 * len("".join(row[left:right].split())) > width for row in (*above, *below))

@@ -6,11 +6,18 @@ An install runs them with all others and fails closed: what they find refuses a 
 from __future__ import annotations
 
 from skillpm.layout.rule import Rule
-from skillpm.layout.rules import content, files, publication, source
+from skillpm.layout.rules import content, files, publication, source, told
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (source.two_skill_files, source.unreadable_skill_file, source.nul_character, *files.RULES, *content.RULES),
+        (
+            source.two_skill_files,
+            source.unreadable_skill_file,
+            source.nul_character,
+            *files.RULES,
+            *content.RULES,
+            *told.RULES,
+        ),
         key=lambda rule: rule.code,
     )
 )
@@ -18,6 +25,9 @@ RULES: tuple[Rule, ...] = tuple(
 NO_ARCHIVE = frozenset({"SK402", "SK403", "SK404", "SK405", "SK407", "SK408", "SK409", "SK412"})
 """The rules whose findings no archive can hold, whoever lets them in."""
 
-_SCANNED = (*files.RULES, *content.RULES, publication.secret_content)
+TOLD = frozenset(rule.code for rule in told.RULES)
+"""The rules of what agents are told: warnings, which a trust policy can make errors."""
+
+_SCANNED = (*files.RULES, *content.RULES, *told.RULES, publication.secret_content)
 ALLOWABLE = frozenset(rule.code for rule in _SCANNED) - NO_ARCHIVE
 """The rules whose findings a person who has looked may let in."""

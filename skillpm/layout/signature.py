@@ -167,3 +167,16 @@ def office_parts(data: bytes) -> tuple[int, list[str]] | None:
 def _is_part(name: str) -> bool:
     lower = name.lower()
     return name in _OFFICE_MARKS or lower.endswith(("/", *_OFFICE_ENDINGS)) or "/printersettings" in lower
+
+
+def encrypted_archive(data: bytes) -> bool:
+    """Does an archive have members that only a password opens? Known of zip, and of 7-Zip by its coder AES."""
+    import zipfile
+
+    if data.startswith(b"7z\xbc\xaf'\x1c"):
+        return b"\x06\xf1\x07\x01" in data[-65_536:]
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return any(member.flag_bits & 1 for member in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, OverflowError, IndexError, struct.error):
+        return False

@@ -112,6 +112,15 @@ class Report:
         ordered = tuple(sorted(findings, key=lambda f: f.severity is not Severity.ERROR))
         return replace(self, findings=ordered, against_install=self.against_install - codes)
 
+    def refusing(self, codes: frozenset[str]) -> Report:
+        """Return this report with the findings of these codes as errors."""
+        refused = frozenset(finding.code for finding in self.findings) & codes
+        if not refused:
+            return self
+        findings = (replace(f, severity=Severity.ERROR) if f.code in refused else f for f in self.findings)
+        ordered = tuple(sorted(findings, key=lambda f: f.severity is not Severity.ERROR))
+        return replace(self, findings=ordered, against_install=self.against_install | refused)
+
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints this report."""
         return {

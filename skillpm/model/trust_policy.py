@@ -35,6 +35,7 @@ class TrustPolicy(Document):
         network: False keeps every skill's code from the network, whatever it asks for.
         run: the programs that skills' code may be given; None for all that a person agrees to.
         sandbox: ``require`` refuses to run skill code confined by resource limits alone.
+        scan: ``refuse`` makes errors of what the scan warns of in texts that agents read (SK611 to SK617).
     """
 
     cooldown: Annotated[int, Field(ge=0, le=3650)] | None = None
@@ -44,6 +45,7 @@ class TrustPolicy(Document):
     network: bool | None = None
     run: tuple[Pattern, ...] | None = None
     sandbox: Literal["require"] | None = None
+    scan: Literal["refuse"] | None = None
 
     def narrowed(self, asked: Permissions) -> Permissions:
         """Return what this policy leaves of what a skill asks for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from skillpm.model.ports import Index
     from skillpm.model.trust_policy import TrustPolicy
     from skillpm.train.kinds import Kinds
+    from skillpm.trust.allowance import Allowance
 
 
 @dataclass
@@ -119,6 +120,14 @@ class Context:
                     hint="run `skillpm config` to see where each part of the policy is set",
                     source=str(source),
                 )
+
+    def under_policy(self, allow: Allowance) -> Allowance:
+        """Return what is let in, under the policies that refuse what agents are told."""
+        if all(policy.scan is None for policy in self.settings.trust_policies):
+            return allow
+        from skillpm.layout.scan import TOLD
+
+        return replace(allow, refused=TOLD)
 
     @cached_property
     def registry_names(self) -> dict[Source, list[str]]:

@@ -187,6 +187,9 @@ RUN: Row[tuple[tuple[str, ...], ...] | None] = Row(
 SANDBOX_POLICY: Row[str | None] = Row(
     "policy.sandbox", "`require` in either file refuses resource limits alone", None,
     key="policy", read=_in_policies(lambda policy: policy.sandbox), merge=_every_demand)
+SCAN: Row[str | None] = Row(
+    "policy.scan", "`refuse` in either file refuses what agents are told (SK611 to SK617)", None,
+    key="policy", read=_in_policies(lambda policy: policy.scan), merge=_every_demand)
 OFFLINE: Row[bool] = Row(
     "offline", "use the cache only", False,
     "offline", ("SKILLPM_OFFLINE",), lambda typed: True)
@@ -201,5 +204,5 @@ WORKERS: Row[int] = Row(
     "workers", ("SKILLPM_WORKERS",), lambda typed: _number(typed, "workers", 1, MAX_WORKERS))
 # fmt: on
 
-TABLE = (REGISTRIES, FORGE, AGENTS, LINK, COOLDOWN, ALLOW, DENY, CONSENT, NETWORK, RUN, SANDBOX_POLICY, OFFLINE,
+TABLE = (REGISTRIES, FORGE, AGENTS, LINK, COOLDOWN, ALLOW, DENY, CONSENT, NETWORK, RUN, SANDBOX_POLICY, SCAN, OFFLINE,
          PLUGINS, SANDBOX, WORKERS)  # fmt: skip

@@ -11,19 +11,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from skillpm.errors import UsageError
 from skillpm.layout.scan import ALLOWABLE
 from skillpm.model.name import did_you_mean
+
+if TYPE_CHECKING:
+    from skillpm.model.finding import Report
 
 QUARANTINED = "QUARANTINED"
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Pairs of a skill's name, empty for every skill, and a rule's code."""
+    """What a person lets in, and what a policy refuses unless it is let in.
+
+    Attributes:
+        pairs: a skill's name, empty for every skill, and a rule's code.
+        refused: codes of warnings that refuse a skill.
+    """
 
     pairs: frozenset[tuple[str, str]] = frozenset()
+    refused: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Allowance:
@@ -39,6 +49,11 @@ class Allowance:
     def codes(self, name: str) -> frozenset[str]:
         """Return the rules that are let in for a skill."""
         return frozenset(code for skill, code in self.pairs if skill in ("", name))
+
+    def judged(self, report: Report, name: str) -> Report:
+        """Return a skill's report as it counts here."""
+        codes = self.codes(name)
+        return report.refusing(self.refused - codes).letting(codes)
 
 
 NOTHING = Allowance()

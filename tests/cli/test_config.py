@@ -150,6 +150,9 @@ SAMPLES = {
     "policy.sandbox": Sample(
         file="policy: {sandbox: require}", file_value="require", other_file="policy: {}", both_files="require"
     ),
+    "policy.scan": Sample(
+        file="policy: {scan: refuse}", file_value="refuse", other_file="policy: {}", both_files="refuse"
+    ),
     "offline": Sample("1", True),
     "plugins": Sample("1", ()),
     "sandbox": Sample("limits", "limits", "policy: {sandbox: require}", "require", "policy: {}", "require", "require"),

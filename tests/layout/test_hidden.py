@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from skillpm.layout.hidden import FAR, Hidden, sightings
 from skillpm.layout.tree import MappingTree
 
 
-def seen(text: str) -> list[tuple[Hidden, int, str]]:
+def seen(text: str) -> list[tuple[Enum, int, str]]:
     return [(found.what, found.position, found.message) for found in sightings(text, text.encode())]
 
 
@@ -37,6 +39,12 @@ def selectors(data: bytes) -> str:
         ("\x1b[2K\x1b[1Aclean", Hidden.ESCAPE, 0, "U+001B escape before `[2K`"),
         ("rm -rf\x08\x08\x08ls", Hidden.ESCAPE, 6, "U+0008 backspace, U+0008 backspace"),
         ("é\x9b31m", Hidden.ESCAPE, 1, "U+009B control sequence introducer before `31m`"),
+        ("\x1b[8mhidden", Hidden.ESCAPE, 0, "U+001B escape before `[8m`"),
+        ("\x1b[1;8mhidden", Hidden.ESCAPE, 0, "U+001B escape"),
+        ("\x1b]0;title", Hidden.ESCAPE, 0, "U+001B escape"),
+        ("\x1bc", Hidden.ESCAPE, 0, "U+001B escape"),
+        ("a\n" + "\n" * 60 + " " * FAR + "b", Hidden.FAR, FAR + 62, "text after 60 blank lines"),
+        ("| a |" + " " * FAR + "| b |\n| - | - |", Hidden.FAR, FAR + 5, f"text after {FAR} white-space characters"),
         ("a\x07", Hidden.CONTROL, 1, "U+0007 bell"),
         ("evil\rgood", Hidden.CONTROL, 4, "U+000D carriage return"),
         ("a\n" + "\n" * 100_000 + "b", Hidden.FAR, 100_002, "text after 100000 blank lines"),
@@ -64,10 +72,24 @@ def test_what_is_hidden_is_spelled_out(text: str, what: Hidden, position: int, s
         "a" + " " * (FAR - 1) + "b",
         "the end" + "\n" * 5_000,
         "\u0085",
+        "OE \x1b R/W and CE \x1b| decoded",
+        f"| name | text |\n| --- | {'-' * 500} |\n| a | b{' ' * 499} |\n| c | {'long ' * 100}|",
+        f"first{' ' * 600}last\nlong {'words ' * 100} last",
+        "a\n" + (" " * 200 + "\n") * 3 + "b",
     ],
 )
 def test_what_scripts_and_emoji_need_is_let_through(text: str) -> None:
     assert seen(text) == []
+
+
+COLOURS = "\x1b[31mred\x1b[0m \x1b[38;5;8mgrey\x1b[39m \x1b[1;34;48;2;8;8;8mblue\x1b[m"
+
+
+@pytest.mark.parametrize(("path", "seen"), [("out.ipynb", False), ("a.md", False), ("b.csv", False), ("run.sh", True)])
+def test_colours_are_let_through_where_a_document_quotes_output(path: str, seen: bool) -> None:
+    assert bool(read_contents(MappingTree({path: COLOURS.encode()}), {}).places.get(Hidden.ESCAPE)) is seen
+    hidden = read_contents(MappingTree({path: b"\x1b[1;8mhidden"}), {})
+    assert hidden.places[Hidden.ESCAPE]
 
 
 @given(
@@ -83,7 +105,7 @@ def test_places_are_in_order_and_inside_of_the_text(text: str) -> None:
         assert seen(text) == []
 
 
-@given(st.text(st.characters(codec="utf-8")), st.sampled_from(["\u202e", "\U000e0041", "\x1b", "\u200b" * 4]))
+@given(st.text(st.characters(codec="utf-8")), st.sampled_from(["\u202e", "\U000e0041", "\x1b[2J", "\u200b" * 4]))
 def test_a_hidden_character_is_seen_in_any_text(text: str, character: str) -> None:
     assert seen(f"{text}x{character}x")
 
@@ -91,7 +113,7 @@ def test_a_hidden_character_is_seen_in_any_text(text: str, character: str) -> No
 @pytest.mark.parametrize("begin", ["BM", "GIF8", "RIFF", "%PDF-1.4\n", "ID3", "OggS", "PAR1", "1234ftyp"])
 def test_a_text_that_begins_as_a_picture_does_is_read_as_text(begin: str) -> None:
     contents = read_contents(MappingTree({"notes.md": f"{begin} a\u202eb".encode()}), {})
-    assert [place.path for place in contents.hidden[Hidden.BIDI]] == ["notes.md"]
+    assert [place.path for place in contents.places[Hidden.BIDI]] == ["notes.md"]
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,13 @@ _HIDDEN: tuple[tuple[str, Severity, Hidden, str, str, str, str, str], ...] = (
      "The same, up to three in a row; joiners and selectors count after ASCII only."),
     ("SK606", ERROR, Hidden.ESCAPE, "terminal escape", "terminal escape", LOOK,
      "Printed on a terminal it hides or fakes what a person sees.",
-     "Escape, its 8-bit form, and backspace."),
+     "Escapes that move, erase, conceal or name, their 8-bit form, and backspace; not colours in a document."),
     ("SK607", WARNING, Hidden.CONTROL, "control characters", "control characters", LOOK,
      "Programs disagree on them, YAML refuses them, and a bare carriage return overprints a line.",
      "C0 and C1 controls other than tab, newline and next line; carriage returns inside of lines."),
     ("SK608", ERROR, Hidden.FAR, "text out of sight", "out of sight", HIGHER,
      "A reader who scrolls believes that the file has ended.",
-     "Text behind 400 or more white-space characters."),
+     "Text behind 400 or more white-space characters that are no column of a table, or behind 50 blank lines."),
 )  # fmt: skip
 
 RULES = RuleSet()
@@ -49,7 +49,7 @@ def _shown(kind: Hidden, label: str, hint: str, what: str) -> Look:
     """Return the function of a rule that reports one kind of hidden text; ``what`` is its description."""
 
     def look(subject: Subject) -> Iterator[Problem]:
-        for place in subject.contents.hidden.get(kind, ()):
+        for place in subject.contents.places.get(kind, ()):
             yield Problem(f"{label}: {place.message}", place.line, place.path, hint, place.column)
         if subject.fields and "\\" in (subject.parts.yaml or ""):
             yield from _escaped(subject, kind, label, hint)

@@ -39,13 +39,14 @@ def scan(context: Context, texts: Sequence[str], allow: Allowance) -> list[Repor
         IntegrityError: an archive is not acceptable, or a stored skill was changed.
         StorageError: a file cannot be read.
     """
+    allow = context.under_policy(allow)
     return [_report(tree, name, allow) for text in texts for name, tree in _trees(context, text)]
 
 
 def _report(tree: Tree, name: str, allow: Allowance) -> Report:
     report = examine(Subject(tree, None), RULES, path=name, level=Level.LENIENT)
     excused = (replace(item, severity=Severity.WARNING) if left_out(item.path) else item for item in report.findings)
-    return replace(report, findings=tuple(excused)).letting(allow.codes(report.name or ""))
+    return allow.judged(replace(report, findings=tuple(excused)), report.name or "")
 
 
 def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:

@@ -102,11 +102,25 @@ def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOT
         report = index.report
     else:
         report = check(tree, path=f"{entry.name} {entry.version}", folder=None)
-    report = report.letting(allow.codes(entry.name))
+    report = allow.judged(report, entry.name)
     refuse_broken(report, f"{entry.name} {entry.version}")
     refuse_impostor(entry, tree, index.name)
     store.add(tree)
     return sorted({finding.code for finding in report.warnings})
+
+
+def refuse_told(tree: Tree, entry: LockedSkill, allow: Allowance) -> None:
+    """Raise LayoutError if a stored skill tells an agent what a policy refuses: it may have come before the policy."""
+    if not allow.refused:
+        return
+    from skillpm.layout.check import examine
+    from skillpm.layout.rule import Level
+    from skillpm.layout.rules import told
+    from skillpm.layout.subject import Subject
+
+    label = f"{entry.name} {entry.version}"
+    report = examine(Subject(tree, None), told.RULES, path=label, level=Level.LENIENT)
+    refuse_broken(allow.judged(report, entry.name), label)
 
 
 def open_release(name: str, release: Release, index: Index) -> Tree:

@@ -18,7 +18,7 @@ from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.changes import describe_changes
 from skillpm.ops.project.choose import Selection, read_request, select
 from skillpm.ops.project.difference import Place, difference
-from skillpm.ops.project.fetch import fetch
+from skillpm.ops.project.fetch import fetch, refuse_told
 from skillpm.ops.project.folder_names import refuse_clashes, shared_names
 from skillpm.ops.project.grouped import grouped
 from skillpm.ops.project.identity import refuse_impostor
@@ -185,10 +185,12 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
         context.refuse_source(entry.name, entry.source)
         refuse_foreign_hooks(entry.name, entry.version, entry.hooks)
         warnings += recall_warnings(entry, selection.pages.get(entry.name), options.allow)
-    missing = []
+    missing, options = [], replace(options, allow=context.under_policy(options.allow))
     for entry in selection.plan.lock.skills:
         if context.store.verify(entry.tree):
-            refuse_impostor(entry, FolderTree(context.store.path(entry.tree)), "skillpm.lock")
+            tree = FolderTree(context.store.path(entry.tree))
+            refuse_impostor(entry, tree, "skillpm.lock")
+            refuse_told(tree, entry, options.allow)
         else:
             missing.append(entry)
     return warnings + (_fetch_all(context, selection, missing, options) if missing else [])

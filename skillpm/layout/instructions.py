@@ -1,0 +1,153 @@
+"""What a text tells an agent to do that public skills have done harm with: seen and quoted, never judged.
+
+A command is looked for in one long line: continued lines are joined first, letter for letter, so that places stay.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect
+from collections.abc import Iterator
+from functools import cache
+
+from skillpm.layout.hidden import Sighting
+from skillpm.layout.orders import (
+    ADDRESSED,
+    COMMANDS,
+    CONTINUED,
+    FENCE,
+    ORDER,
+    OVERRIDE,
+    PLACES,
+    REVIEWED,
+    RISK,
+    SECRETLY,
+    YOU,
+    Told,
+)
+
+MAX_TEXT = 1 << 19  # characters of one text that are looked at: no agent reads more at once
+MAX_COMMENT = 8_000  # characters of a comment
+SHOWN = 80  # characters of a message's quotation
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern when it is first needed: most skills need none."""
+    return re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+
+
+class _Present(dict[str, bool]):
+    """Which words a text has; each is looked for once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._groups: dict[tuple[str, ...], bool] = {}
+
+    def __missing__(self, word: str) -> bool:
+        self[word] = word in self._text or _begins(self._text, word)
+        return self[word]
+
+    def any(self, words: tuple[str, ...]) -> bool:
+        """Return whether the text has one of the words."""
+        if words not in self._groups:
+            self._groups[words] = any(map(self.__getitem__, words))
+        return self._groups[words]
+
+
+def instructions(text: str) -> Iterator[Sighting]:
+    """Yield what a text tells an agent to do, each kind in its order. Positions are 0-based."""
+    text = text[:MAX_TEXT]
+    lower, joined = text.lower(), ""
+    present = _Present(lower)
+    for what, words, needs, pattern in COMMANDS:
+        if not present.any(words) or (needs and not present.any(needs)):
+            continue
+        if not joined:
+            joined = _compiled(CONTINUED).sub(_blank, text) if len(lower) == len(text) else text
+            lower = joined.lower()
+        for begin, end in _near(lower, [word for word in words if present[word]]):
+            for match in _compiled(pattern).finditer(joined, begin, end):
+                if not _excused(match):
+                    yield Sighting(what, match.start() + _leading(match[0]), _quoted(match[0]))
+    if "<!--" in text or "]:" in text or "hidden" in lower or "style=" in lower:
+        yield from _hidden_orders(text)
+
+
+def _near(lower: str, words: list[str]) -> Iterator[tuple[int, int]]:
+    """Yield the lines that hold one of the words, each with the line before it and two behind, which do not overlap."""
+    places = sorted(place for word in words for place in _all(lower, word))
+    done = 0
+    for place in places:
+        if place < done:
+            continue
+        begin = max(lower.rfind("\n", 0, max(lower.rfind("\n", 0, place + 1), 0)) + 1, done)
+        done = end = place
+        for _ in range(3):
+            end = lower.find("\n", end + 1)
+            done = end if end >= 0 else len(lower)
+            if end < 0:
+                break
+        yield begin, done
+
+
+def _begins(lower: str, word: str) -> bool:
+    return word[0] == "\n" and lower.startswith(word[1:])
+
+
+def _all(lower: str, word: str) -> Iterator[int]:
+    if _begins(lower, word):
+        yield 0
+    place = lower.find(word)
+    while place >= 0:
+        yield place
+        place = lower.find(word, lower.find("\n", place + 1)) if lower.find("\n", place + 1) >= 0 else -1
+
+
+def _blank(match: re.Match[str]) -> str:
+    return " " * len(match[0])
+
+
+def _excused(match: re.Match[str]) -> bool:
+    """Is what was downloaded looked at before it runs?"""
+    between = match.groupdict().get("between")
+    return between is not None and _compiled(REVIEWED).search(between) is not None
+
+
+def _leading(text: str) -> int:
+    return len(text) - len(text.lstrip())
+
+
+def _quoted(text: str) -> str:
+    line = " ".join(text.split())
+    return f"`{line if len(line) <= SHOWN else line[: SHOWN - 1] + '…'}`"
+
+
+def _hidden_orders(text: str) -> Iterator[Sighting]:
+    fences: list[int] | None = None
+    for position, unseen in _unseen(text):
+        if not _orders(unseen):
+            continue
+        if fences is None:
+            fences = [fence.start() for fence in _compiled(FENCE).finditer(text)]
+        if bisect(fences, position) % 2 == 0:  # within a fence people see it
+            yield Sighting(Told.COMMENT, position, _quoted(unseen))
+
+
+def _unseen(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the texts that a rendered page does not show, and where each begins."""
+    begin = text.find("<!--")
+    while begin >= 0:
+        end = text.find("-->", begin + 4)
+        yield begin, text[begin + 4 : min(end if end >= 0 else len(text), begin + MAX_COMMENT)]
+        begin = text.find("<!--", end) if end >= 0 else -1
+    for word, pattern in PLACES:
+        for match in _compiled(pattern).finditer(text) if word in text else ():
+            yield match.start(), match[1]
+
+
+def _orders(text: str) -> bool:
+    """Does an unseen text speak to an agent, and tell it to do something?"""
+    if any(_compiled(pattern).search(text) for pattern in (OVERRIDE, SECRETLY, ADDRESSED)):
+        return True
+    return all(_compiled(pattern).search(text) for pattern in (ORDER, YOU, RISK))

@@ -1,0 +1,416 @@
+r"""The words and patterns of what public skills have told agents to do, for ``instructions``.
+
+Sources: ClawHavoc (2026: fake prerequisites, encoded pipes, archives with a password), ToxicSkills (2026: reads and
+sends of keys), vercel-labs/skills#602 (a comment that only the agent reads). Every pattern starts at a word and has
+bounded gaps, so that a text of any length takes linear time. They hold for one long line, upper and lower case alike.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class Told(Enum):
+    """What a text tells an agent to do."""
+
+    RUN_DOWNLOAD = auto()
+    RUN_ENCODED = auto()
+    COMMENT = auto()
+    PASSWORD = auto()
+    READ_SECRETS = auto()
+    SEND_SECRETS = auto()
+    REMOTE_SHELL = auto()
+
+
+# --- words of command lines
+
+_PLACE = r"(?:\.exe)?(?=\s)(?=[^\n|]{0,400}?(?:\w[./:]\w|[${]))"  # `curl | bash` in prose has no place
+_DOWNLOAD = rf"(?:curl|wget2?|iwr|irm|invoke-webrequest|invoke-restmethod|aria2c|lynx|xh){_PLACE}"
+_FETCH = rf"(?:{_DOWNLOAD}|(?:nc|ncat|netcat|dig|ftp){_PLACE})"
+_PIPED = r"[^\n|]{0,600}+\|&?"  # what is left of a command and its pipe, which a table of Markdown escapes
+_STAGES = rf"(?:{_PIPED}){{0,4}}"
+_FOLDER = r"(?:/[\w./-]{0,60}/)?"
+_BEFORE = (
+    rf"(?:{_FOLDER}(?:sudo|doas|env|exec|nohup|command|time|xargs|busybox)\b[^\n|]{{0,60}}?\s"
+    rf"|\w{{1,40}}+=\S{{0,80}}+\s+){{0,6}}"
+)
+_END = r"(?=\s*(?:$|[\n;&|)}\]`'\"#<>,]|\\[nr\"'|]|\s-{1,2}(?!c\b)\w|\s-\s|\s-$|\s(?:and|to|in|or|from|with|as)\b))"
+_SHELL = rf"{_FOLDER}(?:(?:ba|z|da|k|c|tc|fi|a)?sh)(?!\s+-c\b){_END}"
+# these read a program from stdin only where no other is given: `| python -m json.tool` reads data
+_LANGUAGE = (
+    rf"{_FOLDER}(?:python[\d.]*|perl|ruby|node|php|pwsh|powershell|osascript|deno|bun)(?:\.exe)?"
+    r"(?:\s+(?:run\s+)?-(?=[\s`'\")]|$))?(?=\s*(?:$|[\n;&|)`'\"#]|\\[nr\"']))"
+)
+_INVOKE = r"(?:iex|invoke-expression)\b"
+_RUNS = rf"\s*{_BEFORE}(?:{_SHELL}|{_LANGUAGE}|{_INVOKE}|(?:source|\.)\s+/dev/stdin|(?<=\s)(?:ba|z|da)?sh\s+-c\s*$)"
+# a shell that is given a program: bash <(…), bash -c "$(…)", eval "$(…)", . <(…), iex (…)
+_SUBSTITUTES = (
+    rf"(?:(?:^|(?<=[\s;&|`'\"(]))(?:{_FOLDER}(?:(?:ba|z|da|k|a)?sh|python[\d.]*|perl|ruby"
+    rf"|node)(?:\s+-[\w-]{{1,12}}){{0,4}}"
+    r"|eval|source|exec|\.|iex|invoke-expression))"
+    r"\s*(?:<\s*)?[\"'&{(\s]{0,6}(?:<\(|\$\(|`|<<<\s*[\"']?\$\(|\()\s*"
+)
+_DECODE = (
+    r"(?:(?:base64|base32|basenc|gbase64)\b[^\n|]{0,60}\s(?:-\w*[dD]\w*|--decode)\b|openssl\s+(?:enc|base64)\b[^\n"
+    r"|]{0,80}\s-d\b"
+    r"|xxd\s[^\n|]{0,20}-\w*r|uudecode\b|(?:echo\s+-\w*e\w*|printf)\s+[\"']?(?:\\\\?x[0-9a-f]{2}|\\\\?[0-7]{3})"
+    r"|(?:echo|printf)\b[^\n]{1,300}?\|\s*(?:rev|tr\s[^\n|]{1,80}|gunzip|zcat|gzip\s+-d\w*)\b)"
+)
+
+# --- what is secret
+
+_HOME = (
+    r"(?:~|\$\{?home\}?|%userprofile%|\$env:userprofile|/root|/home/[\w.$-]{1,32}|/users/[\w.$-]{1,32}"
+    r"|path\.home\(\)|homedir\(\))"
+)
+_KEY_FILE = (
+    r"(?:\.ssh[/\\\"'\s,]{1,4}(?:id_(?:rsa|dsa|ecdsa|ed25519)|identity|\*)(?!\w*\.pub)|/\.ssh/?(?=[\s\"'`)|;]|$)"
+    r"|\.aws[/\\\"'\s,]{1,4}credentials|/\.aws/?(?=[\s\"'`)|;]|$)|\.gnupg\b|\.netrc\b|\.pypirc\b|\.git-credentials\b"
+    r"|\.docker/config\.json|\.kube/config\b|\.config/gcloud\b|\.config/gh/hosts\.yml|\.config/solana\b"
+    r"|\.claude/\.credentials|\.(?:openclaw|clawdbot|moltbot)/|\.(?:bash|zsh)_history\b|library/keychains\b"
+    r"|/etc/shadow\b"
+    r"|login\\? data\b|cookies\.(?:sqlite|db)\b|wallet\.dat\b|\bid_(?:rsa|ed25519)\b(?!\.pub))"
+)
+_KEYS_OR_VALUES = (
+    rf"(?:{_KEY_FILE}|\.env(?![\w.])|/etc/passwd\b|\bsecrets?\.(?:json|ya?ml|txt|env)\b|\bcredentials\.(?:json"
+    rf"|ya?ml)\b)"
+)
+_READERS = (
+    r"(?:cat|less|more|head|tail|cp|mv|scp|rsync|tar|zip|7z|base64(?=\s+[^a-z])|xxd|od|strings|nl|tac|dd|type"
+    r"|get-content|gc)"
+)
+_NET = r"(?:curl|wget|nc|ncat|netcat|socat|ftp|telnet|iwr|irm|invoke-webrequest|invoke-restmethod|openssl\s+s_client)"
+_TO = r"(?:https?://(?!localhost|127\.)|webhook|telegram|discord|pastebin|\bserver\b|\bendpoint\b)"
+
+# --- who is spoken to, in a text that people do not see
+
+OVERRIDE = (
+    r"\b(?:ignore|disregard|forget|override|bypass)\b[^\n]{0,60}\b(?:instruction|rule|prompt|guideline|restriction"
+    r"|polic|"
+    r"previous|prior|above|safety|user)"
+)
+SECRETLY = (
+    r"\b(?:do not|don't|never|without)\s+(?:tell|mention|inform|show|reveal|disclos|notify|ask|alert"
+    r"|report)\w*\b[^\n]{0,40}"
+    r"\b(?:user|human|person|anyone|them|owner|permission|confirmation|this|it)\b"
+)
+_AGENT = (
+    r"\b(?:ai|agents?|assistants?|llms?|claude|codex|chatgpt|gpt|copilot|gemini|cursor|openclaw|system prompt|model)\b"
+)
+ORDER = (
+    r"\b(?:run|execute|send|upload|post|read|open|cat|curl|wget|fetch|download|install|exfiltrate|forward|transmit|copy"
+    r"|"
+    r"delete|remove|append|email|call|visit|reveal|decode|eval)\b"
+)
+YOU = (
+    r"\b(?:you must|you should|you are|you will|your task|always|before (?:you|answering|doing|any)|first,|important)\b"
+)
+ADDRESSED = (
+    rf"{_AGENT}[^.\n:,]{{0,40}}[:,\u2014-]\s*[^.\n]{{0,160}}?{ORDER}"
+    rf"|(?:\byou|{_AGENT})\s+(?:must|should|shall|need to|have to|please)\b[^.\n]{{0,120}}?{ORDER}"
+    rf"|{ORDER}[^.\n]{{0,120}}?\b(?:silently|secretly)\b"
+)
+RISK = (
+    rf"(?:https?://|{_KEY_FILE}|\.env\b|\b(?:keys?|tokens?|credentials?|secrets?|passwords?|curl|wget|bash|rm"
+    rf"|chmod)\b)"
+)
+
+
+# --- words by which a line is worth a look: most texts have none of them
+
+_FETCH_WORDS = (
+    "curl ",
+    "wget ",
+    "wget2 ",
+    ".exe ",
+    "iwr ",
+    "irm ",
+    "invoke-",
+    "aria2c ",
+    "lynx ",
+    " xh ",
+    " nc ",
+    "`nc ",
+    "\nnc ",
+    "ncat ",
+    "netcat ",
+    "dig ",
+    "ftp ",
+)
+_NET_WORDS = (
+    "curl ",
+    "wget ",
+    " nc ",
+    "`nc ",
+    "\nnc ",
+    "ncat",
+    "netcat",
+    "socat",
+    "ftp ",
+    "telnet",
+    "iwr",
+    "irm ",
+    "invoke-",
+    "s_client",
+)
+_DECODE_WORDS = (
+    "base64",
+    "base32",
+    "basenc",
+    "openssl ",
+    "xxd",
+    "uudecode",
+    "\\x",
+    "\\1",
+    "\\0",
+    "rev",
+    " tr ",
+    "|tr ",
+    "gunzip",
+    "zcat",
+    "gzip -",
+)
+_UNPACK_WORDS = (
+    "base64",
+    "b64decode",
+    "zlib",
+    "lzma",
+    "gzip",
+    "fromhex",
+    "codecs.",
+    "marshal",
+    "binascii",
+    "atob",
+    "buffer.from",
+    "gzinflate",
+    "str_rot13",
+    "unescape",
+    "fromcharcode",
+)
+_KEY_WORDS = (
+    ".ssh",
+    ".aws",
+    ".gnupg",
+    ".netrc",
+    ".pypirc",
+    "credentials",
+    ".docker",
+    ".kube",
+    "gcloud",
+    "_history",
+    "keychains",
+    "shadow",
+    "login data",
+    "login\\ data",
+    "cookies.",
+    "wallet",
+    "id_rsa",
+    "id_ed25519",
+    ".config/",
+    ".openclaw",
+    ".clawdbot",
+    ".moltbot",
+)
+
+
+# what is told, words of which its line has one, words of which the text has one, and the pattern
+COMMANDS: tuple[tuple[Told, tuple[str, ...], tuple[str, ...], str], ...] = (
+    (Told.RUN_DOWNLOAD, _FETCH_WORDS, ("|",), rf"\b{_FETCH}{_PIPED}{_STAGES}{_RUNS}"),
+    (
+        Told.RUN_DOWNLOAD,
+        _FETCH_WORDS,
+        ("<(", "$(", "`", "iex", "invoke-expression"),
+        rf"{_SUBSTITUTES}[^\n)]{{0,80}}?\b{_DOWNLOAD}",
+    ),
+    (
+        Told.RUN_DOWNLOAD,
+        ("iex", "invoke-expression"),
+        ("downloadstring", "iwr", "irm", "invoke-"),
+        rf"\b{_INVOKE}[^\n]{{0,200}}\b(?:downloadstring|iwr|irm|invoke-webrequest|invoke-restmethod)\b"
+        rf"|\bdownloadstring\b[^\n]{{0,400}}\|\s*{_INVOKE}",
+    ),
+    (
+        Told.RUN_DOWNLOAD,
+        ("urlopen", "urllib", "requests.get", "httpx.get", "fetch("),
+        ("exec", "eval"),
+        r"\b(?:exec|eval)\s*\([^\n]{0,120}(?:urlopen|urllib\.request|requests\.get|httpx\.get|\bfetch\()",
+    ),
+    (Told.RUN_DOWNLOAD, ("mshta",), (), r"\bmshta(?:\.exe)?\s+[\"']?https?://"),
+    (
+        Told.RUN_DOWNLOAD,
+        _FETCH_WORDS,
+        ("=$(", '="$(', "=`"),
+        rf"\b(?P<name>\w{{1,40}})=[\"']?(?:\$\(|`)\s*{_DOWNLOAD}[^\n)`]{{0,400}}+[)`][\s\S]{{0,200}}?"
+        r"\b(?:eval|(?:ba|z|da)?sh\s+-c)\s+[\"']?\$\{?(?P=name)\b",
+    ),
+    (
+        Told.RUN_DOWNLOAD,
+        ("curl ", "wget ", "iwr ", "invoke-webrequest"),
+        ("-o", ">"),
+        r"\b(?:curl|wget|iwr|invoke-webrequest)\b[^\n|;&]{0,300}?"
+        r"(?:\s(?:-o|--output|-outfile|--output-document)|>)[ =]*[\"']?(?P<file>[\w./~$\\-]{1,100}+)[^\n|;&]{0,300}+"
+        r"(?P<between>[;&\n][^#]{0,200}?)(?<=[;&\n])\s*(?:sudo\s+)?(?:(?:(?:ba|z|da)?sh|python[\d.]*|source|\.|node|perl"
+        r"|start)"
+        r"\s+(?:-\w{1,8}\s+)?)?[\"']?(?:\./|\.\\)?(?P=file)(?=[\s\"'`;&|]|$)",
+    ),
+    (
+        Told.RUN_DOWNLOAD,
+        ("http",),
+        ("paste", "copy"),
+        r"https?://[^\n]{0,200}\b(?:copy|paste)\b[^\n]{0,120}\b(?:terminal|powershell|command prompt|shell|console)\b"
+        r"|\b(?:copy|paste)\b[^\n]{0,120}https?://[^\n]{0,200}\b(?:into|in)\s+(?:your\s+|a\s+|the\s+)?"
+        r"(?:terminal|powershell|command prompt|shell|console)\b",
+    ),
+    (Told.RUN_ENCODED, _DECODE_WORDS, ("|",), rf"\b{_DECODE}[^\n|]{{0,4000}}+\|&?{_STAGES}{_RUNS}"),
+    (Told.RUN_ENCODED, _DECODE_WORDS, ("<(", "$(", "`", "<<<"), rf"{_SUBSTITUTES}[^\n]{{0,4000}}?\b{_DECODE}"),
+    (
+        Told.RUN_ENCODED,
+        _UNPACK_WORDS,
+        ("exec", "eval", "function("),
+        r"\b(?:exec|eval|new function"
+        r"|function)\s*\(\s*(?:[\w.]{1,40}\(\s*){0,4}(?:__import__\(\s*[\"']\w{1,20}[\"']\s*\)\.)?"
+        r"(?:base64\.\w+|b64decode|a2b_base64|zlib\.decompress|lzma\.decompress|gzip\.decompress|bytes\.fromhex"
+        r"|codecs\.decode|"
+        r"marshal\.loads|binascii\.\w+|atob|buffer\.from|base64_decode|gzinflate|str_rot13|unescape"
+        r"|string\.fromcharcode)\s*\(",
+    ),
+    (
+        Told.RUN_ENCODED,
+        ("powershell", "pwsh"),
+        (),
+        r"\b(?:powershell|pwsh)(?:\.exe)?\b[^\n]{0,200}\s[-/]e(?:nc|ncodedcommand|c)?\s+[\"']?[a-z0-9+/=]{16}",
+    ),
+    (
+        Told.RUN_ENCODED,
+        ("frombase64string",),
+        (),
+        rf"\b{_INVOKE}[^\n]{{0,200}}frombase64string|frombase64string[^\n]{{0,4000}}\|\s*{_INVOKE}",
+    ),
+    (
+        Told.PASSWORD,
+        ("unzip", "7z", "unrar", "bsdtar"),
+        (),
+        r"\bunzip\s[^\n]{0,80}-P\s*\S|\b7z[ar]?\s+[xe]\b[^\n]{0,120}\s-p\S|\bunrar\s+[xe]\b[^\n]{0,120}\s-p\S"
+        r"|\bbsdtar\b[^\n]{0,120}--passphrase",
+    ),
+    (
+        Told.PASSWORD,
+        ("pass",),
+        (".zip", ".7z", ".rar", "extract", "unzip", "unpack", "decompress", "archive"),
+        r"(?:\.(?:zip|7z|rar)\b|\b(?:extract|unzip|unpack|decompress|unarchive)\b"
+        r"|\barchive\b)[^\n]{0,200}?(?:\n[^\n]{0,100}?)?"
+        r"\b(?:pass(?:word|phrase|code|wd)?\b[*_]{0,2}\s*(?:is|=|:)[\s*_]{0,4}[`\"'*]{0,3}(?!none|required|optional|str"
+        r"|the\b|your\b|a\b|if\b|when\b)"
+        r"[\w!@#$%-]{3,40}(?:[`\"'*.),]|\s*$|\s+(?:and|to|then)\b)|pass(?:word|phrase|code"
+        r"|wd)\s*[`\"'][\w!@#$%-]{3,40}[`\"'])",
+    ),
+    (
+        Told.READ_SECRETS,
+        _KEY_WORDS,
+        (),
+        rf"\b{_READERS}\s[^\n|;&#]{{0,120}}?{_KEY_FILE}"
+        rf"|\b(?:open|read_text|read_bytes|readfile(?:sync)?|expanduser|file_get_contents"
+        rf"|readalltext)\s*\([^\n]{{0,120}}?{_KEY_FILE}"
+        rf"|\bpath\(\s*[\"'][^\n\"']{{0,80}}?{_KEY_FILE}"
+        rf"|path\.home\(\)[^\n]{{0,60}}?{_KEY_FILE}"
+        rf"|\b(?:read|include|send|upload|collect|attach|print|output|paste|exfiltrate|steal)\s+(?:the\s+)?"
+        rf"(?:contents?\s+of\s+|files?\s+(?:in|from|at)\s+)?[`\"']?(?:{_HOME}[/\\])?{_KEY_FILE}",
+    ),
+    (
+        Told.READ_SECRETS,
+        ("find-generic", "find-internet", "dump-keychain", "security export", "secret-tool", "cmdkey", "vaultcmd"),
+        (),
+        r"\bsecurity\s+(?:find-(?:generic|internet)-password|dump-keychain|export\b)|\bsecret-tool\s+(?:lookup|search)\b"
+        r"|\bcmdkey\s+/list|\bvaultcmd\s+/list",
+    ),
+    (
+        Told.READ_SECRETS,
+        ("os.environ", "process.env"),
+        (),
+        r"\bjson\.dumps\(\s*(?:dict\(\s*)?(?:\*\*)?os\.environ\s*[),]|\bjson\.stringify\(\s*process\.env\s*[),]"
+        r"|\bos\.environ\.items\(\)[^\n]{0,120}(?:key|token|secret|pass)|\bobject\.(?:entries|keys)\(\s*process\.env\s*\)"
+        r"[^\n]{0,120}(?:key|token|secret|pass)",
+    ),
+    (
+        Told.SEND_SECRETS,
+        _NET_WORDS,
+        ("|",),
+        rf"(?:(?:^|(?<=[\s;&(`\"']))(?:env|printenv)\s*|\b{_READERS}\s[^\n|]{{0,160}}{_KEYS_OR_VALUES}[^\n|]{{0,80}})"
+        rf"\|&?{_STAGES}\s*(?:sudo\s+)?{_NET}\s",
+    ),
+    (
+        Told.SEND_SECRETS,
+        _NET_WORDS,
+        (*_KEY_WORDS, ".env", "passwd", "secret"),
+        rf"\b{_NET}\s[^\n]{{0,400}}(?:(?<=\s)(?:-d|--data(?:-\w{{1,10}})?|-F|--form|-T|--upload-file|--post-file|-infile)"
+        rf"|<)"
+        rf"[ =]*[\"']?(?:\w{{1,40}}=)?[@<]?[\w./~$\{{}}%:\\-]{{0,60}}?{_KEYS_OR_VALUES}",
+    ),
+    (
+        Told.SEND_SECRETS,
+        _NET_WORDS,
+        ("$(", "`"),
+        rf"\b{_NET}\s[^\n]{{0,400}}(?:\$\(|`)\s*(?:sudo\s+)?(?:(?:env|printenv)\b"
+        rf"|(?:{_READERS})\s[^\n)]{{0,120}}{_KEYS_OR_VALUES})",
+    ),
+    (
+        Told.SEND_SECRETS,
+        ("os.environ", "process.env", ".ssh", ".aws", ".env"),
+        (".post(", ".put(", ".get(", ".request(", ".urlopen(", "fetch("),
+        r"\b(?:requests|httpx|session|client|aiohttp|urllib\.request|axios|http|got)\.(?:post|put|get|request"
+        r"|urlopen)\s*\("
+        rf"[^\n]{{0,300}}(?:os\.environ(?!\s*[.\[])|os\.environ\.copy|process\.env(?!\s*[.\[\w])|{_KEY_FILE}"
+        rf"|[\"'/]\.env[\"'])"
+        r"|\bfetch\s*\([^\n]{0,400}json\.stringify\(\s*process\.env\s*\)",
+    ),
+    (
+        Told.SEND_SECRETS,
+        ("send ", "upload", "post ", "transmit", "exfiltrate", "forward", "submit", "email"),
+        (
+            *_KEY_WORDS,
+            ".env",
+            "environment var",
+            "key",
+            "history",
+            "seed phrase",
+            "token",
+            "secret",
+            "password",
+            "cookie",
+        ),
+        rf"\b(?:send|upload|post|transmit|exfiltrate|forward|submit"
+        rf"|email)\b[^\n.]{{0,120}}?(?:(?:{_HOME}[/\\])?{_KEY_FILE}"
+        r"|(?<!\w)\.env\b|\benvironment variables\b|\b(?:private|ssh) keys?\b|\b(?:conversation|chat) history\b"
+        r"|\bseed phrase"
+        r"|\b(?:all|user's|their|stored|saved)\s+(?:of\s+the\s+)?(?:api[ _-]?keys?|tokens?|credentials?|passwords?"
+        r"|secrets?|cookies))"
+        rf"[^\n]{{0,160}}?{_TO}",
+    ),
+    (
+        Told.REMOTE_SHELL,
+        ("/dev/tcp", "/dev/udp", *_NET_WORDS, "dup2"),
+        (),
+        r"\b(?:ba|z|k)?sh\s+-i\b[^\n]{0,60}/dev/(?:tcp|udp)/|\bexec\s+\d+<>\s*/dev/tcp/[^\n]{0,200}\b(?:ba)?sh\b"
+        r"|\b(?:nc|ncat|netcat)\b[^\n|]{0,80}\s(?:-\w*e|-c|--exec|--sh-exec)\s+[\"']?\S{0,40}(?:sh|cmd(?:\.exe)?"
+        r"|powershell)\b"
+        r"|\bsocat\b[^\n]{0,160}\bexec:|\bos\.dup2\([^\n]{0,300}(?:pty\.spawn|/bin/(?:ba|z)?sh)",
+    ),
+)
+PLACES = (
+    ("]:", r"^\[[^\]\n]{1,40}\]:\s*(?:#|<>)\s*[(\"']([^\n]{1,4000})[)\"']\s*$"),
+    (
+        "<",
+        r"<(?:div|span|p|section|td)\b[^>]{0,200}(?:display:\s*none|visibility:\s*hidden|font-size:\s*0|opacity:\s*0"
+        r"|\shidden\b)"
+        r"[^>]{0,200}>([\s\S]{1,4000}?)</",
+    ),
+)
+FENCE = r"^ {0,3}(`{3,}|~{3,})"
+REVIEWED = r"\b(?:less|more|cat|view|inspect|review|vim|nano|sha\d+sum|shasum|gpg|cosign)\b"
+
+# a backslash, or a backtick of PowerShell after a space; a pipe or && at the end; a pipe at the start of a line that is
+# no row of a table
+CONTINUED = (
+    r"\\\r?\n[ \t]*|(?<=[ \t])`\r?\n[ \t]*|(?<=[|&])[ \t]*\r?\n[ \t]*(?![|\s])|\r?\n[ \t]*(?=\|[ \t]*[\w/.]{2}[^\n"
+    r"|]{0,200}(?:\n|\Z))"
+)
