@@ -11,6 +11,7 @@ import click
 
 from skillpm.cli.complete import installed_names, known_names
 from skillpm.cli.context import changing_context
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.findings import allow_option
 from skillpm.cli.output import brief, count, echo_json, json_option, note, progress, table, tell_project
 
@@ -191,8 +192,9 @@ def render(installation: Installation, *, as_json: bool) -> None:
         echo_json(installation)
         return
     changed = [skill for skill in installation.skills if skill.change != "kept"]
+    shown = installation.skills if is_set("verbose") else changed
     rows = [
-        (skill.name, _versions(skill.previous, skill.version), skill.change, brief(skill.source)) for skill in changed
+        (skill.name, _versions(skill.previous, skill.version), skill.change, brief(skill.source)) for skill in shown
     ]
     if rows:
         table(("skill", "version", "change", "source"), rows)

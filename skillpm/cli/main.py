@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from skillpm import __version__
+from skillpm.cli.everywhere import ALIASES, add_options
 from skillpm.cli.interrupt import raise_on_interrupt
 from skillpm.cli.misuse import Group
 from skillpm.cli.process import exit_code, leave, open_streams
@@ -74,7 +75,8 @@ class LazyGroup(Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
+        """Import and return one command, by its name or an alias."""
+        cmd_name = ALIASES.get(cmd_name, (cmd_name,))[0]
         if cmd_name not in COMMANDS:
             return None
         import importlib
@@ -82,7 +84,18 @@ class LazyGroup(Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute or "command")
         raise_on_interrupt()
-        return command
+        return add_options(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments begin with; ``help COMMAND`` is ``COMMAND --help``."""
+        if args[0] == "help":
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
+            args = [*args[1:], "--help"]
+        return super().resolve_command(ctx, [*ALIASES.get(args[0], (args[0],)), *args[1:]])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table without importing any command."""
@@ -108,6 +121,9 @@ def main(ctx: click.Context, debug: bool) -> None:
         from skillpm.cli.output import trace_hooks
 
         trace_hooks()
+
+
+add_options(main)
 
 
 def run(arguments: list[str] | None = None) -> NoReturn:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 import click
 
+from skillpm.cli.everywhere import add_options
 from skillpm.errors import UsageError
 
 # commands of other package managers, and ours
 _ELSEWHERE = {
-    "add": "install",
     "bump": "version bump",
     "check": "validate",
     "clean": "cache prune",
@@ -20,14 +20,10 @@ _ELSEWHERE = {
     "evaluate": "eval",
     "find": "search",
     "graph": "tree",
-    "help": "--help",
-    "info": "show",
     "lint": "validate",
-    "ls": "list",
     "prune": "cache prune",
-    "remove": "uninstall",
-    "rm": "uninstall",
     "test": "selftest",
+    "unpublish": "yank",
     "upgrade": "update",
 }
 
@@ -39,7 +35,12 @@ _QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
 
 
 class Group(click.Group):
-    """A group of commands that suggests a name for a mistyped one."""
+    """A group of commands that suggests a name for a mistyped one, and whose commands take the common options."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command of the group."""
+        command = super().get_command(ctx, cmd_name)
+        return add_options(command) if command is not None else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -68,6 +69,9 @@ def misuse(error: click.ClickException) -> UsageError:
 def _unknown_command(name: str, known: Iterable[str], group: str) -> UsageError:
     from skillpm.model.name import meant, near_names
 
+    if name in ("self-update", "self", "self-upgrade"):
+        hint = "run `pip install --upgrade skillpm-core`, or `git pull` in a checkout"
+        return UsageError(f"there is no command `{group} {name}`", hint=hint)
     near = [_ELSEWHERE[name]] if group == "skillpm" and name in _ELSEWHERE else near_names(name, known)
     hint = meant(f"{group} {item}" for item in near) or f"see `{group} --help`"
     return UsageError(f"there is no command `{group} {name}`", hint=hint)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.paths import shortened
 from skillpm.formats.as_json import as_json
 from skillpm.formats.printable import printable
@@ -42,7 +43,12 @@ def echo_json(value: Any, **more: Any) -> None:
 
 
 def note(text: str) -> None:
-    """Print one line for the person on stderr; foreign line breaks and escapes in it are spelled out."""
+    """Print one line for the person on stderr; foreign line breaks and escapes in it are spelled out.
+
+    With ``--quiet``, only warnings and what was left out are printed.
+    """
+    if is_set("quiet") and not text.startswith(("warning: ", "left out: ")):
+        return
     click.echo(safe(shortened(text)), err=True)
 
 
@@ -72,7 +78,7 @@ def count(number: int, noun: str) -> str:
 
 def tell_project(settings: Settings) -> None:
     """Print the project that a command changes, if it is in a parent folder."""
-    if settings.above:
+    if settings.above or is_set("verbose"):
         note(f"project: {safe(settings.project)}")
 
 
@@ -126,6 +132,13 @@ class PlainProgress:
         click.echo(safe(f"{self._title}: {self._done}{f' {note}' if note else ''}"), err=True)
 
 
+class SilentProgress(PlainProgress):
+    """Progress with ``--quiet``: nothing."""
+
+    def finish(self, note: str = "") -> None:
+        """Print nothing."""
+
+
 class TerminalProgress:
     """Progress bars on stderr, drawn by rich."""
 
@@ -164,6 +177,8 @@ class TerminalProgress:
 
 def progress() -> PlainProgress | TerminalProgress:
     """Return the progress that fits stderr."""
+    if is_set("quiet"):
+        return SilentProgress()
     return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
 

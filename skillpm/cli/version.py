@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note
 from skillpm.cli.paths import TypedPath
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from skillpm.ops.authoring.version import VersionChange
 
 
-class _ShowByDefault(click.Group):
+class _ShowByDefault(Group):
     """A group that runs `show` if the first word is not a sub-command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

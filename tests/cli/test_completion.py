@@ -31,7 +31,7 @@ def place(project: MakeProject) -> Project:
 def test_commands_are_those_of_the_table(place: Project) -> None:
     assert completed(place, "skillpm", "") == list(COMMANDS)
     assert completed(place, "skillpm", "uni") == ["uninstall"]
-    assert completed(place, "skillpm", "--v") == ["--version"]
+    assert completed(place, "skillpm", "--v") == ["--version", "--verbose"]
     assert completed(place, "skillpm", "cache", "p") == ["prune"]
 
 

@@ -69,13 +69,15 @@ def test_no_consent_is_no_empty_table(project: MakeProject) -> None:
 
 WRONG = [
     ("instal", "there is no command `skillpm instal`", "did you mean `skillpm install`?"),
-    ("rm x", "there is no command `skillpm rm`", "did you mean `skillpm uninstall`?"),
+    ("unpublish x", "there is no command `skillpm unpublish`", "did you mean `skillpm yank`?"),
+    ("self-update", "there is no command `skillpm self-update`", "pip install --upgrade"),
     ("zzz", "there is no command `skillpm zzz`", "see `skillpm --help`"),
     ("cache prun", "there is no command `skillpm cache prun`", "did you mean `skillpm cache prune`?"),
     ("sync --dryrun", "`skillpm sync` has no option `--dryrun`", "did you mean `--dry-run`?"),
     ("install --nope", "`skillpm install` has no option `--nope`", "see `skillpm install --help`"),
     ("install --debug", "`skillpm install` has no option `--debug`", "put it before the command"),
-    ("--verbose list", "`skillpm` has no option `--verbose`", "put options after the command"),
+    ("--offline list", "`skillpm` has no option `--offline`", "put options after the command"),
+    ("-C nowhere list", "`-C`: nowhere: No such file or directory", "see `skillpm --help`"),
     ("why", "`skillpm why` needs `NAME`", "such as `skillpm why shell-tools`"),
     ("yank a==1", "`skillpm yank` needs `--registry`", "such as `skillpm yank "),
     ("completion", "`skillpm completion` needs `SHELL`, one of bash, zsh, fish", "such as `skillpm completion "),

@@ -1,0 +1,84 @@
+"""The options that every command takes, before the command and behind it, and the other names of commands."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+# other names, as the users of npm, pip, apt, cargo and gh type them: our command with its arguments
+ALIASES = {
+    "add": ("install",),
+    "i": ("install",),
+    "ci": ("sync", "--locked"),
+    "remove": ("uninstall",),
+    "rm": ("uninstall",),
+    "ls": ("list",),
+    "info": ("show",),
+}
+_ADDED = "skillpm.everywhere"
+
+
+def _change_folder(ctx: click.Context, parameter: click.Parameter, folder: str | None) -> None:
+    if folder is not None:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise click.BadParameter(f"{folder}: {error.strerror}", ctx, parameter) from None
+
+
+def _without_colour(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        os.environ["NO_COLOR"] = "1"
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+
+
+def _keep(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    root = ctx.find_root()
+    if wanted:
+        root.meta[f"skillpm.{parameter.name}"] = True
+
+
+def _options() -> list[click.Option]:
+    return [
+        click.Option(
+            ["-C", "working_folder"], metavar="DIR", expose_value=False, is_eager=True, callback=_change_folder,
+            help="Run in this folder.",
+        ),
+        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_keep, help="Print no notes."),
+        click.Option(["-v", "--verbose"], is_flag=True, expose_value=False, callback=_keep, help="Print more."),
+        click.Option(
+            ["--no-color"], is_flag=True, expose_value=False, is_eager=True, callback=_without_colour,
+            help="Use no colours, as with the variable NO_COLOR.",
+        ),
+    ]  # fmt: skip
+
+
+def is_set(word: str) -> bool:
+    """Was ``--quiet`` or ``--verbose`` typed?"""
+    context = click.get_current_context(silent=True)
+    return bool(context and context.find_root().meta.get(f"skillpm.{word}"))
+
+
+def add_options(command: click.Command) -> click.Command:
+    """Add the options to a command that does not have them, and the short forms of ``--user`` and ``--yes``."""
+    if getattr(command, _ADDED, False):
+        return command
+    setattr(command, _ADDED, True)
+    taken = {option for parameter in command.params for option in parameter.opts}
+    for option in _options():
+        option.opts = [name for name in option.opts if name not in taken]
+        if option.opts:
+            command.params.append(option)
+    for parameter in command.params:
+        if "--user" in parameter.opts:
+            parameter.opts += ["-g", "--global"]
+        if "--yes" in parameter.opts:
+            parameter.opts.append("-y")
+    if "--yes" not in taken and not isinstance(command, click.Group):
+        help_text = "Ask nothing, which this command never does."
+        quiet: dict[str, Any] = {"is_flag": True, "expose_value": False, "hidden": True}
+        command.params.append(click.Option(["-y", "--yes"], help=help_text, **quiet))
+    return command
