@@ -56,6 +56,9 @@ _SETTINGS = {
 }
 
 
+_VANISHED = ("couldn't find remote ref", "does not appear to be a git repository", "not found", "does not exist")
+
+
 class GitRepository:
     """One repository at one commit.
 
@@ -198,6 +201,7 @@ class GitRepository:
             raise RegistryError(
                 f"{self.url}: {problem or f'there is no commit `{wanted}`'}",
                 hint="check the address and the reference after `@`; git must be able to read it without a question",
+                vanished=problem is None or any(sign in problem for sign in _VANISHED),
             )
         return commit
 

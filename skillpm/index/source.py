@@ -93,7 +93,9 @@ class Surroundings:
 
         key = f"{url.address}@{url.reference}"
         if key not in self._repositories:
-            self._repositories[key] = GitRepository(url, self.cache / REPOSITORIES, offline=self.offline)
+            self._repositories[key] = GitRepository(
+                url.at(url.reference, ""), self.cache / REPOSITORIES, offline=self.offline
+            )
         return self._repositories[key]
 
     def first_reference(self, address: str, references: list[str]) -> str | None:

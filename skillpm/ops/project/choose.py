@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from skillpm.errors import IntegrityError, PolicyError, ResolutionError, UsageError
+from skillpm.errors import IntegrityError, PolicyError, ResolutionError, SkillpmError, UsageError
 from skillpm.index.path import TreeIndex
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
@@ -17,6 +17,7 @@ from skillpm.model.source import BUNDLED, Source
 from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.places import LeftOut, open_places
+from skillpm.ops.project.vanished import is_vanished, whereabouts
 from skillpm.resolve.plan import Change, Plan, plan
 from skillpm.resolve.resolver import resolve
 from skillpm.trust.allowance import NOTHING, Allowance
@@ -292,11 +293,25 @@ class _Pages:
             return Page(name=name, releases=tuple(locked.values()))
         upgraded = name in self._request.upgrade
         place = source if upgraded and source else entry.source  # a branch is followed only by an upgrade
-        others = self._from(self._context.source(place), name)
+        others = self._upgraded(entry, place) if upgraded else self._from(self._context.source(place), name)
         releases = {item.version: item for item in others.releases} if others else {}
         return Page(
             name=name, releases=tuple(({**locked, **releases} if upgraded else {**releases, **locked}).values())
         )
+
+    def _upgraded(self, entry: LockedSkill, place: Source) -> Page | None:
+        """Return the page of a name to upgrade. If its source no longer has it, note that the locked release stays."""
+        reason = f"{place} no longer has it"
+        try:
+            page = self._from(self._context.source(place), entry.name)
+        except SkillpmError as error:
+            if not is_vanished(error):
+                raise
+            page, reason = None, error.message
+        if page is None:
+            where = whereabouts(self._context, place, entry.name)
+            self._context.note(f"{entry.name} {entry.version} stays as it is locked: {reason}{where}")
+        return page
 
     def young(self, name: str, release: Release) -> str | None:
         """Return why a release is too young for the cooldown, or None; a skill of a typed place never is."""

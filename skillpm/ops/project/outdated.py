@@ -14,6 +14,7 @@ from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context, locked_skills
 from skillpm.ops.project.difference import SkillState, standing
+from skillpm.ops.project.vanished import is_vanished, whereabouts
 from skillpm.resolve.candidates import Candidates
 from skillpm.resolve.resolver import resolve
 from skillpm.trust.cooldown import Cooldown
@@ -98,16 +99,20 @@ class _Sources:
         self._cooldown = Cooldown.of(context.settings)
         self._present: dict[str, Page | None] = {}
         self.failures: dict[str, SkillpmError] = {}
+        self.gone: dict[str, str] = {}
 
     def present(self, entry: LockedSkill) -> Page | None:
         """Return the present page of an entry; None if its source failed or no longer has the name."""
         if entry.name not in self._present:
+            source = self._required.get(entry.name, entry.source)  # a branch, where the lock has its commit
+            self._present[entry.name] = None
             try:
-                source = self._required.get(entry.name, entry.source)  # a branch, where the lock has its commit
                 self._present[entry.name] = self._context.source(source).page(entry.name)
             except SkillpmError as error:
-                self._present[entry.name] = None
-                self.failures[entry.name] = error
+                if is_vanished(error) and not source.editable:
+                    self.gone[entry.name] = error.message + whereabouts(self._context, source, entry.name)
+                else:
+                    self.failures[entry.name] = error
         return self._present[entry.name]
 
     def page(self, name: str) -> Page | None:
@@ -153,6 +158,7 @@ def _freshness(entry: LockedSkill, sources: _Sources, wanted: dict[str, Release]
     if failure is not None:
         return Freshness(entry.name, entry.version, best, newest, "unknown", str(entry.source), failure.message)
     state, reason = _state(entry, page, best, newest)
+    reason = sources.gone.get(entry.name, reason)
     return Freshness(entry.name, entry.version, best, newest, state, str(entry.source), reason)
 
 
