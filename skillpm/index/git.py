@@ -38,7 +38,8 @@ MAX_FILES = 200_000  # of one commit, and references of a repository
 MAX_LISTING = 1 << 26  # bytes of their names and the rest of a listing
 _CHUNK = 1 << 20
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,63}\Z")
-_KINDS = {"120000": "symlink", "160000": "submodule"}
+_LINK = "120000"
+_KINDS = {_LINK: "symlink", "160000": "submodule"}
 _SETTINGS = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
@@ -125,6 +126,30 @@ class GitRepository:
             raise self._no_folder(base)
         return [f"{prefix}{folder}".rstrip("/") for folder in skill_folders(below)] or [base]
 
+    def overlooked(self, base: str) -> list[str]:
+        """Return a sentence for each submodule, and for each link to a folder with skills, at or below a folder.
+
+        Neither is followed. What is inside of a skill is a matter of its check.
+        """
+        folders = [folder for folder in self.folders(base) if f"{folder}/SKILL.md".lstrip("/") in self._files]
+        below = [
+            (path, mode, name)
+            for path, (mode, name, _) in self._files.items()
+            if mode in _KINDS
+            and (not base or path == base or path.startswith(f"{base}/"))
+            and not any(not folder or path.startswith(f"{folder}/") for folder in folders)
+        ]
+        blobs = self._blobs({name for _, mode, name in below if mode == _LINK})
+        sentences = []
+        for path, mode, name in below:
+            if mode != _LINK:
+                sentences.append(f"`{path}` is a submodule: its skills are not here; install from its own repository")
+                continue
+            target = os.path.normpath(os.path.join(os.path.dirname(path), blobs[name].decode("utf-8", "replace")))  # noqa: PTH118, PTH120
+            if any(file.startswith(f"{target}/") and file.endswith("/SKILL.md") for file in self._files):
+                sentences.append(f"`{path}` is a link to `{target}`, which is not followed")
+        return sentences
+
     def has(self, path: str) -> bool:
         """Has the commit this file? Raises RegistryError."""
         return path in self._files
@@ -155,7 +180,9 @@ class GitRepository:
         )
 
     def _no_folder(self, folder: str) -> UsageError:
+        kind = _KINDS.get(self._files[folder][0]) if folder in self._files else None
         what = f"there is no folder `{folder}`" if folder else "there is nothing"
+        what = f"`{folder}` is a {kind}, which is not followed," if kind else what
         return UsageError(f"{self.url}: {what} at {self.commit[:12]}", hint="check the folder after `#subdirectory=`")
 
     @cached_property

@@ -60,12 +60,14 @@ class Surroundings:
         cache: a folder for fetched files.
         offline: use the cache only.
         forge: the URL below which ``owner/repo`` is.
+        overlooked: sentences about the links and submodules of opened repositories.
     """
 
     project: Path
     cache: Path
     offline: bool = False
     forge: str = "https://github.com"
+    overlooked: list[str] = field(default_factory=list)
     _repositories: dict[str, GitRepository] = field(default_factory=dict)
 
     @cached_property
@@ -186,6 +188,7 @@ def _skills_of_repository(text: str, around: Surroundings) -> list[TreeIndex]:
     for folder in repository.folders(url.subdirectory):
         indexes.append(_commit(url, folder, around))
         indexes[-1].plugin = plugin_of(folder, repository.has)
+    around.overlooked += [f"{text}: {sentence}" for sentence in repository.overlooked(url.subdirectory)]
     return indexes
 
 

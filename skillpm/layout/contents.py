@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from skillpm.layout.hidden import Sighting, sightings
+from skillpm.layout.inner import MAX_DEPTH, Bounds, SealedError, members
 from skillpm.layout.instructions import instructions
-from skillpm.layout.signature import Content, Signature, signature
+from skillpm.layout.signature import Content, Signature, office_parts, signature
 from skillpm.layout.tree import Tree, UnreadableFileError
 
 MAX_SIZE = 20 * 1024 * 1024  # bytes of a whole skill: what an archive may hold
 MAX_PLACES = 10  # of one kind in one file; the rest is counted
 _DOCUMENTS = (".md", ".mdx", ".rst", ".txt", ".log", ".html", ".ipynb", ".csv", ".tsv", ".json", ".jsonl", ".xml")
+_POINTER, _POINTER_SIZE = b"version https://git-lfs.github.com/spec/", 1024  # Git LFS, docs/spec.md
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -40,6 +42,10 @@ class Contents:
         places: of what a person does not see, and of what an agent is told, by kind.
         signatures: the files that are no text, by path.
         archives: the bytes of those that are archives.
+        opened: how many files were looked at in each archive, in memory.
+        sealed: why an archive could not be looked into, by path.
+        inner: the paths of the files in opened archives, with the archive's path in front.
+        pointers: the files that Git LFS keeps elsewhere.
         opaque: neither text nor a known format.
         unread: why a file could not be read, by path.
         beyond: the first file at which ``MAX_SIZE`` was reached; it and the rest were not looked at.
@@ -48,6 +54,10 @@ class Contents:
     places: dict[Enum, list[Place]] = field(default_factory=lambda: defaultdict(list))
     signatures: dict[str, Signature] = field(default_factory=dict)
     archives: dict[str, bytes] = field(default_factory=dict)
+    opened: dict[str, int] = field(default_factory=dict)
+    sealed: dict[str, str] = field(default_factory=dict)
+    inner: list[str] = field(default_factory=list)
+    pointers: list[str] = field(default_factory=list)
     opaque: list[str] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
     beyond: str | None = None
@@ -55,7 +65,7 @@ class Contents:
 
 def read_contents(tree: Tree, known: Mapping[str, bytes]) -> Contents:
     """Look at every file of a tree; ``known`` are those whose bytes were read already."""
-    contents, left = Contents(), MAX_SIZE
+    contents, left, bounds = Contents(), MAX_SIZE, Bounds()
     for path in tree.paths():
         data = known.get(path)
         if data is None:
@@ -69,7 +79,28 @@ def read_contents(tree: Tree, known: Mapping[str, bytes]) -> Contents:
             contents.beyond = path
             break
         _look(contents, path, data)
+        _open(contents, path, bounds)
     return contents
+
+
+def _open(contents: Contents, path: str, bounds: Bounds, depth: int = 1) -> None:
+    """Look at the files of an archive as at those beside it; office documents have a rule of their own."""
+    data = contents.archives.get(path)
+    if data is None or office_parts(data) is not None:
+        return
+    try:
+        if depth > MAX_DEPTH:
+            raise SealedError(f"is in {MAX_DEPTH} others")
+        listed = members(data, path, contents.signatures[path].name, bounds)
+    except SealedError as error:
+        contents.sealed[path] = str(error)
+        return
+    contents.opened[path] = len(listed)
+    for name, content in listed:
+        inner = f"{path}/{name}"
+        contents.inner.append(inner)
+        _look(contents, inner, content)
+        _open(contents, inner, bounds, depth + 1)
 
 
 def _look(contents: Contents, path: str, data: bytes) -> None:
@@ -83,6 +114,8 @@ def _look(contents: Contents, path: str, data: bytes) -> None:
     if text is None:
         contents.opaque.append(path)
         return
+    if data.startswith(_POINTER) and len(data) < _POINTER_SIZE:
+        contents.pointers.append(path)
     seen: dict[Enum, list[Sighting]] = defaultdict(list)
     for sighting in (*sightings(text, data, quoting=path.lower().endswith(_DOCUMENTS)), *instructions(text)):
         seen[sighting.what].append(sighting)

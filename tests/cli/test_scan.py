@@ -26,12 +26,39 @@ def skill(name: str = "demo", body: str = "Do it.\n") -> str:
     return f"---\nname: {name}\ndescription: Shows it. Use when testing.\n---\n{body}"
 
 
-def zipped(**members: str) -> bytes:
+SEVEN_ZIP = b"7z\xbc\xaf'\x1c" + b"\0" * 100
+
+
+def zipped(**members: str | bytes) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, text in members.items():
             archive.writestr(name.replace("__", "."), text)
     return buffer.getvalue()
+
+
+def tarred(name: str, kind: bytes = b"0") -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        info = tarfile.TarInfo(name)
+        info.type = kind
+        archive.addfile(info)
+    return buffer.getvalue()
+
+
+def encrypted(data: bytes) -> bytes:
+    """Set the bit of a password in the header of a zip's only member and in its directory."""
+    changed = bytearray(data)
+    for mark, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        changed[data.index(mark) + offset] |= 1
+    return bytes(changed)
+
+
+def nested(depth: int) -> bytes:
+    data = zipped(a="x")
+    for _ in range(depth):
+        data = zipped(b__zip=data)
+    return data
 
 
 def state(root: Path) -> dict[str, str]:
@@ -62,7 +89,17 @@ ATTACKS: dict[str, tuple[dict[str, Any], str, str]] = {
         "SKILL.md:3",
     ),
     "36 terminal escape in a change log": ({"CHANGELOG.md": "a\x1b]0;x\x07"}, "SK606", "CHANGELOG.md:1"),
-    "archive": ({"assets/data.zip": zipped(run__sh="rm")}, "SK417", "assets/data.zip"),
+    "archive that is sealed": ({"assets/data.7z": SEVEN_ZIP}, "SK417", "assets/data.7z"),
+    "binary in an archive": ({"assets/data.zip": zipped(tool=ELF)}, "SK414", "assets/data.zip/tool"),
+    "tags in an archive": ({"a.zip": zipped(notes__md=f"x\n{TAGS}")}, "SK601", "a.zip/notes.md:2"),
+    "archive in an archive": ({"a.zip": zipped(b__zip=zipped(c=ELF))}, "SK414", "a.zip/b.zip/c"),
+    "way out of an archive": ({"a.zip": zipped(**{"../x": "x"})}, "SK417", "which is not safe"),
+    "start-up file in an archive": ({"a.tar.gz": tarred("lib/x.pth")}, "SK412", "a.tar.gz/lib/x.pth"),
+    "link in an archive": ({"a.tar.gz": tarred("x", b"2")}, "SK417", "not a regular file"),
+    "password": ({"a.zip": encrypted(zipped(a="x"))}, "SK417", "has a password"),
+    "bomb": ({"a.gz": gzip.compress(bytes(64 << 20), mtime=0)}, "SK417", "unpacks to more"),
+    "too deep": ({"a.zip": nested(4)}, "SK417", "is in 3 others"),
+    "damaged": ({"a.zip": zipped(a="x" * 100)[:-30]}, "SK417", "a.zip"),
     "archive under another name": ({"assets/logo.png": gzip.compress(b"x", mtime=0)}, "SK417", "assets/logo.png"),
     "script in a document": (
         {"a.docx": zipped(mimetype="x", word="x", run__sh="rm")},
@@ -98,22 +135,30 @@ def test_an_install_refuses_what_the_scan_finds_and_changes_nothing(project: Mak
 
 
 def test_a_person_who_has_looked_lets_one_rule_of_one_skill_in(project: MakeProject) -> None:
-    root = project({"demo": {"SKILL.md": skill(), "a.zip": zipped(a="x"), "b": ELF}})
+    root = project({"demo": {"SKILL.md": skill(), "a.7z": SEVEN_ZIP, "b": ELF}})
     refused = root.call("install", "./demo").fails(1, "SK414", "SK417", "--allow demo:SK414 --allow demo:SK417")
     assert not (root.root / "skillpm.lock").exists(), refused
     root.call("install", "./demo", "--allow", "SK414").fails(1, "SK417", "--allow demo:SK417")
     root.call("install", "./demo", "--allow", "SK414", "--allow", "other:SK417").fails(1, "SK417")
     done = root.call("install", "./demo", "--allow", "sk414", "--allow", "demo:SK417").ok()
     assert "(SK414)" in done.err and "(SK417)" in done.err, "it is told, not hidden"
-    assert (root.root / ".agents/skills/demo/a.zip").is_file()
+    assert (root.root / ".agents/skills/demo/a.7z").is_file()
     assert "allow" not in (root.root / "skillpm.lock").read_text(), "a lock vouches for nobody"
     root.call("install").ok()
     assert root.call("scan", "demo").code == 1, "a scan tells it again"
     root.call("scan", "demo", "--allow", "SK414", "--allow", "demo:SK417").ok()
 
 
+def test_an_archive_whose_files_are_harmless_is_let_in_with_a_warning(project: MakeProject) -> None:
+    files = {"a.zip": zipped(run__sh="ls\n", docs__md="x"), "b.tar.gz": tarred("x"), "c.md.gz": gzip.compress(b"x")}
+    root = project({"demo": {"SKILL.md": skill(), **files}})
+    told = root.call("scan", "./demo").ok()
+    assert told.out.count("warning SK420") == 3 and "archive (zip) of 2 files" in told.out
+    assert "(SK420)" in root.call("install", "./demo").ok().err
+
+
 def test_on_another_machine_it_is_asked_again(project: MakeProject) -> None:
-    root = project({"demo": {"SKILL.md": skill(), "a.zip": zipped(a="x")}})
+    root = project({"demo": {"SKILL.md": skill(), "a.7z": SEVEN_ZIP}})
     root.call("install", "./demo", "--allow", "SK417").ok()
     elsewhere: dict[str, Any] = {"SKILLPM_HOME": str(root.root.parent / "elsewhere")}
     root.call("install", **elsewhere).fails(1, "SK417")

@@ -231,6 +231,8 @@ CASES: dict[str, Case] = {
     ),
     "SK417": content("a.docx", zipped(*DOCUMENT, "word/vbaProject.bin"), zipped(*DOCUMENT)),
     "SK418": content("a.docx", zipped(*DOCUMENT), "text\n"),
+    "SK421": content("model.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "version 1\n"),
+    "SK420": content("a.zip", zipped("a.md"), "text\n"),
     "SK419": content("model.dat", pickle.dumps([1]), "[1]\n"),
     "SK501": package("skill.yaml", "manifest: 1\nversion: 1.0.0\ncolour: red\n", "manifest: 1\nversion: 1.0\n", 3),
     "SK502": package(

@@ -134,7 +134,7 @@ def too_large(subject: Subject) -> Iterator[Problem]:
 def compiled_python(subject: Subject) -> Iterator[Problem]:
     """``__pycache__``, ``.pyc``, ``.pyo``, or its first bytes under any name; a packed folder leaves them out."""
     known = subject.contents.signatures
-    for path in subject.paths:
+    for path in (*subject.paths, *subject.contents.inner):
         content = known[path].content if path in known else None
         if content is Content.BYTECODE or "__pycache__" in path.split("/"):
             yield Problem("compiled Python", path=path, hint="ship the source")
@@ -147,7 +147,7 @@ def compiled_python(subject: Subject) -> Iterator[Problem]:
 )
 def start_up_file(subject: Subject) -> Iterator[Problem]:
     """``.pth``, ``.start``, ``.egg-link``, ``sitecustomize.py``, ``usercustomize.py``."""
-    for path in subject.paths:
+    for path in (*subject.paths, *subject.contents.inner):
         if starts_by_itself(path):
             yield Problem("Python runs this file at start-up", path=path, hint="remove it")
 
@@ -198,20 +198,34 @@ def declared_binary(subject: Subject) -> Iterator[Problem]:
 
 
 @RULES.install_error(
-    "SK417", "archive inside", why="What is packed was not looked at, and a script can unpack and run it."
+    "SK417",
+    "archive that was not looked into",
+    why="What is packed was not looked at, and a script can unpack and run it.",
 )
 def inner_archive(subject: Subject) -> Iterator[Problem]:
-    """By its first bytes, whatever its name; an office document counts if it holds more than a document's parts."""
+    """An archive of another format or under another name, with a password, damaged, too large, or with a link.
+
+    An office document counts if it holds more than a document's parts.
+    """
+    for path, reason in subject.contents.sealed.items():
+        name = subject.contents.signatures[path].name
+        yield Problem(f"archive ({name}) that {reason}", path=path, hint="put the files themselves there")
     for path, data in subject.contents.archives.items():
         parts = office_parts(data)
-        if parts is None:
-            name = subject.contents.signatures[path].name
-            yield Problem(f"archive ({name})", path=path, hint="put the files themselves there")
-        elif parts[1]:
+        if parts is not None and parts[1]:
             listed = ", ".join(f"`{name[:80]}`" for name in parts[1][:4])
             more = f" and {len(parts[1]) - 4} more" if len(parts[1]) > 4 else ""
             message = f"office document that holds {listed}{more}"
             yield Problem(message, path=path, hint="save it without macros and embedded files")
+
+
+@RULES.warning("SK420", "archive inside", why="Its files were looked at, but a reader of the skill does not see them.")
+def opened_archive(subject: Subject) -> Iterator[Problem]:
+    """A zip, a tar, or a compressed file, whose files are looked at like all others."""
+    for path, count in subject.contents.opened.items():
+        name = subject.contents.signatures[path].name
+        message = f"archive ({name}) of {count:,} file{'s' if count != 1 else ''}, which were looked at"
+        yield Problem(message, path=path, hint="put the files themselves there")
 
 
 @RULES.warning(
@@ -225,6 +239,14 @@ def office_document(subject: Subject) -> Iterator[Problem]:
         parts = office_parts(data)
         if parts is not None and not parts[1]:
             yield Problem(f"office document of {parts[0]} parts", path=path, hint="look at it before you rely on it")
+
+
+@RULES.warning("SK421", "Git LFS pointer", why="The skill has three lines of text where its content should be.")
+def lfs_pointer(subject: Subject) -> Iterator[Problem]:
+    """A file that Git LFS keeps on another server."""
+    for path in subject.contents.pointers:
+        hint = "commit the file itself, or have the skill download it"
+        yield Problem("is a pointer of Git LFS, not the content of the file", path=path, hint=hint)
 
 
 @RULES.install_error("SK419", "Python pickle", why="Loading a pickle runs whatever it says.")

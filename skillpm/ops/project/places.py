@@ -65,6 +65,8 @@ def open_places(context: Context, asked: Asked, allow: Allowance = NOTHING) -> O
         SkillpmError: whatever opening a place raises.
     """
     places = [_look(context, text) for text in asked.places]
+    for sentence in context.around.overlooked if asked.every else ():
+        context.note(sentence)
     _refuse_missing(places, asked.names, broken_too=False)
     _refuse_missing(places, asked.skip, broken_too=True)
     indexes: dict[str, Index] = {}

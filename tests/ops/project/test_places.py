@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Project, write_tree
-from tests.servers import commit_all
+from tests.servers import commit_all, git
 from tests.shop import MakeProject, SkillFiles, locked
 
 SEVEN_ZIP = b"7z\xbc\xaf'\x1c" + b"\0" * 100
@@ -118,3 +118,23 @@ def test_warnings_of_many_skills_are_grouped_in_words(
         "5 skills (skill-0, skill-1, skill-2, and 2 more): more than 500 lines (SK302)"
     ]
     assert json.dumps(done).count("SK302") == 1
+
+
+def test_links_submodules_and_pointers_are_named(project: MakeProject, tmp_path: Path, skill_files: SkillFiles) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    root = write_tree(
+        tmp_path / "linked", {"real/one": {**text(skill_files, "one"), "model.bin": pointer}, "a.md": "x"}
+    )
+    (root / "skills").symlink_to("real")
+    (root / "b.md").symlink_to("a.md")
+    other = write_tree(tmp_path / "other", {"two": text(skill_files, "two")})
+    commit_all(other)
+    commit_all(root)
+    git(root, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "vendor")
+    commit_all(root)
+    place, source = project(), f"git+file:{root}"
+    done = place.call("install", source, "--all", "--json").ok().document
+    named = " ".join(done["warnings"])
+    assert "`skills` is a link to `real`" in named and "`vendor` is a submodule" in named and "b.md" not in named
+    assert "one: Git LFS pointer (SK421)" in done["warnings"]
+    place.call("install", f"{source}#subdirectory=skills", "--all").fails(2, "`skills` is a symlink")
