@@ -129,16 +129,15 @@ class Bench:
     """
 
     def __init__(self, source: Path, size: Size, work: Path) -> None:
-        from skillpm.train.hf.model import load_tokenizer
-        from skillpm.train.hf.policy import prompt_tokens
+        from skillpm.train.hf.model import load_conversation
 
         self.source, self.size, self.work = source, size, work
-        self.tokenizer = load_tokenizer(source)
+        conversation = load_conversation(source)
+        self.tokenizer = conversation.tokenizer
         self.rows = make_rows(size.rows)
-        self.prompts = [prompt_tokens(self.tokenizer, row.task.prompt) for row in self.rows]
-        answers = [self.tokenizer(row.answer, add_special_tokens=False)["input_ids"] for row in self.rows]
-        self.features = [("up", prompt, answer) for prompt, answer in zip(self.prompts, answers, strict=True)]
-        self.row_tokens = statistics.mean(len(prompt) + len(answer) + 1 for _, prompt, answer in self.features)
+        self.features = [("up", *conversation.finished(row.task.prompt, row.answer)) for row in self.rows]
+        self.prompts = [prompt for _, prompt, _ in self.features]
+        self.row_tokens = statistics.mean(len(prompt) + len(answer) for _, prompt, answer in self.features)
 
     def ours(self, *, refine: bool) -> dict[str, Steps]:
         """Run our stages as ``skillpm train`` does; the adapter of SFT is left in ``work``."""
@@ -270,7 +269,7 @@ class Bench:
         """Return how many tokens of a packed batch go through the model for each row, on average."""
         from skillpm.train.hf.packing import PrefixPacking, encode_rows
 
-        features = encode_rows(self.features, self.tokenizer.eos_token_id, 1024)
+        features = encode_rows(self.features, 1024)
         batches = [features[start : start + self.size.batch] for start in range(0, len(features), self.size.batch)]
         return sum(PrefixPacking()(batch)["input_ids"].shape[1] for batch in batches) / len(features)
 

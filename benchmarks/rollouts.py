@@ -38,19 +38,19 @@ def main() -> None:
     from skillpm.ops.learning.session import open_session
     from skillpm.settings import load_settings
     from skillpm.train.hf.decode import Sampling, decode
-    from skillpm.train.hf.model import load_model, load_tokenizer
-    from skillpm.train.hf.policy import prompt_tokens
+    from skillpm.train.hf.model import load_conversation, load_model
 
     context = open_context(load_settings())
     source = ready_model("smollm2-135m", context.settings)
-    tokenizer, model = load_tokenizer(source), load_model(source).eval()
+    conversation, model = load_conversation(source), load_model(source).eval()
+    tokenizer = conversation.tokenizer
     with open_session(context, [context.skill("langgraph-cli")]) as session:
         contributions = session.contributions["langgraph-cli"]
     from skillpm.model.task import Message
 
     system = Message(role="system", content=contributions.prompt)
     requests = [seed.request for seed in contributions.seeds[: given.prompts]]
-    prompts = [prompt_tokens(tokenizer, [system, Message(role="user", content=text)]) for text in requests]
+    prompts = [conversation.prompt([system, Message(role="user", content=text)]) for text in requests]
     group = 8
     total = len(prompts) * group * given.tokens
 

@@ -203,8 +203,8 @@ if TYPE_CHECKING:
     from skillpm.train.sft import Sft as Sft
 
     # --- training; the first of these that is asked for imports torch
-    # list[int]: the tokens of a conversation up to where the assistant begins.
-    from skillpm.train.hf.policy import prompt_tokens as prompt_tokens
+    # Renders conversations for a model: tokens before an answer, tokens of the answer, and the text of tokens.
+    from skillpm.train.hf.conversation import Conversation as Conversation
 
     # list[list[list[int]]]: prompts x samples x tokens of sampled answers.
     from skillpm.train.hf.rollout import sample_groups as sample_groups

@@ -109,7 +109,7 @@ class StageInput:
 
     Attributes:
         model: a PEFT model; its adapter is trained in place.
-        tokenizer: with a chat template.
+        conversation: renders prompts and answers for the model, and has its ``tokenizer``.
         plan: the stage as planned.
         judge: judges a batch of episodes; an answer that it has judged before costs nothing.
         prefetch: told of episodes that ``judge`` will be asked for, to be judged while others are written.
@@ -119,7 +119,7 @@ class StageInput:
     """
 
     model: Any
-    tokenizer: Any
+    conversation: Any
     plan: StagePlan
     judge: Judge
     prefetch: Prefetch

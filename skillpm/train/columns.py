@@ -74,11 +74,17 @@ class Rewarder:
             )
         return judgements
 
-    def mean_score(self, keys: Sequence[str], completions: Sequence[str]) -> float:
-        """Return the mean score of answers that could be judged. Raises TrainingError as ``judgements`` does."""
-        scores = [judgement.verdict.score for judgement in self.judgements(keys, completions)]
-        judged = [score for score in scores if score is not None]
-        return sum(judged) / max(1, len(judged))
+    def mean_scores(self, keys: Sequence[str], completions: Sequence[str]) -> dict[str, float]:
+        """Return the mean score by skill, of answers that could be judged, 0 where none could.
+
+        Raises:
+            TrainingError: too large a share could not be judged.
+        """
+        scores: dict[str, list[float]] = {self._tasks[key].skill: [] for key in keys}
+        for key, judgement in zip(keys, self.judgements(keys, completions), strict=True):
+            if judgement.verdict.score is not None:
+                scores[self._tasks[key].skill].append(judgement.verdict.score)
+        return {skill: sum(judged) / max(1, len(judged)) for skill, judged in scores.items()}
 
     def varies(
         self, keys: Sequence[str], groups: Sequence[Sequence[str]], columns: Sequence[RewardColumn]

@@ -25,7 +25,7 @@ class Grpo(Stage):
 
     Attributes:
         steps: optimiser steps.
-        prompts: prompts of one step.
+        prompts: prompts of one step; all rows where there are fewer.
         generations: completions of each prompt, the group.
         screen: rows that are tried before the first step, to refine on those whose answers differ in pay; 0 for none.
         validate_on: rows kept out of the stage; where its greedy answers to them get worse, the stage is taken back.
@@ -55,6 +55,11 @@ class Grpo(Stage):
         if not value:
             raise ValueError("name at least one reward")
         return value
+
+
+def held_for_validation(stage: Grpo, rows: int) -> int:
+    """Return how many of a stage's rows are kept out of it, at most a third."""
+    return min(stage.validate_on, rows // 3)
 
 
 def plan_grpo(stage: Grpo, material: Material) -> StagePlan:

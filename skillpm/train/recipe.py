@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationError, create_model, model_validator
 
 from skillpm.errors import DocumentError, UsageError
-from skillpm.formats.document import Document, model_errors
+from skillpm.formats.document import Document, Json, model_errors
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.training import STAGE_NAME, Positive, Stage
 from skillpm.train.grpo import Grpo
@@ -44,17 +44,21 @@ class Data(Document):
 class Lora(Document):
     """Low-rank adaptation (arXiv 2106.09685)."""
 
-    rank: Positive = 16
+    rank: Annotated[int, Field(gt=0, le=1024)] = 16
     alpha: Positive = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    target_modules: str | tuple[str, ...] = "all-linear"
+    target_modules: str | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
 
 
 _STAGES = "In this order, on one model. A distribution can bring further kinds: skillpm_trainers of docs/hooks.md."
 
 
 class Recipe(Document):
-    """Everything that decides a run beside the skills themselves."""
+    """Everything that decides a run beside the skills themselves.
+
+    Attributes:
+        chat_template_kwargs: handed to the model's chat template; without any, thinking is switched off where it can.
+    """
 
     recipe: Annotated[int, Field(ge=1, le=1)] = 1
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")] = "run"
@@ -62,6 +66,7 @@ class Recipe(Document):
     skills: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    chat_template_kwargs: dict[str, Json] = Field(default_factory=dict)
     data: Data = Data()
     lora: Lora = Lora()
     stages: tuple[SerializeAsAny[Stage], ...] = (Sft(kind="sft"), Grpo(kind="grpo"))

@@ -32,7 +32,7 @@ class Sft(Stage):
 
     kind: Literal["sft"]
     name: StageName = "sft"
-    epochs: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    epochs: Annotated[float, Field(gt=0, le=1000)] = 1.0
     batch_size: Positive = 2
     learning_rate: Rate = 7e-4
     lora_plus: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 4.0

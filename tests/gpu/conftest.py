@@ -68,9 +68,8 @@ def loaded(source: Path) -> Any:
 @pytest.fixture(scope="module")
 def prompts(source: Path) -> list[list[int]]:
     """Return the tokens of prompts that share their system message."""
-    from skillpm.train.hf.model import load_tokenizer
-    from skillpm.train.hf.policy import prompt_tokens
+    from skillpm.train.hf.model import load_conversation
     from tests.gpu.stages import make_rows
 
-    tokenizer = load_tokenizer(source)
-    return [prompt_tokens(tokenizer, row.task.prompt) for row in make_rows(8)]
+    conversation = load_conversation(source)
+    return [conversation.prompt(row.task.prompt) for row in make_rows(8)]

@@ -46,17 +46,13 @@ def test_packed_gradients_are_those_of_separate_rows(source: Path, dtype: str, t
     """The relative distance of the whole gradient is the rounding of the data type."""
     import torch
 
-    from skillpm.train.hf.model import load_model, load_tokenizer
+    from skillpm.train.hf.model import load_conversation, load_model
     from skillpm.train.hf.packing import PrefixPacking, encode_rows
-    from skillpm.train.hf.policy import prompt_tokens
     from tests.gpu.stages import make_rows
 
-    model, tokenizer = load_model(source, dtype), load_tokenizer(source)
-    rows = [
-        ("x", prompt_tokens(tokenizer, row.task.prompt), tokenizer(row.answer, add_special_tokens=False)["input_ids"])
-        for row in make_rows(4)
-    ]
-    features = encode_rows(rows, tokenizer.eos_token_id, 1024)
+    model, conversation = load_model(source, dtype), load_conversation(source)
+    rows = [("x", *conversation.finished(row.task.prompt, row.answer)) for row in make_rows(4)]
+    features = encode_rows(rows, 1024)
 
     def gradient(batches: Sequence[Sequence[dict[str, Any]]]) -> torch.Tensor:
         model.zero_grad()

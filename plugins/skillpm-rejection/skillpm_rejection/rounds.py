@@ -14,7 +14,6 @@ from skillpm.plugin import (
     StagePlan,
     TrainRow,
     judging_ahead,
-    prompt_tokens,
     run_sft,
     sample_groups,
 )
@@ -47,16 +46,16 @@ def _accepted(stage: Rejection, given: StageInput, rewarder: Rewarder, seed: int
     keys = [row.task.key for row in rows]
     groups = sample_groups(
         given.model,
-        given.tokenizer,
-        [prompt_tokens(given.tokenizer, row.task.prompt) for row in rows],
+        given.conversation,
+        [given.conversation.prompt(row.task.prompt) for row in rows],
         samples=stage.samples,
         temperature=stage.temperature,
         max_new_tokens=stage.max_new_tokens,
         batch_size=_ROWS,
         seed=seed,
-        ended=judging_ahead(rewarder, given.tokenizer, keys),
+        ended=judging_ahead(rewarder, given.conversation, keys),
     )
-    texts = [given.tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
+    texts = [[given.conversation.text(answer) for answer in group] for group in groups]
     asked = [key for key in keys for _ in range(stage.samples)]
     judgements = iter(rewarder.judgements(asked, [text for group in texts for text in group]))
     accepted = []

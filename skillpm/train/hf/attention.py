@@ -22,14 +22,6 @@ _NAME = "skillpm_shared_prefix"
 _prefix: ContextVar[Prefix] = ContextVar("prefix")
 
 
-def can_share(model: Any) -> bool:
-    """Does every layer of this model attend to everything before it, as this module takes for granted?"""
-    config = model.config
-    layers = getattr(config, "layer_types", None) or ["full_attention"]
-    plain = not getattr(config, "sliding_window", None) or set(layers) == {"full_attention"}
-    return plain and set(layers) == {"full_attention"} and config._attn_implementation in ("sdpa", "eager")
-
-
 @contextmanager
 def over_prefix(model: Any, prefix: Prefix) -> Iterator[None]:
     """Let the model's layers attend to ``prefix`` before their own keys."""

@@ -1,29 +1,25 @@
 """A decoding loop for many short answers to prompts that begin alike.
 
-What the prompts of a batch have in common is run through the model once and kept once, samples of one prompt share its
-prefill, rows that have ended leave the batch, and keys and values are written in place into buffers with room to grow.
 The answers are those of plain decoding: greedy at temperature 0, else sampled from the model's distribution.
+``batch.py`` runs a batch of rows through the model; ``capability.py`` tries which way of doing so this model allows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
 import torch
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
-from skillpm.train.hf.attention import Prefix, can_share, over_prefix
+from skillpm.train.hf.batch import Batch, common_prefix, open_batch
+from skillpm.train.hf.capability import decoding_way
 
 # Gathering copies all keys and values. Keeping an ended row costs its share of each step. So the batch is gathered
 # neither after every row nor never.
 _LEAVE = 0.75  # the batch is gathered anew when so few of its rows are still going
-_MAX_OWN = 256  # tokens; longer parts of their own are run with the model's own attention, which needs less memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,56 +65,6 @@ class _Row:
     going: bool = True
 
 
-class _GrowingLayer(DynamicLayer):
-    """Keys and values of one layer as views of buffers with room to grow; DynamicLayer copies all at each token."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.keys: torch.Tensor
-        self.values: torch.Tensor
-        self._room: tuple[torch.Tensor, torch.Tensor] | None = None
-
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        length = self.get_seq_length()
-        end = length + key_states.shape[-2]
-        if self._room is None or self._room[0].shape[-2] < end:
-            self._room = (self._grown(key_states, length, end), self._grown(value_states, length, end))
-            if length:
-                self._room[0][:, :, :length] = self.keys
-                self._room[1][:, :, :length] = self.values
-        self._room[0][:, :, length:end] = key_states
-        self._room[1][:, :, length:end] = value_states
-        self.keys, self.values = self._room[0][:, :, :end], self._room[1][:, :, :end]
-        return self.keys, self.values
-
-    def _grown(self, states: torch.Tensor, length: int, end: int) -> torch.Tensor:
-        # room in proportion to the length: then a token is copied a constant number of times however long the answer
-        shape = (*states.shape[:2], end + max(32, length // 2), states.shape[-1])
-        return torch.empty(shape, dtype=states.dtype, device=states.device)
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        super().batch_repeat_interleave(repeats)
-        self._room = None
-
-    def batch_select_indices(self, indices: torch.Tensor) -> None:
-        super().batch_select_indices(indices)
-        self._room = None
-
-
-def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
-    """Return how many leading tokens all prompts share, at least one token of each left over."""
-    shortest = min(len(prompt) for prompt in prompts) - 1
-    first = prompts[0]
-    for position in range(shortest):
-        if any(prompt[position] != first[position] for prompt in prompts):
-            return position
-    return shortest
-
-
 def like_prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     """Group prompts, by their numbers, so that those of a group begin alike.
 
@@ -139,6 +85,12 @@ def like_prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
     return [group for group in groups if group]
 
 
+def equal_prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Group prompts, by their numbers, so that those of a group have the same length."""
+    lengths = sorted({len(prompt) for prompt in prompts})
+    return [[number for number, prompt in enumerate(prompts) if len(prompt) == length] for length in lengths]
+
+
 @torch.inference_mode()
 def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> Iterator[Decoded]:
     """Decode answers to prompts; batches are made of prompts that begin alike and are of like length.
@@ -153,19 +105,18 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
     """
     # Chance comes from the CPU, and so do the draws: one seed gives the same random numbers on every device. One
     # generator serves all batches, so sampled answers depend on the batch size as well as on the seed.
+    way = decoding_way(model, prompts, sampling.pad, sampling.max_new_tokens)
     size = max(1, sampling.batch_size // sampling.samples)
     generator = torch.Generator(device=model.device).manual_seed(sampling.seed)
-    for alike in like_prompts(prompts):
+    for alike in equal_prompts(prompts) if way.equal else like_prompts(prompts):
         for start in range(0, len(alike), size):
             chosen = alike[start : start + size]
-            yield from _decode_batch(model, [prompts[i] for i in chosen], chosen, sampling, generator)
+            batch = open_batch(model, [prompts[i] for i in chosen], sampling.samples, sampling.pad, way)
+            rows = [_Row(prompt, sample) for prompt in chosen for sample in range(sampling.samples)]
+            yield from _decode_batch(batch, rows, sampling, generator)
 
 
-def _decode_batch(
-    model: Any, prompts: list[Sequence[int]], names: list[int], sampling: Sampling, generator: torch.Generator
-) -> Iterator[Decoded]:
-    batch = _Batch(model, prompts, sampling)
-    rows = [_Row(name, sample) for name in names for sample in range(sampling.samples)]
+def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator: torch.Generator) -> Iterator[Decoded]:
     for step in range(sampling.max_new_tokens):
         tokens = _choose(batch.logits, sampling.temperature, generator)
         last = step + 1 == sampling.max_new_tokens
@@ -180,76 +131,10 @@ def _decode_batch(
         going = [number for number, row in enumerate(rows) if row.going]
         if not going:
             return
-        if len(going) <= _LEAVE * len(rows):
+        if batch.gathers and len(going) <= _LEAVE * len(rows):
             rows = [rows[number] for number in going]
             tokens = batch.keep(going, tokens)
         batch.extend(tokens)
-
-
-class _Batch:
-    """Rows of the model's state: what their prompts share, their own keys and values, and their next logits."""
-
-    def __init__(self, model: Any, prompts: list[Sequence[int]], sampling: Sampling) -> None:
-        self._model = model
-        longest = max(len(prompt) for prompt in prompts)
-        shared = common_prefix(prompts) if len(prompts) > 1 and can_share(model) else 0
-        if longest - shared > _MAX_OWN:
-            shared = 0
-        self._shared = shared
-        self._prefix = self._run_prefix(prompts[0][:shared]) if shared else None
-        self._cache = self._new_cache()
-        width = longest - shared
-        # Padding on the left: then the last column is the end of every row, its logits are the next token's, and all
-        # rows grow by the same column. Positions leave the padding out, so each row has those that it has alone.
-        ids = torch.full((len(prompts), width), sampling.pad, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for row, prompt in enumerate(prompts):
-            own = torch.tensor(prompt[shared:])
-            ids[row, width - len(own) :] = own
-            mask[row, width - len(own) :] = 1
-        self._mask = mask.to(model.device)
-        self.logits = self._forward(ids.to(model.device), (self._mask.cumsum(dim=1) - 1).clamp(min=0))
-        # only now are rows repeated: the samples of a prompt differ from its first answer token on, not before
-        if sampling.samples > 1:
-            self._cache.batch_repeat_interleave(sampling.samples)
-            self._mask = self._mask.repeat_interleave(sampling.samples, dim=0)
-            self.logits = self.logits.repeat_interleave(sampling.samples, dim=0)
-
-    def keep(self, going: list[int], tokens: torch.Tensor) -> torch.Tensor:
-        """Leave only these rows; return their tokens."""
-        rows = torch.tensor(going, device=self._mask.device)
-        self._cache.batch_select_indices(rows)
-        self._mask = self._mask[rows]
-        return tokens[rows]
-
-    def extend(self, tokens: torch.Tensor) -> None:
-        """Append one token to each row."""
-        self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
-        self.logits = self._forward(tokens[:, None], self._mask.sum(dim=1, keepdim=True) - 1)
-
-    def _new_cache(self) -> DynamicCache:
-        cache = DynamicCache(config=self._model.config)
-        cache.layers = [_GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-        return cache
-
-    def _run_prefix(self, tokens: Sequence[int]) -> Prefix:
-        cache = self._new_cache()
-        ids = torch.tensor([list(tokens)], device=self._model.device)
-        self._model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return [(layer.keys[0], layer.values[0]) for layer in cache.layers]
-
-    def _forward(self, ids: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Return the logits of the last position, shape (rows, vocabulary), float32."""
-        with nullcontext() if self._prefix is None else over_prefix(self._model, self._prefix):
-            output = self._model(
-                input_ids=ids,
-                attention_mask=self._mask,
-                position_ids=positions + self._shared,
-                past_key_values=self._cache,
-                use_cache=True,
-                logits_to_keep=1,
-            )
-        return output.logits[:, -1].float()
 
 
 def _choose(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:

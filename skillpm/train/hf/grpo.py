@@ -8,9 +8,10 @@ and prompts are screened once for groups whose rewards differ (the zero-variance
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -18,11 +19,12 @@ from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import utils
 
+from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput, StagePlan, TrainRow
 from skillpm.train.columns import Rewarder, reward_functions
-from skillpm.train.grpo import Grpo
-from skillpm.train.hf.policy import prompt_tokens
-from skillpm.train.hf.rollout import greedy_score, judging_ahead, rollout_function, stage_groups
+from skillpm.train.grpo import Grpo, held_for_validation
+from skillpm.train.hf.capability import evaluating, row_scores, same_scores
+from skillpm.train.hf.rollout import greedy_scores, judging_ahead, rollout_function, stage_groups
 from skillpm.train.hf.watch import Watch, silence
 
 
@@ -41,6 +43,36 @@ def labelled_positions_only() -> Iterator[None]:
         utils._use_triton = original
 
 
+class RowTrainer(GRPOTrainer):
+    """A GRPOTrainer whose update scores rows one by one where the model gives padded rows other log-probabilities.
+
+    TRL pads prompts on the left and counts positions from the padding on, which models with absolute positions learn
+    from. The first batch is scored both ways, without dropout; what differs is not used.
+
+    Attributes:
+        alone: are rows scored one by one? None before the first batch.
+    """
+
+    alone: bool | None = None
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *args: Any, **options: Any
+    ) -> Any:
+        padded = super()._get_per_token_logps_and_entropies
+        if self.alone is None and attention_mask[:, -logits_to_keep:].any():  # not every answer is masked
+            with torch.no_grad(), evaluating(model):
+                # The first batch may need no padding, so some is put before it.
+                ids, mask = (torch.nn.functional.pad(part, (_PADDING, 0)) for part in (input_ids, attention_mask))
+                one, _, _ = padded(model, ids, mask, logits_to_keep)
+                other, _ = row_scores(model, ids, mask, logits_to_keep, self.temperature)
+            self.alone = not same_scores(one, other, attention_mask[:, -logits_to_keep:], model.dtype)
+        if not self.alone:
+            return padded(model, input_ids, attention_mask, logits_to_keep, *args, **options)
+        scores, entropies = row_scores(model, input_ids, attention_mask, logits_to_keep, self.temperature)
+        return scores, entropies, None
+
+
+_PADDING = 3  # columns
 _MICRO_BATCH = 8  # completions in one forward and backward pass
 
 
@@ -48,35 +80,70 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
     """Refine the model's adapter in place; not kept where its answers to the validation rows get worse.
 
     Raises:
-        TrainingError: too many answers could not be judged.
+        TrainingError: too many answers could not be judged, or nothing could be learned.
     """
-    model, tokenizer, plan, seed = given.model, given.tokenizer, given.plan, given.seed
+    model, conversation, plan, seed = given.model, given.conversation, given.plan, given.seed
     tasks = {row.task.key: row.task for row in plan.rows}
     rewarder = Rewarder(tasks, given.judge, stage.max_error_share, given.prefetch)
     mixed = random.Random(seed).sample(list(plan.rows), k=len(plan.rows))
-    held = min(stage.validate_on, len(mixed) // 3)
+    held = held_for_validation(stage, len(mixed))
     validation, learned = mixed[:held], mixed[held:]
-    before = greedy_score(model, tokenizer, validation, rewarder, stage.max_new_tokens)
+    # TRL drops a batch that is not full, so a step that wants more prompts than there are would never be made.
+    stage = stage.model_copy(update={"prompts": min(stage.prompts, len(learned))})
+    before = greedy_scores(model, conversation, validation, rewarder, stage.max_new_tokens)
     if stage.screen:
         learned = _screened(given, stage, learned, rewarder)
-    trainer = GRPOTrainer(
+    trainer = RowTrainer(
         model=model,
         args=_arguments(stage, plan, seed, given.work),
         reward_funcs=reward_functions(plan.columns, rewarder),
         train_dataset=Dataset.from_list([_example(row) for row in learned]),
-        processing_class=tokenizer,
-        rollout_func=rollout_function(tokenizer, stage, seed, learned, rewarder),
+        processing_class=conversation.tokenizer,
+        rollout_func=rollout_function(conversation, stage, seed, learned, rewarder),
         callbacks=[Watch(given.report)],
     )
     silence(trainer)
     with labelled_positions_only():
         trainer.train()
     steps = int(trainer.state.global_step)
-    after = greedy_score(model, tokenizer, validation, rewarder, stage.max_new_tokens)
-    figures = {"validation_before": before, "validation_after": after}
+    after = greedy_scores(model, conversation, validation, rewarder, stage.max_new_tokens)
+    figures = {"validation_before": _mean(before), "validation_after": _mean(after)}
     given.report(steps, {**figures, "judged": rewarder.judged, "errored": rewarder.errored})
-    kept = after >= before
-    return StageOutput(steps, kept, "" if kept else "it made its validation rows worse")
+    worse = [skill for skill, score in after.items() if score < before[skill]]
+    if worse:
+        return StageOutput(steps, False, f"it made validation rows of {', '.join(worse)} worse")
+    _check_steps(stage, steps, trainer.state.log_history)
+    alone = "rows one by one in the update: padding changes this model's log-probabilities"
+    return StageOutput(steps, note=alone if trainer.alone else "")
+
+
+def _mean(scores: Mapping[str, float]) -> float:
+    return fmean(scores.values()) if scores else 0.0
+
+
+def _check_steps(stage: Grpo, steps: int, history: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a stage in which nothing could be learned.
+
+    Raises:
+        TrainingError: there were fewer steps than asked for, or no step had a gradient.
+    """
+    if steps < stage.steps:
+        raise TrainingError(
+            f"stage {stage.name}: {steps} of {stage.steps} steps were made",
+            hint=f"take fewer prompts a step: --set stages.{stage.name}.prompts={max(1, stage.prompts // 2)}",
+        )
+    logged = [entry for entry in history if "grad_norm" in entry]
+    if any(entry["grad_norm"] for entry in logged):
+        return
+    if all(entry.get("completions/clipped_ratio", 0) == 1 for entry in logged):
+        raise TrainingError(
+            f"stage {stage.name}: every answer was cut off at {stage.max_new_tokens} tokens, so nothing was learned",
+            hint=f"--set stages.{stage.name}.max_new_tokens={2 * stage.max_new_tokens}, or train with SFT first",
+        )
+    raise TrainingError(
+        f"stage {stage.name}: the answers to each prompt were all paid alike, so nothing was learned",
+        hint=f"--set stages.{stage.name}.generations={2 * stage.generations}, or another reward",
+    )
 
 
 def _screened(given: StageInput, stage: Grpo, rows: list[TrainRow], rewarder: Rewarder) -> list[TrainRow]:
@@ -85,11 +152,11 @@ def _screened(given: StageInput, stage: Grpo, rows: list[TrainRow], rewarder: Re
     As many rows as ``stage.screen`` says are tried with one group each. All rows are returned where fewer than one
     step's prompts are found.
     """
-    tokenizer, tried = given.tokenizer, rows[: stage.screen]
-    prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in tried]
-    ended = judging_ahead(rewarder, tokenizer, [row.task.key for row in tried])
-    groups = stage_groups(given.model, tokenizer, prompts, stage, given.seed, ended)
-    texts = [tokenizer.batch_decode(group, skip_special_tokens=True) for group in groups]
+    conversation, tried = given.conversation, rows[: stage.screen]
+    prompts = [conversation.prompt(row.task.prompt) for row in tried]
+    ended = judging_ahead(rewarder, conversation, [row.task.key for row in tried])
+    groups = stage_groups(given.model, conversation, prompts, stage, given.seed, ended)
+    texts = [[conversation.text(answer) for answer in group] for group in groups]
     varies = rewarder.varies([row.task.key for row in tried], texts, given.plan.columns)
     telling = [row for row, differs in zip(tried, varies, strict=True) if differs]
     return telling if len(telling) >= stage.prompts else rows

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gc
 import hashlib
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from skillpm.errors import UsageError
+from skillpm.formats.document import Json
+from skillpm.train.hf.conversation import Conversation
 
 _BFLOAT16_UNITS = frozenset({"amx_bf16", "avx512_bf16"})  # flags of x86 processors that multiply bfloat16
 _CPUINFO = Path("/proc/cpuinfo")
@@ -52,11 +56,15 @@ def dequantise(gguf: Path, target: Path) -> None:
     gc.collect()
 
 
-def load_tokenizer(source: Path | str) -> Any:
-    """Load a tokenizer that can render a conversation.
+def load_conversation(source: Path | str, arguments: Mapping[str, Json] | None = None) -> Conversation:
+    """Load a model's tokenizer and examine its chat template.
+
+    Args:
+        source: the model's folder or hub id.
+        arguments: of the template; without them, thinking is switched off where the template can.
 
     Raises:
-        UsageError: it cannot be loaded, or has no chat template.
+        UsageError: the tokenizer cannot be loaded, has no chat template, or has one that cannot write an answer.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(source))
@@ -64,9 +72,10 @@ def load_tokenizer(source: Path | str) -> Any:
         raise _unloadable(source, error) from None
     if tokenizer.chat_template is None:
         raise UsageError(f"the tokenizer of {source} has no chat template", hint="use an instruction-tuned model")
+    conversation = Conversation(tokenizer, arguments)
     if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(conversation.end[-1])
+    return conversation
 
 
 def load_model(source: Path | str, dtype: str = "auto") -> Any:
@@ -79,7 +88,7 @@ def load_model(source: Path | str, dtype: str = "auto") -> Any:
     device = device_name()
     try:
         model = AutoModelForCausalLM.from_pretrained(str(source), dtype=choose_dtype(dtype, device))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unloadable(source, error) from None
     return model.to(device)
 
@@ -125,6 +134,16 @@ def machine_settings(dtype: str) -> dict[str, str | int]:
     return {"dtype": chosen, "device": device, "threads": torch.get_num_threads()}
 
 
+def check_vocabulary(model: Any, rows: Iterable[Sequence[int]]) -> None:
+    """Raise UsageError where a row has a token that the model has no embedding for."""
+    known = model.get_input_embeddings().weight.shape[0]
+    highest = max((token for row in rows for token in row), default=0)
+    if highest >= known:
+        raise UsageError(
+            f"the tokenizer writes token {highest}, the model knows {known}", hint="use the tokenizer of this model"
+        )
+
+
 def weights_digest(source: Path | str) -> str | None:
     """Return a digest over the configuration and the weights of a model or an adapter; None for a hub id."""
     folder = Path(source)
@@ -136,10 +155,3 @@ def weights_digest(source: Path | str) -> str | None:
             with path.open("rb") as file:
                 digest.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n".encode())
     return digest.hexdigest()
-
-
-def stop_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Return the tokens that end an answer."""
-    declared = model.generation_config.eos_token_id
-    ids = declared if isinstance(declared, list) else [declared]
-    return frozenset(token for token in [*ids, tokenizer.eos_token_id] if token is not None)

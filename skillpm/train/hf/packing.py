@@ -8,29 +8,33 @@ A batch of one skill has one such beginning, so batches are made of one skill wh
 
 from __future__ import annotations
 
+import inspect
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import torch
 import torch.utils.data
 
-from skillpm.train.hf.decode import common_prefix
+from skillpm.train.hf.batch import common_prefix
 
 IGNORED = -100  # the label of a token that is not learned
+_INPUTS = frozenset({"input_ids", "attention_mask", "position_ids"})
 
 
-def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], end: int, max_length: int) -> list[dict[str, Any]]:
+def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], max_length: int) -> list[dict[str, Any]]:
     """Turn ``(skill, prompt tokens, answer tokens)`` into features; rows longer than ``max_length`` are left out.
+
+    The tokens of an answer end with those that end its turn.
 
     Returns:
         ``input_ids``, ``answer`` (where the answer begins), ``group`` (the skill) and ``shared`` (leading tokens that
         all rows of the skill have in common).
     """
-    # less than, not at most: the end token is one more. A row that is too long is left out, not cut: half an answer
-    # taught is an answer that never ends.
-    kept = [(skill, prompt, answer) for skill, prompt, answer in rows if len(prompt) + len(answer) < max_length]
+    # A row that is too long is left out, not cut: half an answer taught is an answer that never ends.
+    kept = [(skill, prompt, answer) for skill, prompt, answer in rows if len(prompt) + len(answer) <= max_length]
     prompts: dict[str, list[list[int]]] = {}
     for skill, prompt, _ in kept:
         prompts.setdefault(skill, []).append(prompt)
@@ -39,9 +43,51 @@ def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], end: int, max_
     # the answer then stands right before it. If it were in the shared beginning, another row's end would stand there.
     shared = {skill: common_prefix(members) if len(members) > 1 else 0 for skill, members in prompts.items()}
     return [
-        {"input_ids": [*prompt, *answer, end], "answer": len(prompt), "group": skill, "shared": shared[skill]}
+        {"input_ids": [*prompt, *answer], "answer": len(prompt), "group": skill, "shared": shared[skill]}
         for skill, prompt, answer in kept
     ]
+
+
+def _logits(model: Any, inputs: Mapping[str, torch.Tensor], columns: torch.Tensor) -> torch.Tensor:
+    """Return the logits of some columns, shape (rows, columns, vocabulary); not every model can skip the others."""
+    if "logits_to_keep" in inspect.signature(_base(model).forward).parameters:
+        logits: torch.Tensor = model(**inputs, use_cache=False, logits_to_keep=columns).logits
+        return logits
+    logits = model(**inputs, use_cache=False).logits
+    return logits[:, columns]
+
+
+def _base(model: Any) -> Any:
+    """Return the model of transformers below an adapter."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLoss:
+    """The loss of a batch.
+
+    Attributes:
+        total: the summed cross-entropy of its labelled tokens, nats; differentiable.
+        count: how many tokens those are.
+        hits: how many of them are the most likely ones.
+    """
+
+    total: torch.Tensor
+    count: int
+    hits: int
+
+
+def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> AnswerLoss:
+    """Return the loss of a collated batch; the output layer runs where some row has a label, and nowhere else."""
+    labels = batch["labels"][:, 1:]
+    columns = (labels != IGNORED).any(dim=0).nonzero()[:, 0]
+    inputs = {name: tensor for name, tensor in batch.items() if name in _INPUTS}
+    logits = _logits(model, inputs, columns)
+    targets = labels[:, columns]
+    learned = targets != IGNORED
+    logits, targets = logits[learned].float(), targets[learned]
+    total = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+    return AnswerLoss(total, len(targets), int((logits.detach().argmax(dim=-1) == targets).sum()))
 
 
 class GroupedOrder(torch.utils.data.Sampler[int]):
@@ -78,8 +124,40 @@ class GroupedOrder(torch.utils.data.Sampler[int]):
         return chain(*batches, left)
 
 
+class SeparateRows:
+    """Collates features of ``encode_rows`` into rows that are padded on the right and attended to as the model does.
+
+    A causal model never looks to the right, so that the padding changes no row; shapes (rows, length).
+
+    Args:
+        pad: the padding token.
+    """
+
+    def __init__(self, pad: int) -> None:
+        self._pad = pad
+
+    def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        """Lay a batch out."""
+        width = max(len(feature["input_ids"]) for feature in features)
+        rows = [(list(feature["input_ids"]), int(feature["answer"])) for feature in features]
+        return {
+            "input_ids": torch.tensor([ids + [self._pad] * (width - len(ids)) for ids, _ in rows]),
+            "labels": torch.tensor(
+                [[IGNORED] * at + ids[at:] + [IGNORED] * (width - len(ids)) for ids, at in rows],
+            ),
+            "attention_mask": torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in rows]),
+        }
+
+
 class PrefixPacking:
-    """Collates features of ``encode_rows`` into one sequence, shapes (1, length), and a mask (1, 1, length, length)."""
+    """Collates features of ``encode_rows`` into one sequence, shapes (1, length), and a mask (1, 1, length, length).
+
+    Args:
+        additive: the mask is added to the scores, as eager attention takes it, in place of true and false.
+    """
+
+    def __init__(self, *, additive: bool = False) -> None:
+        self._additive = additive
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Lay a batch out."""
@@ -107,11 +185,17 @@ class PrefixPacking:
             "input_ids": torch.tensor([ids]),
             "labels": torch.tensor([labels]),
             "position_ids": torch.tensor([positions]),
-            "attention_mask": _mask(torch.tensor(groups), torch.tensor(members), torch.tensor(positions))[None, None],
+            "attention_mask": self._mask(torch.tensor(groups), torch.tensor(members), torch.tensor(positions)),
         }
 
+    def _mask(self, groups: torch.Tensor, members: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        seen = _visible(groups, members, positions)[None, None]
+        if not self._additive:
+            return seen
+        return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
 
-def _mask(groups: torch.Tensor, members: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+
+def _visible(groups: torch.Tensor, members: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     """May the token of a row of this matrix see the token of a column? Shape (length, length), boolean."""
     # A shared beginning is member 0 of its group: it sees itself alone, and all rows of the group see it. Within a row
     # places and positions grow together, so positions give the causal order.

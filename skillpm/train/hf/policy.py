@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from peft import PeftModel
 
@@ -13,13 +12,7 @@ from skillpm.formats.document import Json
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 from skillpm.train.hf.decode import Sampling, decode
-from skillpm.train.hf.model import load_model, load_tokenizer, machine_settings, stop_tokens, weights_digest
-
-
-def prompt_tokens(tokenizer: Any, messages: Sequence[Message]) -> list[int]:
-    """Return the tokens of a conversation, up to where the assistant begins."""
-    rendered = [{"role": message.role, "content": message.content} for message in messages]
-    return list(tokenizer.apply_chat_template(rendered, add_generation_prompt=True, tokenize=True, return_dict=False))
+from skillpm.train.hf.model import check_vocabulary, load_conversation, load_model, machine_settings, weights_digest
 
 
 class TransformersPolicy:
@@ -30,7 +23,9 @@ class TransformersPolicy:
         adapter: a LoRA adapter, merged into the weights on loading.
         dtype: of the weights; ``auto`` as in ``choose_dtype``.
         batch_size: rows decoded side by side.
-        special_tokens: keep the special tokens of completions, except those that end them.
+        special_tokens: the model answers in a form of its own: it is asked with its template's generation prompt, and
+            special tokens of completions are kept, except those that end them.
+        template_arguments: of the chat template.
 
     Attributes:
         settings: data type, device, threads, and the digests of the model and of the adapter.
@@ -47,10 +42,12 @@ class TransformersPolicy:
         dtype: str = "auto",
         batch_size: int = 48,
         special_tokens: bool = False,
+        template_arguments: Mapping[str, Json] | None = None,
     ) -> None:
         self.name = str(model)
         self.settings: dict[str, Json] = dict(machine_settings(dtype))
-        self._tokenizer = load_tokenizer(model)
+        self._conversation = load_conversation(model, template_arguments)
+        self.settings["template_arguments"] = dict(self._conversation.arguments)
         loaded = load_model(model, dtype)
         if adapter is not None:
             try:
@@ -75,7 +72,8 @@ class TransformersPolicy:
 
         A prompt that leaves no room for the answer in the model's window is not asked: it is ``too_long``.
         """
-        tokens = [prompt_tokens(self._tokenizer, prompt) for prompt in prompts]
+        render = self._conversation.prompt if self._skip_special_tokens else self._conversation.announced
+        tokens = [render(prompt) for prompt in prompts]
         window = getattr(self._model.config, "max_position_embeddings", None)
         fitting = []
         for index, prompt in enumerate(tokens):
@@ -85,11 +83,13 @@ class TransformersPolicy:
                 fitting.append(index)
         if not fitting:
             return
-        stop = stop_tokens(self._model, self._tokenizer)
-        sampling = Sampling(max_new_tokens, stop, self._tokenizer.pad_token_id, batch_size=self._batch_size)
+        check_vocabulary(self._model, (tokens[index] for index in fitting))
+        tokenizer = self._conversation.tokenizer
+        stop = self._conversation.stop_tokens(self._model)
+        sampling = Sampling(max_new_tokens, stop, tokenizer.pad_token_id, batch_size=self._batch_size)
         for answer in decode(self._model, [tokens[index] for index in fitting], sampling):
             written = answer.tokens if self._skip_special_tokens or not answer.stopped else answer.tokens[:-1]
-            text = self._tokenizer.decode(written, skip_special_tokens=self._skip_special_tokens)
+            text = tokenizer.decode(written, skip_special_tokens=self._skip_special_tokens)
             reason = "stop" if answer.stopped else "length"
             index = fitting[answer.prompt]
             yield index, Completion(text, len(tokens[index]), len(answer.tokens), reason)

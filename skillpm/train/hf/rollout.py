@@ -9,53 +9,53 @@ from skillpm.model.task import Message
 from skillpm.model.training import TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.grpo import Grpo
+from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.decode import Sampling, decode
-from skillpm.train.hf.model import stop_tokens
-from skillpm.train.hf.policy import prompt_tokens
 
 Ended = Callable[[int, list[int]], None]  # told of each answer when it has ended: its prompt's number, its tokens
 
 GREEDY_ROWS = 48  # decoded side by side
 
 
-def judging_ahead(rewarder: Rewarder, tokenizer: Any, keys: Sequence[str]) -> Ended:
+def judging_ahead(rewarder: Rewarder, conversation: Conversation, keys: Sequence[str]) -> Ended:
     """Return what has each answer judged when it has ended; ``keys`` are those of the prompts' tasks."""
 
     def ended(prompt: int, tokens: list[int]) -> None:
-        rewarder.expect(keys[prompt], tokenizer.decode(tokens, skip_special_tokens=True))
+        rewarder.expect(keys[prompt], conversation.text(tokens))
 
     return ended
 
 
-def greedy_score(
-    model: Any, tokenizer: Any, rows: Sequence[TrainRow], rewarder: Rewarder, max_new_tokens: int
-) -> float:
-    """Return the mean score of the greedy answers to some rows, 0 without rows; what to take a stage back by.
+def greedy_scores(
+    model: Any, conversation: Conversation, rows: Sequence[TrainRow], rewarder: Rewarder, max_new_tokens: int
+) -> dict[str, float]:
+    """Return the mean score of the greedy answers to each skill's rows: what to take a stage back by.
 
     Raises:
         TrainingError: too many answers could not be judged.
     """
     if not rows:
-        return 0.0
-    prompts = [prompt_tokens(tokenizer, row.task.prompt) for row in rows]
+        return {}
+    prompts = [conversation.prompt(row.task.prompt) for row in rows]
     keys = [row.task.key for row in rows]
     groups = sample_groups(
         model,
-        tokenizer,
+        conversation,
         prompts,
         samples=1,
         temperature=0.0,
         max_new_tokens=max_new_tokens,
         batch_size=GREEDY_ROWS,
         seed=0,
-        ended=judging_ahead(rewarder, tokenizer, keys),
+        ended=judging_ahead(rewarder, conversation, keys),
     )
-    return rewarder.mean_score(keys, [tokenizer.decode(answer, skip_special_tokens=True) for (answer,) in groups])
+    texts = [conversation.text(answer) for (answer,) in groups]
+    return rewarder.mean_scores(keys, texts)
 
 
 def sample_groups(
     model: Any,
-    tokenizer: Any,
+    conversation: Conversation,
     prompts: Sequence[Sequence[int]],
     *,
     samples: int,
@@ -69,7 +69,7 @@ def sample_groups(
 
     Args:
         model: a causal language model.
-        tokenizer: its own.
+        conversation: its own.
         prompts: token ids, up to where the answer begins.
         samples: answers of each group.
         temperature: of the sampling; 0 for greedy.
@@ -80,8 +80,8 @@ def sample_groups(
     """
     sampling = Sampling(
         max_new_tokens,
-        stop_tokens(model, tokenizer),
-        tokenizer.pad_token_id,
+        conversation.stop_tokens(model),
+        conversation.tokenizer.pad_token_id,
         temperature=temperature,
         samples=samples,
         batch_size=batch_size,
@@ -99,12 +99,12 @@ def sample_groups(
 
 
 def stage_groups(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], stage: Grpo, seed: int, ended: Ended
+    model: Any, conversation: Conversation, prompts: Sequence[Sequence[int]], stage: Grpo, seed: int, ended: Ended
 ) -> list[list[list[int]]]:
     """Return a group for each prompt, sampled as a GRPO stage asks."""
     return sample_groups(
         model,
-        tokenizer,
+        conversation,
         prompts,
         samples=stage.generations,
         temperature=stage.temperature,
@@ -116,21 +116,24 @@ def stage_groups(
 
 
 def rollout_function(
-    tokenizer: Any, stage: Grpo, seed: int, rows: Sequence[TrainRow], rewarder: Rewarder
+    conversation: Conversation, stage: Grpo, seed: int, rows: Sequence[TrainRow], rewarder: Rewarder
 ) -> Callable[[list[Any], Any], dict[str, Any]]:
     """Return what ``GRPOTrainer(rollout_func=…)`` takes: TRL hands it each prompt once for each completion it wants."""
-    keys = {tuple(prompt_tokens(tokenizer, row.task.prompt)): row.task.key for row in rows}
+    # Rows are told apart by their messages, not by their tokens: a template may write two rows alike.
+    asked = {row.task.prompt: row.task.key for row in rows}
 
     def rollouts(prompts: list[Any], trainer: Any) -> dict[str, Any]:
         model = trainer.accelerator.unwrap_model(trainer.model)
-        tokens = [prompt_tokens(tokenizer, [Message(**message) for message in prompt]) for prompt in prompts]
-        unique = list(dict.fromkeys(tuple(ids) for ids in tokens))
-        ended = judging_ahead(rewarder, tokenizer, [keys[ids] for ids in unique])
-        groups = stage_groups(model, tokenizer, unique, stage, seed + trainer.state.global_step, ended)
-        answers = {ids: iter(group) for ids, group in zip(unique, groups, strict=True)}
+        messages = [tuple(Message(**message) for message in prompt) for prompt in prompts]
+        unique = list(dict.fromkeys(messages))
+        tokens = {prompt: conversation.prompt(prompt) for prompt in unique}
+        ended = judging_ahead(rewarder, conversation, [asked[prompt] for prompt in unique])
+        step = seed + trainer.state.global_step
+        groups = stage_groups(model, conversation, [tokens[prompt] for prompt in unique], stage, step, ended)
+        answers = {prompt: iter(group) for prompt, group in zip(unique, groups, strict=True)}
         return {
-            "prompt_ids": tokens,
-            "completion_ids": [next(answers[tuple(ids)]) for ids in tokens],
+            "prompt_ids": [tokens[prompt] for prompt in messages],
+            "completion_ids": [next(answers[prompt]) for prompt in messages],
             "logprobs": None,
         }
 

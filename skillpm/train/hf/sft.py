@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -11,10 +14,13 @@ from trl import SFTConfig, SFTTrainer
 
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput
-from skillpm.train.hf.packing import IGNORED, GroupedOrder, PrefixPacking, encode_rows
-from skillpm.train.hf.policy import prompt_tokens
+from skillpm.train.hf.capability import Collator, packing_way
+from skillpm.train.hf.model import check_vocabulary
+from skillpm.train.hf.packing import GroupedOrder, SeparateRows, answer_loss, encode_rows
 from skillpm.train.hf.watch import Watch, silence
 from skillpm.train.sft import Sft
+
+_RISE = 1.0  # nats a token; a loss that ends so much higher than it began has diverged
 
 
 class AnswerTrainer(SFTTrainer):
@@ -32,15 +38,9 @@ class AnswerTrainer(SFTTrainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Return the mean cross-entropy of the labelled tokens, and count how many are the most likely ones."""
-        labels = inputs["labels"][0, 1:]
-        learned = (labels != IGNORED).nonzero()[:, 0]
-        places = {key: inputs[key] for key in ("input_ids", "attention_mask", "position_ids")}
-        logits = model(**places, use_cache=False, logits_to_keep=learned).logits[0].float()
-        targets = labels[learned]
-        total = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
-        hits = (logits.detach().argmax(dim=-1) == targets).float().mean().item()
-        self._metrics["train"]["mean_token_accuracy"].append(hits)
-        loss = total / (len(targets) if num_items_in_batch is None else num_items_in_batch)
+        found = answer_loss(model, inputs)
+        self._metrics["train"]["mean_token_accuracy"].append(found.hits / found.count)
+        loss = found.total / (found.count if num_items_in_batch is None else num_items_in_batch)
         return (loss, None) if return_outputs else loss
 
 
@@ -48,25 +48,24 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     """Fine-tune the model's adapter in place.
 
     Raises:
-        TrainingError: every row is longer than ``max_length``.
+        UsageError: the tokenizer cannot write an answer.
+        TrainingError: every row is longer than ``max_length``, or the loss rose.
     """
-    model, tokenizer = given.model, given.tokenizer
-    rows = [
-        (row.task.skill, prompt_tokens(tokenizer, row.task.prompt), _ids(tokenizer, row.answer))
-        for row in given.plan.rows
-    ]
-    features = encode_rows(rows, tokenizer.eos_token_id, stage.max_length)
+    model, tokenizer = given.model, given.conversation.tokenizer
+    rows = [(row.task.skill, *given.conversation.finished(row.task.prompt, row.answer)) for row in given.plan.rows]
+    features = encode_rows(rows, stage.max_length)
     if not features:
         raise TrainingError(
             f"no row fits into {stage.max_length} tokens", hint=f"raise it: --set stages.{stage.name}.max_length=4096"
         )
+    check_vocabulary(model, (feature["input_ids"] for feature in features))
+    collator = packing_way(model, features, tokenizer.pad_token_id)
+    steps = math.ceil(math.ceil(len(features) / stage.batch_size) * stage.epochs)
     arguments = SFTConfig(
         output_dir=str(given.work),
         per_device_train_batch_size=stage.batch_size,
         num_train_epochs=stage.epochs,
         learning_rate=stage.learning_rate,
-        lr_scheduler_type=stage.scheduler,
-        warmup_steps=stage.warmup,
         max_length=stage.max_length,
         seed=given.seed,
         bf16=False,
@@ -81,19 +80,55 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     optimizer = create_loraplus_optimizer(
         model, torch.optim.AdamW, lr=stage.learning_rate, loraplus_lr_ratio=stage.lora_plus, fused=True
     )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_share(stage, steps))
     trainer = AnswerTrainer(
         model=model,
         args=arguments,
         train_dataset=Dataset.from_list(features),
-        data_collator=PrefixPacking(),
+        data_collator=collator,
         processing_class=tokenizer,
         callbacks=[Watch(given.report)],
-        optimizers=(optimizer, None),
+        optimizers=(optimizer, schedule),
     )
     silence(trainer)
     trainer.train()
-    return StageOutput(int(trainer.state.global_step))
+    _check_loss(stage, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+    return StageOutput(int(trainer.state.global_step), note=_note(len(rows) - len(features), stage, collator))
 
 
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+def learning_rate_share(stage: Sft, steps: int) -> Callable[[int], float]:
+    """Return the share of the learning rate in a step, counted from 0: a rise over the warm-up, then the scheduler's.
+
+    The first step has a share above 0, and so has the last: a stage of one step learns.
+    """
+    warmup = int(steps * stage.warmup)
+
+    def share(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        if stage.scheduler == "constant":
+            return 1.0
+        done = (step - warmup) / max(1, steps - warmup)
+        return max(0.0, 1.0 - done) if stage.scheduler == "linear" else 0.5 * (1.0 + math.cos(math.pi * min(1.0, done)))
+
+    return share
+
+
+def _check_loss(stage: Sft, losses: Sequence[float]) -> None:
+    """Refuse what diverged: no adapter is kept that is worse than none."""
+    part = max(1, len(losses) // 10)
+    first, last = fmean(losses[:part]), fmean(losses[-part:])
+    if not math.isfinite(last) or last > first + _RISE:
+        raise TrainingError(
+            f"stage {stage.name}: the loss went from {first:.2f} to {last:.2f}",
+            hint=f"lower the learning rate: --set stages.{stage.name}.learning_rate={stage.learning_rate / 4:.1g}",
+        )
+
+
+def _note(too_long: int, stage: Sft, collator: Collator) -> str:
+    notes = []
+    if too_long:
+        notes.append(f"{too_long} rows left out, longer than {stage.max_length} tokens")
+    if isinstance(collator, SeparateRows):
+        notes.append("rows padded, not packed: packing changes this model's gradients")
+    return "; ".join(notes)

@@ -13,11 +13,12 @@ import transformers
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from transformers import AutoConfig
 
+from skillpm.errors import TrainingError, UsageError
 from skillpm.model.ports import Judge, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.base_model import portable_name
-from skillpm.train.hf.model import load_model, load_tokenizer, machine_settings, weights_digest
+from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
@@ -92,8 +93,8 @@ def run_stages(
         PluginError: a plugin's trainer failed.
     """
     transformers.set_seed(plan.recipe.seed)
-    tokenizer = load_tokenizer(model)
-    peft_model = get_peft_model(load_model(model, plan.recipe.dtype), _lora(plan.recipe))
+    conversation = load_conversation(model, plan.recipe.chat_template_kwargs)
+    peft_model = _adapted(load_model(model, plan.recipe.dtype), plan.recipe)
     records = []
     for planned, run in zip(plan.stages, runs, strict=True):
         stage = planned.settings
@@ -102,7 +103,7 @@ def run_stages(
         report = StageReport(stage.name, log, progress)
         with tempfile.TemporaryDirectory(prefix="skillpm-") as work:
             stage_input = StageInput(
-                peft_model, tokenizer, planned.plan, judge, prefetch, plan.recipe.seed, Path(work), report
+                peft_model, conversation, planned.plan, judge, prefetch, plan.recipe.seed, Path(work), report
             )
             output = _run_stage(stage, run, stage_input)
         _save(peft_model, adapter(stage.name), portable_name(plan.recipe.model))
@@ -123,9 +124,24 @@ def run_stages(
 
 
 def _run_stage(stage: Stage, run: Run, stage_input: StageInput) -> StageOutput:
-    """Run one stage; where it is not kept, the adapter is put back as it was."""
+    """Run one stage; where it is not kept, the adapter is put back as it was.
+
+    Raises:
+        TrainingError: the adapter is not finite, or is what it was before.
+    """
     before = {name: value.clone() for name, value in get_peft_model_state_dict(stage_input.model).items()}
     output = run(stage, stage_input)
+    after = get_peft_model_state_dict(stage_input.model)
+    if not all(value.isfinite().all() for value in after.values()):
+        raise TrainingError(
+            f"stage {stage.name}: the adapter has values that are not finite",
+            hint=f"lower the learning rate: --set stages.{stage.name}.learning_rate=1e-5",
+        )
+    if output.steps and output.kept and all(value.equal(after[name]) for name, value in before.items()):
+        raise TrainingError(
+            f"stage {stage.name}: {output.steps} steps left the adapter as it was",
+            hint=f"raise the learning rate: --set stages.{stage.name}.learning_rate=1e-3",
+        )
     if not output.kept:
         set_peft_model_state_dict(stage_input.model, before)
     return output
@@ -135,6 +151,21 @@ def _summary(seconds: float, output: StageOutput) -> str:
     taken_back = [] if output.kept else ["taken back"]
     words = ": ".join([*taken_back, *([output.note] if output.note else [])])
     return f"{seconds:.0f} s{f', {words}' if words else ''}"
+
+
+def _adapted(model: Any, recipe: Recipe) -> Any:
+    """Put a new adapter onto a model.
+
+    Raises:
+        UsageError: the recipe's target modules are not this model's.
+    """
+    try:
+        return get_peft_model(model, _lora(recipe))
+    except (ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise UsageError(
+            f"no adapter fits {recipe.model}: {reason}", hint="--set lora.target_modules=all-linear"
+        ) from None
 
 
 def _lora(recipe: Recipe) -> LoraConfig:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from skillpm.train.hf.decode import Sampling, common_prefix, decode, like_prompts
+from skillpm.train.hf.batch import common_prefix
+from skillpm.train.hf.decode import Sampling, decode, like_prompts
 
 
 def prompts(count: int, shared: int, seed: int = 0) -> list[list[int]]:

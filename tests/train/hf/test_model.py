@@ -44,6 +44,7 @@ def test_a_policy_says_what_else_decides_its_answers(tiny_model: Path) -> None:
         "dtype": "float32",
         "device": model.device_name(),
         "threads": torch.get_num_threads(),
+        "template_arguments": {},
         "model_digest": model.weights_digest(tiny_model),
     }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from skillpm.train.hf.packing import GroupedOrder, PrefixPacking, encode_rows
+from skillpm.train.hf.packing import GroupedOrder, PrefixPacking, SeparateRows, answer_loss, encode_rows
 
 END = 1
 
@@ -19,7 +19,7 @@ def rows(seed: int = 0) -> list[tuple[str, list[int], list[int]]]:
         start = [chance.randrange(10, 250) for _ in range(chance.randint(5, 12))]
         for _ in range(4):
             prompt = start + [chance.randrange(10, 250) for _ in range(chance.randint(2, 9))]
-            made.append((skill, prompt, [chance.randrange(10, 250) for _ in range(chance.randint(1, 9))]))
+            made.append((skill, prompt, [*(chance.randrange(10, 250) for _ in range(chance.randint(1, 9))), END]))
     return made
 
 
@@ -35,7 +35,7 @@ def loss(model: Any, batch: dict[str, Any]) -> Any:
 
 def test_loss_and_gradients_are_those_of_separate_rows(loaded: Any) -> None:
     """The mask lets a row see its beginning and itself, at the positions that it would have alone."""
-    features = encode_rows(rows(), END, 512)
+    features = encode_rows(rows(), 512)
     packed = loss(loaded, PrefixPacking()(features))
     packed.backward()
     gradients = {name: p.grad.clone() for name, p in loaded.named_parameters() if p.grad is not None}
@@ -59,7 +59,7 @@ def test_loss_and_gradients_are_those_of_separate_rows(loaded: Any) -> None:
 
 def test_the_shared_beginning_stands_once() -> None:
     """The packed length is the beginnings once and what is each row's own."""
-    features = encode_rows(rows(), END, 512)
+    features = encode_rows(rows(), 512)
     batch = PrefixPacking()(features)
 
     shared = {feature["group"]: feature["shared"] for feature in features}
@@ -71,17 +71,28 @@ def test_the_shared_beginning_stands_once() -> None:
 def test_only_answers_are_learned() -> None:
     """The labels are the answers with their end, nothing of the prompts."""
     made = rows()
-    labels = PrefixPacking()(encode_rows(made, END, 512))["labels"]
+    labels = PrefixPacking()(encode_rows(made, 512))["labels"]
 
     learned = labels[labels != -100].tolist()
-    assert sorted(learned) == sorted(token for _, _, answer in made for token in [*answer, END])
+    assert sorted(learned) == sorted(token for _, _, answer in made for token in answer)
+
+
+def test_separate_rows_have_the_same_loss(loaded: Any) -> None:
+    """Padding on the right, where no token looks, changes nothing; and only answers are learned."""
+    features = encode_rows(rows(), 512)
+
+    packed = answer_loss(loaded, PrefixPacking()(features))
+    padded = answer_loss(loaded, SeparateRows(0)(features))
+
+    assert (packed.count, packed.hits) == (padded.count, padded.hits)
+    torch.testing.assert_close(packed.total, padded.total, rtol=1e-5, atol=1e-5)
 
 
 def test_a_row_that_is_too_long_is_left_out() -> None:
     """Cutting an answer would teach half of it."""
     made = [("a", [5] * 10, [6] * 5), ("a", [5] * 100, [6] * 5)]
 
-    assert len(encode_rows(made, END, 50)) == 1
+    assert len(encode_rows(made, 50)) == 1
 
 
 def test_every_row_is_visited_once_in_batches_of_one_group() -> None:

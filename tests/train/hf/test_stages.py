@@ -102,7 +102,8 @@ def test_answers_can_be_judged_while_others_are_written(tiny_model: Path, tmp_pa
     stage = Grpo(
         kind="grpo", steps=1, prompts=4, generations=2, screen=6, validate_on=4, learning_rate=1e-3, max_new_tokens=8
     )
-    run(plan_of(stage), tiny_model, tmp_path, judging, prefetch)
+    with pytest.raises(TrainingError, match="every answer was cut off at 8 tokens, so nothing was learned"):
+        run(plan_of(stage), tiny_model, tmp_path, judging, prefetch)
 
     assert len({key for key, _ in asked}) > stage.validate_on
 
@@ -132,7 +133,66 @@ def test_a_batch_holds_rows_of_one_skill(tiny_model: Path, tmp_path: Path, monke
     monkeypatch.setattr(PrefixPacking, "__call__", seen)
     run(plan_of(Sft(kind="sft", epochs=1, batch_size=6)), tiny_model, tmp_path)
 
-    assert sorted(map(sorted, batches)) == [["even"], ["even"], ["odd"], ["odd"]]
+    assert sorted(map(sorted, batches[1:])) == [["even"], ["even"], ["odd"], ["odd"]]  # the first one is the trial
+
+
+@pytest.mark.parametrize(("name", "alone"), [("llama", False), ("gpt2", True)])
+def test_rows_are_updated_alone_where_padding_changes_them(
+    tmp_path: Path, name: str, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that counts positions from the padding on would learn from other log-probabilities than it sampled."""
+    from skillpm.train.hf import grpo
+    from tests.random_models import random_architecture, random_tokenizer
+
+    taken: list[bool] = []
+    scores = grpo.RowTrainer._get_per_token_logps_and_entropies
+
+    def seen(self: grpo.RowTrainer, *arguments: Any, **options: Any) -> Any:
+        found = scores(self, *arguments, **options)
+        taken.append(bool(self.alone))
+        return found
+
+    monkeypatch.setattr(grpo.RowTrainer, "_get_per_token_logps_and_entropies", seen)
+    random_architecture(name).save_pretrained(tmp_path / "model")
+    random_tokenizer().save_pretrained(tmp_path / "model")
+    stage = Grpo(kind="grpo", steps=1, prompts=8, generations=4, screen=0, validate_on=0, max_new_tokens=48)
+    run(plan_of(stage.model_copy(update={"temperature": 2.0})), tmp_path / "model", tmp_path)
+
+    assert taken[-1] is alone
+
+
+def test_a_stage_that_diverges_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    stage = Sft(kind="sft", epochs=4, batch_size=6, learning_rate=1.0, lora_plus=1)
+    with pytest.raises(TrainingError, match=r"stage sft: (the loss went from|the adapter has values)") as refusal:
+        run(plan_of(stage), tiny_model, tmp_path)
+
+    assert "--set stages.sft.learning_rate=" in str(refusal.value.hint)
+
+
+def test_a_stage_of_one_step_learns(tiny_model: Path, tmp_path: Path) -> None:
+    """The warm-up does not begin at a learning rate of zero."""
+    log = run(plan_of(Sft(kind="sft", batch_size=24, warmup=0.5), rows=24), tiny_model, tmp_path)
+
+    assert [row["step"] for row in log] == [1]
+    assert log[0]["learning_rate"] > 0
+    weights = load_file(tmp_path / "sft" / "adapter_model.safetensors")
+    assert any(float(tensor.abs().max()) > 0 for name, tensor in weights.items() if "lora_B" in name)
+
+
+def test_a_step_takes_the_prompts_that_there_are(tiny_model: Path, tmp_path: Path) -> None:
+    """More prompts a step than rows would make no step at all, and say that all went well."""
+    stage = Grpo(kind="grpo", steps=2, prompts=64, generations=2, screen=0, validate_on=0, max_new_tokens=4)
+    with pytest.raises(TrainingError, match="every answer was cut off at 4 tokens"):
+        run(plan_of(stage, rows=6), tiny_model, tmp_path)
+
+
+def test_target_modules_that_no_model_has_are_refused(tiny_model: Path, tmp_path: Path) -> None:
+    recipe = Recipe(
+        stages=(Sft(kind="sft"),), lora=Lora(target_modules=("nope",)), dtype="float32", data=Data(refine=0)
+    )
+    plan = make_plan(recipe, BUILT_IN, make_rows(4), [], {"even": ["graded"], "odd": ["graded"]})
+    with pytest.raises(UsageError, match="no adapter fits"):
+        run(plan, tiny_model, tmp_path)
 
 
 @pytest.mark.parametrize("ratio", [1.0, 8.0])

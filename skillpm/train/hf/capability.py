@@ -1,0 +1,227 @@
+"""What a model really does, tried on it: a fast path is taken where it gives the figures of the plain one.
+
+Whether a model's layers see all tokens before them, leave out what a mask hides, or carry a state from row to row is
+not to be read off its configuration: names differ from family to family, and a name that is not there says nothing. So
+each fast path is run once beside the plain computation, on the longest rows at hand, for a window shows only in rows
+that are longer than it. What differs is not used, and neither is what fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from skillpm.errors import UsageError
+from skillpm.train.hf.batch import PlainBatch, SharedBatch, Way
+from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_loss
+
+Collator = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
+
+_PACKED: tuple[Collator, ...] = (PrefixPacking(), PrefixPacking(additive=True))
+
+_STEPS = 3  # tokens that are decoded in a trial
+_SAMPLES = 2
+# Bounds of the Kullback-Leibler divergence, in nats, of two ways to compute one distribution. A window that is not seen
+# or a state of another row gives 0.05 and more; the rounding of bfloat16 gave up to 0.008, that of float32 below 1e-6.
+_EXACT, _ROUNDED = 1e-4, 0.03
+# The same of gradients: the norm of the difference over the norm. A mask that does not hold gives 0.04 and more.
+_EXACT_GRADIENT, _ROUNDED_GRADIENT = 1e-3, 0.03
+# The same of the log-probabilities of tokens: their mean difference, in nats.
+_EXACT_SCORE, _ROUNDED_SCORE = 1e-3, 0.05
+FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
+
+_ways: WeakKeyDictionary[Any, tuple[int, Way]] = WeakKeyDictionary()
+
+
+def decoding_way(model: Any, prompts: Sequence[Sequence[int]], pad: int, room: int) -> Way:
+    """Return the fastest way to decode that gives the log-probabilities of plain forward passes.
+
+    The trial is made once for a model, and again when rows become longer than any that were tried.
+
+    Args:
+        model: in evaluation mode.
+        prompts: token ids.
+        pad: the padding token.
+        room: tokens that an answer may have.
+    """
+    length = max(len(prompt) for prompt in prompts) + room
+    tried, way = _ways.get(model, (0, Way.SHARED))
+    if length > tried:
+        way = _tried_way(model, _trial_prompts(prompts, room), pad)
+        _ways[model] = length, way
+    return way
+
+
+def _trial_prompts(prompts: Sequence[Sequence[int]], room: int) -> list[list[int]]:
+    """Return the longest prompt with an answer's length behind it, the shortest, and one between, of three lengths."""
+    by_length = sorted(prompts, key=len)
+    longest = list(by_length[-1])
+    # The last tokens again stand for an answer: then a window that only answers cross is crossed here.
+    filled = [*longest, *(longest[-1 - place % len(longest)] for place in range(max(0, room - _STEPS)))]
+    middle, shortest = list(by_length[len(by_length) // 2]), list(by_length[0])
+    return [filled, middle[:-1] or middle, shortest]
+
+
+def _tried_way(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> Way:
+    """Try the ways from the fastest on; the last one is the plain computation itself."""
+    follow = list(prompts[-1][:_STEPS]) or [pad]
+    expected = [_plain(model, prompt, follow) for prompt in prompts]
+    for way in (Way.SHARED, Way.PADDED, Way.EQUAL):
+        try:
+            found = _decoded(model, prompts, follow, pad, way)
+        except FAILURES:
+            continue
+        exact = model.dtype == torch.float32
+        if all(_close(one, other, exact) for one, other in zip(found, expected, strict=True)):
+            return way
+    return Way.RECOMPUTED
+
+
+def _plain(model: Any, prompt: Sequence[int], follow: Sequence[int]) -> torch.Tensor:
+    """Return the log-probabilities after a prompt and after each further token, shape (steps + 1, vocabulary)."""
+    ids = torch.tensor([[*prompt, *follow]], device=model.device)
+    logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 :]
+    return logits.float().log_softmax(dim=-1)
+
+
+def _decoded(
+    model: Any, prompts: Sequence[Sequence[int]], follow: Sequence[int], pad: int, way: Way
+) -> list[torch.Tensor]:
+    """Return the same of a batch: of all prompts together, or one prompt after the other."""
+    if way.equal:
+        return [_steps(PlainBatch(model, [prompt] * _SAMPLES, pad, way), 1, follow)[0] for prompt in prompts]
+    if way is Way.SHARED:
+        return _steps(SharedBatch(model, prompts, _SAMPLES, pad, max_own=2**31), len(prompts), follow)
+    rows = [prompt for prompt in prompts for _ in range(_SAMPLES)]
+    return _steps(PlainBatch(model, rows, pad, way), len(prompts), follow)
+
+
+def _steps(batch: Any, prompts: int, follow: Sequence[int]) -> list[torch.Tensor]:
+    """Feed the same tokens to all rows; of the samples of a prompt, the last one is returned."""
+    rows = list(range(prompts * _SAMPLES))
+    seen: list[torch.Tensor] = [batch.logits]
+    for place, token in enumerate(follow):
+        tokens = torch.full((len(rows),), token, device=batch.logits.device)
+        if batch.gathers and place == 1:  # as when the first sample of each prompt has ended
+            rows = rows[_SAMPLES - 1 :: _SAMPLES]
+            tokens = batch.keep(rows, tokens)
+            seen = [logits[rows] for logits in seen]
+        batch.extend(tokens)
+        seen.append(batch.logits)
+    last = [logits if len(logits) == prompts else logits[_SAMPLES - 1 :: _SAMPLES] for logits in seen]
+    return list(torch.stack(last, dim=1).log_softmax(dim=-1))
+
+
+def _close(one: torch.Tensor, other: torch.Tensor, exact: bool) -> bool:
+    """Are two sets of log-probabilities the same, up to the rounding of the model's data type?"""
+    divergence = (other.exp() * (other - one)).sum(dim=-1)
+    return bool((divergence.abs() < (_EXACT if exact else _ROUNDED)).all())
+
+
+def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Collator:
+    """Return the fastest way to lay rows out whose loss and gradient are those of rows that stand alone.
+
+    Args:
+        model: whose trainable parameters' gradients are compared; they are left without gradients.
+        features: of ``encode_rows``; three of them are tried.
+        pad: the padding token.
+
+    Raises:
+        UsageError: the model's plain forward or backward pass fails.
+    """
+    trial = _trial_rows(features)
+    alone = SeparateRows(pad)
+    with evaluating(model):
+        try:
+            expected = _gradient(model, [alone([feature]) for feature in trial])
+        except FAILURES as error:
+            raise UsageError(
+                f"this model cannot be trained with this adapter: {str(error).splitlines()[0][:200]}",
+                hint="--set lora.target_modules=[q_proj,v_proj], or use another model",
+            ) from None
+        chosen = next((way for way in _PACKED if _packs(model, way, trial, expected)), alone)
+    model.zero_grad(set_to_none=True)
+    return chosen
+
+
+def _trial_rows(features: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return rows of one group on which packing shows what it breaks.
+
+    The longest row crosses a window. It stands first, so that the others stand far behind their shared beginning: a
+    layer that counts places, not positions, loses sight of it, and an answer right behind the beginning shows that.
+    """
+    longest = max(features, key=lambda feature: len(feature["input_ids"]))
+    others = [feature for feature in features if feature["group"] == longest["group"] and feature is not longest]
+    others.sort(key=lambda feature: (feature["answer"], len(feature["input_ids"])))
+    return [longest, *others[:2]]
+
+
+def _packs(model: Any, way: Collator, trial: Sequence[Mapping[str, Any]], expected: torch.Tensor) -> bool:
+    """Does this way give the gradient of separate rows?"""
+    try:
+        packed = _gradient(model, [way(trial)])
+    except FAILURES:
+        return False
+    bound = _EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT
+    return float((packed - expected).norm() / expected.norm().clamp(min=1e-12)) < bound
+
+
+def _gradient(model: Any, batches: Sequence[Mapping[str, torch.Tensor]]) -> torch.Tensor:
+    """Return the gradient of the summed loss of some batches, over all trainable parameters, as one vector."""
+    model.zero_grad(set_to_none=True)
+    for batch in batches:
+        loss = answer_loss(model, {name: tensor.to(model.device) for name, tensor in batch.items()}).total
+        loss.backward()  # type: ignore[no-untyped-call]
+    parts = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return torch.cat([part.detach().float().flatten() for part in parts])
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Put a model into evaluation mode for a while: dropout would draw anew in each of two trials."""
+    before = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(before)
+
+
+def row_scores(
+    model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the log-probabilities and entropies of the last tokens of padded rows, each row run alone.
+
+    Args:
+        model: a causal language model.
+        ids: token ids, shape (rows, length), padded on both sides.
+        mask: 1 for a token, 0 for padding; the same shape.
+        kept: columns at the end that are wanted.
+        temperature: the logits are divided by it.
+
+    Returns:
+        Two tensors of shape (rows, kept), in nats; 0 for padding.
+    """
+    scores, entropies = [], []
+    for row, seen in zip(ids, mask.bool(), strict=True):
+        tokens = row[seen]
+        logits = model(input_ids=tokens[None, :], use_cache=False).logits[0, :-1].float() / temperature
+        logs = logits.log_softmax(dim=-1)
+        wanted = seen[-kept:]
+        count = int(wanted.sum())
+        said = logs.gather(1, tokens[1:, None])[len(logs) - count :, 0]
+        spread = -(logs.exp() * logs).sum(dim=-1)[len(logs) - count :]
+        empty = torch.zeros(kept, device=ids.device)
+        scores.append(empty.masked_scatter(wanted, said))
+        entropies.append(empty.masked_scatter(wanted, spread))
+    return torch.stack(scores), torch.stack(entropies)
+
+
+def same_scores(one: torch.Tensor, other: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> bool:
+    """Are two sets of log-probabilities the same where ``mask`` is 1, up to the rounding of the data type?"""
+    gap = (one - other).abs()[mask.bool()]
+    return gap.numel() == 0 or float(gap.mean()) < (_EXACT_SCORE if dtype == torch.float32 else _ROUNDED_SCORE)

@@ -1,0 +1,217 @@
+"""A conversation in the tokens of one model: what stands before an answer, and what ends it.
+
+A chat template is a program of somebody else, and it writes an answer in two ways: the finished conversation holds it,
+and the generation prompt announces it. The two often differ: a generation prompt opens a thought that the finished
+conversation does not have, or leaves out the channel that the answer stands in. So the finished conversation alone
+decides here. It is rendered, the answer is looked up in it, and what stands before the answer is the prompt, in
+training and in asking alike; what stands behind it, up to the token that ends the turn, is learned with the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+from skillpm.errors import UsageError
+from skillpm.formats.document import Json
+from skillpm.model.task import Message
+
+TODAY = datetime(2026, 1, 1)
+"""The date that templates read. The clock's would change the prompt from the training to the next day's evaluation."""
+
+_CLOCK = re.compile(r"""strftime_now\(\s*(?P<quote>["'])(?P<form>[^"'\\]*)(?P=quote)\s*\)""")
+_SYSTEM, _USER, _ANSWER = "Answer in JSON.", "Start the server.", '{"tool": "none", "args": {"number": 1}}'
+_PROBE = (Message(role="system", content=_SYSTEM), Message(role="user", content=_USER))
+_NO_THOUGHT: tuple[Mapping[str, Json], ...] = ({}, {"enable_thinking": False}, {"thinking": False})
+_TEMPLATE_ERRORS = (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError)
+
+
+class _Form(NamedTuple):
+    """How this template wants to be called.
+
+    Attributes:
+        fold: the system text is put before the first user's, because the template refuses or loses a system role.
+        parts: a message's content is a list of parts, as templates for pictures have it.
+        arguments: the template's own, such as the one that switches thinking off.
+    """
+
+    fold: bool
+    parts: bool
+    arguments: Mapping[str, Json]
+
+
+class Conversation:
+    """Renders conversations for a tokenizer.
+
+    Args:
+        tokenizer: of transformers, with a chat template.
+        arguments: handed to the template; where there are none, those are tried that switch thinking off.
+
+    Attributes:
+        tokenizer: the same.
+        end: the tokens with which an answer ends.
+        arguments: what the template is called with.
+
+    Raises:
+        UsageError: the template cannot write a conversation of ours, or no token ends an answer.
+    """
+
+    def __init__(self, tokenizer: Any, arguments: Mapping[str, Json] | None = None) -> None:
+        self.tokenizer = tokenizer
+        self._template = _CLOCK.sub(_dated, tokenizer.get_chat_template())
+        self._form = self._chosen_form([arguments] if arguments else _NO_THOUGHT)
+        self.arguments = self._form.arguments
+        self.end = self._end_tokens()
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens before the answer.
+
+        Raises:
+            UsageError: the template fails on these messages.
+        """
+        return self._tokens(self._around(messages, _ANSWER)[0])
+
+    def announced(self, messages: Sequence[Message]) -> list[int]:
+        """Return the template's own generation prompt, for a model that answers in a form of its own.
+
+        Raises:
+            UsageError: the template fails on these messages.
+        """
+        return self._tokens(self._written(messages))
+
+    def finished(self, messages: Sequence[Message], answer: str) -> tuple[list[int], list[int]]:
+        """Return the tokens before the answer, and those of the answer with its end.
+
+        Raises:
+            UsageError: the tokens do not say the answer: a model that learns them never gives it.
+        """
+        before, _ = self._around(messages, answer)
+        prompt, whole = self._tokens(before), self._tokens(before + answer)
+        # Where the text before ends inside a token, the model is asked with other tokens than those of the whole. Some
+        # tokenizers put a blank before a text that stands alone, so the answer's own tokens are the second choice.
+        tokens = whole[len(prompt) :] if whole[: len(prompt)] == prompt else self._tokens(answer)
+        if self.text(tokens) != answer:
+            raise UsageError(
+                f"the model's tokenizer writes `{answer[:80]}` as `{self.text(tokens)[:80]}`",
+                hint="use a model whose tokenizer keeps every character, or change the skill's values",
+            )
+        return prompt, [*tokens, *self.end]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """Return what an answer's tokens say, without those that end it."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def stop_tokens(self, model: Any) -> frozenset[int]:
+        """Return the tokens at which decoding stops: the end of a turn, and what the model itself declares."""
+        declared = model.generation_config.eos_token_id
+        ids = declared if isinstance(declared, list) else [declared]
+        return frozenset(token for token in [*ids, self.tokenizer.eos_token_id, self.end[-1]] if token is not None)
+
+    def _chosen_form(self, arguments: Sequence[Mapping[str, Json]]) -> _Form:
+        """Return the first form whose generation prompt is what the finished conversation has, else the nearest one."""
+        failure, usable = "", []
+        for fold, parts, more in product((False, True), (False, True), arguments):
+            form = _Form(fold, parts, more)
+            try:
+                announced, written = self._render(form, _PROBE), self._render(form, _PROBE, _ANSWER)
+            except _TEMPLATE_ERRORS as error:
+                failure = failure or _line(error)
+                continue
+            if _SYSTEM in announced and _USER in announced and written.count(_ANSWER) == 1:
+                usable.append((_distance(announced, written.partition(_ANSWER)[0]), form))
+        if not usable:
+            raise UsageError(
+                f"the chat template of {self._name} cannot write a request and its answer: "
+                f"{failure or 'it leaves one of them out'}",
+                hint="use an instruction-tuned model with a template for system, user and assistant",
+            )
+        # Forms that fold come last, so that among equals the one that changes least is chosen: ``min`` takes the first.
+        plain = [item for item in usable if not item[1].fold] or usable
+        return min(plain, key=lambda item: item[0])[1]
+
+    def _end_tokens(self) -> list[int]:
+        after = self._tokens(self._around(_PROBE, _ANSWER)[1])
+        special = {*self.tokenizer.all_special_ids}
+        special |= {token for token, added in self.tokenizer.added_tokens_decoder.items() if added.special}
+        for place, token in enumerate(after):
+            if token in special:
+                return after[: place + 1]
+        if self.tokenizer.eos_token_id is None:
+            raise UsageError(f"no token of {self._name} ends an answer", hint="use a tokenizer with an end token")
+        return [self.tokenizer.eos_token_id]
+
+    def _around(self, messages: Sequence[Message], answer: str) -> tuple[str, str]:
+        """Return what the template writes before and after the answer."""
+        written = self._written(messages, answer)
+        before, found, after = written.rpartition(answer)
+        if not found:
+            raise UsageError(
+                f"the chat template of {self._name} changes the answer `{answer[:80]}`",
+                hint="use a model whose template writes answers as they are",
+            )
+        return before, after
+
+    def _written(self, messages: Sequence[Message], answer: str | None = None) -> str:
+        try:
+            return self._render(self._form, messages, answer)
+        except _TEMPLATE_ERRORS as error:
+            raise UsageError(
+                f"the chat template of {self._name} fails: {_line(error)}", hint="use a model with another template"
+            ) from None
+
+    def _render(self, form: _Form, messages: Sequence[Message], answer: str | None = None) -> str:
+        turns = [(str(message.role), message.content) for message in messages]
+        if form.fold:
+            turns = _folded(turns)
+        if answer is not None:
+            turns.append(("assistant", answer))
+        rendered = self.tokenizer.apply_chat_template(
+            [{"role": role, "content": _content(form, text)} for role, text in turns],
+            add_generation_prompt=answer is None,
+            tokenize=False,
+            chat_template=self._template,
+            **form.arguments,
+        )
+        return str(rendered)
+
+    def _tokens(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    @property
+    def _name(self) -> str:
+        return Path(str(self.tokenizer.name_or_path)).name or "the model"
+
+
+def _distance(announced: str, before: str) -> int:
+    """How far is a generation prompt from what stands before the answer: the same, its beginning, or another text?"""
+    return 0 if announced == before else 1 if before.startswith(announced) else 2
+
+
+def _folded(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Put the system's texts before the first user's."""
+    system = [text for role, text in turns if role == "system"]
+    others = [(role, text) for role, text in turns if role != "system"]
+    if system and others:
+        others[0] = (others[0][0], "\n\n".join([*system, others[0][1]]))
+    return others
+
+
+def _content(form: _Form, text: str) -> Any:
+    return [{"type": "text", "text": text}] if form.parts else text
+
+
+def _dated(call: re.Match[str]) -> str:
+    """Put the date that ``strftime_now`` would return into the template; transformers hands no function through."""
+    return json.dumps(TODAY.strftime(call["form"]))
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

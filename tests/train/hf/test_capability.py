@@ -1,0 +1,94 @@
+"""Whatever the architecture, decoding and training give the figures of plain rows: by a fast way, or by a right one."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+
+from skillpm.train.hf.batch import Way
+from skillpm.train.hf.capability import _gradient, decoding_way, packing_way, row_scores
+from skillpm.train.hf.decode import Sampling, decode
+from skillpm.train.hf.packing import PrefixPacking, SeparateRows, encode_rows
+from tests.random_models import ARCHITECTURES, random_architecture
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+# One of each kind: plain, window, eager mask, alibi, places in place of positions, latent keys, convolution, state.
+QUICK = ("llama", "mistral, window", "gemma2, no window", "bloom", "gpt neo", "deepseek v3", "lfm2", "mamba")
+FAST = {"llama", "qwen2", "qwen3", "mistral", "phi3", "gpt neox", "gpt2", "olmo2", "granite", "smollm3", "glm4"}
+NAMES = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow, id=name) for name in ARCHITECTURES]
+
+
+def some_rows(count: int = 5) -> list[tuple[str, list[int], list[int]]]:
+    """Return rows that begin alike and differ in length."""
+    chance = random.Random(0)
+    start = [chance.randrange(10, 250) for _ in range(12)]
+
+    def tokens(least: int, most: int) -> list[int]:
+        return [chance.randrange(10, 250) for _ in range(chance.randint(least, most))]
+
+    return [("skill", start + tokens(1, 9), tokens(3, 9)) for _ in range(count)]
+
+
+@torch.inference_mode()
+def greedy(model: Any, prompt: list[int], length: int) -> list[int]:
+    """Return the most likely answer by forward passes over everything: no cache, no padding, no neighbours."""
+    ids = torch.tensor([prompt])
+    for _ in range(length):
+        token = model(input_ids=ids, use_cache=False).logits[:, -1:].argmax(dim=-1)
+        ids = torch.cat([ids, token], dim=1)
+    return ids[0, len(prompt) :].tolist()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_are_those_of_plain_forward_passes(name: str) -> None:
+    model = random_architecture(name)
+    prompts = [prompt for _, prompt, _ in some_rows()]
+
+    answers = {answer.prompt: answer.tokens for answer in decode(model, prompts, Sampling(8, frozenset(), 2))}
+
+    assert [answers[number] for number in range(len(prompts))] == [greedy(model, prompt, 8) for prompt in prompts]
+    if name in FAST:
+        assert decoding_way(model, prompts, 2, 8) is Way.SHARED
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_of_a_batch_is_that_of_its_rows(name: str) -> None:
+    model = random_architecture(name)
+    features = encode_rows(some_rows(), 512)
+
+    way = packing_way(model, features, 2)
+
+    alone = _gradient(model, [SeparateRows(2)([feature]) for feature in features])
+    together = _gradient(model, [way(features)])
+    assert float((alone - together).norm() / alone.norm()) < 1e-4
+    if name in FAST:
+        assert isinstance(way, PrefixPacking)
+
+
+def test_a_window_that_only_longer_rows_cross_is_seen() -> None:
+    """What was tried on short rows is tried again when longer ones come."""
+    model = random_architecture("mistral, window")
+    short, long = [[5, 6, 7], [5, 6, 8]], [list(range(10, 30)), list(range(10, 29))]
+
+    assert decoding_way(model, short, 2, room=1) is Way.SHARED
+    assert decoding_way(model, long, 2, room=1) is Way.PADDED
+    assert decoding_way(model, short, 2, room=1) is Way.PADDED
+
+
+@torch.inference_mode()
+def test_rows_scored_alone_have_the_scores_of_the_model() -> None:
+    """Padding on both sides is left out, and the temperature divides the logits."""
+    model = random_architecture("gpt2")
+    ids = torch.tensor([[2, 2, 11, 12, 13, 2], [21, 22, 23, 24, 25, 26]])
+    mask = torch.tensor([[0, 0, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1]])
+
+    scores, entropies = row_scores(model, ids, mask, 2, temperature=0.5)
+
+    logs = (model(torch.tensor([[11, 12, 13]])).logits[0] / 0.5).log_softmax(dim=-1)
+    assert scores[0].tolist() == pytest.approx([float(logs[1, 13]), 0.0], rel=1e-4)
+    assert float(entropies[0, 0]) == pytest.approx(float(-(logs[1].exp() * logs[1]).sum()), rel=1e-4)
+    assert entropies[0, 1] == 0.0

@@ -1,0 +1,107 @@
+"""What is trained and asked is what the template itself writes, for every template that ships with trl."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trl
+
+from skillpm.errors import UsageError
+from skillpm.model.task import Message
+from skillpm.train.hf import conversation
+from skillpm.train.hf.conversation import Conversation
+from tests.random_models import random_tokenizer
+
+TEMPLATES = sorted((Path(trl.__file__).parent / "chat_templates").glob("*.jinja"))
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+ANSWER = '{"tool": "dev", "args": {"port": 8001, "reload": true}}'
+ASKED = (Message(role="system", content="You call tools."), Message(role="user", content="start it on 8001"))
+
+
+def tokenizer(template: str, **more: Any) -> Any:
+    """Return a tokenizer of bytes with a template."""
+    made = random_tokenizer(**more)
+    made.chat_template = template
+    return made
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.stem)
+def test_training_and_asking_use_what_the_template_writes_around_an_answer(template: Path) -> None:
+    """Prompt, answer and end are a piece of one text: the template's own conversation, system text and all."""
+    talk = Conversation(tokenizer(template.read_text(), special=["<|end|>"]))
+
+    prompt, answer = talk.finished(ASKED, ANSWER)
+
+    assert prompt == talk.prompt(ASKED)
+    assert talk.text(answer) == ANSWER
+    written = talk._written(ASKED, ANSWER)
+    assert written.startswith(talk.tokenizer.decode(prompt) + ANSWER)
+    assert "You call tools." in written
+    assert "start it on 8001" in written
+    assert answer[-1] == talk.end[-1]
+    # No thought is left open before the answer: a server that strips thoughts would strip the answer.
+    assert written.partition(ANSWER)[0].count("<think>") == written.partition(ANSWER)[0].count("</think>")
+
+
+def test_a_refused_system_role_is_put_before_the_request() -> None:
+    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + CHATML
+    losing = CHATML.replace("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}")
+
+    for template in (refusing, losing):
+        talk = Conversation(tokenizer(template))
+        assert "You call tools.\n\nstart it on 8001" in talk.tokenizer.decode(talk.prompt(ASKED))
+
+
+def test_the_end_of_a_turn_is_learned_and_stops_decoding() -> None:
+    """A template that ends a turn with another token than the tokenizer's end: that one is the answer's last."""
+    talk = Conversation(tokenizer(CHATML.replace("<|im_end|>", "<|turn|>"), special=["<|turn|>"]))
+
+    assert talk.tokenizer.convert_ids_to_tokens(talk.finished(ASKED, ANSWER)[1][-1]) == "<|turn|>"
+
+
+def test_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date in the prompt is the same in training and on any day after it."""
+    dated = "Today is {{ strftime_now('%d %b %Y') }}.\n" + CHATML
+    first = Conversation(tokenizer(dated)).prompt(ASKED)
+
+    assert "Today is 01 Jan 2026." in Conversation(tokenizer(dated)).tokenizer.decode(first)
+    monkeypatch.setattr(conversation, "TODAY", datetime(2031, 5, 5))
+    assert Conversation(tokenizer(dated)).prompt(ASKED) != first
+
+
+def test_the_templates_own_arguments_can_be_given() -> None:
+    template = "{{ style | default('plain') }}\n" + CHATML
+
+    assert (
+        Conversation(tokenizer(template), {"style": "terse"})
+        .tokenizer.decode(Conversation(tokenizer(template), {"style": "terse"}).prompt(ASKED))
+        .startswith("terse")
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("{% for m in messages %}{{ m['content'] }", "cannot write a request and its answer"),
+        ("{{ messages[0].nothing.at_all }}", "cannot write a request and its answer"),
+        ("always the same", "leaves one of them out"),
+        (CHATML.replace("m['content'] }}", "m['content'] | upper }}"), "leaves one of them out"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_refused_with_the_reason(template: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        Conversation(tokenizer(template))
+
+
+def test_an_answer_that_the_tokenizer_cannot_write_is_refused() -> None:
+    """A special token in a value is not text: it would be learned as the end of the turn."""
+    talk = Conversation(tokenizer(CHATML))
+
+    with pytest.raises(UsageError, match="writes"):
+        talk.finished(ASKED, '{"tool": "dev", "args": {"tag": "<|im_end|>"}}')
