@@ -92,7 +92,7 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     )
     silence(trainer)
     trainer.train()
-    _check_loss(stage, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+    check_loss(stage, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
     return StageOutput(int(trainer.state.global_step), note=_note(len(rows) - len(features), stage, collator))
 
 
@@ -114,8 +114,8 @@ def learning_rate_share(stage: Sft, steps: int) -> Callable[[int], float]:
     return share
 
 
-def _check_loss(stage: Sft, losses: Sequence[float]) -> None:
-    """Refuse what diverged: no adapter is kept that is worse than none."""
+def check_loss(stage: Sft, losses: Sequence[float]) -> None:
+    """Raise TrainingError where training diverged: an adapter that is worse than none is not kept."""
     part = max(1, len(losses) // 10)
     first, last = fmean(losses[:part]), fmean(losses[-part:])
     if not math.isfinite(last) or last > first + _RISE:

@@ -20,6 +20,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.grpo import labelled_positions_only
 from skillpm.train.hf.packing import PrefixPacking
+from skillpm.train.hf.sft import check_loss
 from skillpm.train.hf.stages import run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import TrainPlan, make_plan
@@ -161,12 +162,13 @@ def test_rows_are_updated_alone_where_padding_changes_them(
     assert taken[-1] is alone
 
 
-def test_a_stage_that_diverges_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    stage = Sft(kind="sft", epochs=4, batch_size=6, learning_rate=1.0, lora_plus=1)
-    with pytest.raises(TrainingError, match=r"stage sft: (the loss went from|the adapter has values)") as refusal:
-        run(plan_of(stage), tiny_model, tmp_path)
+@pytest.mark.parametrize("losses", [[0.4] * 20 + [5.1] * 20, [0.4, 0.2, float("nan")]])
+def test_a_loss_that_rose_is_refused_with_what_to_change(losses: list[float]) -> None:
+    with pytest.raises(TrainingError, match="stage sft: the loss went from") as refusal:
+        check_loss(Sft(kind="sft", learning_rate=0.8), losses)
 
-    assert "--set stages.sft.learning_rate=" in str(refusal.value.hint)
+    assert refusal.value.hint == "lower the learning rate: --set stages.sft.learning_rate=0.2"
+    check_loss(Sft(kind="sft"), [2.0, 1.0, 0.5, 0.1, 0.3])
 
 
 def test_a_stage_of_one_step_learns(tiny_model: Path, tmp_path: Path) -> None:
