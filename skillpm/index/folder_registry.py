@@ -24,18 +24,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from packaging.utils import canonicalize_version
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from skillpm.errors import ConflictError, IntegrityError, RegistryError, StorageError, UsageError
 from skillpm.formats.light import LightDocument, json_form
 from skillpm.index.directory import DirectoryIndex
-from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, page_path, read_document
+from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, page_path, parsed, read_document
 from skillpm.index.path import release_of
 from skillpm.layout.tree import Tree
 from skillpm.model.name import did_you_mean
-from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release, ShownSkill
+from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill
 from skillpm.storage.archive import archive_digest, build_archive
 from skillpm.storage.files import fsync_folder, storage_error, write_atomic
 from skillpm.storage.process_lock import turns
@@ -172,13 +173,29 @@ class FolderRegistry(DirectoryIndex):
         """Return the releases of a name: those of the statements, and those that only the page has."""
         page = self.page(name)
         known = {_key(release.version): release for release in (page.releases if page else ())}
-        return known | dict(self._stated(name))
+        return known | {key: self._read_statement(place) for key, place in self._stated(name)}
 
-    def _stated(self, name: str) -> Iterator[tuple[str, Release]]:
+    def _written(self, name: str) -> dict[str, Any]:
+        """Return the same releases as they are written, with keys and releases that only a newer skillpm reads."""
+        items = self._page_written(name).get("releases", [])
+        written = {_key(str(item["version"])): item for item in items if isinstance(item, dict) and "version" in item}
+        return written | {key: self._parsed(f"{place}/release.json") for key, place in self._stated(name)}
+
+    def _page_written(self, name: str) -> dict[str, Any]:
+        if not (self.root / page_path(name)).is_file():
+            return {}
+        root = self._parsed(page_path(name))
+        return root if isinstance(root, dict) and isinstance(root.get("releases", []), list) else {}
+
+    def _parsed(self, path: str) -> Any:
+        return parsed(self._read(path, MAX_PAGE), f"registry {self.root}: {path}")
+
+    def _stated(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield the versions that have statements, each with the place of the one that counts."""
         for version in sorted(_entries(self._releases(name))):
             numbers = self._numbers(name, version)
             if numbers:
-                yield version, self._read_statement(self._statement(name, version, max(numbers)))
+                yield version, self._statement(name, version, max(numbers))
 
     def _numbers(self, name: str, version: str) -> list[int]:
         return [int(entry) for entry in _entries(self._releases(name) / version) if entry.isdecimal()]
@@ -201,7 +218,8 @@ class FolderRegistry(DirectoryIndex):
         try:
             fresh.mkdir()
             fresh.chmod(self._mode())
-            self._write(fresh / "release.json", _text(release))
+            earlier = self._written(name).get(_key(release.version), {})
+            self._write(fresh / "release.json", _text({**earlier, **json_form(release)}))
             self._in_folder(target.parent, lambda: fresh.rename(target))
             fsync_folder(target.parent)
         except OSError as error:
@@ -214,8 +232,8 @@ class FolderRegistry(DirectoryIndex):
     def _renew_page(self, name: str) -> None:
         with turns(self._releases(name) if self._releases(name).is_dir() else self.root):
             while True:
-                releases = tuple(sorted(self._known(name).values(), key=_by_version))
-                text = _text(Page(name=name, releases=releases))
+                releases = sorted(self._written(name).values(), key=_by_written_version)
+                text = _text({**self._page_written(name), "name": name, "releases": releases})
                 if self._has(page_path(name), text.encode()):
                     return
                 self.write(page_path(name), text)
@@ -296,8 +314,18 @@ def _by_version(release: Release) -> Version:
     return Version(release.version)
 
 
-def _text(document: LightDocument) -> str:
-    return json.dumps(json_form(document), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+def _by_written_version(item: Any) -> tuple[bool, Version, str]:
+    """Order by version; what is no version comes last."""
+    text = str(item["version"])
+    try:
+        return False, Version(text), text
+    except InvalidVersion:
+        return True, Version("0"), text
+
+
+def _text(document: LightDocument | dict[str, Any]) -> str:
+    content = json_form(document) if isinstance(document, LightDocument) else document
+    return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write_registry(

@@ -5,18 +5,33 @@ Every kind of registry uses this module, so a folder and a server obey the same 
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from packaging.utils import canonicalize_version
 
 from skillpm.errors import DocumentError, RegistryError, UsageError
 from skillpm.formats.light import LightDocument, read_light
 from skillpm.formats.strict import strict_json
-from skillpm.model.release import Listing, Page, RegistryConfig, RegistryListing
+from skillpm.model.release import Listing, Page, RegistryConfig, RegistryListing, Release
 from skillpm.model.requirement import Requirement, parse_version
 
 D = TypeVar("D", bound=LightDocument)
 LISTING = "listing.json"  # a registry's summary for searches
 MAX_PAGE = 16 << 20  # bytes of one page, or of the listing
 MAX_ARCHIVE = 24 << 20  # bytes of one archive, more than the limit of an unpacked skill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPage(Page):
+    """A page as it was read.
+
+    Attributes:
+        skipped: the releases that this skillpm cannot read: the version and why.
+    """
+
+    skipped: tuple[tuple[str, str], ...] = ()
 
 
 def page_path(name: str) -> str:
@@ -31,17 +46,21 @@ def archive_path(digest: str) -> str:
 
 def read_config(data: bytes, where: str) -> RegistryConfig:
     """Read config.json. Raises RegistryError if it is damaged or of a newer format."""
-    return read_document(RegistryConfig, data, f"{where}: config.json")
+    place = f"{where}: config.json"
+    _refuse_newer(parsed(data, place), "registry", place)
+    return read_document(RegistryConfig, data, place)
 
 
 def read_listing(data: bytes, where: str) -> tuple[Listing, ...]:
     """Read the listing: each name once, sorted. Raises RegistryError if it is damaged."""
-    shown = {item.name: item for item in read_document(RegistryListing, data, f"{where}: {LISTING}").skills}
+    place = f"{where}: {LISTING}"
+    _refuse_newer(parsed(data, place), "listing", place)
+    shown = {item.name: item for item in read_document(RegistryListing, data, place).skills}
     return tuple(Listing(name, item.version, item.summary) for name, item in sorted(shown.items()))
 
 
-def read_page(data: bytes, name: str, where: str) -> Page:
-    """Read the page of a name.
+def read_page(data: bytes, name: str, where: str) -> ReadPage:
+    """Read the page of a name. A release that this skillpm cannot read is skipped: a newer one may have written it.
 
     Args:
         data: the page's bytes.
@@ -49,26 +68,75 @@ def read_page(data: bytes, name: str, where: str) -> Page:
         where: the registry's name in messages.
 
     Raises:
-        RegistryError: it is damaged, of another skill, or has an invalid version or requirement.
+        RegistryError: it is damaged, of another skill, or has one version twice.
     """
     place = f"{where}: {page_path(name)}"
-    page = read_document(Page, data, place)
+    root = parsed(data, place)
+    items = root.get("releases", []) if isinstance(root, dict) else None
+    if not isinstance(items, list):
+        return ReadPage(name=read_document(Page, data, place).name)  # raises: it is no page
+    page = _document(Page, {**root, "releases": []}, place)
     if page.name != name:
         raise RegistryError(f"{place} is the page of `{page.name}`, not of `{name}`", hint=_KEEPER)
-    for release in page.releases:
-        try:
-            parse_version(release.version)
-            for required, specifier in release.requires.items():
-                Requirement.of(required, specifier)
-        except UsageError as error:
-            raise RegistryError(f"{place}: {error.message}", hint=_KEEPER) from None
-    return page
+    releases, skipped = [], []
+    for item in items:
+        release = _release(item)
+        if isinstance(release, Release):
+            releases.append(release)
+        else:
+            version = item.get("version") if isinstance(item, dict) else None
+            skipped.append((version[:64] if isinstance(version, str) else "a release", release))
+    _refuse_twins((release.version for release in releases), place)
+    return ReadPage(name=name, releases=tuple(releases), skipped=tuple(skipped))
+
+
+def _release(item: Any) -> Release | str:
+    """Return a release, or why it cannot be read."""
+    try:
+        release = read_light(Release, item)
+        parse_version(release.version)
+        for required, specifier in release.requires.items():
+            Requirement.of(required, specifier)
+    except DocumentError as error:
+        return error.rule
+    except UsageError as error:
+        return error.message
+    return release
+
+
+def _refuse_twins(versions: Iterable[str], place: str) -> None:
+    spellings: dict[str, str] = {}
+    for version in versions:
+        other = spellings.setdefault(canonicalize_version(version), version)
+        if other is not version:
+            both = f"{other} twice" if other == version else f"{other} and {version}, which are one version"
+            raise RegistryError(f"{place} has {both}", hint=_KEEPER)
+
+
+def _refuse_newer(root: Any, key: str, place: str) -> None:
+    number = root.get(key) if isinstance(root, dict) else None
+    if type(number) is int and number > 1:
+        raise RegistryError(
+            f"{place}: format {number} is newer than this skillpm, which reads 1", hint="upgrade skillpm-core"
+        )
 
 
 def read_document(model: type[D], data: bytes, place: str) -> D:
     """Read one JSON document into a model. Raises RegistryError."""
+    return _document(model, parsed(data, place), place)
+
+
+def _document(model: type[D], root: Any, place: str) -> D:
     try:
-        return read_light(model, strict_json(data.decode("utf-8")))
+        return read_light(model, root)
+    except DocumentError as error:
+        raise RegistryError(f"{place}: {error.rule}", hint=_KEEPER) from None
+
+
+def parsed(data: bytes, place: str) -> Any:
+    """Return the JSON of a registry's document. Raises RegistryError."""
+    try:
+        return strict_json(data.decode("utf-8"))
     except DocumentError as error:
         reason = error.rule
     except ValueError as error:

@@ -15,10 +15,12 @@ archive could be half old and half new, and its digest would blame the registry 
 from __future__ import annotations
 
 import email.utils
+import http.client
 import os
 import random
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -28,12 +30,14 @@ from urllib.parse import urljoin, urlsplit
 
 from skillpm.errors import RegistryError
 from skillpm.index.credentials import Credentials, is_local
+from skillpm.index.watched import watched_pools
 
 if TYPE_CHECKING:
     import urllib3
 
 CONNECTIONS = 8  # to one host at once
 _CHUNK = 1 << 16  # bytes
+_ENCODED = 1 << 10  # bytes that a transfer coding may add
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({429, 500, 502, 503, 504})
 
@@ -139,7 +143,7 @@ class Transport:
         partial = _Partial(resumable=True)
 
         def once() -> Answer:
-            headers = {"Accept-Encoding": "identity"}
+            headers = {"Accept-Encoding": "gzip"}
             if partial.data and partial.etag:
                 headers |= {"Range": f"bytes={len(partial.data)}-", "If-Range": partial.etag}
             else:
@@ -149,9 +153,14 @@ class Transport:
         answer = self._persist(url, once)
         if answer.status != 200:
             raise RegistryError(f"{url} is missing: the server answers {answer.status}", hint=_KEEPER)
-        if size and len(answer.body) != size:
-            raise RegistryError(f"{url} has {len(answer.body)} bytes, but its page says {size}", hint=_KEEPER)
-        return answer.body
+        body = _archive(answer, size, limit)
+        if size and len(body) != size:
+            if body.lstrip()[:1] == b"<":
+                raise RegistryError(
+                    f"{url} is a web page, not an archive", hint="log in at a proxy, or check the address"
+                )
+            raise RegistryError(f"{url} has {len(body)} bytes, but its page says {size}", hint=_KEEPER)
+        return body
 
     def _persist(self, url: str, once: Callable[[], Answer]) -> Answer:
         """Try until there is an answer, with growing pauses, as often as ``Patience`` allows."""
@@ -206,17 +215,19 @@ class Transport:
             raise RegistryError(f"{url}: the server answers {status}", hint=_KEEPER)
         if status == 200:
             partial.data.clear()
-            partial.etag = _strong(headers.get("etag"))
+            partial.etag = None if "content-encoding" in headers else _strong(headers.get("etag"))
         self._receive(url, response, limit, partial)
         return Answer(200, headers, bytes(partial.data))
 
     def _receive(self, url: str, response: urllib3.BaseHTTPResponse, limit: int, partial: _Partial) -> None:
         """Append the body to the received part. Refuse it as soon as it is, or announces to be, too large."""
+        if partial.resumable and "Content-Encoding" in response.headers:
+            limit += _ENCODED + limit // 1000  # what cannot be compressed grows by a little
         announced = response.headers.get("Content-Length", "")
         if announced.isdecimal() and len(partial.data) + int(announced[:18]) > limit:
             raise _too_large(url, limit)
         end = time.monotonic() + self._patience.whole
-        # an archive is never decoded: some servers send a .tar.gz as an encoded tar
+        # an archive is decoded at the end: some servers call a .tar.gz an encoded tar, and it has to stay as it is
         while piece := response.read1(_CHUNK, decode_content=not partial.resumable):
             partial.data += piece
             if len(partial.data) > limit:
@@ -224,9 +235,7 @@ class Transport:
             if self._stopped.is_set():
                 raise _stopped(url)
             if time.monotonic() > end:
-                raise RegistryError(
-                    f"{url} took more than {self._patience.whole:.0f} seconds", hint="try again, or use a mirror"
-                )
+                raise _too_slow(url, self._patience.whole)
 
     def _wait_as_asked(self, url: str, status: int, text: str | None) -> None:
         """Wait as long as Retry-After asks, within the limit, then raise ``_CutError`` for another try."""
@@ -248,16 +257,19 @@ class Transport:
         secret = self._credentials.header(url)
         sent = {"User-Agent": "skillpm", **headers, **({"Authorization": secret} if secret else {})}
         response: urllib3.BaseHTTPResponse | None = None
+        begin = time.monotonic()
         try:
             response = self._pool(url).request(
                 "GET", url, headers=sent, preload_content=False, redirect=False, retries=False
             )
             yield response
         except (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError) as error:
+            _refuse_late(url, begin, self._patience.whole, response)
             raise RegistryError(
                 f"{url}: {_reason(error)}", hint="check the address, its certificate, and this machine's clock"
             ) from None
         except urllib3.exceptions.HTTPError as error:
+            _refuse_late(url, begin, self._patience.whole, response)
             raise _CutError(_reason(error)) from None
         finally:
             if response is not None:
@@ -275,8 +287,11 @@ class Transport:
 
         timeout = urllib3.Timeout(connect=self._patience.connect, read=self._patience.idle)
         if proxy is None:
-            return urllib3.PoolManager(maxsize=CONNECTIONS, timeout=timeout)
-        return urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout)
+            manager = urllib3.PoolManager(maxsize=CONNECTIONS, timeout=timeout)
+        else:
+            manager = urllib3.ProxyManager(proxy, maxsize=CONNECTIONS, timeout=timeout)
+        manager.pool_classes_by_scheme = watched_pools(self._patience.whole)
+        return manager
 
     def _proxy(self, scheme: str, host: str) -> str | None:
         """Return the proxy for a host from the usual environment variables."""
@@ -289,6 +304,29 @@ class Transport:
             if item == "*" or host == item.lstrip(".") or host.endswith(f".{item.lstrip('.')}"):
                 return None
         return proxy
+
+
+def _archive(answer: Answer, size: int, limit: int) -> bytes:
+    """Return an archive without the coding of its transfer, if it has one: a label alone proves nothing."""
+    body = answer.body
+    if answer.headers.get("content-encoding", "").lower() not in ("gzip", "x-gzip") or (size and len(body) == size):
+        return body
+    decoder = zlib.decompressobj(wbits=31)  # one gzip stream
+    try:
+        plain = decoder.decompress(body, (size or limit) + 1)
+    except zlib.error:
+        return body
+    return plain if size or plain.startswith(b"\x1f\x8b") else body
+
+
+def _refuse_late(url: str, begin: float, whole: float, response: object) -> None:
+    """Raise RegistryError if the headers of an answer did not come in time: another try would take as long."""
+    if response is None and time.monotonic() - begin >= whole:
+        raise _too_slow(url, whole) from None
+
+
+def _too_slow(url: str, whole: float) -> RegistryError:
+    return RegistryError(f"{url} took more than {whole:.0f} seconds", hint="try again, or use a mirror")
 
 
 def _release(response: urllib3.BaseHTTPResponse) -> None:
@@ -375,9 +413,17 @@ def _reason(error: Exception) -> str:
     while (deeper := getattr(inner, "reason", None) or inner.__cause__) and isinstance(deeper, BaseException):
         inner = deeper
     strerror = getattr(inner, "strerror", None)
-    return strerror or str(inner).partition(": ")[2] or type(inner).__name__
+    said = strerror or str(inner).partition(": ")[2]
+    return said or next((words for kind, words in _WORDS if isinstance(inner, kind)), "the connection failed")
 
 
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (TimeoutError, "no answer in time"),
+    (http.client.IncompleteRead, "the answer ended early"),
+    (http.client.RemoteDisconnected, "the connection was closed without an answer"),
+    (http.client.HTTPException, "the answer is not HTTP"),
+    (ConnectionError, "the connection was closed"),
+)
 _KEEPER = "tell the registry's maintainer"
 
 

@@ -10,6 +10,8 @@ from packaging.version import Version
 from skillpm.formats.light import LightDocument, Limit
 from skillpm.model.name import is_name
 
+_GROWS = {"extra": "ignore"}  # a newer skillpm writes more keys
+
 
 def _a_name(text: str) -> str:
     if not is_name(text):
@@ -33,6 +35,8 @@ class Release(LightDocument):
     ``yanked`` and ``quarantined`` may be the reason: the one is a mistake of its author, the other is under suspicion.
     """
 
+    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
+
     version: Annotated[str, Limit(longest=64)]
     archive: Digest
     tree: Digest
@@ -55,6 +59,8 @@ class Release(LightDocument):
 class Page(LightDocument):
     """Every release of one name, as an index serves it."""
 
+    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
+
     name: SkillNameText
     releases: tuple[Release, ...] = ()
 
@@ -74,6 +80,8 @@ class Page(LightDocument):
 class ShownSkill(LightDocument):
     """One line of a registry's listing: a name, the version by which it is listed, and that one's summary."""
 
+    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
+
     name: SkillNameText
     version: Annotated[str, Limit(longest=64)]
     summary: Annotated[str, Limit(longest=1024)] = ""
@@ -83,6 +91,8 @@ class ShownSkill(LightDocument):
 class RegistryListing(LightDocument):
     """listing.json of a registry: what a search looks through where folders cannot be listed; pages are the truth."""
 
+    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
+
     listing: Annotated[int, Limit(least=1, most=1)]
     skills: Annotated[tuple[ShownSkill, ...], Limit(longest=100_000)] = ()
 
@@ -91,7 +101,7 @@ class RegistryListing(LightDocument):
 class RegistryConfig(LightDocument):
     """config.json at the root of a registry; keys that are not known here are left to newer versions."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "ignore"}
+    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
 
     registry: Annotated[int, Limit(least=1, most=1)]
     name: str

@@ -12,7 +12,7 @@ from skillpm.errors import LockOutOfDateError, RegistryError, SkillpmError, Usag
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
 from skillpm.index.directory import DirectoryIndex
-from skillpm.index.pages import page_path
+from skillpm.index.pages import ReadPage, page_path
 from skillpm.index.path import PathIndex
 from skillpm.index.source import Surroundings, is_path, open_registry, open_skills, open_source
 from skillpm.model.source import BUNDLED, Source
@@ -34,7 +34,8 @@ def registry(tmp_path: Path, skill_files: SkillFiles) -> Path:
         "",
         "[]",
         "{",
-        '{"name": "demo", "releases": [], "surprise": 1}',
+        '{"name": "demo", "releases": {}}',
+        '{"name": "demo", "releases": 1}',
         '{"name": "other", "releases": []}',
         '{"name": "demo", "name": "demo"}',
         b"\xff",
@@ -58,13 +59,50 @@ def test_a_damaged_page_is_an_error_that_names_it(registry: Path, page: str | by
         ("size", -1),
     ],
 )
-def test_a_page_with_an_impossible_release_is_refused(registry: Path, key: str, value: Any) -> None:
+def test_a_release_that_cannot_be_read_is_skipped_and_named(registry: Path, key: str, value: Any) -> None:
     path = registry / page_path("demo")
     page = json.loads(path.read_text())
-    page["releases"][0][key] = value
+    page["releases"][1][key] = value
     path.write_text(json.dumps(page))
-    with pytest.raises(RegistryError):
+    read = DirectoryIndex(registry, "shop").page("demo")
+    assert isinstance(read, ReadPage)
+    assert [release.version for release in read.releases] == ["1.0"]
+    ((version, reason),) = read.skipped
+    assert version == str(page["releases"][1]["version"])[:64] and reason
+
+
+def test_what_a_newer_skillpm_writes_beside_what_is_known_does_no_harm(registry: Path) -> None:
+    path = registry / page_path("demo")
+    page = json.loads(path.read_text())
+    page["releases"][1]["deprecated"] = {"since": "2.0"}
+    path.write_text(json.dumps({**page, "homepage": "https://example.com"}))
+    config = json.loads((registry / "config.json").read_text())
+    (registry / "config.json").write_text(json.dumps({**config, "mirrors": []}))
+    read = DirectoryIndex(registry, "shop").page("demo")
+    assert read is not None and [release.version for release in read.releases] == ["1.0", "2.0"]
+
+
+@pytest.mark.parametrize(("twin", "says"), [("1.0", "1.0 twice"), ("1.0.0", "1.0 and 1.0.0, which are one version")])
+def test_one_version_in_two_releases_is_refused(registry: Path, twin: str, says: str) -> None:
+    path = registry / page_path("demo")
+    page = json.loads(path.read_text())
+    page["releases"].append(page["releases"][0] | {"version": twin})
+    path.write_text(json.dumps(page))
+    with pytest.raises(RegistryError, match=says):
         DirectoryIndex(registry, "shop").page("demo")
+
+
+def test_publishing_keeps_what_only_a_newer_skillpm_reads(registry: Path, skill_files: SkillFiles) -> None:
+    path = registry / page_path("demo")
+    page = json.loads(path.read_text())
+    page["releases"][0]["deprecated"] = True
+    page["releases"].append({"version": "3.0-beta-x", "content": "sha512:0"})
+    path.write_text(json.dumps({**page, "homepage": "https://example.com"}))
+    publish(registry, skill_files("demo", "2.5"))
+    after = json.loads(path.read_text())
+    assert after["homepage"] == "https://example.com"
+    assert [item["version"] for item in after["releases"]] == ["1.0", "2.0", "2.5", "3.0-beta-x"]
+    assert after["releases"][3] == {"version": "3.0-beta-x", "content": "sha512:0"}
 
 
 def test_a_folder_that_is_no_registry_is_refused(tmp_path: Path) -> None:
@@ -74,10 +112,11 @@ def test_a_folder_that_is_no_registry_is_refused(tmp_path: Path) -> None:
         assert caught.value.hint
 
 
-def test_a_newer_registry_is_refused(registry: Path) -> None:
-    (registry / "config.json").write_text('{"registry": 2, "name": "x"}')
-    with pytest.raises(RegistryError):
+def test_a_newer_registry_is_refused_with_the_hint_to_upgrade(registry: Path) -> None:
+    (registry / "config.json").write_text('{"registry": 2, "name": ["x"]}')
+    with pytest.raises(RegistryError, match="format 2 is newer than this skillpm") as caught:
         DirectoryIndex(registry, "shop").page("demo")
+    assert caught.value.hint == "upgrade skillpm-core"
 
 
 def test_a_missing_archive_is_an_error_that_names_the_registry(registry: Path) -> None:

@@ -328,3 +328,77 @@ def test_a_proxy_of_the_environment_is_used(shop: Shop, tmp_path: Path) -> None:
     assert through.get("http://example.org/x", limit=100).body == b"by proxy"
     assert through._proxy("http", "inside.example.org") is None
     assert through._proxy("http", "a.lan") is None
+
+
+def drips(handler: Handler) -> bool:
+    """Send a byte of a header each 0.2 s, for at most 20 s."""
+    handler.wfile.write(b"HTTP/1.0 200 OK\r\nX-Slow: ")
+    with contextlib.suppress(OSError):
+        for _ in range(100):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+            time.sleep(0.2)
+    handler.close_connection = True
+    return True
+
+
+@pytest.mark.parametrize("path", ["/page", "/x.tar.gz"])
+def test_headers_that_drip_end_at_the_deadline_of_the_whole_answer(shop: Shop, path: str) -> None:
+    shop.answers[path] = drips
+    transport = Transport(Credentials({}), patience=Patience(idle=2, whole=1, sleep=lambda _: None), environment={})
+    fetch = transport.get if path == "/page" else transport.download
+    begin = time.monotonic()
+    with pytest.raises(RegistryError, match="took more than 1 seconds"):
+        fetch(f"{shop.url}{path}", limit=1 << 20)
+    assert time.monotonic() - begin < 8
+
+
+def test_an_archive_travels_compressed_and_is_what_it_was(shop: Shop, transport: Transport) -> None:
+    stored = gzip.compress(b"a tar " * 5000, compresslevel=0, mtime=0)
+    sent = gzip.compress(stored)
+    assert len(sent) < len(stored) // 10
+    shop.answers["/x.tar.gz"] = says(200, sent, Content_Encoding="gzip", ETag='"one"')
+    assert transport.download(f"{shop.url}/x.tar.gz", limit=1 << 20, size=len(stored)) == stored
+    assert transport.download(f"{shop.url}/x.tar.gz", limit=1 << 20) == stored
+    assert shop.seen[0][1]["Accept-Encoding"] == "gzip"
+
+
+def test_a_compressed_transfer_that_grows_beyond_the_size_of_its_page_is_refused(
+    shop: Shop, transport: Transport
+) -> None:
+    shop.answers["/x.tar.gz"] = says(200, gzip.compress(b"0" * (1 << 20)), Content_Encoding="gzip")
+    with pytest.raises(RegistryError, match="but its page says 5000"):
+        transport.download(f"{shop.url}/x.tar.gz", limit=1 << 20, size=5000)
+
+
+def test_a_web_page_in_place_of_an_archive_is_called_so(shop: Shop, transport: Transport) -> None:
+    shop.answers["/x.tar.gz"] = says(200, b"<!doctype html><title>Log in</title>")
+    with pytest.raises(RegistryError, match="is a web page, not an archive"):
+        transport.download(f"{shop.url}/x.tar.gz", limit=1 << 20, size=3095)
+
+
+def hangs_up(handler: Handler) -> bool:
+    handler.close_connection = True
+    handler.connection.close()
+    return True
+
+
+def talks_another_protocol(handler: Handler) -> bool:
+    handler.wfile.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+    handler.close_connection = True
+    return True
+
+
+def is_silent(handler: Handler) -> bool:
+    time.sleep(1.5)
+    return hangs_up(handler)
+
+
+@pytest.mark.parametrize("answer", [hangs_up, talks_another_protocol, is_silent, says(200, b"abc", length=9)])
+def test_failures_of_the_network_are_told_in_words(shop: Shop, answer: Any) -> None:
+    shop.answers["/page"] = answer
+    patience = Patience(idle=0.5, whole=9, tries=1, sleep=lambda _: None)
+    with pytest.raises(RegistryError) as caught:
+        Transport(Credentials({}), patience=patience, environment={}).get(f"{shop.url}/page", limit=1 << 20)
+    reason = caught.value.message.rpartition(": ")[2]
+    assert " " in reason and "Error" not in reason and "Incomplete" not in reason, caught.value.message

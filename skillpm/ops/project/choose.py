@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from packaging.version import Version
 
 from skillpm.errors import IntegrityError, PolicyError, ResolutionError, SkillpmError, UsageError
+from skillpm.index.pages import ReadPage
 from skillpm.index.path import TreeIndex
+from skillpm.model.hooks import HOOKS_VERSION
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from skillpm.model.ports import Index
 
 NOTHING_ASKED = Asked()
+
+
+_SKIPPED = 5  # releases of one name that a notice names
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +200,7 @@ def _resolved(
                 preferred=pages.preferred,
                 typed=request.lookup,
                 near=context.index.near,
-                withheld=pages.young,
+                withheld=pages.withheld,
                 first=request.upgrade,
             )
         except ResolutionError:
@@ -242,12 +247,12 @@ def _refuse_other_source(entry: LockedSkill | None, source: Source, root: Requir
 
 
 def _note_younger(context: Context, name: str, release: Release, pages: _Pages) -> None:
-    """Add a notice about a newer release that the cooldown excludes."""
+    """Add a notice about a newer release that is withheld."""
     page = pages.seen.get(name)
     newest = page.newest_first()[0] if page and page.releases else None
     if newest is None or Version(newest.version) <= Version(release.version):
         return
-    reason = pages.young(name, newest)
+    reason = pages.withheld(name, newest)
     if reason is not None:
         context.note(f"{name} {newest.version} is {reason}; {release.version} is taken")
 
@@ -313,10 +318,12 @@ class _Pages:
             self._context.note(f"{entry.name} {entry.version} stays as it is locked: {reason}{where}")
         return page
 
-    def young(self, name: str, release: Release) -> str | None:
-        """Return why a release is too young for the cooldown, or None; a skill of a typed place never is."""
+    def withheld(self, name: str, release: Release) -> str | None:
+        """Return why a release needs another skillpm or is too young; one of a typed place never is."""
         if name not in self.seen or name in self._request.places:
             return None
+        if release.hooks != HOOKS_VERSION:
+            return f"for version {release.hooks} of the hooks, and this skillpm has {HOOKS_VERSION}"
         known = any(pin.name == name and pin.version == release.version for pin in self._all_pins)
         return None if known else self._cooldown.young(release, self.sources[name])
 
@@ -328,6 +335,8 @@ class _Pages:
         return self._taken(index, name, self._context.index.page(name)) if index else None
 
     def _taken(self, index: Index, name: str, page: Page | None) -> Page | None:
+        for version, reason in page.skipped[:_SKIPPED] if isinstance(page, ReadPage) else ():
+            self._context.note(f"{index.name}: {name} {version} is skipped, this skillpm cannot read it: {reason}")
         if page is not None:
             self.indexes[name], self.sources[name], self.seen[name] = index, Source.parse(index.name), page
         return page

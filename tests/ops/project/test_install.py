@@ -24,7 +24,7 @@ from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.install import InstallOptions, install
 from skillpm.settings import load_settings
 from skillpm.storage.store import folder_digest
-from tests.shop import MakeProject, SkillFiles, publish, snapshot
+from tests.shop import MakeProject, SkillFiles, locked, publish, snapshot
 
 
 @pytest.fixture
@@ -134,6 +134,29 @@ def test_a_folder_is_installed_and_followed_only_when_asked(project: MakeProject
         "1.0",
         "2.0",
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"hooks": 2}, "demo 2.0 is for version 2 of the hooks, and this skillpm has 1; 1.0 is taken"),
+        ({"version": "2.0-beta-x"}, "demo 2.0-beta-x is skipped, this skillpm cannot read it"),
+        ({"requires": {"other": "^1.2"}}, "demo 2.0 is skipped, this skillpm cannot read it"),
+        ({"size": "many"}, "demo 2.0 is skipped"),
+    ],
+)
+def test_the_newest_release_that_fits_is_chosen_and_the_others_are_named(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, change: dict[str, Any], says: str
+) -> None:
+    registry = publish(tmp_path / "grown", skill_files("demo", "1.0"), skill_files("demo", "2.0"))
+    path = registry / "skills/demo.json"
+    page = json.loads(path.read_text())
+    page["releases"][1] |= change
+    path.write_text(json.dumps(page))
+    here = project()
+    told = here.call("install", "demo", "--registry", str(registry)).ok().err
+    assert says in told, told
+    assert locked(here) == {"demo": "1.0"}
 
 
 def test_a_skill_for_another_version_of_the_hooks_is_not_installed(
