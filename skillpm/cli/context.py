@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.output import note, tell_project
 
 if TYPE_CHECKING:
     from skillpm.ops.context import Context
+
+
+def _with_user(flags: dict[str, Any]) -> dict[str, Any]:
+    """Return the flags with the ``--user`` that ``everywhere`` adds to commands."""
+    return {"user": is_set("user"), **flags}
 
 
 def command_context(**flags: Any) -> Context:
@@ -19,7 +25,7 @@ def command_context(**flags: Any) -> Context:
     from skillpm.ops.context import open_context
     from skillpm.settings import load_settings
 
-    return open_context(load_settings(**flags), tell=note)
+    return open_context(load_settings(**_with_user(flags)), tell=note)
 
 
 def changing_context(**flags: Any) -> Context:
@@ -33,6 +39,6 @@ def changing_context(**flags: Any) -> Context:
     from skillpm.ops.context import open_context
     from skillpm.settings import load_settings
 
-    settings = load_settings(**flags)
+    settings = load_settings(**_with_user(flags))
     tell_project(settings)
     return open_context(settings)

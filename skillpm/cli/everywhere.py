@@ -17,6 +17,9 @@ ALIASES = {
     "ls": ("list",),
     "info": ("show",),
 }
+_OF_USER = frozenset(
+    ["eval", "export", "init", "lock", "rescore", "run", "scan", "score", "selftest", "show", "synth", "train"]
+)  # they read installed skills, and take those of the user with --user
 _ADDED = "skillpm.everywhere"
 
 
@@ -57,7 +60,7 @@ def _options() -> list[click.Option]:
 
 
 def is_set(word: str) -> bool:
-    """Was ``--quiet`` or ``--verbose`` typed?"""
+    """Was ``--quiet``, ``--verbose`` or an added ``--user`` typed?"""
     context = click.get_current_context(silent=True)
     return bool(context and context.find_root().meta.get(f"skillpm.{word}"))
 
@@ -72,6 +75,11 @@ def add_options(command: click.Command) -> click.Command:
         option.opts = [name for name in option.opts if name not in taken]
         if option.opts:
             command.params.append(option)
+    if command.name in _OF_USER and "--user" not in taken:
+        help_text = "Use the skills of your home folder, as `skillpm install --user` does."
+        command.params.append(
+            click.Option(["--user"], is_flag=True, expose_value=False, callback=_keep, help=help_text)
+        )
     for parameter in command.params:
         if "--user" in parameter.opts:
             parameter.opts += ["-g", "--global"]

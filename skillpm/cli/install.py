@@ -75,7 +75,7 @@ class Placing:
         from skillpm.settings import load_settings
 
         settings = load_settings(user=flags["user"], indexes=flags["indexes"], offline=flags["offline"])
-        folders = agent_folders(flags["agents"], user=flags["user"], project=settings.project)
+        folders = agent_folders(flags["agents"], user=flags["user"], project=settings.root)
         tell_project(settings)
         return cls(
             settings, flags["agents"], folders, flags["link"], flags["dry_run"], flags["force"], flags["allowed"]
@@ -96,7 +96,7 @@ class Placing:
         return InstallOptions(
             folders=self.folders,
             agents=self.agents if adding else (),
-            named=named_agents(self.agents, project=self.settings.project),
+            named=named_agents(self.agents, project=self.settings.root),
             link=self.link,
             dry_run=self.dry_run,
             force=self.force,
@@ -171,7 +171,7 @@ def _tell_unfilled(place: Placing) -> None:
     if listed or settings.agents:
         return
     agents: list[Agent] = unfilled(
-        settings.project, {*place.folders, *read_record(settings.project).agents}, user=settings.user
+        settings.root, {*place.folders, *read_record(settings.project).agents}, user=settings.user
     )
     if agents:
         titles = ", ".join(agent.title for agent in agents[:3]) + (", …" if len(agents) > 3 else "")

@@ -223,8 +223,23 @@ class Context:
 
 
 def open_context(settings: Settings, *, tell: Callable[[str], None] | None = None) -> Context:
-    """Return the context for these settings; nothing is read or written yet. ``tell`` gets each notice at once."""
-    return Context(settings, Store(settings.store), tell=tell)
+    """Return the context for these settings. ``tell`` gets each notice at once.
+
+    Nothing is read or written yet, except that the user's own skills of an older version are moved out of the home
+    folder.
+
+    Raises:
+        DocumentError: the lock or the record of the older version is damaged.
+        StorageError: the disk refused.
+    """
+    context = Context(settings, Store(settings.store), tell=tell)
+    if settings.user:
+        from skillpm.ops.project.user_folder import moved_from_home
+
+        moved = moved_from_home(settings)
+        if moved is not None:
+            context.note(moved)
+    return context
 
 
 def _described(root: Path, *, bundled: bool = False) -> Skill:

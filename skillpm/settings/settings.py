@@ -33,8 +33,9 @@ class Settings:
         data: for the store and other lasting files.
         cache: for models, downloads and environments.
         config: the user's file.
-        user: is the project the home folder, which has no project file?
+        user: is the project the folder of the user's own skills, whose agents' folders are in the home folder?
         above: is the project above the working directory?
+        workplace: the project of the working directory, also with ``user``; None for the project.
         flags: of the command line, by the names in the table; empty values count as missing.
         environment: the variables of skillpm.
     """
@@ -45,8 +46,19 @@ class Settings:
     config: Path
     user: bool = False
     above: bool = False
+    workplace: Path | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        """The folder that agents' folders are relative to."""
+        return Path.home() if self.user else self.project
+
+    @property
+    def runs(self) -> Path:
+        """The folder of training runs. The user's own skills are trained in the working directory's project."""
+        return (self.workplace or self.project) / "runs"
 
     @property
     def project_path(self) -> Path:
@@ -180,7 +192,7 @@ class Settings:
     @cached_property
     def project_text(self) -> str | None:
         """The project file's text, or None."""
-        return None if self.user else read_text(self.project_path)
+        return read_text(self.project_path)
 
     @cached_property
     def user_text(self) -> str | None:
@@ -294,7 +306,7 @@ def load_settings(
 
     Args:
         project: the project's folder; by default the one that ``project_above`` returns for the working directory.
-        user: use the home folder instead of a project.
+        user: use the user's own skills instead of a project.
         indexes: registries of flags, each by its place or by its name in a file.
         environment: for tests; ``os.environ`` by default.
         flags: other values of the command line, by the flags of the table.
@@ -302,7 +314,8 @@ def load_settings(
     variables = os.environ if environment is None else environment
     data, cache, config = user_folders(variables)
     here = Path.cwd()
-    folder = Path.home() if user else project or project_above(here)
+    workplace = project or project_above(here)
+    folder = data / "user" if user else workplace
     return Settings(
         project=folder,
         data=data,
@@ -310,6 +323,7 @@ def load_settings(
         config=config / "config.yaml",
         user=user,
         above=not user and project is None and folder != here,
+        workplace=workplace,
         flags={"registry": indexes, **flags},
         environment={name: value for name, value in variables.items() if name.startswith("SKILLPM_")},
     )

@@ -81,10 +81,11 @@ def test_people_get_a_table_and_the_two_files(project: MakeProject) -> None:
     assert "config.yaml (not there)" in outcome.err
 
 
-def test_the_home_folder_has_no_project_file(project: MakeProject, tmp_path: Path) -> None:
+def test_a_project_file_in_the_home_folder_is_not_the_users(project: MakeProject, tmp_path: Path) -> None:
     place = project()
     (tmp_path / "home/skillpm.yaml").write_text("not: read")
-    assert rows(place.call("config", "--user", "--json"))["project"] == (str(tmp_path / "home"), "flag --user")
+    shown = rows(place.call("config", "--user", "--json"))["project"]
+    assert shown == (str(tmp_path / "home/skillpm/data/user"), "flag --user")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from skillpm.ops.learning.answer_rows import Answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.session import open_session
-from skillpm.ops.project.list import RUNS
 from skillpm.train.run_folder import RunFolder
 
 
@@ -56,7 +55,7 @@ def find_answerer(context: Context, skill: Skill, model: str | None, run: Path |
         return Answerer(model)
     if run is not None:
         return Answerer.of_run(find_run(context.settings, run))
-    for manifest in sorted((context.settings.project / RUNS).glob("*/manifest.json"), reverse=True):
+    for manifest in sorted((context.settings.runs).glob("*/manifest.json"), reverse=True):
         if any(item.name == skill.name for item in RunFolder(manifest.parent).manifest.skills):
             return Answerer.of_run(manifest.parent)
     raise UsageError(

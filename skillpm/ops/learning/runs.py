@@ -6,7 +6,6 @@ from pathlib import Path
 
 from skillpm.errors import UsageError
 from skillpm.model.name import did_you_mean
-from skillpm.ops.project.list import RUNS
 from skillpm.settings import Settings
 
 LATEST = "latest"
@@ -21,7 +20,7 @@ def find_run(settings: Settings, run: Path) -> Path:
     """
     if run.exists() or len(run.parts) != 1:
         return run
-    folder, name = settings.project / RUNS, run.name
+    folder, name = settings.runs, run.name
     if name == LATEST:
         finished = [path.parent for path in folder.glob("*/manifest.json")]
         if not finished:
@@ -35,7 +34,7 @@ def find_run(settings: Settings, run: Path) -> Path:
 
 def run_word(settings: Settings, run: Path) -> str:
     """Return what a person types for a run: its name if it is among the project's runs, else its path."""
-    in_project = run.resolve().parent == (settings.project / RUNS).resolve()
+    in_project = run.resolve().parent == settings.runs.resolve()
     return run.resolve().name if in_project else str(run)
 
 

@@ -123,7 +123,7 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         synthesis = _synthesise(context, recipe, session, progress)
         plan = _plan(context, recipe, session, synthesis)
         model = on_hub or ready_model(recipe.model, context.settings)
-        folder = RunFolder.create(runs or context.settings.project / "runs", recipe.name)
+        folder = RunFolder.create(runs or context.settings.runs, recipe.name)
         _write_inputs(folder, context, recipe, skills, synthesis)
         rollouts = Rollouts(session.scorer.judge)
         try:

@@ -89,7 +89,7 @@ def list_agents(
         StorageError: it cannot be read.
     """
     settings, record = context.settings, read_record(context.settings.project)
-    here, named = {agent.name for agent in detected(settings.project)}, {*record.named, *settings.agents}
+    here, named = {agent.name for agent in detected(settings.root)}, {*record.named, *settings.agents}
     return [
         _state(settings, record, agent, is_here=agent.name in here, user=user, window=window)
         for agent in AGENTS.values()
@@ -113,7 +113,7 @@ def _state(
     settings: Settings, record: Record, agent: Agent, *, is_here: bool, user: bool, window: int | None
 ) -> AgentState:
     entries = _entries(settings, agent, user=user)
-    ours = {str(settings.project / placement.folder) for placement in record.placements}
+    ours = {str(settings.root / placement.folder) for placement in record.placements}
     folder = agent.folder(user=user)
     installed = [item.skill for item in record.placements if item.folder.rpartition("/")[0] == folder]
     return AgentState(
@@ -132,7 +132,7 @@ def _entries(settings: Settings, agent: Agent, *, user: bool) -> list[Entry]:
     """Return the skills that an agent lists: the home folder's and, unless ``user``, the project's."""
     entries = [] if agent.user is None else list(entries_in(Path.home(), agent.user, settings.store))
     for folder in () if user else agent.reads(user=False):
-        entries += entries_in(settings.project, folder, settings.store)
+        entries += entries_in(settings.root, folder, settings.store)
     return entries
 
 
@@ -164,8 +164,8 @@ def exceeded_budgets(
         named: the agents that this command names.
     """
     user, filled, now = settings.user, set(folders), set(named)
-    fresh = {str(settings.project / folder) for folder in added}
-    names = {agent.name for agent in detected(settings.project)} | {*known, *settings.agents} if fresh or now else set()
+    fresh = {str(settings.root / folder) for folder in added}
+    names = {agent.name for agent in detected(settings.root)} | {*known, *settings.agents} if fresh or now else set()
     warnings = []
     for agent in (agent for agent in AGENTS.values() if agent.name in names):
         if agent.budget is None or filled.isdisjoint(agent.reads(user=user)):

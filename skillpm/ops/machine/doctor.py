@@ -175,7 +175,7 @@ def _models(context: Context) -> Iterator[Check]:
 
 
 def _agents(context: Context) -> Iterator[Check]:
-    found = [agent.title for agent in detected(context.settings.project)]
+    found = [agent.title for agent in detected(context.settings.root)]
     yield Check("agents", "ok", ", ".join(found) or "none detected; `skillpm agents --all` lists every known agent")
 
 

@@ -135,7 +135,7 @@ def standing(context: Context, places: Places | None = None) -> dict[str, SkillS
     settings = context.settings
     record = read_record(settings.project)
     to = linking(settings, record, agent_folders(()), None)
-    places = places or Places(settings.project, context.store)
+    places = places or Places(settings.root, context.store, settings.project)
     return difference(context, places, record, context.lock(), to)
 
 

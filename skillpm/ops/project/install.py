@@ -114,8 +114,8 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         decision = _with_agents(context, choose(to), options)
         plan = decision.selection.plan
         refuse_clashes(plan.lock)
-        refuse_outside(settings.project, (*to.folders, *record.agents))
-        places = Places(settings.project, context.store)
+        refuse_outside(settings.root, (*to.folders, *record.agents))
+        places = Places(settings.root, context.store, settings.project)
         states = difference(context, places, record, plan.lock, to)
         foreign = [place for state in states.values() for place in state.places if place.is_foreign]
         refusal = None if options.force else _refusal(places, foreign)

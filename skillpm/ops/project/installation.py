@@ -84,7 +84,7 @@ def unchanged(
         return None
     store = Store(settings.store)
     note_project(store.root, settings.project)  # a moved or copied project is noted under its old path only
-    places = Places(settings.project, store)
+    places = Places(settings.root, store, settings.project)
     if places.leftovers(record.agents):
         return None
     if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):

@@ -33,7 +33,7 @@ def linking(
     declared = settings.document is not None and settings.document.agents is not None
     configured: tuple[str, ...] = ()
     if settings.agents or declared:
-        configured = agent_folders(settings.agents, user=settings.user, project=settings.project)
+        configured = agent_folders(settings.agents, user=settings.user, project=settings.root)
     preferred = link or settings.link or record.link
     kind: LinkKind = "symlink" if preferred == "symlink" else "copy"
     if not declared:

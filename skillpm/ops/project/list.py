@@ -72,13 +72,13 @@ def list_project(context: Context) -> Inventory:
     """
     states = standing(context)
     skills = tuple(_listed(context, state) for state in states.values())
-    return Inventory(skills, tuple(_runs(context.settings.project / RUNS)))
+    return Inventory(skills, tuple(_runs(context.settings.runs)))
 
 
 def _listed(context: Context, state: SkillState) -> ListedSkill:
     folders = tuple(place.placement.folder for place in state.places if place.recorded or state.entry is not None)
     if state.entry is None:
-        path = context.settings.project / folders[0]
+        path = context.settings.root / folders[0]
         return ListedSkill(
             state.name, state.installed or UNVERSIONED, "", _description(path), "surplus", folders, state.installed
         )

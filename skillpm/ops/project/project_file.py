@@ -147,15 +147,11 @@ def init(context: Context, *, dry_run: bool = False) -> NewProject:
     skills again.
 
     Raises:
-        UsageError: the file exists already, or the settings are those of the home folder.
+        UsageError: the file exists already.
         LockOutOfDateError: the lock has conflict markers, or is newer than this skillpm.
         StorageError: the disk refused.
     """
     settings = context.settings
-    if settings.user:
-        raise UsageError(
-            "the home folder has no project file", hint=f"put settings for every project into {settings.config}"
-        )
     if dry_run:
         return _new(context, dry_run=True)
     with project_held(settings.project):

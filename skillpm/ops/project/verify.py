@@ -89,7 +89,7 @@ def verify(context: Context, names: Sequence[str] = ()) -> Verification:
 
 def _of_skill(context: Context, state: SkillState) -> Iterator[Mismatch]:
     """Yield the differences of one skill: in the store first, then in the agents' folders."""
-    entry, root = state.entry, context.settings.project
+    entry, root = state.entry, context.settings.root
     if entry is None:
         for place in state.places:
             yield Mismatch(state.name, place.placement.folder, "", "surplus", "not in the lock", _ORPHAN)
@@ -112,7 +112,7 @@ def _of_skill(context: Context, state: SkillState) -> Iterator[Mismatch]:
 
 
 def _of_folder(context: Context, place: Place, files: Listing | None) -> Iterator[Mismatch]:
-    path = context.settings.project / place.placement.folder
+    path = context.settings.root / place.placement.folder
     skill, folder, occupant = place.placement.skill, place.placement.folder, place.standing.occupant
     remedy = (_EDITED if place.recorded else _TAKEN).format(name=path.name)
     if occupant is Occupant.NOTHING:
