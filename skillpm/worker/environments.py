@@ -170,7 +170,7 @@ class Environments:
 
     def _failure(self, skill: Skill, purpose: str, error: PipError) -> PluginError:
         place = ", offline" if self._offline else ""
-        source = f" at `{error.source}`" if error.source else ""
+        source = f" with `{error.source}`, which is not a wheel of an index" if error.source else ""
         return PluginError(
             f"the Python packages of {skill} cannot be {purpose}{place}{source}: {error}",
             hint="only wheels are installed; see `python:` in its skill.yaml"

@@ -45,7 +45,7 @@ class PipError(Exception):
     """pip failed; the text is what it said last.
 
     Attributes:
-        source: the address of the last package that it took from an address, empty if there is none.
+        source: what it looked at last, if that is at an address and not a wheel; else empty.
     """
 
     def __init__(self, reason: str, source: str = "") -> None:
@@ -132,9 +132,7 @@ class Pip:
         result = self._run(["install", *common, *words], folder, settings.read)
         if result.returncode != 0:
             said = _FROM_LIST.sub("", result.stderr or result.stdout)
-            lines = [line.strip() for line in said.splitlines() if line.strip()]
-            reason = " | ".join(lines[-_LINES:])[-1000:]
-            raise PipError(reason or "pip said nothing", _last_address(_FROM_LIST.sub("", result.stdout)))
+            raise PipError(_reason(said), _last_address(_FROM_LIST.sub("", result.stdout)))
 
     def _settings(self) -> _Settings:
         variables = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("PIP_")))
@@ -246,9 +244,17 @@ def _resolved(item: dict[str, Any]) -> Resolved:
 
 
 def _last_address(output: str) -> str:
-    """Return the last thing that pip looked at, if it has an address: `x@ file:///x.tar.gz (from y)`."""
-    looked = re.findall(r"^\s*(?:Collecting|Processing|Cloning|Downloading) (.+)$", output, re.MULTILINE)
-    return looked[-1][:300] if looked and re.search(r"@|/", looked[-1]) else ""
+    """Return what pip looked at last if it is at an address and not a wheel: ``x@ file:///x.tar.gz (from y)``."""
+    looked = re.findall(r"^\s*(?:Collecting|Processing) (.+)$", output, re.MULTILINE)
+    place = looked[-1].partition(" (from ")[0] if looked else ""
+    return looked[-1][:300] if re.search(r"@ ?\w+[:+]|/", place) and not place.endswith(".whl") else ""
+
+
+def _reason(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    if any(line.startswith("Traceback") for line in lines):
+        lines = lines[-1:]
+    return " | ".join(lines[-_LINES:])[-1000:] or "pip said nothing"
 
 
 def platform_name() -> str:
