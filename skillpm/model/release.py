@@ -15,7 +15,8 @@ _GROWS = {"extra": "ignore"}  # a newer skillpm writes more keys
 
 def _a_name(text: str) -> str:
     if not is_name(text):
-        raise ValueError(f"`{text[:80]}` is not a skill name")
+        shown = text[:80].encode(errors="backslashreplace").decode()  # pydantic cannot pass on lone surrogates
+        raise ValueError(f"`{shown}` is not a skill name")
     return text
 
 

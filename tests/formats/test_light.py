@@ -14,11 +14,15 @@ from skillpm.errors import DocumentError
 from skillpm.formats.light import LightDocument, json_form, read_light
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, RegistryConfig, RegistryListing, Release
+from skillpm.model.wheel import Wheel, WheelSet
 
 DIGEST = "0123456789abcdef" * 4
+WHEEL = "a-1-py3-none-any.whl"
 KINDS: dict[type[LightDocument], dict[str, Any]] = {
     Lock: {"lock": 1, "requirements": ["a>=1"], "cutoff": "2026-01-02"},
     LockedSkill: {"name": "a", "version": "1", "source": "bundled", "archive": DIGEST, "tree": DIGEST},
+    WheelSet: {"platform": "any", "wheels": [{"file": WHEEL, "sha256": DIGEST}]},
+    Wheel: {"file": WHEEL, "sha256": DIGEST, "url": f"https://example.org/{WHEEL}"},
     Release: {"version": "1.0", "archive": DIGEST, "tree": DIGEST, "size": 7, "requires": {"b": ">=1"}},
     Page: {"name": "a", "releases": []},
     RegistryConfig: {"registry": 1, "name": "shop"},
@@ -53,6 +57,11 @@ def test_reads_exactly_what_pydantic_reads(kind: type[LightDocument], data: st.D
         found = read_light(kind, root)
         assert found == expected
         assert read_light(kind, json_form(found)) == found
+
+
+def test_a_name_that_utf_8_cannot_hold_is_an_error_and_no_traceback() -> None:
+    with pytest.raises(DocumentError, match=r"\\ud800"):
+        read_light(Page, {"name": "\ud800"})
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
