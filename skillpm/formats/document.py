@@ -101,9 +101,13 @@ def _sentence(error: Any) -> str:
 
 def model_errors(error: ValidationError, root: Any, *, path: str = "", line: int | None = None) -> list[DocumentError]:
     """Turn pydantic's findings into one DocumentError each, with the line of the key."""
+    findings = error.errors(include_url=False, include_input=False)
+    # a list whose only items are wrong is then too short for pydantic, which nobody can mend
+    wrong = {item["loc"][:length] for item in findings for length in range(len(item["loc"]))}
     return [
         DocumentError(_sentence(item), path=path, line=line_of(root, item["loc"]) or line)
-        for item in error.errors(include_url=False, include_input=False)
+        for item in findings
+        if item["type"] != "too_short" or item["loc"] not in wrong
     ]
 
 
