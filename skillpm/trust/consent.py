@@ -133,7 +133,7 @@ class ConsentRequest:
         paths = " and ".join(str(self.skill.root / name) for name in self.files)
         access = f", and asks for {self.access.sentence()}" if self.access.sentence() else ""
         added = f" (new since {self.previous}: {self.added.sentence()})" if self.grows else ""
-        wheels = f", which is {', '.join(map(str, self._wheels))}" if self._wheels else ""
+        wheels = f", installed as {', '.join(map(str, self._wheels))}" if self._wheels else ""
         return f"{self.skill} would run {paths} in a confined process{access}{wheels}{added}"
 
     def document(self) -> dict[str, Any]:
