@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from peft import PeftModel
 
-from skillpm.errors import UsageError
+from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import Json
+from skillpm.formats.strict import strict_json
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
+from skillpm.storage.files import read_text
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.model import check_vocabulary, load_conversation, load_model, machine_settings, weights_digest
+
+TEMPLATE_ARGUMENTS = "chat_template_kwargs.json"
+"""Beside an adapter: what its training called the chat template with."""
+
+
+def _template_arguments(adapter: Path | None) -> dict[str, Json]:
+    path = None if adapter is None else adapter / TEMPLATE_ARGUMENTS
+    if path is None or not path.is_file():
+        return {}
+    try:
+        arguments = strict_json(read_text(path))
+    except ValueError as error:
+        raise DocumentError(f"not JSON: {error}", path=str(path), hint="train the adapter again") from None
+    if not isinstance(arguments, dict):
+        raise DocumentError("expected an object", path=str(path), hint="train the adapter again")
+    return arguments
 
 
 class TransformersPolicy:
@@ -25,13 +43,13 @@ class TransformersPolicy:
         batch_size: rows decoded side by side.
         special_tokens: the model answers in a form of its own: it is asked with its template's generation prompt, and
             special tokens of completions are kept, except those that end them.
-        template_arguments: of the chat template.
 
     Attributes:
         settings: data type, device, threads, and the digests of the model and of the adapter.
 
     Raises:
         UsageError: model or adapter cannot be loaded.
+        DocumentError: what stands beside the adapter cannot be read.
     """
 
     def __init__(
@@ -42,11 +60,10 @@ class TransformersPolicy:
         dtype: str = "auto",
         batch_size: int = 48,
         special_tokens: bool = False,
-        template_arguments: Mapping[str, Json] | None = None,
     ) -> None:
         self.name = str(model)
         self.settings: dict[str, Json] = dict(machine_settings(dtype))
-        self._conversation = load_conversation(model, template_arguments)
+        self._conversation = load_conversation(model, _template_arguments(adapter))
         self.settings["template_arguments"] = dict(self._conversation.arguments)
         loaded = load_model(model, dtype)
         if adapter is not None:

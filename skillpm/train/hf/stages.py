@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.base_model import portable_name
 from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
+from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Recipe
@@ -49,16 +51,19 @@ def _revision(model: Path | str) -> str | None:
     return getattr(configuration, "_commit_hash", None)
 
 
-def _save(peft_model: Any, folder: Path, base_model: str) -> None:
+def _save(peft_model: Any, folder: Path, recipe: Recipe) -> None:
     """Save an adapter that names its base model as other machines know it, and has no README of a library.
 
     The library would write the path of the model's folder, which leads nowhere elsewhere and shows a person's name.
+    What the chat template was called with stands beside the adapter, which is asked in the same way.
     """
     for configuration in peft_model.peft_config.values():
-        configuration.base_model_name_or_path = base_model
+        configuration.base_model_name_or_path = portable_name(recipe.model)
         configuration.revision = configuration.revision or getattr(peft_model.config, "_commit_hash", None)
     peft_model.save_pretrained(folder)
     (folder / "README.md").unlink(missing_ok=True)
+    if recipe.chat_template_kwargs:
+        (folder / TEMPLATE_ARGUMENTS).write_text(json.dumps(recipe.chat_template_kwargs) + "\n", encoding="utf-8")
 
 
 def run_stages(
@@ -106,7 +111,7 @@ def run_stages(
                 peft_model, conversation, planned.plan, judge, prefetch, plan.recipe.seed, Path(work), report
             )
             output = _run_stage(stage, run, stage_input)
-        _save(peft_model, adapter(stage.name), portable_name(plan.recipe.model))
+        _save(peft_model, adapter(stage.name), plan.recipe)
         seconds = round(time.monotonic() - begin, 1)
         progress.finish(_summary(seconds, output))
         records.append(

@@ -12,7 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from skillpm.cli.output import PlainProgress
-from skillpm.errors import TrainingError, UsageError
+from skillpm.errors import DocumentError, TrainingError, UsageError
 from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.training import Stage, TrainRow
@@ -20,6 +20,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.grpo import Grpo
 from skillpm.train.hf.grpo import labelled_positions_only
 from skillpm.train.hf.packing import PrefixPacking
+from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS, TransformersPolicy
 from skillpm.train.hf.sft import check_loss
 from skillpm.train.hf.stages import run_stages
 from skillpm.train.kinds import BUILT_IN
@@ -186,6 +187,19 @@ def test_a_step_takes_the_prompts_that_there_are(tiny_model: Path, tmp_path: Pat
     stage = Grpo(kind="grpo", steps=2, prompts=64, generations=2, screen=0, validate_on=0, max_new_tokens=4)
     with pytest.raises(TrainingError, match="every answer was cut off at 4 tokens"):
         run(plan_of(stage, rows=6), tiny_model, tmp_path)
+
+
+def test_an_adapter_is_asked_with_the_template_arguments_of_its_training(tiny_model: Path, tmp_path: Path) -> None:
+    recipe = Recipe(
+        stages=(Sft(kind="sft"),), dtype="float32", data=Data(refine=0), chat_template_kwargs={"style": "terse"}
+    )
+    run(make_plan(recipe, BUILT_IN, make_rows(4), [], {"even": ["graded"], "odd": ["graded"]}), tiny_model, tmp_path)
+
+    policy = TransformersPolicy(tiny_model, tmp_path / "sft", dtype="float32")
+    assert policy.settings["template_arguments"] == {"style": "terse"}
+    (tmp_path / "sft" / TEMPLATE_ARGUMENTS).write_text("[1]")
+    with pytest.raises(DocumentError, match="expected an object"):
+        TransformersPolicy(tiny_model, tmp_path / "sft", dtype="float32")
 
 
 def test_target_modules_that_no_model_has_are_refused(tiny_model: Path, tmp_path: Path) -> None:
