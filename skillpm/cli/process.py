@@ -122,6 +122,10 @@ def _report(error: Any, *, as_json: bool) -> None:
     from skillpm.cli.paths import shortened
     from skillpm.errors import ResolutionError
 
+    if error.hint and "skillpm-core" in error.hint:
+        from skillpm.settings.distribution import as_installed
+
+        error.hint = as_installed(error.hint)
     error.message, error.hint = shortened(error.message), error.hint and shortened(error.hint)
     with contextlib.suppress(OSError):
         if as_json:

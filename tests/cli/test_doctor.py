@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from skillpm.sandbox.sandbox import choose
 from tests.shop import MakeProject
 
@@ -20,6 +23,8 @@ def test_everything_is_told_with_a_level_and_a_hint_where_it_is_not_ok(project: 
         "peft",
         "accelerator",
         "pip",
+        "command",
+        "git",
         "environments of skills",
     } <= set(checks)
     assert document["ok"], "a warning is no error"
@@ -44,3 +49,41 @@ def test_a_damaged_project_is_an_error_that_is_told_with_all_else(project: MakeP
 def test_torch_is_not_imported(project: MakeProject) -> None:
     here = project({"torch.py": "raise SystemExit('torch was imported')"})
     here.run("doctor", PYTHONPATH=f"{here.root}:{here.environment['PYTHONPATH']}").ok()
+
+
+OURS = "#!/usr/bin/python3\nimport sys\nfrom skillpm.__main__ import main\nsys.exit(main())\n"
+THEIRS = "#!/usr/bin/python3\nimport sys\nfrom skillpm.cli import main\nsys.exit(main())\n"
+
+
+def test_another_program_of_our_name_on_path_is_told(project: MakeProject) -> None:
+    here = project({"theirs": {"skillpm*": THEIRS}, "ours": {"skillpm*": OURS}})
+    theirs, ours = here.root / "theirs", here.root / "ours"
+
+    def command(*folders: Path) -> dict[str, Any]:
+        path = ":".join(map(str, (*folders, "/usr/bin", "/bin")))
+        document = here.run("doctor", "--json", PATH=path).ok().document
+        return next(check for check in document["checks"] if check["name"] == "command")
+
+    assert command(ours, theirs)["level"] == "ok"
+    assert command(theirs, ours)["hint"] == f"put {ours} first in PATH"
+    told = command(theirs)
+    assert (told["level"], told["hint"]) == ("warning", "run `python -m skillpm` in place of `skillpm`")
+    assert f"{theirs}/skillpm is another program" in told["found"]
+    assert "python -m skillpm" in command()["note"]
+
+
+def test_a_machine_without_git_is_told(project: MakeProject) -> None:
+    here = project({"bin": {"git*": "#!/bin/sh\nexit 1\n"}, "none": {"x": ""}})
+    for folder, says in (("none", "not found"), ("bin", "does not start")):
+        document = here.run("doctor", "--json", PATH=str(here.root / folder)).ok().document
+        git = next(check for check in document["checks"] if check["name"] == "git")
+        assert (git["level"], says in git["found"], bool(git["hint"])) == ("warning", True, True)
+
+
+def test_another_distribution_of_our_name_is_told(project: MakeProject) -> None:
+    metadata = "Metadata-Version: 2.1\nName: skillpm\nVersion: 0.1.0\n"
+    here = project({"site": {"skillpm-0.1.0.dist-info": {"METADATA": metadata}}})
+    path = f"{here.environment['PYTHONPATH']}:{here.root}/site"
+    document = here.run("doctor", "--json", PYTHONPATH=path).ok().document
+    check = next(check for check in document["checks"] if check["name"] == "distribution")
+    assert (check["level"], "skillpm 0.1.0, another project" in check["found"]) == ("warning", True)

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from skillpm.errors import SkillpmError
 from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_sandbox
 from skillpm.sandbox.sandbox import PLUGIN, Sandbox, probed
+from skillpm.settings.distribution import as_installed
 from skillpm.worker.pip import pip_path
 
 Level = Literal["ok", "warning", "error"]
@@ -51,8 +53,8 @@ class Check:
 def examine(context: Context) -> list[Check]:
     """Return all checks; never raises."""
     parts: tuple[Callable[[Context], Iterator[Check]], ...] = (
-        _machine, _disk, _sandbox, _sandboxes_of_plugins, _environments, _training, _accelerator, _models, _agents,
-        _store, _pip,
+        _machine, _name, _git, _disk, _sandbox, _sandboxes_of_plugins, _environments, _training, _accelerator, _models,
+        _agents, _store, _pip,
     )  # fmt: skip
     return [check for part in parts for check in part(context)]
 
@@ -74,6 +76,49 @@ def _machine(context: Context) -> Iterator[Check]:
     enough = memory is None or memory >= LEAST_MEMORY
     hint = None if enough else "training the default model takes about 8 GiB"
     yield Check("memory", _unless(enough, "warning"), found, hint)
+
+
+def _name(context: Context) -> Iterator[Check]:
+    """Look for other programs and distributions of our name: both exist."""
+    programs = [Path(folder, "skillpm") for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
+    programs = [path for path in programs if path.is_file() and os.access(path, os.X_OK)]
+    if programs and not _is_ours(programs[0]):
+        own = next((path for path in programs if _is_ours(path)), None)
+        hint = f"put {own.parent} first in PATH" if own else "run `python -m skillpm` in place of `skillpm`"
+        yield Check("command", "warning", f"{programs[0]} is another program called skillpm", hint)
+    else:
+        note = None if programs else "skillpm is not on PATH: run `python -m skillpm`"
+        yield Check("command", "ok", str(programs[0]) if programs else f"{sys.executable} -m skillpm", note=note)
+    try:
+        other = importlib.metadata.version("skillpm")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    hint = as_installed("run `pip uninstall skillpm`, then `pip install --force-reinstall skillpm-core`")
+    yield Check("distribution", "warning", f"skillpm {other}, another project, is installed over skillpm-core", hint)
+
+
+def _is_ours(program: Path) -> bool:
+    """Is this the script of our own command? Scripts of other projects call other functions."""
+    try:
+        with program.open("rb") as file:
+            start = file.read(4096)
+    except OSError:
+        return False
+    return b"from skillpm.__main__ import main" in start or b"from skillpm.cli.main import run" in start
+
+
+def _git(context: Context) -> Iterator[Check]:
+    program = shutil.which("git")
+    if program is None:
+        yield Check("git", "warning", "not found", "install git: skills of repositories need it")
+        return
+    try:
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+        version = done.stdout.removeprefix("git version ").strip() if done.returncode == 0 else ""
+    except (OSError, subprocess.SubprocessError):
+        version = ""
+    hint = None if version else "install git again: it does not start"
+    yield Check("git", _unless(bool(version), "warning"), f"{version or 'does not start'} ({program})", hint)
 
 
 def _cores() -> int:
@@ -153,7 +198,7 @@ def _training(context: Context) -> Iterator[Check]:
         try:
             yield Check(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            yield Check(name, "warning", "not installed", "python -m pip install 'skillpm-core[train]'")
+            yield Check(name, "warning", "not installed", as_installed("pip install 'skillpm-core[train]'"))
 
 
 def _accelerator(context: Context) -> Iterator[Check]:

@@ -9,6 +9,7 @@ from typing import Literal
 from packaging.version import Version
 
 from skillpm.errors import ResolutionError, SkillpmError
+from skillpm.model.hooks import HOOKS_VERSION
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
@@ -131,6 +132,8 @@ class _Sources:
         entry = self._entries.get(name)
         if entry is None or entry.version == release.version:
             return None
+        if release.hooks != HOOKS_VERSION:
+            return f"for version {release.hooks} of the hooks, and this skillpm has {HOOKS_VERSION}"
         return self._cooldown.young(release, entry.source)
 
 
