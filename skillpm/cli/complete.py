@@ -31,6 +31,49 @@ def known_names(ctx: click.Context, parameter: click.Parameter, incomplete: str)
     return [CompletionItem(name) for name in sorted(names)]
 
 
+def agent_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of agents, and ``all``."""
+    from skillpm.clients.table import AGENTS
+
+    return [name for name in ("all", *AGENTS) if name.startswith(incomplete)]
+
+
+def registry_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names of the registries in the settings; the shell completes folders."""
+    from click.shell_completion import CompletionItem
+
+    from skillpm.errors import SkillpmError
+    from skillpm.settings import load_settings
+
+    try:
+        names = [name for name in load_settings().registries if name.startswith(incomplete)]
+    except SkillpmError:
+        names = []
+    return [*map(CompletionItem, names), CompletionItem(incomplete, type="dir")]
+
+
+def schema_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the documents that have a schema."""
+    from skillpm.ops.machine.schema import DOCUMENTS
+
+    return [name for name in DOCUMENTS if name.startswith(incomplete)]
+
+
+def run_names(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return ``latest`` and the names of the runs here; the shell completes folders."""
+    from click.shell_completion import CompletionItem
+
+    from skillpm.errors import SkillpmError
+    from skillpm.settings import load_settings
+
+    try:
+        runs = sorted(path.name for path in (load_settings().project / "runs").iterdir() if path.is_dir())
+    except (SkillpmError, OSError):
+        runs = []
+    names = [name for name in ("latest", *runs) if name.startswith(incomplete)]
+    return [*map(CompletionItem, names), CompletionItem(incomplete, type="dir")]
+
+
 def _locked(ctx: click.Context) -> list[str]:
     from skillpm.errors import SkillpmError
     from skillpm.model.name import is_name

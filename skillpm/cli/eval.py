@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
@@ -39,9 +40,15 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
 
 
 @click.command("eval", epilog="Example: skillpm eval incident-triage --model smollm2-135m --limit 20")
-@click.argument("skills", nargs=-1, metavar="[SKILL]...")
+@click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
 @click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
-@click.option("--run", type=_FILE, metavar="RUN", help="A run's name, its folder, or latest: evaluate each stage.")
+@click.option(
+    "--run",
+    shell_complete=run_names,
+    type=_FILE,
+    metavar="RUN",
+    help="A run's name, its folder, or latest: evaluate each stage.",
+)
 @click.option("--skill-text", is_flag=True, help="Add an arm with the skill's text in the prompt.")
 @click.option("--tool-schemas", is_flag=True, help="Add an arm with the schemas of the tools in the prompt.")
 @click.option("--held-out", type=_FILE, metavar="FILE", help="JSON Lines of tasks that synthesis held out.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, safe
 from skillpm.cli.paths import TypedPath
@@ -14,7 +15,7 @@ from skillpm.cli.paths import TypedPath
 
 @click.command("export", epilog="Example: skillpm export nemo-gym incident-triage --output build/gym")
 @click.argument("exporter")
-@click.argument("skills", nargs=-1, metavar="[SKILL]...")
+@click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
 @click.option("--output", "-o", type=TypedPath(), metavar="DIR", required=True, help="A new folder for the files.")
 @yes_option
 @worker_options

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from skillpm.cli.complete import installed_names, known_names
+from skillpm.cli.complete import agent_names, installed_names, known_names, registry_names
 from skillpm.cli.context import changing_context
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.findings import allow_option
@@ -28,11 +28,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 _PLACING = (
-    click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Use this registry; may be repeated."),
+    click.option(
+        "--registry",
+        "indexes",
+        shell_complete=registry_names,
+        metavar="PLACE",
+        multiple=True,
+        help="Use this registry; may be repeated.",
+    ),
     click.option("--offline", is_flag=True, help="Use the cache only; open no connection."),
     click.option(
         "--agent",
         "agents",
+        shell_complete=agent_names,
         metavar="NAME",
         multiple=True,
         help="Fill this agent's folder too; `all` means every detected agent.",

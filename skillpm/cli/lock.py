@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.complete import registry_names
 from skillpm.cli.context import changing_context
 from skillpm.cli.output import brief, count, echo_json, json_option, note, table
 from skillpm.errors import UsageError
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--check", is_flag=True, help="Exit 7 if the lock is out of date; write nothing.")
 @click.option("--upgrade", is_flag=True, help="Take the newest allowed releases of NAMEs or of all skills.")
-@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Use this registry; may be repeated.")
+@click.option(
+    "--registry",
+    "indexes",
+    shell_complete=registry_names,
+    metavar="PLACE",
+    multiple=True,
+    help="Use this registry; may be repeated.",
+)
 @click.option("--offline", is_flag=True, help="Use the cache only; open no connection.")
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.complete import installed_names
+from skillpm.cli.complete import installed_names, registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.output import NOTHING_INSTALLED, brief, echo_json, json_option, note, safe, table
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--registry",
     "indexes",
+    shell_complete=registry_names,
     metavar="PLACE",
     multiple=True,
     help="Use this registry for skills that are not locked yet; may be repeated.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.complete import registry_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.findings import allow_option
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 @click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
 @click.argument("path", type=TypedPath(), default=Path())
 @click.option(
-    "--registry", metavar="PLACE", default="", help="A folder, file://…, or the name of a registry in the settings."
+    "--registry",
+    shell_complete=registry_names,
+    metavar="PLACE",
+    default="",
+    help="A folder, file://…, or the name of a registry in the settings.",
 )
 @click.option("--owner", metavar="NAME", default="", help="Publish the skill as NAME/skill.")
 @click.option("--like", metavar="NAME", default="", help="Allow a new name that looks like this published name.")

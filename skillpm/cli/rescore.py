@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, table
@@ -20,8 +21,8 @@ SHOWN = 20  # changed answers in the table; `--json` has all
 
 
 @click.command("rescore", epilog="Example: skillpm rescore runs/20261120-093000-run ./skills/incident-triage")
-@click.argument("run", type=TypedPath())
-@click.argument("skills", nargs=-1, metavar="[SKILL]...")
+@click.argument("run", type=TypedPath(), shell_complete=run_names)
+@click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
 @click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the new judgements.")
 @click.option("--check", is_flag=True, help="Exit 1 if a verdict changed.")
 @yes_option

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from skillpm.cli.complete import installed_names
+from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
@@ -18,7 +18,13 @@ from skillpm.errors import CheckError, UsageError
 @click.command("run", epilog="Example: skillpm run langgraph-cli 'start the dev server on port 8123'")
 @click.argument("skill", metavar="SKILL", shell_complete=installed_names)
 @click.argument("request", metavar="REQUEST")
-@click.option("--run", type=TypedPath(), metavar="RUN", help="A run by name or folder.  [default: the newest of SKILL]")
+@click.option(
+    "--run",
+    shell_complete=run_names,
+    type=TypedPath(),
+    metavar="RUN",
+    help="A run by name or folder.  [default: the newest of SKILL]",
+)
 @click.option("--model", "-m", metavar="MODEL", help="A base model instead: smollm2-135m, a folder, or a hub id.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=256, show_default=True, metavar="N")
 @yes_option

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
 from skillpm.cli.findings import allow_option, format_options, print_rules, show
 
 
 @click.command("scan", epilog="Example: skillpm scan ./downloaded-skill")
-@click.argument("texts", metavar="[PATH|NAME]...", nargs=-1)
+@click.argument("texts", metavar="[PATH|NAME]...", nargs=-1, shell_complete=known_names)
 @allow_option
 @click.option("--rules", "show_rules", is_flag=True, help="List the rules instead of scanning.")
 @format_options

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.complete import schema_names
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, table
 
 
 @click.command("schema", epilog="Example: skillpm schema contract")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=schema_names)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """Print the JSON Schema of the document NAME. Without NAME, list the documents."""

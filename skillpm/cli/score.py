@@ -8,13 +8,14 @@ from typing import Any, BinaryIO
 
 import click
 
+from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import note, safe
 from skillpm.errors import VerifierError
 
 
 @click.command("score")
-@click.argument("skill")
+@click.argument("skill", shell_complete=known_names)
 @click.argument("file", type=click.File("rb"), default="-")
 @yes_option
 @worker_options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.output import clipped, echo_json, json_option, note, safe, table
 from skillpm.model.name import meant
@@ -14,7 +15,14 @@ _SHOWN = 20  # hits without --limit
 
 @click.command("search", epilog="Example: skillpm search log triage")
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
-@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Search this registry; may be repeated.")
+@click.option(
+    "--registry",
+    "indexes",
+    shell_complete=registry_names,
+    metavar="PLACE",
+    multiple=True,
+    help="Search this registry; may be repeated.",
+)
 @click.option("--offline", is_flag=True, help="Use the cache only; open no connection.")
 @click.option("--limit", type=click.IntRange(1), default=_SHOWN, show_default=True, help="Skills to show.")
 @json_option

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.findings import echo_finding, format_options, print_rules
 from skillpm.cli.output import count, echo_json, note, safe, table, terminal_progress
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("selftest", epilog="Example: skillpm selftest incident-triage")
-@click.argument("skills", metavar="[SKILL]...", nargs=-1)
+@click.argument("skills", shell_complete=known_names, metavar="[SKILL]...", nargs=-1)
 @click.option("--rules", "show_rules", is_flag=True, help="List the claims instead of checking them.")
 @click.option("-v", "--verbose", is_flag=True, help="Print a line for every claim.")
 @yes_option

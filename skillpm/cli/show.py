@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.complete import known_names
+from skillpm.cli.complete import known_names, registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, size, table
 
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 @click.command("show", epilog="Example: skillpm show incident-triage")
 @click.argument("text", metavar="NAME|PATH", shell_complete=known_names)
-@click.option("--registry", "indexes", metavar="PLACE", multiple=True, help="Use this registry; may be repeated.")
+@click.option(
+    "--registry",
+    "indexes",
+    shell_complete=registry_names,
+    metavar="PLACE",
+    multiple=True,
+    help="Use this registry; may be repeated.",
+)
 @json_option
 def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
     """Show a skill and its contents. None of its code runs."""

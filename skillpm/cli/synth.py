@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
@@ -25,7 +26,7 @@ _MOST = 10_000_000  # rows
 
 
 @click.command("synth", epilog="Example: skillpm synth incident-triage --rows 1000 --output data")
-@click.argument("skills", nargs=-1, metavar="[SKILL]...")
+@click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
 @click.option(
     "--rows",
     type=click.IntRange(1, _MOST),

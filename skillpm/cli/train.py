@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.complete import known_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("train", epilog="Example: skillpm train incident-triage --dry-run")
-@click.argument("skills", nargs=-1, metavar="[SKILL]...")
+@click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
 @click.option("--recipe", "-r", type=TypedPath(dir_okay=False), metavar="FILE", help="A recipe in YAML.")
 @click.option(
     "--set",

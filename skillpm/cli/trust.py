@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note, table
@@ -57,7 +58,7 @@ def list_grants(as_json: bool) -> None:
 
 
 @command.command("revoke", epilog="Example: skillpm trust revoke incident-triage")
-@click.argument("words", metavar="[NAME|DIGEST]...", nargs=-1)
+@click.argument("words", metavar="[NAME|DIGEST]...", nargs=-1, shell_complete=installed_names)
 @click.option("--all", "everything", is_flag=True, help="Revoke every consent.")
 @json_option
 def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:

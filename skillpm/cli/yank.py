@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, safe
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 @click.command("yank", epilog='Example: skillpm yank demo==1.2.0 --registry /srv/skills --reason "loses data"')
 @click.argument("release", metavar="NAME==VERSION")
 @click.option(
-    "--registry", metavar="PLACE", required=True, help="A folder, file://…, or the name of a registry in the settings."
+    "--registry",
+    shell_complete=registry_names,
+    metavar="PLACE",
+    required=True,
+    help="A folder, file://…, or the name of a registry in the settings.",
 )
 @click.option("--reason", required=True, help="What is wrong; shown to everyone who requires this release.")
 @json_option
@@ -28,7 +33,11 @@ def command(release: str, registry: str, reason: str, as_json: bool) -> None:
 @click.command("unyank", epilog="Example: skillpm unyank demo==1.2.0 --registry /srv/skills")
 @click.argument("release", metavar="NAME==VERSION")
 @click.option(
-    "--registry", metavar="PLACE", required=True, help="A folder, file://…, or the name of a registry in the settings."
+    "--registry",
+    shell_complete=registry_names,
+    metavar="PLACE",
+    required=True,
+    help="A folder, file://…, or the name of a registry in the settings.",
 )
 @json_option
 def unyank(release: str, registry: str, as_json: bool) -> None:

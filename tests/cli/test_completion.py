@@ -108,3 +108,14 @@ def test_bash_completes_with_it(place: Project, tmp_path: Path) -> None:
     )
     assert done.stdout.split() == ["shell-tools"], done
     place.call("completion", "tcsh").fails(2, "tcsh")
+
+
+def test_values_are_completed_like_names(place: Project) -> None:
+    assert "claude-code" in completed(place, "skillpm", "install", "--agent", "claude")
+    assert completed(place, "skillpm", "schema", "contr") == ["contract"]
+    assert "incident-triage" in completed(place, "skillpm", "selftest", "inc")
+    (place.root / "runs/20260101-first").mkdir(parents=True)
+    assert completed(place, "skillpm", "eval", "--run", "2")[0] == "20260101-first"
+    assert completed(place, "skillpm", "eval", "--run", "la")[0] == "latest"
+    place.write({"skillpm.yaml": "project: 1\nregistries: {team: ../shop}\n"})
+    assert completed(place, "skillpm", "install", "x", "--registry", "te")[0] == "team"
