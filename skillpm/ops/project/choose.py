@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from skillpm.errors import IntegrityError, PolicyError, ResolutionError, SkillpmError, UsageError
+from skillpm.errors import IntegrityError, PolicyError, ResolutionError, SkillpmError, UnknownSkillError, UsageError
 from skillpm.index.pages import ReadPage
 from skillpm.index.path import TreeIndex
 from skillpm.model.hooks import HOOKS_VERSION
@@ -207,8 +207,18 @@ def _resolved(
             if only_locked:
                 continue
             raise
+        except UnknownSkillError as error:
+            raise _with_asked(context, request, error) from None
         return pages, chosen
     raise AssertionError("the last attempt returns or raises")
+
+
+def _with_asked(context: Context, request: Request, error: UnknownSkillError) -> UnknownSkillError:
+    """Return the error for an unknown name with the registries that were asked for it."""
+    root = request.roots.get(next(iter(error.details.get("names", ())), ""))
+    asked = [str(root.source)] if root and root.source else [index.name for index in context.index.indexes]
+    message = f"{error.message}; asked: {', '.join(asked)}"
+    return UnknownSkillError(message, hint=error.hint, **{**error.details, "asked": asked})
 
 
 def _refuse_other_bytes(entry: LockedSkill, release: Release, source: Source) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable
 from skillpm.errors import UsageError
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.name import is_name
+from skillpm.model.requirement import Requirement
+from skillpm.resolve.plan import requirers
 
 
 def folder_names(lock: Lock) -> dict[str, str]:
@@ -38,8 +40,18 @@ def refuse_clashes(lock: Lock) -> None:
         if other != name or not is_name(folder):
             raise UsageError(
                 f"`{other}` and `{name}` both need the folder `{folder}`",
-                hint="install only one of them: agents know a skill by its folder",
+                hint=_way_out(lock, other, name),
             )
+
+
+def _way_out(lock: Lock, *names: str) -> str:
+    """Return the hint for skills that need one folder; nobody may have asked for any of them."""
+    asked = {Requirement.parse(text).name for text in lock.requirements}
+    users = {name: [user for user in requirers(lock, name) if user not in names] for name in names if name not in asked}
+    required = [f"`{name}` is required by {', '.join(who)}" for name, who in users.items() if who]
+    if not required:
+        return "install only one of them: agents know a skill by its folder"
+    return f"{'; '.join(required)}: leave out one of these, since agents know a skill by its folder"
 
 
 def shared_names(lock: Lock, changed: Collection[str]) -> list[str]:

@@ -105,7 +105,10 @@ def _of_skill(context: Context, state: SkillState) -> Iterator[Mismatch]:
     if not stored.is_dir():
         yield Mismatch(entry.name, STORE, "", "missing", "", _REPAIR)
     elif not whole:
-        yield from _file_by_file(entry.name, STORE, contents(stored), files, _REPAIR)
+        linked = [place for place in state.places if (root / place.placement.folder).is_symlink()]
+        name = linked[0].placement.folder.rpartition("/")[2] if linked else ""
+        remedy = _EDITED.format(name=name) if linked else _REPAIR  # the edit came through a link, and is not lost
+        yield from _file_by_file(entry.name, STORE, contents(stored), files, remedy)
     for place in state.places:
         if place.wanted is not None:
             yield from _of_folder(context, place, files)

@@ -157,3 +157,11 @@ class TestTypedAgain:
         place.call("install", "plain>=1").fails(2, "is required from path:plain", "--force")
         assert (place.root / "skillpm.yaml").read_text() == before
         place.call("install", "plain>=1", "--force").ok()
+
+
+def test_an_unknown_name_is_told_with_the_registries_that_were_asked(project: MakeProject, shop: Path) -> None:
+    place = project()
+    error = place.call("install", "nosuch", "--registry", shop).fails(2, "asked: registry:../shop, bundled")
+    assert "no registry knows `nosuch`" in error.err
+    place.write({"skillpm.yaml": f"project: 1\nrequires: {{nosuch: {{registry: shop}}}}\n{SHOP}"})
+    assert "bundled" not in place.call("sync").fails(2, "asked: registry:../shop").err
