@@ -12,6 +12,7 @@ from skillpm.model.name import parse_name
 from skillpm.model.source import Source
 
 _SPLIT = re.compile(r"\s*(?P<name>[A-Za-z0-9._/-]+?)\s*(?:@\s*(?P<exact>[^\s,]+)|(?P<specifier>[<>=!~].*))?\s*\Z")
+_NPM = re.compile(r"[\^~]\d|\d+\.x")
 _SOURCE = re.compile(r" @ (?P<source>bundled|[a-z][a-z0-9+.-]*:[^\x00-\x1f\x7f]{1,2000})\Z")
 SPECIFIER_LENGTH = 512  # characters
 VERSION_LENGTH = 64  # characters; `packaging` raises ValueError on a version of 5,000 digits
@@ -62,7 +63,13 @@ class Requirement:
                 hint="write `name`, `name>=1,<2`, `name@1.2.0`, or a path with a `/`",
             )
         if match["exact"]:
-            return cls(parse_name(match["name"]), f"=={parse_version(match['exact'])}")
+            name, exact = parse_name(match["name"]), match["exact"]
+            if exact == "latest" or _NPM.match(exact):
+                ranges = f"`{name}`" if exact == "latest" else f"`{name}>=1.2,<2`"
+                raise UsageError(
+                    f"`{exact[:80]}` is a range of npm, not a version", hint=f"write {ranges}, as PEP 440 has it"
+                )
+            return cls(name, f"=={parse_version(exact)}")
         return cls.of(match["name"], match["specifier"] or "")
 
     @classmethod

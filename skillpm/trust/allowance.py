@@ -41,7 +41,8 @@ class Allowance:
         pairs = [(skill, code.upper()) for skill, _, code in (text.rpartition(":") for text in texts)]
         for _, code in pairs:
             if code not in ALLOWABLE and code != QUARANTINED:
-                near = did_you_mean(code, [*sorted(ALLOWABLE), QUARANTINED])
+                is_code = code[:2] == "SK" and code[2:].isdigit()  # a number is not a slip for another
+                near = "" if is_code else did_you_mean(code, [*sorted(ALLOWABLE), QUARANTINED])
                 rest = "`skillpm scan --rules` lists them; an error of another rule must be mended"
                 raise UsageError(f"`{code[:80]}` is no rule that can be allowed", hint=f"{near} {rest}".lstrip())
         return cls(frozenset(pairs))

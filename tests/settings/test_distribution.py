@@ -40,7 +40,9 @@ def test_from_the_index_hints_name_the_distribution(tmp_path: Path, origin: str 
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)}
     )
-    assert done.stdout.splitlines() == ["upgrade skillpm-core: run `pip install --upgrade skillpm-core`", *HINTS[1:]], done.stderr
+    assert done.stdout.splitlines() == ["upgrade skillpm-core: run `pip install --upgrade skillpm-core`", *HINTS[1:]], (
+        done.stderr
+    )
 
 
 def test_an_error_prints_the_hint_that_works_here(project: MakeProject) -> None:

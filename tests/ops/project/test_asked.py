@@ -20,6 +20,8 @@ def test_requirements_and_places_keep_their_order() -> None:
     ("texts", "names", "every", "message"),
     [
         (["Not A Name"], (), False, "not a requirement"),
+        (["a@^1.2"], (), False, "is a range of npm"),
+        (["a@latest"], (), False, "is a range of npm"),
         (["a"], ["one"], False, "need a source"),
         ([], (), True, "need a source"),
     ],
