@@ -8,6 +8,7 @@ import click
 
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.everywhere import is_set
 from skillpm.cli.findings import echo_finding, format_options, print_rules
 from skillpm.cli.output import count, echo_json, note, safe, table, terminal_progress
 from skillpm.formats.as_json import as_json
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
 @click.command("selftest", epilog="Example: skillpm selftest incident-triage")
 @click.argument("skills", shell_complete=known_names, metavar="[SKILL]...", nargs=-1)
 @click.option("--rules", "show_rules", is_flag=True, help="List the claims instead of checking them.")
-@click.option("-v", "--verbose", is_flag=True, help="Print a line for every claim.")
 @yes_option
 @worker_options
 @format_options
 @click.pass_context
 def command(
-    ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, verbose: bool, form: str | None, **agreement: Any
+    ctx: click.Context, /, skills: tuple[str, ...], show_rules: bool, form: str | None, **agreement: Any
 ) -> None:
     """Check the verifiers of SKILLs, by default of all installed skills.
 
@@ -33,7 +33,8 @@ def command(
     passes with score 1, that a wrong one scores at most the limit in `verifier:` of skill.yaml and that no reward pays
     for it, that fuzzed answers get a verdict, and that the same answer gets the same verdict each time.
 
-    Reports each failed claim with its smallest counterexample. Exits 1 if a claim fails, 9 if the verifier cannot run.
+    Reports each failed claim with its smallest counterexample, and with `--verbose` every claim. Exits 1 if a claim
+    fails, 9 if the verifier cannot run.
     """
     from skillpm.ops.learning.selftest import selftests
     from skillpm.selftest.claims import CLAIMS
@@ -50,7 +51,7 @@ def command(
     elif form == "json":
         echo_json({"ok": ok, "skills": reports})
     else:
-        _print(reports, verbose=verbose)
+        _print(reports, verbose=is_set("verbose"))
     ctx.exit(0 if ok else 1)
 
 

@@ -53,6 +53,7 @@ class Probe:
         after: the part behind it.
         at_most: with the want ``floor``.
         finish_reason: of the episode.
+        runs: would an executor run it? Without a contract nobody knows, so yes.
         group: probes of one group break the claim only if all of them are paid; empty for one by itself.
     """
 
@@ -65,6 +66,7 @@ class Probe:
     after: str = ""
     at_most: float = 0.0
     finish_reason: FinishReason = "stop"
+    runs: bool = False
     group: str = ""
 
     @property
@@ -133,9 +135,11 @@ class Probes:
         for how, text in idle_answers(self._contract, task.ref.request):
             if not self._is_right(task, text):
                 yield Probe("SK721", how, task.ref, "floor", text, at_most=self._promises.idle_at_most)
-        if isinstance(task.value, dict):
-            for how, before, free, after in _broken(task.gold, huge=huge):
+        for how, before, free, after in _broken(task.gold, huge=huge) if isinstance(task.value, dict) else ():
+            if self._contract is not None:
                 yield Probe("SK722", how, task.ref, "floor", free, before, after, self._promises.idle_at_most)
+            else:  # a verifier may read JSON as it likes, but it must read it
+                yield Probe("SK751", how, task.ref, "verdict", free, before, after)
         others = self._others(number, task)
         wrong = [("SK724", "the answer of another task", other) for other in others[:OTHERS]]
         beside = _beside(task.gold, others or [_invented(task.gold)], is_text=isinstance(task.value, str))
@@ -184,7 +188,7 @@ class Probes:
             is_right = verdict.status != "failed"
             runs = bool(verdict.components["only_json"] and verdict.components["schema_valid"])
         at_most = self._promises.wrong_at_most if runs else self._promises.idle_at_most
-        return None if is_right else Probe(code, how, task.ref, "floor", "", before=text, at_most=at_most)
+        return None if is_right else Probe(code, how, task.ref, "floor", "", text, at_most=at_most, runs=runs)
 
     def _is_right(self, task: GateTask, text: str) -> bool:
         """Is this answer not a mistake after all? Without a contract: could a lenient reader take it for the gold?"""

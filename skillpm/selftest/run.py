@@ -46,6 +46,7 @@ class SelftestRun:
     Attributes:
         results: what the run shows.
         tasks: what was answered.
+        mistakes: how many of the wrong answers an executor would run.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class SelftestRun:
         self._files = SkillFiles(contributions.skill)
         self._judge = ProbeJudge(scorer, progress, has_code=bool(self._files.code()))
         self.results = Results()
+        self.mistakes = 0
         self.tasks: GateTasks = gate_tasks(contributions, self._files, drawn)
 
     def run(self) -> None:
         """Check everything."""
         probes = [*self._case_probes(), *self._task_probes()]
+        self.mistakes = sum(probe.runs for probe in probes)
         judgements = self._judge.judge(probes)
         self._check_each(probes, judgements)
         check_payment(self._contributions.rewards, probes, judgements, self.results)

@@ -83,6 +83,7 @@ def _respelled(text: str) -> Iterator[Change]:
         letter = "q" if text[middle] != "q" else "w"
         yield "SK723", "with a letter replaced", f"{text[:middle]}{letter}{text[middle + 1 :]}"
         yield "SK723", "with a letter removed", text[:middle] + text[middle + 1 :]
+        yield "SK723", "with its letters in another order", text[::-1]
         yield "SK723", "with a letter twice", text[: middle + 1] + text[middle:]
     yield "SK723", "with a letter added", f"{text}x"
     digits = [place for place, letter in enumerate(text) if "0" <= letter <= "9"]

@@ -26,7 +26,6 @@ from skillpm.worker.scoring import Scorer
 
 DRAWN = 160  # training rows that are drawn from synthesis rules
 DRAWN_HELD_OUT = 40  # held-out rows
-_MISTAKES = ("SK723", "SK724", "SK725", "SK726", "SK727")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class Selftest:
         failed: claims by code that do not hold.
         broken: some of those, with the smallest answers that show it.
         tasks: how many were tried, by origin: ``seed``, ``suite``, ``rule``.
+        mistakes: wrong answers among those tried that an executor would run.
         seconds: how long it took.
     """
 
@@ -51,6 +51,7 @@ class Selftest:
     failed: dict[str, int]
     broken: tuple[Broken, ...]
     tasks: Mapping[str, int] = field(default_factory=dict)
+    mistakes: int = 0
     seconds: float = 0.0
 
     @property
@@ -81,8 +82,8 @@ class Selftest:
                 reasons.append(f"`verifier.{name}` of skill.yaml is {promised:g}, laxer than the default {default:g}")
         if not sum(self.tasks.values()):
             reasons.append("there was no task to try: it has no seeds, suites or synthesis rules")
-        elif not any(self.checked.get(code) for code in _MISTAKES):
-            reasons.append("no answer to its tasks is wrong, so nothing shows that it knows a wrong one")
+        elif not self.mistakes:
+            reasons.append("every answer that can be run is right, so nothing shows that it knows a wrong one")
         return reasons
 
     def report(self) -> Report:
@@ -143,7 +144,8 @@ def selftest(contributions: Contributions, scorer: Scorer, progress: Progress | 
     broken = tuple(item for code in sorted(results.broken) for item in results.broken[code])
     checked, failed = dict(results.checked), dict(results.failed)
     seconds = time.monotonic() - started
-    return Selftest(skill, described.verifier, promises, checked, failed, broken, gate.tasks.counts(), seconds)
+    tasks = gate.tasks.counts()
+    return Selftest(skill, described.verifier, promises, checked, failed, broken, tasks, gate.mistakes, seconds)
 
 
 def drawn_tasks(contributions: Contributions, scorer: Scorer) -> list[Task]:

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from skillpm.layout.tree import FolderTree, tree_digest
-from skillpm.model.episode import Episode
-from skillpm.model.skill import Skill
-from skillpm.model.verdict import Judgement
-from skillpm.ops.learning.selftest import selftest
-from skillpm.runtime.catalogue import build_catalogue
-from skillpm.runtime.described import Described
-from skillpm.runtime.host import Host
-from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.selftest.claims import CLAIMS
-from skillpm.worker.main import LoadedSkill
-from skillpm.worker.protocol import Judged, judge_request
-from skillpm.worker.scoring import Scorer
-from skillpm.worker.skill_judge import paid
-from tests.conftest import write_tree
+from tests.gate import tested
 from tests.serving import HEAD, OTHER, PROMISES, TEXT, lines, skill, whole
 
 ReportOf = Callable[[dict[str, str]], dict[str, Any]]
@@ -39,44 +26,13 @@ def each(rule: str) -> str:
     return f"{HEAD}{function}def verify(attempts, contract):\n    return [one(a, a.completion) for a in attempts]\n"
 
 
-class Inside:
-    """Judges in this process, with the worker's own judge: the gate's logic without a process for each test."""
-
-    def __init__(self, skill: Skill) -> None:
-        self._skill = skill
-        self._loaded = LoadedSkill(skill, SkillFiles(skill).code())
-        self._tasks: dict[str, dict[str, Any]] = {}
-
-    def describe(self, skill: Skill) -> Described:
-        return Described.model_validate({"number": 0, **self._loaded.describe({})})
-
-    def judge_afresh(self, episodes: Sequence[Episode]) -> list[Judgement]:
-        reply = self._loaded.judge(judge_request(0, episodes, None))
-        payable = self.describe(self._skill).payable(has_code=bool(self._loaded.files.code()))
-        judged = Judged.model_validate({"number": 0, **reply}).judgements(len(episodes), payable)
-        return [paid(episode, item) for episode, item in zip(episodes, judged, strict=True)]
-
-    def anew(self, *, workers: int) -> Inside:
-        return Inside(self._skill)
-
-    def __enter__(self) -> Inside:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def report_of(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], dict[str, Any]]]:
     """Return ``report_of(files)``: what the gate says of a skill with these files."""
     before = set(sys.modules)
 
     def make(files: dict[str, str]) -> dict[str, Any]:
-        root = write_tree(tmp_path / str(len(list(tmp_path.iterdir()))), files)
-        skill = Skill("serving", "1.0.0", tree_digest(FolderTree(root)), root)
-        scorer = Inside(skill)
-        contributions = build_catalogue([skill], Host(), describe=scorer.describe)["serving"]
-        return selftest(contributions, cast(Scorer, scorer)).document()
+        return tested(tmp_path / str(len(list(tmp_path.iterdir()))), files).document()
 
     yield make
     for name in [name for name in sys.modules if name.startswith("_skillpm_") and name not in before]:
