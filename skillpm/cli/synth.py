@@ -117,9 +117,8 @@ def _print_preview(context: Context, skills: Sequence[Skill], count: int, seed: 
 
 
 def _print_tasks(synthesis: Synthesis) -> None:
-    from skillpm.synth.generate import task_lines
-
-    sys.stdout.write(task_lines(synthesis.train))
+    for line in synthesis.lines["train"]:
+        sys.stdout.write(line.decode())
 
 
 def _print_profile(profile: Profile) -> None:

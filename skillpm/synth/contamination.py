@@ -37,6 +37,10 @@ class SuiteIndex:
         """Does a suite ask this?"""
         return form in self._places
 
+    def __iter__(self) -> Iterator[str]:
+        """Yield the normal forms."""
+        return iter(self._places)
+
     def shared_run(self, form: str) -> str | None:
         """Return the suite task with which a normal form shares a run of words, or None."""
         return next((self._runs[run] for run in _runs(form) if run in self._runs), None) if self._runs else None

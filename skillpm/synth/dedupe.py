@@ -9,7 +9,9 @@ under a fixed order of words, rare first, two sets that similar share a word amo
 
 from __future__ import annotations
 
+import hashlib
 from enum import Enum
+from functools import lru_cache
 
 SIMILAR = (4, 5)  # the least Jaccard similarity of near duplicates, as a fraction
 SMALL = 5  # sets; a smaller group is compared whole, an index would cost more than it saves
@@ -31,6 +33,12 @@ def _bare(word: str) -> str:
     return word.strip(_QUOTES).rstrip(_MARKS).rstrip(_QUOTES) or word
 
 
+@lru_cache(maxsize=64)  # of one request several questions are asked in a row
+def digest_of(text: str) -> bytes:
+    """Return what stands for a normal form or a target in memory: 16 bytes, which no two texts share by chance."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
 class Finding(Enum):
     """What a deduplicator says of a request."""
 
@@ -40,6 +48,10 @@ class Finding(Enum):
     AMBIGUOUS = "ambiguous: the same request with another answer"
 
 
+Words = tuple[int, ...]
+"""The distinct words of a request as numbers, in ascending order."""
+
+
 class _Group:
     """The word sets of one target, found again by the words of their prefixes.
 
@@ -47,61 +59,65 @@ class _Group:
     word matters. A near duplicate does not join the group, so a chain of small steps cannot close off a whole region.
     """
 
-    __slots__ = ("_places", "_postings", "_sets")
+    __slots__ = ("_postings", "_sets")
 
     def __init__(self) -> None:
-        self._sets: list[frozenset[str]] = []
-        self._places: dict[str, int] = {}  # word -> when it was first seen: a fixed order, late ones rare
-        self._postings: dict[str, list[frozenset[str]]] = {}
+        self._sets: list[Words] = []
+        self._postings: dict[int, list[Words]] | None = None
 
-    def has_near(self, words: frozenset[str]) -> bool:
+    def has_near(self, words: Words) -> bool:
         """Is a set in the group similar enough? If not, the set joins the group."""
-        if len(self._sets) < SMALL:
-            if any(_is_near(words, other) for other in self._sets):
+        mine = frozenset(words)
+        if self._postings is None:
+            if any(_is_near(mine, other) for other in self._sets):
                 return True
             self._sets.append(words)
             if len(self._sets) == SMALL:
+                self._postings = {}
                 for member in self._sets:
-                    self._index(member, self._prefix(member))
+                    self._index(self._postings, member, _prefix(member))
+                self._sets = []
             return False
-        prefix = self._prefix(words)
-        if any(_is_near(words, other) for word in prefix for other in self._postings.get(word, ())):
+        prefix = _prefix(words)
+        if any(_is_near(mine, other) for word in prefix for other in self._postings.get(word, ())):
             return True
-        self._index(words, prefix)
+        self._index(self._postings, words, prefix)
         return False
 
-    def _index(self, words: frozenset[str], prefix: list[str]) -> None:
+    @staticmethod
+    def _index(postings: dict[int, list[Words]], words: Words, prefix: Words) -> None:
         for word in prefix:
-            self._postings.setdefault(word, []).append(words)
-
-    def _prefix(self, words: frozenset[str]) -> list[str]:
-        places = self._places
-        # New words get their places in the order of a hash table, which differs from run to run. The answer does not:
-        # the filter is exact under any order, so long as it is one order for all sets, and no place ever changes.
-        for word in words:
-            if word not in places:
-                places[word] = len(places)
-        # A set of n words and one similar to it have at least ceil(n * 4 / 5) words in common, for their union has n
-        # or more. Without a common word in both prefixes they could have one fewer at most.
-        common = -(-len(words) * SIMILAR[0] // SIMILAR[1])
-        return sorted(words, key=places.__getitem__, reverse=True)[: len(words) - common + 1]
+            postings.setdefault(word, []).append(words)
 
 
-def _is_near(left: frozenset[str], right: frozenset[str]) -> bool:
+def _prefix(words: Words) -> Words:
+    # A set of n words and one similar to it have at least ceil(n * 4 / 5) words in common, for their union has n or
+    # more. Without a common word in both prefixes they could have one fewer at most. Words that were first seen late
+    # have high numbers and are rare, so the prefix takes them; the filter is exact under any fixed order.
+    common = -(-len(words) * SIMILAR[0] // SIMILAR[1])
+    return words[::-1][: len(words) - common + 1]
+
+
+def _is_near(left: frozenset[int], right: Words) -> bool:
     """Compare ``common / (left + right - common)`` with the threshold, in whole numbers.
 
     Multiplied out, because a float's 0.8 is not 4/5: sets exactly at the threshold would fall on either side.
     """
-    common = len(left & right)
+    common = len(left.intersection(right))
     return common * (SIMILAR[0] + SIMILAR[1]) >= SIMILAR[0] * (len(left) + len(right))
 
 
+_TWO_TARGETS = -1
+
+
 class Deduplicator:
-    """Remembers every request that it was shown."""
+    """Remembers every request that it was shown, by digests and numbers: about half a kilobyte each."""
 
     def __init__(self) -> None:
-        self._targets: dict[str, str | None] = {}  # normal form -> target; None where it had two
-        self._groups: dict[str, _Group] = {}
+        self._targets: dict[bytes, int] = {}  # digest of the normal form -> number of the target, or _TWO_TARGETS
+        self._numbers: dict[bytes, int] = {}  # digest of a target -> its number
+        self._groups: list[_Group] = []  # by the number of the target
+        self._words: dict[str, int] = {}
 
     def add(self, form: str, target: str) -> Finding:
         """Judge a request by its normal form and the canonical text of its target.
@@ -109,14 +125,22 @@ class Deduplicator:
         Where it is AMBIGUOUS the earlier request of that form is to be dropped too. A near duplicate is remembered for
         its form, so that another target for the same words is still found.
         """
-        known = self._targets.get(form, target)
-        if known != target:
-            self._targets[form] = None
+        key, number = digest_of(form), self._number(target)
+        known = self._targets.get(key)
+        if known is not None and known != number:
+            self._targets[key] = _TWO_TARGETS
             return Finding.AMBIGUOUS
-        if form in self._targets:
+        if known is not None:
             return Finding.DUPLICATE
-        self._targets[form] = target
-        group = self._groups.get(target)
-        if group is None:
-            group = self._groups[target] = _Group()
-        return Finding.NEAR_DUPLICATE if group.has_near(frozenset(form.split())) else Finding.NEW
+        self._targets[key] = number
+        return Finding.NEAR_DUPLICATE if self._groups[number].has_near(self._words_of(form)) else Finding.NEW
+
+    def _number(self, target: str) -> int:
+        number = self._numbers.setdefault(digest_of(target), len(self._groups))
+        if number == len(self._groups):
+            self._groups.append(_Group())
+        return number
+
+    def _words_of(self, form: str) -> Words:
+        words = self._words
+        return tuple(sorted({words.setdefault(word, len(words)) for word in form.split()}))

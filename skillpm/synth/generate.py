@@ -7,12 +7,12 @@ by digests, nothing is ordered by a hash table of text, and verdicts arrive in t
 from __future__ import annotations
 
 import gc
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections import ChainMap
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError
@@ -21,14 +21,15 @@ from skillpm.model.suite import Suite
 from skillpm.model.task import Seed, Split, Task
 from skillpm.synth.checker import refuse
 from skillpm.synth.contamination import RUN, SuiteIndex
-from skillpm.synth.dedupe import normal_form
+from skillpm.synth.dedupe import digest_of, normal_form
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
 from skillpm.synth.pools import value_text
-from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, measure, untaught
+from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, SplitProfile, measure, untaught
 from skillpm.synth.rows import Answers, Offer, Row, RowCollector
 from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler
 from skillpm.synth.split import Division, divide
+from skillpm.synth.spool import StoredRow, TaskLines
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
@@ -39,13 +40,26 @@ MISSES_A_ROW = 50  # and so is one that misses this often for each row asked of 
 SEED = "seed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Synthesis:
-    """What was made."""
+    """What was made.
 
-    train: tuple[Task, ...]
-    held_out: tuple[Task, ...]
+    Attributes:
+        lines: the tasks of each side, on disk.
+    """
+
+    lines: Mapping[Split, TaskLines]
     profile: Profile
+
+    @cached_property
+    def train(self) -> tuple[Task, ...]:
+        """The training tasks, in memory."""
+        return tuple(self.lines["train"].tasks())
+
+    @cached_property
+    def held_out(self) -> tuple[Task, ...]:
+        """The held-out tasks, in memory."""
+        return tuple(self.lines["held_out"].tasks())
 
 
 class _Maker:
@@ -57,6 +71,8 @@ class _Maker:
         self.collectors: dict[Split, RowCollector] = {}
         self.asked: dict[Split, int] = {}
         self.notes: list[str] = []
+        self._measured: dict[Split, SplitProfile] = {}
+        self._values: dict[Split, set[str]] = {"train": set(), "held_out": set()}
         self.division = (
             None if contributions.synthesis is None else divide(contributions.synthesis, contributions.seeds)
         )
@@ -97,7 +113,7 @@ class _Maker:
                 self.notes.append(f"a seed is left out: {seed.request[:80]!r} shares {RUN} words with {place_of_seed}")
 
     def make(
-        self, split: Split, asked: int, elsewhere: AbstractSet[str], run: RuleRunner | None, progress: Progress | None
+        self, split: Split, asked: int, elsewhere: Container[bytes], run: RuleRunner | None, progress: Progress | None
     ) -> None:
         """Fill the rows of one side."""
         rows = RowCollector(self.name, self.contributions.prompt, self._answers, split, self._suites, elsewhere)
@@ -112,12 +128,12 @@ class _Maker:
             ]
             rows.verify([row for offer in seeds if (row := rows.offer(offer))], self._judge)
             if progress is not None:
-                progress.advance(len(rows.rows))
+                progress.advance(rows.count)
         families = self._families(split, asked, run)
         self._fill(rows, families, asked, progress)
         for family in families:
             rows.rejected.update(family.rejected)
-        if len(rows.rows) < asked:
+        if rows.count < asked:
             self.notes.append(self._shortage(split, families))
         if progress is not None:
             progress.finish()
@@ -154,7 +170,7 @@ class _Maker:
         # takes a row back from a family that was full; the bound is for that, so that no skill can go round for ever.
         active = list(families)
         for _ in range(2 * len(families) + 4):
-            missing = asked - len(rows.rows)
+            missing = asked - rows.count
             if missing <= 0 or not active:
                 return
             # of what is missing, not of all: so the weights hold among those that still give something
@@ -198,32 +214,41 @@ class _Maker:
 
     def _shortage(self, split: Split, families: Sequence[Family]) -> str:
         rows = self.collectors[split]
-        count = f"{split.replace('_', '-')}: {len(rows.rows)} of {self.asked[split]} rows"
+        count = f"{split.replace('_', '-')}: {rows.count} of {self.asked[split]} rows"
         if not families:
             return f"{count}: nothing in the skill makes any"
         reasons = ", ".join(f"{reason}: {count}" for reason, count in rows.rejected.most_common(3))
         return f"{count}: no more distinct ones were found ({reasons or 'the rules ended'})"
 
-    def rows(self, split: Split) -> list[Row]:
-        """Return the rows: seeds first, the others shuffled."""
-        rows = list(self.collectors[split].rows.values())
-        seeds = [row for row in rows if row.offer.origin == "seed"]
+    def write(self, split: Split, lines: TaskLines) -> None:
+        """Write the tasks of one side, seeds first and the others shuffled, and measure them."""
+        collector, contract = self.collectors[split], self.contributions.contract
+        seeds, generated = collector.kept.split_by_origin()
         # families were filled one after the other: unshuffled, a reader of the first rows would see one family only
-        generated = [row for row in rows if row.offer.origin != "seed"]
         random_of(self.name, "order", split, self._seed).shuffle(generated)
-        return seeds + generated
+        self._measured[split] = measure(
+            self._watched(split, lines.rows(collector.kept, seeds + generated)),
+            asked=self.asked[split],
+            rejected=collector.rejected,
+            tools=() if contract is None else [*contract.tools.values()],
+        )
+
+    def _watched(self, split: Split, rows: Iterable[StoredRow]) -> Iterator[StoredRow]:
+        """Pass rows on, and note their values: on the training side all, on the other those of split pools."""
+        document, shown = self.contributions.synthesis, self._values[split]
+        split_pools = (
+            {name for name, pool in self.division.pools.items() if pool.shared is None} if self.division else ()
+        )
+        sources = {} if document is None else {rule.name: rule.draw for rule in document.tasks}
+        for row in rows:
+            for slot, value in (row.values or {}).items():
+                if split == "train" or sources[row.family][slot].source in split_pools:
+                    shown.add(value_text(value))
+            yield row
 
     def profile(self) -> SkillProfile:
         """Return what happened."""
-        sides = {
-            split: measure(
-                [(row.offer.family, row.task.expected, row.task.request, row.answer) for row in rows.rows.values()],
-                asked=self.asked[split],
-                rejected=rows.rejected,
-                tools=() if self.contributions.contract is None else [*self.contributions.contract.tools.values()],
-            )
-            for split, rows in self.collectors.items()
-        }
+        sides = self._measured
         pools: dict[str, PoolProfile] = {}
         phrasings: dict[str, tuple[int, int]] = {}
         if self.division is not None and self.contributions.synthesis is not None:
@@ -243,22 +268,7 @@ class _Maker:
 
     def leaked_values(self) -> int:
         """Count the values of split pools that both sides show: zero."""
-        if self.division is None or self.contributions.synthesis is None:
-            return 0
-        sources = {rule.name: rule.draw for rule in self.contributions.synthesis.tasks}
-        split = {name for name, pool in self.division.pools.items() if pool.shared is None}
-        shown = {
-            value_text(value)
-            for row in self.collectors["train"].rows.values()
-            for value in (row.offer.values or {}).values()
-        }
-        held = {
-            value_text(value)
-            for row in self.collectors["held_out"].rows.values()
-            for slot, value in (row.offer.values or {}).items()
-            if sources[row.offer.family][slot].source in split
-        }
-        return len(shown & held)
+        return len(self._values["train"] & self._values["held_out"])
 
 
 class _End:
@@ -348,30 +358,31 @@ def synthesise(
     # all. The other order would let held-out rows take requests, and so change training with the number of them.
     makers = [_Maker(item, judge, suites, seed) for item in contributions]
     for maker in makers:
-        maker.make("train", rows, frozenset(), run_rule, progress)
-    shown = frozenset(form for maker in makers for form in maker.collectors["train"].rows)
+        maker.make("train", rows, (), run_rule, progress)
+    shown = ChainMap(*(maker.collectors["train"].kept.places for maker in makers))
     for maker in makers:
         maker.make("held_out", held_out, shown, run_rule, progress)
     return _finished(makers, suites, seed)
 
 
 def _finished(makers: Sequence[_Maker], suites: SuiteIndex, seed: int) -> Synthesis:
-    sides: dict[Split, list[Row]] = {
-        split: [row for maker in makers for row in maker.rows(split)] for split in ("train", "held_out")
-    }
-    forms = {split: {row.form for row in rows} for split, rows in sides.items()}
-    tasks = {split: tuple(row.task for row in rows) for split, rows in sides.items()}
+    lines: dict[Split, TaskLines] = {"train": TaskLines(), "held_out": TaskLines()}
+    for split, side in lines.items():
+        for maker in makers:
+            maker.write(split, side)
+    places = {split: [maker.collectors[split].kept.places for maker in makers] for split in lines}
+    forms = [digest_of(form) for form in suites]
+    in_suites = {split: sum(any(form in side for side in sides) for form in forms) for split, sides in places.items()}
+    trained = ChainMap(*places["train"])
     overlap = OverlapCheck(
-        train_requests_in_held_out=len(forms["train"] & forms["held_out"]),
-        train_requests_in_suites=sum(form in suites for form in forms["train"]),
-        held_out_requests_in_suites=sum(form in suites for form in forms["held_out"]),
+        train_requests_in_held_out=len({key for side in places["held_out"] for key in side if key in trained}),
+        train_requests_in_suites=in_suites["train"],
+        held_out_requests_in_suites=in_suites["held_out"],
         held_out_values_in_train=sum(maker.leaked_values() for maker in makers),
         suite_requests_in_rules=tuple(pair for maker in makers for pair in maker.said_suites),
     )
-    digests: dict[Split, str] = {
-        split: hashlib.sha256(task_lines(made).encode()).hexdigest() for split, made in tasks.items()
-    }
+    digests = {split: side.digest for split, side in lines.items()}
     profile = Profile(
         seed=seed, skills={maker.name: maker.profile() for maker in makers}, overlap=overlap, digests=digests
     )
-    return Synthesis(tasks["train"], tasks["held_out"], profile)
+    return Synthesis(lines, profile)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -12,6 +13,7 @@ from skillpm.formats.document import Document
 from skillpm.model.contract import Tool
 from skillpm.model.task import Split
 from skillpm.synth.coverage import Coverage, described, measure_coverage
+from skillpm.synth.spool import StoredRow
 
 REASONS = 20  # that are told one by one
 
@@ -127,28 +129,39 @@ class Profile(Document):
 
 
 def measure(
-    rows: Sequence[tuple[str, Any, str, str]], *, asked: int, rejected: Mapping[str, int], tools: Sequence[Tool]
+    rows: Iterable[StoredRow], *, asked: int, rejected: Mapping[str, int], tools: Sequence[Tool]
 ) -> SplitProfile:
-    """Profile rows of (family, expected answer, request, text of the answer)."""
+    """Profile rows in one pass."""
+    families: Counter[str] = Counter()
+    called: Counter[str] = Counter()
+    targets: set[bytes] = set()
+    requests, answers = array("q"), array("q")
+
+    def expected_answers() -> Iterator[Any]:
+        for row in rows:
+            families[row.family] += 1
+            called[_tool(row.expected)] += 1
+            targets.add(row.target)
+            requests.append(row.request)
+            answers.append(row.answer)
+            yield row.expected
+
+    coverage = measure_coverage(expected_answers(), tools)
     return SplitProfile(
         asked=asked,
-        rows=len(rows),
-        families=_counted(family for family, _, _, _ in rows),
-        tools=_counted(_tool(expected) for _, expected, _, _ in rows),
-        distinct_targets=len({answer for _, _, _, answer in rows}),
-        request_characters=Lengths.of([len(request) for _, _, request, _ in rows]),
-        answer_characters=Lengths.of([len(answer) for _, _, _, answer in rows]),
+        rows=len(requests),
+        families=dict(sorted(families.items())),
+        tools=dict(sorted(called.items())),
+        distinct_targets=len(targets),
+        request_characters=Lengths.of(requests),
+        answer_characters=Lengths.of(answers),
         rejected=top_reasons(rejected),
-        coverage=measure_coverage((expected for _, expected, _, _ in rows), tools),
+        coverage=coverage,
     )
 
 
 def _tool(expected: Any) -> str:
     return str(expected.get("tool", "")) if isinstance(expected, dict) else ""
-
-
-def _counted(names: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(names).items()))
 
 
 def top_reasons(reasons: Mapping[str, int]) -> dict[str, int]:

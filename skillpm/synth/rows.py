@@ -15,8 +15,9 @@ from skillpm.model.ports import Judge
 from skillpm.model.task import Origin, Seed, Split, Task
 from skillpm.model.verdict import Verdict
 from skillpm.synth.contamination import RUN, SuiteIndex
-from skillpm.synth.dedupe import Deduplicator, Finding, normal_form
+from skillpm.synth.dedupe import Deduplicator, Finding, digest_of, normal_form
 from skillpm.synth.special_tokens import special_token
+from skillpm.synth.spool import RowStore, StoredRow
 
 
 def refusals(judge: Judge, rows: Sequence[tuple[Task, str]]) -> list[str | None]:
@@ -45,6 +46,7 @@ def _reason(verdict: Verdict) -> str:
 
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+_ascii = json.JSONEncoder().encode
 
 
 class Offer(NamedTuple):
@@ -83,6 +85,15 @@ class Answers:
         return completed if isinstance(completed, str) else _encode(completed)
 
 
+def _stored(row: Row) -> StoredRow:
+    from skillpm.worker.protocol import task_document
+
+    offer, answer = row.offer, row.answer
+    line = f"{_ascii(task_document(row.task))}\n".encode()
+    sizes = (len(offer.request), len(answer), digest_of(answer))
+    return StoredRow(offer.family, row.task.expected, *sizes, offer.values, line)
+
+
 class RowCollector:
     """Collects rows.
 
@@ -92,18 +103,19 @@ class RowCollector:
         answers: of the skill.
         split: which side.
         suites: requests that are never taken.
-        elsewhere: requests, by normal form, that the other side shows.
+        elsewhere: requests, by the digest of their normal form, that the other side shows.
 
     Attributes:
-        rows: by normal form, in the order in which they came.
+        kept: the rows that were verified.
         families: how many of them each family gave.
         rejected: why others were not taken, counted.
     """
 
     def __init__(
-        self, skill: str, system: str, answers: Answers, split: Split, suites: SuiteIndex, elsewhere: Container[str]
+        self, skill: str, system: str, answers: Answers, split: Split, suites: SuiteIndex, elsewhere: Container[bytes]
     ) -> None:
-        self.rows: dict[str, Row] = {}
+        self.kept = RowStore()
+        self._pending: dict[str, Row] = {}  # taken, by normal form, and not verified yet
         self.families: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self._skill = skill
@@ -113,6 +125,11 @@ class RowCollector:
         self._suites = suites
         self._elsewhere = elsewhere
         self._duplicates = Deduplicator()
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return len(self.kept.places) + len(self._pending)
 
     def avoid(self, tasks: Sequence[Seed]) -> None:
         """Remember tasks of this skill's suites, so that their near duplicates are not taken either."""
@@ -145,7 +162,7 @@ class RowCollector:
             origin=offer.origin,
             tags=offer.tags,
         )
-        row = self.rows[form] = Row(offer, form, answer, task)
+        row = self._pending[form] = Row(offer, form, answer, task)
         self.families[offer.family] += 1
         return row
 
@@ -155,25 +172,35 @@ class RowCollector:
             return "stands in a suite"
         if self._suites.shared_run(form) is not None:
             return f"shares {RUN} words in a row with a suite"
-        if form in self._elsewhere:
+        if digest_of(form) in self._elsewhere:
             return "stands on the other side of the split"
         finding = self._duplicates.add(form, answer)
-        if finding is Finding.AMBIGUOUS and form in self.rows:
+        if finding is Finding.AMBIGUOUS:
             self._drop(form, finding.value)
         return None if finding is Finding.NEW else finding.value
 
     def verify(self, candidates: Sequence[Row], judge: Judge) -> None:
-        """Let the verifier judge rows that were just taken, and drop those that it refuses."""
-        present = [row for row in candidates if self.rows.get(row.form) is row]
+        """Let the verifier judge rows that were just taken; keep those that pass and drop the others."""
+        present = [row for row in candidates if self._pending.get(row.form) is row]
         reasons = refusals(judge, [(row.task, row.answer) for row in present])
         for row, refusal in zip(present, reasons, strict=True):
             if refusal is not None:
                 self._drop(row.form, refusal)
+                continue
+            del self._pending[row.form]
+            self.kept.add(digest_of(row.form), _stored(row), row.offer.origin)
 
     def _reject(self, reason: str) -> None:
         self.rejected[reason] += 1
 
     def _drop(self, form: str, reason: str) -> None:
-        row = self.rows.pop(form)
-        self.families[row.offer.family] -= 1
+        """Drop the row of a form, if there is one."""
+        key = digest_of(form)
+        if form in self._pending:
+            family = self._pending.pop(form).offer.family
+        elif key in self.kept.places:
+            family = self.kept.drop(key)
+        else:
+            return
+        self.families[family] -= 1
         self._reject(reason)

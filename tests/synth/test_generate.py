@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -516,3 +517,24 @@ def test_held_out_rows_say_what_is_new_in_them_and_which_template_made_them(
         if canonical_json(task.expected) in answers:
             assert new == "new:phrasing"
     assert news["new:both"] + news["new:value"]
+
+
+def test_the_texts_of_rows_are_on_disk_not_in_memory(given: Given, judge: Judge) -> None:
+    """A row costs digests and numbers, about half a kilobyte, however long its request is."""
+    long = "with all the notes that came with it " * 40
+    task = {
+        "name": "t",
+        "tool": "dev",
+        "draw": {"x": {"from": "x"}},
+        "args": {"port": "{x}"},
+        "requests": [f"{start} {{x}} {long}" for start in ("go", "run", "start", "use")],
+    }
+    small = given({"values": {"x": {"integers": [1, 30000]}}, "tasks": [task]})
+    peaks = {}
+    for rows in (600, 1400):
+        tracemalloc.start()
+        made = synthesise([small], judge, rows=rows, held_out=0, seed=0)
+        peaks[rows] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert made.lines["train"].count == rows
+    assert (peaks[1400] - peaks[600]) / 800 < 1500

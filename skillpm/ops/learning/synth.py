@@ -23,7 +23,7 @@ from skillpm.ops.learning.session import open_session
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.whole_folder import whole_folder
-from skillpm.synth.generate import Synthesis, synthesise, task_lines
+from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.profile import Profile
 
 PROFILE = "profile.json"
@@ -185,8 +185,8 @@ def write_synthesis(synthesis: Synthesis, output: Path, *, force: bool = False) 
     """
     check_output(output, force=force)
     with _moved_aside(output) if force and output.exists() else nullcontext(), whole_folder(output) as folder:
-        write_atomic(folder / "train.jsonl", task_lines(synthesis.train))
-        write_atomic(folder / "held_out.jsonl", task_lines(synthesis.held_out))
+        for split, lines in synthesis.lines.items():
+            lines.write(folder / f"{split}.jsonl")
         write_atomic(folder / PROFILE, synthesis.profile.model_dump_json(indent=2) + "\n")
 
 
