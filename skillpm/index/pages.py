@@ -68,7 +68,7 @@ def read_page(data: bytes, name: str, where: str) -> ReadPage:
         where: the registry's name in messages.
 
     Raises:
-        RegistryError: it is damaged, of another skill, or has one version twice.
+        RegistryError: it is damaged, of another skill, has one version twice, or no release that can be read.
     """
     place = f"{where}: {page_path(name)}"
     root = parsed(data, place)
@@ -86,6 +86,8 @@ def read_page(data: bytes, name: str, where: str) -> ReadPage:
         else:
             version = item.get("version") if isinstance(item, dict) else None
             skipped.append((version[:64] if isinstance(version, str) else "a release", release))
+    if skipped and not releases:
+        raise RegistryError(f"{place}: {skipped[0][1]}", hint=_KEEPER)
     _refuse_twins((release.version for release in releases), place)
     return ReadPage(name=name, releases=tuple(releases), skipped=tuple(skipped))
 
