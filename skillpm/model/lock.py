@@ -101,7 +101,8 @@ def _unreadable(text: str, reason: str, path: str) -> DocumentError:
         return DocumentError("the file is empty", path=path, hint=hint)
     end = text.rstrip()
     if end.startswith("{") and not end.endswith("}"):
-        return DocumentError(f"the file ends in the middle, at line {end.count(chr(10)) + 1}", path=path, hint=hint)
+        line = end.count("\n") + 1
+        return DocumentError(f"not JSON: the file ends in the middle, at line {line}", path=path, hint=hint)
     return DocumentError(f"not JSON: {reason}", path=path, hint=hint)
 
 
