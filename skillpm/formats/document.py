@@ -94,18 +94,31 @@ def _sentence(error: Any) -> str:
         return f"unknown key `{place}`"
     if error["type"] == "missing":
         return f"missing key `{place}`"
+    if error["type"] == "too_short":
+        return f"`{place}`: needs at least {error['ctx']['min_length']}, has {error['ctx']['actual_length']}"
+    if error["type"] in ("tuple_type", "list_type"):
+        return f"`{place}`: must be a list" if place else "must be a list"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     message = message[:1].lower() + message[1:]
     return f"`{place}`: {message}" if place else message
 
 
-def model_errors(error: ValidationError, root: Any, *, path: str = "", line: int | None = None) -> list[DocumentError]:
-    """Turn pydantic's findings into one DocumentError each, with the line of the key."""
+def model_errors(
+    error: ValidationError, root: Any, *, path: str = "", line: int | None = None, model: type[BaseModel] | None = None
+) -> list[DocumentError]:
+    """Turn pydantic's findings into one DocumentError each, with the line of the key; a model gives near keys."""
+    from skillpm.formats.near_key import near_key
+
     findings = error.errors(include_url=False, include_input=False)
     # a list whose only items are wrong is then too short for pydantic, which nobody can mend
     wrong = {item["loc"][:length] for item in findings for length in range(len(item["loc"]))}
     return [
-        DocumentError(_sentence(item), path=path, line=line_of(root, item["loc"]) or line)
+        DocumentError(
+            _sentence(item),
+            path=path,
+            line=line_of(root, item["loc"]) or line,
+            hint=near_key(model, root, item["loc"]) if model and item["type"] == "extra_forbidden" else None,
+        )
         for item in findings
         if item["type"] != "too_short" or item["loc"] not in wrong
     ]
@@ -123,7 +136,7 @@ def read_model(model: type[D], text: str, *, path: str = "") -> D:
     try:
         return model.model_validate(root)
     except ValidationError as error:
-        raise model_errors(error, root, path=path)[0] from None
+        raise model_errors(error, root, path=path, model=model)[0] from None
 
 
 def read_json_lines(model: type[D], text: str, *, path: str = "") -> Iterator[tuple[int, D]]:
@@ -142,4 +155,4 @@ def read_json_lines(model: type[D], text: str, *, path: str = "") -> Iterator[tu
         try:
             yield number, model.model_validate(root)
         except ValidationError as error:
-            raise model_errors(error, root, path=path, line=number)[0] from None
+            raise model_errors(error, root, path=path, line=number, model=model)[0] from None

@@ -204,7 +204,7 @@ def _validated(
     try:
         return model.model_validate(root), []
     except ValidationError as error:
-        return None, model_errors(error, root, path=path, line=line)
+        return None, model_errors(error, root, path=path, line=line, model=model)
 
 
 def _bounded(errors: list[DocumentError], path: str) -> Iterator[DocumentError]:

@@ -123,8 +123,8 @@ def _validated(model: type[Recipe], root: dict[str, Any], path: str, kinds: Kind
     try:
         return model.model_validate(root)
     except ValidationError as error:
-        first = model_errors(error, root, path=path)[0]
-        rule, hint = first.rule, "`skillpm schema recipe` shows every field"
+        first = model_errors(error, root, path=path, model=model)[0]
+        rule, hint = first.rule, first.hint or "`skillpm schema recipe` shows every field"
         detail = error.errors(include_url=False)[0]
         if detail["type"].startswith("union_tag_"):  # of the kinds of stages, the only such union
             place = ".".join(map(str, detail["loc"]))

@@ -77,3 +77,22 @@ def test_a_folder_that_cannot_be_made_leaves_nothing(project: MakeProject) -> No
     error = root.run("new", "my-skill", "--directory", "file/below", "--json").fails(6)
     assert json.loads(error.out)["error"] == "storage"
     assert [path.name for path in root.root.iterdir()] == ["file"]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["cli", "api", "sql", "text"])
+def test_each_kind_is_valid_has_rows_holds_its_claims_and_is_not_published_untouched(
+    project: MakeProject, kind: str
+) -> None:
+    root = project()
+    root.run("new", "my-skill", "--kind", kind).ok()
+    checked = root.run("validate", "my-skill", "--level", "strict", "--json").ok()
+    assert checked.document["reports"][0]["findings"] == []
+    untouched = root.run("validate", "my-skill", "--level", "publish", "--json").fails(1)
+    assert {finding["code"] for finding in untouched.document["reports"][0]["findings"]} == {"SK507"}
+    profile = root.run("synth", "./my-skill", "--rows", "60", "--held-out", "10", "-o", "rows", "--json").ok().document
+    assert profile["skills"]["my-skill"]["train"]["rows"] == 60
+    assert profile["skills"]["my-skill"]["held_out"]["rows"] == 10
+    shown = root.run("synth", "./my-skill", "--show", "3").ok().out.splitlines()
+    assert len(shown) == 6 and all(line.startswith("    ") for line in shown[1::2])
+    root.run("selftest", "./my-skill", patience=300).ok()

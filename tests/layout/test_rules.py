@@ -243,7 +243,8 @@ CASES: dict[str, Case] = {
     "SK505": package("skill.yaml", "name: x\nversion: 1.0.0\n", "manifest: 1\nversion: 1.0\n"),
     "SK511": package("contract.yaml", CONTRACT + "colour: red\n", CONTRACT, 9),
     "SK512": package("synthesis.yaml", SYNTHESIS + "held_out: 2\n", SYNTHESIS, 7),
-    "SK513": package("synthesis.yaml", SYNTHESIS.replace("tool: find", "tool: seek"), SYNTHESIS, contract=CONTRACT),
+    "SK506": Case({**PACKAGE, "seed/a.json": "{}"}, {**PACKAGE, "seeds/a.jsonl": ""}, "seed/a.json"),
+    "SK513": package("synthesis.yaml", SYNTHESIS.replace("tool: find", "tool: seek"), SYNTHESIS, 4, contract=CONTRACT),
     "SK514": package(
         "synthesis.yaml",
         DRAWN.replace("args: {text: '{x}'}", "args: {text: 'TODO {x}'}").replace("{from: [a]}", MAYBE),
@@ -293,6 +294,7 @@ CASES: dict[str, Case] = {
         {**PACKAGE, "suites/a.yaml": SUITE, "suites/b.yaml": SUITE},
         {**PACKAGE, "suites/a.yaml": SUITE, "suites/b.yaml": SUITE.replace("core", "more")},
         "suites/b.yaml",
+        1,
     ),
     "SK524": package("cases.jsonl", case_row("a") + case_row("b").replace("full_reward", "maybe"), case_row("a"), 2),
     "SK525": package("cases.jsonl", case_row("a") + case_row("a"), case_row("a") + case_row("b"), 2),

@@ -1,4 +1,4 @@
-"""docs/tutorial.md does what it says: its files are written, its commands typed, its outputs seen."""
+"""The tutorials do what they say: their files are written, their commands typed, their outputs seen."""
 
 from __future__ import annotations
 
@@ -8,32 +8,54 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.conftest import Project
 from tests.shop import MakeProject
 
-PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_every_block_of_the_page_does_what_it_says(project: MakeProject) -> None:
-    world = project({"bin": {"skillpm*": f'#!/bin/sh\nexec {sys.executable} -m skillpm "$@"\n'}})
+def follow(page: str, world: Project) -> None:
+    """Do what a page says."""
+    world.write({"bin": {"skillpm*": f'#!/bin/sh\nexec {sys.executable} -m skillpm "$@"\n'}})
     environment = {**world.environment, "PATH": f"{world.root / 'bin'}:{world.environment['PATH']}"}
+    text = (DOCS / page).read_text(encoding="utf-8")
     said = ""
-    for kind, text in BLOCKS:
+    for kind, block in re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         if kind == "sh":
             said = ""
-            for line in text.splitlines():
+            for line in block.splitlines():
                 done = subprocess.run(
-                    ["sh", "-euc", line], cwd=world.root, env=environment, capture_output=True, text=True, timeout=110
+                    ["sh", "-euc", line], cwd=world.root, env=environment, capture_output=True, text=True, timeout=300
                 )
                 assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
                 said += done.stdout + done.stderr
         elif kind == "text":
-            for line in text.splitlines():
+            for line in block.splitlines():
                 assert line in said
         else:
-            name, _, content = text.partition("\n")
+            name, _, content = block.partition("\n")
             world.write({name.removeprefix("# "): content})
 
+
+@pytest.mark.timeout(600)
+def test_the_page_of_the_plain_path_ends_with_a_training_plan(project: MakeProject) -> None:
+    world = project()
+    follow("tutorial-tar.md", world)
+    plan = world.run("train", "./tar-files", "--set", "data.rows=100", "--set", "data.refine=20", "--dry-run", "--json")
+    assert plan.ok().document["stages"][0]["rows"] == 100
+    left = [path.name for path in (world.root / "tar-files").rglob("*") if "skillpm-template:" in _text(path)]
+    assert left == []
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def test_every_block_of_the_page_does_what_it_says(project: MakeProject) -> None:
+    world = project()
+    follow("tutorial.md", world)
     rows = [json.loads(line) for line in (world.root / "data/train.jsonl").read_text().splitlines()]
     held = [json.loads(line) for line in (world.root / "data/held_out.jsonl").read_text().splitlines()]
     assert len(rows) == 60 and len(held) == 12

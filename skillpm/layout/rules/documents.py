@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from skillpm.formats.strict import Table
 from skillpm.layout.description import MANIFEST
 from skillpm.layout.rule import Look, RuleSet, document_problems, rule
-from skillpm.layout.subject import Subject
+from skillpm.layout.subject import OUR_DOCUMENTS, Subject
 from skillpm.layout.tree import UnreadableFileError
 from skillpm.model.finding import Problem, Severity
 from skillpm.model.name import is_name
@@ -124,6 +124,42 @@ def no_readme(subject: Subject) -> Iterator[Problem]:
         yield Problem("the package has no README.md", path="README.md", hint="say what it is, and how it was tested")
 
 
+_NEAR_NAMES = {
+    "contract.yml": "contract.yaml", "contracts.yaml": "contract.yaml", "contract.json": "contract.yaml",
+    "synthesis.yml": "synthesis.yaml", "synth.yaml": "synthesis.yaml", "synth.yml": "synthesis.yaml",
+    "skill.yml": "skill.yaml", "cases.json": "cases.jsonl", "case.jsonl": "cases.jsonl", "cases.yaml": "cases.jsonl",
+    "verify.py": "verifier.py", "verifiers.py": "verifier.py", "plugins.py": "plugin.py",
+}  # fmt: skip
+_NEAR_FOLDERS = {"seed": "seeds", "suite": "suites", "seeds": "seeds", "suites": "suites"}
+_ENDINGS = {"seeds": (".jsonl",), "suites": (".yaml", ".yml", ".jsonl")}
+_ROWS = ("json", "jsonl", "yaml", "yml", "ndjson")
+
+
+@RULES.warning("SK506", "file that nothing reads", why="Its name is near to that of a document, so it is passed over.")
+def near_file_names(subject: Subject) -> Iterator[Problem]:
+    """A package's file whose name is nearly that of a document: contract.yml, seed/, seeds/a.json."""
+    if not subject.is_package and OUR_DOCUMENTS.isdisjoint(subject.paths):
+        return
+    for path in subject.paths:
+        meant = _meant_path(path)
+        if meant is not None and meant not in subject.files:
+            yield Problem(f"nothing reads `{path[:200]}`", path=path, hint=f"did you mean `{meant[:200]}`?")
+
+
+def _meant_path(path: str) -> str | None:
+    """Return the path of the document that this file seems to be, or None."""
+    folder, _, name = path.rpartition("/")
+    if not folder:
+        return _NEAR_NAMES.get(name.lower())
+    right = _NEAR_FOLDERS.get(folder.lower())
+    stem, _, ending = name.rpartition(".")
+    if right is None or not stem or ending not in _ROWS:
+        return None
+    endings = _ENDINGS[right]
+    meant = f"{right}/{name if f'.{ending}' in endings else stem + endings[0]}"
+    return meant if meant != path else None
+
+
 @RULES.install_error(
     "SK513",
     "synthesis.yaml disagrees with contract.yaml",
@@ -137,18 +173,20 @@ def foreign_tool(subject: Subject) -> Iterator[Problem]:
     if contract is None or synthesis is None:
         return
     tools = {tool.name: tool for tool in contract.tools}
-    for task in synthesis.tasks:
-        for message, hint in _disagreements(task, tools):
-            yield Problem(f"task `{task.name}`: {message}", path="synthesis.yaml", hint=hint)
+    read = subject.package.synthesis
+    for number, task in enumerate(synthesis.tasks):
+        for place, message, hint in _disagreements(task, tools):
+            line = read.line_of(("tasks", number, *place))
+            yield Problem(f"task `{task.name}`: {message}", line, "synthesis.yaml", hint)
 
 
 @RULES.install_error("SK523", "two suites of one name", why="A report could not tell them apart.")
 def suite_twins(subject: Subject) -> Iterator[Problem]:
     """Names of suites, within the skill."""
     if subject.package:
-        pairs = [(suite.read.value.name, suite.read.path) for suite in subject.package.suites if suite.read.value]
-        for name, path, _ in _repeated((name, path, None) for name, path in pairs):
-            yield Problem(f"another suite is called `{name}`", path=path, hint="give each suite its own name")
+        reads = [(suite.read, suite.read.value.name) for suite in subject.package.suites if suite.read.value]
+        for name, path, line in _repeated((name, read.path, read.line_of(("name",))) for read, name in reads):
+            yield Problem(f"another suite is called `{name}`", line, path, hint="give each suite its own name")
 
 
 @RULES.install_error("SK525", "two cases of one name", why="A failing self-test could not say which of them failed.")
@@ -189,17 +227,18 @@ def _same_version(one: str, other: str) -> bool:
         return False
 
 
-def _disagreements(task: TaskRule, tools: dict[str, Tool]) -> Iterator[tuple[str, str]]:
+def _disagreements(task: TaskRule, tools: dict[str, Tool]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Yield the place in the task, the message and the hint of each."""
     tool = tools.get(task.tool)
     if tool is None:
-        yield f"the contract has no tool `{task.tool}`", f"it has {', '.join(f'`{name}`' for name in tools)}"
+        yield ("tool",), f"the contract has no tool `{task.tool}`", f"it has {', '.join(f'`{name}`' for name in tools)}"
         return
     known = ", ".join(f"`{name}`" for name in tool.properties)
     for name in task.args:
         if name not in tool.properties:
-            yield f"`{task.tool}` has no argument `{name}`", f"it has {known}"
+            yield ("args", name), f"`{task.tool}` has no argument `{name}`", f"it has {known}"
     for name in sorted(tool.required - set(task.args)):
-        yield f"`{task.tool}` requires the argument `{name}`", f"add `{name}` to `args`"
+        yield ("args",), f"`{task.tool}` requires the argument `{name}`", f"add `{name}` to `args`"
 
 
 def _repeated(rows: Iterable[tuple[str, str, int | None]]) -> Iterator[tuple[str, str, int | None]]:

@@ -25,7 +25,7 @@ def _refuses(code: str, title: str, why: str) -> Callable[[Look], Rule]:
     return lambda look: RULES.add(make(look))
 
 
-@_refuses("SK505", "unchanged template", why="Its text speaks of the template's example, not of this skill.")
+@_refuses("SK507", "unchanged template", why="Its text speaks of the template's example, not of this skill.")
 def template_mark(subject: Subject) -> Iterator[Problem]:
     """The comment `skillpm-template:`, which `skillpm new` writes where the author has something to change."""
     for path, text in _texts(subject):

@@ -1,0 +1,42 @@
+"""An unknown key of a document is answered with the key that was meant, from the same place of the document."""
+
+from __future__ import annotations
+
+import pytest
+
+from skillpm.errors import DocumentError
+from skillpm.formats.document import read_model
+from skillpm.model.contract import ContractDocument
+from skillpm.model.suite import Suite
+from skillpm.model.synthesis import SynthesisDocument
+from skillpm.train.kinds import BUILT_IN
+from skillpm.train.recipe import load_recipe
+
+SYNTHESIS = "synthesis: 1\ntasks:\n  - name: a\n    tool: b\n    requests: [c]\n"
+CONTRACT = "contract: 1\ntools:\n  - name: a\n    input_schema: {type: object}\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "hint"),
+    [
+        (SynthesisDocument, f"{SYNTHESIS}    weigth: 3\n", "did you mean `weight`?"),
+        (SynthesisDocument, f"{SYNTHESIS}    request: [d]\n", "did you mean `requests`?"),
+        (SynthesisDocument, f"{SYNTHESIS}helt_out: 0.1\n", "did you mean `held_out`?"),
+        (SynthesisDocument, f"{SYNTHESIS}    frames: ['{{request}}']\n", "another place"),
+        (ContractDocument, f"{CONTRACT}    desciption: x\n", "did you mean `description`?"),
+        (ContractDocument, f"{CONTRACT}    argv: [ls, {{flag: -a, iff: b}}]\n", "did you mean `if`?"),
+        (Suite, "name: a\ntasks: []\ngate: {at_least: 1, metrc: reward}\n", "did you mean `metric`?"),
+        (Suite, "name: a\ntasks: []\nzzz: 1\n", None),
+    ],
+)
+def test_a_misspelt_key_is_answered_with_its_neighbours(model: type, text: str, hint: str | None) -> None:
+    with pytest.raises(DocumentError) as caught:
+        read_model(model, text, path="x.yaml")
+    assert caught.value.line
+    assert (hint or "") in (caught.value.hint or "") and (hint is None) == (caught.value.hint is None)
+
+
+def test_a_misspelt_setting_of_a_stage_is_answered_with_its_neighbour() -> None:
+    with pytest.raises(DocumentError, match=r"stages\.0") as caught:
+        load_recipe(None, None, ("stages.sft.epoch=2",), BUILT_IN)
+    assert caught.value.hint == "did you mean `epochs`?"
