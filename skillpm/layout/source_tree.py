@@ -12,6 +12,7 @@ Source of the patterns' meaning: gitignore(5), as pathspec implements it; .gitig
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
@@ -50,6 +51,7 @@ _FILES = re.compile(
 )
 _KEY_FILES = (".pem", ".key")
 _AT_ROOT = re.compile(r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|\.[^/]+/skills")
+_RECORD = ".skillpm/installed.json"  # of the skills that skillpm has installed here
 _SYNTHESIS = {"train.jsonl", "held_out.jsonl", "profile.json"}
 _FOLDER = "ps_d"  # pathspec's name for the slash behind a folder that a pattern names
 _VIRTUAL_ENVIRONMENT = "pyvenv.cfg"
@@ -108,6 +110,7 @@ class SourceTree(FolderTree):
     def __init__(self, root: Path, *, keep: bool = False) -> None:
         super().__init__(root, keep=keep)
         self._own_archive = re.compile(rf"{re.escape(Path(os.path.realpath(root)).name)}-\d[^/]*\.tar\.gz")
+        self._installed: frozenset[str] = frozenset()
         self._git, self._own = _Ignored(_above(root)), _Ignored()
 
     def leaves_out(self, path: str) -> bool:
@@ -122,6 +125,8 @@ class SourceTree(FolderTree):
         )
 
     def _enter(self, prefix: str, names: set[str], irregular: dict[str, str]) -> bool:
+        if not prefix and ".skillpm" in names:
+            self._installed = self._installed_folders()
         for name, ignored in ((GIT, self._git), (OWN, self._own)):
             if name in names:
                 try:
@@ -143,11 +148,19 @@ class SourceTree(FolderTree):
         return self._is_clutter(path, name, mode) or bool(self._git.verdict(written))
 
     def _is_clutter(self, path: str, name: str, mode: int) -> bool:
-        if name in _FOLDERS or _AT_ROOT.fullmatch(path) or _FILES.fullmatch(name):
+        if name in _FOLDERS or path in self._installed or _AT_ROOT.fullmatch(path):
             return True
-        if self._own_archive.fullmatch(name):
+        if _FILES.fullmatch(name) or self._own_archive.fullmatch(name):
             return True
         return stat.S_ISREG(mode) and name.endswith(_KEY_FILES) and self._is_private_key(path)
+
+    def _installed_folders(self) -> frozenset[str]:
+        """Return the folders of installed skills where the working folder is a project itself."""
+        try:
+            record = json.loads(self._opened(_RECORD, MAX_PATTERNS, MAX_PATTERNS + 1))
+            return frozenset(record["folders"])
+        except (UnreadableFileError, ValueError, KeyError, TypeError):
+            return frozenset()
 
     def _is_private_key(self, path: str) -> bool:
         try:

@@ -63,7 +63,10 @@ def test_an_archive_inside_of_the_packed_folder_is_refused_unless_it_is_left_out
 
 def test_a_skill_that_is_installed_into_itself_does_not_grow(place: Project) -> None:
     inside = place.root / "mine"
-    trees = [place.call("install", ".", "--json", cwd=inside).ok().document["skills"][0]["tree"] for _ in range(3)]
+    agents = ("claude-code", "openclaw", "astrbot", "openclaw")  # openclaw reads skills/, astrbot data/skills/
+    commands = [["install", ".", "--agent", agent, "--json"] for agent in agents]
+    trees = [place.call(*command, cwd=inside).ok().document["skills"][0]["tree"] for command in commands]
+    assert (inside / "skills/mine/SKILL.md").is_file() and (inside / "data/skills/mine/SKILL.md").is_file()
     assert len(set(trees)) == 1
     assert place.call("pack", "--list", cwd=inside).ok().out.splitlines() == FILES
 

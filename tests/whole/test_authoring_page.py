@@ -33,7 +33,7 @@ def form(schema: dict[str, Any], models: dict[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {form(schema.get('items', {}), models)}"
     if schema.get("type") == "object":
-        values = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), {})
+        values: Any = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), {})
         return f"mapping to {form(values if isinstance(values, dict) else {}, models)}"
     return PLAIN.get(schema.get("type", ""), "any value")
 
