@@ -90,7 +90,7 @@ def test_what_is_smuggled_in_is_refused(world: World, attack: str) -> None:
     world.refuses("install", "bad", "--registry", world.shop, code=code, says=says)
     world.place.write({"bad": files})
     if not any(path.endswith(".pyc") for path in more):  # what interpreters leave in a folder is left out of archives
-        world.refuses("install", "./bad", code=1, says=says[: 1 if code == 4 else None])
+        world.refuses("install", "./bad", code=code, says=says[: 1 if code == 4 else None])
 
 
 @pytest.mark.attack(31)
@@ -98,7 +98,7 @@ def test_bytecode_that_an_interpreter_left_is_not_installed_with_a_folder(world:
     world.place.write({"bad": {"SKILL.md": skill_text(), "__pycache__": {"run.cpython-311.pyc": PYC}}})
     world.place.call("install", "./bad").ok()
     assert not list(world.root.rglob("skills/bad/__pycache__"))
-    assert "SK411" in world.place.call("scan", "./bad").fails(1).out
+    assert "SK411" in world.place.call("scan", "./bad").ok().out
 
 
 CONTRACTS: dict[str, tuple[str, str]] = {
@@ -135,7 +135,7 @@ def test_workers_load_neither_unchecked_bytecode_nor_a_module_that_shadows_the_l
 @pytest.mark.parametrize(("path", "code"), [("conftest.py", "SK413"), ("scripts/json.py", "SK415")])
 def test_what_is_only_odd_is_told(world: World, path: str, code: str) -> None:
     world.place.write({"odd": {"SKILL.md": skill_text("odd"), path: "x = 1\n"}})
-    assert f"warning: odd 0: {code}" in world.place.call("install", "./odd").ok().err
+    assert f"({code})" in world.place.call("install", "./odd").ok().err
     assert f"{path}: warning {code}" in world.place.call("scan", "./odd").ok().out
 
 
