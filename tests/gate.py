@@ -149,7 +149,7 @@ class InProcess:
         pass
 
 
-def tested(root: Path, files: Mapping[str, Any], name: str = "serving") -> Selftest:
+def examined(root: Path, files: Mapping[str, Any], name: str = "serving") -> Selftest:
     """Write a skill and return what the gate says of it."""
     write_tree(root, files)
     skill = Skill(name, "1.0.0", tree_digest(FolderTree(root)), root)

@@ -66,7 +66,7 @@ def test_no_path_and_an_unknown_level_are_usage_errors(project: MakeProject) -> 
 
 
 def test_hostile_trees_give_reports(project: MakeProject) -> None:
-    root = project({"a/SKILL.md": SKILL, "b/SKILL.md": b"\xff\x00---", "c/SKILL.md": "---\nname: \x1b[31m\n---\n"})
+    root = project({"a/SKILL.md": SKILL, "b/SKILL.md": b"\xff\x00---", "c/SKILL.md": "---\nname: \x1b[2J\n---\n"})
     os.mkfifo(root.root / "a/pipe")
     (root.root / "a/link").symlink_to("/etc/passwd")
     Path(os.fsdecode(os.fsencode(root.root) + b"/a/\xff.md")).write_bytes(b"")

@@ -60,7 +60,6 @@ def test_skills(typed: str, meant: list[str]) -> None:
         "verfy": ["verify"],
         "outdate": ["outdated"],
         "doc": ["doctor"],
-        "run": [],
         "deploy": [],
         "freeze": [],
         "start": [],

@@ -250,7 +250,9 @@ def test_a_worker_that_declares_other_rewards_when_it_is_started_again_is_refuse
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
 ) -> None:
     """The name is another one in each process."""
-    plugin = LYING.replace('"first"', 'f"n{os.getpid()}"').replace("import json", "import os").replace("LIES", "{}")
+    plugin = (
+        LYING.replace('"first"', 'f"n{os.urandom(4).hex()}"').replace("import json", "import os").replace("LIES", "{}")
+    )
     with make_scorer(make_skill({"plugin.py": plugin})) as scorer:
         assert scorer.judge([episode("a")])[0].verdict.status == "failed"
         (process,) = scorer._pools["serving"].processes

@@ -11,7 +11,7 @@ import pytest
 
 from skillpm.formats.strict_yaml import read_yaml
 from tests.conftest import ROOT
-from tests.gate import case_files, tested
+from tests.gate import case_files, examined
 
 VERIFIERS = ROOT / "tests/cases/verifiers"
 FAST = 12  # every so many cases are tried in every run; the others are slow
@@ -34,12 +34,12 @@ def _unloaded() -> Iterator[None]:
 
 @pytest.mark.parametrize("case", _cases("foolable.yaml"))
 def test_a_verifier_that_can_be_fooled_is_refused(case: dict[str, Any], tmp_path: Path) -> None:
-    report = tested(tmp_path / "serving", case_files(case))
+    report = examined(tmp_path / "serving", case_files(case))
     assert not report.ok or report.unproven
 
 
 @pytest.mark.parametrize("case", _cases("honest.yaml"))
 def test_an_honest_verifier_is_not_refused(case: dict[str, Any], tmp_path: Path) -> None:
-    report = tested(tmp_path / "serving", case_files(case))
+    report = examined(tmp_path / "serving", case_files(case))
     assert report.ok, [item.finding().message for item in report.broken]
     assert not report.unproven

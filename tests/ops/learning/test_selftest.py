@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from skillpm.selftest.claims import CLAIMS
-from tests.gate import tested
+from tests.gate import examined
 from tests.serving import HEAD, OTHER, PROMISES, TEXT, lines, skill, whole
 
 ReportOf = Callable[[dict[str, str]], dict[str, Any]]
@@ -32,7 +32,7 @@ def report_of(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], dict[str, A
     before = set(sys.modules)
 
     def make(files: dict[str, str]) -> dict[str, Any]:
-        return tested(tmp_path / str(len(list(tmp_path.iterdir()))), files).document()
+        return examined(tmp_path / str(len(list(tmp_path.iterdir()))), files).document()
 
     yield make
     for name in [name for name in sys.modules if name.startswith("_skillpm_") and name not in before]:

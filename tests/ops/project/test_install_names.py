@@ -14,7 +14,7 @@ from tests.shop import MakeProject, SkillFiles
 
 TRAVEL = (
     "references/模板.md", "app/(group)/[id]/page.tsx", "notes (1).md", "it's.md", "types/@x/index.d.ts", "a&b.md",
-    "Übersicht.md", "-rf.md", "~root", "SKILL.md~", "#1.md", "100%.md", "a=b,c;d.md", "$x.md", "!important.md",
+    "Übersicht.md", "-rf.md", "~root", "SKILL~1.md", "#1.md", "100%.md", "a=b,c;d.md", "$x.md", "!important.md",
     "{a}.md", "^caret`.md", "привет мир.md", "日本語/ガイド.md", "👍️.md", ".env.example", " leading.md", "한국어.md",
 )  # fmt: skip
 REFUSED = {

@@ -105,7 +105,7 @@ def edited(site: Shop, name: str, **changes: Any) -> None:
 
 ATTACKS: dict[str, tuple[Callable[[Shop], Any], int, str]] = {
     "an archive that was changed": (lambda site: changed(site, b"?"), 4, "expected"),
-    "a login page for an archive": (lambda site: answers(site, says(200, b"<html>Log in")), 5, "page says"),
+    "a login page for an archive": (lambda site: answers(site, says(200, b"<html>Log in")), 5, "is a web page"),
     "a cut archive": (
         lambda site: answers(site, lambda h: h.reply(200, b"x", length=100) or True),
         5,
@@ -122,7 +122,7 @@ ATTACKS: dict[str, tuple[Callable[[Shop], Any], int, str]] = {
     "a page that is a login page": (lambda site: page(site, b"<html>Log in</html>"), 5, "HTML"),
     "a page that is not JSON": (lambda site: page(site, b"\xff\x00"), 5, "many-00.json"),
     "a page nested too deeply": (lambda site: page(site, b"[" * 100_000), 5, "many-00.json"),
-    "a page with a key that nobody knows": (lambda site: page(site, b'{"name": "many-00", "x": 1}'), 5, "`x`"),
+    "a page without releases": (lambda site: page(site, b'{"name": "many-00", "x": 1}'), 3, "has no release"),
     "a registry of the future": (lambda site: (site.root / "config.json").write_text('{"registry": 2}'), 5, "config"),
     "no registry": (lambda site: (site.root / "config.json").unlink(), 5, "is not a registry"),
     "a busy registry": (lambda site: page(site, says(503, Retry_After="9999")), 5, "9999 seconds"),
