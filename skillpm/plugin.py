@@ -87,6 +87,9 @@ if TYPE_CHECKING:
     # A verdict with the rewards that were paid for it, by name.
     from skillpm.model.verdict import Judgement as Judgement
 
+    # What stands in a completion: its object, whether it stands alone, and why not; never raises.
+    from skillpm.contract.answer import read_answer as read_answer
+
     # A named ``function(task, episode, verdict)``; returns a finite float in -1..1, or None where it does not apply.
     from skillpm.model.verdict import RewardFunction as RewardFunction
 
