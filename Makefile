@@ -22,6 +22,7 @@ demo: $(VENV)/.train
 	$(BIN)/python demo/run.py --folder $(DEMO)
 
 test: $(VENV)/.test
+	$(BIN)/python -m compileall -q skillpm # the tests start it some thousand times, perhaps where no caches are written
 	$(BIN)/python -m pytest -q -n auto
 
 check: $(VENV)/.test

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from packaging.utils import canonicalize_version
-
 from skillpm.errors import DocumentError, RegistryError, UsageError
 from skillpm.formats.light import LightDocument, read_light
 from skillpm.formats.strict import strict_json
@@ -107,6 +105,8 @@ def _release(item: Any) -> Release | str:
 
 
 def _refuse_twins(versions: Iterable[str], place: str) -> None:
+    from packaging.utils import canonicalize_version  # takes longer to import than most pages to read
+
     spellings: dict[str, str] = {}
     for version in versions:
         other = spellings.setdefault(canonicalize_version(version), version)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import posixpath
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from skillpm.model.wheel import WHEEL_ADDRESS
 
-_HASHED = re.compile(rf"{WHEEL_ADDRESS}#sha256=[0-9a-f]{{64}}")
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 
 def python_requirement(text: str) -> Requirement:
@@ -20,6 +19,8 @@ def python_requirement(text: str) -> Requirement:
     Raises:
         ValueError: it is not a PEP 508 requirement, or names an address that is not a wheel with its hash.
     """
+    from packaging.requirements import InvalidRequirement, Requirement  # most skills ask for no package
+
     try:
         requirement = Requirement(text)
         if requirement.marker is not None:
@@ -37,12 +38,15 @@ def python_requirement(text: str) -> Requirement:
 
 def is_hashed_wheel(requirement: Requirement) -> bool:
     """Is its address the https address of a wheel of that name, with the wheel's SHA-256?"""
+    from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+
     url = requirement.url or ""
     try:
         name, *_ = parse_wheel_filename(wheel_file(url))
     except InvalidWheelFilename:
         return False
-    return _HASHED.fullmatch(url) is not None and name == canonicalize_name(requirement.name)
+    hashed = re.fullmatch(rf"{WHEEL_ADDRESS}#sha256=[0-9a-f]{{64}}", url)
+    return hashed is not None and name == canonicalize_name(requirement.name)
 
 
 def wheel_file(url: str) -> str:

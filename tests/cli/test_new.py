@@ -80,7 +80,9 @@ def test_a_folder_that_cannot_be_made_leaves_nothing(project: MakeProject) -> No
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["cli", "api", "sql", "text"])
+@pytest.mark.parametrize(
+    "kind", ["cli", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("api", "sql", "text"))]
+)
 def test_each_kind_is_valid_has_rows_holds_its_claims_and_is_not_published_untouched(
     project: MakeProject, kind: str
 ) -> None:

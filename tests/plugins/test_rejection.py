@@ -64,6 +64,7 @@ def test_a_tiny_model_is_trained_by_the_stage(world: Project, tiny_model: Path) 
     assert (folder / "adapter/adapter_model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_a_trainer_that_raises_leaves_no_manifest(world: Project, tiny_model: Path) -> None:  # noqa: F811
     world.write({"site/skillpm_rejection/rounds.py": "def run(stage, given):\n    return 1 / 0\n"})
     run(world, "train", "-r", "recipe.yaml", "--model", str(tiny_model), "--yes").fails(

@@ -151,6 +151,7 @@ def verify(attempts, contract):
 """
 
 
+@pytest.mark.slow
 def test_a_verifier_that_dies_says_the_same_of_the_same_answers_however_they_came(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
 ) -> None:

@@ -150,6 +150,7 @@ def test_rewards_are_bounded_and_never_fail(report_of: ReportOf) -> None:
     assert found["SK742"]["counterexample"]["completion"] == ""
 
 
+@pytest.mark.slow
 def test_a_verdict_that_takes_longer_than_promised_is_told(report_of: ReportOf) -> None:
     source = each("x == 'null' and time.sleep(0.6)\n    return a.verdict")
     report = report_of({**skill(verifier_py=source), "suites/core.yaml": "name: core\ntasks: []\n"})

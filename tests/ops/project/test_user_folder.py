@@ -68,6 +68,7 @@ def test_every_command_that_reads_installed_skills_knows_the_option(place: Proje
     assert "--user" in place.call(command, "--help").ok().out
 
 
+@pytest.mark.slow
 def test_a_skill_of_the_user_is_trained_and_judged_from_any_project(project: MakeProject) -> None:
     place = project()
     place.call("install", "incident-triage", "--user").ok()

@@ -53,6 +53,7 @@ def test_an_install_locks_the_wheels_and_they_are_what_is_shown_agreed_to_and_ru
         assert "blue" not in answer.out
 
 
+@pytest.mark.slow
 def test_what_cannot_be_resolved_is_installed_with_a_warning_and_locked_by_the_next_install(
     place: Project, tmp_path: Path
 ) -> None:
