@@ -231,6 +231,7 @@ def test_a_pattern_that_would_be_catastrophic_elsewhere_is_matched_in_linear_tim
     assert judgement.verdict.status == "failed"
 
 
+@pytest.mark.slow
 def test_a_verifier_that_hangs_forever_costs_one_deadline_a_call(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.shop import MakeProject, SkillFiles
 
 PLUGIN = """
@@ -243,6 +245,7 @@ def verify(attempts, contract):
 """
 
 
+@pytest.mark.slow
 def test_a_plugin_s_sandbox_confines_workers(project: MakeProject, skill_files: SkillFiles) -> None:
     """Only where it is named or called strong; a policy that requires a strong one is not fallen back from."""
     demo = {**skill_files(), "verifier.py": JAILED, "rows.jsonl": '{"expected": {}, "completion": "x"}\n'}

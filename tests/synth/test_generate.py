@@ -519,6 +519,7 @@ def test_held_out_rows_say_what_is_new_in_them_and_which_template_made_them(
     assert news["new:both"] + news["new:value"]
 
 
+@pytest.mark.slow
 def test_the_texts_of_rows_are_on_disk_not_in_memory(given: Given, judge: Judge) -> None:
     """A row costs digests and numbers, about half a kilobyte, however long its request is."""
     long = "with all the notes that came with it " * 40

@@ -40,6 +40,7 @@ def follow(page: str, world: Project) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.slow
 def test_the_page_of_the_plain_path_ends_with_a_training_plan(project: MakeProject) -> None:
     world = project()
     follow("tutorial-tar.md", world)

@@ -70,6 +70,7 @@ def folders(environments: Environments) -> list[str]:
     return sorted(path.name for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
 
 
+@pytest.mark.slow
 def test_two_skills_that_contradict_each_other_are_judged_together_each_with_its_own(
     make_skill: MakeSkill,
     make_scorer: MakeScorer,
@@ -124,6 +125,7 @@ def test_what_cannot_be_resolved_names_the_skill_and_ends_with_the_words_of_pip_
     assert folders(environments) == []
 
 
+@pytest.mark.slow
 def test_a_newer_release_or_another_index_changes_nothing_that_was_agreed_to(
     make_skill: MakeSkill,
     make_scorer: MakeScorer,

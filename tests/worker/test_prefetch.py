@@ -170,6 +170,7 @@ def test_a_verifier_that_dies_says_the_same_of_the_same_answers_however_they_cam
     assert [item.verdict.status == "errored" for item in at_the_end] == ["kill" in answer for answer in answers]
 
 
+@pytest.mark.slow
 def test_a_slow_verifier_is_given_its_time_by_those_who_ask_in_earnest(
     make_skill: MakeSkill, make_scorer: MakeScorer, episode: MakeEpisode
 ) -> None:
