@@ -28,12 +28,6 @@ ROOT = Path(__file__).parent.parent
 SKILLS = ROOT / "skills"
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a third of the time is waiting for processes that tests start."""
-    return (os.cpu_count() or 1) + 1
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a command did; its repr explains a failing assertion."""

@@ -179,6 +179,7 @@ def test_numbers_and_markers_are_checked_when_a_document_is_read(world: World, a
 
 
 @pytest.mark.attack(40)
+@pytest.mark.slow
 def test_a_schema_of_one_word_is_sampled(world: World) -> None:
     """``items: true`` is a schema; a range without an integer is told, never a traceback."""
     seeds = {"a.jsonl": '{"request": "r", "expected": {"tool": "d", "args": {"a": null}}}\n'}

@@ -50,6 +50,7 @@ def test_the_stage_is_planned_without_torch_and_its_settings_are_in_the_schema(w
     world.run(*words).fails(2, "recipe.yaml:6", "no kind of stage `rejection`", "come with plugins")
 
 
+@pytest.mark.slow
 def test_a_tiny_model_is_trained_by_the_stage(world: Project, tiny_model: Path) -> None:  # noqa: F811
     """The adapter is made of accepted answers, and the manifest says who ran the stage."""
     done = run(world, "train", "-r", "recipe.yaml", "--model", str(tiny_model), "--yes", "--json", OMP_NUM_THREADS="1")

@@ -47,7 +47,12 @@ def test_has_enough_to_learn_from(project: MakeProject, name: str) -> None:
     assert shown["rules"] >= 5
 
 
-@pytest.mark.parametrize("name", NAMES)
+QUICK = "shell-tools"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == QUICK else pytest.mark.slow) for name in NAMES]
+)
 def test_a_first_party_verifier_keeps_its_promises(project: MakeProject, name: str) -> None:
     """`skillpm selftest` finds nothing."""
     project().run("selftest", name, "--yes").ok()
