@@ -22,7 +22,7 @@ demo: $(VENV)/.train
 	$(BIN)/python demo/run.py --folder $(DEMO)
 
 test: $(VENV)/.test
-	$(BIN)/python -m compileall -q skillpm # the tests start it some thousand times, perhaps where no caches are written
+	$(BIN)/python -m compileall -q skillpm registry # the tests start it some thousand times, perhaps where no caches are written
 	$(BIN)/python -m pytest -q -n auto
 
 check: $(VENV)/.test
@@ -55,8 +55,8 @@ $(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt
 	touch $@
 
 # The tests ask the parser of langgraph-cli. It is installed without the 50 MB that only its servers need.
-$(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(PIP) -e ".[train,dev]"
+$(VENV)/.test: $(VENV)/bin/python pyproject.toml registry/pyproject.toml constraints.txt
+	$(PIP) -e ".[train,dev]" -e "./registry[fast]"
 	$(PIP) --no-deps langgraph-cli
 	touch $@
 

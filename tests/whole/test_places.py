@@ -9,7 +9,8 @@ import pytest
 from tests.conftest import ROOT
 
 TESTS = ROOT / "tests"
-PACKAGE = ROOT / "skillpm"
+PACKAGES = {"registry": ROOT / "registry/skillpm_registry"}
+"""Folders of tests whose subject is a distribution of its own."""
 OTHERS = {"attacks", "cases", "golden", "gpu", "plugins", "skills", "whole"}
 """Folders of tests whose subject is no room of the package."""
 MIRRORED = sorted(
@@ -24,11 +25,12 @@ def module_stems(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("path", MIRRORED, ids=str)
 def test_a_test_file_stands_beside_its_module_and_begins_with_its_name(path: Path) -> None:
-    room = PACKAGE / path.parent
-    assert room.is_dir(), f"skillpm/ has no {path.parent}"
+    top, *below = path.parent.parts
+    room = PACKAGES.get(top, ROOT / "skillpm" / top).joinpath(*below)
+    assert room.is_dir(), f"there is no {room}"
     name = path.stem.removeprefix("test_")
     stems = {*module_stems(room), room.name}
-    assert any(name == stem or name.startswith(f"{stem}_") for stem in stems), f"no module of skillpm/{path.parent}"
+    assert any(name == stem or name.startswith(f"{stem}_") for stem in stems), f"no module of {room}"
 
 
 def test_shared_modules_stand_at_the_root_and_hold_no_tests() -> None:

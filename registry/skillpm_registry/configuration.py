@@ -1,0 +1,34 @@
+"""What an operator decides, once for each server process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+STATE = ".server"  # the folder of what is never served: database, uploads, keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """The decisions of an operator.
+
+    Attributes:
+        data: the registry's folder, whose static files any server can serve.
+        url: the public address without a slash at the end. Absolute links come from it, never from a request.
+        name: of the registry.
+        database: an SQLAlchemy URL; empty for SQLite in the state folder.
+        private: does reading need a token?
+        open_names: may every account take a new name or namespace? Otherwise administrators give them.
+    """
+
+    data: Path
+    url: str = "http://127.0.0.1:8700"
+    name: str = "registry"
+    database: str = ""
+    private: bool = False
+    open_names: bool = True
+
+    @property
+    def state(self) -> Path:
+        """The folder of what is never served."""
+        return self.data / STATE

@@ -1,0 +1,56 @@
+"""The registry's static files, as any web server would serve them: ETag, ranges, immutable archives.
+
+Only what a registry publishes is served. The statements, the scratch folder and the server's own state are not.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from skillpm.index.pages import LISTING
+
+_IMMUTABLE = "public, max-age=31536000, immutable"  # a year, the longest that caches keep (RFC 9111)
+_CHECKED = "no-cache"  # a cache may keep it, and asks each time whether it is still so
+SERVED = {"config.json": _CHECKED, LISTING: _CHECKED, "skills": _CHECKED, "archives": _IMMUTABLE}
+"""The files and folders at the root that are served, and how long a cache may keep them."""
+
+
+class RegistryFiles(StaticFiles):
+    """The served part of a registry's folder, as an ASGI application.
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(directory=root)
+
+    def get_path(self, scope: Scope) -> str:
+        """Return the path of a request as it was sent: `..` in it is never resolved."""
+        path: str = scope["path"]
+        return path.removeprefix(scope.get("root_path", "")).removeprefix("/")
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """Return the file of a path. What is not served, hidden, or not a path of this system has none."""
+        parts = path.split("/")
+        if parts[0] not in SERVED or any(not part or part.startswith(".") for part in parts):
+            return "", None
+        try:
+            return super().lookup_path(path)
+        except (OSError, ValueError):  # too long, NUL
+            return "", None
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        """Return a file, or 304 for a known one."""
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        if stat.S_ISREG(stat_result.st_mode):
+            response.headers["Cache-Control"] = SERVED[self.get_path(scope).partition("/")[0]]
+        return response
