@@ -18,7 +18,7 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.shop", "tests.skill_code", "tests.scripted_policy"]
+pytest_plugins = ["tests.chat", "tests.shop", "tests.skill_code", "tests.scripted_policy"]
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 settings.load_profile("default")
 

@@ -41,7 +41,7 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
 
 @click.command("eval", epilog="Example: skillpm eval incident-triage --model smollm2-135m --limit 20")
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
-@click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a model's folder, or a hub id.")
+@click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a folder, a hub id, or URL#MODEL of a server.")
 @click.option(
     "--run",
     shell_complete=run_names,

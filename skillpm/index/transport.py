@@ -239,7 +239,7 @@ class Transport:
 
     def _wait_as_asked(self, url: str, status: int, text: str | None) -> None:
         """Wait as long as Retry-After asks, within the limit, then raise ``_CutError`` for another try."""
-        seconds = _retry_after(text)
+        seconds = seconds_asked(text)
         if seconds > self._patience.asked:
             raise RegistryError(
                 f"{url}: the server answers {status} and asks for a pause of {seconds:.0f} seconds",
@@ -266,14 +266,14 @@ class Transport:
         except (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError) as error:
             _refuse_late(url, begin, self._patience.whole, response)
             raise RegistryError(
-                f"{url}: {_reason(error)}", hint="check the address, its certificate, and this machine's clock"
+                f"{url}: {failure_reason(error)}", hint="check the address, its certificate, and this machine's clock"
             ) from None
         except urllib3.exceptions.HTTPError as error:
             _refuse_late(url, begin, self._patience.whole, response)
-            raise _CutError(_reason(error)) from None
+            raise _CutError(failure_reason(error)) from None
         finally:
             if response is not None:
-                _release(response)
+                release(response)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = self._proxy(urlsplit(url).scheme, urlsplit(url).hostname or "")
@@ -329,7 +329,7 @@ def _too_slow(url: str, whole: float) -> RegistryError:
     return RegistryError(f"{url} took more than {whole:.0f} seconds", hint="try again, or use a mirror")
 
 
-def _release(response: urllib3.BaseHTTPResponse) -> None:
+def release(response: urllib3.BaseHTTPResponse) -> None:
     """Return the connection to its pool, or close it if it still has a part of the answer."""
     if response.length_remaining == 0:
         response.read()
@@ -377,7 +377,7 @@ def _strong(etag: str | None) -> str | None:
     return None if etag is None or etag.startswith("W/") else etag
 
 
-def _retry_after(text: str | None) -> float:
+def seconds_asked(text: str | None) -> float:
     """Return the seconds of a Retry-After, a number or a date, or 0."""
     if not text:
         return 0
@@ -407,7 +407,7 @@ def _too_large(url: str, limit: int) -> RegistryError:
     return RegistryError(f"{url} has more than the allowed {limit} bytes", hint=_KEEPER, limit=limit)
 
 
-def _reason(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     """Return the innermost cause as text."""
     inner: BaseException = error
     while (deeper := getattr(inner, "reason", None) or inner.__cause__) and isinstance(deeper, BaseException):

@@ -22,6 +22,7 @@ from skillpm.evals.tasks import (
     with_skill_text,
     with_tool_schemas,
 )
+from skillpm.model.contract import Tool
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Policy, Progress
 from skillpm.model.skill import Skill
@@ -52,7 +53,7 @@ class Evaluator:
     policies: PolicyFactory = load_policy
     command: str = ""
 
-    def policy(self, model: str, adapter: Path | None = None) -> Policy:
+    def policy(self, model: str, adapter: Path | None = None, tools: tuple[Tool, ...] = ()) -> Policy:
         """Load a model, with an adapter on top where one is named. Raises what ``load_policy`` raises."""
         return self.policies(
             PolicyRequest(
@@ -61,6 +62,7 @@ class Evaluator:
                 self.asking.batch_size,
                 self.asking.dtype,
                 special_tokens=self.asking.answer_form != "json",
+                tools=tools,
             ),
             self.context.settings,
         )

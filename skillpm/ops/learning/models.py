@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from skillpm.agent.endpoint import EndpointPolicy, is_endpoint
 from skillpm.errors import TrainingError, UsageError
+from skillpm.model.contract import Tool
 from skillpm.model.ports import Policy, PolicyMaker
 from skillpm.runtime.distributions import load_host
 from skillpm.settings import Settings
@@ -61,11 +63,12 @@ class PolicyRequest:
     """Which policy is wanted.
 
     Attributes:
-        model: a name that skillpm knows, a folder, or a hub id.
+        model: a name that skillpm knows, a folder, a hub id, or the address of a server.
         adapter: a folder with a LoRA adapter on top of it, or None.
         batch_size: prompts completed at once.
         dtype: of the weights; ``auto`` is what the processor has units for.
         special_tokens: does a completion hold its special tokens, of which some forms of tool calls are made?
+        tools: that a server is told of, so that its model may call them natively.
     """
 
     model: str
@@ -73,6 +76,7 @@ class PolicyRequest:
     batch_size: int
     dtype: str = "auto"
     special_tokens: bool = False
+    tools: tuple[Tool, ...] = ()
 
 
 PolicyFactory = Callable[[PolicyRequest, Settings], Policy]
@@ -85,19 +89,25 @@ def find_policy(model: str, settings: Settings) -> None:
         UsageError: there is no such model.
         PluginError: two plugins bring policies of one name.
     """
-    if _brought(model, settings) is None:
+    if not is_endpoint(model) and _brought(model, settings) is None:
         locate_model(model, settings.models)
 
 
 def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
-    """Load a plugin's policy, or a model with transformers; a known one is prepared first where that was not done yet.
+    """Load a plugin's policy, a server's model, or a model with transformers; a known one is prepared first.
 
     Raises:
         PluginError: the plugin that was asked for failed.
         TrainingError: torch and its companions are not installed.
-        UsageError: the model or the adapter cannot be loaded.
-        RegistryError: a known model could not be fetched.
+        UsageError: the model or the adapter cannot be loaded, or the address of a server is wrong.
+        RegistryError: a known model could not be fetched, or the server failed.
     """
+    if is_endpoint(request.model):
+        if request.adapter is not None or request.dtype != "auto":
+            raise UsageError("a server loads its model itself", hint="remove `--run` and `--dtype`")
+        return EndpointPolicy(
+            request.model, batch_size=request.batch_size, tools=request.tools, offline=settings.offline
+        )
     brought = _brought(request.model, settings)
     if brought is not None:
         maker, rest = brought

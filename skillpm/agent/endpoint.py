@@ -1,0 +1,285 @@
+"""A server that speaks OpenAI's chat completions, as a Policy: ``--model https://host/v1#MODEL``.
+
+The key of a host is the one that ``index/credentials.py`` finds for it. It goes to that host only, and never without
+encryption. Each answer is bounded in time and size, and whatever the server sends is checked before it is used.
+
+Source: OpenAI API reference, ``POST /chat/completions`` and ``GET /models``; RFC 9110 (Retry-After).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from skillpm.errors import RegistryError, UsageError
+from skillpm.index.credentials import Credentials, is_local, token_variable
+from skillpm.index.transport import Patience, failure_reason, release, round_trips, seconds_asked
+from skillpm.index.watched import watched_pools
+from skillpm.model.contract import Tool
+from skillpm.model.ports import Completion
+from skillpm.model.task import Message
+
+if TYPE_CHECKING:
+    import urllib3
+
+_SIZE = 4 << 20  # bytes of one answer
+_CHUNK = 1 << 16
+_SHOWN = 300  # characters of a server's own words
+_BUSY = frozenset({408, 429, 500, 502, 503, 504})
+PATIENCE = Patience(idle=120.0, whole=180.0)
+
+
+def is_endpoint(model: str) -> bool:
+    """Is a model's name the address of a server?"""
+    return model.startswith(("http://", "https://"))
+
+
+class EndpointError(RegistryError):
+    """A model's server failed, or its answer cannot be used."""
+
+    name = "endpoint"
+
+
+class _BusyError(Exception):
+    """The server may answer if it is asked again, after so many seconds."""
+
+    def __init__(self, reason: str, seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
+
+
+class EndpointPolicy:
+    """Greedy completions of a model behind a server.
+
+    Args:
+        address: ``URL#MODEL``; without ``#MODEL``, the only model that the server lists.
+        batch_size: requests at once.
+        tools: that the model may call natively; a call is returned as the contract's own answer.
+        offline: refuse a server on another machine.
+        patience: the limits of waiting.
+        environment: holds the key; by default the environment of the process.
+
+    Raises:
+        UsageError: the address is wrong, or would send a key without encryption.
+        EndpointError: the server does not list exactly one model.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        batch_size: int = 1,
+        tools: Sequence[Tool] = (),
+        offline: bool = False,
+        patience: Patience = PATIENCE,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        url, _, model = address.partition("#")
+        self._url = url.rstrip("/")
+        self.name = address
+        self._patience = patience
+        self._batch_size = batch_size
+        self._tools = {tool.name: tool for tool in tools}
+        _check_address(self._url, offline=offline)
+        secret = Credentials(environment).header(self._url)
+        self._headers = {"User-Agent": "skillpm", "Accept": "application/json", "Content-Type": "application/json"}
+        if secret:
+            self._headers["Authorization"] = secret
+        self._pool = _open_pool(patience, batch_size)
+        self._model = model or self._only_model()
+        self.settings = {"endpoint": self._url, "endpoint_model": self._model}
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield ``(index of the prompt, completion)`` as they finish.
+
+        A prompt that the server calls longer than the model's window is ``too_long``.
+
+        Raises:
+            EndpointError: the server failed, or its answer cannot be used.
+        """
+        with round_trips(self._batch_size) as threads:
+            futures = {
+                threads.submit(self._answer, prompt, max_new_tokens): index for index, prompt in enumerate(prompts)
+            }
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+
+    def _answer(self, prompt: Sequence[Message], max_new_tokens: int) -> Completion:
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": [message.model_dump(mode="json") for message in prompt],
+            "max_tokens": max_new_tokens,
+            "temperature": 0,
+            "stream": False,
+        }
+        if self._tools:
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {"name": tool.name, "description": tool.description, "parameters": tool.input_schema},
+                }
+                for tool in self._tools.values()
+            ]
+        status, answer = self._ask("POST", "/chat/completions", body)
+        if status != 200:
+            words = _error_words(answer)
+            if "context" in words and ("length" in words or "window" in words):
+                return Completion("", 0, 0, "too_long")
+            raise self._failed(f"answers {status}: {words[:_SHOWN] or 'nothing more'}", _hint_of(status, self._url))
+        return self._completion(_object(answer) or {})
+
+    def _completion(self, answer: dict[str, Any]) -> Completion:
+        try:
+            choice = answer["choices"][0]
+            message, reason = choice["message"], choice.get("finish_reason")
+            calls = message.get("tool_calls") or ()
+            text = message.get("content") or ""
+            if not isinstance(text, str) or not isinstance(calls, list | tuple):
+                raise TypeError
+            text = "\n".join([*([text] if text or not calls else []), *map(self._call_text, calls)])
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise self._failed("does not answer in the form of chat completions", None) from None
+        self._check_model(answer.get("model"))
+        used = answer.get("usage")
+        usage = used if isinstance(used, dict) else {}
+        tokens = [value if isinstance(value := usage.get(f"{side}_tokens"), int) else 0 for side in _SIDES]
+        return Completion(text, tokens[0], tokens[1], "length" if reason == "length" else "stop")
+
+    def _call_text(self, call: Any) -> str:
+        """Return a native call as the contract's own answer; an argument that it leaves out is null."""
+        name, arguments = call["function"]["name"], call["function"]["arguments"]
+        values = arguments if isinstance(arguments, dict) else _object(str(arguments).encode())
+        if values is None:
+            return f"{name}({arguments})"[: 1 << 16]
+        nothing = dict.fromkeys(self._tools[name].properties) if name in self._tools else {}
+        return json.dumps({"tool": name, "args": {**nothing, **values}}, ensure_ascii=False)
+
+    def _check_model(self, answered: Any) -> None:
+        """Refuse the answer of another model. A server may add a date to a name, and a folder in front of it."""
+        if answered is None:
+            return
+        asked, served = (str(name).lower().rpartition("/")[2] for name in (self._model, answered))
+        if not (asked.startswith(served) or served.startswith(asked)) or not served:
+            raise self._failed(
+                f"answers as `{str(answered)[:80]}`, not as `{self._model[:80]}`", "check the model's name"
+            )
+
+    def _only_model(self) -> str:
+        status, answer = self._ask("GET", "/models", None)
+        rows = (_object(answer) or {}).get("data") if status == 200 else None
+        names = (
+            [str(row["id"]) for row in rows if isinstance(row, dict) and "id" in row] if isinstance(rows, list) else []
+        )
+        if len(names) == 1:
+            return names[0]
+        hint = f"name one: `--model {self._url}#{names[0] if names else 'MODEL'}`"
+        raise self._failed(f"lists {len(names)} models{': ' + ', '.join(names[:5]) if names else ''}", hint)
+
+    def _ask(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
+        """Return the status and the body of an answer; ask again while the server is busy or the connection fails."""
+        data = None if body is None else json.dumps(body, ensure_ascii=True).encode()
+        reason = ""
+        for turn in range(self._patience.tries):
+            try:
+                return self._once(method, path, data)
+            except _BusyError as busy:
+                reason, seconds = str(busy), busy.seconds
+            if seconds > self._patience.asked:
+                raise self._failed(f"{reason} and asks for a pause of {seconds:.0f} seconds", "try again then")
+            if turn + 1 < self._patience.tries:
+                self._patience.sleep(seconds or 0.5 * 2**turn)
+        raise self._failed(f"does not answer: {reason}", "check the address, and whether the server runs")
+
+    def _once(self, method: str, path: str, data: bytes | None) -> tuple[int, bytes]:
+        import urllib3
+
+        response: urllib3.BaseHTTPResponse | None = None
+        end = time.monotonic() + self._patience.whole
+        try:
+            response = self._pool.request(
+                method, self._url + path, body=data, headers=self._headers, preload_content=False, redirect=False,
+                retries=False,
+            )  # fmt: skip
+            if response.status in _BUSY:
+                raise _BusyError(f"it answers {response.status}", seconds_asked(response.headers.get("Retry-After")))
+            received = bytearray()
+            while piece := response.read1(_CHUNK, decode_content=True):
+                received += piece
+                if len(received) > _SIZE:
+                    raise self._failed(f"answers with more than {_SIZE >> 20} MiB", None)
+                if time.monotonic() > end:
+                    raise self._failed(f"took more than {self._patience.whole:.0f} seconds", None)
+            return response.status, bytes(received)
+        except urllib3.exceptions.LocationValueError as error:
+            raise UsageError(f"`{self._url[:200]}` is not an address: {error}") from None
+        except urllib3.exceptions.HTTPError as error:
+            if time.monotonic() > end:
+                raise self._failed(f"took more than {self._patience.whole:.0f} seconds", None) from None
+            raise _BusyError(failure_reason(error)) from None
+        finally:
+            if response is not None:
+                release(response)
+
+    def _failed(self, what: str, hint: str | None) -> EndpointError:
+        return EndpointError(
+            f"{self._url} {what}", hint=hint or "the server is at fault; ask its keeper", url=self._url
+        )
+
+
+_SIDES = ("prompt", "completion")
+
+
+def _check_address(url: str, *, offline: bool) -> None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if not host or parts.query:
+        raise UsageError(
+            f"`{url[:200]}` is not the address of a model's server", hint="such as http://127.0.0.1:8000/v1"
+        )
+    if parts.username is not None:
+        raise UsageError(
+            "the address of a model's server holds a key, which logs would show",
+            hint=f"set {token_variable(f'{parts.scheme}://{host}')} instead",
+        )
+    if offline and not is_local(host):
+        raise UsageError(f"{host} is on the network, and `--offline` forbids it", hint="use a local model")
+
+
+def _open_pool(patience: Patience, connections: int) -> urllib3.PoolManager:
+    import urllib3
+
+    timeout = urllib3.Timeout(connect=patience.connect, read=patience.idle)
+    manager = urllib3.PoolManager(maxsize=connections, timeout=timeout)
+    manager.pool_classes_by_scheme = watched_pools(patience.whole)
+    return manager
+
+
+def _object(data: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _error_words(data: bytes) -> str:
+    """Return a server's own words, from ``{"error": {"message": …}}`` where it writes them there."""
+    error: Any = (_object(data) or {}).get("error", data.decode(errors="replace"))
+    if isinstance(error, dict):
+        error = f"{error.get('message', '')} {error.get('code') or ''}"
+    return str(error).strip()
+
+
+def _hint_of(status: int, url: str) -> str | None:
+    if status in (401, 403):
+        return f"set {token_variable(url)} to the key of this server"
+    return "check the address: it ends with /v1 as a rule" if status == 404 else None

@@ -1,0 +1,143 @@
+"""A server's model as a policy: what it answers, and that no fault of a server becomes an answer or a wait."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+
+from skillpm.agent.endpoint import EndpointError, EndpointPolicy
+from skillpm.errors import UsageError
+from skillpm.index.transport import Patience
+from skillpm.model.contract import Tool
+from skillpm.model.ports import Completion
+from skillpm.model.task import Message
+from tests.chat import MakeChat
+from tests.conftest import Project
+from tests.shop import MakeProject
+
+QUICK = Patience(connect=1.0, idle=0.5, whole=1.0, sleep=lambda seconds: None)
+SCHEMA = {"type": "object", "properties": {"port": {"type": "integer"}, "quiet": {"type": "boolean"}}, "required": []}
+DEV = Tool(name="dev", input_schema=SCHEMA)
+
+
+def ask(url: str, text: str = "go", **options: Any) -> Completion:
+    policy = EndpointPolicy(url, **{"patience": QUICK, "environment": {}, **options})
+    ((index, completion),) = policy.complete([[Message(role="user", content=text)]], max_new_tokens=50)
+    assert index == 0
+    return completion
+
+
+def test_a_servers_text_and_its_native_calls_become_one_form_of_answer(chat: MakeChat) -> None:
+    url = chat({"go": "hello", "call": {"calls": [["dev", {"port": 3}]]}, "cut": {"text": "{", "reason": "length"}})
+    assert ask(f"{url}#tiny") == Completion("hello", 7, 3, "stop")
+    assert ask(url, "cut").finish_reason == "length"  # without a name, the only model that it lists
+    assert json.loads(ask(url, "call", tools=[DEV]).text) == {"tool": "dev", "args": {"port": 3, "quiet": None}}
+    last = json.load(urllib.request.urlopen(url.replace("/v1", "/last")))
+    assert last["body"]["tools"][0]["function"]["name"] == "dev" and last["authorization"] is None
+
+
+def test_two_native_calls_are_never_read_as_one(chat: MakeChat) -> None:
+    from skillpm.contract.answer import read_answer
+
+    url = chat({"go": {"calls": [["dev", {"port": 3}], ["dev", {"port": 4}]]}})
+    assert read_answer(ask(url).text).reason == "more than one JSON object"
+
+
+def test_many_prompts_are_asked_at_once_and_each_gets_its_own_answer(chat: MakeChat) -> None:
+    url = chat({str(number): f"answer {number}" for number in range(20)})
+    policy = EndpointPolicy(url, batch_size=8, environment={})
+    prompts = [[Message(role="user", content=str(number))] for number in range(20)]
+    answers = dict(policy.complete(prompts, max_new_tokens=5))
+    assert [answers[number].text for number in range(20)] == [f"answer {number}" for number in range(20)]
+
+
+@pytest.mark.parametrize("fault", [{"status": 429}, {"status": 503}, {"status": 500, "after": "soon"}])
+def test_a_busy_server_is_asked_again_as_it_says(chat: MakeChat, fault: dict[str, Any]) -> None:
+    pauses: list[float] = []
+    patience = dataclasses.replace(QUICK, sleep=pauses.append)
+    url = chat({"go": {"text": "at last", "fault": "busy", "after": "3", **fault}})
+    assert ask(f"{url}#tiny", patience=patience).text == "at last"
+    assert pauses == ([3.0, 3.0] if fault.get("after") is None else [0.5, 1.0])
+
+
+FAULTS = {
+    "is busy for longer": ({"fault": "busy", "after": "900"}, "asks for a pause of 900 seconds"),
+    "is always broken": ({"fault": "status", "status": 500}, "does not answer: it answers 500"),
+    "refuses": ({"fault": "status", "status": 400, "text": "bad \x1b[31mrequest"}, "answers 400: bad"),
+    "demands a key": ({"fault": "status", "status": 401}, "answers 401"),
+    "never answers": ({"fault": "never"}, "does not answer: no answer in time"),
+    "answers a byte at a time": ({"fault": "slow"}, "took more than 1 seconds"),
+    "answers with 5 MB": ({"fault": "garbage", "body": "x" * (5 << 20)}, "answers with more than 4 MiB"),
+    "answers with a page": ({"fault": "garbage", "body": "<html>"}, "not answer in the form of chat completions"),
+    "answers with a list": ({"fault": "garbage", "body": [1]}, "not answer in the form"),
+    "answers without a choice": ({"fault": "garbage", "body": {"choices": []}}, "not answer in the form"),
+    "answers with a number": ({"fault": "garbage", "body": {"choices": [{"message": {"content": 3}}]}}, "not answer"),
+    "answers too deeply": ({"fault": "garbage", "body": "[" * 100_000}, "not answer in the form"),
+    "is another model": ({"model": "huge-9b"}, "answers as `huge-9b`, not as `tiny`"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_a_server_does_wrong_is_an_error_that_names_it(chat: MakeChat, fault: str) -> None:
+    answer, text = FAULTS[fault]
+    url = chat({"go": answer})
+    with pytest.raises(EndpointError, match=text.replace("(", r"\(")) as caught:
+        ask(f"{url}#tiny")
+    assert url in caught.value.message and caught.value.exit_code == 5 and caught.value.hint
+
+
+def test_a_request_that_is_too_long_for_the_server_is_an_answer_like_that_of_a_local_model(chat: MakeChat) -> None:
+    url = chat({"go": {"fault": "status", "status": 400, "text": "maximum context length is 8 tokens"}})
+    assert ask(f"{url}#tiny").finish_reason == "too_long"
+
+
+def test_nobody_listening_is_an_error() -> None:
+    with pytest.raises(EndpointError, match="does not answer"):
+        ask("http://127.0.0.1:1/v1#tiny")
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "text"),
+    [
+        ("http://", {}, "not the address"),
+        ("http://[::1", {}, "not the address"),
+        ("https://me:secret@api.example.org/v1", {}, "holds a key"),
+        ("https://api.example.org/v1#m", {"offline": True}, "--offline"),
+        ("http://api.example.org/v1#m", {"environment": {"SKILLPM_TOKEN_API_EXAMPLE_ORG": "x"}}, "unencrypted"),
+    ],
+)
+def test_an_address_that_would_leak_or_cannot_be_used_is_refused(url: str, options: dict[str, Any], text: str) -> None:
+    with pytest.raises(UsageError, match=text) as caught:
+        EndpointPolicy(url, **{"environment": {}, **options})
+    assert "secret" not in str(caught.value.document())
+
+
+def test_the_key_of_a_host_is_sent_to_it(chat: MakeChat) -> None:
+    url = chat({"go": "hello"})
+    port = url.split(":")[2].removesuffix("/v1")
+    ask(url, environment={f"SKILLPM_TOKEN_127_0_0_1_{port}": "let-me-in"})
+    assert json.load(urllib.request.urlopen(url.replace("/v1", "/last")))["authorization"] == "Bearer let-me-in"
+
+
+def test_eval_measures_a_servers_model(chat: MakeChat, project: MakeProject) -> None:
+    from tests.cli.test_eval import CONTRACT
+
+    rows: list[dict[str, Any]] = [
+        {"request": f"use {port}", "expected": {"tool": "dev", "args": {"port": port}}} for port in range(4)
+    ]
+    url = chat({row["request"]: json.dumps(row["expected"]) for row in rows[1:]})
+    place: Project = project(
+        {
+            "skills/server/SKILL.md": "---\nname: server\ndescription: Starts servers. For servers.\n---\nPorts.\n",
+            "skills/server/contract.yaml": CONTRACT,
+            "skills/server/suites/ports.yaml": json.dumps({"name": "ports", "tasks": rows}),
+        }
+    )
+    place.run("eval", "./skills/server", "--model", url, "--output", "out").ok()
+    (arm,) = json.loads((place.root / "out" / "evaluation.json").read_text())["arms"]
+    assert arm["model"] == url and arm["settings"]["endpoint_model"] == "tiny"
+    assert [record["exact"] for record in arm["records"]] == [False, True, True, True]
