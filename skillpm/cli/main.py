@@ -55,6 +55,8 @@ COMMANDS = {
     "export": ("skillpm.cli.export", "Write skills in the form of another system, through a plugin."),
     "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),
     "report": ("skillpm.cli.report", "Show a stored evaluation, and write its page again."),
+    "compare": ("skillpm.cli.compare", "Pair two stored evaluations task by task."),
+    "gate": ("skillpm.cli.compare:gate", "Decide whether an evaluated model is let through."),
     "selftest": ("skillpm.cli.selftest", "Check that a skill's verifier keeps its promises."),
     "model": ("skillpm.cli.model", "Prepare and list base models."),
     "schema": ("skillpm.cli.schema", "Print the JSON Schema of a document."),

@@ -37,7 +37,7 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
         "by_novelty": figures_document(novelty_figures(evaluation)),
         "by_tool": _parts_document(tool_figures(evaluation), "tool"),
         "by_tag": _parts_document(tag_figures(evaluation), "tag"),
-        "comparisons": [_comparison_document(item) for item in comparisons(evaluation)],
+        "comparisons": comparisons_document(comparisons(evaluation)),
         "gates": [_gate_document(item) for item in gates],
         "caveats": caveats(evaluation),
     }
@@ -73,20 +73,24 @@ def _cell_document(cell: Cell) -> dict[str, Any]:
     }
 
 
-def _comparison_document(item: Comparison) -> dict[str, Any]:
-    return {
-        "skill": item.skill,
-        "task_set": item.suite,
-        "first": item.first,
-        "second": item.second,
-        "pairs": item.pairs,
-        "gained": item.gained,
-        "lost": item.lost,
-        "difference": as_json(item.difference),
-        "reward_difference": as_json(item.reward),
-        "p": item.p,
-        "finding": item.finding,
-    }
+def comparisons_document(pairs: Iterable[Comparison]) -> list[dict[str, Any]]:
+    """Return one object for each pair of arms."""
+    return [
+        {
+            "skill": item.skill,
+            "task_set": item.suite,
+            "first": item.first,
+            "second": item.second,
+            "pairs": item.pairs,
+            "gained": item.gained,
+            "lost": item.lost,
+            "difference": as_json(item.difference),
+            "reward_difference": as_json(item.reward),
+            "p": item.p,
+            "finding": item.finding,
+        }
+        for item in pairs
+    ]
 
 
 def _gate_document(item: GateResult) -> dict[str, Any]:

@@ -1,0 +1,112 @@
+"""``skillpm compare`` and ``skillpm gate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.complete import run_names
+from skillpm.cli.context import command_context
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.paths import TypedPath
+from skillpm.errors import CheckError, InconclusiveError
+
+if TYPE_CHECKING:
+    from skillpm.ops.learning.compare import ChosenArm
+
+_EXIT_CODES = {"GO": 0, "NO-GO": CheckError.exit_code, "INCONCLUSIVE": InconclusiveError.exit_code}
+
+
+def _choose(target: Path, arm: str | None) -> ChosenArm:
+    from skillpm.ops.learning.compare import choose_arm
+
+    return choose_arm(command_context().settings, target, arm)
+
+
+@click.command("compare", epilog="Example: skillpm compare first-run latest --flips")
+@click.argument("first", shell_complete=run_names, type=TypedPath(), metavar="A")
+@click.argument("second", shell_complete=run_names, type=TypedPath(), metavar="B")
+@click.option("--arm", metavar="NAME", help="The arm of B, and of A without --arm-of-a.  [default: the last one]")
+@click.option("--arm-of-a", metavar="NAME", help="The arm of A.")
+@click.option("--flips", is_flag=True, help="Print the tasks that only one of them got right, as JSON Lines.")
+@json_option
+def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, flips: bool, as_json: bool) -> None:
+    """Pair two stored evaluations task by task, without a model.
+
+    A and B are evaluations as `skillpm report` takes them: a file, an output folder, or a run by name, folder or
+    `latest`. A word is given only where the exact paired test bears it.
+    """
+    from skillpm.evals.summary import comparison_table, comparisons_document
+    from skillpm.formats.as_json import as_json as json_form
+    from skillpm.ops.learning.compare import compare_arms
+
+    compared = compare_arms(_choose(first, arm_of_a or arm), _choose(second, arm))
+    if as_json:
+        sides = {
+            side: {"file": str(item.file), "arm": item.arm.name, "model": item.arm.model}
+            for side, item in (("first", compared.first), ("second", compared.second))
+        }
+        pairs = comparisons_document(compared.comparisons)
+        changed = [json_form(flip) for flip in compared.flips]
+        echo_json({**sides, "comparisons": pairs, "flips": changed, "caveats": list(compared.caveats)})
+        return
+    if flips:
+        for flip in compared.flips:
+            click.echo(_line(json_form(flip)))
+    else:
+        columns, lines = comparison_table(compared.comparisons)
+        table(_without_arms(columns), [_without_arms(line) for line in lines])
+    for side, item in (("A", compared.first), ("B", compared.second)):
+        note(f"{side} is {item.arm.name} in {item.file}")
+    for caveat in compared.caveats:
+        note(safe(caveat))
+
+
+def _without_arms(cells: list[str]) -> list[str]:
+    """Leave out the columns of the arms, which are A and B in every line."""
+    return [*cells[:2], *cells[4:]]
+
+
+def _line(document: object) -> str:
+    import json
+
+    return json.dumps(document, ensure_ascii=False)
+
+
+@click.command("gate", epilog="Example: skillpm gate latest --baseline first-run")
+@click.argument("candidate", shell_complete=run_names, type=TypedPath(), metavar="EVALUATION")
+@click.option("--baseline", "-b", shell_complete=run_names, type=TypedPath(), metavar="EVALUATION")
+@click.option("--arm", metavar="NAME", help="The arm to decide about.  [default: the last one]")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    metavar="SHARE",
+    help="The share of exact answers that it may lose to the baseline.",
+)
+@json_option
+@click.pass_context
+def gate(
+    context: click.Context, candidate: Path, baseline: Path | None, arm: str | None, margin: float, as_json: bool
+) -> None:
+    """Decide whether an evaluated model is let through: GO, NO-GO or INCONCLUSIVE.
+
+    GO needs every gate of its suites reached and, with --baseline, no loss beyond the margin on any task set, both at
+    the near end of the 95 % interval. NO-GO is told where the far end misses. Everything between, and fewer than ten
+    pairs, is INCONCLUSIVE. Exits 0, 1 or 11.
+    """
+    from skillpm.formats.as_json import as_json as json_form
+    from skillpm.ops.learning.compare import decide_candidate
+
+    decision = decide_candidate(_choose(candidate, arm), None if baseline is None else _choose(baseline, None), margin)
+    if as_json:
+        findings = [json_form(finding) for finding in decision.findings]
+        echo_json({"decision": decision.word, "findings": findings, "exit_code": _EXIT_CODES[decision.word]})
+    else:
+        for finding in decision.findings:
+            click.echo(f"{finding.word:<12}  {safe(finding.sentence)}")
+        click.echo(f"\n{decision.word}")
+    context.exit(_EXIT_CODES[decision.word])

@@ -1,0 +1,66 @@
+"""May this model be let through? The one word for a candidate, from its gates and from a paired baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from skillpm.evals.compare import MINIMUM_PAIRS, Comparison
+from skillpm.evals.figures import task_set_label
+from skillpm.evals.gate import GateResult
+
+Word = Literal["GO", "NO-GO", "INCONCLUSIVE"]
+_OF_GATES: dict[str, Word] = {"passed": "GO", "failed": "NO-GO", "inconclusive": "INCONCLUSIVE"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one gate or one comparison says, and the figures that it says it by."""
+
+    word: Word
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A decision and its findings: NO-GO if one of them is, else INCONCLUSIVE if one is or there is none, else GO."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def word(self) -> Word:
+        """The word for the candidate."""
+        words = {finding.word for finding in self.findings}
+        return "NO-GO" if "NO-GO" in words else "INCONCLUSIVE" if words != {"GO"} else "GO"
+
+
+def decide(gates: Sequence[GateResult], comparisons: Sequence[Comparison], margin: float) -> Decision:
+    """Decide by gates that a candidate has to reach and by baselines that it may not fall behind.
+
+    Args:
+        gates: of the candidate's suites.
+        comparisons: of a baseline (first) with the candidate (second).
+        margin: how much of the share of exact answers it may lose to the baseline, 0 to 1.
+    """
+    by_gates = [Finding(_OF_GATES[gate.outcome], gate.sentence) for gate in gates]
+    return Decision((*by_gates, *(_not_worse(item, margin) for item in comparisons)))
+
+
+def _not_worse(item: Comparison, margin: float) -> Finding:
+    """Test for non-inferiority: the whole 95 % interval of the difference decides, not its middle.
+
+    Source: G. Piaggio et al., Reporting of noninferiority and equivalence randomized trials, JAMA 308 (2012) 2594-2604.
+    """
+    place = f"{item.skill}, {task_set_label(item.suite)}"
+    difference = item.difference
+    if difference is None or item.pairs < MINIMUM_PAIRS:
+        sentence = f"{place}: {item.pairs} tasks in common, and {MINIMUM_PAIRS} are the least that say anything"
+        return Finding("INCONCLUSIVE", sentence)
+    word: Word = "GO" if difference.low >= -margin else "NO-GO" if difference.high < -margin else "INCONCLUSIVE"
+    points = [round(value * 100, 1) for value in (difference.estimate, difference.low, difference.high)]
+    return Finding(
+        word,
+        f"{place}: {points[0]:+} points [{points[1]:+}, {points[2]:+}] over {item.pairs} tasks, "
+        f"{item.gained} gained and {item.lost} lost; it may lose {margin * 100:g}",
+    )

@@ -1,0 +1,143 @@
+"""``skillpm compare`` and ``skillpm gate``: two stored evaluations held against each other, without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from skillpm.errors import UsageError
+from skillpm.evals.caveats import different_settings
+from skillpm.evals.compare import Comparison, compare
+from skillpm.evals.decision import Decision, decide
+from skillpm.evals.gate import check_gates
+from skillpm.model.evaluation import Arm, Evaluation
+from skillpm.model.name import did_you_mean
+from skillpm.ops.learning.report import stored_evaluation
+from skillpm.settings import Settings
+
+FIRST, SECOND = "A", "B"
+"""What tables call the two: arms of two evaluations may have one name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenArm:
+    """An arm of a stored evaluation, and the file that it is in."""
+
+    file: Path
+    evaluation: Evaluation
+    arm: Arm
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A task that one of the two arms got exactly right and the other did not.
+
+    Attributes:
+        change: ``gained`` where the second was right.
+        first: what the first arm answered.
+        second: what the second arm answered.
+    """
+
+    skill: str
+    task_set: str
+    change: Literal["gained", "lost"]
+    request: str
+    expected: Any
+    first: str
+    second: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two arms, paired task by task.
+
+    Attributes:
+        comparisons: one for each task set that both were judged on.
+        caveats: what else differs between them.
+    """
+
+    first: ChosenArm
+    second: ChosenArm
+    comparisons: tuple[Comparison, ...]
+    flips: tuple[Flip, ...]
+    caveats: tuple[str, ...]
+
+
+def choose_arm(settings: Settings, target: Path, name: str | None) -> ChosenArm:
+    """Return an arm of the evaluation that a person means; its last one where no name is given.
+
+    Raises:
+        UsageError: there is no such evaluation or arm.
+        DocumentError: it is not an evaluation.
+    """
+    stored = stored_evaluation(settings, target)
+    arms = stored.evaluation.arms
+    arm = stored.evaluation.arm(name) if name is not None else (arms[-1] if arms else None)
+    if arm is None:
+        known = [item.name for item in arms]
+        hint = did_you_mean(name or "", known, f"its arms are {', '.join(known) or 'none'}")
+        raise UsageError(f"{stored.path} has no arm `{name or ''}`", hint=hint)
+    return ChosenArm(stored.path, stored.evaluation, arm)
+
+
+def compare_arms(first: ChosenArm, second: ChosenArm) -> Compared:
+    """Pair two arms on every task that both were judged on.
+
+    Raises:
+        UsageError: they share no task.
+    """
+    one, other = (chosen.arm.model_copy(update={"name": name}) for chosen, name in ((first, FIRST), (second, SECOND)))
+    rewards = {skill.name: skill.reward for skill in second.evaluation.skills}
+    comparisons = [
+        compare(one, other, skill=task_set.skill, suite=task_set.name, reward=rewards.get(task_set.skill))
+        for task_set in second.evaluation.task_sets
+    ]
+    comparisons = [item for item in comparisons if item.pairs]
+    if not comparisons:
+        raise UsageError(
+            f"{first.file} and {second.file} share no task that both were judged on",
+            hint="evaluate both on the same skills and the same `--held-out FILE`",
+        )
+    return Compared(first, second, tuple(comparisons), tuple(_flips(one, other)), tuple(_caveats(first, second)))
+
+
+def _flips(first: Arm, second: Arm) -> list[Flip]:
+    before = {record.key: record for record in first.records if record.judged}
+    flips: list[Flip] = []
+    for now in second.records:
+        then = before.get(now.key)
+        if then is None or not now.judged or then.exact == now.exact:
+            continue
+        change: Literal["gained", "lost"] = "gained" if now.exact else "lost"
+        answers = (then.completion, now.completion)
+        flips.append(Flip(now.skill, now.suite, change, now.request, now.expected, *answers))
+    return flips
+
+
+def _caveats(first: ChosenArm, second: ChosenArm) -> list[str]:
+    trees = {skill.name: skill.tree for skill in first.evaluation.skills}
+    notes = [
+        f"{skill.name} has other content in the two evaluations: {trees[skill.name][:12]}, {skill.tree[:12]}"
+        for skill in second.evaluation.skills
+        if trees.get(skill.name, skill.tree) != skill.tree
+    ]
+    differences = [text for text in different_settings(first.arm, second.arm) if not text.startswith("model digest")]
+    return notes + ([f"they were asked differently: {'; '.join(differences)}"] if differences else [])
+
+
+def decide_candidate(candidate: ChosenArm, baseline: ChosenArm | None, margin: float) -> Decision:
+    """Decide whether a candidate is let through: by its suites' gates, and by a baseline where one is given.
+
+    Raises:
+        UsageError: there is neither a gate nor a baseline, or the two share no task.
+    """
+    gates = check_gates(candidate.evaluation, candidate.arm.name)
+    comparisons: Sequence[Comparison] = () if baseline is None else compare_arms(baseline, candidate).comparisons
+    if not gates and not comparisons:
+        raise UsageError(
+            f"{candidate.file}: no suite has a gate, and there is no baseline",
+            hint="write `gate: {at_least: 0.9}` in a suite, or use `--baseline EVALUATION`",
+        )
+    return decide(gates, comparisons, margin)

@@ -1,0 +1,106 @@
+"""Two stored evaluations held against each other, and the word for a candidate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from skillpm.evals.assemble import assemble
+from skillpm.runtime.catalogue import build_catalogue
+from skillpm.runtime.host import Host
+from tests.conftest import Outcome, Project
+from tests.scripted_policy import MakeArm, Server
+from tests.shop import MakeProject
+
+Stored = Callable[..., Path]
+
+
+@pytest.fixture
+def stored(server: Server, make_arm: MakeArm, tmp_path: Path) -> Stored:
+    """Return ``stored(name, right ports, gate)``, the file of an evaluation with 40 tasks and one arm."""
+
+    def make(name: str, right: Iterable[int], at_least: float | None = None) -> Path:
+        suite = {} if at_least is None else {"gate": {"at_least": at_least}}
+        server.write(range(1, 41), **suite)
+        evaluation = assemble(build_catalogue([server.skill], Host()), server.tasks(), [make_arm("sft", list(right))])
+        path = tmp_path / f"{name}.json"
+        path.write_text(evaluation.text())
+        return path
+
+    return make
+
+
+@pytest.fixture
+def shop(project: MakeProject) -> Project:
+    return project()
+
+
+def test_arms_of_two_files_are_paired_and_their_flips_are_listed(shop: Project, stored: Stored) -> None:
+    first, second = stored("first", range(1, 11)), stored("second", range(3, 31))
+    document = shop.call("compare", first, second, "--json").ok().document
+    (pairs,) = document["comparisons"]
+    assert (pairs["pairs"], pairs["gained"], pairs["lost"], pairs["finding"]) == (40, 20, 2, "better")
+    lines = shop.call("compare", first, second, "--flips").ok().out.splitlines()
+    flips = [json.loads(line) for line in lines]
+    assert flips == document["flips"]
+    lost = [flip["request"] for flip in flips if flip["change"] == "lost"]
+    assert lost == [Server.request(1), Server.request(2)]
+    shown = shop.call("compare", first, second).ok()
+    assert "better" in shown.out and "A is sft" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("right", "at_least", "baseline", "word", "code"),
+    [
+        (range(1, 41), 0.9, None, "GO", 0),
+        (range(1, 11), 0.9, None, "NO-GO", 1),
+        (range(1, 37), 0.9, None, "INCONCLUSIVE", 11),
+        (range(1, 41), None, range(1, 41), "INCONCLUSIVE", 11),  # 40 equal answers do not exclude a loss of 5 points
+        (range(1, 41), 0.9, range(1, 21), "GO", 0),
+        (range(1, 21), None, range(1, 41), "NO-GO", 1),
+        (range(1, 39), None, range(1, 41), "INCONCLUSIVE", 11),
+        (range(1, 41), 0.9, range(1, 2), "GO", 0),
+        (range(1, 21), 0.9, range(1, 21), "NO-GO", 1),
+    ],
+)
+def test_the_far_end_of_an_interval_refuses_and_the_near_end_lets_through(
+    shop: Project,
+    stored: Stored,
+    right: range,
+    at_least: float | None,
+    baseline: range | None,
+    word: str,
+    code: int,
+) -> None:
+    options = [] if baseline is None else ["--baseline", str(stored("baseline", baseline))]
+    candidate = stored("candidate", right, at_least)
+    document = gated(shop, candidate, *options).document
+    assert (document["decision"], document["exit_code"]) == (word, code)
+    shown = shop.call("gate", candidate, *options)
+    assert shown.code == code and shown.out.endswith(f"\n{word}\n")
+
+
+def gated(shop: Project, candidate: Path, *options: str) -> Outcome:
+    return shop.call("gate", candidate, *options, "--json")
+
+
+def test_a_loss_within_the_margin_is_let_through(shop: Project, stored: Stored) -> None:
+    options = ("--baseline", str(stored("baseline", range(1, 41))))
+    candidate = stored("candidate", range(1, 39))
+    assert gated(shop, candidate, *options, "--margin", "0.2").document["decision"] == "GO"
+
+
+def test_what_cannot_be_compared_is_a_usage_error(
+    shop: Project, stored: Stored, server: Server, make_arm: MakeArm, tmp_path: Path
+) -> None:
+    whole = stored("whole", range(1, 41))
+    shop.call("gate", whole).fails(2, "no suite has a gate", "--baseline")
+    shop.call("compare", whole, whole, "--arm", "sfd").fails(2, "no arm `sfd`", "did you mean `sft`?")
+    shop.call("compare", whole, tmp_path / "none.json").fails(2)
+    server.write(range(100, 120))
+    other = assemble(build_catalogue([server.skill], Host()), server.tasks(), [make_arm("sft", [])])
+    (tmp_path / "other.json").write_text(other.text())
+    shop.call("compare", whole, tmp_path / "other.json").fails(2, "share no task")
