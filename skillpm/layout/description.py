@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 MAX_SKILL_TEXT = 1 << 20  # bytes of SKILL.md
 UNVERSIONED = "0"
 MANIFEST = "skill.yaml"
-_MANIFEST_KEY = re.compile(rb"""^(?:\xef\xbb\xbf)?[ \t{]*["']?manifest["']?[ \t]*:""", re.MULTILINE)
+_KEY = rb"""^(?:\xef\xbb\xbf)?[ \t{]*["']?%s["']?[ \t]*:"""
+FORMAT_KEYS = {MANIFEST: "manifest", "contract.yaml": "contract", "synthesis.yaml": "synthesis"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,23 @@ def skill_file(paths: list[str]) -> str | None:
 
 def has_manifest(tree: Tree) -> bool:
     """Is there a skill.yaml of ours? Other programs have files of that name, without the key ``manifest``."""
-    if MANIFEST not in tree.paths():
-        return False
+    return MANIFEST in tree.paths() and _has_key(tree, MANIFEST)
+
+
+def foreign_documents(tree: Tree) -> frozenset[str]:
+    """Return the documents that have a name of ours and belong to another program: they lack the key of the format.
+
+    Where skill.yaml is ours, the other documents are ours as well: a missing key is a mistake.
+    """
+    present = {path for path in FORMAT_KEYS if path in tree.paths()}
+    if not present or (MANIFEST in present and _has_key(tree, MANIFEST)):
+        return frozenset()
+    return frozenset(path for path in present if path == MANIFEST or not _has_key(tree, path))
+
+
+def _has_key(tree: Tree, path: str) -> bool:
     try:
-        return _MANIFEST_KEY.search(tree.head(MANIFEST, MAX_SKILL_TEXT)) is not None
+        return re.search(_KEY % FORMAT_KEYS[path].encode(), tree.head(path, MAX_SKILL_TEXT), re.MULTILINE) is not None
     except UnreadableFileError:
         return True
 

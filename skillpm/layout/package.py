@@ -15,6 +15,7 @@ from skillpm.errors import DocumentError
 from skillpm.formats.document import line_of, model_errors
 from skillpm.formats.strict import strict_json
 from skillpm.formats.strict_yaml import MAX_DOCUMENT, read_yaml
+from skillpm.layout.description import foreign_documents
 from skillpm.layout.tree import Tree, UnreadableFileError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Package:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self.paths = frozenset(tree.paths())
+        self.documents = self.paths - foreign_documents(tree)
 
     @cached_property
     def manifest(self) -> Read[Manifest]:

@@ -54,7 +54,7 @@ class SkillFiles:
 
     def contract(self) -> Contract | None:
         """Return contract.yaml, compiled."""
-        if "contract.yaml" not in self._package.paths:
+        if "contract.yaml" not in self._package.documents:
             return None
         document = self._value(self._package.contract)
         try:
@@ -64,7 +64,7 @@ class SkillFiles:
 
     def synthesis(self) -> SynthesisDocument | None:
         """Return synthesis.yaml."""
-        return self._value(self._package.synthesis) if "synthesis.yaml" in self._package.paths else None
+        return self._value(self._package.synthesis) if "synthesis.yaml" in self._package.documents else None
 
     def seeds(self) -> tuple[Seed, ...]:
         """Return the rows of seeds/*.jsonl, file by file."""

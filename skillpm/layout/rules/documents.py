@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from skillpm.formats.strict import Table
-from skillpm.layout.description import MANIFEST
+from skillpm.layout.description import FORMAT_KEYS, foreign_documents
 from skillpm.layout.rule import Look, RuleSet, document_problems, rule
 from skillpm.layout.subject import OUR_DOCUMENTS, Subject
 from skillpm.layout.tree import UnreadableFileError
@@ -59,9 +59,7 @@ def _invalid(file: str | None, reads: _Reads, what: str) -> Look:
     """Return the function of a rule that reports every error of some documents; ``what`` is its description."""
 
     def look(subject: Subject) -> Iterator[Problem]:
-        if file == MANIFEST and not subject.is_package:
-            return
-        if subject.package and (file is None or file in subject.files):
+        if subject.package and (file is None or file in subject.package.documents):
             for read in reads(subject.package):
                 yield from document_problems(read.errors)
 
@@ -108,13 +106,14 @@ def package_name(subject: Subject) -> Iterator[Problem]:
 
 
 @RULES.warning(
-    "SK505", "skill.yaml of another program", why="Without `manifest` it is not a package manifest, so it is ignored."
+    "SK505", "document of another program", why="Without the key of its format it is not ours, so it is ignored."
 )
-def foreign_manifest(subject: Subject) -> Iterator[Problem]:
-    """A skill.yaml without the key `manifest`."""
-    if MANIFEST in subject.files and not subject.is_package:
-        hint = "add `manifest: 1` if it is meant for skillpm"
-        yield Problem("has no `manifest`, so it is not skillpm's and is ignored", path=MANIFEST, hint=hint)
+def foreign_document(subject: Subject) -> Iterator[Problem]:
+    """A skill.yaml without `manifest`; if there is none of ours, a contract.yaml or synthesis.yaml without its key."""
+    for path in sorted(foreign_documents(subject.tree)):
+        key = FORMAT_KEYS[path]
+        hint = f"add `{key}: 1` if it is meant for skillpm"
+        yield Problem(f"has no `{key}`, so it is not skillpm's and is ignored", path=path, hint=hint)
 
 
 @RULES.warning("SK504", "no README.md", why="SKILL.md speaks to a model; people look for a README.")
@@ -167,7 +166,7 @@ def _meant_path(path: str) -> str | None:
 )
 def foreign_tool(subject: Subject) -> Iterator[Problem]:
     """A tool or an argument that the contract does not have, or a required argument that is never given."""
-    if not subject.package or not {"contract.yaml", "synthesis.yaml"} <= subject.files:
+    if not subject.package or not {"contract.yaml", "synthesis.yaml"} <= subject.package.documents:
         return
     contract, synthesis = subject.package.contract.value, subject.package.synthesis.value
     if contract is None or synthesis is None:

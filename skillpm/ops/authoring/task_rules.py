@@ -21,7 +21,7 @@ _CONTRADICTORY, _TWICE, _REFUSED = "contradictory", "twice", "refused"
 
 def _synthesis(subject: Subject) -> SynthesisDocument | None:
     """Return synthesis.yaml where it could be read; other skills import nothing."""
-    has_one = subject.package is not None and "synthesis.yaml" in subject.files
+    has_one = subject.package is not None and "synthesis.yaml" in subject.package.documents
     return subject.package.synthesis.value if subject.package and has_one else None
 
 
@@ -68,12 +68,13 @@ def unsayable_slots(subject: Subject) -> Iterator[Problem]:
 def missing_classes(subject: Subject) -> Iterator[Problem]:
     """Tools, given and null arguments, and enum members that no task and no training phrasing makes."""
     document = _synthesis(subject)
-    contract = subject.package.contract.value if subject.package and "contract.yaml" in subject.files else None
+    if subject.package is None or "contract.yaml" not in subject.package.documents:
+        return
+    contract = subject.package.contract.value
     if document is None or contract is None or "plugin.py" in subject.files:
         return  # a plugin may make what synthesis.yaml does not
     from skillpm.synth.checker import missing_classes
 
-    assert subject.package is not None
     seeds = [row.value for read in subject.package.seeds for row in read.value or ()]
     yield from _problems(subject, missing_classes(document, {tool.name: tool for tool in contract.tools}, seeds))
 

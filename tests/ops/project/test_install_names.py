@@ -110,3 +110,18 @@ def test_a_skill_yaml_of_another_program_is_ignored_with_a_warning(
     assert "triggers" in (place.root / "demo/skill.yaml").read_text()
     place.write({"demo/skill.yaml": "manifest: 1\nversion: latest\n"})
     place.call("validate", "./demo").fails(1, "")
+
+
+@pytest.mark.parametrize("name", ["contract.yaml", "synthesis.yaml"])
+@pytest.mark.parametrize("text", ["openapi: 3.1.0\npaths: {}\n", "[1, 2]\n", "{not yaml", ""])
+def test_a_document_of_another_program_is_ignored_with_a_warning(
+    project: MakeProject, skill_files: SkillFiles, name: str, text: str
+) -> None:
+    place = project({"demo": {"SKILL.md": skill_files("demo")["SKILL.md"], name: text}})
+    assert f"demo/{name}: warning SK505" in place.call("validate", "./demo").ok().out
+    place.call("install", "./demo").ok()
+    assert "nothing to check" in place.call("selftest", "demo", "--yes").ok().err
+    place.write({f"demo/{name}": f"{name.removesuffix('.yaml')}: 1\nopenapi: 3.1.0\n"})
+    place.call("validate", "./demo").fails(1, "")
+    place.write({f"demo/{name}": text, "demo/skill.yaml": "manifest: 1\nversion: 1.0.0\n"})
+    place.call("validate", "./demo").fails(1, "")  # in a package of ours, the key is missing
