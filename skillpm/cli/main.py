@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _GARBAGE = 50_000  # objects between two searches for cycles: a command keeps most objects until it ends
+_SWITCHES = ("SKILLPM_OFFLINE", "SKILLPM_NO_PLUGINS", "SKILLPM_TRACE_HOOKS")  # read only where one of them is set
 COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for completions
 
 # command: (module[:attribute], one-line help); the help is here so that `--help` imports no command
@@ -119,10 +120,13 @@ class LazyGroup(Group):
 def main(ctx: click.Context, debug: bool) -> None:
     """Install, publish and train on agent skills."""
     ctx.obj = {"debug": debug}
-    if os.environ.get("SKILLPM_TRACE_HOOKS"):
-        from skillpm.cli.output import trace_hooks
+    if any(name in os.environ for name in _SWITCHES):
+        from skillpm.settings.switches import without_off
 
-        trace_hooks()
+        if "SKILLPM_TRACE_HOOKS" in without_off(os.environ):
+            from skillpm.cli.output import trace_hooks
+
+            trace_hooks()
 
 
 add_options(main)

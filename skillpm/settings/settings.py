@@ -15,6 +15,7 @@ from skillpm.settings import table
 from skillpm.settings.files import SettingsFile, parse, read_text
 from skillpm.settings.folders import HOME, LOCK_FILE, PROJECT_FILE, project_above, user_folders
 from skillpm.settings.origin import DEFAULT, Level, Origin, Setting
+from skillpm.settings.switches import without_off
 from skillpm.settings.table import Row
 
 if TYPE_CHECKING:
@@ -311,7 +312,7 @@ def load_settings(
         environment: for tests; ``os.environ`` by default.
         flags: other values of the command line, by the flags of the table.
     """
-    variables = os.environ if environment is None else environment
+    variables = without_off(os.environ if environment is None else environment)
     data, cache, config = user_folders(variables)
     here = Path.cwd()
     workplace = project or project_above(here)
