@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from skillpm.cli.output import count, echo_json, note, safe, table
+from skillpm.errors import UsageError
 from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
@@ -20,8 +21,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 def format_options(function: F) -> F:
     """Add ``--json`` and ``--sarif``: the command gets ``form``, which is ``json``, ``sarif`` or None."""
     for name, text in (("sarif", "Print SARIF 2.1.0."), ("json", "Print one JSON document.")):
-        function = click.option(f"--{name}", "form", flag_value=name, help=text)(function)
+        function = click.option(f"--{name}", is_flag=True, expose_value=False, help=text, callback=_one_form)(function)
     return function
+
+
+def _one_form(ctx: click.Context, parameter: click.Parameter, typed: bool) -> None:
+    form = ctx.params.setdefault("form", None)
+    if typed and form:
+        raise UsageError("`--json` and `--sarif` exclude each other", hint="remove one of them: SARIF is JSON too")
+    ctx.params["form"] = parameter.name if typed else form
 
 
 def allow_option(function: F) -> F:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from skillpm.cli.complete import agent_names, installed_names, known_names, registry_names
+from skillpm.cli.complete import agent_names, installed_names, known_names
 from skillpm.cli.context import changing_context
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.findings import allow_option
-from skillpm.cli.output import brief, count, echo_json, json_option, note, progress, table, tell_project
+from skillpm.cli.options import registry_options
+from skillpm.cli.output import brief, count, echo_json, json_option, note, progress, shown, table, tell_project
 
 if TYPE_CHECKING:
     from skillpm.clients.agent import Agent
@@ -28,15 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 _PLACING = (
-    click.option(
-        "--registry",
-        "indexes",
-        shell_complete=registry_names,
-        metavar="PLACE",
-        multiple=True,
-        help="Use this registry; may be repeated.",
-    ),
-    click.option("--offline", is_flag=True, help="Use the cache only; open no connection."),
+    registry_options(),
     click.option(
         "--agent",
         "agents",
@@ -200,9 +193,9 @@ def render(installation: Installation, *, as_json: bool) -> None:
         echo_json(installation)
         return
     changed = [skill for skill in installation.skills if skill.change != "kept"]
-    shown = installation.skills if is_set("verbose") else changed
+    listed = installation.skills if is_set("verbose") else changed
     rows = [
-        (skill.name, _versions(skill.previous, skill.version), skill.change, brief(skill.source)) for skill in shown
+        (skill.name, _versions(skill.previous, skill.version), skill.change, brief(skill.source)) for skill in listed
     ]
     if rows:
         table(("skill", "version", "change", "source"), rows)
@@ -218,7 +211,7 @@ def render(installation: Installation, *, as_json: bool) -> None:
 
 
 def _versions(before: str | None, after: str) -> str:
-    return after if before in (None, after) else f"{before} -> {after}"
+    return shown(after) if before is None or before == after else f"{shown(before)} -> {shown(after)}"
 
 
 @click.command("uninstall", epilog="Example: skillpm uninstall langgraph-cli")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import command_context
-from skillpm.cli.output import NOTHING_INSTALLED, brief, clipped, echo_json, json_option, note, safe, table
+from skillpm.cli.output import NOTHING_INSTALLED, brief, clipped, echo_json, json_option, note, safe, shown, table
 
 if TYPE_CHECKING:
     from skillpm.ops.project.list import ListedRun, ListedSkill
@@ -52,9 +52,8 @@ def _print(skills: Sequence[ListedSkill]) -> None:
     rows = []
     for skill, where in zip(skills, folders, strict=True):
         place = [where] if differ else []
-        rows.append(
-            [skill.name, skill.version, _state(skill), brief(skill.source), *place, clipped(skill.description, _WIDTH)]
-        )
+        description = clipped(skill.description, _WIDTH)
+        rows.append([skill.name, shown(skill.version), _state(skill), brief(skill.source), *place, description])
     table(columns, rows)
     if not differ:
         note(f"folders: {safe(folders[0]) or '-'}")
@@ -62,4 +61,4 @@ def _print(skills: Sequence[ListedSkill]) -> None:
 
 def _state(skill: ListedSkill) -> str:
     """Return the state, with the version that stands in the folders if the lock has another one."""
-    return f"stale: {skill.installed}" if skill.state == "stale" and skill.installed else skill.state
+    return f"stale: {shown(skill.installed)}" if skill.state == "stale" and skill.installed else skill.state

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.complete import registry_names
 from skillpm.cli.context import changing_context
-from skillpm.cli.output import brief, count, echo_json, json_option, note, table
+from skillpm.cli.options import registry_options
+from skillpm.cli.output import brief, count, echo_json, json_option, note, shown, table
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--check", is_flag=True, help="Exit 7 if the lock is out of date; write nothing.")
 @click.option("--upgrade", is_flag=True, help="Take the newest allowed releases of NAMEs or of all skills.")
-@click.option(
-    "--registry",
-    "indexes",
-    shell_complete=registry_names,
-    metavar="PLACE",
-    multiple=True,
-    help="Use this registry; may be repeated.",
-)
-@click.option("--offline", is_flag=True, help="Use the cache only; open no connection.")
+@registry_options()
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
 def command(
@@ -71,7 +63,7 @@ def _render(locking: Locking, *, as_json: bool) -> None:
         note(f"both sides read, {len(rows)} {'name differs' if len(rows) == 1 else 'names differ'}")
     elif changed:
         rows = [
-            (skill.name, skill.previous or "-", _after(skill.change, skill.version), brief(skill.source))
+            (skill.name, shown(skill.previous or "-"), _after(skill.change, skill.version), brief(skill.source))
             for skill in changed
         ]
         table(("skill", "before", "now", "source"), rows)
@@ -87,4 +79,4 @@ def _render(locking: Locking, *, as_json: bool) -> None:
 
 
 def _after(change: str, version: str) -> str:
-    return "-" if change == "removed" else version
+    return "-" if change == "removed" else shown(version)

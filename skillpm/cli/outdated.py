@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.complete import installed_names, registry_names
+from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import NOTHING_INSTALLED, brief, echo_json, json_option, note, safe, table
+from skillpm.cli.options import registry_options
+from skillpm.cli.output import NOTHING_INSTALLED, brief, echo_json, json_option, note, safe, shown, table
 
 if TYPE_CHECKING:
     from skillpm.ops.project.outdated import Freshness
@@ -16,15 +17,7 @@ if TYPE_CHECKING:
 
 @click.command("outdated", epilog="Example: skillpm outdated --json")
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=installed_names)
-@click.option(
-    "--registry",
-    "indexes",
-    shell_complete=registry_names,
-    metavar="PLACE",
-    multiple=True,
-    help="Use this registry for skills that are not locked yet; may be repeated.",
-)
-@click.option("--offline", is_flag=True, help="Use the cache only; open no connection.")
+@registry_options("Use this registry for skills that are not locked yet")
 @click.option("--user", is_flag=True, help="Check the skills of your home folder.")
 @json_option
 @click.pass_context
@@ -45,7 +38,7 @@ def command(
     elif report.stale:
         table(
             ("skill", "locked", "wanted", "newest", "state", "source"),
-            [(s.name, s.locked, s.wanted, s.newest, _state(s), brief(s.source)) for s in report.stale],
+            [(s.name, *map(shown, (s.locked, s.wanted, s.newest)), _state(s), brief(s.source)) for s in report.stale],
         )
     elif not report.skills:
         note(NOTHING_INSTALLED)
@@ -60,5 +53,6 @@ def command(
 
 
 def _state(skill: Freshness) -> str:
-    installed = f" ({skill.installed} stands in the folders)" if skill.installed not in (None, skill.locked) else ""
+    stands = skill.installed if skill.installed != skill.locked else None
+    installed = f" ({shown(stands)} stands in the folders)" if stands is not None else ""
     return f"{skill.state}: {skill.reason}{installed}" if skill.reason else f"{skill.state}{installed}"

@@ -66,6 +66,11 @@ def brief(source: str) -> str:
     return re.sub(r"@([0-9a-f]{10})[0-9a-f]{30,54}(?=#|$)", r"@\1", source)
 
 
+def shown(version: str) -> str:
+    """Return a version for a table: "-" for a skill without one, whose lock says "0"."""
+    return "-" if version == "0" else version
+
+
 def clipped(text: str, width: int) -> str:
     """Return at most ``width`` characters of a text."""
     return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.complete import known_names, registry_names
+from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, size, table
+from skillpm.cli.options import registry_options
+from skillpm.cli.output import echo_json, json_option, shown, size, table
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.show import Overview
@@ -16,20 +17,13 @@ if TYPE_CHECKING:
 
 @click.command("show", epilog="Example: skillpm show incident-triage")
 @click.argument("text", metavar="NAME|PATH", shell_complete=known_names)
-@click.option(
-    "--registry",
-    "indexes",
-    shell_complete=registry_names,
-    metavar="PLACE",
-    multiple=True,
-    help="Use this registry; may be repeated.",
-)
+@registry_options()
 @json_option
-def command(text: str, indexes: tuple[str, ...], as_json: bool) -> None:
+def command(text: str, indexes: tuple[str, ...], offline: bool, as_json: bool) -> None:
     """Show a skill and its contents. None of its code runs."""
     from skillpm.ops.machine.show import show
 
-    context = command_context(indexes=indexes)
+    context = command_context(indexes=indexes, offline=offline)
     overview = show(context, text)
     if as_json:
         echo_json(overview)
@@ -41,7 +35,7 @@ def _rows(overview: Overview) -> list[tuple[str, str]]:
     suites = ", ".join(f"{name} ({count} tasks)" for name, count in overview.suites.items())
     tools = ", ".join(f"{name} (confirm: {confirm})" for name, confirm in overview.tools.items())
     return [
-        ("version", overview.version),
+        ("version", shown(overview.version)),
         ("description", overview.description),
         ("source", overview.source),
         ("installed", "yes" if overview.installed else "no"),
@@ -56,7 +50,7 @@ def _rows(overview: Overview) -> list[tuple[str, str]]:
         ("suites", suites or "-"),
         ("cases", str(overview.cases)),
         ("code", ", ".join(overview.code) or "none"),
-        ("releases", ", ".join(overview.releases) or "-"),
+        ("releases", ", ".join(map(shown, overview.releases)) or "-"),
         ("keywords", ", ".join(overview.keywords) or "-"),
         ("authors", ", ".join(overview.authors) or "-"),
         ("homepage", overview.homepage or "-"),

@@ -6,7 +6,7 @@ import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.install import Placing, placing_options, render
-from skillpm.cli.output import json_option
+from skillpm.cli.output import json_option, note
 from skillpm.errors import UsageError
 
 
@@ -28,13 +28,28 @@ def command(locked: bool, frozen: bool, as_json: bool, **placing: object) -> Non
             hint="remove one of them: `--locked` refuses a lock that is out of date, `--frozen` uses it",
         )
     place = Placing.of(placing)
-    installation = unchanged(place.settings, place.folders, place.link, frozen=frozen)
+    fast = not place.agents  # a run with agents records them
+    installation = unchanged(place.settings, place.folders, place.link, frozen=frozen) if fast else None
     if installation is None:
         from skillpm.ops.project.sync import LockMode, sync
 
         mode = LockMode.FROZEN if frozen else LockMode.LOCKED if locked else LockMode.RENEWED
         installation = sync(place.context(), place.options(), mode)
     render(installation, as_json=as_json)
+    if not as_json and place.agents and all(skill.change == "kept" for skill in installation.skills):
+        _tell_filled(place)
+
+
+def _tell_filled(place: Placing) -> None:
+    """Print, for each agent of the command, that its folder has all skills, and how to add an agent to the project."""
+    from skillpm.clients.folders import agent_folders, named_agents
+
+    settings = place.settings
+    for name in named_agents(place.agents, project=settings.root):
+        folder = agent_folders((name,), user=settings.user)[-1]
+        listed = settings.document is None or settings.document.agents is None or name in settings.document.agents
+        more = "" if listed else f"; `skillpm install --agent {name}` adds it to `agents` in skillpm.yaml"
+        note(f"{name} reads {folder}, which has all skills already{more}")
 
 
 @click.command("update", epilog="Example: skillpm update incident-triage --dry-run")

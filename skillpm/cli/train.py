@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("train", epilog="Example: skillpm train incident-triage --dry-run")
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
-@click.option("--recipe", "-r", type=TypedPath(dir_okay=False), metavar="FILE", help="A recipe in YAML.")
+@click.option("--recipe", "-r", type=TypedPath(exists=True, dir_okay=False), metavar="FILE", help="A recipe in YAML.")
 @click.option(
     "--set",
     "changes",

@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.complete import installed_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe
+from skillpm.cli.output import NOTHING_INSTALLED, echo_json, json_option, note, safe, shown
 
 if TYPE_CHECKING:
     from skillpm.ops.project.graph import Edge, Reasons
@@ -58,7 +58,7 @@ def _label(row: Row, *, inverted: bool) -> str:
     if wanted and inverted and row.depth:
         wanted = f"requires {wanted}"
     details = [f"({text})" for text in (wanted, str(row.mark)) if text]
-    return safe(" ".join([name, *([row.version] if row.version else []), *details]))
+    return safe(" ".join([_versioned(name, row.version), *details]))
 
 
 def _strokes() -> tuple[str, str, str, str]:
@@ -90,7 +90,7 @@ def _print_reasons(reasons: Reasons, limit: int) -> None:
     for path in reasons.paths:
         click.echo(safe(" -> ".join(["this project", *(_text(step) for step in path)])))
     if not reasons.paths:
-        note(f"nothing requires {reasons.name} {reasons.version}; the next install or uninstall removes it")
+        note(f"nothing requires {_versioned(reasons.name, reasons.version)}; the next install or uninstall removes it")
     elif not reasons.complete:
         more = (
             "`--limit 0` shows all" if limit and len(reasons.paths) >= limit else "there are too many to list them all"
@@ -99,5 +99,8 @@ def _print_reasons(reasons: Reasons, limit: int) -> None:
 
 
 def _text(step: Edge) -> str:
-    version = f" {step.version}" if step.version else ""
-    return f"{step.name}{version} ({step.specifier or 'any version'})"
+    return f"{_versioned(step.name, step.version)} ({step.specifier or 'any version'})"
+
+
+def _versioned(name: str, version: str | None) -> str:
+    return name if version is None or shown(version) == "-" else f"{name} {version}"

@@ -11,7 +11,7 @@ from tests.shop import MakeProject, SkillFiles
 BAD = [
     (("no-such-skill",), 2, "no skill `no-such-skill`"),
     (("--recipe", "missing-skill.yaml"), 2, "no skill `langgraph-cly`"),
-    (("--recipe", "none.yaml"), 6, "none.yaml"),
+    (("--recipe", "none.yaml"), 2, "none.yaml"),
     (("--recipe", "broken.yaml"), 2, "broken.yaml:2"),
     (("langgraph-cli", "--set", "data.rows=many"), 2, "data.rows"),
     (("langgraph-cli", "--set", "data.rowz=1"), 2, "rowz"),

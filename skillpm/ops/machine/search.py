@@ -17,6 +17,7 @@ from skillpm.model.name import near_names
 from skillpm.model.ports import SearchableIndex
 from skillpm.model.release import Listing
 from skillpm.ops.context import Context
+from skillpm.ops.project.list import ListedSkill, list_project
 
 MAX_TEXT = 200  # characters
 _WORD = re.compile(r"[\w-]+")
@@ -33,13 +34,14 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A matching skill, and its index."""
+    """A matching skill, its index, and the version that is installed here, or None."""
 
     rank: Rank
     name: str
     version: str
     summary: str
     source: str
+    installed: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -62,7 +64,9 @@ class SearchResult:
 
 
 def search(context: Context, texts: Sequence[str]) -> SearchResult:
-    """Return the skills that match all words; a name in several indexes comes from the one that an install uses.
+    """Return the skills that match all words, of the indexes and of this project.
+
+    A name in several indexes comes from the one that an install uses.
 
     Raises:
         UsageError: there is no word, or the text is too long.
@@ -87,9 +91,12 @@ def search(context: Context, texts: Sequence[str]) -> SearchResult:
                 listed.setdefault(item.name, (item, index.name))
         except SkillpmError as error:
             failures[index.name] = error
+    installed = _installed(context, failures)
+    for name, skill in installed.items():
+        listed.setdefault(name, (Listing(name, skill.version, skill.description), skill.source))
     hits = sorted(
         (
-            Hit(fit, item.name, item.version, item.summary, source)
+            Hit(fit, item.name, item.version, item.summary, source, getattr(installed.get(item.name), "version", None))
             for item, source in listed.values()
             if (fit := rank(words, item)) is not None
         ),
@@ -97,6 +104,15 @@ def search(context: Context, texts: Sequence[str]) -> SearchResult:
     )
     near = () if hits else near_names("-".join(words), listed)
     return SearchResult(tuple(hits), tuple(near), failures)
+
+
+def _installed(context: Context, failures: dict[str, SkillpmError]) -> dict[str, ListedSkill]:
+    """Return the locked skills by name: also those that no registry lists, such as a folder's or a repository's."""
+    try:
+        return {skill.name: skill for skill in list_project(context).skills if skill.state != "surplus"}
+    except SkillpmError as error:
+        failures["skillpm.lock"] = error
+        return {}
 
 
 def rank(words: Sequence[str], item: Listing) -> Rank | None:

@@ -84,6 +84,19 @@ def test_a_name_that_several_indexes_have_is_that_of_the_first_as_for_an_install
     assert hit["version"] == "9.0"
 
 
+def test_what_is_installed_is_shown_also_where_no_registry_lists_it(project: MakeProject, shop: Path) -> None:
+    place = project({"own-log": {"SKILL.md": "---\nname: own-log\ndescription: Mine.\n---\nText.\n"}})
+    place.call("install", "log-reader==1.0", "./own-log", "--registry", shop).ok()
+    hits = place.call("search", "log", "--registry", shop, "--json").ok().document["hits"]
+    installed = {hit["name"]: (hit["version"], hit["installed"]) for hit in hits if hit["installed"]}
+    assert installed == {"log-reader": ("2.0", "1.0"), "own-log": ("0", "0")}
+    assert (
+        "own-log          -        yes        path:own-log" in place.call("search", "log", "--registry", shop).ok().out
+    )
+    (place.root / "skillpm.lock").write_text("{")
+    assert "skillpm.lock could not be searched" in place.call("search", "log", "--registry", shop).ok().err
+
+
 def test_what_nothing_fits_is_met_with_near_names(project: MakeProject, shop: Path) -> None:
     outcome = project().call("search", "log-readr", "--registry", shop).ok()
     assert outcome.out == ""
