@@ -13,7 +13,7 @@ from skillpm.cli.complete import agent_names, installed_names, known_names
 from skillpm.cli.context import changing_context
 from skillpm.cli.everywhere import is_set
 from skillpm.cli.findings import allow_option
-from skillpm.cli.options import registry_options
+from skillpm.cli.options import registry_options, signer_option
 from skillpm.cli.output import brief, count, echo_json, json_option, note, progress, shown, table, tell_project
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _PLACING = (
         help="Keep an edited or foreign folder in .skillpm/kept, and replace a skill from another source.",
     ),
     allow_option,
+    signer_option,
 )
 
 
@@ -75,7 +76,12 @@ class Placing:
         from skillpm.clients.folders import agent_folders
         from skillpm.settings import load_settings
 
-        settings = load_settings(user=flags["user"], indexes=flags["indexes"], offline=flags["offline"])
+        settings = load_settings(
+            user=flags["user"],
+            indexes=flags["indexes"],
+            offline=flags["offline"],
+            signer_changes=flags["signer_changes"],
+        )
         folders = agent_folders(flags["agents"], user=flags["user"], project=settings.root)
         tell_project(settings)
         return cls(

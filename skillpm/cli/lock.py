@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skillpm.cli.context import changing_context
-from skillpm.cli.options import registry_options
+from skillpm.cli.options import registry_options, signer_option
 from skillpm.cli.output import brief, count, echo_json, json_option, note, shown, table
 from skillpm.errors import UsageError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--check", is_flag=True, help="Exit 7 if the lock is out of date; write nothing.")
 @click.option("--upgrade", is_flag=True, help="Take the newest allowed releases of NAMEs or of all skills.")
 @registry_options()
+@signer_option
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
 def command(
@@ -28,6 +29,7 @@ def command(
     upgrade: bool,
     indexes: tuple[str, ...],
     offline: bool,
+    signer_changes: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -44,7 +46,7 @@ def command(
         raise UsageError(
             "`--check` and `--upgrade` exclude each other", hint="remove one of them; `--check` changes nothing"
         )
-    context = changing_context(indexes=indexes, offline=offline)
+    context = changing_context(indexes=indexes, offline=offline, signer_changes=signer_changes)
     upgraded = names if upgrade else None
     locking = check_lock(context) if check else lock_project(context, upgrade=upgraded, dry_run=dry_run)
     _render(locking, as_json=as_json)

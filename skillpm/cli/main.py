@@ -47,6 +47,7 @@ COMMANDS = {
     "publish": ("skillpm.cli.publish", "Add a skill to a registry."),
     "yank": ("skillpm.cli.yank", "Exclude a release from new resolutions."),
     "unyank": ("skillpm.cli.yank:unyank", "Allow a yanked release again."),
+    "key": ("skillpm.cli.key", "Make and list the keys that sign releases."),
     "registry": ("skillpm.cli.registry", "Make a folder a registry."),
     "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),
     "train": ("skillpm.cli.train", "Train a model on installed skills."),

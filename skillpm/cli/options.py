@@ -23,3 +23,12 @@ def registry_options(use: str = "Use this registry") -> Callable[[F], F]:
         )(function)  # fmt: skip
 
     return add
+
+
+signer_option = click.option(
+    "--allow-signer-change",
+    "signer_changes",
+    metavar="NAME",
+    multiple=True,
+    help="Accept another signer of this skill, or none; may be repeated.",
+)

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 @click.option("--like", metavar="NAME", default="", help="Allow a new name that looks like this published name.")
 @click.option("--allow-unproven", is_flag=True, help="Allow a verifier that the self-test cannot prove.")
 @click.option("--allow-missing", is_flag=True, help="Allow required skills that no registry has.")
+@click.option("--key", metavar="NAME", default="", help="Sign with this key.  [default: default]")
+@click.option("--no-sign", is_flag=True, help="Publish without a signature; the page records it.")
+@click.option("--allow-signer-change", is_flag=True, help="Allow another signer than that of earlier releases.")
 @click.option("--dry-run", is_flag=True, help="Print what would be published.")
 @allow_option
 @yes_option
@@ -45,6 +48,9 @@ def command(
     like: str,
     allow_unproven: bool,
     allow_missing: bool,
+    key: str,
+    no_sign: bool,
+    allow_signer_change: bool,
     dry_run: bool,
     allowed: tuple[str, ...],
     yes: bool,
@@ -56,10 +62,12 @@ def command(
 
     A published release never changes. Publishing the same content again changes nothing and succeeds. Other content
     for a published version is refused, and so is a new name that looks like a published one. A verifier is unproven if
-    its skill has no task to try, or promises less than the defaults. Exits 1 if the check or the self-test fails, 5 if
+    its skill has no task to try, or promises less than the defaults. The release is signed with your key, which is made
+    at the first time. Exits 1 if the check or the self-test fails, 5 if
     the version or the name is taken, 6 without consent to the skill's code.
     """
     from skillpm.ops.authoring.publish import PublishOptions, judged, open_publishing, publish
+    from skillpm.ops.authoring.signing import Signing
 
     context = command_context(workers=workers, sandbox=sandbox)
     target = open_publishing(registry, context)
@@ -67,7 +75,7 @@ def command(
     skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:
         grant_consents(context, [skill], yes)
-    options = PublishOptions(dry_run, like, allow_unproven, allow_missing)
+    options = PublishOptions(dry_run, like, allow_unproven, allow_missing, Signing(key, no_sign, allow_signer_change))
     publication = publish(context, package, target, skill=skill, options=options, progress=terminal_progress())
     for warning in publication.warnings:
         note(f"warning: {warning}")
@@ -87,6 +95,8 @@ def _print(publication: Publication, root: Path) -> None:
         click.echo(f"{publication.packed.name}=={publication.packed.release.version}")
         what = f"{size(publication.packed.release.size)}, tree {publication.packed.release.tree[:16]}…"
         note(f"{'would be published' if publication.dry_run else 'published'} in {safe(root)}: {what}")
+        if not publication.dry_run:
+            note(f"signed by {publication.signer}" if publication.signer else "not signed")
     note_left_out(publication.packed.tree.uncounted())
     if publication.dry_run:
         for name in publication.packed.tree.paths():

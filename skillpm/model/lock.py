@@ -9,6 +9,7 @@ from typing import Annotated
 from skillpm.errors import DocumentError, LockOutOfDateError
 from skillpm.formats.light import LightDocument, Limit, json_form, read_light
 from skillpm.formats.strict import strict_json
+from skillpm.model.key import PublicKey
 from skillpm.model.release import Digest, Release, Requires, SkillNameText
 from skillpm.model.source import Source
 from skillpm.model.wheel import WheelSet
@@ -22,6 +23,7 @@ class LockedSkill(LightDocument):
 
     ``source`` names where it came from: ``bundled``, ``path:…`` or a registry's URL. ``python`` has the wheels of its
     Python packages, a set for each platform that they were chosen for; None if it asks for none, or none are chosen.
+    ``signer`` is the key whose signature of the release was checked when it was chosen; None if it was unsigned.
     """
 
     name: SkillNameText
@@ -31,7 +33,7 @@ class LockedSkill(LightDocument):
     tree: Digest
     requires: Requires = field(default_factory=dict)
     hooks: int = 1
-    signature: str | None = None
+    signer: PublicKey | None = None
     python: tuple[WheelSet, ...] | None = None
 
     def release(self, size: int = 0) -> Release:
@@ -43,7 +45,6 @@ class LockedSkill(LightDocument):
             size=size,
             requires=self.requires,
             hooks=self.hooks,
-            signature=self.signature,
         )
 
 

@@ -9,6 +9,7 @@ from packaging.version import Version
 
 from skillpm.formats.light import LightDocument, Limit
 from skillpm.model.name import is_name
+from skillpm.model.signature import Envelope
 
 _GROWS = {"extra": "ignore"}  # a newer skillpm writes more keys
 
@@ -34,6 +35,7 @@ class Release(LightDocument):
     """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes.
 
     ``yanked`` and ``quarantined`` may be the reason: the one is a mistake of its author, the other is under suspicion.
+    ``unsigned`` says that its author decided not to sign it.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
@@ -48,7 +50,8 @@ class Release(LightDocument):
     quarantined: bool | str = False
     published: str | None = None
     summary: Annotated[str, Limit(longest=1024)] = ""
-    signature: str | None = None
+    signature: Envelope | None = None
+    unsigned: bool | None = None
 
     @property
     def usable(self) -> bool:

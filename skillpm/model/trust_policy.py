@@ -20,6 +20,9 @@ from skillpm.model.release import Release
 Consent = Literal["never", "ask", "locked", "always"]
 CONSENTS: tuple[Consent, ...] = ("never", "ask", "locked", "always")  # the strictest first
 
+Signatures = Literal["off", "when-present", "required", "trusted"]
+SIGNATURES: tuple[Signatures, ...] = ("off", "when-present", "required", "trusted")  # the laxest first
+
 Pattern = Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -35,6 +38,9 @@ class TrustPolicy(Document):
         network: False keeps every skill's code from the network, whatever it asks for.
         run: the programs that skills' code may be given; None for all that a person agrees to.
         sandbox: ``require`` refuses to run skill code confined by resource limits alone.
+        signatures: what a registry's releases need: nothing (``off``), a valid signature if they have one
+            (``when-present``), a signature (``required``), or one of a key that the person trusts (``trusted``). Or one
+            of these for each pattern of sources or name of a registry; the first that fits counts.
         scan: ``refuse`` makes errors of what the scan warns of in texts that agents read (SK611 to SK617).
     """
 
@@ -45,12 +51,21 @@ class TrustPolicy(Document):
     network: bool | None = None
     run: tuple[Pattern, ...] | None = None
     sandbox: Literal["require"] | None = None
+    signatures: Signatures | dict[Pattern, Signatures] | None = None
     scan: Literal["refuse"] | None = None
 
     def narrowed(self, asked: Permissions) -> Permissions:
         """Return what this policy leaves of what a skill asks for."""
         programs = asked.run if self.run is None else tuple(name for name in asked.run if name in self.run)
         return Permissions(network=asked.network and self.network is not False, run=programs)
+
+    def signatures_of(self, source: str, names: Iterable[str] = ()) -> Signatures | None:
+        """Return what the releases of a source need, or None if this policy does not say it."""
+        if not isinstance(self.signatures, dict):
+            return self.signatures
+        texts = (source, *names)
+        fits = (need for item, need in self.signatures.items() if any(fnmatchcase(text, item) for text in texts))
+        return next(fits, None)
 
     def refuses(self, source: str, names: Iterable[str] = ()) -> str | None:
         """Return why a source is not to be used, or None.

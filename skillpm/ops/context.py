@@ -23,12 +23,14 @@ from skillpm.model.source import Source
 from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import Host
 from skillpm.settings import Settings
+from skillpm.storage.keys import Keys
 from skillpm.storage.lockfile import read_lock
 from skillpm.storage.store import Store
+from skillpm.trust.signer import SignerCheck
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
-    from skillpm.model.trust_policy import TrustPolicy
+    from skillpm.model.trust_policy import Signatures, TrustPolicy
     from skillpm.train.kinds import Kinds
     from skillpm.trust.allowance import Allowance
 
@@ -120,6 +122,28 @@ class Context:
                     hint="run `skillpm config` to see where each part of the policy is set",
                     source=str(source),
                 )
+
+    def signatures_of(self, source: Source) -> Signatures:
+        """Return what the policies need of the signatures of a source; what a person chose by hand has none."""
+        if source.chosen_by_hand:
+            return "off"
+        from skillpm.model.trust_policy import SIGNATURES
+
+        needs = (
+            policy.signatures_of(str(source), [name for name, known in registries.items() if known == source])
+            for policy, registries in self._policies
+        )
+        return max((need for need in needs if need), key=SIGNATURES.index, default="when-present")
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The person's keys, and the keys of others that the person has named."""
+        return Keys(self.settings.keys)
+
+    @cached_property
+    def signers(self) -> SignerCheck:
+        """The check of signers."""
+        return SignerCheck(self.keys, self.settings.flags.get("signer_changes", ()))
 
     def under_policy(self, allow: Allowance) -> Allowance:
         """Return what is let in, under the policies that refuse what agents are told."""

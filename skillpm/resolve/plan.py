@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from skillpm.model.key import PublicKey
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Release
 from skillpm.model.requirement import Requirement
@@ -45,7 +46,11 @@ class Plan:
 
 
 def plan(
-    chosen: Mapping[str, Release], sources: Mapping[str, Source], requirements: Iterable[Requirement], lock: Lock
+    chosen: Mapping[str, Release],
+    sources: Mapping[str, Source],
+    requirements: Iterable[Requirement],
+    lock: Lock,
+    signers: Mapping[str, PublicKey | None] = {},
 ) -> Plan:
     """Compare a resolution with the lock.
 
@@ -53,7 +58,7 @@ def plan(
     give the same tree another archive digest, and that is no change. Nor is another commit of a repository with the
     same tree, although the lock records it.
     """
-    entries = {name: _entry(name, release, sources[name]) for name, release in chosen.items()}
+    entries = {name: _entry(name, release, sources[name], signers.get(name)) for name, release in chosen.items()}
     before = {entry.name: entry for entry in lock.skills}
     steps = tuple(_step(name, before.get(name), entries.get(name)) for name in sorted({*before, *entries}))
     skills = tuple(step.after for step in steps if step.after is not None)
@@ -65,7 +70,7 @@ def as_locked(lock: Lock) -> Plan:
     return Plan(tuple(Step(entry.name, Change.KEPT, entry, entry) for entry in lock.skills), lock)
 
 
-def _entry(name: str, release: Release, source: Source) -> LockedSkill:
+def _entry(name: str, release: Release, source: Source, signer: PublicKey | None) -> LockedSkill:
     return LockedSkill(
         name=name,
         version=release.version,
@@ -74,7 +79,7 @@ def _entry(name: str, release: Release, source: Source) -> LockedSkill:
         tree=release.tree,
         requires=release.requires,
         hooks=release.hooks,
-        signature=release.signature,
+        signer=signer,
     )
 
 

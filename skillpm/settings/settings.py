@@ -82,6 +82,11 @@ class Settings:
         return self.data / "consents.json"
 
     @property
+    def keys(self) -> Path:
+        """The keys that sign, and the keys of others."""
+        return self.data / "keys"
+
+    @property
     def environments(self) -> Path:
         """The Python environments of skills."""
         return self.cache / "environments"

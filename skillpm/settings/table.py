@@ -190,6 +190,10 @@ SANDBOX_POLICY: Row[str | None] = Row(
 SCAN: Row[str | None] = Row(
     "policy.scan", "`refuse` in either file refuses what agents are told (SK611 to SK617)", None,
     key="policy", read=_in_policies(lambda policy: policy.scan), merge=_every_demand)
+SIGNATURES: Row[tuple[Any, ...] | None] = Row(
+    "policy.signatures", "what registries' releases need: `off`, `when-present` (the default), `required`, `trusted`, "
+    "or one of these for each registry; the strictest holds", None,
+    key="policy", read=_in_policies(lambda policy: _list_of(policy.signatures)), merge=_every_demand)
 OFFLINE: Row[bool] = Row(
     "offline", "use the cache only", False,
     "offline", ("SKILLPM_OFFLINE",), lambda typed: True)
@@ -204,5 +208,5 @@ WORKERS: Row[int] = Row(
     "workers", ("SKILLPM_WORKERS",), lambda typed: _number(typed, "workers", 1, MAX_WORKERS))
 # fmt: on
 
-TABLE = (REGISTRIES, FORGE, AGENTS, LINK, COOLDOWN, ALLOW, DENY, CONSENT, NETWORK, RUN, SANDBOX_POLICY, SCAN, OFFLINE,
-         PLUGINS, SANDBOX, WORKERS)  # fmt: skip
+TABLE = (REGISTRIES, FORGE, AGENTS, LINK, COOLDOWN, ALLOW, DENY, CONSENT, NETWORK, RUN, SANDBOX_POLICY, SCAN,
+         SIGNATURES, OFFLINE, PLUGINS, SANDBOX, WORKERS)  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from skillpm.model.key import PrivateKey
 from skillpm.model.name import look_alike
 from tests.attacks.world import World, attacks, skill_text
 from tests.servers import Handler, Shop, serving
@@ -219,12 +220,80 @@ def test_another_owner_or_source_never_takes_a_skill_s_place(world: World) -> No
 
 
 @pytest.mark.attack(50)
-def test_what_was_signed_stays_signed(world: World) -> None:
-    world.offer_skill("good", signature="abc")
+def test_what_was_signed_stays_signed(world: World, project: MakeProject) -> None:
+    world.sign("good")
     world.place.call("install", "good", "--registry", world.shop).ok()
     world.offer_skill("good", "1.1")
     for arguments in (["update"], ["install", "good>1", "--registry", world.shop]):
-        world.refuses(*arguments, code=6, says=("good 1.1 has no signature", "1.0, which is locked, has one"))
+        world.refuses(*arguments, code=4, says=("good 1.1 has no signature", "1.0, which is locked, is signed by"))
+    says = "good 1.1 has no signature; 1.0, which is older, has one"
+    project().call("install", "good", "--registry", world.shop).fails(4, says)
+    world.place.call("update", "--allow-signer-change", "good").ok()
+    assert "signer" not in world.lock()["good"]
+
+
+@pytest.mark.attack(50)
+def test_another_signer_is_refused_and_both_are_named(world: World) -> None:
+    world.sign("good")
+    world.place.call("install", "good", "--registry", world.shop).ok()
+    first, second = (str(PrivateKey(bytes([number]) * 32).public) for number in (1, 2))
+    assert world.lock()["good"]["signer"] == first
+    world.sign("good", "1.1", seed=2)
+    for arguments in (["update"], ["lock", "--upgrade"], ["install", "good>1", "--registry", world.shop]):
+        says = (f"good 1.1 is signed by {second[:24]}", f"1.0, which is locked, is signed by {first[:24]}")
+        world.refuses(*arguments, code=4, says=(*says, "--allow-signer-change good"))
+    world.refuses("update", "--allow-signer-change", "other", code=4, says=("good 1.1 is signed by",))
+    world.place.call("update", "--allow-signer-change", "good").ok()
+    assert world.lock()["good"]["signer"] == second
+    world.sign("good", "1.2", seed=2)
+    world.place.call("update").ok()
+
+
+@pytest.mark.attack(50)
+def test_a_statement_about_other_bytes_is_refused(world: World) -> None:
+    """The signature is valid, and it is about another release."""
+    world.sign("good", body="Do good.\n")
+    signature = world.releases["good"][0]["signature"]
+    for name, version in (("good", "1.0"), ("good", "1.1"), ("other", "1.0")):
+        world.offer_skill(name, version, body="Do evil.\n", signature=signature)
+        for policy in ("when-present", "required"):
+            world.place.write({"skillpm.yaml": f"project: 1\npolicy: {{signatures: {policy}}}\n"})
+            says = (f"did not sign {name} {version} with this content",)
+            world.refuses("install", f"{name}=={version}", "--registry", world.shop, code=4, says=says)
+
+
+@pytest.mark.parametrize(
+    ("signatures", "unsigned", "signed", "trusted"),
+    [
+        ("off", 0, 0, 0),
+        ("when-present", 0, 0, 0),
+        ("required", 6, 0, 0),
+        ("trusted", 6, 6, 0),
+        ("{'registry:*': required}", 6, 0, 0),
+        ("{'https:*': required}", 0, 0, 0),
+        ("{shop: trusted}", 6, 6, 0),
+    ],
+)
+def test_a_policy_says_which_signatures_are_needed(
+    world: World, signatures: str, unsigned: int, signed: int, trusted: int
+) -> None:
+    world.offer_skill("plain")
+    world.sign("good")
+    text = f"project: 1\nregistries: {{shop: {world.shop}}}\npolicy: {{signatures: {signatures}}}\n"
+    for name, code in (("plain", unsigned), ("good", signed)):
+        world.place.write({"skillpm.yaml": text})
+        assert world.place.call("install", name).code == code
+    world.place.call("key", "trust", "alice", str(PrivateKey(bytes([1]) * 32).public)).ok()
+    world.place.write({"skillpm.yaml": text})
+    assert world.place.call("install", "good").code == trusted
+
+
+def test_a_frozen_lock_without_a_needed_signer_is_refused(world: World) -> None:
+    world.offer_skill("plain")
+    world.place.call("install", "plain", "--registry", world.shop).ok()
+    world.place.write({"skillpm.yaml": "project: 1\npolicy: {signatures: required}\n"})
+    says = ("plain 1.0 has no signature, and `policy.signatures` requires one",)
+    world.refuses("sync", "--frozen", code=6, says=says, SKILLPM_HOME=str(world.root / "fresh"))
 
 
 @pytest.mark.attack(51)

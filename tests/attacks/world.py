@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from skillpm.formats.light import json_form, read_light
 from skillpm.layout.tree import MappingTree, Tree, tree_digest
+from skillpm.model.key import PrivateKey
+from skillpm.model.release import Release
 from skillpm.storage.archive import build_archive
+from skillpm.trust.signature import sign
 from tests.conftest import Outcome, Project
 
 __all__ = ["World", "attacks", "skill_text"]
@@ -102,6 +106,13 @@ class World:
         manifest = f"manifest: 1\nversion: '{version}'\n" + (f"requires:\n{requires}" if requires else "")
         tree = MappingTree({"SKILL.md": skill_text(name.rpartition("/")[2], body), "skill.yaml": manifest.encode()})
         self.offer_tree(name, tree, version=version, **more)
+
+    def sign(self, name: str, version: str = "1.0", *, seed: int = 1, **more: Any) -> None:
+        """Let the registry offer a small skill that the key of a seed signed."""
+        self.offer_skill(name, version, **more)
+        item = next(item for item in self.releases[name] if item["version"] == version)
+        envelope = sign(name, read_light(Release, item), PrivateKey(bytes([seed]) * 32))
+        self.offer_skill(name, version, signature=json_form(envelope), **more)
 
     def write_page(self, name: str) -> None:
         """Write the registry's page of a name."""

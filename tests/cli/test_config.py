@@ -154,6 +154,12 @@ SAMPLES = {
     "policy.scan": Sample(
         file="policy: {scan: refuse}", file_value="refuse", other_file="policy: {}", both_files="refuse"
     ),
+    "policy.signatures": Sample(
+        file="policy: {signatures: required}",
+        file_value=("required",),
+        other_file="policy: {signatures: {team: trusted}}",
+        both_files=("required", {"team": "trusted"}),
+    ),
     "offline": Sample("1", True),
     "plugins": Sample("1", ()),
     "sandbox": Sample("limits", "limits", "policy: {sandbox: require}", "require", "policy: {}", "require", "require"),

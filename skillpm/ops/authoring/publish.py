@@ -19,11 +19,14 @@ from skillpm.model.name import look_alike
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.model.skill import Skill
 from skillpm.ops.authoring.pack import Packed
+from skillpm.ops.authoring.signing import AUTHOR, Signing, signed
 from skillpm.ops.context import Context
 from skillpm.ops.learning.selftest import Selftest, selftest
 from skillpm.ops.learning.session import open_session
+from skillpm.trust.signature import signer as release_signer
 
 if TYPE_CHECKING:
+    from skillpm.model.key import PublicKey
     from skillpm.model.ports import Progress, Registry
     from skillpm.model.release import Release
 
@@ -39,12 +42,14 @@ class PublishOptions:
         look_alike_of: the published name that a new name may look like.
         allow_unproven: publish a verifier whose claims prove little.
         allow_missing: publish although no registry has a required skill.
+        signing: who signs the release.
     """
 
     dry_run: bool = False
     look_alike_of: str = ""
     allow_unproven: bool = False
     allow_missing: bool = False
+    signing: Signing = AUTHOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Publication:
         tasks: the number of tasks that it tried answers on.
         warnings: sentences for the author.
         dry_run: was nothing written?
+        signer: the key that signed the release; None if it is unsigned, or is not published yet.
     """
 
     packed: Packed
@@ -68,6 +74,7 @@ class Publication:
     tasks: int
     warnings: tuple[str, ...]
     dry_run: bool
+    signer: PublicKey | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the form in which ``--json`` prints it."""
@@ -79,6 +86,7 @@ class Publication:
             "tasks": self.tasks,
             "warnings": list(self.warnings),
             "dry_run": self.dry_run,
+            "signer": str(self.signer) if self.signer else None,
         }
 
 
@@ -131,14 +139,18 @@ def publish(
     report = None if skill is None else _checked(context, skill, packed, progress)
     if report is not None:
         warnings += _unproven(report, allowed=options.allow_unproven)
+    signer = release_signer(packed.name, present) if present is not None else None
     if options.dry_run:
         change = "published" if present is None else "unchanged"
     else:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         release = replace(packed.release, published=now)
+        if present is None:
+            release = signed(context, packed.name, release, releases, options.signing)
+            signer = release_signer(packed.name, release)
         change = "published" if registry.publish(packed.name, release, packed.archive) else "unchanged"
     claims, tasks = (0, 0) if report is None else (report.claims, sum(report.tasks.values()))
-    return Publication(packed, registry.name, change, claims, tasks, warnings, options.dry_run)
+    return Publication(packed, registry.name, change, claims, tasks, warnings, options.dry_run, signer)
 
 
 def _refuse_look_alike(name: str, registry: Registry, allowed: str) -> None:

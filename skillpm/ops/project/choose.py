@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from skillpm.errors import IntegrityError, PolicyError, ResolutionError, SkillpmError, UnknownSkillError, UsageError
+from skillpm.errors import IntegrityError, ResolutionError, SkillpmError, UnknownSkillError, UsageError
 from skillpm.index.pages import ReadPage
 from skillpm.index.path import TreeIndex
 from skillpm.model.hooks import HOOKS_VERSION
@@ -26,6 +26,7 @@ from skillpm.trust.allowance import NOTHING, Allowance
 from skillpm.trust.cooldown import Cooldown
 
 if TYPE_CHECKING:
+    from skillpm.model.key import PublicKey
     from skillpm.model.ports import Index
 
 NOTHING_ASKED = Asked()
@@ -159,23 +160,26 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
         UnknownSkillError: no registry has a name.
         ResolutionError: no set of releases fits.
         RegistryError: an index failed.
-        IntegrityError: an index has different bytes for a locked version.
+        IntegrityError: an index has different bytes for a locked version, or a signature or its signer is wrong.
         UsageError: a skill would replace another source's skill of the same name.
-        PolicyError: a policy does not allow a source.
+        PolicyError: a policy does not allow a source, or needs a signature.
     """
     requirements = [root for _, root in sorted(request.roots.items())]
     context.index.prefetch(name for name in request.lookup if not request.roots[name].source)
     pages, chosen = _resolved(context, request, requirements, pins)
+    signers: dict[str, PublicKey | None] = {}
     for name, release in chosen.items():
         source = pages.sources[name]
         context.refuse_source(name, source)
-        for entry in filter(None, (lock.skill(name) for lock in pins)):
+        entries = [entry for lock in pins if (entry := lock.skill(name)) is not None]
+        for entry in entries:
             _refuse_other_bytes(entry, release, source)
-            _refuse_unsigned(entry, release)
+        need, page = context.signatures_of(source), pages.seen.get(name)
+        signers[name] = context.signers.signer(name, release, need, locked=entries, page=page)
         if not request.replace:
             _refuse_other_source(pins[0].skill(name), source, request.roots.get(name))
         _note_younger(context, name, release, pages)
-    planned = plan(chosen, pages.sources, requirements, pins[0])
+    planned = plan(chosen, pages.sources, requirements, pins[0], signers)
     changed = planned.of(Change.ADDED, Change.REPLACED)
     day = pages.day if changed or pages.day is None else pins[0].cutoff
     sizes = {release.archive: release.size for release in chosen.values()}
@@ -232,15 +236,6 @@ def _refuse_other_bytes(entry: LockedSkill, release: Release, source: Source) ->
             hint="ask the registry's maintainer; to trust the new bytes, uninstall the skill and install it again",
             locked=entry.tree,
             found=release.tree,
-        )
-
-
-def _refuse_unsigned(entry: LockedSkill, release: Release) -> None:
-    """Refuse a release that lost its signature, so that an attacker with the registry cannot leave it out."""
-    if entry.signature and not release.signature:
-        raise PolicyError(
-            f"{entry.name} {release.version} has no signature; {entry.version}, which is locked, has one",
-            hint=f"ask the publisher; to accept it unsigned, run `skillpm uninstall {entry.name}` and install it again",
         )
 
 

@@ -78,7 +78,7 @@ def check_lock(context: Context) -> Locking:
 
     Raises:
         LockOutOfDateError: it does not agree, or there is no lock; ``details["reasons"]`` has the reasons.
-        PolicyError: a policy does not allow the source of a locked skill.
+        PolicyError: a policy does not allow the source of a locked skill, or needs its signature.
     """
     if not context.settings.lock_path.exists():
         raise LockOutOfDateError("there is no skillpm.lock here", hint="run `skillpm lock`")
@@ -86,6 +86,7 @@ def check_lock(context: Context) -> Locking:
     refuse_out_of_date(out_of_date(context, required(context, lock), lock))
     for entry in lock.skills:
         context.refuse_source(entry.name, entry.source)
+        context.signers.demand(f"{entry.name} {entry.version}", entry.signer, context.signatures_of(entry.source))
     return Locking(lock_changes(as_locked(lock)), dry_run=True)
 
 

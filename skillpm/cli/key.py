@@ -1,0 +1,77 @@
+"""``skillpm key``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from skillpm.cli.context import command_context
+from skillpm.cli.misuse import Group
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.paths import TypedPath
+
+
+@click.group("key", cls=Group)
+def command() -> None:
+    """Make and list the keys that sign releases, and name the keys of others.
+
+    A private key never leaves its folder unless you export it.
+    """
+
+
+@command.command("create", epilog="Example: skillpm key create work")
+@click.argument("name", default="default")
+def create(name: str) -> None:
+    """Make a key. The key `default` signs unless `publish --key` names another."""
+    keys = command_context().keys
+    click.echo(keys.create(name).public)
+    note(f"the private key is {safe(keys.root / f'{name}.pem')}; keep a copy of it")
+
+
+@command.command("list", epilog="Example: skillpm key list")
+@json_option
+def list_keys(as_json: bool) -> None:
+    """List your keys and the keys of others that you trust."""
+    keys = command_context().keys
+    known = keys.all()
+    if as_json:
+        echo_json({"folder": str(keys.root), "keys": known})
+    elif known:
+        table(("name", "whose", "key"), [(key.name, "yours" if key.own else "trusted", key.public) for key in known])
+    else:
+        note("there is no key yet; `skillpm publish` makes one")
+
+
+@command.command("export", epilog="Example: skillpm key export --private > key.pem")
+@click.argument("name", default="default")
+@click.option("--private", is_flag=True, help="Print the private key, for another machine.")
+def export(name: str, private: bool) -> None:
+    """Print a public key."""
+    from skillpm.storage.keys import pem
+
+    keys = command_context().keys
+    public = None if private else next((key.public for key in keys.all() if key.name == name), None)
+    click.echo(public or (pem(keys.private(name)).rstrip() if private else keys.private(name).public))
+
+
+@command.command("import", epilog="Example: skillpm key import work key.pem")
+@click.argument("name")
+@click.argument("file", type=TypedPath(dir_okay=False))
+def import_key(name: str, file: Path) -> None:
+    """Add a private key from another machine (PEM without a password)."""
+    from skillpm.storage.files import read_text
+    from skillpm.storage.keys import read_private
+
+    click.echo(command_context().keys.add(name, read_private(read_text(file), str(file))).public)
+
+
+@command.command("trust", epilog=f"Example: skillpm key trust alice ed25519:{'0' * 64}")
+@click.argument("name")
+@click.argument("key")
+def trust(name: str, key: str) -> None:
+    """Name the public key of somebody else. `policy.signatures: trusted` accepts its signatures."""
+    from skillpm.storage.keys import read_public
+
+    command_context().keys.trust(name, read_public(key))
+    note(f"{safe(name)} is trusted")

@@ -1,0 +1,88 @@
+"""Signs a release before it is published, so that nobody who has only the registry can publish in an author's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skillpm.errors import ConflictError
+from skillpm.ops.context import Context
+from skillpm.storage.files import read_text
+from skillpm.storage.keys import DEFAULT, read_private
+from skillpm.trust.signature import sign, signer
+
+if TYPE_CHECKING:
+    from skillpm.model.key import PrivateKey
+    from skillpm.model.release import Release
+
+KEY_VARIABLE = "SKILLPM_SIGNING_KEY"  # a private key in PEM, or the path of its file
+PUBLISHER_VARIABLE = "SKILLPM_PUBLISHER"  # who the statement names as its publisher
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """Who signs.
+
+    Attributes:
+        key: the name of an own key; by default the key of the variable, or else the default key.
+        unsigned: publish without a signature; the page records this decision.
+        new_signer: the signer may differ from that of the earlier releases.
+    """
+
+    key: str = ""
+    unsigned: bool = False
+    new_signer: bool = False
+
+
+AUTHOR = Signing()  # the author's default key
+
+
+def signed(context: Context, name: str, release: Release, others: Sequence[Release], signing: Signing) -> Release:
+    """Return a release with its signature, or with the decision not to sign it.
+
+    Args:
+        context: has the keys.
+        name: of the skill.
+        release: to publish.
+        others: the published releases, newest first.
+        signing: who signs.
+
+    Raises:
+        ConflictError: the published releases have another signer, so clients would refuse this one.
+        UsageError: there is no such key.
+        IntegrityError: the newest signature in the registry is invalid.
+    """
+    key = None if signing.unsigned else signing_key(context, signing.key)
+    newest = next((item for item in others if item.signature is not None), None)
+    before, now = signer(name, newest) if newest else None, key.public if key else None
+    if newest is not None and before is not None and before != now and not signing.new_signer:
+        what = f"be signed by {context.keys.title(now)}" if now else "have no signature"
+        raise ConflictError(
+            f"{name} {newest.version} is signed by {context.keys.title(before)}; {release.version} would {what}, "
+            "and clients refuse that",
+            hint="sign with the same key (`--key NAME`), or add `--allow-signer-change` and tell your users why",
+        )
+    if key is None:
+        return replace(release, unsigned=True)
+    return replace(
+        release, signature=sign(name, release, key, context.settings.environment.get(PUBLISHER_VARIABLE, ""))
+    )
+
+
+def signing_key(context: Context, name: str = "") -> PrivateKey:
+    """Return the key that signs: of this name, of the variable, or the default key, which is made if it is missing.
+
+    Raises:
+        UsageError: there is no such key, or the variable has none.
+        StorageError: the disk refused.
+    """
+    keys, variable = context.keys, context.settings.environment.get(KEY_VARIABLE, "")
+    if name or not variable:
+        if name in ("", DEFAULT) and not any(item.name == DEFAULT for item in keys.all()):
+            made = keys.create(DEFAULT)
+            context.note(f"made your signing key {made.public} in {keys.root}; keep a copy: it is needed for updates")
+            return made
+        return keys.private(name or DEFAULT)
+    return read_private(variable if "-----BEGIN" in variable else read_text(Path(variable)), KEY_VARIABLE)

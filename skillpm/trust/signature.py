@@ -1,0 +1,111 @@
+"""The signature of a release: an in-toto statement in a DSSE envelope, which stands in the registry's page.
+
+The statement names the archive's SHA-256, the tree's digest, the skill and the version, and its publisher. A registry
+calls ``signer`` before it makes a release visible, and a client calls it before it chooses one: a statement about other
+bytes is refused, however well it is signed.
+
+Sources: DSSE 1.0.2 (secure-systems-lab/dsse), in-toto Statement v1 (in-toto/attestation).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from skillpm.errors import IntegrityError
+from skillpm.formats.strict import strict_json
+from skillpm.model.key import PrivateKey, PublicKey
+from skillpm.model.signature import Envelope, EnvelopeSignature
+
+if TYPE_CHECKING:
+    from skillpm.model.release import Release
+
+PAYLOAD = "application/vnd.in-toto+json"
+STATEMENT = "https://in-toto.io/Statement/v1"
+PUBLISH = "urn:skillpm:publish:1"  # the type of the predicate
+TREE = "skillpmTree1"  # the name of the tree's digest in a statement
+
+
+def statement(name: str, release: Release, publisher: str = "") -> dict[str, Any]:
+    """Return the in-toto statement about a release.
+
+    Args:
+        name: of the skill, with its owner.
+        release: with the digests.
+        publisher: who the signer claims to be, such as a name and an address; nobody checks it.
+    """
+    subject = {"name": f"{name}@{release.version}", "digest": {"sha256": release.archive, TREE: release.tree}}
+    predicate = {"name": name, "version": release.version, "publisher": {"name": publisher}}
+    return {"_type": STATEMENT, "subject": [subject], "predicateType": PUBLISH, "predicate": predicate}
+
+
+def sign(name: str, release: Release, key: PrivateKey, publisher: str = "") -> Envelope:
+    """Return the signed statement about a release. The arguments are those of ``statement``."""
+    payload = json.dumps(statement(name, release, publisher), sort_keys=True, ensure_ascii=False).encode()
+    signature = EnvelopeSignature(keyid=str(key.public), sig=_base64(key.sign(_encoding(PAYLOAD, payload))))
+    return Envelope(payloadType=PAYLOAD, payload=_base64(payload), signatures=(signature,))
+
+
+def signer(name: str, release: Release) -> PublicKey | None:
+    """Return the key that signed a release, or None if the release has no signature.
+
+    Raises:
+        IntegrityError: the signature is not valid, or its statement is about another skill, version or content.
+    """
+    envelope = release.signature
+    if envelope is None:
+        return None
+    label = f"{name} {release.version}"
+    try:
+        only = envelope.signatures[0] if len(envelope.signatures) == 1 else None
+        key = PublicKey.parse(only.keyid if only else "")
+        payload = base64.b64decode(envelope.payload, validate=True)
+        signature = base64.b64decode(only.sig if only else "", validate=True)
+    except ValueError:
+        raise _refused(f"the signature of {label} cannot be read") from None
+    if not key.verifies(signature, _encoding(envelope.payloadType, payload)):
+        raise _refused(f"the signature of {label} is not one of {key.short}, which it names", signer=str(key))
+    try:
+        root = strict_json(payload.decode("utf-8"))
+    except ValueError:
+        root = None
+    reason = _other_subject(root, name, release) if envelope.payloadType == PAYLOAD else "it is not a statement"
+    if reason:
+        raise _refused(f"{key.short} did not sign {label} with this content: {reason}", signer=str(key))
+    return key
+
+
+def _other_subject(root: Any, name: str, release: Release) -> str:
+    """Return how a statement differs from the one about this release, or an empty text."""
+    if not isinstance(root, dict) or root.get("_type") != STATEMENT or root.get("predicateType") != PUBLISH:
+        return "it signed another kind of statement"
+    expected = statement(name, release)
+    predicate, subjects = root.get("predicate"), root.get("subject")
+    for key in ("name", "version"):
+        signed = predicate.get(key) if isinstance(predicate, dict) else None
+        if signed != expected["predicate"][key]:
+            return f"the {key} in its statement is {str(signed)[:80]}"
+    subject = subjects[0] if isinstance(subjects, list) and len(subjects) == 1 else None
+    digests = subject.get("digest") if isinstance(subject, dict) else None
+    for algorithm, digest in expected["subject"][0]["digest"].items():
+        signed = digests.get(algorithm) if isinstance(digests, dict) else None
+        if signed != digest:
+            return f"the {algorithm} in its statement is {str(signed)[:16]}…, expected {digest[:16]}…"
+    return ""
+
+
+def _encoding(kind: str, payload: bytes) -> bytes:
+    """Return DSSE's pre-authentication encoding: what is signed."""
+    name = kind.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _refused(message: str, **details: str) -> IntegrityError:
+    return IntegrityError(
+        message, hint="do not use it, and tell the publisher and the registry's maintainer", **details
+    )
