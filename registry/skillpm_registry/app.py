@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from skillpm_registry import __version__, pages, protocols
+from skillpm_registry import __version__, pages, protocols, search
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.services import open_services
 from skillpm_registry.static_files import RegistryFiles
@@ -28,6 +28,7 @@ def create_app(configuration: Configuration) -> FastAPI:
         """Answer while the server can read its registry."""
         return {"status": "ok", "registry": services.registry.config.name}
 
+    app.include_router(search.router(services))
     app.include_router(protocols.router(services))
     app.include_router(pages.router(services))
     app.mount("/", RegistryFiles(configuration.data))  # last: it answers every other path

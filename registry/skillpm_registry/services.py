@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from skillpm.index.folder_registry import FolderRegistry
+from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.configuration import Configuration
 
 
@@ -15,10 +16,12 @@ class Services:
     Attributes:
         configuration: the decisions of the operator.
         registry: reads and writes the static files.
+        catalogue: the index over the static files, for searches and pages.
     """
 
     configuration: Configuration
     registry: FolderRegistry
+    catalogue: Catalogue
 
 
 def open_services(configuration: Configuration) -> Services:
@@ -29,4 +32,4 @@ def open_services(configuration: Configuration) -> Services:
     """
     registry = FolderRegistry(configuration.data, configuration.name)
     _ = registry.config  # raises RegistryError
-    return Services(configuration, registry)
+    return Services(configuration, registry, Catalogue(registry, configuration.state))

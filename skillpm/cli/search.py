@@ -30,6 +30,7 @@ def command(
     """Find skills whose name or summary has every word, in this project and in all registries that list their skills.
 
     The exact name comes first, then names that begin with the text, then words in names, then words in summaries.
+    A registry behind a server searches keywords, tools and READMEs too, and finds misspelt words.
     """
     from skillpm.ops.machine.search import search
 

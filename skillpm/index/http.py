@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from urllib.parse import urlencode
 
 from skillpm.errors import RegistryError
 from skillpm.index.page_cache import PageCache
@@ -21,10 +22,14 @@ from skillpm.index.pages import (
     read_config,
     read_listing,
     read_page,
+    read_ranking,
 )
-from skillpm.index.transport import Transport
-from skillpm.model.release import Listing, Page, Release
+from skillpm.index.transport import Transport, followed
+from skillpm.model.release import Listing, Page, RegistryConfig, Release
 from skillpm.model.source import Source, SourceKind
+
+_FOUND = 100  # skills that a registry's own search is asked for
+_DAY = 24 * 3600.0  # seconds
 
 
 def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None:
@@ -39,6 +44,7 @@ def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None
     condition = {"If-None-Match": cached.etag} if cached is not None and cached.etag else {}
     answer = transport.get(url, limit=MAX_PAGE, headers=condition)
     if answer.status == 304 and cached is not None:
+        cache.touch(url)
         if "cache-control" in answer.headers:
             cache.put(url, cached.body, {"etag": cached.etag, **answer.headers})
         return cached.body
@@ -68,11 +74,11 @@ class HttpIndex:
         self._transport = transport
         self._cache = cache
         self._checking = threading.Lock()
-        self._is_registry = False
+        self._read_config: RegistryConfig | None = None
 
     def page(self, name: str) -> Page | None:
         """Return every release of a name, or None if it is unknown. Raises RegistryError."""
-        self._check()
+        self._config()
         data = self._get(page_path(name))
         return None if data is None else read_page(data, name, f"registry {self._url}")
 
@@ -84,7 +90,7 @@ class HttpIndex:
 
     def listings(self) -> Iterator[Listing]:
         """Yield every skill of the registry's listing. Raises RegistryError, also if there is no listing."""
-        self._check()
+        self._config()
         data = self._get(LISTING)
         if data is None:
             raise RegistryError(
@@ -92,6 +98,27 @@ class HttpIndex:
                 hint="use `skillpm show NAME` or `skillpm install NAME`",
             )
         yield from read_listing(data, f"registry {self._url}")
+
+    def ranked(self, text: str) -> list[Listing] | None:
+        """Return what the registry's own search finds; None without one, offline, or if it fails.
+
+        The listing is fetched once a day beside it, so that a search works offline too.
+
+        Raises:
+            RegistryError: this is not a registry.
+        """
+        place = self._config().search
+        if place is None or self._transport.offline:
+            return None
+        with contextlib.suppress(RegistryError):
+            url = followed(f"{self._url}/", place)
+            answer = self._transport.get(f"{url}?{urlencode({'q': text, 'limit': _FOUND})}", limit=MAX_PAGE)
+            if answer.status == 200:
+                found = read_ranking(answer.body, f"registry {self._url}: its search")
+                if self._cache.is_older(f"{self._url}/{LISTING}", _DAY):
+                    self._get(LISTING)
+                return found
+        return None
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError if they are missing, cut, or too many."""
@@ -103,19 +130,18 @@ class HttpIndex:
         url = f"{self._url}/{archive_path(release.archive)}"
         return self._transport.download(url, limit=MAX_ARCHIVE, size=release.size)
 
-    def _check(self) -> None:
+    def _config(self) -> RegistryConfig:
         """Read config.json once, so that a mistyped address does not look like a registry without the name."""
         with self._checking:
-            if self._is_registry:
-                return
-            data = self._get("config.json")
-            if data is None:
-                raise RegistryError(
-                    f"{self._url} is not a registry: it has no config.json",
-                    hint="use the address of the folder with config.json, or of a .well-known/agent-skills",
-                )
-            read_config(data, f"registry {self._url}")
-            self._is_registry = True
+            if self._read_config is None:
+                data = self._get("config.json")
+                if data is None:
+                    raise RegistryError(
+                        f"{self._url} is not a registry: it has no config.json",
+                        hint="use the address of the folder with config.json, or of a .well-known/agent-skills",
+                    )
+                self._read_config = read_config(data, f"registry {self._url}")
+            return self._read_config
 
     def _get(self, path: str) -> bytes | None:
         return cached_get(f"{self._url}/{path}", self._transport, self._cache)

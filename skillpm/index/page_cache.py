@@ -80,6 +80,18 @@ class PageCache:
             except OSError:
                 temporary.unlink(missing_ok=True)
 
+    def is_older(self, url: str, seconds: float) -> bool:
+        """Is the page of a URL missing, or was it stored or ``touch``ed longer ago than this?"""
+        try:
+            return time.time() - self._path(url).stat().st_mtime > seconds
+        except OSError:
+            return True
+
+    def touch(self, url: str) -> None:
+        """Note that the page of a URL is still the server's."""
+        with contextlib.suppress(OSError):
+            os.utime(self._path(url))
+
     def _path(self, url: str) -> Path:
         return self._root / hashlib.sha256(url.encode()).hexdigest()
 

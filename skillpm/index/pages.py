@@ -51,10 +51,14 @@ def read_config(data: bytes, where: str) -> RegistryConfig:
 
 def read_listing(data: bytes, where: str) -> tuple[Listing, ...]:
     """Read the listing: each name once, sorted. Raises RegistryError if it is damaged."""
-    place = f"{where}: {LISTING}"
+    return tuple(sorted(read_ranking(data, f"{where}: {LISTING}"), key=lambda item: item.name))
+
+
+def read_ranking(data: bytes, place: str) -> list[Listing]:
+    """Read the answer of a search, which has the form of a listing: each name once, in order. Raises RegistryError."""
     _refuse_newer(parsed(data, place), "listing", place)
     shown = {item.name: item for item in read_document(RegistryListing, data, place).skills}
-    return tuple(Listing(name, item.version, item.summary) for name, item in sorted(shown.items()))
+    return [Listing(item.name, item.version, item.summary) for item in shown.values()]
 
 
 def read_page(data: bytes, name: str, where: str) -> ReadPage:

@@ -114,6 +114,14 @@ class SearchableIndex(Index, Protocol):
         """Yield every skill once, by name. Raises RegistryError."""
 
 
+@runtime_checkable
+class RankingIndex(SearchableIndex, Protocol):
+    """An index that may have a search of its own."""
+
+    def ranked(self, text: str) -> list[Listing] | None:
+        """Return the skills that match, best first; None if there is no search, or none that answers now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What a policy wrote to one prompt."""

@@ -103,12 +103,16 @@ class RegistryListing(LightDocument):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryConfig(LightDocument):
-    """config.json at the root of a registry; keys that are not known here are left to newer versions."""
+    """config.json at the root of a registry; keys that are not known here are left to newer versions.
+
+    ``search`` is an address, absolute or relative to the registry's, that answers ``?q=TEXT&limit=N`` with a listing.
+    """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
 
     registry: Annotated[int, Limit(least=1, most=1)]
     name: str
+    search: Annotated[str, Limit(longest=2048)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def client(shop: Path) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.mark.parametrize("path", ["config.json", "listing.json", "skills/base.json"])
+@pytest.mark.parametrize("path", ["listing.json", "skills/base.json"])
 def test_a_document_is_served_as_it_lies_in_the_folder(client: TestClient, shop: Path, path: str) -> None:
     answer = client.get(f"/{path}")
 
@@ -49,7 +49,7 @@ HIDDEN = [
 
 @pytest.mark.parametrize("path", HIDDEN)
 def test_what_a_registry_does_not_publish_is_not_served(client: TestClient, shop: Path, path: str) -> None:
-    (shop / ".server").mkdir()
+    (shop / ".server").mkdir(exist_ok=True)
     (shop / ".server/registry.sqlite3").write_text("secret")
     (shop / "skills/.hidden").write_text("secret")
 

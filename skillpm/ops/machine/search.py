@@ -1,20 +1,21 @@
 """``skillpm search``: skills by name and summary, in every index that lists its skills.
 
 Ranks, best first: the name itself, names that begin with the text, names with every word, summaries in which words
-begin with the words of the text.
+begin with the words of the text. A registry behind a server may search itself, also in keywords, tools and READMEs, and
+for misspelt words; what only it knows of comes last, in its order.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any
 
 from skillpm.errors import RegistryError, SkillpmError, UsageError
 from skillpm.model.name import near_names
-from skillpm.model.ports import SearchableIndex
+from skillpm.model.ports import RankingIndex, SearchableIndex
 from skillpm.model.release import Listing
 from skillpm.ops.context import Context
 from skillpm.ops.project.list import ListedSkill, list_project
@@ -30,6 +31,7 @@ class Rank(IntEnum):
     PREFIX = 1
     NAME = 2
     SUMMARY = 3
+    TEXT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def search(context: Context, texts: Sequence[str]) -> SearchResult:
     words = text.casefold().split()
     if not words:
         raise UsageError("the search text is empty", hint="add a word, such as `skillpm search logs`")
-    listed: dict[str, tuple[Listing, str]] = {}
+    listed: dict[str, tuple[Listing, str, Rank | None]] = {}
     failures: dict[str, SkillpmError] = {}
     for index in context.index.indexes:
         if not isinstance(index, SearchableIndex):
@@ -87,21 +89,20 @@ def search(context: Context, texts: Sequence[str]) -> SearchResult:
             )
             continue
         try:
-            for item in index.listings():
-                listed.setdefault(item.name, (item, index.name))
+            for item, fit in _fitting(index, text, words):
+                listed.setdefault(item.name, (item, index.name, fit))
         except SkillpmError as error:
             failures[index.name] = error
     installed = _installed(context, failures)
     for name, skill in installed.items():
-        listed.setdefault(name, (Listing(name, skill.version, skill.description), skill.source))
-    hits = sorted(
-        (
-            Hit(fit, item.name, item.version, item.summary, source, getattr(installed.get(item.name), "version", None))
-            for item, source in listed.values()
-            if (fit := rank(words, item)) is not None
-        ),
-        key=lambda hit: (hit.rank, hit.name),
-    )
+        item = Listing(name, skill.version, skill.description)
+        listed.setdefault(name, (item, skill.source, rank(words, item)))
+    hits = [
+        Hit(fit, item.name, item.version, item.summary, source, getattr(installed.get(item.name), "version", None))
+        for item, source, fit in listed.values()
+        if fit is not None
+    ]
+    hits.sort(key=lambda hit: (hit.rank, hit.name if hit.rank < Rank.TEXT else ""))
     near = () if hits else near_names("-".join(words), listed)
     return SearchResult(tuple(hits), tuple(near), failures)
 
@@ -113,6 +114,14 @@ def _installed(context: Context, failures: dict[str, SkillpmError]) -> dict[str,
     except SkillpmError as error:
         failures["skillpm.lock"] = error
         return {}
+
+
+def _fitting(index: SearchableIndex, text: str, words: Sequence[str]) -> Iterator[tuple[Listing, Rank | None]]:
+    """Yield the skills of an index with their ranks. Raises RegistryError."""
+    ranked = index.ranked(text) if isinstance(index, RankingIndex) else None
+    for item in index.listings() if ranked is None else ranked:
+        fit = rank(words, item)
+        yield item, fit if ranked is None or fit is not None else Rank.TEXT
 
 
 def rank(words: Sequence[str], item: Listing) -> Rank | None:

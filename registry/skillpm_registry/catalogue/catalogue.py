@@ -1,0 +1,134 @@
+"""The catalogue of a registry: pages and files out of its folder, and lists out of the index over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from skillpm.errors import IntegrityError
+from skillpm.index.directory import DirectoryIndex
+from skillpm.layout.tree import MappingTree, tree_digest
+from skillpm.model.name import is_name
+from skillpm.model.release import Page, Release
+from skillpm.storage.archive import read_archive
+from skillpm_registry.catalogue.database import FORMAT, Database
+from skillpm_registry.catalogue.facts import Facts
+from skillpm_registry.catalogue.following import Follower
+
+_TREES = 8  # unpacked releases in memory
+ROW = "name, version, summary, published, releases, usable, archive, served, size, signed, facts"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A skill at a glance: what lists show.
+
+    Attributes:
+        version: of the release by which the skill is listed.
+        published: ISO 8601, or empty.
+        usable: may that release be chosen anew?
+        served: the hex SHA-256 of its archive's bytes as they are served.
+    """
+
+    name: str
+    version: str
+    summary: str
+    published: str
+    releases: int
+    usable: bool
+    archive: str
+    served: str
+    size: int
+    signed: bool
+    facts: Facts
+
+    @classmethod
+    def of(cls, values: tuple[Any, ...]) -> Row:
+        """Return the row of the columns ``ROW``."""
+        return cls(*(*values[:-1], Facts.of_text(values[-1])))
+
+
+class Catalogue:
+    """The skills of a registry's folder.
+
+    Args:
+        folder: reads the registry's files.
+        state: a folder for the index, which is never served.
+    """
+
+    def __init__(self, folder: DirectoryIndex, state: Path) -> None:
+        self.folder = folder
+        self.database = Database(state / f"catalogue-{FORMAT}.sqlite")
+        self._follower = Follower(folder, self.database)
+        self._tree = lru_cache(maxsize=_TREES)(self._unpacked)
+
+    def refresh(self) -> None:
+        """Bring the index up to date now. Raises RegistryError if the folder cannot be read."""
+        self._follower.refresh(wait=True)
+
+    def stamp(self) -> str:
+        """Look for changes; return a text that changes with each, or empty if a change may be too young to be seen.
+
+        Raises:
+            RegistryError: the folder cannot be read.
+        """
+        self._follower.refresh(wait=False)
+        return self._follower.stamp
+
+    def page(self, name: str) -> Page | None:
+        """Return every release of a name, or None. Raises RegistryError if the page is damaged."""
+        return self.folder.page(name) if is_name(name) else None
+
+    def tree(self, name: str, release: Release) -> MappingTree:
+        """Return the files of a release. Raises RegistryError or IntegrityError if its archive is lost or damaged."""
+        return self._tree(name, release)
+
+    def _unpacked(self, name: str, release: Release) -> MappingTree:
+        tree = read_archive(self.folder.archive(name, release))
+        if tree_digest(tree) != release.tree:
+            raise IntegrityError(f"the archive of {name} {release.version} is not what its page says")
+        return tree
+
+    def row(self, name: str) -> Row | None:
+        """Return a skill at a glance, or None."""
+        return next(iter(self._rows("WHERE name = ?", name)), None)
+
+    def rows(self) -> list[Row]:
+        """Return all skills by name."""
+        return self._rows("ORDER BY name")
+
+    def recent(self, limit: int) -> list[Row]:
+        """Return the skills whose listed releases are the newest."""
+        return self._rows("ORDER BY published DESC, name LIMIT ?", limit)
+
+    def of_owner(self, owner: str) -> list[Row]:
+        """Return the skills of an owner by name."""
+        return self._rows("WHERE owner = ? ORDER BY last", owner)
+
+    def rows_of(self, numbers: list[int]) -> tuple[Row, ...]:
+        """Return the skills with these numbers of the index, in this order."""
+        marks = ", ".join("?" * len(numbers))
+        found = self.database.connection.execute(f"SELECT id, {ROW} FROM skill WHERE id IN ({marks})", numbers)
+        rows = {number: Row.of(tuple(row)) for number, *row in found}
+        return tuple(rows[number] for number in numbers if number in rows)
+
+    def count(self) -> int:
+        """Return the number of skills."""
+        (count,) = self.database.connection.execute("SELECT count(*) FROM skill").fetchone()
+        return int(count)
+
+    def dependants(self, name: str) -> dict[str, str]:
+        """Return the skills whose listed release requires a name, each with the range that it requires."""
+        rows = self.database.connection.execute(
+            "SELECT skill.name, specifier FROM requirement JOIN skill ON skill.id = requirement.skill"
+            " WHERE needs = ? ORDER BY skill.name",
+            (name,),
+        )
+        return dict(rows.fetchall())
+
+    def _rows(self, condition: str, *values: str | int) -> list[Row]:
+        self._follower.refresh(wait=False)
+        rows = self.database.connection.execute(f"SELECT {ROW} FROM skill {condition}", values)
+        return [Row.of(row) for row in rows]

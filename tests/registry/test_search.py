@@ -1,0 +1,237 @@
+"""The search of a server: ranked, forgiving, and deaf to operators; it follows every change of the folder."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from skillpm.index.folder_registry import FolderRegistry
+from skillpm_registry.app import create_app
+from skillpm_registry.catalogue.catalogue import Catalogue
+from skillpm_registry.catalogue.search import Query, search
+from skillpm_registry.configuration import Configuration
+from tests.shop import MakeProject, publish
+
+CONTRACT = """contract: 1
+system_prompt: "Answer."
+tools:
+  - name: rotate_journal
+    description: Rotate it.
+    input_schema: {type: object, properties: {}, required: [], additionalProperties: false}
+    argv: [journalctl, --rotate]
+"""
+
+
+def skill(name: str, summary: str, body: str = "Text.", extra: str = "", **files: str) -> dict[str, str]:
+    return {
+        "SKILL.md": f"---\nname: {name}\ndescription: {summary}\n---\n{body}\n",
+        "skill.yaml": f"manifest: 1\nversion: 1.0\n{extra}",
+        **{path.replace("_", "."): text for path, text in files.items()},
+    }
+
+
+SKILLS = (
+    skill("log", "Reads things."),
+    skill("log-reader", "Reads pages of a log.", extra="permissions: {network: true}\n"),
+    skill("blog-writer", "Writes.", extra="keywords: [essays, journals]\n"),
+    skill("catalogue", "Keeps books in order.", "Look into the log first."),
+    skill("triage", "Sorts incidents by cause.", extra="permissions: {run: [journalctl]}\n", contract_yaml=CONTRACT),
+    skill("kubernetes-deploy", "Rolls out a service.", README_md="Percent 100 sign_of life."),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish(tmp_path_factory.mktemp("search") / "shop", *SKILLS, published="2026-11-01T00:00:00Z")
+
+
+@pytest.fixture(scope="module")
+def catalogue(folder: Path) -> Catalogue:
+    catalogue = Catalogue(FolderRegistry(folder, "shop"), folder / ".server")
+    catalogue.refresh()
+    return catalogue
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[TestClient]:
+    with TestClient(create_app(Configuration(data=folder))) as client:
+        yield client
+
+
+def names(catalogue: Catalogue, text: str, **options: Any) -> list[str]:
+    return [row.name for row in search(catalogue, Query(text, **options)).rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("log", ["log", "log-reader", "catalogue"]),  # the name, its beginning, the text
+        ("LOG", ["log", "log-reader", "catalogue"]),
+        ("log read", ["log-reader", "log"]),
+        ("reader log", ["log-reader"]),
+        ("essay", ["blog-writer"]),  # a keyword's beginning
+        ("rotate", ["triage"]),  # a tool
+        ("journalctl", ["triage"]),  # a program that it runs
+        ("percent 100", ["kubernetes-deploy"]),  # the README
+        ("sign_of", ["kubernetes-deploy"]),
+        ("k", ["kubernetes-deploy"]),
+    ],
+)
+def test_what_has_every_word_is_listed_and_names_come_first(
+    catalogue: Catalogue, text: str, expected: list[str]
+) -> None:
+    assert names(catalogue, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("kubernets deploy", "kubernetes-deploy"),  # left out
+        ("kuberentes", "kubernetes-deploy"),  # swapped
+        ("kubernetesdeploy", "kubernetes-deploy"),  # run together
+        ("trriage", "triage"),  # added
+        ("jornalctl", "triage"),
+        ("cataloque", "catalogue"),  # changed
+    ],
+)
+def test_a_misspelt_word_is_read_as_the_nearest(catalogue: Catalogue, text: str, expected: str) -> None:
+    found = search(catalogue, Query(text))
+
+    assert [row.name for row in found.rows] == [expected]
+    assert found.read_as
+
+
+def test_skills_with_some_of_the_words_are_the_last_resort(catalogue: Catalogue) -> None:
+    found = search(catalogue, Query("essays nowhere-at-all-qqq"))
+
+    assert [row.name for row in found.rows] == ["blog-writer"]
+    assert found.some
+
+
+@pytest.mark.parametrize("text", ["%", "_", "*", '"', "'", "()", "-", "^", " % _ ", "\0", "'; --"])
+def test_a_sign_is_no_wildcard(catalogue: Catalogue, text: str) -> None:
+    assert search(catalogue, Query(text)).total == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["log*", '"log"', "name:log", "log)", "{log}", "log + ", "^log", "-log", "log'", "log\0"]
+)
+def test_an_operator_is_read_as_the_words_in_it(catalogue: Catalogue, text: str) -> None:
+    assert "log" in names(catalogue, text)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=40) | st.text("loge\"'*()^-:{}% _NEAROT", max_size=20))
+def test_no_text_breaks_the_search(catalogue: Catalogue, text: str) -> None:
+    found = search(catalogue, Query(text))
+
+    assert len(found.rows) == min(found.total, 20)
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        (("verifier",), ["triage"]),
+        (("no-programs", "no-network"), ["blog-writer", "catalogue", "kubernetes-deploy", "log"]),
+        (("signed",), []),
+        (("no-network", "verifier"), ["triage"]),
+    ],
+)
+def test_filters_hold_with_and_without_words(
+    catalogue: Catalogue, filters: tuple[str, ...], expected: list[str]
+) -> None:
+    assert names(catalogue, "", filters=filters) == expected
+    assert set(names(catalogue, "log", filters=filters)) == {"log", "catalogue"} & set(expected)
+
+
+def test_the_answer_is_a_listing_with_more(client: TestClient) -> None:
+    answer = client.get("/search.json", params={"q": "rotate", "has": ["verifier"]}).json()
+
+    assert answer["total"] == answer["listing"] == 1
+    (shown,) = answer["skills"]
+    assert (shown["name"], shown["version"], shown["tools"]) == ("triage", "1.0", ["rotate_journal"])
+    assert shown["permissions"] == {"network": False, "run": ["journalctl"]}
+
+
+@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 101}, {"start": -1}, {"q": "x" * 1001}, {"owner": "x" * 65}])
+def test_what_is_out_of_bounds_is_refused(client: TestClient, query: dict[str, Any]) -> None:
+    assert client.get("/search.json", params=query).status_code == 422
+
+
+def test_the_index_follows_publications_yanks_and_removals(tmp_path: Path) -> None:
+    root = publish(tmp_path / "shop", skill("one", "First."))
+    registry = FolderRegistry(root, "shop")
+    catalogue = Catalogue(registry, root / ".server")
+    catalogue.refresh()
+
+    publish(root, skill("two", "Second.", extra="requires: {one: '<2'}\n"))
+    catalogue.refresh()
+    assert names(catalogue, "second") == ["two"]
+    assert catalogue.dependants("one") == {"two": "<2"}
+
+    registry.yank("two", "1.0", "broken")
+    catalogue.refresh()
+    row = catalogue.row("two")
+    assert row is not None
+    assert not row.usable
+
+    (root / "skills/one.json").unlink()
+    catalogue.refresh()
+    assert [row.name for row in catalogue.rows()] == ["two"]
+    assert names(Catalogue(registry, root / ".server"), "second") == ["two"]  # another process
+
+
+def test_a_damaged_page_or_archive_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    root = publish(tmp_path / "shop", skill("one", "First."), skill("two", "Second."), skill("three", "Third."))
+    (root / "skills/one.json").write_text("{")
+    release = json.loads((root / "skills/two.json").read_text())["releases"][0]
+    (root / f"archives/{release['archive'][:2]}/{release['archive'][2:]}.tar.gz").write_bytes(b"no archive")
+    catalogue = Catalogue(FolderRegistry(root, "shop"), root / ".server")
+    catalogue.refresh()
+
+    problems = {row.name: row.facts.problem for row in catalogue.rows()}
+
+    assert problems == {"three": "", "two": "the archive is not gzip"}
+
+
+def test_an_index_that_is_no_database_is_made_again(tmp_path: Path) -> None:
+    root = publish(tmp_path / "shop", skill("one", "First."))
+    registry = FolderRegistry(root, "shop")
+    path = Catalogue(registry, root / ".server").database.path
+    path.write_bytes(b"no database" * 1000)
+
+    assert [row.name for row in Catalogue(registry, root / ".server").rows()] == ["one"]
+
+
+@pytest.fixture
+def address(folder: Path) -> Iterator[str]:
+    """The address of a real server over the folder."""
+    server = uvicorn.Server(uvicorn.Config(create_app(Configuration(data=folder)), port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+
+
+def test_the_command_asks_the_servers_search_and_offline_the_listing(address: str, project: MakeProject) -> None:
+    def hits(*words: str) -> list[tuple[str, str]]:
+        found = project().call("search", *words, "--registry", address, "--json").ok().document["hits"]
+        return [(hit["name"], hit["rank"]) for hit in found if hit["source"] != "bundled"]
+
+    assert hits("kuberentes") == [("kubernetes-deploy", "text")]
+    assert hits("rotate") == [("triage", "text")]
+    assert hits("log") == [("log", "exact"), ("log-reader", "prefix"), ("catalogue", "name")]
+    assert [name for name, _ in hits("log", "--offline")] == ["log", "log-reader", "blog-writer", "catalogue"]
