@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -28,7 +29,7 @@ T = TypeVar("T")
 
 TEMPORARY = ".skillpm-"  # the prefix of staged and of replaced content
 _AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+_RENAME_NOREPLACE, _RENAME_EXCHANGE = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +53,31 @@ class _Step:
     def do(self) -> None:
         # Three ways, because a rename does not replace a folder with content. If the old content stays, it is renamed
         # first, and its name is free. If it goes, both names are exchanged, so that ``path`` is never without content.
-        # If there was none, a plain rename fails on a folder that appeared later, as it should: it is not ours.
+        # If there was none, the step fails on what appeared later, as it should: it is not ours.
         if self.keep is not None:
-            self.path.rename(self.keep)
+            _move(self.path, self.keep)
         try:
             if self.staged and self.over and self.keep is None:
                 _exchange(self.beside, self.path)
             elif self.staged:
-                self.beside.rename(self.path)
+                _move(self.beside, self.path)
             elif self.keep is None:
-                self.path.rename(self.beside)
+                _move(self.path, self.beside)
         except OSError:
             # a failed step must change nothing, because ``Swap`` undoes only the steps before it
             if self.keep is not None:
-                self.keep.rename(self.path)
+                _move(self.keep, self.path)
             raise
 
     def undo(self) -> None:
         if self.staged and self.over and self.keep is None:
             _exchange(self.beside, self.path)
         elif self.staged:
-            self.path.rename(self.beside)
+            _move(self.path, self.beside)
         elif self.keep is None:
-            self.beside.rename(self.path)
+            _move(self.beside, self.path)
         if self.keep is not None:
-            self.keep.rename(self.path)
+            _move(self.keep, self.path)
 
 
 class Swap:
@@ -204,6 +205,19 @@ class Swap:
                 self._completed.pop().undo()
 
 
+def _move(path: Path, free: Path) -> None:
+    """Rename a file, a link or a folder. Raises FileExistsError if the new name is taken."""
+    call = _renameat2()
+    if call is not None:
+        if call(_AT_FDCWD, os.fsencode(path), _AT_FDCWD, os.fsencode(free), _RENAME_NOREPLACE) == 0:
+            return
+        if ctypes.get_errno() not in (errno.EINVAL, errno.ENOSYS):  # a file system without the flag
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(free))
+    if os.path.lexists(free):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(free))
+    path.rename(free)
+
+
 def _exchange(beside: Path, path: Path) -> None:
     """Exchange two names. If the platform cannot do it in one step, ``path`` is missing for a moment."""
     call = _renameat2()
@@ -225,5 +239,5 @@ def _exchange(beside: Path, path: Path) -> None:
 
 @cache
 def _renameat2() -> Any:
-    """Return Linux's renameat2, or None; it can exchange two names in one step."""
+    """Return Linux's renameat2, or None; it exchanges two names in one step, and spares a name that is taken."""
     return getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
