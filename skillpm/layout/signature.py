@@ -94,6 +94,16 @@ _MAGIC = [
         },
     ),
 ]
+# what follows the mark, where few letters are one: anything may begin with BM
+_FURTHER = {
+    b"BM": re.compile(rb"BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}", re.DOTALL),  # size of the second header
+    b"GIF8": re.compile(rb"GIF8[79]a"),
+    b"RIFF": re.compile(rb"RIFF.{4}(?:WAVE|WEBP|AVI |ACON|RMID|sfbk)", re.DOTALL),
+    b"ID3": re.compile(rb"ID3[\x02-\x04][^\xff].[\0-\x7f]{4}", re.DOTALL),  # version, flags, size in 7 bits each
+    b"OggS": re.compile(rb"OggS\0"),
+    b"\0\0\1\0": re.compile(rb"\0\0\x01\0(?!\0\0).{5}\0", re.DOTALL),  # count of images, reserved byte of the first
+    b"PAR1": re.compile(rb"PAR1.*PAR1\Z", re.DOTALL),
+}
 _BY_FIRST_BYTE = {first: [pair for pair in _MAGIC if pair[0][:1] == first] for first in {m[:1] for m, _ in _MAGIC}}
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
@@ -126,7 +136,12 @@ def signature(data: bytes, path: str) -> Signature | None:
     if path.endswith(_PICKLE_ENDINGS) or (_PICKLE.match(data) and data.endswith(b".")):
         return Signature(Content.PICKLE, "Python pickle")
     near = _BY_FIRST_BYTE.get(data[:1], ())
-    return next((known for magic, known in near if data.startswith(magic)), None) or _special(data)
+    found = next((known for magic, known in near if data.startswith(magic) and _follows(magic, data)), None)
+    return found or _special(data)
+
+
+def _follows(magic: bytes, data: bytes) -> bool:
+    return magic not in _FURTHER or _FURTHER[magic].match(data) is not None
 
 
 def _special(data: bytes) -> Signature | None:
