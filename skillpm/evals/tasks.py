@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import read_json_lines
 from skillpm.model.evaluation import HELD_OUT, TaskRow
+from skillpm.model.order import shuffle
 from skillpm.model.task import Message, Seed, Task, canonical_json, request_key
 from skillpm.storage.files import read_text
 
@@ -122,9 +123,9 @@ def sample(tasks: Sequence[EvalTask], limit: int, seed: int) -> list[int]:
     chosen: list[int] = []
     for place, positions in sets.items():
         chance = random.Random(f"{seed} {place}")
-        shuffled = chance.sample(positions, len(positions))
+        shuffle(positions, chance.getrandbits)
         ranked = sorted(
-            shuffled, key=lambda position: (tool_of(tasks[position].task.expected), tasks[position].task.tags)
+            positions, key=lambda position: (tool_of(tasks[position].task.expected), tasks[position].task.tags)
         )
         step, start = max(1.0, len(ranked) / limit), chance.random()
         chosen += [ranked[int((number + start) * step)] for number in range(min(limit, len(ranked)))]

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError
+from skillpm.model.order import shuffle
 from skillpm.model.ports import Judge, Progress
 from skillpm.model.suite import Suite
 from skillpm.model.task import Seed, Split, Task
@@ -225,7 +226,7 @@ class _Maker:
         collector, contract = self.collectors[split], self.contributions.contract
         seeds, generated = collector.kept.split_by_origin()
         # families were filled one after the other: unshuffled, a reader of the first rows would see one family only
-        random_of(self.name, "order", split, self._seed).shuffle(generated)
+        shuffle(generated, random_of(self.name, "order", split, self._seed).getrandbits)
         self._measured[split] = measure(
             self._watched(split, lines.rows(collector.kept, seeds + generated)),
             asked=self.asked[split],
