@@ -83,10 +83,34 @@ def remove_tree(path: Path) -> None:
         if link_kind(path) is not None:
             path.rmdir()  # removes a junction, not its target
             return
-        shutil.rmtree(path, ignore_errors=True)
-        if path.exists():  # a tree of the store, which its owner may not write either
-            make_writable(path)
+        with contextlib.suppress(RecursionError):
             shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            _remove_stubborn(path)
+
+
+def _remove_stubborn(path: Path) -> None:
+    """Remove folders that their owner may not write, and those nested deeper than a recursion or a path reaches.
+
+    The store's trees are of the first kind, and skill code can leave both. Each folder is moved up to ``path`` before
+    it is looked into, so that no path grows.
+    """
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        with contextlib.suppress(OSError):
+            folder.chmod(0o700)
+            with os.scandir(folder) as entries:
+                inner = [Path(entry.path) for entry in entries]
+            for place in inner:
+                if place.is_dir() and link_kind(place) is None:
+                    folders.append(place if folder == path else place.rename(path / f".{os.urandom(8).hex()}"))
+                else:
+                    remove_tree(place)
+            if folder != path:
+                folder.rmdir()
+    with contextlib.suppress(OSError):
+        path.rmdir()
 
 
 def make_writable(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from skillpm.errors import UsageError
 from skillpm.storage.files import storage_error
+from skillpm.storage.unpack import remove_tree
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise storage_error("write", path, error) from None
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
 
 def _is_empty_folder(path: Path) -> bool:

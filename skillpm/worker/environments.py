@@ -14,7 +14,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -34,6 +33,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.wheel import Wheel, WheelSet
 from skillpm.storage.files import storage_error
 from skillpm.storage.process_lock import locked
+from skillpm.storage.unpack import remove_tree
 from skillpm.worker.pip import Pip, PipError, Resolved, pip_path, platform_name
 
 _DISTRIBUTION = "skillpm-core"
@@ -142,7 +142,7 @@ class Environments:
             packages.rename(draft / _PACKAGES)
             record = {"wheels": json_form(wheels), "distributions": names}
             (draft / _RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            shutil.rmtree(root, ignore_errors=True)
+            remove_tree(root)
             draft.rename(root)
         return Environment(root, tuple(names))
 
@@ -162,7 +162,7 @@ class Environments:
             try:
                 yield Pip(path, offline=self._offline), folder
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(folder)
         except PipError as error:
             raise self._failure(skill, purpose, error) from None
         except OSError as error:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import os
 import secrets
-import shutil
 import sys
 import tempfile
 import threading
@@ -23,6 +22,7 @@ from skillpm.runtime.collect import trace
 from skillpm.runtime.described import Described
 from skillpm.sandbox.limits import Limits
 from skillpm.sandbox.sandbox import Confinement, Sandbox, choose, interpreter, readable, runnable, tasks
+from skillpm.storage.unpack import remove_tree
 from skillpm.worker.child import Child, Descriptors
 from skillpm.worker.environments import Environment
 from skillpm.worker.exchange import Exchange
@@ -85,7 +85,7 @@ class WorkerProcess:
                 wrapped=self._sandbox.enclose is not None,
             )
         except (OSError, SkillpmError) as error:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            remove_tree(self._scratch)
             reason = error.message if isinstance(error, SkillpmError) else str(error)
             message = f"the worker cannot be started: {reason}"
             raise VerifierError(message, skill=skill.name, kind=Fault.START) from None
@@ -180,7 +180,7 @@ class WorkerProcess:
             return
         self._closed = True
         self._child.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        remove_tree(self._scratch)
 
 
 def _code(skill: Skill) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,6 +21,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import storage_error, write_atomic
+from skillpm.storage.unpack import remove_tree
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.profile import Profile
@@ -203,4 +203,4 @@ def _moved_aside(folder: Path) -> Iterator[None]:
     except BaseException:
         aside.rename(folder)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    remove_tree(aside)

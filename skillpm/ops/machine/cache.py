@@ -7,7 +7,6 @@ the last hour, because another process may be reading it. It removes prepared mo
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -194,7 +193,7 @@ def _prune_store(settings: Settings, *, dry_run: bool, wait: float) -> Pruned:
         for project in pruned.forgotten:
             forget_project(store.root, project)
     for environment in pruned.environments:
-        shutil.rmtree(settings.environments / environment.name, ignore_errors=True)
+        remove_tree(settings.environments / environment.name)
     return pruned
 
 
