@@ -44,7 +44,9 @@ PLUGIN = "plugin:"  # in front of the name of a level that a plugin brings
 
 _INSTALLED = ("site-packages", "dist-packages")  # a checkout is no such folder: of it, our own package is enough
 _SETTINGS = ("/etc/ld.so.cache", "/etc/localtime", "/etc/timezone", "/usr/share/zoneinfo")
-_NETWORK_SETTINGS = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/ca-certificates")
+_NETWORK_SETTINGS = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl/certs", "/etc/ssl/cert.pem",
+                     "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted",
+                     "/etc/ca-certificates")  # fmt: skip  # never /etc/ssl/private, which root may still read
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 

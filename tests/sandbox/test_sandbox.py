@@ -19,7 +19,7 @@ from skillpm.errors import PluginError, PolicyError
 from skillpm.model.ports import SandboxLevel
 from skillpm.model.trust_policy import TrustPolicy
 from skillpm.sandbox import sandbox, seccomp
-from skillpm.sandbox.sandbox import LEVELS, Sandbox, choose
+from skillpm.sandbox.sandbox import LEVELS, Confinement, Sandbox, choose, readable
 from skillpm.worker.protocol import encode, judge_request
 from skillpm.worker.sealed import SealedCopies
 from skillpm.worker.settings import WorkerSettings
@@ -424,3 +424,9 @@ def test_a_worker_outlives_the_thread_that_started_it(
         first = [worker.pid for worker in pool.processes]
         assert scorer.judge([episode("{}")])[0].verdict.status == "failed"
         assert first and [worker.pid for worker in pool.processes] == first
+
+
+def test_with_the_network_certificates_can_be_read_and_private_keys_cannot(tmp_path: Path) -> None:
+    trees = readable(Confinement(skill=tmp_path, scratch=tmp_path, network=True))
+    assert Path("/etc/ssl/certs") in trees
+    assert not any(Path("/etc/ssl/private").is_relative_to(tree) for tree in trees)
