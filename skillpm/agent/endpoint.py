@@ -8,11 +8,12 @@ Source: OpenAI API reference, ``POST /chat/completions`` and ``GET /models``; RF
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from skillpm.errors import RegistryError, UsageError
@@ -89,9 +90,17 @@ class EndpointPolicy:
         self._headers = {"User-Agent": "skillpm", "Accept": "application/json", "Content-Type": "application/json"}
         if secret:
             self._headers["Authorization"] = secret
+        self._form: dict[str, Any] = {}  # what answers are held to
         self._pool = _open_pool(patience, batch_size)
         self._model = model or self._only_model()
         self.settings = {"endpoint": self._url, "endpoint_model": self._model}
+
+    def constrained(self, schema: Mapping[str, Any]) -> Self:
+        """Return the same server, asked for answers that a JSON Schema accepts; it has to know structured outputs."""
+        held = copy.copy(self)
+        form = {"name": "answer", "strict": True, "schema": schema}
+        held._form = {"response_format": {"type": "json_schema", "json_schema": form}}
+        return held
 
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
@@ -117,6 +126,7 @@ class EndpointPolicy:
             "max_tokens": max_new_tokens,
             "temperature": 0,
             "stream": False,
+            **self._form,
         }
         if self._tools:
             body["tools"] = [

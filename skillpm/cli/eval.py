@@ -32,6 +32,7 @@ _KINDS = {
     "with_base": (RUN,),
     "output": (MODEL, TASKS),
     "compare": (MODEL, RUN),
+    "constrain": (MODEL, RUN),
     "gate": (MODEL, RUN),
 }
 """The kinds of evaluation that take an option. All three take every other option."""
@@ -77,6 +78,11 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
     default="json",
     show_default=True,
     help="How the model writes a tool call; json is the form that our prompts ask for.",
+)
+@click.option(
+    "--constrain",
+    type=click.Choice(["contract"]),
+    help="Add to each arm one whose answers can only be what the contract accepts.",
 )
 @yes_option
 @worker_options
@@ -139,6 +145,8 @@ def _kind(options: Mapping[str, Any]) -> str:
     if (options["model"] is None) == (options["run"] is None):
         problem = "is missing" if options["run"] is None else "is expected, not both"
         raise UsageError(f"`--model` or `--run` {problem}", hint="such as `skillpm eval SKILL --model smollm2-135m`")
+    if options["constrain"] and options["answer_form"] != "json":
+        raise UsageError("`--constrain` holds answers to the form json", hint="remove `--answer-form`")
     if options["tasks"] is None:
         return MODEL if options["run"] is None else RUN
     if options["output"] is None:

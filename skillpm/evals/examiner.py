@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+from skillpm.contract.answer_schema import answer_schema
 from skillpm.contract.contract import Contract
 from skillpm.contract.native import AnswerForm, read_native
-from skillpm.errors import PluginError
+from skillpm.errors import PluginError, UsageError
+from skillpm.evals.figures import GRAMMAR
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import Arm, Record
-from skillpm.model.ports import Completion, Judge, Policy, Prefetch, Progress
+from skillpm.model.ports import Completion, ConstrainablePolicy, Judge, Policy, Prefetch, Progress
+from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
 
 
@@ -31,6 +34,7 @@ class Asking:
         seed: chooses the tasks where there is a limit.
         dtype: of a model's weights; ``auto`` is what the processor has units for.
         answer_form: how the model writes a tool call; ``json`` is the form of our prompts.
+        constrain: also ask with answers that can only be what the contract accepts.
     """
 
     max_new_tokens: int = 128
@@ -41,6 +45,7 @@ class Asking:
     seed: int = 0
     dtype: str = "auto"
     answer_form: AnswerForm = "json"
+    constrain: Literal["contract"] | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -61,6 +66,7 @@ class ArmLabel:
         skill_text: does the prompt hold the skill's text?
         tool_schemas: does it hold the schemas of the tools?
         adapter: the adapter on top of the model, relative to the run folder, or None.
+        constrained: can answers only be what the contract accepts?
     """
 
     name: str
@@ -68,6 +74,11 @@ class ArmLabel:
     skill_text: bool = False
     tool_schemas: bool = False
     adapter: str | None = None
+    constrained: bool = False
+
+    def with_grammar(self) -> ArmLabel:
+        """Return the label of the same arm, held to the contract."""
+        return replace(self, name=self.name + GRAMMAR, constrained=True)
 
 
 class Examiner:
@@ -110,7 +121,7 @@ class Examiner:
             PluginError: the policy left a prompt without an answer, or answered one twice or one that was not asked.
         """
         started = time.monotonic()
-        answers = self._episodes(policy, tasks, label.name)
+        answers = self._episodes(self._held(policy, tasks) if label.constrained else policy, tasks, label.name)
         self.answered = sorted(answers)
         episodes = [answers[index] for index in self.answered]
         judgements = self._judge(episodes)
@@ -120,6 +131,7 @@ class Examiner:
             model=label.model,
             skill_text=label.skill_text,
             tool_schemas=label.tool_schemas,
+            constrained=label.constrained,
             adapter=label.adapter,
             settings={**self._asking.settings, **getattr(policy, "settings", {}), **interruption},
             records=tuple(
@@ -154,12 +166,50 @@ class Examiner:
             )
         return answers
 
+    def _held(self, policy: Policy, tasks: Sequence[EvalTask]) -> Policy:
+        """Return a policy that asks for each skill's tasks under the grammar of its contract."""
+        if not isinstance(policy, ConstrainablePolicy):
+            raise UsageError(f"{policy.name} cannot be held to a contract", hint="remove `--constrain`")
+        return _BySkill(policy, [task.task.skill for task in tasks], self._contracts)
+
     def _in_our_form(self, task: EvalTask, completion: Completion) -> Completion:
         """Return a completion with the model's own form of a tool call read into the contract's."""
         contract = self._contracts.get(task.task.skill)
         if contract is None or self._asking.answer_form == "json":
             return completion
         return replace(completion, text=read_native(self._asking.answer_form, completion.text, contract.tools))
+
+
+class _BySkill:
+    """A policy that holds each answer to the contract of its task's skill.
+
+    Args:
+        policy: what answers.
+        skills: of each prompt.
+        contracts: by skill; a skill without one is asked freely.
+    """
+
+    def __init__(
+        self, policy: ConstrainablePolicy, skills: Sequence[str], contracts: Mapping[str, Contract | None]
+    ) -> None:
+        self.name = policy.name
+        self.settings = getattr(policy, "settings", {})
+        self._policy = policy
+        self._skills = skills
+        self._contracts = contracts
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield completions, one skill after the other."""
+        for skill in dict.fromkeys(self._skills):
+            mine = [index for index, name in enumerate(self._skills) if name == skill]
+            contract = self._contracts.get(skill)
+            policy: Policy = self._policy
+            if contract is not None:
+                policy = self._policy.constrained(answer_schema(contract.tools.values()))
+            for position, completion in policy.complete([prompts[i] for i in mine], max_new_tokens=max_new_tokens):
+                yield mine[position], completion
 
 
 def _episode(task: EvalTask, completion: Completion) -> Episode:

@@ -22,6 +22,9 @@ _LABELS = {
     "grpo": "after GRPO",
 }
 
+GRAMMAR = "+grammar"
+"""Ends the name of an arm whose answers could only be what the contract accepts."""
+
 NOVELTIES = {"new:value": "new value", "new:phrasing": "new phrasing", "new:both": "new value and phrasing"}
 """What training never shows of a row, by the tag with which synthesis says it."""
 
@@ -69,7 +72,9 @@ class PartRow:
 
 def arm_label(name: str) -> str:
     """Return what people read for an arm."""
-    return _LABELS.get(name, f"after {name}")
+    asked = name.removesuffix(GRAMMAR)
+    label = _LABELS.get(asked, f"after {asked}")
+    return label if asked == name else f"{label} + grammar"
 
 
 def task_set_label(name: str) -> str:

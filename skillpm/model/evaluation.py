@@ -82,6 +82,7 @@ class Arm(Document):
         model: the base model as the user named it.
         skill_text: did the skill's own text stand in the prompt?
         tool_schemas: did names, descriptions and schemas of the tools stand in the prompt?
+        constrained: could answers only be what the contract accepts?
         adapter: the adapter on top of the model, relative to the run folder, or None.
         settings: what else decides the answers: limits, data type, device, threads, digests of model and adapter.
         seconds: wall-clock time of completing and judging.
@@ -91,6 +92,7 @@ class Arm(Document):
     model: str
     skill_text: bool = False
     tool_schemas: bool = False
+    constrained: bool = False
     adapter: str | None = None
     settings: dict[str, Json] = Field(default_factory=dict)
     records: tuple[Record, ...]

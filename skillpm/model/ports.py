@@ -228,6 +228,18 @@ class Policy(Protocol):
         """Yield ``(index of the prompt, completion)`` in any order, greedy, as they finish."""
 
 
+@runtime_checkable
+class ConstrainablePolicy(Policy, Protocol):
+    """A policy whose answers can be held to a form."""
+
+    def constrained(self, schema: Mapping[str, Any]) -> Policy:
+        """Return the same policy, whose answers can only be what a JSON Schema accepts.
+
+        Raises:
+            SkillpmError: it cannot be held to this schema.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What a verifier judges: the task, the episode, and what the skill's contract found (None without one)."""

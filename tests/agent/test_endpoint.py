@@ -40,6 +40,14 @@ def test_a_servers_text_and_its_native_calls_become_one_form_of_answer(chat: Mak
     assert last["body"]["tools"][0]["function"]["name"] == "dev" and last["authorization"] is None
 
 
+def test_a_server_is_asked_for_what_a_schema_accepts(chat: MakeChat) -> None:
+    url = chat({"go": "hello"})
+    policy = EndpointPolicy(url, patience=QUICK, environment={}).constrained(SCHEMA)
+    list(policy.complete([[Message(role="user", content="go")]], max_new_tokens=50))
+    last = json.load(urllib.request.urlopen(url.replace("/v1", "/last")))
+    assert last["body"]["response_format"]["json_schema"]["schema"] == SCHEMA
+
+
 def test_two_native_calls_are_never_read_as_one(chat: MakeChat) -> None:
     from skillpm.contract.answer import read_answer
 

@@ -77,15 +77,21 @@ class Evaluator:
     ) -> Iterator[Arm]:
         """Ask a base model, and again with more in its prompt: the skills' text, the schemas of the tools."""
         policy = self.policy(model)
-        yield examiner.ask(policy, tasks, ArmLabel("base", model))
+        yield from self.arms(examiner, policy, tasks, ArmLabel("base", model))
         if self.asking.skill_text:
             texts = {name: item.skill_text for name, item in session.contributions.items()}
             label = ArmLabel("base+skill", model, skill_text=True)
-            yield examiner.ask(policy, with_skill_text(tasks, texts), label)
+            yield from self.arms(examiner, policy, with_skill_text(tasks, texts), label)
         if self.asking.tool_schemas:
             contracts = {name: item.contract for name, item in session.contributions.items()}
             label = ArmLabel("base+tools", model, tool_schemas=True)
-            yield examiner.ask(policy, with_tool_schemas(tasks, contracts), label)
+            yield from self.arms(examiner, policy, with_tool_schemas(tasks, contracts), label)
+
+    def arms(self, examiner: Examiner, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel) -> Iterator[Arm]:
+        """Ask a policy and, where that is wanted, again with answers that can only be what the contract accepts."""
+        yield examiner.ask(policy, tasks, label)
+        if self.asking.constrain:
+            yield examiner.ask(policy, tasks, label.with_grammar())
 
 
 def asked_arms(examiner: Examiner, arms: Iterable[Arm]) -> list[Arm]:

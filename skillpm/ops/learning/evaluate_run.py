@@ -11,12 +11,12 @@ from skillpm.errors import UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import merge
 from skillpm.evals.examiner import ArmLabel, Examiner
-from skillpm.evals.figures import figures
+from skillpm.evals.figures import GRAMMAR, figures
 from skillpm.evals.report import render_report
 from skillpm.evals.tasks import EvalTask, read_held_out
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.evaluation import Arm, Evaluation
-from skillpm.model.run import RunEvaluation, RunFigure, RunManifest
+from skillpm.model.run import RunEvaluation, RunFigure, RunManifest, RunStage
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
@@ -133,7 +133,9 @@ def _earlier(folder: RunFolder, before: Path | None) -> Evaluation | None:
     stages = {stage.name for stage in manifest.stages}
     newest_first = manifest.evaluations[::-1]
     ranked = [item for whole in (True, False) for item in newest_first if item.whole is whole]
-    with_others = (item for item in ranked if any(figure.arm not in stages for figure in item.figures))
+    with_others = (
+        item for item in ranked if any(figure.arm.removesuffix(GRAMMAR) not in stages for figure in item.figures)
+    )
     own = next((folder.path / item.path for item in with_others), folder.path / BEFORE)
     return read_evaluation(own) if own.exists() else None
 
@@ -160,15 +162,27 @@ def _stage_arms(
     manifest = folder.manifest
     if not manifest.stages:
         raise UsageError(f"the run {folder.path} has no stage", hint="train with at least one stage")
-    arm: Arm | None = None
+    asked: list[Arm] = []
+    before = ""
     for stage in manifest.stages:
         adapter = folder.saved_adapter(stage.adapter)
-        if arm is not None and not stage.kept:  # its adapter is the one before, so its greedy answers are
-            arm = arm.model_copy(update={"name": stage.name, "adapter": stage.adapter, "seconds": 0.0})
+        if asked and not stage.kept:  # its adapter is the one before, so its greedy answers are
+            asked = [_renamed(arm, before, stage) for arm in asked]
+            yield from asked
         else:
             policy = evaluator.policy(manifest.model, adapter)
-            arm = examiner.ask(policy, tasks, ArmLabel(stage.name, manifest.model, adapter=stage.adapter))
-        yield arm
+            label = ArmLabel(stage.name, manifest.model, adapter=stage.adapter)
+            asked = []
+            for arm in evaluator.arms(examiner, policy, tasks, label):
+                asked.append(arm)
+                yield arm
+        before = stage.name
+
+
+def _renamed(arm: Arm, before: str, stage: RunStage) -> Arm:
+    """Return the arm of an earlier stage as that of a later one, which has the same adapter."""
+    name = stage.name + arm.name.removeprefix(before)
+    return arm.model_copy(update={"name": name, "adapter": stage.adapter, "seconds": 0.0})
 
 
 def _merged(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:

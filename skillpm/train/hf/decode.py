@@ -16,6 +16,7 @@ import torch
 
 from skillpm.train.hf.batch import Batch, common_prefix, open_batch
 from skillpm.train.hf.capability import decoding_way
+from skillpm.train.hf.grammar import Grammar
 
 # Gathering copies all keys and values. Keeping an ended row costs its share of each step. So the batch is gathered
 # neither after every row nor never.
@@ -34,6 +35,7 @@ class Sampling:
         samples: answers to each prompt.
         batch_size: rows that are decoded side by side.
         seed: of the sampling.
+        grammar: what answers may be; anything where None.
     """
 
     max_new_tokens: int
@@ -43,6 +45,7 @@ class Sampling:
     samples: int = 1
     batch_size: int = 32
     seed: int = 0
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,15 @@ class _Row:
 
     prompt: int
     sample: int
+    matcher: Any = None  # of the grammar
     tokens: list[int] = field(default_factory=list)
     going: bool = True
+
+    def add(self, token: int) -> None:
+        """Take the next token of the answer."""
+        self.tokens.append(token)
+        if self.matcher is not None:
+            self.matcher.consume_token(token)
 
 
 def like_prompts(prompts: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -112,19 +122,23 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
         for start in range(0, len(alike), size):
             chosen = alike[start : start + size]
             batch = open_batch(model, [prompts[i] for i in chosen], sampling.samples, sampling.pad, way)
-            rows = [_Row(prompt, sample) for prompt in chosen for sample in range(sampling.samples)]
+            begin = (lambda: None) if sampling.grammar is None else sampling.grammar.begin
+            rows = [_Row(prompt, sample, begin()) for prompt in chosen for sample in range(sampling.samples)]
             yield from _decode_batch(batch, rows, sampling, generator)
 
 
 def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator: torch.Generator) -> Iterator[Decoded]:
     for step in range(sampling.max_new_tokens):
-        tokens = _choose(batch.logits, sampling.temperature, generator)
+        logits = batch.logits
+        if sampling.grammar is not None:
+            logits = sampling.grammar.allowed([row.matcher if row.going else None for row in rows], logits)
+        tokens = _choose(logits, sampling.temperature, generator)
         last = step + 1 == sampling.max_new_tokens
         # A row that has ended goes on in the batch until the next gathering; what it decodes is thrown away. It is
         # yielded at once, not with its batch, so that its verifier works while the others are still decoded.
         for row, token in zip(rows, tokens.tolist(), strict=True):
             if row.going:
-                row.tokens.append(token)
+                row.add(token)
                 row.going = token not in sampling.stop and not last
                 if not row.going:
                     yield Decoded(row.prompt, row.sample, row.tokens, token in sampling.stop)

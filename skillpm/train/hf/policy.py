@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Self
 
 from peft import PeftModel
 
@@ -14,6 +16,7 @@ from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 from skillpm.storage.files import read_text
 from skillpm.train.hf.decode import Sampling, decode
+from skillpm.train.hf.grammar import Grammar
 from skillpm.train.hf.model import check_vocabulary, load_conversation, load_model, machine_settings, weights_digest
 
 TEMPLATE_ARGUMENTS = "chat_template_kwargs.json"
@@ -81,6 +84,17 @@ class TransformersPolicy:
         self._model = loaded.eval()
         self._batch_size = batch_size
         self._skip_special_tokens = not special_tokens
+        self._grammar: Grammar | None = None
+
+    def constrained(self, schema: Mapping[str, Any]) -> Self:
+        """Return this model, whose answers can only be what a JSON Schema accepts.
+
+        Raises:
+            TrainingError: llguidance is not installed, or it takes neither the tokenizer nor the schema.
+        """
+        held = copy.copy(self)
+        held._grammar = Grammar(self._conversation.tokenizer, self._conversation.stop_tokens(self._model), schema)
+        return held
 
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
@@ -103,7 +117,9 @@ class TransformersPolicy:
         check_vocabulary(self._model, (tokens[index] for index in fitting))
         tokenizer = self._conversation.tokenizer
         stop = self._conversation.stop_tokens(self._model)
-        sampling = Sampling(max_new_tokens, stop, tokenizer.pad_token_id, batch_size=self._batch_size)
+        sampling = Sampling(
+            max_new_tokens, stop, tokenizer.pad_token_id, batch_size=self._batch_size, grammar=self._grammar
+        )
         for answer in decode(self._model, [tokens[index] for index in fitting], sampling):
             written = answer.tokens if self._skip_special_tokens or not answer.stopped else answer.tokens[:-1]
             text = tokenizer.decode(written, skip_special_tokens=self._skip_special_tokens)

@@ -92,6 +92,35 @@ def test_the_arm_with_the_skills_text_asks_the_same_tasks_with_another_prompt(se
     assert sum("Ports are numbers." in prompt[0].content for prompt in policy.prompts) == 12
 
 
+class HeldPolicy(ScriptedPolicy):
+    """Answers rightly only where it is held to a schema."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__({})
+        self._server = server
+        self.schemas: list[Mapping[str, Any]] = []
+
+    def constrained(self, schema: Mapping[str, Any]) -> ScriptedPolicy:
+        self.schemas.append(schema)
+        return self._server.policy(range(1, 13))
+
+
+def test_an_arm_held_to_the_contract_stands_behind_the_free_one(server: Server, count: Count) -> None:
+    policy = HeldPolicy(server)
+    evaluator = Evaluator(server.context(), Asking(constrain="contract"), count, lambda request, settings: policy)
+    evaluation = evaluate_model(evaluator, [server.skill], str(server.model)).evaluation
+    assert [(arm.name, arm.constrained) for arm in evaluation.arms] == [("base", False), ("base+grammar", True)]
+    (row,) = figures(evaluation)
+    assert [present(row.cells[arm.name].exact).estimate for arm in evaluation.arms] == [0, 1]
+    assert policy.schemas[0]["anyOf"][0]["properties"]["tool"] == {"const": "dev"}
+    assert "base + grammar" in str(arm_table([row]))
+
+
+def test_a_policy_that_cannot_be_held_is_refused(server: Server, evaluate_it: EvaluateIt) -> None:
+    with pytest.raises(UsageError, match="cannot be held to a contract"):
+        evaluate_it([1], asking=Asking(constrain="contract"))
+
+
 def test_a_limit_takes_so_many_tasks_of_each_task_set(server: Server, evaluate_it: EvaluateIt) -> None:
     found = evaluate_it(held_out=server.held_out(range(50, 60)), asking=Asking(limit=3))
     assert [(item.name, item.tasks) for item in found.evaluation.task_sets] == [("held_out", 3), ("handwritten", 3)]

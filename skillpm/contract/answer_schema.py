@@ -1,0 +1,67 @@
+"""The JSON Schema of a whole answer, for decoders that write nothing else.
+
+It accepts every answer that the contract accepts, written as a model is trained to write it: all arguments in the
+order of the schema, null where one is not used. What says something about several arguments at once, `not`, and the
+grammar of a command line are left out; the verifier still judges them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from skillpm.model.contract import Tool
+
+_BY_NAME = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+_LISTS = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
+_SINGLE = frozenset({"items", "additionalProperties"})
+_TOGETHER = ("anyOf", "oneOf", "allOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas")
+"""What says of an object which properties go together: nulls stand for absent ones, which these do not know."""
+
+
+def answer_schema(tools: Iterable[Tool]) -> dict[str, Any]:
+    """Return the schema of one complete answer that calls one of these tools."""
+    definitions = {tool.name: _with_nulls(tool.input_schema, f"#/$defs/{_pointer(tool.name)}") for tool in tools}
+    return {"anyOf": [_call(name, schema) for name, schema in definitions.items()], "$defs": definitions}
+
+
+def _call(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    properties = schema.get("properties", {})
+    arguments = _object(properties, list(properties))
+    return _object({"tool": {"const": name}, "args": arguments}, ["tool", "args"])
+
+
+def _object(properties: Mapping[str, Any], required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _pointer(name: str) -> str:
+    """Return a name as a step of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _with_nulls(schema: Any, root: str) -> Any:
+    """Return a schema in which optional properties may be null, whose references begin at ``root``."""
+    if not isinstance(schema, dict):
+        return schema
+    objects = "properties" in schema
+    result = {key: _inner(key, item, root) for key, item in schema.items() if not (objects and key in _TOGETHER)}
+    if objects:
+        required = schema.get("required", ())
+        result["properties"] = {
+            name: item if name in required else {"anyOf": [item, {"type": "null"}]}
+            for name, item in result["properties"].items()
+        }
+    return result
+
+
+def _inner(key: str, item: Any, root: str) -> Any:
+    if key in _BY_NAME and isinstance(item, dict):
+        return {name: _with_nulls(schema, root) for name, schema in item.items()}
+    if key in _LISTS and isinstance(item, list):
+        return [_with_nulls(schema, root) for schema in item]
+    if key in _SINGLE:
+        return _with_nulls(item, root)
+    if key == "$ref" and isinstance(item, str) and item.startswith("#"):
+        return root + item[1:]
+    return item

@@ -1,0 +1,170 @@
+"""The schema of whole answers accepts what the contract accepts, and a grammar made of it writes nothing else."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import llguidance
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skillpm.contract.answer_schema import answer_schema
+from skillpm.contract.contract import Contract
+from skillpm.formats.strict_yaml import read_yaml
+from skillpm.model.contract import ContractDocument
+from skillpm.train.hf.grammar import JSON_FORM
+
+ROOT = Path(__file__).parent.parent.parent
+BYTES = llguidance.LLTokenizer("byte")
+LENGTH = 2000
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "kinds": {
+        "properties": {
+            "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+            "ratio": {"type": "number", "minimum": 0, "maximum": 1},
+            "mode": {"enum": ["fast", 'sl"ow', "ünï"]},
+            "tags": {"type": "array", "items": {"type": "string", "maxLength": 5}, "maxItems": 3},
+            "quiet": {"type": "boolean"},
+            "digest": {"type": "string", "pattern": "^[0-9a-f]{4}$", "examples": ["00ff", "abcd"]},
+        },
+        "required": ["port"],
+    },
+    "nested": {
+        "properties": {
+            "who": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "maxLength": 4}, "age": {"type": "integer", "maximum": 9}},
+                "required": ["name"],
+                "additionalProperties": False,
+            },
+            "many": {"type": "array", "maxItems": 2, "items": {"$ref": "#/$defs/pair"}},
+        },
+        "$defs": {
+            "pair": {
+                "type": "object",
+                "properties": {"a/b": {"const": 1}, "c": {"anyOf": [{"type": "null"}, {"type": "boolean"}]}},
+                "required": ["c"],
+                "additionalProperties": False,
+            }
+        },
+    },
+    "none": {"properties": {}},
+}
+
+
+def contract_of(*names: str) -> Contract:
+    tools = [
+        {
+            "name": name,
+            "description": "Does it.",
+            "input_schema": {"type": "object", "additionalProperties": False, **SCHEMAS[name]},
+        }
+        for name in names
+    ]
+    return Contract(ContractDocument.model_validate({"contract": 1, "system_prompt": "Answer.", "tools": tools}))
+
+
+def shipped(name: str) -> Contract:
+    document = read_yaml((ROOT / "skills" / name / "contract.yaml").read_text(), path="contract.yaml")
+    return Contract(ContractDocument.model_validate(document))
+
+
+CONTRACTS = {
+    "all": contract_of(*SCHEMAS),
+    **{name: shipped(name) for name in ("incident-triage", "langgraph-cli", "shell-tools")},
+}
+
+
+def matcher(contract: Contract) -> llguidance.LLMatcher:
+    schema = json.dumps(answer_schema(contract.tools.values()))
+    grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=JSON_FORM)
+    made = llguidance.LLMatcher(BYTES, grammar, log_level=0)
+    assert not made.is_error(), made.get_error()
+    return made
+
+
+MATCHERS = {name: matcher(contract) for name, contract in CONTRACTS.items()}
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**9))
+def test_every_answer_as_a_model_is_trained_to_write_it_is_accepted(name: str, seed: int) -> None:
+    chance, contract = random.Random(seed), CONTRACTS[name]
+    tool = chance.choice([tool for tool in contract.tools if tool != "nested"])  # which the sampler does not know
+    assert_accepted(name, contract.render(contract.sample(tool, chance)))
+
+
+def assert_accepted(name: str, text: str) -> None:
+    follower = MATCHERS[name].deep_copy()
+    assert follower.consume_tokens(list(text.encode())), text
+    assert follower.is_accepting(), text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"who": {"name": "Ana"}},
+        {"who": {"name": "", "age": 9}, "many": [{"c": None}, {"a/b": 1, "c": True}]},
+        {"many": []},
+    ],
+)
+def test_objects_inside_arguments_may_have_nulls_for_what_is_absent(arguments: dict[str, Any]) -> None:
+    assert_accepted("all", CONTRACTS["all"].render({"tool": "nested", "args": arguments}))
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**9))
+def test_whatever_the_grammar_writes_is_an_answer_that_the_contract_would_run(name: str, seed: int) -> None:
+    text = walk(MATCHERS[name].deep_copy(), random.Random(seed))
+    if text is None:
+        return
+    contract = CONTRACTS[name]
+    value = json.loads(text)
+    problems = contract.problems(value)
+    assert not problems or says_more(contract, value["tool"]), (text, problems)
+
+
+def says_more(contract: Contract, tool: str) -> bool:
+    """Does a contract demand what no grammar of JSON expresses: a command line's own grammar, or `not`?"""
+    document = contract.tools[tool]
+    return hasattr(document.argv, "command_line") or '"not"' in json.dumps(document.input_schema)
+
+
+def walk(follower: llguidance.LLMatcher, chance: random.Random) -> str | None:
+    """Return a random text of the grammar; None where it is still going after so many bytes."""
+    written = bytearray()
+    while len(written) < LENGTH:
+        mask = int.from_bytes(follower.compute_bitmask(), "little")
+        allowed = [token for token in range(BYTES.vocab_size) if mask >> token & 1]
+        quick = [token for token in allowed if chr(token) in '",}]0'] if len(written) > LENGTH // 2 else []
+        token = chance.choice([BYTES.eos_token] if BYTES.eos_token in allowed else quick or allowed)
+        if token == BYTES.eos_token:
+            return written.decode()
+        assert follower.consume_token(token)
+        written.append(token)
+    return None
+
+
+def test_a_schema_that_says_which_properties_go_together_still_accepts_every_valid_answer() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+        "oneOf": [{"required": ["a"]}, {"required": ["b"]}],
+        "additionalProperties": False,
+    }
+    document = {
+        "contract": 1,
+        "system_prompt": "Answer.",
+        "tools": [{"name": "either", "description": "Does it.", "input_schema": schema}],
+    }
+    contract = Contract(ContractDocument.model_validate(document))
+    text = contract.render({"tool": "either", "args": {"b": 2}})
+    follower = matcher(contract)
+    assert follower.consume_tokens(list(text.encode())) and follower.is_accepting()

@@ -1,0 +1,60 @@
+"""A model of random weights, held to a contract, can only write answers that the contract would run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.contract.answer_schema import answer_schema
+from skillpm.contract.contract import Contract
+from skillpm.errors import TrainingError
+from skillpm.model.contract import ContractDocument
+from skillpm.model.task import Message
+from skillpm.train.hf.policy import TransformersPolicy
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"port": {"type": "integer", "minimum": 1, "maximum": 9999}, "mode": {"enum": ["fast", "slow"]}},
+    "required": ["port"],
+    "additionalProperties": False,
+}
+CONTRACT = Contract(
+    ContractDocument.model_validate(
+        {
+            "contract": 1,
+            "system_prompt": "Answer.",
+            "tools": [{"name": name, "description": "Does it.", "input_schema": SCHEMA} for name in ("dev", "up")],
+        }
+    )
+)
+PROMPTS = [[Message(role="user", content=f"start it on {port}")] for port in range(20)]
+
+
+@pytest.fixture(scope="module")
+def policy(tiny_model: Path) -> TransformersPolicy:
+    return TransformersPolicy(tiny_model, dtype="float32", batch_size=8)
+
+
+def test_every_answer_is_one_that_the_contract_would_run(policy: TransformersPolicy) -> None:
+    held = policy.constrained(answer_schema(CONTRACT.tools.values()))
+    answers = dict(held.complete(PROMPTS, max_new_tokens=120))
+    assert {answer.finish_reason for answer in answers.values()} == {"stop"} and len(answers) == len(PROMPTS)
+    for answer in answers.values():
+        assert not CONTRACT.problems(json.loads(answer.text)), answer.text
+
+
+def test_the_model_itself_stays_free(policy: TransformersPolicy) -> None:
+    before = dict(policy.complete(PROMPTS[:4], max_new_tokens=12))
+    policy.constrained(answer_schema(CONTRACT.tools.values()))
+    assert dict(policy.complete(PROMPTS[:4], max_new_tokens=12)) == before
+
+
+@pytest.mark.parametrize("schema", [{"type": "string", "pattern": "(?=a)b"}, {"$ref": "#/nowhere"}])
+def test_a_schema_that_no_grammar_can_be_made_of_is_a_clean_error(
+    policy: TransformersPolicy, schema: dict[str, Any]
+) -> None:
+    with pytest.raises(TrainingError, match="cannot be held to the contract"):
+        policy.constrained(schema)
