@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from skillpm_registry import __version__, pages, protocols, search
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from skillpm.errors import SkillpmError
+from skillpm_registry import __version__, api, oidc, pages, problems, protocols, search
+from skillpm_registry.access import Rates, Shared, reader
 from skillpm_registry.configuration import Configuration
+from skillpm_registry.edge import Edge
+from skillpm_registry.publishing import recover
 from skillpm_registry.services import open_services
 from skillpm_registry.static_files import RegistryFiles
 
@@ -18,18 +29,50 @@ def create_app(configuration: Configuration) -> FastAPI:
 
     Raises:
         RegistryError: the folder is not a registry, or is damaged.
+        StorageError: the disk or the database refused.
     """
     services = open_services(configuration)
-    app = FastAPI(title=f"skillpm registry {configuration.name}", version=__version__, docs_url=None, redoc_url=None)
-    app.state.services = services
+    recover(services)
 
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """Answer while the server can read its registry."""
-        return {"status": "ok", "registry": services.registry.config.name}
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        services.close()
 
-    app.include_router(search.router(services))
-    app.include_router(protocols.router(services))
+    app = FastAPI(
+        title=f"skillpm registry {configuration.name}", version=__version__, lifespan=lifespan, docs_url=None,
+        redoc_url=None, openapi_url=f"{api.PREFIX}/openapi.json",
+    )  # fmt: skip
+    app.state.services, app.state.rates = services, Rates(configuration.rate)
+    app.state.issuers = oidc.Issuers(local=configuration.local_issuers)
+    app.add_exception_handler(SkillpmError, problems.of_ours)
+    app.add_exception_handler(HTTPException, problems.of_framework)
+    app.add_exception_handler(RequestValidationError, problems.of_validation)
+    app.add_exception_handler(Exception, problems.of_defect)
+    app.add_middleware(Edge, seconds=configuration.seconds)
+    app.add_api_route("/healthz", _health, methods=["GET"], tags=["operation"])
+    app.add_api_route("/config.json", _config, methods=["GET"], include_in_schema=False, dependencies=[Depends(reader)])
+    app.include_router(api.router())
+    for routes in (search, protocols):
+        app.include_router(routes.router(services), dependencies=[Depends(reader)])
     app.include_router(pages.router(services))
-    app.mount("/", RegistryFiles(configuration.data))  # last: it answers every other path
+    app.mount("/", RegistryFiles(configuration.data, private=configuration.private))  # last: it has every other path
     return app
+
+
+def _health(services: Shared) -> dict[str, str]:
+    """Answer while the server can read its registry and its database."""
+    with services.database.reading() as session:
+        session.connection().exec_driver_sql("SELECT 1")
+    return {"status": "ok", "registry": services.registry.config.name}
+
+
+def _config(services: Shared, request: Request) -> Response:
+    """Return config.json of the folder, with the places of API and search: a folder needs no change to get a server."""
+    document = json.loads((services.configuration.data / "config.json").read_bytes())
+    document |= {"publish": api.PREFIX.removeprefix("/"), "search": search.PLACE}
+    body = json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
+    headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")

@@ -1,33 +1,201 @@
-"""``skillpm-registry``: the command of whoever operates a registry."""
+"""``skillpm-registry``: the command of whoever operates a registry.
+
+What works on the folder alone is `skillpm registry init`, `skillpm publish` and `skillpm yank`. Here is what needs the
+server or its database.
+"""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from skillpm.errors import SkillpmError
 from skillpm_registry import __version__
+
+if TYPE_CHECKING:
+    from skillpm_registry.configuration import Configuration
+    from skillpm_registry.services import Services
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SKILLPM_REGISTRY"})
 @click.version_option(__version__, "-V", "--version", prog_name="skillpm-registry", message="%(prog)s %(version)s")
-def main() -> None:
+def group() -> None:
     """Operate a shared registry of skills."""
 
 
-@main.command("serve", epilog="Example: skillpm-registry serve --data /srv/skills")
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="The registry's folder; made if missing.")
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    try:
+        group.main(standalone_mode=False)
+    except SkillpmError as error:
+        click.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"hint: {error.hint}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    sys.exit(0)
+
+
+def _place(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where a registry is."""
+    for option in (
+        click.option("--database", default="", help="An SQLAlchemy URL.  [default: SQLite in the folder]"),
+        click.option("--data", type=click.Path(path_type=Path), required=True, help="The registry's folder."),
+    ):
+        function = option(function)
+    return function
+
+
+@group.command("serve", epilog="Example: skillpm-registry serve --data /srv/skills")
+@_place
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8700, show_default=True, help="The port to listen on.")
-def serve(data: Path, host: str, port: int) -> None:
-    """Serve a registry's folder, and let people publish to it."""
+@click.option("--port", default=8700, show_default=True, help="The port to listen on; 0 takes a free one.")
+@click.option("--url", default="", help="The public address.  [default: that of host and port]")
+@click.option("--owner", default="", help="The first owner's account.  [default: your user name]")
+@click.option("--private", is_flag=True, help="Demand a token for reading, too.")
+@click.option("--rate", default="600/minute", show_default=True, help="How often one account may write.")
+@click.option("--local-issuers", is_flag=True, help="Allow OIDC issuers in a private network.")
+@click.option("--behind-proxy", default="", metavar="ADDRESSES", help="Trust X-Forwarded-For of these proxies.")
+def serve(
+    data: Path, database: str, host: str, port: int, url: str, owner: str, behind_proxy: str, **more: Any
+) -> None:
+    """Serve a registry's folder, and let people publish to it.
+
+    A new folder becomes a registry, and a folder that is one gets a server without a change. At the first start, the
+    first owner's token is printed, once. Stop it with Ctrl-C or SIGTERM: requests that run are finished.
+    """
+    import socket
+
     import uvicorn
 
     from skillpm.index.folder_registry import make_registry
     from skillpm_registry.app import create_app
     from skillpm_registry.configuration import Configuration
+    from skillpm_registry.edge import log_lines
 
-    name = data.resolve().name
-    make_registry(data, name)
-    configuration = Configuration(data=data, name=name, url=f"http://{host}:{port}")
-    uvicorn.run(create_app(configuration), host=host, port=port, log_level="warning")
+    make_registry(data, data.resolve().name)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    place = f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+    configuration = Configuration(
+        data=data, name=data.resolve().name, database=database, url=(url or place).rstrip("/"), **more
+    )
+    log_lines()
+    app = create_app(configuration)
+    _greet(app.state.services, place, owner)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=30,
+            timeout_keep_alive=30,
+            limit_concurrency=1000,
+            proxy_headers=bool(behind_proxy),
+            forwarded_allow_ips=behind_proxy or None,
+        )
+    )
+    server.run(sockets=[listener])
+
+
+def _greet(services: Services, place: str, owner: str) -> None:
+    """Print the address, and at the first start the first owner's token."""
+    click.echo(f"registry {services.configuration.name} at {services.configuration.url}")
+    token = _first_token(services, owner)
+    if token:
+        click.echo(f"first owner's token, shown once: {token}")
+        click.echo(f"next: `skillpm login {services.configuration.url}`, then paste the token")
+    sys.stdout.flush()
+
+
+def _first_token(services: Services, owner: str) -> str | None:
+    """Make the first account, if there is none, and return its token."""
+    import getpass
+
+    from sqlalchemy import select
+
+    from skillpm.model.name import is_name
+    from skillpm.storage.process_lock import locked
+    from skillpm_registry.identity import Right, new_token
+    from skillpm_registry.membership import Role, new_account
+    from skillpm_registry.tables import Account
+
+    name = owner or getpass.getuser().lower()
+    with locked(services.configuration.state / "lock"), services.database.writing() as session:
+        if session.scalar(select(Account.id).limit(1)) is not None:
+            return None
+        account = new_account(session, "server", name if owner or is_name(name) else "owner", Role.OWNER)
+        return new_token(session, account.id, "first", Right)[0]
+
+
+@group.group("account")
+def accounts() -> None:
+    """Make accounts, and tokens for people who lost theirs."""
+
+
+@accounts.command("add", epilog="Example: skillpm-registry account add ana --data /srv/skills")
+@click.argument("name")
+@_place
+@click.option(
+    "--role",
+    type=click.Choice(["reader", "publisher", "owner"]),
+    default="publisher",
+    show_default=True,
+    help="Readers read, publishers take new names, owners manage the registry.",
+)
+def add_account(name: str, data: Path, database: str, role: str) -> None:
+    """Add an account, and print its first token, once."""
+    from skillpm_registry.identity import DAY, Right, new_token
+    from skillpm_registry.membership import Role, new_account
+
+    services = _opened(data, database)
+    with services.database.writing() as session:
+        account = new_account(session, "server", name, Role[role.upper()])
+        click.echo(new_token(session, account.id, "first", Right, seconds=90 * DAY)[0])
+    services.close()
+
+
+@accounts.command("token", epilog="Example: skillpm-registry account token ana --data /srv/skills")
+@click.argument("name")
+@_place
+def lost_token(name: str, data: Path, database: str) -> None:
+    """Revoke all tokens of an account, and print a new one, once."""
+    from sqlalchemy import delete
+
+    from skillpm_registry.events import record
+    from skillpm_registry.identity import DAY, Right, new_token
+    from skillpm_registry.membership import account_named
+    from skillpm_registry.tables import Token
+
+    services = _opened(data, database)
+    with services.database.writing() as session:
+        account = account_named(session, name)
+        session.execute(delete(Token).where(Token.account_id == account.id))
+        record(session, "server", "token", name, rights="read,publish,manage", revoked="all others")
+        click.echo(new_token(session, account.id, "renewed", Right, seconds=90 * DAY)[0])
+    services.close()
+
+
+def _opened(data: Path, database: str) -> Services:
+    from skillpm_registry.services import open_services
+
+    return open_services(_configuration(data, database))
+
+
+def _configuration(data: Path, database: str) -> Configuration:
+    from skillpm_registry.configuration import Configuration
+
+    return Configuration(data=data, name=data.resolve().name, database=database)

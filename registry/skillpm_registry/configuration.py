@@ -18,7 +18,9 @@ class Configuration:
         name: of the registry.
         database: an SQLAlchemy URL; empty for SQLite in the state folder.
         private: does reading need a token?
-        open_names: may every account take a new name or namespace? Otherwise administrators give them.
+        rate: how often one client may write, in the words of the library ``limits``; empty for no limit.
+        seconds: that the body of a request may take.
+        local_issuers: may an OIDC issuer be on this machine or in a private network?
     """
 
     data: Path
@@ -26,9 +28,16 @@ class Configuration:
     name: str = "registry"
     database: str = ""
     private: bool = False
-    open_names: bool = True
+    rate: str = "600/minute"
+    seconds: float = 60.0
+    local_issuers: bool = False
 
     @property
     def state(self) -> Path:
         """The folder of what is never served."""
         return self.data / STATE
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of archives that are not published yet."""
+        return self.state / "uploads"

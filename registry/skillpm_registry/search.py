@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -19,12 +18,6 @@ MOST = 100  # skills of one answer
 def router(services: Services) -> APIRouter:
     """Return the routes of the search."""
     routes = APIRouter(tags=["search"])
-
-    @routes.get("/config.json", include_in_schema=False)
-    def config() -> dict[str, Any]:
-        """Return config.json of the folder with the place of the search, so that a folder needs no change."""
-        document: dict[str, Any] = json.loads((services.configuration.data / "config.json").read_bytes())
-        return {**document, "search": PLACE}
 
     @routes.get(f"/{PLACE}")
     def find(

@@ -1,35 +1,70 @@
-"""What the requests of one server share."""
+"""What the requests of one server process share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from skillpm.index.folder_registry import FolderRegistry
+from skillpm.layout.tree import Tree
+from skillpm.model.release import Release
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.configuration import Configuration
+from skillpm_registry.database import Database, sqlite_url
+from skillpm_registry.lister import Lister
+
+Check = Callable[[str, Release, Tree], None]
+"""Raises SkillpmError if a release, given with its skill's name and its content, must not be published."""
+Seal = Callable[[str, Release], Release]
+"""Signs and logs a release before anybody can see it, and returns it as its page will show it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the requests of one server share.
+    """What the requests of one server process share.
 
     Attributes:
         configuration: the decisions of the operator.
         registry: reads and writes the static files.
         catalogue: the index over the static files, for searches and pages.
+        database: accounts, tokens, uploads, events.
+        lister: renews the listing after a publication.
+        checks: what a release must pass, after the checks that every registry makes.
+        seals: what happens to a release before it becomes visible, in this order.
+        visible: called with a skill's name after its page has changed.
+        publishing: held while a release becomes visible, so that one of several equal ones is the first.
     """
 
     configuration: Configuration
     registry: FolderRegistry
     catalogue: Catalogue
+    database: Database
+    lister: Lister
+    checks: list[Check] = field(default_factory=list)
+    seals: list[Seal] = field(default_factory=list)
+    visible: list[Callable[[str], None]] = field(default_factory=list)
+    publishing: threading.Lock = field(default_factory=threading.Lock)
+
+    def close(self) -> None:
+        """Finish the listing and close the database."""
+        self.lister.close()
+        self.database.close()
 
 
 def open_services(configuration: Configuration) -> Services:
-    """Return the services over a folder, which is a registry already.
+    """Return the services over a registry's folder; the state folder and its tables are made if they are missing.
 
     Raises:
         RegistryError: the folder is not a registry, or is damaged.
+        StorageError: the disk refused.
     """
     registry = FolderRegistry(configuration.data, configuration.name)
     _ = registry.config  # raises RegistryError
-    return Services(configuration, registry, Catalogue(registry, configuration.state))
+    configuration.uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+    configuration.state.chmod(0o700)
+    database = Database(configuration.database or sqlite_url(configuration.state / "registry.sqlite3"))
+    database.migrate(configuration.state / "lock")
+    lister = Lister(registry)
+    catalogue = Catalogue(registry, configuration.state)
+    return Services(configuration, registry, catalogue, database, lister, visible=[lister.renew])

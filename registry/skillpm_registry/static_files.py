@@ -6,14 +6,16 @@ Only what a registry publishes is served. The statements, the scratch folder and
 from __future__ import annotations
 
 import os
-import stat
 from pathlib import Path
 
+from anyio.to_thread import run_sync
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from skillpm.index.pages import LISTING
+from skillpm_registry.access import reader
 
 _IMMUTABLE = "public, max-age=31536000, immutable"  # a year, the longest that caches keep (RFC 9111)
 _CHECKED = "no-cache"  # a cache may keep it, and asks each time whether it is still so
@@ -26,10 +28,18 @@ class RegistryFiles(StaticFiles):
 
     Args:
         root: the folder.
+        private: does reading need a token?
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, private: bool = False) -> None:
         super().__init__(directory=root)
+        self._private = private
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the answer to a request."""
+        if self._private:
+            await run_sync(reader, Request(scope), None)
+        return await super().get_response(path, scope)
 
     def get_path(self, scope: Scope) -> str:
         """Return the path of a request as it was sent: `..` in it is never resolved."""
@@ -51,6 +61,6 @@ class RegistryFiles(StaticFiles):
     ) -> Response:
         """Return a file, or 304 for a known one."""
         response = super().file_response(full_path, stat_result, scope, status_code)
-        if stat.S_ISREG(stat_result.st_mode):
-            response.headers["Cache-Control"] = SERVED[self.get_path(scope).partition("/")[0]]
+        kept = SERVED[self.get_path(scope).partition("/")[0]]
+        response.headers["Cache-Control"] = kept.replace("public", "private") if self._private else kept
         return response

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     shell_complete=registry_names,
     metavar="PLACE",
     default="",
-    help="A folder, file://…, or the name of a registry in the settings.",
+    help="A folder, https://…, or the name of a registry in the settings.",
 )
 @click.option("--owner", metavar="NAME", default="", help="Publish the skill as NAME/skill.")
 @click.option("--like", metavar="NAME", default="", help="Allow a new name that looks like this published name.")
@@ -68,9 +68,10 @@ def command(
     """
     from skillpm.ops.authoring.publish import PublishOptions, judged, open_publishing, publish
     from skillpm.ops.authoring.signing import Signing
+    from skillpm.trust.allowance import Allowance
 
     context = command_context(workers=workers, sandbox=sandbox)
-    target = open_publishing(registry, context)
+    target = open_publishing(registry, context, like=like, allow=Allowance.of(allowed))
     package = packed(path, owner, allowed)
     skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:
@@ -82,19 +83,19 @@ def command(
     if as_json:
         echo_json(publication)
     else:
-        _print(publication, target.root.resolve())
+        _print(publication, target.place)
 
 
-def _print(publication: Publication, root: Path) -> None:
+def _print(publication: Publication, place: str) -> None:
     release = f"{publication.packed.name} {publication.packed.release.version}"
     if publication.claims:
         note(f"self-test: {count(publication.claims, 'claim')} hold ({count(publication.tasks, 'task')})")
     if publication.change == "unchanged":
-        note(f"{release} is already published in {safe(root)} with the same content; nothing changed")
+        note(f"{release} is already published in {safe(place)} with the same content; nothing changed")
     else:
         click.echo(f"{publication.packed.name}=={publication.packed.release.version}")
         what = f"{size(publication.packed.release.size)}, tree {publication.packed.release.tree[:16]}…"
-        note(f"{'would be published' if publication.dry_run else 'published'} in {safe(root)}: {what}")
+        note(f"{'would be published' if publication.dry_run else 'published'} in {safe(place)}: {what}")
         if not publication.dry_run:
             note(f"signed by {publication.signer}" if publication.signer else "not signed")
     note_left_out(publication.packed.tree.uncounted())
@@ -102,6 +103,6 @@ def _print(publication: Publication, root: Path) -> None:
         for name in publication.packed.tree.paths():
             click.echo(f"  {safe(name)}", err=True)
     else:
-        command = f"skillpm install {publication.packed.name} --registry {shlex.quote(str(root))}"
-        line = f"next: everyone who can read that folder can run `{command}`"
+        command = f"skillpm install {publication.packed.name} --registry {shlex.quote(place)}"
+        line = f"next: everyone who can read that {'registry' if '://' in place else 'folder'} can run `{command}`"
         click.echo(safe(line), err=True)  # not shortened: people type it in other folders

@@ -9,12 +9,13 @@ import click
 
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.owner import registry_option
 from skillpm.cli.paths import TypedPath
 
 
 @click.group("registry", cls=Group)
 def command() -> None:
-    """Make a registry: a folder to which many people can publish at once, without a server."""
+    """Make a registry, a folder to which many people can publish at once; or report a skill to a registry's owners."""
 
 
 @command.command("init", epilog="Example: skillpm registry init /srv/skills --name team")
@@ -36,3 +37,26 @@ def init(folder: Path, name: str | None, as_json: bool) -> None:
         click.echo(folder)
         note(f"made a registry in {safe(folder)}" if is_new else f"{safe(folder)} is already a registry")
         note(f"next: `skillpm publish PATH --registry {shlex.quote(str(folder.resolve()))}`")
+
+
+@command.command(
+    "report", epilog='Example: skillpm registry report demo==1.0 --reason "sends files away" --at run.sh:3'
+)
+@click.argument("release", metavar="NAME[==VERSION]")
+@click.option("--reason", required=True, help="What is wrong.")
+@click.option("--at", "places", multiple=True, metavar="FILE[:LINE]", help="Where to look.")
+@registry_option
+@json_option
+def report(release: str, reason: str, places: tuple[str, ...], registry: str, as_json: bool) -> None:
+    """Report a skill to the owners of a registry with a server. They can put it into quarantine."""
+    from skillpm.cli.context import command_context
+    from skillpm.ops.authoring.account import report as send
+    from skillpm.ops.authoring.account import server
+
+    name, _, version = release.partition("==")
+    entry = send(server(command_context(), registry), name, version, reason, places)
+    if as_json:
+        echo_json(entry)
+    else:
+        click.echo(entry["id"])
+        note(f"reported {safe(release)}; the number of the report is {entry['id']}")

@@ -1,4 +1,4 @@
-"""``skillpm yank`` and ``skillpm unyank``."""
+"""``skillpm yank``, ``skillpm unyank`` and ``skillpm deprecate``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
+    from skillpm.model.release import Status
     from skillpm.ops.authoring.publish import Yanking
 
-
-@click.command("yank", epilog='Example: skillpm yank demo==1.2.0 --registry /srv/skills --reason "loses data"')
-@click.argument("release", metavar="NAME==VERSION")
-@click.option(
+_place = click.option(
     "--registry",
     shell_complete=registry_names,
     metavar="PLACE",
     required=True,
-    help="A folder, file://…, or the name of a registry in the settings.",
+    help="A folder, https://…, or the name of a registry in the settings.",
 )
+
+
+@click.command("yank", epilog='Example: skillpm yank demo==1.2.0 --registry /srv/skills --reason "loses data"')
+@click.argument("release", metavar="NAME==VERSION")
+@_place
 @click.option("--reason", required=True, help="What is wrong; shown to everyone who requires this release.")
 @json_option
 def command(release: str, registry: str, reason: str, as_json: bool) -> None:
@@ -32,13 +35,7 @@ def command(release: str, registry: str, reason: str, as_json: bool) -> None:
 
 @click.command("unyank", epilog="Example: skillpm unyank demo==1.2.0 --registry /srv/skills")
 @click.argument("release", metavar="NAME==VERSION")
-@click.option(
-    "--registry",
-    shell_complete=registry_names,
-    metavar="PLACE",
-    required=True,
-    help="A folder, file://…, or the name of a registry in the settings.",
-)
+@_place
 @json_option
 def unyank(release: str, registry: str, as_json: bool) -> None:
     """Allow new resolutions to choose a yanked release again."""
@@ -54,6 +51,25 @@ def _yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> 
         echo_json(yanking)
     else:
         note(_sentence(yanking))
+
+
+@click.command("deprecate", epilog='Example: skillpm deprecate demo --registry /srv/skills --reason "use demo-next"')
+@click.argument("name")
+@_place
+@click.option("--reason", default="", help="What to use instead; shown to everyone who installs the skill.")
+@click.option("--archived", is_flag=True, help="Nobody maintains the skill, and nothing replaces it.")
+@click.option("--undo", is_flag=True, help="The skill is maintained again.")
+@json_option
+def deprecate(name: str, registry: str, reason: str, archived: bool, undo: bool, as_json: bool) -> None:
+    """Say that another skill replaces NAME. It stays installable, and installs warn of it."""
+    from skillpm.ops.authoring.publish import open_publishing, set_status
+
+    status: Status = "active" if undo else "archived" if archived else "deprecated"
+    change = set_status(open_publishing(registry, command_context()), name, status, reason)
+    if as_json:
+        echo_json(change)
+    else:
+        note(f"{change.name} is {'now' if change.changed else 'already'} {change.status}")
 
 
 def _sentence(yanking: Yanking) -> str:

@@ -35,7 +35,7 @@ from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, page_path, pars
 from skillpm.index.path import release_of
 from skillpm.layout.tree import Tree
 from skillpm.model.name import did_you_mean
-from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill
+from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill, Status
 from skillpm.storage.archive import archive_digest, build_archive
 from skillpm.storage.files import fsync_folder, storage_error, write_atomic
 from skillpm.storage.process_lock import turns
@@ -67,6 +67,11 @@ class FolderRegistry(DirectoryIndex):
         root: the folder.
         name: what a lock calls this source.
     """
+
+    @property
+    def place(self) -> str:
+        """The folder, as people in other folders type it."""
+        return str(self.root.resolve())
 
     def publish(self, name: str, release: Release, archive: bytes) -> bool:
         """Add a release; return False if the version is published with the same content.
@@ -107,15 +112,36 @@ class FolderRegistry(DirectoryIndex):
             RegistryError: there is no such release, or the folder is damaged.
             StorageError: the disk refused.
         """
+        return self._restate(name, version, "yanked", reason)
+
+    def quarantine(self, name: str, version: str, reason: str | None) -> bool:
+        """Put a release into quarantine, or take it out if ``reason`` is None; like ``yank``."""
+        return self._restate(name, version, "quarantined", reason)
+
+    def _restate(self, name: str, version: str, key: str, reason: str | None) -> bool:
         wanted: str | bool = reason if reason is not None else False
         changed = False
-        while (release := self._release(name, version)).yanked != wanted:
-            update = replace(release, yanked=wanted)
+        while getattr(release := self._release(name, version), key) != wanted:
+            update = replace(release, yanked=wanted) if key == "yanked" else replace(release, quarantined=wanted)
             number = max([1, *self._numbers(name, _key(version))]) + 1  # 1 stays free for a release without statements
             changed = self._state(name, update, number) == update or changed
         self._renew_page(name)
         self.list_again([name])
         return changed
+
+    def set_status(self, name: str, status: Status, reason: str) -> bool:
+        """Write the status of a skill into its page; return False if nothing changes.
+
+        Raises:
+            RegistryError: there is no such skill, or its page is damaged.
+            StorageError: the disk refused.
+        """
+        page = self.page(name)
+        if page is None:
+            hint = did_you_mean(name, self.names()) or None
+            raise RegistryError(f"{self.root} has no skill `{name[:80]}`", hint=hint)
+        self._renew_page(name, status=status, reason=reason)
+        return (page.status, page.reason) != (status, reason)
 
     def list_again(self, names: Iterable[str]) -> None:
         """Renew the listing from the pages of these names and of names that it does not have.
@@ -228,11 +254,11 @@ class FolderRegistry(DirectoryIndex):
             remove_tree(fresh)
         return self._read_statement(place)
 
-    def _renew_page(self, name: str) -> None:
+    def _renew_page(self, name: str, **changes: str) -> None:
         with turns(self._releases(name) if self._releases(name).is_dir() else self.root):
             while True:
                 releases = sorted(self._written(name).values(), key=_by_written_version)
-                text = _text({**self._page_written(name), "name": name, "releases": releases})
+                text = _text({**self._page_written(name), **changes, "name": name, "releases": releases})
                 if self._has(page_path(name), text.encode()):
                     return
                 self.write(page_path(name), text)

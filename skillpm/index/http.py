@@ -60,7 +60,7 @@ class HttpIndex:
     """A registry with a URL.
 
     Args:
-        url: its root, without a slash at the end.
+        url: its root, without a slash at the end; also an attribute.
         transport: its connections.
         cache: for its pages.
     """
@@ -70,7 +70,7 @@ class HttpIndex:
 
     def __init__(self, url: str, transport: Transport, cache: PageCache) -> None:
         self.name = str(Source(SourceKind.REGISTRY, url))
-        self._url = url
+        self.url = url
         self._transport = transport
         self._cache = cache
         self._checking = threading.Lock()
@@ -80,7 +80,7 @@ class HttpIndex:
         """Return every release of a name, or None if it is unknown. Raises RegistryError."""
         self._config()
         data = self._get(page_path(name))
-        return None if data is None else read_page(data, name, f"registry {self._url}")
+        return None if data is None else read_page(data, name, f"registry {self.url}")
 
     def names(self) -> list[str]:
         """Return the names of the listing; none if the listing is missing or unreachable."""
@@ -94,10 +94,10 @@ class HttpIndex:
         data = self._get(LISTING)
         if data is None:
             raise RegistryError(
-                f"registry {self._url} has no {LISTING}",
+                f"registry {self.url} has no {LISTING}",
                 hint="use `skillpm show NAME` or `skillpm install NAME`",
             )
-        yield from read_listing(data, f"registry {self._url}")
+        yield from read_listing(data, f"registry {self.url}")
 
     def ranked(self, text: str) -> list[Listing] | None:
         """Return what the registry's own search finds; None without one, offline, or if it fails.
@@ -111,11 +111,11 @@ class HttpIndex:
         if place is None or self._transport.offline:
             return None
         with contextlib.suppress(RegistryError):
-            url = followed(f"{self._url}/", place)
+            url = followed(f"{self.url}/", place)
             answer = self._transport.get(f"{url}?{urlencode({'q': text, 'limit': _FOUND})}", limit=MAX_PAGE)
             if answer.status == 200:
-                found = read_ranking(answer.body, f"registry {self._url}: its search")
-                if self._cache.is_older(f"{self._url}/{LISTING}", _DAY):
+                found = read_ranking(answer.body, f"registry {self.url}: its search")
+                if self._cache.is_older(f"{self.url}/{LISTING}", _DAY):
                     self._get(LISTING)
                 return found
         return None
@@ -124,10 +124,10 @@ class HttpIndex:
         """Return the archive's bytes, unchecked. Raises RegistryError if they are missing, cut, or too many."""
         if release.size > MAX_ARCHIVE:
             raise RegistryError(
-                f"registry {self._url}: {name} {release.version} has {release.size} bytes, {MAX_ARCHIVE} are allowed",
+                f"registry {self.url}: {name} {release.version} has {release.size} bytes, {MAX_ARCHIVE} are allowed",
                 hint="a skill of this size cannot be installed",
             )
-        url = f"{self._url}/{archive_path(release.archive)}"
+        url = f"{self.url}/{archive_path(release.archive)}"
         return self._transport.download(url, limit=MAX_ARCHIVE, size=release.size)
 
     def _config(self) -> RegistryConfig:
@@ -137,11 +137,11 @@ class HttpIndex:
                 data = self._get("config.json")
                 if data is None:
                     raise RegistryError(
-                        f"{self._url} is not a registry: it has no config.json",
+                        f"{self.url} is not a registry: it has no config.json",
                         hint="use the address of the folder with config.json, or of a .well-known/agent-skills",
                     )
-                self._read_config = read_config(data, f"registry {self._url}")
+                self._read_config = read_config(data, f"registry {self.url}")
             return self._read_config
 
     def _get(self, path: str) -> bytes | None:
-        return cached_get(f"{self._url}/{path}", self._transport, self._cache)
+        return cached_get(f"{self.url}/{path}", self._transport, self._cache)

@@ -6,7 +6,7 @@ Every kind of registry uses this module, so a folder and a server obey the same 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from skillpm.errors import DocumentError, RegistryError, UsageError
@@ -77,7 +77,7 @@ def read_page(data: bytes, name: str, where: str) -> ReadPage:
     items = root.get("releases", []) if isinstance(root, dict) else None
     if not isinstance(items, list):
         return ReadPage(name=read_document(Page, data, place).name)  # raises: it is no page
-    page = _document(Page, {**root, "releases": []}, place)
+    page = _document(ReadPage, {**root, "releases": [], "skipped": []}, place)
     if page.name != name:
         raise RegistryError(f"{place} is the page of `{page.name}`, not of `{name}`", hint=_KEEPER)
     releases, skipped = [], []
@@ -91,7 +91,7 @@ def read_page(data: bytes, name: str, where: str) -> ReadPage:
     if skipped and not releases:
         raise RegistryError(f"{place}: {skipped[0][1]}", hint=_KEEPER)
     _refuse_twins((release.version for release in releases), place)
-    return ReadPage(name=name, releases=tuple(releases), skipped=tuple(skipped))
+    return replace(page, releases=tuple(releases), skipped=tuple(skipped))
 
 
 def _release(item: Any) -> Release | str:

@@ -1,4 +1,4 @@
-"""HTTP(S) GET for a package manager: limits on bytes, time, waits and redirects, and resumed downloads.
+"""HTTP(S) for a package manager: limits on bytes, time, waits and redirects, and resumed downloads.
 
 urllib3 provides connections, TLS and proxies. Its own redirects and retries are switched off, so that the rules are
 all here. Sources: RFC 9110 (conditional and range requests, Retry-After), RFC 9112.
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 8  # to one host at once
 _CHUNK = 1 << 16  # bytes
+_ANSWER = 1 << 22  # bytes of an answer to a request that changes something
 _ENCODED = 1 << 10  # bytes that a transfer coding may add
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BUSY = frozenset({429, 500, 502, 503, 504})
@@ -162,6 +163,34 @@ class Transport:
             raise RegistryError(f"{url} has {len(body)} bytes, but its page says {size}", hint=_KEEPER)
         return body
 
+    def send(self, method: str, url: str, body: bytes = b"", *, kind: str = "application/json") -> Answer:
+        """Send a request that may change something; sending it twice must do no harm, because a cut one is sent again.
+
+        Args:
+            method: such as POST.
+            url: http or https; redirects are not followed.
+            body: the content.
+            kind: its media type.
+
+        Returns:
+            Any answer but a busy one, with the first part of its body.
+
+        Raises:
+            RegistryError: there is no answer, or the server stays busy.
+        """
+        headers = {"Content-Type": kind, "Accept": "application/json, application/problem+json"}
+
+        def once() -> Answer:
+            with self._opened(url, headers, method, body) as response:
+                answered = {key.lower(): value for key, value in response.headers.items()}
+                if response.status in _BUSY and response.status != 500:
+                    self._wait_as_asked(url, response.status, answered.get("retry-after"))
+                partial = _Partial()
+                self._receive(url, response, _ANSWER, partial)
+                return Answer(response.status, answered, bytes(partial.data))
+
+        return self._persist(url, once)
+
     def _persist(self, url: str, once: Callable[[], Answer]) -> Answer:
         """Try until there is an answer, with growing pauses, as often as ``Patience`` allows."""
         if self.offline:
@@ -250,8 +279,10 @@ class Transport:
         raise _CutError(f"it answers {status}")
 
     @contextmanager
-    def _opened(self, url: str, headers: Mapping[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
-        """Send one GET and yield its answer, body unread; network failures become a ``_CutError``."""
+    def _opened(
+        self, url: str, headers: Mapping[str, str], method: str = "GET", body: bytes | None = None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Send one request and yield its answer, body unread; network failures become a ``_CutError``."""
         import urllib3
 
         secret = self._credentials.header(url)
@@ -260,7 +291,7 @@ class Transport:
         begin = time.monotonic()
         try:
             response = self._pool(url).request(
-                "GET", url, headers=sent, preload_content=False, redirect=False, retries=False
+                method, url, body=body, headers=sent, preload_content=False, redirect=False, retries=False
             )
             yield response
         except (urllib3.exceptions.SSLError, urllib3.exceptions.LocationValueError) as error:
@@ -390,11 +421,12 @@ def seconds_asked(text: str | None) -> float:
 
 
 def _denied(url: str, status: int) -> RegistryError:
-    from skillpm.index.credentials import token_variable
+    from skillpm.index.credentials import host_of, token_variable
 
+    host = host_of(url)
     return RegistryError(
         f"{url}: the server answers {status} and demands a token, or another token",
-        hint=f"set {token_variable(url)}, or put a login for the host into ~/.netrc",
+        hint=f"run `skillpm login {host}`, set {token_variable(url)}, or put a login for the host into ~/.netrc",
         status=status,
     )
 

@@ -11,7 +11,7 @@ from skillpm.model.release import Listing
 
 if TYPE_CHECKING:
     from skillpm.model.episode import Episode
-    from skillpm.model.release import Page, Release
+    from skillpm.model.release import Page, Release, Status
     from skillpm.model.task import Message, Seed, Task
     from skillpm.model.verdict import Judgement, Verdict
 
@@ -86,6 +86,10 @@ class Index(Protocol):
 class Registry(Index, Protocol):
     """An index that can be published to. What is published stays: a version never changes its content."""
 
+    @property
+    def place(self) -> str:
+        """What ``--registry`` is given to read it: a folder or a URL."""
+
     def publish(self, name: str, release: Release, archive: bytes) -> bool:
         """Add a release; False where that content stands there as that version already.
 
@@ -102,6 +106,14 @@ class Registry(Index, Protocol):
 
         Raises:
             RegistryError: there is no such release, or the registry failed.
+            StorageError: the disk refused, where the registry is a folder.
+        """
+
+    def set_status(self, name: str, status: Status, reason: str) -> bool:
+        """Say that a skill is deprecated, archived or active, and why; False where that is so already.
+
+        Raises:
+            RegistryError: there is no such skill, or the registry failed.
             StorageError: the disk refused, where the registry is a folder.
         """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from packaging.version import Version
 
@@ -25,6 +25,10 @@ Digest = Annotated[str, Limit(pattern="[0-9a-f]{64}")]
 
 
 SkillNameText = Annotated[str, Limit(check=_a_name)]
+
+
+Status = Literal["active", "deprecated", "archived"]
+"""Of a skill: it is maintained, another one replaces it, or nobody maintains it. A newer registry may know more."""
 
 
 Requires = dict[SkillNameText, Annotated[str, Limit(longest=512)]]
@@ -61,12 +65,14 @@ class Release(LightDocument):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(LightDocument):
-    """Every release of one name, as an index serves it."""
+    """Every release of one name, as an index serves it; ``reason`` says why its status is not active."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
 
     name: SkillNameText
     releases: tuple[Release, ...] = ()
+    status: Annotated[str, Limit(longest=32)] = "active"
+    reason: Annotated[str, Limit(longest=1024)] = ""
 
     def newest_first(self) -> list[Release]:
         """Return the releases by version, newest first."""
@@ -106,6 +112,7 @@ class RegistryConfig(LightDocument):
     """config.json at the root of a registry; keys that are not known here are left to newer versions.
 
     ``search`` is an address, absolute or relative to the registry's, that answers ``?q=TEXT&limit=N`` with a listing.
+    ``publish`` is the address of the API that takes publications; it is on the registry's own host.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
@@ -113,6 +120,7 @@ class RegistryConfig(LightDocument):
     registry: Annotated[int, Limit(least=1, most=1)]
     name: str
     search: Annotated[str, Limit(longest=2048)] | None = None
+    publish: Annotated[str, Limit(longest=2048)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ def asked_page(index: Index, name: str) -> Page | None:
 
 
 def recall_warnings(entry: LockedSkill, page: Page | None, allow: Allowance) -> list[str]:
-    """Return a sentence where a locked release was yanked.
+    """Return a sentence where a locked release was yanked, and one where its skill is deprecated or archived.
 
     Args:
         entry: what is locked, or will be.
@@ -45,10 +45,13 @@ def recall_warnings(entry: LockedSkill, page: Page | None, allow: Allowance) -> 
             hint=f"`skillpm update {entry.name}` takes another release; where you have looked, "
             f"`--allow {entry.name}:quarantined` lets this one in",
         )
+    warnings = []
     if found is not None and found.yanked:
         hint = f"`skillpm update {entry.name}` takes another release"
-        return [f"{entry.name} {entry.version}, which is locked, was yanked{_because(found.yanked)}; {hint}"]
-    return []
+        warnings.append(f"{entry.name} {entry.version}, which is locked, was yanked{_because(found.yanked)}; {hint}")
+    if page is not None and page.status != "active":
+        warnings.append(f"{entry.name} is {page.status}{_because(page.reason)}")
+    return warnings
 
 
 def _because(reason: bool | str) -> str:

@@ -213,7 +213,11 @@ def test_first_party_skills_can_be_packed(place: Project, folder: str) -> None:
 
 
 def test_a_registry_that_the_settings_know_is_named_by_its_name(place: Project) -> None:
-    place.write({"skillpm.yaml": "project: 1\nregistries: {team: ./shop, web: https://skills.example.org}\n"})
+    place.write(
+        {
+            "skillpm.yaml": "project: 1\nregistries: {team: ./shop, web: https://skills.example.org/.well-known/agent-skills}\n"
+        }
+    )
     place.call("publish", "mine", "--registry", "team").ok()
     assert (place.root / "shop/skills/mine.json").is_file()
     place.call("yank", "mine==1.0", "--registry", "team", "--reason", "bad").ok()

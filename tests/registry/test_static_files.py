@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from fastapi.testclient import TestClient
+from tests.registry.conftest import Server, problem
 
-from skillpm_registry.app import create_app
-from skillpm_registry.configuration import Configuration
-
-
-@pytest.fixture
-def client(shop: Path) -> Iterator[TestClient]:
-    """A client of a server over the registry ``shop``."""
-    with TestClient(create_app(Configuration(data=shop))) as client:
-        yield client
+HIDDEN = [
+    "releases/base.d/1.0/1/release.json", ".server/registry.sqlite3", "skills/../releases", "skills/%2e%2e/releases",
+    "skills/..%2freleases%2fbase.d", "skills/%00", "skills/.hidden", f"skills/{'a' * 10_000}.json", "tmp/x", "skills",
+    "archives/..%5c..%5cconfig.json", "skills/%252e%252e/config.json", "archives/..%2f.server/registry.sqlite3",
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["listing.json", "skills/base.json"])
-def test_a_document_is_served_as_it_lies_in_the_folder(client: TestClient, shop: Path, path: str) -> None:
-    answer = client.get(f"/{path}")
+def test_a_document_is_served_as_it_lies_in_the_folder(serve: Callable[..., Server], shop: Path) -> None:
+    client = serve(shop).client
+    for path in ("listing.json", "skills/base.json"):
+        answer = client.get(f"/{path}")
+        assert answer.content == (shop / path).read_bytes()
+        again = client.get(f"/{path}", headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
 
-    assert answer.content == (shop / path).read_bytes()
-    again = client.get(f"/{path}", headers={"If-None-Match": answer.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
+
+def test_the_configuration_names_the_api_and_keeps_what_the_folder_says(
+    serve: Callable[..., Server], shop: Path
+) -> None:
+    (shop / "config.json").write_text(json.dumps({"registry": 1, "name": "shop", "motto": "try"}))
+    client = serve(shop).client
+
+    answer = client.get("/config.json")
+
+    kept = {"registry": 1, "name": "shop", "motto": "try"}
+    assert answer.json() == {**kept, "publish": "api/v1", "search": "search.json"}
+    assert client.get("/config.json", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
 
 
-def test_an_archive_may_be_kept_for_ever(client: TestClient, shop: Path) -> None:
+def test_an_archive_may_be_kept_for_ever(serve: Callable[..., Server], shop: Path) -> None:
+    client = serve(shop).client
     (release, *_) = client.get("/skills/top.json").json()["releases"]
     path = f"archives/{release['archive'][:2]}/{release['archive'][2:]}.tar.gz"
 
@@ -40,21 +50,24 @@ def test_an_archive_may_be_kept_for_ever(client: TestClient, shop: Path) -> None
     assert (part.status_code, part.content) == (206, answer.content[10:])
 
 
-HIDDEN = [
-    "releases/base.d/1.0/1/release.json", ".server/registry.sqlite3", "skills/../releases", "skills/%2e%2e/releases",
-    "skills/..%2freleases%2fbase.d", "skills/%00", "skills/.hidden", f"skills/{'a' * 10_000}.json", "tmp/x", "skills",
-    "archives/..%5c..%5cconfig.json", "skills/%252e%252e/config.json",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("path", HIDDEN)
-def test_what_a_registry_does_not_publish_is_not_served(client: TestClient, shop: Path, path: str) -> None:
-    (shop / ".server").mkdir(exist_ok=True)
-    (shop / ".server/registry.sqlite3").write_text("secret")
+def test_what_a_registry_does_not_publish_is_not_served(serve: Callable[..., Server], shop: Path) -> None:
     (shop / "skills/.hidden").write_text("secret")
+    client = serve(shop).client
+    for path in HIDDEN:
+        assert problem(client.get(f"/{path}"))[0] in (400, 404), path
 
-    assert client.get(f"/{path}").status_code in (400, 404)
+
+def test_a_private_registry_is_read_with_a_token_only(serve: Callable[..., Server], shop: Path) -> None:
+    server = serve(shop, private=True)
+    headers = {"Authorization": f"Bearer {server.owner.token}"}
+    for path in ("config.json", "listing.json", "skills/base.json", "api/v1/events"):
+        refused = server.client.get(f"/{path}")
+        assert problem(refused) == (401, "unauthorized"), path
+        assert refused.headers["www-authenticate"].startswith("Bearer")
+        answer = server.client.get(f"/{path}", headers=headers)
+        assert answer.status_code == 200
+        assert "public" not in answer.headers.get("cache-control", "")
 
 
-def test_health_names_the_registry(client: TestClient) -> None:
-    assert client.get("/healthz").json() == {"status": "ok", "registry": "local"}
+def test_health_names_the_registry(server: Server) -> None:
+    assert server.client.get("/healthz").json() == {"status": "ok", "registry": "team"}

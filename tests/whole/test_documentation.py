@@ -18,6 +18,7 @@ from skillpm.errors import SkillpmError
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.project import ProjectDocument, Wish
 from skillpm.model.trust_policy import TrustPolicy
+from skillpm_registry import command as server
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/packages.md").read_text(encoding="utf-8")
@@ -80,7 +81,8 @@ def test_every_command_and_option_that_a_page_names_exists(page: str) -> None:
 
 
 def test_every_option_that_stands_alone_is_of_some_command() -> None:
-    every = set.union(*OPTIONS.values())
+    registry = (option for item in server.group.commands.values() for parameter in item.params for option in parameter.opts)
+    every = set.union(*OPTIONS.values(), registry)
     for page, text in PAGES.items():
         alone = set(re.findall(r"`(--[a-z-]+)[^`\n]*`", text))
         assert alone <= every, f"{page}: {alone - every}"

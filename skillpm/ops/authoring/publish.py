@@ -12,10 +12,12 @@ from packaging.version import Version
 from skillpm.errors import CheckError, ConflictError, RegistryError, UsageError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.folder_registry import FolderRegistry
+from skillpm.index.http import HttpIndex
+from skillpm.index.http_registry import HttpRegistry
 from skillpm.index.source import open_registry
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import tree_digest
-from skillpm.model.name import look_alike
+from skillpm.model.name import look_alike, parse_name
 from skillpm.model.requirement import Requirement, parse_version
 from skillpm.model.skill import Skill
 from skillpm.ops.authoring.pack import Packed
@@ -23,12 +25,13 @@ from skillpm.ops.authoring.signing import AUTHOR, Signing, signed
 from skillpm.ops.context import Context
 from skillpm.ops.learning.selftest import Selftest, selftest
 from skillpm.ops.learning.session import open_session
+from skillpm.trust.allowance import NOTHING, Allowance
 from skillpm.trust.signature import signer as release_signer
 
 if TYPE_CHECKING:
     from skillpm.model.key import PublicKey
     from skillpm.model.ports import Progress, Registry
-    from skillpm.model.release import Release
+    from skillpm.model.release import Release, Status
 
 _JUDGING = ("contract.yaml", "verifier.py", "plugin.py")  # a skill with any of these may judge answers
 
@@ -259,12 +262,46 @@ def yank(registry: Registry, text: str, reason: str | None) -> Yanking:
     return Yanking(name, version, registry.name, stripped or False, registry.yank(name, version, stripped))
 
 
-def open_publishing(text: str, context: Context) -> FolderRegistry:
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """The outcome of a change of a skill's status."""
+
+    name: str
+    registry: str
+    status: Status
+    reason: str
+    changed: bool
+
+
+def set_status(registry: Registry, name: str, status: Status, reason: str) -> StatusChange:
+    """Say that a skill is deprecated, archived, or active again.
+
+    Raises:
+        UsageError: the name is not a name, or the reason is empty or too long.
+        RegistryError: there is no such skill, or the registry failed.
+        StorageError: the disk refused.
+    """
+    stripped = reason.strip()
+    if status != "active" and not 0 < len(stripped) <= MAX_REASON:
+        raise UsageError(f"a reason has 1 to {MAX_REASON} characters", hint="name the skill to use instead")
+    changed = registry.set_status(parse_name(name), status, stripped)
+    return StatusChange(name, registry.name, status, stripped, changed)
+
+
+def open_publishing(
+    text: str, context: Context, *, like: str = "", allow: Allowance = NOTHING
+) -> FolderRegistry | HttpRegistry:
     """Return the registry at a place, or of a name in the settings, to publish to.
+
+    Args:
+        text: a folder, a URL, or a name.
+        context: has the settings.
+        like: the published name that a new name may look like.
+        allow: the findings that the author accepts; a server makes the checks again.
 
     Raises:
         UsageError: the text is empty.
-        RegistryError: it is not a folder with config.json.
+        RegistryError: it is neither a folder with config.json nor the URL of a registry.
         DocumentError: the settings cannot be read.
     """
     known = context.settings.registries
@@ -273,8 +310,11 @@ def open_publishing(text: str, context: Context) -> FolderRegistry:
         hint = f"{_listed(known)}; {make}" if known else make
         raise UsageError("`--registry` is missing", hint=hint)
     index = open_registry(known.get(text, text), context.around)
+    if isinstance(index, HttpIndex):
+        codes = {code for _, code in allow.pairs}
+        return HttpRegistry(index.url, context.around.transport, context.around.pages, like=like, allow=codes)
     if not isinstance(index, DirectoryIndex):
-        raise RegistryError(f"{text[:200]} cannot be published to", hint="publish to the folder that the server serves")
+        raise RegistryError(f"{text[:200]} cannot be published to", hint="name a folder or an https:// address")
     registry = FolderRegistry(index.root, index.name)
     if not (registry.root / "config.json").is_file():
         make = f"make a new one with `skillpm registry init {text[:200]}`"

@@ -1,0 +1,127 @@
+"""Publishing, yanking, quarantine, status and reports."""
+
+from __future__ import annotations
+
+import os
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Request, Response
+
+from skillpm_registry import lifecycle, publishing
+from skillpm_registry.access import Reader, Shared, Visitor, Writer
+from skillpm_registry.api.forms import (
+    Changed,
+    ReleaseChange,
+    ReportAnswer,
+    ReportForm,
+    ReportState,
+    StatusChange,
+    UploadState,
+    Wish,
+)
+from skillpm_registry.identity import Identity
+from skillpm_registry.services import Services
+from skillpm_registry.tables import Report, Upload
+
+router = APIRouter(tags=["releases"])
+_AT_ONCE = 4  # archives that are checked at once: each is unpacked in memory
+
+
+def _state(upload: Upload) -> UploadState:
+    return UploadState(
+        id=upload.id, name=upload.name, version=upload.version, state=upload.state, expires=upload.expires
+    )
+
+
+@router.post("/uploads", status_code=201, responses={200: {"description": "The same content is published already."}})
+def announce(wish: Wish, services: Shared, identity: Writer, response: Response) -> UploadState:
+    """Announce a publication: 201 if its archive is to be sent, 200 if the same content is published already."""
+    upload = publishing.announce(services, identity, wish.model_dump())
+    if upload is None:
+        response.status_code = 200
+        version = str(wish.release.get("version", ""))
+        return UploadState(id="", name=wish.name, version=version, state="live", expires=0)
+    return _state(upload)
+
+
+@router.put(
+    "/uploads/{number}/archive",
+    openapi_extra={"requestBody": {"required": True, "content": {"application/gzip": {}}}},
+)
+async def send_archive(number: str, request: Request, services: Shared, identity: Writer) -> UploadState:
+    """Send the archive of an upload. It is checked as the client checked it, and staged."""
+    with_number = await run_sync(_known, services, identity, number)
+    draft = services.configuration.uploads / f"{with_number}.{os.urandom(4).hex()}.part"
+    try:
+        with draft.open("xb") as file:
+            async for piece in request.stream():
+                file.write(piece)
+        return _state(await run_sync(publishing.receive, services, identity, number, draft, limiter=_checking(request)))
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _known(services: Services, identity: Identity, number: str) -> str:
+    with services.database.reading() as session:
+        return publishing.upload_of(session, identity, number).id
+
+
+def _checking(request: Request) -> CapacityLimiter:
+    state = request.app.state
+    if not hasattr(state, "checking"):
+        state.checking = CapacityLimiter(_AT_ONCE)
+    limiter: CapacityLimiter = state.checking
+    return limiter
+
+
+@router.post("/uploads/{number}/publish", status_code=201, responses={200: {"description": "It was live already."}})
+def publish(number: str, services: Shared, identity: Writer, response: Response) -> UploadState:
+    """Make a staged release visible: 201 if this request did it, 200 if it was visible already."""
+    upload, added = publishing.go_live(services, identity, number)
+    response.status_code = 201 if added else 200
+    return _state(upload)
+
+
+@router.post("/releases/yank")
+def yank(change: ReleaseChange, services: Shared, identity: Writer) -> Changed:
+    """Exclude a release from new resolutions, or admit it again."""
+    return Changed(changed=lifecycle.set_yanked(services, identity, change.name, change.version, change.reason))
+
+
+@router.post("/releases/quarantine")
+def quarantine(change: ReleaseChange, services: Shared, identity: Writer) -> Changed:
+    """Put a release under suspicion, which stops its installation, or clear it. For owners of the registry."""
+    return Changed(changed=lifecycle.set_quarantined(services, identity, change.name, change.version, change.reason))
+
+
+@router.post("/skills/status")
+def status(change: StatusChange, services: Shared, identity: Writer) -> Changed:
+    """Say that a skill is deprecated, archived or active."""
+    return Changed(changed=lifecycle.set_status(services, identity, change.name, change.status, change.reason))
+
+
+def _report(row: Report) -> ReportState:
+    return ReportState(
+        id=row.id, time=row.time, name=row.name, version=row.version, reporter=row.reporter, state=row.state,
+        answer=row.answer, reason=row.content["reason"], findings=row.content["findings"],
+    )  # fmt: skip
+
+
+@router.post("/reports", status_code=201)
+def report(form: ReportForm, services: Shared, visitor: Visitor) -> ReportState:
+    """Report a skill. No account is needed."""
+    content = form.model_dump(include={"reason", "findings"})
+    return _report(lifecycle.report(services, visitor, form.name, form.version, content))
+
+
+@router.get("/reports")
+def reports(services: Shared, reader: Reader, name: str = "") -> list[ReportState]:
+    """List the reports of a skill, or all, newest first."""
+    return [_report(row) for row in lifecycle.reports(services, name)]
+
+
+@router.post("/reports/{number}/answer")
+def answer(number: int, form: ReportAnswer, services: Shared, identity: Writer) -> ReportState:
+    """Answer a report as an owner of the registry, or appeal as an owner of the skill."""
+    return _report(lifecycle.answer(services, identity, number, form.state, form.answer))

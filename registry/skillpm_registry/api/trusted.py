@@ -1,0 +1,47 @@
+"""Trusted publishing: issuers, the claims that count, and the exchange of a statement for a token."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+
+from skillpm_registry import oidc
+from skillpm_registry.access import Reader, Shared, Visitor, Writer
+from skillpm_registry.api.forms import ExchangedToken, PublisherForm, PublisherState, Statement
+from skillpm_registry.tables import TrustedPublisher
+
+router = APIRouter(prefix="/trusted-publishers", tags=["trusted publishing"])
+
+
+def _issuers(request: Request) -> oidc.Issuers:
+    issuers: oidc.Issuers = request.app.state.issuers
+    return issuers
+
+
+def _publisher(row: TrustedPublisher) -> PublisherState:
+    return PublisherState(id=row.id, scope=row.scope, issuer=row.issuer, claims=row.claims)
+
+
+@router.get("")
+def publishers(services: Shared, reader: Reader, scope: str) -> list[PublisherState]:
+    """List the trusted publishers of a scope."""
+    with services.database.reading() as session:
+        return [_publisher(row) for row in oidc.trusted(session, scope)]
+
+
+@router.post("", status_code=201)
+def trust(form: PublisherForm, request: Request, services: Shared, identity: Writer) -> PublisherState:
+    """Let an issuer's statements with these claims publish in a scope. For owners of the scope."""
+    return _publisher(oidc.trust(services, _issuers(request), identity, form.scope, form.issuer, form.claims))
+
+
+@router.delete("/{number}", status_code=204)
+def distrust(number: int, services: Shared, identity: Writer) -> None:
+    """Remove a trusted publisher. For owners of its scope."""
+    oidc.distrust(services, identity, number)
+
+
+@router.post("/token", status_code=201)
+def exchange(form: Statement, request: Request, services: Shared, visitor: Visitor) -> ExchangedToken:
+    """Exchange a statement of an issuer for a token that publishes in the scopes which trust it."""
+    token, scopes, expires = oidc.exchange(services, _issuers(request), form.statement)
+    return ExchangedToken(token=token, scopes=scopes, expires=expires)

@@ -1,0 +1,112 @@
+"""The database: SQLite in the state folder by default, PostgreSQL by URL.
+
+A session that writes begins as a writer. Otherwise two SQLite sessions that both read first could not both go on to
+write, and one would fail at once instead of waiting.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from skillpm.errors import BusyError, StorageError
+from skillpm.storage.process_lock import locked
+
+HEAD = "0001"  # the newest migration; a test compares it with the folder
+_WAIT = 30  # seconds for another writer
+
+
+class Database:
+    """Sessions over one database.
+
+    Args:
+        url: an SQLAlchemy URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.engine = _engine(url)
+        self._reading = self.engine.execution_options(reading=True)
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Yield a session that is committed at the end. Raises BusyError, StorageError."""
+        with _reported(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Yield a session that never waits for writers. Raises StorageError."""
+        with _reported(), Session(self._reading) as session:
+            yield session
+
+    def migrate(self, lock: Path, revision: str = HEAD) -> None:
+        """Bring the tables to a revision. Other processes wait at the lock, a file of the state folder."""
+        with locked(lock):
+            present = self._revision() or "base"
+            if present != revision:
+                _migrate(self.engine, revision, down=present != "base" and (revision == "base" or revision < present))
+
+    def _revision(self) -> str | None:
+        with self._reading.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of an SQLite file."""
+    return f"sqlite:///{path}"
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": _WAIT, "check_same_thread": False, "isolation_level": None})
+
+    @event.listens_for(engine, "connect")
+    def _open(connection: sqlite3.Connection, _: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("reading")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turn failures of the database into our own errors."""
+    try:
+        yield
+    except OperationalError as error:
+        if "locked" in str(error.orig):
+            raise BusyError("the database is busy", hint="try again") from error
+        raise StorageError("the database failed", hint="look into the server's log") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise StorageError("the database is not reachable", hint="try again") from error
+        raise
+
+
+def _migrate(engine: Engine, revision: str, *, down: bool) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["engine"] = engine
+    (command.downgrade if down else command.upgrade)(config, revision)

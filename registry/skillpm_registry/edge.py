@@ -1,0 +1,138 @@
+"""What holds for every request, before any route: its number, its line in the log, and the limits of its body.
+
+A line of the log is one JSON object on stderr: no query, no header, no body, and no secret that somebody put into an
+address. A token in an address is refused, because addresses end in logs and histories.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import secrets
+import sys
+import time
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from skillpm.index.pages import MAX_ARCHIVE
+from skillpm_registry.identity import PREFIX
+
+_NUMBER = re.compile(rb"[A-Za-z0-9_-]{8,64}")
+_SECRET = re.compile(rf"{PREFIX}[\w%.-]*")
+_DOCUMENT = 256 << 10  # bytes of a JSON body
+_SENT = "/archive"  # the end of the one path whose body is an archive
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)  # fmt: skip
+_log = logging.getLogger("skillpm_registry")
+
+
+class Edge:
+    """The outermost part of the application.
+
+    Args:
+        app: what is inside.
+        seconds: that a body may take.
+    """
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        asked = dict(scope["headers"]).get(b"x-request-id", b"")
+        number = asked.decode() if _NUMBER.fullmatch(asked) else secrets.token_hex(8)
+        scope.setdefault("state", {})["number"] = number
+        begin, status, size = time.monotonic(), 500, 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status, size
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", number.encode()), *_HEADERS]
+            else:
+                size += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            if PREFIX in scope["path"] or PREFIX.encode() in scope["query_string"]:
+                await _refuse_secret(number, answer)
+            else:
+                await self._app(scope, self._limited(scope, receive), answer)
+        finally:
+            line = {
+                "request": number, "method": scope["method"], "path": _SECRET.sub(f"{PREFIX}…", scope["path"])[:400],
+                "status": status, "bytes": size, "ms": round((time.monotonic() - begin) * 1000, 1),
+                "client": (scope.get("client") or ("",))[0], "account": scope["state"].get("account", ""),
+            }  # fmt: skip
+            _log.info("request", extra=line)
+
+    def _limited(self, scope: Scope, receive: Receive) -> Receive:
+        """Return a ``receive`` that ends a body which is too large (413) or too slow (408)."""
+        limit = MAX_ARCHIVE if scope["path"].endswith(_SENT) else _DOCUMENT
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        size, end, whole = 0, time.monotonic() + self._seconds, False
+
+        async def limited() -> Message:
+            nonlocal size, whole
+            if whole:  # what waits for the end of the connection has all the time
+                return await receive()
+            if not announced.isdigit() or int(announced[:18]) > limit:
+                raise HTTPException(413, f"the body of this request has at most {limit} bytes")
+            try:
+                async with asyncio.timeout(max(0.0, end - time.monotonic())):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "the body of this request came too slowly") from None
+            size += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
+            if size > limit:
+                raise HTTPException(413, f"the body of this request has at most {limit} bytes")
+            return message
+
+        return limited
+
+
+async def _refuse_secret(number: str, send: Send) -> None:
+    document = {
+        "type": "urn:skillpm:problem:token-in-address", "title": "Bad Request", "status": 400, "request": number,
+        "detail": "a token stands in the address, where logs keep it",
+        "hint": "revoke that token, and send a new one in the Authorization header",
+    }  # fmt: skip
+    headers = [(b"content-type", b"application/problem+json")]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(document).encode()})
+
+
+class _Lines(logging.Formatter):
+    """One JSON object a line."""
+
+    _PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "color_message"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        line: dict[str, Any] = {"time": round(record.created, 3), "level": record.levelname.lower()}
+        line["message"] = record.getMessage()
+        line |= {key: value for key, value in record.__dict__.items() if key not in self._PLAIN}
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return _SECRET.sub(f"{PREFIX}…", json.dumps(line, ensure_ascii=True, default=str))
+
+
+def log_lines(level: int = logging.INFO) -> None:
+    """Send the log of the server and of uvicorn to stderr, as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    for name in ("skillpm_registry", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(level if name == "skillpm_registry" else logging.WARNING)

@@ -1,0 +1,109 @@
+"""Errors as problem documents (RFC 9457), each with a stable ``type``.
+
+``urn:skillpm:problem:NAME`` is the type, ``detail`` the message, ``hint`` what to do next, and ``request`` the number
+to look for in the server's log. What a client sent is not repeated beyond its first characters.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from skillpm.errors import (
+    BusyError,
+    CheckError,
+    ConflictError,
+    IntegrityError,
+    RegistryError,
+    SkillpmError,
+    StorageError,
+    UsageError,
+)
+
+TYPE = "urn:skillpm:problem:"
+_STATUS: tuple[tuple[type[SkillpmError], int], ...] = (
+    (ConflictError, 409), (CheckError, 422), (IntegrityError, 422), (UsageError, 422), (RegistryError, 404),
+    (BusyError, 503), (StorageError, 503),
+)  # fmt: skip
+_log = logging.getLogger("skillpm_registry")
+
+
+class ApiError(SkillpmError):
+    """An answer of the API that is not a success.
+
+    Args:
+        status: of HTTP.
+        kind: the stable name at the end of the type.
+        message: what is wrong.
+        hint: what to do next.
+        details: structure for programs.
+    """
+
+    def __init__(self, status: int, kind: str, message: str, hint: str | None = None, **details: Any) -> None:
+        super().__init__(message, hint=hint, **details)
+        self.status = status
+        self.kind = kind
+        self.headers: dict[str, str] = {}
+
+
+def _answer(
+    request: Request, status: int, kind: str, detail: str, *, headers: dict[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    content = {
+        "type": TYPE + kind,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **{key: value for key, value in more.items() if value},
+        "request": getattr(request.state, "number", ""),
+    }
+    return JSONResponse(content, status, headers, media_type="application/problem+json")
+
+
+async def of_ours(request: Request, error: Exception) -> JSONResponse:
+    """Answer one of our own errors."""
+    assert isinstance(error, SkillpmError)
+    if isinstance(error, ApiError):
+        status, kind, headers = error.status, error.kind, error.headers
+    else:
+        status = next((status for family, status in _STATUS if isinstance(error, family)), 500)
+        kind, headers = error.name, {"Retry-After": "1"} if status == 503 else {}
+    if status >= 500:
+        _log.error("request failed", exc_info=error, extra={"request": getattr(request.state, "number", "")})
+    message, hint = (_without_place(request, text) for text in (error.message, error.hint or ""))
+    return _answer(request, status, kind, message, headers=headers, hint=hint, details=error.details)
+
+
+def _without_place(request: Request, text: str) -> str:
+    """Return a message with the registry's name instead of its folder, which is nobody's business."""
+    configuration = request.app.state.services.configuration
+    return text.replace(str(configuration.data), configuration.name)
+
+
+async def of_framework(request: Request, error: Exception) -> JSONResponse:
+    """Answer an error of the framework, such as 404 for a path that does not exist."""
+    assert isinstance(error, HTTPException)
+    kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    return _answer(request, error.status_code, kind, error.detail, headers=dict(error.headers or {}))
+
+
+async def of_validation(request: Request, error: Exception) -> JSONResponse:
+    """Answer a document or parameter that breaks its schema, without repeating it."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])[:200]
+    fields = [{"place": [str(part)[:80] for part in item["loc"]], "problem": item["msg"][:200]}
+              for item in error.errors()[:20]]  # fmt: skip
+    return _answer(request, 422, "invalid", f"{place}: {first['msg']}"[:400], details={"fields": fields})
+
+
+async def of_defect(request: Request, error: Exception) -> JSONResponse:
+    """Answer a defect of the server, and say nothing about it."""
+    _log.error("defect", exc_info=error, extra={"request": getattr(request.state, "number", "")})
+    return _answer(request, 500, "defect", "the server has a defect; its operator finds it in the log")

@@ -1,0 +1,251 @@
+"""Publication in three steps: announce, send the archive, make it live.
+
+1. **Announce** (``open``). Names, rights and the version are checked before any byte is sent.
+2. **Receive** (``staged``). The archive lies in the state folder. Everything that the client checked is checked again,
+   because a client can be anything, and what the page will say is derived from the bytes, never taken from the client.
+3. **Go live** (``live``). The seals sign and log the release, then the folder's own writer adds it. That writer is
+   create-only, and readers see a release only when its archive is there. The row in the database follows.
+
+A crash before the third step leaves nothing that anybody can install. A crash within it leaves the whole release or
+nothing; ``recover`` makes the database agree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import secrets
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from packaging.utils import canonicalize_version
+from packaging.version import Version
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from skillpm.errors import ConflictError, IntegrityError, LayoutError, UsageError
+from skillpm.formats.as_json import as_json
+from skillpm.formats.light import json_form, read_light
+from skillpm.index.pages import MAX_ARCHIVE
+from skillpm.index.path import release_of
+from skillpm.layout.check import examine
+from skillpm.layout.rule import Level
+from skillpm.layout.scan import ALLOWABLE
+from skillpm.layout.subject import Subject
+from skillpm.layout.tree import Tree
+from skillpm.model.name import parse_name
+from skillpm.model.release import Release
+from skillpm.model.requirement import parse_version
+from skillpm.ops.authoring.validate import PUBLISH_RULES
+from skillpm.storage.archive import archive_digest, read_archive
+from skillpm_registry.events import record
+from skillpm_registry.identity import Identity, Right
+from skillpm_registry.membership import Role, demand_publishing, demand_role, scope_of
+from skillpm_registry.naming import is_new, refuse_look_alike
+from skillpm_registry.problems import ApiError
+from skillpm_registry.services import Services
+from skillpm_registry.tables import Event, Upload
+
+_LIFETIME = 3600.0  # seconds in which an upload is to be finished
+_MOST_OPEN = 50  # unfinished uploads of one account
+_DERIVED = ("version", "tree", "requires", "hooks", "summary")  # what the archive decides
+
+
+def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Upload | None:
+    """Begin a publication; return None if the version is published with the same content already.
+
+    Args:
+        services: of this process.
+        identity: who publishes.
+        wish: ``name``, ``release`` as the page shall show it, ``like`` and ``allow``, as the client was told.
+
+    Raises:
+        UsageError, DocumentError: the name, the version or the release is invalid.
+        ApiError: 403, 409 or 429; see ``docs/registry.md``.
+    """
+    name, release = parse_name(wish["name"]), read_light(Release, wish["release"])
+    _refuse_version(release)
+    if unknown := set(wish["allow"]) - ALLOWABLE:
+        raise UsageError(f"`{min(unknown)[:20]}` cannot be allowed", hint="`skillpm scan --rules` lists what can")
+    page = services.registry.page(name)
+    present = next((item for item in page.releases if _same(item, release)), None) if page else None
+    with services.database.writing() as session:
+        new_scope = is_new(services.configuration.data, name)
+        if page is None and new_scope:
+            refuse_look_alike(services.configuration.data, name, wish["like"])
+        demand_publishing(session, identity, name, is_new=new_scope)
+        if present is not None and present.tree == release.tree:
+            return None
+        if present is not None:
+            raise ConflictError(
+                f"{name} {present.version} is published with different content",
+                hint="a published release never changes: run `skillpm version bump patch`",
+                published=present.tree,
+                offered=release.tree,
+            )
+        _remove_expired(services, session)
+        _refuse_many(session, identity)
+        upload = Upload(
+            id=secrets.token_hex(16),
+            account_id=identity.account_id,
+            name=name,
+            version=release.version,
+            wish={**wish, "release": json_form(release)},
+            publisher=identity.publisher,
+            state="open",
+            expires=time.time() + _LIFETIME,
+        )
+        session.add(upload)
+        return upload
+
+
+def _refuse_version(release: Release) -> None:
+    parse_version(release.version)
+    if Version(release.version).local or release.yanked or release.quarantined:
+        raise UsageError(f"`{release.version}` cannot be published", hint="remove the `+` and the text after it")
+    if release.size > MAX_ARCHIVE:
+        raise ApiError(413, "too-large", f"an archive has at most {MAX_ARCHIVE} bytes", limit=MAX_ARCHIVE)
+
+
+def _same(one: Release, other: Release) -> bool:
+    return canonicalize_version(one.version) == canonicalize_version(other.version)
+
+
+def _refuse_many(session: Session, identity: Identity) -> None:
+    query = select(func.count()).select_from(Upload).where(Upload.account_id == identity.account_id)
+    if session.scalar(query.where(Upload.state.in_(("open", "staged")))) >= _MOST_OPEN:  # type: ignore[operator]  # a count
+        problem = ApiError(429, "too-many-uploads", f"{identity.account} has {_MOST_OPEN} unfinished uploads")
+        problem.headers["Retry-After"] = "60"
+        raise problem
+
+
+def archive_of(services: Services, number: str) -> Path:
+    """Return where the archive of an upload lies until it is live."""
+    return services.configuration.uploads / f"{number}.tar.gz"
+
+
+def upload_of(session: Session, identity: Identity, number: str) -> Upload:
+    """Return an upload of this account. Raises ApiError 404 for another's, an expired or an unknown one."""
+    upload = session.get(Upload, number) if number.isalnum() else None
+    if upload is None or upload.account_id != identity.account_id or upload.expires < time.time():
+        raise ApiError(404, "unknown-upload", "there is no such upload, or it has expired", "publish again")
+    return upload
+
+
+def receive(services: Services, identity: Identity, number: str, draft: Path) -> Upload:
+    """Check an archive that was sent, and stage it.
+
+    Args:
+        services: of this process.
+        identity: who publishes.
+        number: of the upload.
+        draft: the file with the bytes; it is moved, or left to the caller.
+
+    Raises:
+        ApiError: 404 for the upload, or 422: it is not what was announced.
+        IntegrityError: the archive is not acceptable.
+        LayoutError: it is not a skill that may be published; ``details["findings"]`` has the findings.
+    """
+    with services.database.reading() as session:
+        upload = upload_of(session, identity, number)
+    if upload.state == "live":
+        return upload
+    wish, data = read_light(Release, upload.wish["release"]), draft.read_bytes()
+    tree = read_archive(data)
+    if archive_digest(data) != wish.archive or len(data) != wish.size:
+        raise IntegrityError("the archive is not the announced one", hint="publish again", announced=wish.archive)
+    name, derived = release_of(tree, data)
+    if name != upload.name.rpartition("/")[2]:
+        raise UsageError(f"the archive is of `{name}`, not of `{upload.name}`", hint="publish it by its own name")
+    for key in _DERIVED:
+        if getattr(derived, key) != getattr(wish, key):
+            raise IntegrityError(f"the {key} in the archive is not the announced one", hint="publish again")
+    _check(services, upload, wish, tree)
+    draft.replace(archive_of(services, number))
+    with services.database.writing() as session:
+        upload = upload_of(session, identity, number)
+        if upload.state == "open":
+            upload.state, upload.release = "staged", json_form(wish)
+    return upload
+
+
+def _check(services: Services, upload: Upload, release: Release, tree: Tree) -> None:
+    label = f"{upload.name} {release.version}"
+    subject = Subject(tree, upload.name.rpartition("/")[2])
+    report = examine(subject, PUBLISH_RULES, path=label, level=Level.PUBLISH).letting(frozenset(upload.wish["allow"]))
+    if not report.ok:
+        first = report.errors[0]
+        raise LayoutError(
+            f"{label} is refused: {first.path}{f':{first.line}' if first.line else ''}: {first.message} [{first.code}]",
+            hint="run `skillpm validate --level publish` and fix what it lists",
+            findings=as_json(report.findings),
+        )
+    for check in services.checks:
+        check(upload.name, release, tree)
+
+
+def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload, bool]:
+    """Make a staged release visible; return it, and whether it was this call that added it.
+
+    Raises:
+        ApiError: 403, or 404 for the upload, or 409 if its archive was not sent.
+        ConflictError: the version was published with different content in the meantime.
+        StorageError: the disk refused.
+    """
+    with services.database.reading() as session:
+        upload = upload_of(session, identity, number)
+        demand_role(session, identity, scope_of(upload.name), Role.PUBLISHER, Right.PUBLISH)
+    if upload.state == "live":
+        return upload, False
+    if upload.state != "staged" or upload.release is None:
+        raise ApiError(409, "not-staged", "the archive of this upload was not sent", "send it first")
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    release = replace(read_light(Release, upload.release), published=now)
+    data = archive_of(services, number).read_bytes()
+    with services.publishing:
+        for seal in services.seals:
+            release = seal(upload.name, release)
+        added = services.registry.add(upload.name, release, data)
+        with services.database.writing() as session:
+            upload = session.merge(upload)
+            _finish(session, upload, identity.account)
+    for tell in services.visible:
+        tell(upload.name)
+    archive_of(services, number).unlink(missing_ok=True)
+    return upload, added
+
+
+def _finish(session: Session, upload: Upload, actor: str) -> None:
+    """Note that an upload is live, and log it unless another upload of the same content was logged."""
+    upload.state = "live"
+    subject = f"{upload.name}=={upload.version}"
+    if session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is None:
+        assert upload.release is not None
+        detail = {"archive": upload.release["archive"], "tree": upload.release["tree"], "allow": upload.wish["allow"]}
+        record(session, actor, "publish", subject, **detail, publisher=upload.publisher)
+
+
+def _remove_expired(services: Services, session: Session) -> None:
+    for upload in session.scalars(select(Upload).where(Upload.expires < time.time()).limit(100)):
+        archive_of(services, upload.id).unlink(missing_ok=True)
+        session.delete(upload)
+
+
+def recover(services: Services) -> None:
+    """After a start: log the releases that went live before a crash, and remove what a crash left behind."""
+    from skillpm_registry.tables import Account
+
+    with services.database.writing() as session:
+        for upload in session.scalars(select(Upload).where(Upload.state == "staged")).all():
+            page, release = services.registry.page(upload.name), read_light(Release, upload.release)
+            if page and any(_same(item, release) and item.tree == release.tree for item in page.releases):
+                account = session.get_one(Account, upload.account_id)
+                _finish(session, upload, account.name)
+        _remove_expired(services, session)
+        known = set(session.scalars(select(Upload.id).where(Upload.state == "staged")))
+    for path in services.configuration.uploads.iterdir():
+        if path.name.partition(".")[0] not in known and path.stat().st_mtime < time.time() - _LIFETIME:
+            with contextlib.suppress(OSError):
+                path.unlink()

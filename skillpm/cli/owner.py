@@ -1,0 +1,129 @@
+"""``skillpm owner``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from skillpm.cli.complete import registry_names
+from skillpm.cli.context import command_context
+from skillpm.cli.misuse import Group
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def registry_option(function: F) -> F:
+    """Add ``--registry`` for a registry with a server."""
+    return click.option(
+        "--registry",
+        shell_complete=registry_names,
+        metavar="URL",
+        default="",
+        help="The registry.  [default: the one where you are logged in]",
+    )(function)
+
+
+@click.group("owner", cls=Group)
+def command() -> None:
+    """Say who may publish a skill, or all skills of an owner, in a registry with a server.
+
+    NAME is a skill, `OWNER/` for all skills of an owner, or `*` for the registry itself.
+    """
+
+
+@command.command("list", epilog="Example: skillpm owner list demo")
+@click.argument("name")
+@registry_option
+@json_option
+def list_members(name: str, registry: str, as_json: bool) -> None:
+    """List the owners and publishers of NAME, and its trusted publishers."""
+    from skillpm.ops.authoring.account import members, publishers, server
+
+    place = server(command_context(), registry)
+    people, issuers = members(place, name), publishers(place, name)
+    if as_json:
+        echo_json({"members": people, "trusted_publishers": issuers})
+        return
+    table(("account", "role"), [(item["account"], item["role"]) for item in people])
+    for item in issuers:
+        claims = ", ".join(f"{key}={value}" for key, value in sorted(item["claims"].items()))
+        note(f"trusted publisher {item['id']}: {safe(item['issuer'])} with {safe(claims)}")
+
+
+@command.command("add", epilog="Example: skillpm owner add demo ben --role publisher")
+@click.argument("name")
+@click.argument("account")
+@click.option(
+    "--role",
+    type=click.Choice(["owner", "publisher", "reader"]),
+    default="owner",
+    show_default=True,
+    help="Owners manage, publishers publish, readers read where reading needs a token.",
+)
+@registry_option
+@json_option
+def add(name: str, account: str, role: str, registry: str, as_json: bool) -> None:
+    """Give ACCOUNT a role in NAME."""
+    _set(name, account, role, registry, as_json=as_json)
+
+
+@command.command("remove", epilog="Example: skillpm owner remove demo ben")
+@click.argument("name")
+@click.argument("account")
+@registry_option
+@json_option
+def remove(name: str, account: str, registry: str, as_json: bool) -> None:
+    """Take the role in NAME away from ACCOUNT. The last owner stays."""
+    _set(name, account, "none", registry, as_json=as_json)
+
+
+def _set(name: str, account: str, role: str, registry: str, *, as_json: bool) -> None:
+    from skillpm.ops.authoring.account import server, set_member
+
+    people = set_member(server(command_context(), registry), name, account, role)
+    if as_json:
+        echo_json({"members": people})
+    else:
+        table(("account", "role"), [(item["account"], item["role"]) for item in people])
+
+
+@command.command(
+    "trust", epilog="Example: skillpm owner trust demo --issuer https://ci.example --claim repository_id=42"
+)
+@click.argument("name")
+@click.option("--issuer", required=True, metavar="URL", help="The OIDC issuer.")
+@click.option("--claim", "claims", required=True, multiple=True, metavar="NAME=PATTERN", help="A claim that must fit.")
+@registry_option
+@json_option
+def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str, as_json: bool) -> None:
+    """Let the CI jobs of an OIDC issuer publish NAME without a stored token.
+
+    All claims must fit. `*` in a pattern stands for any text. Prefer claims that are never given to another, such as a
+    repository's number.
+    """
+    from skillpm.ops.authoring.account import server, trust_publisher
+
+    entry = trust_publisher(server(command_context(), registry), name, issuer, claims)
+    if as_json:
+        echo_json(entry)
+    else:
+        click.echo(entry["id"])
+        note(f"jobs of {safe(issuer)} can publish {safe(entry['scope'])} after `skillpm login URL --trusted`")
+
+
+@command.command("distrust", epilog="Example: skillpm owner distrust 3")
+@click.argument("number", type=int)
+@registry_option
+@json_option
+def distrust(number: int, registry: str, as_json: bool) -> None:
+    """Remove the trusted publisher NUMBER, which `skillpm owner list` shows."""
+    from skillpm.ops.authoring.account import distrust_publisher, server
+
+    distrust_publisher(server(command_context(), registry), number)
+    if as_json:
+        echo_json({"removed": number})
+    else:
+        note(f"removed the trusted publisher {number}")

@@ -1,0 +1,83 @@
+"""``skillpm token``."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import click
+
+from skillpm.cli.context import command_context
+from skillpm.cli.misuse import Group
+from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.owner import registry_option
+
+
+@click.group("token", cls=Group)
+def command() -> None:
+    """Make, list and revoke tokens of your account in a registry with a server."""
+
+
+@command.command("create", epilog="Example: skillpm token create ci --only demo --days 30")
+@click.argument("label")
+@click.option(
+    "--right",
+    "rights",
+    type=click.Choice(["read", "publish", "manage"]),
+    multiple=True,
+    default=("read", "publish"),
+    show_default=True,
+    help="What the token may do.",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="Limit it to a skill, or to `OWNER/`.")
+@click.option("--days", type=click.FloatRange(0, 366, min_open=True), default=90.0, show_default=True, help="Its life.")
+@registry_option
+@json_option
+def create(
+    label: str, rights: tuple[str, ...], only: tuple[str, ...], days: float, registry: str, as_json: bool
+) -> None:
+    """Make a token and print it, once. It can do no more than the token that you are logged in with."""
+    from skillpm.ops.authoring.account import new_token, server
+
+    entry = new_token(server(command_context(), registry), label, rights, only, days)
+    if as_json:
+        echo_json(entry)
+    else:
+        click.echo(entry["token"])
+        note(f"token {entry['id']} may {', '.join(entry['rights'])} until {_day(entry['expires'])}, and is shown once")
+
+
+@command.command("list", epilog="Example: skillpm token list")
+@registry_option
+@json_option
+def list_tokens(registry: str, as_json: bool) -> None:
+    """List your tokens, without their secrets."""
+    from skillpm.ops.authoring.account import server, tokens
+
+    entries = tokens(server(command_context(), registry))
+    if as_json:
+        echo_json({"tokens": entries})
+        return
+    rows = [
+        (item["id"], item["label"], ", ".join(item["rights"]), ", ".join(item["only"]) or "all", _day(item["expires"]))
+        for item in entries
+    ]
+    table(("number", "label", "may", "only", "until"), rows)
+
+
+@command.command("revoke", epilog="Example: skillpm token revoke 3")
+@click.argument("number", type=int)
+@registry_option
+@json_option
+def revoke(number: int, registry: str, as_json: bool) -> None:
+    """End the token NUMBER, which `skillpm token list` shows, everywhere."""
+    from skillpm.ops.authoring.account import revoke_token, server
+
+    revoke_token(server(command_context(), registry), number)
+    if as_json:
+        echo_json({"revoked": number})
+    else:
+        note(f"revoked token {number}")
+
+
+def _day(seconds: float | None) -> str:
+    return "it is revoked" if seconds is None else f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d}"

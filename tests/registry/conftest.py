@@ -1,0 +1,139 @@
+"""A registry's server in this process, with an owner, and people who publish to it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from skillpm.formats.light import json_form
+from skillpm.index.folder_registry import make_registry
+from skillpm.index.path import release_of
+from skillpm.storage.archive import build_archive, compressed
+from skillpm_registry.app import create_app
+from skillpm_registry.configuration import Configuration
+from skillpm_registry.database import Database, sqlite_url
+from skillpm_registry.identity import Right, new_token
+from skillpm_registry.membership import Role, new_account
+from skillpm_registry.services import Services
+from tests.shop import SkillFiles, tree
+
+API = "/api/v1"
+
+
+def parcel(files: Mapping[str, str], name: str = "", **release: Any) -> tuple[dict[str, Any], bytes]:
+    """Return what a client announces for a skill's files, and the archive."""
+    canonical = build_archive(tree(files))
+    own, about = release_of(tree(files), canonical)
+    archive = compressed(canonical)
+    wish = {"name": name or own, "release": {**json_form(replace(about, size=len(archive))), **release}}
+    return wish, archive
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who asks the server; ``token`` may be empty."""
+
+    client: TestClient
+    token: str
+
+    def ask(self, method: str, path: str, document: Any = None, **more: Any) -> Response:
+        """Send one request to the API."""
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return self.client.request(method, f"{API}/{path}", json=document, headers=headers, **more)
+
+    def send(self, number: str, archive: bytes) -> Response:
+        """Send an archive."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        return self.client.put(f"{API}/uploads/{number}/archive", content=archive, headers=headers)
+
+    def publish(self, files: Mapping[str, str], name: str = "", **wish: Any) -> Response:
+        """Publish in three steps; return the first answer that is not a success, or the last."""
+        document, archive = parcel(files, name)
+        announced = self.ask("POST", "uploads", {**document, **wish})
+        if announced.status_code != 201:
+            return announced
+        number = announced.json()["id"]
+        sent = self.send(number, archive)
+        return self.ask("POST", f"uploads/{number}/publish") if sent.status_code == 200 else sent
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server over a folder, and its owner."""
+
+    root: Path
+    client: TestClient
+    services: Services
+    owner: Person
+
+    def person(self, name: str, role: Role = Role.PUBLISHER) -> Person:
+        """Add an account, and return whoever has its token."""
+        with self.services.database.writing() as session:
+            account = new_account(session, "owner", name, role)
+            return Person(self.client, new_token(session, account.id, "first", Right)[0])
+
+    def versions(self, name: str) -> list[str]:
+        """Return what the page of a skill has."""
+        answer = self.client.get(f"/skills/{name}.json")
+        return [item["version"] for item in answer.json()["releases"]] if answer.status_code == 200 else []
+
+
+def problem(answer: Response) -> tuple[int, str]:
+    """Return the status and the kind of a problem document."""
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    document = answer.json()
+    assert document["status"] == answer.status_code
+    return answer.status_code, document["type"].removeprefix("urn:skillpm:problem:")
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with tables and nothing in them: to make them takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("database")
+    database = Database(sqlite_url(folder / "registry.sqlite3"))
+    database.migrate(folder / "lock")
+    database.close()
+    return folder / "registry.sqlite3"
+
+
+@pytest.fixture
+def serve(tmp_path: Path, migrated: Path) -> Iterator[Callable[..., Server]]:
+    """Return ``serve(root=None, **configuration) -> Server``."""
+    clients: list[TestClient] = []
+
+    def start(root: Path | None = None, **configuration: Any) -> Server:
+        root = root or tmp_path / "registry"
+        if not (root / "config.json").exists():
+            make_registry(root, "team")
+        chosen = Configuration(data=root, name="team", **configuration)
+        if not chosen.state.exists():
+            chosen.state.mkdir()
+            shutil.copy(migrated, chosen.state / "registry.sqlite3")
+        client = TestClient(create_app(chosen))
+        client.__enter__()
+        clients.append(client)
+        server = Server(root, client, client.app.state.services, Person(client, ""))  # type: ignore[attr-defined]
+        return replace(server, owner=server.person(f"owner{len(clients)}", Role.OWNER))
+
+    yield start
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server]) -> Server:
+    """A server over an empty registry."""
+    return serve()
+
+
+@pytest.fixture
+def demo(skill_files: SkillFiles) -> dict[str, str]:
+    """The files of a skill ``demo`` 1.0."""
+    return skill_files("demo")

@@ -1,0 +1,109 @@
+"""What holds for every request: its number, its line in the log, and the limits of its body."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from skillpm_registry.edge import Edge, _Lines
+from tests.registry.conftest import Server, parcel, problem
+
+
+def test_a_token_in_an_address_is_refused_and_never_logged(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "skillpm_registry")
+    token = server.owner.token
+    for path in (f"/config.json?token={token}", f"/api/v1/{token}/x", f"/{token}"):
+        assert problem(server.client.get(path)) == (400, "token-in-address")
+    server.owner.ask("GET", "whoami")
+
+    text = "\n".join(map(_Lines().format, caplog.records))
+    assert len(caplog.records) == 4
+    assert token not in text
+    assert json.loads(text.splitlines()[-1])["account"] == "owner1"
+
+
+def test_each_request_has_a_number(server: Server) -> None:
+    assert (
+        server.client.get("/healthz", headers={"X-Request-Id": "from-outside-1"}).headers["x-request-id"]
+        == "from-outside-1"
+    )
+    answer = server.client.get("/nothing", headers={"X-Request-Id": "a b\tc"})
+    assert len(answer.headers["x-request-id"]) == 16
+    assert answer.json()["request"] == answer.headers["x-request-id"]
+
+
+def test_a_body_over_the_limit_is_refused_whatever_its_length_says(server: Server, demo: dict[str, str]) -> None:
+    wish, _ = parcel(demo)
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+    assert problem(server.owner.send(number, bytes(25 << 20)))[0] == 413
+
+    def pieces() -> Any:
+        for _ in range(26):
+            yield bytes(1 << 20)
+
+    headers = {"Authorization": f"Bearer {server.owner.token}"}
+    chunked = server.client.put(f"/api/v1/uploads/{number}/archive", content=pieces(), headers=headers)
+    assert problem(chunked)[0] == 413
+    assert list((server.root / ".server/uploads").iterdir()) == []
+    assert problem(server.owner.ask("POST", "reports", {"name": "x", "reason": "y" * 300_000}))[0] == 413
+    long = server.client.post("/api/v1/reports", content=b"{}", headers={"Content-Length": "9" * 30})
+    assert problem(long)[0] == 413
+
+
+@pytest.mark.parametrize("pieces", [0, 3])
+def test_a_body_that_drips_is_ended(pieces: int) -> None:
+    """The application is called as a server calls it: a test client has no slow bodies."""
+    from starlette.exceptions import HTTPException
+
+    seen: list[int] = []
+
+    async def app(scope: Any, receive: Callable[[], Any], send: Any) -> None:
+        with pytest.raises(HTTPException) as error:
+            while (await receive()).get("more_body"):
+                pass
+        seen.append(error.value.status_code)
+
+    async def receive() -> dict[str, Any]:
+        nonlocal pieces
+        if pieces == 0:
+            await asyncio.sleep(9)
+        pieces -= 1
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Any) -> None:
+        pass
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "PUT",
+        "path": "/",
+        "query_string": b"",
+        "headers": [],
+        "client": None,
+    }
+    asyncio.run(Edge(app, seconds=0.05)(scope, receive, send))
+    assert seen == [408]
+
+
+def test_bad_documents_get_a_stable_error_that_repeats_no_secret(server: Server) -> None:
+    headers = {"Authorization": f"Bearer {server.owner.token}", "Content-Type": "application/json"}
+    for body in (b"", b"[", b"[]", b'{"name": 1}', b"\xff\xfe", b'{"a":' * 9000):
+        answer = server.client.post("/api/v1/uploads", content=body, headers=headers)
+        assert problem(answer) in ((422, "invalid"), (400, "bad-request")), body[:20]
+    answer = server.owner.ask("POST", "tokens", {"label": "x", "secret": server.owner.token})
+    assert server.owner.token not in answer.text
+
+
+def test_a_defect_says_nothing_of_itself(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fastapi.testclient import TestClient
+
+    monkeypatch.setattr(type(server.services.registry), "page", lambda *_: 1 / 0)
+    client = TestClient(server.client.app, raise_server_exceptions=False)
+    answer = client.post("/api/v1/reports", json={"name": "demo", "reason": "x"})
+    assert problem(answer) == (500, "defect")
+    assert "division" not in answer.text

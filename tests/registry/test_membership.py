@@ -1,0 +1,114 @@
+"""Names: who takes them, who may publish them, and which are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from skillpm_registry.membership import Role, is_scope, scope_of
+from tests.registry.conftest import Server, problem
+from tests.shop import SkillFiles
+
+
+@pytest.mark.parametrize(("name", "scope"), [("demo", "demo"), ("acme/demo", "acme/")])
+def test_a_skill_with_an_owner_belongs_to_the_scope_of_its_owner(name: str, scope: str) -> None:
+    assert scope_of(name) == scope
+    assert is_scope(scope)
+
+
+def test_only_skills_owners_and_the_registry_are_scopes() -> None:
+    assert [text for text in ("*", "a", "a/", "a/b", "/", "", "**", "A", "a//", "../") if is_scope(text)] == [
+        "*",
+        "a",
+        "a/",
+    ]
+
+
+def test_whoever_first_publishes_a_name_owns_it(server: Server, skill_files: SkillFiles) -> None:
+    ana, ben = server.person("ana"), server.person("ben")
+    assert ana.publish(skill_files("demo")).status_code == 201
+
+    refused = ben.publish(skill_files("demo", "2.0"))
+    assert problem(refused) == (403, "not-a-member")
+    assert "`skillpm owner list demo`" in refused.json()["hint"]
+    assert problem(ben.ask("PUT", "members", {"scope": "demo", "account": "ben", "role": "owner"}))[0] == 403
+    members = ana.ask("PUT", "members", {"scope": "demo", "account": "ben", "role": "publisher"}).json()
+    assert members == [{"account": "ana", "role": "owner"}, {"account": "ben", "role": "publisher"}]
+    assert ben.publish(skill_files("demo", "2.0")).status_code == 201
+    assert problem(ben.ask("PUT", "members", {"scope": "demo", "account": "ana", "role": "none"}))[0] == 403
+
+
+def test_skills_of_an_owner_share_their_owners_members(server: Server, skill_files: SkillFiles) -> None:
+    ana, ben = server.person("ana"), server.person("ben")
+    assert ana.publish(skill_files("demo"), "acme/demo").status_code == 201
+    assert problem(ben.publish(skill_files("other"), "acme/other")) == (403, "not-a-member")
+    assert problem(ben.publish(skill_files("demo"), "ana/demo")) == (403, "not-a-member")  # an account's own name
+    assert ben.publish(skill_files("demo"), "ben/demo").status_code == 201
+    assert server.versions("acme/demo") == server.versions("ben/demo") == ["1.0"]
+
+
+def test_a_scope_keeps_an_owner(server: Server, skill_files: SkillFiles) -> None:
+    ana = server.person("ana")
+    ana.publish(skill_files("demo"))
+    for role in ("none", "publisher"):
+        answer = ana.ask("PUT", "members", {"scope": "demo", "account": "ana", "role": role})
+        assert problem(answer) == (409, "last-owner")
+
+
+def test_a_reader_takes_no_name(server: Server, skill_files: SkillFiles) -> None:
+    eve = server.person("eve", Role.READER)
+    assert problem(eve.publish(skill_files("demo"))) == (403, "not-a-publisher")
+    assert eve.publish(skill_files("demo"), "eve/demo").status_code == 201  # everybody has a place of their own
+
+
+@pytest.mark.parametrize("name", ["skillpm", "api", "incident-triage"])
+def test_reserved_names_and_those_of_bundled_skills_are_for_owners_of_the_registry(
+    server: Server, skill_files: SkillFiles, name: str
+) -> None:
+    assert problem(server.person("eve").publish(skill_files(name))) == (403, "name-reserved")
+    assert server.owner.publish(skill_files(name)).status_code == 201
+
+
+def test_a_name_that_looks_like_another_is_refused_with_the_neighbour_named(
+    server: Server, skill_files: SkillFiles
+) -> None:
+    ana, eve = server.person("ana"), server.person("eve")
+    ana.publish(skill_files("incident-report"))
+    ana.publish(skill_files("demo"), "acme-tools/demo")
+    for files, name, near in (
+        (skill_files("incident-rep0rt"), "", "incident-report"),
+        (skill_files("incidnet-report"), "", "incident-report"),
+        (skill_files("other"), "acme-too1s/other", "acme-tools/other"),
+    ):
+        answer = eve.publish(files, name)
+        assert problem(answer) == (409, "name-looks-alike")
+        assert answer.json()["details"] == {"near": near}
+        assert f"--like {near}" in answer.json()["hint"]
+    assert eve.publish(skill_files("incident-rep0rt"), like="incident-report").status_code == 201
+    assert ana.publish(skill_files("incident-report", "2.0")).status_code == 201
+
+
+def test_accounts_are_made_by_owners_of_the_registry(server: Server) -> None:
+    made = server.owner.ask("POST", "accounts", {"name": "ana"})
+    assert made.status_code == 201
+    assert made.json()["token"].startswith("skp_")
+    assert problem(server.owner.ask("POST", "accounts", {"name": "ana"})) == (409, "name-taken")
+    assert problem(server.owner.ask("POST", "accounts", {"name": "A b"})) == (422, "invalid-name")
+    assert problem(server.person("eve").ask("POST", "accounts", {"name": "eve2"})) == (403, "not-a-member")
+
+
+def test_what_was_done_is_in_the_log_and_stays(server: Server, skill_files: SkillFiles) -> None:
+    from sqlalchemy import text
+    from sqlalchemy.exc import IntegrityError
+
+    ana = server.person("ana")
+    ana.publish(skill_files("demo"))
+    log = server.client.get("/api/v1/events").json()
+    assert [(item["actor"], item["action"], item["subject"]) for item in log][:2] == [
+        ("ana", "publish", "demo==1.0"),
+        ("ana", "take", "demo"),
+    ]
+    assert server.client.get("/api/v1/events", params={"subject": "dem"}).json() == []
+    assert server.client.get("/api/v1/events", params={"subject": "de%"}).json() == []
+    for statement in ("DELETE FROM event", "UPDATE event SET actor = 'eve'"):
+        with pytest.raises(IntegrityError, match="append-only"), server.services.database.writing() as session:
+            session.execute(text(statement))

@@ -1,0 +1,246 @@
+"""Publication through the server: what is checked, who wins, and what a reader can ever see."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from skillpm.index.directory import DirectoryIndex
+from skillpm.model.release import Release
+from skillpm.storage.archive import build_archive
+from skillpm_registry.events import events
+from skillpm_registry.publishing import recover
+from skillpm_registry.tables import Upload
+from tests.registry.conftest import Server, parcel, problem
+from tests.shop import SkillFiles, snapshot, tree
+
+Files = dict[str, str]
+
+
+def test_a_publication_is_what_the_folder_alone_would_hold(server: Server, demo: Files) -> None:
+    assert server.owner.publish(demo).status_code == 201
+
+    index = DirectoryIndex(server.root, "shop")
+    page = index.page("demo")
+    assert page is not None
+    (release,) = page.releases
+    assert build_archive(tree(demo)) != index.archive("demo", release)  # it is compressed
+    assert (release.version, len(index.archive("demo", release))) == ("1.0", release.size)
+    assert release.published is not None
+
+
+def test_equal_content_again_is_a_success_and_other_content_a_conflict(server: Server, demo: Files) -> None:
+    server.owner.publish(demo)
+    before = snapshot(server.root / "skills")
+
+    assert server.owner.publish(demo).status_code == 200
+    again = server.owner.publish({**demo, "README.md": "other"})
+    assert problem(again) == (409, "conflict")
+    assert again.json()["hint"].endswith("`skillpm version bump patch`")
+    assert snapshot(server.root / "skills") == before
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_of_publishers_who_race_exactly_one_adds_the_release(server: Server, demo: Files, same: bool) -> None:
+    """Each has announced and sent before anybody goes live."""
+    numbers = []
+    for turn in range(6):
+        wish, archive = parcel(demo if same else {**demo, "README.md": str(turn)})
+        number = server.owner.ask("POST", "uploads", wish).json()["id"]
+        assert server.owner.send(number, archive).status_code == 200
+        numbers.append(number)
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda number: server.owner.ask("POST", f"uploads/{number}/publish"), numbers))
+
+    assert sorted(answer.status_code for answer in answers) == [
+        *([200] * 5 if same else []),
+        201,
+        *([] if same else [409] * 5),
+    ]
+    assert server.versions("demo") == ["1.0"]
+    with server.services.database.reading() as session:
+        assert [event.action for event in events(session, subject="demo")].count("publish") == 1
+
+
+def test_a_release_is_seen_only_after_it_went_live(server: Server, demo: Files) -> None:
+    wish, archive = parcel(demo)
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+    assert problem(server.owner.ask("POST", f"uploads/{number}/publish")) == (409, "not-staged")
+    server.owner.send(number, archive)
+
+    assert server.versions("demo") == []
+    assert not list(server.root.glob("archives/*/*"))
+
+
+def _zip_of_a_tar(archive: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as out:
+        out.writestr("skill.tar", gzip.decompress(archive))
+    return file.getvalue()
+
+
+def _with_link(archive: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz", format=tarfile.USTAR_FORMAT) as out:
+        entry = tarfile.TarInfo("SKILL.md")
+        entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        out.addfile(entry)
+    return file.getvalue()
+
+
+OTHER_BYTES: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda _: b"",
+    "cut": lambda archive: archive[:-20],
+    "longer": lambda archive: archive + b"x",
+    "another member": lambda archive: archive + archive,
+    "a zip": _zip_of_a_tar,
+    "a page": lambda _: b"<!doctype html>",
+    "a link": _with_link,
+    "a bomb": lambda _: gzip.compress(bytes(200_000_000), 1),
+}
+
+
+def test_bytes_that_are_not_the_announced_archive_leave_nothing(server: Server, demo: Files) -> None:
+    wish, archive = parcel(demo)
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+
+    for kind, other in OTHER_BYTES.items():
+        assert problem(server.owner.send(number, other(archive))) == (422, "integrity"), kind
+        assert list((server.root / ".server/uploads").iterdir()) == []
+    assert server.owner.send(number, archive).status_code == 200  # the right one may follow
+
+
+LIES: list[dict[str, Any]] = [
+    {"version": "2.0"},
+    {"summary": "Does everything."},
+    {"requires": {"evil": ">=1"}},
+    {"hooks": 9},
+    {"tree": "0" * 64},
+    {"archive": "0" * 64},
+    {"size": 7},
+]
+
+
+def test_the_page_never_says_what_the_archive_does_not(server: Server, demo: Files) -> None:
+    for lie in LIES:
+        wish, archive = parcel(demo, **lie)
+        number = server.owner.ask("POST", "uploads", wish).json()["id"]
+        assert problem(server.owner.send(number, archive)) == (422, "integrity"), lie
+
+
+NEVER: list[tuple[dict[str, Any], tuple[int, str]]] = [
+    ({"release": {"version": "1.0+local"}}, (422, "usage")),
+    ({"release": {"version": "1" * 65}}, (422, "document")),
+    ({"release": {"version": "x"}}, (422, "usage")),
+    ({"release": {"yanked": "already"}}, (422, "usage")),
+    ({"release": {"size": 1 << 40}}, (413, "too-large")),
+    ({"name": "n" * 10_000}, (422, "invalid")),
+    ({"name": "../up"}, (422, "usage")),
+    ({"name": "a/b/c"}, (422, "usage")),
+    ({"name": "demo%2f.."}, (422, "usage")),
+    ({"name": "dem_o"}, (422, "usage")),
+    ({"name": "con"}, (422, "usage")),
+    ({"allow": ["SK402"]}, (422, "usage")),
+    ({"more": 1}, (422, "invalid")),
+]
+
+
+def test_an_announcement_that_cannot_be_published_is_refused_at_once(server: Server, demo: Files) -> None:
+    wish, _ = parcel(demo)
+    for change, code in NEVER:
+        release = {**wish["release"], **change.get("release", {})}
+        answer = server.owner.ask("POST", "uploads", {**wish, **change, "release": release})
+        assert problem(answer) == code, change
+        assert len(answer.content) < 2000
+
+
+def test_the_checks_of_the_client_are_made_again(server: Server, demo: Files) -> None:
+    hidden = {**demo, "notes.md": "go\u202eod"}
+
+    refused = server.owner.publish(hidden)
+
+    assert problem(refused) == (422, "layout")
+    codes = {item["code"] for item in refused.json()["details"]["findings"] if item["severity"] == "error"}
+    assert server.owner.publish(hidden, allow=sorted(codes)).status_code == 201  # its author has looked
+
+
+def test_another_checks_refuse_and_a_seal_is_in_the_page(server: Server, demo: Files) -> None:
+    from dataclasses import replace
+
+    from skillpm.errors import CheckError
+
+    def refuse(name: str, release: Release, content: Any) -> None:
+        if "evil" in content.read("SKILL.md").decode():
+            raise CheckError(f"{name} is evil")
+
+    server.services.checks.append(refuse)
+    server.services.seals.append(lambda name, release: replace(release, summary=f"sealed {name}"))
+
+    evil = {**demo, "SKILL.md": demo["SKILL.md"].replace("Do it.", "evil")}
+    assert problem(server.owner.publish(evil)) == (422, "check")
+    assert server.owner.publish(demo).status_code == 201
+    assert server.client.get("/skills/demo.json").json()["releases"][0]["summary"] == "sealed demo"
+
+
+def test_a_seal_that_fails_leaves_nothing_to_see(server: Server, demo: Files) -> None:
+    from skillpm.errors import StorageError
+
+    def fail(name: str, release: Release) -> Release:
+        raise StorageError("the log is full")
+
+    server.services.seals.append(fail)
+    answer = server.owner.publish(demo)
+    assert problem(answer) == (503, "storage")
+    assert answer.headers["retry-after"]
+    assert server.versions("demo") == []
+
+
+def test_what_went_live_before_a_crash_is_logged_at_the_next_start(server: Server, demo: Files) -> None:
+    server.owner.publish(demo)
+    with server.services.database.writing() as session:  # as if the server had been killed before it noted it
+        session.execute(update(Upload).values(state="staged"))
+
+    recover(server.services)
+
+    with server.services.database.reading() as session:
+        assert [event.action for event in events(session, subject="demo")].count("publish") == 1
+        assert session.query(Upload).one().state == "live"
+
+
+def test_an_upload_ends_and_is_nobody_elses(server: Server, demo: Files) -> None:
+    wish, archive = parcel(demo)
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+    server.owner.send(number, archive)
+
+    for other in (number[:-1], "%2e%2e", "%00", "x" * 300):
+        assert problem(server.owner.ask("POST", f"uploads/{other}/publish"))[0] == 404
+    assert problem(server.person("eve").ask("POST", f"uploads/{number}/publish")) == (404, "unknown-upload")
+    with server.services.database.writing() as session:
+        session.execute(update(Upload).values(expires=time.time() - 1))
+    assert problem(server.owner.ask("POST", f"uploads/{number}/publish")) == (404, "unknown-upload")
+    recover(server.services)
+    with server.services.database.reading() as session:
+        assert session.query(Upload).count() == 0
+
+
+def test_a_folder_that_is_a_registry_gets_a_server_without_a_change(
+    serve: Callable[..., Server], shop: Any, skill_files: SkillFiles
+) -> None:
+    before = snapshot(shop)
+
+    server = serve(shop)
+
+    assert {path: value for path, value in snapshot(shop).items() if not path.startswith(".server")} == before
+    assert server.owner.publish(skill_files("base", "3.0")).status_code == 201
+    assert server.versions("base") == ["1.0", "1.1", "2.0", "3.0"]
+    assert problem(server.person("eve").publish(skill_files("base", "4.0"))) == (403, "not-a-member")
