@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-from pathlib import Path
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,10 +15,17 @@ from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, n
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, UsageError
 
+if TYPE_CHECKING:
+    from skillpm.agent.episode import Episode
+    from skillpm.agent.execution import Finished
+
+_KEY_LENGTH = 4096
+_COMMAND = 200  # characters of a command in the line that says how it ended
+
 
 @click.command("run", epilog="Example: skillpm run langgraph-cli 'start the dev server on port 8123'")
 @click.argument("skill", metavar="SKILL", shell_complete=installed_names)
-@click.argument("request", metavar="REQUEST")
+@click.argument("request", metavar="[REQUEST]", required=False)
 @click.option(
     "--run",
     shell_complete=run_names,
@@ -25,47 +33,133 @@ from skillpm.errors import CheckError, UsageError
     metavar="RUN",
     help="A run by name or folder.  [default: the newest of SKILL]",
 )
-@click.option("--model", "-m", metavar="MODEL", help="A base model instead: smollm2-135m, a folder, or a hub id.")
+@click.option(
+    "--model", "-m", metavar="MODEL", help="Another model: smollm2-135m, a folder, a hub id, or URL#MODEL of a server."
+)
+@click.option("--key-stdin", is_flag=True, help="Read the key of the server from the first line of stdin.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=256, show_default=True, metavar="N")
+@click.option(
+    "--steps", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N", help="Answers to one REQUEST."
+)
+@click.option("--approve", type=TypedPath(), metavar="FILE", help="Rules that let commands run unasked; see the docs.")
+@click.option("--dry-run", is_flag=True, help="Print the commands; run nothing.")
 @yes_option
 @worker_options
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    skill: str,
-    request: str,
-    run: Path | None,
-    model: str | None,
-    max_new_tokens: int,
-    as_json: bool,
-    **agreement: Any,
-) -> None:
-    """Ask a trained model for the command lines of one REQUEST. Nothing is executed.
+def command(ctx: click.Context, /, **options: Any) -> None:
+    """Ask a model for the commands of a REQUEST, and run those that you approve.
 
-    Prints each command that the answer stands for, one a line, and exits 1 if an executor would refuse the answer. The
-    model may be wrong: read a command before you run it.
+    Without REQUEST, asks for requests until you press Ctrl-D. Each command is shown with the meaning of its arguments
+    before you decide. Commands run without a shell, in the sandbox, within limits. Without a terminal, nothing runs
+    but what the rules of --approve allow.
+
+    Exits 1 if the answer is not a command, or if a command failed.
     """
-    if run is not None and model is not None:
-        raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
+    _check(options)
+    from skillpm.cli.asking import ask
     from skillpm.evals.examiner import Asking
+    from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
     from skillpm.ops.learning.evaluate import Evaluator
-    from skillpm.ops.learning.propose import find_answerer, propose
 
-    context, (chosen,) = agreed_skills([skill], **agreement)
-    answerer = find_answerer(context, chosen, model, run)
-    asking = Asking(max_new_tokens=max_new_tokens, batch_size=1)
-    proposal = propose(Evaluator(context, asking, PlainProgress()), chosen, answerer, request)
+    agreement = {name: options[name] for name in ("yes", "workers", "sandbox")}
+    if options["key_stdin"]:
+        _read_key(options["model"])
+    context, (chosen,) = agreed_skills([options["skill"]], **agreement)
+    answerer = find_answerer(context, chosen, options["model"], options["run"])
+    asks = _is_terminal() and not options["dry_run"] and not options["key_stdin"]
+    wanted = Wanted(
+        answerer,
+        steps=options["steps"],
+        approve=None if options["dry_run"] else options["approve"],
+        ask=ask if asks else None,
+        tell=None if options["as_json"] else _tell,
+    )
+    asking = Asking(max_new_tokens=options["max_new_tokens"], batch_size=1)
+    with conversation(Evaluator(context, asking, PlainProgress()), chosen, wanted) as episodes:
+        if options["request"] is not None:
+            ctx.exit(_episode(episodes(options["request"]), as_json=options["as_json"]))
+        while (request := _next_request()) is not None:
+            try:
+                _episode(episodes(request), as_json=options["as_json"])
+            except (CheckError, UsageError) as error:
+                click.echo(f"error: {safe(error.message)}", err=True)
+
+
+def _check(options: dict[str, Any]) -> None:
+    if options["run"] is not None and options["model"] is not None:
+        raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
+    if options["dry_run"] and options["approve"] is not None:
+        raise UsageError("`--dry-run` runs nothing, so `--approve` says nothing", hint="remove one of them")
+    if options["key_stdin"] and not str(options["model"]).startswith(("http://", "https://")):
+        raise UsageError("`--key-stdin` is for a server", hint="add `--model https://HOST/v1#MODEL`")
+    if options["request"] is None and (options["key_stdin"] or not _is_terminal()):
+        raise UsageError(
+            "there is no REQUEST, and no terminal to ask for one", hint="such as `skillpm run SKILL 'do it'`"
+        )
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _read_key(model: str) -> None:
+    """Take the key from stdin, for this process alone."""
+    from skillpm.index.credentials import token_variable
+
+    key = sys.stdin.readline(_KEY_LENGTH).strip()
+    if not key:
+        raise UsageError(
+            "stdin has no key in its first line", hint="such as `pass show key | skillpm run … --key-stdin`"
+        )
+    os.environ[token_variable(model)] = key
+
+
+def _next_request() -> str | None:
+    """Ask for a request; None where there is none any more."""
+    while True:
+        try:
+            click.echo("request> ", nl=False, err=True)
+            line = sys.stdin.readline()
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            raise
+        if not line:
+            click.echo(err=True)
+            return None
+        if line.strip():
+            return line.strip()
+
+
+def _episode(episode: Episode, *, as_json: bool) -> int:
+    """Run one episode and print how it ended; return the exit code. Raises CheckError where an answer is no command."""
+    from skillpm.ops.learning.converse import episode_document
+
+    trace = episode.run()
+    proposal = episode.proposal
+    failed = any(code != 0 for step in trace.steps for code in step.exit_codes)
     if as_json:
-        echo_json(proposal, executed=False)
-        ctx.exit(CheckError.exit_code if proposal.problems else 0)
-    if proposal.problems:
-        answer = safe(clipped(proposal.completion, 300))
+        echo_json(episode_document(episode))
+        return CheckError.exit_code if failed or trace.outcome == "invalid" else 0
+    if trace.outcome == "invalid" and proposal is not None:
         raise CheckError(
             f"the answer means no command: {'; '.join(map(safe, proposal.problems))}",
-            hint=f"the model wrote: {answer or 'nothing'}",
+            hint=f"the model wrote: {safe(clipped(proposal.answer, 300)) or 'nothing'}",
         )
-    for words in proposal.argv or ():
-        click.echo(safe(shlex.join(words)))
-    note("nothing was executed: check the command before you run it")
+    if trace.report is not None:
+        from skillpm.agent.shown import visible
+
+        click.echo(visible(trace.report))
+    if trace.outcome == "not-run" and proposal is not None:
+        for line in proposal.lines:
+            click.echo(safe(line))
+    if trace.outcome in ("not-run", "refused"):
+        note("nothing was executed: check the command before you run it" if trace.outcome == "not-run" else "not run")
+    return CheckError.exit_code if failed else 0
+
+
+def _tell(finished: Finished, output: str) -> None:
+    """Print what a command printed on stdout, and how it ended on stderr."""
+    if output:
+        click.echo(output, nl=not output.endswith("\n"))
+    note(f"{clipped(shlex.join(finished.argv), _COMMAND)}: {finished.sentence}")

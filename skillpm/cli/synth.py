@@ -51,6 +51,7 @@ _MOST = 10_000_000  # rows
     metavar="N",
     help="Print N rows of each skill's rules for people, each with its command line; write nothing.",
 )
+@click.option("--from-traces", is_flag=True, help="Add what you approved and edited in `skillpm run` to the seeds.")
 @click.option("--force", is_flag=True, help="Replace the files of an earlier synthesis.")
 @click.option("--strict", is_flag=True, help="Refuse a split with fewer rows than requested.")
 @yes_option
@@ -63,6 +64,7 @@ def command(
     seed: int,
     output: Path | None,
     show: int | None,
+    from_traces: bool,
     force: bool,
     strict: bool,
     as_json: bool,
@@ -90,7 +92,9 @@ def command(
     if output is not None:
         check_output(output, force=force)
     context, chosen = agreed_skills(skills, **agreement)
-    synthesis = synth(context, chosen, rows=rows, held_out=held_out, seed=seed, progress=progress())
+    synthesis = synth(
+        context, chosen, rows=rows, held_out=held_out, seed=seed, progress=progress(), from_traces=from_traces
+    )
     for name, skill in synthesis.profile.skills.items():
         for text in skill.notes:
             note(safe(f"note: {name}: {text}"))

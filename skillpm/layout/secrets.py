@@ -63,11 +63,12 @@ _TYPED = 2.5  # of a token whose form says what it is
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """One secret: what it is, its offset in the text, and its first characters for a message."""
+    """One secret: what it is, where it begins and ends in the text, and its first characters for a message."""
 
     what: str
     position: int
     shown: str
+    end: int
 
 
 def secrets(text: str) -> Iterator[Secret]:
@@ -80,7 +81,14 @@ def secrets(text: str) -> Iterator[Secret]:
 def _private_keys(text: str) -> Iterator[Secret]:
     for match in _PRIVATE_KEY.finditer(text) if "PRIVATE KEY" in text else ():
         if _entropy(match["value"]) >= _TYPED:
-            yield Secret("a private key", match.start(), match[0][:27])
+            yield Secret("a private key", match.start(), match[0][:27], _end_of_key(text, match.end()))
+
+
+def _end_of_key(text: str, start: int) -> int:
+    """Return where a private key ends: behind its last line, or at the end of the text where that is cut off."""
+    end = text.find("-----END", start)
+    line = text.find("\n", end) if end >= 0 else -1
+    return len(text) if line < 0 else line
 
 
 def _tokens(text: str) -> Iterator[Secret]:
@@ -88,7 +96,7 @@ def _tokens(text: str) -> Iterator[Secret]:
         if any(literal in text for literal in literals):
             for match in pattern.finditer(text):
                 if not _DOCUMENTED.search(match[0]) and _entropy(match[0]) >= _TYPED:
-                    yield Secret(what, match.start(), f"{match[0][:6]}…")
+                    yield Secret(what, match.start(), f"{match[0][:6]}…", match.end())
 
 
 def _named(text: str, known: set[int]) -> Iterator[Secret]:
@@ -102,7 +110,7 @@ def _named(text: str, known: set[int]) -> Iterator[Secret]:
         if match["bare"] and not name.isupper() and match["close"] is None:
             continue  # a name in code, or prose
         if _is_random(value):
-            yield Secret(f"a random value of `{name}`", match.start(), f"{value[:3]}…")
+            yield Secret(f"a random value of `{name}`", match.start(), f"{value[:3]}…", match.end())
 
 
 def _name_before(text: str, end: int) -> str:

@@ -254,6 +254,8 @@ class Tool(Document):
     Attributes:
         compare: when two values are the same, by argument: ``title``, ``customer.email``, ``items[].price``. Everything
             else is compared exactly.
+        read_only: it changes nothing. ``skillpm run`` then gives it no folder to write, and may run it unasked where a
+            person says so.
     """
 
     name: ToolName
@@ -262,6 +264,7 @@ class Tool(Document):
     compare: Annotated[dict[str, Comparison], Field(max_length=256)] = Field(default_factory=dict)
     argv: Argv | None = None
     confirm: Literal["always", "never"] = "always"  # for the program that runs answers: ask a person before this tool?
+    read_only: bool = False
 
     @property
     def properties(self) -> dict[str, Any]:

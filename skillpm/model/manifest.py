@@ -33,7 +33,7 @@ class Frontmatter(Document):
 
 
 class Permissions(Document):
-    """What the code of a skill says that it needs: the network, and programs to run, by name."""
+    """What a skill says that its code and its tools need: the network, and programs to run, by name."""
 
     network: bool = False
     run: tuple[str, ...] = ()

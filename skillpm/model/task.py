@@ -11,7 +11,8 @@ from pydantic import Field
 
 from skillpm.formats.document import Document, Json
 
-Origin = Literal["seed", "rule", "suite"]
+Origin = Literal["seed", "rule", "suite", "trace"]
+TRACE = "trace"  # tag of a seed that a person approved in use
 Split = Literal["train", "held_out", "suite"]
 _encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
 

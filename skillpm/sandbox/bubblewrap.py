@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from skillpm.model.ports import Enclosure
@@ -52,6 +53,39 @@ def _try(program: str, namespaces: tuple[str, ...]) -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return result.stdout.rpartition(" ")[2].strip() if result.returncode == 0 else ""
+
+
+def tool_command(
+    words: list[str], folder: Path, writable: tuple[Path, ...], hidden: Iterable[Path], *, network: bool
+) -> list[str]:
+    """Return the command that runs a tool on the machine as it is, but read only.
+
+    Processes are the host's in /proc, so that a tool can describe them, but it can signal its own only.
+
+    Args:
+        words: the program and its arguments.
+        folder: where it starts.
+        writable: folders that it may write.
+        hidden: files and folders that are empty for it.
+        network: is the host's network left to it? The system-call filter may refuse its sockets all the same.
+    """
+    options = [
+        *("--die-with-parent", "--new-session"),
+        *(option for option in _probed()[1] if option not in ("--unshare-net", "--unshare-all")),
+        *(["--unshare-user-try", "--unshare-pid", "--unshare-ipc"] if "--unshare-all" in _probed()[1] else []),
+        *([] if network else ["--unshare-net"]),
+        *("--ro-bind", "/", "/"),
+        *("--dev", "/dev"),
+        *("--ro-bind", "/proc", "/proc"),
+        *(word for path in writable for word in ("--bind", path, path)),
+        *(
+            word
+            for path in hidden
+            for word in (("--tmpfs", path) if path.is_dir() else ("--ro-bind", "/dev/null", path))
+        ),
+        *("--chdir", folder),
+    ]
+    return [shutil.which("bwrap") or "bwrap", *map(str, options), "--", *words]
 
 
 def command(enclosure: Enclosure) -> list[str]:

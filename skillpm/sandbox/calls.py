@@ -83,4 +83,15 @@ UNSUPPORTED: Calls = {
     "fallocate": (285, 47), "fgetxattr": (193, 10), "flistxattr": (196, 13), "getxattr": (191, 8),
     "lgetxattr": (192, 9), "listxattr": (194, 11), "llistxattr": (195, 12),
 }  # fmt: skip
+# A program that a person lets run may need any other call, so here the list is of what is refused.
+NEVER: Calls = {
+    "acct": (163, 89), "add_key": (248, 217), "bpf": (321, 280), "chroot": (161, 51), "delete_module": (176, 106),
+    "finit_module": (313, 273), "fsopen": (430, 430), "init_module": (175, 105), "kexec_file_load": (320, 294),
+    "kexec_load": (246, 104), "keyctl": (250, 219), "mount": (165, 40), "mount_setattr": (442, 442),
+    "move_mount": (429, 429), "open_by_handle_at": (304, 265), "open_tree": (428, 428), "perf_event_open": (298, 241),
+    "pidfd_getfd": (438, 438), "pivot_root": (155, 41), "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271), "ptrace": (101, 117), "reboot": (169, 142), "request_key": (249, 218),
+    "setns": (308, 268), "swapoff": (168, 225), "swapon": (167, 224), "umount2": (166, 39), "unshare": (272, 97),
+    "userfaultfd": (323, 282),
+}  # fmt: skip
 NEWEST = 450  # higher numbers are calls that later kernels add

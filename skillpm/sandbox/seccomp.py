@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from skillpm.sandbox.calls import (
     ALWAYS,
     BY_ARGUMENT,
+    NEVER,
     NEWEST,
     UNKNOWN,
     UNSUPPORTED,
@@ -47,7 +48,7 @@ _F_SETFL = 4
 _COMMANDS = (0, 1, 2, 3, 5, 6, 7, 36, 37, 38, 1030, 1032)  # F_DUPFD to F_GETFL, locks, F_DUPFD_CLOEXEC, F_GETPIPE_SZ
 _REQUESTS = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TCGETS2, window, FIONREAD to FIOCLEX
 _OPTIONS = (15, 16, 23, 0x53564D41)  # PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ, PR_SET_VMA
-_UNIX, _INET, _INET6 = 1, 2, 10
+_UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 _STREAM, _DATAGRAM, _KIND = 1, 2, 0xF
 _TCP, _UDP = 6, 17
 _WORD = 0xFFFFFFFF
@@ -84,7 +85,38 @@ def restrict(*, network: bool, processes: bool) -> None:
     Raises:
         OSError: the kernel refused.
     """
-    code = program(platform.machine(), os.getpid(), network=network, processes=processes)
+    _install(program(platform.machine(), os.getpid(), network=network, processes=processes))
+
+
+def forbid(*, network: bool) -> None:
+    """Refuse the system calls that no tool needs, of this thread and of all that it starts, for good.
+
+    Args:
+        network: may sockets of the internet be made? Without them, those of this machine (Unix, netlink) stay: tools
+            that describe the machine ask its services and its kernel.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    _install(tool_program(platform.machine(), network=network))
+
+
+def tool_program(machine: str, *, network: bool) -> bytes:
+    """Return the program of the filter for a tool: what is not refused is allowed."""
+    column = _COLUMN[machine]
+    rules: dict[str, Rule] = {"clone": ((Check(0, (0,), _OUT_OF_PLACE),),)}
+    if not network:
+        rules["socket"] = ((Check(0, (_UNIX, _NETLINK)),),)
+    words = [*_head(machine), *_each(NEVER, column, _refuse(errno.EPERM))]
+    words += _each({name: UNKNOWN[name] for name in ("clone3", "io_uring_setup")}, column, _refuse(errno.ENOSYS))
+    for name, rule in rules.items():
+        if (number := BY_ARGUMENT[name][column]) is not None:
+            block = _block(rule, errno.EPERM)
+            words += [_instruction(_EQUAL, number, 0, len(block)), *block]
+    return b"".join([*words, _instruction(_RETURN, _ALLOW)])
+
+
+def _install(code: bytes) -> None:
     buffer = ctypes.create_string_buffer(code, len(code))
     header = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -102,14 +134,7 @@ def program(machine: str, process: int, *, network: bool, processes: bool) -> by
     column = _COLUMN[machine]
     allowed = {**ALWAYS, **(WITH_NETWORK if network else {}), **(WITH_PROGRAMS if processes else {})}
     rules = {name: rule for name, rule in _rules(process, network, processes).items() if name not in allowed}
-    words = [
-        _instruction(_LOAD, _ARCHITECTURE_AT),
-        _instruction(_EQUAL, _ARCHITECTURE[machine], 1, 0),
-        _instruction(_RETURN, _KILL),
-        _instruction(_LOAD, _NUMBER_AT),
-    ]
-    if machine == "x86_64":
-        words += [_instruction(_ABOVE, _X32 - 1, 0, 1), _refuse(errno.EPERM)]
+    words = _head(machine)
     words += _each(allowed, column, _instruction(_RETURN, _ALLOW))
     words += _each(UNKNOWN, column, _refuse(errno.ENOSYS))
     words += _each(UNSUPPORTED, column, _refuse(errno.EOPNOTSUPP))
@@ -119,6 +144,19 @@ def program(machine: str, process: int, *, network: bool, processes: bool) -> by
             block = _block(rule, errno.EOPNOTSUPP if name == "ioctl" else errno.EPERM)
             words += [_instruction(_EQUAL, number, 0, len(block)), *block]
     return b"".join([*words, _refuse(errno.EPERM)])
+
+
+def _head(machine: str) -> list[bytes]:
+    """Return the instructions that refuse another architecture and load the number of the call."""
+    words = [
+        _instruction(_LOAD, _ARCHITECTURE_AT),
+        _instruction(_EQUAL, _ARCHITECTURE[machine], 1, 0),
+        _instruction(_RETURN, _KILL),
+        _instruction(_LOAD, _NUMBER_AT),
+    ]
+    if machine == "x86_64":
+        words += [_instruction(_ABOVE, _X32 - 1, 0, 1), _refuse(errno.EPERM)]
+    return words
 
 
 def _rules(process: int, network: bool, processes: bool) -> Mapping[str, Rule]:

@@ -87,6 +87,16 @@ class Settings:
         return self.data / "keys"
 
     @property
+    def audit(self) -> Path:
+        """The record of what was proposed, decided and run; chained by digests."""
+        return self.data / "audit.jsonl"
+
+    @property
+    def traces(self) -> Path:
+        """The folder of stored episodes."""
+        return self.data / "traces"
+
+    @property
     def environments(self) -> Path:
         """The Python environments of skills."""
         return self.cache / "environments"

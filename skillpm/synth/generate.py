@@ -19,7 +19,7 @@ from skillpm.errors import DocumentError
 from skillpm.model.order import shuffle
 from skillpm.model.ports import Judge, Progress
 from skillpm.model.suite import Suite
-from skillpm.model.task import Seed, Split, Task
+from skillpm.model.task import TRACE, Seed, Split, Task
 from skillpm.synth.checker import refuse
 from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.dedupe import digest_of, normal_form
@@ -125,7 +125,8 @@ class _Maker:
             progress.start(f"{self.name} {split.replace('_', '-')}", asked)
         if split == "train":
             seeds = [
-                Offer(SEED, seed.request, seed.expected, "seed", seed.tags) for seed in self.contributions.seeds[:asked]
+                Offer(SEED, seed.request, seed.expected, "trace" if TRACE in seed.tags else "seed", seed.tags)
+                for seed in self.contributions.seeds[:asked]
             ]
             rows.verify([row for offer in seeds if (row := rows.offer(offer))], self._judge)
             if progress is not None:

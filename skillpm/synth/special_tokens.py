@@ -26,6 +26,11 @@ def special_token(*texts: str) -> str | None:
     return None
 
 
+def without_special_tokens(text: str) -> str:
+    """Return a text in which no tokenizer reads a special token: a space stands behind the first sign of each."""
+    return _TOKEN.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+
+
 def special_texts(document: SynthesisDocument) -> Iterator[tuple[tuple[int | str, ...], str]]:
     """Yield the place and the token of each value, argument and phrasing that holds a special token."""
     places: list[tuple[tuple[int | str, ...], Any]] = [(("frames",), document.frames)]

@@ -145,7 +145,7 @@ def test_eval_measures_a_servers_model(chat: MakeChat, project: MakeProject) -> 
             "skills/server/suites/ports.yaml": json.dumps({"name": "ports", "tasks": rows}),
         }
     )
-    place.run("eval", "./skills/server", "--model", url, "--output", "out").ok()
+    place.call("eval", "./skills/server", "--model", url, "--output", "out").ok()
     (arm,) = json.loads((place.root / "out" / "evaluation.json").read_text())["arms"]
     assert arm["model"] == url and arm["settings"]["endpoint_model"] == "tiny"
     assert [record["exact"] for record in arm["records"]] == [False, True, True, True]

@@ -1,56 +1,83 @@
-"""``skillpm run``: the command lines of one request, and that nothing of them is executed."""
+"""``skillpm run``: the commands of a request, who lets them run, and what is kept of it."""
 
 from __future__ import annotations
 
-import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.cli.test_eval import CONTRACT, SITE
-from tests.conftest import ROOT, Outcome, Project
+from tests.chat import MakeChat
+from tests.cli.test_eval import CONTRACT
+from tests.conftest import Outcome, Project
 from tests.shop import MakeProject
+from tests.terminal import at_terminal
 
 ANSWERS = {
     "use 3": '{"tool": "dev", "args": {"port": 3}}',
     "make a file": '{"tool": "touch", "args": {"path": "made here"}}',
+    "show": '{"tool": "show", "args": {"path": "note"}}',
     "call nobody": '{"tool": "rm", "args": {"port": 3}}',
     "talk": "Sure! I will do it.",
 }
-TOUCH = """\
+TOOLS = """\
   - name: touch
-    input_schema: {type: object, properties: {path: {type: string}}, required: [path], additionalProperties: false}
+    description: Make an empty file.
+    input_schema:
+      type: object
+      properties: {path: {type: string, description: The file to make.}}
+      required: [path]
+      additionalProperties: false
     argv: [touch, {value: path}]
+  - name: show
+    description: Print a file.
+    input_schema: {type: object, properties: {path: {type: string}}, required: [path], additionalProperties: false}
+    argv: [cat, {value: path}]
+    read_only: true
 """
+MANIFEST = "manifest: 1\nversion: 1.0.0\npermissions: {run: [touch, cat, server]}\n"
+RULES = "approve: 1\nrules:\n  - {skill: server, tool: touch, arguments: {path: {pattern: '^made'}}}\n"
+
+
+@pytest.fixture
+def server(chat: MakeChat) -> tuple[str, ...]:
+    return ("--model", f"{chat(ANSWERS)}#tiny", "./skills/server")
 
 
 @pytest.fixture
 def place(project: MakeProject) -> Project:
     return project(
         {
-            "site/sitecustomize.py": SITE,
-            "answers.json": json.dumps(ANSWERS),
-            "model/config.json": "{}",
+            "note": "a note\x1b[31m in red\n",
+            "rules.yaml": RULES,
             "skills/server/SKILL.md": "---\nname: server\ndescription: Starts servers. For servers.\n---\nPorts.\n",
-            "skills/server/contract.yaml": CONTRACT + TOUCH,
+            "skills/server/skill.yaml": MANIFEST,
+            "skills/server/contract.yaml": CONTRACT + TOOLS,
             "skills/text/SKILL.md": "---\nname: text\ndescription: Says things. For texts.\n---\nText.\n",
         }
     )
 
 
 def ask(place: Project, *words: str) -> Outcome:
-    answers: Path = place.root / "answers.json"
-    return place.run("run", *words, PYTHONPATH=f"{place.root / 'site'}:{ROOT}", SKILLPM_TEST_ANSWERS=str(answers))
+    return place.call("run", *words)
 
 
-SERVER = ("--model", "./model", "./skills/server")
+def type_at(place: Project, words: Sequence[str], *typed: str, columns: int = 80) -> tuple[int, str]:
+    variables = {**os.environ, **place.environment}
+    return at_terminal(["run", *words], typed, cwd=place.root, environment=variables, columns=columns)
 
 
-def test_a_request_gives_command_lines_and_nothing_is_executed(place: Project) -> None:
-    done = ask(place, *SERVER, "make a file").ok()
+MODEL = "--model"  # stands for the server and its model
+
+
+def test_a_request_gives_command_lines_and_without_a_terminal_nothing_runs(
+    place: Project, server: tuple[str, ...]
+) -> None:
+    done = ask(place, *server, "make a file").ok()
     assert done.out == "touch 'made here'\n" and "nothing was executed" in done.err
     assert not (place.root / "made here").exists()
-    document = ask(place, *SERVER, "use 3", "--json").ok().document
+    document = ask(place, *server, "use 3", "--json").ok().document
     assert (document["tool"], document["argv"], document["confirm"], document["executed"]) == (
         "dev",
         [["server", "--port", "3"]],
@@ -62,20 +89,74 @@ def test_a_request_gives_command_lines_and_nothing_is_executed(place: Project) -
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        ((*SERVER, "call nobody"), 1, "the answer means no command: unknown tool 'rm'"),
-        ((*SERVER, "talk"), 1, "the model wrote: Sure! I will do it."),
-        ((*SERVER, ""), 2, "the request is empty"),
-        ((*SERVER, "use 3", "--run", "latest"), 2, "`--run` and `--model` exclude each other"),
+        ((MODEL, "./skills/server", "call nobody"), 1, "the answer means no command: unknown tool 'rm'"),
+        ((MODEL, "./skills/server", "talk"), 1, "the model wrote: Sure! I will do it."),
+        ((MODEL, "./skills/server", ""), 2, "the request is empty"),
+        ((MODEL, "./skills/server"), 2, "there is no REQUEST"),
+        ((MODEL, "./skills/server", "use 3", "--run", "latest"), 2, "`--run` and `--model` exclude each other"),
+        ((MODEL, "./skills/server", "use 3", "--dry-run", "--approve", "rules.yaml"), 2, "`--dry-run` runs nothing"),
+        (("-m", "tiny", "./skills/server", "use 3", "--key-stdin"), 2, "`--key-stdin` is for a server"),
+        ((MODEL, "./skills/server", "use 3", "--approve", "note"), 2, "note"),
         (("./skills/server", "use 3"), 2, "no run here has trained server"),
         (("./skills/server", "use 3", "--run", "latest"), 2, "no finished run"),
         (("./skills/server", "use 3", "--run", "nowhere"), 2, "no run folder `nowhere`"),
-        (("--model", "./nowhere", "./skills/server", "use 3"), 2, "no model `./nowhere`"),
-        (("--model", "./model", "./skills/text", "use 3"), 1, "text has no contract.yaml"),
-        (("--model", "./model", "nobody", "use 3"), 2, "no skill `nobody`"),
+        (("-m", "./nowhere", "./skills/server", "use 3"), 2, "no model `./nowhere`"),
+        ((MODEL, "./skills/text", "use 3"), 1, "text has no contract.yaml"),
+        ((MODEL, "nobody", "use 3"), 2, "no skill `nobody`"),
     ],
 )
 def test_what_means_no_command_is_said_with_the_reason(
-    place: Project, words: tuple[str, ...], code: int, text: str
+    place: Project, server: tuple[str, ...], words: tuple[str, ...], code: int, text: str
 ) -> None:
-    done = ask(place, *words).fails(code, text)
+    done = ask(place, *(server[:2] if words[0] == MODEL else ()), *(word for word in words if word != MODEL))
+    done.fails(code, text)
     assert done.out == ""
+
+
+def test_without_a_terminal_only_the_rules_of_a_document_let_a_command_run(
+    place: Project, server: tuple[str, ...]
+) -> None:
+    document = ask(place, *server, "make a file", "--approve", "rules.yaml", "--json").ok().document
+    assert document["executed"] and document["steps"][0]["decision"] == "rule" and (place.root / "made here").exists()
+    assert "nothing was executed" in ask(place, *server, "show", "--approve", "rules.yaml").ok().err
+    log = place.call("audit", "list", "--json").ok().document
+    assert [(entry["event"], entry["word"]) for entry in log] == [
+        ("decision", "rule"), ("outcome", "rule"), ("decision", "nobody")
+    ]  # fmt: skip
+    assert place.call("audit", "verify").ok().out.strip() == log[-1]["digest"]
+    assert "made here" in place.call("audit", "show", "2").ok().out
+
+
+def test_a_person_sees_what_would_run_and_what_each_argument_means(place: Project, server: tuple[str, ...]) -> None:
+    code, shown = type_at(place, [*server, "make a file"], "perhaps", "e", '{"path": "other"}', "y", columns=40)
+    assert code == 0 and (place.root / "other").exists() and not (place.root / "made here").exists()
+    for text in ("touch: Make an empty file.", "path = made here", "The file to make.", "runs touch 'made here'",
+                 "which it may change", "Answer with one of: yes", "runs touch other", "exit code 0"):  # fmt: skip
+        assert text in " ".join(shown.split()), shown
+    assert max(len(line) for line in shown.splitlines() if "Run it?" not in line and str(place.root) not in line) <= 60
+
+
+def test_a_conversation_goes_on_until_ctrl_d_and_always_holds_for_a_tool_that_reads(
+    place: Project, server: tuple[str, ...]
+) -> None:
+    code, shown = type_at(place, server, "show", "a", "show", "talk", "", "make a file", "n", "^D")
+    assert code == 0 and shown.count("Run it?") == 2 and shown.count("a note\\x1b[31m in red") == 2
+    assert "the answer means no command" in shown and not (place.root / "made here").exists()
+    rows = place.call("traces", "list", "--json").ok().document
+    assert [row["outcome"] for row in rows] == ["done", "done", "invalid", "refused"]
+
+
+def test_ctrl_c_at_a_prompt_runs_nothing_and_the_log_says_so(place: Project, server: tuple[str, ...]) -> None:
+    code, _ = type_at(place, [*server, "make a file"], "e", "^C")
+    assert code == 130 and not (place.root / "made here").exists()
+    (entry,) = place.call("audit", "list", "--json").ok().document
+    assert entry["word"] == "interrupted"
+
+
+def test_a_server_answers_with_the_key_from_stdin_and_the_key_is_kept_nowhere(place: Project, chat: MakeChat) -> None:
+    url = chat({"make a file": {"calls": [["touch", {"path": "made here"}]]}})
+    words = ("run", "./skills/server", "make a file", "--model", f"{url}#tiny", "--key-stdin")
+    assert place.run(*words, stdin="hunter2hunter2\n").ok().out == "touch 'made here'\n"
+    stored = [path for path in Path(place.environment["SKILLPM_HOME"]).rglob("*") if path.is_file()]
+    assert stored and not [path for path in stored if b"hunter2" in path.read_bytes()]
+    place.run(*words).fails(2, "stdin has no key")

@@ -8,17 +8,20 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from skillpm.agent.trace import Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, UsageError
 from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
+from skillpm.model.task import Seed, request_key
 from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_session
+from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.unpack import remove_tree
@@ -30,7 +33,14 @@ PROFILE = "profile.json"
 
 
 def synth(
-    context: Context, skills: Sequence[Skill], *, rows: int, held_out: int, seed: int, progress: Progress | None = None
+    context: Context,
+    skills: Sequence[Skill],
+    *,
+    rows: int,
+    held_out: int,
+    seed: int,
+    progress: Progress | None = None,
+    from_traces: bool = False,
 ) -> Synthesis:
     """Make training and held-out tasks, each verified by its skill.
 
@@ -41,6 +51,7 @@ def synth(
         held_out: held-out rows of each skill.
         seed: of chance.
         progress: is told how far it is.
+        from_traces: add what people approved and edited in stored episodes to the seeds.
 
     Raises:
         CheckError: a seed stands in a suite.
@@ -49,8 +60,9 @@ def synth(
         PluginError: a skill's code failed.
     """
     with open_session(context, skills) as session:
+        contributions = list(session.contributions.values())
         return synthesise(
-            list(session.contributions.values()),
+            [_with_traces(context, item) for item in contributions] if from_traces else contributions,
             session.scorer.judge,
             rows=rows,
             held_out=held_out,
@@ -59,6 +71,16 @@ def synth(
             progress=progress,
             other_suites=other_suites(context, skills),
         )
+
+
+def _with_traces(context: Context, contributions: Contributions) -> Contributions:
+    """Return contributions with the seeds of their stored episodes behind their own; none stands in a suite."""
+    suites = {
+        request_key(task.request) for suite in contributions.suites for task in suite.tasks if isinstance(task, Seed)
+    }
+    own = {request_key(seed.request) for seed in contributions.seeds}
+    seeds = Traces(context.settings.traces).gold(contributions.skill.name, frozenset(suites | own))
+    return replace(contributions, seeds=(*contributions.seeds, *seeds))
 
 
 @dataclass(frozen=True, slots=True)

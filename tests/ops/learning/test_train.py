@@ -15,9 +15,9 @@ from skillpm.evals.examiner import Asking
 from skillpm.ops.context import open_context
 from skillpm.ops.learning import train as train_module
 from skillpm.ops.learning.answer_rows import Answerer
+from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import trained_skills
-from skillpm.ops.learning.propose import find_answerer, propose
 from skillpm.ops.learning.train import Trained, plan_training, train
 from skillpm.settings import load_settings
 from skillpm.train.kinds import BUILT_IN
@@ -89,10 +89,9 @@ def test_a_run_ends_with_figures_and_cards_and_names_no_path_of_the_machine(
     (skill,) = trained_skills(context, [], trained.folder)
     answerer = find_answerer(context, skill, None, None)
     assert answerer == Answerer(str(tiny_model), trained.folder / "adapter")
-    proposal = propose(Evaluator(context, Asking(max_new_tokens=4), count), skill, answerer, "serve on 500")
-    assert proposal.argv is None and proposal.problems and proposal.adapter == trained.folder / "adapter"
-    with pytest.raises(UsageError, match="the request is empty"):
-        propose(Evaluator(context, Asking(), count), skill, answerer, " \n")
+    with conversation(Evaluator(context, Asking(max_new_tokens=4), count), skill, Wanted(answerer)) as ask:
+        trace = ask("serve on 500").run()
+    assert trace.outcome == "invalid" and trace.steps[0].problems and len(trace.adapter or "") == 64
 
 
 def test_a_recipe_can_leave_the_evaluation_out(train_it: Train) -> None:

@@ -1,0 +1,175 @@
+"""Who lets a command run: a person each time, a person for a whole session, or a document of rules.
+
+The default is to ask. Nothing but a fresh answer of a person, or a rule that says so itself, lets a command run once
+the model has read what a tool printed or what a reference says. Such a text may have asked for the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import jsonschema_rs
+from pydantic import Field, field_validator
+
+from skillpm.agent.execution import Place
+from skillpm.agent.proposal import Proposal
+from skillpm.formats.document import Document, Json, read_model
+from skillpm.model.contract import Tool
+from skillpm.storage.files import read_text
+
+Word = Literal["yes", "no", "edit", "always", "rule", "consent", "nobody", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about one proposal.
+
+    Attributes:
+        word: ``yes``, ``no``, ``edit`` and ``always`` are a person's; ``rule`` is of a document, ``consent`` follows
+            from an earlier answer; with ``nobody``, there was nobody to ask.
+        by: the rule, or the person's earlier answer, in words.
+        proposal: what runs: the model's own, or the one that a person made of it.
+    """
+
+    word: Word
+    proposal: Proposal
+    by: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Does the command run?"""
+        return self.word in ("yes", "edit", "always", "rule", "consent")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is asked.
+
+    Attributes:
+        proposal: what the model would run.
+        place: where it would run, and with what.
+        read: reads another answer, such as an edited one.
+        may_always: may the person let the tool run unasked from now on?
+        fresh: has the model read what a tool printed, or a reference, so that no earlier answer counts?
+    """
+
+    proposal: Proposal
+    place: Place
+    read: Callable[[str], Proposal]
+    may_always: bool
+    fresh: bool
+
+
+Ask = Callable[[Question], Decision]
+"""Asks a person."""
+
+
+class Rule(Document):
+    """One rule of a document for ``--approve``; a command runs if all that the rule says holds.
+
+    Attributes:
+        skill: the skill's name.
+        tool: the tool's name.
+        programs: each command must start one of these; any of the tool's where absent.
+        arguments: a JSON Schema for each of these arguments. An argument that is null fails unless its schema has
+            ``type`` or ``enum``, and accepts null.
+        after_output: does it hold too once the model has read what a tool printed, or a reference?
+    """
+
+    skill: str
+    tool: str
+    programs: tuple[str, ...] | None = None
+    arguments: dict[str, Json] = Field(default_factory=dict)
+    after_output: bool = False
+
+    @field_validator("arguments")
+    @classmethod
+    def _are_schemas(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name, schema in value.items():
+            try:
+                _validator(schema)
+            except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
+                raise ValueError(f"`{name}`: not a JSON Schema: {str(error).splitlines()[0]}") from None
+        return value
+
+    def holds(self, skill: str, proposal: Proposal, *, tainted: bool) -> bool:
+        """Does it let this proposal run?"""
+        if proposal.tool is None or (self.skill, self.tool) != (skill, proposal.tool.name):
+            return False
+        if tainted and not self.after_output:
+            return False
+        if self.programs is not None and any(words[0] not in self.programs for words in proposal.argv or ((),)):
+            return False
+        return all(_fits(schema, proposal.arguments.get(name)) for name, schema in self.arguments.items())
+
+
+class ApprovalDocument(Document):
+    """What ``skillpm run --approve FILE`` reads."""
+
+    approve: Annotated[int, Field(ge=1, le=1)]
+    rules: Annotated[tuple[Rule, ...], Field(min_length=1)]
+
+
+def read_approvals(path: Path) -> ApprovalDocument:
+    """Read the rules of ``--approve``. Raises DocumentError, StorageError."""
+    return read_model(ApprovalDocument, read_text(path), path=str(path))
+
+
+class Approval:
+    """Decides about the proposals of one session.
+
+    Args:
+        skill: whose tools they are.
+        rules: of a document.
+        ask: asks a person; None where there is nobody to ask.
+    """
+
+    def __init__(self, skill: str, rules: Sequence[Rule] = (), ask: Ask | None = None) -> None:
+        self._skill = skill
+        self._rules = rules
+        self._ask = ask
+        self._always: set[str] = set()  # tools that may run unasked for the rest of the session
+
+    @property
+    def can_run(self) -> bool:
+        """Is there anybody, or any rule, to let a command run?"""
+        return bool(self._rules) or self._ask is not None
+
+    def decide(self, question: Question) -> Decision:
+        """Decide about a proposal without problems."""
+        proposal, tainted = question.proposal, question.fresh
+        tool = proposal.tool
+        assert tool is not None
+        if tool.name in self._always and not tainted:
+            return Decision("consent", proposal, "an earlier answer of this session")
+        for number, rule in enumerate(self._rules, 1):
+            if rule.holds(self._skill, proposal, tainted=tainted):
+                return Decision("rule", proposal, f"rule {number} of the document")
+        if self._ask is None:
+            return Decision("nobody", proposal)
+        decision = self._ask(question)
+        if _allows_more(decision, tool):
+            self._always.add(tool.name)
+        return decision
+
+
+def _allows_more(decision: Decision, tool: Tool) -> bool:
+    """Does an answer let a tool run unasked from now on?
+
+    The tool must change nothing. Then ``always`` is enough, and so is one ``yes`` where the author says that nobody
+    need be asked.
+    """
+    return tool.read_only and (decision.word == "always" or (decision.word == "yes" and tool.confirm == "never"))
+
+
+def _validator(schema: Any) -> Any:
+    return jsonschema_rs.Draft202012Validator(schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+
+
+def _fits(schema: Any, value: Any) -> bool:
+    if value is None and not (isinstance(schema, dict) and {"type", "enum", "const"} & schema.keys()):
+        return False
+    return bool(_validator(schema).is_valid(value))

@@ -1,0 +1,373 @@
+"""Runs the commands of an approved answer: without a shell, confined, bounded, and with nothing left behind.
+
+A tool sees the machine as it is, because it is there to describe it, but it can write only its scratch folder and, if
+its contract does not call it read-only, the folder in which it starts. It reads no input and has no terminal. The
+network is closed unless skill.yaml asks for it and no policy refuses. Only the programs that skill.yaml names can be
+started, each by its absolute path.
+
+A tool that takes too long, prints too much, or starts too many processes is ended with all that it started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from skillpm.agent.inside import BEGAN
+from skillpm.errors import PolicyError, UsageError
+from skillpm.model.manifest import Permissions
+from skillpm.sandbox import bubblewrap, seccomp
+from skillpm.sandbox.programs import loaders
+from skillpm.sandbox.sandbox import Sandbox, tasks
+from skillpm.worker.starter import STARTER
+
+Ended = Literal["exited", "timeout", "output", "processes", "memory", "not-started"]
+_BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); from skillpm.agent.inside import main; main(sys.argv[2])"
+_TICK = 0.05  # seconds between looks at the clock
+_LOOK = 0.25  # seconds between looks at the processes of a tool
+_CHUNK = 1 << 16
+_SIGNALLED = 128
+_SECRETS = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".netrc", ".git-credentials", ".npmrc", ".pypirc",
+            ".config/gcloud", ".config/gh")  # fmt: skip
+_SERVICES = ("/run/docker.sock", "/run/podman", "/run/containerd")  # whoever speaks to one can write anywhere
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one command may take.
+
+    Attributes:
+        seconds: of its whole run.
+        output_bytes: that are kept; more is counted and thrown away.
+        flood_bytes: after which it is ended.
+        processes: at once.
+        memory_bytes: of all its processes, and of the address space of each.
+        file_bytes: of the largest file that it writes.
+    """
+
+    seconds: float = 60.0
+    output_bytes: int = 1 << 16
+    flood_bytes: int = 64 << 20
+    processes: int = 128
+    memory_bytes: int = 4 << 30
+    file_bytes: int = 256 << 20
+
+    def of_arguments(self, arguments: Mapping[str, Any], read: frozenset[str]) -> Bounds:
+        """Narrow these by the arguments of an answer that no argv reads: ``timeout_seconds`` and ``max_bytes``."""
+        seconds, most = (arguments.get(name) if name not in read else None for name in ("timeout_seconds", "max_bytes"))
+        return replace(
+            self,
+            seconds=float(seconds) if isinstance(seconds, int) and seconds > 0 else self.seconds,
+            output_bytes=min(most, self.output_bytes) if isinstance(most, int) and most > 0 else self.output_bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How one command ended.
+
+    Attributes:
+        exit_code: its own; 128 and the number of a signal that ended it; None if it never began.
+        ended: how: by itself, or by one of the bounds.
+        output: the first bytes that it wrote, to both streams, as text.
+        written: how many bytes it wrote.
+        reason: why it never began.
+    """
+
+    argv: tuple[str, ...]
+    exit_code: int | None
+    ended: Ended
+    output: str
+    written: int
+    seconds: float
+    reason: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Did it end by itself, with exit code 0?"""
+        return self.ended == "exited" and self.exit_code == 0
+
+    @property
+    def sentence(self) -> str:
+        """How it ended, in words."""
+        words = {
+            "exited": f"exit code {self.exit_code}",
+            "timeout": f"ended after {self.seconds:.0f} seconds: it took too long",
+            "output": f"ended: it wrote more than {self.written} bytes",
+            "processes": "ended: it started too many processes",
+            "memory": "ended: it took too much memory",
+            "not-started": f"not started: {self.reason}",
+        }[self.ended]
+        kept = len(self.output.encode())
+        cut = self.written > kept + 8 and self.ended != "output"  # a cut character is replaced by a longer sign
+        return f"{words}; {self.written} bytes of output, of which the first {kept} are kept" if cut else words
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and with what a tool runs.
+
+    Attributes:
+        folder: where it starts.
+        writes: may it write there?
+        permissions: of the skill.
+        sandbox: what confines it.
+    """
+
+    folder: Path
+    writes: bool
+    permissions: Permissions
+    sandbox: Sandbox
+
+    @property
+    def sentence(self) -> str:
+        """What it may do, in words."""
+        network = "the network" if self.permissions.network else "no network"
+        return f"{self.folder}, {'which it may change' if self.writes else 'read only'}, {network}"
+
+    def program(self, name: str) -> Path:
+        """Return the program of a command.
+
+        Raises:
+            PolicyError: skill.yaml does not name it, or it is not on PATH.
+        """
+        if name not in self.permissions.run or "/" in name:
+            raise PolicyError(
+                f"`{name[:80]}` is not permitted: `permissions.run` of skill.yaml does not name it",
+                hint="ask the skill's author, or run the command yourself",
+            )
+        found = shutil.which(name, path=_path())
+        if found is None:
+            raise PolicyError(f"`{name[:80]}` is not on PATH", hint=f"install {name[:80]}")
+        return Path(found)
+
+    def check(self, argv: Sequence[tuple[str, ...]]) -> list[Path]:
+        """Return the program of each command.
+
+        Raises:
+            PolicyError: a program is not permitted, or not on PATH.
+            UsageError: the folder is missing, or a tool that writes would start in the root or the home folder.
+        """
+        if not self.folder.is_dir():
+            raise UsageError(f"{self.folder} is not a folder", hint="name one that exists")
+        if self.writes and self.folder.resolve() in (Path("/"), Path.home().resolve()):
+            raise UsageError(f"a tool that writes does not start in {self.folder}", hint="run skillpm in a project")
+        return [self.program(words[0]) for words in argv]
+
+
+def run_commands(argv: Sequence[tuple[str, ...]], place: Place, bounds: Bounds) -> Iterator[Finished]:
+    """Run commands one after another, each while the one before it succeeded; they share the time and a scratch folder.
+
+    Raises:
+        PolicyError: a program is not permitted, or not there. Nothing has run then.
+        UsageError: the place is too wide or missing.
+    """
+    programs = place.check(argv)
+    deadline = time.monotonic() + bounds.seconds
+    with tempfile.TemporaryDirectory(prefix="skillpm-tool-", ignore_cleanup_errors=True) as scratch:
+        for words, program in zip(argv, programs, strict=True):
+            left = replace(bounds, seconds=max(0.0, deadline - time.monotonic()))
+            finished = _Run(words, program, place, Path(scratch).resolve(), left).finish()
+            yield finished
+            if not finished.succeeded:
+                return
+
+
+@dataclass
+class _Run:
+    """One command."""
+
+    argv: tuple[str, ...]
+    program: Path
+    place: Place
+    scratch: Path
+    bounds: Bounds
+    _kept: bytearray = field(default_factory=bytearray)
+    _written: int = 0
+
+    def finish(self) -> Finished:
+        """Run it to its end or to a bound. Whatever happens, nothing of it is left."""
+        started = time.monotonic()
+        status, theirs = os.pipe()
+        try:
+            process = self._start(theirs)
+        except OSError as error:
+            os.close(theirs)
+            os.close(status)
+            return Finished(self.argv, None, "not-started", "", 0, 0.0, error.strerror or str(error))
+        os.close(theirs)
+        assert process.stdout is not None
+        with os.fdopen(status, "rb") as pipe, process.stdout as output:
+            try:
+                ended = self._watch(process, output, started + self.bounds.seconds)
+            finally:
+                _kill(process)
+            self._drain(output)
+            os.set_blocking(pipe.fileno(), False)
+            said = pipe.read() or b""
+        code = process.returncode
+        text = self._kept.decode(errors="replace")
+        if said != BEGAN and ended == "exited":
+            reason = said.removeprefix(BEGAN).decode(errors="replace") or text.strip()[-300:]
+            return Finished(self.argv, None, "not-started", "", 0, 0.0, reason)
+        code = code if code >= 0 else _SIGNALLED - code
+        return Finished(self.argv, code, ended, text, self._written, round(time.monotonic() - started, 3))
+
+    def _start(self, status: int) -> subprocess.Popen[bytes]:
+        words = self._words(status)
+        return STARTER.start(
+            lambda: subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=self.place.folder,
+                env=_environment(self.scratch),
+                pass_fds=(status,),
+                start_new_session=True,
+            )
+        )
+
+    def _words(self, status: int) -> list[str]:
+        place, sandbox = self.place, self.place.sandbox
+        writable = (self.scratch, *([place.folder.resolve()] if place.writes else []))
+        programs = [found for name in place.permissions.run if (found := shutil.which(name, path=_path()))]
+        chain = [step for program in programs for step in _interpreters(Path(program))]
+        limits = {
+            "RLIMIT_CORE": 0,
+            "RLIMIT_AS": self.bounds.memory_bytes,
+            "RLIMIT_FSIZE": self.bounds.file_bytes,
+            "RLIMIT_NOFILE": 1024,
+            **({"RLIMIT_NPROC": self.bounds.processes + tasks()} if os.getuid() else {}),  # root is never counted
+        }
+        wrapped = sandbox.level == "bubblewrap"
+        document = {
+            "status": status,
+            "host": not wrapped,
+            "program": str(self.program),
+            "argv": [*self.argv],
+            "landlock": sandbox.landlock,
+            "writable": [*map(str, writable)],
+            "executable": [str(path) for path in (*chain, *loaders(chain))],
+            "network": place.permissions.network,
+            "limits": {name: most for name, most in limits.items() if hasattr(resource, name)},
+        }
+        package = Path(__file__).parents[2]
+        words = [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, str(package), json.dumps(document)]
+        if not wrapped:
+            return words
+        home = Path.home()
+        hidden = [home / name for name in _SECRETS if (home / name).exists()]
+        hidden += [Path(path) for path in _SERVICES if not place.writes and Path(path).exists()]
+        network = place.permissions.network or seccomp.available()  # else a tool that lists ports would see none
+        return bubblewrap.tool_command(words, place.folder, writable, hidden, network=network)
+
+    def _watch(self, process: subprocess.Popen[bytes], output: IO[bytes], deadline: float) -> Ended:
+        os.set_blocking(output.fileno(), False)
+        look = 0.0
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            while _runs(process):
+                now = time.monotonic()
+                if now >= deadline:
+                    return "timeout"
+                if now >= look:
+                    look = now + _LOOK
+                    count, memory = _descendants(process.pid)
+                    if count > self.bounds.processes:
+                        return "processes"
+                    if memory > self.bounds.memory_bytes:
+                        return "memory"
+                if not selector.get_map():
+                    time.sleep(min(_TICK / 5, deadline - now))
+                elif selector.select(min(_TICK, deadline - now)) and not self._read(output):
+                    selector.unregister(output)
+                if self._written > self.bounds.flood_bytes:
+                    return "output"
+        return "exited"
+
+    def _read(self, output: IO[bytes]) -> bool:
+        """Keep what fits of what is there; has the stream not ended?"""
+        with contextlib.suppress(BlockingIOError):
+            chunk = os.read(output.fileno(), _CHUNK)
+            self._written += len(chunk)
+            self._kept += chunk[: max(0, self.bounds.output_bytes - len(self._kept))]
+            return bool(chunk)
+        return True
+
+    def _drain(self, output: IO[bytes]) -> None:
+        """Read what is left in the pipe once everything has been ended."""
+        for _ in range((1 << 20) // _CHUNK):
+            before = self._written
+            if not self._read(output) or self._written == before:
+                return
+
+
+def _runs(process: subprocess.Popen[bytes]) -> bool:
+    """Does it run? It is not reaped, so that its number stays its own until its group has been ended."""
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a command and all that it started; inside bubblewrap the kernel ends what has left the group."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _descendants(root: int) -> tuple[int, int]:
+    """Return how many processes a process has started that still run, and the bytes of memory that they use."""
+    parents: dict[int, list[tuple[int, int]]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            fields = path.read_bytes().rpartition(b") ")[2].split()
+            parents.setdefault(int(fields[1]), []).append((int(path.parent.name), int(fields[21])))
+    count, pages, waiting = 0, 0, [root]
+    while waiting:
+        for child, resident in parents.pop(waiting.pop(), ()):
+            count, pages = count + 1, pages + resident
+            waiting.append(child)
+    return count, pages * resource.getpagesize()
+
+
+def _interpreters(program: Path) -> list[Path]:
+    """Return a program and, for a script, what its first line starts: ``#!/usr/bin/env python3`` starts two."""
+    chain = [program]
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        with program.open("rb") as file:
+            line = file.readline(256)
+        words = line[2:].decode().split() if line.startswith(b"#!") else []
+        if words:
+            chain.append(Path(words[0]))
+            if Path(words[0]).name == "env":
+                named = next((word for word in words[1:] if not word.startswith("-")), "")
+                chain += [Path(found)] if (found := shutil.which(named, path=_path())) else []
+    return chain
+
+
+def _path() -> str:
+    """Return PATH without relative folders: what lies in the working folder is not a program."""
+    return os.pathsep.join(
+        folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(folder).is_absolute()
+    )
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Return the variables of a tool: no secret of ours, and nothing that opens a pager or an editor."""
+    ours = {name: text for name, text in os.environ.items() if name in ("LANG", "TZ") or name.startswith("LC_")}
+    quiet = {"TERM": "dumb", "NO_COLOR": "1", "PAGER": "cat", "SYSTEMD_PAGER": "cat", "SYSTEMD_COLORS": "0"}
+    return {**ours, **quiet, "PATH": _path(), "HOME": str(scratch), "TMPDIR": str(scratch)}

@@ -1,0 +1,177 @@
+"""Traces: every episode as it went, one file each, masked; what people decided in them becomes training data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from skillpm.agent.shown import MASK, masked
+from skillpm.errors import DocumentError, UsageError
+from skillpm.formats.document import Document, Json
+from skillpm.model.task import TRACE, Seed, request_key
+from skillpm.storage.files import read_text, write_atomic
+
+Outcome = Literal["done", "refused", "not-run", "invalid", "failed", "interrupted", "asking"]
+REDACTED = "[redacted]"
+
+
+class Step(Document):
+    """One answer of the model, and what became of it.
+
+    Attributes:
+        answer: the model's text, cut where it is long.
+        call: the call that the contract read in it; None where it refuses it.
+        decision: what was decided; empty for an answer that calls nothing.
+        final: the call that ran: the model's own, or a person's edit; None where none ran.
+        argv: the commands of the final call.
+        exit_codes: of the commands that ran.
+        output: what they printed, visible and masked.
+    """
+
+    answer: str
+    call: Json = None
+    problems: tuple[str, ...] = ()
+    decision: str = ""
+    final: Json = None
+    argv: tuple[tuple[str, ...], ...] = ()
+    exit_codes: tuple[int | None, ...] = ()
+    output: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Did all that was let run end with exit code 0?"""
+        return bool(self.argv) and self.exit_codes == (0,) * len(self.argv)
+
+
+class Trace(Document):
+    """One episode: a request, and all that followed from it."""
+
+    trace: Literal[1] = 1
+    id: str
+    when: str
+    skill: str
+    version: str
+    tree: str
+    model: str
+    adapter: str | None = None
+    system: str = ""
+    request: str
+    steps: tuple[Step, ...] = ()
+    outcome: Outcome = "asking"
+    report: str | None = None
+
+    def messages(self) -> list[dict[str, Any]]:
+        """Return the episode as OpenAI's messages, with tool calls and what tools returned."""
+        rows: list[dict[str, Any]] = [{"role": "system", "content": self.system}] if self.system else []
+        rows.append({"role": "user", "content": self.request})
+        for number, step in enumerate(self.steps, 1):
+            call = step.final or step.call
+            if call is None:
+                rows.append({"role": "assistant", "content": step.answer})
+                continue
+            function = {"name": call["tool"], "arguments": json.dumps(call["args"], ensure_ascii=False)}
+            calls = [{"id": f"call_{number}", "type": "function", "function": function}]
+            rows.append({"role": "assistant", "content": None, "tool_calls": calls})
+            content = step.output if step.exit_codes else f"not run: {step.decision}"
+            rows.append({"role": "tool", "tool_call_id": f"call_{number}", "content": content})
+        return rows
+
+    def gold(self) -> Seed | None:
+        """Return the request with the call that a person let run and that worked, or made of the model's; else None.
+
+        Only the first answer follows from the request alone.
+        """
+        if not self.steps or MASK in self.request or REDACTED in self.request:
+            return None
+        step = self.steps[0]
+        right = step.decision == "edit" or (step.decision in ("yes", "always", "rule", "consent") and step.succeeded)
+        if not right or step.final is None or MASK in json.dumps(step.final):
+            return None
+        return Seed(id=self.id, request=self.request, expected=step.final, tags=(TRACE,))
+
+    def pair(self) -> dict[str, Any] | None:
+        """Return what a person preferred to the model's first answer: ``{prompt, chosen, rejected}``; else None."""
+        if not self.steps or self.steps[0].decision != "edit" or self.gold() is None:
+            return None
+        chosen = json.dumps(self.steps[0].final, ensure_ascii=False)
+        return {"prompt": self._prompt(), "chosen": chosen, "rejected": self.steps[0].answer}
+
+    def negative(self) -> dict[str, Any] | None:
+        """Return a first answer that a person refused, or the contract: ``{prompt, rejected, reason}``; else None."""
+        step = self.steps[0] if self.steps else None
+        if step is None or not (step.decision == "no" or step.problems):
+            return None
+        reason = "; ".join(step.problems) or "a person refused it"
+        return {"prompt": self._prompt(), "rejected": step.answer, "reason": reason}
+
+    def _prompt(self) -> list[dict[str, Any]]:
+        return [row for row in self.messages() if row["role"] in ("system", "user")]
+
+
+class Traces:
+    """The stored episodes of one user.
+
+    Args:
+        folder: in which they lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, trace: Trace) -> None:
+        """Write an episode, masked; only the user can read it. Raises StorageError."""
+        document = _mapped(trace.model_dump(mode="json"), masked)
+        write_atomic(self._folder / f"{trace.id}.json", json.dumps(document, indent=1) + "\n", mode=0o600)
+
+    def all(self, skill: str | None = None) -> Iterator[Trace]:
+        """Yield the episodes, oldest first. Raises DocumentError where a file is wrong."""
+        for path in sorted(self._folder.glob("*.json")):
+            trace = _read(path)
+            if skill is None or trace.skill == skill:
+                yield trace
+
+    def find(self, word: str) -> Trace:
+        """Return the episode whose id begins with a word, or the newest for ``latest``. Raises UsageError."""
+        names = sorted(path.stem for path in self._folder.glob("*.json"))
+        fitting = names[-1:] if word == "latest" else [name for name in names if word and name.startswith(word)]
+        if len(fitting) != 1:
+            problem = "several traces begin" if fitting else "no trace begins"
+            raise UsageError(f"{problem} with `{word[:80]}`", hint="run `skillpm traces list` to see them")
+        return _read(self._folder / f"{fitting[0]}.json")
+
+    def remove(self, identities: Sequence[str]) -> None:
+        """Delete episodes."""
+        for identity in identities:
+            (self._folder / f"{identity}.json").unlink(missing_ok=True)
+
+    def redact(self, trace: Trace, text: str) -> int:
+        """Replace a text in all of an episode, and return how often it stood there. Raises StorageError."""
+        before = json.dumps(trace.model_dump(mode="json"), ensure_ascii=False)
+        count = before.count(json.dumps(text, ensure_ascii=False)[1:-1])
+        document = _mapped(trace.model_dump(mode="json"), lambda value: value.replace(text, REDACTED))
+        self.save(Trace.model_validate({**document, "id": trace.id}))
+        return count
+
+    def gold(self, skill: str, others: frozenset[str]) -> tuple[Seed, ...]:
+        """Return the seeds that a skill's traces give, without the requests of others, such as those of suites."""
+        seeds = [seed for trace in self.all(skill) if (seed := trace.gold()) is not None]
+        latest = {request_key(seed.request): seed for seed in seeds}  # a later answer to one request counts
+        return tuple(seed for key, seed in latest.items() if key not in others)
+
+
+def _mapped(value: Any, change: Any) -> Any:
+    """Return a JSON value with each of its texts changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, list):
+        return [_mapped(item, change) for item in value]
+    return {key: _mapped(item, change) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _read(path: Path) -> Trace:
+    try:
+        return Trace.model_validate_json(read_text(path))
+    except ValueError as error:
+        raise DocumentError(f"not a trace: {str(error).splitlines()[0]}", path=str(path), hint="remove it") from None

@@ -1,0 +1,86 @@
+"""``skillpm audit``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.context import command_context
+from skillpm.cli.misuse import Group
+from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from skillpm.agent.audit import AuditEntry, AuditLog
+
+
+@click.group("audit", cls=Group)
+def command() -> None:
+    """Show and check the log of what `skillpm run` proposed, what was decided, and what ran.
+
+    Entries are only ever added. Each holds the digest of the one before it.
+    """
+
+
+@command.command("list", epilog="Example: skillpm audit list --last 20")
+@click.option("--last", type=click.IntRange(1), default=50, show_default=True, metavar="N", help="Entries to list.")
+@json_option
+def list_entries(last: int, as_json: bool) -> None:
+    """List the newest entries, oldest first."""
+    entries = list(_log().entries())[-last:]
+    if as_json:
+        echo_json([entry.model_dump(mode="json") for entry in entries])
+        return
+    if not entries:
+        note("the log is empty")
+        return
+    rows = [(entry.number, entry.when, entry.skill, _what(entry), _commands(entry)) for entry in entries]
+    table(("entry", "when", "skill", "what", "commands"), rows)
+
+
+@command.command("show", epilog="Example: skillpm audit show 3")
+@click.argument("number", type=click.IntRange(1), metavar="ENTRY")
+@json_option
+def show(number: int, as_json: bool) -> None:
+    """Show one entry whole."""
+    entry = next((entry for entry in _log().entries() if entry.number == number), None)
+    if entry is None:
+        raise UsageError(f"the log has no entry {number}", hint="run `skillpm audit list` to see them")
+    document = entry.model_dump(mode="json")
+    if as_json:
+        echo_json(document)
+        return
+    document["argv"] = _commands(entry)
+    for name, value in document.items():
+        click.echo(f"{name:<10} {safe(value)}".rstrip())
+
+
+@command.command("verify", epilog="Example: skillpm audit verify")
+@click.option("--head", metavar="DIGEST", help="A digest that you kept: it must be in the log.")
+@json_option
+def verify(head: str | None, as_json: bool) -> None:
+    """Check that no entry was changed, moved, added or removed. Exits 4 if one was."""
+    number, digest = _log().verify(head)
+    if as_json:
+        echo_json({"entries": number, "head": digest})
+        return
+    note(f"{number} entries are whole")
+    click.echo(digest)
+
+
+def _log() -> AuditLog:
+    from skillpm.agent.audit import AuditLog
+
+    return AuditLog(command_context().settings.audit)
+
+
+def _what(entry: AuditEntry) -> str:
+    if entry.event == "decision":
+        return f"{entry.word}: {entry.by}" if entry.by else entry.word
+    return entry.ended if entry.exit_code is None else f"{entry.ended} {entry.exit_code}"
+
+
+def _commands(entry: AuditEntry) -> str:
+    return " && ".join(shlex.join(words) for words in entry.argv)

@@ -1,0 +1,141 @@
+"""``skillpm traces``."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from skillpm.cli.context import command_context
+from skillpm.cli.misuse import Group
+from skillpm.cli.output import clipped, count, echo_json, json_option, note, safe, table
+from skillpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skillpm.agent.trace import Step, Traces
+
+_REQUEST = 60  # characters in a table
+
+
+@click.group("traces", cls=Group)
+def command() -> None:
+    """List, show, export and remove the stored episodes of `skillpm run`.
+
+    Secrets of a known form are masked before an episode is stored. What you approved, edited and refused becomes
+    training rows with `skillpm synth --from-traces`.
+    """
+
+
+@command.command("list", epilog="Example: skillpm traces list --skill incident-triage")
+@click.option("--skill", metavar="NAME", help="Episodes of this skill only.")
+@json_option
+def list_traces(skill: str | None, as_json: bool) -> None:
+    """List episodes, oldest first."""
+    traces = list(_traces().all(skill))
+    if as_json:
+        echo_json([trace.model_dump(mode="json", exclude={"steps", "system"}) for trace in traces])
+        return
+    if not traces:
+        note("there is no trace yet; `skillpm run` stores one for each request")
+        return
+    rows = [
+        (trace.id, trace.skill, trace.outcome, _decisions(trace.steps), clipped(trace.request, _REQUEST))
+        for trace in traces
+    ]
+    table(("trace", "skill", "outcome", "decisions", "request"), rows)
+
+
+@command.command("show", epilog="Example: skillpm traces show latest")
+@click.argument("word", metavar="TRACE")
+@json_option
+def show(word: str, as_json: bool) -> None:
+    """Show one episode: the beginning of its id, or latest."""
+    trace = _traces().find(word)
+    if as_json:
+        echo_json({**trace.model_dump(mode="json"), "messages": trace.messages()})
+        return
+    click.echo(f"{trace.id}  {trace.skill} {trace.version}  {safe(trace.model)}  {trace.outcome}")
+    click.echo(f"request: {safe(trace.request)}")
+    for step in trace.steps:
+        click.echo(f"answer:  {safe(step.answer)}")
+        for problem in step.problems:
+            click.echo(f"  refused: {safe(problem)}")
+        for words in step.argv:
+            click.echo(f"  {step.decision}: {safe(shlex.join(words))}")
+        if step.exit_codes:
+            click.echo(f"  exit codes: {', '.join(map(str, step.exit_codes))}")
+            click.echo("".join(f"  | {safe(line)}\n" for line in step.output.splitlines()), nl=False)
+    if trace.report is not None:
+        click.echo(f"report:  {safe(trace.report)}")
+
+
+@command.command("export", epilog="Example: skillpm traces export --form preferences > pairs.jsonl")
+@click.option("--skill", metavar="NAME", help="Episodes of this skill only.")
+@click.option(
+    "--form",
+    type=click.Choice(["openai", "rows", "preferences", "negatives"]),
+    default="openai",
+    show_default=True,
+    help="Messages with tool calls; approved answers as seeds; edits as pairs; refused answers.",
+)
+def export(skill: str | None, form: str) -> None:
+    """Print episodes as JSON Lines."""
+    number = 0
+    for trace in _traces().all(skill):
+        if form == "openai":
+            row: object = {"id": trace.id, "skill": trace.skill, "outcome": trace.outcome, "messages": trace.messages()}
+        elif form == "rows":
+            seed = trace.gold()
+            row = None if seed is None else seed.model_dump(mode="json")
+        else:
+            row = trace.pair() if form == "preferences" else trace.negative()
+        if row is not None:
+            number += 1
+            click.echo(json.dumps(row, ensure_ascii=True))
+    note(f"{count(number, 'row')}")
+
+
+@command.command("prune", epilog="Example: skillpm traces prune --older-than 30")
+@click.argument("words", metavar="[TRACE]...", nargs=-1)
+@click.option("--older-than", type=click.IntRange(0), metavar="DAYS", help="Remove what is older than this.")
+@click.option("--all", "everything", is_flag=True, help="Remove every trace.")
+def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> None:
+    """Remove episodes. The audit log keeps what was decided and run."""
+    if bool(words) + (older_than is not None) + everything != 1:
+        raise UsageError("give TRACEs, `--older-than DAYS` or `--all`", hint="run `skillpm traces list` to see them")
+    traces = _traces()
+    if words:
+        chosen = [traces.find(word).id for word in words]
+    else:
+        day = (datetime.now(UTC) - timedelta(days=older_than or 0)).isoformat()
+        chosen = [trace.id for trace in traces.all() if everything or trace.when < day]
+    traces.remove(chosen)
+    note(f"removed {count(len(chosen), 'trace')}")
+
+
+@command.command("redact", epilog="Example: skillpm traces redact latest --text 'db01.internal'")
+@click.argument("word", metavar="TRACE")
+@click.option("--text", required=True, metavar="TEXT", help="What is replaced by [redacted].")
+def redact(word: str, text: str) -> None:
+    """Replace a TEXT everywhere in one episode."""
+    if not text:
+        raise UsageError("`--text` is empty", hint="give the text to replace")
+    traces = _traces()
+    trace = traces.find(word)
+    number = traces.redact(trace, text)
+    note(f"{trace.id}: replaced {count(number, 'place')}")
+
+
+def _traces() -> Traces:
+    from skillpm.agent.trace import Traces
+
+    return Traces(command_context().settings.traces)
+
+
+def _decisions(steps: Sequence[Step]) -> str:
+    return ", ".join(step.decision or "refused by the contract" for step in steps)

@@ -1,0 +1,147 @@
+"""``skillpm run``: ask a model for the commands of requests, and run what a person or a document of rules approves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skillpm.agent.approval import Approval, Ask, read_approvals
+from skillpm.agent.audit import AuditLog
+from skillpm.agent.episode import Episode, Surroundings
+from skillpm.agent.execution import Finished
+from skillpm.agent.trace import Traces
+from skillpm.errors import CheckError, PolicyError, UsageError
+from skillpm.model.skill import Skill
+from skillpm.model.trust_policy import permitted
+from skillpm.ops.context import Context
+from skillpm.ops.learning.answer_rows import Answerer
+from skillpm.ops.learning.evaluate import Evaluator
+from skillpm.ops.learning.runs import find_run
+from skillpm.ops.learning.session import open_session
+from skillpm.runtime.skillfiles import SkillFiles
+from skillpm.sandbox.sandbox import LEVELS, Sandbox, choose
+from skillpm.settings import Settings
+from skillpm.train.run_folder import RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How requests are answered and run.
+
+    Attributes:
+        answerer: the model.
+        steps: answers to one request, at most.
+        approve: a document of rules, or None.
+        folder: where tools start.
+        ask: asks a person; None where there is nobody to ask.
+        tell: shows how a command ended, and what it printed.
+    """
+
+    answerer: Answerer
+    steps: int = 1
+    approve: Path | None = None
+    folder: Path | None = None
+    ask: Ask | None = None
+    tell: Callable[[Finished, str], None] | None = None
+
+
+def find_answerer(context: Context, skill: Skill, model: str | None, run: Path | None) -> Answerer:
+    """Return who answers: a base model, a run, or the newest finished run that trained the skill.
+
+    Raises:
+        UsageError: there is no such run, or no run has trained the skill.
+        DocumentError: the manifest of a run is wrong.
+    """
+    if model is not None:
+        return Answerer(model)
+    if run is not None:
+        return Answerer.of_run(find_run(context.settings, run))
+    for manifest in sorted((context.settings.runs).glob("*/manifest.json"), reverse=True):
+        if any(item.name == skill.name for item in RunFolder(manifest.parent).manifest.skills):
+            return Answerer.of_run(manifest.parent)
+    raise UsageError(
+        f"no run here has trained {skill.name}", hint=f"run `skillpm train {skill.name}`, or use `--model smollm2-135m`"
+    )
+
+
+@contextmanager
+def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator[Callable[[str], Episode]]:
+    """Yield what makes an episode of a request; the model is loaded once.
+
+    Raises:
+        CheckError: the skill has no contract, so an answer means no command.
+        UsageError: there is no such model.
+        ConsentError: skill code would run that nobody agreed to.
+        DocumentError: the document of rules is wrong.
+        TrainingError: no model can be loaded.
+    """
+    context, answerer = evaluator.context, wanted.answerer
+    settings = context.settings
+    rules = () if wanted.approve is None else read_approvals(wanted.approve).rules
+    with open_session(context, [skill]) as session:
+        contract = session.contributions[skill.name].contract
+        if contract is None:
+            raise CheckError(
+                f"{skill.name} has no contract.yaml, so it has no tools", hint="`skillpm show` lists what a skill has"
+            )
+        policy = evaluator.policy(answerer.model, answerer.adapter, tuple(contract.tools.values()))
+        around = Surroundings(
+            skill=skill,
+            contract=contract,
+            policy=policy,
+            model=answerer.model,
+            adapter=None if answerer.adapter is None else adapter_digest(answerer.adapter),
+            folder=wanted.folder or Path.cwd(),
+            permissions=permitted(SkillFiles(skill).manifest(), settings.trust_policies),
+            sandbox=tool_sandbox(settings),
+            approval=Approval(skill.name, rules, wanted.ask),
+            audit=AuditLog(settings.audit),
+            traces=Traces(settings.traces),
+            steps=wanted.steps,
+            max_new_tokens=evaluator.asking.max_new_tokens,
+            tell=wanted.tell,
+        )
+        yield lambda request: Episode(around, request)
+
+
+def tool_sandbox(settings: Settings) -> Sandbox:
+    """Return what confines tools: a strong level of ours, or ``limits`` where a person asks for it by name.
+
+    Raises:
+        PolicyError: this machine has no strong level.
+    """
+    wanted = settings.sandbox if settings.sandbox in LEVELS else "auto"
+    sandbox = choose(wanted, required=settings.sandbox_required)
+    if not sandbox.strong and settings.sandbox != sandbox.level:
+        raise PolicyError(
+            "this machine has neither landlock nor bubblewrap to confine tools",
+            hint="install bubblewrap, or choose `--sandbox limits` to let tools write where you may write",
+        )
+    return sandbox
+
+
+def adapter_digest(adapter: Path) -> str:
+    """Return the digest of an adapter's files, in the order of their names."""
+    digest = hashlib.sha256()
+    for path in sorted(adapter.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def episode_document(episode: Episode) -> dict[str, Any]:
+    """Return an episode as ``--json`` prints it: its trace, and what its last answer would run."""
+    trace, proposal = episode.trace, episode.proposal
+    return {
+        **trace.model_dump(mode="json"),
+        "tool": None if proposal is None or proposal.tool is None else proposal.tool.name,
+        "arguments": None if proposal is None else proposal.arguments,
+        "argv": None if proposal is None else proposal.argv,
+        "confirm": None if proposal is None or proposal.tool is None else proposal.tool.confirm,
+        "problems": [] if proposal is None else list(proposal.problems),
+        "executed": episode.executed,
+    }

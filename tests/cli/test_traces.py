@@ -1,0 +1,82 @@
+"""``skillpm traces``: what was stored is shown, exported, redacted and removed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from skillpm.agent.trace import Step, Trace, Traces
+from tests.conftest import Project
+from tests.shop import MakeProject
+
+
+def call(path: str) -> dict[str, object]:
+    return {"tool": "show", "args": {"path": path}}
+
+
+def trace(identity: str, decision: str, path: str = "a", final: str | None = "a", code: int = 0) -> Trace:
+    step = Step(
+        answer=json.dumps(call(path)),
+        call=call(path),
+        decision=decision,
+        final=None if final is None else call(final),
+        argv=(("cat", final or path),),
+        exit_codes=() if final is None else (code,),
+        output="" if final is None else "on db01.internal\n",
+    )
+    when = f"2026-01-0{identity[-1]}T00:00:00+00:00"
+    return Trace(id=identity, when=when, skill="demo", version="1", tree="0", model="m", request=f"show {identity}",
+                 steps=(step,), outcome="done")  # fmt: skip
+
+
+@pytest.fixture
+def place(project: MakeProject) -> Project:
+    made: Project = project({})
+    traces = Traces(Path(made.environment["SKILLPM_HOME"]) / "data" / "traces")
+    for item in (
+        trace("t1", "yes"),
+        trace("t2", "edit", "b", "a"),
+        trace("t3", "no", final=None),
+        trace("t4", "yes", code=1),
+    ):
+        traces.save(item)
+    return made
+
+
+def exported(place: Project, form: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in place.call("traces", "export", "--form", form).ok().out.splitlines()]
+
+
+def test_what_a_person_decided_becomes_data(place: Project) -> None:
+    assert [row["id"] for row in exported(place, "rows")] == ["t1", "t2"]
+    (pair,) = exported(place, "preferences")
+    assert pair["prompt"] == [{"role": "user", "content": "show t2"}]
+    assert (json.loads(str(pair["chosen"])), json.loads(str(pair["rejected"]))) == (call("a"), call("b"))
+    (negative,) = exported(place, "negatives")
+    assert negative["reason"] == "a person refused it"
+    messages = exported(place, "openai")[0]["messages"]
+    assert isinstance(messages, list) and messages[1]["tool_calls"][0]["function"]["name"] == "show"
+    assert messages[2] == {"role": "tool", "tool_call_id": "call_1", "content": "on db01.internal\n"}
+
+
+def test_a_text_is_redacted_everywhere_and_the_other_traces_stay(place: Project) -> None:
+    assert "replaced 1 place" in place.call("traces", "redact", "t1", "--text", "db01.internal").ok().err
+    assert "[redacted]" in place.call("traces", "show", "t1").ok().out
+    assert "db01.internal" in place.call("traces", "show", "t2").ok().out
+
+
+def test_traces_are_removed_by_name_by_age_and_all_at_once(place: Project) -> None:
+    place.call("traces", "prune", "t1").ok()
+    place.call("traces", "prune").fails(2, "give TRACEs")
+    place.call("traces", "show", "t1").fails(2, "no trace begins with `t1`")
+    place.call("traces", "show", "t").fails(2, "several traces begin")
+    assert len(place.call("traces", "list", "--json").ok().document) == 3
+    place.call("traces", "prune", "--older-than", "1").ok()
+    assert "there is no trace yet" in place.call("traces", "list").ok().err
+
+
+def test_only_its_owner_can_read_a_trace(place: Project) -> None:
+    files = list((Path(place.environment["SKILLPM_HOME"]) / "data" / "traces").iterdir())
+    assert len(files) == 4 and {path.stat().st_mode & 0o777 for path in files} == {0o600}

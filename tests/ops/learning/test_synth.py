@@ -1,0 +1,41 @@
+"""What people decided in use comes back as rows, behind every gate that other rows pass."""
+
+from __future__ import annotations
+
+from skillpm.agent.trace import Step, Trace, Traces
+from skillpm.ops.learning.synth import synth
+from tests.scripted_policy import Server
+
+
+def trace(number: int, request: str, port: int | str, decision: str = "yes") -> Trace:
+    call = {"tool": "dev", "args": {"port": port, "quiet": None}}
+    step = Step(answer="", call=call, decision=decision, final=call, argv=(("server",),), exit_codes=(0,))
+    return Trace(
+        id=f"t{number}",
+        when="2026-01-01",
+        skill="server",
+        version="1",
+        tree="0",
+        model="m",
+        request=request,
+        steps=(step,),
+    )
+
+
+def test_approved_answers_become_rows_and_nothing_of_a_suite_does(server: Server) -> None:
+    context = server.context()
+    traces = Traces(context.settings.traces)
+    for item in (
+        trace(1, "launch one on 99", 98),
+        trace(2, "Launch one on  99", 99, "edit"),  # the later answer to the same request counts
+        trace(3, server.request(3), 3),  # stands in the suite
+        trace(4, "launch one on 77", 77, "no"),
+        trace(5, "launch one on x", "x"),  # breaks the contract
+        trace(6, "token [masked: a GitHub token]", 5),
+    ):
+        traces.save(item)
+    rows = synth(context, [server.skill], rows=5, held_out=0, seed=0, from_traces=True).train
+    assert [(row.request, row.expected["args"]["port"], row.origin) for row in rows] == [
+        ("Launch one on  99", 99, "trace")
+    ]
+    assert not synth(context, [server.skill], rows=5, held_out=0, seed=0).train
