@@ -47,7 +47,11 @@ class Row:
     @classmethod
     def of(cls, values: tuple[Any, ...]) -> Row:
         """Return the row of the columns ``ROW``."""
-        return cls(*(*values[:-1], Facts.of_text(values[-1])))
+        name, version, summary, published, releases, usable, archive, served, size, signed, facts = values
+        return cls(
+            name, version, summary, published, releases, bool(usable), archive, served, size, bool(signed),
+            Facts.of_text(facts),
+        )  # fmt: skip
 
 
 class Catalogue:
@@ -83,12 +87,12 @@ class Catalogue:
 
     def tree(self, name: str, release: Release) -> MappingTree:
         """Return the files of a release. Raises RegistryError or IntegrityError if its archive is lost or damaged."""
-        return self._tree(name, release)
+        return self._tree(name, release.archive, release.tree)
 
-    def _unpacked(self, name: str, release: Release) -> MappingTree:
-        tree = read_archive(self.folder.archive(name, release))
-        if tree_digest(tree) != release.tree:
-            raise IntegrityError(f"the archive of {name} {release.version} is not what its page says")
+    def _unpacked(self, name: str, archive: str, digest: str) -> MappingTree:
+        tree = read_archive(self.folder.archive(name, Release(version="", archive=archive, tree=digest, size=0)))
+        if tree_digest(tree) != digest:
+            raise IntegrityError(f"an archive of {name} is not what its page says")
         return tree
 
     def row(self, name: str) -> Row | None:

@@ -15,11 +15,12 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from skillpm.errors import RegistryError, SkillpmError
+from skillpm.errors import IntegrityError, RegistryError, SkillpmError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.model.name import is_name
 from skillpm.model.release import Release
 from skillpm.storage.archive import read_archive
+from skillpm.trust.signature import signer
 from skillpm_registry.catalogue.database import Database
 from skillpm_registry.catalogue.facts import Facts, facts_of
 from skillpm_registry.catalogue.words import letter_triples, split_words
@@ -42,6 +43,7 @@ class _Shown:
     release: Release
     releases: int
     served: str
+    signed: bool
     facts: Facts
 
     def values(self) -> tuple[str | int, ...]:
@@ -51,7 +53,7 @@ class _Shown:
         return (
             self.name, owner, last, self.page, release.version, release.summary, release.published or "",
             self.releases, release.usable, release.archive, self.served, release.size, facts.verified,
-            bool(facts.suites), release.signature is not None, facts.network, bool(facts.run), facts.text(),
+            bool(facts.suites), self.signed, facts.network, bool(facts.run), facts.text(),
         )  # fmt: skip
 
 
@@ -156,7 +158,10 @@ class Follower:
             served, facts = hashlib.sha256(archive).hexdigest(), facts_of(read_archive(archive))
         except SkillpmError as error:
             facts = Facts(problem=error.message)
-        return _Shown(name, stamp, release, len(page.releases), served, facts)
+        signed = False
+        with contextlib.suppress(IntegrityError):
+            signed = signer(name, release) is not None
+        return _Shown(name, stamp, release, len(page.releases), served, signed, facts)
 
     def _put(self, shown: _Shown) -> None:
         connection, facts = self._database.connection, shown.facts

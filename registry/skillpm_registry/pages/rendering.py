@@ -1,0 +1,121 @@
+"""Templates, headers and the memory of pages that were rendered since the registry last changed."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+from fastapi import Request, Response
+
+from skillpm_registry.catalogue.catalogue import Catalogue
+from skillpm_registry.pages.markdown import visible
+
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'"
+)
+_KEPT = 256  # pages in memory
+_LARGEST = 256 << 10  # bytes of a page that is kept
+_YEAR = "public, max-age=31536000, immutable"
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@cache
+def static_files() -> dict[str, tuple[bytes, str]]:
+    """Return the style sheet and the script by their names, which change with their content, and their types."""
+    found = {}
+    for name, kind in (("style.css", "text/css"), ("copy.js", "text/javascript")):
+        content = files("skillpm_registry.pages").joinpath("files", name).read_bytes()
+        stem, _, ending = name.rpartition(".")
+        found[f"{stem}-{hashlib.sha256(content).hexdigest()[:12]}.{ending}"] = (content, f"{kind}; charset=utf-8")
+    return found
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("skillpm_registry.pages", "templates"), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"date": _date, "size": _size, "visible": visible}
+    names = {name.partition("-")[0]: f"/-/{name}" for name in static_files()}
+    environment.globals |= {"style": names["style"], "script": names["copy"]}
+    return environment
+
+
+def _date(text: str | None) -> str:
+    """Return a time of a page as a date that people read, such as `3 November 2026`."""
+    if not text or not _ISO_DATE.match(text):
+        return "at an unknown time"
+    try:
+        day = datetime.fromisoformat(text[:10])
+    except ValueError:
+        return "at an unknown time"
+    return f"{day.day} {day:%B %Y}"
+
+
+def _size(count: int) -> str:
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+
+
+class Pages:
+    """Renders pages and remembers them until the registry changes.
+
+    Args:
+        catalogue: whose changes count.
+        shared: what every template knows.
+    """
+
+    def __init__(self, catalogue: Catalogue, shared: dict[str, Any]) -> None:
+        self._catalogue = catalogue
+        self._shared = shared
+        self._kept: OrderedDict[tuple[str, str], tuple[int, bytes]] = OrderedDict()
+
+    def answer(self, request: Request, make: Callable[[], tuple[str, dict[str, Any]]]) -> Response:
+        """Return the page of a request, or 304 if the browser has it.
+
+        Args:
+            request: its path and query are the name of the page.
+            make: returns the template and its values; ``status`` among them is that of the answer.
+        """
+        stamp = self._catalogue.stamp()
+        key = (stamp, f"{request.url.path}?{request.url.query}")
+        kept = self._kept.get(key) if stamp else None
+        if kept is None:
+            template, values = make()
+            kept = values.get("status", 200), self.render(template, request.url.path, **values)
+            if stamp and kept[0] == 200 and len(kept[1]) <= _LARGEST:
+                self._kept[key] = kept
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+        status, body = kept
+        headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+        headers["Referrer-Policy"] = "same-origin"
+        if status == 200:
+            headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+            if request.headers.get("if-none-match") == headers["ETag"]:
+                return Response(status_code=304, headers=headers)
+        return Response(body, status, headers, "text/html; charset=utf-8")
+
+    def render(self, template: str, path: str = "", **values: Any) -> bytes:
+        """Return a page as bytes."""
+        text = _environment().get_template(template).render({**self._shared, "path": path, **values})
+        return text.encode("utf-8", "backslashreplace")
+
+
+def static_answer(name: str) -> Response:
+    """Return the style sheet or the script."""
+    content, kind = static_files().get(name, (None, ""))
+    if content is None:
+        return Response("there is no such file", 404, media_type="text/plain")
+    headers = {"Cache-Control": _YEAR, "X-Content-Type-Options": "nosniff"}
+    return Response(content, headers=headers, media_type=kind)

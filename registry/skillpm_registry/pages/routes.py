@@ -1,0 +1,203 @@
+"""The addresses of the pages, and what each of them shows."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+
+from skillpm.errors import SkillpmError
+from skillpm.model.name import is_name, near_names
+from skillpm.model.release import Page, Release
+from skillpm_registry.catalogue.search import FILTERS, search
+from skillpm_registry.catalogue.search import Query as Wanted
+from skillpm_registry.pages.badge import badge
+from skillpm_registry.pages.difference import changes, text_of
+from skillpm_registry.pages.markdown import visible
+from skillpm_registry.pages.rendering import Pages, static_answer
+from skillpm_registry.pages.skill import shown
+from skillpm_registry.protocols.marketplace import marketplace_name, plugin_name
+from skillpm_registry.services import Services
+
+Made = tuple[str, dict[str, Any]]
+_LABELS = {
+    "verifier": "a verifier", "suite": "a suite", "signed": "a signature", "no-network": "no use of the network",
+    "no-programs": "no programs to start",
+}  # fmt: skip
+_HITS = 20  # skills of one page of results
+_MOST = 900  # results behind which nobody looks
+_RECENT = 12
+_VERSIONS, _FILES = 40, 200  # of one page
+_LINES, _TEXT = 5000, 1 << 20  # lines and bytes of a file that is shown
+_SVG = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def router(services: Services) -> APIRouter:
+    """Return the routes of the pages."""
+    catalogue, routes = services.catalogue, APIRouter(include_in_schema=False)
+    url, registry = services.configuration.url, services.registry.config.name
+    pages = Pages(catalogue, {"url": url, "registry": registry, "marketplace": marketplace_name(registry)})
+
+    @routes.get("/")
+    def home(request: Request) -> Response:
+        """Show the newest releases, and how to use the registry."""
+        return pages.answer(
+            request, lambda: ("home.html.j2", {"rows": catalogue.recent(_RECENT), "count": catalogue.count()})
+        )
+
+    @routes.get("/search")
+    def results(
+        request: Request, q: str = "", has: Annotated[list[str] | None, Query()] = None, owner: str = "", start: int = 0
+    ) -> Response:
+        """Show the skills that match."""
+        wanted = Wanted(q, tuple(name for name in FILTERS if name in (has or ())), owner[:64], _HITS, _page(start))
+        return pages.answer(request, lambda: _results(search(catalogue, wanted), wanted))
+
+    @routes.get("/skill/{place:path}")
+    def skill(request: Request, place: str) -> Response:
+        """Show one release of a skill, by default the one by which it is listed."""
+        return pages.answer(request, lambda: _skill(services, place))
+
+    @routes.get("/owner/{owner}")
+    def of_owner(request: Request, owner: str) -> Response:
+        """Show the skills of an owner."""
+
+        def make() -> Made:
+            rows = catalogue.of_owner(owner) if is_name(owner) else []
+            return (
+                ("owner.html.j2", {"owner": owner, "rows": rows})
+                if rows
+                else _missing("Nobody publishes here as", owner)
+            )
+
+        return pages.answer(request, make)
+
+    @routes.get("/files/{place:path}")
+    def file(request: Request, place: str) -> Response:
+        """Show a file of a release."""
+        return pages.answer(request, lambda: _file(services, place))
+
+    @routes.get("/diff/{name:path}")
+    def difference(
+        request: Request, name: str, old: Annotated[str, Query(alias="from")] = "", to: str = ""
+    ) -> Response:
+        """Show what changed between two releases."""
+        return pages.answer(request, lambda: _difference(services, name, old, to))
+
+    @routes.get("/badge/{name:path}.svg")
+    def picture(name: str) -> Response:
+        """Return a badge with the version of a skill."""
+        row = catalogue.row(name) if is_name(name) else None
+        text = badge("skill", row.version, good=row.usable) if row else badge("skill", "not found", good=False)
+        headers = {"Cache-Control": "public, max-age=300", "Content-Security-Policy": _SVG}
+        return Response(text, 200 if row else 404, headers, "image/svg+xml")
+
+    @routes.get("/feed.xml")
+    def feed() -> Response:
+        """Return the newest releases as an Atom feed."""
+        body = pages.render("feed.xml.j2", rows=catalogue.recent(50))
+        return Response(body, headers={"Cache-Control": "public, max-age=300"}, media_type="application/atom+xml")
+
+    @routes.get("/-/{name}")
+    def static(name: str) -> Response:
+        """Return the style sheet or the script."""
+        return static_answer(name)
+
+    return routes
+
+
+def _page(start: int) -> int:
+    return max(0, min(start, _MOST) // _HITS * _HITS)
+
+
+def _results(found: Any, wanted: Wanted) -> Made:
+    def at(start: int) -> str:
+        items = [("q", wanted.text), *(("has", name) for name in wanted.filters), ("owner", wanted.owner)]
+        return "/search?" + urlencode([(key, value) for key, value in items if value] + [("start", str(start))])
+
+    following = wanted.start + _HITS
+    return "search.html.j2", {
+        "text": wanted.text[:200], "found": found, "filters": _LABELS, "chosen": wanted.filters, "owner": wanted.owner,
+        "before": at(wanted.start - _HITS) if wanted.start else None,
+        "after": at(following) if following < min(found.total, _MOST) else None,
+    }  # fmt: skip
+
+
+def _missing(what: str, name: str, near: list[str] | None = None) -> Made:
+    title = f"{what} {visible(name[:80])}"
+    return "missing.html.j2", {"title": title, "detail": "Check the spelling.", "near": near or [], "status": 404}
+
+
+def _found(services: Services, name: str) -> Page | Made:
+    """Return the page of a name, or what to show in its place."""
+    try:
+        page = services.catalogue.page(name)
+    except SkillpmError as error:
+        title = f"The page of {name} is damaged"
+        return "missing.html.j2", {"title": title, "detail": visible(error.message), "near": [], "status": 500}
+    if page is None or not page.releases:
+        near = near_names(name[:80], (row.name for row in services.catalogue.recent(2000)))
+        return _missing("There is no skill", name, near)
+    return page
+
+
+def _skill(services: Services, place: str) -> Made:
+    name, _, version = place.partition("@")
+    page = _found(services, name)
+    if not isinstance(page, Page):
+        return page
+    view = shown(services.catalogue, page, version)
+    if view is None:
+        return _missing(f"{name} has no version", version)
+    return "skill.html.j2", {
+        "skill": view, "plugin": plugin_name(name), "shown_versions": _VERSIONS, "shown_files": _FILES,
+        "state": getattr(page, "status", "active"), "reason": getattr(page, "reason", ""),
+    }  # fmt: skip
+
+
+def _release(page: Page, version: str) -> Release | None:
+    return next((item for item in page.releases if item.version == version), None)
+
+
+def _file(services: Services, place: str) -> Made:
+    name, _, rest = place.partition("@")
+    version, _, path = rest.partition("/")
+    page = _found(services, name)
+    if not isinstance(page, Page):
+        return page
+    release = _release(page, version)
+    if release is None:
+        return _missing(f"{name} has no version", version)
+    try:
+        tree = services.catalogue.tree(name, release)
+        data = tree.read(path)
+    except SkillpmError:
+        return _missing(f"{name} {version} has no file", path)
+    text = text_of(data) if len(data) <= _TEXT else None
+    lines = visible(text).splitlines() if text is not None else None
+    return "file.html.j2", {
+        "name": name, "version": version, "file": path, "size": len(data), "executable": tree.executable(path),
+        "digest": hashlib.sha256(data).hexdigest(), "lines": lines[:_LINES] if lines is not None else None,
+        "left": max(0, len(lines or ()) - _LINES),
+    }  # fmt: skip
+
+
+def _difference(services: Services, name: str, old: str, new: str) -> Made:
+    page = _found(services, name)
+    if not isinstance(page, Page):
+        return page
+    versions = [release.version for release in page.newest_first()]
+    new = new or versions[0]
+    old = old or versions[min(versions.index(new) + 1, len(versions) - 1) if new in versions else 0]
+    before, after = _release(page, old), _release(page, new)
+    if before is None or after is None:
+        return _missing(f"{name} has no version", old if before is None else new)
+    try:
+        found = changes(services.catalogue.tree(name, before), services.catalogue.tree(name, after))
+    except SkillpmError as error:
+        return "missing.html.j2", {
+            "title": "They cannot be compared", "detail": visible(error.message), "near": [], "status": 500,
+        }  # fmt: skip
+    return "diff.html.j2", {"name": name, "versions": versions, "old": old, "new": new, "changes": found}

@@ -1,0 +1,148 @@
+"""What the page of one release shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from skillpm.errors import SkillpmError
+from skillpm.model.release import Page, Release
+from skillpm.trust.signature import signer
+from skillpm_registry.catalogue.catalogue import Catalogue
+from skillpm_registry.catalogue.facts import Facts, facts_of
+from skillpm_registry.pages.markdown import beside, render
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a release."""
+
+    path: str
+    size: int
+    executable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the files of a release are on its page.
+
+    Attributes:
+        body: the HTML of SKILL.md.
+        readme: the HTML of the README; empty without one.
+    """
+
+    facts: Facts
+    body: str = ""
+    readme: str = ""
+    files: tuple[File, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One thing that a release has or has not, and what it is good for."""
+
+    has: bool
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The page of one release.
+
+    Attributes:
+        name: of the skill.
+        release: the one that is shown.
+        latest: is it the one by which the skill is listed?
+        releases: all, newest first.
+        content: of the release's files; their ``problem`` alone if they cannot be read.
+        key: the fingerprint of the verified signer; empty without one.
+        key_problem: why a signature is not valid; empty otherwise.
+        dependants: of the skill, with the ranges that they require.
+        known: the required skills that the registry has.
+    """
+
+    name: str
+    release: Release
+    latest: bool
+    releases: tuple[Release, ...]
+    content: Content
+    key: str
+    key_problem: str
+    dependants: dict[str, str]
+    known: frozenset[str]
+
+    @property
+    def owner(self) -> str:
+        """The owner's name, or empty."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def place(self) -> str:
+        """The name and the version, as addresses have them."""
+        return f"{self.name}@{self.release.version}"
+
+    @property
+    def previous(self) -> str:
+        """The version before this one, or empty."""
+        older = self.releases[self.releases.index(self.release) + 1 :]
+        return older[0].version if older else ""
+
+    def web(self, address: str) -> str:
+        """Return an address of a manifest if a browser may follow it, or empty."""
+        try:
+            return address if urlsplit(address).scheme in ("http", "https") else ""
+        except ValueError:
+            return ""
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """What the release has, of what helps to trust and to measure it."""
+        facts = self.content.facts
+        return (
+            Mark(facts.verified, "Verifier", "its answers can be judged"),
+            Mark(bool(facts.suites), "Suite", "a model can be measured on it"),
+            Mark(bool(facts.seeds and facts.rules), "Training data", "seeds and rules make tasks"),
+            Mark(bool(facts.cases), "Cases", "its verifier states what it promises"),
+            Mark(bool(self.key), "Signature", "its author signed these bytes"),
+            Mark(bool(facts.license), "Licence", "it says what you may do"),
+            Mark(bool(facts.repository), "Source", "it names its repository"),
+            Mark(bool(facts.readme), "README", "it explains itself to people"),
+        )
+
+
+def shown(catalogue: Catalogue, page: Page, version: str) -> Shown | None:
+    """Return the page of a release; an empty version is the one by which the skill is listed. None if there is none.
+
+    A release whose archive is lost or damaged is shown with that problem.
+    """
+    listed = page.shown()
+    release = next((item for item in page.releases if item.version == version), None) if version else listed
+    if release is None:
+        return None
+    key, key_problem = "", ""
+    try:
+        public = signer(page.name, release)
+        key = public.short if public else ""
+    except SkillpmError as error:
+        key_problem = error.message
+    try:
+        content = _content(catalogue, page.name, release.version, release.archive, release.tree)
+    except SkillpmError as error:
+        content = Content(Facts(problem=error.message))
+    return Shown(
+        page.name, release, release is listed, tuple(page.newest_first()), content, key, key_problem,
+        catalogue.dependants(page.name),
+        frozenset(name for name in release.requires if catalogue.row(name)),
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=128)
+def _content(catalogue: Catalogue, name: str, version: str, archive: str, digest: str) -> Content:
+    """Return what never changes of a release, which takes the longest to make."""
+    tree = catalogue.tree(name, Release(version=version, archive=archive, tree=digest, size=0))
+    facts, paths = facts_of(tree), tree.paths()
+    link = beside(paths, f"/files/{name}@{version}")
+    files = tuple(File(path, len(tree.read(path)), tree.executable(path)) for path in paths)
+    return Content(facts, render(facts.body, link), render(facts.readme, link, "readme-text"), files)
