@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from anyio.to_thread import run_sync
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -36,6 +37,7 @@ def create_app(configuration: Configuration) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await run_sync(services.catalogue.refresh)
         yield
         services.close()
 
@@ -53,9 +55,8 @@ def create_app(configuration: Configuration) -> FastAPI:
     app.add_api_route("/healthz", _health, methods=["GET"], tags=["operation"])
     app.add_api_route("/config.json", _config, methods=["GET"], include_in_schema=False, dependencies=[Depends(reader)])
     app.include_router(api.router())
-    for routes in (search, protocols):
+    for routes in (search, protocols, pages):
         app.include_router(routes.router(services), dependencies=[Depends(reader)])
-    app.include_router(pages.router(services))
     app.mount("/", RegistryFiles(configuration.data, private=configuration.private))  # last: it has every other path
     return app
 

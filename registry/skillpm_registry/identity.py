@@ -139,5 +139,5 @@ def secret_of(header: str | None) -> str | None:
 def unauthorized(detail: str) -> ApiError:
     """Return ApiError 401, which tells how to log in."""
     problem = ApiError(401, "unauthorized", detail, "run `skillpm login`")
-    problem.headers["WWW-Authenticate"] = 'Bearer realm="skillpm"'
+    problem.headers["WWW-Authenticate"] = 'Bearer realm="skillpm", Basic realm="skillpm"'  # Basic is for browsers
     return problem

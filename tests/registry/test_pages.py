@@ -14,13 +14,14 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.index.folder_registry import FolderRegistry
+from skillpm.index.folder_registry import FolderRegistry, make_registry
 from skillpm_registry.app import create_app
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.markdown import MAX_TEXT, render
-from tests.shop import publish, tree
+from tests.registry.conftest import Server
+from tests.shop import SkillFiles, publish, tree
 
 HOSTILE = """
 # Hello <img src=x onerror=alert(1)>
@@ -77,7 +78,7 @@ def client(folder: Path) -> Iterator[TestClient]:
 PAGES = [
     "/", "/search", "/search?q=revw+it&has=verifier", "/search?q=review&start=20", "/skill/review", "/skill/review@1.1",
     "/skill/base", "/files/review@2.0/references/guide.md", "/files/review@2.0/picture.bin", "/diff/review",
-    "/diff/review?from=1.0&to=2.0", "/diff/base", "/skill/reveiw", "/owner/nobody", "/skill/%3Cscript%3E",
+    "/diff/review?from=1.0&to=2.0", "/diff/base", "/events", "/skill/reveiw", "/owner/nobody", "/skill/%3Cscript%3E",
 ]  # fmt: skip
 ALLOWED = {"http", "https", "mailto", ""}
 
@@ -248,6 +249,33 @@ def test_a_damaged_archive_is_said_on_its_page(tmp_path: Path) -> None:
         assert "is not gzip" in client.get("/skill/review").text
         assert client.get("/files/review@1.0/SKILL.md").status_code == 404
         assert client.get("/").status_code == 200
+
+
+def test_the_log_names_who_did_what(server: Server, skill_files: SkillFiles) -> None:
+    ben = server.person("ben")
+    assert ben.publish(skill_files("demo", "1.0")).status_code == 201
+    assert (
+        ben.ask("POST", "releases/yank", {"name": "demo", "version": "1.0", "reason": "<b>slow</b>"}).status_code == 200
+    )
+
+    text = server.client.get("/events?subject=demo").text
+
+    assert re.findall(r"<b>(ben)</b> ([a-z ]+) <a href=./skill/(demo[@.0-9]*)", text) == [
+        ("ben", "yanked", "demo@1.0"), ("ben", "published", "demo@1.0"), ("ben", "took the name", "demo"),
+    ]  # fmt: skip
+    assert ": &lt;b&gt;slow&lt;/b&gt;" in text
+    assert "made the account" in server.client.get("/events").text
+    assert "demo" not in server.client.get("/events?subject=other").text
+
+
+@pytest.mark.parametrize("path", ["/", "/search.json", "/skill/base", "/badge/base.svg", "/feed.xml", "/events"])
+def test_a_private_registry_shows_no_page_without_a_token(tmp_path: Path, path: str) -> None:
+    make_registry(tmp_path / "shop", "shop")
+    with TestClient(create_app(Configuration(data=tmp_path / "shop", private=True))) as client:
+        answer = client.get(path)
+
+        assert answer.status_code == 401
+        assert "Basic" in answer.headers["www-authenticate"]
 
 
 def test_the_badge_names_the_version(client: TestClient) -> None:

@@ -80,14 +80,17 @@ class Pages:
         self._shared = shared
         self._kept: OrderedDict[tuple[str, str], tuple[int, bytes]] = OrderedDict()
 
-    def answer(self, request: Request, make: Callable[[], tuple[str, dict[str, Any]]]) -> Response:
+    def answer(
+        self, request: Request, make: Callable[[], tuple[str, dict[str, Any]]], *, keep: bool = True
+    ) -> Response:
         """Return the page of a request, or 304 if the browser has it.
 
         Args:
             request: its path and query are the name of the page.
             make: returns the template and its values; ``status`` among them is that of the answer.
+            keep: does the page change only with the registry's folder?
         """
-        stamp = self._catalogue.stamp()
+        stamp = self._catalogue.stamp() if keep else ""
         key = (stamp, f"{request.url.path}?{request.url.query}")
         kept = self._kept.get(key) if stamp else None
         if kept is None:

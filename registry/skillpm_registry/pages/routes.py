@@ -13,6 +13,7 @@ from skillpm.model.name import is_name, near_names
 from skillpm.model.release import Page, Release
 from skillpm_registry.catalogue.search import FILTERS, search
 from skillpm_registry.catalogue.search import Query as Wanted
+from skillpm_registry.pages import log
 from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.difference import changes, text_of
 from skillpm_registry.pages.markdown import visible
@@ -38,6 +39,7 @@ def router(services: Services) -> APIRouter:
     """Return the routes of the pages."""
     catalogue, routes = services.catalogue, APIRouter(include_in_schema=False)
     url, registry = services.configuration.url, services.registry.config.name
+    kept = "private" if services.configuration.private else "public"
     pages = Pages(catalogue, {"url": url, "registry": registry, "marketplace": marketplace_name(registry)})
 
     @routes.get("/")
@@ -86,19 +88,24 @@ def router(services: Services) -> APIRouter:
         """Show what changed between two releases."""
         return pages.answer(request, lambda: _difference(services, name, old, to))
 
+    @routes.get("/events")
+    def done(request: Request, subject: str = "", before: int | None = None) -> Response:
+        """Show what was done, newest first."""
+        return pages.answer(request, lambda: _events(services, subject, before), keep=False)
+
     @routes.get("/badge/{name:path}.svg")
     def picture(name: str) -> Response:
         """Return a badge with the version of a skill."""
         row = catalogue.row(name) if is_name(name) else None
         text = badge("skill", row.version, good=row.usable) if row else badge("skill", "not found", good=False)
-        headers = {"Cache-Control": "public, max-age=300", "Content-Security-Policy": _SVG}
+        headers = {"Cache-Control": f"{kept}, max-age=300", "Content-Security-Policy": _SVG}
         return Response(text, 200 if row else 404, headers, "image/svg+xml")
 
     @routes.get("/feed.xml")
     def feed() -> Response:
         """Return the newest releases as an Atom feed."""
         body = pages.render("feed.xml.j2", rows=catalogue.recent(50))
-        return Response(body, headers={"Cache-Control": "public, max-age=300"}, media_type="application/atom+xml")
+        return Response(body, headers={"Cache-Control": f"{kept}, max-age=300"}, media_type="application/atom+xml")
 
     @routes.get("/-/{name}")
     def static(name: str) -> Response:
@@ -154,6 +161,17 @@ def _skill(services: Services, place: str) -> Made:
     return "skill.html.j2", {
         "skill": view, "plugin": plugin_name(name), "shown_versions": _VERSIONS, "shown_files": _FILES,
         "state": getattr(page, "status", "active"), "reason": getattr(page, "reason", ""),
+    }  # fmt: skip
+
+
+def _events(services: Services, subject: str, before: int | None) -> Made:
+    name = subject if is_name(subject) else ""
+    shown_lines = log.lines(services, name, before)
+    older = {"subject": name} if name else {}
+    if len(shown_lines) == log.SHOWN:
+        older["before"] = str(shown_lines[-1].number)
+    return "events.html.j2", {
+        "subject": name, "events": shown_lines, "older": urlencode(older) if "before" in older else "",
     }  # fmt: skip
 
 
