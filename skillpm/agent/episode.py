@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from skillpm.agent.approval import Approval, Decision, Question
@@ -23,11 +22,9 @@ from skillpm.agent.shown import fed, visible
 from skillpm.agent.trace import Outcome, Step, Trace, Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import SkillpmError, UsageError
-from skillpm.model.manifest import Permissions
 from skillpm.model.ports import Policy
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message
-from skillpm.sandbox.sandbox import Sandbox
 
 _KEPT_ANSWER = 4000  # characters of an answer in a trace
 _NEXT = f'Answer with the next call, or with {{"{REPORT}": "what you found"}} if nothing is left to run.'
@@ -43,9 +40,7 @@ class Surroundings:
         policy: the model.
         model: its name, for the records.
         adapter: the digest of the adapter on top of it, or None.
-        folder: where tools start.
-        permissions: of the skill, as policies left them.
-        sandbox: what confines tools.
+        place: where and with what tools run.
         approval: who lets commands run.
         audit: where decisions and outcomes are recorded.
         traces: where episodes are stored.
@@ -61,9 +56,7 @@ class Surroundings:
     policy: Policy
     model: str
     adapter: str | None
-    folder: Path
-    permissions: Permissions
-    sandbox: Sandbox
+    place: Place
     approval: Approval
     audit: AuditLog
     traces: Traces
@@ -73,15 +66,6 @@ class Surroundings:
     system: str | None = None
     context: Callable[[str], str] | None = None
     tell: Callable[[Finished, str], None] | None = None
-
-    def place(self, proposal: Proposal) -> Place:
-        """Return where a proposal would run: in the folder that it names in ``working_directory``, or here."""
-        tool = proposal.tool
-        named = None
-        if tool is not None and "working_directory" not in tool.argv_arguments:
-            named = proposal.arguments.get("working_directory")
-        folder = Path(named) if isinstance(named, str) else self.folder
-        return Place(folder, not (tool is not None and tool.read_only), self.permissions, self.sandbox)
 
 
 class Episode:
@@ -170,7 +154,7 @@ class Episode:
             return "invalid"
         call = {"tool": proposal.tool.name, "args": proposal.arguments} if proposal.tool else None
         if self._around.approval.can_run:
-            self._around.place(proposal).check(proposal.argv or ())
+            self._place(proposal).check(proposal.argv or ())
         decision = self._decide(proposal)
         final = decision.proposal
         if not decision.runs:
@@ -189,6 +173,10 @@ class Episode:
         self._keep(step)
         self._feed(decision.proposal, finished, output)
         return None
+
+    def _place(self, proposal: Proposal) -> Place:
+        assert proposal.tool is not None
+        return self._around.place.of(proposal.tool, proposal.arguments)
 
     def _ask(self) -> Proposal:
         """Return the model's next answer. Raises UsageError where the prompt leaves it no room."""
@@ -214,7 +202,7 @@ class Episode:
         around, tool = self._around, proposal.tool
         may_always = tool is not None and tool.read_only
         return Question(
-            proposal, around.place(proposal), partial(read_proposal, around.contract), may_always, self._tainted
+            proposal, self._place(proposal), partial(read_proposal, around.contract), may_always, self._tainted
         )
 
     def _run(self, decision: Decision) -> tuple[list[Finished], str]:
@@ -223,7 +211,7 @@ class Episode:
         assert proposal.tool is not None and proposal.argv is not None
         bounds = around.bounds.of_arguments(proposal.arguments, proposal.tool.argv_arguments)
         ended: list[Finished] = []
-        running = iter(run_commands(proposal.argv, around.place(proposal), bounds))
+        running = iter(run_commands(proposal.argv, self._place(proposal), bounds))
         for words in proposal.argv:
             try:
                 finished = next(running, None)

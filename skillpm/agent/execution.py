@@ -28,6 +28,7 @@ from typing import IO, Any, Literal
 
 from skillpm.agent.inside import BEGAN
 from skillpm.errors import PolicyError, UsageError
+from skillpm.model.contract import Tool
 from skillpm.model.manifest import Permissions
 from skillpm.sandbox import bubblewrap, seccomp
 from skillpm.sandbox.programs import loaders
@@ -137,6 +138,12 @@ class Place:
         """What it may do, in words."""
         network = "the network" if self.permissions.network else "no network"
         return f"{self.folder}, {'which it may change' if self.writes else 'read only'}, {network}"
+
+    def of(self, tool: Tool, arguments: Mapping[str, Any]) -> Place:
+        """Return where a tool would run: in the folder that ``working_directory`` of its arguments names, or here."""
+        named = None if "working_directory" in tool.argv_arguments else arguments.get("working_directory")
+        folder = Path(named) if isinstance(named, str) else self.folder
+        return replace(self, folder=folder, writes=not tool.read_only)
 
     def program(self, name: str) -> Path:
         """Return the program of a command.

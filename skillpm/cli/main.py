@@ -61,6 +61,7 @@ COMMANDS = {
     "run": ("skillpm.cli.run", "Ask a model for the commands of a request, and run what you approve."),
     "audit": ("skillpm.cli.audit", "Show and check the log of what was proposed, decided and run."),
     "traces": ("skillpm.cli.traces", "List, show, export and remove stored episodes of `run`."),
+    "mcp": ("skillpm.cli.mcp", "Serve skills to an MCP client over stdio."),
     "score": ("skillpm.cli.score", "Judge your own answers with a skill's verifier."),
     "export": ("skillpm.cli.export", "Write skills in the form of another system, through a plugin."),
     "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),

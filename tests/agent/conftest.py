@@ -13,6 +13,7 @@ import pytest
 from skillpm.agent.approval import Approval, Ask, Decision, Question, Rule
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.episode import Surroundings
+from skillpm.agent.execution import Place
 from skillpm.agent.trace import Traces
 from skillpm.contract.contract import Contract
 from skillpm.formats.document import read_model
@@ -105,9 +106,7 @@ def around(tmp_path: Path) -> MakeAround:
             policy=script,
             model="script",
             adapter=None,
-            folder=tmp_path / "work",
-            permissions=Permissions(run=("cat", "touch")),
-            sandbox=choose(),
+            place=Place(tmp_path / "work", False, Permissions(run=("cat", "touch")), choose()),
             approval=Approval("demo", rules, ask),
             audit=AuditLog(tmp_path / "audit.jsonl"),
             traces=Traces(tmp_path / "traces"),

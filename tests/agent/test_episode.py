@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,8 @@ def test_an_answer_that_the_contract_refuses_asks_nobody_and_runs_nothing(
 
 def test_a_program_that_the_manifest_does_not_name_is_refused_before_anybody_is_asked(around: MakeAround) -> None:
     person = Person()
-    made = around(Script(STEAL), person, permissions=Permissions(run=("cat",)))
+    made = around(Script(STEAL), person)
+    made = replace(made, place=replace(made.place, permissions=Permissions(run=("cat",))))
     with pytest.raises(PolicyError, match="`touch` is not permitted"):
         Episode(made, "steal").run()
     assert not person.asked

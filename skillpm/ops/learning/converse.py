@@ -12,7 +12,7 @@ from typing import Any
 from skillpm.agent.approval import Approval, Ask, read_approvals
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.episode import Episode, Surroundings
-from skillpm.agent.execution import Finished
+from skillpm.agent.execution import Finished, Place
 from skillpm.agent.trace import Traces
 from skillpm.errors import CheckError, PolicyError, UsageError
 from skillpm.model.skill import Skill
@@ -23,7 +23,7 @@ from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.skillfiles import SkillFiles
-from skillpm.sandbox.sandbox import LEVELS, Sandbox, choose
+from skillpm.sandbox.sandbox import LEVELS, choose
 from skillpm.settings import Settings
 from skillpm.train.run_folder import RunFolder
 
@@ -36,7 +36,6 @@ class Wanted:
         answerer: the model.
         steps: answers to one request, at most.
         approve: a document of rules, or None.
-        folder: where tools start.
         ask: asks a person; None where there is nobody to ask.
         tell: shows how a command ended, and what it printed.
     """
@@ -44,7 +43,6 @@ class Wanted:
     answerer: Answerer
     steps: int = 1
     approve: Path | None = None
-    folder: Path | None = None
     ask: Ask | None = None
     tell: Callable[[Finished, str], None] | None = None
 
@@ -95,9 +93,7 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
             policy=policy,
             model=answerer.model,
             adapter=None if answerer.adapter is None else adapter_digest(answerer.adapter),
-            folder=wanted.folder or Path.cwd(),
-            permissions=permitted(SkillFiles(skill).manifest(), settings.trust_policies),
-            sandbox=tool_sandbox(settings),
+            place=tool_place(settings, skill),
             approval=Approval(skill.name, rules, wanted.ask),
             audit=AuditLog(settings.audit),
             traces=Traces(settings.traces),
@@ -108,11 +104,14 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
         yield lambda request: Episode(around, request)
 
 
-def tool_sandbox(settings: Settings) -> Sandbox:
-    """Return what confines tools: a strong level of ours, or ``limits`` where a person asks for it by name.
+def tool_place(settings: Settings, skill: Skill) -> Place:
+    """Return where the tools of a skill run: here, with its permissions, in a strong sandbox of ours.
+
+    The level ``limits`` is taken only where a person asks for it by name.
 
     Raises:
         PolicyError: this machine has no strong level.
+        DocumentError: skill.yaml is wrong.
     """
     wanted = settings.sandbox if settings.sandbox in LEVELS else "auto"
     sandbox = choose(wanted, required=settings.sandbox_required)
@@ -121,7 +120,8 @@ def tool_sandbox(settings: Settings) -> Sandbox:
             "this machine has neither landlock nor bubblewrap to confine tools",
             hint="install bubblewrap, or choose `--sandbox limits` to let tools write where you may write",
         )
-    return sandbox
+    permissions = permitted(SkillFiles(skill).manifest(), settings.trust_policies)
+    return Place(Path.cwd(), False, permissions, sandbox)
 
 
 def adapter_digest(adapter: Path) -> str:

@@ -1,0 +1,50 @@
+"""``skillpm mcp``: serve installed skills to an MCP client over stdio."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+from skillpm.agent.audit import AuditLog
+from skillpm.errors import UsageError
+from skillpm.layout.description import describe
+from skillpm.layout.source_tree import skill_tree
+from skillpm.model.skill import Skill
+from skillpm.ops.context import Context
+from skillpm.ops.learning.converse import tool_place
+from skillpm.runtime.skillfiles import SkillFiles
+
+_REFERENCES = "references/"
+_MOST_TEXT = 1 << 20  # bytes of one resource
+
+
+def skill_server(context: Context, skills: Sequence[Skill], *, read_only: bool) -> Any:
+    """Return the server of some skills; ``serve`` of it runs until the client is gone. No code of a skill runs.
+
+    Raises:
+        UsageError: the package ``mcp`` is not installed, or two tools get one name.
+        DocumentError: a document of a skill is wrong.
+        PolicyError: this machine has no strong sandbox for tools.
+    """
+    try:
+        module = importlib.import_module("skillpm.agent.mcp_server")
+    except ImportError as error:
+        raise UsageError(f"there is no MCP here: {error}", hint="pip install 'skillpm-core[mcp]'") from None
+    served = []
+    for skill in skills:
+        place, description = tool_place(context.settings, skill), describe(skill_tree(skill)).description
+        served.append(module.Served(skill, description, SkillFiles(skill).contract(), place, _texts(skill)))
+    return module.SkillServer(served, AuditLog(context.settings.audit), read_only=read_only)
+
+
+def _texts(skill: Skill) -> dict[str, str]:
+    """Return SKILL.md and the references of a skill that are texts, by path; links are not followed."""
+    tree = skill_tree(skill)
+    paths = sorted(path for path in tree.paths() if path == "SKILL.md" or path.startswith(_REFERENCES))
+    texts = {}
+    for path in paths:
+        data = tree.read(path)
+        if len(data) <= _MOST_TEXT and b"\0" not in data:
+            texts[path] = data.decode("utf-8", "replace")
+    return texts
