@@ -100,7 +100,7 @@ _FURTHER = {
     b"GIF8": re.compile(rb"GIF8[79]a"),
     b"RIFF": re.compile(rb"RIFF.{4}(?:WAVE|WEBP|AVI |ACON|RMID|sfbk)", re.DOTALL),
     b"ID3": re.compile(rb"ID3[\x02-\x04][^\xff].[\0-\x7f]{4}", re.DOTALL),  # version, flags, size in 7 bits each
-    b"OggS": re.compile(rb"OggS\0"),
+    b"OggS": re.compile(rb"OggS\0\x02"),  # a first page
     b"\0\0\1\0": re.compile(rb"\0\0\x01\0(?!\0\0).{5}\0", re.DOTALL),  # count of images, reserved byte of the first
     b"PAR1": re.compile(rb"PAR1.*PAR1\Z", re.DOTALL),
 }
