@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from skillpm.errors import SkillpmError
 from skillpm.ops.context import Context
 from skillpm.ops.project.choose import Selection
 from skillpm.ops.project.difference import SkillState
@@ -23,7 +24,7 @@ from skillpm.ops.project.linking import Linking
 from skillpm.settings import Settings
 from skillpm.storage.files import remove_drafts
 from skillpm.storage.links import Occupant, Places, refuse_outside
-from skillpm.storage.process_lock import locked
+from skillpm.storage.process_lock import ProcessLock, locked
 from skillpm.storage.record import IGNORE, IGNORED, RECORD, Placement, Record, read_record, record_text, text_digest
 from skillpm.storage.swap import Swap
 from skillpm.storage.usage import note_project
@@ -126,15 +127,26 @@ def project_held(project: Path) -> Iterator[None]:
     """
     refuse_outside(project, [PROJECT_LOCK.parts[0]])
     path = project / PROJECT_LOCK
-    with locked(path) as lock:
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                if lock.stands() and {*path.parent.iterdir()} <= {path, project / IGNORE}:
-                    _remove_ours(project / IGNORE)
-                    path.unlink()
-                    path.parent.rmdir()
+    try:
+        with locked(path) as lock:
+            try:
+                yield
+            finally:
+                _tidy(lock, project)
+    except KeyboardInterrupt:  # it may come between the making of the folder and the lock
+        if path.parent.is_dir():
+            with contextlib.suppress(SkillpmError), locked(path, wait=0) as lock:
+                _tidy(lock, project)
+        raise
+
+
+def _tidy(lock: ProcessLock, project: Path) -> None:
+    """Remove .skillpm while we hold its lock, if nothing else is in it."""
+    with contextlib.suppress(OSError):
+        if lock.stands() and {*lock.path.parent.iterdir()} <= {lock.path, project / IGNORE}:
+            _remove_ours(project / IGNORE)
+            lock.path.unlink()
+            lock.path.parent.rmdir()
 
 
 def _remove_ours(path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from skillpm.ops.project.apply import project_held
+from skillpm.storage import process_lock
 from tests.shop import MakeProject, SkillFiles
 
 
@@ -78,4 +79,25 @@ def test_processes_that_wait_come_one_by_one_also_where_the_file_of_the_lock_is_
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(200)))
     assert (len(most), set(most)) == (200, {1})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["try_lock", "close", "body"])
+def test_an_interrupt_at_any_moment_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    interrupts = 1
+
+    def interrupt(*_: object, **__: object) -> bool:
+        nonlocal interrupts
+        interrupts -= 1
+        if interrupts >= 0:
+            raise KeyboardInterrupt
+        return True
+
+    if moment != "body":
+        monkeypatch.setattr(process_lock, moment, interrupt)
+    with pytest.raises(KeyboardInterrupt), project_held(tmp_path):
+        if moment == "body":
+            interrupt()
     assert list(tmp_path.iterdir()) == []
