@@ -67,11 +67,12 @@ class TreeIndex:
         remote: does loading need the network?
 
     Attributes:
+        within: the folder of the skill, relative to the repository or the folder of many skills that was named.
         plugin: the plugin of a repository to which the skill belongs; empty where there is none.
     """
 
     made_here = True
-    plugin = ""
+    within = plugin = ""
 
     def __init__(
         self, name: str, load: Callable[[], Tree], again: str, *, asked: str = "", remote: bool = False

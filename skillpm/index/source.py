@@ -187,14 +187,15 @@ def _skills_of_repository(text: str, around: Surroundings) -> list[TreeIndex]:
     repository, indexes = around.repository(url), []
     for folder in repository.folders(url.subdirectory):
         indexes.append(_commit(url, folder, around))
-        indexes[-1].plugin = plugin_of(folder, repository.has)
+        indexes[-1].within, indexes[-1].plugin = folder, plugin_of(folder, repository.has)
     around.overlooked += [f"{text}: {sentence}" for sentence in repository.overlooked(url.subdirectory)]
     return indexes
 
 
 def _skill_in(place: Path, folder: Path, around: Surroundings) -> Index:
     index = PathIndex(folder, _named(SourceKind.PATH, folder, around), again=str(folder))
-    index.plugin = plugin_of(folder.relative_to(place).as_posix(), lambda path: (place / path).is_file())
+    index.within = folder.relative_to(place).as_posix()
+    index.plugin = plugin_of(index.within, lambda path: (place / path).is_file())
     return index
 
 

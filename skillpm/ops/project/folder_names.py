@@ -15,7 +15,9 @@ from skillpm.resolve.plan import requirers
 def folder_names(lock: Lock) -> dict[str, str]:
     """Return the folder of each skill: its name without the owner, or ``plugin-name`` for plugins that share a name.
 
-    A person chose the repository of such plugins. The owners of a registry get no folder beside another's skill: agents
+    One of those may have no plugin, and so no owner: its folder is its name.
+
+    A person chose the repository of such skills. The owners of a registry get no folder beside another's skill: agents
     that go by SKILL.md would load either of them.
     """
     skills: dict[str, list[LockedSkill]] = defaultdict(list)
@@ -29,7 +31,7 @@ def folder_names(lock: Lock) -> dict[str, str]:
 
 
 def _of_plugins(entries: Iterable[LockedSkill]) -> bool:
-    return all("/" in entry.name and entry.source.chosen_by_hand for entry in entries)
+    return all(entry.source.chosen_by_hand for entry in entries)
 
 
 def refuse_clashes(lock: Lock) -> None:

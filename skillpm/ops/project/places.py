@@ -1,14 +1,16 @@
 """The chosen skills of a place. A place is a folder, an archive, a commit or a site, and may have many skills.
 
 With ``--all``, a place gives what it can: two folders with the same content are one skill, two skills of one name get
-the names of their plugins in front, and what cannot be taken is left out with its reason.
+the names of their plugins or folders in front, and what cannot be taken is left out with its reason.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError, IntegrityError, LayoutError, UsageError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from skillpm.ops.project.asked import Asked
 
 _SHOWN = 40  # names in one message
+_NO_NAME = re.compile("[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def _look(context: Context, text: str) -> _Place:
             bad.append(_broken(index, error.message))
     named = {}
     for name, several in skills.items():
-        named.update(_with_plugins(name, _distinct(several)))
+        named.update(_with_namespaces(name, _distinct(several)))
     return _Place(text, named, tuple(bad))
 
 
@@ -113,12 +116,22 @@ def _same(indexes: Sequence[Index]) -> bool:
     return all(index is indexes[0] for index in indexes) or (len(trees) == len(indexes) and len(set(trees)) == 1)
 
 
-def _with_plugins(name: str, indexes: list[Index]) -> dict[str, list[Index]]:
-    """Return the indexes of one name, by ``plugin/name`` where that tells several apart."""
-    plugins = [index.plugin if isinstance(index, TreeIndex) else "" for index in indexes]
-    if len(indexes) < 2 or len(set(plugins)) < len(plugins) or not all(map(is_name, plugins)):
+def _with_namespaces(name: str, indexes: list[Index]) -> dict[str, list[Index]]:
+    """Return the indexes of one name, by ``namespace/name`` where something tells several apart.
+
+    That is the plugin, or else the nearest folder above the skill's own that is another for each. At most one skill may
+    have no namespace, such as the one that is not in a plugin.
+    """
+    trees = [index for index in indexes if isinstance(index, TreeIndex)]
+    if len(trees) < 2 or len(trees) < len(indexes):
         return {name: indexes}
-    return {f"{plugin}/{name}": [index] for plugin, index in zip(plugins, indexes, strict=True)}
+    steps = [list(reversed(index.within.split("/")))[1:] for index in trees]
+    rows = [[index.plugin for index in trees], *zip_longest(*steps, fillvalue="")]
+    for row in rows:
+        spaces = [_NO_NAME.sub("-", space.lower()).strip("-") for space in row]
+        if len(set(spaces)) == len(spaces) and all(is_name(space) for space in spaces if space):
+            return {f"{space}/{name}".lstrip("/"): [index] for space, index in zip(spaces, trees, strict=True)}
+    return {name: indexes}
 
 
 def _all_of(

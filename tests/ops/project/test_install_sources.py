@@ -293,13 +293,13 @@ def test_of_many_skills_some_or_all_are_installed(project: MakeProject, collecti
 def test_a_name_that_stands_twice_is_never_guessed(
     project: MakeProject, collection: Path, skill_files: SkillFiles
 ) -> None:
-    write_tree(collection / "more/alpha", skill_files("alpha", body="another\n"))
+    write_tree(collection / "skills/alpha-b", skill_files("alpha", body="another\n"))
     place = project()
-    place.call("install", f"{collection}/", "--skill", "alpha").fails(2, "two skills called `alpha`", "more/alpha")
-    place.call("install", f"{collection}/", "--all").fails(1, "two skills called `alpha`", "more/alpha")
+    place.call("install", f"{collection}/", "--skill", "alpha").fails(2, "two skills called `alpha`", "skills/alpha-b")
+    place.call("install", f"{collection}/", "--all").fails(1, "two skills called `alpha`", "skills/alpha-b")
     assert set(locked(place)) == {"beta", "gamma"}, "what can be taken is taken"
     place.call("install", f"{collection}/", "--skill", "beta").ok()
-    place.call("install", f"{collection}/more/alpha").ok()
+    place.call("install", f"{collection}/skills/alpha-b").ok()
 
 
 def test_git_sources_are_locked_by_commit_and_restored_by_it(project: MakeProject, collection: Path) -> None:

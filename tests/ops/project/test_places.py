@@ -31,10 +31,11 @@ def mixed(tmp_path: Path, skill_files: SkillFiles) -> Path:
             "hidden": text(skill_files, "hidden", "x\U000e0041\n"),
             "packed": {**text(skill_files, "packed"), "a.7z": SEVEN_ZIP},
             "clash": text(skill_files, "clash"),
+            "clash-b": text(skill_files, "clash", "Other.\n"),
             "names": {**text(skill_files, "names"), "what?.md": "", "nul": ""},
         },
     )
-    write_tree(root / "copies", {"twice": text(skill_files, "twice"), "clash": text(skill_files, "clash", "Other.\n")})
+    write_tree(root / "copies", {"twice": text(skill_files, "twice")})
     commit_all(root)
     return root
 
@@ -56,7 +57,7 @@ def test_all_takes_what_it_can_and_names_the_rest_at_once(project: MakeProject, 
     assert set(locked(place)) == {"good", "twice"}
     assert "SK601" in reasons["hidden"] and "--allow hidden:SK601" in reasons["hidden"]
     assert "--allow packed:SK417" in reasons["packed"]
-    assert "two skills called `clash`" in reasons["clash"] and "copies/clash" in reasons["clash"]
+    assert "two skills called `clash`" in reasons["clash"] and "skills/clash-b" in reasons["clash"]
     assert "what?.md" in reasons["names"] and "nul" in reasons["names"]
 
 
@@ -106,6 +107,43 @@ def test_plugins_give_their_names_to_skills_that_share_one(
     place.call("uninstall", "mail/access").ok()
     assert (place.root / ".agents/skills/access/SKILL.md").is_file(), "a name that is alone needs no owner"
     assert not (place.root / ".agents/skills/chat-access").exists()
+
+
+@pytest.mark.parametrize("kind", ["git", "folder"])
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        (("skills/Alice.B/camera", "skills/bob/camera"), ("alice-b/camera", "bob/camera")),
+        (("bob/tools/camera", "alice/tools/camera"), ("bob/camera", "alice/camera")),
+        (("camera", "more/camera"), ("camera", "more/camera")),
+        (("skills/camera", "plugins/mail/skills/camera"), ("camera", "mail/camera")),
+    ],
+)
+def test_folders_give_their_names_to_skills_that_share_one(
+    project: MakeProject,
+    tmp_path: Path,
+    skill_files: SkillFiles,
+    kind: str,
+    folders: tuple[str, str],
+    names: tuple[str, str],
+) -> None:
+    root = write_tree(tmp_path / "many", {"solo": text(skill_files, "solo")})
+    for folder in folders:
+        write_tree(root / folder, text(skill_files, "camera", f"In {folder}.\n"))
+    commit_all(root)
+    source = f"git+file:{root}" if kind == "git" else f"{root}/"
+    place = project({"skillpm.yaml": "project: 1\n"})
+    place.call("install", source, "--all").ok()
+    assert set(locked(place)) == {*names, "solo"}
+    for folder, name in zip(folders, names, strict=True):
+        placed = place.root / ".agents/skills" / name.replace("/", "-") / "SKILL.md"
+        assert f"In {folder}." in placed.read_text()
+    before = (place.root / "skillpm.lock").read_bytes()
+    (place.root / "skillpm.lock").unlink()
+    place.call("sync").ok()
+    assert (place.root / "skillpm.lock").read_bytes() == before, "skillpm.yaml alone gives the same skills"
+    place.call("install", source, "--skill", names[1]).ok()
+    place.call("verify").ok()
 
 
 def test_warnings_of_many_skills_are_grouped_in_words(
