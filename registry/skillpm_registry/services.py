@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.layout.tree import Tree
 from skillpm.model.release import Release
+from skillpm.storage.keys import Keys
+from skillpm.trust.signature import signer
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.database import Database, sqlite_url
@@ -59,7 +61,7 @@ def open_services(configuration: Configuration) -> Services:
         RegistryError: the folder is not a registry, or is damaged.
         StorageError: the disk refused.
     """
-    registry = FolderRegistry(configuration.data, configuration.name)
+    registry = FolderRegistry(configuration.data, configuration.name, Keys(configuration.state / "keys"))
     _ = registry.config  # raises RegistryError
     configuration.uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
     configuration.state.chmod(0o700)
@@ -67,4 +69,10 @@ def open_services(configuration: Configuration) -> Services:
     database.migrate(configuration.state / "lock")
     lister = Lister(registry)
     catalogue = Catalogue(registry, configuration.state)
-    return Services(configuration, registry, catalogue, database, lister, visible=[lister.renew])
+    checks: list[Check] = [lambda name, release, tree: _demand_valid_signature(name, release)]
+    return Services(configuration, registry, catalogue, database, lister, checks, visible=[lister.renew])
+
+
+def _demand_valid_signature(name: str, release: Release) -> None:
+    """Raise IntegrityError if a release has a signature that is not about this release."""
+    signer(name, release)

@@ -19,7 +19,8 @@ from skillpm_registry.access import reader
 
 _IMMUTABLE = "public, max-age=31536000, immutable"  # a year, the longest that caches keep (RFC 9111)
 _CHECKED = "no-cache"  # a cache may keep it, and asks each time whether it is still so
-SERVED = {"config.json": _CHECKED, LISTING: _CHECKED, "skills": _CHECKED, "archives": _IMMUTABLE}
+SERVED = {"config.json": _CHECKED, LISTING: _CHECKED, "skills": _CHECKED, "archives": _IMMUTABLE,
+          "metadata": _CHECKED, "log": _CHECKED}  # fmt: skip
 """The files and folders at the root that are served, and how long a cache may keep them."""
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from pathlib import Path
 
 import click
 
+from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note, safe
 from skillpm.cli.owner import registry_option
 from skillpm.cli.paths import TypedPath
+from skillpm.errors import UsageError
 
 
 @click.group("registry", cls=Group)
@@ -21,22 +24,65 @@ def command() -> None:
 @command.command("init", epilog="Example: skillpm registry init /srv/skills --name team")
 @click.argument("folder", type=TypedPath(file_okay=False))
 @click.option("--name", help="The registry's name.  [default: the folder's name]")
+@click.option("--signed", is_flag=True, help="Sign its pages and keep a log of its releases; also for an old registry.")
+@click.option("--root-keys", type=click.IntRange(1, 9), default=1, help="How many root keys to make.  [default: 1]")
+@click.option("--threshold", type=click.IntRange(1, 9), default=1, help="How many root keys are needed.  [default: 1]")
+@click.option("--days", type=click.IntRange(1, 3650), default=30, help="How long a timestamp is valid.  [default: 30]")
 @json_option
-def init(folder: Path, name: str | None, as_json: bool) -> None:
+def init(
+    folder: Path, name: str | None, signed: bool, root_keys: int, threshold: int, days: int, as_json: bool
+) -> None:
     """Make FOLDER a registry. `publish` never makes one, so a mistyped path is an error.
 
     To share it with a group, run `chgrp GROUP FOLDER` and `chmod g+ws FOLDER` before the first publish. Everything in
     the registry gets the folder's rights.
     """
-    from skillpm.index.folder_registry import make_registry
+    from skillpm.index.folder_registry import FolderRegistry, make_registry
 
-    is_new = make_registry(folder, name or folder.resolve().name)
+    name = name or folder.resolve().name
+    is_new, fingerprint = make_registry(folder, name), None
+    if signed:
+        from skillpm.index.registry_signer import NewRoot, sign_registry
+
+        registry = FolderRegistry(folder, name)
+        if registry.config.signed is not None:
+            raise UsageError(f"{folder} is signed already", hint="`skillpm registry sign FOLDER` signs it anew")
+        stem = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:40] or "registry"
+        roots = tuple(f"{stem}-root{f'-{number}' if root_keys > 1 else ''}" for number in range(1, root_keys + 1))
+        keys = command_context().keys
+        fingerprint = sign_registry(registry, keys, NewRoot(roots, threshold, f"{stem}-online"), days)
     if as_json:
-        echo_json({"path": str(folder), "made": is_new})
-    else:
-        click.echo(folder)
-        note(f"made a registry in {safe(folder)}" if is_new else f"{safe(folder)} is already a registry")
-        note(f"next: `skillpm publish PATH --registry {shlex.quote(str(folder.resolve()))}`")
+        echo_json({"path": str(folder), "made": is_new, "root": fingerprint})
+        return
+    click.echo(folder)
+    note(f"made a registry in {safe(folder)}" if is_new else f"{safe(folder)} is already a registry")
+    if fingerprint:
+        note(f"signed by the root {fingerprint}; tell it to your users")
+        note(f"move the root keys {', '.join(roots)} from {safe(keys.root)} to another place: only new keys need them")
+    note(f"next: `skillpm publish PATH --registry {shlex.quote(str(folder.resolve()))}`")
+
+
+@command.command("sign", epilog="Example: skillpm registry sign /srv/skills")
+@click.argument("folder", type=TypedPath(file_okay=False))
+@click.option("--new-key", metavar="NAME", help="Make an online key of this name in place of the present one.")
+def sign(folder: Path, new_key: str | None) -> None:
+    """Sign the registry in FOLDER anew, before its timestamp expires, and remove old metadata.
+
+    Run it from a timer, at least twice in the days for which a timestamp is valid. With --new-key the root keys are
+    needed.
+    """
+    from skillpm.index.folder_registry import FolderRegistry
+
+    keys = command_context().keys
+    registry = FolderRegistry(folder, str(folder), keys)
+    if registry.signer is None:
+        raise UsageError(f"{folder} is not signed", hint="run `skillpm registry init FOLDER --signed`")
+    with registry.signer.turn():
+        if new_key:
+            registry.signer.rotate(keys.create(new_key))
+        else:
+            registry.signer.refresh()
+    note(f"signed {safe(folder)}")
 
 
 @command.command(

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
 from skillpm.index.pages import MAX_ARCHIVE, MAX_PAGE, archive_path, page_path, read_config, read_page
 from skillpm.model.name import is_name
 from skillpm.model.release import Listing, Page, RegistryConfig, Release
+
+if TYPE_CHECKING:
+    from skillpm.index.signed_pages import OpenSigned, SignedPages
 
 
 class DirectoryIndex:
@@ -21,14 +25,16 @@ class DirectoryIndex:
     Args:
         root: the folder with config.json; also an attribute.
         name: the source in a lock.
+        signed: opens the signed pages of a place; without it, no signature of the registry is checked.
     """
 
     made_here = False
     remote = False
 
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, root: Path, name: str, signed: OpenSigned | None = None) -> None:
         self.name = name
         self.root = root
+        self._open_signed = signed
 
     @cached_property
     def config(self) -> RegistryConfig:
@@ -44,8 +50,12 @@ class DirectoryIndex:
 
         Raises:
             RegistryError: the folder is not a registry, or its page is damaged or of another skill.
+            IntegrityError: the registry is signed, and its page is not what its keys signed.
         """
         path = page_path(name)
+        if self.config.registry and self._signed is not None:
+            data = self._signed.page(name)
+            return None if data is None else read_page(data, name, f"registry {self.root}", logged=True)
         if self.config.registry and not (self.root / path).is_file():
             return None
         return read_page(self._read(path, MAX_PAGE), name, f"registry {self.root}")
@@ -69,6 +79,19 @@ class DirectoryIndex:
         """Return the archive's bytes, unchecked. Raises RegistryError if it is missing or too large."""
         return self._read(archive_path(release.archive), MAX_ARCHIVE)
 
+    def demand_logged(self, name: str, release: Release) -> None:
+        """Check the proof of a release if the registry is signed. Raises IntegrityError, RegistryError."""
+        if self._signed is not None:
+            self._signed.demand_logged(name, release)
+
+    @cached_property
+    def _signed(self) -> SignedPages | None:
+        pages = self._open_signed(str(self.root.resolve()), self._fetch) if self._open_signed else None
+        return pages if pages is not None and (self.config.signed is not None or pages.pinned) else None
+
+    def _fetch(self, path: str, limit: int) -> bytes | None:
+        return self._read(path, limit) if (self.root / path).is_file() else None
+
     def _read(self, path: str, limit: int) -> bytes:
         try:
             with (self.root / path).open("rb") as file:
@@ -79,5 +102,7 @@ class DirectoryIndex:
                 hint="a registry is a folder with config.json, skills/ and archives/",
             ) from None
         if len(data) > limit:
-            raise RegistryError(f"registry {self.root}: {path} is larger than {limit} bytes")
+            raise RegistryError(
+                f"registry {self.root}: {path} is larger than {limit} bytes", hint="tell the registry's maintainer"
+            )
         return data

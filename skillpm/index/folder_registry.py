@@ -10,6 +10,7 @@ yanked, ``…/3/…`` that it was unyanked, and so on. The highest number counts
 - A page is derived from the statements. After a statement, its writer renews the page until both agree, so the last
   writer has seen all statements. Taking turns, where the file system has locks, saves a second round.
 - A killed writer leaves either nothing visible or the whole release. Publishing again completes it.
+- If the registry is signed, ``registry_signer.py`` logs and signs a page before anybody sees it.
 - All new files and folders get the rights of the registry's folder, so that a group can share it.
 """
 
@@ -23,8 +24,9 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
@@ -41,12 +43,16 @@ from skillpm.storage.files import fsync_folder, storage_error, write_atomic
 from skillpm.storage.process_lock import turns
 from skillpm.storage.unpack import remove_tree
 
+if TYPE_CHECKING:
+    from skillpm.index.registry_signer import RegistrySigner
+    from skillpm.storage.keys import Keys
+
 _TRIES = 100  # another process may remove a new folder; each process can do so once
 _ABANDONED = 24 * 3600.0  # seconds after which no process uses an entry of tmp/
 
 
 def make_registry(root: Path, name: str) -> bool:
-    """Make a folder a registry; return False if it is one already.
+    """Make a folder a registry; return False if it is one already. ``registry_signer.sign_registry`` signs it.
 
     Raises:
         UsageError: it has other content.
@@ -66,7 +72,12 @@ class FolderRegistry(DirectoryIndex):
     Args:
         root: the folder.
         name: what a lock calls this source.
+        keys: have the online key of a signed registry.
     """
+
+    def __init__(self, root: Path, name: str, keys: Keys | None = None) -> None:
+        super().__init__(root, name)
+        self._keys = keys
 
     @property
     def place(self) -> str:
@@ -173,16 +184,27 @@ class FolderRegistry(DirectoryIndex):
         release = page.shown() if page else None
         return ShownSkill(name=name, version=release.version, summary=release.summary) if release else None
 
-    def write(self, path: str, data: bytes | str) -> None:
-        """Write one file of the registry at once. Raises StorageError."""
+    @cached_property
+    def signer(self) -> RegistrySigner | None:
+        """The signer of a signed registry. Raises RegistryError if the folder is not a registry."""
+        if self.config.signed is None:
+            return None
+        if self._keys is None:
+            raise RegistryError(f"{self.root} is signed, and there are no keys to sign with")
+        from skillpm.index.registry_signer import RegistrySigner
+
+        return RegistrySigner(self, self._keys, self.config.signed)
+
+    def write(self, path: str, data: bytes | str, *, durable: bool = True) -> None:
+        """Write one file of the registry at once; if not durable, the caller flushes it. Raises StorageError."""
         target = self.root / path
         try:
-            self._in_folder(target.parent, lambda: self._write(target, data))
+            self._in_folder(target.parent, lambda: self._write(target, data, durable=durable))
         except OSError as error:
             raise storage_error("write", target, error) from None
 
-    def _write(self, target: Path, data: bytes | str) -> None:
-        write_atomic(target, data, mode=self._mode() & 0o666, scratch=self._scratch())
+    def _write(self, target: Path, data: bytes | str, *, durable: bool = True) -> None:
+        write_atomic(target, data, mode=self._mode() & 0o666, scratch=self._scratch(), durable=durable)
 
     def _release(self, name: str, version: str) -> Release:
         known = self._known(name)
@@ -204,7 +226,10 @@ class FolderRegistry(DirectoryIndex):
         """Return the same releases as they are written, with keys and releases that only a newer skillpm reads."""
         items = self._page_written(name).get("releases", [])
         written = {_key(str(item["version"])): item for item in items if isinstance(item, dict) and "version" in item}
-        return written | {key: self._parsed(f"{place}/release.json") for key, place in self._stated(name)}
+        for key, place in self._stated(name):
+            proof = {"proof": written[key]["proof"]} if "proof" in written.get(key, {}) else {}
+            written[key] = {**self._parsed(f"{place}/release.json"), **proof}
+        return written
 
     def _page_written(self, name: str) -> dict[str, Any]:
         if not (self.root / page_path(name)).is_file():
@@ -244,7 +269,9 @@ class FolderRegistry(DirectoryIndex):
             fresh.mkdir()
             fresh.chmod(self._mode())
             earlier = self._written(name).get(_key(release.version), {})
-            self._write(fresh / "release.json", _text({**earlier, **json_form(release)}))
+            document = {**earlier, **json_form(release)}
+            document.pop("proof", None)  # belongs to the log, and stands in the page
+            self._write(fresh / "release.json", _text(document))
             self._in_folder(target.parent, lambda: fresh.rename(target))
             fsync_folder(target.parent)
         except OSError as error:
@@ -254,11 +281,16 @@ class FolderRegistry(DirectoryIndex):
             remove_tree(fresh)
         return self._read_statement(place)
 
+    def page_document(self, name: str) -> dict[str, Any]:
+        """Return a page as the statements want it. Raises RegistryError if the folder is damaged."""
+        releases = sorted(self._written(name).values(), key=_by_written_version)
+        return {**self._page_written(name), "name": name, "releases": releases}
+
     def _renew_page(self, name: str, **changes: str) -> None:
-        with turns(self._releases(name) if self._releases(name).is_dir() else self.root):
+        signer, folder = self.signer, self._releases(name)
+        with signer.turn() if signer else turns(folder if folder.is_dir() else self.root):
             while True:
-                releases = sorted(self._written(name).values(), key=_by_written_version)
-                text = _text({**self._page_written(name), **changes, "name": name, "releases": releases})
+                text = signer.show(name, changes) if signer else _text({**self.page_document(name), **changes})
                 if self._has(page_path(name), text.encode()):
                     return
                 self.write(page_path(name), text)
@@ -320,8 +352,8 @@ class FolderRegistry(DirectoryIndex):
     def _clean(self) -> None:
         """Remove old entries of killed publishers from tmp/; a recent entry may be in use."""
         oldest = time.time() - _ABANDONED
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(self.root / "tmp"):
+        with contextlib.suppress(OSError), os.scandir(self.root / "tmp") as entries:
+            for entry in entries:
                 if entry.stat(follow_symlinks=False).st_mtime < oldest:
                     remove_tree(Path(entry.path))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from skillpm.errors import RegistryError
@@ -28,8 +29,12 @@ from skillpm.index.transport import Transport, followed
 from skillpm.model.release import Listing, Page, RegistryConfig, Release
 from skillpm.model.source import Source, SourceKind
 
+if TYPE_CHECKING:
+    from skillpm.index.signed_pages import OpenSigned, SignedPages
+
 _FOUND = 100  # skills that a registry's own search is asked for
 _DAY = 24 * 3600.0  # seconds
+_KEEPER = "tell the registry's maintainer"
 
 
 def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None:
@@ -51,7 +56,7 @@ def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None
     if answer.missing:
         return None
     if answer.status != 200:
-        raise RegistryError(f"{url}: the server answers {answer.status}", hint="tell the registry's maintainer")
+        raise RegistryError(f"{url}: the server answers {answer.status}", hint=_KEEPER)
     cache.put(url, answer.body, answer.headers)
     return answer.body
 
@@ -63,22 +68,26 @@ class HttpIndex:
         url: its root, without a slash at the end; also an attribute.
         transport: its connections.
         cache: for its pages.
+        signed: opens the signed pages of a place; without it, no signature of the registry is checked.
     """
 
     made_here = False
     remote = True
 
-    def __init__(self, url: str, transport: Transport, cache: PageCache) -> None:
+    def __init__(self, url: str, transport: Transport, cache: PageCache, signed: OpenSigned | None = None) -> None:
         self.name = str(Source(SourceKind.REGISTRY, url))
         self.url = url
         self._transport = transport
         self._cache = cache
         self._checking = threading.Lock()
         self._read_config: RegistryConfig | None = None
+        self._signed = signed(url, self._fetch) if signed else None
 
     def page(self, name: str) -> Page | None:
-        """Return every release of a name, or None if it is unknown. Raises RegistryError."""
+        """Return every release of a name, or None if it is unknown. Raises RegistryError, IntegrityError."""
         self._config()
+        if self._signed is not None:
+            return self._signed_page(name, self._signed)
         data = self._get(page_path(name))
         return None if data is None else read_page(data, name, f"registry {self.url}")
 
@@ -140,8 +149,38 @@ class HttpIndex:
                         f"{self.url} is not a registry: it has no config.json",
                         hint="use the address of the folder with config.json, or of a .well-known/agent-skills",
                     )
-                self._read_config = read_config(data, f"registry {self.url}")
+                config = read_config(data, f"registry {self.url}")
+                if self._signed is not None and config.signed is None and not self._signed.pinned:
+                    self._signed = None
+                self._read_config = config
             return self._read_config
+
+    def demand_logged(self, name: str, release: Release) -> None:
+        """Check the proof of a release if the registry is signed. Raises IntegrityError, RegistryError."""
+        if self._signed is not None:
+            self._signed.demand_logged(name, release)
+
+    def _signed_page(self, name: str, pages: SignedPages) -> Page | None:
+        """Return a page that the registry's keys signed, or offline the one that was read last."""
+        url = f"{self.url}/{page_path(name)}"
+        cached = self._cache.get(url)
+        data = cached.body if cached is not None else b""
+        if not self._transport.offline:
+            signed = pages.page(name, data)
+            if signed is None:
+                return None
+            if signed != data:
+                self._cache.put(url, signed, {})
+            data = signed
+        elif cached is None:
+            raise RegistryError(f"{url} is not in the cache", hint="run the command without `--offline` once")
+        return read_page(data, name, f"registry {self.url}", logged=True)
+
+    def _fetch(self, path: str, limit: int) -> bytes | None:
+        answer = self._transport.get(f"{self.url}/{path}", limit=limit)
+        if answer.status != 200 and not answer.missing:
+            raise RegistryError(f"{self.url}/{path}: the server answers {answer.status}", hint=_KEEPER)
+        return None if answer.missing else answer.body
 
     def _get(self, path: str) -> bytes | None:
         return cached_get(f"{self.url}/{path}", self._transport, self._cache)

@@ -61,13 +61,14 @@ def read_ranking(data: bytes, place: str) -> list[Listing]:
     return [Listing(item.name, item.version, item.summary) for item in shown.values()]
 
 
-def read_page(data: bytes, name: str, where: str) -> ReadPage:
+def read_page(data: bytes, name: str, where: str, *, logged: bool = False) -> ReadPage:
     """Read the page of a name. A release that this skillpm cannot read is skipped: a newer one may have written it.
 
     Args:
         data: the page's bytes.
         name: of the page's skill.
         where: the registry's name in messages.
+        logged: the registry has a log, so a release without a proof does not count.
 
     Raises:
         RegistryError: it is damaged, of another skill, has one version twice, or no release that can be read.
@@ -83,6 +84,8 @@ def read_page(data: bytes, name: str, where: str) -> ReadPage:
     releases, skipped = [], []
     for item in items:
         release = _release(item)
+        if logged and isinstance(release, Release) and release.proof is None:
+            release = "it is not in the registry's log"
         if isinstance(release, Release):
             releases.append(release)
         else:

@@ -39,6 +39,7 @@ from skillpm.model.source import Source, SourceKind, git_place
 if TYPE_CHECKING:
     from skillpm.index.git import GitRepository
     from skillpm.index.page_cache import PageCache
+    from skillpm.index.signed_pages import OpenSigned
     from skillpm.index.transport import Transport
     from skillpm.model.ports import Index
 
@@ -60,6 +61,8 @@ class Surroundings:
         cache: a folder for fetched files.
         offline: use the cache only.
         forge: the URL below which ``owner/repo`` is.
+        seen: a folder for what was seen of signed registries; without it, their signatures are not checked.
+        tell: takes a sentence for the person.
         overlooked: sentences about the links and submodules of opened repositories.
     """
 
@@ -67,6 +70,8 @@ class Surroundings:
     cache: Path
     offline: bool = False
     forge: str = "https://github.com"
+    seen: Path | None = None
+    tell: Callable[[str], None] = field(default=lambda sentence: None)
     overlooked: list[str] = field(default_factory=list)
     _repositories: dict[str, GitRepository] = field(default_factory=dict)
 
@@ -88,6 +93,15 @@ class Surroundings:
         from skillpm.index.page_cache import PageCache
 
         return PageCache(self.cache / PAGES)
+
+    @property
+    def open_signed(self) -> OpenSigned | None:
+        """What opens the signed pages of a registry."""
+        if self.seen is None:
+            return None
+        from skillpm.index.signed_pages import SignedPages
+
+        return partial(SignedPages, state=self.seen, tell=self.tell, offline=self.offline)
 
     def repository(self, url: GitUrl) -> GitRepository:
         """Return a git repository at a commit, opened once."""
@@ -130,7 +144,7 @@ def open_registry(text: str, around: Surroundings, base: Path | None = None) -> 
     if _is_web(text):
         return _web_registry(_web_address(text), around)
     folder = (base or Path.cwd()) / _folder(text)
-    return DirectoryIndex(folder, _named(SourceKind.REGISTRY, folder, around))
+    return DirectoryIndex(folder, _named(SourceKind.REGISTRY, folder, around), around.open_signed)
 
 
 def place_source(text: str, around: Surroundings, base: Path | None = None) -> Source:
@@ -216,7 +230,7 @@ def open_source(source: Source, around: Surroundings) -> Index:
 def _locked_registry(source: Source, around: Surroundings) -> Index:
     if _is_web(source.place):
         return _web_registry(_web_address(source.place), around)
-    return DirectoryIndex(around.project / source.place, str(source))
+    return DirectoryIndex(around.project / source.place, str(source), around.open_signed)
 
 
 def _locked_commit(source: Source, around: Surroundings) -> Index:
@@ -282,7 +296,7 @@ def _web_registry(url: str, around: Surroundings) -> Index:
         return WellKnownIndex(address, around.transport, around.pages)
     from skillpm.index.http import HttpIndex
 
-    return HttpIndex(url, around.transport, around.pages)
+    return HttpIndex(url, around.transport, around.pages, around.open_signed)
 
 
 def _well_known(url: str) -> bool:

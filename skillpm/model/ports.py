@@ -134,6 +134,19 @@ class RankingIndex(SearchableIndex, Protocol):
         """Return the skills that match, best first; None if there is no search, or none that answers now."""
 
 
+@runtime_checkable
+class LoggedIndex(Index, Protocol):
+    """An index whose releases may be in a log."""
+
+    def demand_logged(self, name: str, release: Release) -> None:
+        """Check the proof that a release of a page is in the log, if the index has one.
+
+        Raises:
+            IntegrityError: it is not, or the log is not the one of earlier visits.
+            RegistryError: the index failed.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
     """What a policy wrote to one prompt."""

@@ -39,7 +39,7 @@ class Release(LightDocument):
     """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes.
 
     ``yanked`` and ``quarantined`` may be the reason: the one is a mistake of its author, the other is under suspicion.
-    ``unsigned`` says that its author decided not to sign it.
+    ``unsigned`` says that its author decided not to sign it, ``proof`` that the registry's log has it.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
@@ -55,6 +55,7 @@ class Release(LightDocument):
     published: str | None = None
     summary: Annotated[str, Limit(longest=1024)] = ""
     signature: Envelope | None = None
+    proof: Annotated[str, Limit(longest=16_384)] | None = None
     unsigned: bool | None = None
 
     @property
@@ -113,6 +114,7 @@ class RegistryConfig(LightDocument):
 
     ``search`` is an address, absolute or relative to the registry's, that answers ``?q=TEXT&limit=N`` with a listing.
     ``publish`` is the address of the API that takes publications; it is on the registry's own host.
+    ``signed`` says that the registry has signed metadata and a log, and for how many days a timestamp is valid.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
@@ -121,6 +123,7 @@ class RegistryConfig(LightDocument):
     name: str
     search: Annotated[str, Limit(longest=2048)] | None = None
     publish: Annotated[str, Limit(longest=2048)] | None = None
+    signed: Annotated[int, Limit(least=1, most=3650)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

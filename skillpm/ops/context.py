@@ -66,7 +66,14 @@ class Context:
     def around(self) -> Surroundings:
         """The project, the cache and the connections that indexes use."""
         settings = self.settings
-        return Surroundings(settings.project, settings.cache, offline=settings.offline, forge=settings.forge)
+        return Surroundings(
+            settings.project,
+            settings.cache,
+            offline=settings.offline,
+            forge=settings.forge,
+            seen=settings.data / "registries",
+            tell=self.note,
+        )
 
     @cached_property
     def host(self) -> Host:

@@ -49,7 +49,9 @@ def read_text(path: Path) -> str:
         ) from None
 
 
-def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scratch: Path | None = None) -> None:
+def write_atomic(
+    path: Path, data: bytes | str, *, mode: int | None = None, scratch: Path | None = None, durable: bool = True
+) -> None:
     """Write a file through a temporary one: fsync, rename, fsync of the folder. Makes missing folders.
 
     Args:
@@ -57,6 +59,7 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scra
         data: its new content; text is written as UTF-8.
         mode: its permission bits; by default those of the present file, else 666 without the umask.
         scratch: the temporary file's folder, on the same file system; by default the folder of ``path``.
+        durable: flush it to the disk; else the caller does so.
 
     Raises:
         StorageError: the disk refused; the present file is unchanged.
@@ -65,9 +68,10 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int | None = None, scra
     temporary = (scratch or path.parent) / f".{path.name}.{os.urandom(8).hex()}{_DRAFT}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_new(temporary, content, mode=kept_mode(path) if mode is None else mode, durable=True)
+        write_new(temporary, content, mode=kept_mode(path) if mode is None else mode, durable=durable)
         temporary.replace(path)
-        fsync_folder(path.parent)
+        if durable:
+            fsync_folder(path.parent)
     except OSError as error:
         raise storage_error("write", path, error) from None
     finally:

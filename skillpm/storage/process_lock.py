@@ -103,14 +103,20 @@ def locked(path: Path, wait: float = WAIT) -> Iterator[ProcessLock]:
 
 
 @contextlib.contextmanager
-def turns(folder: Path, wait: float = 10.0) -> Iterator[None]:
+def turns(folder: Path, wait: float = 10.0, *, strict: bool = False) -> Iterator[None]:
     """Let processes that work in one folder take turns, for at most ``wait`` seconds each.
 
     Use it for work that is correct without a lock too: it continues if the file system has no locks, or if another
     process was stopped during its turn. It locks the folder itself and makes no file.
 
+    Args:
+        folder: is locked; it exists.
+        wait: seconds.
+        strict: the work is not correct without a lock, so raise an error instead.
+
     Raises:
-        StorageError: the folder cannot be opened.
+        StorageError: the folder cannot be opened; with ``strict`` also if the file system has no locks.
+        BusyError: with ``strict``, another process had the turn for ``wait`` seconds.
     """
     if os.name != "posix":  # other systems cannot open a folder
         yield
@@ -120,14 +126,21 @@ def turns(folder: Path, wait: float = 10.0) -> Iterator[None]:
     except OSError as error:
         raise storage_error("open", folder, error) from None
     try:
-        _wait_for_turn(descriptor, wait)
+        if not _has_turn(folder, descriptor, wait, strict=strict) and strict:
+            raise BusyError(f"another process has written to {folder} for {wait:.0f} seconds", hint="try again later")
         yield
     finally:
         close(descriptor)
 
 
-def _wait_for_turn(descriptor: int, wait: float) -> None:
+def _has_turn(folder: Path, descriptor: int, wait: float, *, strict: bool) -> bool:
     end = time.monotonic() + wait
-    with contextlib.suppress(OSError):  # the file system has no locks
-        while not try_lock(descriptor, alone=True) and time.monotonic() < end:
+    try:
+        while not try_lock(descriptor, alone=True):
+            if time.monotonic() > end:
+                return False
             time.sleep(_PAUSE)
+    except OSError as error:  # the file system has no locks
+        if strict:
+            raise storage_error("lock", folder, error) from None
+    return True

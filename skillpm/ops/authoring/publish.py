@@ -315,7 +315,7 @@ def open_publishing(
         return HttpRegistry(index.url, context.around.transport, context.around.pages, like=like, allow=codes)
     if not isinstance(index, DirectoryIndex):
         raise RegistryError(f"{text[:200]} cannot be published to", hint="name a folder or an https:// address")
-    registry = FolderRegistry(index.root, index.name)
+    registry = FolderRegistry(index.root, index.name, context.keys)
     if not (registry.root / "config.json").is_file():
         make = f"make a new one with `skillpm registry init {text[:200]}`"
         hint = f"check the path, or {_listed(known) if known else make}"

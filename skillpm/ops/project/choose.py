@@ -13,6 +13,7 @@ from skillpm.index.pages import ReadPage
 from skillpm.index.path import TreeIndex
 from skillpm.model.hooks import HOOKS_VERSION
 from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.ports import LoggedIndex
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source
@@ -174,7 +175,10 @@ def select(context: Context, request: Request, *pins: Lock) -> Selection:
         entries = [entry for lock in pins if (entry := lock.skill(name)) is not None]
         for entry in entries:
             _refuse_other_bytes(entry, release, source)
-        need, page = context.signatures_of(source), pages.seen.get(name)
+        need, page, index = context.signatures_of(source), pages.seen.get(name), pages.indexes.get(name)
+        is_locked = any((entry.version, entry.tree) == (release.version, release.tree) for entry in entries)
+        if isinstance(index, LoggedIndex) and release.proof is not None and not is_locked:
+            index.demand_logged(name, release)
         signers[name] = context.signers.signer(name, release, need, locked=entries, page=page)
         if not request.replace:
             _refuse_other_source(pins[0].skill(name), source, request.roots.get(name))

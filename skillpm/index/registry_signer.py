@@ -1,0 +1,252 @@
+"""Signs a registry's folder: The Update Framework's metadata over its pages, and a log of its releases.
+
+Order of a publication, so that a crash leaves nothing that a client could install and that is not signed and logged:
+
+1. The tiles of the log, a copy of the page whose name has its digest, the metadata of its bin, and a snapshot. Nothing
+   refers to these files yet. They are flushed to the disk together.
+2. ``log/checkpoint``: the release is in the log.
+3. ``metadata/timestamp.json``: clients see the new page. It is the only file of the metadata that changes.
+4. The page under its own name, for clients that check no signatures.
+
+The next publication completes a killed one: the log is searched for the entry before one is added. Writers take turns,
+because two of them would give the log two histories. ``FolderRegistry`` does all of this in ``publish``, ``yank`` and
+every other change of a page. A server that publishes through it only has to call ``refresh`` before the timestamp
+expires.
+
+One key, the online key, signs what each publication changes, and the log. The root keys are needed to change keys only,
+and belong on another machine. A key is looked up among the person's keys by the root metadata, which names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from skillpm.errors import RegistryError, UsageError
+from skillpm.index.pages import page_path
+from skillpm.index.registry_log import RegistryLog
+from skillpm.index.registry_metadata import RegistryMetadata, keys_of, new_root, next_root, signed
+from skillpm.index.signed_pages import CHECKPOINT, LOG, METADATA, TIMESTAMP, log_origin, root_path
+from skillpm.storage.durable import flush
+from skillpm.storage.process_lock import turns
+
+if TYPE_CHECKING:
+    from tuf.api.metadata import Metadata, Root
+
+    from skillpm.model.key import PrivateKey, PublicKey
+    from skillpm.storage.keys import Keys
+
+_KEPT = 24 * 3600.0  # seconds for which a client may still read what a newer snapshot replaced
+
+
+class PageStore(Protocol):
+    """The folder, and what its pages are to say."""
+
+    root: Path
+
+    def write(self, path: str, data: bytes | str, *, durable: bool = True) -> None:
+        """Write one file at once. Raises StorageError."""
+
+    def names(self) -> list[str]:
+        """Return all names with a page."""
+
+    def page_document(self, name: str) -> dict[str, Any]:
+        """Return a page as it is to be written. Raises RegistryError."""
+
+
+class RegistrySigner:
+    """The signatures and the log of one folder.
+
+    Args:
+        store: the folder.
+        keys: has the online key.
+        days: for which a timestamp is valid.
+    """
+
+    def __init__(self, store: PageStore, keys: Keys, days: int) -> None:
+        self._store = store
+        self._keys = keys
+        self._days = days
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep other writers away. Raises BusyError, and StorageError where the file system has no locks."""
+        with turns(self._store.root / METADATA, wait=60.0, strict=True):
+            yield
+
+    def show(self, name: str, changes: Mapping[str, str]) -> str:
+        """Log and sign what a page is to say, and let clients see it; return its text. Call it in a turn.
+
+        Args:
+            name: of the skill.
+            changes: further keys of the page.
+
+        Raises:
+            UsageError: the online key is not on this machine.
+            RegistryError: the metadata or the log is damaged.
+            StorageError: the disk refused.
+        """
+        online = [self._online()]
+        page = {**self._store.page_document(name), **changes}
+        head = self._log().prove({name: page}, online)
+        metadata, text = self._metadata(online), page_text(page)
+        if not metadata.lists(name, text):
+            is_full = metadata.update({name: text})
+            self._commit(metadata, head)
+            if is_full:
+                self._rebuild(online, {name: page})
+        return text
+
+    def refresh(self) -> None:
+        """Sign every role anew, before the timestamp or another role expires. Call it in a turn.
+
+        Raises:
+            UsageError, RegistryError, StorageError: as ``show``.
+        """
+        metadata = self._rebuild([self._online()])
+        wanted, oldest = metadata.files(), time.time() - _KEPT
+        for folder in (METADATA, "skills"):
+            for path in sorted((self._store.root / folder).rglob("*.json")):
+                name = path.relative_to(self._store.root).as_posix()
+                is_ours = name.startswith(METADATA) or (path.name[:64].isalnum() and path.name[64:65] == ".")
+                if is_ours and name not in wanted and not name.endswith(".root.json"):
+                    with contextlib.suppress(OSError):
+                        if path.stat().st_mtime < oldest:
+                            path.unlink()
+
+    def rotate(self, online: PrivateKey) -> None:
+        """Replace the online key. Call it in a turn.
+
+        The old key, if it is here, signs everything once more beside the new one, so that clients which have not seen
+        the new root go on. All proofs are made again, because the log has the same key.
+
+        Raises:
+            UsageError: too few of the root keys are on this machine.
+            RegistryError, StorageError: as ``show``.
+        """
+        root = self._root()
+        signers, needed = self._keys.private_of(keys_of(root, "root")), root.signed.roles["root"].threshold
+        if len(signers) < needed:
+            raise UsageError(
+                f"{len(signers)} of the root keys are on this machine, {needed} are needed",
+                hint="add one with `skillpm key import NAME FILE`",
+            )
+        old = self._keys.private_of(keys_of(root, "timestamp"))
+        self._rebuild([online, *old], again=True)
+        data = signed(next_root(root, online.public), signers)
+        self._store.write(root_path(root.signed.version), data)
+
+    def _rebuild(
+        self, keys: Sequence[PrivateKey], fresh: Mapping[str, dict[str, Any]] = {}, *, again: bool = False
+    ) -> RegistryMetadata:
+        """Sign every page; the fresh ones do not stand in the folder yet."""
+        pages = {**{name: self._store.page_document(name) for name in self._store.names()}, **fresh}
+        head, metadata = self._log().prove(pages, keys, again=again), self._metadata(keys)
+        texts = {name: page_text(page) for name, page in pages.items()}
+        metadata.rebuild(texts)
+        self._commit(metadata, head)
+        for name, text in texts.items():
+            self._store.write(page_path(name), text)
+        return metadata
+
+    def _commit(self, metadata: RegistryMetadata, head: str) -> None:
+        flush([self._store.root])
+        if self._read(f"{LOG}/{CHECKPOINT}") != head.encode():
+            self._store.write(f"{LOG}/{CHECKPOINT}", head)
+        self._store.write(f"{METADATA}/{TIMESTAMP}", metadata.timestamp(self._days))
+
+    def _metadata(self, keys: Sequence[PrivateKey]) -> RegistryMetadata:
+        return RegistryMetadata(self._read, self._put, keys)
+
+    def _log(self) -> RegistryLog:
+        first = self._read(root_path(1)) or b""
+        return RegistryLog(log_origin(first), keys_of(self._root(), "timestamp"), self._read, self._put)
+
+    def _online(self) -> PrivateKey:
+        keys = keys_of(self._root(), "timestamp")
+        own = self._keys.private_of(keys)
+        if not own:
+            raise UsageError(
+                f"the registry {self._store.root} is signed, and its online key {_titles(keys)} is not on this machine",
+                hint="ask its maintainer for the key, then run `skillpm key import NAME FILE`",
+            )
+        return own[0]
+
+    def _root(self) -> Metadata[Root]:
+        from tuf.api.exceptions import RepositoryError
+        from tuf.api.metadata import Metadata
+
+        version = 1
+        while (self._store.root / root_path(version + 1)).is_file():
+            version += 1
+        try:
+            root: Metadata[Root] = Metadata.from_bytes(self._read(root_path(version)) or b"")
+        except RepositoryError as error:
+            raise RegistryError(
+                f"{root_path(version)} is damaged: {error}", hint="restore metadata/ from a backup"
+            ) from None
+        return root
+
+    def _read(self, path: str) -> bytes | None:
+        try:
+            return (self._store.root / path).read_bytes()
+        except OSError:
+            return None
+
+    def _put(self, path: str, data: bytes) -> None:
+        self._store.write(path, data, durable=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewRoot:
+    """The keys of a new root: ``names`` of the root keys, how many of them are needed, and the online key's name."""
+
+    names: tuple[str, ...]
+    threshold: int
+    online: str
+
+
+def sign_registry(store: PageStore, keys: Keys, root: NewRoot, days: int) -> str:
+    """Make the keys and the first root of a folder, and sign all its pages; return the root's fingerprint.
+
+    ``config.json`` says last that the registry is signed, so a killed run leaves an unsigned one, and the next run
+    goes on with its keys.
+
+    Args:
+        store: a registry that is not signed.
+        keys: for the new keys.
+        root: names the keys. Those that are there already are used.
+        days: for which a timestamp is valid.
+
+    Raises:
+        UsageError: the threshold is not possible.
+        RegistryError, StorageError: as ``RegistrySigner.show``.
+    """
+    if not 1 <= root.threshold <= len(root.names):
+        raise UsageError(f"{root.threshold} of {len(root.names)} root keys cannot be needed", hint="make more keys")
+    known = {item.name for item in keys.all()}
+    own = [keys.private(name) if name in known else keys.create(name) for name in (*root.names, root.online)]
+    if not (store.root / root_path(1)).is_file():
+        first = new_root([key.public for key in own[:-1]], root.threshold, own[-1].public)
+        store.write(root_path(1), signed(first, own[:-1]))
+    signer = RegistrySigner(store, keys, days)
+    with signer.turn():
+        signer.refresh()
+        config = json.loads((store.root / "config.json").read_bytes())
+        store.write("config.json", page_text({**config, "signed": days}))
+    return hashlib.sha256((store.root / root_path(1)).read_bytes()).hexdigest()
+
+
+def page_text(page: dict[str, Any]) -> str:
+    """Return the text of a page or of another document of a registry."""
+    return json.dumps(page, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _titles(keys: set[PublicKey]) -> str:
+    return ", ".join(sorted(key.short for key in keys))

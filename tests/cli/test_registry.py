@@ -1,0 +1,66 @@
+"""``skillpm registry init --signed`` and ``sign``, from the publisher to a client over a folder and over HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+
+from tests.conftest import Project
+from tests.servers import serving
+from tests.shop import MakeProject, SkillFiles
+
+
+@pytest.fixture
+def place(project: MakeProject, skill_files: SkillFiles) -> Project:
+    place = project({f"v{version}": skill_files("mine", version) for version in ("1.0", "1.1")})
+    made = place.call("registry", "init", "shop", "--signed").ok()
+    assert "move the root keys shop-root from" in made.err
+    place.call("publish", "v1.0", "--registry", "shop").ok()
+    return place
+
+
+def test_a_client_of_a_signed_registry_pins_its_root_and_refuses_what_goes_back(
+    place: Project, project: MakeProject
+) -> None:
+    fingerprint = json.loads(place.call("registry", "init", "other", "--signed", "--json").ok().out)["root"]
+    assert re.fullmatch("[0-9a-f]{64}", fingerprint)
+    user, old = project(), place.root / "old"
+    shutil.copytree(place.root / "shop", old)
+    with serving(place.root / "shop") as shop:
+        done = user.call("install", "mine", "--registry", shop.url).ok()
+        assert f"registry {shop.url} is signed; compare its root" in done.err
+        place.call("publish", "v1.1", "--registry", "shop").ok()
+        assert "is signed" not in user.call("update").ok().err
+        assert json.loads((user.root / "skillpm.lock").read_text())["skills"][0]["version"] == "1.1"
+        shop.seen.clear()
+        user.call("update").ok()
+        assert sorted(path for path, _ in shop.seen) == [
+            "/config.json",
+            "/metadata/2.root.json",
+            "/metadata/timestamp.json",
+        ]
+        user.call("update", "--offline").ok()
+        shutil.rmtree(place.root / "shop")
+        old.rename(place.root / "shop")
+        user.call("update").fails(4, f"registry {shop.url} is not what its keys signed", "version")
+
+
+def test_signing_anew_and_with_another_key(place: Project, project: MakeProject) -> None:
+    user = project()
+    user.call("install", "mine", "--registry", place.root / "shop").ok()
+    stamp = place.root / "shop/metadata/timestamp.json"
+    before = json.loads(stamp.read_bytes())["signed"]["version"]
+    place.call("registry", "sign", "shop").ok()
+    assert json.loads(stamp.read_bytes())["signed"]["version"] == before + 1
+    place.call("registry", "sign", "shop", "--new-key", "second").ok()
+    place.call("publish", "v1.1", "--registry", "shop").ok()
+    user.call("update").ok()
+    place.call("registry", "init", "shop", "--signed").fails(2, "is signed already")
+    place.call("registry", "init", "plain").ok()
+    place.call("registry", "sign", "plain").fails(2, "is not signed")
+    place.call("registry", "init", "plain", "--signed", "--root-keys", "2", "--threshold", "3").fails(2, "3 of 2")
+    elsewhere = str(place.root / "elsewhere")
+    place.call("registry", "sign", "shop", SKILLPM_HOME=elsewhere).fails(2, "is not on this machine")
