@@ -7,6 +7,7 @@ files can write a new history; keep the head elsewhere, and ``skillpm audit veri
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import hashlib
 import os
@@ -26,6 +27,7 @@ from skillpm.storage.files import read_text, storage_error, write_atomic
 from skillpm.storage.process_lock import locked
 
 FIRST = "0" * 64
+_TAIL = 1 << 20  # bytes in which the last entry stands
 
 
 class AuditEntry(Document):
@@ -86,7 +88,7 @@ class AuditLog:
             BusyError: another process holds the log.
         """
         with locked(self.path.with_suffix(".lock")):
-            number, previous = self._last()
+            number, previous = self._end()
             document = {
                 "number": number + 1,
                 "when": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -97,8 +99,11 @@ class AuditLog:
             entry = AuditEntry.model_validate({**document, "digest": ""})
             entry = entry.model_copy(update={"digest": digest_of(entry)})
             try:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(f"{canonical_json(entry.model_dump(mode='json'))}\n")
+                with self.path.open("ab+") as file:
+                    file.seek(max(0, file.tell() - 1))
+                    torn = b"\n" if file.read(1) not in (b"", b"\n") else b""  # a crash cut the last line off
+                    line = canonical_json(entry.model_dump(mode="json"))
+                    file.write(torn + line.encode("utf-8", "backslashreplace") + b"\n")
                     file.flush()
                     os.fsync(file.fileno())
             except OSError as error:
@@ -135,11 +140,22 @@ class AuditLog:
                 raise IntegrityError(f"entry {number} of {self.path} was changed, or entries before it are missing")
             previous = entry.digest
             seen = seen or previous == head
-        if (number, previous) != self._last():
+        if (number, previous) != self._end():
             raise IntegrityError(f"{self.path} has {number} entries, but its head names entry {self._last()[0]}")
         if not seen:
             raise IntegrityError(f"no entry of {self.path} has the digest {head}")
         return number, previous
+
+    def _end(self) -> tuple[int, str]:
+        """Return the number and digest of the last entry: the head's, or the one after it if a crash left it out."""
+        number, digest = self._last()
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            with self.path.open("rb") as file:
+                file.seek(max(0, self.path.stat().st_size - _TAIL))
+                last = AuditEntry.model_validate_json(file.read().splitlines()[-1])
+            if (last.number, last.previous) == (number + 1, digest) and last.digest == digest_of(last):
+                return last.number, last.digest
+        return number, digest
 
     def _last(self) -> tuple[int, str]:
         if not self.head.is_file():

@@ -47,7 +47,8 @@ class Surroundings:
         bounds: of one answer's commands.
         steps: answers in one episode, at most.
         max_new_tokens: of one answer.
-        context: texts that the first prompt holds besides the request, such as passages of a reference.
+        system: the system prompt; the contract's own where None.
+        context: finds what the first prompt holds besides the request, such as passages of a reference.
         tell: shows a proposal, or what a command printed.
     """
 

@@ -41,6 +41,17 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
 @click.option(
     "--steps", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N", help="Answers to one REQUEST."
 )
+@click.option(
+    "--text",
+    type=click.Choice(["never", "when-untrained", "always"]),
+    default="when-untrained",
+    show_default=True,
+    help="When the model reads SKILL.md.",
+)
+@click.option("--read", multiple=True, metavar="FILE", help="Give the model fitting passages; references: the skill's.")
+@click.option(
+    "--context-tokens", type=click.IntRange(1), default=3000, show_default=True, metavar="N", help="Most of SKILL.md."
+)
 @click.option("--approve", type=TypedPath(), metavar="FILE", help="Rules that let commands run unasked; see the docs.")
 @click.option("--dry-run", is_flag=True, help="Print the commands; run nothing.")
 @yes_option
@@ -74,6 +85,8 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         approve=None if options["dry_run"] else options["approve"],
         ask=ask if asks else None,
         tell=None if options["as_json"] else _tell,
+        say=lambda sentence: note(safe(sentence)),
+        **{name: options[name] for name in ("text", "read", "context_tokens")},
     )
     asking = Asking(max_new_tokens=options["max_new_tokens"], batch_size=1)
     with conversation(Evaluator(context, asking, PlainProgress()), chosen, wanted) as episodes:

@@ -60,6 +60,24 @@ def test_every_later_change_is_seen(log: AuditLog, change: str) -> None:
         log.verify()
 
 
+def test_a_crash_between_the_log_and_its_head_breaks_no_chain(log: AuditLog) -> None:
+    before = log.head.read_text()
+    log.append(event="outcome", argv=(("echo",),), exit_code=0, ended="exited", **FIELDS)
+    log.head.write_text(before)
+    assert log.verify()[0] == 5
+    log.append(event="decision", argv=(("echo",),), word="yes", **FIELDS)
+    assert log.verify()[0] == 6
+
+
+def test_a_torn_line_is_seen_and_later_entries_are_whole_lines(log: AuditLog) -> None:
+    with log.path.open("a") as file:
+        file.write('{"number": 5, "wh')
+    log.append(event="decision", argv=(("echo",),), word="yes", **FIELDS)
+    with pytest.raises(IntegrityError, match="line 5"):
+        log.verify()
+    assert json.loads(log.path.read_text().splitlines()[-1])["number"] == 5
+
+
 def test_a_history_that_was_written_anew_does_not_have_the_head_that_somebody_kept(log: AuditLog) -> None:
     _, kept = log.verify()
     log.path.unlink()

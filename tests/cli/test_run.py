@@ -160,3 +160,18 @@ def test_a_server_answers_with_the_key_from_stdin_and_the_key_is_kept_nowhere(pl
     stored = [path for path in Path(place.environment["SKILLPM_HOME"]).rglob("*") if path.is_file()]
     assert stored and not [path for path in stored if b"hunter2" in path.read_bytes()]
     place.run(*words).fails(2, "stdin has no key")
+
+
+def test_an_untrained_model_reads_the_skill_and_passages_only_where_it_may(place: Project, chat: MakeChat) -> None:
+    server = ("--model", f"{chat({'*': ANSWERS['make a file']})}#tiny", "./skills/server")
+
+    def system(*options: str) -> str:
+        ask(place, *server, "make a file", *options).ok()
+        return str(place.call("traces", "show", "latest", "--json").ok().document["system"])
+
+    assert "<skill_content" in system() and "<skill_content" not in system("--text", "never")
+    assert "left out: " in ask(place, *server, "make a file", "--context-tokens", "1").ok().err
+    (place.root / "book.md").write_text("# Files\n\nTo make a file, run touch.\n")
+    done = ask(place, *server, "make a file", "--read", "book.md", "--approve", "rules.yaml").ok()
+    assert "read: book.md (Files)" in done.err and not (place.root / "made here").exists()
+    ask(place, *server, "make a file", "--read", "nowhere.md").fails(6, "nowhere.md")

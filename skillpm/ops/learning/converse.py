@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from skillpm.agent.approval import Approval, Ask, read_approvals
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.episode import Episode, Surroundings
 from skillpm.agent.execution import Finished, Place
+from skillpm.agent.retrieval import Library, read_passages, skill_block
 from skillpm.agent.trace import Traces
 from skillpm.errors import CheckError, PolicyError, UsageError
+from skillpm.layout.source_tree import skill_tree
 from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import permitted
 from skillpm.ops.context import Context
@@ -22,10 +24,16 @@ from skillpm.ops.learning.answer_rows import Answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.session import open_session
+from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.sandbox import LEVELS, choose
 from skillpm.settings import Settings
+from skillpm.storage.files import read_text
 from skillpm.train.run_folder import RunFolder
+
+TextUse = Literal["never", "when-untrained", "always"]
+_READABLE = (".md", ".txt", ".rst", ".log")
+_MOST_TEXT = 1 << 20  # bytes of one text of a skill
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,10 @@ class Wanted:
         approve: a document of rules, or None.
         ask: asks a person; None where there is nobody to ask.
         tell: shows how a command ended, and what it printed.
+        text: is the skill's text in the prompt? A trained adapter does not need it.
+        read: files and folders whose passages the model reads; ``references`` are the skill's own.
+        context_tokens: about as many may be spent on text and passages.
+        say: shows a sentence, such as what was left out.
     """
 
     answerer: Answerer
@@ -45,6 +57,10 @@ class Wanted:
     approve: Path | None = None
     ask: Ask | None = None
     tell: Callable[[Finished, str], None] | None = None
+    text: TextUse = "when-untrained"
+    read: tuple[str, ...] = ()
+    context_tokens: int = 3000
+    say: Callable[[str], None] = lambda sentence: None
 
 
 def find_answerer(context: Context, skill: Skill, model: str | None, run: Path | None) -> Answerer:
@@ -100,8 +116,59 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
             steps=wanted.steps,
             max_new_tokens=evaluator.asking.max_new_tokens,
             tell=wanted.tell,
+            system=_system(session.contributions[skill.name], wanted),
+            context=_context(skill, wanted),
         )
         yield lambda request: Episode(around, request)
+
+
+def _system(contributions: Contributions, wanted: Wanted) -> str:
+    """Return the system prompt, with the skill's text in front of it where the model needs it."""
+    untrained = wanted.answerer.adapter is None
+    if wanted.text == "never" or (wanted.text == "when-untrained" and not untrained) or not contributions.skill_text:
+        return contributions.prompt
+    block, left_out = skill_block(contributions.skill.name, contributions.skill_text, wanted.context_tokens)
+    if left_out:
+        wanted.say(f"left out: {left_out} characters of SKILL.md, more than {wanted.context_tokens} tokens hold")
+    return f"{block}\n\n{contributions.prompt}".strip()
+
+
+def _context(skill: Skill, wanted: Wanted) -> Callable[[str], str] | None:
+    """Return what finds the passages for a request; None where nothing is to be read.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    if not wanted.read:
+        return None
+    texts: dict[str, str] = {}
+    for word in wanted.read:
+        if word == "references":
+            texts |= {path: text for path, text in skill_texts(skill).items() if path != "SKILL.md"}
+            continue
+        path = Path(word)
+        files = sorted(item for item in path.rglob("*") if item.suffix in _READABLE) if path.is_dir() else [path]
+        texts |= {str(item): read_text(item) for item in files}
+    library = Library(texts)
+
+    def find(request: str) -> str:
+        text, passages = read_passages(library.search(request), wanted.context_tokens)
+        for passage in passages:
+            wanted.say(f"read: {passage.place}")
+        return text
+
+    return find
+
+
+def skill_texts(skill: Skill) -> dict[str, str]:
+    """Return SKILL.md and the references of a skill that are texts, by path; links are not followed."""
+    tree = skill_tree(skill)
+    texts = {}
+    for path in sorted(path for path in tree.paths() if path == "SKILL.md" or path.startswith("references/")):
+        data = tree.read(path)
+        if len(data) <= _MOST_TEXT and b"\0" not in data:
+            texts[path] = data.decode("utf-8", "replace")
+    return texts
 
 
 def tool_place(settings: Settings, skill: Skill) -> Place:

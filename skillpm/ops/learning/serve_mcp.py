@@ -12,11 +12,8 @@ from skillpm.layout.description import describe
 from skillpm.layout.source_tree import skill_tree
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
-from skillpm.ops.learning.converse import tool_place
+from skillpm.ops.learning.converse import skill_texts, tool_place
 from skillpm.runtime.skillfiles import SkillFiles
-
-_REFERENCES = "references/"
-_MOST_TEXT = 1 << 20  # bytes of one resource
 
 
 def skill_server(context: Context, skills: Sequence[Skill], *, read_only: bool) -> Any:
@@ -34,17 +31,5 @@ def skill_server(context: Context, skills: Sequence[Skill], *, read_only: bool) 
     served = []
     for skill in skills:
         place, description = tool_place(context.settings, skill), describe(skill_tree(skill)).description
-        served.append(module.Served(skill, description, SkillFiles(skill).contract(), place, _texts(skill)))
+        served.append(module.Served(skill, description, SkillFiles(skill).contract(), place, skill_texts(skill)))
     return module.SkillServer(served, AuditLog(context.settings.audit), read_only=read_only)
-
-
-def _texts(skill: Skill) -> dict[str, str]:
-    """Return SKILL.md and the references of a skill that are texts, by path; links are not followed."""
-    tree = skill_tree(skill)
-    paths = sorted(path for path in tree.paths() if path == "SKILL.md" or path.startswith(_REFERENCES))
-    texts = {}
-    for path in paths:
-        data = tree.read(path)
-        if len(data) <= _MOST_TEXT and b"\0" not in data:
-            texts[path] = data.decode("utf-8", "replace")
-    return texts

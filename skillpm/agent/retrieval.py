@@ -1,0 +1,110 @@
+"""What a model reads besides the request: the skill's text, and passages of references, within a budget of tokens.
+
+Passages are found by words: SQLite's FTS5 with the Porter stemmer, ranked by BM25, in memory.
+
+Source: SQLite, FTS5 (``bm25``, ``porter``); Robertson and Zaragoza, The Probabilistic Relevance Framework, 2009.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from skillpm.agent.shown import fed, visible
+
+CHARACTERS = 3.5  # of a token, about: no tokenizer is at hand for every model
+_LONGEST = 1200  # characters of a passage
+_HEADING = re.compile(r"^#{1,6}\s+(.*?)\s*#*$")
+_WORD = re.compile(r"\w{2,}")
+_MOST_WORDS = 64  # of a request
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A part of a text: where it stands, and what it says."""
+
+    source: str
+    heading: str
+    text: str
+
+    @property
+    def place(self) -> str:
+        """Its source and heading."""
+        return f"{self.source} ({self.heading})" if self.heading else self.source
+
+
+def passages_of(source: str, text: str) -> list[Passage]:
+    """Split a text at its headings, and what is long between two paragraphs."""
+    passages: list[Passage] = []
+    heading, lines = "", list[str]()
+
+    def close() -> None:
+        body = "\n".join(lines).strip()
+        if body:
+            passages.append(Passage(source, heading, body))
+        lines.clear()
+
+    for line in text.splitlines():
+        found = _HEADING.match(line)
+        if found is not None:
+            close()
+            heading = found[1]
+        elif not line.strip() and sum(map(len, lines)) > _LONGEST // 2:
+            close()
+        else:
+            lines.append(line[:_LONGEST])
+            if sum(map(len, lines)) > _LONGEST:
+                close()
+    close()
+    return passages
+
+
+class Library:
+    """Texts that can be searched.
+
+    Args:
+        texts: by the name of their source.
+    """
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._passages = [passage for source, text in texts.items() for passage in passages_of(source, text)]
+        self._index = sqlite3.connect(":memory:", check_same_thread=False)
+        self._index.execute("CREATE VIRTUAL TABLE passages USING fts5(heading, text, tokenize='porter unicode61')")
+        rows = [(passage.heading, passage.text) for passage in self._passages]
+        self._index.executemany("INSERT INTO passages (heading, text) VALUES (?, ?)", rows)
+
+    def search(self, request: str, count: int = 5) -> list[Passage]:
+        """Return the passages that share most with a request, the best first; a word in a heading counts twice."""
+        words = dict.fromkeys(word.casefold() for word in _WORD.findall(request))
+        query = " OR ".join(f'"{word}"' for word in list(words)[:_MOST_WORDS])
+        if not query:
+            return []
+        ranked = "SELECT rowid FROM passages WHERE passages MATCH ? ORDER BY bm25(passages, 2.0, 1.0), rowid LIMIT ?"
+        return [self._passages[row - 1] for (row,) in self._index.execute(ranked, (query, count))]
+
+
+def skill_block(name: str, text: str, tokens: int) -> tuple[str, int]:
+    """Return a skill's text as it stands in a prompt, and how many characters of it are left out.
+
+    Args:
+        name: of the skill.
+        text: SKILL.md without its frontmatter.
+        tokens: about as many may be spent on it.
+    """
+    text, room = text.strip(), int(tokens * CHARACTERS)
+    kept = text if len(text) <= room else text[:room].rpartition("\n")[0]
+    return f'<skill_content name="{name}">\n{kept}\n</skill_content>', len(text) - len(kept)
+
+
+def read_passages(passages: Iterable[Passage], tokens: int) -> tuple[str, Sequence[Passage]]:
+    """Return passages as a model reads them, as data, and those that fit into about so many tokens."""
+    room, fitting = int(tokens * CHARACTERS), list[Passage]()
+    for passage in passages:
+        room -= len(passage.text)
+        if room < 0:
+            break
+        fitting.append(passage)
+    text = "\n\n".join(f"[{passage.place}]\n{visible(passage.text)}" for passage in fitting)
+    return (fed("These passages may help", text) if fitting else ""), fitting

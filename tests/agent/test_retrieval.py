@@ -1,0 +1,48 @@
+"""What a model reads besides the request: found by words, within a budget, and never more than data."""
+
+from __future__ import annotations
+
+from skillpm.agent.retrieval import Library, passages_of, read_passages, skill_block
+from skillpm.model.skill import Skill
+from skillpm.ops.learning.converse import skill_texts
+from tests.conftest import SKILLS
+
+TEXT = "Intro.\n\n# Disks\n\nA full disk stops services.\n\n## Memory ##\n\nThe kernel kills processes.\n"
+
+
+def test_a_text_is_split_at_its_headings_and_where_it_is_long() -> None:
+    assert [(item.heading, item.text) for item in passages_of("a.md", TEXT)] == [
+        ("", "Intro."),
+        ("Disks", "A full disk stops services."),
+        ("Memory", "The kernel kills processes."),
+    ]
+    long = passages_of("b.md", "\n\n".join(["word " * 100] * 9))
+    assert len(long) > 2 and max(len(item.text) for item in long) < 2500
+
+
+def test_the_passage_that_shares_most_words_is_first_whatever_their_endings() -> None:
+    library = Library({"a.md": TEXT})
+    assert library.search("why was my process killed?")[0].heading == "Memory"
+    assert library.search("disks")[0].place == "a.md (Disks)"
+    for nothing in ("", "?!", '" OR 1 --', "zebra"):
+        assert library.search(nothing) == []
+
+
+def test_passages_and_skill_text_keep_to_their_budget_and_say_what_is_left_out() -> None:
+    passages = passages_of("a.md", TEXT)
+    text, read = read_passages(passages, 10)
+    assert [item.heading for item in read] == ["", "Disks"] and "[a.md (Disks)]" in text and "kernel" not in text
+    assert read_passages(passages, 1) == ("", [])
+    block, left_out = skill_block("demo", "one\ntwo\nthree", 2)
+    assert block == '<skill_content name="demo">\none\n</skill_content>' and left_out == 10
+
+
+def test_questions_about_the_bundled_references_find_their_passages() -> None:
+    for name, question, word in (
+        ("incident-triage", "a process was killed because memory ran out", "oom"),
+        ("langgraph-cli", "which option chooses the port of the dev server", "port"),
+    ):
+        texts = skill_texts(Skill(name, "1", "0" * 64, SKILLS / name))
+        assert set(texts) > {"SKILL.md"}
+        found = Library({path: text for path, text in texts.items() if path != "SKILL.md"}).search(question)
+        assert any(word in passage.text.lower() for passage in found[:2]), name
