@@ -244,7 +244,7 @@ class _Maker:
         sources = {} if document is None else {rule.name: rule.draw for rule in document.tasks}
         for row in rows:
             for slot, value in (row.values or {}).items():
-                if split == "train" or sources[row.family][slot].source in split_pools:
+                if split == "train" or str(sources[row.family][slot].source) in split_pools:
                     shown.add(value_text(value))
             yield row
 

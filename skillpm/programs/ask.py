@@ -1,0 +1,169 @@
+"""Ask a program for its help, confined and bounded: it is only ever called with words that print help."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from skillpm.errors import UsageError
+from skillpm.model.ports import Enclosure
+from skillpm.sandbox.sandbox import Sandbox, choose, interpreter
+
+_BYTES = 1 << 20  # of one answer; the rest is not read
+_SECONDS = 10.0  # of one answer
+_START = "import sys; sys.path += sys.argv[2:]; from skillpm.programs.confined import main; main(sys.argv[1])"
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/opt", "/etc/alternatives", "/etc/ld.so.cache",
+           "/etc/manpath.config", "/etc/man_db.conf", "/etc/groff", "/etc/perl", "/etc/localtime")  # fmt: skip
+_TREE = ("bin", "sbin", "shims", "Scripts")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a program printed.
+
+    Attributes:
+        text: of stdout, or of stderr where stdout is empty.
+        problem: why there may be no more of it; empty where it ended by itself.
+    """
+
+    text: str
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class Asker:
+    """Calls one program.
+
+    Args:
+        program: a name on PATH, or a path.
+        seconds: for all calls together.
+
+    Attributes:
+        path: where it is.
+
+    Raises:
+        UsageError: there is no such program.
+    """
+
+    program: str
+    seconds: float = 90.0
+    path: Path = field(init=False)
+    _sandbox: Sandbox = field(init=False)
+    _deadline: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        located = shutil.which(self.program)
+        if located is None:
+            hint = "install it, or give its path: --from-cli ./bin/my-program"
+            raise UsageError(f"there is no program `{self.program[:80]}`", hint=hint)
+        self.path = Path(located).absolute()
+        self._sandbox = choose()
+        self._deadline = time.monotonic() + self.seconds
+
+    @property
+    def name(self) -> str:
+        """Its name, without folders."""
+        return self.path.name
+
+    def python(self) -> str | None:
+        """Return the interpreter of a script in Python; None for any other program."""
+        with self.path.open("rb") as file:
+            first = file.read(256).split(b"\n")[0].decode(errors="replace")
+        words = first.removeprefix("#!").split() if first.startswith("#!") else []
+        if words and Path(words[0]).name == "env":
+            words = [shutil.which(word) or "" for word in words[1:2]]
+        return words[0] if words and Path(words[0]).name.startswith(("python", "pypy")) else None
+
+    def ask(self, *words: str) -> Reply:
+        """Call the program with words that make it print help."""
+        return self.call(str(self.path), *words)
+
+    def call(self, *words: str, show: tuple[Path, ...] = ()) -> Reply:
+        """Call a command that prints what the program is; ``show`` is what it may read beside the system."""
+        seconds = min(_SECONDS, self._deadline - time.monotonic())
+        if seconds <= 0:
+            return Reply("", f"no time is left of {self.seconds:.0f} seconds")
+        with tempfile.TemporaryDirectory(prefix="skillpm-program-") as folder:
+            scratch = Path(folder).resolve()
+            for name in ("refs", "objects"):  # an empty repository: `git remote add -h` asks for one
+                (scratch / ".git" / name).mkdir(parents=True)
+            (scratch / ".git" / "HEAD").write_text("ref: refs/heads/main\n", encoding="utf-8")
+            command = self._command(list(words), scratch, show)
+            try:
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=scratch,
+                    env=self._environment(scratch), start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                return Reply("", f"cannot be started: {error.strerror}")
+            try:
+                return _read(process, seconds)
+            finally:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def _command(self, words: list[str], scratch: Path, show: tuple[Path, ...]) -> list[str]:
+        package = Path(__file__).parents[2]
+        trees = [*map(Path, _SYSTEM), *self._trees(), *(Path(word).parents[1] for word in words[:1]), *show]
+        read = tuple(dict.fromkeys(tree for tree in trees if tree.exists()))
+        order = {"words": words, "read": [str(tree) for tree in read], "scratch": str(scratch)}
+        text = json.dumps({**order, "landlock": self._sandbox.landlock})
+        own = Path(
+            sys.executable
+        ).resolve()  # not the link of a virtual environment, which may lie in a tree that is shown
+        start = (str(own), "-I", "-S", "-B", "-c", _START, text, str(package))
+        if self._sandbox.enclose is None:
+            return list(start)
+        ours = (*interpreter(own), package / "skillpm")
+        return list(self._sandbox.enclose(Enclosure(start, (*read, *ours), (), scratch, network=False, descriptors=())))
+
+    def _trees(self) -> list[Path]:
+        """Return where the program and its interpreter are installed, never a home folder."""
+        trees = []
+        for path in (self.path, self.path.resolve(), *map(Path, filter(None, [self.python()]))):
+            for place in (path, path.resolve()):
+                folder = place.parent
+                trees.append(folder.parent if folder.name in _TREE else folder)
+        home = Path.home().resolve()
+        return [tree for tree in trees if tree not in (home, *home.parents)] or [self.path]
+
+    def _environment(self, scratch: Path) -> dict[str, str]:
+        ours = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(scratch), "TMPDIR": str(scratch)}
+        plain = {"PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat", "MANWIDTH": "100", "MAN_DISABLE_SECCOMP": "1",
+                 "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "100", "LC_ALL": "C.UTF-8"}  # fmt: skip
+        return {**ours, **plain, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUSERBASE": str(self.path.parents[1])}
+
+
+def _read(process: subprocess.Popen[bytes], seconds: float) -> Reply:
+    """Read both streams of a process until it ends, its time is over, or it has printed too much."""
+    assert process.stdout is not None and process.stderr is not None
+    deadline = time.monotonic() + seconds
+    parts: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    problem = ""
+    with process.stdout, process.stderr, selectors.DefaultSelector() as selector:
+        for descriptor in parts:
+            selector.register(descriptor, selectors.EVENT_READ)
+        while selector.get_map() and not problem:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                problem = f"did not end within {seconds:.0f} seconds"
+            for key, _ in selector.select(max(0.0, left)):
+                piece = os.read(key.fd, 1 << 16)
+                parts[key.fd] += piece
+                if not piece:
+                    selector.unregister(key.fd)
+                if len(parts[key.fd]) > _BYTES:
+                    problem = f"printed more than {_BYTES >> 20} MiB"
+        out, error = (bytes(part[:_BYTES]).decode(errors="replace") for part in parts.values())
+    return Reply(out if out.strip() else error, problem)

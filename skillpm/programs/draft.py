@@ -1,0 +1,59 @@
+"""A tool of a skill that is being written: what the contract says of it, and how people ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What varies in the requests for a tool.
+
+    Attributes:
+        name: of the slot.
+        source: the kind of its values in ``values``, or the values themselves.
+        clauses: how a request says it.
+        probability: how often it is drawn.
+        fresh: values for suites and seeds.
+        many: is its value a list of one to three values of its kind?
+    """
+
+    name: str
+    source: str | tuple[Any, ...]
+    clauses: tuple[str, ...]
+    probability: float = 1.0
+    fresh: tuple[Any, ...] = ()
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A tool.
+
+    Attributes:
+        name: as answers write it.
+        description: one sentence.
+        schema: of its arguments.
+        slots: by which its arguments are filled.
+        args: the arguments by the slots: ``{"port": "{port}"}``.
+        requests: the phrasings, without clauses.
+        ask: what is asked, as an imperative without values.
+        argv: the command line; None for a tool that is not one.
+        exclusions: slots of which at most one may be given, and whether one must be.
+        seeds: requests and their arguments, from the documentation.
+        left_out: arguments that the contract does not have, and why.
+    """
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    slots: tuple[Slot, ...]
+    args: Mapping[str, Any]
+    requests: tuple[str, ...]
+    ask: str
+    argv: tuple[Any, ...] | None = None
+    exclusions: tuple[tuple[tuple[str, ...], bool], ...] = ()
+    seeds: tuple[tuple[str, dict[str, Any]], ...] = ()
+    left_out: tuple[str, ...] = field(default=())

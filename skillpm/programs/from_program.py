@@ -1,0 +1,297 @@
+"""Turn the commands of a program into tools: an argument for each option that is kept, and a command line."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from skillpm.programs.draft import Draft, Slot
+from skillpm.programs.phrases import (
+    clean,
+    flag_clauses,
+    imperative,
+    naming,
+    value_clauses,
+    variants,
+)
+from skillpm.programs.program import Command, Option, Program
+from skillpm.programs.values import examples, fresh, kind_of
+
+TEXT = {"type": "string", "minLength": 1, "maxLength": 400, "pattern": r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"}
+_IDLE = re.compile(
+    r"verbose|quiet|silent|debug|color|colour|log|config|help|version|progress|telemetry|usage|completion"
+)
+_ALIAS = re.compile(r"^(?:same as|alias|like -|equivalent|deprecated|synonym|obsolete|.*\bdeprecated\b)", re.IGNORECASE)
+_REQUIRED_GROUP = 5  # operations of a program such as tar
+
+
+def drafts(program: Program, most: int = 8) -> list[Draft]:
+    """Return a tool for each command, with at most so many optional arguments each."""
+    asks = [imperative(command.description) or _by_words(command.words) for command in program.commands]
+    made = []
+    for command, said in zip(program.commands, asks, strict=True):
+        is_plain = not said or asks.count(said) > 1
+        ask = _lowered(said, command)
+        made.append(
+            _draft(program, command, most, f"run {' '.join((program.name, *command.words))}" if is_plain else ask)
+        )
+    return [replace(draft, requests=_own(draft, made)) for draft in made]
+
+
+def _lowered(ask: str, command: Command) -> str:
+    """Return an imperative that says "files" for FILEs."""
+    for label in {option.label for option in command.options if option.label.isupper()}:
+        ask = re.sub(rf"\b(?:the set of )?{re.escape(label)}(?=s?\b)", label.lower(), ask)
+    return ask
+
+
+def _own(draft: Draft, drafts: list[Draft]) -> tuple[str, ...]:
+    """Return the phrasings of a tool without those that another tool's begin with: nobody could tell which is meant."""
+    others = [f"{text.removesuffix(' [*]')} " for other in drafts if other is not draft for text in other.requests]
+    kept = [
+        text
+        for text in draft.requests
+        if not any(other.startswith(f"{text.removesuffix(' [*]')} ") for other in others)
+    ]
+    return tuple(kept or draft.requests)
+
+
+def _shorter(phrase: str) -> list[str]:
+    """Return an imperative and its first part alone: ``show changes`` for ``show changes between commits``."""
+    found = re.match(
+        r"((?:\S+ ){1,5}?\S+?),? (?:with|using|from|in|into|between|along|to|for|of the|on|that|recursively)\b", phrase
+    )
+    return (
+        [phrase, found[1]] if found and "{" not in phrase[len(found[1]) :] and len(found[1].split()) > 1 else [phrase]
+    )
+
+
+def _draft(program: Program, command: Command, most: int, ask: str) -> Draft:
+    kept, left_out = _kept(command, most)
+    line = " ".join((program.name, *command.words))
+    exclusions = tuple(_exclusions(command, kept))
+    texts = [imperative(option.description) for option in kept]
+    slots = []
+    optional = max(1, sum(not option.required for option in kept))
+    inlined = _inlined(ask, kept)
+    for option in kept:
+        is_plain = texts.count(imperative(option.description)) > 1 and option.value == "none"
+        in_group = any(required and option.name in names for names, required in exclusions)
+        size = max((len(names) for names, required in exclusions if required), default=1)
+        share = 1.0 if option.required else round(1 / size, 2) if in_group else round(min(0.4, 1.6 / optional), 2)
+        slots.append(_slot(option, share, plain=is_plain))
+    return Draft(
+        name=re.sub(r"[^A-Za-z0-9_.-]", "_", "_".join(command.words) or program.name)[:64],
+        description=clean(command.description, 200) or f"Run {line}",
+        schema=_schema(kept, exclusions),
+        slots=tuple(slots),
+        args={option.name: f"{{{option.name}}}" for option in kept},
+        requests=tuple(_requests(ask, line, inlined)),
+        ask=ask,
+        argv=tuple(_argv(program, command, kept)),
+        exclusions=exclusions,
+        seeds=tuple(_seeds(program, command, kept)),
+        left_out=left_out,
+    )  # fmt: skip
+
+
+def _by_words(words: tuple[str, ...]) -> str:
+    """Return ``add a remote`` for the subcommand ``remote add``."""
+    return imperative(f"{words[-1]} a {words[-2]}") if len(words) > 1 else ""
+
+
+def _inlined(ask: str, kept: list[Option]) -> list[tuple[str, list[str]]]:
+    """Return phrases and the operands that each names in its place: all required ones where that is possible."""
+    required = naming(ask, [(option.name, option.label) for option in kept if not option.names and option.required])
+    every = naming(ask, [(option.name, option.label) for option in kept if not option.names])
+    return [required, *([every] if len(every[1]) > len(required[1]) else [])]
+
+
+def _requests(ask: str, line: str, inlined: list[tuple[str, list[str]]]) -> Iterator[str]:
+    plain = f"run {line}"
+    for phrase, names in inlined:
+        for text in (
+            dict.fromkeys(text for short in _shorter(phrase) for text in variants(short)) if ask != plain else [phrase]
+        ):
+            yield f"{text} [*]"
+        if ask != plain:
+            yield f"use {line} to {phrase} [*]"
+            yield f"with {line}, {phrase} [*]"
+            if names:
+                yield f"{phrase} with {line} [*]"
+                yield f"let {line.split()[0]} {phrase} [*]"
+    yield f"run {line} [*]"
+    yield f"{line} [*]"
+    if ask == plain:
+        yield from (f"{verb} {line} [*]" for verb in ("call", "execute", "I need", "start"))
+
+
+def _kept(command: Command, most: int) -> tuple[list[Option], tuple[str, ...]]:
+    """Choose the options that a contract gets: operands, what examples use, what has a short name, what comes first."""
+    shown = " ".join(example.line for example in command.examples).split()
+    groups = [set(group.names) for group in command.exclusions if group.required]
+
+    def rank(option: Option) -> tuple[int, ...]:
+        used = any(word.split("=")[0] in option.names for word in shown)
+        short = any(len(name) == 2 for name in option.names)
+        idle = bool(_IDLE.search(option.flag)) or bool(_ALIAS.match(option.description)) or not option.description
+        negative = option.flag.startswith("--no-")
+        in_group = any(option.name in names for names in groups)
+        return (not option.required, bool(option.names), not in_group, idle, not used, negative, not short)
+
+    usable = [option for option in command.options if not re.fullmatch(r"-\d", option.flag)]
+    ranked = sorted(usable, key=rank)
+    in_groups = [option for option in ranked if any(option.name in names for names in groups)][:_REQUIRED_GROUP]
+    others = [option for option in ranked if not any(option.name in names for names in groups)]
+    required = [option for option in others if option.required]
+    chosen = {option.name for option in (*in_groups, *required, *[o for o in others if not o.required][:most])}
+    kept = [option for option in usable if option.name in chosen]
+    return kept, tuple(option.flag or option.label for option in usable if option.name not in chosen)
+
+
+def _exclusions(command: Command, kept: list[Option]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    names = {option.name for option in kept}
+    for group in command.exclusions:
+        inside = tuple(name for name in group.names if name in names)
+        if len(inside) > 1:
+            yield inside, group.required
+    yield from (((name, f"no_{name}"), False) for name in sorted(names) if f"no_{name}" in names)
+
+
+def as_schema(option: Option) -> dict[str, Any]:
+    """Return the JSON Schema of the value of an option."""
+    text = {"description": clean(option.description, 200)} if clean(option.description, 200) else {}
+    schema: dict[str, Any]
+    if not _takes_value(option):
+        return {"type": "boolean", **text}
+    if option.choices:
+        schema = {"enum": list(option.choices)}
+    elif option.kind in ("integer", "number"):
+        low = option.minimum if option.minimum is not None and option.minimum >= 0 else 0
+        schema = {
+            "type": option.kind,
+            "minimum": low,
+            **({"maximum": option.maximum} if option.maximum is not None else {}),
+        }
+    else:
+        schema = {**TEXT, "examples": [str(value) for value in examples(_kind(option))]}
+    is_number = option.kind == "integer" and type(option.default) is int and option.default >= schema["minimum"]
+    if not option.many and (option.default in option.choices or is_number):
+        schema["default"] = option.default
+    if option.many:
+        schema = {"type": "array", "items": schema, "minItems": 1, "maxItems": 8}
+    return {**schema, **text}
+
+
+def _takes_value(option: Option) -> bool:
+    """Does its argument hold a value? One that may be left out does where we know which values there are."""
+    return option.value == "required" or (
+        option.value == "optional" and bool(option.choices or option.kind == "integer")
+    )
+
+
+def _kind(option: Option) -> str:
+    return kind_of(option.name, option.label, option.kind, option.description)
+
+
+def _schema(kept: list[Option], exclusions: tuple[tuple[tuple[str, ...], bool], ...]) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object", "additionalProperties": False}
+    required = [option.name for option in kept if option.required]
+    if required:
+        schema["required"] = required
+    schema["properties"] = {option.name: as_schema(option) for option in kept}
+    rules: list[Any] = [
+        {"not": {"required": list(pair)}} for names, _ in exclusions for pair in itertools.combinations(names, 2)
+    ]
+    rules += [{"anyOf": [{"required": [name]} for name in names]} for names, needed in exclusions if needed]
+    return {**schema, **({"allOf": rules} if rules else {})}
+
+
+def _argv(program: Program, command: Command, kept: list[Option]) -> Iterator[Any]:
+    yield from (program.name, *command.words)
+    for option in kept:
+        if option.names and not _takes_value(option):
+            yield {"flag": option.flag, "if": option.name}
+        elif option.names:
+            yield {
+                "flag": option.flag,
+                "value": option.name,
+                **({"attached": True} if option.value == "optional" else {}),
+            }
+    yield from ({"value": option.name} for option in kept if not option.names)
+
+
+def _slot(option: Option, share: float, *, plain: bool) -> Slot:
+    if not _takes_value(option):
+        clauses = flag_clauses(option.name, option.flag, option.description, plain=plain)
+        return Slot(option.name, (True,), tuple(clauses), share)
+    clauses = value_clauses(option.name, option.flag, option.label, option.description, plain=plain,
+                            is_file=option.kind in ("path", "folder"))  # fmt: skip
+    if option.choices:
+        return Slot(option.name, option.choices, tuple(clauses), share, (), option.many)
+    kind = _kind(option)
+    bounded = option.kind == "integer" and (option.minimum is not None or option.maximum is not None)
+    if bounded:
+        low = max(0, int(option.minimum or 0))
+        high = int(option.maximum) if option.maximum is not None else low + 60
+        values = tuple(sorted({round(low + (high - low) * step / 12) for step in range(13)}))
+        return Slot(option.name, values, tuple(clauses), share, (values[len(values) // 2],), option.many)
+    return Slot(option.name, kind, tuple(clauses), share, tuple(fresh(kind)), option.many)
+
+
+def _seeds(program: Program, command: Command, kept: list[Option]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the examples of the documentation whose command lines have only arguments that are kept."""
+    for example in command.examples:
+        args = arguments_of(program, command, kept, example.line)
+        if args is not None and 8 <= len(example.text) <= 200 and _says(example.text, args):
+            yield example.text, args
+
+
+def _says(text: str, args: dict[str, Any]) -> bool:
+    """Does a sentence name each value of its command line?"""
+    values = [
+        item for value in args.values() if value is not True for item in (value if isinstance(value, list) else [value])
+    ]
+    return bool(args) and all(str(value) in text for value in values)
+
+
+def arguments_of(program: Program, command: Command, kept: list[Option], line: str) -> dict[str, Any] | None:
+    """Read a command line into arguments; None where it has what the contract does not."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return None
+    if words[:1] != [program.name] or tuple(words[1 : 1 + len(command.words)]) != command.words:
+        return None
+    options = {name: option for option in kept for name in option.names}
+    operands = [option for option in kept if not option.names]
+    args: dict[str, Any] = {}
+    rest = words[1 + len(command.words) :]
+    while rest:
+        word = rest.pop(0)
+        if re.fullmatch(r"-[A-Za-z]{2,}", word) and word not in options:  # a bundle
+            rest[:0] = [f"-{letter}" for letter in word[1:]]
+            continue
+        name, equals, attached = word.partition("=") if word.startswith("--") else (word, "", "")
+        option = options.get(name)
+        if option is None:
+            option = next((item for item in operands if item.many or item.name not in args), None)
+            if word.startswith("-") or option is None:
+                return None
+            value: Any = word
+        elif not _takes_value(option):
+            value = True
+        elif not equals and not rest:
+            return None
+        else:
+            value = attached if equals else rest.pop(0)
+        if option.kind == "integer" and value is not True:
+            if not str(value).isdecimal():
+                return None
+            value = int(value)
+        args[option.name] = [*args.get(option.name, []), value] if option.many else value
+    return args if all(option.name in args for option in kept if option.required) else None

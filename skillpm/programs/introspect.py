@@ -1,0 +1,249 @@
+# ruff: noqa: B010, BLE001, PTH119, PTH120, S112, UP006, UP035, UP045
+"""Runs in the program's own interpreter, confined: loads a script until its parser is there, and prints it as JSON.
+
+It imports nothing of skillpm, since that interpreter does not have it, and keeps to the syntax of Python 3.8. The
+script runs as with ``--help``: the parser of click or argparse is caught where it would begin to parse.
+
+Usage: ``introspect.py SCRIPT``, or ``introspect.py SCRIPT --parse LINES`` with a JSON list of command lines, which the
+parser is then asked to take, without running anything.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import runpy
+import sys
+from collections.abc import Iterator
+from typing import Any, Dict, List, Optional
+
+MOST = 400  # commands
+
+
+class Caught(BaseException):
+    """A parser, on its way out of the script."""
+
+
+def catch(script: str) -> Any:
+    """Run a script until it parses, and return the parser; None where it never does."""
+    import argparse
+
+    def caught(parser: Any, *_: Any, **__: Any) -> Any:
+        raise Caught(parser)
+
+    setattr(argparse.ArgumentParser, "parse_known_args", caught)
+    patch_click(caught)
+    name = os.path.basename(script)
+    sys.argv = [script, "--help"]
+    sys.path[0] = os.path.dirname(script)
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except Caught as error:
+        parser = error.args[0]
+        if hasattr(parser, "prog"):
+            parser.prog = name
+        return parser
+    except SystemExit:
+        pass
+    return None
+
+
+def patch_click(caught: Any) -> None:
+    """Catch commands of click, where the program has it; typer's are commands of click, but for its newest versions."""
+    for module in ("click.core", "typer._click.core"):
+        try:
+            core = __import__(module, fromlist=["core"])
+        except ImportError:
+            continue
+        for kind in ("BaseCommand", "Command"):
+            if hasattr(core, kind):
+                getattr(core, kind).main = caught
+
+
+def sentence(text: Optional[str], limit: int = 400) -> str:
+    """Return the first paragraph of a text, in one line."""
+    return " ".join((text or "").replace("\b", "").strip().split("\n\n")[0].split())[:limit]
+
+
+def plain(value: Any) -> Any:
+    """Return a default as JSON; None where it is none, or cannot be."""
+    return value if isinstance(value, (str, int, float, bool)) and not callable(value) else None
+
+
+def click_option(parameter: Any) -> Dict[str, Any]:
+    """Return an option or an operand of click."""
+    kind = parameter.type
+    flag = bool(getattr(parameter, "is_flag", False)) or bool(getattr(parameter, "count", False))
+    names = list(parameter.opts)
+    default = plain(parameter.default)
+    return {
+        "names": [] if parameter.param_type_name == "argument" else names,
+        "label": parameter.metavar or parameter.name or "",
+        "description": sentence(getattr(parameter, "help", "")),
+        "value": "none" if flag else "required",
+        "kind": click_kind(kind),
+        "choices": [str(getattr(item, "value", item)) for item in getattr(kind, "choices", None) or ()],
+        "minimum": plain(getattr(kind, "min", None)),
+        "maximum": plain(getattr(kind, "max", None)),
+        "default": None if flag and default is False else default,
+        "required": bool(parameter.required) and not getattr(parameter, "prompt", None),
+        "many": bool(parameter.multiple) or parameter.nargs == -1,
+        "words": 1 if flag or parameter.nargs == -1 else parameter.nargs,
+        "no": list(parameter.secondary_opts),
+    }
+
+
+def click_kind(kind: Any) -> str:
+    """Return the kind of a value of click."""
+    name = type(kind).__name__.lower()
+    if name.startswith("int"):
+        return "integer"
+    if name.startswith("float"):
+        return "number"
+    if name in ("path", "file", "typerpath"):
+        return "folder" if name == "path" and not getattr(kind, "file_okay", True) else "path"
+    return "text"
+
+
+def click_commands(command: Any, words: List[str], context: Any) -> Iterator[Dict[str, Any]]:
+    """Yield a command of click and all below it."""
+    if len(words) > 3:
+        return
+    names = command.list_commands(context) if hasattr(command, "list_commands") else []
+    if not names or getattr(command, "invoke_without_command", False):
+        yield {
+            "words": words,
+            "description": sentence(command.help or command.short_help),
+            "options": [click_option(item) for item in command.params if not getattr(item, "hidden", False)],
+            "exclusions": [],
+        }
+    for name in names:
+        try:
+            inner = command.get_command(context, name)
+        except Exception:  # a lazy command whose module is not there
+            continue
+        if inner is not None and not inner.hidden:
+            yield from click_commands(inner, [*words, name], type(context)(inner, parent=context, info_name=name))
+
+
+def argparse_option(action: Any) -> Dict[str, Any]:
+    """Return an option or an operand of argparse."""
+    flag = action.nargs == 0
+    many = action.nargs in ("*", "+", "...") or type(action).__name__ in ("_AppendAction", "_ExtendAction")
+    metavar = action.metavar[0] if isinstance(action.metavar, tuple) else action.metavar
+    default = plain(action.default)
+    kind = getattr(action.type, "__name__", type(action.type).__name__).lower()
+    try:
+        text = (action.help or "") % {**vars(action), "prog": "program"}
+    except Exception:  # a percent sign of its own
+        text = action.help or ""
+    return {
+        "names": list(action.option_strings),
+        "label": metavar or action.dest,
+        "description": sentence(text),
+        "value": "none" if flag else "optional" if action.nargs == "?" and action.option_strings else "required",
+        "kind": {"int": "integer", "float": "number", "path": "path", "filetype": "path"}.get(kind, "text"),
+        "choices": [str(getattr(item, "value", item)) for item in action.choices or ()],
+        "default": None if flag or default == "==SUPPRESS==" else default,
+        "required": bool(action.required) if action.option_strings else action.nargs not in ("?", "*", "..."),
+        "many": many,
+        "words": action.nargs if isinstance(action.nargs, int) and action.nargs > 0 else 1,
+        "list": action.nargs in ("*", "+") and bool(action.option_strings),
+    }
+
+
+def argparse_commands(parser: Any, words: List[str], text: str = "") -> Iterator[Dict[str, Any]]:
+    """Yield a parser of argparse and all below it."""
+    inner = [action for action in parser._actions if type(action).__name__ == "_SubParsersAction"]
+    actions = [action for action in parser._actions if action not in inner and action.help != "==SUPPRESS=="]
+    if not inner or not (inner[0].required or words == []):
+        groups = parser._mutually_exclusive_groups
+        yield {
+            "words": words,
+            "description": sentence(parser.description or text),
+            "options": [argparse_option(action) for action in actions],
+            "exclusions": [
+                {"members": [argparse_option(item) for item in group._group_actions], "required": group.required}
+                for group in groups
+            ],
+        }
+    for action in inner:
+        texts = {item.dest: item.help for item in action._choices_actions}
+        known = set()
+        for name, below in action.choices.items():
+            if id(below) not in known and len(words) < 3:
+                known.add(id(below))
+                yield from argparse_commands(below, [*words, name], texts.get(name) or "")
+
+
+def accepts(parser: Any, words: List[str]) -> str:
+    """Return why a parser refuses a command line; empty where it takes it. Files need not be there."""
+    if hasattr(parser, "make_context"):
+        return click_accepts(parser, words)
+    import argparse
+
+    setattr(argparse.FileType, "__call__", lambda self, value: value)
+
+    def refused(self: Any, message: str) -> None:
+        raise ValueError(message)
+
+    for kind in {argparse.ArgumentParser, *type(parser).__mro__[:-2]}:
+        if "error" in vars(kind):
+            setattr(kind, "error", refused)
+    setattr(argparse.ArgumentParser, "parse_known_args", PARSE)  # for subcommands
+    try:
+        _, surplus = PARSE(parser, words)  # not the method of a subclass, which may do more than parse
+    except BaseException as error:
+        return str(error) or "refused"
+    return f"surplus words {surplus}" if surplus else ""
+
+
+def click_accepts(command: Any, words: List[str]) -> str:
+    """Return why a command of click refuses a command line: each command parses, and none is invoked."""
+    core = sys.modules[type(command).__mro__[-2].__module__]
+    types = sys.modules[core.__name__.replace("core", "types")]
+    types.Path.convert = types.File.convert = lambda self, value, *_: value
+    context = None
+    try:
+        while True:
+            context = command.make_context(words[0] if words else "x", list(words), parent=context)
+            rest = [*getattr(context, "_protected_args", ()), *context.args]
+            if not rest or not hasattr(command, "resolve_command"):
+                return f"surplus words {rest}" if rest else ""
+            name, command, words = command.resolve_command(context, rest)
+            if command is None:
+                return f"no command {name}"
+    except BaseException as error:
+        return str(getattr(error, "message", "")) or repr(error)
+
+
+def main() -> None:
+    """Print what the parser is, or what it takes."""
+    script = sys.argv[1]
+    lines = json.loads(sys.argv[3]) if len(sys.argv) > 3 else None
+    out, sys.stdout = sys.stdout, sys.stderr  # what the script prints is not ours
+    parser = catch(script)
+    if parser is None:
+        sys.exit("no parser of click or argparse")
+    if lines is not None:
+        out.write(json.dumps([accepts(parser, words) for words in lines]))
+    else:
+        click = hasattr(parser, "make_context")
+        if click:
+            context = sys.modules[type(parser).__mro__[-2].__module__].Context
+            commands = click_commands(parser, [], context(parser))
+        else:
+            commands = argparse_commands(parser, [])
+        kept = list(itertools.islice(commands, MOST))
+        text = getattr(parser, "help", None) if click else parser.description
+        out.write(json.dumps({"source": "click" if click else "argparse", "text": sentence(text), "commands": kept}))
+    out.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    import argparse
+
+    PARSE = argparse.ArgumentParser.parse_known_args
+    main()

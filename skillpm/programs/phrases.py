@@ -1,0 +1,210 @@
+"""How a person says what a description says: imperatives, clauses, and the place where a value is named."""
+
+from __future__ import annotations
+
+import re
+
+from skillpm.programs.words import words
+
+_WORDS = words()
+_VERBS = frozenset(_WORDS["verbs"].split())
+_WITH_FOR = frozenset(_WORDS["verbs_with_for"].split())
+_SYNONYMS: dict[str, list[str]] = _WORDS["synonyms"]
+_AFTER: dict[str, list[str]] = _WORDS["after"]
+_CUT = re.compile(
+    r"\s*(?:;|--|\bi\.e\.|\be\.g\.|, (?:but|although|unless|which|so|if|rather|whether|where|like|instead|not)\b|"
+    r"\b(?:instead of|rather than|Defaults? |if not|unless|This |Use this|Can be|May be|as opposed)).*$",
+    re.DOTALL,
+)
+_TOOL = re.compile(
+    r"^(?:an?|another|the)\s[\w ,-]*?(?:utility|tool|program|command|interface)\s(?:to|for|that)\s", re.IGNORECASE
+)
+_THIRD = re.compile(r"^([a-z]+?)(es|s)$")
+
+
+def clean(text: str, longest: int = 90) -> str:
+    """Return the core of a description: one clause without brackets, quotes and explanations."""
+    text = re.sub(r"\([^()]*\)|\[[^\[\]]*\]", " ", text)
+    text = re.sub(r"[`\"{}\[\]()|\\<>*]|'(?=\w)|(?<=\w)'(?!\w)", "", text)
+    text = _CUT.sub("", " ".join(text.split())).strip(" .,:;")
+    if len(text) > longest:
+        text = re.split(r", |\. |: ", text)[0]
+    return text if 3 <= len(text) <= longest else ""
+
+
+def imperative(text: str) -> str:
+    """Return a description as an imperative in lower case; empty where it is not one."""
+    text = _TOOL.sub("", clean(text))
+    first, _, rest = text.partition(" ")
+    verb = first.lower().strip(",").partition("/")[0]
+    comma = "," if first.endswith(",") else ""
+    third = _THIRD.match(verb)
+    if verb not in _VERBS and third:
+        verb = next((base for base in (third[1], verb[:-1]) if base in _VERBS), verb)
+    if verb not in _VERBS:
+        base = re.sub(r"ing$", "", verb)
+        verb = next((item for item in (base, f"{base}e", base[:-1]) if item in _VERBS and item != verb), "")
+    if re.match(r"(?:for|of|that|which|is|name)\b", rest) and verb not in _WITH_FOR:  # "Tag for the image" is a noun
+        return ""
+    return f"{verb}{comma} {rest}".strip() if verb else ""
+
+
+def gerund(phrase: str) -> str:
+    """Return ``opening a browser`` for ``open a browser``."""
+    verb, _, rest = phrase.partition(" ")
+    if verb.endswith("e") and not verb.endswith(("ee", "ye", "oe")):
+        verb = verb[:-1]
+    elif re.search(r"[^aeiou][aeiou][bdgmnprt]$", verb) and len(verb) <= 4:
+        verb += verb[-1]
+    return f"{verb}ing {rest}".strip()
+
+
+def words_of(name: str) -> str:
+    """Return the words of a name: ``no browser`` for ``no_browser``."""
+    return re.sub(r"[_-]+", " ", name).strip().removeprefix("option ")
+
+
+def variants(phrase: str) -> list[str]:
+    """Return an imperative with the other verbs that people use for it."""
+    verb, _, rest = phrase.partition(" ")
+    return [phrase, *(f"{other} {rest}".strip() for other in _SYNONYMS.get(verb, ()))]
+
+
+def flag_clauses(name: str, flag: str, description: str, *, plain: bool = False) -> list[str]:
+    """Return how a request asks for a flag.
+
+    Args:
+        name: of its argument.
+        flag: as it is typed, or empty where it is not an option of a command line.
+        description: what is said of it.
+        plain: is the description that of another argument too? Then only the name tells them apart.
+    """
+    words = words_of(name) if len(words_of(name)) > 1 else flag
+    typed = [f"with {flag}", f"and pass {flag}"] if flag else []
+    named = [f"with the {words} option", f"with {words} turned on", f"({words})"]
+    said = "" if plain else imperative(description)
+    negative = re.match(r"(?:do not|don't|never|without|disable|skip|suppress|avoid) (.+)", said)
+    if negative and said.startswith(("do not", "don't")):
+        what = negative[1]
+        return [
+            f"and do not {what}",
+            f"but do not {what}",
+            f"without {gerund(what)}",
+            f", don't {what}",
+            f"and never {what}",
+            *typed,
+        ]
+    if said.startswith("only "):
+        return [f", {said}", f"and {said}", f"; {said}", f"but {said}", *named[:1], *typed]
+    if said:
+        more = [f"and {other}" for other in variants(said)[1:3] if not other.startswith("give me")]
+        return [f"and {said}", f", and {said}", f"and also {said}", *more, *typed]
+    noun = "" if plain else _noun(description)
+    if noun:
+        return [
+            f"with {noun}",
+            f", with {noun}",
+            f"and with {noun}",
+            f"({noun})",
+            f"and I want {noun}",
+            *named[:1],
+            *typed,
+        ]
+    return [*named, f"and turn on {words}", f", {words} on", f"and use {words}", *typed]
+
+
+def _noun(description: str) -> str:
+    text = clean(description, 45)
+    is_noun = text and re.match(r"^(?:an? |the )?[a-z][a-z-]+(?: [a-z-]+){0,4}$", text[:1].lower() + text[1:])
+    return (
+        text[:1].lower() + text[1:]
+        if is_noun and not re.search(r"\b(?:is|are|be|when|if|was|same|like|alias)\b", text)
+        else ""
+    )
+
+
+def value_clauses(
+    name: str, flag: str, label: str, description: str, *, plain: bool = False, is_file: bool = False
+) -> list[str]:
+    """Return how a request gives the value of an option or an operand, with ``{name}`` where the value stands.
+
+    Args:
+        name: of its argument.
+        flag: as it is typed; empty for an operand.
+        label: what stands for its value in the description.
+        description: what is said of it.
+        plain: as for ``flag_clauses``.
+        is_file: is it a file or a folder?
+    """
+    value, words = "{" + name + "}", words_of(name)
+    said = "" if plain else placed(description, label, value)
+    last = next((key for key in (words.split()[-1], words.split()[0], words) if key in _AFTER), "")
+    short = {"dir": "directory", "workdir": "directory", "out": "output"}.get(words.split()[-1], last)
+    special = [text.replace("{v}", value) for text in _AFTER.get(short, ())]
+    direct = [f"and {said}", f", {said}", f"and also {said}"] if said else []
+    general = [
+        f"with {words} {value}",
+        f"with {value} as the {words}",
+        f"using {words} {value}",
+        f", {words} {value}",
+        f"({words}: {value})",
+        f"with the {words} set to {value}",
+        f"with a {words} of {value}",
+    ]
+    if not flag and is_file:
+        special = [
+            text.replace("{v}", value) for text in ("for {v}", "on {v}", "using {v}", ", for {v}", "on the file {v}")
+        ]
+    typed = [f"with {flag} {value}"] if flag else []
+    return [*direct, *special, *general[: 7 - min(4, len(direct) + len(special))], *typed]
+
+
+def placed(description: str, label: str, value: str) -> str:
+    """Return a description as an imperative that names the value; empty where it has no place for it."""
+    said = imperative(re.sub(r"[<>]", "", description))
+    bare = re.escape(label.strip("<>").split("|")[0])
+    if (said and bare and len(label) > 1) or label.isupper():
+        text, count = re.subn(
+            rf"\b(?:(?:the |a |an )?(?:specified|given) )?{bare}\b",
+            lambda _: value,
+            said,
+            count=1,
+            flags=0 if label.isupper() else re.IGNORECASE,
+        )
+        if count and (label.isupper() or not re.search(r"\b(?:an?|the|from|of|in) \{", text)):
+            return text
+    text, count = re.subn(
+        r"\b(?:the |an? )?(?:specified|given|provided|following) (?:\w+ )?(\w+)", rf"\1 {value}", said, count=1
+    )
+    return text if count else ""
+
+
+def naming(phrase: str, names: list[tuple[str, str]]) -> tuple[str, list[str]]:
+    """Put the values of operands behind their nouns: ``clone the repository {repo} into ...``.
+
+    Args:
+        phrase: an imperative.
+        names: of operands, and what stands for each in the usage line.
+
+    Returns:
+        The phrase, and the operands that it names now.
+    """
+    done = []
+    for name, label in names:
+        noun = re.sub(r"[^a-z ]", " ", label.lower()).split()[-1:] or [""]
+        stem = {
+            "repo": "repositor(?:y|ies)",
+            "dir": "directory",
+            "pathspec": "files?|file contents",
+            "dest": "destination",
+        }.get(noun[0], f"{noun[0]}(?:e?s)?")
+        pattern = rf"\b(?:an? |the |some |one or many |one or more |all |set of |your |new )*(?:{stem})\b(?! \{{)"
+        if len(noun[0]) > 2 and (found := re.search(pattern, phrase, re.IGNORECASE)):
+            what = (
+                re.sub(r"^(?:an?|some|one or many|one or more|all|your|set of) ", "the ", found[0])
+                if " " in found[0]
+                else found[0]
+            )
+            phrase = f"{phrase[: found.start()]}{what} {{{name}}}{phrase[found.end() :]}"
+            done.append(name)
+    return phrase, done

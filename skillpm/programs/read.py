@@ -1,0 +1,216 @@
+"""Read a program: by its parser where it is of click or argparse, else by its help, subcommand by subcommand."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from skillpm.errors import UsageError
+from skillpm.programs import introspect
+from skillpm.programs.ask import Asker
+from skillpm.programs.help_text import Help, is_manual, read_help
+from skillpm.programs.program import Command, Exclusion, Option, Program
+from skillpm.programs.tldr import tldr_examples
+
+_DEPTH = 3  # words of a subcommand
+_IDLE = frozenset({"help", "completion", "completions", "version", "generate-shell-completion", "self"})
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which commands of a program are read.
+
+    Attributes:
+        commands: subcommands, each as its words; the first in the program's own order where there are none.
+        most: how many, if none is named.
+    """
+
+    commands: tuple[tuple[str, ...], ...] = ()
+    most: int = 8
+
+
+def read_program(program: str, wanted: Wanted = Wanted(), warn: Warn = lambda _: None) -> Program:
+    """Read a program that is installed here. It is only asked for help, and nothing of it is run otherwise.
+
+    Args:
+        program: its name, or a path.
+        wanted: which of its commands.
+        warn: takes a sentence about what was left out.
+
+    Raises:
+        UsageError: there is no such program, or nothing can be read of it.
+    """
+    asker = Asker(program)
+    read = _by_parser(asker, wanted) or _by_help(asker, wanted)
+    lost = [" ".join(words) for words in wanted.commands if all(item.words != words for item in read.commands)]
+    if lost:
+        known = ", ".join(read.names[:12]) or "no subcommands"
+        raise UsageError(f"`{asker.name}` has no command `{lost[0]}`", hint=f"it has {known}")
+    if not any(command.options or command.words for command in read.commands):
+        reply = asker.ask("--help")
+        reason = f": it {reply.problem}" if reply.problem else " of it in its help or manual page"
+        raise UsageError(f"`{asker.name}` lists no option{reason}", hint=f"look at `{asker.name} --help`")
+    if len(read.names) > len(read.commands) and not wanted.commands:
+        shown = ", ".join(" ".join(command.words) for command in read.commands)
+        warn(
+            f"{asker.name} has {len(read.names)} commands; these {len(read.commands)} were read, and `--command` names "
+            f"others: {shown}"
+        )
+    return _with_examples(read)
+
+
+def parser_problems(program: str, lines: Sequence[Sequence[str]]) -> list[str] | None:
+    """Return for each command line why the program's own parser refuses it; None where it has none that we can ask.
+
+    The lines are parsed and nothing is run; files that they name need not be there.
+    """
+    asker = Asker(program)
+    words = [list(line) for line in lines]
+    reply = _introspected(asker, "--parse", json.dumps(words))
+    return reply if isinstance(reply, list) and all(isinstance(item, str) for item in reply) else None
+
+
+def _introspected(asker: Asker, *arguments: str) -> Any:
+    python = asker.python()
+    if python is None:
+        return None
+    script = Path(introspect.__file__)
+    reply = asker.call(python, "-B", str(script), str(asker.path), *arguments, show=(script,))
+    try:
+        return json.loads(reply.text.rpartition("\n")[2])
+    except ValueError:
+        return None
+
+
+def _by_parser(asker: Asker, wanted: Wanted) -> Program | None:
+    found = _introspected(asker)
+    try:
+        commands = [_parsed_command(item) for item in found["commands"]] if isinstance(found, dict) else []
+        if not commands:
+            return None
+        if len(commands) > 1:
+            commands = [command for command in commands if command.words and (command.options or command.description)]
+        names = tuple(" ".join(command.words) for command in commands if command.words)
+        chosen = [command for command in commands if command.words in wanted.commands] if wanted.commands else commands
+        ranked = sorted(chosen, key=lambda command: (len(command.words), _idle(command.words)))  # the order stays else
+        kept = tuple(ranked if wanted.commands else ranked[: wanted.most])
+        return Program(name=asker.name, description=found["text"], source=found["source"], commands=kept, names=names)
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _parsed_command(found: dict[str, Any]) -> Command:
+    options = [option for item in found["options"] if (option := _parsed_option(item)) is not None]
+    exclusions = []
+    for group in found["exclusions"]:
+        members = [option.name for item in group["members"] if (option := _parsed_option(item)) is not None]
+        if len(members) > 1:
+            exclusions.append(Exclusion(names=tuple(members), required=group["required"]))
+    text = re.sub(r"^(?:\[[A-Za-z]+\] |[^\w\[(]+)+", "", found["description"])  # emoji, `[Beta]`
+    return Command(
+        words=tuple(found["words"]),
+        description=re.split(r"(?<=[a-z)])\. ", text)[0].rstrip("."),
+        options=tuple(options),
+        exclusions=tuple(exclusions),
+    )
+
+
+def _parsed_option(found: dict[str, Any]) -> Option | None:
+    """Return an option; None for help and version, and for one that takes several words at once."""
+    names = [name for name in found["names"] if name.startswith("-")]
+    if found.pop("words", 1) != 1 or {"--help", "--version", "-h"} & set(names):
+        return None
+    many = found["many"] and not found.pop("list", False)  # each `--names a --names b` would replace the one before
+    negated = found.pop("no", [])
+    if not names and negated:
+        names = negated
+    found = {key: value for key, value in found.items() if key != "list"}
+    text = re.split(r"(?<=[a-z)])\. (?=[A-Z`'(])", found["description"])[0].rstrip(".")
+    return Option.model_validate({**found, "names": names, "many": many, "description": text})
+
+
+def _by_help(asker: Asker, wanted: Wanted) -> Program:
+    root = _help(asker, ())
+    queue: list[tuple[str, ...]] = [(word,) for word in root.commands] if not wanted.commands else list(wanted.commands)
+    texts: dict[tuple[str, ...], str] = {(word,): text for word, text in root.commands.items()}
+    names = tuple(root.commands)
+    commands: list[Command] = []
+    queue.sort(key=_idle)
+    while queue and (len(commands) < wanted.most or wanted.commands):
+        words = queue.pop(0)
+        found = _help(asker, words)
+        if found.commands and found.commands == root.commands:  # systemctl: one help for all
+            found = replace(root, description="", usage=[root.rows.get(words[-1], "")], commands={}, exclusions=[])
+        inner = {} if words in wanted.commands and found.options else found.commands
+        below = [(*words, name) for name in inner if name not in words and len(words) < _DEPTH]
+        texts |= {(*words, name): found.commands[name] for name in found.commands}
+        if below and words not in wanted.commands:
+            queue += below
+            continue
+        if not (found.options or found.usage or words[0] in names):
+            continue
+        command = found.command(asker.name, words)
+        described = texts.get(words) or command.description
+        commands.append(command.model_copy(update={"description": described}))
+    if not names and not wanted.commands:
+        commands = [root.command(asker.name, ())]
+    return Program(name=asker.name, description=root.description, commands=tuple(commands), names=names)
+
+
+def _idle(words: tuple[str, ...]) -> bool:
+    return words[:1] != () and words[0] in _IDLE
+
+
+def _help(asker: Asker, words: tuple[str, ...]) -> Help:
+    """Return what a command says of itself: by --help, else by -h, and by man what they leave open."""
+    found = Help()
+    for word in ("--help", "-h"):
+        reply = asker.ask(*words, word)
+        if is_manual(reply.text):
+            continue
+        read = read_help(reply.text)
+        if len(read.options) + len(read.commands) > len(found.options) + len(found.commands):
+            found = read
+        if found.options or found.commands:
+            break
+    manual = shutil.which("man")
+    silent = sum(not option.description for option in found.options)
+    if manual is not None and (silent * 4 > len(found.options) or not (found.options or found.commands) or not words):
+        page = "-".join((asker.name, *words))
+        reply = asker.call(manual, page)
+        if is_manual(reply.text):
+            found = _completed(found, read_help(reply.text))
+    return found
+
+
+def _completed(found: Help, manual: Help) -> Help:
+    """Return a help text with what only the manual page says."""
+    texts = {name: option.description for option in manual.options for name in option.names}
+    options = [
+        option if option.description else option.model_copy(update={"description": texts.get(option.flag, "")})
+        for option in found.options
+    ]
+    return replace(
+        found,
+        options=options or manual.options,
+        description=found.description or manual.description,
+        usage=found.usage or manual.usage,
+        examples=found.examples or manual.examples,
+    )
+
+
+def _with_examples(program: Program) -> Program:
+    """Add the examples of tldr pages, where a client of tldr keeps them here."""
+    commands = []
+    for command in program.commands:
+        examples = (*command.examples, *tldr_examples("-".join((program.name, *command.words))))
+        commands.append(command.model_copy(update={"examples": examples}))
+    return program.model_copy(update={"commands": tuple(commands)})

@@ -1,0 +1,345 @@
+"""Write a whole skill from the drafts of its tools: contract, rules, seeds, cases, a suite, and SKILL.md."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import yaml
+
+from skillpm.programs.draft import Draft, Slot
+from skillpm.programs.phrases import words_of
+from skillpm.programs.values import pool
+
+_FRAMES = [
+    "{request}",
+    "{request}.",
+    "please {request}.",
+    "could you {request}?",
+    "can you {request}, please?",
+    "I need you to {request}.",
+    "I'd like you to {request}.",
+    "hi, {request}.",
+    "{request}, thanks.",
+    "next, {request}.",
+    "help me: {request}.",
+    "go ahead and {request}.",
+]
+_SUITE_TASKS = 24
+_SEED_TASKS = 3  # of each tool
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """The skill as a whole.
+
+    Attributes:
+        name: of the skill.
+        subject: what it is for, such as ``git`` or ``the API Pets``.
+        summary: one sentence about that.
+        origin: where the contract comes from, for people.
+        programs: that its answers run.
+        files: more files, by path.
+    """
+
+    name: str
+    subject: str
+    summary: str
+    origin: str
+    programs: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def skill_files(about: About, drafts: Sequence[Draft]) -> dict[str, bytes]:
+    """Return the files of a skill by path."""
+    suite, seeds = _tasks(drafts)
+    files = {
+        "SKILL.md": _instructions(about, drafts, seeds),
+        "README.md": _readme(about, drafts),
+        "CHANGELOG.md": f"# Changes\n\n## 0.1.0\n\n- {len(drafts)} tools, from {about.origin}.\n",
+        "skill.yaml": _yaml(
+            {
+                "manifest": 1,
+                "version": "0.1.0",
+                "permissions": {"network": False, "run": list(about.programs)},
+                "keywords": [re.sub(r"[^a-z0-9-]+", "-", about.subject.lower()).strip("-")[:40] or "tool"],
+            }
+        ),
+        "contract.yaml": _contract(about, drafts),
+        "synthesis.yaml": _synthesis(drafts),
+        "seeds/examples.jsonl": _lines({"request": request, "expected": call} for request, call in seeds),
+        "suites/core.yaml": _yaml(
+            {
+                "name": "core",
+                "description": "Requests in other words and with other values than synthesis.yaml has. Add your own.",
+                "tasks": [{"request": request, "expected": call} for request, call in suite],
+            }
+        ),
+        "cases.jsonl": _cases(drafts, suite),
+        **about.files,
+    }
+    return {path: text.encode() for path, text in files.items()}
+
+
+def _yaml(value: Any) -> str:
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _lines(rows: Iterable[Any]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _contract(about: About, drafts: Sequence[Draft]) -> str:
+    prompt = (
+        f"You answer requests about {about.subject} with ONLY one JSON object: "
+        '{"tool": name, "args": {...}}. '
+        "Give every argument of the tool; set those that were not asked for to null.\nTools:\n"
+        "{% for tool in tools %}{{ tool.name }}: {{ tool.description }} "
+        'Arguments: {{ tool.arguments | join(", ") }}.\n{% endfor %}'
+    )
+    tools = []
+    for draft in drafts:
+        argv = {} if draft.argv is None else {"argv": list(draft.argv)}
+        tools.append(
+            {"name": draft.name, "description": _sentence(draft.description), "input_schema": draft.schema, **argv}
+        )
+    return _yaml({"contract": 1, "system_prompt": prompt, "tools": tools})
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "."
+
+
+def _synthesis(drafts: Sequence[Draft]) -> str:
+    values: dict[str, Any] = {}
+    tasks = []
+    for draft in drafts:
+        task: dict[str, Any] = {
+            "name": re.sub(r"[^a-z0-9_-]", "-", draft.name.lower()).strip("-_") or "task",
+            "tool": draft.name,
+        }
+        task["draw"] = {slot.name: _draw(slot, values) for slot in draft.slots}
+        task["args"] = dict(draft.args)
+        task["requests"] = list(dict.fromkeys(draft.requests))
+        task["clauses"] = {slot.name: list(dict.fromkeys(slot.clauses)) for slot in draft.slots if slot.clauses}
+        rules: list[Any] = [{"at_most_one": list(names)} for names, _ in draft.exclusions]
+        rules += [{"at_least_one": list(names)} for names, required in draft.exclusions if required]
+        task |= {"constraints": rules} if rules else {}
+        tasks.append({key: item for key, item in task.items() if item})
+    document = {"synthesis": 1, "held_out": 0.2, "slips": 0.02, "frames": _FRAMES, "values": values, "tasks": tasks}
+    return _yaml({key: item for key, item in document.items() if item})
+
+
+def _draw(slot: Slot, values: dict[str, Any]) -> dict[str, Any]:
+    source: Any = slot.source if isinstance(slot.source, str) else list(slot.source)
+    if slot.many and isinstance(source, str):
+        values[f"{source}_list"] = {"choice": _several(slot)}
+        source = f"{source}_list"
+    elif slot.many:
+        source = _several(slot)
+    elif isinstance(source, str):
+        values |= pool(source)
+    return {"from": source, **({"probability": slot.probability} if slot.probability < 1 else {})}
+
+
+def _several(slot: Slot) -> list[Any]:
+    """Return lists of one to three values, each with the ways in which a person says them."""
+    from skillpm.programs.values import examples
+
+    members = list(examples(slot.source)) if isinstance(slot.source, str) else list(slot.source)
+    lists: list[list[Any]] = [[item] for item in members]
+    lists += [[first, second] for first, second in pairwise(members)]
+    lists += [members[place : place + 3] for place in range(0, len(members) - 2, 3)]
+    return [{"value": items, "texts": _listed(items)} for items in lists[:24]]
+
+
+def _listed(items: list[Any]) -> list[str]:
+    words = [str(item) for item in items]
+    if len(words) == 1:
+        return words
+    return (
+        [f"{', '.join(words[:-1])} and {words[-1]}", ", ".join(words), " and ".join(words)]
+        if len(words) > 2
+        else [" and ".join(words), ", ".join(words)]
+    )
+
+
+def _tasks(drafts: Sequence[Draft]) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """Return the tasks of the suite and the seeds: other words and other values than the rules have."""
+    chance = random.Random(0)
+    suite: list[tuple[str, Any]] = []
+    seeds: list[tuple[str, Any]] = []
+    each = max(1, min(4, _SUITE_TASKS // len(drafts)))
+    for draft in drafts:
+        seeds += [(text, {"tool": draft.name, "args": args}) for text, args in draft.seeds[:_SEED_TASKS]]
+        for turn in range(each + (0 if draft.seeds else 2)):
+            drawn = _some_slots(draft, turn, chance)
+            filled = {slot.name: _fresh(slot, turn) for slot in drawn}
+            call = {"tool": draft.name, "args": _filled(draft.args, filled)}
+            request = _worded(draft, drawn, filled, turn)
+            (suite if turn < each else seeds).append((request, call))
+    known = {request.casefold() for request, _ in seeds}
+    return _distinct([item for item in suite if item[0].casefold() not in known]), _distinct(seeds)
+
+
+def _distinct(tasks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    return list({" ".join(request.casefold().split()): (request, call) for request, call in tasks}.values())
+
+
+def _some_slots(draft: Draft, turn: int, chance: random.Random) -> list[Slot]:
+    chosen = {slot.name for slot in draft.slots if slot.probability == 1}
+    for names, required in draft.exclusions:
+        if required:
+            chosen.add(names[turn % len(names)])
+    optional = [slot.name for slot in draft.slots if slot.name not in chosen]
+    for name in chance.sample(optional, k=min(turn % 3 + (not chosen), len(optional))):
+        if not any(name in names and chosen & set(names) for names, _ in draft.exclusions):
+            chosen.add(name)
+    return [slot for slot in draft.slots if slot.name in chosen]
+
+
+def _fresh(slot: Slot, turn: int) -> Any:
+    values = slot.fresh or (slot.source if isinstance(slot.source, tuple) else ("owl",))
+    value = values[turn % len(values)]
+    return [value] if slot.many else value
+
+
+def _filled(args: Any, values: Mapping[str, Any]) -> Any:
+    """Fill a template of arguments, as synthesis does; what is not drawn is null, and stays away from objects."""
+    if isinstance(args, str) and (found := re.fullmatch(r"\{(\w+)\}", args)):
+        return values.get(found[1])
+    if isinstance(args, dict):
+        filled = {key: _filled(item, values) for key, item in args.items()}
+        return {key: item for key, item in filled.items() if item is not None}
+    return [_filled(item, values) for item in args] if isinstance(args, list | tuple) else args
+
+
+def _worded(draft: Draft, drawn: list[Slot], values: Mapping[str, Any], turn: int) -> str:
+    """Say a call in a manner of its own: a question with its settings behind it."""
+    said = []
+    for slot in drawn:
+        value = values[slot.name]
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        said.append(words_of(slot.name) if value is True else f"{words_of(slot.name)} = {text}")
+    heads = (
+        "What do I type to {ask}?",
+        "Show me how to {ask}.",
+        "How does one {ask}?",
+        "Somebody wants to {ask}.",
+        "Give me the call to {ask}.",
+        "Which call would {ask}?",
+    )
+    head = heads[turn % len(heads)].format(ask=draft.ask)
+    return f"{head} {_sentence('; '.join(said))}" if said else head
+
+
+def _cases(drafts: Sequence[Draft], tasks: Sequence[tuple[str, Any]]) -> str:
+    rows: list[dict[str, Any]] = []
+    properties = {draft.name: draft.schema.get("properties", {}) for draft in drafts}
+    seen: set[str] = set()
+    for request, call in tasks:
+        if call["tool"] in seen or len(seen) == 4:
+            continue
+        seen.add(call["tool"])
+        right = json.dumps(
+            {"tool": call["tool"], "args": {**dict.fromkeys(properties[call["tool"]]), **call["args"]}},
+            ensure_ascii=False,
+        )
+        base = {"request": request, "expected": call}
+        name = call["tool"]
+        rows += [
+            {"name": f"{name}: exact", "kind": "full_reward", **base, "completion": right},
+            {"name": f"{name}: prose around it", "kind": "malformed", **base, "completion": f"Sure! {right}"},
+            {
+                "name": f"{name}: unknown tool",
+                "kind": "zero_reward",
+                **base,
+                "completion": json.dumps({"tool": "no_such_tool", "args": {}}),
+            },
+            {"name": f"{name}: twice", "kind": "determinism", **base, "completion": right},
+        ]
+    rows.append(
+        {"name": "no answer", "kind": "malformed", "request": tasks[0][0], "expected": tasks[0][1], "completion": ""}
+    )
+    return _lines(rows)
+
+
+def _instructions(about: About, drafts: Sequence[Draft], seeds: Sequence[tuple[str, Any]]) -> str:
+    asks = ", ".join(draft.ask for draft in drafts)
+    use = f"Turns a request about {about.subject} into one exact call. Use when somebody wants to {asks}"
+    description = f"{_sentence(about.summary)} {use}"
+    head = {
+        "name": about.name,
+        "description": f"{re.sub(r'[<>]', '', description)[:900].rstrip(', ')}.",
+        "license": "Apache-2.0",
+        "metadata": {"version": "0.1.0"},
+    }
+    text = [
+        f"---\n{_yaml(head)}---\n\n# {about.name}\n",
+        _sentence(about.summary) + "\n",
+        "Answer a request with one JSON object and nothing else: no prose, no code fence, no second object.\n",
+        "- `tool` is one of the tools below; `args` holds every argument of that tool.",
+        "- What was not asked for is `null`. A flag is `true` or `null`, never `false`.",
+        "- Copy names, paths and numbers exactly as they were written; numbers stand without quotes.\n",
+    ]
+    for draft in drafts:
+        text += [f"## {draft.name}\n", _sentence(draft.description) + "\n"]
+        properties = draft.schema.get("properties", {})
+        if properties:
+            text += ["| argument | value | meaning |", "|---|---|---|"]
+            required = draft.schema.get("required", [])
+            text += [
+                f"| `{name}`{' (needed)' if name in required else ''} | {_form(item)} | {_meaning(item, name)} |"
+                for name, item in properties.items()
+            ] + [""]
+        if draft.exclusions:
+            text += [
+                f"- {'Exactly' if required else 'At most'} one of {', '.join(f'`{name}`' for name in names)}."
+                for names, required in draft.exclusions
+            ]
+            text.append("")
+        example = next(((request, call) for request, call in seeds if call["tool"] == draft.name), None)
+        if example is not None:
+            call = {**example[1], "args": {**dict.fromkeys(properties), **example[1]["args"]}}
+            text += [f'"{example[0]}"\n', f"```json\n{json.dumps(call, ensure_ascii=False)}\n```\n"]
+    return "\n".join(text)
+
+
+def _form(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{item}`" for item in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_form(schema.get('items') or {})}"
+    names = {"boolean": "`true`", "integer": "number", "number": "number", "object": "object"}
+    return names.get(str(schema.get("type")), "text")
+
+
+def _meaning(schema: Mapping[str, Any], name: str) -> str:
+    return str(schema.get("description") or words_of(name)).replace("|", "\\|")
+
+
+def _readme(about: About, drafts: Sequence[Draft]) -> str:
+    rows = [f"| `{draft.name}` | {_sentence(draft.description)} |" for draft in drafts]
+    left = [
+        f"- `{draft.name}`: {', '.join(f'`{name}`' for name in draft.left_out[:60])}"
+        for draft in drafts
+        if draft.left_out
+    ]
+    parts = [
+        f"# {about.name}\n",
+        f"{_sentence(about.summary)} Written by `skillpm new` from {about.origin}.\n",
+        "| tool | what it does |",
+        "|---|---|",
+        *rows,
+        "",
+        "```\nskillpm validate . --level strict\nskillpm selftest .\nskillpm synth . --show 10\n```\n",
+        "The requests of `suites/core.yaml` were made together with the rules. Add requests that people wrote.\n",
+    ]
+    if left:
+        parts += ["## What the contract leaves out\n", *left, ""]
+    return "\n".join(parts)

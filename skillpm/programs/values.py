@@ -1,0 +1,67 @@
+"""Values that people give to options, by what the name or the place holder of an option says."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from skillpm.programs.words import words
+
+_WORDS = words()
+_PARTS: dict[str, list[str]] = _WORDS["parts"]
+_HINTS: tuple[tuple[str, str], ...] = tuple(_WORDS["hints"].items())
+_POOLS: dict[str, tuple[Any, list[Any]]] = {
+    kind: (item["pool"], item["fresh"]) for kind, item in _WORDS["pools"].items()
+}
+_NUMBERS = {"integer": "count", "number": "number"}
+
+
+def kind_of(name: str, label: str, kind: str, text: str) -> str:
+    """Return the kind of values that an option takes.
+
+    Args:
+        name: of its argument, ``output_file``.
+        label: what stands for its value, ``FILE``.
+        kind: as its reader says.
+        text: what is said of it.
+    """
+    words = [re.sub(r"[_/-]+", " ", part.lower()) for part in (name, label.strip("<>"))]
+    if kind in _NUMBERS:
+        return "port" if re.search(r"\bport\b", words[0]) else _NUMBERS[kind]
+    own = next((pool for pool, hint in _HINTS if re.search(hint, words[1])), "name")
+    words = [words[1], words[0]] if own not in ("name", "path", "tag") else words  # `--reedit-message COMMIT`
+    hinted = [pool for part in words for pool, hint in _HINTS if re.search(hint, part)]
+    if kind in ("path", "folder"):
+        return next((pool for pool in hinted if pool in ("path", "folder", "reference", "url")), kind)
+    described = [pool for pool, hint in _HINTS[:16] if re.search(hint, text.lower()[:60])]
+    chosen = (hinted or described or ["word"])[0]
+    return "word" if chosen == "port" else chosen  # ports are numbers, and this is not one
+
+
+def pool(kind: str) -> dict[str, dict[str, Any]]:
+    """Return the pools that a kind needs, by name, as synthesis.yaml writes them; the first is its own."""
+    values = _POOLS[kind][0]
+    if isinstance(values, str):
+        parts = {part: {"choice": _PARTS[part]} for part in re.findall(r"\{(\w+)\}", values)}
+        return {kind: {"template": values}, **parts}
+    return {kind: {"integers": values} if kind in ("port", "count") else {"choice": values}}
+
+
+def examples(kind: str) -> list[Any]:
+    """Return some values of the pool of a kind."""
+    values = _POOLS[kind][0]
+    if isinstance(values, str):
+        return list(dict.fromkeys(_nth(values, turn) for turn in range(8)))
+    return list(range(3, 60, 8)) if kind == "count" else [2024, 8080, 3000, 5432] if kind == "port" else values[:8]
+
+
+def fresh(kind: str) -> list[Any]:
+    """Return values that the pool of a kind does not have, for suites and seeds."""
+    return _POOLS[kind][1]
+
+
+def _nth(template: str, turn: int) -> str:
+    """Fill a template with parts, other ones each turn."""
+    return re.sub(
+        r"\{(\w+)\}", lambda part: _PARTS[part[1]][(turn * 5 + len(part[1])) % len(_PARTS[part[1]])], template
+    )

@@ -1,0 +1,53 @@
+"""Help texts of many styles, as their programs print them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from skillpm.programs.help_text import read_help
+from skillpm.programs.program import Option
+from tests.conftest import ROOT
+
+HELP = ROOT / "tests" / "cases" / "help"
+CASES: list[dict[str, Any]] = yaml.safe_load((HELP / "expected.yaml").read_text())
+
+
+def form(option: Option) -> str:
+    """Return an option in the words of expected.yaml."""
+    if option.value == "none":
+        return "none"
+    bounds = "" if option.minimum is None else f"{option.minimum}..{option.maximum}"
+    default = "" if option.default is None else f"={option.default}"
+    parts = (option.value, option.kind, ",".join(option.choices), bounds, default, "many" if option.many else "")
+    return " ".join(part for part in parts if part)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["file"])
+def test_a_help_text_says_options_operands_and_subcommands(case: dict[str, Any]) -> None:
+    found = read_help((HELP / case["file"]).read_text())
+    command = found.command(case["program"], tuple(case.get("words", ())))
+    options = {option.flag: form(option) for option in command.options if option.names}
+    operands = [f"{o.label}{'!' if o.required else ''}{'*' if o.many else ''}" for o in command.options if not o.names]
+    assert command.description.startswith(case.get("says", ""))
+    assert len(options) == case["count"]
+    assert options == {**options, **case.get("options", {})}
+    assert list(found.commands) == case.get("commands", [])
+    assert len(command.examples) == case.get("examples", 0)
+    if "commands" not in case:
+        assert operands == case.get("operands", [])
+    groups = {group.names: group.required for group in command.exclusions}
+    for names in case.get("at_most", []):
+        assert groups[tuple(names)] is False
+    if "one_of" in case:
+        assert groups[tuple(case["one_of"])] is True
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(alphabet=" -=[]<>{}()|,.:abXY\n\t", max_size=400))
+def test_no_text_is_too_strange_to_read(text: str) -> None:
+    read_help("Usage: x [OPTIONS]\n" + text).command("x", ())

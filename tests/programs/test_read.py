@@ -1,0 +1,136 @@
+"""Programs of click and argparse are read by their parsers, others by their help."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from skillpm.errors import UsageError
+from skillpm.programs.program import Program
+from skillpm.programs.read import Wanted, parser_problems, read_program
+
+CLICK = """
+import click, pathlib
+pathlib.Path("ran-at-import").touch()
+@click.group(help="Sends parcels.")
+def main(): open("ran", "w")
+@main.command()
+@click.argument("address")
+@click.option("--weight", type=click.IntRange(1, 300), default=5, help="Weigh it as WEIGHT grams.")
+@click.option("-s", "--service", type=click.Choice(["post", "drone"]), required=True)
+@click.option("--insured/--no-insured", help="Insure the parcel.")
+@click.option("--label", type=click.Path(exists=True), multiple=True)
+@click.option("--pair", nargs=2)
+def send(**options):
+    "Send a parcel to an address."
+    open("ran", "w")
+@main.command(hidden=True)
+def secret(): ...
+@main.command()
+def track(): "Track a parcel."
+if __name__ == "__main__": main()
+"""
+ARGPARSE = """
+import argparse
+parser = argparse.ArgumentParser(description="Tells the tide. More text.")
+commands = parser.add_subparsers(required=True)
+show = commands.add_parser("show", help="show the high waters", aliases=["s"])
+show.add_argument("station", nargs="+")
+show.add_argument("--days", type=int, choices=[1, 3], default=3,help="show DAYS (default: %(default)s)", metavar="DAYS")
+group = show.add_mutually_exclusive_group(required=True)
+group.add_argument("--metres", action="store_true")
+group.add_argument("--feet", action="store_true")
+show.add_argument("--box", nargs=4, help=argparse.SUPPRESS)
+print("noise on stdout")
+parser.parse_args()
+raise SystemExit("it went on")
+"""
+
+
+def script(folder: Path, text: str) -> str:
+    path = folder / "tool"
+    path.write_text(f"#!{sys.executable}\n{text}")
+    path.chmod(0o755)
+    return str(path)
+
+
+def options(program: Program, *words: str) -> dict[str, tuple[object, ...]]:
+    command = next(command for command in program.commands if command.words == words)
+    return {o.flag or o.label: (o.value, o.kind, o.choices, o.default, o.required, o.many) for o in command.options}
+
+
+def test_a_click_program_is_read_by_its_parser(tmp_path: Path) -> None:
+    read = read_program(script(tmp_path, CLICK))
+    assert (read.source, read.name, read.description, read.names) == (
+        "click",
+        "tool",
+        "Sends parcels.",
+        ("send", "track"),
+    )
+    assert options(read, "send") == {
+        "address": ("required", "text", (), None, True, False),
+        "--weight": ("required", "integer", (), 5, False, False),
+        "--service": ("required", "text", ("post", "drone"), None, True, False),
+        "--insured": ("none", "text", (), None, False, False),
+        "--label": ("required", "path", (), None, False, True),
+    }
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "ran-at-import").exists()  # it ran in a folder of its own
+
+
+def test_an_argparse_program_is_read_by_its_parser(tmp_path: Path) -> None:
+    read = read_program(script(tmp_path, ARGPARSE))
+    assert (read.source, read.names) == ("argparse", ("show",))
+    assert options(read, "show") == {
+        "station": ("required", "text", (), None, True, True),
+        "--days": ("required", "integer", ("1", "3"), 3, False, False),
+        "--metres": ("none", "text", (), None, False, False),
+        "--feet": ("none", "text", (), None, False, False),
+    }
+    assert [(group.names, group.required) for group in read.commands[0].exclusions] == [(("metres", "feet"), True)]
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "wrong"),
+    [
+        (CLICK, ["send", "x", "-s", "drone", "--label", "nowhere"], ["send", "x", "--service", "rail"]),
+        (ARGPARSE, ["show", "Cuxhaven", "--feet"], ["show", "Cuxhaven", "--feet", "--metres"]),
+    ],
+    ids=["click", "argparse"],
+)
+def test_the_parser_judges_command_lines_and_runs_none(
+    tmp_path: Path, text: str, right: list[str], wrong: list[str]
+) -> None:
+    first, second = parser_problems(script(tmp_path, text), [right, wrong]) or ["", ""]
+    assert first == ""
+    assert second != ""
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_program_that_is_not_of_python_has_no_parser_to_ask(tmp_path: Path) -> None:
+    path = tmp_path / "plain"
+    path.write_text("#!/bin/sh\nexit 0\n")
+    path.chmod(0o755)
+    assert parser_problems(str(path), [["x"]]) is None
+
+
+def test_subcommands_are_read_by_their_help_and_the_rest_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "many"
+    lines = "\n".join(f"  echo '  job{number}   do the job {number}'" for number in range(20))
+    path.write_text(
+        f'#!/bin/sh\nif [ "$1" = --help ]; then echo "usage: many COMMAND"; echo; echo "Commands:"\n{lines}\n'
+        'elif [ "$2" = --help ] && [ "$1" != rest ]; then echo "usage: many $1 [--fast] FILE"; echo "  --fast  hurry"\n'
+        "else touch ran; fi\n"
+    )
+    path.chmod(0o755)
+    notes: list[str] = []
+    read = read_program(str(path), Wanted(most=3), notes.append)
+    assert [command.words for command in read.commands] == [(f"job{number}",) for number in range(3)]
+    assert len(read.names) == 20
+    assert "20 commands; these 3 were read" in notes[0]
+    chosen = read_program(str(path), Wanted((("job17",),)))
+    assert [(command.words, command.description) for command in chosen.commands] == [(("job17",), "do the job 17")]
+    with pytest.raises(UsageError, match="has no command `rest`"):
+        read_program(str(path), Wanted((("rest",),)))
