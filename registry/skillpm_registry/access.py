@@ -80,12 +80,17 @@ def identity_or_none(request: Request) -> Identity | None:
 
 
 def reader(request: Request, _: Annotated[object, Depends(_bearer)]) -> Identity | None:
-    """Return who reads; a private registry demands a token. Raises ApiError 401 or 403."""
+    """Return who reads; only a private registry asks. An old token keeps nobody from what everybody may read.
+
+    Raises:
+        ApiError: 401 or 403.
+    """
+    if not services_of(request).configuration.private:
+        return None
     identity = identity_or_none(request)
-    if services_of(request).configuration.private:
-        if identity is None:
-            raise unauthorized("reading this registry needs a token")
-        identity.demand(Right.READ)
+    if identity is None:
+        raise unauthorized("reading this registry needs a token")
+    identity.demand(Right.READ)
     return identity
 
 

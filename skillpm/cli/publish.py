@@ -66,12 +66,15 @@ def command(
     at the first time. Exits 1 if the check or the self-test fails, 5 if
     the version or the name is taken, 6 without consent to the skill's code.
     """
+    from skillpm.index.http_registry import HttpRegistry
     from skillpm.ops.authoring.publish import PublishOptions, judged, open_publishing, publish
     from skillpm.ops.authoring.signing import Signing
     from skillpm.trust.allowance import Allowance
 
     context = command_context(workers=workers, sandbox=sandbox)
     target = open_publishing(registry, context, like=like, allow=Allowance.of(allowed))
+    if isinstance(target, HttpRegistry) and not dry_run:
+        target.demand_login()
     package = packed(path, owner, allowed)
     skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:

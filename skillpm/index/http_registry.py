@@ -53,6 +53,11 @@ class HttpRegistry(HttpIndex):
         """The URL."""
         return self.url
 
+    def demand_login(self) -> None:
+        """Raise PolicyError if there is no token for the registry's host, before any work is done for nothing."""
+        if not self._transport.has_secret(self.url):
+            raise PolicyError(f"publishing to {self.url} needs a token", hint=f"run `skillpm login {self.url}`")
+
     def publish(self, name: str, release: Release, archive: bytes) -> bool:
         """Add a release; return False if the version is published with the same content.
 

@@ -114,6 +114,10 @@ class Transport:
         """Refuse further requests and stop the downloads of other threads, because the work has failed."""
         self._stopped.set()
 
+    def has_secret(self, url: str) -> bool:
+        """Is there a token or a login for the host of a URL? Raises UsageError as sending it would."""
+        return self._credentials.header(url) is not None
+
     def get(self, url: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Answer:
         """Fetch a document.
 

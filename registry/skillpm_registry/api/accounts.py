@@ -136,7 +136,7 @@ def set_member(form: MemberForm, services: Shared, identity: Writer) -> list[Mem
         account = account_named(session, form.account)
         set_role(session, form.scope, account.id, Role[form.role.upper()])
         record(session, identity.account, "member", form.scope, account=form.account, role=form.role)
-    return members(services, identity, form.scope)
+    return members(services, None, form.scope)
 
 
 @router.get("/events")

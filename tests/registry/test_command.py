@@ -1,0 +1,233 @@
+"""The server as a process of its own: the whole way of a person, and what is left after it was killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from skillpm.errors import RegistryError
+from skillpm.index.credentials import Credentials, token_variable
+from skillpm.index.directory import DirectoryIndex
+from skillpm.index.http_registry import HttpRegistry
+from skillpm.index.page_cache import PageCache
+from skillpm.index.path import release_of
+from skillpm.index.transport import Patience, Transport
+from skillpm.ops.project.fetch import open_release
+from skillpm.storage.archive import build_archive
+from tests.conftest import ROOT
+from tests.shop import MakeProject, SkillFiles, tree
+
+
+@dataclass
+class Running:
+    """A server process."""
+
+    process: subprocess.Popen[str]
+    url: str
+    said: str
+
+    @property
+    def token(self) -> str:
+        """The first owner's token, which it printed."""
+        (token,) = re.findall(r"skp_[\w-]+", self.said)
+        return str(token)
+
+
+def start(data: Path, *options: str) -> Running:
+    """Start a server, and wait until it says its address."""
+    command = [sys.executable, "-m", "skillpm_registry", "serve", "--data", str(data), "--owner", "ana", *options]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'registry'}"}
+    is_first = not (data / ".server").exists()
+    with (data.parent / "server.log").open("a") as log:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
+    said = process.stdout.readline()
+    if " at " not in said:
+        raise AssertionError((data.parent / "server.log").read_text())
+    if is_first:
+        said += process.stdout.readline()
+    return Running(process, said.split()[3], said)
+
+
+@contextmanager
+def running(data: Path, *options: str) -> Iterator[Running]:
+    """Run a server on a free port while the context lasts."""
+    server = start(data, "--port", "0", *options)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.communicate()
+
+
+def test_a_person_serves_logs_in_publishes_and_another_installs(
+    project: MakeProject, skill_files: SkillFiles, tmp_path: Path
+) -> None:
+    author = project({"demo": skill_files("demo")})
+    user = project()
+    with running(tmp_path / "team") as server:
+        author.call("publish", "demo", "--registry", server.url).fails(6, "hint: run `skillpm login http://127.0.0.1:")
+        author.run("login", server.url, "--token-stdin", stdin="skp_wrong\n").fails(6, "unknown or was revoked")
+        assert author.run("login", server.url, stdin=server.token + "\n").ok().out == "ana\n"
+        stored = Path(author.environment["SKILLPM_HOME"]) / "config/credentials.json"
+        assert stored.stat().st_mode & 0o777 == 0o600
+        author.call("publish", "demo", "--registry", server.url, "--no-sign").ok()
+        again = author.call("publish", "demo", "--registry", server.url, "--no-sign").ok()
+        assert "nothing changed" in again.err
+        author.write({"demo/README.md": "More.\n"})
+        author.call("publish", "demo", "--registry", server.url, "--no-sign").fails(5, "version bump patch")
+        user.call("install", "demo", "--registry", server.url).ok()
+        author.call("deprecate", "demo", "--registry", server.url, "--reason", "use next").ok()
+        assert "demo is deprecated: use next" in user.call("update").ok().err
+        author.call("yank", "demo==1.0", "--registry", server.url, "--reason", "loses data").ok()
+        user.call("update").fails(3, "was yanked (loses data)")
+        assert author.call("whoami", "--json").ok().document["scopes"]["demo"] == "owner"
+        made = author.call("token", "create", "ci", "--only", "demo", "--json").ok().document
+        assert author.call("token", "list").ok().out.splitlines()[-1].split()[1] == "ci"
+        author.call("token", "revoke", str(made["id"])).ok()
+        author.call("owner", "add", "demo", "ben").fails(5, "there is no account `ben`")
+        author.call("registry", "report", "demo", "--reason", "bad", "--at", "SKILL.md:3").ok()
+        author.call("owner", "trust", "demo", "--issuer", "https://ci.example", "--claim", "sub=x").ok()
+        assert "https://ci.example with sub=x" in author.call("owner", "list", "demo").ok().err
+        author.call("owner", "distrust", "1").ok()
+        author.call("logout").ok()
+        author.call("whoami").fails(2, "no registry is named")
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) in (0, -signal.SIGTERM)
+    assert (user.root / ".agents/skills/demo/SKILL.md").is_file()
+    log = (tmp_path / "server.log").read_text()
+    assert server.token not in log
+    assert '"path": "/api/v1/releases/yank", "status": 200' in log
+
+
+class Publisher(threading.Thread):
+    """Publishes releases of one skill until all are acknowledged, whatever happens to the server."""
+
+    def __init__(self, server: Running, folder: Path, name: str, skill_files: SkillFiles) -> None:
+        super().__init__()
+        transport = Transport(
+            Credentials({token_variable(server.url): server.token, "NETRC": os.devnull}),
+            patience=Patience(connect=2, idle=10, tries=2, sleep=lambda _: time.sleep(0.05)),
+        )
+        self._registry: Callable[[], HttpRegistry] = lambda: HttpRegistry(server.url, transport, PageCache(folder))
+        self._transport = transport
+        self._name = name
+        self._files = skill_files
+        self.acknowledged: list[str] = []
+        self.added = 0
+
+    def run(self) -> None:
+        for number in range(1, 4):
+            content = tree(self._files(self._name, f"{number}.0"))
+            archive = build_archive(content)
+            _, release = release_of(content, archive)
+            while True:
+                try:
+                    self.added += self._registry().publish(self._name, release, archive)
+                    self.acknowledged.append(release.version)
+                    break
+                except RegistryError:
+                    self._transport._silent.clear()  # a person starts the command again
+                    time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_what_was_acknowledged_is_there_after_the_server_was_killed_among_twenty_publishers(
+    skill_files: SkillFiles, tmp_path: Path
+) -> None:
+    data = tmp_path / "team"
+    server = start(data, "--port", "0", "--rate", "")
+    port = server.url.rpartition(":")[2]
+    publishers = [
+        Publisher(server, tmp_path / f"cache{i}", f"skill-{'abcdefghijklmnopqrst'[i] * 9}", skill_files)
+        for i in range(20)
+    ]
+    for publisher in publishers:
+        publisher.start()
+    for pause in (1.0, 0.7, 0.4):
+        time.sleep(pause)
+        server.process.kill()
+        server.process.communicate()
+        server = start(data, "--port", port, "--rate", "")
+    for publisher in publishers:
+        publisher.join(100)
+    server.process.kill()
+    server.process.communicate()
+
+    index = DirectoryIndex(data, "team")
+    for publisher in publishers:
+        page = index.page(publisher._name)
+        assert page is not None
+        assert publisher.acknowledged == ["1.0", "2.0", "3.0"] == sorted(item.version for item in page.releases)
+        for release in page.releases:
+            open_release(publisher._name, release, index)  # raises: lost or damaged
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [*range(1, 40, 3)])
+def test_a_server_that_is_killed_at_any_write_leaves_all_or_nothing(
+    step: int, skill_files: SkillFiles, tmp_path: Path
+) -> None:
+    """The process ends at its n-th rename, link, fsync or unlink of one publication."""
+    data = tmp_path / "team"
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_AT, str(data), str(step)],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'registry'}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode in (0, 9), done.stderr
+    index = DirectoryIndex(data, "team")
+    page = index.page("demo")
+    for release in page.releases if page else ():
+        open_release("demo", release, index)
+    assert done.returncode == 9 or page is not None
+
+
+KILLED_AT = """
+import os, sys
+from pathlib import Path
+from fastapi.testclient import TestClient
+from skillpm.index.folder_registry import make_registry
+from skillpm_registry.app import create_app
+from skillpm_registry.configuration import Configuration
+from tests.registry.conftest import Person, parcel
+from skillpm_registry.identity import Right, new_token
+from skillpm_registry.membership import Role, new_account
+
+data, left = Path(sys.argv[1]), int(sys.argv[2])
+make_registry(data, "team")
+app = create_app(Configuration(data=data))
+services = app.state.services
+with services.database.writing() as session:
+    token = new_token(session, new_account(session, "x", "ana", Role.OWNER).id, "t", Right)[0]
+
+def counted(function):
+    def call(*arguments, **options):
+        global left
+        left -= 1
+        if left == 0:
+            os._exit(9)
+        return function(*arguments, **options)
+    return call
+
+for name in ("rename", "replace", "fsync", "mkdir", "unlink", "link"):
+    setattr(os, name, counted(getattr(os, name)))
+files = {"SKILL.md": "---\\nname: demo\\ndescription: Shows it. Use when testing.\\n---\\nDo it.\\n",
+         "skill.yaml": "manifest: 1\\nversion: '1.0'\\n"}
+answer = Person(TestClient(app), token).publish(files)
+assert answer.status_code == 201, answer.text
+os._exit(0)
+"""
