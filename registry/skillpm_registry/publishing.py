@@ -3,8 +3,8 @@
 1. **Announce** (``open``). Names, rights and the version are checked before any byte is sent.
 2. **Receive** (``staged``). The archive lies in the state folder. Everything that the client checked is checked again,
    because a client can be anything, and what the page will say is derived from the bytes, never taken from the client.
-3. **Go live** (``live``). The seals sign and log the release, then the folder's own writer adds it. That writer is
-   create-only, and readers see a release only when its archive is there. The row in the database follows.
+3. **Go live** (``live``). The folder's own writer adds the release, and signs and logs it first where the registry is
+   signed. It is create-only, and readers see a release only when its archive is there. The database follows.
 
 A crash before the third step leaves nothing that anybody can install. A crash within it leaves the whole release or
 nothing; ``recover`` makes the database agree.
@@ -205,8 +205,6 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
     release = replace(read_light(Release, upload.release), published=now)
     data = archive_of(services, number).read_bytes()
     with services.publishing:
-        for seal in services.seals:
-            release = seal(upload.name, release)
         added = services.registry.add(upload.name, release, data)
         with services.database.writing() as session:
             upload = session.merge(upload)

@@ -18,8 +18,6 @@ from skillpm_registry.lister import Lister
 
 Check = Callable[[str, Release, Tree], None]
 """Raises SkillpmError if a release, given with its skill's name and its content, must not be published."""
-Seal = Callable[[str, Release], Release]
-"""Signs and logs a release before anybody can see it, and returns it as its page will show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,6 @@ class Services:
         database: accounts, tokens, uploads, events.
         lister: renews the listing after a publication.
         checks: what a release must pass, after the checks that every registry makes.
-        seals: what happens to a release before it becomes visible, in this order.
         visible: called with a skill's name after its page has changed.
         publishing: held while a release becomes visible, so that one of several equal ones is the first.
     """
@@ -44,7 +41,6 @@ class Services:
     database: Database
     lister: Lister
     checks: list[Check] = field(default_factory=list)
-    seals: list[Seal] = field(default_factory=list)
     visible: list[Callable[[str], None]] = field(default_factory=list)
     publishing: threading.Lock = field(default_factory=threading.Lock)
 

@@ -116,7 +116,7 @@ def test_what_cannot_be_asked_for_is_not_published(place: Project, files: dict[s
 
 def test_a_mistyped_registry_is_an_error_and_not_a_new_one(place: Project) -> None:
     place.call("publish", "mine", "--registry", "shpo").fails(5, "shpo is not a registry", "skillpm registry init")
-    place.call("publish", "mine", "--registry", "https://example.org").fails(5)
+    place.call("publish", "mine", "--registry", "https://example.org").fails(6, "skillpm login https://example.org")
     assert not (place.root / "shpo").exists()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from skillpm.errors import CheckError, StorageError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.model.release import Release
 from skillpm.storage.archive import build_archive
@@ -174,35 +175,27 @@ def test_the_checks_of_the_client_are_made_again(server: Server, demo: Files) ->
     assert server.owner.publish(hidden, allow=sorted(codes)).status_code == 201  # its author has looked
 
 
-def test_another_checks_refuse_and_a_seal_is_in_the_page(server: Server, demo: Files) -> None:
-    from dataclasses import replace
-
-    from skillpm.errors import CheckError
-
+def test_a_further_check_refuses_before_anything_is_seen(server: Server, demo: Files) -> None:
     def refuse(name: str, release: Release, content: Any) -> None:
-        if "evil" in content.read("SKILL.md").decode():
-            raise CheckError(f"{name} is evil")
+        raise CheckError(f"{name} {release.version} has {len(content.paths())} files")
 
     server.services.checks.append(refuse)
-    server.services.seals.append(lambda name, release: replace(release, summary=f"sealed {name}"))
 
-    evil = {**demo, "SKILL.md": demo["SKILL.md"].replace("Do it.", "evil")}
-    assert problem(server.owner.publish(evil)) == (422, "check")
-    assert server.owner.publish(demo).status_code == 201
-    assert server.client.get("/skills/demo.json").json()["releases"][0]["summary"] == "sealed demo"
+    assert server.owner.publish(demo).json()["detail"] == "demo 1.0 has 2 files"
+    assert server.versions("demo") == []
 
 
-def test_a_seal_that_fails_leaves_nothing_to_see(server: Server, demo: Files) -> None:
-    from skillpm.errors import StorageError
+def test_a_disk_that_fails_leaves_nothing_to_see(server: Server, demo: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise StorageError("the disk is full")
 
-    def fail(name: str, release: Release) -> Release:
-        raise StorageError("the log is full")
-
-    server.services.seals.append(fail)
+    monkeypatch.setattr(type(server.services.registry), "write", fail)
     answer = server.owner.publish(demo)
     assert problem(answer) == (503, "storage")
     assert answer.headers["retry-after"]
+    monkeypatch.undo()
     assert server.versions("demo") == []
+    assert server.owner.publish(demo).status_code == 201
 
 
 def test_what_went_live_before_a_crash_is_logged_at_the_next_start(server: Server, demo: Files) -> None:
