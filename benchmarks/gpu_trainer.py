@@ -144,10 +144,11 @@ class Bench:
         from skillpm.cli.output import PlainProgress
         from skillpm.model.verdict import Judgement, Verdict
         from skillpm.train.grpo import Grpo
-        from skillpm.train.hf.stages import run_stages
+        from skillpm.train.hf.stages import Training, open_model, run_stages
         from skillpm.train.kinds import BUILT_IN
         from skillpm.train.plan import make_plan
         from skillpm.train.recipe import Data, Recipe
+        from skillpm.train.run_folder import RunFolder
         from skillpm.train.sft import Sft
 
         size = self.size
@@ -158,26 +159,20 @@ class Bench:
         plan = make_plan(recipe, BUILT_IN, self.rows, [], {"up": ["graded"]})
         found: dict[str, Steps] = {}
 
-        def log(row: Mapping[str, Any]) -> None:
-            if "loss" in row:
-                if row["stage"] not in found:
-                    peak_memory(reset=True)
-                found.setdefault(row["stage"], Steps()).end()
+        class Timed(RunFolder):
+            def log(self, row: Mapping[str, Any]) -> None:
+                if "loss" in row:
+                    if row["stage"] not in found:
+                        peak_memory(reset=True)
+                    found.setdefault(row["stage"], Steps()).end()
 
         def judge(episodes: Sequence[Any]) -> list[Any]:
             shares = [pay(episode.completion) for episode in episodes]
             return [Judgement(verdict=Verdict(status="failed", score=s), rewards={"graded": s}) for s in shares]
 
-        run_stages(
-            plan,
-            [stage.trainer.load() for stage in plan.stages],
-            self.source,
-            judge,
-            lambda episodes: None,
-            adapter=lambda name: self.work / name,
-            log=log,
-            progress=PlainProgress(),
-        )
+        opened = open_model(recipe, self.source)
+        training = Training(opened, judge, lambda episodes: None, Timed(self.work), PlainProgress())
+        run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)
         return found
 
     def stock_sft(self) -> Steps:
@@ -232,8 +227,9 @@ class Bench:
         def reward(completions: Sequence[Any], **_: Any) -> list[float]:
             return [pay(completion[-1]["content"]) for completion in completions]
 
+        adapter = str(self.work / "stages/sft/adapter")
         trainer = GRPOTrainer(
-            model=PeftModel.from_pretrained(load_model(self.source), str(self.work / "sft"), is_trainable=True),
+            model=PeftModel.from_pretrained(load_model(self.source), adapter, is_trainable=True),
             args=arguments,
             reward_funcs=reward,
             train_dataset=Dataset.from_list([{"prompt": messages(row)} for row in self.rows]),

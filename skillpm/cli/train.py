@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skillpm.cli.complete import known_names
+from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
+from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
     from skillpm.ops.context import Context
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="The parent of the run folder.  [default: runs]",
 )
+@click.option(
+    "--resume",
+    shell_complete=run_names,
+    type=TypedPath(),
+    metavar="RUN",
+    help="Go on with a run that was ended: its name, its folder, or latest.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan; needs no torch.")
 @yes_option
 @worker_options
@@ -48,6 +56,7 @@ def command(
     changes: tuple[str, ...],
     model: str | None,
     output: Path | None,
+    resume: Path | None,
     dry_run: bool,
     as_json: bool,
     **agreement: Any,
@@ -63,6 +72,11 @@ def command(
     from skillpm.train.recipe import load_recipe
 
     context = command_context(workers=agreement["workers"], sandbox=agreement["sandbox"])
+    if resume is not None:
+        if skills or recipe or changes or model or output or dry_run:
+            raise UsageError("`--resume` takes no skills and no other options", hint=f"skillpm train --resume {resume}")
+        _print_trained(context, _resumed(context, resume, agreement["yes"]), as_json)
+        return
     overrides = {key: value for key, value in (("skills", skills), ("model", model)) if value}
     chosen = load_recipe(recipe, read_text(recipe) if recipe else None, changes, context.stage_kinds)
     chosen = chosen.model_copy(update=overrides)
@@ -71,6 +85,16 @@ def command(
         _print_plan(plan_training(context, chosen, progress=progress()), as_json)
     else:
         _print_trained(context, train(context, chosen, progress=progress(), runs=output), as_json)
+
+
+def _resumed(context: Context, run: Path, yes: bool) -> Trained:
+    from skillpm.ops.learning.runs import find_run
+    from skillpm.ops.learning.train import resume, stored_recipe
+    from skillpm.train.run_folder import RunFolder
+
+    folder = RunFolder.open_unfinished(find_run(context.settings, run, unfinished=True)).path
+    grant_consents(context, context.skills(stored_recipe(context, folder).skills), yes)
+    return resume(context, folder, progress=progress())
 
 
 def _print_plan(plan: TrainPlan, as_json: bool) -> None:

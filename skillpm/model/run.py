@@ -36,6 +36,29 @@ class RunStage(Document):
     kept: bool = True
 
 
+class RunStart(Document):
+    """start.json of a run folder: what a run began with; a run that goes on later must have the same.
+
+    Attributes:
+        skills: name, version and tree of each.
+        files: the digest of each file that went in.
+        lock: of the project's skillpm.lock, which stands in the folder too; None without one.
+        model_digest: of the base model's configuration and weights, or the revision of a hub id.
+        adapter_digest: of the adapter that the run began from.
+        settings: data type, device and number of threads.
+    """
+
+    start: Annotated[int, Field(ge=1, le=1)] = 1
+    created: str
+    skills: tuple[RunSkill, ...]
+    files: dict[str, Digest]
+    lock: Digest | None = None
+    model_digest: str | None = None
+    adapter_digest: Digest | None = None
+    settings: dict[str, Json] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+
+
 class RunRows(Document):
     """The rows of one skill: to learn from in SFT stages, to refine on, held out."""
 

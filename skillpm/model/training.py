@@ -114,8 +114,10 @@ class StageInput:
         judge: judges a batch of episodes; an answer that it has judged before costs nothing.
         prefetch: told of episodes that ``judge`` will be asked for, to be judged while others are written.
         seed: of all chance.
-        work: an empty folder for files that nobody needs when the stage has ended.
+        work: a folder for files that nobody needs when the stage has ended: empty when the stage begins, as the stage
+            left it when a run that was ended is resumed.
         report: takes the number of optimiser steps that are done, and figures, which go into metrics.jsonl.
+        save_after: seconds between two checkpoints in ``work``.
     """
 
     model: Any
@@ -126,6 +128,7 @@ class StageInput:
     seed: int
     work: Path
     report: Callable[[int, Mapping[str, Any]], None]
+    save_after: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

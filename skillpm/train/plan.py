@@ -12,7 +12,7 @@ from typing import Any
 from skillpm.errors import UsageError
 from skillpm.model.task import Task
 from skillpm.model.training import Material, Stage, StagePlan, Trainer, TrainRow
-from skillpm.train.kinds import Kinds
+from skillpm.train.kinds import BUILT_IN, Kinds
 from skillpm.train.recipe import Recipe
 
 REFINE_SHARE = 4  # at most one row of 4 is kept from SFT
@@ -109,6 +109,22 @@ def make_plan(
     ]
     notes = _shortages(material, recipe.data.refine)
     return TrainPlan(recipe, material, tuple(held_out), tuple(stages), notes, coverage or {})
+
+
+def check_stages(recipe: Recipe, rewards: Mapping[str, Sequence[str]]) -> None:
+    """Refuse stages that cannot work, before a row is made.
+
+    Args:
+        recipe: what was asked.
+        rewards: the names of each skill's rewards.
+
+    Raises:
+        UsageError: a stage names a reward that no skill has.
+    """
+    nothing = Material((), (), rewards)
+    for stage in recipe.stages:
+        if stage.kind in BUILT_IN.trainers:  # a plugin's plan may count on rows
+            BUILT_IN.trainers[stage.kind].plan(stage, nothing)
 
 
 def _shortages(material: Material, asked: int) -> tuple[str, ...]:

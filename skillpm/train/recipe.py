@@ -58,6 +58,7 @@ class Recipe(Document):
 
     Attributes:
         chat_template_kwargs: handed to the model's chat template; without any, thinking is switched off where it can.
+        checkpoint_seconds: between two checkpoints of a stage; 0 saves one after each step.
     """
 
     recipe: Annotated[int, Field(ge=1, le=1)] = 1
@@ -67,6 +68,7 @@ class Recipe(Document):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     chat_template_kwargs: dict[str, Json] = Field(default_factory=dict)
+    checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     data: Data = Data()
     lora: Lora = Lora()
     stages: tuple[SerializeAsAny[Stage], ...] = (Sft(kind="sft"), Grpo(kind="grpo"))

@@ -1,8 +1,10 @@
 """The folder of one run: everything that went in, everything that came out, and manifest.json last.
 
-recipe.yaml  skillpm.lock  data/{train,held_out}.jsonl  data/profile.json  metrics.jsonl  stages/NAME/adapter/
-adapter/ (the last stage's)  evals/rollouts.json  evals/TIME/{evaluation.json,report.html}  report.html  card.md
-manifest.json
+recipe.yaml  skillpm.lock  data/{train,held_out}.jsonl  data/profile.json  start.json  metrics.jsonl
+stages/NAME/{adapter/,stage.json}  adapter/ (the last stage's)  evals/rollouts.json
+evals/TIME/{evaluation.json,report.html}  report.html  card.md  manifest.json
+
+While a stage runs, stages/NAME/work/ has its checkpoints. A run that has start.json and no manifest can be resumed.
 
 An evaluation never replaces another. report.html and card.md show the newest whole one.
 """
@@ -12,17 +14,21 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from skillpm.errors import StorageError, UsageError
+from skillpm.errors import BusyError, StorageError, UsageError
 from skillpm.formats.document import read_model
-from skillpm.model.run import RunManifest
+from skillpm.model.run import RunManifest, RunStage, RunStart
 from skillpm.storage.files import read_text, storage_error, write_atomic
-from skillpm.storage.process_lock import turns
+from skillpm.storage.process_lock import ProcessLock, turns
 
+MANIFEST, START = "manifest.json", "start.json"
+_LOCK = ".training"
+_LIST = "run `skillpm runs list` to see the runs of this project"
 _CHUNK = 1 << 20
 
 
@@ -53,16 +59,58 @@ class RunFolder:
             UsageError: there is no such run, or it was not finished.
         """
         if not path.is_dir():
-            raise UsageError(f"no run folder at {path}", hint="run `skillpm list` to see the runs of this project")
-        if not (path / "manifest.json").is_file():
-            raise UsageError(f"the run {path} is unfinished: it has no manifest.json", hint="start it again")
+            raise UsageError(f"no run folder at {path}", hint=_LIST)
+        if not (path / MANIFEST).is_file():
+            again = f"run `skillpm train --resume {path.name}`" if (path / START).is_file() else "train again"
+            raise UsageError(f"the run {path} is unfinished: it has no manifest.json", hint=again)
         return cls(path)
+
+    @classmethod
+    def open_unfinished(cls, path: Path) -> RunFolder:
+        """Open a run that was ended before it was finished.
+
+        Raises:
+            UsageError: there is no such run, it is finished, or it ended before its data were there.
+        """
+        if not path.is_dir():
+            raise UsageError(f"no run folder at {path}", hint=_LIST)
+        if (path / MANIFEST).is_file():
+            raise UsageError(f"the run {path} is finished", hint=f"run `skillpm eval --run {path.name}`")
+        if not (path / START).is_file():
+            raise UsageError(f"the run {path} ended before its training data were written", hint="train again")
+        return cls(path)
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep other processes from training in this folder.
+
+        Raises:
+            BusyError: another process does.
+        """
+        lock = ProcessLock(self.path / _LOCK)
+        try:
+            if not lock.try_exclusive():
+                raise BusyError(f"another skillpm trains in {self.path}", hint="wait until it ends, or end it")
+            yield
+            lock.path.unlink(missing_ok=True)
+        finally:
+            lock.release()
 
     @property
     def manifest(self) -> RunManifest:
         """The manifest of a finished run. Raises DocumentError."""
-        path = self.path / "manifest.json"
+        path = self.path / MANIFEST
         return read_model(RunManifest, read_text(path), path=str(path))
+
+    @property
+    def start(self) -> RunStart:
+        """What the run began with. Raises DocumentError, StorageError."""
+        path = self.path / START
+        return read_model(RunStart, read_text(path), path=str(path))
+
+    def begin(self, start: RunStart) -> None:
+        """Write start.json, when everything that went in is there. Raises StorageError."""
+        self.write(START, start.model_dump_json(indent=2) + "\n")
 
     def write(self, name: str, data: bytes | str) -> None:
         """Write one file of the run. Raises StorageError."""
@@ -79,7 +127,45 @@ class RunFolder:
 
     def adapter(self, stage: str) -> Path:
         """Return the folder of a stage's adapter."""
-        return self.path / "stages" / stage / "adapter"
+        return self._stage(stage) / "adapter"
+
+    def work(self, stage: str) -> Path:
+        """Return the folder in which a stage keeps its checkpoints, made where it is missing. Raises StorageError."""
+        path = self._stage(stage) / "work"
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error("make", path, error) from None
+        return path
+
+    def finished_stage(self, stage: str) -> RunStage | None:
+        """Return what a stage did; None where it is not finished. Raises DocumentError, StorageError."""
+        path = self._stage(stage) / "stage.json"
+        return read_model(RunStage, read_text(path), path=str(path)) if path.is_file() else None
+
+    def finish_stage(self, record: RunStage) -> None:
+        """Record what a stage did, and remove its checkpoints. Raises StorageError."""
+        path = self._stage(record.name)
+        write_atomic(path / "stage.json", record.model_dump_json(indent=2) + "\n")
+        shutil.rmtree(path / "work", ignore_errors=True)
+
+    def logged(self, stage: str) -> set[tuple[int, frozenset[str]]]:
+        """Return the step and the names of the figures of each row that metrics.jsonl has of a stage.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        path = self.path / "metrics.jsonl"
+        lines = read_text(path).splitlines() if path.is_file() else []
+        rows = [json.loads(line) for line in lines if line.endswith("}")]  # a line may have been cut
+        return {(row["step"], frozenset(row)) for row in rows if row["stage"] == stage}
+
+    def digests(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the digests of files, where they exist, by their names."""
+        return {name: _sha256(self.path / name) for name in names if (self.path / name).is_file()}
+
+    def _stage(self, name: str) -> Path:
+        return self.path / "stages" / name
 
     def saved_adapter(self, name: str = "adapter") -> Path:
         """Return the folder of an adapter of a finished run; its last stage's by default.
@@ -131,11 +217,11 @@ class RunFolder:
 
     def _record(self, manifest: RunManifest, files: Mapping[str, str]) -> RunManifest:
         complete = manifest.model_copy(update={"files": files})
-        self.write("manifest.json", complete.model_dump_json(indent=2, exclude_none=True) + "\n")
+        self.write(MANIFEST, complete.model_dump_json(indent=2, exclude_none=True) + "\n")
         return complete
 
     def _digests(self) -> dict[str, str]:
-        files = sorted(path for path in self.path.rglob("*") if path.is_file() and path.name != "manifest.json")
+        files = sorted(path for path in self.path.rglob("*") if path.is_file() and path.name not in (MANIFEST, _LOCK))
         return {path.relative_to(self.path).as_posix(): _sha256(path) for path in files}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.training import Stage, TrainRow
 from skillpm.model.verdict import Judgement, Verdict
-from skillpm.train.hf.stages import run_stages
+from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import make_plan
 from skillpm.train.recipe import Data, Recipe
+from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
 
 SYSTEM = "Answer with one JSON object that names a tool and its arguments. Ports are numbers. Nothing else is said."
@@ -41,22 +42,15 @@ def pay_by_text(episodes: Sequence[Episode]) -> list[Judgement]:
 
 
 def run(stages: Sequence[Stage], source: Path, target: Path, *, dtype: str, judge: Any = pay_by_text) -> list[Any]:
-    """Run stages on 24 rows; return the metrics of all steps. Adapters are left in ``target``, one for each stage."""
+    """Run stages on 24 rows in a run folder; return the metrics of all steps."""
     recipe = Recipe(stages=tuple(stages), dtype=dtype, data=Data(refine=0))
     plan = make_plan(recipe, BUILT_IN, make_rows(24), [], {"x": ["graded"]})
-    log: list[Mapping[str, Any]] = []
+    folder = RunFolder(target)
+    target.mkdir(parents=True, exist_ok=True)
     runs = [stage.trainer.load() for stage in plan.stages]
-    run_stages(
-        plan,
-        runs,
-        source,
-        judge,
-        lambda episodes: None,
-        adapter=lambda name: target / name,
-        log=log.append,
-        progress=PlainProgress(),
-    )
-    return log
+    training = Training(open_model(recipe, source), judge, lambda episodes: None, folder, PlainProgress())
+    run_stages(plan, runs, training)
+    return [json.loads(line) for line in (target / "metrics.jsonl").read_text().splitlines()]
 
 
 def sft_losses(source: Path | str) -> list[float]:

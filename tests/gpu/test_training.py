@@ -92,7 +92,8 @@ def test_a_grpo_step_learns_from_rewards(source: Path, device: str, tmp_path: Pa
     step = next(row for row in log if row["stage"] == "grpo" and "loss" in row)
     assert math.isfinite(step["loss"]) and math.isfinite(step["grad_norm"])
     assert len(judged) >= 32
-    before, after = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("sft", "grpo"))
+    saved = "stages/{}/adapter/adapter_model.safetensors"
+    before, after = (load_file(tmp_path / saved.format(name)) for name in ("sft", "grpo"))
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert {tensor.dtype for tensor in after.values()} == {torch.float32}
     if device == "cuda":

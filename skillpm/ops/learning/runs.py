@@ -1,4 +1,4 @@
-"""Find the run folder that a person means: a path, a name that ``skillpm list`` prints, or ``latest``."""
+"""Find the run folder that a person means: a path, a name that ``skillpm runs list`` prints, or ``latest``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from skillpm.model.name import did_you_mean
 from skillpm.settings import Settings
 
 LATEST = "latest"
-_HINT = "run `skillpm list` to see the runs of this project"
+_HINT = "run `skillpm runs list` to see the runs of this project"
 
 
-def find_run(settings: Settings, run: Path) -> Path:
+def find_run(settings: Settings, run: Path, *, unfinished: bool = False) -> Path:
     """Return the folder of a run; one that exists at the typed path comes first.
+
+    ``latest`` is the newest finished run, or the newest that was ended before.
 
     Raises:
         UsageError: there is none.
@@ -22,10 +24,11 @@ def find_run(settings: Settings, run: Path) -> Path:
         return run
     folder, name = settings.runs, run.name
     if name == LATEST:
-        finished = [path.parent for path in folder.glob("*/manifest.json")]
-        if not finished:
-            raise UsageError(f"{folder} has no finished run", hint="run `skillpm train`")
-        return max(finished)
+        finished = {path.parent for path in folder.glob("*/manifest.json")}
+        runs = {path.parent for path in folder.glob("*/start.json")} - finished if unfinished else finished
+        if not runs:
+            raise UsageError(f"{folder} has no {'un' if unfinished else ''}finished run", hint="run `skillpm train`")
+        return max(runs)
     if not (folder / name).is_dir():
         names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
         raise UsageError(f"no run folder `{name[:200]}`, here or in {folder}", hint=did_you_mean(name, names, _HINT))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm, Evaluation, Record
 from skillpm.model.ports import Judge, Progress
-from skillpm.model.run import RunManifest, RunRows, RunSkill, RunStage
+from skillpm.model.run import RunManifest, RunRows, RunSkill, RunStage, RunStart
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.training import TrainRow
@@ -29,7 +30,16 @@ from skillpm.ops.context import Context
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator
 from skillpm.ops.learning.evaluate_run import evaluate_trained
 from skillpm.ops.learning.models import ready_model
-from skillpm.ops.learning.runs import project_path
+from skillpm.ops.learning.resumption import (
+    INPUTS,
+    LOCK,
+    SETTINGS,
+    check_files,
+    check_machine,
+    model_identity,
+    read_task_lines,
+)
+from skillpm.ops.learning.runs import run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import check_held_out, other_suites
 from skillpm.runtime.catalogue import Contributions
@@ -37,8 +47,8 @@ from skillpm.storage.files import read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
 from skillpm.train.base_model import KNOWN_MODELS, locate_model, portable_name
 from skillpm.train.card import cards
-from skillpm.train.plan import TrainPlan, make_plan
-from skillpm.train.recipe import Recipe
+from skillpm.train.plan import TrainPlan, check_stages, make_plan
+from skillpm.train.recipe import Recipe, load_recipe
 from skillpm.train.run_folder import RunFolder
 
 ROLLOUTS = "rollouts"  # the arm and the task set
@@ -98,6 +108,27 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> Tr
         return _plan(context, recipe, session, _synthesise(context, recipe, session, progress))
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """Everything that training needs beside its rows.
+
+    Attributes:
+        stages: the module that runs them.
+        runners: of the recipe's stages.
+        opened: the model with its adapter.
+        machine: what the manifest records of the model and of this machine.
+    """
+
+    context: Context
+    recipe: Recipe
+    skills: Sequence[Skill]
+    session: JudgingSession
+    stages: Any
+    runners: Sequence[Any]
+    opened: Any
+    machine: Mapping[str, Any]
+
+
 def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | None = None) -> Trained:
     """Train, and write a run folder whose manifest comes last.
 
@@ -113,56 +144,82 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
         CheckError: a seed stands in a suite, or no row can be held out.
         TrainingError: torch or what a trainer needs is missing, or a stage had to stop.
         PluginError: a plugin's trainer failed.
+        StorageError: the disk is full; a run that has begun can be resumed.
+        KeyboardInterrupt: a note says how the run goes on.
     """
-    located = locate_model(recipe.model, context.settings.models)
+    with _ready(context, recipe) as ready:
+        synthesis = _synthesise(context, recipe, ready.session, progress)
+        plan = _plan(context, recipe, ready.session, synthesis)
+        folder = RunFolder.create(runs or context.settings.runs, recipe.name)
+        with folder.in_use():
+            _write_inputs(folder, ready, synthesis)
+            return _train(ready, plan, folder, progress)
+
+
+def resume(context: Context, run: Path, *, progress: Progress) -> Trained:
+    """Go on with a run that was ended, to the bytes that it would have had.
+
+    Args:
+        context: where skills are found.
+        run: its folder.
+        progress: shows how far it is.
+
+    Raises:
+        UsageError: there is no such run, it is finished, or what it began with has changed.
+        BusyError: another process trains in the folder.
+        ConsentError, TrainingError, PluginError, StorageError, KeyboardInterrupt: as ``train``.
+    """
+    folder = RunFolder.open_unfinished(run)
+    recipe = stored_recipe(context, run)
+    with folder.in_use():
+        start = folder.start
+        check_files(context.settings, folder, start)
+        with _ready(context, recipe) as ready:
+            check_machine(context, start, ready.skills, ready.machine)
+            return _train(ready, _stored_plan(ready, folder), folder, progress)
+
+
+def stored_recipe(context: Context, run: Path) -> Recipe:
+    """Return the recipe of a run. Raises DocumentError, StorageError."""
+    path = run / "recipe.yaml"
+    return load_recipe(path, read_text(path), (), context.stage_kinds)
+
+
+@contextmanager
+def _ready(context: Context, recipe: Recipe) -> Iterator[_Ready]:
+    """Have everything there that can fail before a row is made."""
+    locate_model(recipe.model, context.settings.models)
     skills = context.skills(recipe.skills)
     stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
     runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
-    on_hub = ready_model(recipe.model, context.settings) if isinstance(located, str) else None
     with open_session(context, skills) as session:
-        synthesis = _synthesise(context, recipe, session, progress)
-        plan = _plan(context, recipe, session, synthesis)
-        model = on_hub or ready_model(recipe.model, context.settings)
-        folder = RunFolder.create(runs or context.settings.runs, recipe.name)
-        _write_inputs(folder, context, recipe, skills, synthesis)
-        rollouts = Rollouts(session.scorer.judge)
-        try:
-            stage_records = stages.run_stages(
-                plan,
-                runners,
-                model,
-                rollouts.judge,
-                session.scorer.prefetch,
-                adapter=folder.adapter,
-                log=folder.log,
-                progress=progress,
-            )
-        except KeyboardInterrupt:
-            context.note(_interruption(context, folder, plan))
-            raise
-        judged = rollouts.evaluation(session.contributions, recipe.model)
-        if judged is not None:
-            folder.write("evals/rollouts.json", judged.text())
-        folder.publish_adapter(stage_records[-1].name)
+        check_stages(recipe, _rewards(session))
+        model = ready_model(recipe.model, context.settings)
+        opened = stages.open_model(recipe, model)
         machine = stages.machine_record(model, recipe.dtype)
-        manifest = _manifest(plan, skills, session, stage_records, stages.library_versions(), machine)
-        for name, text in cards(manifest).items():
-            folder.write(name, text)
-        complete = folder.finish(manifest)
-        session.host.run_finished({"folder": str(folder.path), **complete.model_dump(mode="json")})
-        return Trained(folder.path, complete, _evaluated(context, recipe, session, folder, progress))
+        yield _Ready(context, recipe, skills, session, stages, runners, opened, machine)
 
 
-def _interruption(context: Context, folder: RunFolder, plan: TrainPlan) -> str:
-    """Say what an interrupted run leaves, and how to train again."""
-    names = [stage.settings.name for stage in plan.stages]
-    finished = [name for name in names if folder.adapter(name).is_dir()]
-    adapters = f" and the adapter of {', '.join(finished)}" if finished else ""
-    recipe = project_path(context.settings, folder.path / "recipe.yaml")
-    return (
-        f"interrupted: {folder.path} is unfinished; it has the data{adapters}. "
-        f"`skillpm train --recipe {quote(str(recipe))}` starts again from the beginning"
-    )
+def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress) -> Trained:
+    context, session, stages = ready.context, ready.session, ready.stages
+    rollouts = Rollouts(session.scorer.judge)
+    training = stages.Training(ready.opened, rollouts.judge, session.scorer.prefetch, folder, progress)
+    try:
+        records = stages.run_stages(plan, ready.runners, training)
+    except (KeyboardInterrupt, SkillpmError) as error:
+        word = "interrupted" if isinstance(error, KeyboardInterrupt) else "the run is not lost"
+        context.note(f"{word}: `skillpm train --resume {quote(run_word(context.settings, folder.path))}` goes on")
+        raise
+    judged = rollouts.evaluation(session.contributions, ready.recipe.model)
+    if judged is not None:
+        folder.write("evals/rollouts.json", judged.text())
+    folder.publish_adapter(records[-1].name)
+    manifest = _manifest(plan, ready, records)
+    for name, text in cards(manifest).items():
+        folder.write(name, text)
+    complete = folder.finish(manifest)
+    session.host.run_finished({"folder": str(folder.path), **complete.model_dump(mode="json")})
+    return Trained(folder.path, complete, _evaluated(context, ready.recipe, session, folder, progress))
 
 
 def _evaluated(
@@ -181,39 +238,43 @@ def _evaluated(
     return None
 
 
-def _manifest(
-    plan: TrainPlan,
-    skills: Sequence[Skill],
-    session: JudgingSession,
-    stages: Sequence[RunStage],
-    versions: Mapping[str, str],
-    machine: dict[str, Any],
-) -> RunManifest:
+def _manifest(plan: TrainPlan, ready: _Ready, stages: Sequence[RunStage]) -> RunManifest:
     recipe, rows = plan.recipe, plan.document()
     known = KNOWN_MODELS.get(recipe.model)
     return RunManifest(
         name=recipe.name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=_now(),
         model=recipe.model,
-        model_digest=known.sha256 if known else machine["model_digest"],
+        model_digest=known.sha256 if known else ready.machine["model_digest"],
         base_model=portable_name(recipe.model),
-        base_revision=machine.get("revision"),
+        base_revision=ready.machine.get("revision"),
         seed=recipe.seed,
-        sandbox=session.sandbox,
-        settings=machine,
-        skills=tuple(
-            RunSkill(
-                name=skill.name, version=skill.version, tree=skill.tree, packages=session.packages.get(skill.name, ())
-            )
-            for skill in skills
-        ),
+        sandbox=ready.session.sandbox,
+        settings=dict(ready.machine),
+        skills=_run_skills(ready),
         stages=tuple(stages),
-        versions={"skillpm": __version__, "python": platform.python_version(), **versions},
+        versions=_versions(ready),
         rows={
             name: RunRows(train=count, refine=rows["refine"][name], held_out=rows["held_out"][name])
             for name, count in rows["rows"].items()
         },
         files={},
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _versions(ready: _Ready) -> dict[str, str]:
+    return {"skillpm": __version__, "python": platform.python_version(), **ready.stages.library_versions()}
+
+
+def _run_skills(ready: _Ready) -> tuple[RunSkill, ...]:
+    packages = ready.session.packages
+    return tuple(
+        RunSkill(name=skill.name, version=skill.version, tree=skill.tree, packages=packages.get(skill.name, ()))
+        for skill in ready.skills
     )
 
 
@@ -240,14 +301,28 @@ def _synthesise(context: Context, recipe: Recipe, session: JudgingSession, progr
     )
 
 
+def _rewards(session: JudgingSession) -> dict[str, list[str]]:
+    return {name: [reward.name for reward in given.rewards] for name, given in session.contributions.items()}
+
+
 def _plan(context: Context, recipe: Recipe, session: JudgingSession, synthesis: Synthesis) -> TrainPlan:
-    rows = [TrainRow(task, _answer(session.contributions[task.skill], task)) for task in synthesis.train]
-    rewards = {name: [reward.name for reward in given.rewards] for name, given in session.contributions.items()}
+    rows = _rows(session, synthesis.train)
     coverage = {name: skill.coverage_rows() for name, skill in synthesis.profile.skills.items()}
-    plan = make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, rewards, coverage)
+    plan = make_plan(recipe, context.stage_kinds, rows, synthesis.held_out, _rewards(session), coverage)
     check_held_out(synthesis.profile)
     notes = [f"{name}: {note}" for name, skill in synthesis.profile.skills.items() for note in skill.notes]
     return replace(plan, notes=(*notes, *plan.notes))
+
+
+def _stored_plan(ready: _Ready, folder: RunFolder) -> TrainPlan:
+    """Plan a run again from the rows that its folder has."""
+    train, held_out = (read_task_lines(folder.path / f"data/{name}.jsonl") for name in ("train", "held_out"))
+    rows, kinds = _rows(ready.session, train), ready.context.stage_kinds
+    return make_plan(ready.recipe, kinds, rows, held_out, _rewards(ready.session))
+
+
+def _rows(session: JudgingSession, tasks: Sequence[Task]) -> list[TrainRow]:
+    return [TrainRow(task, _answer(session.contributions[task.skill], task)) for task in tasks]
 
 
 def _answer(contributions: Contributions, task: Task) -> str:
@@ -257,16 +332,26 @@ def _answer(contributions: Contributions, task: Task) -> str:
     return task.expected if isinstance(task.expected, str) else json.dumps(task.expected, ensure_ascii=False)
 
 
-def _write_inputs(
-    folder: RunFolder, context: Context, recipe: Recipe, skills: Sequence[Skill], synthesis: Synthesis
-) -> None:
-    folder.write("recipe.yaml", _recipe_text(recipe, skills))
-    lock = context.settings.lock_path
+def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> None:
+    folder.write("recipe.yaml", _recipe_text(ready.recipe, ready.skills))
+    lock = ready.context.settings.lock_path
     if lock.is_file():
-        folder.write("skillpm.lock", read_text(lock))
+        folder.write(LOCK, read_text(lock))
     folder.write("data/train.jsonl", task_lines(synthesis.train).encode("utf-8", "surrogatepass"))
     folder.write("data/held_out.jsonl", task_lines(synthesis.held_out).encode("utf-8", "surrogatepass"))
     folder.write("data/profile.json", synthesis.profile.model_dump_json(indent=2) + "\n")
+    files = folder.digests([*INPUTS, LOCK])
+    folder.begin(
+        RunStart(
+            created=_now(),
+            skills=_run_skills(ready),
+            files=files,
+            lock=files.get(LOCK),
+            model_digest=model_identity(ready.machine),
+            settings={name: ready.machine[name] for name in SETTINGS},
+            versions=_versions(ready),
+        )
+    )
 
 
 def _recipe_text(recipe: Recipe, skills: Sequence[Skill]) -> str:

@@ -20,10 +20,12 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.trainer import utils
 
 from skillpm.errors import TrainingError
+from skillpm.formats.document import Json
 from skillpm.model.training import StageInput, StageOutput, StagePlan, TrainRow
 from skillpm.train.columns import Rewarder, reward_functions
 from skillpm.train.grpo import Grpo, held_for_validation
 from skillpm.train.hf.capability import evaluating, row_scores, same_scores
+from skillpm.train.hf.checkpoint import Resumable, remembered, train_on
 from skillpm.train.hf.rollout import greedy_scores, judging_ahead, rollout_function, stage_groups
 from skillpm.train.hf.watch import Watch, silence
 
@@ -43,7 +45,7 @@ def labelled_positions_only() -> Iterator[None]:
         utils._use_triton = original
 
 
-class RowTrainer(GRPOTrainer):
+class RowTrainer(Resumable, GRPOTrainer):
     """A GRPOTrainer whose update scores rows one by one where the model gives padded rows other log-probabilities.
 
     TRL pads prompts on the left and counts positions from the padding on, which models with absolute positions learn
@@ -90,9 +92,15 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
     validation, learned = mixed[:held], mixed[held:]
     # TRL drops a batch that is not full, so a step that wants more prompts than there are would never be made.
     stage = stage.model_copy(update={"prompts": min(stage.prompts, len(learned))})
-    before = greedy_scores(model, conversation, validation, rewarder, stage.max_new_tokens)
-    if stage.screen:
-        learned = _screened(given, stage, learned, rewarder)
+
+    def beginning() -> Json:
+        scores = greedy_scores(model, conversation, validation, rewarder, stage.max_new_tokens)
+        chosen = _screened(given, stage, learned, rewarder) if stage.screen else learned
+        return {"scores": scores, "keys": [row.task.key for row in chosen]}
+
+    begun = remembered(given.work, "beginning", beginning)
+    before, chosen = begun["scores"], set(begun["keys"])
+    learned = [row for row in learned if row.task.key in chosen]
     trainer = RowTrainer(
         model=model,
         args=_arguments(stage, plan, seed, given.work),
@@ -104,7 +112,7 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
     )
     silence(trainer)
     with labelled_positions_only():
-        trainer.train()
+        train_on(trainer, given)
     steps = int(trainer.state.global_step)
     after = greedy_scores(model, conversation, validation, rewarder, stage.max_new_tokens)
     figures = {"validation_before": _mean(before), "validation_after": _mean(after)}

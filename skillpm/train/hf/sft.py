@@ -15,6 +15,7 @@ from trl import SFTConfig, SFTTrainer
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput
 from skillpm.train.hf.capability import Collator, packing_way
+from skillpm.train.hf.checkpoint import Resumable, train_on
 from skillpm.train.hf.model import check_vocabulary
 from skillpm.train.hf.packing import GroupedOrder, SeparateRows, answer_loss, encode_rows
 from skillpm.train.hf.watch import Watch, silence
@@ -23,14 +24,14 @@ from skillpm.train.sft import Sft
 _RISE = 1.0  # nats a token; a loss that ends so much higher than it began has diverged
 
 
-class AnswerTrainer(SFTTrainer):
+class AnswerTrainer(Resumable, SFTTrainer):
     """An SFTTrainer whose loss runs the output layer on the tokens of answers alone.
 
     TRL's own fused head saves memory by running the layer again in the backward pass, and keeps statistics of the whole
     vocabulary. For answers of a few dozen tokens the logits fit, and the step is a fifth faster. The loss is the same.
     """
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> GroupedOrder:
+    def _order(self, train_dataset: Any = None) -> GroupedOrder:
         rows = self.train_dataset if train_dataset is None else train_dataset
         return GroupedOrder(rows["group"], self.args.train_batch_size, self.args.seed)
 
@@ -91,7 +92,7 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
         optimizers=(optimizer, schedule),
     )
     silence(trainer)
-    trainer.train()
+    train_on(trainer, given)
     check_loss(stage, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
     return StageOutput(int(trainer.state.global_step), note=_note(len(rows) - len(features), stage, collator))
 

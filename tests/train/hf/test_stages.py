@@ -22,10 +22,11 @@ from skillpm.train.hf.grpo import labelled_positions_only
 from skillpm.train.hf.packing import PrefixPacking
 from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS, TransformersPolicy
 from skillpm.train.hf.sft import check_loss
-from skillpm.train.hf.stages import run_stages
+from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.plan import TrainPlan, make_plan
 from skillpm.train.recipe import Data, Lora, Recipe
+from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -69,23 +70,16 @@ def tell_nobody(episodes: Sequence[Episode]) -> None:
 def run(
     plan: TrainPlan, model: Path, target: Path, judging: Any = judge, prefetch: Any = tell_nobody
 ) -> list[Mapping[str, Any]]:
-    log: list[Mapping[str, Any]] = []
+    target.mkdir(exist_ok=True)
     runners = [stage.trainer.load() for stage in plan.stages]
-    run_stages(
-        plan,
-        runners,
-        model,
-        judging,
-        prefetch,
-        adapter=lambda name: target / name,
-        log=log.append,
-        progress=PlainProgress(),
-    )
-    return log
+    training = Training(open_model(plan.recipe, model), judging, prefetch, RunFolder(target), PlainProgress())
+    run_stages(plan, runners, training)
+    log = target / "metrics.jsonl"
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
 
 
-def digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()
+def digest(stage: Path) -> str:
+    return hashlib.sha256((stage / "adapter/adapter_model.safetensors").read_bytes()).hexdigest()
 
 
 def test_answers_can_be_judged_while_others_are_written(tiny_model: Path, tmp_path: Path) -> None:
@@ -120,7 +114,7 @@ def test_sft_learns_and_is_reproducible(tiny_model: Path, tmp_path: Path) -> Non
     assert [row["step"] for row in log] == list(range(1, 17))
     assert all(0 <= row["mean_token_accuracy"] <= 1 for row in log)
     assert log[-1]["loss"] < 0.7 * log[0]["loss"]
-    assert digest(tmp_path / "one/sft") == digest(tmp_path / "two/sft")
+    assert digest(tmp_path / "one/stages/sft") == digest(tmp_path / "two/stages/sft")
 
 
 def test_a_batch_holds_rows_of_one_skill(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +172,7 @@ def test_a_stage_of_one_step_learns(tiny_model: Path, tmp_path: Path) -> None:
 
     assert [row["step"] for row in log] == [1]
     assert log[0]["learning_rate"] > 0
-    weights = load_file(tmp_path / "sft" / "adapter_model.safetensors")
+    weights = load_file(tmp_path / "stages/sft/adapter" / "adapter_model.safetensors")
     assert any(float(tensor.abs().max()) > 0 for name, tensor in weights.items() if "lora_B" in name)
 
 
@@ -195,11 +189,11 @@ def test_an_adapter_is_asked_with_the_template_arguments_of_its_training(tiny_mo
     )
     run(make_plan(recipe, BUILT_IN, make_rows(4), [], {"even": ["graded"], "odd": ["graded"]}), tiny_model, tmp_path)
 
-    policy = TransformersPolicy(tiny_model, tmp_path / "sft", dtype="float32")
+    policy = TransformersPolicy(tiny_model, tmp_path / "stages/sft/adapter", dtype="float32")
     assert policy.settings["template_arguments"] == {"style": "terse"}
-    (tmp_path / "sft" / TEMPLATE_ARGUMENTS).write_text("[1]")
+    (tmp_path / "stages/sft/adapter" / TEMPLATE_ARGUMENTS).write_text("[1]")
     with pytest.raises(DocumentError, match="expected an object"):
-        TransformersPolicy(tiny_model, tmp_path / "sft", dtype="float32")
+        TransformersPolicy(tiny_model, tmp_path / "stages/sft/adapter", dtype="float32")
 
 
 def test_target_modules_that_no_model_has_are_refused(tiny_model: Path, tmp_path: Path) -> None:
@@ -221,7 +215,7 @@ def test_the_b_matrices_learn_lora_plus_times_faster(tiny_model: Path, tmp_path:
 
     run(plan_of(stage, rows=6), tiny_model, tmp_path)
 
-    weights = load_file(tmp_path / "sft" / "adapter_model.safetensors")
+    weights = load_file(tmp_path / "stages/sft/adapter" / "adapter_model.safetensors")
     longest = max(float(tensor.abs().max()) for name, tensor in weights.items() if "lora_B" in name)
     assert longest == pytest.approx(rate * ratio, rel=1e-2)
 
@@ -247,7 +241,7 @@ def test_grpo_follows_the_reward_of_each_skill(tiny_model: Path, tmp_path: Path)
     assert len(log) == 2
     assert any("rewards/even:graded/mean" in row for row in log)
     assert any("rewards/odd:graded/mean" in row for row in log)
-    assert digest(tmp_path / "sft") != digest(tmp_path / "grpo")
+    assert digest(tmp_path / "stages/sft") != digest(tmp_path / "stages/grpo")
 
 
 def test_a_refinement_that_makes_things_worse_is_taken_back(tiny_model: Path, tmp_path: Path) -> None:
@@ -265,7 +259,7 @@ def test_a_refinement_that_makes_things_worse_is_taken_back(tiny_model: Path, tm
     log = run(plan_of(Sft(kind="sft", batch_size=6), refine), tiny_model, tmp_path, falling)
 
     assert log[-1]["validation_after"] < log[-1]["validation_before"]
-    assert digest(tmp_path / "sft") == digest(tmp_path / "grpo")
+    assert digest(tmp_path / "stages/sft") == digest(tmp_path / "stages/grpo")
 
 
 def test_an_outage_stops_the_run(tiny_model: Path, tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""What a run began with, against what is here now: a run goes on only where both are the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from skillpm.errors import UsageError
+from skillpm.formats.document import read_json_lines
+from skillpm.model.run import RunStart
+from skillpm.model.skill import Skill
+from skillpm.model.task import Task
+from skillpm.ops.context import Context
+from skillpm.settings import Settings
+from skillpm.storage.files import read_text
+from skillpm.train.run_folder import RunFolder
+
+LOCK = "skillpm.lock"
+INPUTS = ("recipe.yaml", "data/train.jsonl", "data/held_out.jsonl")
+SETTINGS = ("dtype", "device", "threads")
+
+
+def check_files(settings: Settings, folder: RunFolder, start: RunStart) -> None:
+    """Compare the files of a run and the project's lock with what the run began with.
+
+    Raises:
+        UsageError: one of them has changed.
+    """
+    now = folder.digests(start.files)
+    for name, before in start.files.items():
+        _same(f"{folder.path / name}", before, now.get(name), "train again")
+    lock = settings.lock_path
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None
+    _same(str(lock), start.lock, digest, f"put back {folder.path / LOCK}, or train again")
+
+
+def check_machine(context: Context, start: RunStart, skills: Sequence[Skill], machine: Mapping[str, Any]) -> None:
+    """Compare the skills and the model with what the run began with; note what else decides its bytes.
+
+    Raises:
+        UsageError: a skill or the model has changed.
+    """
+    trees = {skill.name: skill.tree for skill in skills}
+    for skill in start.skills:
+        _same(f"the skill {skill.name}", skill.tree, trees.get(skill.name), "put its content back, or train again")
+    _same("the model", start.model_digest, model_identity(machine), "put it back, or train again")
+    for name in SETTINGS:
+        if start.settings.get(name) != machine[name]:
+            context.note(f"the run began with {name} {start.settings.get(name)}, goes on with {machine[name]}")
+
+
+def model_identity(machine: Mapping[str, Any]) -> str | None:
+    """Return what names the bytes of a base model: the digest of a folder, or the revision of a hub id."""
+    identity: str | None = machine.get("model_digest") or machine.get("revision")
+    return identity
+
+
+def read_task_lines(path: Path) -> list[Task]:
+    """Return the tasks of a file of a run. Raises DocumentError, StorageError."""
+    return [task for _, task in read_json_lines(Task, read_text(path), path=str(path))]
+
+
+def _same(what: str, before: str | None, now: str | None, hint: str) -> None:
+    if before != now:
+        raise UsageError(
+            f"{what} has changed: its digest is {now or 'none'}, the run began with {before or 'none'}", hint=hint
+        )

@@ -1,0 +1,199 @@
+"""Checkpoints of a stage: whole or not there, and training that goes on from the newest to the same bytes.
+
+A checkpoint has the weights, the optimiser, the schedule, all random states and, between two updates of one rollout,
+the rollout. It is written beside its place and renamed, and then the one before is removed, so that the disk holds two
+at most. Ctrl-C during a step is obeyed when the step has ended and is saved; the second one at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.utils.data
+from safetensors import SafetensorError
+from transformers import TrainerCallback
+
+from skillpm.errors import StorageError
+from skillpm.formats.document import Json
+from skillpm.model.training import StageInput
+from skillpm.storage.files import read_text, write_atomic
+
+SAVE_ERRORS = (OSError, SafetensorError, RuntimeError)  # torch reports a full disk as a RuntimeError
+_PREFIX, _DRAFT, _ROLLOUT = "checkpoint-", ".saving", "rollout.pt"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Passes(torch.utils.data.Sampler[int]):
+    """A sampler that draws each pass anew, and can begin with a later pass.
+
+    Args:
+        order: whose state moves on with each pass.
+    """
+
+    def __init__(self, order: torch.utils.data.Sampler[int]) -> None:
+        self._order = order
+
+    def __len__(self) -> int:
+        return len(self._order)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._order)
+
+    def skip(self, passes: int) -> None:
+        """Draw passes that were made before."""
+        for _ in range(passes):
+            for _ in self._order:
+                pass
+
+
+class Resumable:
+    """What a trainer of transformers or TRL needs to be resumed exactly; stands before it among the base classes."""
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Write no card into a checkpoint."""
+
+    def _get_train_sampler(self, *arguments: Any) -> Passes:
+        self.passes = Passes(self._order(*arguments))
+        return self.passes
+
+    def _order(self, *arguments: Any) -> Any:
+        """Return the order of one pass after the other; the trainer's own, where a subclass has none."""
+        return super()._get_train_sampler(*arguments)  # type: ignore[misc]
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(Path(super()._get_output_dir(trial)) / _DRAFT)  # type: ignore[misc]
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        draft = Path(self._get_output_dir(trial))
+        work = draft.parent
+        shutil.rmtree(draft, ignore_errors=True)
+        try:
+            super()._save_checkpoint(model, trial)  # type: ignore[misc]
+            (folder,) = draft.iterdir()
+            if hasattr(self, "_buffered_inputs"):
+                torch.save({"step": self._step, "batches": self._buffered_inputs}, folder / _ROLLOUT)
+            _write_through(folder)
+            older = _checkpoints(work)
+            folder.replace(work / folder.name)
+        except SAVE_ERRORS as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise StorageError(
+                f"no checkpoint can be written to {work}: {str(error).splitlines()[0][:200]}",
+                hint="free some space: the run goes on from the checkpoint before",
+            ) from None
+        for path in (draft, *older):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+        path = Path(resume_from_checkpoint) / _ROLLOUT
+        if path.is_file():
+            rollout = torch.load(path, map_location=self.accelerator.device)  # type: ignore[attr-defined]
+            self._step, self._buffered_inputs = rollout["step"], rollout["batches"]
+
+
+class _Saving(TrainerCallback):
+    """Has a checkpoint saved when it is time, and obeys a signal after it."""
+
+    def __init__(self, trainer: Any, save_after: float) -> None:
+        self._trainer = trainer
+        self._save_after = save_after
+        self._saved = time.monotonic()
+        self._before: dict[int, Any] = {}
+        self._received: int | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._trainer.passes.skip(int(state.epoch or 0))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self._received is not None or time.monotonic() - self._saved >= self._save_after:
+            control.should_save = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._saved = time.monotonic()
+        if self._received is not None:
+            self._obey(self._received)
+
+    @contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Defer the signals that end a command until a step has ended and is saved."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        self._before = {number: signal.signal(number, self._receive) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: Any) -> None:
+        if self._received is not None:
+            self._obey(number)
+        self._received = number
+
+    def _obey(self, number: int) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+        signal.raise_signal(number)
+
+
+def train_on(trainer: Any, given: StageInput) -> None:
+    """Run a trainer to its end, from its newest checkpoint where it has one.
+
+    Args:
+        trainer: of transformers or TRL, ``Resumable``, with ``given.work`` as its output folder.
+        given: the stage's input.
+
+    Raises:
+        StorageError: a checkpoint cannot be written.
+        KeyboardInterrupt: Ctrl-C came; the last step is saved.
+    """
+    saving = _Saving(trainer, given.save_after)
+    trainer.add_callback(saving)
+    newest = max(_checkpoints(given.work), key=_number, default=None)
+    with saving.deferring():
+        trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
+
+
+def remembered(work: Path, name: str, make: Callable[[], Json]) -> Json:
+    """Return what a stage works out once, when it begins; a resumed stage reads it again.
+
+    Raises:
+        StorageError: it cannot be stored.
+    """
+    path = work / f"{name}.json"
+    if path.is_file():
+        return json.loads(read_text(path))
+    value = make()
+    work.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, json.dumps(value))
+    return value
+
+
+def _checkpoints(work: Path) -> list[Path]:
+    return [path for path in work.glob(f"{_PREFIX}*") if path.name.removeprefix(_PREFIX).isdigit()]
+
+
+def _number(path: Path) -> int:
+    return int(path.name.removeprefix(_PREFIX))
+
+
+def _write_through(folder: Path) -> None:
+    """Have the files on the disk before the name says that they are there."""
+    for path in folder.rglob("*"):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

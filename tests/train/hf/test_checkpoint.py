@@ -1,0 +1,86 @@
+"""A run that is ended anywhere goes on to the same bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.cli.output import PlainProgress
+from skillpm.model.training import Stage
+from skillpm.train.grpo import Grpo
+from skillpm.train.hf.stages import Training, open_model, run_stages
+from skillpm.train.plan import TrainPlan
+from skillpm.train.run_folder import RunFolder
+from skillpm.train.sft import Sft
+from tests.train.hf.test_stages import digest, judge, plan_of, tell_nobody
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Killing(PlainProgress):
+    """Ends the process at a step of a stage."""
+
+    def __init__(self, stage: str, step: int) -> None:
+        self._stage, self._step = stage, step
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        super().advance(count, note)
+        if self._title.startswith(self._stage) and self._done >= self._step:
+            raise Killed
+
+
+def each_step(*stages: Stage, rows: int = 24) -> TrainPlan:
+    plan = plan_of(*stages, rows=rows)
+    object.__setattr__(plan, "recipe", plan.recipe.model_copy(update={"checkpoint_seconds": 0.0}))
+    return plan
+
+
+def go(plan: TrainPlan, model: Path, target: Path, progress: Any = None) -> None:
+    target.mkdir(exist_ok=True)
+    opened = open_model(plan.recipe, model)
+    training = Training(opened, judge, tell_nobody, RunFolder(target), progress or PlainProgress())
+    run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)
+
+
+def test_sft_that_is_killed_anywhere_goes_on_to_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
+    """Within a pass, between two passes, before the first checkpoint, and twice."""
+    plan = each_step(Sft(kind="sft", epochs=3, batch_size=6, learning_rate=1e-2))  # 12 steps, 4 a pass
+    go(plan, tiny_model, tmp_path / "straight")
+    for kills in ([6], [8], [1], [3, 8]):
+        target = tmp_path / "-".join(map(str, kills))
+        for step in kills:
+            with pytest.raises(Killed):
+                go(plan, tiny_model, target, Killing("sft", step))
+            assert len(list((target / "stages/sft/work").glob("checkpoint-*"))) <= 1
+        go(plan, tiny_model, target)
+        assert same(target, tmp_path / "straight", "sft"), kills
+        assert not (target / "stages/sft/work").exists()
+
+
+def test_grpo_that_is_killed_goes_on_to_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
+    """It goes on with the rows that it chose at its start, and the stage before is not run again."""
+    first = Sft(kind="sft", batch_size=6, learning_rate=1e-3)
+    sizes = {"steps": 5, "prompts": 6, "generations": 4, "max_new_tokens": 8, "screen": 16, "validate_on": 2}
+    plan = each_step(first, Grpo(kind="grpo", learning_rate=1e-3, temperature=2.0, **sizes))
+    go(plan, tiny_model, tmp_path / "straight")
+    target = tmp_path / "killed"
+    with pytest.raises(Killed):
+        go(plan, tiny_model, target, Killing("grpo", 4))
+    go(plan, tiny_model, target)
+    assert same(target, tmp_path / "straight", "grpo")
+
+
+def same(one: Path, other: Path, stage: str) -> bool:
+    return digest(one / "stages" / stage) == digest(other / "stages" / stage) and steps(one) == steps(other)
+
+
+def steps(folder: Path) -> list[tuple[str, int]]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [(row["stage"], row["step"]) for row in rows if "loss" in row]
