@@ -11,7 +11,7 @@ from skillpm.cli.context import command_context
 from skillpm.cli.output import NOTHING_INSTALLED, brief, clipped, echo_json, json_option, note, safe, shown, table
 
 if TYPE_CHECKING:
-    from skillpm.ops.project.list import ListedRun, ListedSkill
+    from skillpm.ops.project.list import ListedSkill
 
 _WIDTH = 60  # characters of a description in the table
 
@@ -20,7 +20,7 @@ _WIDTH = 60  # characters of a description in the table
 @click.option("--user", is_flag=True, help="List the skills of your home folder.")
 @json_option
 def command(user: bool, as_json: bool) -> None:
-    """List installed skills and training runs.
+    """List installed skills. `skillpm runs list` lists training runs.
 
     A skill is `stale` if a folder has another release than skillpm.lock, `surplus` if skillpm.lock does not have it:
     `skillpm sync` replaces the one and removes the other.
@@ -35,13 +35,6 @@ def command(user: bool, as_json: bool) -> None:
         _print(project.skills)
     else:
         note(NOTHING_INSTALLED)
-    if project.runs:
-        table(("run", "state", "exact"), [(run.name, run.state, _figures(run)) for run in project.runs])
-
-
-def _figures(run: ListedRun) -> str:
-    figures = (f"{place} {'-' if share is None else f'{share:.0%}'}" for place, share in run.exact.items())
-    return ", ".join(figures).replace("_", " ") or "-"
 
 
 def _print(skills: Sequence[ListedSkill]) -> None:

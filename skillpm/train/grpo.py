@@ -1,4 +1,4 @@
-"""The kind ``grpo``: group-relative policy optimisation against the skills' own verifiers; ``hf/grpo.py`` runs it.
+"""The kinds ``grpo`` and ``rloo``: learning from verdicts on groups of sampled answers; ``hf/grpo.py`` runs them.
 
 Defaults: no KL term, clip-higher 0.28, no division by the group's standard deviation (Dr. GRPO, arXiv 2503.20783; DAPO,
 arXiv 2503.14476), truncated completions masked.
@@ -19,33 +19,41 @@ from skillpm.model.training import (
     StagePlan,
 )
 
+Clip = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_CLIP = {"gspo": (3e-4, 4e-4), "cispo": (0.2, 5.0)}  # of the papers: 2507.18071, 2506.13585
+_USUAL = (0.2, 0.28)  # DAPO
 
-class Grpo(Stage):
-    """Group-relative policy optimisation (arXiv 2402.03300) against the skills' own verifiers.
+
+class Sampled(Stage):
+    """What the kinds have in common that learn from groups of sampled answers.
 
     Attributes:
         steps: optimiser steps.
         prompts: prompts of one step; all rows where there are fewer.
         generations: completions of each prompt, the group.
+        updates: optimiser steps on the answers of one rollout; from the second on, ratios are clipped.
+        micro_batch: completions in one forward and backward pass; fewer take less memory.
         screen: rows that are tried before the first step, to refine on those whose answers differ in pay; 0 for none.
         validate_on: rows kept out of the stage; where its greedy answers to them get worse, the stage is taken back.
+        learning_rate: of the optimiser.
+        scheduler: how the rate falls.
+        temperature: of the sampling.
+        max_new_tokens: of one answer.
         rewards: weights by reward name, for every skill that has a reward of that name.
         max_error_share: stop when more of a step's answers could not be judged.
     """
 
-    kind: Literal["grpo"]
-    name: StageName = "grpo"
     steps: Positive = 10
     prompts: Positive = 8
     generations: Annotated[int, Field(ge=2)] = 4
+    updates: Annotated[int, Field(ge=1, le=64)] = 1
+    micro_batch: Positive = 8
     screen: Annotated[int, Field(ge=0)] = 64
     validate_on: Annotated[int, Field(ge=0)] = 48
     learning_rate: Rate = 1e-4
     scheduler: Literal["cosine", "linear", "constant"] = "constant"
     temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
     max_new_tokens: Positive = 96
-    epsilon: Rate = 0.2
-    epsilon_high: Rate = 0.28
     rewards: dict[str, float] = Field(default_factory=lambda: {"graded": 1.0})
     max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 
@@ -57,11 +65,56 @@ class Grpo(Stage):
         return value
 
 
-def held_for_validation(stage: Grpo, rows: int) -> int:
+class Grpo(Sampled):
+    """Group-relative policy optimisation (arXiv 2402.03300) against the skills' own verifiers.
+
+    Attributes:
+        kind: grpo.
+        name: unique within the recipe.
+        loss: dr_grpo (arXiv 2503.20783), dapo (2503.14476), grpo (2402.03300), cispo (2506.13585) or gspo (2507.18071).
+        epsilon: how far down a ratio may go; by default what the paper of the loss has.
+        epsilon_high: how far up.
+    """
+
+    kind: Literal["grpo"]
+    name: StageName = "grpo"
+    loss: Literal["dr_grpo", "dapo", "grpo", "cispo", "gspo"] = "dr_grpo"
+    epsilon: Clip | None = None
+    epsilon_high: Clip | None = None
+
+    @property
+    def clip(self) -> tuple[float, float]:
+        """How far down and up a ratio may go."""
+        low, high = _CLIP.get(self.loss, _USUAL)
+        return self.epsilon or low, self.epsilon_high or high
+
+
+class Rloo(Sampled):
+    """REINFORCE with the other answers to a prompt as the baseline (arXiv 2402.14740), whole answers as actions.
+
+    Attributes:
+        kind: rloo.
+        name: unique within the recipe.
+        epsilon: how far down the ratio of an answer may go.
+        epsilon_high: how far up.
+    """
+
+    kind: Literal["rloo"]
+    name: StageName = "rloo"
+    epsilon: Clip = 0.2
+    epsilon_high: Clip = 0.28
+
+    @property
+    def clip(self) -> tuple[float, float]:
+        """How far down and up a ratio may go."""
+        return self.epsilon, self.epsilon_high
+
+
+def held_for_validation(validate_on: int, rows: int) -> int:
     """Return how many of a stage's rows are kept out of it, at most a third."""
-    return min(stage.validate_on, rows // 3)
+    return min(validate_on, rows // 3)
 
 
-def plan_grpo(stage: Grpo, material: Material) -> StagePlan:
+def plan_sampled(stage: Sampled, material: Material) -> StagePlan:
     """Plan the steps on the rows to refine, with a column for each reward that a skill has."""
     return StagePlan(stage.steps, material.refine, material.columns(stage.name, stage.rewards))

@@ -10,7 +10,8 @@ from typing import Any
 from skillpm import __version__
 from skillpm.model.name import did_you_mean
 from skillpm.model.training import StageInput, StageOutput, Trainer
-from skillpm.train.grpo import Grpo, plan_grpo
+from skillpm.train.dpo import Dpo, plan_dpo
+from skillpm.train.grpo import Grpo, Rloo, plan_sampled
 from skillpm.train.sft import Sft, plan_sft
 
 
@@ -46,6 +47,8 @@ def _loader(module: str, function: str) -> Callable[[], Callable[[Any, StageInpu
 
 
 SFT = Trainer("sft", Sft, plan_sft, _loader("skillpm.train.hf.sft", "run_sft"))
-GRPO = Trainer("grpo", Grpo, plan_grpo, _loader("skillpm.train.hf.grpo", "run_grpo"))
+GRPO = Trainer("grpo", Grpo, plan_sampled, _loader("skillpm.train.hf.grpo", "run_grpo"))
+RLOO = Trainer("rloo", Rloo, plan_sampled, _loader("skillpm.train.hf.grpo", "run_rloo"))
+DPO = Trainer("dpo", Dpo, plan_dpo, _loader("skillpm.train.hf.dpo", "run_dpo"))
 
-BUILT_IN = Kinds({kind.name: replace(kind, origin=f"skillpm-core {__version__}") for kind in (SFT, GRPO)})
+BUILT_IN = Kinds({kind.name: replace(kind, origin=f"skillpm-core {__version__}") for kind in (SFT, GRPO, RLOO, DPO)})

@@ -30,7 +30,7 @@ class Data(Document):
 
     Attributes:
         rows: to learn from in SFT stages.
-        refine: kept away from SFT for the stages that refine by reward; with 0 they use the same rows.
+        refine: kept away from SFT for the stages that refine by verdict; with 0 they use the same rows.
         held_out: with values and phrasings that training never shows, to measure with.
         evaluate: held-out rows that the trained model answers when training ends; with 0 it answers none.
     """
@@ -42,23 +42,44 @@ class Data(Document):
 
 
 class Lora(Document):
-    """Low-rank adaptation (arXiv 2106.09685)."""
+    """Low-rank adaptation (arXiv 2106.09685).
+
+    Attributes:
+        rank: of the update of each matrix.
+        alpha: the update's scale is alpha / rank, with rslora alpha / the root of the rank.
+        dropout: share of the adapter's inputs that is left out.
+        target_modules: all-linear, or the names of the matrices that get an update.
+        dora: learn the length of each matrix apart from its direction (arXiv 2402.09353).
+        rslora: scale by the root of the rank, for high ranks (arXiv 2312.03732).
+    """
 
     rank: Annotated[int, Field(gt=0, le=1024)] = 16
     alpha: Positive = 32
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     target_modules: str | Annotated[tuple[str, ...], Field(min_length=1)] = "all-linear"
-
-
-_STAGES = "In this order, on one model. A distribution can bring further kinds: skillpm_trainers of docs/hooks.md."
+    dora: bool = False
+    rslora: bool = False
 
 
 class Recipe(Document):
     """Everything that decides a run beside the skills themselves.
 
     Attributes:
+        recipe: the version of this format.
+        name: of the run folder.
+        model: smollm2-135m, a model's folder, or a hub id.
+        skills: what to train on; all installed skills if empty.
+        seed: of all chance.
+        dtype: of the weights; auto is bfloat16 where the processor has units for it, and float32 to tune all weights.
+        tune: lora trains an adapter, full all weights of the model; take about a tenth of LoRA's learning rate then.
+        layers: train these layers alone, counted from 0; all if empty.
+        adapter: begin from this adapter of the same model: a run's name, or a folder. Its own settings replace lora.
+        gradient_checkpointing: compute activations twice and keep fewer, which takes less memory and more time.
         chat_template_kwargs: handed to the model's chat template; without any, thinking is switched off where it can.
         checkpoint_seconds: between two checkpoints of a stage; 0 saves one after each step.
+        data: how many rows.
+        lora: of the adapter.
+        stages: in this order, on one model. A distribution can bring further kinds: skillpm_trainers of docs/hooks.md.
     """
 
     recipe: Annotated[int, Field(ge=1, le=1)] = 1
@@ -67,6 +88,10 @@ class Recipe(Document):
     skills: tuple[str, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    tune: Literal["lora", "full"] = "lora"
+    layers: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    adapter: str = ""
+    gradient_checkpointing: bool = False
     chat_template_kwargs: dict[str, Json] = Field(default_factory=dict)
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     data: Data = Data()
@@ -81,6 +106,8 @@ class Recipe(Document):
             raise ValueError(f"`{odd[0][:80]}` is no name of a stage: small letters, digits, hyphens; at most 32")
         if len(set(names)) != len(names):
             raise ValueError(f"two stages have one name: {', '.join(names)}; give each a `name`")
+        if self.adapter and self.tune == "full":
+            raise ValueError("`adapter` is an adapter to go on with, so `tune` is `lora`")
         return self
 
 
@@ -89,7 +116,7 @@ def recipe_model(kinds: Kinds) -> type[Recipe]:
     settings: Any = reduce(or_, (trainer.settings for trainer in kinds.trainers.values()))
     stages = tuple[Annotated[settings, Field(discriminator="kind")], ...]
     default = Recipe.model_fields["stages"].default
-    field = (stages, Field(default, min_length=1, description=_STAGES))
+    field = (stages, Field(default, min_length=1))
     return create_model("Recipe", __base__=Recipe, __doc__=Recipe.__doc__, stages=field)
 
 

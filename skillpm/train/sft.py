@@ -24,8 +24,14 @@ class Sft(Stage):
     """Supervised fine-tuning on the expected answers; only the answer's tokens are learned.
 
     Attributes:
-        learning_rate: of the adapter's matrices A.
+        kind: sft.
+        name: unique within the recipe.
+        epochs: passes over the rows.
+        batch_size: rows in one forward and backward pass.
+        accumulate: passes of one optimiser step; half the batch and twice the passes is the same step in less memory.
+        learning_rate: of the adapter's matrices A, or of all weights.
         lora_plus: how many times faster its matrices B learn (LoRA+, arXiv 2402.12354); 1 for plain LoRA.
+        scheduler: how the rate falls.
         warmup: share of the steps in which the learning rate rises.
         max_length: tokens; a longer row is left out.
     """
@@ -34,6 +40,7 @@ class Sft(Stage):
     name: StageName = "sft"
     epochs: Annotated[float, Field(gt=0, le=1000)] = 1.0
     batch_size: Positive = 2
+    accumulate: Positive = 1
     learning_rate: Rate = 7e-4
     lora_plus: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 4.0
     scheduler: Literal["cosine", "linear", "constant"] = "cosine"
@@ -43,4 +50,9 @@ class Sft(Stage):
 
 def plan_sft(stage: Sft, material: Material) -> StagePlan:
     """Plan one pass over the training rows for each epoch."""
-    return StagePlan(math.ceil(len(material.train) * stage.epochs / stage.batch_size), material.train)
+    return StagePlan(steps_of(stage, len(material.train)), material.train)
+
+
+def steps_of(stage: Sft, rows: int) -> int:
+    """Return the optimiser steps on so many rows; the last step of a pass may have fewer."""
+    return math.ceil(math.ceil(rows / (stage.batch_size * stage.accumulate)) * stage.epochs)

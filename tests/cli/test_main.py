@@ -92,7 +92,7 @@ WRONG = [
     ("version bump", "`skillpm version bump` needs `PART... [PATH]`", "such as `skillpm version bump "),
     ("install x --index /tmp", "`skillpm install` has no option `--index`", "did you mean `--registry`?"),
     ("why x --limit -1", "`--limit` must be a whole number, 0 or more", "such as `skillpm why "),
-    ("rescore nowhere", "no run folder `nowhere`, here or in runs", "run `skillpm list` "),
+    ("rescore nowhere", "no run folder `nowhere`, here or in runs", "run `skillpm runs list` "),
     ("sync --locked --frozen", "`--locked` and `--frozen` exclude each other", "remove one of them"),
     ("validate", "`skillpm validate` needs PATH", "`skillpm validate .`"),
     ("publish", "`--registry` is missing", "`skillpm registry init FOLDER`"),

@@ -1,10 +1,8 @@
-"""``skillpm list``: the installed skills of a project, and its training runs."""
+"""``skillpm list``: the installed skills of a project."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +13,6 @@ from skillpm.ops.context import Context
 from skillpm.ops.project.difference import SkillState, standing
 from skillpm.storage.links import Occupant
 
-RUNS = "runs"
 State = Literal["ok", "missing", "changed", "stale", "surplus"]
 
 
@@ -41,29 +38,14 @@ class ListedSkill:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedRun:
-    """One run folder. A run without manifest.json was killed or is still running.
-
-    Attributes:
-        exact: the share of exact answers after the last stage, of each task set as ``SKILL TASK SET``: of the newest
-            evaluation of all tasks, else of the newest. Empty if the run was not evaluated.
-    """
-
-    name: str
-    state: Literal["finished", "unfinished"]
-    exact: Mapping[str, float | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Inventory:
-    """The skills and the runs of a project."""
+    """The skills of a project."""
 
     skills: tuple[ListedSkill, ...]
-    runs: tuple[ListedRun, ...]
 
 
 def list_project(context: Context) -> Inventory:
-    """Return the installed skills and the runs; nothing is repaired.
+    """Return the installed skills; nothing is repaired.
 
     Raises:
         LockOutOfDateError: the lock has conflict markers, or is newer than this skillpm.
@@ -71,8 +53,7 @@ def list_project(context: Context) -> Inventory:
         StorageError: one of them cannot be read.
     """
     states = standing(context)
-    skills = tuple(_listed(context, state) for state in states.values())
-    return Inventory(skills, tuple(_runs(context.settings.runs)))
+    return Inventory(tuple(_listed(context, state) for state in states.values()))
 
 
 def _listed(context: Context, state: SkillState) -> ListedSkill:
@@ -104,24 +85,3 @@ def _state(context: Context, state: SkillState, tree: str) -> State:
     if Occupant.NOTHING in occupants or not context.store.has(tree):
         return "missing"
     return "ok" if occupants <= {Occupant.WANTED} and context.store.verify(tree) else "changed"
-
-
-def _runs(folder: Path) -> Iterable[ListedRun]:
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):
-            if path.is_dir() and not path.name.startswith("."):
-                finished = (path / "manifest.json").is_file()
-                yield ListedRun(path.name, "finished" if finished else "unfinished", _exact(path) if finished else {})
-
-
-def _exact(run: Path) -> dict[str, float | None]:
-    """Read the figures that a manifest shows. Reading the document as a model would take longer than the command."""
-    try:
-        manifest = json.loads((run / "manifest.json").read_bytes())
-        evaluations = manifest.get("evaluations", [])
-        shown = [item for item in evaluations if item["whole"]] or evaluations
-        last = manifest["stages"][-1]["name"]
-        rows = [row for row in shown[-1]["figures"] if row["arm"] == last] if shown else []
-        return {f"{row['skill']} {row['task_set']}": row.get("exact") for row in rows}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return {}

@@ -41,7 +41,8 @@ class TransformersPolicy:
 
     Args:
         model: a folder or a hub id.
-        adapter: a LoRA adapter, merged into the weights on loading.
+        adapter: a LoRA adapter, merged into the weights on loading; or a model that was trained whole, which stands
+            in the place of the model.
         dtype: of the weights; ``auto`` as in ``choose_dtype``.
         batch_size: rows decoded side by side.
         special_tokens: the model answers in a form of its own: it is asked with its template's generation prompt, and
@@ -68,8 +69,9 @@ class TransformersPolicy:
         self.settings: dict[str, Json] = dict(machine_settings(dtype))
         self._conversation = load_conversation(model, _template_arguments(adapter))
         self.settings["template_arguments"] = dict(self._conversation.arguments)
-        loaded = load_model(model, dtype)
-        if adapter is not None:
+        whole = adapter is not None and not (adapter / "adapter_config.json").is_file()
+        loaded = load_model(adapter if whole and adapter is not None else model, dtype)
+        if adapter is not None and not whole:
             try:
                 loaded = PeftModel.from_pretrained(loaded, str(adapter)).merge_and_unload()
             except (OSError, ValueError, RuntimeError) as error:

@@ -8,11 +8,13 @@ from typing import Any
 from skillpm.model.task import Message
 from skillpm.model.training import TrainRow
 from skillpm.train.columns import Rewarder
-from skillpm.train.grpo import Grpo
+from skillpm.train.grpo import Sampled
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.decode import Sampling, decode
 
 Ended = Callable[[int, list[int]], None]  # told of each answer when it has ended: its prompt's number, its tokens
+
+Rollouts = Callable[[list[Any], Any], dict[str, Any]]  # (prompts, trainer) -> prompt_ids, completion_ids, logprobs
 
 GREEDY_ROWS = 48  # decoded side by side
 
@@ -99,9 +101,9 @@ def sample_groups(
 
 
 def stage_groups(
-    model: Any, conversation: Conversation, prompts: Sequence[Sequence[int]], stage: Grpo, seed: int, ended: Ended
+    model: Any, conversation: Conversation, prompts: Sequence[Sequence[int]], stage: Sampled, seed: int, ended: Ended
 ) -> list[list[list[int]]]:
-    """Return a group for each prompt, sampled as a GRPO stage asks."""
+    """Return a group for each prompt, sampled as a stage asks."""
     return sample_groups(
         model,
         conversation,
@@ -116,8 +118,8 @@ def stage_groups(
 
 
 def rollout_function(
-    conversation: Conversation, stage: Grpo, seed: int, rows: Sequence[TrainRow], rewarder: Rewarder
-) -> Callable[[list[Any], Any], dict[str, Any]]:
+    conversation: Conversation, stage: Sampled, seed: int, rows: Sequence[TrainRow], rewarder: Rewarder
+) -> Rollouts:
     """Return what ``GRPOTrainer(rollout_func=…)`` takes: TRL hands it each prompt once for each completion it wants."""
     # Rows are told apart by their messages, not by their tokens: a template may write two rows alike.
     asked = {row.task.prompt: row.task.key for row in rows}

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from peft.optimizers import create_loraplus_optimizer
 from trl import SFTConfig, SFTTrainer
 
@@ -19,7 +20,7 @@ from skillpm.train.hf.checkpoint import Resumable, train_on
 from skillpm.train.hf.model import check_vocabulary
 from skillpm.train.hf.packing import GroupedOrder, SeparateRows, answer_loss, encode_rows
 from skillpm.train.hf.watch import Watch, silence
-from skillpm.train.sft import Sft
+from skillpm.train.sft import Sft, steps_of
 
 _RISE = 1.0  # nats a token; a loss that ends so much higher than it began has diverged
 
@@ -33,7 +34,8 @@ class AnswerTrainer(Resumable, SFTTrainer):
 
     def _order(self, train_dataset: Any = None) -> GroupedOrder:
         rows = self.train_dataset if train_dataset is None else train_dataset
-        return GroupedOrder(rows["group"], self.args.train_batch_size, self.args.seed)
+        step = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return GroupedOrder(rows["group"], step, self.args.seed)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -61,10 +63,11 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
         )
     check_vocabulary(model, (feature["input_ids"] for feature in features))
     collator = packing_way(model, features, tokenizer.pad_token_id)
-    steps = math.ceil(math.ceil(len(features) / stage.batch_size) * stage.epochs)
+    steps = steps_of(stage, len(features))
     arguments = SFTConfig(
         output_dir=str(given.work),
         per_device_train_batch_size=stage.batch_size,
+        gradient_accumulation_steps=stage.accumulate,
         num_train_epochs=stage.epochs,
         learning_rate=stage.learning_rate,
         max_length=stage.max_length,
@@ -78,9 +81,7 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    optimizer = create_loraplus_optimizer(
-        model, torch.optim.AdamW, lr=stage.learning_rate, loraplus_lr_ratio=stage.lora_plus, fused=True
-    )
+    optimizer = _optimizer(model, stage)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_share(stage, steps))
     trainer = AnswerTrainer(
         model=model,
@@ -95,6 +96,16 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     train_on(trainer, given)
     check_loss(stage, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
     return StageOutput(int(trainer.state.global_step), note=_note(len(rows) - len(features), stage, collator))
+
+
+def _optimizer(model: Any, stage: Sft) -> torch.optim.Optimizer:
+    if not isinstance(model, PeftModel):
+        weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return torch.optim.AdamW(weights, lr=stage.learning_rate, weight_decay=0.0, fused=True)
+    optimizer: torch.optim.Optimizer = create_loraplus_optimizer(
+        model, torch.optim.AdamW, lr=stage.learning_rate, loraplus_lr_ratio=stage.lora_plus, fused=True
+    )
+    return optimizer
 
 
 def learning_rate_share(stage: Sft, steps: int) -> Callable[[int], float]:

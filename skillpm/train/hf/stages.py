@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,19 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file
 from transformers import AutoConfig
 
-from skillpm.errors import StorageError, TrainingError, UsageError
+from skillpm.errors import StorageError, TrainingError
 from skillpm.model.ports import Judge, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
-from skillpm.train.base_model import portable_name
-from skillpm.train.hf.checkpoint import SAVE_ERRORS
 from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
-from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS
+from skillpm.train.hf.tuned import (
+    explained_memory,
+    load_weights,
+    save_weights,
+    set_weights,
+    trained_weights,
+    tuned,
+)
 from skillpm.train.metrics import StageReport
 from skillpm.train.plan import PlannedStage, TrainPlan
 from skillpm.train.recipe import Recipe
@@ -62,7 +63,7 @@ class Opened:
     """A model that stands ready to be trained, and how it is talked to.
 
     Attributes:
-        model: a PEFT model with the adapter as training begins.
+        model: as training begins: a PEFT model with its adapter, or a model all of whose weights are trained.
         conversation: of its tokenizer and template.
     """
 
@@ -70,19 +71,21 @@ class Opened:
     conversation: Conversation
 
 
-def open_model(recipe: Recipe, model: Path | str) -> Opened:
-    """Load a model and put an adapter onto it.
+def open_model(recipe: Recipe, model: Path | str, adapter: Path | None = None) -> Opened:
+    """Load a model and make it ready to be trained.
 
     Args:
         recipe: what was asked.
         model: a folder or a hub id.
+        adapter: to begin from.
 
     Raises:
         UsageError: the model cannot be loaded, its template writes no answers, or no adapter of the recipe fits.
     """
     transformers.set_seed(recipe.seed)
     conversation = load_conversation(model, recipe.chat_template_kwargs)
-    return Opened(_adapted(load_model(model, recipe.dtype), recipe), conversation)
+    dtype = "float32" if recipe.tune == "full" and recipe.dtype == "auto" else recipe.dtype
+    return Opened(tuned(load_model(model, dtype), recipe, adapter), conversation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ def run_stages(plan: TrainPlan, runs: Sequence[Run], training: Training) -> list
         stage = planned.settings
         record = folder.finished_stage(stage.name)
         if record is not None:
-            _load(model, folder.adapter(stage.name))
+            load_weights(model, folder.adapter(stage.name))
         else:
             transformers.set_seed(plan.recipe.seed)
             record = _run_stage(planned, run, plan.recipe, training)
@@ -153,7 +156,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
         recipe.checkpoint_seconds,
     )
     output = _checked(stage, run, stage_input)
-    _save(opened.model, folder.adapter(stage.name), recipe)
+    save_weights(opened.model, folder.adapter(stage.name), recipe)
     seconds = round(time.monotonic() - begin, 1)
     progress.finish(_summary(seconds, output))
     return RunStage(
@@ -169,7 +172,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
 
 def _require_space(model: Any, folder: RunFolder, stages: int) -> None:
     """Raise StorageError where the disk has no room for the adapters and two checkpoints."""
-    weights = sum(value.numel() * value.element_size() for value in get_peft_model_state_dict(model).values())
+    weights = sum(value.numel() * value.element_size() for value in trained_weights(model).values())
     needed = weights * (stages + 1) + 2 * _CHECKPOINT * weights
     free = shutil.disk_usage(folder.path).free
     if free < needed:
@@ -182,70 +185,16 @@ def _require_space(model: Any, folder: RunFolder, stages: int) -> None:
 _CHECKPOINT = 3  # times the weights: they and the two moments of the optimiser
 
 
-def _save(peft_model: Any, folder: Path, recipe: Recipe) -> None:
-    """Save an adapter, whole or not at all.
-
-    Raises:
-        StorageError: it cannot be written there; if another place has room, the message names it.
-    """
-    draft = folder.with_name(f".{folder.name}")
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        _write(peft_model, draft, recipe)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.replace(folder)
-    except SAVE_ERRORS as error:
-        shutil.rmtree(draft, ignore_errors=True)
-        reason = str(error).splitlines()[0][:200]
-        raise StorageError(f"{folder} cannot be written: {reason}{_rescued(peft_model, recipe)}") from None
-
-
-def _rescued(peft_model: Any, recipe: Recipe) -> str:
-    """Save an adapter in the folder for temporary files, and say where it is."""
-    place = Path(tempfile.mkdtemp(prefix="skillpm-adapter-"))
-    try:
-        _write(peft_model, place, recipe)
-    except SAVE_ERRORS:
-        shutil.rmtree(place, ignore_errors=True)
-        return ""
-    return f"; the weights are in {place}"
-
-
-def _write(peft_model: Any, folder: Path, recipe: Recipe) -> None:
-    """Write an adapter that names its base model as other machines know it, and has no README of a library.
-
-    The library would write the path of the model's folder, which leads nowhere elsewhere and shows a person's name.
-    What the chat template was called with stands beside the adapter, which is asked in the same way.
-    """
-    for configuration in peft_model.peft_config.values():
-        configuration.base_model_name_or_path = portable_name(recipe.model)
-        configuration.revision = configuration.revision or getattr(peft_model.config, "_commit_hash", None)
-        if isinstance(configuration.target_modules, set):  # a set has another order in each process
-            configuration.target_modules = sorted(configuration.target_modules)
-    peft_model.save_pretrained(folder)
-    (folder / "README.md").unlink(missing_ok=True)
-    if recipe.chat_template_kwargs:
-        (folder / TEMPLATE_ARGUMENTS).write_text(json.dumps(recipe.chat_template_kwargs) + "\n", encoding="utf-8")
-
-
-def _load(peft_model: Any, folder: Path) -> None:
-    """Give a model the weights of a saved adapter. Raises StorageError."""
-    try:
-        set_peft_model_state_dict(peft_model, load_file(folder / "adapter_model.safetensors"))
-    except SAVE_ERRORS as error:
-        reason = str(error).splitlines()[0][:200]
-        raise StorageError(f"{folder} cannot be read: {reason}", hint="train again") from None
-
-
 def _checked(stage: Stage, run: Run, stage_input: StageInput) -> StageOutput:
     """Run one stage; where it is not kept, the adapter is put back as it was.
 
     Raises:
         TrainingError: the adapter is not finite, or is what it was before.
     """
-    before = {name: value.clone() for name, value in get_peft_model_state_dict(stage_input.model).items()}
-    output = run(stage, stage_input)
-    after = get_peft_model_state_dict(stage_input.model)
+    before = {name: value.detach().clone() for name, value in trained_weights(stage_input.model).items()}
+    with explained_memory(stage):
+        output = run(stage, stage_input)
+    after = trained_weights(stage_input.model)
     if not all(value.isfinite().all() for value in after.values()):
         raise TrainingError(
             f"stage {stage.name}: the adapter has values that are not finite",
@@ -257,7 +206,7 @@ def _checked(stage: Stage, run: Run, stage_input: StageInput) -> StageOutput:
             hint=f"raise the learning rate: --set stages.{stage.name}.learning_rate=1e-3",
         )
     if not output.kept:
-        set_peft_model_state_dict(stage_input.model, before)
+        set_weights(stage_input.model, before)
     return output
 
 
@@ -265,29 +214,3 @@ def _summary(seconds: float, output: StageOutput) -> str:
     taken_back = [] if output.kept else ["taken back"]
     words = ": ".join([*taken_back, *([output.note] if output.note else [])])
     return f"{seconds:.0f} s{f', {words}' if words else ''}"
-
-
-def _adapted(model: Any, recipe: Recipe) -> Any:
-    """Put a new adapter onto a model.
-
-    Raises:
-        UsageError: the recipe's target modules are not this model's.
-    """
-    try:
-        return get_peft_model(model, _lora(recipe))
-    except (ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UsageError(
-            f"no adapter fits {recipe.model}: {reason}", hint="--set lora.target_modules=all-linear"
-        ) from None
-
-
-def _lora(recipe: Recipe) -> LoraConfig:
-    target = recipe.lora.target_modules
-    return LoraConfig(
-        r=recipe.lora.rank,
-        lora_alpha=recipe.lora.alpha,
-        lora_dropout=recipe.lora.dropout,
-        target_modules=target if isinstance(target, str) else list(target),
-        task_type="CAUSAL_LM",
-    )

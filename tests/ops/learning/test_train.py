@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +17,7 @@ from typing import Any
 import pytest
 
 import skillpm.train.hf  # noqa: F401  sets variables of the environment when it is first imported
-from skillpm.errors import CheckError, TrainingError, UsageError
+from skillpm.errors import BusyError, CheckError, StorageError, TrainingError, UsageError
 from skillpm.evals.examiner import Asking
 from skillpm.ops.context import open_context
 from skillpm.ops.learning import train as train_module
@@ -18,10 +25,14 @@ from skillpm.ops.learning.answer_rows import Answerer
 from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import trained_skills
-from skillpm.ops.learning.train import Trained, plan_training, train
+from skillpm.ops.learning.runs import find_run
+from skillpm.ops.learning.stored_runs import compare_runs, list_runs, prune_runs
+from skillpm.ops.learning.train import Trained, plan_training, resume, train
 from skillpm.settings import load_settings
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.recipe import Recipe, load_recipe
+from skillpm.train.run_folder import RunFolder
+from tests.conftest import ROOT
 from tests.random_models import TINY, save_random_model
 from tests.scripted_policy import Count, Server
 
@@ -125,6 +136,136 @@ def test_ctrl_c_says_how_the_run_goes_on(server: Server, tiny_model: Path, train
         train(context, recipe_of(server, tiny_model, stages), progress=Interrupting())
     (folder,) = (server.root / "runs").iterdir()
     assert context.notices == [f"interrupted: `skillpm train --resume {folder.name}` goes on"]
+
+
+class Ending(Count):
+    """Ctrl-C at the end of a stage's first step."""
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        if "loss" in note:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def ended(server: Server, tiny_model: Path, train_it: Train) -> Path:
+    """Return the folder of a run that was ended."""
+    (server.root / "skillpm.lock").write_text("{}")
+    with pytest.raises(KeyboardInterrupt):
+        train(server.context(), recipe_of(server, tiny_model), progress=Ending())
+    (folder,) = (server.root / "runs").iterdir()
+    return folder
+
+
+def test_a_run_that_was_ended_goes_on_and_is_finished(server: Server, ended: Path, count: Count) -> None:
+    settings = server.context().settings
+    assert find_run(settings, Path("latest"), unfinished=True) == ended
+    with pytest.raises(UsageError, match="has no finished run"):
+        find_run(settings, Path("latest"))
+    with RunFolder(ended).in_use():
+        assert list_runs(settings)[0].state == "training"
+        with pytest.raises(BusyError, match="another skillpm trains in"):
+            resume(server.context(), ended, progress=count)
+        with pytest.raises(UsageError, match="is being trained"):
+            prune_runs(settings, [ended], unfinished=False, keep=None, dry_run=False)
+    done = resume(server.context(), ended, progress=count)
+    assert done.folder == ended and [stage.steps for stage in done.manifest.stages] == [2]
+    assert "start.json" in done.manifest.files and ".training" not in done.manifest.files
+    with pytest.raises(UsageError, match="is finished"):
+        resume(server.context(), ended, progress=count)
+    (run,) = list_runs(settings)
+    assert (run.state, run.stages, run.skills) == ("finished", {"sft": 2}, {"server": "1.0.0"})
+    assert compare_runs(settings, ended, ended).differences == {}
+    assert prune_runs(settings, [], unfinished=True, keep=1, dry_run=False).removed == ()
+    assert prune_runs(settings, [], unfinished=False, keep=0, dry_run=False).removed == (ended.name,)
+    assert list_runs(settings) == []
+
+
+@pytest.mark.parametrize("changed", ["skillpm.lock", "data/train.jsonl", "recipe.yaml", "the skill server", "model"])
+def test_a_run_whose_lock_data_skill_or_model_changed_is_not_resumed(
+    server: Server, tiny_model: Path, tmp_path: Path, ended: Path, count: Count, changed: str
+) -> None:
+    """Both digests are named, and nothing is changed."""
+    if changed == "skillpm.lock":
+        (server.root / changed).write_text('{"other": 1}')
+    elif changed == "the skill server":
+        (server.folder / "SKILL.md").write_text((server.folder / "SKILL.md").read_text() + "More.\n")
+    elif changed == "model":
+        other = tmp_path / "other"
+        shutil.copytree(tiny_model, other)
+        (other / "generation_config.json").write_text("{}")
+        start = json.loads((ended / "start.json").read_text())
+        text = (ended / "recipe.yaml").read_text().replace(str(tiny_model), str(other))
+        (ended / "recipe.yaml").write_text(text)
+        start["files"]["recipe.yaml"] = hashlib.sha256(text.encode()).hexdigest()
+        (ended / "start.json").write_text(json.dumps(start))
+    else:
+        with (ended / changed).open("a") as file:
+            file.write("\n")
+    with pytest.raises(UsageError, match=f"{changed} has changed: its digest is .{{64}}, the run began with .{{64}}"):
+        resume(server.context(), ended, progress=count)
+    assert not (ended / "manifest.json").exists()
+
+
+def test_an_adapter_that_cannot_be_saved_is_kept_elsewhere(
+    server: Server, tiny_model: Path, train_it: Train, count: Count
+) -> None:
+    """And the run goes on when there is room again."""
+
+    class Blocking(Count):
+        def advance(self, count: int = 1, note: str = "") -> None:
+            for stage in server.root.glob("runs/*/stages/sft"):
+                if not (stage / ".adapter").is_symlink():
+                    (stage / ".adapter").symlink_to("/proc/nowhere/adapter")
+
+    with pytest.raises(StorageError, match="the weights are in") as error:
+        train(server.context(), recipe_of(server, tiny_model), progress=Blocking())
+    place = Path(error.value.message.rpartition(" ")[2])
+    assert (place / "adapter_model.safetensors").stat().st_size > 1000
+    shutil.rmtree(place)
+    (folder,) = (server.root / "runs").iterdir()
+    (folder / "stages/sft/.adapter").unlink()
+    assert resume(server.context(), folder, progress=count).manifest.stages[0].steps == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_process_that_is_killed_or_interrupted_goes_on_to_the_same_bytes(
+    server: Server, tiny_model: Path, tmp_path: Path, train_it: Train
+) -> None:
+    """SIGKILL at once; Ctrl-C after the step, with exit 130 and the command that goes on."""
+    changes = ["data.rows=24", "data.held_out=4", "data.evaluate=0", "data.refine=0", "dtype=float32"]
+    changes += ["stages=[{kind: sft, epochs: 8, batch_size: 2}]", "checkpoint_seconds=0.2"]
+    words = ["train", str(server.folder), "--model", str(tiny_model), "--yes"]
+    words += [word for change in changes for word in ("--set", change)]
+    home = {"SKILLPM_HOME": str(server.root / "home"), "SKILLPM_NO_PLUGINS": "1", "OMP_NUM_THREADS": "1"}
+
+    said = tmp_path / "said"
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "skillpm", *arguments]
+        environment = {**os.environ, **home, "PYTHONPATH": str(ROOT)}
+        with said.open("w") as file:
+            return subprocess.Popen(command, cwd=server.root, env=environment, stdout=file, stderr=file)
+
+    straight = start(*words)
+    assert straight.wait(300) == 0, said.read_text()
+    (first,) = (server.root / "runs").iterdir()
+    going = start(*words)
+    for signal_number, code, wanted in ((signal.SIGKILL, -9, 5), (signal.SIGINT, 130, 30)):
+        reached = 0
+        while reached < wanted and going.poll() is None:
+            runs = [path for path in (server.root / "runs").iterdir() if path != first]
+            logs = [path / "metrics.jsonl" for path in runs if list(path.glob("stages/sft/work/checkpoint-*"))]
+            reached = sum(len(path.read_text().splitlines()) for path in logs if path.is_file())
+            time.sleep(0.05)
+        going.send_signal(signal_number)
+        assert going.wait(300) == code, said.read_text()
+        last = said.read_text()
+        going = start("train", "--resume", "latest", "--yes")
+    assert f"interrupted: `skillpm train --resume {runs[0].name}` goes on" in last
+    assert going.wait(300) == 0
+    adapters = [(path / "adapter/adapter_model.safetensors").read_bytes() for path in (first, runs[0])]
+    assert adapters[0] == adapters[1]
 
 
 def test_a_skill_without_anything_to_hold_out_is_refused_with_the_reason(server: Server, count: Count) -> None:

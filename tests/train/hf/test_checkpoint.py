@@ -15,7 +15,8 @@ from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.plan import TrainPlan
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
-from tests.train.hf.test_stages import digest, judge, plan_of, tell_nobody
+from tests.train.hf.test_methods import SMALL, pay_by_text
+from tests.train.hf.test_stages import digest, plan_of, tell_nobody
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -45,15 +46,15 @@ def each_step(*stages: Stage, rows: int = 24) -> TrainPlan:
 def go(plan: TrainPlan, model: Path, target: Path, progress: Any = None) -> None:
     target.mkdir(exist_ok=True)
     opened = open_model(plan.recipe, model)
-    training = Training(opened, judge, tell_nobody, RunFolder(target), progress or PlainProgress())
+    training = Training(opened, pay_by_text, tell_nobody, RunFolder(target), progress or PlainProgress())
     run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)
 
 
 def test_sft_that_is_killed_anywhere_goes_on_to_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
-    """Within a pass, between two passes, before the first checkpoint, and twice."""
-    plan = each_step(Sft(kind="sft", epochs=3, batch_size=6, learning_rate=1e-2))  # 12 steps, 4 a pass
+    """Within a pass, right behind one, before the first checkpoint, and twice."""
+    plan = each_step(Sft(kind="sft", epochs=2, batch_size=6, learning_rate=1e-2))  # 8 steps, 4 a pass
     go(plan, tiny_model, tmp_path / "straight")
-    for kills in ([6], [8], [1], [3, 8]):
+    for kills in ([3], [5], [1, 7]):
         target = tmp_path / "-".join(map(str, kills))
         for step in kills:
             with pytest.raises(Killed):
@@ -64,11 +65,11 @@ def test_sft_that_is_killed_anywhere_goes_on_to_the_same_bytes(tiny_model: Path,
         assert not (target / "stages/sft/work").exists()
 
 
+@pytest.mark.slow
 def test_grpo_that_is_killed_goes_on_to_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
-    """It goes on with the rows that it chose at its start, and the stage before is not run again."""
+    """It goes on with the rows that it chose at its start, also between two updates on one rollout."""
     first = Sft(kind="sft", batch_size=6, learning_rate=1e-3)
-    sizes = {"steps": 5, "prompts": 6, "generations": 4, "max_new_tokens": 8, "screen": 16, "validate_on": 2}
-    plan = each_step(first, Grpo(kind="grpo", learning_rate=1e-3, temperature=2.0, **sizes))
+    plan = each_step(first, Grpo(kind="grpo", **{**SMALL, "steps": 4, "updates": 2, "screen": 16, "validate_on": 2}))
     go(plan, tiny_model, tmp_path / "straight")
     target = tmp_path / "killed"
     with pytest.raises(Killed):

@@ -1,0 +1,272 @@
+"""``skillpm runs``: the training runs of a project listed, shown, compared and removed. It needs no torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from skillpm.errors import StorageError, UsageError
+from skillpm.ops.learning.runs import find_run
+from skillpm.settings import Settings
+
+State = Literal["finished", "unfinished", "training"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """One run folder. Its documents are read as JSON: models would take longer to import than the command takes.
+
+    Attributes:
+        state: an unfinished run was ended; `skillpm train --resume` goes on with it if it is ``resumable``.
+        model: the base model.
+        skills: the version of each skill by its name.
+        stages: the steps of each stage that has begun, by its name.
+        exact: the share of exact answers after the last stage, of each task set as ``SKILL TASK SET``: of the newest
+            evaluation of all tasks, else of the newest. Empty if the run was not evaluated.
+        size: bytes on disk.
+    """
+
+    name: str
+    state: State
+    created: str
+    model: str
+    skills: Mapping[str, str]
+    stages: Mapping[str, int]
+    resumable: bool
+    size: int
+    exact: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRun:
+    """A run, and the figures of the last step of each stage."""
+
+    run: StoredRun
+    folder: Path
+    recipe: Mapping[str, Any]
+    last: Mapping[str, Mapping[str, float]]
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRuns:
+    """Two runs.
+
+    Attributes:
+        differences: what they were made of, by name; each with both values, None where one has none.
+        exact: the share of exact answers of both, of each task set that one of them has.
+    """
+
+    first: str
+    second: str
+    differences: Mapping[str, tuple[Any, Any]]
+    exact: Mapping[str, tuple[float | None, float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Runs that were removed, or would be, and their bytes on disk."""
+
+    removed: tuple[str, ...]
+    size: int
+
+
+def list_runs(settings: Settings) -> list[StoredRun]:
+    """Return the runs of a project, the oldest first."""
+    return [_stored(path) for path in _folders(settings.runs)]
+
+
+def show_run(settings: Settings, run: Path) -> ShownRun:
+    """Return what one run is and has reached. Raises UsageError."""
+    path = _existing(settings, run)
+    document = _document(path)
+    last: dict[str, dict[str, float]] = {}
+    for row in _metrics(path):
+        last.setdefault(row["stage"], {}).update({k: v for k, v in row.items() if isinstance(v, int | float)})
+    return ShownRun(
+        _stored(path), path, _recipe(path), last, document.get("settings", {}), document.get("versions", {})
+    )
+
+
+def compare_runs(settings: Settings, first: Path, second: Path) -> ComparedRuns:
+    """Return in what two runs differ, and what both have reached. Raises UsageError."""
+    paths = [_existing(settings, run) for run in (first, second)]
+    one, other = (_made_of(path) for path in paths)
+    differences = {
+        name: (one.get(name), other.get(name))
+        for name in sorted(one.keys() | other.keys())
+        if one.get(name) != other.get(name)
+    }
+    left, right = (_exact(path) for path in paths)
+    exact = {place: (left.get(place), right.get(place)) for place in sorted(left.keys() | right.keys())}
+    return ComparedRuns(paths[0].name, paths[1].name, differences, exact)
+
+
+def prune_runs(
+    settings: Settings, runs: Sequence[Path], *, unfinished: bool, keep: int | None, dry_run: bool
+) -> Pruned:
+    """Remove runs for ever; a run that is being trained stays.
+
+    Args:
+        settings: know where the runs are.
+        runs: these.
+        unfinished: and all that were ended.
+        keep: and all finished ones but so many of the newest.
+        dry_run: remove nothing.
+
+    Raises:
+        UsageError: no run is meant, there is no such run, or it is being trained.
+        StorageError: a folder cannot be removed.
+    """
+    if not runs and not unfinished and keep is None:
+        raise UsageError("no run is meant", hint="name runs, or use `--unfinished` or `--keep N`")
+    chosen = [_existing(settings, run) for run in runs]
+    busy = [path.name for path in chosen if _stored(path).state == "training"]
+    if busy:
+        raise UsageError(f"the run {busy[0]} is being trained", hint="end it first")
+    everything = [(path, _stored(path).state) for path in _folders(settings.runs)]
+    if unfinished:
+        chosen += [path for path, state in everything if state == "unfinished"]
+    if keep is not None:
+        finished = [path for path, state in everything if state == "finished"]
+        chosen += finished[: max(0, len(finished) - keep)]
+    chosen = list(dict.fromkeys(path.resolve() for path in chosen))
+    size = sum(_size(path) for path in chosen)
+    for path in () if dry_run else chosen:
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            raise StorageError(f"{path} cannot be removed: {error.strerror}", hint="check its rights") from None
+    return Pruned(tuple(path.name for path in chosen), size)
+
+
+def _folders(runs: Path) -> list[Path]:
+    """Return the folders in which a run was written, the oldest first; other folders are not ours."""
+    if not runs.is_dir():
+        return []
+    return [path for path in sorted(runs.iterdir()) if not path.name.startswith(".") and _is_run(path)]
+
+
+def _is_run(path: Path) -> bool:
+    return any((path / name).is_file() for name in ("manifest.json", "start.json", "recipe.yaml"))
+
+
+def _existing(settings: Settings, run: Path) -> Path:
+    path = find_run(settings, run)
+    if not _is_run(path):
+        raise UsageError(f"{path} is not a run folder", hint="run `skillpm runs list` to see the runs of this project")
+    return path
+
+
+def _stored(path: Path) -> StoredRun:
+    document = _document(path)
+    finished = (path / "manifest.json").is_file()
+    steps: dict[str, int] = {}
+    for row in _metrics(path):
+        steps[row["stage"]] = max(row["step"], steps.get(row["stage"], 0))
+    return StoredRun(
+        name=path.name,
+        state="finished" if finished else "training" if _is_busy(path) else "unfinished",
+        created=str(document.get("created", "")),
+        model=str(document.get("model") or _recipe(path).get("model", "")),
+        skills={skill["name"]: skill["version"] for skill in document.get("skills", ())},
+        stages=steps,
+        resumable=not finished and (path / "start.json").is_file(),
+        size=_size(path),
+        exact=_exact(path),
+    )
+
+
+def _is_busy(path: Path) -> bool:
+    from skillpm.storage.process_lock import ProcessLock
+
+    if not (path / ".training").is_file():
+        return False
+    lock = ProcessLock(path / ".training")
+    try:
+        return not lock.try_exclusive()
+    finally:
+        lock.release()
+
+
+def _size(path: Path) -> int:
+    return sum(file.lstat().st_size for file in path.rglob("*") if not file.is_dir())
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """Return manifest.json, else start.json, else nothing; a damaged one is nothing."""
+    for name in ("manifest.json", "start.json"):
+        try:
+            document = json.loads((path / name).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(document, dict):
+            return document
+    return {}
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    from skillpm.errors import SkillpmError
+    from skillpm.formats.strict_yaml import read_yaml
+    from skillpm.storage.files import read_text
+
+    try:
+        recipe = read_yaml(read_text(path / "recipe.yaml"), path=str(path))
+    except SkillpmError:
+        return {}
+    return recipe if isinstance(recipe, dict) else {}
+
+
+def _metrics(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        lines = (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # the last line of a run that was killed
+            continue
+        if isinstance(row, dict) and isinstance(row.get("stage"), str) and isinstance(row.get("step"), int):
+            yield row
+
+
+def _exact(run: Path) -> dict[str, float | None]:
+    """Return the figures that a manifest shows."""
+    try:
+        manifest = _document(run)
+        evaluations = manifest.get("evaluations", [])
+        shown = [item for item in evaluations if item["whole"]] or evaluations
+        last = manifest["stages"][-1]["name"]
+        rows = [row for row in shown[-1]["figures"] if row["arm"] == last] if shown else []
+        return {f"{row['skill']} {row['task_set']}": row.get("exact") for row in rows}
+    except (LookupError, TypeError, AttributeError):
+        return {}
+
+
+def _made_of(path: Path) -> dict[str, Any]:
+    """Return everything that decides a run, each value under one name."""
+    document = _document(path)
+    files = document.get("files", {})
+    made = dict(_flat("recipe", _recipe(path)))
+    made |= {f"skill.{skill['name']}": f"{skill['version']} {skill['tree']}" for skill in document.get("skills", ())}
+    made |= {f"data.{name}": files.get(f"data/{name}.jsonl") for name in ("train", "held_out")}
+    made |= {f"settings.{name}": document.get("settings", {}).get(name) for name in ("dtype", "device", "threads")}
+    made |= {f"versions.{name}": version for name, version in document.get("versions", {}).items()}
+    return {**made, "model_digest": document.get("model_digest")}
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flat(f"{name}.{key}", item)
+    elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        for item in value:  # stages, each under its name
+            yield from _flat(f"{name}.{item.get('name', item.get('kind'))}", item)
+    else:
+        yield name, value

@@ -1,0 +1,146 @@
+"""The DPO stage: the model's own answers, paired by the verifiers, and TRL's DPOTrainer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset
+from trl import DPOConfig, DPOTrainer
+
+from skillpm.errors import TrainingError
+from skillpm.formats.document import Json
+from skillpm.model.training import StageInput, StageOutput, TrainRow
+from skillpm.train.columns import Rewarder
+from skillpm.train.dpo import Dpo
+from skillpm.train.hf.checkpoint import Resumable, remembered, train_on
+from skillpm.train.hf.model import check_vocabulary
+from skillpm.train.hf.packing import GroupedOrder
+from skillpm.train.hf.rollout import GREEDY_ROWS, judging_ahead, sample_groups
+from skillpm.train.hf.validation import Validation
+from skillpm.train.hf.watch import Watch, silence
+
+Pair = dict[str, list[int]]  # token ids: prompt_ids, chosen_ids, rejected_ids
+
+
+class PairTrainer(Resumable, DPOTrainer):
+    """TRL's DPO on pairs that are tokens already."""
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
+
+    def _order(self, *_: Any) -> GroupedOrder:
+        return GroupedOrder([""] * len(self.train_dataset), self.args.train_batch_size, self.args.seed)
+
+
+def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
+    """Refine the model's adapter in place; not kept where its answers to the validation rows get worse.
+
+    Raises:
+        TrainingError: too many answers could not be judged, or no two answers to a task differ in worth.
+    """
+    tasks = {row.task.key: row.task for row in given.plan.rows}
+    rewarder = Rewarder(tasks, given.judge, stage.max_error_share, given.prefetch)
+    validation = Validation(given, rewarder, stage.validate_on, stage.max_new_tokens)
+    found: list[Pair] = remembered(given.work, "pairs", lambda: _pairs(stage, given, validation.learned, rewarder))
+    pairs = [pair for pair in found if _length(pair) <= stage.max_length]
+    if not pairs:
+        raise TrainingError(
+            f"stage {stage.name}: {_without(found, stage)}",
+            hint=f"--set stages.{stage.name}.generations={2 * stage.generations}, or another stage",
+        )
+    check_vocabulary(given.model, (ids for pair in pairs for ids in pair.values()))
+    given.report(0, {"pairs": len(pairs), "rows": len(validation.learned)})
+    trainer = PairTrainer(
+        model=given.model,
+        args=_arguments(stage, given, len(pairs)),
+        train_dataset=Dataset.from_list(pairs),
+        processing_class=given.conversation.tokenizer,
+        callbacks=[Watch(given.report)],
+    )
+    if "ref" in getattr(given.model, "peft_config", {}):  # it has said what the model thought when the stage began
+        given.model.delete_adapter("ref")
+    silence(trainer)
+    train_on(trainer, given)
+    left_out = len(found) - len(pairs)
+    note = f"{len(pairs)} pairs" + (f", {left_out} left out, longer than {stage.max_length} tokens" if left_out else "")
+    return validation.output(int(trainer.state.global_step), note)
+
+
+def _pairs(stage: Dpo, given: StageInput, rows: Sequence[TrainRow], rewarder: Rewarder) -> list[Json]:
+    """Return a pair of each row whose answers differ in worth."""
+    conversation, keys = given.conversation, [row.task.key for row in rows]
+    groups = sample_groups(
+        given.model,
+        conversation,
+        [conversation.prompt(row.task.prompt) for row in rows],
+        samples=stage.generations,
+        temperature=stage.temperature,
+        max_new_tokens=stage.max_new_tokens,
+        batch_size=GREEDY_ROWS,
+        seed=given.seed,
+        ended=judging_ahead(rewarder, conversation, keys),
+    )
+    texts = [[conversation.text(answer) for answer in group] for group in groups]
+    asked = [key for key in keys for _ in range(stage.generations)]
+    judged = iter(rewarder.judgements(asked, [text for group in texts for text in group]))
+    pairs = []
+    for row, group, written in zip(rows, groups, texts, strict=True):
+        scored = [(next(judged).verdict.score, place) for place in range(len(group))]
+        known = sorted((score, place) for score, place in scored if score is not None)
+        if not known:
+            continue
+        worst, best = known[0], known[-1]
+        prompt, gold = conversation.finished(row.task.prompt, row.answer)
+        chosen = gold if stage.chosen == "gold" else _ended(conversation, row, written[best[1]])
+        better = worst[0] < 1.0 if stage.chosen == "gold" else worst[0] < best[0]
+        if better and chosen is not None:
+            pairs.append({"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": list(group[worst[1]])})
+    return pairs
+
+
+def _ended(conversation: Any, row: TrainRow, text: str) -> list[int] | None:
+    """Return the tokens of an answer with its end; None where the tokenizer cannot write it."""
+    from skillpm.errors import UsageError
+
+    try:
+        tokens: list[int] = conversation.finished(row.task.prompt, text)[1]
+    except UsageError:
+        return None
+    return tokens
+
+
+def _length(pair: Pair) -> int:
+    return len(pair["prompt_ids"]) + max(len(pair["chosen_ids"]), len(pair["rejected_ids"]))
+
+
+def _without(found: Sequence[Pair], stage: Dpo) -> str:
+    if found:
+        return f"every pair is longer than {stage.max_length} tokens"
+    return "no row has two answers of different worth, so there is nothing to prefer"
+
+
+def _arguments(stage: Dpo, given: StageInput, pairs: int) -> DPOConfig:
+    steps = math.ceil(math.ceil(pairs / (stage.batch_size * stage.accumulate)) * stage.epochs)
+    weighted = {"loss_type": [stage.loss, "sft"], "loss_weights": [1.0, stage.sft_weight]} if stage.sft_weight else {}
+    return DPOConfig(
+        **{"loss_type": [stage.loss], **weighted},
+        output_dir=str(given.work),
+        max_steps=steps,
+        per_device_train_batch_size=stage.batch_size,
+        gradient_accumulation_steps=stage.accumulate,
+        learning_rate=stage.learning_rate,
+        lr_scheduler_type=stage.scheduler,
+        beta=stage.beta,
+        max_length=None,
+        precompute_ref_log_probs=True,
+        seed=given.seed,
+        bf16=False,
+        gradient_checkpointing=False,
+        logging_steps=1,
+        disable_tqdm=True,
+        report_to="none",
+        save_strategy="no",
+        remove_unused_columns=False,
+    )

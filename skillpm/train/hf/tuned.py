@@ -1,0 +1,191 @@
+"""What of a model is trained: an adapter or its own weights; how they begin, and how they are saved and loaded."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
+
+from skillpm.errors import StorageError, TrainingError, UsageError
+from skillpm.model.training import Stage
+from skillpm.train.base_model import portable_name
+from skillpm.train.hf.checkpoint import SAVE_ERRORS
+from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS
+from skillpm.train.recipe import Recipe
+
+_ADAPTER, _MODEL = "adapter_model.safetensors", "model.safetensors"
+_NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and the CPU's
+
+
+def tuned(model: Any, recipe: Recipe, adapter: Path | None = None) -> Any:
+    """Make a model ready to be trained: put an adapter onto it, or let its own weights be trained.
+
+    Raises:
+        UsageError: the adapter, its target modules or the layers are not this model's.
+    """
+    layers = _layers(model, recipe)
+    if recipe.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.enable_input_require_grads()
+    if recipe.tune == "full":
+        wanted = {id(parameter) for layer in layers for parameter in layer.parameters()}
+        for parameter in model.parameters():
+            parameter.requires_grad_(not wanted or id(parameter) in wanted)
+        return model
+    try:
+        if adapter is not None:
+            return PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
+        return get_peft_model(model, _lora(model, recipe, layers))
+    except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
+        what, hint = (f"the adapter {adapter}", "use an adapter of this model") if adapter else ("an adapter", _ALL)
+        reason = str(error).strip().splitlines()[0][:200]
+        raise UsageError(f"{what} does not fit {recipe.model}: {reason}", hint=hint) from None
+
+
+_ALL = "--set lora.target_modules=all-linear"
+
+
+def _lora(model: Any, recipe: Recipe, layers: Sequence[Any]) -> LoraConfig:
+    lora, target = recipe.lora, recipe.lora.target_modules
+    if layers:
+        inner = {id(module) for layer in layers for module in layer.modules() if isinstance(module, torch.nn.Linear)}
+        names = [name for name, module in model.named_modules() if id(module) in inner]
+        wanted = ("",) if target == "all-linear" else (target,) if isinstance(target, str) else target
+        target = tuple(name for name in names if name.endswith(wanted))
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=target if isinstance(target, str) else list(target),
+        use_dora=lora.dora,
+        use_rslora=lora.rslora,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _layers(model: Any, recipe: Recipe) -> list[Any]:
+    """Return the layers that the recipe names. Raises UsageError where the model does not have them."""
+    if not recipe.layers:
+        return []
+    count = model.config.get_text_config().num_hidden_layers
+    lists = [m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count]
+    if not lists or max(recipe.layers) >= count:
+        raise UsageError(
+            f"layer {max(recipe.layers)} is not a layer of {recipe.model}, which has {count}",
+            hint=f"--set layers=[{count - 1}] trains its last layer",
+        )
+    return [lists[0][number] for number in recipe.layers]
+
+
+def trained_weights(model: Any) -> dict[str, torch.Tensor]:
+    """Return the weights that are trained, by their names."""
+    if isinstance(model, PeftModel):
+        weights: dict[str, torch.Tensor] = get_peft_model_state_dict(model)
+        return weights
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def set_weights(model: Any, weights: Mapping[str, torch.Tensor]) -> None:
+    """Give a model weights that ``trained_weights`` returned."""
+    if isinstance(model, PeftModel):
+        set_peft_model_state_dict(model, dict(weights))
+        return
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in weights:
+                parameter.copy_(weights[name])
+
+
+def load_weights(model: Any, folder: Path) -> None:
+    """Give a model the weights that were saved in a folder. Raises StorageError."""
+    try:
+        files = sorted(folder.glob(_ADAPTER if isinstance(model, PeftModel) else "model*.safetensors"))
+        set_weights(model, {name: value for file in files for name, value in load_file(file).items()})
+    except SAVE_ERRORS as error:
+        reason = str(error).splitlines()[0][:200]
+        raise StorageError(f"{folder} cannot be read: {reason}", hint="train again") from None
+
+
+def save_weights(model: Any, folder: Path, recipe: Recipe) -> None:
+    """Save an adapter or a model, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written there; if another place has room, the message names it.
+    """
+    draft = folder.with_name(f".{folder.name}")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        _write(model, draft, recipe)
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.replace(folder)
+    except SAVE_ERRORS as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        reason = str(error).splitlines()[0][:200]
+        raise StorageError(f"{folder} cannot be written: {reason}{_rescued(model, recipe)}") from None
+
+
+def _rescued(model: Any, recipe: Recipe) -> str:
+    """Save in the folder for temporary files, and say where that is."""
+    place = Path(tempfile.mkdtemp(prefix="skillpm-adapter-"))
+    try:
+        _write(model, place, recipe)
+    except SAVE_ERRORS:
+        shutil.rmtree(place, ignore_errors=True)
+        return ""
+    return f"; the weights are in {place}"
+
+
+def _write(model: Any, folder: Path, recipe: Recipe) -> None:
+    """Write weights that name their base model as other machines know it, and have no README of a library.
+
+    The library would write the path of the model's folder, which leads nowhere elsewhere and shows a person's name.
+    What the chat template was called with stands beside the weights, which are asked in the same way.
+    """
+    for configuration in getattr(model, "peft_config", {}).values():
+        configuration.base_model_name_or_path = portable_name(recipe.model)
+        configuration.revision = configuration.revision or getattr(model.config, "_commit_hash", None)
+        if isinstance(configuration.target_modules, set):  # a set has another order in each process
+            configuration.target_modules = sorted(configuration.target_modules)
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    if recipe.chat_template_kwargs:
+        (folder / TEMPLATE_ARGUMENTS).write_text(json.dumps(recipe.chat_template_kwargs) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def explained_memory(stage: Stage) -> Iterator[None]:
+    """Turn "out of memory" into what to change.
+
+    Raises:
+        TrainingError: the memory of the device is not enough for this stage.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _NO_MEMORY):
+            raise
+        raise TrainingError(
+            f"stage {stage.name}: the memory is not enough: {(str(error).splitlines() or ['none left'])[0][:200]}",
+            hint=_smaller(stage),
+        ) from None
+
+
+def _smaller(stage: Stage) -> str:
+    """Return the settings that make the same step in less memory."""
+    place, settings = f"--set stages.{stage.name}", stage.model_dump()
+    size = settings.get("batch_size", settings.get("micro_batch", 1))
+    if size == 1:
+        return "--set gradient_checkpointing=true, or a lower max_length"
+    half = size // 2
+    if "micro_batch" in settings:
+        return f"{place}.micro_batch={half}, or --set gradient_checkpointing=true"
+    more = settings.get("accumulate", 1) * -(-size // half)
+    return f"{place}.batch_size={half} {place}.accumulate={more}, or --set gradient_checkpointing=true"

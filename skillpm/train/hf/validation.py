@@ -1,0 +1,57 @@
+"""The gate of a stage that refines: rows that it never learns from, and what the greedy answers to them were worth."""
+
+from __future__ import annotations
+
+import random
+from statistics import fmean
+
+from skillpm.model.training import StageInput, StageOutput, TrainRow
+from skillpm.train.columns import Rewarder
+from skillpm.train.grpo import held_for_validation
+from skillpm.train.hf.checkpoint import remembered
+from skillpm.train.hf.rollout import greedy_scores
+
+
+class Validation:
+    """Some rows of a stage, kept out of it.
+
+    Args:
+        given: the stage's input.
+        rewarder: judges the answers.
+        validate_on: how many rows are wanted; at most a third is kept out.
+        max_new_tokens: of an answer.
+
+    Attributes:
+        learned: the other rows, mixed.
+
+    Raises:
+        TrainingError: too many answers could not be judged.
+    """
+
+    def __init__(self, given: StageInput, rewarder: Rewarder, validate_on: int, max_new_tokens: int) -> None:
+        rows = list(given.plan.rows)
+        mixed = random.Random(given.seed).sample(rows, k=len(rows))
+        held = held_for_validation(validate_on, len(mixed))
+        self.learned: list[TrainRow] = mixed[held:]
+        self._given, self._rewarder, self._tokens = given, rewarder, max_new_tokens
+        self._rows = mixed[:held]
+        self._before: dict[str, float] = remembered(given.work, "validation", self._scores)
+
+    def output(self, steps: int, note: str = "") -> StageOutput:
+        """Return what the stage did: it is not kept where the rows of a skill got worse.
+
+        Raises:
+            TrainingError: too many answers could not be judged.
+        """
+        before, after, rewarder = self._before, self._scores(), self._rewarder
+        means = [fmean(scores.values()) if scores else 0.0 for scores in (before, after)]
+        figures = {"validation_before": means[0], "validation_after": means[1]}
+        self._given.report(steps, {**figures, "judged": rewarder.judged, "errored": rewarder.errored})
+        worse = [skill for skill, score in after.items() if score < before[skill]]
+        if worse:
+            return StageOutput(steps, False, f"it made validation rows of {', '.join(worse)} worse")
+        return StageOutput(steps, note=note)
+
+    def _scores(self) -> dict[str, float]:
+        given = self._given
+        return greedy_scores(given.model, given.conversation, self._rows, self._rewarder, self._tokens)
