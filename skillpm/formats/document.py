@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from inspect import cleandoc
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -19,6 +20,8 @@ from skillpm.formats.strict_yaml import read_yaml
 
 _CORE_INTEGER = re.compile(r"[-+]?[0-9]+\Z")
 _CORE_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+
+_ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
 _new, _set = object.__new__, object.__setattr__
 
@@ -63,6 +66,29 @@ class Document(BaseModel):
         _set(document, "__pydantic_extra__", None)
         _set(document, "__pydantic_private__", None)
         return document
+
+    @classmethod
+    def meanings(cls) -> dict[str, str]:
+        """Return what the ``Attributes`` in the docstrings of this model and of its bases say of each field."""
+        meanings: dict[str, str] = {}
+        for model in reversed(cls.__mro__):
+            attributes = cleandoc(model.__doc__ or "").partition("Attributes:\n")[2]
+            meanings |= {name: " ".join(text.split()) for name, text in _ATTRIBUTE.findall(attributes)}
+        return meanings
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """Give each field its meaning, and leave the meanings out of the description of the whole."""
+        reference: dict[str, Any] = handler(core_schema)
+        schema = handler.resolve_ref_schema(reference)
+        meanings = cls.meanings()
+        for name, field in cls.model_fields.items():
+            part = schema.get("properties", {}).get(field.alias or name)
+            if part is not None and name in meanings:
+                part.setdefault("description", meanings[name])
+        if "description" in schema:
+            schema["description"] = schema["description"].partition("Attributes:\n")[0].strip()
+        return reference
 
 
 D = TypeVar("D", bound=BaseModel)

@@ -14,8 +14,8 @@ class Dpo(Stage):
     """Direct preference optimisation (arXiv 2305.18290): of two answers to a task the verifier's better one is chosen.
 
     Attributes:
-        kind: dpo.
-        name: unique within the recipe.
+        kind: of the stage.
+        name: unique within the recipe; `--set stages.NAME.key=value` uses it.
         chosen: gold takes the expected answer, best the best of the sampled ones; the worst sampled one is rejected.
         generations: answers that are sampled for each row.
         temperature: of the sampling.

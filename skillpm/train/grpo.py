@@ -69,8 +69,8 @@ class Grpo(Sampled):
     """Group-relative policy optimisation (arXiv 2402.03300) against the skills' own verifiers.
 
     Attributes:
-        kind: grpo.
-        name: unique within the recipe.
+        kind: of the stage.
+        name: unique within the recipe; `--set stages.NAME.key=value` uses it.
         loss: dr_grpo (arXiv 2503.20783), dapo (2503.14476), grpo (2402.03300), cispo (2506.13585) or gspo (2507.18071).
         epsilon: how far down a ratio may go; by default what the paper of the loss has.
         epsilon_high: how far up.
@@ -93,8 +93,8 @@ class Rloo(Sampled):
     """REINFORCE with the other answers to a prompt as the baseline (arXiv 2402.14740), whole answers as actions.
 
     Attributes:
-        kind: rloo.
-        name: unique within the recipe.
+        kind: of the stage.
+        name: unique within the recipe; `--set stages.NAME.key=value` uses it.
         epsilon: how far down the ratio of an answer may go.
         epsilon_high: how far up.
     """

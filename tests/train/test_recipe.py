@@ -78,7 +78,7 @@ def rows(count: int, skill: str = "a") -> list[TrainRow]:
 
 
 def test_a_plan_counts_steps_and_qualifies_rewards() -> None:
-    """Steps are rounded up; a reward that only one skill has is a column of that skill alone."""
+    """Each pass ends with a smaller step; a reward that only one skill has is a column of that skill alone."""
     recipe = recipe_model(BUILT_IN).model_validate(
         {
             "data": {"refine": 0},
@@ -88,7 +88,7 @@ def test_a_plan_counts_steps_and_qualifies_rewards() -> None:
 
     plan = make_plan(recipe, BUILT_IN, rows(9), [], {"a": ["x", "y"], "b": ["x"]})
 
-    assert plan.stages[0].plan.steps == 3
+    assert plan.stages[0].plan.steps == 4
     assert [(c.name, c.weight) for c in plan.stages[1].plan.columns] == [("a:x", 1), ("a:y", 2), ("b:x", 1)]
 
 

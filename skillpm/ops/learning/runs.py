@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skillpm.errors import UsageError
 from skillpm.model.name import did_you_mean
 from skillpm.settings import Settings
+from skillpm.train.base_model import portable_name
+
+if TYPE_CHECKING:
+    from skillpm.train.recipe import Recipe
 
 LATEST = "latest"
+_CONFIGURATION = "adapter_config.json"
 _HINT = "run `skillpm runs list` to see the runs of this project"
 
 
@@ -33,6 +40,29 @@ def find_run(settings: Settings, run: Path, *, unfinished: bool = False) -> Path
         names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
         raise UsageError(f"no run folder `{name[:200]}`, here or in {folder}", hint=did_you_mean(name, names, _HINT))
     return folder / name
+
+
+def find_adapter(settings: Settings, recipe: Recipe) -> Path | None:
+    """Return the folder of the adapter that a recipe begins from: a folder with one, or the last one of a run.
+
+    Raises:
+        UsageError: there is none, or it is another model's.
+    """
+    if not recipe.adapter:
+        return None
+    typed = Path(recipe.adapter).expanduser()
+    folder = typed if (typed / _CONFIGURATION).is_file() else find_run(settings, typed) / "adapter"
+    try:
+        configuration = json.loads((folder / _CONFIGURATION).read_bytes())
+        base = str(configuration["base_model_name_or_path"])
+    except (OSError, ValueError, LookupError, TypeError):
+        raise UsageError(f"no adapter at {folder}", hint="name a run, or a folder with adapter_config.json") from None
+    if portable_name(base) != portable_name(recipe.model):
+        raise UsageError(
+            f"the adapter {folder} is one of {base[:200]}, not of {portable_name(recipe.model)}",
+            hint="use the model that it was trained on",
+        )
+    return folder.resolve()
 
 
 def run_word(settings: Settings, run: Path) -> str:

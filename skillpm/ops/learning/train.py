@@ -39,7 +39,7 @@ from skillpm.ops.learning.resumption import (
     model_identity,
     read_task_lines,
 )
-from skillpm.ops.learning.runs import run_word
+from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import check_held_out, other_suites
 from skillpm.runtime.catalogue import Contributions
@@ -103,8 +103,10 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> Tr
         PluginError: a plugin's trainer failed.
     """
     locate_model(recipe.model, context.settings.models)
+    find_adapter(context.settings, recipe)
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
+        check_stages(recipe, _rewards(session))
         return _plan(context, recipe, session, _synthesise(context, recipe, session, progress))
 
 
@@ -190,13 +192,14 @@ def _ready(context: Context, recipe: Recipe) -> Iterator[_Ready]:
     """Have everything there that can fail before a row is made."""
     locate_model(recipe.model, context.settings.models)
     skills = context.skills(recipe.skills)
+    adapter = find_adapter(context.settings, recipe)
     stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
     runners = [_needed(context.stage_kinds.trainers[stage.kind].load) for stage in recipe.stages]
     with open_session(context, skills) as session:
         check_stages(recipe, _rewards(session))
         model = ready_model(recipe.model, context.settings)
-        opened = stages.open_model(recipe, model)
-        machine = stages.machine_record(model, recipe.dtype)
+        opened = stages.open_model(recipe, model, adapter)
+        machine = stages.machine_record(model, recipe.dtype, adapter)
         yield _Ready(context, recipe, skills, session, stages, runners, opened, machine)
 
 
@@ -348,6 +351,7 @@ def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> Non
             files=files,
             lock=files.get(LOCK),
             model_digest=model_identity(ready.machine),
+            adapter_digest=ready.machine.get("adapter_digest"),
             settings={name: ready.machine[name] for name in SETTINGS},
             versions=_versions(ready),
         )

@@ -40,9 +40,11 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "transformers", "trl", "peft", "datasets", "accelerate")}
 
 
-def machine_record(model: Path | str, dtype: str) -> dict[str, Any]:
-    """Return what the manifest records of the model and of this machine."""
+def machine_record(model: Path | str, dtype: str, adapter: Path | None = None) -> dict[str, Any]:
+    """Return what the manifest records of the model, of the adapter that training began from, and of this machine."""
     record: dict[str, Any] = {**machine_settings(dtype), "model_digest": weights_digest(model)}
+    if adapter is not None:
+        record["adapter_digest"] = weights_digest(adapter)
     revision = _revision(model)
     return record if revision is None else {**record, "revision": revision}
 

@@ -29,6 +29,7 @@ from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.stored_runs import compare_runs, list_runs, prune_runs
 from skillpm.ops.learning.train import Trained, plan_training, resume, train
 from skillpm.settings import load_settings
+from skillpm.train.hf.model import weights_digest
 from skillpm.train.kinds import BUILT_IN
 from skillpm.train.recipe import Recipe, load_recipe
 from skillpm.train.run_folder import RunFolder
@@ -225,6 +226,24 @@ def test_an_adapter_that_cannot_be_saved_is_kept_elsewhere(
     (folder,) = (server.root / "runs").iterdir()
     (folder / "stages/sft/.adapter").unlink()
     assert resume(server.context(), folder, progress=count).manifest.stages[0].steps == 2
+
+
+def test_a_recipe_begins_from_an_adapter_of_the_same_model(
+    server: Server, tiny_model: Path, train_it: Train, tmp_path: Path, count: Count
+) -> None:
+    first = train_it("data.evaluate=0")
+    again = train_it("data.evaluate=0", f"adapter={first.folder.name}")
+    assert again.manifest.settings["adapter_digest"] == weights_digest(first.folder / "adapter")
+    assert compare_runs(server.context().settings, first.folder, again.folder).differences == {
+        "recipe.adapter": ("", first.folder.name)
+    }
+    config = first.folder / "adapter/adapter_config.json"
+    config.write_text(config.read_text().replace('"a-model"', '"another/model"'))
+    for adapter, reason in ((first.folder, "is one of another/model, not of a-model"), (tmp_path, "no adapter at")):
+        with pytest.raises(UsageError, match=reason):
+            train_it(f"adapter={adapter}")
+        with pytest.raises(UsageError, match=reason):
+            plan_training(server.context(), recipe_of(server, tiny_model, f"adapter={adapter}"), progress=count)
 
 
 @pytest.mark.slow

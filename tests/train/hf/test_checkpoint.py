@@ -15,8 +15,8 @@ from skillpm.train.hf.stages import Training, open_model, run_stages
 from skillpm.train.plan import TrainPlan
 from skillpm.train.run_folder import RunFolder
 from skillpm.train.sft import Sft
-from tests.train.hf.test_methods import SMALL, pay_by_text
 from tests.train.hf.test_stages import digest, plan_of, tell_nobody
+from tests.train.hf.test_stages_kinds import SMALL, pay_by_text
 
 pytestmark = pytest.mark.filterwarnings("default")
 
