@@ -99,7 +99,7 @@ class AuditLog:
             entry = AuditEntry.model_validate({**document, "digest": ""})
             entry = entry.model_copy(update={"digest": digest_of(entry)})
             try:
-                with self.path.open("ab+") as file:
+                with os.fdopen(os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "ab+") as file:
                     file.seek(max(0, file.tell() - 1))
                     torn = b"\n" if file.read(1) not in (b"", b"\n") else b""  # a crash cut the last line off
                     line = canonical_json(entry.model_dump(mode="json"))
@@ -108,7 +108,7 @@ class AuditLog:
                     os.fsync(file.fileno())
             except OSError as error:
                 raise storage_error("write", self.path, error) from None
-            write_atomic(self.head, f"{entry.number} {entry.digest}\n")
+            write_atomic(self.head, f"{entry.number} {entry.digest}\n", mode=0o600)
 
     def entries(self) -> Iterator[AuditEntry]:
         """Yield the entries in their order, unchecked but for their form.

@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.credentials import Credentials, is_local, token_variable
-from skillpm.index.transport import Patience, failure_reason, release, round_trips, seconds_asked
-from skillpm.index.watched import watched_pools
+from skillpm.index.transport import Patience, Transport, failure_reason, release, round_trips, seconds_asked
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Completion
 from skillpm.model.task import Message
@@ -91,7 +90,7 @@ class EndpointPolicy:
         if secret:
             self._headers["Authorization"] = secret
         self._form: dict[str, Any] = {}  # what answers are held to
-        self._pool = _open_pool(patience, batch_size)
+        self._pool = Transport(patience=patience, environment=environment).pool(self._url)
         self._model = model or self._only_model()
         self.settings = {"endpoint": self._url, "endpoint_model": self._model}
 
@@ -262,15 +261,6 @@ def _check_address(url: str, *, offline: bool) -> None:
         )
     if offline and not is_local(host):
         raise UsageError(f"{host} is on the network, and `--offline` forbids it", hint="use a local model")
-
-
-def _open_pool(patience: Patience, connections: int) -> urllib3.PoolManager:
-    import urllib3
-
-    timeout = urllib3.Timeout(connect=patience.connect, read=patience.idle)
-    manager = urllib3.PoolManager(maxsize=connections, timeout=timeout)
-    manager.pool_classes_by_scheme = watched_pools(patience.whole)
-    return manager
 
 
 def _object(data: bytes) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from skillpm.agent.approval import Approval, Decision, Question
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.execution import Bounds, Finished, Place, run_commands
 from skillpm.agent.proposal import REPORT, Proposal, read_proposal
-from skillpm.agent.shown import fed, visible
+from skillpm.agent.shown import fed, masked, visible
 from skillpm.agent.trace import Outcome, Step, Trace, Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import SkillpmError, UsageError
@@ -245,7 +245,7 @@ class Episode:
             model=around.model,
             adapter=around.adapter,
             tool="" if tool is None else tool.name,
-            argv=argv,
+            argv=tuple(tuple(map(masked, words)) for words in argv),
             word=decision.word,
             by=decision.by,
             **fields,

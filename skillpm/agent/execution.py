@@ -142,7 +142,7 @@ class Place:
     def of(self, tool: Tool, arguments: Mapping[str, Any]) -> Place:
         """Return where a tool would run: in the folder that ``working_directory`` of its arguments names, or here."""
         named = None if "working_directory" in tool.argv_arguments else arguments.get("working_directory")
-        folder = Path(named) if isinstance(named, str) else self.folder
+        folder = self.folder / named if isinstance(named, str) else self.folder
         return replace(self, folder=folder, writes=not tool.read_only)
 
     def program(self, name: str) -> Path:

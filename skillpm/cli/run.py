@@ -13,7 +13,7 @@ from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
-from skillpm.errors import CheckError, UsageError
+from skillpm.errors import CheckError, SkillpmError, UsageError
 
 if TYPE_CHECKING:
     from skillpm.agent.episode import Episode
@@ -95,7 +95,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         while (request := _next_request()) is not None:
             try:
                 _episode(episodes(request), as_json=options["as_json"])
-            except (CheckError, UsageError) as error:
+            except SkillpmError as error:
                 click.echo(f"error: {safe(error.message)}", err=True)
 
 

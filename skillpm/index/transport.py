@@ -294,7 +294,7 @@ class Transport:
         response: urllib3.BaseHTTPResponse | None = None
         begin = time.monotonic()
         try:
-            response = self._pool(url).request(
+            response = self.pool(url).request(
                 method, url, body=body, headers=sent, preload_content=False, redirect=False, retries=False
             )
             yield response
@@ -310,7 +310,8 @@ class Transport:
             if response is not None:
                 release(response)
 
-    def _pool(self, url: str) -> urllib3.PoolManager:
+    def pool(self, url: str) -> urllib3.PoolManager:
+        """Return the connections to a URL's host, through its proxy where it has one."""
         proxy = self._proxy(urlsplit(url).scheme, urlsplit(url).hostname or "")
         with self._lock:
             if proxy not in self._pools:

@@ -103,6 +103,17 @@ def test_a_tool_gets_none_of_our_variables(tmp_path: Path, monkeypatch: pytest.M
     assert "hunter2" not in output and "LD_PRELOAD_X" not in output and "HOME=/" in output
 
 
+def test_a_tool_cannot_read_the_folders_of_keys_at_the_strongest_level(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id").write_text("a key")
+    (tmp_path / ".netrc").write_text("a login")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    finished = run(tmp_path, "cat", ".ssh/id", ".netrc")
+    assert "a key" not in finished.output and "a login" not in finished.output
+
+
 def test_what_is_printed_past_the_limit_is_counted_and_not_kept(tmp_path: Path) -> None:
     finished = run(tmp_path, *BASH, "printf %0500d 0", output_bytes=100)
     assert len(finished.output) == 100 and finished.written == 500 and "500 bytes" in finished.sentence
