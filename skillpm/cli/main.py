@@ -26,6 +26,7 @@ COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for
 COMMANDS = {
     "new": ("skillpm.cli.new", "Make a new skill from a template."),
     "validate": ("skillpm.cli.validate", "Check the layout and the documents of skills."),
+    "drift": ("skillpm.cli.drift", "Compare a skill with the program that it is for."),
     "scan": ("skillpm.cli.scan", "Scan skills for hidden content."),
     "init": ("skillpm.cli.init", "Write skillpm.yaml, the project file."),
     "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),

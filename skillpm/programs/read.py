@@ -31,10 +31,12 @@ class Wanted:
     Attributes:
         commands: subcommands, each as its words; the first in the program's own order where there are none.
         most: how many, if none is named.
+        missing_ok: may one that is named not be there?
     """
 
     commands: tuple[tuple[str, ...], ...] = ()
     most: int = 8
+    missing_ok: bool = False
 
 
 def read_program(program: str, wanted: Wanted = Wanted(), warn: Warn = lambda _: None) -> Program:
@@ -51,10 +53,10 @@ def read_program(program: str, wanted: Wanted = Wanted(), warn: Warn = lambda _:
     asker = Asker(program)
     read = _by_parser(asker, wanted) or _by_help(asker, wanted)
     lost = [" ".join(words) for words in wanted.commands if all(item.words != words for item in read.commands)]
-    if lost:
+    if lost and not wanted.missing_ok:
         known = ", ".join(read.names[:12]) or "no subcommands"
         raise UsageError(f"`{asker.name}` has no command `{lost[0]}`", hint=f"it has {known}")
-    if not any(command.options or command.words for command in read.commands):
+    if not any(command.options or command.words for command in read.commands) and not lost:
         reply = asker.ask("--help")
         reason = f": it {reply.problem}" if reply.problem else " of it in its help or manual page"
         raise UsageError(f"`{asker.name}` lists no option{reason}", hint=f"look at `{asker.name} --help`")
@@ -76,6 +78,16 @@ def parser_problems(program: str, lines: Sequence[Sequence[str]]) -> list[str] |
     words = [list(line) for line in lines]
     reply = _introspected(asker, "--parse", json.dumps(words))
     return reply if isinstance(reply, list) and all(isinstance(item, str) for item in reply) else None
+
+
+def help_texts(asker: Asker, words: tuple[str, ...]) -> str:
+    """Return all that a program says of a command and of itself, in its help and its manual pages."""
+    calls = [asker.ask(*words, "--help"), *([asker.ask("--help")] if words else [asker.ask("-h")])]
+    manual = shutil.which("man")
+    if manual is not None:
+        pages = dict.fromkeys(("-".join((asker.name, *words)), asker.name))
+        calls += [asker.call(manual, page) for page in pages]
+    return "\n".join(re.sub(r"\x1b\[[0-9;]*m|.\x08", "", reply.text) for reply in calls)
 
 
 def _introspected(asker: Asker, *arguments: str) -> Any:

@@ -1,0 +1,37 @@
+"""``skillpm drift``."""
+
+from __future__ import annotations
+
+import click
+
+from skillpm.cli.complete import known_names
+from skillpm.cli.context import command_context
+from skillpm.cli.output import count, echo_json, json_option, note, safe, table
+
+
+@click.command("drift", epilog="Example: skillpm drift ./git-skill")
+@click.argument("skill", shell_complete=known_names)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, skill: str, as_json: bool) -> None:
+    """Compare SKILL, a name or a folder, with the program that it is for, as it is installed here.
+
+    Lists options, values, defaults and subcommands that are new, gone or changed: in the contract, in the command lines
+    of SKILL.md, and since `skillpm new --from-cli` read the program. Exits 1 if there is one. The program is only asked
+    for its help, in the sandbox.
+    """
+    from skillpm.ops.authoring.drift import drift
+
+    found = drift(command_context().skill(skill))
+    if as_json:
+        echo_json(found)
+    else:
+        rows = [(item.file, item.command, item.what, item.subject, item.before, item.now) for item in found.differences]
+        if rows:
+            table(("file", "command", "what", "which", "skill", "program"), rows)
+        programs = ", ".join(found.programs)
+        said = count(len(rows), "difference") if rows else "no difference"
+        click.echo(safe(f"{found.name}: {said} from {programs}"))
+        if found.absent:
+            note(safe(f"note: not installed, so not compared: {', '.join(found.absent)}"))
+    ctx.exit(1 if found.differences else 0)

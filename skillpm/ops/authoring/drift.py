@@ -1,0 +1,102 @@
+"""Compare a skill with the programs that it is for, as they are installed here."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from skillpm.errors import DocumentError, UsageError
+from skillpm.layout.package import Package
+from skillpm.layout.source_tree import skill_tree
+from skillpm.model.skill import Skill
+from skillpm.ops.authoring.new import PROGRAM_FILE
+from skillpm.programs.ask import Asker
+from skillpm.programs.drift import Difference, Use, differences, missing, uses_of_text, uses_of_tools
+from skillpm.programs.program import Command, Program
+from skillpm.programs.read import Wanted, help_texts, read_program
+
+_BYTES = 16 << 20  # of references/program.json
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What differs between a skill and its programs.
+
+    Attributes:
+        programs: that were compared.
+        absent: that are not installed here.
+    """
+
+    name: str
+    programs: tuple[str, ...]
+    absent: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+
+def drift(skill: Skill) -> Drift:
+    """Compare contract, SKILL.md and ``references/program.json`` of a skill with the programs that it names.
+
+    Raises:
+        UsageError: the skill names no program, or none of them is installed.
+        DocumentError: a document of the skill cannot be read.
+    """
+    tree = skill_tree(skill)
+    package = Package(tree)
+    contract = package.contract
+    if contract is not None and contract.value is None:
+        raise contract.errors[0]
+    tools = contract.value.tools if contract is not None and contract.value is not None else ()
+    record = _record(tree.read(PROGRAM_FILE) if PROGRAM_FILE in tree.paths() else None)
+    uses = list(uses_of_tools(tools))
+    names = dict.fromkeys([*(use.program for use in uses if use.program), *([record.name] if record else [])])
+    uses += uses_of_text(tree.read("SKILL.md").decode(errors="replace"), names)
+    if not names:
+        raise UsageError(f"{skill.name} runs no program", hint="`drift` is for skills whose contract has an `argv`")
+    present = [name for name in names if shutil.which(name)]
+    absent = tuple(name for name in names if name not in present)
+    if not present:
+        raise UsageError(f"{', '.join(absent)} is not installed", hint="install it, and run `skillpm drift` again")
+    found: list[Difference] = []
+    for name in present:
+        own = record if record is not None and record.name == name else None
+        found += _of_program(name, own, [use for use in uses if use.program == name])
+    return Drift(skill.name, tuple(present), absent, tuple(dict.fromkeys(found)))
+
+
+def _record(content: bytes | None) -> Program | None:
+    if content is None:
+        return None
+    try:
+        return Program.model_validate_json(content[:_BYTES])
+    except ValidationError:
+        hint = "write the skill again with `skillpm new --from-cli`, or remove the file"
+        raise DocumentError("is not a program as `new` writes it", path=PROGRAM_FILE, hint=hint) from None
+
+
+def _of_program(name: str, record: Program | None, uses: list[Use]) -> Iterator[Difference]:
+    words = tuple(command.words for command in record.commands if command.words) if record else ()
+    wanted = dict.fromkeys((*words, *(use.words for use in uses if use.file != "SKILL.md" and use.words)))
+    try:
+        now = read_program(name, Wanted(tuple(wanted), missing_ok=True))
+    except UsageError:  # it lists no option, as `top`: its text is searched all the same
+        now = Program(name=name, commands=())
+    if record is not None:
+        kept = now.model_copy(
+            update={"commands": tuple(item for item in now.commands if item.words in words or not words)}
+        )
+        yield from differences(record, kept, PROGRAM_FILE)
+    commands = {command.words: command for command in now.commands}
+    texts: dict[tuple[str, ...], str] = {}
+    for use in uses:
+        if record is not None and use.words in words and use.words not in commands:
+            continue  # the command is gone, which is said already
+        if use.words not in texts:
+            texts[use.words] = help_texts(Asker(name), use.words) + _flags(commands.get(use.words))
+        yield from missing(use, commands.get(use.words), texts[use.words])
+
+
+def _flags(command: Command | None) -> str:
+    return "".join(f" {name} " for option in command.options for name in option.names) if command else ""

@@ -1,0 +1,194 @@
+"""What has changed between a program as a skill has it and the program as it is here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from skillpm.model.contract import ArgvPart, CommandLine, Tool
+from skillpm.model.contract import Program as Grammar
+from skillpm.programs.program import Command, Option, Program
+
+_FACTS = ("value", "kind", "choices", "minimum", "maximum", "default", "required", "many")
+_CODE = re.compile(r"```[^\n]*\n(.*?)```|`([^`\n]+)`", re.DOTALL)
+_FLAG = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as the skill has it.
+
+    Attributes:
+        file: of the skill.
+        command: the program and its subcommand.
+        what: ``new command``, ``removed option``, ``changed default`` and so on.
+        subject: the option, operand or subcommand.
+        before: as the skill has it; empty where it has none.
+        now: as the program is; empty where it is gone.
+    """
+
+    file: str
+    command: str
+    what: str
+    subject: str
+    before: str = ""
+    now: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a skill uses of a program: a command, the flags in it, and whether each takes a value.
+
+    Attributes:
+        flags: each with whether it takes a value; None where that is not said.
+        choices: of a flag, where the skill lists them.
+    """
+
+    file: str
+    program: str
+    words: tuple[str, ...]
+    flags: dict[str, bool | None]
+    choices: dict[str, tuple[str, ...]]
+
+
+def differences(before: Program, now: Program, file: str) -> Iterator[Difference]:
+    """Yield what differs between two readings of one program, but for descriptions."""
+    for name in before.names:
+        if name not in now.names:
+            yield Difference(file, before.name, "removed command", name, name)
+    for name in now.names:
+        if name not in before.names:
+            yield Difference(file, before.name, "new command", name, "", name)
+    found = {command.words: command for command in now.commands}
+    for command in before.commands:
+        line = " ".join((before.name, *command.words))
+        if command.words in found:
+            yield from _of_command(file, line, command, found[command.words])
+        elif " ".join(command.words) in now.names or " ".join(command.words) not in before.names:
+            yield Difference(file, line, "removed command", " ".join(command.words) or before.name, line)
+
+
+def _of_command(file: str, line: str, before: Command, now: Command) -> Iterator[Difference]:
+    rest = list(now.options)
+    for option in before.options:
+        other = next((item for item in rest if _is_same(option, item)), None)
+        if other is None:
+            kind = "option" if option.names else "operand"
+            yield Difference(file, line, f"removed {kind}", _title(option), _title(option))
+            continue
+        rest.remove(other)
+        if set(option.names) != set(other.names):
+            old, new = (" ".join(sorted(item.names)) for item in (option, other))
+            yield Difference(file, line, "changed names", _title(option), old, new)
+        for fact in _FACTS:
+            values = (getattr(option, fact), getattr(other, fact))
+            if values[0] != values[1]:
+                yield Difference(file, line, f"changed {fact}", _title(option), *map(_text, values))
+    for option in rest:
+        kind = "option" if option.names else "operand"
+        yield Difference(file, line, f"new {kind}", _title(option), "", _title(option))
+    groups = [{(frozenset(group.names), group.required) for group in item.exclusions} for item in (before, now)]
+    for what, some in (("removed exclusion", groups[0] - groups[1]), ("new exclusion", groups[1] - groups[0])):
+        for names, _ in sorted(some, key=lambda group: sorted(group[0])):
+            text = " | ".join(sorted(names))
+            yield Difference(file, line, what, text, *((text, "") if what.startswith("removed") else ("", text)))
+
+
+def _is_same(option: Option, other: Option) -> bool:
+    if option.names or other.names:
+        return bool(set(option.names) & set(other.names))
+    return option.label == other.label
+
+
+def _title(option: Option) -> str:
+    return option.flag or option.label
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+
+
+def uses_of_tools(tools: Iterable[Tool]) -> Iterator[Use]:
+    """Yield what the command lines of a contract use."""
+    for tool in tools:
+        if isinstance(tool.argv, CommandLine):
+            for name, grammar in tool.argv.allow.items():
+                yield from _uses_of_grammar(name, (), grammar)
+        elif tool.argv:
+            yield _use_of_words(tool)
+
+
+def _uses_of_grammar(program: str, words: tuple[str, ...], grammar: Grammar) -> Iterator[Use]:
+    flags: dict[str, bool | None] = {name: False for option in grammar.options for name in option.names}
+    flags |= {name: True if not option.optional else None for option in grammar.values for name in option.names}
+    yield Use("contract.yaml", program, words, flags, {})
+    names = grammar.subcommands
+    for name in names:
+        inner = names[name] if isinstance(names, dict) else Grammar()
+        yield from _uses_of_grammar(program, (*words, name), inner)
+
+
+def _use_of_words(tool: Tool) -> Use:
+    assert tool.argv is not None and not isinstance(tool.argv, CommandLine)
+    constants = [part for part in tool.argv if isinstance(part, str)]
+    words = []
+    for part in tool.argv[1:]:
+        if not isinstance(part, str) or part.startswith("-"):
+            break
+        words.append(part)
+    flags: dict[str, bool | None] = {word: None for word in constants if re.fullmatch(r"--?[A-Za-z][\w-]*", word)}
+    choices = {}
+    for part in tool.argv:
+        if isinstance(part, ArgvPart) and part.flag is not None:
+            flags[part.flag.partition("=")[0]] = None if "=" in part.flag else part.value is not None
+            listed = tool.properties.get(part.value or "", {}).get("enum")
+            if listed:
+                choices[part.flag] = tuple(str(item) for item in listed if item is not None)
+    return Use("contract.yaml", constants[0] if constants else "", tuple(words), flags, choices)
+
+
+def uses_of_text(text: str, programs: Iterable[str]) -> Iterator[Use]:
+    """Yield what the command lines in the code of SKILL.md use; ``programs`` are those that the skill runs."""
+    known = set(programs)
+    for found in _CODE.finditer(text):
+        for line in (found[1] or found[2]).splitlines():
+            words = line.strip().removeprefix("$ ").split()
+            if words and words[0] in known:
+                flags = {flag: None for word in words[1:] for flag in _FLAG.findall(word)[:1] if word.startswith(flag)}
+                bare = [word for word in words[1:] if re.fullmatch(r"[a-z][a-z-]+", word)]
+                yield Use("SKILL.md", words[0], tuple(bare[:1]), dict(flags), {})
+            elif len(known) == 1 and re.fullmatch(r"--[a-z][\w-]+", line.strip()):
+                yield Use("SKILL.md", next(iter(known)), (), {line.strip(): None}, {})
+
+
+def missing(use: Use, command: Command | None, text: str) -> Iterator[Difference]:
+    """Yield flags of a skill that its program does not have, or that take a value where they take none.
+
+    Args:
+        use: what the skill uses.
+        command: the command as it was read; None where it was not.
+        text: all that the program says of itself: a flag that stands there is not missing.
+    """
+    line = " ".join((use.program, *use.words))
+    known = {name: option for option in (command.options if command else ()) for name in option.names}
+    for flag, takes_value in use.flags.items():
+        option = known.get(flag)
+        if option is None and not _stands(flag, text):
+            yield Difference(use.file, line, "removed option", flag, flag)
+        elif option and takes_value is not None and option.value == ("none" if takes_value else "required"):
+            forms = {True: "takes a value", False: "takes none"}
+            yield Difference(use.file, line, "changed value", flag, forms[takes_value], forms[not takes_value])
+        gone = [item for item in use.choices.get(flag, ()) if option and option.choices and item not in option.choices]
+        if gone and option is not None:
+            yield Difference(use.file, line, "removed choices", flag, ", ".join(gone), ", ".join(option.choices))
+
+
+def _stands(flag: str, text: str) -> bool:
+    """Does a flag stand in a text, in the bundle of a usage line (``[-abc]``), or as a bundle of flags that do?"""
+    if re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text):
+        return True
+    if re.fullmatch(r"-[A-Za-z]{2,}", flag):
+        return all(_stands(f"-{letter}", text) for letter in flag[1:])
+    return len(flag) == 2 and re.search(rf"\[-[A-Za-z0-9]*{re.escape(flag[1])}[A-Za-z0-9]*\]", text) is not None

@@ -1,0 +1,74 @@
+"""A skill is compared with the program that is installed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from skillpm.cli.main import main
+
+HELP = """usage: ferry COMMAND
+
+commands:
+  book   book a seat
+  list   list the crossings
+"""
+BOOK = """usage: ferry book [options] DATE
+
+  --seats N      book N seats [default: 1]
+  --class CLASS  one of: deck, cabin
+  --insured      insure the trip
+"""
+
+
+def install(folder: Path, book: str = BOOK, root: str = HELP) -> None:
+    (folder / "root.txt").write_text(root)
+    (folder / "book.txt").write_text(book)
+    program = folder / "ferry"
+    script = (
+        f"case \"$1\" in book) cat {folder}/book.txt;; list) echo 'usage: ferry list [--all]'; echo '  --all  all';; *)"
+    )
+    program.write_text(f"#!/bin/sh\n{script} cat {folder}/root.txt;; esac\n")
+    program.chmod(0o755)
+
+
+@pytest.fixture
+def skill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    install(tmp_path)
+    made = CliRunner().invoke(main, ["new", "ferry-cli", "--from-cli", "ferry", "--directory", str(tmp_path)])
+    assert made.exit_code == 0, made.output
+    return str(tmp_path / "ferry-cli")
+
+
+def test_drift_lists_what_changed_and_exits_1(skill: str, tmp_path: Path) -> None:
+    same = CliRunner().invoke(main, ["drift", skill])
+    assert (same.exit_code, same.stdout) == (0, "ferry-cli: no difference from ferry\n")
+    install(tmp_path, BOOK.replace("--insured ", "--covered ").replace("deck, cabin", "deck, suite"))
+    result = CliRunner().invoke(main, ["drift", skill, "--json"])
+    assert result.exit_code == 1
+    found = {(item["file"], item["what"], item["subject"]) for item in json.loads(result.stdout)["differences"]}
+    assert found == {
+        ("references/program.json", "removed option", "--insured"),
+        ("references/program.json", "new option", "--covered"),
+        ("references/program.json", "changed choices", "--class"),
+        ("contract.yaml", "removed option", "--insured"),
+        ("contract.yaml", "removed choices", "--class"),
+    }
+    install(tmp_path, root=HELP.replace("book   book", "hire   hire"))
+    gone = CliRunner().invoke(main, ["drift", skill])
+    assert gone.exit_code == 1
+    assert "removed command" in gone.stdout
+    assert "new command" in gone.stdout
+
+
+def test_drift_without_a_program_says_what_is_missing(skill: str, tmp_path: Path) -> None:
+    (tmp_path / "ferry").unlink()
+    result = CliRunner().invoke(main, ["drift", skill])
+    assert result.exit_code != 0
+    assert "ferry is not installed" in str(result.exception)
+    (tmp_path / "ferry-cli" / "references" / "program.json").write_text('{"program": 1}')
+    assert "is not a program" in str(CliRunner().invoke(main, ["drift", skill]).exception)
