@@ -25,6 +25,7 @@ COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for
 # command: (module[:attribute], one-line help); the help is here so that `--help` imports no command
 COMMANDS = {
     "new": ("skillpm.cli.new", "Make a new skill from a template."),
+    "draft": ("skillpm.cli.draft", "Draft training data from the commands in a skill's text."),
     "validate": ("skillpm.cli.validate", "Check the layout and the documents of skills."),
     "drift": ("skillpm.cli.drift", "Compare a skill with the program that it is for."),
     "scan": ("skillpm.cli.scan", "Scan skills for hidden content."),
