@@ -83,9 +83,9 @@ def _of_command(file: str, line: str, before: Command, now: Command) -> Iterator
             old, new = (" ".join(sorted(item.names)) for item in (option, other))
             yield Difference(file, line, "changed names", _title(option), old, new)
         for fact in _FACTS:
-            values = (getattr(option, fact), getattr(other, fact))
-            if values[0] != values[1]:
-                yield Difference(file, line, f"changed {fact}", _title(option), *map(_text, values))
+            old, new = _text(getattr(option, fact)), _text(getattr(other, fact))
+            if old != new:
+                yield Difference(file, line, f"changed {fact}", _title(option), old, new)
     for option in rest:
         kind = "option" if option.names else "operand"
         yield Difference(file, line, f"new {kind}", _title(option), "", _title(option))
