@@ -111,6 +111,11 @@ class Catalogue:
         """Return the skills of an owner by name."""
         return self._rows("WHERE owner = ? ORDER BY last", owner)
 
+    def plain(self, last: str) -> Row | None:
+        """Return the skill that a name without an owner means: the one without an owner, or that of the only owner."""
+        rows = [row for row in self._rows("WHERE last = ? ORDER BY name", last) if row.usable and not row.facts.problem]
+        return next((row for row in rows if row.name == last), rows[0] if len(rows) == 1 else None)
+
     def rows_of(self, numbers: list[int]) -> tuple[Row, ...]:
         """Return the skills with these numbers of the index, in this order."""
         marks = ", ".join("?" * len(numbers))

@@ -16,6 +16,7 @@ from fastapi import Request, Response
 
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.pages.markdown import visible
+from skillpm_registry.protocols.semantic import semantic
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
@@ -44,7 +45,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.PackageLoader("skillpm_registry.pages", "templates"), autoescape=True,
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"date": _date, "size": _size, "visible": visible}
+    environment.filters |= {"date": _date, "size": _size, "visible": visible, "semantic": semantic}
     names = {name.partition("-")[0]: f"/-/{name}" for name in static_files()}
     environment.globals |= {"style": names["style"], "script": names["copy"]}
     return environment

@@ -1,0 +1,134 @@
+"""Other managers' own commands against a real server; they come from their package registries."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from skillpm.index.folder_registry import FolderRegistry, write_registry
+from skillpm.index.path import release_of
+from skillpm.layout.tree import MappingTree
+from skillpm.storage.archive import build_archive
+from skillpm_registry.app import create_app
+from skillpm_registry.configuration import Configuration
+
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
+
+NPM = ["node@22", "skills@1.7.4", "clawhub@0.23.3", "@anthropic-ai/claude-code@2.1.332"]
+
+
+def skill(name: str, version: str, requires: str = "{}") -> MappingTree:
+    text = f"---\nname: {name}\ndescription: Does {name}.\n---\nText of {version}.\n"
+    manifest = f"manifest: 1\nversion: {version}\nrequires: {requires}\n"
+    return MappingTree({"SKILL.md": text.encode(), "skill.yaml": manifest.encode()})
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the clients' commands."""
+    place = tmp_path_factory.mktemp("tools")
+    subprocess.run(["npm", "install", "--no-audit", "--no-fund", *NPM], cwd=place, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", "venv", place / "apm"], check=True)
+    subprocess.run([place / "apm/bin/pip", "install", "-q", "apm-cli==0.35.0"], check=True, capture_output=True)
+    (place / "node_modules/.bin/apm").symlink_to(place / "apm/bin/apm")
+    return place / "node_modules/.bin"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "shop"
+    trees = [skill("base", "1.0"), skill("base", "1.1"), skill("base", "2.0"), skill("top", "1.0", "{base: '>=1,<2'}")]
+    write_registry(root, trees, name="shelf", yanked={"base==1.1": "broken"}, published="2026-11-03T10:00:00Z")
+    return root
+
+
+@pytest.fixture
+def address(folder: Path) -> Iterator[str]:
+    socket = uvicorn.Config(app="", port=0).bind_socket()
+    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
+    server = uvicorn.Server(uvicorn.Config(create_app(Configuration(data=folder, url=url)), log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield url
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def run(tools: Path, tmp_path: Path) -> Callable[..., str]:
+    """Run a client in an empty project with a home of its own; return what it prints."""
+    home, project = tmp_path / "home", tmp_path / "project"
+    home.mkdir()
+    project.mkdir()
+    environment = {
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "HOME": str(home), "CI": "1", "DISABLE_TELEMETRY": "1",
+        "CLAUDE_CONFIG_DIR": str(home / "claude"), "DISABLE_AUTOUPDATER": "1",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    }  # fmt: skip
+
+    def call(*words: str) -> str:
+        done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    return call
+
+
+def publish(folder: Path, tree: MappingTree) -> None:
+    archive = build_archive(tree)
+    name, release = release_of(tree, archive)
+    FolderRegistry(folder, "shelf").publish(name, release, archive)
+
+
+def test_npx_skills_adds_and_updates(run: Callable[..., str], address: str, folder: Path, tmp_path: Path) -> None:
+    run("skills", "add", f"{address}/skill/base", "-y", "--agent", "claude-code")
+    text = tmp_path / "project/.claude/skills/base/SKILL.md"
+    assert "Text of 2.0." in text.read_text()
+
+    publish(folder, skill("base", "2.1"))
+    time.sleep(0.3)
+    run("skills", "update", "-y")
+    assert "Text of 2.1." in text.read_text()
+
+
+def test_claude_code_installs_a_plugin_with_its_dependency_in_range(
+    run: Callable[..., str], address: str, tmp_path: Path
+) -> None:
+    run("claude", "plugin", "marketplace", "add", f"{address}/marketplace.json")
+    run("claude", "plugin", "install", "top@shelf")
+
+    texts = [path.read_text() for path in (tmp_path / "home/claude").rglob("skills/base/SKILL.md")]
+    assert ["Text of 1.0." in text for text in texts] == [True]  # not 2.0, and not 1.1, which was yanked
+
+
+def test_apm_installs_a_range(run: Callable[..., str], address: str, tmp_path: Path) -> None:
+    run("apm", "experimental", "enable", "registries")
+    (tmp_path / "project/apm.yml").write_text(
+        f"name: mine\nversion: 1.0.0\ntargets: [claude]\nregistries: {{shelf: {{url: {address}/apm}}, default: shelf}}\n"
+        "dependencies:\n  apm:\n    - _/base#^1.0.0\n"
+    )
+    run("apm", "install")
+
+    assert "Text of 1.0." in (tmp_path / "project/.claude/skills/base/SKILL.md").read_text()
+
+
+def test_clawhub_searches_installs_and_updates(run: Callable[..., str], address: str, tmp_path: Path) -> None:
+    ours = ("clawhub", "--registry", f"{address}/clawhub", "--no-input")
+    assert "base v2.0.0" in run(*ours, "search", "base")
+    run(*ours, "install", "base", "--version", "1.0.0")
+    run(*ours, "update", "--all")
+
+    lock = json.loads((tmp_path / "project/.clawhub/lock.json").read_text())
+    assert lock["skills"]["base"]["version"] == "2.0.0"
+    assert "Text of 2.0." in (tmp_path / "project/skills/base/SKILL.md").read_text()
