@@ -66,6 +66,19 @@ def import_key(name: str, file: Path) -> None:
     click.echo(command_context().keys.add(name, read_private(read_text(file), str(file))).public)
 
 
+@command.command("check", epilog="Example: skillpm key check skills/cudf --trust nv-agent-root-cert.pem")
+@click.argument("folder", type=TypedPath(file_okay=False))
+@click.option("--trust", "file", type=TypedPath(dir_okay=False), required=True, help="A certificate or a key in PEM.")
+def check(folder: Path, file: Path) -> None:
+    """Check skill.oms.sig, an OpenSSF model signature, in FOLDER; exit 4 if a file differs or the signer is another."""
+    from skillpm.layout.tree import FolderTree
+    from skillpm.storage.files import read_text
+    from skillpm.trust.oms import check_oms
+
+    click.echo(safe(check_oms(FolderTree(folder, whole=True), read_text(file).encode())))
+    note(f"the signature covers every file of {safe(folder)}")
+
+
 @command.command("trust", epilog=f"Example: skillpm key trust alice ed25519:{'0' * 64}")
 @click.argument("name")
 @click.argument("key")

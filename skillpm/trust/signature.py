@@ -43,7 +43,7 @@ def statement(name: str, release: Release, publisher: str = "") -> dict[str, Any
 def sign(name: str, release: Release, key: PrivateKey, publisher: str = "") -> Envelope:
     """Return the signed statement about a release. The arguments are those of ``statement``."""
     payload = json.dumps(statement(name, release, publisher), sort_keys=True, ensure_ascii=False).encode()
-    signature = EnvelopeSignature(keyid=str(key.public), sig=_base64(key.sign(_encoding(PAYLOAD, payload))))
+    signature = EnvelopeSignature(keyid=str(key.public), sig=_base64(key.sign(encoding(PAYLOAD, payload))))
     return Envelope(payloadType=PAYLOAD, payload=_base64(payload), signatures=(signature,))
 
 
@@ -64,7 +64,7 @@ def signer(name: str, release: Release) -> PublicKey | None:
         signature = base64.b64decode(only.sig if only else "", validate=True)
     except ValueError:
         raise _refused(f"the signature of {label} cannot be read") from None
-    if not key.verifies(signature, _encoding(envelope.payloadType, payload)):
+    if not key.verifies(signature, encoding(envelope.payloadType, payload)):
         raise _refused(f"the signature of {label} is not one of {key.short}, which it names", signer=str(key))
     try:
         root = strict_json(payload.decode("utf-8"))
@@ -95,7 +95,7 @@ def _other_subject(root: Any, name: str, release: Release) -> str:
     return ""
 
 
-def _encoding(kind: str, payload: bytes) -> bytes:
+def encoding(kind: str, payload: bytes) -> bytes:
     """Return DSSE's pre-authentication encoding: what is signed."""
     name = kind.encode()
     return b"DSSEv1 %d %b %d %b" % (len(name), name, len(payload), payload)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tuf.api.metadata import Metadata, Timestamp
 
 from skillpm.errors import IntegrityError, RegistryError, UsageError
 from skillpm.index import registry_metadata, registry_signer
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.note import open_checkpoint
+from skillpm.index.registry_metadata import signed
 from skillpm.index.registry_signer import NewRoot, sign_registry
 from skillpm.index.signed_pages import log_origin
 from skillpm.index.tile_log import entries_of
@@ -137,11 +139,21 @@ def test_signing_anew_removes_what_no_client_needs_any_more(shop: SignedShop, tm
     assert (shop.root / "metadata/1.root.json").is_file()
 
 
+@pytest.mark.attack(59)
 def test_another_online_key_is_taken_by_old_and_new_clients(tmp_path: Path) -> None:
     """Also after the old key was stolen and made a timestamp with a very high version (fast-forward)."""
     shop = SignedShop.make(tmp_path, NewRoot(("a", "b", "c"), 2, "online"))
     shop.publish()
     assert shop.versions(tmp_path / "old") == ["1.0"]
+    stamp = shop.root / "metadata/timestamp.json"
+    honest = stamp.read_bytes()
+    forged = Metadata[Timestamp].from_bytes(honest)
+    forged.signed.version += 1_000_000
+    stamp.write_bytes(signed(forged, [shop.keys.private("online")]))
+    assert shop.versions(tmp_path / "old") == ["1.0"]
+    stamp.write_bytes(honest)
+    with pytest.raises(IntegrityError, match="New timestamp version"):
+        shop.versions(tmp_path / "old")
     (shop.keys.root / "a.pem").rename(tmp_path / "a.pem")
     (shop.keys.root / "b.pem").rename(tmp_path / "b.pem")
     signer = shop.registry.signer
