@@ -33,6 +33,7 @@ class Proposal:
         arguments: of the tool, as they were written.
         argv: the commands as they would run, or None where they would be refused.
         problems: why they would be refused; empty where they would run.
+        accepted: does the contract accept the call? One without a command line has problems all the same.
         report: the last word of an episode of several steps, which calls no tool; else None.
     """
 
@@ -42,6 +43,7 @@ class Proposal:
     argv: tuple[tuple[str, ...], ...] | None
     problems: tuple[str, ...]
     report: str | None = None
+    accepted: bool = False
 
     @property
     def lines(self) -> list[str]:
@@ -78,8 +80,9 @@ def read_proposal(contract: Contract, text: str, *, cut: bool = False, may_repor
     tool = contract.tools.get(name) if isinstance(name, str) else None
     argv = contract.argv_of(text)
     refused = [answer.reason] if not answer.only_json else contract.problems(answer.value)
+    accepted = not refused
     if refused:
         refused += ["it was cut off at the token limit"] if cut else []
     elif not argv:
         refused = ["the tool has no command line"]
-    return Proposal(text, tool, value.get("args"), argv, tuple(refused))
+    return Proposal(text, tool, value.get("args"), argv, tuple(refused), accepted=accepted)

@@ -65,6 +65,7 @@ COMMANDS = {
     "audit": ("skillpm.cli.audit", "Show and check the log of what was proposed, decided and run."),
     "traces": ("skillpm.cli.traces", "List, show, export and remove stored episodes of `run`."),
     "mcp": ("skillpm.cli.mcp", "Serve skills to an MCP client over stdio."),
+    "serve": ("skillpm.cli.serve", "Serve a model with its skill's contract in front."),
     "score": ("skillpm.cli.score", "Judge your own answers with a skill's verifier."),
     "export": ("skillpm.cli.export", "Write skills in the form of another system, through a plugin."),
     "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),

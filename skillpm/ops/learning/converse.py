@@ -15,8 +15,10 @@ from skillpm.agent.episode import Episode, Surroundings
 from skillpm.agent.execution import Finished, Place
 from skillpm.agent.retrieval import Library, read_passages, skill_block
 from skillpm.agent.trace import Traces
+from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, PolicyError, UsageError
 from skillpm.layout.source_tree import skill_tree
+from skillpm.model.ports import Policy
 from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import permitted
 from skillpm.ops.context import Context
@@ -97,12 +99,8 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
     settings = context.settings
     rules = () if wanted.approve is None else read_approvals(wanted.approve).rules
     with open_session(context, [skill]) as session:
-        contract = session.contributions[skill.name].contract
-        if contract is None:
-            raise CheckError(
-                f"{skill.name} has no contract.yaml, so it has no tools", hint="`skillpm show` lists what a skill has"
-            )
-        policy = evaluator.policy(answerer.model, answerer.adapter, tuple(contract.tools.values()))
+        contributions = session.contributions[skill.name]
+        contract, policy = open_policy(evaluator, contributions, answerer)
         around = Surroundings(
             skill=skill,
             contract=contract,
@@ -116,13 +114,29 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
             steps=wanted.steps,
             max_new_tokens=evaluator.asking.max_new_tokens,
             tell=wanted.tell,
-            system=_system(session.contributions[skill.name], wanted),
+            system=system_prompt(contributions, wanted),
             context=_context(skill, wanted),
         )
         yield lambda request: Episode(around, request)
 
 
-def _system(contributions: Contributions, wanted: Wanted) -> str:
+def open_policy(evaluator: Evaluator, contributions: Contributions, answerer: Answerer) -> tuple[Contract, Policy]:
+    """Return a skill's contract and the model that calls its tools.
+
+    Raises:
+        CheckError: the skill has no contract.
+        SkillpmError: whatever loading a model raises.
+    """
+    contract = contributions.contract
+    if contract is None:
+        raise CheckError(
+            f"{contributions.skill.name} has no contract.yaml, so it has no tools",
+            hint="`skillpm show` lists what a skill has",
+        )
+    return contract, evaluator.policy(answerer.model, answerer.adapter, tuple(contract.tools.values()))
+
+
+def system_prompt(contributions: Contributions, wanted: Wanted) -> str:
     """Return the system prompt, with the skill's text in front of it where the model needs it."""
     untrained = wanted.answerer.adapter is None
     if wanted.text == "never" or (wanted.text == "when-untrained" and not untrained) or not contributions.skill_text:

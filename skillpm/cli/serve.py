@@ -1,0 +1,46 @@
+"""``skillpm serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from skillpm.cli.complete import installed_names, run_names
+from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.output import PlainProgress, note, safe
+from skillpm.cli.paths import TypedPath
+from skillpm.errors import UsageError
+
+
+@click.command("serve", epilog="Example: skillpm serve langgraph-cli --port 8000")
+@click.argument("skill", metavar="SKILL", shell_complete=installed_names)
+@click.option("--run", shell_complete=run_names, type=TypedPath(), metavar="RUN", help="A run by name or folder.")
+@click.option("--model", "-m", metavar="MODEL", help="A model instead, as for `skillpm run`.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, metavar="N")
+@click.option("--tries", type=click.IntRange(1, 10), default=3, show_default=True, help="Answers to one request.")
+@click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=256, show_default=True, metavar="N")
+@yes_option
+@worker_options
+def command(
+    skill: str, run: Path | None, model: str | None, port: int, tries: int, max_new_tokens: int, **agreement: Any
+) -> None:
+    """Serve a model to clients of OpenAI's chat completions, on this machine.
+
+    The contract of SKILL reads every answer. A refused one goes back to the model with the reasons; if no try is
+    accepted, the client gets status 422 and the reasons. Nothing is executed.
+    """
+    if run is not None and model is not None:
+        raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
+    from skillpm.evals.examiner import Asking
+    from skillpm.ops.learning.converse import Wanted, find_answerer
+    from skillpm.ops.learning.evaluate import Evaluator
+    from skillpm.ops.learning.serve import verified_model
+
+    context, (chosen,) = agreed_skills([skill], **agreement)
+    wanted = Wanted(find_answerer(context, chosen, model, run), say=lambda sentence: note(safe(sentence)))
+    evaluator = Evaluator(context, Asking(max_new_tokens=max_new_tokens, batch_size=1), PlainProgress())
+    with verified_model(evaluator, chosen, wanted, tries) as (serving, verified):
+        note(f"serving {chosen.name} at http://127.0.0.1:{port}/v1")
+        serving.serve(verified, port)

@@ -1,0 +1,117 @@
+"""What a client of the server gets: calls that the contract accepts, or a status and the reasons."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from skillpm.agent.endpoint import EndpointPolicy
+from skillpm.contract.contract import Contract
+from skillpm.formats.document import read_model
+from skillpm.model.contract import ContractDocument
+from skillpm.model.task import Message
+from tests.agent.conftest import CONTRACT, Script, call
+from tests.chat import MakeChat
+from tests.conftest import Project
+from tests.shop import MakeProject
+
+pytest.importorskip("starlette")
+TOUCH = call("touch", "new")
+ASKED = {"messages": [{"role": "user", "content": "make a file"}]}
+
+
+def client(*answers: str, tries: int = 3) -> Any:
+    from starlette.testclient import TestClient
+
+    from skillpm.agent.serving import VerifiedModel, application
+
+    script = Script(*answers)
+    model = VerifiedModel("demo", Contract(read_model(ContractDocument, CONTRACT)), script, "Be brief.", tries)
+    asked = TestClient(application(model), base_url="http://127.0.0.1")
+    asked.script = script  # type: ignore[attr-defined]
+    return asked
+
+
+def test_an_accepted_answer_is_a_tool_call_with_its_command() -> None:
+    document = client(TOUCH).post("/v1/chat/completions", json=ASKED).json()
+    (choice,) = document["choices"]
+    assert choice["finish_reason"] == "tool_calls" and document["skillpm"] == {"argv": [["touch", "new"]], "tries": 1}
+    assert choice["message"]["tool_calls"][0]["function"] == {"name": "touch", "arguments": '{"path": "new"}'}
+
+
+def test_a_refused_answer_is_tried_again_with_the_reasons_and_then_422() -> None:
+    asked = client("Sure!", TOUCH)
+    assert asked.post("/v1/chat/completions", json=ASKED).json()["skillpm"]["tries"] == 2
+    again = asked.script.prompts[1]
+    assert again[0].content == "Be brief." and again[-1].content.startswith("That is refused: not JSON")
+    refused = client("Sure!", call("rm", "x"), tries=2).post("/v1/chat/completions", json=ASKED)
+    assert refused.status_code == 422
+    assert refused.json()["error"]["reasons"] == ["not JSON: Expecting value", "unknown tool 'rm'"]
+
+
+def test_a_stream_holds_the_whole_call() -> None:
+    text = client(TOUCH).post("/v1/chat/completions", json={**ASKED, "stream": True}).text
+    first, last, end = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
+    assert json.loads(first)["choices"][0]["delta"]["tool_calls"][0]["function"]["name"] == "touch"
+    assert json.loads(last)["choices"][0]["finish_reason"] == "tool_calls" and end == "[DONE]"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 400),
+        ({"content": b"[" * 100_000, "headers": {"content-type": "application/json"}}, 400),
+        ({"content": b"[]", "headers": {"content-type": "application/json"}}, 400),
+        ({"content": b"{}", "headers": {"content-type": "text/plain"}}, 415),
+        ({"content": b"x" * (2 << 20), "headers": {"content-type": "application/json"}}, 413),
+        ({"json": {}}, 400),
+        ({"json": {"messages": [{"role": "root", "content": "x"}]}}, 400),
+        ({"json": {"messages": [3]}}, 400),
+        ({"json": {**ASKED, "max_tokens": -1}}, 400),
+        ({"json": {**ASKED, "model": "other"}}, 404),
+        ({"json": ASKED, "headers": {"host": "evil.example"}}, 400),
+    ],
+)
+def test_what_a_client_does_wrong_is_a_status_and_reaches_no_model(sent: dict[str, Any], status: int) -> None:
+    asked = client()
+    assert asked.post("/v1/chat/completions", **sent).status_code == status and not asked.script.prompts
+
+
+@pytest.fixture
+def served(project: MakeProject, chat: MakeChat) -> Iterator[str]:
+    """``skillpm serve`` in a process of its own, in front of another server."""
+    place: Project = project(
+        {
+            "demo/SKILL.md": "---\nname: demo\ndescription: Shows. For files.\n---\nShow.\n",
+            "demo/contract.yaml": CONTRACT,
+        }
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = chat({"make a file": {"calls": [["touch", {"path": "new"}]]}})
+    words = [sys.executable, "-m", "skillpm", "serve", "./demo", "--model", f"{url}#tiny", "--port", str(port)]
+    with subprocess.Popen(words, cwd=place.root, env=dict(place.environment), stderr=subprocess.DEVNULL) as process:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/v1"
+        process.terminate()
+
+
+def test_our_own_client_reads_what_our_server_answers(served: str) -> None:
+    policy = EndpointPolicy(served, environment={})
+    ((_, completion),) = policy.complete([[Message(role="user", content="make a file")]], max_new_tokens=50)
+    assert (
+        json.loads(completion.text) == {"tool": "touch", "args": {"path": "new"}}
+        and policy.settings["endpoint_model"] == "demo"
+    )
