@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from skillpm_registry.configuration import Configuration
     from skillpm_registry.services import Services
 
+_TIMESTAMP = 30  # days for which a signed registry may stand still
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SKILLPM_REGISTRY"})
 @click.version_option(__version__, "-V", "--version", prog_name="skillpm-registry", message="%(prog)s %(version)s")
@@ -61,11 +63,20 @@ def _place(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--url", default="", help="The public address.  [default: that of host and port]")
 @click.option("--owner", default="", help="The first owner's account.  [default: your user name]")
 @click.option("--private", is_flag=True, help="Demand a token for reading, too.")
+@click.option("--signed/--unsigned", default=None, help="Sign pages and log releases.  [default: in a new registry]")
 @click.option("--rate", default="600/minute", show_default=True, help="How often one account may write.")
 @click.option("--local-issuers", is_flag=True, help="Allow OIDC issuers in a private network.")
 @click.option("--behind-proxy", default="", metavar="ADDRESSES", help="Trust X-Forwarded-For of these proxies.")
 def serve(
-    data: Path, database: str, host: str, port: int, url: str, owner: str, behind_proxy: str, **more: Any
+    data: Path,
+    database: str,
+    host: str,
+    port: int,
+    url: str,
+    owner: str,
+    signed: bool | None,
+    behind_proxy: str,
+    **more: Any,
 ) -> None:
     """Serve a registry's folder, and let people publish to it.
 
@@ -93,8 +104,9 @@ def serve(
         data=data, name=data.resolve().name, database=database, url=(url or place).rstrip("/"), **more
     )
     log_lines()
+    root = _sign_new(configuration, signed)
     app = create_app(configuration)
-    _greet(app.state.services, place, owner)
+    _greet(app.state.services, owner, root)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -111,13 +123,36 @@ def serve(
     server.run(sockets=[listener])
 
 
-def _greet(services: Services, place: str, owner: str) -> None:
-    """Print the address, and at the first start the first owner's token."""
-    click.echo(f"registry {services.configuration.name} at {services.configuration.url}")
+def _sign_new(configuration: Configuration, wanted: bool | None) -> str | None:
+    """Sign a registry that is not signed yet, if that is wanted or it is empty; return the root's fingerprint."""
+    import re
+
+    from skillpm.index.folder_registry import FolderRegistry
+
+    registry = FolderRegistry(configuration.data, configuration.name)
+    is_empty = not (configuration.data / "skills").exists()
+    if registry.config.signed is not None or not (is_empty if wanted is None else wanted):
+        return None
+    from skillpm.index.registry_signer import NewRoot, sign_registry
+    from skillpm.storage.keys import Keys
+
+    configuration.state.mkdir(mode=0o700, exist_ok=True)
+    stem = re.sub(r"[^a-z0-9-]+", "-", configuration.name.lower()).strip("-")[:40] or "registry"
+    names = NewRoot((f"{stem}-root",), 1, f"{stem}-online")
+    return sign_registry(registry, Keys(configuration.state / "keys"), names, _TIMESTAMP)
+
+
+def _greet(services: Services, owner: str, root: str | None) -> None:
+    """Print the address, and at the first start the fingerprint of the root and the first owner's token."""
+    configuration = services.configuration
+    click.echo(f"registry {configuration.name} at {configuration.url}")
+    if root:
+        click.echo(f"signed by the root {root}; tell it to your users, and keep the root key")
+        click.echo(f"in {configuration.state / 'keys'} at another place: only a new online key needs it")
     token = _first_token(services, owner)
     if token:
         click.echo(f"first owner's token, shown once: {token}")
-        click.echo(f"next: `skillpm login {services.configuration.url}`, then paste the token")
+        click.echo(f"next: `skillpm login {configuration.url}`, then paste the token")
     sys.stdout.flush()
 
 

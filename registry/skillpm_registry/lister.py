@@ -1,20 +1,27 @@
-"""Renews the listing of a registry apart from the publications, because it names every skill and takes its time."""
+"""Renews what a registry says of all its skills, apart from the publications, because that takes its time.
+
+That is the listing, soon after a publication, and in a signed registry the signatures, long before they expire.
+"""
 
 from __future__ import annotations
 
 import logging
 import queue
 import threading
+import time
 
 from skillpm.errors import SkillpmError
 from skillpm.index.folder_registry import FolderRegistry
+from skillpm.index.signed_pages import METADATA, TIMESTAMP
+from skillpm_registry.identity import DAY
 
 _PAUSE = 0.3  # seconds in which publications come together
+_HOUR = 3600.0  # seconds between two looks at the signatures
 _log = logging.getLogger("skillpm_registry")
 
 
 class Lister:
-    """A thread that renews the listing.
+    """A thread that renews the listing and the signatures.
 
     Args:
         registry: its folder.
@@ -37,24 +44,38 @@ class Lister:
 
     def _work(self) -> None:
         self._list(set())  # a server that was killed may have left names out
-        while (name := self._names.get()) is not None:
-            names, ended = {name}, False
-            ended = self._collect(names)
+        ended = False
+        while not ended:
+            self._sign()
+            names: set[str] = set()
+            ended = self._collect(names, _HOUR) or (bool(names) and self._collect(names, _PAUSE))
             self._list(names)
-            if ended:
-                return
 
-    def _collect(self, names: set[str]) -> bool:
-        """Add the names that come within the pause; return True at the end of the work."""
+    def _collect(self, names: set[str], seconds: float) -> bool:
+        """Add the next name, and those that are there already; return True at the end of the work."""
         try:
-            while (name := self._names.get(timeout=_PAUSE)) is not None:
+            name = self._names.get(timeout=seconds)
+            while name is not None:
                 names.add(name)
+                name = self._names.get_nowait()
         except queue.Empty:
             return False
         return True
 
+    def _sign(self) -> None:
+        """Sign anew what has used up a third of its time."""
+        signer, days = self._registry.signer, self._registry.config.signed
+        try:
+            if signer is not None and days is not None:
+                made = (self._registry.root / METADATA / TIMESTAMP).stat().st_mtime
+                if made < time.time() - days * DAY / 3:
+                    with signer.turn():
+                        signer.refresh()
+        except (SkillpmError, OSError) as error:
+            _log.error("the registry cannot be signed anew", exc_info=error)
+
     def _list(self, names: set[str]) -> None:
         try:
             self._registry.list_again(names)
-        except SkillpmError as error:
+        except (SkillpmError, OSError) as error:
             _log.error("the listing cannot be renewed", exc_info=error)

@@ -55,7 +55,7 @@ def start(data: Path, *options: str) -> Running:
     said = process.stdout.readline()
     if " at " not in said:
         raise AssertionError((data.parent / "server.log").read_text())
-    if is_first:
+    while is_first and "next:" not in said:
         said += process.stdout.readline()
     return Running(process, said.split()[3], said)
 
@@ -87,7 +87,9 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
         assert "nothing changed" in again.err
         author.write({"demo/README.md": "More.\n"})
         author.call("publish", "demo", "--registry", server.url, "--no-sign").fails(5, "version bump patch")
-        user.call("install", "demo", "--registry", server.url).ok()
+        installed = user.call("install", "demo", "--registry", server.url).ok()
+        (fingerprint,) = re.findall("signed by the root ([0-9a-f]{64})", server.said)
+        assert fingerprint in installed.err
         author.call("deprecate", "demo", "--registry", server.url, "--reason", "use next").ok()
         assert "demo is deprecated: use next" in user.call("update").ok().err
         author.call("yank", "demo==1.0", "--registry", server.url, "--reason", "loses data").ok()
