@@ -82,7 +82,7 @@ def test_every_command_and_option_that_a_page_names_exists(page: str) -> None:
 
 def test_every_option_that_stands_alone_is_of_some_command() -> None:
     parameters = (parameter for item in server.group.commands.values() for parameter in item.params)
-    every = set.union(*OPTIONS.values(), *(parameter.opts for parameter in parameters))
+    every = set.union(*OPTIONS.values(), *((*item.opts, *item.secondary_opts) for item in parameters))
     for page, text in PAGES.items():
         alone = set(re.findall(r"`(--[a-z-]+)[^`\n]*`", text))
         assert alone <= every, f"{page}: {alone - every}"
