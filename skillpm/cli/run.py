@@ -52,6 +52,9 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
 @click.option(
     "--context-tokens", type=click.IntRange(1), default=3000, show_default=True, metavar="N", help="Most of SKILL.md."
 )
+@click.option(
+    "--timeout", type=click.IntRange(1, 86400), default=60, show_default=True, metavar="S", help="Seconds of a run."
+)
 @click.option("--approve", type=TypedPath(), metavar="FILE", help="Rules that let commands run unasked; see the docs.")
 @click.option("--dry-run", is_flag=True, help="Print the commands; run nothing.")
 @yes_option
@@ -86,7 +89,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         ask=ask if asks else None,
         tell=None if options["as_json"] else _tell,
         say=lambda sentence: note(safe(sentence)),
-        **{name: options[name] for name in ("text", "read", "context_tokens")},
+        **{name: options[name] for name in ("text", "read", "context_tokens", "timeout")},
     )
     asking = Asking(max_new_tokens=options["max_new_tokens"], batch_size=1)
     with conversation(Evaluator(context, asking, PlainProgress()), chosen, wanted) as episodes:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -136,6 +140,16 @@ def test_ctrl_c_at_the_question_runs_nothing_and_is_recorded(around: MakeAround,
         episode.run()
     assert not stolen(tmp_path) and words(made) == [("decision", "interrupted", "")]
     assert episode.trace.outcome == "interrupted" and made.audit.verify()[0] == 1
+
+
+def test_ctrl_c_during_a_run_ends_the_tool_and_is_recorded(around: MakeAround, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "work" / "pipe")  # whoever reads it waits for ever
+    made = around(Script(call("show", "pipe")), Person("yes"))
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        Episode(made, "show").run()
+    assert words(made) == [("decision", "yes", ""), ("outcome", "yes", "interrupted")]
+    assert "cat pipe" not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
 
 
 def test_several_steps_end_with_a_report_or_at_the_limit(around: MakeAround, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from skillpm.agent.approval import Approval, Ask, read_approvals
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.episode import Episode, Surroundings
-from skillpm.agent.execution import Finished, Place
+from skillpm.agent.execution import Bounds, Finished, Place
 from skillpm.agent.retrieval import Library, read_passages, skill_block
 from skillpm.agent.trace import Traces
 from skillpm.contract.contract import Contract
@@ -51,6 +51,7 @@ class Wanted:
         text: is the skill's text in the prompt? A trained adapter does not need it.
         read: files and folders whose passages the model reads; ``references`` are the skill's own.
         context_tokens: about as many may be spent on text and passages.
+        timeout: seconds of the commands of one answer, where the answer does not say less or more.
         say: shows a sentence, such as what was left out.
     """
 
@@ -62,6 +63,7 @@ class Wanted:
     text: TextUse = "when-untrained"
     read: tuple[str, ...] = ()
     context_tokens: int = 3000
+    timeout: int = 60
     say: Callable[[str], None] = lambda sentence: None
 
 
@@ -111,6 +113,7 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
             approval=Approval(skill.name, rules, wanted.ask),
             audit=AuditLog(settings.audit),
             traces=Traces(settings.traces),
+            bounds=Bounds(seconds=wanted.timeout),
             steps=wanted.steps,
             max_new_tokens=evaluator.asking.max_new_tokens,
             tell=wanted.tell,
