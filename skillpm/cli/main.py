@@ -51,6 +51,7 @@ COMMANDS = {
     "unyank": ("skillpm.cli.yank:unyank", "Allow a yanked release again."),
     "key": ("skillpm.cli.key", "Make and list the keys that sign releases."),
     "deprecate": ("skillpm.cli.yank:deprecate", "Say that a skill is replaced by another, or no longer maintained."),
+    "ci init": ("skillpm.cli.ci", "Write a CI workflow that checks and publishes skills."),
     "registry": ("skillpm.cli.registry", "Make a folder a registry, or report a skill to one."),
     "login": ("skillpm.cli.login", "Store your token of a shared registry."),
     "logout": ("skillpm.cli.login:logout", "Remove your token of a shared registry."),
@@ -112,6 +113,8 @@ class LazyGroup(Group):
                 click.echo(ctx.get_help())
                 ctx.exit()
             args = [*args[1:], "--help"]
+        if args[:2] == ["ci", "init"]:  # `ci` alone is an alias
+            args = ["ci init", *args[2:]]
         return super().resolve_command(ctx, [*ALIASES.get(args[0], (args[0],)), *args[1:]])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -115,8 +115,8 @@ def test_claude_code_installs_a_plugin_with_its_dependency_in_range(
 def test_apm_installs_a_range(run: Callable[..., str], address: str, tmp_path: Path) -> None:
     run("apm", "experimental", "enable", "registries")
     (tmp_path / "project/apm.yml").write_text(
-        f"name: mine\nversion: 1.0.0\ntargets: [claude]\nregistries: {{shelf: {{url: {address}/apm}}, default: shelf}}\n"
-        "dependencies:\n  apm:\n    - _/base#^1.0.0\n"
+        f"name: mine\nversion: 1.0.0\nregistries: {{shelf: {{url: {address}/apm}}, default: shelf}}\n"
+        "targets: [claude]\ndependencies:\n  apm:\n    - _/base#^1.0.0\n"
     )
     run("apm", "install")
 

@@ -1,0 +1,48 @@
+"""``skillpm ci init``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from skillpm.cli.complete import registry_names
+from skillpm.cli.context import command_context
+from skillpm.cli.output import echo_json, json_option, note, safe
+
+
+@click.command("init", epilog="Example: skillpm ci init github --registry https://skills.example.org")
+@click.argument("system", type=click.Choice(["github", "gitlab"]))
+@click.option(
+    "--registry",
+    required=True,
+    metavar="PLACE",
+    shell_complete=registry_names,
+    help="Publish to this server: https://…, or the name of a registry in the settings.",
+)
+@click.option("--skills", default=".", show_default=True, help="The folder of the skills in this repository.")
+@click.option("--trusted", is_flag=True, help="Log in with the identity of the CI job, not with a token.")
+@click.option("--no-sign", is_flag=True, help="Publish without a signature; the page records it.")
+@click.option("--dry-run", is_flag=True, help="Print the workflow.")
+@json_option
+def command(
+    system: str, registry: str, skills: str, trusted: bool, no_sign: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Write a workflow that validates, self-tests and publishes the skills of this repository.
+
+    It checks on every change and publishes from the default branch. An existing workflow is never overwritten. `ci`
+    alone stands for `sync --locked`.
+    """  # fmt: skip
+    from skillpm.ops.authoring.ci import System, Wanted, write_workflow
+
+    place = command_context().settings.registries.get(registry, registry)
+    wanted = Wanted(place, skills, trusted, not no_sign)
+    path, text = write_workflow(System(system), wanted, Path.cwd(), dry_run=dry_run)
+    if as_json:
+        echo_json({"path": str(path), "text": text, "written": not dry_run})
+        return
+    if dry_run:
+        click.echo(text, nl=False)
+        return
+    click.echo(path)
+    note(f"wrote {safe(str(path))}; its first lines say what it needs")

@@ -1,0 +1,122 @@
+"""``skillpm ci init``: the workflow of a CI system that checks skills and publishes them."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import os
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from skillpm import __version__
+from skillpm.errors import ConflictError, UsageError
+from skillpm.index.credentials import token_variable
+from skillpm.layout.discovery import discover
+from skillpm.storage.files import write_atomic
+
+_PLAIN = re.compile(r"[A-Za-z0-9._/-]+\Z")  # what a shell and a CI system read as it is written
+_ADDRESS = re.compile(r"https?://[][A-Za-z0-9:/._~%-]+\Z")
+_CONDITION = re.compile(r"@(TRUSTED|TOKEN|SIGN|ENV)@")
+
+
+class System(StrEnum):
+    """A CI system."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+
+
+_FILES = {System.GITHUB: ".github/workflows/skills.yml", System.GITLAB: ".gitlab-ci.yml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the workflow does.
+
+    Attributes:
+        registry: the URL of the registry to which it publishes.
+        skills: the folder of the skills, relative to the repository's.
+        trusted: log in with the identity of the job; otherwise with a token.
+        sign: sign what is published.
+    """
+
+    registry: str
+    skills: str = "."
+    trusted: bool = False
+    sign: bool = True
+
+
+def workflow(system: System, wanted: Wanted) -> str:
+    """Return the text of a workflow.
+
+    Raises:
+        UsageError: the registry is not a URL, or the folder has a name that a workflow cannot have.
+    """
+    try:
+        parts = urlsplit(wanted.registry)
+        extra = parts.query or parts.fragment or parts.username
+        is_web = parts.scheme in ("http", "https") and bool(parts.hostname) and not extra
+        variable = token_variable(wanted.registry)
+    except ValueError:
+        is_web, variable = False, ""
+    if not is_web or not _ADDRESS.match(wanted.registry):
+        raise UsageError(
+            f"`{wanted.registry[:200]}` is not the URL of a registry", hint="CI publishes to a server: https://…"
+        )
+    if not _PLAIN.match(wanted.skills) or wanted.skills.startswith(("-", "/")) or ".." in wanted.skills.split("/"):
+        raise UsageError(
+            f"`{wanted.skills[:200]}` is not a plain path below this folder",
+            hint="use a folder with letters, digits, `.`, `-` and `_` in its name",
+        )
+    return _filled(system, wanted, variable)
+
+
+def _filled(system: System, wanted: Wanted, variable: str) -> str:
+    """Fill a template: lines whose condition holds, without its mark, then the values."""
+    holds = {
+        "TRUSTED": wanted.trusted, "TOKEN": not wanted.trusted, "SIGN": wanted.sign,
+        "ENV": wanted.sign or not wanted.trusted,
+    }  # fmt: skip
+    template = importlib.resources.files("skillpm.ops.authoring").joinpath("ci_templates", f"{system}.yml")
+    lines = template.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = (line for line in lines if all(holds[name] for name in _CONDITION.findall(line)))
+    text = "".join(_CONDITION.sub("", line) for line in kept)
+    values = {
+        "SKILLS": json.dumps(wanted.skills), "REGISTRY": json.dumps(wanted.registry.rstrip("/")),
+        "SKILLPM": json.dumps(f"skillpm-core=={__version__}"), "TOKEN_VARIABLE": variable,
+        "NO_SIGN": "" if wanted.sign else " --no-sign",
+    }  # fmt: skip
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def write_workflow(system: System, wanted: Wanted, folder: Path, *, dry_run: bool = False) -> tuple[Path, str]:
+    """Write the workflow into a repository; return its path and its text.
+
+    Args:
+        system: which CI system reads it.
+        wanted: what it does.
+        folder: of the repository.
+        dry_run: write nothing.
+
+    Raises:
+        UsageError: there is no skill in the folder, or what ``workflow`` raises.
+        ConflictError: there is a workflow already.
+        StorageError: the disk refused.
+    """
+    text = workflow(system, wanted)
+    place = folder / wanted.skills
+    if not place.is_dir() or not discover(place).skills:
+        raise UsageError(f"there is no skill in {place}", hint="name their folder with `--skills`")
+    target = folder / _FILES[system]
+    if os.path.lexists(target):
+        raise ConflictError(
+            f"{target} already exists", hint="rename or remove it, or print the new one with `--dry-run`"
+        )
+    if not dry_run:
+        write_atomic(target, text)
+    return target, text

@@ -1,0 +1,119 @@
+"""``skillpm ci init`` writes a workflow that its CI system reads, and never over another one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from skillpm.ops.authoring.ci import System, Wanted, workflow
+from tests.shop import MakeProject, SkillFiles
+
+URL = "https://skills.example.org/team"
+WAYS = list(product(System, (True, False), (True, False)))
+
+
+def commands(document: Any) -> list[str]:
+    """Return every text of a document that a shell runs, as it stands below `run` or `script`."""
+    if isinstance(document, dict):
+        own = [line for key in ("run", "script", "before_script") for line in _lines(document.get(key, []))]
+        return own + [line for value in document.values() for line in commands(value)]
+    return [line for item in document for line in commands(item)] if isinstance(document, list) else []
+
+
+def _lines(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
+
+
+@pytest.mark.parametrize(("system", "trusted", "sign"), WAYS)
+def test_a_workflow_is_yaml_whose_commands_a_shell_reads(system: System, trusted: bool, sign: bool) -> None:
+    text = workflow(system, Wanted(URL, "skills", trusted, sign))
+    document = yaml.safe_load(text)
+    script = "\n".join(commands(document))
+
+    assert "@" not in text.replace("actions/checkout@v4", "").replace("actions/setup-python@v5", "")
+    for line in commands(document):
+        subprocess.run(["sh", "-n"], input=line, text=True, check=True)
+    assert 'skillpm validate "$SKILLS" --level publish' in script
+    assert "skillpm selftest" in script
+    assert 'skillpm publish "$(dirname "$file")" --registry "$REGISTRY" --yes' in script
+    assert ("--trusted" in script) is trusted
+    assert ("SKILLPM_TOKEN_SKILLS_EXAMPLE_ORG" in text) is not trusted
+    assert ("--no-sign" in script) is not sign
+    assert ("SKILLPM_SIGNING_KEY" in text) is sign
+
+
+def test_a_github_job_has_the_least_rights() -> None:
+    document = yaml.safe_load(workflow(System.GITHUB, Wanted(URL, trusted=True)))
+
+    assert document["permissions"] == {"contents": "read"}
+    assert "permissions" not in document["jobs"]["check"]
+    assert document["jobs"]["publish"]["permissions"] == {"contents": "read", "id-token": "write"}
+    assert "pull_request_target" not in document[True]  # YAML reads the key `on` as a truth value
+    assert "default_branch" in document["jobs"]["publish"]["if"]
+    plain = yaml.safe_load(workflow(System.GITHUB, Wanted(URL)))
+    assert plain["jobs"]["publish"]["permissions"] == {"contents": "read"}
+
+
+def test_a_gitlab_job_asks_for_a_token_of_the_registry() -> None:
+    document = yaml.safe_load(workflow(System.GITLAB, Wanted(f"{URL}/", trusted=True)))
+
+    assert document["publish-skills"]["id_tokens"] == {"SKILLPM_ID_TOKEN": {"aud": URL}}
+    assert document["variables"]["REGISTRY"] == URL
+
+
+def test_the_scripts_check_every_skill_and_stop_at_the_first_failure(tmp_path: Path) -> None:
+    for name in ("one", "two", ".hidden/three"):
+        (tmp_path / "skills" / name).mkdir(parents=True)
+        (tmp_path / "skills" / name / "SKILL.md").touch()
+    (tmp_path / "skillpm").write_text('#!/bin/sh\necho "$2" >> "$LOG"\nexit "$CODE"\n')
+    (tmp_path / "skillpm").chmod(0o755)
+    document = yaml.safe_load(workflow(System.GITHUB, Wanted(URL, "skills")))
+    (script,) = [line for line in commands(document) if "selftest" in line]
+
+    def run(code: str) -> tuple[int, list[str]]:
+        log = tmp_path / f"log-{code}"
+        environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "LOG": str(log), "CODE": code}
+        done = subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env={**environment, "SKILLS": "skills"})
+        return done.returncode, sorted(Path(line).name for line in log.read_text().splitlines())
+
+    assert run("0") == (0, ["one", "two"])
+    code, tried = run("1")
+    assert (code, len(tried)) == (1, 1)
+
+
+def test_the_command_writes_once(project: MakeProject, skill_files: SkillFiles) -> None:
+    place = project({f"skills/demo/{path}": text for path, text in skill_files("demo").items()})
+    words = ("ci", "init", "github", "--registry", URL, "--skills", "skills")
+    shown = place.call(*words, "--dry-run").ok().out
+    assert not (place.root / ".github").exists()
+
+    place.call(*words).ok()
+
+    target = place.root / ".github/workflows/skills.yml"
+    assert target.read_text() == shown
+    place.call(*words, "--no-sign").fails(5, "already exists")
+    assert target.read_text() == shown
+
+
+NO_SERVERS = ["/srv/skills", "ftp://x", "https://", "https://a@x", "https://x?y", "https://x y", 'https://x"']
+
+
+@pytest.mark.parametrize("registry", NO_SERVERS)
+def test_ci_publishes_to_a_server_only(project: MakeProject, skill_files: SkillFiles, registry: str) -> None:
+    place = project({f"demo/{path}": text for path, text in skill_files("demo").items()})
+    place.call("ci", "init", "gitlab", "--registry", registry).fails(2, "is not the URL of a registry")
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "../x", "/x", "-x", "a b", "$(x)", "a\nb"])
+def test_the_folder_of_the_skills_is_a_plain_one_that_has_some(project: MakeProject, folder: str) -> None:
+    project().call("ci", "init", "github", "--registry", URL, "--skills", folder).fails(2)
+
+
+def test_ci_alone_is_still_a_frozen_install(project: MakeProject) -> None:
+    assert "sync" in project().call("ci", "--help").ok().out
