@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from skillpm.cli.output import echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
+
+if TYPE_CHECKING:
+    from skillpm.ops.authoring.new import Api
+
+APIS: tuple[Api, ...] = ("tools", "mcp", "openapi")
 
 
 @click.command("new", epilog="Example: skillpm new log-reader")
@@ -35,6 +41,9 @@ from skillpm.errors import UsageError
     metavar="SUB",
     help="With --from-cli, a subcommand that it is for, such as `remote add`. Repeatable.  [default: the first 8]",
 )
+@click.option("--from-tools", type=TypedPath(), metavar="FILE", help="Write it for tools of OpenAI or Anthropic.")
+@click.option("--from-mcp", type=TypedPath(), metavar="FILE", help="Write it for the `tools/list` of an MCP server.")
+@click.option("--from-openapi", type=TypedPath(), metavar="FILE", help="Write it for an OpenAPI document, 3.0 or 3.1.")
 @json_option
 def command(
     name: str,
@@ -44,33 +53,47 @@ def command(
     program: str | None,
     commands: tuple[str, ...],
     as_json: bool,
+    **files: Path | None,
 ) -> None:
     """Make a new skill called NAME: small, valid and working.
 
-    Without --from-cli it is an example with comments that say what to change. With it, it answers requests about a
-    program: its contract, its rules and its text come from the program's parser or help. Nothing of the program runs
-    but its help, in the sandbox.
+    By default it is an example with comments that say what to change. With --from-cli it answers requests about a
+    program: contract, rules and text come from the program's parser or help, and nothing of it runs but its help, in
+    the sandbox. With --from-tools, --from-mcp or --from-openapi it answers with calls of an API.
     """
     from skillpm.layout.skeleton import Kind
-    from skillpm.ops.authoring.new import create_from_program, create_skill
+    from skillpm.ops.authoring.new import create_from_api, create_from_program, create_skill
 
-    if program is None and commands:
-        raise UsageError("`--command` needs `--from-cli`", hint="add `--from-cli PROGRAM`")
-    if program is not None and (kind or minimal):
-        raise UsageError("`--from-cli` goes without `--kind` and `--minimal`", hint="remove the other option")
+    def warn(text: str) -> None:
+        note(safe(f"note: {text}"))
+
+    apis = {form: path for form in APIS if (path := files[f"from_{form}"]) is not None}
+    _check(program, commands, len(apis), kind is not None or minimal)
     if program is not None:
         words = tuple(tuple(item.split()) for item in commands)
-        folder = create_from_program(name, directory, program, words, warn=lambda text: note(safe(f"note: {text}")))
+        folder = create_from_program(name, directory, program, words, warn=warn)
+    elif apis:
+        [(form, path)] = apis.items()
+        folder = create_from_api(name, directory, path, form, warn=warn)
     else:
         folder = create_skill(name, directory, Kind(kind or "cli"), minimal=minimal)
     if as_json:
-        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        echo_json({"name": name, "path": str(folder), "files": files})
+        written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        echo_json({"name": name, "path": str(folder), "files": written})
         return
     click.echo(folder)
-    if program is not None:
+    if program is not None or apis:
         note(
             f"next: read what it teaches with `skillpm synth {folder} --show 10`, then run `skillpm selftest {folder}`"
         )
     else:
         note(f"next: edit {folder / 'SKILL.md'}, then run `skillpm validate {folder} --level publish`")
+
+
+def _check(program: str | None, commands: tuple[str, ...], apis: int, shaped: bool) -> None:
+    """Refuse options that do not go together. Raises UsageError."""
+    if program is None and commands:
+        raise UsageError("`--command` needs `--from-cli`", hint="add `--from-cli PROGRAM`")
+    sources = apis + (program is not None)
+    if sources > 1 or (sources and shaped):
+        raise UsageError("a skill has one source", hint="give one of `--from-…`, without `--kind` and `--minimal`")

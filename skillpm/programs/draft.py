@@ -18,6 +18,7 @@ class Slot:
         probability: how often it is drawn.
         fresh: values for suites and seeds.
         many: is its value a list of one to three values of its kind?
+        nullable: is it null inside an object while it is not drawn?
     """
 
     name: str
@@ -26,6 +27,7 @@ class Slot:
     probability: float = 1.0
     fresh: tuple[Any, ...] = ()
     many: bool = False
+    nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Draft:
         argv: the command line; None for a tool that is not one.
         exclusions: slots of which at most one may be given, and whether one must be.
         seeds: requests and their arguments, from the documentation.
+        rule: what makes it another rule of a tool that is there already; empty for the first.
         left_out: arguments that the contract does not have, and why.
     """
 
@@ -56,4 +59,5 @@ class Draft:
     argv: tuple[Any, ...] | None = None
     exclusions: tuple[tuple[tuple[str, ...], bool], ...] = ()
     seeds: tuple[tuple[str, dict[str, Any]], ...] = ()
+    rule: str = ""
     left_out: tuple[str, ...] = field(default=())

@@ -39,7 +39,12 @@ def drafts(program: Program, most: int = 8) -> list[Draft]:
         made.append(
             _draft(program, command, most, f"run {' '.join((program.name, *command.words))}" if is_plain else ask)
         )
-    return [replace(draft, requests=_own(draft, made)) for draft in made]
+    return own_phrasings(made)
+
+
+def own_phrasings(drafts: list[Draft]) -> list[Draft]:
+    """Return drafts, each without the phrasings that may mean another tool."""
+    return [replace(draft, requests=_own(draft, drafts)) for draft in drafts]
 
 
 def _lowered(ask: str, command: Command) -> str:
@@ -51,7 +56,9 @@ def _lowered(ask: str, command: Command) -> str:
 
 def _own(draft: Draft, drafts: list[Draft]) -> tuple[str, ...]:
     """Return the phrasings of a tool without those that another tool's begin with: nobody could tell which is meant."""
-    others = [f"{text.removesuffix(' [*]')} " for other in drafts if other is not draft for text in other.requests]
+    others = [
+        f"{text.removesuffix(' [*]')} " for other in drafts if other.name != draft.name for text in other.requests
+    ]
     kept = [
         text
         for text in draft.requests
@@ -90,7 +97,7 @@ def _draft(program: Program, command: Command, most: int, ask: str) -> Draft:
         schema=_schema(kept, exclusions),
         slots=tuple(slots),
         args={option.name: f"{{{option.name}}}" for option in kept},
-        requests=tuple(_requests(ask, line, inlined)),
+        requests=tuple(phrasings(ask, line, inlined)),
         ask=ask,
         argv=tuple(_argv(program, command, kept)),
         exclusions=exclusions,
@@ -111,7 +118,14 @@ def _inlined(ask: str, kept: list[Option]) -> list[tuple[str, list[str]]]:
     return [required, *([every] if len(every[1]) > len(required[1]) else [])]
 
 
-def _requests(ask: str, line: str, inlined: list[tuple[str, list[str]]]) -> Iterator[str]:
+def phrasings(ask: str, line: str, inlined: list[tuple[str, list[str]]]) -> Iterator[str]:
+    """Yield requests for a tool, each with ``[*]`` for all clauses.
+
+    Args:
+        ask: what is asked, as an imperative.
+        line: how a command line of it begins, or the name of the tool.
+        inlined: phrases, and the slots that each names in its place.
+    """
     plain = f"run {line}"
     for phrase, names in inlined:
         for text in (

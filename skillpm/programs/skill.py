@@ -61,7 +61,7 @@ def skill_files(about: About, drafts: Sequence[Draft]) -> dict[str, bytes]:
     files = {
         "SKILL.md": _instructions(about, drafts, seeds),
         "README.md": _readme(about, drafts),
-        "CHANGELOG.md": f"# Changes\n\n## 0.1.0\n\n- {len(drafts)} tools, from {about.origin}.\n",
+        "CHANGELOG.md": f"# Changes\n\n## 0.1.0\n\n- {len(_first(drafts))} tools, from {about.origin}.\n",
         "skill.yaml": _yaml(
             {
                 "manifest": 1,
@@ -86,8 +86,15 @@ def skill_files(about: About, drafts: Sequence[Draft]) -> dict[str, bytes]:
     return {path: text.encode() for path, text in files.items()}
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes no anchors: a value that stands twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def _yaml(value: Any) -> str:
-    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=110))
+    return str(yaml.dump(value, Dumper=_Plain, sort_keys=False, allow_unicode=True, width=110))
 
 
 def _lines(rows: Iterable[Any]) -> str:
@@ -103,12 +110,17 @@ def _contract(about: About, drafts: Sequence[Draft]) -> str:
         'Arguments: {{ tool.arguments | join(", ") }}.\n{% endfor %}'
     )
     tools = []
-    for draft in drafts:
+    for draft in _first(drafts):
         argv = {} if draft.argv is None else {"argv": list(draft.argv)}
         tools.append(
             {"name": draft.name, "description": _sentence(draft.description), "input_schema": draft.schema, **argv}
         )
     return _yaml({"contract": 1, "system_prompt": prompt, "tools": tools})
+
+
+def _first(drafts: Sequence[Draft]) -> list[Draft]:
+    """Return one draft of each tool."""
+    return [draft for draft in drafts if not draft.rule]
 
 
 def _sentence(text: str) -> str:
@@ -120,7 +132,8 @@ def _synthesis(drafts: Sequence[Draft]) -> str:
     tasks = []
     for draft in drafts:
         task: dict[str, Any] = {
-            "name": re.sub(r"[^a-z0-9_-]", "-", draft.name.lower()).strip("-_") or "task",
+            "name": re.sub(r"[^a-z0-9_-]", "-", f"{draft.name} {draft.rule}".strip().lower()).strip("-_")[:64]
+            or "task",
             "tool": draft.name,
         }
         task["draw"] = {slot.name: _draw(slot, values) for slot in draft.slots}
@@ -144,7 +157,11 @@ def _draw(slot: Slot, values: dict[str, Any]) -> dict[str, Any]:
         source = _several(slot)
     elif isinstance(source, str):
         values |= pool(source)
-    return {"from": source, **({"probability": slot.probability} if slot.probability < 1 else {})}
+    return {
+        "from": source,
+        **({"probability": slot.probability} if slot.probability < 1 else {}),
+        **({"otherwise": None} if slot.nullable else {}),
+    }
 
 
 def _several(slot: Slot) -> list[Any]:
@@ -270,7 +287,7 @@ def _cases(drafts: Sequence[Draft], tasks: Sequence[tuple[str, Any]]) -> str:
 
 
 def _instructions(about: About, drafts: Sequence[Draft], seeds: Sequence[tuple[str, Any]]) -> str:
-    asks = ", ".join(draft.ask for draft in drafts)
+    asks = ", ".join(draft.ask for draft in _first(drafts))
     use = f"Turns a request about {about.subject} into one exact call. Use when somebody wants to {asks}"
     description = f"{_sentence(about.summary)} {use}"
     head = {
@@ -287,7 +304,7 @@ def _instructions(about: About, drafts: Sequence[Draft], seeds: Sequence[tuple[s
         "- What was not asked for is `null`. A flag is `true` or `null`, never `false`.",
         "- Copy names, paths and numbers exactly as they were written; numbers stand without quotes.\n",
     ]
-    for draft in drafts:
+    for draft in _first(drafts):
         text += [f"## {draft.name}\n", _sentence(draft.description) + "\n"]
         properties = draft.schema.get("properties", {})
         if properties:
@@ -324,7 +341,7 @@ def _meaning(schema: Mapping[str, Any], name: str) -> str:
 
 
 def _readme(about: About, drafts: Sequence[Draft]) -> str:
-    rows = [f"| `{draft.name}` | {_sentence(draft.description)} |" for draft in drafts]
+    rows = [f"| `{draft.name}` | {_sentence(draft.description)} |" for draft in _first(drafts)]
     left = [
         f"- `{draft.name}`: {', '.join(f'`{name}`' for name in draft.left_out[:60])}"
         for draft in drafts

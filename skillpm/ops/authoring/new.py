@@ -7,12 +7,15 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from skillpm.errors import UsageError
+from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.skeleton import Kind, skeleton
 from skillpm.model.name import parse_name
 from skillpm.storage.files import storage_error, write_atomic
 
+Api = Literal["tools", "mcp", "openapi"]
+_MOST_BYTES = 16 << 20  # of a description of an API
 PROGRAM_FILE = "references/program.json"  # what a program was when its skill was written
 
 
@@ -67,6 +70,53 @@ def create_from_program(
         programs=(read.name,),
         files={PROGRAM_FILE: read.model_dump_json(indent=1, exclude_defaults=True) + "\n"},
     )
+    return _write(target, skill_files(about, tools))
+
+
+def create_from_api(
+    name: str,
+    directory: Path,
+    file: Path,
+    form: Api,
+    *,
+    warn: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Write a skill for an API that a file describes, into ``directory/name``, and return that folder.
+
+    Args:
+        name: of the skill.
+        directory: the parent of the new folder.
+        file: JSON or YAML.
+        form: what the file is.
+        warn: takes a sentence about each thing that the contract cannot take.
+
+    Raises:
+        UsageError: the name is not valid, or a file of that name exists.
+        DocumentError: the file is not what it should be, or holds nothing that a contract can take.
+        StorageError: the file cannot be read, or the disk refused; nothing is left behind.
+    """
+    from pydantic import TypeAdapter
+
+    from skillpm.formats.document import Json
+    from skillpm.formats.strict_yaml import read_yaml
+    from skillpm.programs.skill import About, skill_files
+    from skillpm.programs.tools import drafts_of, operations_of_openapi, operations_of_tools
+
+    target = _target(name, directory)
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MOST_BYTES).decode("utf-8", "replace")
+    except OSError as error:
+        raise storage_error("read", file, error) from None
+    try:
+        document = TypeAdapter(Json).validate_python(read_yaml(text, path=str(file)))
+        reader = operations_of_openapi if form == "openapi" else operations_of_tools
+        tools = drafts_of(list(reader(document)), warn)
+    except DocumentError as error:
+        raise DocumentError(error.rule, path=error.path or str(file), line=error.line, hint=error.hint) from None
+    info = document.get("info") if isinstance(document, dict) else None
+    title = str(info.get("title") or name) if isinstance(info, dict) else name
+    about = About(name=name, subject=title, summary=f"Calls of {title}", origin=f"`{file.name}`")
     return _write(target, skill_files(about, tools))
 
 

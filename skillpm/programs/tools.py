@@ -1,0 +1,358 @@
+"""Turn descriptions of an API into drafts: tools of a model, the list of an MCP server, an OpenAPI document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jsonschema_rs
+from pydantic import ValidationError
+
+from skillpm.contract.contract import Contract
+from skillpm.errors import DocumentError
+from skillpm.model.contract import ContractDocument
+from skillpm.model.json_schema import referenced
+from skillpm.programs.draft import Draft, Slot
+from skillpm.programs.from_program import own_phrasings, phrasings
+from skillpm.programs.phrases import clean, imperative, naming, value_clauses, words_of
+from skillpm.programs.values import examples, fresh, kind_of
+
+_DEPTH = 6  # of objects in objects
+_PARTS = 4000  # of the schema of one operation, with references written out
+_VALUES = 60  # of the arguments of one operation
+_SHARE = 0.35  # how often an optional argument is given
+_METHODS = {"get": "get", "post": "create", "put": "replace", "patch": "update", "delete": "delete"}
+_FORMATS = {"date": "day", "date-time": "datetime", "email": "email", "uri": "url", "url": "url", "uuid": "uuid",
+            "hostname": "host", "ipv4": "host", "duration": "duration"}  # fmt: skip
+Warn = Callable[[str], None]
+
+
+class UnsupportedError(Exception):
+    """A part of a schema for which no value can be made, or which the contract does not take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of an API.
+
+    Attributes:
+        name: as its API has it.
+        description: what it does.
+        schema: of its arguments, an object.
+        root: what its references point into.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    root: Mapping[str, Any]
+
+
+def operations_of_tools(document: Any) -> Iterator[Operation]:
+    """Yield the tools of a list as OpenAI, Anthropic and MCP write it, alone or in the answer that holds it.
+
+    Raises:
+        DocumentError: it is none of these.
+    """
+    for step in ("result", "tools"):
+        document = document.get(step, document) if isinstance(document, dict) else document
+    if not isinstance(document, list) or not document:
+        raise DocumentError(
+            "is not a list of tools", hint='a list of {"name": …, "parameters": {…}}, or {"tools": [...]}'
+        )
+    for place, item in enumerate(document):
+        tool = item.get("function", item) if isinstance(item, dict) else {}
+        schema: Any = next((tool[key] for key in ("parameters", "input_schema", "inputSchema") if key in tool), {})
+        if not isinstance(tool.get("name"), str) or not isinstance(schema, dict):
+            raise DocumentError(f"tool {place + 1} has no `name`, or parameters that are not an object")
+        yield Operation(tool["name"], str(tool.get("description") or ""), schema, schema)
+
+
+def operations_of_openapi(document: Any) -> Iterator[Operation]:
+    """Yield the operations of an OpenAPI document: parameters and the properties of a JSON body are arguments.
+
+    Raises:
+        DocumentError: it is not an OpenAPI document of these versions.
+    """
+    version = str(document.get("openapi", "")) if isinstance(document, dict) else ""
+    if not version.startswith("3.") or not isinstance(document.get("paths"), dict):
+        raise DocumentError("is not an OpenAPI document", hint="`openapi: 3.0` or `3.1`, with `paths`")
+    for path, item in document["paths"].items():
+        for method, verb in _METHODS.items():
+            operation = item.get(method) if isinstance(item, dict) else None
+            if isinstance(operation, dict):
+                words = re.sub(r"[{}]", "", path).strip("/").replace("/", "_")
+                text = str(operation.get("summary") or operation.get("description") or f"{verb} {words_of(words)}")
+                shared = item.get("parameters") or []
+                schema = _arguments(operation, shared, document)
+                yield Operation(str(operation.get("operationId") or f"{verb}_{words}"), text, schema, document)
+
+
+def _arguments(operation: dict[str, Any], shared: list[Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    required: list[str] = []
+    for item in (*shared, *(operation.get("parameters") or [])):
+        parameter = _looked_up(item, document)
+        if parameter.get("in") in ("path", "query"):
+            schema = dict(_looked_up(parameter.get("schema") or {}, document))
+            properties[parameter["name"]] = {"description": parameter.get("description", ""), **schema}
+            required += [parameter["name"]] if parameter.get("required") else []
+    content = _looked_up(operation.get("requestBody") or {}, document)
+    body = _looked_up(((content.get("content") or {}).get("application/json") or {}).get("schema") or {}, document)
+    if body.get("properties") and not set(body["properties"]) & set(properties):
+        properties |= body["properties"]
+        required += body.get("required", []) if content.get("required", True) else []
+    elif body:
+        properties["body"] = body
+        required += ["body"] if content.get("required") else []
+    return {"type": "object", "properties": properties, "required": list(dict.fromkeys(required))}
+
+
+def _looked_up(value: Any, root: Mapping[str, Any], depth: int = 0) -> dict[str, Any]:
+    """Return what a reference names, or the value itself; `allOf` is one object of all its parts."""
+    if not isinstance(value, dict) or depth > _DEPTH:
+        raise UnsupportedError("a reference that leads to itself, or to nothing")
+    if isinstance(value.get("$ref"), str):
+        around = {key: item for key, item in value.items() if key != "$ref"}
+        return {**_looked_up(referenced(value["$ref"], root), root, depth + 1), **around}
+    if isinstance(value.get("allOf"), list) and all(isinstance(part, dict) for part in value["allOf"]):
+        merged: dict[str, Any] = {key: item for key, item in value.items() if key != "allOf"}
+        for part in (_looked_up(item, root, depth + 1) for item in value["allOf"]):
+            merged["properties"] = {**part.get("properties", {}), **merged.get("properties", {})}
+            merged["required"] = [*part.get("required", []), *merged.get("required", [])]
+            merged = {**part, **merged}
+        return {key: item for key, item in merged.items() if item not in ({}, [])}
+    return value
+
+
+def drafts_of(operations: list[Operation], warn: Warn) -> list[Draft]:
+    """Return the drafts of the operations that a contract can take; each thing that it cannot is named.
+
+    Raises:
+        DocumentError: it can take none.
+    """
+    made: list[Draft] = []
+    for operation in operations:
+        try:
+            found = list(_Maker(operation, {draft.name for draft in made}, warn).drafts())
+            _check(found[0])
+        except (UnsupportedError, DocumentError, ValidationError) as error:
+            reason = error.message if isinstance(error, DocumentError) else str(error).splitlines()[-1][:200]
+            warn(f"`{operation.name}` is left out: {reason}")
+            continue
+        made += found
+    if not made:
+        raise DocumentError("has no operation that a contract can take")
+    return own_phrasings(made)
+
+
+def _check(draft: Draft) -> None:
+    tool = {"name": draft.name, "input_schema": draft.schema}
+    Contract(ContractDocument.model_validate({"contract": 1, "tools": [tool]}))
+
+
+@dataclass(slots=True)
+class _Maker:
+    """The drafts of one operation: the first gives only what may stand at the top, and one more for each object."""
+
+    operation: Operation
+    taken: set[str]
+    warn: Warn
+    slots: list[Slot] = field(default_factory=list)
+    parts: int = 0
+
+    def drafts(self) -> Iterator[Draft]:
+        schema = _looked_up(self.operation.schema, self.operation.root)
+        required = [name for name in schema.get("required", ()) if name in schema.get("properties", {})]
+        properties: dict[str, Any] = {}
+        args: dict[str, Any] = {}
+        whole: dict[str, tuple[Any, list[Slot]]] = {}  # optional objects and lists of them
+        left_out = []
+        for name, raw in schema.get("properties", {}).items():
+            before = list(self.slots)
+            try:
+                own = self._plain(raw)
+                template = self._template(own, (name,), name in required)
+            except UnsupportedError as error:
+                if name in required:
+                    raise UnsupportedError(f"`{name}` is needed, and it is {error}") from None
+                self.warn(f"`{self.operation.name}`: `{name}` is left out: it is {error}")
+                self.slots = before
+                left_out.append(name)
+                continue
+            properties[name] = own
+            if name not in required and not isinstance(template, str):
+                whole[name] = (template, self.slots[len(before) :])
+                self.slots = before
+            else:
+                args[name] = template
+        contract = {"type": "object", "additionalProperties": False, "properties": properties}
+        draft = self._draft({**contract, **({"required": required} if required else {})}, args, tuple(left_out))
+        yield draft
+        for name, (template, slots) in whole.items():
+            yield self._with(draft, name, template, slots)
+
+    def _with(self, draft: Draft, name: str, template: Any, slots: list[Slot]) -> Draft:
+        always = tuple(slot for slot in draft.slots if slot.probability == 1 or slot.nullable)
+        places = [f"{{{slot.name}}}" for slot in always]
+        args = {key: item for key, item in draft.args.items() if not isinstance(item, str) or item in places}
+        return replace(draft, rule=name, slots=(*always, *slots), args={**args, name: template}, seeds=())
+
+    def _draft(self, schema: dict[str, Any], args: dict[str, Any], left_out: tuple[str, ...]) -> Draft:
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", self.operation.name).strip("_")[:64]
+        name = name if name[:1].isalpha() else f"tool_{name}"[:64]
+        if name in self.taken:
+            raise UnsupportedError("another one has its name")
+        text = re.split(r"(?<=[A-Za-z)]{2})\.(?:\s|$)", self.operation.description.strip())[0]
+        words = words_of(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)).lower()
+        ask = imperative(text) or imperative(words) or f"call {name}"
+        needed = [(slot.name, words_of(slot.name)) for slot in self.slots if slot.probability == 1]
+        inlined = [naming(ask, needed)]
+        return Draft(
+            name=name,
+            description=clean(text, 200) or words,
+            schema=schema,
+            slots=tuple(self.slots),
+            args=args,
+            requests=tuple(phrasings(ask, name, inlined)),
+            ask=ask,
+            left_out=left_out,
+        )
+
+    def _plain(self, raw: Any, depth: int = 0) -> dict[str, Any]:
+        """Return a schema of the contract's own: references written out, null and 3.0's keywords taken away."""
+        self.parts += 1
+        if depth > _DEPTH or self.parts > _PARTS:
+            raise UnsupportedError("nested too deeply, or holds itself")
+        schema = dict(_looked_up(raw, self.operation.root))
+        for key in ("anyOf", "oneOf"):
+            branches = [item for item in schema.pop(key, []) if not _is_null(item)]
+            if len(branches) > 1:
+                raise UnsupportedError("one of several forms")
+            schema = {**self._plain(branches[0], depth + 1), **schema} if branches else schema
+        types = schema.get("type")
+        if isinstance(types, list):
+            rest = [item for item in types if item != "null"]
+            if len(rest) != 1:
+                raise UnsupportedError("of several types")
+            schema["type"] = rest[0]
+        schema = _bounds(schema)
+        if "example" in schema:
+            schema.setdefault("examples", [schema.pop("example")])
+        if schema.get("enum"):
+            schema["enum"] = [item for item in schema["enum"] if item is not None]
+        if "properties" in schema:
+            schema["properties"] = {name: self._plain(item, depth + 1) for name, item in schema["properties"].items()}
+        if isinstance(schema.get("items"), dict):
+            schema["items"] = self._plain(schema["items"], depth + 1)
+        foreign = ("nullable", "discriminator", "xml", "externalDocs", "readOnly", "writeOnly", "deprecated", "$schema")
+        return {key: item for key, item in schema.items() if key not in foreign and not key.startswith("x-")}
+
+    def _template(self, schema: dict[str, Any], path: tuple[str, ...], always: bool) -> Any:
+        """Return the template of a value, and note its slots."""
+        if schema.get("properties"):
+            needed = set(schema.get("required", ()))
+            return {
+                name: self._template(item, (*path, name), name in needed) for name, item in schema["properties"].items()
+            }
+        items = schema.get("items")
+        if schema.get("type") == "array" and isinstance(items, dict) and items.get("properties"):
+            if schema.get("minItems", 1) > 1:
+                raise UnsupportedError("a list of several objects")
+            return [self._template(items, path, True)]
+        return self._slot(schema, path, always)
+
+    def _slot(self, schema: dict[str, Any], path: tuple[str, ...], always: bool) -> str:
+        name = (
+            re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", "_".join(path)).lower()).strip("_")[:50]
+            or "value"
+        )
+        name = name if name[0].isalpha() else f"value_{name}"
+        if len(self.slots) >= _VALUES:
+            raise UnsupportedError(f"one of more than {_VALUES} values")
+        while any(slot.name == name for slot in self.slots):
+            name += "_2"
+        many = schema.get("type") == "array"
+        item = schema.get("items") or {"type": "string"} if many else schema
+        source, rest = _values(item, path[-1])
+        text = str(schema.get("description") or item.get("description") or "")
+        words = words_of(name)
+        clauses = value_clauses(name, "", path[-1], text)
+        if item.get("type") == "boolean":
+            said = ("with {} set to {}", ", {} {}", "({}: {})", "and {} {}", "and set {} to {}", "with {} = {}")
+            clauses = [clause.format(words, f"{{{name}}}") for clause in said]
+        share = 1.0 if always else _SHARE
+        self.slots.append(Slot(name, source, tuple(clauses), share, rest, many, nullable=len(path) > 1 and not always))
+        return f"{{{name}}}"
+
+
+def _is_null(schema: Any) -> bool:
+    return isinstance(schema, dict) and schema.get("type") == "null"
+
+
+def _bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema whose exclusive bounds are numbers: in OpenAPI 3.0 they say of the others what they are."""
+    for key, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(schema.get(key), bool):
+            is_exclusive = schema.pop(key)
+            if is_exclusive and bound in schema:
+                schema[key] = schema.pop(bound)
+    return schema
+
+
+def _values(schema: dict[str, Any], name: str) -> tuple[str | tuple[Any, ...], tuple[Any, ...]]:
+    """Return where values of a scalar come from, and those for suites.
+
+    Raises:
+        UnsupportedError: none is known.
+    """
+    if "const" in schema or schema.get("enum"):
+        return tuple(schema.get("enum") or [schema["const"]]), ()
+    kind = schema.get("type", "string")
+    if kind == "boolean":
+        return (True, False), ()
+    if kind not in ("string", "integer", "number"):
+        raise UnsupportedError("an object without properties" if kind == "object" else f"of the type {kind}")
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    chosen = _FORMATS.get(str(schema.get("format"))) or kind_of(words, "", kind, str(schema.get("description") or ""))
+    if kind == "string" and schema.get("examples"):
+        listed = tuple(item for item in schema["examples"] if isinstance(item, str))
+        return listed if len(listed) > 3 else (*listed, *_valid(schema, examples(chosen))), ()
+    pool, rest = examples(chosen), tuple(_valid(schema, fresh(chosen)))
+    if kind != "string" and (
+        {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"} & set(schema)
+    ):
+        return tuple(_numbers(schema, kind)), ()
+    right = tuple(_valid(schema, pool))
+    if len(right) == len(pool) and ("pattern" not in schema or rest):
+        return chosen, rest
+    others = tuple(
+        value for other in ("word", "name", "uuid", "tag", "date") for value in _valid(schema, examples(other))
+    )
+    values = right or others
+    if not values:
+        raise UnsupportedError(
+            "a text with a pattern for which no example is known" if kind == "string" else "without a value"
+        )
+    return values, ()
+
+
+def _numbers(schema: dict[str, Any], kind: str) -> Iterator[Any]:
+    step = schema.get("multipleOf", 1 if kind == "integer" else 0.5)
+    low = schema.get("minimum", schema.get("exclusiveMinimum", min(0, schema.get("maximum", 0)) - step) + step)
+    high = schema.get("maximum", schema.get("exclusiveMaximum", low + 60 * step) - step)
+    values = {low + round((high - low) / step * part / 15) * step for part in range(16)}
+    whole = sorted(int(value) if kind == "integer" else round(value, 6) for value in values)
+    valid = _valid(schema, whole)
+    if not valid:
+        raise UnsupportedError("a number without a value")
+    yield from valid
+
+
+def _valid(schema: dict[str, Any], values: list[Any]) -> list[Any]:
+    try:
+        return [value for value in values if jsonschema_rs.is_valid(schema, value)]
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError):
+        raise UnsupportedError("a schema that the contract cannot check") from None

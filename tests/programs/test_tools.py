@@ -1,0 +1,121 @@
+"""Tools of models, lists of MCP servers and OpenAPI documents become drafts; what a contract cannot take is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from skillpm.cli.main import main
+from skillpm.errors import DocumentError
+from skillpm.formats.document import read_model
+from skillpm.layout.rule import Level
+from skillpm.model.contract import ContractDocument
+from skillpm.ops.authoring.validate import validate
+from skillpm.programs.tools import drafts_of, operations_of_openapi, operations_of_tools
+from tests.conftest import ROOT
+
+API = ROOT / "tests" / "cases" / "api"
+TOOLS: Any = json.loads((API / "tools.json").read_text())
+PETS: Any = yaml.safe_load((API / "pets.yaml").read_text())
+FILES = {"--from-tools": API / "tools.json", "--from-openapi": API / "pets.yaml"}
+
+
+@pytest.mark.parametrize("option", FILES)
+def test_an_api_becomes_a_valid_skill_with_right_rows(option: str, tmp_path: Path) -> None:
+    made = CliRunner().invoke(main, ["new", "api", option, str(FILES[option]), "--directory", str(tmp_path)])
+    assert made.exit_code == 0, made.output
+    [report] = validate([tmp_path / "api"], level=Level.PUBLISH)
+    assert [(finding.code, finding.message) for finding in report.findings] == []
+    shown = CliRunner().invoke(main, ["synth", str(tmp_path / "api"), "--show", "150", "--yes", "--json"])
+    rows = json.loads(shown.stdout)
+    assert len(rows) == 150
+    contract = read_model(ContractDocument, (tmp_path / "api" / "contract.yaml").read_text())
+    assert {row["answer"].split()[0] for row in rows} == {tool.name for tool in contract.tools}
+
+
+def test_one_list_of_tools_may_be_written_in_four_forms() -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    forms = [
+        [{"type": "function", "function": {"name": "look", "description": "x", "parameters": schema}}],
+        {"tools": [{"name": "look", "description": "x", "parameters": schema}]},
+        [{"name": "look", "description": "x", "input_schema": schema}],
+        {"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "look", "description": "x", "inputSchema": schema}]}},
+    ]
+    assert {(o.name, o.description, json.dumps(o.schema)) for form in forms for o in operations_of_tools(form)} == {
+        ("look", "x", json.dumps(schema))
+    }
+
+
+def test_what_a_contract_cannot_take_is_named_and_left_out() -> None:
+    notes: list[str] = []
+    drafts = drafts_of(list(operations_of_tools(TOOLS)), notes.append)
+    assert [draft.name for draft in drafts if not draft.rule] == ["get_weather", "createTicket"]
+    assert [draft.rule for draft in drafts if draft.rule] == ["window"]
+    assert notes == [
+        "`createTicket`: `metadata` is left out: it is an object without properties",
+        "`createTicket`: `target` is left out: it is one of several forms",
+        "`run_query` is left out: `filter` is needed, and it is an object without properties",
+    ]
+
+
+def test_an_operation_has_its_parameters_and_its_body_as_arguments() -> None:
+    notes: list[str] = []
+    drafts = {d.name: d for d in drafts_of(list(operations_of_openapi(PETS)), notes.append) if not d.rule}
+    assert list(drafts) == ["listPets", "createPet", "get_pets_petId", "deletePet"]
+    assert drafts["listPets"].schema["properties"] == {
+        "limit": {"type": "integer", "minimum": 1, "maximum": 100, "description": ""},
+        "kind": {"type": "string", "enum": ["dog", "cat", "owl"], "description": ""},
+    }
+    assert sorted(drafts["createPet"].schema["required"]) == ["kind", "name"]
+    weight = drafts["createPet"].schema["properties"]["weight"]
+    assert weight == {"type": "number", "exclusiveMinimum": 0, "maximum": 90}
+    assert drafts["deletePet"].ask == "remove a pet"
+    assert notes == ["`plantTree` is left out: `child` is needed, and it is nested too deeply, or holds itself"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [[], {}, None, "text", [1], [{"description": "no name"}], [{"name": "x", "parameters": []}], {"tools": {"a": 1}}],
+    ids=repr,
+)
+def test_what_is_not_a_list_of_tools_is_refused(document: Any) -> None:
+    with pytest.raises(DocumentError):
+        drafts_of(list(operations_of_tools(document)), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [[], {}, {"swagger": "2.0", "paths": {}}, {"openapi": "3.1.0"}, {"openapi": "3.0.0", "paths": {}}],
+    ids=repr,
+)
+def test_what_is_not_an_openapi_document_is_refused(document: Any) -> None:
+    with pytest.raises(DocumentError):
+        drafts_of(list(operations_of_openapi(document)), lambda _: None)
+
+
+def test_a_schema_that_grows_without_end_is_left_out() -> None:
+    node = {"type": "object", "properties": {f"p{i}": {"$ref": "#/$defs/node"} for i in range(40)}}
+    schema = {
+        "type": "object",
+        "properties": {"node": {"$ref": "#/$defs/node"}, "city": {"type": "string"}},
+        "$defs": {"node": node},
+    }
+    notes: list[str] = []
+    [draft] = drafts_of(list(operations_of_tools([{"name": "look", "parameters": schema}])), notes.append)
+    assert list(draft.schema["properties"]) == ["city"]
+    assert "holds itself" in notes[0]
+
+
+def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    for file in (broken, tmp_path / "nowhere.json"):
+        result = CliRunner().invoke(main, ["new", "api", "--from-mcp", str(file), "--directory", str(tmp_path)])
+        assert result.exit_code != 0
+        assert file.name in f"{result.exception} {getattr(result.exception, 'path', '')}"
+    assert not (tmp_path / "api").exists()
