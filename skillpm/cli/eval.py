@@ -36,6 +36,7 @@ _KINDS = {
     "gate": (MODEL, RUN),
 }
 """The kinds of evaluation that take an option. All three take every other option."""
+_TEMPLATE = """write it as '{"enable_thinking": true}'"""
 _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox", "as_json"}
 """Options that change no answer: the command that a report shows leaves them out."""
 
@@ -78,6 +79,11 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
     default="json",
     show_default=True,
     help="How the model writes a tool call; json is the form that our prompts ask for.",
+)
+@click.option(
+    "--chat-template-kwargs",
+    metavar="JSON",
+    help="Arguments of the model's chat template, such as '{\"enable_thinking\": true}'.",
 )
 @click.option(
     "--constrain",
@@ -181,8 +187,23 @@ def _open(click_context: click.Context, options: dict[str, Any]) -> tuple[Evalua
         hint = "skillpm eval SKILL --tasks FILE --model MODEL --output DIR"
         raise UsageError("`--tasks` needs exactly one SKILL", hint=hint)
     grant_consents(context, chosen, options["yes"])
-    asking = Asking(**{name: options[name] for name in Asking.__dataclass_fields__})
+    asked = {name: options[name] for name in Asking.__dataclass_fields__}
+    asking = Asking(**{**asked, "chat_template_kwargs": _template(options["chat_template_kwargs"])})
     return Evaluator(context, asking, progress(), command=_typed(click_context, context, options)), chosen
+
+
+def _template(text: str | None) -> dict[str, Any] | None:
+    from skillpm.formats.strict import strict_json
+
+    if text is None:
+        return None
+    try:
+        arguments = strict_json(text)
+    except ValueError as error:
+        raise UsageError(f"`--chat-template-kwargs` is not JSON: {error}", hint=_TEMPLATE) from None
+    if not isinstance(arguments, dict):
+        raise UsageError("`--chat-template-kwargs` is not a JSON object", hint=_TEMPLATE)
+    return dict(arguments)
 
 
 def _typed(click_context: click.Context, context: Context, options: Mapping[str, Any]) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
+from skillpm.cli.complete import run_names
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.paths import TypedPath
 
 
 @click.group("model", cls=Group)
 def command() -> None:
-    """Prepare and list base models."""
+    """Prepare, list and merge models."""
 
 
 @command.command("list", epilog="Example: skillpm model list")
@@ -61,3 +65,32 @@ def prepare(name: str, as_json: bool) -> None:
         echo_json({"model": name, "source": str(source)})
     else:
         click.echo(source)
+
+
+@command.command("merge", epilog="Example: skillpm model merge latest --output my-model")
+@click.argument("run", type=TypedPath(), shell_complete=run_names, metavar="RUN")
+@click.option("--output", "-o", type=TypedPath(), required=True, metavar="DIR", help="A new folder.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="Data type of the saved weights.",
+)
+@json_option
+def merge(run: Path, output: Path, dtype: str, as_json: bool) -> None:
+    """Write the base model of a run with its adapter merged in: safetensors, tokenizer and chat template.
+
+    The folder is what every program that reads models of transformers takes, vLLM and llama.cpp's converter among them.
+    It is loaded again, and must give the probabilities that the adapter gives.
+    """
+    from skillpm.cli.context import command_context
+    from skillpm.ops.learning.models import merge_run
+    from skillpm.ops.learning.runs import find_run
+
+    settings = command_context().settings
+    merge_run(settings, find_run(settings, run), output, dtype)
+    if as_json:
+        echo_json({"output": str(output), "dtype": dtype})
+    else:
+        click.echo(output)

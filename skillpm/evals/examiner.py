@@ -34,6 +34,7 @@ class Asking:
         seed: chooses the tasks where there is a limit.
         dtype: of a model's weights; ``auto`` is what the processor has units for.
         answer_form: how the model writes a tool call; ``json`` is the form of our prompts.
+        chat_template_kwargs: of the model's template; where None, those of the training, else such as end thinking.
         constrain: also ask with answers that can only be what the contract accepts.
     """
 
@@ -46,6 +47,7 @@ class Asking:
     dtype: str = "auto"
     answer_form: AnswerForm = "json"
     constrain: Literal["contract"] | None = None
+    chat_template_kwargs: Mapping[str, Any] | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

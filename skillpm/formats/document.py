@@ -26,7 +26,7 @@ _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 _new, _set = object.__new__, object.__setattr__
 
 
-def _typed(value: Any) -> Any:
+def typed_values(value: Any) -> Any:
     """Give unquoted scalars the types of the YAML 1.2 core schema, recursively."""
     if isinstance(value, PlainScalar):
         text = str(value)
@@ -40,13 +40,13 @@ def _typed(value: Any) -> Any:
             return float(text)
         return text
     if isinstance(value, dict):
-        return {str(key): _typed(item) for key, item in value.items()}
+        return {str(key): typed_values(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_typed(item) for item in value]
+        return [typed_values(item) for item in value]
     return value
 
 
-Json = Annotated[Any, BeforeValidator(_typed)]
+Json = Annotated[Any, BeforeValidator(typed_values)]
 
 
 class Document(BaseModel):

@@ -98,6 +98,7 @@ class RunManifest(Document):
     Attributes:
         base_model: the base model as every machine knows it: a hub id, or the name of a folder without its path.
         base_revision: of the hub id.
+        tune: lora, or full where all weights were trained.
         rows: of each skill.
         evaluations: of the run, the oldest first.
         model_digest: of the known model, else of the configuration and the weights.
@@ -112,6 +113,7 @@ class RunManifest(Document):
     model_digest: Digest | None = None
     base_model: str | None = None
     base_revision: str | None = None
+    tune: str = "lora"
     seed: int
     sandbox: str = ""
     settings: dict[str, Json] = Field(default_factory=dict)

@@ -30,13 +30,14 @@ def _front(manifest: RunManifest) -> Iterator[str]:
     base = manifest.base_model or portable_name(manifest.model)
     yield "---"
     yield f"base_model: {base}"
-    yield "library_name: peft"
+    yield f"library_name: {'transformers' if manifest.tune == 'full' else 'peft'}"
     yield "pipeline_tag: text-generation"
     if known is not None:
         yield f"license: {known.license.lower()}"
     yield from ("---", "", f"# {manifest.name}", "")
     revision = f" at revision `{manifest.base_revision}`" if manifest.base_revision else ""
-    yield f"A LoRA adapter of `{base}`{revision}, made on {manifest.created}, seed {manifest.seed}."
+    what = "All weights of" if manifest.tune == "full" else "A LoRA adapter of"
+    yield f"{what} `{base}`{revision}, trained on {manifest.created}, seed {manifest.seed}."
     if known is not None:
         yield ""
         yield f"It was trained on the 4-bit weights of `{known.distribution}`, SHA-256 `{known.sha256}`, expanded to"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from skillpm.evals.tasks import (
     with_skill_text,
     with_tool_schemas,
 )
+from skillpm.formats.document import Json
 from skillpm.model.contract import Tool
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Policy, Progress
@@ -53,8 +54,22 @@ class Evaluator:
     policies: PolicyFactory = load_policy
     command: str = ""
 
-    def policy(self, model: str, adapter: Path | None = None, tools: tuple[Tool, ...] = ()) -> Policy:
-        """Load a model, with an adapter on top where one is named. Raises what ``load_policy`` raises."""
+    def policy(
+        self,
+        model: str,
+        adapter: Path | None = None,
+        tools: tuple[Tool, ...] = (),
+        template: Mapping[str, Json] | None = None,
+    ) -> Policy:
+        """Load a model, with an adapter on top where one is named. Raises what ``load_policy`` raises.
+
+        Args:
+            model: which.
+            adapter: a folder.
+            tools: that a server is told of.
+            template: arguments of the chat template where the person has typed none.
+        """
+        typed = self.asking.chat_template_kwargs
         return self.policies(
             PolicyRequest(
                 model,
@@ -63,6 +78,7 @@ class Evaluator:
                 self.asking.dtype,
                 special_tokens=self.asking.answer_form != "json",
                 tools=tools,
+                template=template if typed is None else typed,
             ),
             self.context.settings,
         )
@@ -73,10 +89,15 @@ class Evaluator:
         return Examiner(session.scorer.judge, session.scorer.prefetch, self.asking, self.progress, contracts)
 
     def base_arms(
-        self, examiner: Examiner, session: JudgingSession, tasks: Sequence[EvalTask], model: str
+        self,
+        examiner: Examiner,
+        session: JudgingSession,
+        tasks: Sequence[EvalTask],
+        model: str,
+        template: Mapping[str, Json] | None = None,
     ) -> Iterator[Arm]:
         """Ask a base model, and again with more in its prompt: the skills' text, the schemas of the tools."""
-        policy = self.policy(model)
+        policy = self.policy(model, template=template)
         yield from self.arms(examiner, policy, tasks, ArmLabel("base", model))
         if self.asking.skill_text:
             texts = {name: item.skill_text for name, item in session.contributions.items()}

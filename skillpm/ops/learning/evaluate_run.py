@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from skillpm.errors import UsageError
 from skillpm.evals.assemble import assemble
@@ -14,6 +15,7 @@ from skillpm.evals.examiner import ArmLabel, Examiner
 from skillpm.evals.figures import GRAMMAR, figures
 from skillpm.evals.report import render_report
 from skillpm.evals.tasks import EvalTask, read_held_out
+from skillpm.formats.document import Json, typed_values
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.run import RunEvaluation, RunFigure, RunManifest, RunStage
@@ -63,7 +65,8 @@ def evaluate_run(
         tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)
         with_base = with_base or evaluator.asking.skill_text or evaluator.asking.tool_schemas
         examiner = evaluator.examiner(session)
-        base = evaluator.base_arms(examiner, session, tasks, manifest.model) if with_base else ()
+        template = _template_arguments(folder)
+        base = evaluator.base_arms(examiner, session, tasks, manifest.model, template) if with_base else ()
         arms = asked_arms(examiner, chain(base, _stage_arms(evaluator, examiner, folder, tasks)))
         evaluation = assemble(session.contributions, tasks, arms, sizes)
     if earlier is not None:
@@ -116,11 +119,22 @@ def trained_skills(context: Context, skills: Sequence[str], run: Path) -> list[S
     return context.skills(skills or _trained(folder))
 
 
+def _recipe(folder: RunFolder) -> dict[str, Any]:
+    """Return the recipe of a run as it is written. Raises DocumentError, StorageError."""
+    recipe = folder.path / "recipe.yaml"
+    document = typed_values(read_yaml(read_text(recipe), path=str(recipe))) if recipe.is_file() else None
+    return document if isinstance(document, dict) else {}
+
+
+def _template_arguments(folder: RunFolder) -> dict[str, Json] | None:
+    """Return what the training called the chat template with; None for what is tried where nothing is said."""
+    arguments = _recipe(folder).get("chat_template_kwargs")
+    return arguments if isinstance(arguments, dict) and arguments else None
+
+
 def _trained(folder: RunFolder) -> Sequence[str]:
     """Return the skills of a run as its recipe names them, which may be folders; else their names."""
-    recipe = folder.path / "recipe.yaml"
-    document = read_yaml(read_text(recipe), path=str(recipe)) if recipe.is_file() else None
-    typed = document.get("skills") if isinstance(document, dict) else None
+    typed = _recipe(folder).get("skills")
     names = [skill.name for skill in folder.manifest.skills]
     return [str(text) for text in typed] if isinstance(typed, list) and len(typed) == len(names) else names
 

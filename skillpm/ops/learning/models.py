@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from skillpm.agent.endpoint import EndpointPolicy, is_endpoint
 from skillpm.errors import TrainingError, UsageError
+from skillpm.formats.document import Json
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Policy, PolicyMaker
 from skillpm.runtime.distributions import load_host
 from skillpm.settings import Settings
+from skillpm.storage.whole_folder import whole_folder
 from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, locate_model, prepare_model
+from skillpm.train.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,32 @@ def ready_model(text: str, settings: Settings) -> Path | str:
     return prepare_model(KNOWN_MODELS[text], settings.models, dequantise)
 
 
+def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
+    """Write the model of a finished run with its adapter merged in.
+
+    Args:
+        settings: know where models are.
+        run: its folder.
+        output: a new folder.
+        dtype: of the saved weights.
+
+    Raises:
+        UsageError: there is no such run, it is unfinished, it trained a whole model, or the output exists.
+        TrainingError: torch and its companions are not installed, or the merged model answers otherwise.
+    """
+    folder = RunFolder.open(run)
+    adapter, model = folder.saved_adapter(), folder.manifest.model
+    if not (adapter / "adapter_config.json").is_file():
+        raise UsageError(f"{run} trained a whole model, there is nothing to merge", hint=f"use {adapter}")
+    source = ready_model(model, settings)
+    try:
+        merge = importlib.import_module("skillpm.train.hf.merge").merge_adapter
+    except ImportError as error:
+        raise TrainingError(f"no model can be merged: {error}", hint="pip install 'skillpm-core[train]'") from None
+    with whole_folder(output) as target:
+        merge(source, adapter, target, dtype)
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyRequest:
     """Which policy is wanted.
@@ -69,6 +98,7 @@ class PolicyRequest:
         dtype: of the weights; ``auto`` is what the processor has units for.
         special_tokens: does a completion hold its special tokens, of which some forms of tool calls are made?
         tools: that a server is told of, so that its model may call them natively.
+        template: arguments of the chat template; where None, the adapter's, else such as end thinking.
     """
 
     model: str
@@ -77,6 +107,7 @@ class PolicyRequest:
     dtype: str = "auto"
     special_tokens: bool = False
     tools: tuple[Tool, ...] = ()
+    template: Mapping[str, Json] | None = None
 
 
 PolicyFactory = Callable[[PolicyRequest, Settings], Policy]
@@ -103,8 +134,9 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
         RegistryError: a known model could not be fetched, or the server failed.
     """
     if is_endpoint(request.model):
-        if request.adapter is not None or request.dtype != "auto":
-            raise UsageError("a server loads its model itself", hint="remove `--run` and `--dtype`")
+        if request.adapter is not None or request.dtype != "auto" or request.template is not None:
+            hint = "remove `--run`, `--dtype` and `--chat-template-kwargs`"
+            raise UsageError("a server loads its model itself", hint=hint)
         return EndpointPolicy(
             request.model, batch_size=request.batch_size, tools=request.tools, offline=settings.offline
         )
@@ -125,6 +157,7 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
         dtype=request.dtype,
         batch_size=request.batch_size,
         special_tokens=request.special_tokens,
+        template=request.template,
     )
     return policy
 

@@ -251,6 +251,7 @@ def _manifest(plan: TrainPlan, ready: _Ready, stages: Sequence[RunStage]) -> Run
         model_digest=known.sha256 if known else ready.machine["model_digest"],
         base_model=portable_name(recipe.model),
         base_revision=ready.machine.get("revision"),
+        tune=recipe.tune,
         seed=recipe.seed,
         sandbox=ready.session.sandbox,
         settings=dict(ready.machine),

@@ -32,6 +32,7 @@ DOCUMENTS = {
     "judgement": ("skillpm.model.verdict:Judgement", "what scoring returns"),
     "recipe": ("skillpm.train.recipe:Recipe", "what `skillpm train --recipe` reads"),
     "run": ("skillpm.model.run:RunManifest", "manifest.json of a run folder"),
+    "adapter": ("skillpm.model.adapter:AdapterRelease", "adapter.json of a packed adapter"),
     "evaluation": ("skillpm.model.evaluation:Evaluation", "evaluation.json, and evals/*.json of a run folder"),
     "profile": ("skillpm.synth.profile:Profile", "data/profile.json"),
     "project": ("skillpm.model.project:ProjectDocument", "skillpm.yaml"),

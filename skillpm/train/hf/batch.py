@@ -39,15 +39,10 @@ class Batch(Protocol):
     """Rows of a model's state, and the logits of their next tokens.
 
     Attributes:
-        gathers: can rows leave the batch?
         logits: shape (rows, vocabulary), float32.
     """
 
-    gathers: bool
     logits: torch.Tensor
-
-    def keep(self, going: list[int], tokens: torch.Tensor) -> torch.Tensor:
-        """Leave only these rows; return their tokens."""
 
     def extend(self, tokens: torch.Tensor) -> None:
         """Append one token to each row."""
@@ -115,8 +110,6 @@ class SharedBatch:
 
     Samples of one prompt share its prefill, and rows that have ended leave the batch.
     """
-
-    gathers = True
 
     def __init__(
         self, model: Any, prompts: Sequence[Sequence[int]], samples: int, pad: int, max_own: int = _MAX_OWN
@@ -190,8 +183,6 @@ class PlainBatch:
     gathered, so prompts are repeated instead, and rows that have ended stay.
     """
 
-    gathers = False
-
     def __init__(self, model: Any, rows: Sequence[Sequence[int]], pad: int, way: Way) -> None:
         self._model = model
         self._cache = None if way is Way.RECOMPUTED else DynamicCache(config=model.config)
@@ -202,10 +193,6 @@ class PlainBatch:
         if way is Way.PADDED:
             self._mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=model.device)
         self.logits = self._forward(self._ids)
-
-    def keep(self, going: list[int], tokens: torch.Tensor) -> torch.Tensor:
-        """Never called: this batch does not gather."""
-        raise NotImplementedError
 
     def extend(self, tokens: torch.Tensor) -> None:
         """Append one token to each row."""

@@ -17,6 +17,7 @@ import torch
 
 from skillpm.errors import UsageError
 from skillpm.train.hf.batch import PlainBatch, SharedBatch, Way
+from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_loss
 
 Collator = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
@@ -32,7 +33,7 @@ _EXACT, _ROUNDED = 1e-4, 0.03
 _EXACT_GRADIENT, _ROUNDED_GRADIENT = 1e-3, 0.03
 # The same of the log-probabilities of tokens: their mean difference, in nats.
 _EXACT_SCORE, _ROUNDED_SCORE = 1e-3, 0.05
-FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
+FAILURES = (RuntimeError, TypeError, ValueError, AttributeError, LookupError)
 
 _ways: WeakKeyDictionary[Any, tuple[int, Way]] = WeakKeyDictionary()
 
@@ -73,10 +74,12 @@ def _tried_way(model: Any, prompts: Sequence[Sequence[int]], pad: int) -> Way:
     for way in (Way.SHARED, Way.PADDED, Way.EQUAL):
         try:
             found = _decoded(model, prompts, follow, pad, way)
-        except FAILURES:
+        except FAILURES as error:
+            if lacks_memory(error):
+                raise
             continue
         exact = model.dtype == torch.float32
-        if all(_close(one, other, exact) for one, other in zip(found, expected, strict=True)):
+        if all(same_distributions(one, other, exact=exact) for one, other in zip(found, expected, strict=True)):
             return way
     return Way.RECOMPUTED
 
@@ -106,7 +109,7 @@ def _steps(batch: Any, prompts: int, follow: Sequence[int]) -> list[torch.Tensor
     seen: list[torch.Tensor] = [batch.logits]
     for place, token in enumerate(follow):
         tokens = torch.full((len(rows),), token, device=batch.logits.device)
-        if batch.gathers and place == 1:  # as when the first sample of each prompt has ended
+        if isinstance(batch, SharedBatch) and place == 1:  # as when the first sample of each prompt has ended
             rows = rows[_SAMPLES - 1 :: _SAMPLES]
             tokens = batch.keep(rows, tokens)
             seen = [logits[rows] for logits in seen]
@@ -116,7 +119,7 @@ def _steps(batch: Any, prompts: int, follow: Sequence[int]) -> list[torch.Tensor
     return list(torch.stack(last, dim=1).log_softmax(dim=-1))
 
 
-def _close(one: torch.Tensor, other: torch.Tensor, exact: bool) -> bool:
+def same_distributions(one: torch.Tensor, other: torch.Tensor, *, exact: bool) -> bool:
     """Are two sets of log-probabilities the same, up to the rounding of the model's data type?"""
     divergence = (other.exp() * (other - one)).sum(dim=-1)
     return bool((divergence.abs() < (_EXACT if exact else _ROUNDED)).all())
@@ -139,6 +142,8 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
         try:
             expected = _gradient(model, [alone([feature]) for feature in trial])
         except FAILURES as error:
+            if lacks_memory(error):
+                raise
             raise UsageError(
                 f"this model cannot be trained with this adapter: {str(error).splitlines()[0][:200]}",
                 hint="--set lora.target_modules=[q_proj,v_proj], or use another model",
@@ -164,7 +169,9 @@ def _packs(model: Any, way: Collator, trial: Sequence[Mapping[str, Any]], expect
     """Does this way give the gradient of separate rows?"""
     try:
         packed = _gradient(model, [way(trial)])
-    except FAILURES:
+    except FAILURES as error:
+        if lacks_memory(error):
+            raise
         return False
     bound = _EXACT_GRADIENT if model.dtype == torch.float32 else _ROUNDED_GRADIENT
     return float((packed - expected).norm() / expected.norm().clamp(min=1e-12)) < bound

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from skillpm.train.hf.batch import Batch, common_prefix, open_batch
+from skillpm.train.hf.batch import Batch, SharedBatch, common_prefix, open_batch
 from skillpm.train.hf.capability import decoding_way
 from skillpm.train.hf.grammar import Grammar
 
@@ -145,7 +145,7 @@ def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator:
         going = [number for number, row in enumerate(rows) if row.going]
         if not going:
             return
-        if batch.gathers and len(going) <= _LEAVE * len(rows):
+        if isinstance(batch, SharedBatch) and len(going) <= _LEAVE * len(rows):
             rows = [rows[number] for number in going]
             tokens = batch.keep(going, tokens)
         batch.extend(tokens)

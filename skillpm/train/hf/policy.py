@@ -47,6 +47,7 @@ class TransformersPolicy:
         batch_size: rows decoded side by side.
         special_tokens: the model answers in a form of its own: it is asked with its template's generation prompt, and
             special tokens of completions are kept, except those that end them.
+        template: arguments of the chat template; where None, the adapter's, else such as end thinking.
 
     Attributes:
         settings: data type, device, threads, and the digests of the model and of the adapter.
@@ -64,10 +65,11 @@ class TransformersPolicy:
         dtype: str = "auto",
         batch_size: int = 48,
         special_tokens: bool = False,
+        template: Mapping[str, Json] | None = None,
     ) -> None:
         self.name = str(model)
         self.settings: dict[str, Json] = dict(machine_settings(dtype))
-        self._conversation = load_conversation(model, _template_arguments(adapter))
+        self._conversation = load_conversation(model, _template_arguments(adapter) if template is None else template)
         self.settings["template_arguments"] = dict(self._conversation.arguments)
         whole = adapter is not None and not (adapter / "adapter_config.json").is_file()
         loaded = load_model(adapter if whole and adapter is not None else model, dtype)

@@ -18,9 +18,9 @@ from skillpm.model.ports import Judge, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.conversation import Conversation
+from skillpm.train.hf.memory import explained_memory
 from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
 from skillpm.train.hf.tuned import (
-    explained_memory,
     load_weights,
     save_weights,
     set_weights,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,13 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 
-from skillpm.errors import StorageError, TrainingError, UsageError
-from skillpm.model.training import Stage
+from skillpm.errors import StorageError, UsageError
 from skillpm.train.base_model import portable_name
 from skillpm.train.hf.checkpoint import SAVE_ERRORS
 from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS
 from skillpm.train.recipe import Recipe
 
 _ADAPTER, _MODEL = "adapter_model.safetensors", "model.safetensors"
-_NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and the CPU's
 
 
 def tuned(model: Any, recipe: Recipe, adapter: Path | None = None) -> Any:
@@ -45,9 +42,12 @@ def tuned(model: Any, recipe: Recipe, adapter: Path | None = None) -> Any:
             return PeftModel.from_pretrained(model, str(adapter), is_trainable=True)
         return get_peft_model(model, _lora(model, recipe, layers))
     except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
-        what, hint = (f"the adapter {adapter}", "use an adapter of this model") if adapter else ("an adapter", _ALL)
         reason = str(error).strip().splitlines()[0][:200]
-        raise UsageError(f"{what} does not fit {recipe.model}: {reason}", hint=hint) from None
+        if adapter is None:
+            raise UsageError(f"no adapter fits {recipe.model}: {reason}", hint=_ALL) from None
+        raise UsageError(
+            f"the adapter {adapter} does not fit {recipe.model}: {reason}", hint="use an adapter of this model"
+        ) from None
 
 
 _ALL = "--set lora.target_modules=all-linear"
@@ -158,34 +158,3 @@ def _write(model: Any, folder: Path, recipe: Recipe) -> None:
     (folder / "README.md").unlink(missing_ok=True)
     if recipe.chat_template_kwargs:
         (folder / TEMPLATE_ARGUMENTS).write_text(json.dumps(recipe.chat_template_kwargs) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def explained_memory(stage: Stage) -> Iterator[None]:
-    """Turn "out of memory" into what to change.
-
-    Raises:
-        TrainingError: the memory of the device is not enough for this stage.
-    """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _NO_MEMORY):
-            raise
-        raise TrainingError(
-            f"stage {stage.name}: the memory is not enough: {(str(error).splitlines() or ['none left'])[0][:200]}",
-            hint=_smaller(stage),
-        ) from None
-
-
-def _smaller(stage: Stage) -> str:
-    """Return the settings that make the same step in less memory."""
-    place, settings = f"--set stages.{stage.name}", stage.model_dump()
-    size = settings.get("batch_size", settings.get("micro_batch", 1))
-    if size == 1:
-        return "--set gradient_checkpointing=true, or a lower max_length"
-    half = size // 2
-    if "micro_batch" in settings:
-        return f"{place}.micro_batch={half}, or --set gradient_checkpointing=true"
-    more = settings.get("accumulate", 1) * -(-size // half)
-    return f"{place}.batch_size={half} {place}.accumulate={more}, or --set gradient_checkpointing=true"

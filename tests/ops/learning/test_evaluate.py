@@ -372,6 +372,18 @@ def test_the_base_model_can_be_asked_with_the_run(evaluate_a_run: EvaluateIt) ->
     assert [arm.name for arm in found.evaluation.arms] == ["base", "base+skill", "sft", "grpo"]
 
 
+def test_the_base_model_is_asked_with_the_template_arguments_of_the_training(
+    server: Server, run_folder: RunFolder, count: Count
+) -> None:
+    """And with those that are typed where some are."""
+    run_folder.write("recipe.yaml", "chat_template_kwargs: {enable_thinking: false}\n")
+    for typed, expected in ((None, {"enable_thinking": False}), ({"style": "terse"}, {"style": "terse"})):
+        policies = Policies(**dict.fromkeys(("base", "sft", "grpo"), server.policy([1])))
+        evaluator = Evaluator(server.context(), Asking(chat_template_kwargs=typed), count, policies)
+        evaluate_run(evaluator, evaluator.context.skills([server.name]), run_folder.path, with_base=True)
+        assert [request.template for request in policies.asked] == [expected, typed, typed]
+
+
 def test_the_manifest_knows_what_was_added_and_nothing_else_changes(
     run_folder: RunFolder, evaluate_a_run: EvaluateIt
 ) -> None:

@@ -92,3 +92,18 @@ def test_rows_scored_alone_have_the_scores_of_the_model() -> None:
     assert scores[0].tolist() == pytest.approx([float(logs[1, 13]), 0.0], rel=1e-4)
     assert float(entropies[0, 0]) == pytest.approx(float(-(logs[1].exp() * logs[1]).sum()), rel=1e-4)
     assert entropies[0, 1] == 0.0
+
+
+def test_a_trial_that_lacks_memory_says_nothing_about_the_model() -> None:
+    """It is not taken for a way that the model does not allow."""
+
+    class Full(torch.nn.Module):
+        dtype, device = torch.float32, torch.device("cpu")
+
+        def forward(self, **_: Any) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        packing_way(Full(), encode_rows(some_rows(), 64), 0)
+    with pytest.raises(torch.OutOfMemoryError):
+        decoding_way(Full(), [[1, 2, 3]], 0, 4)

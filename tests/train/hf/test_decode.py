@@ -33,6 +33,15 @@ def generated(model: Any, prompt: list[int], stop: int, length: int) -> list[int
     return answer
 
 
+def test_rows_whose_own_part_is_long_are_those_of_generate(loaded: Any) -> None:
+    """Beyond some length the shared part is run in each row, by the model's own attention, and nothing else changes."""
+    asked = [prompt + prompts(1, 290, seed)[0] for seed, prompt in enumerate(prompts(3, 40))]
+    assert common_prefix(asked) >= 40
+    sampling = Sampling(6, frozenset({-1}), 0)
+    found = {answer.prompt: answer.tokens for answer in decode(loaded, asked, sampling)}
+    assert [found[number] for number in range(3)] == [generated(loaded, prompt, -1, 6) for prompt in asked]
+
+
 @pytest.mark.parametrize(("count", "shared", "batch"), [(1, 5, 4), (9, 12, 4), (9, 0, 16), (16, 30, 16)])
 def test_greedy_answers_are_those_of_generate(loaded: Any, count: int, shared: int, batch: int) -> None:
     """Shared prefixes, padding, rows that leave early and buffers that grow change no token."""

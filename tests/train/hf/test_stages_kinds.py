@@ -17,10 +17,10 @@ from skillpm.model.training import Stage
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.dpo import Dpo
 from skillpm.train.grpo import Grpo, Rloo
+from skillpm.train.hf.memory import explained_memory
 from skillpm.train.hf.model import load_model
 from skillpm.train.hf.policy import TransformersPolicy
 from skillpm.train.hf.stages import open_model
-from skillpm.train.hf.tuned import explained_memory
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Lora
 from skillpm.train.sft import Sft

@@ -1,0 +1,57 @@
+"""adapter.json of a packed adapter: what it is, what it was made of, and what it reached."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from skillpm.formats.document import Document
+from skillpm.model.release import Digest
+from skillpm.model.run import RunFigure, RunRows, RunStage
+
+
+class TaughtSkill(Document):
+    """A skill that an adapter has learned: the content is named by the digest of its tree."""
+
+    name: str
+    version: str
+    tree: Digest
+
+
+class AdapterRelease(Document):
+    """A packed adapter.
+
+    Attributes:
+        adapter: the version of this format.
+        name: of the run.
+        created: when the run was finished.
+        kind: an adapter of the base model, or a whole model in its place.
+        base_model: as every machine knows it: a hub id, or the name of a folder.
+        base_revision: of the hub id.
+        base_digest: of the base model's configuration and weights.
+        skills: what it was trained on.
+        data: the digest of the rows to learn from and of those held out.
+        recipe: the digest of recipe.yaml.
+        rows: of each skill.
+        stages: that made it.
+        versions: of skillpm, Python and the libraries.
+        evaluation: the share of exact answers with its 95 % interval, of each task set.
+        files: the digest of every other file.
+    """
+
+    adapter: Annotated[int, Field(ge=1, le=1)] = 1
+    name: str
+    created: str
+    kind: Literal["adapter", "model"]
+    base_model: str
+    base_revision: str | None = None
+    base_digest: Digest | None = None
+    skills: tuple[TaughtSkill, ...]
+    data: dict[str, Digest]
+    recipe: Digest
+    rows: dict[str, RunRows]
+    stages: tuple[RunStage, ...]
+    versions: dict[str, str]
+    evaluation: tuple[RunFigure, ...] = ()
+    files: dict[str, Digest]
