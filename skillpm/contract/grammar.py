@@ -215,7 +215,7 @@ class Grammar:
     def _normal_options(self, command: Command) -> list[str]:
         meanings = [item for occurrence in command.options for item in self._meanings(occurrence)]
         items = [(option, _spelling(option, value, command.path)) for option, value in meanings if not option.ignored]
-        last = {option.name: place for place, (option, _) in enumerate(items)}
+        last = {self._group(option): place for place, (option, _) in enumerate(items)}
         # An occurrence that says nothing is dropped: an earlier one where the last counts, a repeated one where the
         # occurrences are a set (as those of a flag are), and one that says the default.
         words: list[tuple[str, str, str]] = []
@@ -223,7 +223,8 @@ class Grammar:
             repeat = option.repeat if isinstance(option, ValueOption) else "set"
             default = option.default if isinstance(option, ValueOption) else None
             word = (option.name, value or "" if repeat == "set" else "", "" if value is None else f"={value}")
-            if (repeat == "last" and place != last[option.name]) or (repeat == "set" and word in words):
+            counts = place == last[self._group(option)] or (repeat != "last" and self._group(option) == option.name)
+            if not counts or (repeat == "set" and word in words):
                 continue
             if default is None or value != _spelling(option, default, ""):
                 words.append(word)
@@ -232,6 +233,11 @@ class Grammar:
         if self.program.order == "any":
             words.sort(key=lambda word: word[:2])
         return [f"{name}{value}" for name, _, value in words]
+
+    def _group(self, option: Flag | ValueOption) -> str:
+        """Return the first of the options that rule one another out, or the option's own name."""
+        names = (group for group in self.program.last_of if not set(group).isdisjoint(option.names))
+        return " ".join(next(names, (option.name,)))
 
     def _meanings(self, occurrence: Occurrence) -> list[Occurrence]:
         """Return what an option stands for: itself, or the option that it ``means``."""

@@ -189,6 +189,7 @@ class Program(Document):
         options_first: do options end at the first operand, or at the subcommand? Else a subcommand takes those of its
             program as well, and they mean the same on either side of it.
         bundle_first: may the first word be a bundle of options without its dash, as ``tar tvf FILE``?
+        last_of: groups of options of which the last that is given counts, as ``-t`` and ``-S`` of ``ls``.
     """
 
     options: tuple[Flag, ...] = ()
@@ -199,6 +200,7 @@ class Program(Document):
     order: Literal["any", "kept"] = "any"
     options_first: bool = False
     bundle_first: bool = False
+    last_of: tuple[Annotated[tuple[str, ...], Field(min_length=2)], ...] = ()
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Program:
@@ -210,6 +212,9 @@ class Program(Document):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"`{name}` is listed twice")
+        for name in (name for group in self.last_of for name in group):
+            if name not in {*flags, *values}:
+                raise ValueError(f"`last_of`: `{name}` is not an option of the program")
         if sum(option.number for option in self.values) > 1:
             raise ValueError("only one option can have `number: true`")
         for option in (*self.options, *self.values):

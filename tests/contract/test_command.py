@@ -98,6 +98,9 @@ EQUAL = [
     (GIT_LINES, "tool --level debug --level info x", "tool x"),
     (GIT_LINES, "tool --plain -5", "tool --plain=-5"),
     (SHELL, "ls -la /srv", "ls   -la   /srv"),
+    (SHELL, "ls -tS /srv", "ls -S /srv"),
+    (SHELL, "head -c 5 -n 10 f", "head f"),
+    (SHELL, "tail -n 3 -c 5 f", "tail --bytes=5 f"),
     (SHELL, "ls -la /srv", "ls -al /srv"),
     (SHELL, "ls -la /srv", "ls /srv -a -l"),
     (SHELL, "head -n 20 F", "head -n20 F"),
@@ -122,6 +125,8 @@ EQUAL = [
     (TRIAGE, "du -hd1 /var", "du -h --max-depth 1 /var"),
 ]
 UNEQUAL = [
+    (SHELL, "ls -tS /srv", "ls -St /srv"),
+    (SHELL, "head -n 5 -c 3 f", "head -c 3 -n 5 f"),
     (GIT_LINES, "git add -n a", "git add a"),
     (GIT_LINES, "git commit -m a -m b", "git commit -m b -m a"),
     (GIT_LINES, "git commit -m -m", "git commit -m"),
