@@ -8,9 +8,9 @@ files can write a new history; keep the head elsewhere, and ``skillpm audit veri
 from __future__ import annotations
 
 import contextlib
-import getpass
 import hashlib
 import os
+import pwd
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -174,6 +174,6 @@ def digest_of(entry: AuditEntry) -> str:
 
 def _user() -> str:
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name
+        return pwd.getpwuid(os.getuid()).pw_name  # a variable could say anything
+    except KeyError:  # a user without a name
         return str(os.getuid())

@@ -170,7 +170,7 @@ class Place:
         """
         if not self.folder.is_dir():
             raise UsageError(f"{self.folder} is not a folder", hint="name one that exists")
-        if self.writes and self.folder.resolve() in (Path("/"), Path.home().resolve()):
+        if self.writes and self.folder.resolve() in (Path("/"), _home().resolve()):
             raise UsageError(f"a tool that writes does not start in {self.folder}", hint="run skillpm in a project")
         return [self.program(words[0]) for words in argv]
 
@@ -276,7 +276,7 @@ class _Run:
         words = [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, str(package), json.dumps(document)]
         if not wrapped:
             return words
-        home = Path.home()
+        home = _home()
         hidden = [home / name for name in _SECRETS if (home / name).exists()]
         hidden += [Path(path) for path in _SERVICES if not place.writes and Path(path).exists()]
         network = place.permissions.network or seccomp.available()  # else a tool that lists ports would see none
@@ -364,6 +364,10 @@ def _interpreters(program: Path) -> list[Path]:
                 named = next((word for word in words[1:] if not word.startswith("-")), "")
                 chain += [Path(found)] if (found := shutil.which(named, path=_path())) else []
     return chain
+
+
+def _home() -> Path:
+    return Path(os.path.expanduser("~"))  # noqa: PTH111  no error without a home
 
 
 def _path() -> str:

@@ -22,11 +22,20 @@ _HOW = "Type the new command, or JSON with the arguments that change; an empty l
 
 
 def ask(question: Question) -> Decision:
-    """Show what would run, and return what the person decides.
+    """Show what would run, and return what the person decides; where the input ends, nobody has decided.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
     """
+    from skillpm.agent.approval import Decision
+
+    try:
+        return _asked(question)
+    except EOFError:
+        return Decision("nobody", question.proposal, "the input ended")
+
+
+def _asked(question: Question) -> Decision:
     from skillpm.agent.approval import Decision
 
     proposal, edited = question.proposal, False
@@ -99,12 +108,12 @@ def _edit(proposal: Proposal, question: Question) -> Proposal | None:
 
 
 def _read(prompt: str) -> str:
-    """Return a line without the space around it; the end of the input is a no."""
+    """Return a line without the space around it. Raises EOFError where the input ends."""
     click.echo(prompt, nl=False, err=True)
     line = sys.stdin.readline()
     if not line:
         click.echo(err=True)
-        return "no"
+        raise EOFError
     return line.strip()
 
 

@@ -14,6 +14,7 @@ from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import CheckError, UsageError, VerifierError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _KINDS = {
 }
 """The kinds of evaluation that take an option. All three take every other option."""
 _TEMPLATE = """write it as '{"enable_thinking": true}'"""
-_NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox", "as_json"}
+_NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox", "as_json", "key_stdin"}
 """Options that change no answer: the command that a report shows leaves them out."""
 
 
@@ -90,6 +91,7 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
     type=click.Choice(["contract"]),
     help="Add to each arm one whose answers can only be what the contract accepts.",
 )
+@key_option
 @yes_option
 @worker_options
 @json_option
@@ -101,6 +103,8 @@ def command(context: click.Context, /, **options: Any) -> None:
     them, and scores have 95 % intervals.
     """
     kind = _kind(options)
+    if options["key_stdin"]:
+        read_key(options["model"])
     _refuse_options(context, kind)
     evaluator, skills = _open(context, options)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,13 @@ from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import PlainProgress, clipped, echo_json, json_option, note, safe
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import CheckError, SkillpmError, UsageError
 
 if TYPE_CHECKING:
     from skillpm.agent.episode import Episode
     from skillpm.agent.execution import Finished
 
-_KEY_LENGTH = 4096
 _COMMAND = 200  # characters of a command in the line that says how it ended
 
 
@@ -36,7 +35,7 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
 @click.option(
     "--model", "-m", metavar="MODEL", help="Another model: smollm2-135m, a folder, a hub id, or URL#MODEL of a server."
 )
-@click.option("--key-stdin", is_flag=True, help="Read the key of the server from the first line of stdin.")
+@key_option
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=256, show_default=True, metavar="N")
 @click.option(
     "--steps", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N", help="Answers to one REQUEST."
@@ -78,7 +77,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
 
     agreement = {name: options[name] for name in ("yes", "workers", "sandbox")}
     if options["key_stdin"]:
-        _read_key(options["model"])
+        read_key(options["model"])
     context, (chosen,) = agreed_skills([options["skill"]], **agreement)
     answerer = find_answerer(context, chosen, options["model"], options["run"])
     asks = _is_terminal() and not options["dry_run"] and not options["key_stdin"]
@@ -107,8 +106,6 @@ def _check(options: dict[str, Any]) -> None:
         raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
     if options["dry_run"] and options["approve"] is not None:
         raise UsageError("`--dry-run` runs nothing, so `--approve` says nothing", hint="remove one of them")
-    if options["key_stdin"] and not str(options["model"]).startswith(("http://", "https://")):
-        raise UsageError("`--key-stdin` is for a server", hint="add `--model https://HOST/v1#MODEL`")
     if options["request"] is None and (options["key_stdin"] or not _is_terminal()):
         raise UsageError(
             "there is no REQUEST, and no terminal to ask for one", hint="such as `skillpm run SKILL 'do it'`"
@@ -117,18 +114,6 @@ def _check(options: dict[str, Any]) -> None:
 
 def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _read_key(model: str) -> None:
-    """Take the key from stdin, for this process alone."""
-    from skillpm.index.credentials import token_variable
-
-    key = sys.stdin.readline(_KEY_LENGTH).strip()
-    if not key:
-        raise UsageError(
-            "stdin has no key in its first line", hint="such as `pass show key | skillpm run … --key-stdin`"
-        )
-    os.environ[token_variable(model)] = key
 
 
 def _next_request() -> str | None:

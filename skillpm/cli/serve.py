@@ -11,6 +11,7 @@ from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.output import PlainProgress, note, safe
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import UsageError
 
 
@@ -21,10 +22,18 @@ from skillpm.errors import UsageError
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, metavar="N")
 @click.option("--tries", type=click.IntRange(1, 10), default=3, show_default=True, help="Answers to one request.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=256, show_default=True, metavar="N")
+@key_option
 @yes_option
 @worker_options
 def command(
-    skill: str, run: Path | None, model: str | None, port: int, tries: int, max_new_tokens: int, **agreement: Any
+    skill: str,
+    run: Path | None,
+    model: str | None,
+    port: int,
+    tries: int,
+    max_new_tokens: int,
+    key_stdin: bool,
+    **agreement: Any,
 ) -> None:
     """Serve a model to clients of OpenAI's chat completions, on this machine.
 
@@ -33,6 +42,8 @@ def command(
     """
     if run is not None and model is not None:
         raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
+    if key_stdin:
+        read_key(model)
     from skillpm.evals.examiner import Asking
     from skillpm.ops.learning.converse import Wanted, find_answerer
     from skillpm.ops.learning.evaluate import Evaluator
