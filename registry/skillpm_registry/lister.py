@@ -8,12 +8,9 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
 
 from skillpm.errors import SkillpmError
 from skillpm.index.folder_registry import FolderRegistry
-from skillpm.index.signed_pages import METADATA, TIMESTAMP
-from skillpm_registry.identity import DAY
 
 _PAUSE = 0.3  # seconds in which publications come together
 _HOUR = 3600.0  # seconds between two looks at the signatures
@@ -63,14 +60,12 @@ class Lister:
         return True
 
     def _sign(self) -> None:
-        """Sign anew what has used up a third of its time."""
-        signer, days = self._registry.signer, self._registry.config.signed
+        """Sign anew what has used up half of its time."""
+        signer = self._registry.signer
         try:
-            if signer is not None and days is not None:
-                made = (self._registry.root / METADATA / TIMESTAMP).stat().st_mtime
-                if made < time.time() - days * DAY / 3:
-                    with signer.turn():
-                        signer.refresh()
+            if signer is not None and signer.is_due:
+                with signer.turn():
+                    signer.refresh(whole=False)
         except (SkillpmError, OSError) as error:
             _log.error("the registry cannot be signed anew", exc_info=error)
 

@@ -1,7 +1,7 @@
-"""Checkpoints of a log: signed notes (C2SP signed-note, tlog-checkpoint) with the cosignatures of witnesses.
+"""Checkpoints of a log: signed notes (C2SP signed-note, tlog-checkpoint).
 
-A checkpoint says how many entries a log has and what the root of their hashes is. Each signature has a line of its own,
-so a log and its witnesses sign the same text.
+A checkpoint says how many entries a log has and what the root of their hashes is. Each signature has a line of its own.
+Lines of other signers, such as the cosignatures of witnesses, are left alone.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from skillpm.model.key import PrivateKey, PublicKey
 
 _LONGEST = 65_536  # characters of a note
-_ED25519, _COSIGNATURE = b"\x01", b"\x04"  # kinds of signatures
+_ED25519 = b"\x01"  # the kind of our signatures
 _LINE = re.compile(r"— (\S{1,512}) ([A-Za-z0-9+/]{1,2048}={0,2})")
 
 
@@ -66,24 +66,6 @@ def open_checkpoint(note: str, origin: str, keys: Iterable[PublicKey]) -> Checkp
             if name == origin and data[:4] == start and key.verifies(data[4:], text.encode()):
                 return Checkpoint(origin, int(lines[1]), root)
     raise ValueError("its log did not sign it")
-
-
-def cosigners(note: str, witnesses: Mapping[str, PublicKey]) -> set[str]:
-    """Return the names of the witnesses that cosigned a note (C2SP tlog-cosignature, cosignature/v1).
-
-    Raises:
-        ValueError: it is not a note.
-    """
-    text, signatures = _parts(note)
-    found = set()
-    for name, data in signatures:
-        key = witnesses.get(name)
-        if key is None or len(data) != 4 + 8 + 64 or data[:4] != _key_id(name, _COSIGNATURE, key):
-            continue
-        time = int.from_bytes(data[4:12])
-        if key.verifies(data[12:], f"cosignature/v1\ntime {time}\n{text}".encode()):
-            found.add(name)
-    return found
 
 
 def _parts(note: str) -> tuple[str, list[tuple[str, bytes]]]:

@@ -55,9 +55,10 @@ class RegistryMetadata:
         self._put = put
         self._keys = keys
         head: Metadata[Timestamp] | None = self._load(TIMESTAMP)
-        self._version, self._snapshot_version = 0, 0
+        self._version, self._snapshot_version, self._expires = 0, 0, expiry(0)
         if head is not None:
             self._version, self._snapshot_version = head.signed.version, head.signed.snapshot_meta.version
+            self._expires = head.signed.expires
         present: Metadata[Snapshot] | None = self._load(f"{self._snapshot_version}.snapshot.json")
         self._snapshot = present or Metadata(Snapshot(meta={}))
 
@@ -68,6 +69,17 @@ class RegistryMetadata:
         role = _roles(self._targets()).get_role_for_target(page_path(name))
         target = self._role(role).signed.targets.get(page_path(name))
         return target is not None and target.hashes.get("sha256") == hashlib.sha256(text.encode()).hexdigest()
+
+    def is_due(self, days: int) -> bool:
+        """Is half of the time of the timestamp, which is valid for so many days, or of another role over?"""
+        return self._expires < expiry(days) - timedelta(days=days / 2) or self.is_aging
+
+    @property
+    def is_aging(self) -> bool:
+        """Is half of the time of a role over, apart from the timestamp?"""
+        roles = ("targets", *_roles(self._targets()).get_roles())
+        ends = [self._snapshot.signed.expires, *(self._role(role).signed.expires for role in roles)]
+        return min(ends) < expiry(ROLE_DAYS // 2)
 
     def update(self, texts: Mapping[str, str]) -> bool:
         """Write pages and what leads to them, except the timestamp; return whether a bin is full."""
@@ -137,9 +149,7 @@ class RegistryMetadata:
         present = self._snapshot.signed.meta.get(f"{role}.json")
         item: Metadata[Targets] | None = self._load(f"{present.version}.{role}.json") if present else None
         if item is None:
-            raise RegistryError(
-                f"the registry's metadata has no {role}", hint="run `skillpm registry sign FOLDER` to make it again"
-            )
+            raise RegistryError(f"the registry's metadata has no {role}", hint="restore metadata/ from a backup")
         return item
 
     def _load(self, name: str) -> Any:

@@ -10,8 +10,7 @@ Order of a publication, so that a crash leaves nothing that a client could insta
 
 The next publication completes a killed one: the log is searched for the entry before one is added. Writers take turns,
 because two of them would give the log two histories. ``FolderRegistry`` does all of this in ``publish``, ``yank`` and
-every other change of a page. A server that publishes through it only has to call ``refresh`` before the timestamp
-expires.
+every other change of a page. A server that publishes through it only has to call ``refresh`` when ``is_due``.
 
 One key, the online key, signs what each publication changes, and the log. The root keys are needed to change keys only,
 and belong on another machine. A key is looked up among the person's keys by the root metadata, which names it.
@@ -103,13 +102,21 @@ class RegistrySigner:
                 self._rebuild(online, {name: page})
         return text
 
-    def refresh(self) -> None:
-        """Sign every role anew, before the timestamp or another role expires. Call it in a turn.
+    def refresh(self, *, whole: bool = True) -> None:
+        """Sign the timestamp anew, and every other role; remove what no client needs. Call it in a turn.
+
+        Args:
+            whole: sign the other roles now; else only when half of their time is over, which is much faster.
 
         Raises:
             UsageError, RegistryError, StorageError: as ``show``.
         """
-        metadata = self._rebuild([self._online()])
+        online = [self._online()]
+        metadata = self._metadata(online)
+        if whole or metadata.is_aging:
+            metadata = self._rebuild(online)
+        else:
+            self._store.write(f"{METADATA}/{TIMESTAMP}", metadata.timestamp(self._days))
         wanted, oldest = metadata.files(), time.time() - _KEPT
         for folder in (METADATA, "skills"):
             for path in sorted((self._store.root / folder).rglob("*.json")):
@@ -119,6 +126,11 @@ class RegistrySigner:
                     with contextlib.suppress(OSError):
                         if path.stat().st_mtime < oldest:
                             path.unlink()
+
+    @property
+    def is_due(self) -> bool:
+        """Is half of the time of the timestamp or of another role over? Raises RegistryError, UsageError."""
+        return self._metadata([self._online()]).is_due(self._days)
 
     def rotate(self, online: PrivateKey) -> None:
         """Replace the online key. Call it in a turn.

@@ -1,4 +1,4 @@
-"""A checkpoint is believed if its log signed it; witnesses are counted if they cosigned this text."""
+"""A checkpoint is believed if its log signed it, whoever else signed it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skillpm.index.note import Checkpoint, cosigners, open_checkpoint
+from skillpm.index.note import Checkpoint, open_checkpoint
 from skillpm.model.key import PrivateKey
 
 LOG, OTHER, WITNESS = (PrivateKey(letter * 32) for letter in (b"l", b"o", b"w"))
@@ -32,16 +32,6 @@ def test_a_checkpoint_is_read_if_one_of_the_keys_signed_it() -> None:
     for origin, keys in ((HEAD.origin, [WITNESS.public]), (HEAD.origin, []), ("example.org/other", [LOG.public])):
         with pytest.raises(ValueError, match=r"did not sign|not a checkpoint of the log"):
             open_checkpoint(NOTE, origin, keys)
-
-
-def test_the_witnesses_that_cosigned_are_named() -> None:
-    witnesses = {"witness.example": WITNESS.public, "other.example": OTHER.public}
-    note = cosigned(NOTE, "witness.example", WITNESS)
-    assert cosigners(note, witnesses) == {"witness.example"}
-    assert cosigners(cosigned(note, "other.example", OTHER), witnesses) == {"witness.example", "other.example"}
-    assert cosigners(cosigned(NOTE, "witness.example", OTHER), witnesses) == set()
-    assert cosigners(note.replace("\n12\n", "\n13\n"), witnesses) == set()
-    assert cosigners(NOTE, witnesses) == set()
 
 
 @given(st.integers(0, len(NOTE) - 1), st.characters(codec="utf-8"))

@@ -17,7 +17,7 @@ from skillpm.index import registry_metadata, registry_signer
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.note import open_checkpoint
 from skillpm.index.registry_metadata import signed
-from skillpm.index.registry_signer import NewRoot, sign_registry
+from skillpm.index.registry_signer import NewRoot, RegistrySigner, sign_registry
 from skillpm.index.signed_pages import log_origin
 from skillpm.index.tile_log import entries_of
 from skillpm.storage.durable import flush
@@ -137,6 +137,24 @@ def test_signing_anew_removes_what_no_client_needs_any_more(shop: SignedShop, tm
     assert len(list((shop.root / "skills").glob("*.demo.json"))) == 1
     assert shop.versions(tmp_path / "seen") == ["1.0", "1.1", "1.2", "1.3"]
     assert (shop.root / "metadata/1.root.json").is_file()
+
+
+def test_what_is_half_over_is_due_and_signed_anew(shop: SignedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy registry has a fresh timestamp, while bins without a new page grow old."""
+    folder, signer = shop.root / "metadata", shop.registry.signer
+    assert signer is not None and not signer.is_due
+    files = {path.name for path in folder.iterdir()}
+    with signer.turn():
+        signer.refresh(whole=False)
+        assert {path.name for path in folder.iterdir()} == files, "only the timestamp is new"
+        RegistrySigner(shop.registry, shop.keys, 10).refresh(whole=False)
+        assert signer.is_due and not RegistrySigner(shop.registry, shop.keys, 10).is_due
+        signer.refresh(whole=False)
+        assert not signer.is_due
+        monkeypatch.setattr(registry_metadata, "ROLE_DAYS", 800)
+        assert signer.is_due
+        signer.refresh(whole=False)
+        assert not signer.is_due and {path.name for path in folder.iterdir()} > files
 
 
 @pytest.mark.attack(59)

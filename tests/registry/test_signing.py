@@ -1,0 +1,79 @@
+"""A server over a signed folder: a release is signed and logged before anybody can see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.formats.light import json_form, read_light
+from skillpm.index.folder_registry import FolderRegistry, make_registry
+from skillpm.index.pages import read_page
+from skillpm.index.registry_signer import NewRoot, sign_registry
+from skillpm.index.signed_pages import SignedPages
+from skillpm.model.key import PrivateKey
+from skillpm.model.release import Release
+from skillpm.storage.keys import Keys
+from skillpm.trust.signature import sign
+from skillpm_registry.configuration import STATE
+from tests.registry.conftest import Server, parcel
+from tests.shop import SkillFiles
+
+KEY = PrivateKey(b"k" * 32)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A new folder that is signed, as ``serve`` makes it."""
+    make_registry(tmp_path / "shop", "shop")
+    keys = Keys(tmp_path / "shop" / STATE / "keys")
+    sign_registry(FolderRegistry(tmp_path / "shop", "shop"), keys, NewRoot(("root",), 1, "online"), 30)
+    return tmp_path / "shop"
+
+
+@pytest.fixture
+def server(serve: Callable[..., Server], folder: Path) -> Server:
+    """A server over the signed folder."""
+    return serve(folder)
+
+
+def client(server: Server, seen: Path) -> SignedPages:
+    def fetch(path: str, limit: int) -> bytes | None:
+        answer = server.client.get(f"/{path}")
+        return answer.content if answer.status_code == 200 else None
+
+    return SignedPages("the server", fetch, seen, lambda sentence: None)
+
+
+def test_what_is_published_is_signed_and_logged(server: Server, skill_files: SkillFiles, tmp_path: Path) -> None:
+    document, _ = parcel(skill_files("demo"))
+    release = read_light(Release, document["release"])
+    signed = json_form(replace(release, signature=sign("demo", release, KEY)))
+    assert publish(server, skill_files, signed) == 201
+    pages = client(server, tmp_path / "seen")
+    found = read_page(pages.page("demo") or b"", "demo", "", logged=True).releases[0]
+    pages.demand_logged("demo", found)
+    assert found.signature == sign("demo", release, KEY)
+    for path in (f"{STATE}/keys/online.pem", "keys/online.pem", "tmp", "releases/demo.d/1/1/release.json"):
+        assert server.client.get(f"/{path}").status_code == 404
+
+
+def test_a_signature_of_another_release_is_not_published(server: Server, skill_files: SkillFiles) -> None:
+    document, _ = parcel(skill_files("demo"))
+    release = read_light(Release, document["release"])
+    other = sign("demo", replace(release, tree="0" * 64), KEY)
+    assert publish(server, skill_files, json_form(replace(release, signature=other))) >= 400
+    assert not (server.root / "skills/demo.json").exists()
+
+
+def publish(server: Server, skill_files: SkillFiles, release: dict[str, Any]) -> int:
+    document, archive = parcel(skill_files("demo"))
+    announced = server.owner.ask("POST", "uploads", {**document, "release": release})
+    if announced.status_code != 201:
+        return announced.status_code
+    number = announced.json()["id"]
+    sent = server.owner.send(number, archive)
+    return (server.owner.ask("POST", f"uploads/{number}/publish") if sent.status_code == 200 else sent).status_code
