@@ -22,68 +22,84 @@ _GARBAGE = 50_000  # objects between two searches for cycles: a command keeps mo
 _SWITCHES = ("SKILLPM_OFFLINE", "SKILLPM_NO_PLUGINS", "SKILLPM_TRACE_HOOKS")  # read only where one of them is set
 COMPLETION = "_SKILLPM_COMPLETE"  # the variable by which a shell asks click for completions
 
-# command: (module[:attribute], one-line help); the help is here so that `--help` imports no command
-COMMANDS = {
-    "new": ("skillpm.cli.new", "Make a new skill from a template."),
-    "draft": ("skillpm.cli.draft", "Draft training data from the commands in a skill's text."),
-    "validate": ("skillpm.cli.validate", "Check the layout and the documents of skills."),
-    "drift": ("skillpm.cli.drift", "Compare a skill with the program that it is for."),
-    "scan": ("skillpm.cli.scan", "Scan skills for hidden content."),
-    "init": ("skillpm.cli.init", "Write skillpm.yaml, the project file."),
-    "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
-    "uninstall": ("skillpm.cli.install:uninstall", "Remove skills from this project."),
-    "lock": ("skillpm.cli.lock", "Choose releases and write skillpm.lock; install nothing."),
-    "sync": ("skillpm.cli.sync", "Install exactly what the project requires."),
-    "update": ("skillpm.cli.sync:update", "Install the newest allowed releases."),
-    "list": ("skillpm.cli.list", "List installed skills."),
-    "agents": ("skillpm.cli.agents", "List the agents used here, their skills and their budgets."),
-    "show": ("skillpm.cli.show", "Show a skill and its contents."),
-    "search": ("skillpm.cli.search", "Find skills by name and summary."),
-    "tree": ("skillpm.cli.tree", "Show the dependency tree."),
-    "why": ("skillpm.cli.tree:why", "Show why a skill is installed."),
-    "outdated": ("skillpm.cli.outdated", "List installed skills that have newer releases."),
-    "verify": ("skillpm.cli.verify", "Compare installed skills with the lock, file by file."),
-    "import": ("skillpm.cli.import_lock", "Import the lock of another skill manager."),
-    "version": ("skillpm.cli.version", "Show, set or raise the version of a skill."),
-    "pack": ("skillpm.cli.pack", "Write the archive of a skill."),
-    "publish": ("skillpm.cli.publish", "Add a skill to a registry."),
-    "yank": ("skillpm.cli.yank", "Exclude a release from new resolutions."),
-    "unyank": ("skillpm.cli.yank:unyank", "Allow a yanked release again."),
-    "key": ("skillpm.cli.key", "Make and list the keys that sign releases."),
-    "deprecate": ("skillpm.cli.yank:deprecate", "Say that a skill is replaced by another, or no longer maintained."),
-    "ci init": ("skillpm.cli.ci", "Write a CI workflow that checks and publishes skills."),
-    "registry": ("skillpm.cli.registry", "Make a folder a registry, or report a skill to one."),
-    "login": ("skillpm.cli.login", "Store your token of a shared registry."),
-    "logout": ("skillpm.cli.login:logout", "Remove your token of a shared registry."),
-    "whoami": ("skillpm.cli.login:whoami", "Show your account in a shared registry."),
-    "owner": ("skillpm.cli.owner", "Say who may publish a skill in a shared registry."),
-    "token": ("skillpm.cli.token", "Make, list and revoke tokens of a shared registry."),
-    "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),
-    "train": ("skillpm.cli.train", "Train a model on installed skills."),
-    "runs": ("skillpm.cli.runs", "List, show, compare and remove training runs."),
-    "eval": ("skillpm.cli.eval", "Evaluate a model or a run on skills' suites or your own tasks."),
-    "run": ("skillpm.cli.run", "Ask a model for the commands of a request, and run what you approve."),
-    "audit": ("skillpm.cli.audit", "Show and check the log of what was proposed, decided and run."),
-    "traces": ("skillpm.cli.traces", "List, show, export and remove stored episodes of `run`."),
-    "mcp": ("skillpm.cli.mcp", "Serve skills to an MCP client over stdio."),
-    "serve": ("skillpm.cli.serve", "Serve a model with its skill's contract in front."),
-    "score": ("skillpm.cli.score", "Judge your own answers with a skill's verifier."),
-    "export": ("skillpm.cli.export", "Write skills in the form of another system, through a plugin."),
-    "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),
-    "report": ("skillpm.cli.report", "Show a stored evaluation, and write its page again."),
-    "compare": ("skillpm.cli.compare", "Pair two stored evaluations task by task."),
-    "gate": ("skillpm.cli.compare:gate", "Decide whether an evaluated model is let through."),
-    "selftest": ("skillpm.cli.selftest", "Check that a skill's verifier keeps its promises."),
-    "adapter": ("skillpm.cli.adapter", "Pack and check what a run has trained."),
-    "model": ("skillpm.cli.model", "Prepare, list and merge models."),
-    "schema": ("skillpm.cli.schema", "Print the JSON Schema of a document."),
-    "config": ("skillpm.cli.config", "Show every setting and its origin."),
-    "cache": ("skillpm.cli.cache", "Show and clean the store and the cache."),
-    "completion": ("skillpm.cli.completion", "Print the completion script of a shell."),
-    "trust": ("skillpm.cli.trust", "Show and revoke consent to skill code."),
-    "plugins": ("skillpm.cli.plugins", "List the loaded plugins and their origins."),
-    "doctor": ("skillpm.cli.doctor", "Check what this machine can do."),
+# section: command: (module[:attribute], one-line help); the help is here so that `--help` imports no command
+SECTIONS = {
+    "Write a skill": {
+        "new": ("skillpm.cli.new", "Make a new skill from a template."),
+        "draft": ("skillpm.cli.draft", "Draft training data from the commands in a skill's text."),
+        "validate": ("skillpm.cli.validate", "Check the layout and the documents of skills."),
+        "scan": ("skillpm.cli.scan", "Scan skills for hidden content."),
+        "drift": ("skillpm.cli.drift", "Compare a skill with the program that it is for."),
+        "selftest": ("skillpm.cli.selftest", "Check that a skill's verifier keeps its promises."),
+        "version": ("skillpm.cli.version", "Show, set or raise the version of a skill."),
+        "pack": ("skillpm.cli.pack", "Write the archive of a skill."),
+    },
+    "Use skills": {
+        "init": ("skillpm.cli.init", "Write skillpm.yaml, the project file."),
+        "install": ("skillpm.cli.install", "Install skills, lock them, link them into agents' folders."),
+        "uninstall": ("skillpm.cli.install:uninstall", "Remove skills from this project."),
+        "lock": ("skillpm.cli.lock", "Choose releases and write skillpm.lock; install nothing."),
+        "sync": ("skillpm.cli.sync", "Install exactly what the project requires."),
+        "update": ("skillpm.cli.sync:update", "Install the newest allowed releases."),
+        "list": ("skillpm.cli.list", "List installed skills."),
+        "show": ("skillpm.cli.show", "Show a skill and its contents."),
+        "search": ("skillpm.cli.search", "Find skills by name and summary."),
+        "tree": ("skillpm.cli.tree", "Show the dependency tree."),
+        "why": ("skillpm.cli.tree:why", "Show why a skill is installed."),
+        "outdated": ("skillpm.cli.outdated", "List installed skills that have newer releases."),
+        "verify": ("skillpm.cli.verify", "Compare installed skills with the lock, file by file."),
+        "agents": ("skillpm.cli.agents", "List the agents used here, their skills and their budgets."),
+        "import": ("skillpm.cli.import_lock", "Import the lock of another skill manager."),
+    },
+    "Share skills": {
+        "publish": ("skillpm.cli.publish", "Add a skill to a registry."),
+        "yank": ("skillpm.cli.yank", "Exclude a release from new resolutions."),
+        "unyank": ("skillpm.cli.yank:unyank", "Allow a yanked release again."),
+        "deprecate": (
+            "skillpm.cli.yank:deprecate",
+            "Mark a skill as replaced or no longer maintained.",
+        ),
+        "key": ("skillpm.cli.key", "Make and list the keys that sign releases."),
+        "registry": ("skillpm.cli.registry", "Make a folder a registry, or report a skill to one."),
+        "login": ("skillpm.cli.login", "Store your token of a shared registry."),
+        "logout": ("skillpm.cli.login:logout", "Remove your token of a shared registry."),
+        "whoami": ("skillpm.cli.login:whoami", "Show your account in a shared registry."),
+        "owner": ("skillpm.cli.owner", "Say who may publish a skill in a shared registry."),
+        "token": ("skillpm.cli.token", "Make, list and revoke tokens of a shared registry."),
+        "ci init": ("skillpm.cli.ci", "Write a CI workflow that checks and publishes skills."),
+    },
+    "Teach a model": {
+        "synth": ("skillpm.cli.synth", "Make training tasks from skills' seeds and rules."),
+        "train": ("skillpm.cli.train", "Train a model on installed skills."),
+        "runs": ("skillpm.cli.runs", "List, show, compare and remove training runs."),
+        "eval": ("skillpm.cli.eval", "Evaluate a model or a run on skills' suites or your own tasks."),
+        "report": ("skillpm.cli.report", "Show a stored evaluation, and write its page again."),
+        "compare": ("skillpm.cli.compare", "Pair two stored evaluations task by task."),
+        "gate": ("skillpm.cli.compare:gate", "Decide whether an evaluated model is let through."),
+        "score": ("skillpm.cli.score", "Judge your own answers with a skill's verifier."),
+        "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),
+        "adapter": ("skillpm.cli.adapter", "Pack and check what a run has trained."),
+        "model": ("skillpm.cli.model", "Prepare, list and merge models."),
+        "export": ("skillpm.cli.export", "Write skills in the form of another system, through a plugin."),
+    },
+    "Ask a model": {
+        "run": ("skillpm.cli.run", "Ask a model for commands, and run those that you approve."),
+        "audit": ("skillpm.cli.audit", "Show and check the log of what was proposed, decided and run."),
+        "traces": ("skillpm.cli.traces", "List, show, export and remove stored episodes of `run`."),
+        "serve": ("skillpm.cli.serve", "Serve a model with its skill's contract in front."),
+        "mcp": ("skillpm.cli.mcp", "Serve skills to an MCP client over stdio."),
+    },
+    "This machine": {
+        "config": ("skillpm.cli.config", "Show every setting and its origin."),
+        "cache": ("skillpm.cli.cache", "Show and clean the store and the cache."),
+        "trust": ("skillpm.cli.trust", "Show and revoke consent to skill code."),
+        "plugins": ("skillpm.cli.plugins", "List the loaded plugins and their origins."),
+        "doctor": ("skillpm.cli.doctor", "Check what this machine can do."),
+        "schema": ("skillpm.cli.schema", "Print the JSON Schema of a document."),
+        "completion": ("skillpm.cli.completion", "Print the completion script of a shell."),
+    },
 }
+COMMANDS = {name: entry for commands in SECTIONS.values() for name, entry in commands.items()}
 
 
 class LazyGroup(Group):
@@ -119,9 +135,11 @@ class LazyGroup(Group):
         return super().resolve_command(ctx, [*ALIASES.get(args[0], (args[0],)), *args[1:]])
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table without importing any command."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        """Write the sections of the table without importing any command."""
+        width = max(map(len, COMMANDS))
+        for section, commands in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete commands from the table without importing any, and options as click does."""
