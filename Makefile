@@ -56,7 +56,7 @@ $(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt
 
 # The tests ask the parser of langgraph-cli. It is installed without the 50 MB that only its servers need.
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml registry/pyproject.toml constraints.txt
-	$(PIP) -e ".[train,dev]" -e "./registry[fast]"
+	$(PIP) -e ".[train,dev]" -e "./registry[fast,postgresql]"
 	$(PIP) --no-deps langgraph-cli
 	touch $@
 

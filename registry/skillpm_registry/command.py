@@ -176,6 +176,34 @@ def _first_token(services: Services, owner: str) -> str | None:
         return new_token(session, account.id, "first", Right)[0]
 
 
+@group.command("check", epilog="Example: skillpm-registry check --data /srv/skills")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The registry's folder.")
+def check(data: Path) -> None:
+    """Read every page and every archive, and print what is lost or damaged. Exits 1 if there is anything."""
+    from skillpm_registry.upkeep import damages
+
+    found = 0
+    for found, line in enumerate(damages(data), 1):  # noqa: B007  the count is used below
+        click.echo(line)
+    click.echo(f"{found or 'nothing'} lost or damaged", err=True)
+    sys.exit(1 if found else 0)
+
+
+@group.command("gc", epilog="Example: skillpm-registry gc --data /srv/skills --dry-run")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The registry's folder.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed.")
+def collect(data: Path, dry_run: bool) -> None:
+    """Remove archives that no release has and that are older than a day."""
+    from skillpm_registry.upkeep import unneeded
+
+    paths = unneeded(data)
+    for path in paths:
+        click.echo(path)
+        if not dry_run:
+            path.unlink(missing_ok=True)
+    click.echo(f"{'would remove' if dry_run else 'removed'} {len(paths)} archives", err=True)
+
+
 @group.group("account")
 def accounts() -> None:
     """Make accounts, and tokens for people who lost theirs."""

@@ -2,22 +2,70 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect, select, text
+from sqlalchemy.exc import DBAPIError
 
 from skillpm_registry import migrations
 from skillpm_registry.database import HEAD, Database, sqlite_url
 from skillpm_registry.identity import Right, identify, new_token
 from skillpm_registry.membership import Role, new_account
 from skillpm_registry.tables import Account, Base
+from tests.registry.conftest import Server
+from tests.shop import SkillFiles
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The URL of an empty database of a PostgreSQL server on a socket, run by somebody who is not root."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs or shutil.which("runuser") is None or os.getuid() != 0:
+        pytest.skip("needs root and Debian's PostgreSQL")
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    shutil.chown(folder, "postgres", "postgres")
+    programs_at, data = programs[-1].parent, folder / "data"
+
+    def run(program: str, *arguments: str) -> None:
+        command = ["runuser", "-u", "postgres", "--", str(programs_at / program), "-D", str(data), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+
+    run("initdb", "-A", "trust", "--no-sync")
+    run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", f"-k {folder} -h '' -F", "start")
+    try:
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+    finally:
+        run("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 def test_the_migrations_make_the_declared_tables_up_and_down(tmp_path: Path) -> None:
-    database = Database(sqlite_url(tmp_path / "registry.sqlite3"))
+    _up_and_down(Database(sqlite_url(tmp_path / "registry.sqlite3")), tmp_path)
+
+
+@pytest.mark.slow
+def test_postgresql_has_the_same_tables_and_takes_publications(
+    postgresql: str, tmp_path: Path, serve: Callable[..., Server], skill_files: SkillFiles
+) -> None:
+    _up_and_down(Database(postgresql), tmp_path)
+    server = serve(database=postgresql)
+    assert server.owner.publish(skill_files("demo")).status_code == 201
+    assert server.owner.publish(skill_files("demo")).status_code == 200
+    assert server.versions("demo") == ["1.0"]
+    with pytest.raises(DBAPIError, match="append-only"), server.services.database.writing() as session:
+        session.execute(text("DELETE FROM event"))
+
+
+def _up_and_down(database: Database, tmp_path: Path) -> None:
     database.migrate(tmp_path / "lock")
     with database.writing() as session:
         account = new_account(session, "server", "ana", Role.OWNER)
