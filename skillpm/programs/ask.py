@@ -140,7 +140,8 @@ class Asker:
 
     def _environment(self, scratch: Path) -> dict[str, str]:
         ours = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(scratch), "TMPDIR": str(scratch)}
-        plain = {"PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat", "MANWIDTH": "100", "MAN_DISABLE_SECCOMP": "1",
+        plain = {"PAGER": "cat", "GIT_PAGER": "cat", "MANPAGER": "cat", "MANWIDTH": "100",
+            "MANOPT": "--no-hyphenation --no-justification", "MAN_DISABLE_SECCOMP": "1",
                  "TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "100", "LC_ALL": "C.UTF-8"}  # fmt: skip
         return {**ours, **plain, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUSERBASE": str(self.path.parents[1])}
 

@@ -141,7 +141,7 @@ def phrasings(ask: str, line: str, inlined: list[tuple[str, list[str]]]) -> Iter
     yield f"run {line} [*]"
     yield f"{line} [*]"
     if ask == plain:
-        yield from (f"{verb} {line} [*]" for verb in ("call", "execute", "I need", "start"))
+        yield from (f"{verb} {line} [*]" for verb in ("call", "execute", "start", "invoke"))
 
 
 def _kept(command: Command, most: int) -> tuple[list[Option], tuple[str, ...]]:

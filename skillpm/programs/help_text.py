@@ -30,7 +30,7 @@ _BETWEEN = re.compile(r"\s*(?:,|/|\||\bor\b)?\s*(?=--?[A-Za-z0-9?#@\[])")
 _HEAD = re.compile(r"^(?P<indent>[ \t]*)(?=-)(?P<rest>-\S.*)$")
 _GAP = re.compile(r"(?:[ ]{2,}|\t|: (?=[A-Z]))")
 _COMMAND = re.compile(
-    r"^[ ]{1,8}([a-z][a-z0-9:_.-]*)\*?(?:, [a-z][\w-]*)*((?: [\[<A-Z]\S*)*)(?:[ ]{2,}|\t|(?<=[\]>.]) )\s*(\S.*)$"
+    r"^[ ]{1,8}([a-z][a-z0-9:_.-]*)\*?(?:, [a-z][\w-]*)*((?: [\[<A-Z]\S*)*)(?:[ ]{2,}|\t|[ ]+- |(?<=[\]>.]) )\s*(\S.*)$"
 )
 _BARE = re.compile(r"^[ ]{1,8}([a-z][a-z0-9_-]+)$")
 _HEADING = re.compile(r"^[ ]{0,2}[A-Z][^.]{0,60}:\s*$|^[A-Z][A-Z &/()-]{2,40}$|^[a-z][^-:.]{4,60}(?:\(see also.*\))?$")
@@ -235,7 +235,7 @@ def _specs(rest: str) -> tuple[list[re.Match[str]], int]:
 def _options(specs: list[re.Match[str]], text: str, after: str) -> Iterator[Option]:
     if not specs or re.match(r"^ [a-z] [a-z]  ", after):  # `--arg a v`: two values
         return
-    names = [name for found in specs for name in _names(found["name"])]
+    names = [name for found in specs for name in _names(found["name"]) if not re.fullmatch(r"-[a-z]{3,}[A-Z]+", name)]
     names = [name for name in names if name.replace("--no-", "--", 1) not in names or not name.startswith("--no-")]
     metas = [found["optional"] or found["equals"] or found["spaced"] or "" for found in specs]
     label = max(metas, key=len)
@@ -253,6 +253,8 @@ def _options(specs: list[re.Match[str]], text: str, after: str) -> Iterator[Opti
     bounds = _RANGE.search(text)
     numbers = [int(item) for item in bounds.groups() if item is not None] if bounds else []
     kind = _kind(bare, text)
+    if not names:  # a bundle of letters, as bash lists them
+        return
     yield Option.model_validate({
         "names": names, "label": bare[:200], "description": _sentence(text), "value": value, "kind": kind,
         "choices": choices,
@@ -356,7 +358,8 @@ def _description(lines: list[str]) -> str:
 
 def operands(usage: list[str], name: str, words: tuple[str, ...], texts: dict[str, str]) -> list[Option]:
     """Return the operands of the first usage line that has some."""
-    for line in usage[:4]:
+    for text in usage[:4]:
+        line = re.sub(r"\[[A-Za-z]+(?: [a-z]+)+\]", "", text)  # prose: `[ignored command line arguments]`
         rest = re.sub(rf"^\S*{re.escape(name)}\b", "", line.replace("\u2026", "...").replace("--[no-]", "--").strip())
         for word in words:
             rest = re.sub(rf"^\s*{re.escape(word)}\b", "", rest)

@@ -58,7 +58,7 @@ def read_program(program: str, wanted: Wanted = Wanted(), warn: Warn = lambda _:
         raise UsageError(f"`{asker.name}` has no command `{lost[0]}`", hint=f"it has {known}")
     if not any(command.options or command.words for command in read.commands) and not lost:
         reply = asker.ask("--help")
-        reason = f": it {reply.problem}" if reply.problem else " of it in its help or manual page"
+        reason = f": it {reply.problem}" if reply.problem else " in its help or manual page"
         raise UsageError(f"`{asker.name}` lists no option{reason}", hint=f"look at `{asker.name} --help`")
     if len(read.names) > len(read.commands) and not wanted.commands:
         shown = ", ".join(" ".join(command.words) for command in read.commands)
@@ -167,8 +167,8 @@ def _by_help(asker: Asker, wanted: Wanted) -> Program:
         if below and words not in wanted.commands:
             queue += below
             continue
-        if not (found.options or found.usage or words[0] in names):
-            continue
+        if words[0] not in names and (found.options == root.options or not (found.options or found.usage)):
+            continue  # it is no subcommand: the program says the same without it
         command = found.command(asker.name, words)
         described = texts.get(words) or command.description
         commands.append(command.model_copy(update={"description": described}))
