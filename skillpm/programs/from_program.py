@@ -20,12 +20,14 @@ from skillpm.programs.phrases import (
 )
 from skillpm.programs.program import Command, Option, Program
 from skillpm.programs.values import examples, fresh, kind_of
+from skillpm.programs.words import words
 
 TEXT = {"type": "string", "minLength": 1, "maxLength": 400, "pattern": r"^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"}
 _IDLE = re.compile(
     r"verbose|quiet|silent|debug|color|colour|log|config|help|version|progress|telemetry|usage|completion"
 )
 _ALIAS = re.compile(r"^(?:same as|alias|like -|equivalent|deprecated|synonym|obsolete|.*\bdeprecated\b)", re.IGNORECASE)
+_POPULAR = frozenset(words()["popular"].split())
 _REQUIRED_GROUP = 5  # operations of a program such as tar
 
 
@@ -93,7 +95,7 @@ def _draft(program: Program, command: Command, most: int, ask: str) -> Draft:
         slots.append(_slot(option, share, plain=is_plain))
     return Draft(
         name=re.sub(r"[^A-Za-z0-9_.-]", "_", "_".join(command.words) or program.name)[:64],
-        description=clean(command.description, 200) or f"Run {line}",
+        description=clean(command.description, 200) or f"{ask} ({line})",
         schema=_schema(kept, exclusions),
         slots=tuple(slots),
         args={option.name: f"{{{option.name}}}" for option in kept},
@@ -154,8 +156,9 @@ def _kept(command: Command, most: int) -> tuple[list[Option], tuple[str, ...]]:
         short = any(len(name) == 2 for name in option.names)
         idle = bool(_IDLE.search(option.flag)) or bool(_ALIAS.match(option.description)) or not option.description
         negative = option.flag.startswith("--no-")
+        popular = option.flag.lstrip("-") in _POPULAR
         in_group = any(option.name in names for names in groups)
-        return (not option.required, bool(option.names), not in_group, idle, not used, negative, not short)
+        return (not option.required, bool(option.names), not in_group, idle, not used, not popular, negative, not short)
 
     usable = [option for option in command.options if not re.fullmatch(r"-\d", option.flag)]
     ranked = sorted(usable, key=rank)

@@ -338,7 +338,7 @@ def _example(lines: list[str], place: int, help_text: Help) -> None:
 def _description(lines: list[str]) -> str:
     """Return the first paragraph that is prose: not indented much, and neither a heading nor an option."""
     paragraph: list[str] = []
-    for line in lines:
+    for before, line in zip(["", *lines], lines, strict=False):
         if _HEAD.match(line):
             break
         prose = re.match(r"^ {0,4}[A-Za-z]", line) and not _HEADING.match(line) and not _USAGE.match(line)
@@ -348,7 +348,8 @@ def _description(lines: list[str]) -> str:
             and not _COMMAND.match(line)
             and not _OR.match(line)
         ):
-            paragraph.append(line.strip())
+            if paragraph or not before.strip():  # what follows another kind of line is the rest of a sentence
+                paragraph.append(line.strip())
         elif paragraph:
             break
     text = " ".join(paragraph)
