@@ -96,6 +96,7 @@ SECTIONS = {
         "plugins": ("skillpm.cli.plugins", "List the loaded plugins and their origins."),
         "doctor": ("skillpm.cli.doctor", "Check what this machine can do."),
         "schema": ("skillpm.cli.schema", "Print the JSON Schema of a document."),
+        "man": ("skillpm.cli.man", "Write the manual pages."),
         "completion": ("skillpm.cli.completion", "Print the completion script of a shell."),
     },
 }
