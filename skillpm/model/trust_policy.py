@@ -83,11 +83,6 @@ class TrustPolicy(Document):
         return None
 
 
-def strictest(consents: Iterable[Consent]) -> Consent:
-    """Return the strictest of several; there is at least one."""
-    return min(consents, key=CONSENTS.index)
-
-
 def cutoff(cooldown: int, now: datetime) -> str:
     """Return the UTC day before which a release must have been published, such as ``2026-11-13``."""
     return (now.astimezone(UTC) - timedelta(days=cooldown)).date().isoformat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from skillpm.cli.everywhere import ALIASES
 from skillpm.cli.main import main
+from skillpm.errors import SkillpmError
 from tests.cli.test_main import commands
 from tests.shop import MakeProject
 
@@ -76,7 +78,7 @@ def test_no_color_holds_for_every_line(project: MakeProject) -> None:
         assert "\x1b" not in place.call(*words).fails(1).out
 
 
-COMMAND = re.compile(r"`(skillpm [^`]*)`")
+COMMAND = re.compile(r"`(skillpm [^`]*)`|Example: (skillpm .*?)(?<!\\)\"")
 PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 
 
@@ -85,7 +87,7 @@ def hints() -> list[tuple[str, str]]:
     root = Path(__file__).parents[2] / "skillpm"
     modules = (path for path in sorted(root.rglob("*.py")) if "_bundled" not in path.parts)
     return [
-        (path.relative_to(root).as_posix(), match[1])
+        (path.relative_to(root).as_posix(), re.sub(r" [<>] .*", "", (match[1] or match[2]).replace("\\", "")))
         for path in modules
         for match in COMMAND.finditer(path.read_text(encoding="utf-8"))
     ]
@@ -107,3 +109,13 @@ def test_every_command_that_skillpm_names_can_be_typed(module: str, line: str) -
     options = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
     typed = {word.partition("=")[0] for word in words if word.startswith("-") and len(word) > 1 and word != "--"}
     assert typed <= options | {"-h", "--help"}, f"{module}: `{line}`"
+    if words and not isinstance(group, click.Group) and not typed & {"-h", "--help"}:
+        with contextlib.suppress(click.BadParameter):  # a file that is not here, a number that is only a word here
+            try:
+                group.make_context(group.name, list(words), parent=context.parent, resilient_parsing=False)
+            except click.MissingParameter:  # a hint may name an option of a command that was typed already
+                assert typed, f"{module}: `{line}` lacks an argument"
+            except click.BadOptionUsage:  # or an option alone
+                assert words[-1] in typed, f"{module}: `{line}` lacks a value"
+            except SkillpmError:
+                pass
