@@ -36,12 +36,8 @@ class Rates:
             raise _too_often(self._limiter.get_window_stats(self._rate, "write", client).reset_time)
 
     def failed(self, client: str) -> None:
-        """Count a wrong token."""
-        self._limiter.hit(_FAILED, "failed", client)
-
-    def refuse_guesser(self, client: str) -> None:
-        """Raise ApiError 429 for a client that has sent many wrong tokens."""
-        if not self._limiter.test(_FAILED, "failed", client):
+        """Count a wrong token. Raises ApiError 429 for a client that has sent many."""
+        if not self._limiter.hit(_FAILED, "failed", client):
             raise _too_often(self._limiter.get_window_stats(_FAILED, "failed", client).reset_time)
 
 
@@ -67,12 +63,11 @@ def identity_or_none(request: Request) -> Identity | None:
     secret = secret_of(request.headers.get("authorization"))
     if secret is None:
         return None
-    rates: Rates = request.app.state.rates
-    rates.refuse_guesser(client_of(request))
     try:
         with services_of(request).database.reading() as session:
             identity = identify(session, secret)
-    except ApiError:
+    except ApiError:  # a right token is let in from an address with many wrong ones: others may share it
+        rates: Rates = request.app.state.rates
         rates.failed(client_of(request))
         raise
     request.state.account = identity.account

@@ -1,7 +1,7 @@
 """The database: SQLite in the state folder by default, PostgreSQL by URL.
 
-A session that writes begins as a writer. Otherwise two SQLite sessions that both read first could not both go on to
-write, and one would fail at once instead of waiting.
+Writers take turns, from their first statement on. So what a writer has read is still so when it writes: a new name has
+one owner. In SQLite it also keeps one of two sessions that read first from failing instead of waiting.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from skillpm.storage.process_lock import locked
 
 HEAD = "0001"  # the newest migration; a test compares it with the folder
 _WAIT = 30  # seconds for another writer
+_TURN = 8700  # the number of the lock by which PostgreSQL's writers take turns
 
 
 class Database:
@@ -38,6 +39,8 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """Yield a session that is committed at the end. Raises BusyError, StorageError."""
         with _reported(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+            if self.engine.dialect.name == "postgresql":
+                session.execute(text(f"SELECT pg_advisory_xact_lock({_TURN})"))
             yield session
 
     @contextmanager

@@ -24,7 +24,6 @@ from skillpm_registry.identity import PREFIX
 _NUMBER = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SECRET = re.compile(rf"{PREFIX}[\w%.-]*")
 _DOCUMENT = 256 << 10  # bytes of a JSON body
-_SENT = "/archive"  # the end of the one path whose body is an archive
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -78,8 +77,10 @@ class Edge:
 
     def _limited(self, scope: Scope, receive: Receive) -> Receive:
         """Return a ``receive`` that ends a body which is too large (413) or too slow (408)."""
-        limit = MAX_ARCHIVE if scope["path"].endswith(_SENT) else _DOCUMENT
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        headers = dict(scope["headers"])
+        is_document = headers.get(b"content-type", b"").lower().startswith(b"application/json")
+        limit = _DOCUMENT if is_document else MAX_ARCHIVE
+        announced = headers.get(b"content-length", b"0")
         size, end, whole = 0, time.monotonic() + self._seconds, False
 
         async def limited() -> Message:

@@ -63,10 +63,10 @@ def test_a_login_of_netrc_is_a_token_too(server: Server) -> None:
 def test_who_guesses_tokens_is_stopped_for_a_while(server: Server) -> None:
     for _ in range(30):
         assert problem(Person(server.client, "skp_guess").ask("GET", "whoami"))[0] == 401
-    answer = Person(server.client, server.owner.token).ask("GET", "whoami")
+    answer = Person(server.client, "skp_guess").ask("GET", "whoami")
     assert problem(answer) == (429, "too-many-requests")
     assert 0 < int(answer.headers["retry-after"]) <= 60
-    assert server.client.get("/healthz").status_code == 200
+    assert server.owner.ask("GET", "whoami").status_code == 200  # others may have the same address
 
 
 def test_who_writes_too_often_is_told_when_to_come_back(serve: Callable[..., Server]) -> None:
