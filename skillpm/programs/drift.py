@@ -42,7 +42,8 @@ class Use:
     """What a skill uses of a program: a command, the flags in it, and whether each takes a value.
 
     Attributes:
-        flags: each with whether it takes a value; None where that is not said.
+        flags: each with whether it takes a value; None where that is not said. Names of one option stand together,
+            ``-n, --lines``: a program often takes one that its help does not list.
         choices: of a flag, where the skill lists them.
     """
 
@@ -121,8 +122,8 @@ def uses_of_tools(tools: Iterable[Tool]) -> Iterator[Use]:
 
 
 def _uses_of_grammar(program: str, words: tuple[str, ...], grammar: Grammar) -> Iterator[Use]:
-    flags: dict[str, bool | None] = {name: False for option in grammar.options for name in option.names}
-    flags |= {name: True if not option.optional else None for option in grammar.values for name in option.names}
+    flags: dict[str, bool | None] = {", ".join(option.names): False for option in grammar.options}
+    flags |= {", ".join(option.names): True if not option.optional else None for option in grammar.values}
     yield Use("contract.yaml", program, words, flags, {})
     names = grammar.subcommands
     for name in names:
@@ -153,7 +154,7 @@ def uses_of_text(text: str, programs: Iterable[str]) -> Iterator[Use]:
     """Yield what the command lines in the code of SKILL.md use; ``programs`` are those that the skill runs."""
     known = set(programs)
     for found in _CODE.finditer(text):
-        for line in (found[1] or found[2]).splitlines():
+        for line in re.split(r"\n|&&|\|\|?|;", found[1] or found[2]):
             words = line.strip().removeprefix("$ ").split()
             if words and words[0] in known:
                 flags = {flag: None for word in words[1:] for flag in _FLAG.findall(word)[:1] if word.startswith(flag)}
@@ -174,8 +175,9 @@ def missing(use: Use, command: Command | None, text: str) -> Iterator[Difference
     line = " ".join((use.program, *use.words))
     known = {name: option for option in (command.options if command else ()) for name in option.names}
     for flag, takes_value in use.flags.items():
-        option = known.get(flag)
-        if option is None and not _stands(flag, text):
+        names = flag.split(", ")
+        option = next((known[name] for name in names if name in known), None)
+        if option is None and not any(_stands(name, text) for name in names):
             yield Difference(use.file, line, "removed option", flag, flag)
         elif option and takes_value is not None and option.value == ("none" if takes_value else "required"):
             forms = {True: "takes a value", False: "takes none"}
@@ -188,6 +190,8 @@ def missing(use: Use, command: Command | None, text: str) -> Iterator[Difference
 def _stands(flag: str, text: str) -> bool:
     """Does a flag stand in a text, in the bundle of a usage line (``[-abc]``), or as a bundle of flags that do?"""
     if re.search(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", text):
+        return True
+    if flag.startswith("--no-") and _stands(f"--{flag[5:]}", text):  # many parsers take it without saying so
         return True
     if re.fullmatch(r"-[A-Za-z]{2,}", flag):
         return all(_stands(f"-{letter}", text) for letter in flag[1:])

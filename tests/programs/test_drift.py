@@ -152,7 +152,9 @@ def test_a_contract_is_compared_with_what_the_program_has() -> None:
     assert found(words, {**right, "service": ("required", "post")}) == {("removed choices", "--service")}
     assert found(words, {"weight": ("required",)}) == {("removed option", "--service"), ("removed option", "--insured")}
     assert found(words, {}, "usage: [--service S] [--insured] --weight=N") == set()
-    assert (line.program, line.flags) == ("parcel", {"-f": False, "--fast": False, "--note": True})
+    assert (line.program, line.flags) == ("parcel", {"-f, --fast": False, "--note": True})
+    assert found(line, {}, "usage: [-f] [--note N]") == set()
+    assert found(line, {}, "usage: [--note N]") == {("removed option", "-f, --fast")}
     assert inner.words == ("send",)
 
 
@@ -160,6 +162,7 @@ def test_a_contract_is_compared_with_what_the_program_has() -> None:
     ("text", "flags"),
     [
         ("Use `parcel send --weight 5 -f`.", ["--weight", "-f"]),
+        ("`df -h && parcel --fast | head -n 3`", ["--fast"]),
         ("```sh\n$ parcel send --note=x\nother --not-ours\n```", ["--note"]),
         ("The flag `--fast` hurries; `--` ends options, and `-` is stdin.", ["--fast"]),
         ("Speak of --weight in prose, and of `other --not-ours`.", []),
@@ -170,6 +173,6 @@ def test_the_code_of_skill_md_is_searched_for_flags(text: str, flags: list[str])
 
 
 def test_a_flag_stands_alone_in_a_bundle_or_as_one() -> None:
-    use = Use("SKILL.md", "tar", (), {"-xzf": None, "-q": None, "--gz": None}, {})
+    use = Use("SKILL.md", "tar", (), {"-xzf": None, "-q": None, "--gz": None, "--no-gzip": None}, {})
     assert {item.subject for item in missing(use, None, "usage: tar [-abq] -x, -z --gzip, -f")} == {"--gz"}
     assert isinstance(next(missing(use, None, "")), Difference)
