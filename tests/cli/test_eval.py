@@ -15,7 +15,7 @@ import json, os, sys, types
 from skillpm.model.ports import Completion
 
 class TransformersPolicy:
-    def __init__(self, model, adapter=None, *, dtype, batch_size, special_tokens):
+    def __init__(self, model, adapter=None, *, dtype, batch_size, special_tokens, template=None):
         self.name = str(model)
         self.answers = json.loads(open(os.environ["SKILLPM_TEST_ANSWERS"], encoding="utf-8").read())
 
