@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Callable
 
+import pytest
 from sqlalchemy import select, update
 
 from skillpm_registry.identity import digest_of
@@ -23,6 +24,7 @@ def test_the_database_has_only_the_digest_of_a_token(server: Server) -> None:
     assert (server.root / ".server").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.attack(79)
 def test_a_token_may_do_no_more_than_it_was_made_for(server: Server, skill_files: SkillFiles) -> None:
     made = server.owner.ask("POST", "tokens", {"label": "ci", "rights": ["publish"], "only": ["demo"], "days": 1})
     assert made.status_code == 201

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,12 +17,13 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
+from skillpm_registry import database as database_module
 from skillpm_registry import migrations
 from skillpm_registry.database import HEAD, Database, sqlite_url
 from skillpm_registry.identity import Right, identify, new_token
 from skillpm_registry.membership import Role, new_account
 from skillpm_registry.tables import Account, Base
-from tests.registry.conftest import Server
+from tests.registry.conftest import Server, problem
 from tests.shop import SkillFiles
 
 
@@ -63,6 +65,24 @@ def test_postgresql_has_the_same_tables_and_takes_publications(
     assert server.versions("demo") == ["1.0"]
     with pytest.raises(DBAPIError, match="append-only"), server.services.database.writing() as session:
         session.execute(text("DELETE FROM event"))
+
+
+@pytest.mark.attack(75)
+def test_a_busy_database_is_told_and_leaves_nothing_half(
+    serve: Callable[..., Server], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_WAIT", 0.1)
+    server = serve()
+    other = sqlite3.connect(server.root / ".server/registry.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    answer = server.owner.publish(skill_files("demo"))
+
+    assert problem(answer) == (503, "busy")
+    assert answer.headers["retry-after"] == "1"
+    other.close()
+    assert server.versions("demo") == []
+    assert server.owner.publish(skill_files("demo")).status_code == 201
 
 
 def _up_and_down(database: Database, tmp_path: Path) -> None:

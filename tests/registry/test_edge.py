@@ -14,6 +14,7 @@ from skillpm_registry.edge import Edge, _Lines
 from tests.registry.conftest import Server, parcel, problem
 
 
+@pytest.mark.attack(79)
 def test_a_token_in_an_address_is_refused_and_never_logged(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "skillpm_registry")
     token = server.owner.token
@@ -37,6 +38,7 @@ def test_each_request_has_a_number(server: Server) -> None:
     assert answer.json()["request"] == answer.headers["x-request-id"]
 
 
+@pytest.mark.attack(78)
 def test_a_body_over_the_limit_is_refused_whatever_its_length_says(server: Server, demo: dict[str, str]) -> None:
     wish, _ = parcel(demo)
     number = server.owner.ask("POST", "uploads", wish).json()["id"]
@@ -55,6 +57,7 @@ def test_a_body_over_the_limit_is_refused_whatever_its_length_says(server: Serve
     assert problem(long)[0] == 413
 
 
+@pytest.mark.attack(78)
 @pytest.mark.parametrize("pieces", [0, 3])
 def test_a_body_that_drips_is_ended(pieces: int) -> None:
     """The application is called as a server calls it: a test client has no slow bodies."""
@@ -107,3 +110,20 @@ def test_a_defect_says_nothing_of_itself(server: Server, monkeypatch: pytest.Mon
     answer = client.post("/api/v1/reports", json={"name": "demo", "reason": "x"})
     assert problem(answer) == (500, "defect")
     assert "division" not in answer.text
+
+
+@pytest.mark.attack(82)
+def test_no_address_in_an_answer_comes_from_the_request(server: Server, demo: dict[str, str]) -> None:
+    server.owner.publish(demo)
+    evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "Forwarded": "host=evil.example"}
+    for path in (
+        "/",
+        "/config.json",
+        "/skills/demo",
+        "/skills/demo.json",
+        "/search.json?q=demo",
+        "/nothing",
+        "/api/v1/openapi.json",
+    ):
+        answer = server.client.get(path, headers=evil, follow_redirects=False)
+        assert "evil.example" not in answer.text + str(dict(answer.headers)), path

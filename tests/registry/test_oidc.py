@@ -170,6 +170,7 @@ REFUSED: dict[str, Callable[[Issuer], str]] = {
 }
 
 
+@pytest.mark.attack(80)
 def test_whatever_is_wrong_with_a_statement_gives_no_token(trusting: Server, issuer: Issuer) -> None:
     for name, make in REFUSED.items():
         answer = exchange(trusting, make(issuer))

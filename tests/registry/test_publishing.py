@@ -50,6 +50,7 @@ def test_equal_content_again_is_a_success_and_other_content_a_conflict(server: S
     assert snapshot(server.root / "skills") == before
 
 
+@pytest.mark.attack(76)
 @pytest.mark.parametrize("same", [True, False])
 def test_of_publishers_who_race_exactly_one_adds_the_release(server: Server, demo: Files, same: bool) -> None:
     """Each has announced and sent before anybody goes live."""
@@ -185,6 +186,7 @@ def test_a_further_check_refuses_before_anything_is_seen(server: Server, demo: F
     assert server.versions("demo") == []
 
 
+@pytest.mark.attack(75)
 def test_a_disk_that_fails_leaves_nothing_to_see(server: Server, demo: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise StorageError("the disk is full")

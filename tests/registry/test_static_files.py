@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.registry.conftest import Server, problem
 
 HIDDEN = [
@@ -50,6 +52,7 @@ def test_an_archive_may_be_kept_for_ever(serve: Callable[..., Server], shop: Pat
     assert (part.status_code, part.content) == (206, answer.content[10:])
 
 
+@pytest.mark.attack(81)
 def test_what_a_registry_does_not_publish_is_not_served(serve: Callable[..., Server], shop: Path) -> None:
     (shop / "skills/.hidden").write_text("secret")
     client = serve(shop).client

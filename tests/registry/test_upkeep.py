@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from skillpm.index.directory import DirectoryIndex
@@ -30,6 +31,7 @@ def test_what_is_lost_or_damaged_is_named(shop: Path) -> None:
     assert (outcome.exit_code, len(outcome.stdout.splitlines())) == (1, 3)
 
 
+@pytest.mark.attack(77)
 def test_only_old_archives_that_no_release_has_are_removed(shop: Path) -> None:
     before = snapshot(shop)
     for digest, stamp in (("ab" * 32, OLD), ("cd" * 32, time.time())):
