@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 NOTHING_INSTALLED = "no skill is installed here; run `skillpm install NAME`"
+_SILENCE = 30.0  # seconds after which long work says how far it is
 _NAMED = 24  # characters of a first cell that stay on one line of a narrow terminal
 
 
@@ -122,25 +124,38 @@ def trace_hooks() -> None:
 
 
 class PlainProgress:
-    """Progress where stderr is not a terminal: one line when a piece of work ends."""
+    """Progress where stderr is not a terminal: one line when a piece of work ends, and one in half a minute of it."""
 
     def start(self, title: str, total: int | None) -> None:
         """Keep the title and start counting."""
         self._title, self._total, self._done = title, total, 0
+        self._begun = self._said = time.monotonic()
 
     def advance(self, count: int = 1, note: str = "") -> None:
-        """Add to the count."""
+        """Add to the count; print how far it is, and the time that is left, where the last line is old."""
         self._done += count
+        now = time.monotonic()
+        if now - self._said >= _SILENCE:
+            self._said = now
+            self._say(f"{self._title}: {self._done} of {self._total or '?'}{self._left(now)}  {note}".rstrip())
+
+    def _left(self, now: float) -> str:
+        if not self._total or not self._done:
+            return ""
+        return f", {(now - self._begun) / self._done * (self._total - self._done):.0f} s left"
+
+    def _say(self, line: str) -> None:
+        click.echo(safe(line), err=True)
 
     def finish(self, note: str = "") -> None:
         """Print the line."""
-        click.echo(safe(f"{self._title}: {self._done}{f' {note}' if note else ''}"), err=True)
+        self._say(f"{self._title}: {self._done}{f' {note}' if note else ''}")
 
 
 class SilentProgress(PlainProgress):
     """Progress with ``--quiet``: nothing."""
 
-    def finish(self, note: str = "") -> None:
+    def _say(self, line: str) -> None:
         """Print nothing."""
 
 
@@ -149,13 +164,21 @@ class TerminalProgress:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
         )

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from skillpm.errors import DocumentError, StorageError, UsageError
 
@@ -111,6 +112,22 @@ def write_new(path: Path, data: bytes, *, mode: int | None = None, durable: bool
         if durable:
             file.flush()
             os.fsync(descriptor)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a file, which a process that is killed may cut. Raises StorageError."""
+    try:
+        with path.open("ab+") as file:
+            if file.tell() and _last_byte(file) != b"\n":  # a line was cut: the next one stands for itself
+                file.write(b"\n")
+            file.write(line.encode() + b"\n")
+    except OSError as error:
+        raise storage_error("write", path, error) from None
+
+
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)
 
 
 def remove_drafts(path: Path) -> None:

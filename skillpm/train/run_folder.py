@@ -23,7 +23,7 @@ from typing import Any
 from skillpm.errors import BusyError, StorageError, UsageError
 from skillpm.formats.document import read_model
 from skillpm.model.run import RunManifest, RunStage, RunStart
-from skillpm.storage.files import read_text, storage_error, write_atomic
+from skillpm.storage.files import append_line, read_text, storage_error, write_atomic
 from skillpm.storage.process_lock import ProcessLock, turns
 
 MANIFEST, START = "manifest.json", "start.json"
@@ -118,12 +118,7 @@ class RunFolder:
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one row to metrics.jsonl. Raises StorageError."""
-        path = self.path / "metrics.jsonl"
-        try:
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row, sort_keys=True) + "\n")
-        except OSError as error:
-            raise storage_error("write", path, error) from None
+        append_line(self.path / "metrics.jsonl", json.dumps(row, sort_keys=True))
 
     def adapter(self, stage: str) -> Path:
         """Return the folder of a stage's adapter."""

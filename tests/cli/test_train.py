@@ -46,6 +46,15 @@ def test_a_skill_with_code_needs_consent(project: MakeProject, skill_files: Skil
     assert not (world.root / "runs").exists()
 
 
+def test_resume_takes_no_other_options_and_needs_a_run(project: MakeProject) -> None:
+    world = project()
+    world.call("train", "--resume", "latest", "--set", "seed=1").fails(
+        2, "`--resume` takes no skills", "--resume latest"
+    )
+    world.call("train", "--resume", "latest").fails(2, "runs has no unfinished run")
+    world.call("train", "--resume", "nowhere").fails(2, "no run folder `nowhere`", "skillpm runs list")
+
+
 def test_a_skill_with_nothing_to_train_on_is_said(project: MakeProject, skill_files: SkillFiles) -> None:
     """A folder with only a SKILL.md is a skill, but not one to train on."""
     world = project({"mine": skill_files("mine")})

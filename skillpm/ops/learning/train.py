@@ -43,7 +43,7 @@ from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.ops.learning.synth import check_held_out, other_suites
 from skillpm.runtime.catalogue import Contributions
-from skillpm.storage.files import read_text
+from skillpm.storage.files import append_line, read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
 from skillpm.train.base_model import KNOWN_MODELS, locate_model, portable_name
 from skillpm.train.card import cards
@@ -59,22 +59,33 @@ class Rollouts:
 
     Args:
         judge: judges; usually ``Scorer.judge``.
+        path: a file that gets each of them at once, so that a resumed run has those from before.
+        tasks: of the run.
     """
 
-    def __init__(self, judge: Judge) -> None:
+    def __init__(self, judge: Judge, path: Path, tasks: Sequence[Task]) -> None:
         self._judge = judge
+        self.path = path
         self._tasks: dict[str, EvalTask] = {}
         self._records: dict[tuple[str, str], Record] = {}
+        known = {task.key: task for task in tasks}
+        for line in read_text(path).splitlines() if path.is_file() else ():
+            if line.endswith("}") and (stored := Record.model_validate_json(line)).task in known:
+                self._keep(known[stored.task], stored)
 
     def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Judge, and keep what was not seen before."""
         judgements = list(self._judge(episodes))
         for episode, judgement in zip(episodes, judgements, strict=True):
-            key = (episode.task.key, episode.completion)
-            if key not in self._records:
-                self._tasks.setdefault(episode.task.key, EvalTask(ROLLOUTS, episode.task, episode.task.prompt))
-                self._records[key] = record(ROLLOUTS, episode, judgement)
+            if (episode.task.key, episode.completion) not in self._records:
+                kept = record(ROLLOUTS, episode, judgement)
+                self._keep(episode.task, kept, episode.completion)
+                append_line(self.path, kept.model_dump_json())
         return judgements
+
+    def _keep(self, task: Task, kept: Record, completion: str | None = None) -> None:
+        self._tasks.setdefault(task.key, EvalTask(ROLLOUTS, task, task.prompt))
+        self._records[(task.key, kept.completion if completion is None else completion)] = kept
 
     def evaluation(self, contributions: Mapping[str, Contributions], model: str) -> Evaluation | None:
         """Return what was kept as one arm; None where nothing was judged."""
@@ -205,17 +216,20 @@ def _ready(context: Context, recipe: Recipe) -> Iterator[_Ready]:
 
 def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress) -> Trained:
     context, session, stages = ready.context, ready.session, ready.stages
-    rollouts = Rollouts(session.scorer.judge)
+    tasks = [row.task for row in (*plan.material.train, *plan.material.refine)]
+    rollouts = Rollouts(session.scorer.judge, folder.path / "rollouts.jsonl", tasks)
     training = stages.Training(ready.opened, rollouts.judge, session.scorer.prefetch, folder, progress)
     try:
         records = stages.run_stages(plan, ready.runners, training)
     except (KeyboardInterrupt, SkillpmError) as error:
-        word = "interrupted" if isinstance(error, KeyboardInterrupt) else "the run is not lost"
-        context.note(f"{word}: `skillpm train --resume {quote(run_word(context.settings, folder.path))}` goes on")
+        command = f"`skillpm train --resume {quote(run_word(context.settings, folder.path))}`"
+        interrupted = isinstance(error, KeyboardInterrupt)
+        context.note(f"interrupted: {command} goes on" if interrupted else f"{command} tries again where it stopped")
         raise
     judged = rollouts.evaluation(session.contributions, ready.recipe.model)
     if judged is not None:
         folder.write("evals/rollouts.json", judged.text())
+        rollouts.path.unlink(missing_ok=True)
     folder.publish_adapter(records[-1].name)
     manifest = _manifest(plan, ready, records)
     for name, text in cards(manifest).items():

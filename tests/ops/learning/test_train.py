@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ import pytest
 import skillpm.train.hf  # noqa: F401  sets variables of the environment when it is first imported
 from skillpm.errors import BusyError, CheckError, StorageError, TrainingError, UsageError
 from skillpm.evals.examiner import Asking
+from skillpm.model.episode import Episode
+from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.context import open_context
 from skillpm.ops.learning import train as train_module
 from skillpm.ops.learning.answer_rows import Answerer
@@ -27,7 +29,9 @@ from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import trained_skills
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.stored_runs import compare_runs, list_runs, prune_runs
-from skillpm.ops.learning.train import Trained, plan_training, resume, train
+from skillpm.ops.learning.train import Rollouts, Trained, plan_training, resume, train
+from skillpm.runtime.catalogue import build_catalogue
+from skillpm.runtime.host import Host
 from skillpm.settings import load_settings
 from skillpm.train.hf.model import weights_digest
 from skillpm.train.kinds import BUILT_IN
@@ -226,6 +230,23 @@ def test_an_adapter_that_cannot_be_saved_is_kept_elsewhere(
     (folder,) = (server.root / "runs").iterdir()
     (folder / "stages/sft/.adapter").unlink()
     assert resume(server.context(), folder, progress=count).manifest.stages[0].steps == 2
+
+
+def test_a_resumed_run_has_the_answers_that_were_judged_before(server: Server, tmp_path: Path) -> None:
+    """Also if the process was killed while it wrote the last one."""
+    path, task = tmp_path / "rollouts.jsonl", server.task(7)
+
+    def judge(episodes: Sequence[Episode]) -> list[Judgement]:
+        return [Judgement(verdict=Verdict(status="failed", score=0.5), rewards={}) for _ in episodes]
+
+    first = Rollouts(judge, path, [task])
+    first.judge([Episode.answering(task, "one"), Episode.answering(task, "one")])
+    with path.open("a") as file:
+        file.write('{"task": "cut')
+    again = Rollouts(judge, path, [task])
+    again.judge([Episode.answering(task, text) for text in ("one", "two")])
+    whole = Rollouts(judge, path, [task]).evaluation(build_catalogue([server.skill], Host()), "m")
+    assert whole is not None and [record.completion for record in whole.arms[0].records] == ["one", "two"]
 
 
 def test_a_recipe_begins_from_an_adapter_of_the_same_model(
