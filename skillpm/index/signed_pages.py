@@ -113,16 +113,18 @@ class SignedPages:
         """
         with self._seen():
             target = self._metadata().get_targetinfo(page_path(name))
-            if target is None:
-                return None
-            if len(known) == target.length and hashlib.sha256(known).hexdigest() == target.hashes.get("sha256"):
-                return known
-            path = copy_path(page_path(name), target.hashes.get("sha256", ""))
-            data = self._fetch(path, min(target.length, MAX_PAGE))
-            if data is None:
-                raise self._refused(f"{path} is missing")
-            target.verify_length_and_hashes(data)
-            return data
+        if target is None:
+            return None
+        digest = target.hashes.get("sha256", "")
+        if hashlib.sha256(known).hexdigest() == digest:
+            return known
+        path = copy_path(page_path(name), digest)
+        data = self._fetch(path, min(target.length, MAX_PAGE))  # without the lock: pages are read at once
+        if data is None:
+            raise self._refused(f"{path} is missing")
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise self._refused(f"{path} has another content")
+        return data
 
     def demand_logged(self, name: str, release: Release) -> None:
         """Raise IntegrityError if the log does not have a release, or is not the log of earlier visits.

@@ -187,7 +187,7 @@ ATTACKS: dict[Callable[[SignedShop], None], str] = {
     root_of_other_keys: "root was signed by 0/1 keys",
     root_that_skips_a_version: "Expected root version 2",
     stale_root: "its metadata is out of date",
-    another_page: "does not match",
+    another_page: "has another content",
     another_registry: "signed by 0/1 keys",
     no_longer_signed: "is missing",
     log_without_head: "the head of its log cannot be believed",
