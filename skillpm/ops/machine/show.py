@@ -25,6 +25,7 @@ class Overview:
     Attributes:
         source: a folder, or a source as in a lock.
         archive: the locked archive's digest; None if the skill is not installed.
+        signer: the key that signed the installed release; None if it is not installed, or unsigned.
         tools: each tool's ``confirm``, by name.
         code: files that run in the skill's own process, after consent.
         releases: the versions in an index, newest first.
@@ -37,6 +38,7 @@ class Overview:
     installed: bool
     tree: str
     archive: str | None
+    signer: str | None
     requires: dict[str, str]
     python: tuple[str, ...]
     files: tuple[str, ...]
@@ -103,6 +105,7 @@ def _overview(context: Context, tree: Tree, source: str) -> Overview:
         installed=installed,
         tree=digest,
         archive=entry.archive if entry is not None and installed else None,
+        signer=str(entry.signer) if entry is not None and installed and entry.signer else None,
         requires=dict(manifest.requires) if manifest else {},
         python=manifest.python if manifest else (),
         files=tuple(tree.paths()),
