@@ -82,10 +82,11 @@ def command(
         echo_json({"name": name, "path": str(folder), "files": written})
         return
     click.echo(folder)
+    shown = (
+        folder if folder.is_absolute() or len(folder.parts) > 1 else f"./{folder}"
+    )  # a bare name is an installed skill
     if program is not None or apis:
-        note(
-            f"next: read what it teaches with `skillpm synth {folder} --show 10`, then run `skillpm selftest {folder}`"
-        )
+        note(f"next: read what it teaches with `skillpm synth {shown} --show 10`, then run `skillpm selftest {shown}`")
     else:
         note(f"next: edit {folder / 'SKILL.md'}, then run `skillpm validate {folder} --level publish`")
 

@@ -160,7 +160,8 @@ def _kept(command: Command, most: int) -> tuple[list[Option], tuple[str, ...]]:
         in_group = any(option.name in names for names in groups)
         return (not option.required, bool(option.names), not in_group, idle, not used, not popular, negative, not short)
 
-    usable = [option for option in command.options if not re.fullmatch(r"-\d", option.flag)]
+    alone = {group.names[0] for group in command.exclusions if len(group.names) == 1}  # another mode of the command
+    usable = [o for o in command.options if not re.fullmatch(r"-\d", o.flag) and o.name not in alone]
     ranked = sorted(usable, key=rank)
     in_groups = [option for option in ranked if any(option.name in names for names in groups)][:_REQUIRED_GROUP]
     others = [option for option in ranked if not any(option.name in names for names in groups)]

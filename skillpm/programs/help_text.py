@@ -90,6 +90,8 @@ class Help:
             names = tuple(dict.fromkeys(known[flag] for flag in flags if flag in known))
             if len(names) > 1 and len(names) == len(flags):
                 self.exclusions.append(Exclusion(names=names))
+        alone = [line.split()[-1] for line in self.usage[1:] if re.fullmatch(r"[\w./-]+(?: [a-z-]+)* --?[\w-]+", line)]
+        self.exclusions += [Exclusion(names=(known[flag],)) for flag in dict.fromkeys(alone) if flag in known]
         options = (*self.options, *operands(self.usage, name, words, self.arguments))
         return Command(words=words, description=self.description[:4000], options=_distinct(options),
                        exclusions=tuple(self.exclusions), examples=tuple(self.examples[:20]))  # fmt: skip

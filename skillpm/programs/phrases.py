@@ -149,7 +149,9 @@ def value_clauses(
         f", {words} {value}",
         f"({words}: {value})",
         f"with the {words} set to {value}",
-        f"with {'an' if words[:1] in 'aeio' else 'a'} {words} of {value}",
+        f"for the {words} {value}"
+        if words.endswith("s")
+        else f"with {'an' if words[:1] in 'aeio' else 'a'} {words} of {value}",
     ]
     if not flag and is_file:
         special = [

@@ -54,7 +54,7 @@ class Exclusion(Document):
     """Options of which at most one may be given.
 
     Attributes:
-        names: of their arguments.
+        names: of their arguments; one alone stands with nothing else, as in ``git merge --abort``.
         required: must one be given?
     """
 
