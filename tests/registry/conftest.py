@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import APIRouter
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -16,6 +17,7 @@ from skillpm.formats.light import json_form
 from skillpm.index.folder_registry import make_registry
 from skillpm.index.path import release_of
 from skillpm.storage.archive import build_archive, compressed
+from skillpm_registry import pages, protocols
 from skillpm_registry.app import create_app
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.database import Database, sqlite_url
@@ -104,8 +106,16 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def serve(tmp_path: Path, migrated: Path) -> Iterator[Callable[..., Server]]:
-    """Return ``serve(root=None, **configuration) -> Server``."""
+def serve(
+    tmp_path: Path, migrated: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Server]]:
+    """Return ``serve(root=None, **configuration) -> Server``.
+
+    A module with ``API_ONLY`` gets no pages and no protocols of other clients: their routes take most of the time.
+    """
+    if getattr(request.module, "API_ONLY", False):
+        for part in (pages, protocols):
+            monkeypatch.setattr(part, "router", lambda _: APIRouter())
     clients: list[TestClient] = []
 
     def start(root: Path | None = None, **configuration: Any) -> Server:

@@ -14,6 +14,8 @@ from skillpm_registry.tables import Token
 from tests.registry.conftest import Person, Server, problem
 from tests.shop import SkillFiles
 
+API_ONLY = True
+
 
 def test_the_database_has_only_the_digest_of_a_token(server: Server) -> None:
     with server.services.database.reading() as session:

@@ -7,6 +7,7 @@ import pytest
 from tests.registry.conftest import Person, Server, problem
 from tests.shop import SkillFiles
 
+API_ONLY = True
 DEMO = {"name": "demo", "version": "1.0"}
 
 

@@ -8,6 +8,8 @@ from skillpm_registry.membership import Role, is_scope, scope_of
 from tests.registry.conftest import Server, problem
 from tests.shop import SkillFiles
 
+API_ONLY = True
+
 
 @pytest.mark.parametrize(("name", "scope"), [("demo", "demo"), ("acme/demo", "acme/")])
 def test_a_skill_with_an_owner_belongs_to_the_scope_of_its_owner(name: str, scope: str) -> None:

@@ -18,6 +18,7 @@ from skillpm_registry import oidc
 from tests.registry.conftest import Person, Server, problem
 from tests.shop import SkillFiles
 
+API_ONLY = True
 AUDIENCE = "https://skills.example.org"
 
 

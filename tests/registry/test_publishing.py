@@ -24,6 +24,7 @@ from skillpm_registry.tables import Upload
 from tests.registry.conftest import Server, parcel, problem
 from tests.shop import SkillFiles, snapshot, tree
 
+API_ONLY = True
 Files = dict[str, str]
 
 

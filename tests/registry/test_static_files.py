@@ -10,6 +10,7 @@ import pytest
 
 from tests.registry.conftest import Server, problem
 
+API_ONLY = True
 HIDDEN = [
     "releases/base.d/1.0/1/release.json", ".server/registry.sqlite3", "skills/../releases", "skills/%2e%2e/releases",
     "skills/..%2freleases%2fbase.d", "skills/%00", "skills/.hidden", f"skills/{'a' * 10_000}.json", "tmp/x", "skills",
