@@ -61,6 +61,21 @@ class Keys:
         """Return the own keys among these, by name. Raises UsageError, StorageError."""
         return [self.private(item.name) for item in self.all() if item.own and item.public in keys]
 
+    def default(self) -> tuple[PrivateKey, bool]:
+        """Return the default key, and whether it was made now. Of many processes that need it at once, one makes it.
+
+        Raises:
+            UsageError: the name is that of somebody else's key, or a file is damaged.
+            StorageError: the disk refused.
+        """
+        private, public = self.root / f"{DEFAULT}.pem", self.root / f"{DEFAULT}.pub"
+        absent = not private.is_file() and not public.exists()
+        made = absent and self._written(private.name, pem(PrivateKey(os.urandom(32))))
+        key = self.private(DEFAULT)
+        if not public.exists():  # its maker is about to write it, or was ended before
+            self._written(public.name, f"{key.public}\n")
+        return key, made
+
     def create(self, name: str = DEFAULT) -> PrivateKey:
         """Make a new key. Raises UsageError if the name is taken, StorageError."""
         return self.add(name, PrivateKey(os.urandom(32)))
@@ -86,6 +101,11 @@ class Keys:
             raise UsageError(f"there is a key `{name}` already", hint="choose another name")
 
     def _write(self, name: str, text: str) -> None:
+        if not self._written(name, text):
+            raise UsageError(f"{self.root / name} is there already", hint="choose another name")
+
+    def _written(self, name: str, text: str) -> bool:
+        """Write a file, unless there is one of that name: then return False."""
         target = self.root / name
         draft = self.root / f".{name}.{os.urandom(8).hex()}.tmp"
         try:
@@ -96,9 +116,10 @@ class Keys:
             finally:
                 draft.unlink()
         except FileExistsError:
-            raise UsageError(f"{target} is there already", hint="choose another name") from None
+            return False
         except OSError as error:
             raise storage_error("write", target, error) from None
+        return True
 
 
 def pem(key: PrivateKey) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def test_no_key_is_ever_replaced(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="there is a key `work` already"):
             action("work")
     assert keys.private("work") == key
+
+
+def test_of_many_that_need_the_default_key_at_once_one_makes_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(lambda _: Keys(tmp_path).default(), range(8)))
+    assert len({key.seed for key, _ in keys}) == 1 and sum(made for _, made in keys) == 1
+    assert [key.name for key in Keys(tmp_path).all()] == ["default"]
+
+
+def test_a_default_key_without_its_public_half_gets_it_again(tmp_path: Path) -> None:
+    key, _ = Keys(tmp_path).default()
+    (tmp_path / "default.pub").unlink()
+    assert Keys(tmp_path).default() == (key, False)
+    assert [item.public for item in Keys(tmp_path).all()] == [key.public]
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "x" * 65, ".hidden", "a b"])

@@ -79,10 +79,11 @@ def signing_key(context: Context, name: str = "") -> PrivateKey:
         StorageError: the disk refused.
     """
     keys, variable = context.keys, context.settings.environment.get(KEY_VARIABLE, "")
+    if name and name != DEFAULT:
+        return keys.private(name)
     if name or not variable:
-        if name in ("", DEFAULT) and not any(item.name == DEFAULT for item in keys.all()):
-            made = keys.create(DEFAULT)
-            context.note(f"made your signing key {made.public} in {keys.root}; keep a copy: it is needed for updates")
-            return made
-        return keys.private(name or DEFAULT)
+        key, made = keys.default()
+        if made:
+            context.note(f"made your signing key {key.public} in {keys.root}; keep a copy: it is needed for updates")
+        return key
     return read_private(variable if "-----BEGIN" in variable else read_text(Path(variable)), KEY_VARIABLE)
