@@ -87,17 +87,15 @@ def test_uninstall_refuses_an_edited_folder(project: MakeProject, shop: Path) ->
     assert (place.root / ".skillpm/kept/top/notes.md").read_text() == "mine"
 
 
-def test_list_shows_skills_with_their_state_and_runs(project: MakeProject, shop: Path) -> None:
+def test_list_shows_skills_with_their_state(project: MakeProject, shop: Path) -> None:
     place = project()
     assert "no skill is installed" in place.call("list").ok().err
     place.call("install", "top", "--registry", shop).ok()
-    place.write({"runs": {"a": {"manifest.json": "{}"}, "b": {"recipe.yaml": ""}}})
     place.write({UNIVERSAL: {"base": {"notes.md": "mine"}}})
     found = place.call("list", "--json").ok().document
     assert {item["name"]: item["state"] for item in found["skills"]} == {"base": "changed", "top": "ok"}
     assert found["skills"][0]["folders"] == [".agents/skills/base"]
     assert found["skills"][0]["description"].startswith("Shows base")
-    assert [(run["name"], run["state"]) for run in found["runs"]] == [("a", "finished"), ("b", "unfinished")]
     (place.root / UNIVERSAL / "top").rename(place.root / "away")
     assert "missing" in place.call("list").ok().out
 

@@ -72,7 +72,7 @@ def test_what_is_plainly_right_needs_no_pydantic(kind: type[LightDocument], monk
 
 def test_keys_of_a_newer_registry_config_are_ignored_without_pydantic(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("skillpm.formats.light._by_pydantic", None)
-    root = {"registry": 1, "name": "shop", "publish": "https://shop.example/publish", "later": {"more": [1]}}
+    root = {"registry": 1, "name": "shop", "later": {"more": [1]}}
     assert read_light(RegistryConfig, root) == RegistryConfig(registry=1, name="shop")
 
 

@@ -87,7 +87,7 @@ def test_the_environment_holds_no_secret_and_the_folder_is_fresh(
 
 
 def test_stdin_is_empty_and_only_the_pipe_is_inherited(ask: Callable[..., list[str]]) -> None:
-    stdin, descriptors = ask("sys.stdin.read()", "sum(1 for d in range(3, 256) if ctypes.CDLL(None).fcntl(d, 1) >= 0)")
+    stdin, descriptors = ask("sys.stdin.read()", "sum(1 for d in range(3, 4096) if ctypes.CDLL(None).fcntl(d, 1) >= 0)")
     assert stdin == "''"
     assert int(descriptors) == 3
 
