@@ -40,6 +40,7 @@ def test_the_list_is_whole() -> None:
 
 
 @pytest.mark.parametrize("number", LIST)
+@pytest.mark.slow
 def test_an_attack_has_a_test(tested: set[int], number: int) -> None:
     assert number in tested, f"attack {number} has no test: {LIST[number]}"
 

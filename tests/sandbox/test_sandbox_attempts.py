@@ -27,7 +27,9 @@ def differences(sandbox: Sandbox, chosen: list[Attempt]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    "level", [pytest.param(level, marks=pytest.mark.slow) if level == "limits" else level for level in LEVELS]
+)
 def test_each_attempt_ends_as_the_table_says(level: str, offered: Callable[[str], Sandbox]) -> None:
     assert differences(offered(level), [attempt for attempt in attempts() if attempt.row not in SLOW]) == []
 

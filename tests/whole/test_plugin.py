@@ -47,6 +47,7 @@ def test_the_pages_for_authors_import_nothing_else_of_skillpm() -> None:
     assert set().union(*map(foreign, blocks)) == set()
 
 
+@pytest.mark.slow
 def test_each_name_is_there() -> None:
     """In an interpreter of its own: what trains models changes the environment when it is imported."""
     code = "import skillpm.plugin as module\nassert all(getattr(module, name) is not None for name in dir(module))"
@@ -112,6 +113,7 @@ follow_imports = skip
 """
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_its_types(tmp_path: Path) -> None:
     """Nothing is said of a plugin that is right; of one that is wrong, each wrong line."""
     for name, text in (("right.py", PLUGIN), ("wrong.py", WRONG), ("mypy.ini", SETTINGS)):

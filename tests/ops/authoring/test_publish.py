@@ -92,6 +92,7 @@ def is_whole(shop: Path) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_eight_publish_different_skills_and_versions_of_one_skill_and_none_is_lost(shop: Path) -> None:
     wanted = [[f"skill-{n}:1.0:x", *(f"busy:{minor}.{n}:x" for minor in range(3))] for n in range(8)]
     assert at_once(shop, wanted) == [0] * 8
@@ -107,11 +108,13 @@ def test_of_eight_with_other_bytes_for_one_version_exactly_one_wins(shop: Path) 
     assert is_whole(shop)
 
 
+@pytest.mark.slow
 def test_eight_publishers_of_the_same_bytes_all_succeed(shop: Path) -> None:
     assert at_once(shop, [["busy:1.0:same"]] * 8) == [0] * 8
     assert len(page(shop, "busy").releases) == 1
 
 
+@pytest.mark.slow
 def test_publishing_works_where_the_file_system_knows_no_locks(shop: Path) -> None:
     """The lock only spares rounds: without it, whoever writes the page last has seen every release."""
     no_locks = "import fcntl, errno\ndef flock(*_): raise OSError(errno.ENOLCK, 'no locks')\nfcntl.flock = flock\n"

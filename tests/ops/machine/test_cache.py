@@ -238,6 +238,7 @@ def test_a_clean_up_waits_for_an_install_and_says_when_it_has_waited_enough(tmp_
 
 
 @pytest.mark.attack(67)
+@pytest.mark.slow
 def test_installs_and_clean_ups_at_the_same_time_leave_every_project_whole(project: MakeProject, shop: Path) -> None:
     """One process cleans without pause while others install and uninstall the same skills in their projects."""
     places = [project() for _ in range(3)]

@@ -37,6 +37,7 @@ def locked(place: Project) -> Any:
     return entry.get("python")
 
 
+@pytest.mark.slow
 def test_an_install_locks_the_wheels_and_they_are_what_is_shown_agreed_to_and_run(
     place: Project, tmp_path: Path
 ) -> None:

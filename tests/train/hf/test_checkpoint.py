@@ -50,6 +50,7 @@ def go(plan: TrainPlan, model: Path, target: Path, progress: Any = None) -> None
     run_stages(plan, [stage.trainer.load() for stage in plan.stages], training)
 
 
+@pytest.mark.slow
 def test_sft_that_is_killed_anywhere_goes_on_to_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
     """Within a pass, right behind one, before the first checkpoint, and twice."""
     plan = each_step(Sft(kind="sft", epochs=2, batch_size=6, learning_rate=1e-2))  # 8 steps, 4 a pass

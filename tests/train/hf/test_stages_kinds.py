@@ -59,6 +59,7 @@ def test_each_loss_clips_from_the_second_update_on(tiny_model: Path, tmp_path: P
     assert len(clipped) == 2 and clipped[0] == 0 and clipped[1] > 0
 
 
+@pytest.mark.slow
 def test_rloo_follows_the_reward_and_scores_only_what_it_sampled(tiny_model: Path, tmp_path: Path) -> None:
     stage = Rloo(kind="rloo", updates=2, **SMALL)
     log = [row for row in run(plan_of(stage), tiny_model, tmp_path, pay_by_text) if "loss" in row]
@@ -93,6 +94,7 @@ def test_dpo_without_a_pair_says_so(tiny_model: Path, tmp_path: Path) -> None:
         run(plan_of(Dpo(kind="dpo", max_new_tokens=4, validate_on=0)), tiny_model, tmp_path, alike)
 
 
+@pytest.mark.slow
 def test_half_the_batch_and_twice_the_passes_is_the_same_step(tiny_model: Path, tmp_path: Path) -> None:
     sizes = [("whole", 12, 1), ("halves", 6, 2)]
     losses = []
@@ -113,6 +115,7 @@ def test_variants_of_lora_are_trained(tiny_model: Path, tmp_path: Path, lora: Lo
     assert {name.split("layers.")[1][0] for name in weights} == {"1"}
 
 
+@pytest.mark.slow
 def test_all_weights_or_those_of_some_layers_can_be_trained(tiny_model: Path, tmp_path: Path) -> None:
     """Activations that are computed twice change nothing, and the saved model is the one that answers."""
     before = load_model(tiny_model, "float32").state_dict()
