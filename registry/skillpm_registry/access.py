@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Annotated
 
+from annotated_types import Interval
 from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from limits import parse
@@ -111,3 +112,4 @@ Reader = Annotated[Identity | None, Depends(reader)]
 Writer = Annotated[Identity, Depends(writer)]
 Visitor = Annotated[str, Depends(visitor)]
 Shared = Annotated[Services, Depends(services_of)]
+Number = Annotated[int, Interval(ge=0, le=2**63 - 1)]  # of a row, or of rows: what a database can hold

@@ -63,12 +63,17 @@ def demand_role(session: Session, identity: Identity, scope: str, role: Role, ri
     """Raise ApiError 403 unless the identity has a role in a scope, and its token the right."""
     identity.demand(right, scope)
     if identity.publisher is None and role_in(session, identity.account_id, scope) < role:
-        raise ApiError(
-            403,
-            "not-a-member",
-            f"{identity.account} is not {'an owner' if role is Role.OWNER else 'a publisher'} of `{scope}`",
-            f"ask one of its owners: `skillpm owner list {scope}` names them",
-        )
+        raise not_a_member(identity.account, "an owner" if role is Role.OWNER else "a publisher", scope)
+
+
+def not_a_member(account: str, role: str, scope: str) -> ApiError:
+    """Return the error of an account that lacks a role in a scope."""
+    return ApiError(
+        403,
+        "not-a-member",
+        f"{account} is not {role} of `{scope}`",
+        f"ask one of its owners: `skillpm owner list {scope}` names them",
+    )
 
 
 def demand_publishing(session: Session, identity: Identity, name: str, *, is_new: bool) -> None:

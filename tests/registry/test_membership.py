@@ -114,3 +114,19 @@ def test_what_was_done_is_in_the_log_and_stays(server: Server, skill_files: Skil
     for statement in ("DELETE FROM event", "UPDATE event SET actor = 'eve'"):
         with pytest.raises(IntegrityError, match="append-only"), server.services.database.writing() as session:
             session.execute(text(statement))
+
+
+def test_members_are_listed_of_what_exists(server: Server, skill_files: SkillFiles) -> None:
+    server.person("ana").publish(skill_files("demo"))
+    for scope, expected in (("demo", 200), ("ana/", 200), ("*", 200), ("demo%", 422), ("a/b", 422), ("demi", 404)):
+        assert server.owner.ask("GET", "members", params={"scope": scope}).status_code == expected, scope
+
+
+def test_a_token_is_for_what_is_ours_or_nobodys(server: Server, skill_files: SkillFiles) -> None:
+    ana, ben = server.person("ana"), server.person("ben")
+    ana.publish(skill_files("demo"))
+    answers = [
+        person.ask("POST", "tokens", {"label": "x", "only": [scope]}).status_code
+        for person, scope in ((ana, "demo"), (server.owner, "demo"), (ben, "new"), (ben, "demo"), (ben, "ana/"))
+    ]
+    assert answers == [201, 201, 201, 403, 403]

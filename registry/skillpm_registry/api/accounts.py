@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from skillpm_registry.access import Reader, Shared, Writer
+from skillpm_registry.access import Number, Reader, Shared, Writer
 from skillpm_registry.api.forms import (
     AccountForm,
     EventState,
@@ -27,10 +28,13 @@ from skillpm_registry.membership import (
     demand_role,
     is_scope,
     new_account,
+    not_a_member,
     role_in,
     set_role,
 )
+from skillpm_registry.naming import is_new
 from skillpm_registry.problems import ApiError
+from skillpm_registry.services import Services
 from skillpm_registry.tables import Account, Member, Token
 
 router = APIRouter(tags=["accounts"])
@@ -85,6 +89,7 @@ def add_token(form: TokenForm, services: Shared, identity: Writer) -> NewToken:
         identity.demand(right)
     _refuse_wider(identity, form.only)
     with services.database.writing() as session:
+        _refuse_others(session, identity, form.only)
         only = form.only or identity.only
         secret, row = new_token(
             session, identity.account_id, form.label, form.rights, only=only, seconds=form.days * DAY
@@ -96,14 +101,20 @@ def add_token(form: TokenForm, services: Shared, identity: Writer) -> NewToken:
 def _refuse_wider(identity: Identity, only: list[str]) -> None:
     for scope in only:
         if not is_scope(scope):
-            raise ApiError(
-                422, "invalid-scope", f"`{scope[:80]}` is not a skill or an owner", "write `acme/` or `demo`"
-            )
+            raise _no_scope(scope)
         identity.demand(Right.MANAGE, scope)
 
 
+def _refuse_others(session: Session, identity: Identity, only: list[str]) -> None:
+    """Refuse a token for what others own: it could do nothing. A name that nobody has yet may come to be ours."""
+    for scope in only:
+        owned = session.scalar(select(Member.account_id).where(Member.scope == scope).limit(1)) is not None
+        if owned and role_in(session, identity.account_id, scope) is Role.NONE:
+            raise not_a_member(identity.account, "a member", scope)
+
+
 @router.delete("/tokens/{number}", status_code=204)
-def revoke_token(number: int, services: Shared, identity: Writer) -> None:
+def revoke_token(number: Number, services: Shared, identity: Writer) -> None:
     """Revoke a token of the account; a token without the right to manage may revoke itself."""
     if number != identity.token_id:
         identity.demand(Right.MANAGE)
@@ -118,6 +129,19 @@ def revoke_token(number: int, services: Shared, identity: Writer) -> None:
 @router.get("/members")
 def members(services: Shared, reader: Reader, scope: str) -> list[MemberState]:
     """List the members of a scope: a skill, `OWNER/`, or `*` for the registry."""
+    if not is_scope(scope):
+        raise _no_scope(scope)
+    rows = _members(services, scope)
+    if not rows and scope != REGISTRY and is_new(services.configuration.data, scope):
+        raise ApiError(404, "unknown-scope", f"nobody has published `{scope}` here", "check the spelling")
+    return rows
+
+
+def _no_scope(scope: str) -> ApiError:
+    return ApiError(422, "invalid-scope", f"`{scope[:80]}` is not a skill or an owner", "write `acme/` or `demo`")
+
+
+def _members(services: Services, scope: str) -> list[MemberState]:
     query = select(Account.name, Member.role).join(Member, Member.account_id == Account.id)
     with services.database.reading() as session:
         rows = session.execute(query.where(Member.scope == scope).order_by(Account.name))
@@ -128,15 +152,13 @@ def members(services: Shared, reader: Reader, scope: str) -> list[MemberState]:
 def set_member(form: MemberForm, services: Shared, identity: Writer) -> list[MemberState]:
     """Give an account a role in a scope, or take it away. For owners of the scope."""
     if not is_scope(form.scope):
-        raise ApiError(
-            422, "invalid-scope", f"`{form.scope[:80]}` is not a skill or an owner", "write `acme/` or `demo`"
-        )
+        raise _no_scope(form.scope)
     with services.database.writing() as session:
         demand_role(session, identity, form.scope, Role.OWNER, Right.MANAGE)
         account = account_named(session, form.account)
         set_role(session, form.scope, account.id, Role[form.role.upper()])
         record(session, identity.account, "member", form.scope, account=form.account, role=form.role)
-    return members(services, None, form.scope)
+    return _members(services, form.scope)
 
 
 @router.get("/events")
@@ -144,7 +166,7 @@ def log(
     services: Shared,
     reader: Reader,
     subject: Annotated[str, Query(max_length=240)] = "",
-    before: int | None = None,
+    before: Number | None = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = MOST,
 ) -> list[EventState]:
     """List what was done, newest first."""

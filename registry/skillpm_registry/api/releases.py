@@ -9,7 +9,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 
 from skillpm_registry import lifecycle, publishing
-from skillpm_registry.access import Reader, Shared, Visitor, Writer
+from skillpm_registry.access import Number, Reader, Shared, Visitor, Writer
 from skillpm_registry.api.forms import (
     Changed,
     ReleaseChange,
@@ -122,6 +122,6 @@ def reports(services: Shared, reader: Reader, name: str = "") -> list[ReportStat
 
 
 @router.post("/reports/{number}/answer")
-def answer(number: int, form: ReportAnswer, services: Shared, identity: Writer) -> ReportState:
+def answer(number: Number, form: ReportAnswer, services: Shared, identity: Writer) -> ReportState:
     """Answer a report as an owner of the registry, or appeal as an owner of the skill."""
     return _report(lifecycle.answer(services, identity, number, form.state, form.answer))

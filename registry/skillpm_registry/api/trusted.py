@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from skillpm_registry import oidc
-from skillpm_registry.access import Reader, Shared, Visitor, Writer
+from skillpm_registry.access import Number, Reader, Shared, Visitor, Writer
 from skillpm_registry.api.forms import ExchangedToken, PublisherForm, PublisherState, Statement
 from skillpm_registry.tables import TrustedPublisher
 
@@ -35,7 +35,7 @@ def trust(form: PublisherForm, request: Request, services: Shared, identity: Wri
 
 
 @router.delete("/{number}", status_code=204)
-def distrust(number: int, services: Shared, identity: Writer) -> None:
+def distrust(number: Number, services: Shared, identity: Writer) -> None:
     """Remove a trusted publisher. For owners of its scope."""
     oidc.distrust(services, identity, number)
 

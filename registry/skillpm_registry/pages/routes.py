@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request, Response
 from skillpm.errors import SkillpmError
 from skillpm.model.name import is_name, near_names
 from skillpm.model.release import Page, Release
+from skillpm_registry.access import Number
 from skillpm_registry.catalogue.search import FILTERS, search
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.pages import log
@@ -89,7 +90,7 @@ def router(services: Services) -> APIRouter:
         return pages.answer(request, lambda: _difference(services, name, old, to))
 
     @routes.get("/events")
-    def done(request: Request, subject: str = "", before: int | None = None) -> Response:
+    def done(request: Request, subject: str = "", before: Number | None = None) -> Response:
         """Show what was done, newest first."""
         return pages.answer(request, lambda: _events(services, subject, before), keep=False)
 

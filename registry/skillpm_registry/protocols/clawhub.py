@@ -18,6 +18,7 @@ from fastapi.responses import PlainTextResponse
 from skillpm.layout.tree import Tree, UnreadableFileError
 from skillpm.model.name import is_name
 from skillpm.model.release import Page, Release
+from skillpm_registry.access import Number
 from skillpm_registry.catalogue.catalogue import Catalogue, Row
 from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.catalogue.search import search
@@ -57,9 +58,9 @@ def _add_lists(routes: APIRouter, catalogue: Catalogue) -> None:
         return {"results": [_hit(row) | {"score": round(1 / (1 + place), 4)} for place, row in enumerate(rows)]}
 
     @routes.get("/skills")
-    def skills(limit: Limit = 50, cursor: int = 0, prefix: str = "") -> dict[str, Any]:
+    def skills(limit: Limit = 50, cursor: Number = 0, prefix: str = "") -> dict[str, Any]:
         """List skills, the newest first."""
-        found = search(catalogue, Wanted(prefix, limit=limit, start=max(0, cursor)))
+        found = search(catalogue, Wanted(prefix, limit=limit, start=cursor))
         following = cursor + limit if cursor + limit < found.total else None
         return {"items": [_item(row) for row in found.rows], "nextCursor": following and str(following)}
 
