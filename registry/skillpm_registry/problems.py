@@ -51,6 +51,11 @@ class ApiError(SkillpmError):
         self.kind = kind
         self.headers: dict[str, str] = {}
 
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # of a command: an operator's account has the same rules
+        """What a command that meets it exits with."""
+        return UsageError.exit_code if self.status == 422 else RegistryError.exit_code
+
 
 def _answer(
     request: Request, status: int, kind: str, detail: str, *, headers: dict[str, str] | None = None, **more: Any

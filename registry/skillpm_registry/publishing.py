@@ -103,7 +103,12 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
 
 def _refuse_version(release: Release) -> None:
     parse_version(release.version)
-    if Version(release.version).local or release.yanked or release.quarantined:
+    if release.yanked or release.quarantined:
+        raise UsageError(
+            f"`{release.version}` is announced as {'yanked' if release.yanked else 'quarantined'}",
+            hint="publish it without that, and state it afterwards: `skillpm yank` does",
+        )
+    if Version(release.version).local:
         raise UsageError(f"`{release.version}` cannot be published", hint="remove the `+` and the text after it")
     if release.size > MAX_ARCHIVE:
         raise ApiError(413, "too-large", f"an archive has at most {MAX_ARCHIVE} bytes", limit=MAX_ARCHIVE)

@@ -41,9 +41,10 @@ def unneeded(root: Path) -> list[Path]:
     """Return the archives that no release has and that are older than a day: what killed publishers left.
 
     Raises:
-        RegistryError: a page cannot be read, so nobody knows what it needs.
+        RegistryError: the folder is not a registry, or a page cannot be read, so nobody knows what it needs.
     """
     index = DirectoryIndex(root, "registry")
+    _ = index.config  # raises RegistryError
     oldest = time.time() - _YOUNG
     old = [path for path in sorted(root.glob("archives/*/*")) if path.is_file() and path.stat().st_mtime < oldest]
     pages = [page for name in index.names() if (page := index.page(name)) is not None]

@@ -67,3 +67,18 @@ def test_anybody_reports_and_the_owners_of_the_registry_answer(server: Server, a
     assert appealed.json()["state"] == "appealed"
     (listed,) = server.client.get("/api/v1/reports", params={"name": "demo"}).json()
     assert (listed["findings"], listed["reporter"]) == ([finding], "anonymous")
+
+
+def test_a_finding_names_a_place_in_a_release(ana: Person) -> None:
+    right: list[dict[str, object]] = [
+        {"file": "scripts/run.sh", "line": 1_000_000},
+        {"rule": "SK611"},
+        {"file": "a/..b/.c"},
+    ]
+    wrong: list[dict[str, object]] = [
+        {"file": path} for path in ("/etc/passwd", "../x", "a/../b", "a//b", "./a", "a/", "a\\b", "a\nb")
+    ]
+    wrong += [{"line": line} for line in (0, -1, 1_000_001, 10**20)]
+    for place in right + wrong:
+        made = ana.ask("POST", "reports", {**DEMO, "reason": "x", "findings": [place]})
+        assert made.status_code == (201 if place in right else 422), place

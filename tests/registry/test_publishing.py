@@ -240,3 +240,11 @@ def test_a_folder_that_is_a_registry_gets_a_server_without_a_change(
     assert server.owner.publish(skill_files("base", "3.0")).status_code == 201
     assert server.versions("base") == ["1.0", "1.1", "2.0", "3.0"]
     assert problem(server.person("eve").publish(skill_files("base", "4.0"))) == (403, "not-a-member")
+
+
+@pytest.mark.parametrize("state", ["yanked", "quarantined"])
+def test_a_release_is_not_announced_in_a_later_state(server: Server, demo: dict[str, str], state: str) -> None:
+    wish, _ = parcel(demo, **{state: "broken"})
+    answer = server.owner.ask("POST", "uploads", wish)
+    assert problem(answer) == (422, "usage")
+    assert f"announced as {state}" in answer.json()["detail"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from skillpm.errors import SkillpmError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.pages import archive_path
 from skillpm_registry.command import group
@@ -50,3 +51,38 @@ def test_only_old_archives_that_no_release_has_are_removed(shop: Path) -> None:
     assert not unneeded(shop)
     (shop / archive_path("cd" * 32)).unlink()
     assert snapshot(shop) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["gc"], 5),
+        (["check"], 5),
+        (["account", "add", "ana"], 5),
+        (["account", "token", "ana"], 5),
+    ],
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_is_no_registry_is_refused(tmp_path: Path, words: list[str], code: int, there: bool) -> None:
+    data = tmp_path / "data"
+    if there:
+        data.mkdir()
+    outcome = CliRunner().invoke(group, [*words, "--data", str(data)])
+    assert isinstance(outcome.exception, SkillpmError), outcome.output
+    assert outcome.exception.exit_code == code
+    assert list(tmp_path.rglob("*")) == [data] * there
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["add", "ana"], 5, "there is an account `ana`"),
+        (["add", "Ana_%"], 2, "not an account's name"),
+        (["token", "nobody"], 5, "there is no account `nobody`"),
+    ],
+)
+def test_an_account_that_cannot_be_is_no_defect(shop: Path, words: list[str], code: int, message: str) -> None:
+    assert CliRunner().invoke(group, ["account", "add", "ana", "--data", str(shop)]).exit_code == 0
+    error = CliRunner().invoke(group, ["account", *words, "--data", str(shop)]).exception
+    assert isinstance(error, SkillpmError)
+    assert (error.exit_code, message in error.message) == (code, True)

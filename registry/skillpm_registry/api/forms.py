@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from skillpm_registry.identity import Right
 
@@ -61,12 +61,27 @@ class Changed(Form):
     changed: bool
 
 
-class FindingForm(Form):
+class FindingState(Form):
     """One place that a report is about."""
 
+    rule: str = ""
+    file: str = ""
+    line: int | None = None
+
+
+def _file_of_release(path: str) -> str:
+    """Return a path as archives have it. Raises ValueError for one that leads elsewhere."""
+    if path and (any(part in ("", ".", "..") for part in path.split("/")) or not path.isprintable() or "\\" in path):
+        raise ValueError("this is not the path of a file in a release, such as `scripts/run.sh`")
+    return path
+
+
+class FindingForm(FindingState):
+    """One place that a report is about, as somebody states it."""
+
     rule: Annotated[str, Field(max_length=64)] = ""
-    file: Annotated[str, Field(max_length=240)] = ""
-    line: Annotated[int, Field(ge=1)] | None = None
+    file: Annotated[str, Field(max_length=240), AfterValidator(_file_of_release)] = ""
+    line: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 class ReportForm(Form):
@@ -94,7 +109,7 @@ class ReportState(Form):
     version: str
     reporter: str
     reason: str
-    findings: list[FindingForm]
+    findings: list[FindingState]
     state: str
     answer: str
 
