@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from skillpm.storage.files import read_text, write_atomic
 
 Outcome = Literal["done", "refused", "not-run", "invalid", "failed", "interrupted", "asking"]
 REDACTED = "[redacted]"
+_MARKS = re.compile(rf"{re.escape(REDACTED)}|{re.escape(MASK)}[^\]]*\]")  # what stands for a text already
 
 
 class Step(Document):
@@ -87,7 +89,7 @@ class Trace(Document):
             return None
         step = self.steps[0]
         right = step.decision == "edit" or (step.decision in ("yes", "always", "rule", "consent") and step.succeeded)
-        if not right or step.final is None or MASK in json.dumps(step.final):
+        if not right or step.final is None or any(mark in json.dumps(step.final) for mark in (MASK, REDACTED)):
             return None
         return Seed(id=self.id, request=self.request, expected=step.final, tags=(TRACE,))
 
@@ -122,7 +124,7 @@ class Traces:
 
     def save(self, trace: Trace) -> None:
         """Write an episode, masked; only the user can read it. Raises StorageError."""
-        document = _mapped(trace.model_dump(mode="json"), masked)
+        document = with_texts(trace, masked).model_dump(mode="json")
         write_atomic(self._folder / f"{trace.id}.json", json.dumps(document, indent=1) + "\n", mode=0o600)
 
     def all(self, skill: str | None = None) -> Iterator[Trace]:
@@ -147,11 +149,24 @@ class Traces:
             (self._folder / f"{identity}.json").unlink(missing_ok=True)
 
     def redact(self, trace: Trace, text: str) -> int:
-        """Replace a text in all of an episode, and return how often it stood there. Raises StorageError."""
-        before = json.dumps(trace.model_dump(mode="json"), ensure_ascii=False)
-        count = before.count(json.dumps(text, ensure_ascii=False)[1:-1])
-        document = _mapped(trace.model_dump(mode="json"), lambda value: value.replace(text, REDACTED))
-        self.save(Trace.model_validate({**document, "id": trace.id}))
+        """Replace a text in what people, the model and tools wrote, and return how often it stood there.
+
+        An answer is JSON, in which the text may stand escaped. Names, digests and decisions stay.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        forms = {text, *(json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))}
+        wanted = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+        pattern = re.compile(rf"{_MARKS.pattern}|(?P<found>{wanted})")
+        count = 0
+
+        def replaced(match: re.Match[str]) -> str:
+            nonlocal count
+            count += match["found"] is not None
+            return match[0] if match["found"] is None else REDACTED
+
+        self.save(with_texts(trace, lambda value: pattern.sub(replaced, value)))
         return count
 
     def gold(self, skill: str, others: frozenset[str]) -> tuple[Seed, ...]:
@@ -161,13 +176,41 @@ class Traces:
         return tuple(seed for key, seed in latest.items() if key not in others)
 
 
-def _mapped(value: Any, change: Any) -> Any:
-    """Return a JSON value with each of its texts changed."""
+def with_texts(trace: Trace, change: Callable[[str], str]) -> Trace:
+    """Return an episode with a change made in each text that a person, the model or a tool wrote."""
+    return trace.model_copy(
+        update={
+            "system": change(trace.system),
+            "request": change(trace.request),
+            "report": None if trace.report is None else change(trace.report),
+            "steps": tuple(_step_with_texts(step, change) for step in trace.steps),
+        }
+    )
+
+
+def _step_with_texts(step: Step, change: Callable[[str], str]) -> Step:
+    calls = {"call": step.call, "final": step.final}
+    return step.model_copy(
+        update={
+            "answer": change(step.answer),
+            "problems": tuple(map(change, step.problems)),
+            "argv": tuple(tuple(map(change, words)) for words in step.argv),
+            "output": change(step.output),
+            **{name: call and {**call, "args": mapped(call["args"], change)} for name, call in calls.items()},
+        }
+    )
+
+
+def mapped(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a JSON value with each of its texts changed, and each number whose digits are."""
     if isinstance(value, str):
         return change(value)
-    if isinstance(value, list):
-        return [_mapped(item, change) for item in value]
-    return {key: _mapped(item, change) for key, item in value.items()} if isinstance(value, dict) else value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        digits = json.dumps(value)
+        return value if (changed := change(digits)) == digits else changed
+    if isinstance(value, list | tuple):
+        return [mapped(item, change) for item in value]
+    return {key: mapped(item, change) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _read(path: Path) -> Trace:

@@ -122,7 +122,7 @@ def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> N
 @click.argument("word", metavar="TRACE")
 @click.option("--text", required=True, metavar="TEXT", help="What is replaced by [redacted].")
 def redact(word: str, text: str) -> None:
-    """Replace a TEXT everywhere in one episode."""
+    """Replace a TEXT in what you, the model and tools wrote in one episode."""
     if not text:
         raise UsageError("`--text` is empty", hint="give the text to replace")
     traces = _traces()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from skillpm.agent.trace import Step, Trace, Traces
 from tests.conftest import Project
@@ -65,6 +68,30 @@ def test_a_text_is_redacted_everywhere_and_the_other_traces_stay(place: Project)
     assert "replaced 1 place" in place.call("traces", "redact", "t1", "--text", "db01.internal").ok().err
     assert "[redacted]" in place.call("traces", "show", "t1").ok().out
     assert "db01.internal" in place.call("traces", "show", "t2").ok().out
+
+
+@given(
+    text=st.sampled_from(("done", "e", "1", "0", "demo", "yes", "]", "[redacted]", "\\", '"', "masked", "t"))
+    | st.text('ae1t"\\[]{}:\n\u00e9 ', min_size=1)
+)
+def test_any_text_is_redacted_and_the_rest_stays(text: str) -> None:
+    plain = trace("t1", "yes", 'a "note" \\ \n \u00e9 1', 'a "note" \\ \n \u00e9 1')
+    step = plain.steps[0].model_copy(update={"final": {"tool": "show", "args": {"path": [1, None, "yes"], "n": 10}}})
+    with tempfile.TemporaryDirectory() as folder:
+        traces = Traces(Path(folder))
+        count = traces.redact(before := plain.model_copy(update={"steps": (step,)}), text)
+        after = traces.find("latest")
+    fixed = {"request", "system", "report", "steps"}
+    assert after.model_dump(exclude=fixed) == before.model_dump(exclude=fixed)
+    (now,), (then,) = after.steps, before.steps
+    assert (now.decision, now.exit_codes, len(now.argv)) == (then.decision, then.exit_codes, len(then.argv))
+    assert (now.call["tool"], now.final["tool"]) == ("show", "show")
+    for left in (after.request, now.answer, now.output, *now.argv[0], now.final["args"]["path"][2]):
+        assert text not in left.replace("[redacted]", "\0")
+    assert (count > 0) == (after != before) and (
+        count == 0 or after.gold() is None or "[redacted]" in now.output + now.answer
+    )
+    assert after.messages()
 
 
 def test_traces_are_removed_by_name_by_age_and_all_at_once(place: Project) -> None:
