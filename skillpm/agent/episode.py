@@ -232,8 +232,8 @@ class Episode:
         """Let the model read what it ran, and what that printed."""
         self._tainted = True
         ends = "; ".join(f"`{line}`: {item.sentence}" for line, item in zip(proposal.lines, finished, strict=False))
-        self._messages.append(Message(role="assistant", content=proposal.answer))
-        self._messages.append(Message(role="user", content=f"{fed(f'{ends}. It printed', output)}\n{_NEXT}"))
+        self._messages.append(Message(role="assistant", content=masked(proposal.answer)))
+        self._messages.append(Message(role="user", content=f"{fed(f'{visible(ends)}. It printed', output)}\n{_NEXT}"))
 
     def _record(self, event: str, decision: Decision, argv: tuple[tuple[str, ...], ...], **fields: Any) -> None:
         around, tool = self._around, decision.proposal.tool

@@ -126,12 +126,20 @@ class Place:
         writes: may it write there?
         permissions: of the skill.
         sandbox: what confines it.
+        secrets: files and folders that it never reads, besides the usual ones of the home folder.
     """
 
     folder: Path
     writes: bool
     permissions: Permissions
     sandbox: Sandbox
+    secrets: tuple[Path, ...] = ()
+
+    @property
+    def hidden(self) -> list[Path]:
+        """The secrets that are there, without links."""
+        named = (*(_home() / name for name in _SECRETS), *self.secrets)
+        return sorted({path.resolve() for path in named if os.path.exists(path)})  # noqa: PTH110  no error where one may not look
 
     @property
     def sentence(self) -> str:
@@ -165,14 +173,32 @@ class Place:
         """Return the program of each command.
 
         Raises:
-            PolicyError: a program is not permitted, or not on PATH.
-            UsageError: the folder is missing, or a tool that writes would start in the root or the home folder.
+            PolicyError: a program is not permitted, or not on PATH, or nothing but its arguments keeps it from secrets.
+            UsageError: the folder is missing, or a tool that writes would start in the root or the home folder, or
+                above secrets that only bubblewrap can hide there.
         """
         if not self.folder.is_dir():
             raise UsageError(f"{self.folder} is not a folder", hint="name one that exists")
         if self.writes and self.folder.resolve() in (Path("/"), _home().resolve()):
             raise UsageError(f"a tool that writes does not start in {self.folder}", hint="run skillpm in a project")
+        if self.sandbox.level != "bubblewrap":
+            self._check_secrets(argv)
         return [self.program(words[0]) for words in argv]
+
+    def _check_secrets(self, argv: Sequence[tuple[str, ...]]) -> None:
+        """Refuse what Landlock cannot hide below a writable folder, and what nothing hides at ``limits``."""
+        folder, hidden = self.folder.resolve(), self.hidden
+        if self.writes and any(path.is_relative_to(folder) for path in hidden):
+            raise UsageError(
+                f"a tool that writes does not start in {self.folder}, which holds secrets",
+                hint="install bubblewrap, or run skillpm in another folder",
+            )
+        written = [word for words in argv for word in words[1:]]
+        for word in (*written, *(value for _, _, value in (text.partition("=") for text in written) if value)):
+            with contextlib.suppress(OSError, ValueError):  # not a path
+                path = (folder / word).resolve()
+                if any(path.is_relative_to(secret) for secret in hidden):
+                    raise PolicyError(f"`{word[:200]}` is a secret, which tools do not read", hint="name another file")
 
 
 def run_commands(argv: Sequence[tuple[str, ...]], place: Place, bounds: Bounds) -> Iterator[Finished]:
@@ -270,14 +296,14 @@ class _Run:
             "writable": [*map(str, writable)],
             "executable": [str(path) for path in (*chain, *loaders(chain))],
             "network": place.permissions.network,
+            "hidden": [] if wrapped else [*map(str, place.hidden)],
             "limits": {name: most for name, most in limits.items() if hasattr(resource, name)},
         }
         package = Path(__file__).parents[2]
         words = [sys.executable, "-I", "-S", "-B", "-c", _BOOTSTRAP, str(package), json.dumps(document)]
         if not wrapped:
             return words
-        home = _home()
-        hidden = [home / name for name in _SECRETS if (home / name).exists()]
+        hidden = place.hidden
         hidden += [Path(path) for path in _SERVICES if not place.writes and Path(path).exists()]
         network = place.permissions.network or seccomp.available()  # else a tool that lists ports would see none
         return bubblewrap.tool_command(words, place.folder, writable, hidden, network=network)

@@ -55,6 +55,7 @@ def _confine(wanted: dict[str, object]) -> None:
             execute=[Path(path) for path in _texts(wanted["executable"])],
             devices=[Path(path) for path in _DEVICES],
             network=bool(wanted["network"]),
+            hidden=[Path(path) for path in _texts(wanted["hidden"])],
         )
         landlock.restrict(grants, int(str(wanted["landlock"])))
     if seccomp.available():

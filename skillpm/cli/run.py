@@ -163,4 +163,6 @@ def _tell(finished: Finished, output: str) -> None:
     """Print what a command printed on stdout, and how it ended on stderr."""
     if output:
         click.echo(output, nl=not output.endswith("\n"))
-    note(f"{clipped(shlex.join(finished.argv), _COMMAND)}: {finished.sentence}")
+    from skillpm.agent.shown import masked
+
+    note(f"{clipped(masked(shlex.join(finished.argv)), _COMMAND)}: {masked(finished.sentence)}")

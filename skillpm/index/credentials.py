@@ -117,6 +117,16 @@ class Credentials:
         return path
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """The files in which secrets lie, whether they are there or not."""
+        return (self._netrc,) if self._file is None else (self._file, self._netrc)
+
+    @property
+    def _netrc(self) -> Path:
+        file = self._environment.get("NETRC")
+        return Path(file) if file else Path(self._environment.get("HOME", "~")).expanduser() / ".netrc"
+
+    @property
     def _file(self) -> Path | None:
         """The file of tokens; None where the environment was made for a test or a server and says no place."""
         from skillpm.settings.folders import HOME, user_folders
@@ -136,8 +146,7 @@ class Credentials:
     @cached_property
     def _logins(self) -> dict[str, tuple[str, str, str]]:
         """The login, account and password of each host in netrc."""
-        file = self._environment.get("NETRC")
-        path = Path(file) if file else Path(self._environment.get("HOME", "~")).expanduser() / ".netrc"
+        path = self._netrc
         if not path.is_file():
             return {}
         import netrc

@@ -36,6 +36,7 @@ _TOKENS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ("an Anthropic key", "sk-ant-", r"\bsk-ant-(?:api|admin)[0-9]{2}-[A-Za-z0-9_-]{80,}"),
         ("a Hugging Face token", "hf_", r"\bhf_[A-Za-z]{34}\b"),
         ("a SendGrid key", "SG.", r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
+        ("a token of a skillpm registry", "skp_", r"\bskp_[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
         ("a DigitalOcean token", "_v1_", r"\bdo[oprt]_v1_[a-f0-9]{64}\b"),
     )
 )

@@ -5,12 +5,13 @@ Source: Linux ``Documentation/userspace-api/landlock.rst``; ABI 1 files, 4 TCP, 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import stat
 import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,8 @@ class Grants:
 
     Attributes:
         read: trees that may be read.
+        hidden: files and trees in them whose files may not be read; their names stay visible. A file that appears in a
+            folder above one later cannot be read either.
         write: trees in which files, folders and links may be made, changed and removed, but not executed.
         execute: programs that may be read and executed.
         devices: device files that may be read and written.
@@ -68,6 +71,7 @@ class Grants:
     execute: Iterable[Path]
     devices: Iterable[Path]
     network: bool
+    hidden: Sequence[Path] = ()
 
 
 def restrict(grants: Grants, abi: int) -> None:
@@ -82,8 +86,10 @@ def restrict(grants: Grants, abi: int) -> None:
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     ruleset = _call(_CREATE_RULESET, attributes, ctypes.c_size_t(size), ctypes.c_uint(0))
     try:
+        trees = [*grants.read]
         rights = [
-            *((path, _READ_FILE | _READ_DIR) for path in grants.read),
+            *((path, _READ_DIR) for path in trees),
+            *((path, _READ_FILE) for tree in trees for path in _without(tree, grants.hidden)),
             *((path, files & ~_NEVER_WRITTEN) for path in grants.write),
             *((path, _READ_FILE | _EXECUTE) for path in grants.execute),
             *((path, _READ_FILE | _WRITE_FILE) for path in grants.devices),
@@ -97,6 +103,23 @@ def restrict(grants: Grants, abi: int) -> None:
         os.close(ruleset)
 
 
+def _without(tree: Path, hidden: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files and trees that together are a tree without what is hidden in it.
+
+    A rule holds for all that lies below, so a folder above something hidden is replaced by what else it holds. Links
+    are left out, because a rule for one would hold for its target.
+    """
+    if tree in hidden:
+        return
+    if not any(path.is_relative_to(tree) for path in hidden):
+        yield tree
+        return
+    with contextlib.suppress(OSError), os.scandir(tree) as entries:
+        for entry in entries:
+            if not entry.is_symlink():
+                yield from _without(tree / entry.name, hidden)
+
+
 def _add_path(ruleset: int, path: Path, allowed: int) -> None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -105,6 +128,8 @@ def _add_path(ruleset: int, path: Path, allowed: int) -> None:
     try:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             allowed &= _FILE_ONLY
+        if not allowed:
+            return  # the kernel refuses a rule that allows nothing
         rule = struct.pack("=Qi", allowed, descriptor)
         _call(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_RULE_PATH_BENEATH), rule, ctypes.c_uint(0))
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,33 @@ def test_a_tool_cannot_read_the_folders_of_keys_at_the_strongest_level(
     monkeypatch.setenv("HOME", str(tmp_path))
     finished = run(tmp_path, "cat", ".ssh/id", ".netrc")
     assert "a key" not in finished.output and "a login" not in finished.output
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_tool_cannot_read_what_its_place_calls_a_secret(level: str, tmp_path: Path) -> None:
+    """By its name, through a link, from a script, or below a folder; what lies beside it can be read."""
+    (data := tmp_path / "data").mkdir()
+    for name in ("data/keys/mine", "data/consents.json", "data/open", "config/credentials.json", "config/open"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("free" if name.endswith("open") else "hidden")
+    (tmp_path / "link").symlink_to(data / "keys")
+    secrets = (tmp_path / "link", data / "consents.json", tmp_path / "config/credentials.json", tmp_path / "missing")
+    place = Place(tmp_path, False, Permissions(run=PROGRAMS), sandbox(level), secrets)
+    script = "cat link/* */* */*/* $PWD/config/credentials.json; cat data/open config/open"
+    (finished,) = run_commands([(*BASH, script)], place, Bounds())
+    assert "hidden" not in finished.output and finished.output.endswith("freefree")
+
+
+@pytest.mark.parametrize("level", ["landlock", "limits"])
+def test_a_secret_that_only_its_name_guards_is_refused_by_its_name(level: str, tmp_path: Path) -> None:
+    (tmp_path / "a key").write_text("hidden")
+    place = Place(tmp_path, False, Permissions(run=PROGRAMS), sandbox(level), (tmp_path / "a key",))
+    for word in ("a key", f"../{tmp_path.name}/a key", f"--file={tmp_path}/a key"):
+        with pytest.raises(SkillpmError, match="is a secret"):
+            place.check([("cat", word)])
+    assert place.check([("cat", "another", "\0", "x" * 5000, "=")])
+    with pytest.raises(SkillpmError, match="holds secrets"):
+        replace(place, writes=True).check([("cat", "another")])
 
 
 def test_what_is_printed_past_the_limit_is_counted_and_not_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.conftest import Outcome, Project
 from tests.shop import MakeProject
 from tests.terminal import at_terminal
 
+TOKEN = "skp_" + "Zk3x-9QmT_vB7nLw2RfYc8JhD5sGpA1eUoX4iKtM6bN"
 ANSWERS = {
     "use 3": '{"tool": "dev", "args": {"port": 3}}',
     "make a file": '{"tool": "touch", "args": {"path": "made here"}}',
@@ -125,6 +127,23 @@ def test_without_a_terminal_only_the_rules_of_a_document_let_a_command_run(
     ]  # fmt: skip
     assert place.call("audit", "verify").ok().out.strip() == log[-1]["digest"]
     assert "made here" in place.call("audit", "show", "2").ok().out
+
+
+def test_no_tool_reads_the_files_of_skillpm_and_no_token_is_printed_or_stored(place: Project, chat: MakeChat) -> None:
+    home = Path(place.environment["SKILLPM_HOME"])
+    kept = ("config/credentials.json", "data/keys/mine.key", "data/.server/state.db", "data/consents.json")
+    for name in kept:
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text('{"tokens": {"hidden": "hidden"}}', encoding="utf-8")
+        (home / name).chmod(0o600)
+    place.write({"rules.yaml": "approve: 1\nrules: [{skill: server, tool: show}]\n", "note": f"a {TOKEN} here\n"})
+    answers = {path: json.dumps({"tool": "show", "args": {"path": path}}) for path in ("note", str(home / kept[0]))}
+    for request in answers:
+        words = ("--model", f"{chat(answers)}#tiny", "./skills/server", request, "--approve", "rules.yaml")
+        done = ask(place, *words, *(["--json"] if request == "note" else []))
+        assert TOKEN not in done.out + done.err and "hidden" not in done.out
+        assert request != "note" or "[masked: a token of a skillpm registry] here" in done.out
+    assert TOKEN not in "".join(path.read_text() for path in (home / "data/traces").iterdir())
 
 
 def test_a_person_sees_what_would_run_and_what_each_argument_means(place: Project, server: tuple[str, ...]) -> None:

@@ -15,6 +15,7 @@ SECRETS = {
     "glpat-" + "a8Kd93jfLs02Jfk3LsP0": "a GitLab token",
     "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc": "a Stripe key",
     "AIza" + "Sybxo2Tag1YkWilalO5Vr67B2RmqsKs3U9i": "a Google API key",
+    "skp_" + "Zk3x-9QmT_vB7nLw2RfYc8JhD5sGpA1eUoX4iKtM6bN": "a token of a skillpm registry",
     "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIEowIBAAKCAQEAx8Kd93jfLs02Jfk3\n": "a private key",
     'pem = "-----BEGIN PRIVATE ' + 'KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\\n"': "a private key",
     'api_key = "f3A9kLm2Qx7Zp0Rt5' + 'Vw8Yb1Nc4"': "a random value of `api_key`",

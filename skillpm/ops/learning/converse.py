@@ -14,9 +14,11 @@ from skillpm.agent.audit import AuditLog
 from skillpm.agent.episode import Episode, Surroundings
 from skillpm.agent.execution import Bounds, Finished, Place
 from skillpm.agent.retrieval import Library, read_passages, skill_block
-from skillpm.agent.trace import Traces
+from skillpm.agent.shown import masked
+from skillpm.agent.trace import Traces, mapped, with_texts
 from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, PolicyError, UsageError
+from skillpm.index.credentials import Credentials
 from skillpm.layout.source_tree import skill_tree
 from skillpm.model.ports import Policy
 from skillpm.model.skill import Skill
@@ -35,6 +37,7 @@ from skillpm.train.run_folder import RunFolder
 
 TextUse = Literal["never", "when-untrained", "always"]
 _READABLE = (".md", ".txt", ".rst", ".log")
+SERVER_STATE = ".server"  # a registry's folder of what is never served: database, uploads, keys
 _MOST_TEXT = 1 << 20  # bytes of one text of a skill
 
 
@@ -205,7 +208,15 @@ def tool_place(settings: Settings, skill: Skill) -> Place:
             hint="install bubblewrap, or choose `--sandbox limits` to let tools write where you may write",
         )
     permissions = permitted(SkillFiles(skill).manifest(), settings.trust_policies)
-    return Place(Path.cwd(), False, permissions, sandbox)
+    return Place(Path.cwd(), False, permissions, sandbox, _secrets(settings))
+
+
+def _secrets(settings: Settings) -> tuple[Path, ...]:
+    """Return the files and folders of skillpm that no tool reads: keys, tokens, and records of what was allowed."""
+    servers = (folder / SERVER_STATE for folder in (Path.cwd(), settings.project, settings.data))
+    records = (settings.keys, settings.consents, settings.audit, AuditLog(settings.audit).head, settings.traces)
+    nested = Path.cwd().glob(f"*/{SERVER_STATE}")
+    return (*Credentials().files, *records, *servers, *nested)
 
 
 def adapter_digest(adapter: Path) -> str:
@@ -219,13 +230,13 @@ def adapter_digest(adapter: Path) -> str:
 
 def episode_document(episode: Episode) -> dict[str, Any]:
     """Return an episode as ``--json`` prints it: its trace, and what its last answer would run."""
-    trace, proposal = episode.trace, episode.proposal
+    trace, proposal = with_texts(episode.trace, masked), episode.proposal
     return {
         **trace.model_dump(mode="json"),
         "tool": None if proposal is None or proposal.tool is None else proposal.tool.name,
-        "arguments": None if proposal is None else proposal.arguments,
-        "argv": None if proposal is None else proposal.argv,
+        "arguments": None if proposal is None else mapped(proposal.arguments, masked),
+        "argv": None if proposal is None else mapped(proposal.argv, masked),
         "confirm": None if proposal is None or proposal.tool is None else proposal.tool.confirm,
-        "problems": [] if proposal is None else list(proposal.problems),
+        "problems": [] if proposal is None else mapped(proposal.problems, masked),
         "executed": episode.executed,
     }
