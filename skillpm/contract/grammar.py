@@ -152,8 +152,7 @@ class Grammar:
             command.options.append(Occurrence(option, following[0] if takes else option.const or ""))
             return int(takes)
         if option is not None and following and self._is_value(option, following[0]):
-            command.options.append(Occurrence(option, following[0]))
-            return 1
+            return 1 + self._add(command, option, following[0])
         if name in self._flags:  # an older contract lists an option with an optional value both ways
             command.options.append(Occurrence(self._flags[name], None))
             return 0
@@ -161,11 +160,11 @@ class Grammar:
             raise CommandError(f"`{command.path} {name}` needs a value")
         raise CommandError(f"`{command.path}` does not allow `{name}`")
 
-    def _add(self, command: Command, option: ValueOption, attached: str) -> int:
-        """Add an option whose value is part of its word, so it takes none of the following words."""
-        if option.name in self._patterns and not self._patterns[option.name](attached):
-            raise CommandError(f"`{command.path} {option.name}` does not allow the value `{attached[:80]}`")
-        command.options.append(Occurrence(option, attached))
+    def _add(self, command: Command, option: ValueOption, value: str) -> int:
+        """Add an option with its value; return 0, for a value that is part of its word takes no following word."""
+        if option.name in self._patterns and not self._patterns[option.name](value):
+            raise CommandError(f"`{command.path} {option.name}` does not allow the value `{value[:80]}`")
+        command.options.append(Occurrence(option, value))
         return 0
 
     def _is_value(self, option: ValueOption, word: str) -> bool:

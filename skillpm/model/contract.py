@@ -124,7 +124,7 @@ class ValueOption(_Named):
     Attributes:
         optional: may the value be left out? Then it is read from the option's own word alone, as GNU getopt does.
         const: the value that stands for one that is left out.
-        following: a pattern of an optional value; a next word that matches is the value all the same.
+        following: a pattern of the value. A next word that matches is the value, also where it may be left out.
         default: the value that says no more than leaving the option out.
         form: how two spellings of a value are recognised as one.
         same: spellings of a value and what each stands for: ``{"3": err}``.
@@ -145,8 +145,8 @@ class ValueOption(_Named):
 
     @model_validator(mode="after")
     def _fits(self) -> ValueOption:
-        if not self.optional and (self.const is not None or self.following is not None):
-            raise ValueError("`const` and `following` need `optional: true`")
+        if not self.optional and self.const is not None:
+            raise ValueError("`const` needs `optional: true`")
         return self
 
 

@@ -204,6 +204,7 @@ def test_the_suite_uses_values_that_no_synthesis_rule_has() -> None:
     "command",
     [
         "rm -rf /srv", "sh -c id", "tar -xzf /srv/a.tar.gz", "tar -tzf /a --to-command=sh", "tail -f /var/log/syslog",
+        "tar -tf a:x", "tar tf a:x", "tar -tfa:x", "tar -t --file=a:x", "tar -t --file a:x",
         "du -sh /srv > /tmp/x", "ls -la | cat", "grep -f /etc/shadow x", "find / -delete", "head -n 5 $(id)",
     ],
 )  # fmt: skip
