@@ -10,12 +10,15 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from skillpm.errors import PolicyError, RegistryError
-from skillpm.model.lock import LockedSkill
+from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page
+from skillpm.model.requirement import Requirement
 from skillpm.trust.allowance import QUARANTINED, Allowance
 
 if TYPE_CHECKING:
     from skillpm.model.ports import Index
+
+_NONE_LEFT = "its source has no other release"
 
 
 def asked_page(index: Index, name: str) -> Page | None:
@@ -27,12 +30,13 @@ def asked_page(index: Index, name: str) -> Page | None:
     return None
 
 
-def recall_warnings(entry: LockedSkill, page: Page | None, allow: Allowance) -> list[str]:
+def recall_warnings(entry: LockedSkill, page: Page | None, lock: Lock, allow: Allowance) -> list[str]:
     """Return a sentence where a locked release was yanked, and one where its skill is deprecated or archived.
 
     Args:
         entry: what is locked, or will be.
         page: what the index says now; None where it was not asked.
+        lock: what else is locked, which says who wants the skill.
         allow: what a person lets in.
 
     Raises:
@@ -42,16 +46,34 @@ def recall_warnings(entry: LockedSkill, page: Page | None, allow: Allowance) -> 
     if found is not None and found.quarantined and QUARANTINED not in allow.codes(entry.name):
         raise PolicyError(
             f"{entry.name} {entry.version} is in quarantine at {entry.source}{_because(found.quarantined)}",
-            hint=f"`skillpm update {entry.name}` takes another release; where you have looked, "
+            hint=f"{_way_out(entry, page, lock)}; where you have looked, "
             f"`--allow {entry.name}:quarantined` lets this one in",
         )
     warnings = []
     if found is not None and found.yanked:
-        hint = f"`skillpm update {entry.name}` takes another release"
-        warnings.append(f"{entry.name} {entry.version}, which is locked, was yanked{_because(found.yanked)}; {hint}")
+        said = f"{entry.name} {entry.version}, which is locked, was yanked{_because(found.yanked)}"
+        warnings.append(f"{said}; {_way_out(entry, page, lock)}")
     if page is not None and page.status != "active":
         warnings.append(f"{entry.name} is {page.status}{_because(page.reason)}")
     return warnings
+
+
+def _way_out(entry: LockedSkill, page: Page | None, lock: Lock) -> str:
+    """Return what leads to another release: an update, or another requirement where one allows this release alone."""
+    others = [item.version for item in page.releases if not item.yanked and not item.quarantined] if page else []
+    typed = [item for item in map(Requirement.parse, lock.requirements) if item.name == entry.name]
+    for requirement in typed:
+        if not any(map(requirement.admits, others)):
+            return (
+                f"ask for `{entry.name}` in place of `{entry.name}{requirement.specifier}`"
+                if others and requirement.specifier
+                else _NONE_LEFT
+            )
+    for skill in lock.skills:
+        wanted = Requirement.of(entry.name, skill.requires.get(entry.name, ""))
+        if entry.name in skill.requires and not any(map(wanted.admits, others)):
+            return f"{skill.name} {skill.version} requires `{wanted}`" if others else _NONE_LEFT
+    return f"`skillpm update {entry.name}` takes another release"
 
 
 def _because(reason: bool | str) -> str:

@@ -185,7 +185,7 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
         context.refuse_source(entry.name, entry.source)
         context.signers.demand(f"{entry.name} {entry.version}", entry.signer, context.signatures_of(entry.source))
         refuse_foreign_hooks(entry.name, entry.version, entry.hooks)
-        warnings += recall_warnings(entry, selection.pages.get(entry.name), options.allow)
+        warnings += recall_warnings(entry, selection.pages.get(entry.name), selection.plan.lock, options.allow)
     missing, options = [], replace(options, allow=context.under_policy(options.allow))
     for entry in selection.plan.lock.skills:
         if context.store.verify(entry.tree):
@@ -210,7 +210,7 @@ def _fetch_all(
     def fetch_one(entry: LockedSkill) -> tuple[LockedSkill, list[str]]:
         size, index = selection.sizes.get(entry.archive, 0), indexes[entry.name]
         page = None if entry.name in selection.pages else asked_page(index, entry.name)
-        warnings = recall_warnings(entry, page, options.allow)
+        warnings = recall_warnings(entry, page, selection.plan.lock, options.allow)
         alone = context.store.bringing(entry.tree) if index.remote else nullcontext(enter_result=True)
         with alone as needed:  # a download waits for a process that fetches the same tree; a local copy does not
             seen[entry.name] = fetch(context.store, entry, index, options.allow, size=size) if needed else []

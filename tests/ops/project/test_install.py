@@ -17,6 +17,7 @@ import pytest
 
 from skillpm.clients.table import UNIVERSAL
 from skillpm.hookspecs import hookimpl
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.skill import Skill
 from skillpm.ops.context import open_context
@@ -480,3 +481,21 @@ def test_an_installed_skill_is_the_same_tree_as_its_folder(project: MakeProject,
     assert (installed / "scripts/run.sh").stat().st_mode & 0o111
     assert (installed / ".gitignore").is_file()
     assert not (installed / "__pycache__").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("plain==1.0", "ask for `plain` in place of `plain==1.0`"),
+        ("plain<2", "in place of `plain<2`"),
+        ("plain", "skillpm update"),
+    ],
+)
+def test_a_yanked_release_names_the_way_to_another_one(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, typed: str, hint: str
+) -> None:
+    shop, place = publish(tmp_path / "two", skill_files("plain", version="1.0")), project()
+    place.call("install", typed, "--registry", shop).ok()
+    publish(shop, skill_files("plain", version="2.0"))
+    FolderRegistry(shop, "two").yank("plain", "1.0", "bad")
+    assert hint in place.call("install", typed, "--registry", shop).ok().err
