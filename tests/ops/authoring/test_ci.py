@@ -43,6 +43,7 @@ def test_a_workflow_is_yaml_whose_commands_a_shell_reads(system: System, trusted
     assert "skillpm selftest" in script
     assert 'skillpm publish "$(dirname "$file")" --registry "$REGISTRY" --yes' in script
     assert ("--trusted" in script) is trusted
+    assert ("_id=NUMBER --claim ref" in text) is trusted  # a name can come to be another's
     assert ("SKILLPM_TOKEN_SKILLS_EXAMPLE_ORG" in text) is not trusted
     assert ("--no-sign" in script) is not sign
     assert ("SKILLPM_SIGNING_KEY" in text) is sign
