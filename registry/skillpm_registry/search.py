@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
@@ -12,6 +12,7 @@ from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.services import Services
 
 PLACE = "search.json"  # relative to the registry's address, as config.json names it
+Filter = Literal["verifier", "suite", "signed", "no-network", "no-programs"]  # the names of FILTERS
 MOST = 100  # skills of one answer
 
 
@@ -22,7 +23,7 @@ def router(services: Services) -> APIRouter:
     @routes.get(f"/{PLACE}")
     def find(
         q: Annotated[str, Query(max_length=1000)] = "",
-        has: Annotated[list[str] | None, Query(max_length=len(FILTERS))] = None,
+        has: Annotated[list[Filter] | None, Query(max_length=len(FILTERS))] = None,
         owner: Annotated[str, Query(max_length=64)] = "",
         limit: Annotated[int, Query(ge=1, le=MOST)] = 20,
         start: Annotated[int, Query(ge=0, le=900)] = 0,

@@ -102,6 +102,8 @@ def test_what_has_every_word_is_listed_and_names_come_first(
         ("trriage", "triage"),  # added
         ("jornalctl", "triage"),
         ("cataloque", "catalogue"),  # changed
+        ("kubr", "kubernetes-deploy"),  # left out of a beginning
+        ("incedent", "triage"),  # changed in a beginning
     ],
 )
 def test_a_misspelt_word_is_read_as_the_nearest(catalogue: Catalogue, text: str, expected: str) -> None:
@@ -164,7 +166,9 @@ def test_the_answer_is_a_listing_with_more(client: TestClient) -> None:
     assert shown["permissions"] == {"network": False, "run": ["journalctl"]}
 
 
-@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 101}, {"start": -1}, {"q": "x" * 1001}, {"owner": "x" * 65}])
+@pytest.mark.parametrize(
+    "query", [{"limit": 0}, {"limit": 101}, {"start": -1}, {"has": "bogus"}, {"q": "x" * 1001}, {"owner": "x" * 65}]
+)
 def test_what_is_out_of_bounds_is_refused(client: TestClient, query: dict[str, Any]) -> None:
     assert client.get("/search.json", params=query).status_code == 422
 
@@ -234,5 +238,5 @@ def test_the_command_asks_the_servers_search_and_offline_the_listing(address: st
 
     assert hits("kuberentes") == [("kubernetes-deploy", "text")]
     assert hits("rotate") == [("triage", "text")]
-    assert hits("log") == [("log", "exact"), ("log-reader", "prefix"), ("catalogue", "name")]
+    assert hits("log") == [("log", "exact"), ("log-reader", "prefix"), ("catalogue", "text")]
     assert [name for name, _ in hits("log", "--offline")] == ["log", "log-reader", "blog-writer", "catalogue"]

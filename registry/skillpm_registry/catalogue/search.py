@@ -25,6 +25,8 @@ _ANYWHERE = 3  # letters from which on a word is looked for in texts, not only i
 _RANKED = 500  # skills that are ranked at most: a word that more skills have says nothing of a skill
 _CANDIDATES = 40  # words with common letters that are compared with a misspelt one
 _SLIPS = 3  # letters that a misspelt word has too many or too few at most
+_BEGINNING = 4  # letters from which on a misspelt word is read as the beginning of another
+_LONGEST = 64  # letters of such another
 _NEAR = 4  # words that stand for a misspelt one
 
 
@@ -139,11 +141,26 @@ def _is_known(catalogue: Catalogue, word: str) -> bool:
 
 def _near(catalogue: Catalogue, word: str) -> tuple[str, ...]:
     """Return the indexed words that are nearest to a misspelt one."""
+    near = near_names(word, _alike(catalogue, word, len(word) + _SLIPS), limit=_NEAR)
+    return tuple(near) or _near_beginnings(catalogue, word)
+
+
+def _near_beginnings(catalogue: Catalogue, word: str) -> tuple[str, ...]:
+    """Return the indexed words whose beginning is nearest: what was typed may be the beginning of a word, too."""
+    if len(word) < _BEGINNING:
+        return ()
+    longer = [text for text in _alike(catalogue, word, _LONGEST) if text[0] == word[0] and len(text) > len(word)]
+    heads = near_names(word, {text[: len(word) + more] for text in longer for more in (-1, 0, 1)})
+    return tuple([text for text in longer if text.startswith(tuple(heads))][:_NEAR]) if heads else ()
+
+
+def _alike(catalogue: Catalogue, word: str, longest: int) -> list[str]:
+    """Return the indexed words that share most letters, three by three, with another word."""
     letters = sorted(letter_triples(word))
     rows = catalogue.database.connection.execute(
         "SELECT text FROM letters JOIN word ON word.id = letters.word"
         f" WHERE triple IN ({', '.join('?' * len(letters))}) AND length BETWEEN ? AND ?"
         " GROUP BY word.id ORDER BY count(*) DESC LIMIT ?",
-        (*letters, len(word) - _SLIPS, len(word) + _SLIPS, _CANDIDATES),
+        (*letters, len(word) - _SLIPS, longest, _CANDIDATES),
     )
-    return tuple(near_names(word, [text for (text,) in rows if text != word], limit=_NEAR))
+    return [text for (text,) in rows if text != word]

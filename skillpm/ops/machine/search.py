@@ -1,8 +1,8 @@
 """``skillpm search``: skills by name and summary, in every index that lists its skills.
 
-Ranks, best first: the name itself, names that begin with the text, names with every word, summaries in which words
-begin with the words of the text. A registry behind a server may search itself, also in keywords, tools and READMEs, and
-for misspelt words; what only it knows of comes last, in its order.
+Ranks, best first: the name itself, names that begin with the text, names in which words begin with every word of the
+text, and summaries in which they do. A registry behind a server may search itself, also in keywords, tools and READMEs,
+and for misspelt words; what only it knows of follows, in its order. Last are names with the text within their words.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class Rank(IntEnum):
     NAME = 2
     SUMMARY = 3
     TEXT = 4
+    WITHIN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def search(context: Context, texts: Sequence[str]) -> SearchResult:
         for item, source, fit in listed.values()
         if fit is not None
     ]
-    hits.sort(key=lambda hit: (hit.rank, hit.name if hit.rank < Rank.TEXT else ""))
+    hits.sort(key=lambda hit: (hit.rank, hit.name if hit.rank != Rank.TEXT else ""))
     near = () if hits else near_names("-".join(words), listed)
     return SearchResult(tuple(hits), tuple(near), failures)
 
@@ -121,7 +122,7 @@ def _fitting(index: SearchableIndex, text: str, words: Sequence[str]) -> Iterato
     ranked = index.ranked(text) if isinstance(index, RankingIndex) else None
     for item in index.listings() if ranked is None else ranked:
         fit = rank(words, item)
-        yield item, fit if ranked is None or fit is not None else Rank.TEXT
+        yield item, fit if ranked is None or fit not in (None, Rank.WITHIN) else Rank.TEXT
 
 
 def rank(words: Sequence[str], item: Listing) -> Rank | None:
@@ -131,8 +132,18 @@ def rank(words: Sequence[str], item: Listing) -> Rank | None:
         return Rank.EXACT
     if item.name.startswith(whole) or last.startswith(whole):
         return Rank.PREFIX
-    if all(word in item.name for word in words):
+    begins = [any(item.name.startswith(word, start) for start in _starts(item.name)) for word in words]
+    if all(begins):
         return Rank.NAME
     summary = _WORD.findall(item.summary.casefold())
-    fits = all(word in item.name or any(other.startswith(word) for other in summary) for word in words)
-    return Rank.SUMMARY if fits else None
+    in_summary = [any(other.startswith(word) for other in summary) for word in words]
+    if all(one or other for one, other in zip(begins, in_summary, strict=True)):
+        return Rank.SUMMARY
+    return (
+        Rank.WITHIN if all(word in item.name or other for word, other in zip(words, in_summary, strict=True)) else None
+    )
+
+
+def _starts(name: str) -> list[int]:
+    """Return where the words of a name begin."""
+    return [0, *(place + 1 for place, letter in enumerate(name) if letter in "-/.")]

@@ -47,8 +47,8 @@ def shop(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("log",), ["log", "log-reader", "blog-writer", "catalogue", "shelf"]),
-        (("LOG",), ["log", "log-reader", "blog-writer", "catalogue", "shelf"]),
+        (("log",), ["log", "log-reader", "shelf", "blog-writer", "catalogue"]),
+        (("LOG",), ["log", "log-reader", "shelf", "blog-writer", "catalogue"]),
         (("log", "reader"), ["log-reader"]),
         (("reader", "log"), ["log-reader"]),
         (("log reader",), ["log-reader"]),
