@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from skillpm.errors import IntegrityError
+from skillpm.errors import DocumentError, IntegrityError
 from skillpm.formats.document import Document
 from skillpm.formats.strict import strict_json
 from skillpm.model.task import canonical_json
@@ -118,11 +118,24 @@ class AuditLog:
         """
         if not self.path.is_file():
             return
-        for line, text in enumerate(read_text(self.path).splitlines(), 1):
+        for line, text in enumerate(_text(self.path).splitlines(), 1):
             try:
                 yield AuditEntry.model_validate(strict_json(text))
             except (ValueError, ValidationError):
                 raise IntegrityError(f"line {line} of {self.path} is not an entry of the audit log") from None
+
+    def ends_well(self) -> bool:
+        """Is the last entry the one that the head names? Entries before it are not looked at."""
+        with contextlib.suppress(IntegrityError, OSError, ValueError, IndexError):
+            number, digest = self._end()
+            last = self._last_line() if self.path.is_file() else b""
+            return AuditEntry.model_validate_json(last).digest == digest if last else number == 0
+        return False
+
+    def _last_line(self) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(max(0, self.path.stat().st_size - _TAIL))
+            return b"".join(file.read().splitlines()[-1:])
 
     def verify(self, head: str | None = None) -> tuple[int, str]:
         """Return the number of entries and the last digest, after the chain has been checked.
@@ -150,9 +163,7 @@ class AuditLog:
         """Return the number and digest of the last entry: the head's, or the one after it if a crash left it out."""
         number, digest = self._last()
         with contextlib.suppress(OSError, ValueError, IndexError):
-            with self.path.open("rb") as file:
-                file.seek(max(0, self.path.stat().st_size - _TAIL))
-                last = AuditEntry.model_validate_json(file.read().splitlines()[-1])
+            last = AuditEntry.model_validate_json(self._last_line())
             if (last.number, last.previous) == (number + 1, digest) and last.digest == digest_of(last):
                 return last.number, last.digest
         return number, digest
@@ -160,10 +171,17 @@ class AuditLog:
     def _last(self) -> tuple[int, str]:
         if not self.head.is_file():
             return 0, FIRST
-        number, _, digest = read_text(self.head).strip().partition(" ")
+        number, _, digest = _text(self.head).strip().partition(" ")
         if not number.isdecimal() or len(digest) != len(FIRST):
             raise IntegrityError(f"{self.head} is damaged")
         return int(number), digest
+
+
+def _text(path: Path) -> str:
+    try:
+        return read_text(path)
+    except DocumentError:
+        raise IntegrityError(f"{path} was changed: it is not text") from None
 
 
 def digest_of(entry: AuditEntry) -> str:

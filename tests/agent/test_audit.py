@@ -60,6 +60,26 @@ def test_every_later_change_is_seen(log: AuditLog, change: str) -> None:
         log.verify()
 
 
+@pytest.mark.parametrize("name", ["path", "head"])
+@pytest.mark.parametrize("data", [b"\xff\xfe\0\x80" * 50, b"", b"[" * 9000, b"\n\n"])
+def test_a_file_that_was_overwritten_is_a_change_and_is_seen_at_its_end(log: AuditLog, name: str, data: bytes) -> None:
+    assert log.ends_well()
+    getattr(log, name).write_bytes(data)
+    assert not log.ends_well()
+    with pytest.raises(IntegrityError):
+        log.verify()
+
+
+@pytest.mark.parametrize("change", ["the last is removed", "all are removed", "a line is cut"])
+def test_an_end_that_was_changed_is_seen_without_the_whole_log(log: AuditLog, change: str) -> None:
+    rewrite(log, CHANGES[change])
+    assert not log.ends_well()
+    log.path.unlink()
+    assert not log.ends_well()
+    log.head.unlink()
+    assert log.ends_well()
+
+
 def test_a_crash_between_the_log_and_its_head_breaks_no_chain(log: AuditLog) -> None:
     before = log.head.read_text()
     log.append(event="outcome", argv=(("echo",),), exit_code=0, ended="exited", **FIELDS)

@@ -146,6 +146,15 @@ def test_no_tool_reads_the_files_of_skillpm_and_no_token_is_printed_or_stored(pl
     assert TOKEN not in "".join(path.read_text() for path in (home / "data/traces").iterdir())
 
 
+def test_a_log_that_was_overwritten_is_told_before_a_run_and_refused_by_verify(
+    place: Project, server: tuple[str, ...]
+) -> None:
+    assert "audit" not in ask(place, *server, "show").ok().err
+    (Path(place.environment["SKILLPM_HOME"]) / "data/audit.jsonl").write_bytes(b"\xff\x00\xfe" * 99)
+    assert "`skillpm audit verify`" in ask(place, *server, "show").ok().err
+    place.call("audit", "verify").fails(4, "was changed")
+
+
 def test_a_person_sees_what_would_run_and_what_each_argument_means(place: Project, server: tuple[str, ...]) -> None:
     code, shown = type_at(place, [*server, "make a file"], "perhaps", "e", '{"path": "other"}', "y", columns=40)
     assert code == 0 and (place.root / "other").exists() and not (place.root / "made here").exists()

@@ -103,6 +103,9 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
     context, answerer = evaluator.context, wanted.answerer
     settings = context.settings
     rules = () if wanted.approve is None else read_approvals(wanted.approve).rules
+    audit = AuditLog(settings.audit)
+    if not audit.ends_well():
+        wanted.say("warning: the audit log was changed or cut at its end; `skillpm audit verify` says where")
     with open_session(context, [skill]) as session:
         contributions = session.contributions[skill.name]
         contract, policy = open_policy(evaluator, contributions, answerer)
@@ -114,7 +117,7 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
             adapter=None if answerer.adapter is None else adapter_digest(answerer.adapter),
             place=tool_place(settings, skill),
             approval=Approval(skill.name, rules, wanted.ask),
-            audit=AuditLog(settings.audit),
+            audit=audit,
             traces=Traces(settings.traces),
             bounds=Bounds(seconds=wanted.timeout),
             steps=wanted.steps,
