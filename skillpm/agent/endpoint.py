@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _SIZE = 4 << 20  # bytes of one answer
 _CHUNK = 1 << 16
+_REFUSED = 2  # tries where nobody listens on a near machine: it has no network between that could recover
 _SHOWN = 300  # characters of a server's own words
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 PATIENCE = Patience(idle=120.0, whole=180.0)
@@ -47,9 +48,10 @@ class EndpointError(RegistryError):
 class _BusyError(Exception):
     """The server may answer if it is asked again, after so many seconds."""
 
-    def __init__(self, reason: str, seconds: float = 0.0) -> None:
+    def __init__(self, reason: str, seconds: float = 0.0, tries: int = 1 << 10) -> None:
         super().__init__(reason)
         self.seconds = seconds
+        self.tries = tries
 
 
 class EndpointPolicy:
@@ -62,6 +64,7 @@ class EndpointPolicy:
         offline: refuse a server on another machine.
         patience: the limits of waiting.
         environment: holds the key; by default the environment of the process.
+        say: shows what is waited for.
 
     Raises:
         UsageError: the address is wrong, or would send a key without encryption.
@@ -77,7 +80,9 @@ class EndpointPolicy:
         offline: bool = False,
         patience: Patience = PATIENCE,
         environment: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = lambda sentence: None,
     ) -> None:
+        self._say = say
         url, _, model = address.partition("#")
         self._url = url.rstrip("/")
         self.name = address
@@ -193,16 +198,20 @@ class EndpointPolicy:
     def _ask(self, method: str, path: str, body: Any) -> tuple[int, bytes]:
         """Return the status and the body of an answer; ask again while the server is busy or the connection fails."""
         data = None if body is None else json.dumps(body, ensure_ascii=True).encode()
-        reason = ""
-        for turn in range(self._patience.tries):
+        reason, tries = "", self._patience.tries
+        for turn in range(tries):
             try:
                 return self._once(method, path, data)
             except _BusyError as busy:
                 reason, seconds = str(busy), busy.seconds
+                tries = min(tries, busy.tries)
             if seconds > self._patience.asked:
                 raise self._failed(f"{reason} and asks for a pause of {seconds:.0f} seconds", "try again then")
-            if turn + 1 < self._patience.tries:
-                self._patience.sleep(seconds or 0.5 * 2**turn)
+            if turn + 1 >= tries:
+                break
+            pause = seconds or 0.5 * 2**turn
+            self._say(f"{self._url} does not answer yet: {reason}; asking again in {pause:g} seconds")
+            self._patience.sleep(pause)
         raise self._failed(f"does not answer: {reason}", "check the address, and whether the server runs")
 
     def _once(self, method: str, path: str, data: bytes | None) -> tuple[int, bytes]:
@@ -230,7 +239,10 @@ class EndpointPolicy:
         except urllib3.exceptions.HTTPError as error:
             if time.monotonic() > end:
                 raise self._failed(f"took more than {self._patience.whole:.0f} seconds", None) from None
-            raise _BusyError(failure_reason(error)) from None
+            refused = isinstance(error, urllib3.exceptions.NewConnectionError) and is_local(
+                urlsplit(self._url).hostname
+            )
+            raise _BusyError(failure_reason(error), tries=_REFUSED if refused else 1 << 10) from None
         finally:
             if response is not None:
                 release(response)
@@ -282,4 +294,6 @@ def _error_words(data: bytes) -> str:
 def _hint_of(status: int, url: str) -> str | None:
     if status in (401, 403):
         return f"set {token_variable(url)} to the key of this server"
-    return "check the address: it ends with /v1 as a rule" if status == 404 else None
+    if status == 404:
+        return "check the address, which ends with /v1 as a rule, and the model's name after `#`"
+    return "check the request, and the model's name after `#` of the address" if 400 <= status < 500 else None

@@ -104,8 +104,18 @@ def test_a_request_that_is_too_long_for_the_server_is_an_answer_like_that_of_a_l
 
 
 def test_nobody_listening_is_an_error() -> None:
+    said: list[str] = []
     with pytest.raises(EndpointError, match="does not answer"):
-        ask("http://127.0.0.1:1/v1#tiny")
+        ask("http://127.0.0.1:1/v1#tiny", say=said.append)
+    assert len(said) == 1 and "asking again" in said[0] and "refused" in said[0]
+
+
+@pytest.mark.parametrize("status", [400, 402, 404, 422])
+def test_a_request_that_the_server_refuses_is_not_its_fault(chat: MakeChat, status: int) -> None:
+    url = chat({"go": {"fault": "status", "status": status, "text": "no"}})
+    with pytest.raises(EndpointError) as caught:
+        ask(f"{url}#tiny")
+    assert "the model's name" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ class Evaluator:
                 special_tokens=self.asking.answer_form != "json",
                 tools=tools,
                 template=template if typed is None else typed,
+                say=self.context.note,
             ),
             self.context.settings,
         )

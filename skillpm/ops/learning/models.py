@@ -99,6 +99,7 @@ class PolicyRequest:
         special_tokens: does a completion hold its special tokens, of which some forms of tool calls are made?
         tools: that a server is told of, so that its model may call them natively.
         template: arguments of the chat template; where None, the adapter's, else such as end thinking.
+        say: shows what a server is waited for.
     """
 
     model: str
@@ -108,6 +109,7 @@ class PolicyRequest:
     special_tokens: bool = False
     tools: tuple[Tool, ...] = ()
     template: Mapping[str, Json] | None = None
+    say: Callable[[str], None] = lambda sentence: None
 
 
 PolicyFactory = Callable[[PolicyRequest, Settings], Policy]
@@ -138,7 +140,11 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
             hint = "remove `--run`, `--dtype` and `--chat-template-kwargs`"
             raise UsageError("a server loads its model itself", hint=hint)
         return EndpointPolicy(
-            request.model, batch_size=request.batch_size, tools=request.tools, offline=settings.offline
+            request.model,
+            batch_size=request.batch_size,
+            tools=request.tools,
+            offline=settings.offline,
+            say=request.say,
         )
     brought = _brought(request.model, settings)
     if brought is not None:
