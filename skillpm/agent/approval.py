@@ -6,7 +6,8 @@ the model has read what a tool printed or what a reference says. Such a text may
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,10 +17,12 @@ from pydantic import Field, field_validator
 
 from skillpm.agent.execution import Place
 from skillpm.agent.proposal import Proposal
+from skillpm.errors import UsageError
 from skillpm.formats.document import Document, Json, read_model
 from skillpm.model.contract import Tool
 from skillpm.storage.files import read_text
 
+_MOST_REASONS = 1000  # characters
 Word = Literal["yes", "no", "edit", "always", "rule", "consent", "nobody", "interrupted"]
 
 
@@ -30,7 +33,7 @@ class Decision:
     Attributes:
         word: ``yes``, ``no``, ``edit`` and ``always`` are a person's; ``rule`` is of a document, ``consent`` follows
             from an earlier answer; with ``nobody``, there was nobody to ask.
-        by: the rule, or the person's earlier answer, in words.
+        by: the rule, or the person's earlier answer, in words; with ``nobody``, what each rule objects to.
         proposal: what runs: the model's own, or the one that a person made of it.
     """
 
@@ -95,15 +98,26 @@ class Rule(Document):
                 raise ValueError(f"`{name}`: not a JSON Schema: {str(error).splitlines()[0]}") from None
         return value
 
-    def holds(self, skill: str, proposal: Proposal, *, tainted: bool) -> bool:
-        """Does it let this proposal run?"""
+    def objection(self, skill: str, proposal: Proposal, *, tainted: bool) -> str:
+        """Return what of the rule this proposal does not keep; empty where it may run."""
         if proposal.tool is None or (self.skill, self.tool) != (skill, proposal.tool.name):
-            return False
+            return f"it is for `{self.tool}` of {self.skill}"
         if tainted and not self.after_output:
-            return False
-        if self.programs is not None and any(words[0] not in self.programs for words in proposal.argv or ((),)):
-            return False
-        return all(_fits(schema, proposal.arguments.get(name)) for name, schema in self.arguments.items())
+            return "`after_output` is not true, and the model has read an output or a reference"
+        for words in proposal.argv or ((),) if self.programs is not None else ():
+            if not words or words[0] not in (self.programs or ()):
+                return f"`programs` does not name `{words[0] if words else ''}`"
+        unfit = [name for name, schema in self.arguments.items() if not _fits(schema, proposal.arguments.get(name))]
+        return f"`{unfit[0]}` does not keep its condition in `arguments`" if unfit else ""
+
+    def check(self, tools: Mapping[str, Tool]) -> None:
+        """Refuse a rule that can never hold for the tools of its skill. Raises UsageError."""
+        tool = tools.get(self.tool)
+        if tool is None:
+            raise _never(f"{self.skill} has no tool `{self.tool[:80]}`", self.tool, tools)
+        for name in self.arguments:
+            if name not in tool.properties:
+                raise _never(f"`{self.tool}` of {self.skill} has no argument `{name[:80]}`", name, tool.properties)
 
 
 class ApprovalDocument(Document):
@@ -116,6 +130,23 @@ class ApprovalDocument(Document):
 def read_approvals(path: Path) -> ApprovalDocument:
     """Read the rules of ``--approve``. Raises DocumentError, StorageError."""
     return read_model(ApprovalDocument, read_text(path), path=str(path))
+
+
+def check_rules(rules: Sequence[Rule], skill: str, tools: Mapping[str, Tool]) -> None:
+    """Refuse rules of which none is for a skill, or one of which can never hold. Raises UsageError."""
+    ours = [rule for rule in rules if rule.skill == skill]
+    if rules and not ours:
+        named = sorted({rule.skill for rule in rules})
+        raise UsageError(f"no rule of `--approve` is for {skill}", hint=f"they are for {', '.join(named)}"[:300])
+    for rule in ours:
+        rule.check(tools)
+
+
+def _never(problem: str, name: str, names: Iterable[str]) -> UsageError:
+    known = sorted(names)
+    near = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(known)}"[:300] if known else "remove it"
+    return UsageError(f"a rule of `--approve` can never hold: {problem}", hint=hint)
 
 
 class Approval:
@@ -143,13 +174,16 @@ class Approval:
         proposal, tainted = question.proposal, question.fresh
         tool = proposal.tool
         assert tool is not None
+        objections: list[str] = []
         if tool.name in self._always and not tainted:
             return Decision("consent", proposal, "an earlier answer of this session")
         for number, rule in enumerate(self._rules, 1):
-            if rule.holds(self._skill, proposal, tainted=tainted):
+            objection = rule.objection(self._skill, proposal, tainted=tainted)
+            if not objection:
                 return Decision("rule", proposal, f"rule {number} of the document")
+            objections.append(f"rule {number}: {objection}")
         if self._ask is None:
-            return Decision("nobody", proposal)
+            return Decision("nobody", proposal, "; ".join(objections)[:_MOST_REASONS])
         decision = self._ask(question)
         if _allows_more(decision, tool):
             self._always.add(tool.name)

@@ -79,6 +79,7 @@ class Episode:
     Attributes:
         trace: how far it went; stored whenever it changes.
         executed: did any command begin?
+        objections: why no rule let the last answer run; empty where rules were not asked.
 
     Raises:
         UsageError: the request is empty.
@@ -92,6 +93,7 @@ class Episode:
         now = datetime.now(UTC)
         system = around.contract.prompt if around.system is None else around.system
         self.executed = False
+        self.objections = ""
         self.trace = Trace(
             id=f"{now:%Y%m%d-%H%M%S-%f}",
             when=now.isoformat(timespec="seconds"),
@@ -159,6 +161,7 @@ class Episode:
         decision = self._decide(proposal)
         final = decision.proposal
         if not decision.runs:
+            self.objections = masked(decision.by)
             self._keep(Step(answer=text, call=call, decision=decision.word, argv=final.argv or ()))
             return "refused" if decision.word == "no" else "not-run"
         finished, output = self._run(decision)

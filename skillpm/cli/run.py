@@ -154,6 +154,8 @@ def _episode(episode: Episode, *, as_json: bool) -> int:
     if trace.outcome == "not-run" and proposal is not None:
         for line in proposal.lines:
             click.echo(safe(line))
+        if episode.objections:
+            note(f"no rule lets it run: {safe(episode.objections)}")
     if trace.outcome in ("not-run", "refused"):
         note("nothing was executed: check the command before you run it" if trace.outcome == "not-run" else "not run")
     return CheckError.exit_code if failed else 0

@@ -73,6 +73,10 @@ def test_a_rule_lets_a_command_run_where_all_that_it_says_holds(around: MakeArou
     allowed = Episode(around(Script(call("show", "a.log")), rules=[rule]), "show it").run()
     assert allowed.outcome == "done" and allowed.steps[0].output == "text\n" and allowed.steps[0].decision == "rule"
     assert Episode(around(Script(call("show", "/etc/passwd")), rules=[rule]), "x").run().outcome == "not-run"
+    far = Episode(around(Script(call("show", "/etc/passwd")), rules=[rule]), "x")
+    assert (
+        far.run().outcome == "not-run" and far.objections == "rule 1: `path` does not keep its condition in `arguments`"
+    )
     other = Rule(skill="demo", tool="show", programs=("ls",))
     assert Episode(around(Script(call("show", "a.log")), rules=[other]), "x").run().outcome == "not-run"
 

@@ -120,7 +120,7 @@ def test_without_a_terminal_only_the_rules_of_a_document_let_a_command_run(
 ) -> None:
     document = ask(place, *server, "make a file", "--approve", "rules.yaml", "--json").ok().document
     assert document["executed"] and document["steps"][0]["decision"] == "rule" and (place.root / "made here").exists()
-    assert "nothing was executed" in ask(place, *server, "show", "--approve", "rules.yaml").ok().err
+    assert "rule 1: it is for `touch` of server" in ask(place, *server, "show", "--approve", "rules.yaml").ok().err
     log = place.call("audit", "list", "--json").ok().document
     assert [(entry["event"], entry["word"]) for entry in log] == [
         ("decision", "rule"), ("outcome", "rule"), ("decision", "nobody")
@@ -144,6 +144,19 @@ def test_no_tool_reads_the_files_of_skillpm_and_no_token_is_printed_or_stored(pl
         assert TOKEN not in done.out + done.err and "hidden" not in done.out
         assert request != "note" or "[masked: a token of a skillpm registry] here" in done.out
     assert TOKEN not in "".join(path.read_text() for path in (home / "data/traces").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("{skill: server, tool: tuch}", "did you mean `touch`?"),
+        ("{skill: server, tool: touch, arguments: {pth: {type: string}}}", "did you mean `path`?"),
+        ("{skill: serve, tool: touch}", "they are for serve"),
+    ],
+)
+def test_a_rule_that_can_never_hold_is_refused(place: Project, server: tuple[str, ...], rule: str, text: str) -> None:
+    place.write({"rules.yaml": f"approve: 1\nrules: [{rule}]\n"})
+    ask(place, *server, "show", "--approve", "rules.yaml").fails(2, text)
 
 
 def test_a_log_that_was_overwritten_is_told_before_a_run_and_refused_by_verify(

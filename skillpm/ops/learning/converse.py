@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from skillpm.agent.approval import Approval, Ask, read_approvals
+from skillpm.agent.approval import Approval, Ask, check_rules, read_approvals
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.episode import Episode, Surroundings
 from skillpm.agent.execution import Bounds, Finished, Place
@@ -109,6 +109,7 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
     with open_session(context, [skill]) as session:
         contributions = session.contributions[skill.name]
         contract, policy = open_policy(evaluator, contributions, answerer)
+        check_rules(rules, skill.name, contract.tools)
         around = Surroundings(
             skill=skill,
             contract=contract,
@@ -242,4 +243,5 @@ def episode_document(episode: Episode) -> dict[str, Any]:
         "confirm": None if proposal is None or proposal.tool is None else proposal.tool.confirm,
         "problems": [] if proposal is None else mapped(proposal.problems, masked),
         "executed": episode.executed,
+        "objections": episode.objections,
     }
