@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
+from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.output import clipped, echo_json, json_option, note, safe, table
 from skillpm.cli.owner import registry_option
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
@@ -18,7 +19,7 @@ from skillpm.errors import UsageError
 
 @click.group("registry", cls=Group)
 def command() -> None:
-    """Make a registry, a folder to which many people can publish at once; or report a skill to a registry's owners."""
+    """Make a registry, a folder to which many people can publish at once; or deal with reports of its skills."""
 
 
 @command.command("init", epilog="Example: skillpm registry init /srv/skills --name team")
@@ -106,3 +107,52 @@ def report(release: str, reason: str, places: tuple[str, ...], registry: str, as
     else:
         click.echo(entry["id"])
         note(f"reported {safe(release)}; the number of the report is {entry['id']}")
+
+
+@command.command("reports", epilog="Example: skillpm registry reports demo")
+@click.argument("name", required=False, default="")
+@registry_option
+@json_option
+def reports(name: str, registry: str, as_json: bool) -> None:
+    """List the reports of a skill, or all, newest first."""
+    from skillpm.ops.authoring.account import reports as fetch
+    from skillpm.ops.authoring.account import server
+
+    entries = fetch(server(command_context(), registry), name)
+    if as_json:
+        echo_json(entries)
+        return
+    rows = [
+        (str(item["id"]), "==".join(filter(None, (item["name"], item["version"]))), item["state"], item["reason"])
+        for item in entries
+    ]
+    table(("report", "release", "state", "reason"), [(*row[:3], clipped(row[3], 80)) for row in rows])
+
+
+@command.command(
+    "quarantine", epilog='Example: skillpm registry quarantine demo==1.0 --registry team --reason "sends files away"'
+)
+@click.argument("release", metavar="NAME==VERSION")
+@click.option(
+    "--registry",
+    shell_complete=registry_names,
+    metavar="PLACE",
+    required=True,
+    help="A folder, https://…, or the name of a registry in the settings.",
+)
+@click.option("--reason", help="What is suspected; shown to everyone who requires this release.")
+@click.option("--undo", is_flag=True, help="Allow its installation again.")
+@json_option
+def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_json: bool) -> None:
+    """Stop the installation of a release that may do harm, also where it is locked. For owners of the registry."""
+    from skillpm.ops.authoring.publish import open_publishing
+    from skillpm.ops.authoring.publish import quarantine as put
+
+    if undo == (reason is not None):
+        raise UsageError("write either `--reason` or `--undo`", hint="add `--reason TEXT`, or `--undo` to end it")
+    outcome = put(open_publishing(registry, command_context()), release, reason)
+    if as_json:
+        echo_json(outcome)
+    else:
+        state = "in quarantine" if reason is not None else "out of quarantine"
+        note(f"{outcome.name} {outcome.version} is {'now' if outcome.changed else 'already'} {state}")

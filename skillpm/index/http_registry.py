@@ -85,6 +85,10 @@ class HttpRegistry(HttpIndex):
         """
         return self._changed("releases/yank", name=name, version=version, reason=reason)
 
+    def quarantine(self, name: str, version: str, reason: str | None) -> bool:
+        """Put a release into quarantine, or take it out if ``reason`` is None; like ``yank``."""
+        return self._changed("releases/quarantine", name=name, version=version, reason=reason)
+
     def set_status(self, name: str, status: Status, reason: str) -> bool:
         """Set the status of a skill; return False if nothing changes. Raises like ``yank``."""
         return self._changed("skills/status", name=name, status=status, reason=reason)

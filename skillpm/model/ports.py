@@ -109,6 +109,9 @@ class Registry(Index, Protocol):
             StorageError: the disk refused, where the registry is a folder.
         """
 
+    def quarantine(self, name: str, version: str, reason: str | None) -> bool:
+        """Stop a release from being installed, with a reason, or, with None, allow it again; like ``yank``."""
+
     def set_status(self, name: str, status: Status, reason: str) -> bool:
         """Say that a skill is deprecated, archived or active, and why; False where that is so already.
 

@@ -100,6 +100,12 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
         author.call("token", "revoke", str(made["id"])).ok()
         author.call("owner", "add", "demo", "ben").fails(5, "there is no account `ben`")
         author.call("registry", "report", "demo", "--reason", "bad", "--at", "SKILL.md:3").ok()
+        assert "demo" in author.call("registry", "reports", "demo").ok().out.splitlines()[-1]
+        place = ("demo==1.0", "--registry", server.url)
+        author.call("registry", "quarantine", *place).fails(2, "--undo")
+        author.call("registry", "quarantine", *place, "--reason", "bad").ok()
+        user.call("install", *place).fails(6, "quarantine")
+        author.call("registry", "quarantine", *place, "--undo").ok()
         author.call("owner", "trust", "demo", "--issuer", "https://ci.example", "--claim", "sub=x").ok()
         assert "https://ci.example with sub=x" in author.call("owner", "list", "demo").ok().err
         author.call("owner", "distrust", "1").ok()

@@ -223,6 +223,11 @@ def report(registry: HttpRegistry, name: str, version: str, reason: str, finding
     return dict(registry.ask("POST", "reports", document))
 
 
+def reports(registry: HttpRegistry, name: str) -> list[dict[str, Any]]:
+    """Return the reports of a skill, or all where the name is empty, newest first. Raises RegistryError."""
+    return list(registry.ask("GET", f"reports?{urlencode({'name': name})}"))
+
+
 def _finding(text: str) -> dict[str, Any]:
     file, _, line = text.rpartition(":")
     return {"file": file, "line": int(line)} if file and line.isdecimal() and line != "0" else {"file": text}

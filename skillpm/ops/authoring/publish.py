@@ -253,13 +253,34 @@ def yank(registry: Registry, text: str, reason: str | None) -> Yanking:
         RegistryError: there is no such release, or the registry failed.
         StorageError: the disk refused.
     """
+    name, version, stripped = _with_reason(text, reason)
+    return Yanking(name, version, registry.name, stripped or False, registry.yank(name, version, stripped))
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """The outcome of a quarantine; ``quarantined`` is the reason, or False if it ends."""
+
+    name: str
+    version: str
+    registry: str
+    quarantined: str | Literal[False]
+    changed: bool
+
+
+def quarantine(registry: Registry, text: str, reason: str | None) -> Quarantine:
+    """Put ``name==version`` into quarantine for a reason, or take it out if ``reason`` is None. Like ``yank``."""
+    name, version, stripped = _with_reason(text, reason)
+    return Quarantine(name, version, registry.name, stripped or False, registry.quarantine(name, version, stripped))
+
+
+def _with_reason(text: str, reason: str | None) -> tuple[str, str, str | None]:
     name, version = one_release(text)
     if reason is not None and not 0 < len(reason.strip()) <= MAX_REASON:
         raise UsageError(
             f"a reason has 1 to {MAX_REASON} characters", hint="state what is wrong and what to use instead"
         )
-    stripped = reason.strip() if reason is not None else None
-    return Yanking(name, version, registry.name, stripped or False, registry.yank(name, version, stripped))
+    return name, version, reason.strip() if reason is not None else None
 
 
 @dataclass(frozen=True, slots=True)
