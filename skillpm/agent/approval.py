@@ -20,7 +20,7 @@ from skillpm.agent.proposal import Proposal
 from skillpm.errors import UsageError
 from skillpm.formats.document import Document, Json, read_model
 from skillpm.model.contract import Tool
-from skillpm.storage.files import read_text
+from skillpm.storage.files import named_text
 
 _MOST_REASONS = 1000  # characters
 Word = Literal["yes", "no", "edit", "always", "rule", "consent", "nobody", "interrupted"]
@@ -128,8 +128,8 @@ class ApprovalDocument(Document):
 
 
 def read_approvals(path: Path) -> ApprovalDocument:
-    """Read the rules of ``--approve``. Raises DocumentError, StorageError."""
-    return read_model(ApprovalDocument, read_text(path), path=str(path))
+    """Read the rules of ``--approve``. Raises UsageError, DocumentError, StorageError."""
+    return read_model(ApprovalDocument, named_text(path), path=str(path))
 
 
 def check_rules(rules: Sequence[Rule], skill: str, tools: Mapping[str, Tool]) -> None:

@@ -55,6 +55,8 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     if flips:
         for flip in compared.flips:
             click.echo(_line(json_form(flip)))
+        if not compared.flips:
+            note("no task flipped")
     else:
         columns, lines = comparison_table(compared.comparisons)
         table(_without_arms(columns), [_without_arms(line) for line in lines])

@@ -32,10 +32,11 @@ def command(exporter: str, skills: tuple[str, ...], output: Path | None, as_json
     if exporter == "sbom":
         _write_bill(skills, output)
         return
+    from skillpm.ops.learning.export import export, refuse_unknown
+
+    refuse_unknown(command_context(), exporter)
     if output is None:
         raise UsageError("`--output` is missing", hint="add `--output DIR`, a new folder")
-    from skillpm.ops.learning.export import export
-
     context, chosen = agreed_skills(skills, **agreement)
     files = export(context, exporter, chosen, output)
     if as_json:
@@ -51,7 +52,10 @@ def _write_bill(skills: tuple[str, ...], output: Path | None) -> None:
 
     if skills:
         raise UsageError("`sbom` lists the whole lock", hint="remove the names of skills")
-    text = json.dumps(bill_of_materials(command_context()), indent=2, ensure_ascii=False)
+    context = command_context()
+    if not context.settings.lock_path.is_file():
+        raise UsageError("there is no skillpm.lock here", hint="`skillpm install SKILL` or `skillpm lock` makes one")
+    text = json.dumps(bill_of_materials(context), indent=2, ensure_ascii=False)
     if output is None:
         click.echo(text)
     else:

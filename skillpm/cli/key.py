@@ -60,10 +60,10 @@ def export(name: str, private: bool) -> None:
 @click.argument("file", type=TypedPath(dir_okay=False))
 def import_key(name: str, file: Path) -> None:
     """Add a private key from another machine (PEM without a password)."""
-    from skillpm.storage.files import read_text
+    from skillpm.storage.files import named_text
     from skillpm.storage.keys import read_private
 
-    click.echo(command_context().keys.add(name, read_private(read_text(file), str(file))).public)
+    click.echo(command_context().keys.add(name, read_private(named_text(file, "a PEM key"), str(file))).public)
 
 
 @command.command("check", epilog="Example: skillpm key check skills/cudf --trust nv-agent-root-cert.pem")
@@ -72,10 +72,12 @@ def import_key(name: str, file: Path) -> None:
 def check(folder: Path, file: Path) -> None:
     """Check skill.oms.sig, an OpenSSF model signature, in FOLDER; exit 4 if a file differs or the signer is another."""
     from skillpm.layout.tree import FolderTree
-    from skillpm.storage.files import read_text
+    from skillpm.storage.files import named_text
     from skillpm.trust.oms import check_oms
 
-    click.echo(safe(check_oms(FolderTree(folder, whole=True), read_text(file).encode())))
+    click.echo(
+        safe(check_oms(FolderTree(folder, whole=True), named_text(file, "a certificate or a key in PEM").encode()))
+    )
     note(f"the signature covers every file of {safe(folder)}")
 
 

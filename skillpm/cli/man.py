@@ -11,6 +11,7 @@ import click
 from skillpm import __version__
 from skillpm.cli.output import count, echo_json, json_option, note
 from skillpm.cli.paths import TypedPath
+from skillpm.errors import UsageError
 
 
 @click.command("man", epilog="Example: skillpm man build/man")
@@ -21,7 +22,12 @@ def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
     """Write the manual pages into DIR/man1, where `man` finds them with `MANPATH=DIR:`."""
     from skillpm.storage.files import write_atomic
 
-    pages = {f"man1/{name.replace(' ', '-')}.1": page(context) for name, context in _contexts(ctx.find_root())}
+    root = ctx.find_root()
+    name = str(folder)
+    if not folder.exists() and isinstance(root.command, click.Group) and name in root.command.list_commands(root):
+        hint = f"for one command type `skillpm {name} --help`; for a folder of that name, `skillpm man ./{name}/man`"
+        raise UsageError(f"`{name}` is a command, and no folder", hint=hint)
+    pages = {f"man1/{name.replace(' ', '-')}.1": page(context) for name, context in _contexts(root)}
     for path, text in pages.items():
         write_atomic(folder / path, text)
     if as_json:

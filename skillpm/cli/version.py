@@ -10,6 +10,7 @@ import click
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note
 from skillpm.cli.paths import TypedPath
+from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.version import VersionChange
@@ -19,8 +20,16 @@ class _ShowByDefault(Group):
     """A group that runs `show` if the first word is not a sub-command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Insert `show` if the first word is not a sub-command."""
+        """Insert `show` if the first word is not a sub-command. Raises UsageError where a part follows a folder."""
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            from skillpm.model.version import PARTS
+
+            if len(args) > 1 and args[1] in PARTS:
+                raise UsageError(
+                    f"`{args[1]}` stands behind the folder", hint=f"type `skillpm version bump {args[1]} {args[0]}`"
+                )
+            if args and args[0] in PARTS:
+                raise UsageError(f"`{args[0]}` needs `bump`", hint=f"type `skillpm version bump {' '.join(args)}`")
             args = ["show", *args]
         return super().parse_args(ctx, args)
 

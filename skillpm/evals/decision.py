@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +13,7 @@ from skillpm.evals.gate import GateResult
 
 Word = Literal["GO", "NO-GO", "INCONCLUSIVE"]
 _OF_GATES: dict[str, Word] = {"passed": "GO", "failed": "NO-GO", "inconclusive": "INCONCLUSIVE"}
+_LEAST_SPARE = 0.001  # between difference and margin; nearer to it, no number of tasks that one has will do
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,14 @@ def _not_worse(item: Comparison, margin: float) -> Finding:
         sentence = f"{place}: {item.pairs} tasks in common, and {MINIMUM_PAIRS} are the least that say anything"
         return Finding("INCONCLUSIVE", sentence)
     word: Word = "GO" if difference.low >= -margin else "NO-GO" if difference.high < -margin else "INCONCLUSIVE"
+    spare = difference.estimate + margin
+    more = ""
+    if word == "INCONCLUSIVE" and abs(spare) >= _LEAST_SPARE:  # a width shrinks with the root of the number of tasks
+        side = difference.estimate - (difference.low if spare > 0 else difference.high)
+        more = f"; about {math.ceil(item.pairs * (side / spare) ** 2):,} tasks would tell, if the difference stays"
     points = [round(value * 100, 1) for value in (difference.estimate, difference.low, difference.high)]
     return Finding(
         word,
         f"{place}: {points[0]:+} points [{points[1]:+}, {points[2]:+}] over {item.pairs} tasks, "
-        f"{item.gained} gained and {item.lost} lost; it may lose {margin * 100:g}",
+        f"{item.gained} gained and {item.lost} lost; it may lose {margin * 100:g} points{more}",
     )

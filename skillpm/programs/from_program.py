@@ -162,13 +162,24 @@ def _kept(command: Command, most: int) -> tuple[list[Option], tuple[str, ...]]:
 
     alone = {group.names[0] for group in command.exclusions if len(group.names) == 1}  # another mode of the command
     usable = [o for o in command.options if not re.fullmatch(r"-\d", o.flag) and o.name not in alone]
-    ranked = sorted(usable, key=rank)
+    ranked = sorted(filter(_is_told, usable), key=rank)
     in_groups = [option for option in ranked if any(option.name in names for names in groups)][:_REQUIRED_GROUP]
     others = [option for option in ranked if not any(option.name in names for names in groups)]
     required = [option for option in others if option.required]
     chosen = {option.name for option in (*in_groups, *required, *[o for o in others if not o.required][:most])}
     kept = [option for option in usable if option.name in chosen]
     return kept, tuple(option.flag or option.label for option in usable if option.name not in chosen)
+
+
+def _is_told(option: Option) -> bool:
+    """Is it known which values an option takes? Made-up ones would teach what the program refuses."""
+    return (
+        option.required
+        or not option.names
+        or not _takes_value(option)
+        or bool(option.choices)
+        or (_kind(option) != "word")
+    )
 
 
 def _exclusions(command: Command, kept: list[Option]) -> Iterator[tuple[tuple[str, ...], bool]]:

@@ -204,12 +204,29 @@ def _option(lines: list[str], place: int, heading: str, help_text: Help) -> int:
             column = column if text else depth
             text.append(line.strip())
         place += 1
-    for option in _options(specs, " ".join(text), after):
+    for said in _options(specs, " ".join(text), after):
+        below = () if said.value == "none" or said.choices else _choices_below(lines, place, said.label)
+        option = said.model_copy(update={"choices": below, "kind": "text"}) if below else said
         if option.flag not in ("--help", "--version", "-h"):
             help_text.options.append(option)
     if re.search(r"operation mode|^operations$", heading) and specs:
         _add_mode(help_text)
     return place
+
+
+def _choices_below(lines: list[str], place: int, label: str) -> tuple[str, ...]:
+    """Return the values of the list that follows an option under ``FORMAT is one of the following:``."""
+    head = re.compile(rf"^ *{re.escape(label)} (?:is|can be|may be|must be) (?:one|any) of the following:?$")
+    start = next((at for at in range(place, min(place + 2, len(lines))) if lines[at].strip()), None)
+    if not label or start is None or not head.match(lines[start]):
+        return ()
+    values: list[str] = []
+    for line in lines[start + 1 :]:
+        found = re.match(r"^ +([\w.+-]{1,40})(?: {2,}\S|$)", line)
+        if found is None or found[1].startswith("-"):
+            break
+        values.append(found[1])
+    return tuple(dict.fromkeys(values)) if 1 < len(values) <= 40 else ()
 
 
 def _add_mode(help_text: Help) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,7 @@ from skillpm.programs.draft import Draft, Slot
 from skillpm.programs.phrases import words_of
 from skillpm.programs.values import pool
 
+RunsOf = Callable[[str], Iterable[tuple[str, ...]]]
 _FRAMES = [
     "{request}",
     "{request}.",
@@ -32,6 +33,7 @@ _FRAMES = [
 ]
 _SUITE_TASKS = 24
 _SEED_TASKS = 3  # of each tool
+_LONG_ASK = 5  # words; with the words around them they make a run that counts as contamination
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,15 @@ class About:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-def skill_files(about: About, drafts: Sequence[Draft]) -> dict[str, bytes]:
-    """Return the files of a skill by path."""
-    suite, seeds = _tasks(drafts)
+def skill_files(about: About, drafts: Sequence[Draft], runs_of: RunsOf) -> dict[str, bytes]:
+    """Return the files of a skill by path.
+
+    Args:
+        about: the skill as a whole.
+        drafts: its tools.
+        runs_of: the runs of words of a request. No seed shares one with the suite: synthesis would leave it out.
+    """
+    suite, seeds = _tasks(drafts, runs_of)
     files = {
         "SKILL.md": _instructions(about, drafts, seeds),
         "README.md": _readme(about, drafts),
@@ -186,7 +194,7 @@ def _listed(items: list[Any]) -> list[str]:
     )
 
 
-def _tasks(drafts: Sequence[Draft]) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+def _tasks(drafts: Sequence[Draft], runs_of: RunsOf) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
     """Return the tasks of the suite and the seeds: other words and other values than the rules have."""
     chance = random.Random(0)
     suite: list[tuple[str, Any]] = []
@@ -198,10 +206,15 @@ def _tasks(drafts: Sequence[Draft]) -> tuple[list[tuple[str, Any]], list[tuple[s
             drawn = _some_slots(draft, turn, chance)
             filled = {slot.name: _fresh(slot, turn) for slot in drawn}
             call = {"tool": draft.name, "args": _filled(draft.args, filled)}
-            request = _worded(draft, drawn, filled, turn)
-            (suite if turn < each else seeds).append((request, call))
+            if turn < each:
+                suite.append((_worded(draft, drawn, filled, turn), call))
+            else:  # a long sentence of what is asked stands in the suite already
+                brief = replace(draft, ask=f"call {draft.name}") if len(draft.ask.split()) > _LONG_ASK else draft
+                seeds.append((_worded(brief, drawn, filled, turn), call))
     known = {request.casefold() for request, _ in seeds}
-    return _distinct([item for item in suite if item[0].casefold() not in known]), _distinct(seeds)
+    suite = _distinct([item for item in suite if item[0].casefold() not in known])
+    asked = {run for request, _ in suite for run in runs_of(request)}
+    return suite, [item for item in _distinct(seeds) if asked.isdisjoint(runs_of(item[0]))]
 
 
 def _distinct(tasks: list[tuple[str, Any]]) -> list[tuple[str, Any]]:

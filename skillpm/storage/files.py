@@ -50,6 +50,29 @@ def read_text(path: Path) -> str:
         ) from None
 
 
+def named_text(path: Path, form: str = "") -> str:
+    """Return the text of a file that a person named.
+
+    Args:
+        path: the file.
+        form: what it has to be, such as ``a PEM key``, where other bytes are not that.
+
+    Raises:
+        UsageError: there is no such file, or its bytes are not text, where a form is given.
+        DocumentError, StorageError: as ``read_text``.
+    """
+    if not path.is_file():
+        raise UsageError(f"no file {path}", hint="check the path")
+    try:
+        return read_text(path)
+    except DocumentError as error:
+        if not form:
+            raise
+        raise UsageError(
+            f"{path} is not {form}: {error.rule}", hint="give the file that begins with `-----BEGIN`"
+        ) from None
+
+
 def write_atomic(
     path: Path, data: bytes | str, *, mode: int | None = None, scratch: Path | None = None, durable: bool = True
 ) -> None:

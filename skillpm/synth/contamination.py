@@ -30,7 +30,7 @@ class SuiteIndex:
                 place = f"{_named(task, number, 'task')} of suite `{suite.name}` of {skill}"
                 form = normal_form(task.request)
                 self._places.setdefault(form, place)
-                self._runs.update(dict.fromkeys(_runs(form), place))
+                self._runs.update(dict.fromkeys(runs(form), place))
                 self._tasks.append((task, place))
 
     def __contains__(self, form: str) -> bool:
@@ -43,7 +43,7 @@ class SuiteIndex:
 
     def shared_run(self, form: str) -> str | None:
         """Return the suite task with which a normal form shares a run of words, or None."""
-        return next((self._runs[run] for run in _runs(form) if run in self._runs), None) if self._runs else None
+        return next((self._runs[run] for run in runs(form) if run in self._runs), None) if self._runs else None
 
     def said_by(self, language: RuleLanguage) -> list[tuple[str, str]]:
         """Return the suite tasks that a rule can say if their values are masked, each with the rule's request."""
@@ -74,7 +74,8 @@ class SuiteIndex:
         )
 
 
-def _runs(form: str) -> Iterator[tuple[str, ...]]:
+def runs(form: str) -> Iterator[tuple[str, ...]]:
+    """Yield every run of words of a normal form."""
     words = form.split()
     return (tuple(words[start : start + RUN]) for start in range(len(words) - RUN + 1))
 

@@ -33,3 +33,9 @@ def test_every_page_is_right_for_roff(pages: dict[str, Path]) -> None:
     words = ["groff", "-man", "-ww", "-z", *map(str, pages.values())]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == ""
+
+
+def test_the_name_of_a_command_is_no_folder_for_pages(project: MakeProject) -> None:
+    place = project()
+    place.call("man", "run").fails(2, "skillpm run --help")
+    assert not (place.root / "run").exists()

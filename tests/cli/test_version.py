@@ -143,3 +143,17 @@ def test_a_body_that_looks_like_frontmatter_is_left_alone() -> None:
 def test_what_is_not_one_word_is_refused(value: str) -> None:
     with pytest.raises(DocumentError):
         with_value(f"version: {value}", ["version"], "2.0", path="skill.yaml")
+
+
+@pytest.mark.parametrize(("words", "right"), [(("x", "minor"), "bump minor x"), (("minor", "x"), "bump minor x")])
+def test_a_part_without_bump_is_told_the_right_order(project: MakeProject, words: tuple[str, ...], right: str) -> None:
+    project().call("version", *words).fails(2, f"skillpm version {right}")
+
+
+def test_files_that_a_person_names_are_missed_by_their_names(project: MakeProject) -> None:
+    place = project({"binary.pem": "x"})
+    (place.root / "binary.pem").write_bytes(b"\x80\x81")
+    place.call("key", "import", "a", "none.pem").fails(2, "no file none.pem")
+    place.call("key", "import", "a", "binary.pem").fails(2, "not a PEM key")
+    place.call("export", "sbom").fails(2, "skillpm install")
+    place.call("export", "sbon", "x").fails(2, "no exporter", "sbom")

@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skillpm.programs.from_program import drafts
 from skillpm.programs.help_text import read_help
-from skillpm.programs.program import Option
+from skillpm.programs.program import Command, Option, Program
 from tests.conftest import ROOT
 
 HELP = ROOT / "tests" / "cases" / "help"
@@ -51,3 +52,26 @@ def test_a_help_text_says_options_operands_and_subcommands(case: dict[str, Any])
 @given(st.text(alphabet=" -=[]<>{}()|,.:abXY\n\t", max_size=400))
 def test_no_text_is_too_strange_to_read(text: str) -> None:
     read_help("Usage: x [OPTIONS]\n" + text).command("x", ())
+
+
+def test_values_listed_below_an_option_are_its_choices() -> None:
+    text = """Usage: x [OPTION...]
+  -H, --format=FORMAT        write an archive of the format
+
+ FORMAT is one of the following:
+    gnu                      the GNU form
+    v7                       the old form
+
+      --strategy=STRATEGY    merge by this one
+      --until=WHEN           stop there
+"""
+    options = {option.flag: option for option in read_help(text).options}
+    assert {name: option.choices for name, option in options.items()} == {
+        "--format": ("gnu", "v7"),
+        "--strategy": (),
+        "--until": (),
+    }
+    program = Program(name="x", source="help", commands=(Command(words=(), options=tuple(options.values())),))
+    [draft] = drafts(program)
+    assert set(draft.args) == {"format", "until"}
+    assert draft.left_out == ("--strategy",)

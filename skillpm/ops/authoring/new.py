@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -61,7 +61,8 @@ def create_from_program(
     tools = accepted(drafts(read), partial(parser_problems, program)) if read.source != "help" else drafts(read)
     cut = [draft.name for draft in tools if draft.left_out]
     if cut:
-        warn(f"options that are less used are left out of {', '.join(cut)}; README.md lists them")
+        said = "options that are less used, or whose values are not known"
+        warn(f"{said}, are left out of {', '.join(cut)}; README.md lists them")
     about = About(
         name=name,
         subject=read.name,
@@ -70,7 +71,7 @@ def create_from_program(
         programs=(read.name,),
         files={PROGRAM_FILE: read.model_dump_json(indent=1, exclude_defaults=True) + "\n"},
     )
-    return _write(target, skill_files(about, tools))
+    return _write(target, skill_files(about, tools, runs_of))
 
 
 def create_from_api(
@@ -117,7 +118,15 @@ def create_from_api(
     info = document.get("info") if isinstance(document, dict) else None
     title = str(info.get("title") or name) if isinstance(info, dict) else name
     about = About(name=name, subject=title, summary=f"Calls of {title}", origin=f"`{file.name}`")
-    return _write(target, skill_files(about, tools))
+    return _write(target, skill_files(about, tools, runs_of))
+
+
+def runs_of(request: str) -> Iterator[tuple[str, ...]]:
+    """Yield the runs of words by which synthesis recognises what a suite asks."""
+    from skillpm.synth.contamination import runs
+    from skillpm.synth.dedupe import normal_form
+
+    return runs(normal_form(request))
 
 
 def _target(name: str, directory: Path) -> Path:

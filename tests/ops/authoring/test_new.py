@@ -21,7 +21,7 @@ from skillpm.layout.rule import Level
 from skillpm.model.contract import ContractDocument
 from skillpm.model.finding import Severity
 from skillpm.model.synthesis import SynthesisDocument
-from skillpm.ops.authoring.new import create_from_program
+from skillpm.ops.authoring.new import create_from_program, runs_of
 from skillpm.ops.authoring.validate import validate
 from skillpm.programs.from_program import arguments_of, drafts
 from skillpm.programs.help_text import read_help
@@ -44,7 +44,7 @@ def recorded(case: dict[str, Any]) -> Program:
 
 def write(program: Program, folder: Path) -> Path:
     about = About("made", program.name, program.description or "Calls a program", "a test", (program.name,))
-    for path, content in skill_files(about, drafts(program)).items():
+    for path, content in skill_files(about, drafts(program), runs_of).items():
         (folder / "made" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "made" / path).write_bytes(content)
     return folder / "made"
@@ -52,8 +52,13 @@ def write(program: Program, folder: Path) -> Path:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["file"])
 def test_every_recorded_program_becomes_a_valid_skill(case: dict[str, Any], tmp_path: Path) -> None:
-    [report] = validate([write(recorded(case), tmp_path)], level=Level.PUBLISH)
+    folder = write(recorded(case), tmp_path)
+    [report] = validate([folder], level=Level.PUBLISH)
     assert [(finding.code, finding.message) for finding in report.findings] == []
+    suite = yaml.safe_load((folder / "suites" / "core.yaml").read_text())["tasks"]
+    asked = {run for task in suite for run in runs_of(task["request"])}
+    for line in (folder / "seeds" / "examples.jsonl").read_text().splitlines():
+        assert asked.isdisjoint(runs_of(json.loads(line)["request"])), line
 
 
 def test_the_contract_says_types_choices_bounds_and_exclusions(tmp_path: Path) -> None:

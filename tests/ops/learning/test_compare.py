@@ -104,3 +104,10 @@ def test_what_cannot_be_compared_is_a_usage_error(
     other = assemble(build_catalogue([server.skill], Host()), server.tasks(), [make_arm("sft", [])])
     (tmp_path / "other.json").write_text(other.text())
     shop.call("compare", whole, tmp_path / "other.json").fails(2, "share no task")
+
+
+def test_what_decides_nothing_says_so_and_how_many_tasks_would(shop: Project, stored: Stored) -> None:
+    first, second = stored("first", range(1, 21)), stored("second", range(2, 22))
+    assert "no task flipped" in shop.call("compare", first, first, "--flips").ok().err
+    said = shop.call("gate", second, "--baseline", first).fails(11).out
+    assert "it may lose 5 points; about " in said and "tasks would tell" in said

@@ -85,4 +85,4 @@ def test_wheels_are_listed_once(place: Project) -> None:
 
 def test_what_does_not_go_together_is_refused(place: Project) -> None:
     place.call("export", "sbom", "top").fails(2, "lists the whole lock")
-    place.call("export", "other").fails(2, "`--output` is missing")
+    place.call("export", "other").fails(2, "no exporter `other`")
