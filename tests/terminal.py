@@ -30,7 +30,7 @@ def at_terminal(
         stdout=theirs,
         stderr=theirs,
         cwd=cwd,
-        env=dict(environment),
+        env={**environment, "COLUMNS": str(columns)},  # xdist has one of its own
         start_new_session=True,
     )
     os.close(theirs)
