@@ -45,9 +45,10 @@ class Services:
     publishing: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
-        """Finish the listing and close the database."""
+        """Finish the listing and close the databases."""
         self.lister.close()
         self.database.close()
+        self.catalogue.database.close()
 
 
 def open_services(configuration: Configuration) -> Services:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi import APIRouter
 from fastapi.testclient import TestClient
 from httpx2 import Response
@@ -16,6 +20,7 @@ from httpx2 import Response
 from skillpm.formats.light import json_form
 from skillpm.index.folder_registry import make_registry
 from skillpm.index.path import release_of
+from skillpm.layout.tree import MappingTree
 from skillpm.storage.archive import build_archive, compressed
 from skillpm_registry import pages, protocols
 from skillpm_registry.app import create_app
@@ -36,6 +41,34 @@ def parcel(files: Mapping[str, str], name: str = "", **release: Any) -> tuple[di
     archive = compressed(canonical)
     wish = {"name": name or own, "release": {**json_form(replace(about, size=len(archive))), **release}}
     return wish, archive
+
+
+def skill_tree(name: str, version: str, requires: str = "{}") -> MappingTree:
+    """Return a skill with a script, and with files and folders whose order differs between file systems and git."""
+    files = {
+        "SKILL.md": f"---\nname: {name}\ndescription: Does {name}.\n---\nText of {version}.\n",
+        "skill.yaml": f"manifest: 1\nversion: {version}\nrequires: {requires}\n",
+        "scripts/run.sh": "#!/bin/sh\n",
+        "a-b/c": "x",
+        "a/c": "y",
+        "a.txt": "z",
+    }
+    return MappingTree({path: text.encode() for path, text in files.items()}, frozenset({"scripts/run.sh"}))
+
+
+@contextmanager
+def listening(folder: Path) -> Iterator[str]:
+    """Yield the address of a server over a folder, which its documents name."""
+    socket = uvicorn.Config(app="", port=0).bind_socket()
+    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
+    server = uvicorn.Server(uvicorn.Config(create_app(Configuration(data=folder, url=url)), log_level="error"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield url
+    server.should_exit = True
+    thread.join()
 
 
 @dataclass(frozen=True)

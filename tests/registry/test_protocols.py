@@ -6,15 +6,12 @@ import gzip
 import hashlib
 import io
 import subprocess
-import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
 from skillpm.index.folder_registry import FolderRegistry, write_registry
@@ -22,36 +19,24 @@ from skillpm.index.page_cache import PageCache
 from skillpm.index.path import release_of
 from skillpm.index.transport import Transport
 from skillpm.index.well_known import INDEX, SCHEMA, WellKnownIndex
-from skillpm.layout.tree import MappingTree
 from skillpm.model.release import Page, Release
 from skillpm.storage.archive import build_archive, read_archive
 from skillpm_registry.app import create_app
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.protocols import git
 from skillpm_registry.protocols.semantic import semantic
-
-
-def skill(name: str, version: str, requires: str = "{}") -> MappingTree:
-    files = {
-        "SKILL.md": f"---\nname: {name}\ndescription: Does {name}.\n---\nText of {version}.\n",
-        "skill.yaml": f"manifest: 1\nversion: {version}\nrequires: {requires}\n",
-        "scripts/run.sh": "#!/bin/sh\n",
-        "a-b/c": "x",
-        "a/c": "y",
-        "a.txt": "z",
-    }
-    return MappingTree({path: text.encode() for path, text in files.items()}, frozenset({"scripts/run.sh"}))
+from tests.registry.conftest import listening, skill_tree
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("protocols") / "shop"
-    trees = [skill("review", version) for version in ("1.0", "1.1", "2.0")]
-    trees += [skill("top", "0.1rc1", "{review: '>=1,<2', other: '~=1.2'}"), skill("other", "1.0")]
+    trees = [skill_tree("review", version) for version in ("1.0", "1.1", "2.0")]
+    trees += [skill_tree("top", "0.1rc1", "{review: '>=1,<2', other: '~=1.2'}"), skill_tree("other", "1.0")]
     write_registry(root, trees, name="Team Shelf", yanked={"review==1.1": "broken"}, published="2026-11-03T10:00:00Z")
     registry = FolderRegistry(root, "shop")
     for name in ("acme/other", "acme/lint", "zeta/twice", "eta/twice"):
-        tree = skill(name.rpartition("/")[2], "3.0")
+        tree = skill_tree(name.rpartition("/")[2], "3.0")
         archive = build_archive(tree)
         registry.publish(name, release_of(tree, archive)[1], archive)
     return root
@@ -59,17 +44,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(folder: Path) -> Iterator[str]:
-    """The address of a real server over the folder, which its documents name."""
-    socket = uvicorn.Config(app="", port=0).bind_socket()
-    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(create_app(Configuration(data=folder, url=url)), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield url
-    server.should_exit = True
-    thread.join()
+    """The address of a real server over the folder."""
+    with listening(folder) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +68,7 @@ def test_the_discovery_has_each_name_once(client: TestClient) -> None:
         assert client.get(f"{place}/{INDEX}").status_code == 404
 
 
-def test_an_archive_of_the_discovery_has_its_digest_and_the_skill(client: TestClient) -> None:
+def test_an_archive_of_the_discovery_has_its_digest_and_the_skill_tree(client: TestClient) -> None:
     document = client.get(f"/skill/acme/lint/{INDEX}").json()
     (entry,) = document["skills"]
 
@@ -126,8 +103,8 @@ def test_git_clones_a_skill_whole_shallow_and_by_tag(address: str, tmp_path: Pat
     assert run("fsck", "--strict", cwd=whole) == ""
     assert run("tag", cwd=whole).split() == ["review--v1.0.0", "review--v2.0.0", "v1.0", "v1.1", "v2.0"]
     assert run("log", "--format=%s", cwd=whole) == "review 2.0"
-    files = {path: (whole / "skills/review" / path).read_bytes() for path in skill("review", "2.0").paths()}
-    assert files == {path: skill("review", "2.0").read(path) for path in files}
+    files = {path: (whole / "skills/review" / path).read_bytes() for path in skill_tree("review", "2.0").paths()}
+    assert files == {path: skill_tree("review", "2.0").read(path) for path in files}
     assert (whole / "skills/review/scripts/run.sh").stat().st_mode & 0o100
     assert not (whole / "skills/review/a.txt").stat().st_mode & 0o100
 
@@ -140,7 +117,10 @@ def test_git_clones_a_skill_whole_shallow_and_by_tag(address: str, tmp_path: Pat
 def test_a_commit_is_made_of_the_release_alone() -> None:
     about = Release(version="1.0", archive="0" * 64, tree="1" * 64, size=1, published="2026-11-03T10:00:00Z")
 
-    assert git.objects_of("review", about, skill("review", "1.0")).commit == "b4e1397ed70c000d2aa3e384f9cf197717540e69"
+    assert (
+        git.objects_of("review", about, skill_tree("review", "1.0")).commit
+        == "b4e1397ed70c000d2aa3e384f9cf197717540e69"
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,7 +147,7 @@ def test_a_bomb_in_a_request_of_git_is_refused(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("name", ["none", "%2e%2e/x", "a" * 9000, "acme", "review/info"])
-def test_there_is_no_repository_without_a_skill(client: TestClient, name: str) -> None:
+def test_there_is_no_repository_without_a_skill_tree(client: TestClient, name: str) -> None:
     assert client.get(f"/git/{name}.git/info/refs", params={"service": "git-upload-pack"}).status_code == 404
 
 
@@ -176,7 +156,7 @@ def test_nobody_pushes(client: TestClient) -> None:
     assert client.get("/git/review.git/info/refs").status_code == 403
 
 
-def test_the_marketplace_has_a_plugin_for_each_skill(client: TestClient) -> None:
+def test_the_marketplace_has_a_plugin_for_each_skill_tree(client: TestClient) -> None:
     document = client.get("/marketplace.json").json()
 
     plugins = {plugin["name"]: plugin for plugin in document["plugins"]}
@@ -257,7 +237,7 @@ def test_clawhub_searches_lists_and_downloads(client: TestClient) -> None:
     assert client.get("/clawhub/api/v1/skills/twice").status_code == 404  # two owners
     assert [item["version"] for item in claw(client, "skills/review/versions")["items"]] == ["2.0.0", "1.1.0", "1.0.0"]
     files = {item["path"] for item in claw(client, "skills/review/versions/1.0.0")["version"]["files"]}
-    assert files == set(skill("review", "1.0").paths())
+    assert files == set(skill_tree("review", "1.0").paths())
     assert client.get("/clawhub/api/v1/skills/review/file", params={"path": "a.txt"}).text == "z"
     for query in ({"path": "../x"}, {"path": "a.txt", "version": "9"}, {"path": "none"}):
         assert client.get("/clawhub/api/v1/skills/review/file", params=query).status_code == 404
@@ -265,12 +245,12 @@ def test_clawhub_searches_lists_and_downloads(client: TestClient) -> None:
     zip_bytes = client.get("/clawhub/api/v1/download", params={"slug": "review", "version": "1.0.0"}).content
     with zipfile.ZipFile(io.BytesIO(zip_bytes)) as archive:
         assert archive.testzip() is None
-        assert archive.read("SKILL.md") == skill("review", "1.0").read("SKILL.md")
+        assert archive.read("SKILL.md") == skill_tree("review", "1.0").read("SKILL.md")
         assert archive.getinfo("scripts/run.sh").external_attr >> 16 & 0o100
 
 
 def test_clawhub_knows_an_installed_folder_by_its_files(client: TestClient) -> None:
-    tree = skill("review", "1.0")
+    tree = skill_tree("review", "1.0")
     lines = [f"{path}:{hashlib.sha256(tree.read(path)).hexdigest()}" for path in sorted(tree.paths(), key=str.casefold)]
     fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

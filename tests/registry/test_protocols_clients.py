@@ -6,30 +6,21 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from skillpm.index.folder_registry import FolderRegistry, write_registry
 from skillpm.index.path import release_of
 from skillpm.layout.tree import MappingTree
 from skillpm.storage.archive import build_archive
-from skillpm_registry.app import create_app
-from skillpm_registry.configuration import Configuration
+from tests.registry.conftest import listening, skill_tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
 
 NPM = ["node@22", "skills@1.7.4", "clawhub@0.23.3", "@anthropic-ai/claude-code@2.1.332"]
-
-
-def skill(name: str, version: str, requires: str = "{}") -> MappingTree:
-    text = f"---\nname: {name}\ndescription: Does {name}.\n---\nText of {version}.\n"
-    manifest = f"manifest: 1\nversion: {version}\nrequires: {requires}\n"
-    return MappingTree({"SKILL.md": text.encode(), "skill.yaml": manifest.encode()})
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +37,20 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     root = tmp_path / "shop"
-    trees = [skill("base", "1.0"), skill("base", "1.1"), skill("base", "2.0"), skill("top", "1.0", "{base: '>=1,<2'}")]
+    trees = [
+        skill_tree("base", "1.0"),
+        skill_tree("base", "1.1"),
+        skill_tree("base", "2.0"),
+        skill_tree("top", "1.0", "{base: '>=1,<2'}"),
+    ]
     write_registry(root, trees, name="shelf", yanked={"base==1.1": "broken"}, published="2026-11-03T10:00:00Z")
     return root
 
 
 @pytest.fixture
 def address(folder: Path) -> Iterator[str]:
-    socket = uvicorn.Config(app="", port=0).bind_socket()
-    url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(create_app(Configuration(data=folder, url=url)), log_level="error"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield url
-    server.should_exit = True
-    thread.join()
+    with listening(folder) as url:
+        yield url
 
 
 @pytest.fixture
@@ -96,7 +84,7 @@ def test_npx_skills_adds_and_updates(run: Callable[..., str], address: str, fold
     text = tmp_path / "project/.claude/skills/base/SKILL.md"
     assert "Text of 2.0." in text.read_text()
 
-    publish(folder, skill("base", "2.1"))
+    publish(folder, skill_tree("base", "2.1"))
     time.sleep(0.3)
     run("skills", "update", "-y")
     assert "Text of 2.1." in text.read_text()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +17,7 @@ from skillpm_registry.app import create_app
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.catalogue.search import Query, search
 from skillpm_registry.configuration import Configuration
+from tests.registry.conftest import listening
 from tests.shop import MakeProject, publish
 
 CONTRACT = """contract: 1
@@ -221,14 +219,8 @@ def test_an_index_that_is_no_database_is_made_again(tmp_path: Path) -> None:
 @pytest.fixture
 def address(folder: Path) -> Iterator[str]:
     """The address of a real server over the folder."""
-    server = uvicorn.Server(uvicorn.Config(create_app(Configuration(data=folder)), port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with listening(folder) as url:
+        yield url
 
 
 def test_the_command_asks_the_servers_search_and_offline_the_listing(address: str, project: MakeProject) -> None:

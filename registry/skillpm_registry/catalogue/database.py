@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,10 @@ CREATE TABLE letters (
 """
 
 
+class _Connection(sqlite3.Connection):
+    """A connection that can be referred to weakly: it ends with its thread, or with the index."""
+
+
 class Database:
     """The connections to an index: one for each thread, because SQLite's are not shared.
 
@@ -48,6 +53,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._threads = threading.local()
+        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._prepare()
@@ -67,15 +73,24 @@ class Database:
     @property
     def connection(self) -> sqlite3.Connection:
         """The connection of this thread."""
-        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
+        connection: _Connection | None = getattr(self._threads, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            connection = sqlite3.connect(
+                self.path, timeout=30, isolation_level=None, check_same_thread=False, factory=_Connection
+            )
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA mmap_size = 268435456")
             self._threads.connection = connection
+            self._open.add(connection)
         return connection
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        self._threads = threading.local()
+        for connection in list(self._open):
+            connection.close()
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
