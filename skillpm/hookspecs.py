@@ -206,7 +206,8 @@ class HostHooks:
         Returns:
             Exporters from ``skillpm.plugin``; ``export(contributions, folder)`` writes into a new folder, which
             takes its name only when that ends well. ``contributions`` has by skill ``contract``, ``prompt``, ``seeds``,
-            ``suites``, ``rewards`` and ``tools``.
+            ``suites``, ``rewards``, ``tools``, ``verifier``, ``default_reward``, the rows of ``--data`` as
+            ``tasks``, and ``write_skill(folder)``.
 
         Example:
             return [Exporter("acme", write_acme)]

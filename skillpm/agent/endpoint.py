@@ -16,6 +16,8 @@ from concurrent.futures import as_completed
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from skillpm.contract.native import call_text
+from skillpm.contract.tool_forms import openai_tool
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.credentials import Credentials, is_local, token_variable
 from skillpm.index.transport import Patience, Transport, failure_reason, release, round_trips, seconds_asked
@@ -133,13 +135,7 @@ class EndpointPolicy:
             **self._form,
         }
         if self._tools:
-            body["tools"] = [
-                {
-                    "type": "function",
-                    "function": {"name": tool.name, "description": tool.description, "parameters": tool.input_schema},
-                }
-                for tool in self._tools.values()
-            ]
+            body["tools"] = [openai_tool(tool) for tool in self._tools.values()]
         status, answer = self._ask("POST", "/chat/completions", body)
         if status != 200:
             words = _error_words(answer)
@@ -156,7 +152,8 @@ class EndpointPolicy:
             text = message.get("content") or ""
             if not isinstance(text, str) or not isinstance(calls, list | tuple):
                 raise TypeError
-            text = "\n".join([*([text] if text or not calls else []), *map(self._call_text, calls)])
+            texts = [call_text(self._tools, call["function"]) for call in calls]
+            text = "\n".join([*([text] if text or not calls else []), *texts])
         except (KeyError, IndexError, TypeError, AttributeError):
             raise self._failed("does not answer in the form of chat completions", None) from None
         self._check_model(answer.get("model"))
@@ -164,15 +161,6 @@ class EndpointPolicy:
         usage = used if isinstance(used, dict) else {}
         tokens = [value if isinstance(value := usage.get(f"{side}_tokens"), int) else 0 for side in _SIDES]
         return Completion(text, tokens[0], tokens[1], "length" if reason == "length" else "stop")
-
-    def _call_text(self, call: Any) -> str:
-        """Return a native call as the contract's own answer; an argument that it leaves out is null."""
-        name, arguments = call["function"]["name"], call["function"]["arguments"]
-        values = arguments if isinstance(arguments, dict) else _object(str(arguments).encode())
-        if values is None:
-            return f"{name}({arguments})"[: 1 << 16]
-        nothing = dict.fromkeys(self._tools[name].properties) if name in self._tools else {}
-        return json.dumps({"tool": name, "args": {**nothing, **values}}, ensure_ascii=False)
 
     def _check_model(self, answered: Any) -> None:
         """Refuse the answer of another model. A server may add a date to a name, and a folder in front of it."""

@@ -8,7 +8,6 @@ Source: Model Context Protocol; the official SDK (``mcp``), which this module al
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,12 +24,10 @@ from skillpm.agent.audit import AuditLog
 from skillpm.agent.execution import Bounds, Place, run_commands
 from skillpm.agent.shown import visible
 from skillpm.contract.contract import Contract
+from skillpm.contract.tool_forms import usable_name
 from skillpm.errors import SkillpmError, UsageError
 from skillpm.model.contract import Tool
 from skillpm.model.skill import Skill
-
-_UNUSABLE = re.compile(r"[^A-Za-z0-9_-]")  # in the name of a tool, for the models of some clients
-_MOST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,7 @@ class SkillServer:
         self._tools: dict[str, tuple[Served, Tool]] = {}
         for item in served:
             for tool in item.contract.tools.values() if item.contract is not None else ():
-                name = _UNUSABLE.sub("_", f"{item.skill.name}__{tool.name}")[:_MOST_NAME]
+                name = usable_name(item.skill.name, tool.name)
                 if tool.argv is None or (read_only and not tool.read_only):
                     continue
                 if name in self._tools:

@@ -1,16 +1,14 @@
 """A server of OpenAI's chat completions with the contract in front: what it refuses never reaches a client.
 
 A refused answer is given back to the model with the reasons, a few times. If none is accepted, the client gets 422 and
-the reasons. The server listens on this machine only, and a page in a browser cannot call it: it answers to local host
-names and to JSON alone.
+the reasons. The server listens on this machine only.
 
-Source: OpenAI API reference, ``POST /chat/completions``; the libraries are starlette and uvicorn.
+Source: OpenAI API reference, ``POST /chat/completions``.
 """
 
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,33 +16,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio.to_thread
-import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from skillpm.agent.local_server import RefusedError, local_application, read_object
 from skillpm.agent.proposal import Proposal, read_proposal
 from skillpm.contract.contract import Contract
-from skillpm.errors import SkillpmError, UsageError
+from skillpm.errors import SkillpmError
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.task import Message
 
-_LOCAL = ["127.0.0.1", "localhost", "[::1]"]
 _BODY = 1 << 20  # bytes of a request
 _MOST_TOKENS = 32768
 _SHOWN = 4000  # characters of a refused answer that the model reads again
-
-
-class _RefusedError(Exception):
-    """What a client did wrong, or what the contract refused, with the status of the answer."""
-
-    def __init__(self, status: int, message: str, **more: Any) -> None:
-        super().__init__(message)
-        self.status = status
-        self.document = {"error": {"message": message, "type": "invalid_request_error", **more}}
 
 
 @dataclass(frozen=True)
@@ -69,14 +55,14 @@ class VerifiedModel:
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def answer(self, messages: Sequence[Message], most: int) -> tuple[Proposal, Completion, int]:
-        """Return the first accepted answer, and which try it was. Raises _RefusedError where none is."""
+        """Return the first accepted answer, and which try it was. Raises RefusedError where none is."""
         conversation = list(messages)
         reasons: list[str] = []
         for number in range(1, self.tries + 1):
             with self._turn:
                 _, completion = next(iter(self.policy.complete([conversation], max_new_tokens=most)))
             if completion.finish_reason == "too_long":
-                raise _RefusedError(400, "the prompt exceeds the model's context", code="context_length_exceeded")
+                raise RefusedError(400, "the prompt exceeds the model's context", code="context_length_exceeded")
             proposal = read_proposal(self.contract, completion.text, cut=completion.finish_reason == "length")
             if proposal.accepted:
                 return proposal, completion, number
@@ -87,19 +73,7 @@ class VerifiedModel:
                     role="user", content=f"That is refused: {reasons[-1]}. Answer again with one JSON object only."
                 ),
             ]
-        raise _RefusedError(422, f"none of {self.tries} answers keeps the contract", code="contract", reasons=reasons)
-
-
-def serve(model: VerifiedModel, port: int) -> None:
-    """Serve on this machine until the process is told to end. Raises UsageError where the port is taken."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UsageError(f"port {port} cannot be used: {error.strerror}", hint="choose another `--port`") from None
-        config = uvicorn.Config(application(model), log_level="warning", access_log=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        raise RefusedError(422, f"none of {self.tries} answers keeps the contract", code="contract", reasons=reasons)
 
 
 def application(model: VerifiedModel) -> Starlette:
@@ -110,15 +84,15 @@ def application(model: VerifiedModel) -> Starlette:
 
     async def complete(request: Request) -> Response:
         try:
-            body = _body(request.headers.get("content-type", ""), await _received(request))
+            body = await read_object(request, _BODY)
             if body.get("model", model.name) != model.name:
-                raise _RefusedError(404, f"the only model here is {model.name}", code="model_not_found")
+                raise RefusedError(404, f"the only model here is {model.name}", code="model_not_found")
             most = body.get("max_completion_tokens") or body.get("max_tokens") or model.max_new_tokens
             if not isinstance(most, int) or isinstance(most, bool) or not 0 < most <= _MOST_TOKENS:
-                raise _RefusedError(400, "`max_tokens` is not a number of tokens")
+                raise RefusedError(400, "`max_tokens` is not a number of tokens")
             messages = _messages(body.get("messages"), model.system)
             proposal, completion, tries = await anyio.to_thread.run_sync(model.answer, messages, most)
-        except _RefusedError as refused:
+        except RefusedError as refused:
             return JSONResponse(refused.document, refused.status)
         except SkillpmError as error:
             return JSONResponse({"error": {"message": error.message, "type": error.name}}, 502)
@@ -128,34 +102,13 @@ def application(model: VerifiedModel) -> Starlette:
         return JSONResponse(document)
 
     routes = [Route("/v1/models", models), Route("/v1/chat/completions", complete, methods=["POST"])]
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_LOCAL)])
-
-
-async def _received(request: Request) -> bytes:
-    data = bytearray()
-    async for piece in request.stream():
-        data += piece
-        if len(data) > _BODY:
-            raise _RefusedError(413, f"the request has more than {_BODY} bytes")
-    return bytes(data)
-
-
-def _body(kind: str, data: bytes) -> dict[str, Any]:
-    if kind.partition(";")[0].strip().lower() != "application/json":
-        raise _RefusedError(415, "the request is not application/json")
-    try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):
-        raise _RefusedError(400, "the request is not JSON") from None
-    if not isinstance(body, dict):
-        raise _RefusedError(400, "the request is not a JSON object")
-    return body
+    return local_application(routes)
 
 
 def _messages(rows: Any, system: str) -> list[Message]:
-    """Return a client's messages; native calls become the contract's own answers. Raises _RefusedError."""
+    """Return a client's messages; native calls become the contract's own answers. Raises RefusedError."""
     if not isinstance(rows, list) or not rows:
-        raise _RefusedError(400, "`messages` is empty")
+        raise RefusedError(400, "`messages` is empty")
     messages = []
     for row in rows:
         try:
@@ -169,7 +122,7 @@ def _messages(rows: Any, system: str) -> list[Message]:
             role = "system" if row["role"] == "developer" else "user" if row["role"] == "tool" else row["role"]
             messages.append(Message(role=role, content=content))
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise _RefusedError(400, f"message {len(messages) + 1} is not in the form of chat completions") from None
+            raise RefusedError(400, f"message {len(messages) + 1} is not in the form of chat completions") from None
     if system and messages[0].role != "system":
         messages.insert(0, Message(role="system", content=system))
     return messages

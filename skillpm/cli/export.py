@@ -15,22 +15,39 @@ from skillpm.cli.output import echo_json, json_option, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
+_FORMS = ("openai", "anthropic", "langchain")
 
-@click.command("export", epilog="Example: skillpm export nemo-gym incident-triage --output build/gym")
+
+@click.command("export", epilog="Example: skillpm export tools incident-triage --format openai")
 @click.argument("exporter")
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
-@click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder for the files; a file for `sbom`.")
+@click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder; a file for `sbom` and `tools`.")
+@click.option("--format", "-f", "form", type=click.Choice(_FORMS), help="The form of `tools`.  [default: openai]")
+@click.option("--data", type=TypedPath(), metavar="DIR", help="A folder of `skillpm synth`, for its rows.")
 @yes_option
 @worker_options
 @json_option
-def command(exporter: str, skills: tuple[str, ...], output: Path | None, as_json: bool, **agreement: Any) -> None:
+def command(
+    exporter: str,
+    skills: tuple[str, ...],
+    output: Path | None,
+    form: str | None,
+    data: Path | None,
+    as_json: bool,
+    **agreement: Any,
+) -> None:
     """Write SKILLs, by default all installed skills, with the EXPORTER of a plugin.
 
-    `skillpm plugins` lists the plugins. docs/hooks.md explains how to write one. `sbom` is built in: it writes the bill
-    of materials of skillpm.lock (CycloneDX 1.6), by default to stdout.
+    `skillpm plugins` lists the plugins. docs/bridges.md describes those of plugins/skillpm-bridges. Two exporters are
+    built in, and print to stdout by default: `sbom` writes the bill of materials of skillpm.lock (CycloneDX 1.6),
+    `tools` the tools of contracts as a model's server takes them.
     """
-    if exporter == "sbom":
-        _write_bill(skills, output)
+    if form is not None and exporter != "tools":
+        raise UsageError("`--format` is for `tools`", hint=f"`skillpm export tools --format {form}`")
+    if exporter in ("sbom", "tools"):
+        if data is not None:
+            raise UsageError(f"`{exporter}` takes no rows", hint="remove `--data`")
+        _write(_bill(skills) if exporter == "sbom" else _tools(skills, form or "openai"), output)
         return
     from skillpm.ops.learning.export import export, refuse_unknown
 
@@ -38,7 +55,7 @@ def command(exporter: str, skills: tuple[str, ...], output: Path | None, as_json
     if output is None:
         raise UsageError("`--output` is missing", hint="add `--output DIR`, a new folder")
     context, chosen = agreed_skills(skills, **agreement)
-    files = export(context, exporter, chosen, output)
+    files = export(context, exporter, chosen, output, data=data)
     if as_json:
         echo_json({"output": str(output), "files": files})
         return
@@ -46,16 +63,28 @@ def command(exporter: str, skills: tuple[str, ...], output: Path | None, as_json
         click.echo(safe(output / file))
 
 
-def _write_bill(skills: tuple[str, ...], output: Path | None) -> None:
+def _bill(skills: tuple[str, ...]) -> Any:
     from skillpm.ops.project.sbom import bill_of_materials
-    from skillpm.storage.files import write_atomic
 
     if skills:
         raise UsageError("`sbom` lists the whole lock", hint="remove the names of skills")
     context = command_context()
     if not context.settings.lock_path.is_file():
         raise UsageError("there is no skillpm.lock here", hint="`skillpm install SKILL` or `skillpm lock` makes one")
-    text = json.dumps(bill_of_materials(context), indent=2, ensure_ascii=False)
+    return bill_of_materials(context)
+
+
+def _tools(skills: tuple[str, ...], form: str) -> Any:
+    from skillpm.ops.learning.export import tool_schemas
+
+    return tool_schemas(command_context(), skills, form)
+
+
+def _write(document: Any, output: Path | None) -> None:
+    """Print a document, or write it to a file and print the path."""
+    from skillpm.storage.files import write_atomic
+
+    text = json.dumps(document, indent=2, ensure_ascii=False)
     if output is None:
         click.echo(text)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import click
@@ -27,15 +28,22 @@ def command(skill: str, file: BinaryIO, **agreement: Any) -> None:
     if it has one. A row that cannot be judged has the status `errored` and the score null; stderr has their number and
     the first reason. Exits 9 if no row could be judged.
 
-    Output is a stream: at an invalid row (exit 2 with its line) the judgements of all rows before it are written.
+    Output is a stream: a blank line asks for the judgements of all rows before it. At an invalid row (exit 2 with its
+    line) the judgements of all rows before it are written.
     """
     from skillpm.ops.learning.score import score
 
     def write(judgement: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(judgement, allow_nan=False) + "\n")
 
+    def lines() -> Iterator[bytes]:
+        for line in file:
+            yield line
+            if not line.strip():
+                sys.stdout.flush()  # what the line asked for has been written
+
     context, (chosen,) = agreed_skills((skill,), **agreement)
-    scoring = score(context, chosen, file, write, path=file.name)
+    scoring = score(context, chosen, lines(), write, path=file.name)
     if scoring.errored and scoring.errored == scoring.rows:
         hint = f"run `skillpm selftest {skill}`, or look at the expected answers"
         none = "the only row could not" if scoring.rows == 1 else f"none of {scoring.rows} rows could"

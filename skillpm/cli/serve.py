@@ -16,9 +16,10 @@ from skillpm.errors import UsageError
 
 
 @click.command("serve", epilog="Example: skillpm serve langgraph-cli --port 8000")
-@click.argument("skill", metavar="SKILL", shell_complete=installed_names)
+@click.argument("skills", metavar="SKILL", shell_complete=installed_names, nargs=-1)
 @click.option("--run", shell_complete=run_names, type=TypedPath(), metavar="RUN", help="A run by name or folder.")
 @click.option("--model", "-m", metavar="MODEL", help="A model instead, as for `skillpm run`.")
+@click.option("--gym", is_flag=True, help="Judge rows of NeMo Gym instead; all installed skills by default.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, metavar="N")
 @click.option("--tries", type=click.IntRange(1, 10), default=3, show_default=True, help="Answers to one request.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=256, show_default=True, metavar="N")
@@ -26,9 +27,10 @@ from skillpm.errors import UsageError
 @yes_option
 @worker_options
 def command(
-    skill: str,
+    skills: tuple[str, ...],
     run: Path | None,
     model: str | None,
+    gym: bool,
     port: int,
     tries: int,
     max_new_tokens: int,
@@ -39,7 +41,17 @@ def command(
 
     The contract of SKILL reads every answer. A refused one goes back to the model with the reasons; if no try is
     accepted, the client gets status 422 and the reasons. Nothing is executed.
+
+    With --gym, serve any number of SKILLs as a resources server of NeMo Gym, without a model: their verifiers judge
+    the responses that its agents send.
     """
+    if gym:
+        if run is not None or model is not None or key_stdin:
+            raise UsageError("`--gym` serves no model", hint="remove `--run`, `--model` and `--key-stdin`")
+        _serve_gym(skills, port, agreement)
+        return
+    if len(skills) != 1:
+        raise UsageError(f"`serve` needs one SKILL, not {len(skills)}", hint="name one, or add `--gym`")
     if run is not None and model is not None:
         raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
     if key_stdin:
@@ -47,11 +59,20 @@ def command(
     from skillpm.evals.examiner import Asking
     from skillpm.ops.learning.converse import Wanted, find_answerer
     from skillpm.ops.learning.evaluate import Evaluator
-    from skillpm.ops.learning.serve import verified_model
+    from skillpm.ops.learning.serve import listen, verified_model
 
-    context, (chosen,) = agreed_skills([skill], **agreement)
+    context, (chosen,) = agreed_skills(skills, **agreement)
     wanted = Wanted(find_answerer(context, chosen, model, run), say=lambda sentence: note(safe(sentence)))
     evaluator = Evaluator(context, Asking(max_new_tokens=max_new_tokens, batch_size=1), PlainProgress())
-    with verified_model(evaluator, chosen, wanted, tries) as (serving, verified):
+    with verified_model(evaluator, chosen, wanted, tries) as application:
         note(f"serving {chosen.name} at http://127.0.0.1:{port}/v1")
-        serving.serve(verified, port)
+        listen(application, port)
+
+
+def _serve_gym(skills: tuple[str, ...], port: int, agreement: dict[str, Any]) -> None:
+    from skillpm.ops.learning.serve import gym_server, listen
+
+    context, chosen = agreed_skills(skills, **agreement)
+    with gym_server(context, chosen) as application:
+        note(f"judging {', '.join(skill.name for skill in chosen)} at http://127.0.0.1:{port}")
+        listen(application, port)

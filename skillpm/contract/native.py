@@ -58,10 +58,29 @@ def read_native(form: AnswerForm, completion: str, tools: Mapping[str, Tool]) ->
         return completion
     if call is None:
         return completion
-    name, arguments = call
-    tool = tools.get(name)
-    complete = arguments if tool is None else {**dict.fromkeys(tool.properties), **arguments}
-    return json.dumps({"tool": name, "args": complete}, ensure_ascii=False)
+    return call_text(tools, dict(zip(("name", "arguments"), call, strict=True)))
+
+
+def call_text(tools: Mapping[str, Tool], call: Mapping[str, Any]) -> str:
+    """Return a call in a server's reply as the contract's own answer; an argument that it leaves out is null.
+
+    Args:
+        tools: of the contract.
+        call: has ``name`` and ``arguments``: an object or its JSON text. What is neither stays beside the name, and no
+            contract accepts it.
+
+    Raises:
+        KeyError: the call lacks one of them.
+    """
+    name, arguments = call["name"], call["arguments"]
+    try:
+        values = strict_json(arguments) if isinstance(arguments, str) else arguments
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        return f"{name}({arguments})"[:MAX_ANSWER]
+    nothing = dict.fromkeys(tools[name].properties) if name in tools else {}
+    return json.dumps({"tool": name, "args": {**nothing, **values}}, ensure_ascii=False)
 
 
 def _hermes(text: str) -> Call | None:

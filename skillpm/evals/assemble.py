@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import skillpm
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.evaluation import HELD_OUT, Arm, EvaluatedSkill, Evaluation, TaskSet
-from skillpm.runtime.conventions import CONVENTIONS
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
@@ -50,9 +49,7 @@ def assemble(
 def evaluated_skill(contributions: Contributions) -> EvaluatedSkill:
     """Return what an evaluation says of a skill."""
     skill = contributions.skill
-    defaults = [reward for reward in contributions.rewards if reward.default]
-    defaults.sort(key=lambda reward: reward.plugin == CONVENTIONS)  # a skill's own goes before the built-in ones
-    reward = defaults[0].name if defaults else None
+    reward = contributions.default_reward or None
     return EvaluatedSkill(name=skill.name, version=skill.version, tree=skill.tree, reward=reward)
 
 

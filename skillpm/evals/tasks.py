@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skillpm.contract.tool_forms import anthropic_tool
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import read_json_lines
 from skillpm.model.evaluation import HELD_OUT, TaskRow
@@ -147,10 +148,7 @@ def with_tool_schemas(tasks: Iterable[EvalTask], contracts: Mapping[str, Contrac
 
 
 def _schemas(contract: Contract) -> str:
-    tools = [
-        {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-        for tool in contract.tools.values()
-    ]
+    tools = [anthropic_tool(tool) for tool in contract.tools.values()]
     return (
         'Answer with one JSON object and nothing else: {"tool": NAME, "args": {…}}. `args` follows the tool\'s '
         f"input_schema. The tools are:\n{json.dumps(tools, ensure_ascii=False)}"

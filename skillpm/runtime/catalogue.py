@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from skillpm.contract.contract import Contract
@@ -20,9 +21,11 @@ from skillpm.model.suite import Suite
 from skillpm.model.synthesis import SynthesisDocument
 from skillpm.model.task import Seed, Task
 from skillpm.runtime.collect import Given, unique
+from skillpm.runtime.conventions import CONVENTIONS
 from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
 from skillpm.runtime.skillfiles import SkillFiles
+from skillpm.storage.unpack import unpack
 
 Describe = Callable[[Skill], Described]
 
@@ -52,6 +55,8 @@ class Contributions:
         rewards: what a trainer sees as ``skill:name``.
         tools: what a correct answer may call.
         origins: ``kind:name`` to the plugin that brought it.
+        verifier: the file that judges answers, ``plugin`` where only a distribution may; empty if nothing does.
+        tasks: rows of a synthesis that were handed to an exporter.
     """
 
     skill: Skill
@@ -65,6 +70,19 @@ class Contributions:
     rewards: tuple[RewardRecord, ...] = ()
     tools: tuple[Tool, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    verifier: str = ""
+    tasks: tuple[Task, ...] = ()
+
+    @property
+    def default_reward(self) -> str:
+        """The reward that is paid where none is named: the skill's own, else a built-in one; empty without any."""
+        defaults = [reward for reward in self.rewards if reward.default]
+        defaults.sort(key=lambda reward: reward.plugin == CONVENTIONS)
+        return defaults[0].name if defaults else ""
+
+    def write_skill(self, folder: Path) -> None:
+        """Write the files of the skill, as its digest counts them, into a new folder. Raises StorageError."""
+        unpack(skill_tree(self.skill), folder)
 
     def task(self, request: str, expected: Any, tags: tuple[str, ...] = ()) -> Task:
         """Return the task of a request to this skill that is measured or judged, never trained on."""
@@ -139,7 +157,14 @@ def _contributions(skill: Skill, host: Host, describe: Describe | None) -> Contr
         rewards=tuple(RewardRecord(item.record.name, item.record.default, item.plugin) for item in kinds["reward"]),
         tools=tuple(item.record for item in kinds["tool"]),
         origins={f"{kind}:{item.record.name}": item.plugin for kind, items in kinds.items() for item in items},
+        verifier=_verifier(files, contract, host, described),
     )
+
+
+def _verifier(files: SkillFiles, contract: Contract | None, host: Host, described: Described | None) -> str:
+    own = files.code() if described is None else [described.verifier]
+    judges = [*own, "" if contract is None else "contract.yaml", "plugin" if host.listens("skillpm_verifier") else ""]
+    return next((name for name in judges if name), "")
 
 
 def _records(kind: str, given: Sequence[Given[Any]], described: Described | None) -> list[Given[Any]]:

@@ -80,7 +80,7 @@ def score(
 def score_rows(
     lines: Iterable[bytes], scorer: Scorer, contributions: Contributions, *, path: str = "<stdin>"
 ) -> Iterator[dict[str, Any]]:
-    """Yield one JSON-ready judgement for each row, in order; blank lines are skipped.
+    """Yield one JSON-ready judgement for each row, in order; a blank line asks for those of all rows before it.
 
     Args:
         lines: JSON Lines: ``{expected, completion, request?, id?, …}``.
@@ -95,6 +95,8 @@ def score_rows(
     size = 0
     for number, line in enumerate(lines, 1):
         if not line.strip():
+            yield from _judged(batch, scorer)
+            batch, size = [], 0
             continue
         try:
             batch.append(_row(line, contributions, path, number))

@@ -1,33 +1,66 @@
-"""``skillpm serve``: a model behind OpenAI's chat completions, with the contract of its skill in front."""
+"""``skillpm serve``: a model behind OpenAI's chat completions, or skills as a resources server of NeMo Gym."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from skillpm.errors import UsageError
+from skillpm.errors import CheckError, UsageError
 from skillpm.model.skill import Skill
+from skillpm.ops.context import Context
 from skillpm.ops.learning.converse import Wanted, open_policy, system_prompt
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.session import open_session
 
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+
+def listen(application: Starlette, port: int) -> None:
+    """Serve an application on this machine until the process is told to end. Raises UsageError: the port is taken."""
+    _server("local_server").listen(application, port)
+
 
 @contextmanager
-def verified_model(evaluator: Evaluator, skill: Skill, wanted: Wanted, tries: int) -> Iterator[tuple[Any, Any]]:
-    """Yield the module that serves, and the model with its contract.
+def verified_model(evaluator: Evaluator, skill: Skill, wanted: Wanted, tries: int) -> Iterator[Starlette]:
+    """Yield the application that serves a model with its contract.
 
     Raises:
         UsageError: the packages of the server are not installed.
         SkillpmError: whatever ``conversation`` raises.
     """
-    try:
-        serving = importlib.import_module("skillpm.agent.serving")
-    except ImportError as error:
-        raise UsageError(f"there is no server here: {error}", hint="pip install 'skillpm-core[serve]'") from None
+    serving = _server("serving")
     with open_session(evaluator.context, [skill]) as session:
         contributions = session.contributions[skill.name]
         contract, policy = open_policy(evaluator, contributions, wanted.answerer)
         system, most = system_prompt(contributions, wanted), evaluator.asking.max_new_tokens
-        yield serving, serving.VerifiedModel(skill.name, contract, policy, system, tries, most)
+        yield serving.application(serving.VerifiedModel(skill.name, contract, policy, system, tries, most))
+
+
+@contextmanager
+def gym_server(context: Context, skills: Sequence[Skill]) -> Iterator[Starlette]:
+    """Yield the application that judges the rows of skills.
+
+    Raises:
+        UsageError: the packages of the server are not installed.
+        CheckError: nothing judges the answers of a skill.
+        SkillpmError: whatever ``open_session`` raises.
+    """
+    server = _server("gym_server")
+    with open_session(context, skills) as session:
+        for name, given in session.contributions.items():
+            if not given.verifier:
+                raise CheckError(
+                    f"{name} has neither a contract nor a verifier, so its answers cannot be judged",
+                    hint="name other skills, or draft a contract with `skillpm draft`",
+                )
+        yield server.GymServer(session.contributions, session.scorer.judge).application()
+
+
+def _server(name: str) -> Any:
+    try:
+        return importlib.import_module(f"skillpm.agent.{name}")
+    except ImportError as error:
+        raise UsageError(f"there is no server here: {error}", hint="pip install 'skillpm-core[serve]'") from None

@@ -1,0 +1,97 @@
+"""The tasks of a skill by what they are for, and the files that every environment has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from skillpm.plugin import Contributions, Seed, Task, UsageError
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def tasks_of(given: Contributions) -> dict[str, list[Task]]:
+    """Return the tasks of a skill as ``train``, ``held_out`` and ``suite``; a set without tasks is left out.
+
+    Training tasks are those of a synthesis, else the seeds. What stands in a suite never trains.
+
+    Raises:
+        UsageError: nothing judges the skill's answers, or it has no task.
+        DocumentError: an expected answer breaks the contract.
+    """
+    name = given.skill.name
+    if not given.verifier:
+        hint = "name other skills, or draft a contract with `skillpm draft`"
+        raise UsageError(f"{name} has neither a contract nor a verifier, so nothing judges its answers", hint=hint)
+    sets = {split: [task for task in given.tasks if task.split == split] for split in ("train", "held_out")}
+    sets["train"] = sets["train"] or [_seed_task(given, seed) for seed in given.seeds]
+    sets["suite"] = [
+        given.task(seed.request, _complete(given, seed.expected))
+        for suite in given.suites
+        for seed in suite.tasks
+        if isinstance(seed, Seed)
+    ]
+    if not any(sets.values()):
+        raise UsageError(f"{name} has no task", hint="add seeds or a suite, or rows with `--data`")
+    return {split: tasks for split, tasks in sets.items() if tasks}
+
+
+def _seed_task(given: Contributions, seed: Seed) -> Task:
+    return Task.of(
+        skill=given.skill.name,
+        system=given.prompt,
+        request=seed.request,
+        expected=_complete(given, seed.expected),
+        split="train",
+        origin="seed",
+    )
+
+
+def _complete(given: Contributions, expected: Any) -> Any:
+    return expected if given.contract is None else given.contract.complete(expected)
+
+
+def system_prompt(given: Contributions) -> str:
+    """Return the prompt of a skill with the schemas of its tools, for a model that was never told of them."""
+    if given.contract is None:
+        return given.prompt or given.skill_text
+    tools = [
+        {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+        for tool in given.contract.tools.values()
+    ]
+    form = 'Answer with one JSON object and nothing else: {"tool": NAME, "args": {…}}. `args` follows the input_schema.'
+    return f"{given.prompt}\n\n{form} The tools are:\n{json.dumps(tools, ensure_ascii=False)}".strip()
+
+
+def gold_answer(task: Task) -> str:
+    """Return the text of a task's expected answer."""
+    return task.expected if isinstance(task.expected, str) else json.dumps(task.expected, ensure_ascii=False)
+
+
+def module_name(given: Contributions) -> str:
+    """Return a name for the skill's environment that is not the name of the program which it is for."""
+    return f"skill_{re.sub(r'[^a-z0-9]', '_', given.skill.name.lower())}"
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON Lines; makes the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+def write_template(name: str, path: Path, **words: str) -> None:
+    """Write a file of ``templates/``, with ``@WORD@`` replaced; makes the folder."""
+    text = (_TEMPLATES / name).read_text(encoding="utf-8")
+    for word, value in words.items():
+        text = text.replace(f"@{word}@", value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def write_judge(given: Contributions, package: Path) -> None:
+    """Write the skill into a package, and the module that asks what answers are worth."""
+    given.write_skill(package / "skill")
+    (package / "judge.py").write_bytes(Path(__file__).with_name("judge.py").read_bytes())

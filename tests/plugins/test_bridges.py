@@ -1,0 +1,115 @@
+"""plugins/skillpm-bridges, installed from its folder: what it writes, and the real packages that load it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT, Project
+from tests.plugins.test_changelog import install, run
+from tests.serving import GOLD, OTHER, TEXT, skill
+from tests.shop import MakeProject, SkillFiles
+
+sys.path.append(str(ROOT / "plugins/skillpm-bridges"))
+from skillpm_bridges.judge import Judge, JudgeError
+
+OWN = "def verify(attempts, contract):\n    return [attempt.verdict for attempt in attempts]\n"
+
+
+@pytest.fixture
+def world(project: MakeProject, skill_files: SkillFiles) -> Project:
+    """A project with a skill that has code, one that is only text, and the plugin in its folder ``site``."""
+    made = project({"serving": skill(verifier_py=OWN), "plain": skill_files("plain")})
+    (made.root / "site").mkdir()
+    install(ROOT / "plugins" / "skillpm-bridges", made.root / "site")
+    return made
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_rows_of_nemo_gym_have_its_form_and_are_split(world: Project) -> None:
+    run(world, "export", "nemo-gym", "./serving", "--output", "gym", "--yes").ok()
+    server = world.root / "gym/resources_servers/skillpm"
+    (row,) = lines(server / "data/train.jsonl")
+    assert set(row) == {"responses_create_params", "agent_ref", "expected_output", "verifier_metadata"}
+    parameters = row["responses_create_params"]
+    assert [item["role"] for item in parameters["input"]] == ["system", "user"]
+    assert parameters["input"][1]["content"] == "serve on 8123" and parameters["parallel_tool_calls"] is False
+    assert set(parameters["tools"][0]) == {"type", "name", "description", "parameters", "strict"}
+    assert row["expected_output"] == GOLD and row["verifier_metadata"]["skill"] == "serving"
+    assert row["agent_ref"] == {"type": "responses_api_agents", "name": "skillpm_simple_agent"}
+    assert [item["expected_output"] for item in lines(server / "data/suite.jsonl")] == [OTHER]
+    assert (server / "skills/skill_serving/verifier.py").read_text() == OWN
+
+
+def test_rows_of_a_synthesis_take_the_place_of_seeds(world: Project) -> None:
+    rule = {"name": "serve", "tool": "serve", "draw": {"port": {"from": "port"}}}
+    rule |= {"args": {"port": "{port}"}, "requests": ["serve on {port}", "start at {port}", "use {port}", "run {port}"]}
+    world.write(
+        {
+            "serving/synthesis.yaml": json.dumps(
+                {"synthesis": 1, "values": {"port": {"integers": [2000, 9000]}}, "tasks": [rule]}
+            )
+        }
+    )
+    run(world, "synth", "./serving", "--rows", "12", "--held-out", "4", "-o", "data", "--yes").ok()
+    run(world, "export", "verifiers", "./serving", "--data", "data", "-o", "out", "--yes").ok()
+    package = world.root / "out/skill_serving/skill_serving"
+    assert [len(lines(package / f"{name}.jsonl")) for name in ("train", "held_out", "suite")] == [12, 4, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "texts"),
+    [
+        (("nemo-gym", "./plain"), 2, ("plain has neither a contract nor a verifier",)),
+        (("verifiers", "./serving", "--data", "nowhere"), 2, ("nowhere has no rows of serving", "skillpm synth")),
+        (("verifier", "./serving"), 2, ("no exporter `verifier`", "verifiers")),
+    ],
+)
+def test_what_cannot_be_an_environment_leaves_no_folder(
+    world: Project, words: tuple[str, ...], code: int, texts: tuple[str, ...]
+) -> None:
+    run(world, "export", *words, "--output", "out", "--yes").fails(code, *texts)
+    assert not (world.root / "out").exists()
+
+
+@pytest.fixture
+def command(world: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """The project, with `skillpm` as environments find it."""
+    for name, value in {**world.environment, "SKILLPM": f"{sys.executable} -m skillpm"}.items():
+        monkeypatch.setenv(name, value)
+    yield world
+
+
+def test_an_environment_s_judge_asks_one_process_and_threads_share_it(command: Project) -> None:
+    command.run("score", "./serving", os.devnull, "--yes").ok()
+    judge = Judge(command.root / "serving")
+    try:
+        texts = [TEXT, TEXT.replace("8123", "1"), "\ud800"] * 4
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda text: judge.judge(GOLD, text)["rewards"]["graded"], texts))
+        assert found[0] == 1 and 0.1 < found[1] < 1 and found[2] == 0 and found == found[:3] * 4
+        with pytest.raises(JudgeError, match="breaks the contract"):
+            judge.judge({"tool": "nothing"}, TEXT)
+        assert judge.judge(GOLD, TEXT)["status"] == "passed"
+    finally:
+        judge.close()
+
+
+def test_code_that_nobody_agreed_to_and_a_missing_command_are_no_rewards(
+    command: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(JudgeError, match=r"exit code 6: .*verifier\.py"):
+        Judge(command.root / "serving").judge(GOLD, TEXT)
+    monkeypatch.setenv("SKILLPM", "no-such-command")
+    with pytest.raises(JudgeError, match="`no-such-command` cannot be started"):
+        Judge(command.root / "serving").judge(GOLD, TEXT)
