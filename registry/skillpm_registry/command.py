@@ -18,6 +18,7 @@ from skillpm_registry import __version__
 
 if TYPE_CHECKING:
     from skillpm_registry.configuration import Configuration
+    from skillpm_registry.mirror import Copied
     from skillpm_registry.services import Services
 
 _TIMESTAMP = 30  # days for which a signed registry may stand still
@@ -202,6 +203,64 @@ def collect(data: Path, dry_run: bool) -> None:
         if not dry_run:
             path.unlink(missing_ok=True)
     click.echo(f"{'would remove' if dry_run else 'removed'} {len(paths)} archives", err=True)
+
+
+@group.command("mirror", epilog="Example: skillpm-registry mirror https://skills.example.org --data /srv/copy")
+@click.argument("source", required=False)
+@click.argument("requirements", metavar="[REQUIREMENT]...", nargs=-1)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The folder of the copy.")
+@click.option(
+    "--approved",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file of requirements, one a line: only these and what they require is let in.",
+)
+@click.option(
+    "--freeze",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Copy the releases of a skillpm.lock.",
+)
+def copy(
+    source: str | None, requirements: tuple[str, ...], data: Path, approved: Path | None, freeze: Path | None
+) -> None:
+    """Copy releases of another registry, or those of a lock, into a folder, which any server can serve.
+
+    SOURCE is a folder, a URL, or a site's .well-known/agent-skills. Without a REQUIREMENT everything is copied; run
+    it again for what is new. Exits 1 if something could not be copied.
+    """
+    from skillpm.model.requirement import Requirement
+    from skillpm.ops.context import open_context
+    from skillpm.settings import load_settings
+    from skillpm.storage.lockfile import read_lock
+    from skillpm_registry.mirror import LOCKS, Copier, open_copy, read_approved
+
+    if (source is None) == (freeze is None):
+        raise click.UsageError("name either SOURCE or --freeze LOCK")
+    settings = load_settings(project=freeze.resolve().parent if freeze else None)
+    context = open_context(settings, tell=lambda sentence: click.echo(sentence, err=True))
+    wanted = [*map(Requirement.parse, requirements), *(read_approved(approved.read_text("utf-8")) if approved else ())]
+    if approved and not wanted:
+        raise click.UsageError(f"{approved} names no skill")
+    index = context.registry(source) if source else None
+    if index:
+        index.page("skill")  # raises where there is no registry, before a folder is made
+    place = source if source and "://" in source else str(Path(source or "").expanduser().resolve())
+    registry = open_copy(data, place.rstrip("/") if source else LOCKS, context.keys)
+    copier = Copier(registry, lambda name, version: click.echo(f"{name} {version}"))
+    if index:
+        copier.mirror(index, wanted)
+    elif freeze:
+        copier.freeze(context, read_lock(freeze))
+    _report_copy(copier.copied)
+
+
+def _report_copy(copied: Copied) -> None:
+    """Print what a copy has and lacks; exit 1 if something failed."""
+    click.echo(f"new releases: {copied.added}; there before: {copied.present}", err=True)
+    if copied.logged:
+        click.echo(f"proofs of the source's log that were checked, and are not copied: {copied.logged}", err=True)
+    for name, reason in sorted(copied.failures.items()):
+        click.echo(f"error: {name}: {reason}", err=True)
+    sys.exit(1 if copied.failures else 0)
 
 
 @group.group("account")

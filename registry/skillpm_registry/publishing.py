@@ -65,6 +65,7 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
         UsageError, DocumentError: the name, the version or the release is invalid.
         ApiError: 403, 409 or 429; see ``docs/registry.md``.
     """
+    services.registry.refuse_copy()
     name, release = parse_name(wish["name"]), read_light(Release, wish["release"])
     _refuse_version(release)
     if unknown := set(wish["allow"]) - ALLOWABLE:

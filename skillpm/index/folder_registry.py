@@ -94,9 +94,15 @@ class FolderRegistry(DirectoryIndex):
             RegistryError: the folder is not a registry, or is damaged.
             StorageError: the disk refused.
         """
+        self.refuse_copy()
         added = self.add(name, release, archive)
         self.list_again([name])
         return added
+
+    def refuse_copy(self) -> None:
+        """Raise RegistryError if the registry is a copy of another one."""
+        if self.config.mirror is not None:
+            raise RegistryError(f"{self.root} is a copy of {self.config.mirror}", hint="publish to the original")
 
     def add(self, name: str, release: Release, archive: bytes) -> bool:
         """Add a release like ``publish``, but leave the listing to the caller."""

@@ -115,6 +115,7 @@ class RegistryConfig(LightDocument):
     ``search`` is an address, absolute or relative to the registry's, that answers ``?q=TEXT&limit=N`` with a listing.
     ``publish`` is the address of the API that takes publications; it is on the registry's own host.
     ``signed`` says that the registry has signed metadata and a log, and for how many days a timestamp is valid.
+    ``mirror`` names the source of which it is a copy, so nobody publishes to it.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
@@ -124,6 +125,7 @@ class RegistryConfig(LightDocument):
     search: Annotated[str, Limit(longest=2048)] | None = None
     publish: Annotated[str, Limit(longest=2048)] | None = None
     signed: Annotated[int, Limit(least=1, most=3650)] | None = None
+    mirror: Annotated[str, Limit(longest=2048)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from skillpm.model.source import Source
 from skillpm.runtime.distributions import load_host
 from skillpm.runtime.host import Host
 from skillpm.settings import Settings
+from skillpm.settings.table import REGISTRIES
 from skillpm.storage.keys import Keys
 from skillpm.storage.lockfile import read_lock
 from skillpm.storage.store import Store
@@ -111,6 +113,16 @@ class Context:
             except RegistryError as error:
                 self._sources[source] = self._index_of_plugin(str(source), error)
         return self._sources[source]
+
+    def copy_of(self, entry: LockedSkill) -> Index | None:
+        """Return the first typed registry that has a locked release with the same digests; None if none has it."""
+        typed = self.settings.setting(REGISTRIES)
+        for index in map(self.registry, typed.value.values() if typed.origin.is_typed else ()):
+            with contextlib.suppress(RegistryError):
+                page = index.page(entry.name)
+                if page and any((item.archive, item.tree) == (entry.archive, entry.tree) for item in page.releases):
+                    return index
+        return None
 
     def _index_of_plugin(self, text: str, error: RegistryError) -> Index:
         """Return a plugin's index; raise our own error if no plugin has one."""

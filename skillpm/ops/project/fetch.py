@@ -133,25 +133,38 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
         LockOutOfDateError: a folder no longer has this release.
         IntegrityError: bytes differ from a digest, or the archive is not acceptable.
     """
-    if index.made_here and isinstance(index, FilesIndex):
-        tree = index.files(name, release)
-    else:
-        tree = _unpacked(name, release, index)
+    if not index.made_here:
+        return checked_tree(name, release, index.archive(name, release), index.name)
+    own = index.files(name, release) if isinstance(index, FilesIndex) else read_archive(index.archive(name, release))
+    return _with_digest(own, name, release, index.name)
+
+
+def checked_tree(name: str, release: Release, data: bytes, who: str) -> Tree:
+    """Return the tree in the bytes of an archive, checked against the digests of its release.
+
+    Args:
+        name: of the skill.
+        release: with the digests.
+        data: the archive.
+        who: sent it, for the message.
+
+    Raises:
+        IntegrityError: the bytes differ from a digest, or the archive is not acceptable.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    if release.archive not in (digest, _canonical_digest(data)):
+        what = f"the archive of {name} {release.version} from {who}"
+        if data.lstrip()[:1] == b"<":
+            what = f"{who} sent a web page instead of the archive of {name} {release.version}"
+        raise _mismatch(what, release.archive, digest)
+    return _with_digest(read_archive(data), name, release, who)
+
+
+def _with_digest(tree: Tree, name: str, release: Release, who: str) -> Tree:
     digest = tree_digest(tree)
     if digest != release.tree:
-        raise _mismatch(f"the content of {name} {release.version} from {index.name}", release.tree, digest)
+        raise _mismatch(f"the content of {name} {release.version} from {who}", release.tree, digest)
     return tree
-
-
-def _unpacked(name: str, release: Release, index: Index) -> Tree:
-    data = index.archive(name, release)
-    digest = hashlib.sha256(data).hexdigest()
-    if not index.made_here and release.archive not in (digest, _canonical_digest(data)):
-        what = f"the archive of {name} {release.version} from {index.name}"
-        if data.lstrip()[:1] == b"<":
-            what = f"{index.name} sent a web page instead of the archive of {name} {release.version}"
-        raise _mismatch(what, release.archive, digest)
-    return read_archive(data)
 
 
 def _canonical_digest(data: bytes) -> str | None:

@@ -200,7 +200,10 @@ def _fetch_missing(context: Context, selection: Selection, options: InstallOptio
 def _fetch_all(
     context: Context, selection: Selection, missing: Sequence[LockedSkill], options: InstallOptions
 ) -> list[str]:
-    indexes = {entry.name: selection.indexes.get(entry.name) or context.source(entry.source) for entry in missing}
+    indexes = {
+        entry.name: selection.indexes.get(entry.name) or context.copy_of(entry) or context.source(entry.source)
+        for entry in missing
+    }
     progress = options.progress
     if progress is not None:
         progress.start("fetching skills", len(missing))

@@ -1,0 +1,209 @@
+"""Copies releases into a folder: those of another registry, or those of a lock. Nothing is copied unchecked.
+
+A copy has the archives, the digests, the publishers' signatures and the times of its source. Yanks, quarantines and
+statuses are taken over, and never lifted: what the owner of the copy has stopped stays stopped. The metadata and the
+log of a signed source speak of the source, so they are checked and not copied; a signed copy has its own.
+
+A folder is the copy of one source for ever. Otherwise a name could get releases of two sources (dependency confusion).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from packaging.utils import canonicalize_version
+
+from skillpm.errors import ConflictError, IntegrityError, RegistryError, SkillpmError, StorageError, UsageError
+from skillpm.index.folder_registry import FolderRegistry, make_registry
+from skillpm.index.pages import ReadPage
+from skillpm.index.shipped import bundled_skills
+from skillpm.model.lock import Lock, LockedSkill
+from skillpm.model.ports import Index, LoggedIndex, SearchableIndex
+from skillpm.model.release import Page, Release, Status
+from skillpm.model.requirement import Requirement
+from skillpm.ops.context import Context
+from skillpm.ops.project.fetch import checked_tree
+from skillpm.storage.archive import compressed
+from skillpm.storage.keys import Keys
+from skillpm.trust.recall import asked_page
+from skillpm.trust.signature import signer
+
+LOCKS = "locks"  # the source of a folder that has the releases of locks
+
+
+@dataclass(slots=True)
+class Copied:
+    """What a run has copied.
+
+    Attributes:
+        added: the number of new releases.
+        present: the number of releases that the folder had before.
+        logged: the number of new releases whose proof in the source's log was checked.
+        failures: why a name was not copied, or not whole.
+    """
+
+    added: int = 0
+    present: int = 0
+    logged: int = 0
+    names: set[str] = field(default_factory=set)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def open_copy(folder: Path, source: str, keys: Keys) -> FolderRegistry:
+    """Return the registry in a folder that is, or becomes, the copy of a source.
+
+    Raises:
+        UsageError: the folder is something else.
+        StorageError: the disk refused.
+    """
+    is_new = make_registry(folder, folder.resolve().name)
+    own = folder / ".server" / "keys"
+    registry = FolderRegistry(folder, folder.name, Keys(own) if own.is_dir() else keys)
+    if not is_new and registry.config.mirror is None and registry.names():
+        raise UsageError(f"{folder} is a registry of its own, not a copy", hint="name a new or empty folder")
+    if registry.config.mirror not in (None, source):
+        raise UsageError(
+            f"{folder} is a copy of {registry.config.mirror}, not of {source}", hint="name a new or empty folder"
+        )
+    if registry.config.mirror is None:
+        document = {**json.loads((folder / "config.json").read_bytes()), "mirror": source}
+        registry.write("config.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
+    return registry
+
+
+class Copier:
+    """Copies releases into a folder.
+
+    Args:
+        registry: the folder.
+        tell: is called with the name and the version of each new release.
+    """
+
+    def __init__(self, registry: FolderRegistry, tell: Callable[[str, str], None]) -> None:
+        self._registry = registry
+        self._tell = tell
+        self._done: set[tuple[str, str]] = set()
+        self.copied = Copied()
+
+    def mirror(self, source: Index, approved: Sequence[Requirement]) -> None:
+        """Copy every release that fits a requirement, and all that those require; everything without requirements.
+
+        Raises:
+            RegistryError: the source failed as a whole, or lists no names.
+            StorageError: the disk refused.
+        """
+        wanted = approved or [Requirement(name) for name in _all_names(source)]
+        waiting, seen = deque(wanted), set(map(str, wanted))
+        typed = {requirement.name for requirement in wanted}
+        while waiting:
+            requirement = waiting.popleft()
+            for needed in self._attempt(requirement.name, partial(self._fitting, source, requirement, typed)):
+                if not {needed.name, str(needed)} & seen:  # a bare name stands for all of its releases
+                    seen.add(str(needed))
+                    waiting.append(needed)
+        self._registry.list_again(self.copied.names)
+
+    def freeze(self, context: Context, lock: Lock) -> None:
+        """Copy the releases of a lock, each from its own source. Raises StorageError."""
+        for entry in lock.skills:
+            self._attempt(entry.name, partial(self._frozen, context, entry))
+        self._registry.list_again(self.copied.names)
+
+    def _attempt(self, name: str, copy: Callable[[], Collection[Requirement]]) -> Collection[Requirement]:
+        """Copy one name; note why if that fails, because the others can be copied all the same."""
+        try:
+            return copy()
+        except StorageError:
+            raise
+        except SkillpmError as error:
+            self.copied.failures[name] = error.message
+            return ()
+
+    def _fitting(self, source: Index, requirement: Requirement, typed: Collection[str]) -> list[Requirement]:
+        """Copy the releases of one name that fit; return what they require."""
+        name, needed = requirement.name, list[Requirement]()
+        page = source.page(name)
+        if page is None and name not in typed and name in bundled_skills():
+            return []
+        if page is None:
+            raise RegistryError(f"{source.name} has no skill `{name}`")
+        if not source.made_here:  # a site has one release of a name, and forgets the older ones
+            self._refuse_others(page)
+        for version, reason in page.skipped[:1] if isinstance(page, ReadPage) else ():
+            self.copied.failures[name] = f"{version} cannot be read: {reason}"
+        for release in page.releases:
+            if requirement.admits(release.version, prereleases=True):
+                needed += self._attempt(name, partial(self._copy, source, name, release))
+        if page.status in get_args(Status) and page.status != "active":
+            self._registry.set_status(name, page.status, page.reason)  # type: ignore[arg-type]
+        return needed
+
+    def _refuse_others(self, page: Page) -> None:
+        """Raise ConflictError if the folder has a release that its source has not: somebody published it here."""
+        own = self._registry.page(page.name)
+        theirs = {canonicalize_version(release.version) for release in page.releases}
+        for release in own.releases if own else ():
+            if canonicalize_version(release.version) not in theirs:
+                raise ConflictError(f"the copy has {page.name} {release.version}, which its source does not have")
+
+    def _frozen(self, context: Context, entry: LockedSkill) -> list[Requirement]:
+        source = context.source(entry.source)
+        page = asked_page(source, entry.name)
+        same = (
+            item for item in (page.releases if page else ()) if (item.archive, item.tree) == (entry.archive, entry.tree)
+        )
+        return self._copy(source, entry.name, next(same, entry.release()))
+
+    def _copy(self, source: Index, name: str, release: Release) -> list[Requirement]:
+        """Check a release and add it, or take over what has been said of it; return what it requires."""
+        if (name, release.version) in self._done:
+            return []
+        self._done.add((name, release.version))
+        own = self._registry.page(name)
+        same = canonicalize_version(release.version)
+        present = (
+            next((item for item in own.releases if canonicalize_version(item.version) == same), None) if own else None
+        )
+        if present is None:
+            signer(name, release)
+            if isinstance(source, LoggedIndex) and release.proof is not None:
+                source.demand_logged(name, release)
+                self.copied.logged += 1
+            data = source.archive(name, release)
+            checked_tree(name, release, data, source.name)
+            data = compressed(data) if source.made_here else data
+            self._registry.add(name, replace(release, size=len(data), proof=None), data)
+            self.copied.added += 1
+            self._tell(name, release.version)
+        elif present.tree != release.tree:
+            raise IntegrityError(f"{source.name} has {name} {release.version} with other content than the copy")
+        else:
+            self.copied.present += 1
+            for said, known, change in (
+                (release.yanked, present.yanked, self._registry.yank),
+                (release.quarantined, present.quarantined, self._registry.quarantine),
+            ):
+                if said and not known:
+                    change(name, release.version, said if isinstance(said, str) else "by its source")
+        self.copied.names.add(name)
+        return [Requirement.of(*item) for item in release.requires.items()]
+
+
+def read_approved(text: str) -> list[Requirement]:
+    """Return the requirements of a text, one a line; `#` begins a comment. Raises UsageError."""
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [Requirement.parse(line) for line in lines if line]
+
+
+def _all_names(source: Index) -> list[str]:
+    """Return the names of a source. Raises RegistryError if it does not list them."""
+    names = source.names()
+    if not names and isinstance(source, SearchableIndex):
+        names = [item.name for item in source.listings()]  # says why there are none
+    return names
