@@ -51,6 +51,11 @@ def is_scope(text: str) -> bool:
     return text == REGISTRY or (text.count("/") <= 1 and is_name(text.removesuffix("/")) and "/" not in text[:-1])
 
 
+def no_scope(text: str) -> ApiError:
+    """Return the error for a text that is not a scope here."""
+    return ApiError(422, "invalid-scope", f"`{text[:80]}` is not a skill or an owner", "write `acme/` or `demo`")
+
+
 def role_in(session: Session, account_id: int, scope: str) -> Role:
     """Return the role of an account in a scope. An owner of the registry owns every scope."""
     query = select(Member.scope, Member.role).where(Member.account_id == account_id)

@@ -27,7 +27,7 @@ from skillpm.index.credentials import Credentials, is_local
 from skillpm.index.transport import Patience, Transport
 from skillpm_registry.events import record
 from skillpm_registry.identity import Identity, Right, new_token
-from skillpm_registry.membership import Role, demand_role, is_scope
+from skillpm_registry.membership import REGISTRY, Role, demand_role, is_scope, no_scope
 from skillpm_registry.problems import ApiError
 from skillpm_registry.services import Services
 from skillpm_registry.tables import TrustedPublisher, UsedStatement
@@ -186,10 +186,8 @@ def trust(
 ) -> TrustedPublisher:
     """Let the statements of an issuer with some claims publish in a scope. Raises ApiError 403 or 422."""
     issuers.refuse(issuer)
-    if not is_scope(scope) or scope == "*":
-        raise ApiError(
-            422, "invalid-scope", f"`{scope[:80]}` is not a skill or an owner", "write `acme/` or a skill's name"
-        )
+    if not is_scope(scope) or scope == REGISTRY:
+        raise no_scope(scope)
     if not claims or _GENERAL & claims.keys() or any(not pattern.strip("*?") for pattern in claims.values()):
         raise ApiError(
             422,

@@ -4,7 +4,8 @@
 2. **Receive** (``staged``). The archive lies in the state folder. Everything that the client checked is checked again,
    because a client can be anything, and what the page will say is derived from the bytes, never taken from the client.
 3. **Go live** (``live``). The folder's own writer adds the release, and signs and logs it first where the registry is
-   signed. It is create-only, and readers see a release only when its archive is there. The database follows.
+   signed. It is create-only, and readers see a release only when its archive is there. The database follows. In a
+   scope that needs an approval (``waiting``), another owner takes this step.
 
 A crash before the third step leaves nothing that anybody can install. A crash within it leaves the whole release or
 nothing; ``recover`` makes the database agree.
@@ -41,20 +42,23 @@ from skillpm.model.requirement import parse_version
 from skillpm.ops.authoring.validate import PUBLISH_RULES
 from skillpm.storage.archive import archive_digest, read_archive
 from skillpm_registry.events import record
-from skillpm_registry.identity import Identity, Right
+from skillpm_registry.identity import DAY, Identity, Right
 from skillpm_registry.membership import Role, demand_publishing, demand_role, scope_of
 from skillpm_registry.naming import is_new, refuse_look_alike
 from skillpm_registry.problems import ApiError
 from skillpm_registry.services import Services
-from skillpm_registry.tables import Event, Upload
+from skillpm_registry.tables import Approval, Event, Upload
 
 _LIFETIME = 3600.0  # seconds in which an upload is to be finished
+_WAITING = 14 * DAY  # in which a release is to be approved
+_DONE = ("live", "waiting", "refused")  # states in which its publisher has no more to send
+_CHECKED = ("staged", "waiting")  # states in which its archive is needed
 _MOST_OPEN = 50  # unfinished uploads of one account
 _DERIVED = ("version", "tree", "requires", "hooks", "summary")  # what the archive decides
 
 
 def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Upload | None:
-    """Begin a publication; return None if the version is published with the same content already.
+    """Begin a publication, or return the same one that waits; None if the same content is published already.
 
     Args:
         services: of this process.
@@ -87,6 +91,10 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
                 offered=release.tree,
             )
         _remove_expired(services, session)
+        same = select(Upload).where(Upload.state == "waiting", Upload.name == name, Upload.version == release.version)
+        for upload in session.scalars(same):
+            if upload.wish["release"]["tree"] == release.tree:
+                return upload
         _refuse_many(session, identity)
         upload = Upload(
             id=secrets.token_hex(16),
@@ -156,7 +164,7 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
     """
     with services.database.reading() as session:
         upload = upload_of(session, identity, number)
-    if upload.state == "live":
+    if upload.state in _DONE:
         return upload
     wish, data = read_light(Release, upload.wish["release"]), draft.read_bytes()
     tree = read_archive(data)
@@ -193,7 +201,7 @@ def _check(services: Services, upload: Upload, release: Release, tree: Tree) -> 
 
 
 def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload, bool]:
-    """Make a staged release visible; return it, and whether it was this call that added it.
+    """Make a staged release visible, or let it wait for an approval; return it, and whether this call added it.
 
     Raises:
         ApiError: 403, or 404 for the upload, or 409 if its archive was not sent.
@@ -203,32 +211,54 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
     with services.database.reading() as session:
         upload = upload_of(session, identity, number)
         demand_role(session, identity, scope_of(upload.name), Role.PUBLISHER, Right.PUBLISH)
-    if upload.state == "live":
+        waits = session.get(Approval, scope_of(upload.name)) is not None
+    if upload.state in _DONE:
         return upload, False
-    if upload.state != "staged" or upload.release is None:
+    if upload.state != "staged":
         raise ApiError(409, "not-staged", "the archive of this upload was not sent", "send it first")
+    if not waits:
+        return make_visible(services, upload, identity.account)
+    with services.database.writing() as session:
+        upload = session.merge(upload)
+        upload.state, upload.expires = "waiting", time.time() + _WAITING
+        return upload, False
+
+
+def make_visible(services: Services, upload: Upload, actor: str, **approval: str) -> tuple[Upload, bool]:
+    """Add a checked release to the folder; return it, and whether it is new there.
+
+    Args:
+        services: of this process.
+        upload: with the release.
+        actor: the account that announced it.
+        approval: ``approved_by``, where another account was asked.
+
+    Raises:
+        ConflictError: the version was published with different content in the meantime.
+        StorageError: the disk refused.
+    """
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     release = replace(read_light(Release, upload.release), published=now)
-    data = archive_of(services, number).read_bytes()
+    data = archive_of(services, upload.id).read_bytes()
     with services.publishing:
         added = services.registry.add(upload.name, release, data)
         with services.database.writing() as session:
             upload = session.merge(upload)
-            _finish(session, upload, identity.account)
+            _finish(session, upload, actor, **approval)
     for tell in services.visible:
         tell(upload.name)
-    archive_of(services, number).unlink(missing_ok=True)
+    archive_of(services, upload.id).unlink(missing_ok=True)
     return upload, added
 
 
-def _finish(session: Session, upload: Upload, actor: str) -> None:
+def _finish(session: Session, upload: Upload, actor: str, **approval: str) -> None:
     """Note that an upload is live, and log it unless another upload of the same content was logged."""
     upload.state = "live"
     subject = f"{upload.name}=={upload.version}"
     if session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is None:
         assert upload.release is not None
         detail = {"archive": upload.release["archive"], "tree": upload.release["tree"], "allow": upload.wish["allow"]}
-        record(session, actor, "publish", subject, **detail, publisher=upload.publisher)
+        record(session, actor, "publish", subject, **detail, publisher=upload.publisher, **approval)
 
 
 def _remove_expired(services: Services, session: Session) -> None:
@@ -242,13 +272,13 @@ def recover(services: Services) -> None:
     from skillpm_registry.tables import Account
 
     with services.database.writing() as session:
-        for upload in session.scalars(select(Upload).where(Upload.state == "staged")).all():
+        for upload in session.scalars(select(Upload).where(Upload.state.in_(_CHECKED))).all():
             page, release = services.registry.page(upload.name), read_light(Release, upload.release)
             if page and any(_same(item, release) and item.tree == release.tree for item in page.releases):
                 account = session.get_one(Account, upload.account_id)
                 _finish(session, upload, account.name)
         _remove_expired(services, session)
-        known = set(session.scalars(select(Upload.id).where(Upload.state == "staged")))
+        known = set(session.scalars(select(Upload.id).where(Upload.state.in_(_CHECKED))))
     for path in services.configuration.uploads.iterdir():
         if path.name.partition(".")[0] not in known and path.stat().st_mtime < time.time() - _LIFETIME:
             with contextlib.suppress(OSError):

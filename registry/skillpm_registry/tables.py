@@ -64,7 +64,7 @@ class Upload(Base):
     Attributes:
         wish: what the publisher announced.
         release: what the checks derived from the archive; None before.
-        state: ``open``, ``staged`` (checked), ``live``, or ``refused``.
+        state: ``open``, ``staged`` (checked), ``waiting`` (for an approval), ``live``, or ``refused``.
     """
 
     __tablename__ = "upload"
@@ -77,6 +77,13 @@ class Upload(Base):
     publisher: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     state: Mapped[str] = mapped_column(String(16))
     expires: Mapped[float] = mapped_column(index=True)
+
+
+class Approval(Base):
+    """A scope whose releases go live when an owner has approved them who did not announce them."""
+
+    __tablename__ = "approval"
+    scope: Mapped[str] = mapped_column(_NAME, primary_key=True)
 
 
 class Event(Base):

@@ -90,6 +90,23 @@ def _set(name: str, account: str, role: str, registry: str, *, as_json: bool) ->
         table(("account", "role"), [(item["account"], item["role"]) for item in people])
 
 
+@command.command("approval", epilog="Example: skillpm owner approval demo --on")
+@click.argument("name")
+@click.option("--on/--off", "needed", required=True, help="Whether releases need it; owners of the registry end it.")
+@registry_option
+@json_option
+def approval(name: str, needed: bool, registry: str, as_json: bool) -> None:
+    """Let releases of NAME go live only after an owner has approved them who did not announce them."""
+    from skillpm.ops.authoring.account import demand_approval, server
+
+    state = demand_approval(server(command_context(), registry), name, needed=needed)
+    if as_json:
+        echo_json(state)
+    else:
+        how = "wait for the approval of a second owner" if needed else "go live at once"
+        note(f"releases of {safe(state['scope'])} {how}")
+
+
 @command.command(
     "trust", epilog="Example: skillpm owner trust demo --issuer https://ci.example --claim repository_id=42"
 )

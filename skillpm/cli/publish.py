@@ -93,6 +93,9 @@ def _print(publication: Publication, place: str) -> None:
     release = f"{publication.packed.name} {publication.packed.release.version}"
     if publication.claims:
         note(f"self-test: {count(publication.claims, 'claim')} hold ({count(publication.tasks, 'task')})")
+    if publication.change == "waiting":
+        note(f"{release} waits until another owner approves it; `skillpm registry approvals` shows it to them")
+        return
     if publication.change == "unchanged":
         note(f"{release} is already published in {safe(place)} with the same content; nothing changed")
     else:

@@ -156,3 +156,52 @@ def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_j
     else:
         state = "in quarantine" if reason is not None else "out of quarantine"
         note(f"{outcome.name} {outcome.version} is {'now' if outcome.changed else 'already'} {state}")
+
+
+@command.command("answer", epilog='Example: skillpm registry answer 3 accepted --reason "it is in quarantine"')
+@click.argument("number", type=click.IntRange(1))
+@click.argument("state", type=click.Choice(["accepted", "dismissed", "appealed"]))
+@click.option("--reason", required=True, help="What was done, or why nothing; or why the report is wrong.")
+@registry_option
+@json_option
+def answer(number: int, state: str, reason: str, registry: str, as_json: bool) -> None:
+    """Answer the report NUMBER as an owner of the registry, or appeal as an owner of the skill."""
+    from skillpm.ops.authoring.account import answer_report, server
+
+    entry = answer_report(server(command_context(), registry), number, state, reason)
+    if as_json:
+        echo_json(entry)
+    else:
+        note(f"report {number} of {safe(entry['name'])} is {entry['state']}")
+
+
+@command.command("approvals", epilog="Example: skillpm registry approvals")
+@registry_option
+@json_option
+def approvals(registry: str, as_json: bool) -> None:
+    """List the releases that wait for your approval. The registry's page `/approvals` shows what they change."""
+    from skillpm.ops.authoring.account import approvals as fetch
+    from skillpm.ops.authoring.account import server
+
+    entries = fetch(server(command_context(), registry))
+    if as_json:
+        echo_json(entries)
+        return
+    columns = ("id", "name", "version", "account", "summary")
+    table(columns, [tuple(clipped(str(item[column]), 60) for column in columns) for item in entries])
+
+
+@command.command("approve", epilog="Example: skillpm registry approve 0f3c")
+@click.argument("number", metavar="ID")
+@click.option("--refuse", "refusal", metavar="REASON", help="End it, for this reason.")
+@registry_option
+@json_option
+def approve(number: str, refusal: str | None, registry: str, as_json: bool) -> None:
+    """Let the waiting release ID of another account go live. Its own publisher can only refuse it."""
+    from skillpm.ops.authoring.account import decide, server
+
+    entry = decide(server(command_context(), registry), number, refusal)
+    if as_json:
+        echo_json(entry)
+    else:
+        note(f"{safe(entry['name'])} {safe(entry['version'])} is {entry['state']}")

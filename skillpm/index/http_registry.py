@@ -38,6 +38,9 @@ class HttpRegistry(HttpIndex):
         cache: for its pages.
         like: the published name that a new name may look like.
         allow: codes of the findings that the publisher accepts.
+
+    Attributes:
+        waits: does what was published last wait for another owner's approval?
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class HttpRegistry(HttpIndex):
     ) -> None:
         super().__init__(url, transport, cache)
         self.url = url
+        self.waits = False
         self._like = like
         self._allow = sorted(allow)
 
@@ -68,12 +72,13 @@ class HttpRegistry(HttpIndex):
         """
         wish = {"name": name, "release": json_form(release), "like": self._like, "allow": self._allow}
         upload = self.ask("POST", "uploads", wish)
-        if upload.get("state") == "live":
+        self.waits = upload.get("state") == "waiting"
+        if self.waits or upload.get("state") == "live":
             return False
         place = f"uploads/{quote(str(upload.get('id')), safe='')}"
         self._answered(self._transport.send("PUT", f"{self._api}/{place}/archive", archive, kind="application/gzip"))
         answer = self._transport.send("POST", f"{self._api}/{place}/publish")
-        self._answered(answer)
+        self.waits = self._answered(answer).get("state") == "waiting"
         return answer.status == 201
 
     def yank(self, name: str, version: str, reason: str | None) -> bool:
@@ -127,7 +132,7 @@ class HttpRegistry(HttpIndex):
 
     def _answered(self, answer: Answer) -> Any:
         """Return the document of a success, or raise what a problem document says."""
-        if answer.status in (200, 201):
+        if answer.status in (200, 201, 202):
             return parsed(answer.body, f"registry {self.url}")
         if answer.status == 204:
             return {}

@@ -101,6 +101,17 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
         author.call("owner", "add", "demo", "ben").fails(5, "there is no account `ben`")
         author.call("registry", "report", "demo", "--reason", "bad", "--at", "SKILL.md:3").ok()
         assert "demo" in author.call("registry", "reports", "demo").ok().out.splitlines()[-1]
+        author.call("registry", "answer", "1", "dismissed", "--reason", "it does not").ok()
+        author.call("registry", "answer", "2", "dismissed", "--reason", "x").fails(5, "there is no report 2")
+        author.call("owner", "approval", "demo", "--on").ok()
+        author.write({"demo/skill.yaml": "manifest: 1\nversion: 2.0\n"})
+        waits = author.call("publish", "demo", "--registry", server.url, "--no-sign").ok()
+        assert "waits until another owner approves it" in waits.err
+        (waiting,) = author.call("registry", "approvals", "--json").ok().document
+        assert waiting["id"] in author.call("registry", "approvals").ok().out
+        author.call("registry", "approve", waiting["id"]).fails(6, "ask another owner")
+        author.call("registry", "approve", waiting["id"], "--refuse", "not yet").ok()
+        author.call("owner", "approval", "demo", "--off").ok()
         place = ("demo==1.0", "--registry", server.url)
         author.call("registry", "quarantine", *place).fails(2, "--undo")
         author.call("registry", "quarantine", *place, "--reason", "bad").ok()

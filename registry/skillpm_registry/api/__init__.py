@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from skillpm_registry.api import accounts, releases, trusted
+from skillpm_registry.api import accounts, approvals, releases, trusted
 
 PREFIX = "/api/v1"
 
@@ -12,6 +12,6 @@ PREFIX = "/api/v1"
 def router() -> APIRouter:
     """Return all routes of the API."""
     whole = APIRouter(prefix=PREFIX)
-    for part in (releases, accounts, trusted):
+    for part in (releases, approvals, accounts, trusted):
         whole.include_router(part.router)
     return whole

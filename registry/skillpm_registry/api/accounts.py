@@ -28,6 +28,7 @@ from skillpm_registry.membership import (
     demand_role,
     is_scope,
     new_account,
+    no_scope,
     not_a_member,
     role_in,
     set_role,
@@ -101,7 +102,7 @@ def add_token(form: TokenForm, services: Shared, identity: Writer) -> NewToken:
 def _refuse_wider(identity: Identity, only: list[str]) -> None:
     for scope in only:
         if not is_scope(scope):
-            raise _no_scope(scope)
+            raise no_scope(scope)
         identity.demand(Right.MANAGE, scope)
 
 
@@ -130,15 +131,11 @@ def revoke_token(number: Number, services: Shared, identity: Writer) -> None:
 def members(services: Shared, reader: Reader, scope: str) -> list[MemberState]:
     """List the members of a scope: a skill, `OWNER/`, or `*` for the registry."""
     if not is_scope(scope):
-        raise _no_scope(scope)
+        raise no_scope(scope)
     rows = _members(services, scope)
     if not rows and scope != REGISTRY and is_new(services.configuration.data, scope):
         raise ApiError(404, "unknown-scope", f"nobody has published `{scope}` here", "check the spelling")
     return rows
-
-
-def _no_scope(scope: str) -> ApiError:
-    return ApiError(422, "invalid-scope", f"`{scope[:80]}` is not a skill or an owner", "write `acme/` or `demo`")
 
 
 def _members(services: Services, scope: str) -> list[MemberState]:
@@ -152,7 +149,7 @@ def _members(services: Services, scope: str) -> list[MemberState]:
 def set_member(form: MemberForm, services: Shared, identity: Writer) -> list[MemberState]:
     """Give an account a role in a scope, or take it away. For owners of the scope."""
     if not is_scope(form.scope):
-        raise _no_scope(form.scope)
+        raise no_scope(form.scope)
     with services.database.writing() as session:
         demand_role(session, identity, form.scope, Role.OWNER, Right.MANAGE)
         account = account_named(session, form.account)

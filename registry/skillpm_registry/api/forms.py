@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from skillpm_registry.identity import Right
+from skillpm_registry.tables import Upload
 
 Name = Annotated[str, Field(min_length=1, max_length=129)]
 VersionText = Annotated[str, Field(min_length=1, max_length=64)]
@@ -30,13 +31,44 @@ class Wish(Form):
 
 
 class UploadState(Form):
-    """An upload: ``open`` waits for the archive, ``staged`` for going live, ``live`` is published."""
+    """An upload.
+
+    It is ``open`` until its archive is there, ``staged`` until it goes live, ``waiting`` for another owner, ``live`` or
+    ``refused``.
+    """
 
     id: str
     name: str
     version: str
     state: str
     expires: float
+
+    @classmethod
+    def of(cls, upload: Upload) -> UploadState:
+        """Return the state of an upload."""
+        return cls(id=upload.id, name=upload.name, version=upload.version, state=upload.state, expires=upload.expires)
+
+
+class WaitingState(UploadState):
+    """A release that waits for another owner: who announced it, and the digest of its tree."""
+
+    account: str
+    summary: str
+    tree: str
+
+
+class ApprovalForm(Form):
+    """Whether the releases of a scope need an approval."""
+
+    scope: Scope
+    needed: bool
+
+
+class Decision(Form):
+    """What an owner decides of a waiting release, and why."""
+
+    approve: bool
+    reason: Reason = ""
 
 
 class ReleaseChange(Form):

@@ -22,16 +22,10 @@ from skillpm_registry.api.forms import (
 )
 from skillpm_registry.identity import Identity
 from skillpm_registry.services import Services
-from skillpm_registry.tables import Report, Upload
+from skillpm_registry.tables import Report
 
 router = APIRouter(tags=["releases"])
 _AT_ONCE = 4  # archives that are checked at once: each is unpacked in memory
-
-
-def _state(upload: Upload) -> UploadState:
-    return UploadState(
-        id=upload.id, name=upload.name, version=upload.version, state=upload.state, expires=upload.expires
-    )
 
 
 @router.post("/uploads", status_code=201, responses={200: {"description": "The same content is published already."}})
@@ -42,7 +36,7 @@ def announce(wish: Wish, services: Shared, identity: Writer, response: Response)
         response.status_code = 200
         version = str(wish.release.get("version", ""))
         return UploadState(id="", name=wish.name, version=version, state="live", expires=0)
-    return _state(upload)
+    return UploadState.of(upload)
 
 
 @router.put(
@@ -57,7 +51,9 @@ async def send_archive(number: str, request: Request, services: Shared, identity
         with draft.open("xb") as file:
             async for piece in request.stream():
                 file.write(piece)
-        return _state(await run_sync(publishing.receive, services, identity, number, draft, limiter=_checking(request)))
+        return UploadState.of(
+            await run_sync(publishing.receive, services, identity, number, draft, limiter=_checking(request))
+        )
     finally:
         draft.unlink(missing_ok=True)
 
@@ -75,12 +71,16 @@ def _checking(request: Request) -> CapacityLimiter:
     return limiter
 
 
-@router.post("/uploads/{number}/publish", status_code=201, responses={200: {"description": "It was live already."}})
+@router.post(
+    "/uploads/{number}/publish",
+    status_code=201,
+    responses={200: {"description": "It was live already."}, 202: {"description": "It waits for another owner."}},
+)
 def publish(number: str, services: Shared, identity: Writer, response: Response) -> UploadState:
-    """Make a staged release visible: 201 if this request did it, 200 if it was visible already."""
+    """Make a staged release visible: 201 if it was done now, 200 if before, 202 if it waits for an owner."""
     upload, added = publishing.go_live(services, identity, number)
-    response.status_code = 201 if added else 200
-    return _state(upload)
+    response.status_code = 201 if added else 202 if upload.state == "waiting" else 200
+    return UploadState.of(upload)
 
 
 @router.post("/releases/yank")

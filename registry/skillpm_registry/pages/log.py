@@ -17,7 +17,7 @@ _VERBS = {
     "unquarantine": "took out of quarantine", "status": "changed the status of", "take": "took the name",
     "member": "changed the members of", "account": "made the account", "token": "made a token for",
     "revoke": "revoked a token of", "trust": "trusts a publisher for", "distrust": "no longer trusts a publisher for",
-    "exchange": "got a token for", "report": "reported",
+    "exchange": "got a token for", "report": "reported", "approval": "changed the approval of", "refuse": "refused",
 }  # fmt: skip
 
 
@@ -62,5 +62,5 @@ def _line(event: Event) -> Line:
 
 def _note(detail: dict[str, Any]) -> str:
     """Return the words of a person in an event, such as a reason."""
-    words = (str(detail[key]) for key in ("status", "account", "role", "reason") if detail.get(key))
+    words = (str(detail[key]) for key in ("status", "account", "role", "reason", "approved_by") if detail.get(key))
     return ", ".join(words)

@@ -14,7 +14,7 @@ from skillpm.model.release import Page, Release
 from skillpm_registry.access import Number
 from skillpm_registry.catalogue.search import FILTERS, search
 from skillpm_registry.catalogue.search import Query as Wanted
-from skillpm_registry.pages import log
+from skillpm_registry.pages import approvals, log
 from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.difference import changes, text_of
 from skillpm_registry.pages.markdown import visible
@@ -113,6 +113,7 @@ def router(services: Services) -> APIRouter:
         """Return the style sheet or the script."""
         return static_answer(name)
 
+    routes.include_router(approvals.router(services, pages))
     return routes
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.credentials import Credentials, checked_token, host_of, token_variable
@@ -226,6 +226,27 @@ def report(registry: HttpRegistry, name: str, version: str, reason: str, finding
 def reports(registry: HttpRegistry, name: str) -> list[dict[str, Any]]:
     """Return the reports of a skill, or all where the name is empty, newest first. Raises RegistryError."""
     return list(registry.ask("GET", f"reports?{urlencode({'name': name})}"))
+
+
+def answer_report(registry: HttpRegistry, number: int, state: str, text: str) -> dict[str, Any]:
+    """Answer a report (``accepted``, ``dismissed``), or appeal (``appealed``). Raises PolicyError, RegistryError."""
+    return dict(registry.ask("POST", f"reports/{number}/answer", {"state": state, "answer": text}))
+
+
+def demand_approval(registry: HttpRegistry, text: str, *, needed: bool) -> dict[str, Any]:
+    """Say whether the releases of a scope need another owner's approval. Raises PolicyError, RegistryError."""
+    return dict(registry.ask("PUT", "approvals", {"scope": scope(text), "needed": needed}))
+
+
+def approvals(registry: HttpRegistry) -> list[dict[str, Any]]:
+    """Return the releases that wait for this account, oldest first. Raises PolicyError, RegistryError."""
+    return list(registry.ask("GET", "approvals"))
+
+
+def decide(registry: HttpRegistry, number: str, refusal: str | None) -> dict[str, Any]:
+    """Let a waiting release go live, or refuse it for a reason. Raises PolicyError, RegistryError, ConflictError."""
+    document = {"approve": refusal is None, "reason": refusal or ""}
+    return dict(registry.ask("POST", f"approvals/{quote(number, safe='')}", document))
 
 
 def _finding(text: str) -> dict[str, Any]:

@@ -62,7 +62,8 @@ class Publication:
     Attributes:
         packed: the skill.
         registry: the registry's name.
-        change: ``published``, or ``unchanged`` if the same content was published already.
+        change: ``published``, ``unchanged`` if the same content was published already, or ``waiting`` for the
+            approval of another owner.
         claims: the number of claims that the self-test checked.
         tasks: the number of tasks that it tried answers on.
         warnings: sentences for the author.
@@ -152,6 +153,7 @@ def publish(
             release = signed(context, packed.name, release, releases, options.signing)
             signer = release_signer(packed.name, release)
         change = "published" if registry.publish(packed.name, release, packed.archive) else "unchanged"
+        change = "waiting" if isinstance(registry, HttpRegistry) and registry.waits else change
     claims, tasks = (0, 0) if report is None else (report.claims, sum(report.tasks.values()))
     return Publication(packed, registry.name, change, claims, tasks, warnings, options.dry_run, signer)
 

@@ -1,0 +1,40 @@
+"""Releases that wait for a second owner."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from skillpm_registry import approval
+from skillpm_registry.access import Shared, Writer
+from skillpm_registry.api.forms import ApprovalForm, Decision, UploadState, WaitingState
+
+router = APIRouter(prefix="/approvals", tags=["approvals"])
+
+
+@router.get("")
+def waiting(services: Shared, identity: Writer) -> list[WaitingState]:
+    """List the releases that wait for an owner of their scope, which the account is."""
+    return [
+        WaitingState(
+            id=upload.id, name=upload.name, version=upload.version, state=upload.state, expires=upload.expires,
+            account=account, summary=(upload.release or {}).get("summary", ""), tree=(upload.release or {})["tree"],
+        )
+        for upload, account in approval.waiting(services, identity)
+    ]  # fmt: skip
+
+
+@router.put("")
+def demand(form: ApprovalForm, services: Shared, identity: Writer) -> ApprovalForm:
+    """Say whether releases of a scope need a second owner. Owners demand it, owners of the registry end it."""
+    approval.demand_approval(services, identity, form.scope, needed=form.needed)
+    return form
+
+
+@router.post("/{number}")
+def decide(number: str, form: Decision, services: Shared, identity: Writer) -> UploadState:
+    """Let a waiting release of another account go live, or end it."""
+    if form.approve:
+        upload = approval.approve(services, identity, number)
+    else:
+        upload = approval.refuse(services, identity, number, form.reason)
+    return UploadState.of(upload)
