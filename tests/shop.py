@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from skillpm.index.folder_registry import write_registry
-from skillpm.layout.tree import MappingTree
+from skillpm.layout.description import describe
+from skillpm.layout.tree import MappingTree, tree_digest
+from skillpm.train.base_model import adapter_name
 from tests.conftest import Project
 
 MakeProject = Callable[..., Project]
@@ -29,6 +31,35 @@ def publish(root: Path, *skills: Mapping[str, str], **options: Any) -> Path:
     """Add releases to the registry of a folder, made where there is none; options are write_registry's."""
     write_registry(root, map(tree, skills), **options)
     return root
+
+
+def adapter_files(
+    skill: Mapping[str, str], base: str = "acme/tiny", version: str = "1.0", **more: Any
+) -> dict[str, Any]:
+    """Return the files of a package of a skill's adapter, without a model; ``more`` replaces keys of adapter.json."""
+    about = describe(tree(skill))
+    name = adapter_name(about.name, base)
+    weights = json.dumps({"a.lora_A.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    data = {
+        "adapter_config.json": json.dumps({"base_model_name_or_path": base}).encode(),
+        "adapter_model.safetensors": len(weights).to_bytes(8, "little") + weights + bytes(4),
+        "recipe.yaml": b"recipe: 1\n",
+        "answers.jsonl": b"",
+        "README.md": b"# An adapter\n",
+    }
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in data.items()}
+    taught = {"name": about.name, "version": about.version, "tree": tree_digest(tree(skill))}
+    release = {
+        "name": "run", "created": "2026-01-01", "kind": "adapter", "base_model": base, "skills": [taught], "data": {},
+        "recipe": digests["recipe.yaml"], "rows": {}, "stages": [], "versions": {}, "files": digests,
+    }  # fmt: skip
+    manifest = f"manifest: 1\nversion: '{version}'\nadapter: {base}\nrequires: {{{about.name}: ''}}\n"
+    return {
+        "SKILL.md": f"---\nname: {name}\ndescription: An adapter of {base}. Not for agents.\n---\nWeights.\n",
+        "skill.yaml": manifest,
+        "adapter.json": json.dumps({**release, **more}),
+        **{path: content.decode("latin-1") for path, content in data.items()},
+    }
 
 
 def snapshot(root: Path) -> dict[str, str]:

@@ -40,7 +40,7 @@ from skillpm.model.name import parse_name
 from skillpm.model.release import Release
 from skillpm.model.requirement import parse_version
 from skillpm.ops.authoring.validate import PUBLISH_RULES
-from skillpm.storage.archive import archive_digest, read_archive
+from skillpm.storage.archive import archive_digest, limits_of, read_archive
 from skillpm_registry.events import record
 from skillpm_registry.identity import DAY, Identity, Right
 from skillpm_registry.membership import Role, demand_publishing, demand_role, scope_of
@@ -54,7 +54,7 @@ _WAITING = 14 * DAY  # in which a release is to be approved
 _DONE = ("live", "waiting", "refused")  # states in which its publisher has no more to send
 _CHECKED = ("staged", "waiting")  # states in which its archive is needed
 _MOST_OPEN = 50  # unfinished uploads of one account
-_DERIVED = ("version", "tree", "requires", "hooks", "summary")  # what the archive decides
+_DERIVED = ("version", "tree", "requires", "hooks", "summary", "adapter")  # what the archive decides
 
 
 def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Upload | None:
@@ -167,8 +167,8 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
     if upload.state in _DONE:
         return upload
     wish, data = read_light(Release, upload.wish["release"]), draft.read_bytes()
-    tree = read_archive(data)
-    if archive_digest(data) != wish.archive or len(data) != wish.size:
+    tree = read_archive(data, limits_of(wish.adapter))
+    if archive_digest(data, limits_of(wish.adapter)) != wish.archive or len(data) != wish.size:
         raise IntegrityError("the archive is not the announced one", hint="publish again", announced=wish.archive)
     name, derived = release_of(tree, data)
     if name != upload.name.rpartition("/")[2]:

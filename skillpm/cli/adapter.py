@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from skillpm.cli.complete import run_names
+from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import count, echo_json, json_option, note, safe
@@ -22,39 +22,52 @@ def command() -> None:
 @command.command("pack", epilog="Example: skillpm adapter pack latest --output my-adapter")
 @click.argument("run", type=TypedPath(), shell_complete=run_names, metavar="RUN")
 @click.option("--output", "-o", type=TypedPath(), required=True, metavar="DIR", help="A new folder.")
+@click.option("--name", metavar="NAME", default="", help="Of the package.  [default: SKILL-MODEL]")
+@click.option("--release", "version", metavar="VERSION", default="1.0.0", show_default=True, help="Of the package.")
 @json_option
-def pack(run: Path, output: Path, as_json: bool) -> None:
-    """Write the adapter of a finished run as a folder to hand on.
+def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> None:
+    """Write the adapter of a finished run as a package, which `skillpm publish` takes like a skill.
 
     adapter.json names the skills with the digests of their trees, the base model, the data, the recipe, the versions,
     the evaluation with its intervals, and the digest of every file. No path of this machine is in it.
     """
-    from skillpm.ops.learning.adapter import pack_adapter
+    from skillpm.ops.learning.adapter import Packaging, pack_adapter
     from skillpm.ops.learning.runs import find_run
 
-    release = pack_adapter(find_run(command_context().settings, run), output)
+    packed = pack_adapter(find_run(command_context().settings, run), output, Packaging(name, version))
+    release = packed.release
     if as_json:
-        echo_json({"output": str(output), "release": release.model_dump(mode="json", exclude_none=True)})
+        document = release.model_dump(mode="json", exclude_none=True)
+        echo_json({"output": str(output), "name": packed.name, "version": version, "release": document})
         return
     click.echo(output)
     if not release.evaluation:
         note(f"it has no evaluation: run `skillpm eval --run {shlex.quote(run.name)}` before")
-    note(f"{count(len(release.files), 'file')}; `skillpm adapter verify {shlex.quote(str(output))}` checks it")
+    place = shlex.quote(str(output))
+    note(f"{packed.name} {version}, {count(len(release.files), 'file')}; `skillpm publish {place}` shares it")
 
 
 @command.command("verify", epilog="Example: skillpm adapter verify my-adapter")
-@click.argument("folder", type=TypedPath(), metavar="DIR")
+@click.argument("place", metavar="DIR|NAME", shell_complete=installed_names)
+@click.option("--replay", is_flag=True, help="Ask the model the recorded answers again.")
+@click.option("--model", "-m", metavar="MODEL", default="", help="The base model, if it has another name here.")
 @json_option
-def verify(folder: Path, as_json: bool) -> None:
-    """Compare a packed adapter with its digests, and with the skills that are installed here."""
+def verify(place: str, replay: bool, model: str, as_json: bool) -> None:
+    """Compare an adapter, packed or installed, with its digests, and with the skills that are installed here."""
     from skillpm.ops.learning.adapter import check_adapter
+    from skillpm.ops.learning.adapter import replay as asked_again
 
-    checked = check_adapter(command_context(), folder)
+    context = command_context()
+    entry = context.lock().skill(place)
+    folder = Path(place).expanduser() if entry is None else context.store.path(entry.tree)
+    checked = check_adapter(context, folder)
+    replayed = asked_again(context.settings, folder, checked.release, model) if replay or model else None
     if as_json:
         echo_json(
             {
                 "release": checked.release.model_dump(mode="json", exclude_none=True),
                 "outdated": {name: list(versions) for name, versions in checked.outdated.items()},
+                "replayed": replayed,
             }
         )
         return
@@ -63,5 +76,7 @@ def verify(folder: Path, as_json: bool) -> None:
     click.echo(safe(f"{release.name}: {release.kind} of {release.base_model}, trained on {skills}"))
     if release.base_digest is not None:
         note(f"the base model's digest is {release.base_digest}")
+    if replayed:
+        note(replayed)
     for name, (learned, here) in checked.outdated.items():
         note(safe(f"{name}: trained on {learned}, the skill here is {here} with another content"))

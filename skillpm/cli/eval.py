@@ -44,7 +44,9 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
 
 @click.command("eval", epilog="Example: skillpm eval incident-triage --model smollm2-135m --limit 20")
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
-@click.option("--model", "-m", metavar="MODEL", help="smollm2-135m, a folder, a hub id, or URL#MODEL of a server.")
+@click.option(
+    "--model", "-m", metavar="MODEL", help="smollm2-135m, a folder, a hub id, an adapter, or URL#MODEL of a server."
+)
 @click.option(
     "--run",
     shell_complete=run_names,
@@ -252,9 +254,11 @@ def _evaluate_run(evaluator: Evaluator, skills: Sequence[Skill], options: Mappin
 def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping[str, Any]) -> bool:
     from skillpm.evals.figures import figures
     from skillpm.evals.summary import arm_table
-    from skillpm.ops.learning.answer_rows import Answerer, answer_rows
+    from skillpm.ops.learning.answer_rows import answer_rows
+    from skillpm.ops.learning.answerer import Answerer
 
-    answerer = Answerer(options["model"]) if options["run"] is None else Answerer.of_run(options["run"])
+    model, run = options["model"], options["run"]
+    answerer = Answerer.of_model(evaluator.context, model) if run is None else Answerer.of_run(run)
     answered = answer_rows(evaluator, skills[0], options["tasks"], answerer, options["output"])
     if options["as_json"]:
         echo_json({**answered.summary, "output": str(answered.output)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -118,6 +118,7 @@ class Placing:
 @click.option("--all", "every", is_flag=True, help="Take every skill of a SOURCE; exit 1 if one must be left out.")
 @click.option("--skip", metavar="NAME", multiple=True, help="With --all: leave this skill out; may be repeated.")
 @click.option("--best-effort", is_flag=True, help="With --all: exit 0 even if a skill was left out.")
+@click.option("--adapter", metavar="MODEL", help="Take the skills' trained adapters of this base model too.")
 @placing_options
 @json_option
 @click.pass_context
@@ -129,6 +130,7 @@ def command(
     every: bool,
     skip: tuple[str, ...],
     best_effort: bool,
+    adapter: str | None,
     as_json: bool,
     **placing: object,
 ) -> None:
@@ -142,14 +144,16 @@ def command(
     from skillpm.ops.project.installation import unchanged
 
     place = Placing.of(placing)
-    given = bool(texts or names or every or skip)
+    given = bool(texts or names or every or skip or adapter)
     installation = None if given or place.agents else unchanged(place.settings, place.folders, place.link)
     fresh = installation is None
     if installation is None:
         from skillpm.ops.project.asked import Asked
 
         asked = Asked.read(texts, names, every=every, skip=skip) if given else None
-        installation = _install(place, asked)
+        if asked is not None and adapter:
+            asked = asked.with_adapters(adapter)
+        installation = _install(place, asked, adapter or "")
     render(installation, as_json=as_json)
     if fresh and not as_json:
         _tell_unfilled(place)
@@ -157,12 +161,12 @@ def command(
         ctx.exit(1)
 
 
-def _install(place: Placing, asked: Asked | None) -> Installation:
+def _install(place: Placing, asked: Asked | None, base: str) -> Installation:
     context = place.context()
     if asked is not None:
         from skillpm.ops.project.install import install
 
-        return install(context, asked, place.options(adding=True))
+        return install(context, asked, replace(place.options(adding=True), base=base))
     from skillpm.ops.project.sync import sync
 
     return sync(context, place.options(adding=True))
@@ -205,6 +209,8 @@ def render(installation: Installation, *, as_json: bool) -> None:
     ]
     if rows:
         table(("skill", "version", "change", "source"), rows)
+    for sentence in installation.notes:
+        note(sentence)
     for backup in installation.backups:
         note(f"{backup.folder} was edited or not ours: it is kept as {backup.kept}")
     counts = [(installation.count(change), _WORDS.get(change, change)) for change in _CHANGES]

@@ -40,7 +40,7 @@ def command(user: bool, as_json: bool) -> None:
 def _print(skills: Sequence[ListedSkill]) -> None:
     """Print the skills. Their folders are a column, or one line if all are the same."""
     folders = [", ".join(folder.rpartition("/")[0] for folder in skill.folders) for skill in skills]
-    differ = len(set(folders)) > 1
+    differ = len({*folders} - {""}) > 1
     columns = ["skill", "version", "state", "source", *(["folders"] if differ else []), "description"]
     rows = []
     for skill, where in zip(skills, folders, strict=True):
@@ -49,9 +49,11 @@ def _print(skills: Sequence[ListedSkill]) -> None:
         rows.append([skill.name, shown(skill.version), _state(skill), brief(skill.source), *place, description])
     table(columns, rows)
     if not differ:
-        note(f"folders: {safe(folders[0]) or '-'}")
+        note(f"folders: {safe(max(folders)) or '-'}")
 
 
 def _state(skill: ListedSkill) -> str:
-    """Return the state, with the version that stands in the folders if the lock has another one."""
+    """Return the state, with the version that stands in the folders, or with the reason."""
+    if skill.state == "behind":
+        return f"behind: {skill.reason}"
     return f"stale: {shown(skill.installed)}" if skill.state == "stale" and skill.installed else skill.state

@@ -30,10 +30,13 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
     shell_complete=run_names,
     type=TypedPath(),
     metavar="RUN",
-    help="A run by name or folder.  [default: the newest of SKILL]",
+    help="A run by name or folder.  [default: the newest of SKILL, else its adapter]",
 )
 @click.option(
-    "--model", "-m", metavar="MODEL", help="Another model: smollm2-135m, a folder, a hub id, or URL#MODEL of a server."
+    "--model",
+    "-m",
+    metavar="MODEL",
+    help="Another model: smollm2-135m, a folder, a hub id, an adapter, or URL#MODEL of a server.",
 )
 @key_option
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=256, show_default=True, metavar="N")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
-from skillpm.index.pages import MAX_ARCHIVE, MAX_PAGE, archive_path, page_path, read_config, read_page
+from skillpm.index.pages import MAX_PAGE, archive_path, largest_archive, page_path, read_config, read_page
 from skillpm.model.name import is_name
 from skillpm.model.release import Listing, Page, RegistryConfig, Release
 
@@ -77,7 +77,7 @@ class DirectoryIndex:
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError if it is missing or too large."""
-        return self._read(archive_path(release.archive), MAX_ARCHIVE)
+        return self._read(archive_path(release.archive), largest_archive(release))
 
     def demand_logged(self, name: str, release: Release) -> None:
         """Check the proof of a release if the registry is signed. Raises IntegrityError, RegistryError."""

@@ -38,7 +38,7 @@ from skillpm.index.path import release_of
 from skillpm.layout.tree import Tree
 from skillpm.model.name import did_you_mean
 from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill, Status
-from skillpm.storage.archive import archive_digest, build_archive
+from skillpm.storage.archive import archive_digest, build_archive, limits_of
 from skillpm.storage.files import fsync_folder, storage_error, write_atomic
 from skillpm.storage.process_lock import turns
 from skillpm.storage.unpack import remove_tree
@@ -110,7 +110,7 @@ class FolderRegistry(DirectoryIndex):
         self._clean()
         present = self._known(name).get(_key(release.version))
         if present is None or present.archive == release.archive:
-            self._put_archive(release.archive, archive)
+            self._put_archive(release, archive)
         present = present or self._state(name, release, 1)
         if present.tree != release.tree:
             raise ConflictError(
@@ -301,11 +301,12 @@ class FolderRegistry(DirectoryIndex):
                     return
                 self.write(page_path(name), text)
 
-    def _put_archive(self, digest: str, archive: bytes) -> None:
+    def _put_archive(self, release: Release, archive: bytes) -> None:
+        digest = release.archive
         path = self.root / archive_path(digest)
         with contextlib.suppress(OSError, IntegrityError):
             present = path.read_bytes()
-            if digest in (hashlib.sha256(present).hexdigest(), archive_digest(present)):
+            if digest in (hashlib.sha256(present).hexdigest(), archive_digest(present, limits_of(release.adapter))):
                 return
         self.write(archive_path(digest), archive)
 

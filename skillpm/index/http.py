@@ -16,9 +16,9 @@ from skillpm.errors import RegistryError
 from skillpm.index.page_cache import PageCache
 from skillpm.index.pages import (
     LISTING,
-    MAX_ARCHIVE,
     MAX_PAGE,
     archive_path,
+    largest_archive,
     page_path,
     read_config,
     read_listing,
@@ -131,13 +131,14 @@ class HttpIndex:
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError if they are missing, cut, or too many."""
-        if release.size > MAX_ARCHIVE:
+        limit = largest_archive(release)
+        if release.size > limit:
             raise RegistryError(
-                f"registry {self.url}: {name} {release.version} has {release.size} bytes, {MAX_ARCHIVE} are allowed",
+                f"registry {self.url}: {name} {release.version} has {release.size} bytes, {limit} are allowed",
                 hint="a skill of this size cannot be installed",
             )
         url = f"{self.url}/{archive_path(release.archive)}"
-        return self._transport.download(url, limit=MAX_ARCHIVE, size=release.size)
+        return self._transport.download(url, limit=limit, size=release.size)
 
     def _config(self) -> RegistryConfig:
         """Read config.json once, so that a mistyped address does not look like a registry without the name."""

@@ -19,6 +19,7 @@ D = TypeVar("D", bound=LightDocument)
 LISTING = "listing.json"  # a registry's summary for searches
 MAX_PAGE = 16 << 20  # bytes of one page, or of the listing
 MAX_ARCHIVE = 24 << 20  # bytes of one archive, more than the limit of an unpacked skill
+MAX_ADAPTER = 260 << 20  # bytes of the archive of a trained adapter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,11 @@ class ReadPage(Page):
     """
 
     skipped: tuple[tuple[str, str], ...] = ()
+
+
+def largest_archive(release: Release) -> int:
+    """Return how many bytes the archive of a release may have."""
+    return MAX_ADAPTER if release.adapter else MAX_ARCHIVE
 
 
 def page_path(name: str) -> str:

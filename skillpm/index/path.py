@@ -53,6 +53,7 @@ def release_of(tree: Tree, archive: bytes) -> tuple[str, Release]:
         requires=manifest.requires if manifest else {},
         hooks=manifest.hooks if manifest else 1,
         summary=description.description[:1024],
+        adapter=manifest.adapter if manifest else None,
     )
 
 

@@ -6,14 +6,18 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from skillpm.layout.rule import Level, Rule, Scope
-from skillpm.layout.rules import body, content, documents, fields, files, name, source, syntax, told
+from skillpm.layout.rules import adapter, body, content, documents, fields, files, name, source, syntax, told
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import Tree
 from skillpm.model.finding import Finding, Problem, Report, Severity
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(
-        (rule for part in (source, syntax, fields, name, body, files, documents, content, told) for rule in part.RULES),
+        (
+            rule
+            for part in (source, syntax, fields, name, body, files, documents, adapter, content, told)
+            for rule in part.RULES
+        ),
         key=lambda rule: rule.code,
     )
 )

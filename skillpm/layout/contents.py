@@ -1,13 +1,14 @@
 """One pass over the bytes of every file: hidden text, orders to an agent, signatures and unreadable files.
 
 Each file is read once, and no more than ``MAX_SIZE`` bytes of all together: what lies beyond is named, not skipped.
+The weights of an adapter are numbers, which a rule of its own checks; they do not count.
 """
 
 from __future__ import annotations
 
 import codecs
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -63,10 +64,10 @@ class Contents:
     beyond: str | None = None
 
 
-def read_contents(tree: Tree, known: Mapping[str, bytes]) -> Contents:
-    """Look at every file of a tree; ``known`` are those whose bytes were read already."""
+def read_contents(tree: Tree, known: Mapping[str, bytes], weights: Container[str] = ()) -> Contents:
+    """Look at every file of a tree but the weights; ``known`` are those whose bytes were read already."""
     contents, left, bounds = Contents(), MAX_SIZE, Bounds()
-    for path in tree.paths():
+    for path in (path for path in tree.paths() if path not in weights):
         data = known.get(path)
         if data is None:
             try:

@@ -43,12 +43,13 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a lock repeats of a skill: its name, its version, the skills that it requires, and its hooks."""
+    """What a lock repeats of a skill: name, version, required skills, hooks, and the base model of an adapter."""
 
     name: str
     version: str
     requires: dict[str, str]
     hooks: int
+    adapter: str | None = None
 
 
 def identity(tree: Tree) -> Identity:
@@ -64,7 +65,8 @@ def identity(tree: Tree) -> Identity:
         about = describe(tree)
         return Identity(about.name, about.version, about.manifest.requires if about.manifest else {}, 1)
     name, _, _, _ = _skill(tree, "")
-    return Identity(name, str(root["version"]), dict(root.get("requires") or {}), int(root.get("hooks") or 1))
+    requires, hooks = dict(root.get("requires") or {}), int(root.get("hooks") or 1)
+    return Identity(name, str(root["version"]), requires, hooks, root.get("adapter"))
 
 
 def _manifest_keys(tree: Tree) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ RULES: tuple[Rule, ...] = tuple(
     )
 )
 
-NO_ARCHIVE = frozenset({"SK402", "SK403", "SK404", "SK405", "SK407", "SK408", "SK409", "SK412"})
+NO_ARCHIVE = frozenset({"SK402", "SK403", "SK404", "SK405", "SK407", "SK408", "SK409", "SK412", "SK430"})
 """The rules whose findings no archive can hold, whoever lets them in."""
 
 TOLD = frozenset(rule.code for rule in told.RULES)

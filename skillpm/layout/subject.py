@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from skillpm.formats.strict import Table
 from skillpm.layout.contents import Contents, read_contents
 from skillpm.layout.description import MAX_SKILL_TEXT, has_manifest, skill_file
+from skillpm.layout.filenames import ADAPTER
 from skillpm.layout.frontmatter import Frontmatter, Parts, read_frontmatter, split
 from skillpm.layout.tree import MappingTree, Tree, UnreadableFileError
 from skillpm.model.finding import Problem
@@ -108,7 +109,21 @@ class Subject:
         """What is in the bytes of every file, SKILL.md too; each is read once."""
         data = self._data if self.skill_path else None
         whole = isinstance(data, bytes) and len(data) <= MAX_SKILL_TEXT
-        return read_contents(self.tree, {self.skill_path: data} if whole else {})  # type: ignore[dict-item]
+        known = {self.skill_path: data} if whole else {}
+        return read_contents(self.tree, known, self.weights)  # type: ignore[arg-type]
+
+    @cached_property
+    def weights(self) -> frozenset[str]:
+        """The weights of a package that is an adapter; none of any other."""
+        if ADAPTER not in self.files or self.adapter is None:
+            return frozenset()
+        return frozenset(path for path in self.paths if path.endswith(".safetensors"))
+
+    @property
+    def adapter(self) -> str | None:
+        """The base model of a package that is an adapter, as its skill.yaml says; None where it is none."""
+        manifest = self.package.manifest.value if self.package and self.is_package else None
+        return manifest.adapter if manifest else None
 
     def field(self, name: str) -> Any:
         """Return a field of the frontmatter, None where there is none."""

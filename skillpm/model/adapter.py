@@ -9,6 +9,7 @@ from pydantic import Field
 from skillpm.formats.document import Document
 from skillpm.model.release import Digest
 from skillpm.model.run import RunFigure, RunRows, RunStage
+from skillpm.model.task import Message
 
 
 class TaughtSkill(Document):
@@ -17,6 +18,19 @@ class TaughtSkill(Document):
     name: str
     version: str
     tree: Digest
+
+
+class RecordedAnswer(Document):
+    """One line of answers.jsonl: what the model with the adapter answered where it was trained.
+
+    Attributes:
+        prompt: the messages that it was asked with.
+        max_new_tokens: of the answer.
+    """
+
+    prompt: tuple[Message, ...]
+    answer: str
+    max_new_tokens: Annotated[int, Field(ge=1, le=32768)]
 
 
 class AdapterRelease(Document):
@@ -37,7 +51,7 @@ class AdapterRelease(Document):
         stages: that made it.
         versions: of skillpm, Python and the libraries.
         evaluation: the share of exact answers with its 95 % interval, of each task set.
-        files: the digest of every other file.
+        files: the digest of every other file but SKILL.md and skill.yaml.
     """
 
     adapter: Annotated[int, Field(ge=1, le=1)] = 1

@@ -24,6 +24,7 @@ class LockedSkill(LightDocument):
     ``source`` names where it came from: ``bundled``, ``path:…`` or a registry's URL. ``python`` has the wheels of its
     Python packages, a set for each platform that they were chosen for; None if it asks for none, or none are chosen.
     ``signer`` is the key whose signature of the release was checked when it was chosen; None if it was unsigned.
+    ``adapter`` is the base model of a trained adapter, which stands in no agent's folder.
     """
 
     name: SkillNameText
@@ -35,6 +36,7 @@ class LockedSkill(LightDocument):
     hooks: int = 1
     signer: PublicKey | None = None
     python: tuple[WheelSet, ...] | None = None
+    adapter: Annotated[str, Limit(longest=256)] | None = None
 
     def release(self, size: int = 0) -> Release:
         """Return the release that is locked, with the size of its archive in bytes where that is known."""
@@ -45,6 +47,7 @@ class LockedSkill(LightDocument):
             size=size,
             requires=self.requires,
             hooks=self.hooks,
+            adapter=self.adapter,
         )
 
 

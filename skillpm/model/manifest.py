@@ -59,10 +59,15 @@ class Promises(Document):
 
 
 class Manifest(Document):
-    """skill.yaml: what a package manager needs to know."""
+    """skill.yaml: what a package manager needs to know.
+
+    ``adapter`` is set where the package is a trained adapter, which no agent reads: its base model, as every machine
+    knows it.
+    """
 
     manifest: Annotated[int, Field(ge=1, le=1)]
     version: str
+    adapter: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     requires: dict[str, str] = Field(default_factory=dict)
     python: tuple[Annotated[str, AfterValidator(_python_requirement)], ...] = ()
     hooks: Annotated[int, Field(ge=1)] = 1

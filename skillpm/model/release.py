@@ -39,7 +39,8 @@ class Release(LightDocument):
     """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes.
 
     ``yanked`` and ``quarantined`` may be the reason: the one is a mistake of its author, the other is under suspicion.
-    ``unsigned`` says that its author decided not to sign it, ``proof`` that the registry's log has it.
+    ``unsigned`` says that its author decided not to sign it, ``proof`` that the registry's log has it. ``adapter`` is
+    the base model of a trained adapter.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
@@ -57,6 +58,7 @@ class Release(LightDocument):
     signature: Envelope | None = None
     proof: Annotated[str, Limit(longest=16_384)] | None = None
     unsigned: bool | None = None
+    adapter: Annotated[str, Limit(longest=256)] | None = None
 
     @property
     def usable(self) -> bool:

@@ -205,13 +205,13 @@ class Context:
         return read_lock(self.settings.lock_path)
 
     def installed(self) -> list[Skill]:
-        """Return the skills that the lock names, by name.
+        """Return the skills that the lock names, by name, without the adapters.
 
         Raises:
             LockOutOfDateError: one of them is not in the store.
             IntegrityError: a stored skill was changed.
         """
-        return [self._stored(entry) for entry in self.lock().skills]
+        return [self._stored(entry) for entry in self.lock().skills if not entry.adapter]
 
     def skill(self, text: str) -> Skill:
         """Return a skill by its folder (with a ``/``, or ``.``), its installed name or its bundled name.

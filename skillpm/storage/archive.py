@@ -19,7 +19,7 @@ import struct
 import zlib
 
 from skillpm.errors import IntegrityError
-from skillpm.layout.filenames import LIMITS, Limits, Members, problems, ustar_fields
+from skillpm.layout.filenames import ADAPTER, ADAPTER_LIMITS, LIMITS, Limits, Members, problems, ustar_fields
 from skillpm.layout.tree import MappingTree, Tree
 
 _BLOCK = 512
@@ -47,13 +47,19 @@ _KINDS = {
 }
 
 
-def build_archive(tree: Tree, limits: Limits = LIMITS) -> bytes:
+def limits_of(adapter: object) -> Limits:
+    """Return the limits of a package: those of an adapter where it is one. What it may hold is the scan's matter."""
+    return ADAPTER_LIMITS if adapter else LIMITS
+
+
+def build_archive(tree: Tree, limits: Limits | None = None) -> bytes:
     """Return the archive of a tree.
 
     Raises:
         IntegrityError: the reader would refuse the archive; the message names the file.
         StorageError: a file cannot be read.
     """
+    limits = limits or limits_of(ADAPTER in tree.paths())
     refused = [(path, f"is a {kind}") for path, kind in tree.irregular().items()] + problems(tree.paths(), limits)
     if refused:
         raise _refused_tree(refused)
@@ -119,17 +125,17 @@ def _gzip(data: bytes) -> bytes:
 def compressed(archive: bytes) -> bytes:
     """Return an archive of the same content that is smaller, or the archive itself if nothing is smaller."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    body = compressor.compress(_gunzip(archive, LIMITS)) + compressor.flush()
+    body = compressor.compress(_gunzip(archive, ADAPTER_LIMITS)) + compressor.flush()
     return min(archive, _GZIP_HEADER + body + archive[-8:], key=len)
 
 
-def archive_digest(data: bytes) -> str:
+def archive_digest(data: bytes, limits: Limits = LIMITS) -> str:
     """Return the hex SHA-256 that names an archive: that of its canonical form, whatever compressed it.
 
     Raises:
         IntegrityError: it is not gzip, is damaged, or unpacks to too much.
     """
-    return hashlib.sha256(_gzip(_gunzip(data, LIMITS))).hexdigest()
+    return hashlib.sha256(_gzip(_gunzip(data, limits))).hexdigest()
 
 
 def read_archive(data: bytes, limits: Limits = LIMITS) -> MappingTree:

@@ -80,6 +80,17 @@ def portable_name(text: str) -> str:
     return text if _HUB_ID.match(text) and not Path(text).is_dir() else Path(text).expanduser().resolve().name
 
 
+def known_name(base: str) -> str:
+    """Return what this machine calls a base model that others know by a hub id or a folder's name."""
+    return next((model.name for model in KNOWN_MODELS.values() if base == model.hub_id), base)
+
+
+def adapter_name(skill: str, model: str) -> str:
+    """Return the name of the package of a skill's adapter of a model: ``incident-triage-smollm2-135m``."""
+    last = known_name(portable_name(model)).rpartition("/")[2].lower()
+    return f"{skill}-{re.sub('[^a-z0-9]+', '-', last).strip('-')}"
+
+
 def locate_model(text: str, models: Path) -> Path | str | None:
     """Return a folder, or a hub id as it is; None for a known model that is not prepared yet.
 

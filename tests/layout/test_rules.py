@@ -18,6 +18,7 @@ from skillpm.layout.subject import Subject
 from skillpm.layout.tree import MappingTree, UnreadableFileError
 from skillpm.model.finding import Report, Severity
 from skillpm.ops.authoring.validate import RULES
+from tests.shop import adapter_files
 
 FOLDER = "find-text"
 
@@ -147,6 +148,8 @@ DECLARED = {"README.md": "# Find\n", "skill.yaml": "manifest: 1\nversion: 1.2.0\
 
 SUITE = "name: core\ntasks:\n  - request: where is it?\n    expected: {tool: find, args: {text: TODO}}\n"
 
+ADAPTER = adapter_files(PACKAGE)
+
 CASES: dict[str, Case] = {
     "SK001": Case({"README.md": "x"}, {"SKILL.md": SKILL}),
     "SK002": Case({"skill.md": SKILL}, {"SKILL.md": SKILL}, "skill.md"),
@@ -234,6 +237,7 @@ CASES: dict[str, Case] = {
     "SK421": content("model.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "version 1\n"),
     "SK420": content("a.zip", zipped("a.md"), "text\n"),
     "SK419": content("model.dat", pickle.dumps([1]), "[1]\n"),
+    "SK430": Case({**ADAPTER, "run.py": "import os\n"}, ADAPTER, "run.py"),
     "SK501": package("skill.yaml", "manifest: 1\nversion: 1.0.0\ncolour: red\n", "manifest: 1\nversion: 1.0\n", 3),
     "SK502": package(
         "SKILL.md", skill_text('metadata:\n  version: "1.3"\n'), skill_text('metadata:\n  version: "1.2"\n'), 5

@@ -12,7 +12,7 @@ from skillpm.index.directory import DirectoryIndex
 from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.name import is_name
 from skillpm.model.release import Page, Release
-from skillpm.storage.archive import read_archive
+from skillpm.storage.archive import limits_of, read_archive
 from skillpm_registry.catalogue.database import FORMAT, Database
 from skillpm_registry.catalogue.facts import Facts
 from skillpm_registry.catalogue.following import Follower
@@ -87,10 +87,11 @@ class Catalogue:
 
     def tree(self, name: str, release: Release) -> MappingTree:
         """Return the files of a release. Raises RegistryError or IntegrityError if its archive is lost or damaged."""
-        return self._tree(name, release.archive, release.tree)
+        return self._tree(name, release.archive, release.tree, release.adapter)
 
-    def _unpacked(self, name: str, archive: str, digest: str) -> MappingTree:
-        tree = read_archive(self.folder.archive(name, Release(version="", archive=archive, tree=digest, size=0)))
+    def _unpacked(self, name: str, archive: str, digest: str, adapter: str | None) -> MappingTree:
+        release = Release(version="", archive=archive, tree=digest, size=0, adapter=adapter)
+        tree = read_archive(self.folder.archive(name, release), limits_of(adapter))
         if tree_digest(tree) != digest:
             raise IntegrityError(f"an archive of {name} is not what its page says")
         return tree

@@ -19,7 +19,7 @@ from skillpm.errors import IntegrityError, RegistryError, SkillpmError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.model.name import is_name
 from skillpm.model.release import Release
-from skillpm.storage.archive import read_archive
+from skillpm.storage.archive import limits_of, read_archive
 from skillpm.trust.signature import signer
 from skillpm_registry.catalogue.database import Database
 from skillpm_registry.catalogue.facts import Facts, facts_of
@@ -155,7 +155,8 @@ class Follower:
         served = release.archive
         try:
             archive = self._folder.archive(name, release)
-            served, facts = hashlib.sha256(archive).hexdigest(), facts_of(read_archive(archive))
+            tree = read_archive(archive, limits_of(release.adapter))
+            served, facts = hashlib.sha256(archive).hexdigest(), facts_of(tree)
         except SkillpmError as error:
             facts = Facts(problem=error.message)
         signed = False

@@ -1,27 +1,61 @@
-"""Adapters as things to hand on: packed out of a run, and checked where they arrive."""
+"""Adapters as packages: packed out of a run like a skill, checked where they arrive, and asked again."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from skillpm.errors import IntegrityError, UsageError
-from skillpm.formats.document import read_model, typed_values
+from skillpm.formats.document import read_json_lines, read_model, typed_values
 from skillpm.formats.strict_yaml import read_yaml
-from skillpm.model.adapter import AdapterRelease, TaughtSkill
+from skillpm.layout.check import examine
+from skillpm.layout.filenames import ADAPTER
+from skillpm.layout.rule import Level
+from skillpm.layout.rules.adapter import CONFIGURATION, OWN, RULES
+from skillpm.layout.subject import Subject
+from skillpm.layout.tree import FolderTree
+from skillpm.model.adapter import AdapterRelease, RecordedAnswer, TaughtSkill
+from skillpm.model.evaluation import HELD_OUT
+from skillpm.model.lock import Lock
+from skillpm.model.name import parse_name
+from skillpm.model.requirement import parse_version
 from skillpm.model.run import RunManifest
+from skillpm.model.task import Task
 from skillpm.ops.context import Context
+from skillpm.ops.learning.models import PolicyRequest, load_policy
+from skillpm.ops.learning.report import EVALUATION, read_evaluation
+from skillpm.settings import Settings
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
-from skillpm.train.base_model import portable_name
+from skillpm.train.base_model import KNOWN_MODELS, adapter_name, known_name, locate_model, portable_name
 from skillpm.train.run_folder import RunFolder
 
-RELEASE, RECIPE = "adapter.json", "recipe.yaml"
+RECIPE, ANSWERS = "recipe.yaml", "answers.jsonl"
 _DATA = ("train", "held_out")
+_RECORDED = 20  # answers
+_ALIKE = 0.8  # of them must come again: another processor rounds otherwise, and an answer near to a tie may flip
+
+
+@dataclass(frozen=True, slots=True)
+class Packaging:
+    """What a packed adapter is published as; by default ``SKILL-MODEL``, of the one skill that it was trained on."""
+
+    name: str = ""
+    version: str = "1.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class PackedAdapter:
+    """A packed adapter, and the name of its package."""
+
+    name: str
+    release: AdapterRelease
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +70,39 @@ class CheckedAdapter:
     outdated: dict[str, tuple[str, str]]
 
 
-def pack_adapter(run: Path, output: Path) -> AdapterRelease:
-    """Write the adapter of a finished run as a folder that names no path of this machine.
+def pack_adapter(run: Path, output: Path, packaging: Packaging = Packaging()) -> PackedAdapter:
+    """Write the adapter of a finished run as a package that names no path of this machine.
 
     Args:
         run: its folder.
         output: a new folder.
+        packaging: name and version.
 
     Raises:
-        UsageError: there is no such run, it is unfinished, or the output exists.
+        UsageError: there is no such run, it is unfinished, the output exists, or the name or the version is none.
         IntegrityError: a file of the run is not the one that it was finished with.
         StorageError: the disk refused.
     """
     folder = RunFolder.open(run)
     manifest, adapter = folder.manifest, folder.saved_adapter()
+    name, version = _package_name(manifest, packaging), str(parse_version(packaging.version))
     for path in _files(adapter):
-        _same(path, manifest.files.get(path.relative_to(run).as_posix()))
-    recipe = _portable_recipe(folder, manifest)
+        found, expected = _digest(path), manifest.files.get(path.relative_to(run).as_posix())
+        if found != expected:
+            raise IntegrityError(
+                f"{path} has changed: its SHA-256 is {found}, expected {expected or 'no such file'}",
+                hint="train again",
+            )
     with whole_folder(output) as target:
         for path in _files(adapter):
             shutil.copyfile(path, target / path.name)
-        write_atomic(target / RECIPE, recipe)
-        files = {path.name: _digest(path) for path in _files(target)}
-        release = _release(manifest, hashlib.sha256(recipe.encode()).hexdigest(), files)
-        write_atomic(target / RELEASE, release.model_dump_json(indent=2, exclude_none=True) + "\n")
-    return release
+        write_atomic(target / RECIPE, _portable_recipe(folder, manifest))
+        write_atomic(target / ANSWERS, "".join(f"{row.model_dump_json()}\n" for row in _recorded(folder, manifest)))
+        release = _release(manifest, {path.name: _digest(path) for path in _files(target)})
+        write_atomic(target / ADAPTER, release.model_dump_json(indent=2, exclude_none=True) + "\n")
+        for file, text in _package_files(name, version, release).items():
+            write_atomic(target / file, text)
+    return PackedAdapter(name, release)
 
 
 def check_adapter(context: Context, folder: Path) -> CheckedAdapter:
@@ -71,34 +113,138 @@ def check_adapter(context: Context, folder: Path) -> CheckedAdapter:
         DocumentError: adapter.json is wrong.
         IntegrityError: a file is missing, changed or not named.
     """
-    path = folder / RELEASE
+    release = read_release(folder)
+    subject = Subject(FolderTree(folder), None)
+    if subject.adapter is None:
+        raise IntegrityError(f"{folder}: skill.yaml does not say that this is an adapter", hint=_AGAIN)
+    report = examine(subject, RULES, path=str(folder), level=Level.LENIENT)
+    for finding in report.errors:
+        raise IntegrityError(f"{folder / finding.path} {finding.message}", hint=_AGAIN)
+    return CheckedAdapter(release, _outdated(release, context.lock()))
+
+
+_AGAIN = "do not use it; fetch it again, or train again"
+
+
+def read_release(folder: Path) -> AdapterRelease:
+    """Return adapter.json of a packed adapter. Raises UsageError where it is missing, DocumentError if it is wrong."""
+    path = folder / ADAPTER
     if not path.is_file():
         raise UsageError(f"no packed adapter at {folder}", hint="make one with `skillpm adapter pack RUN --output DIR`")
-    release = read_model(AdapterRelease, read_text(path), path=str(path))
-    here = {file.name: file for file in _files(folder) if file.name != RELEASE}
-    for name in sorted(here.keys() | release.files.keys()):
-        _same(here.get(name, folder / name), release.files.get(name))
-    installed = {skill.name: skill for skill in context.lock().skills}
-    outdated = {
+    return read_model(AdapterRelease, read_text(path), path=str(path))
+
+
+def lag(release: AdapterRelease, lock: Lock) -> str:
+    """Return how the installed skills differ from those that an adapter was trained on; empty if they do not."""
+    return "; ".join(
+        f"trained on {name} {learned}, the skill is {here}"
+        if learned != here
+        else f"trained on other content of {name} {learned}"
+        for name, (learned, here) in _outdated(release, lock).items()
+    )
+
+
+def _outdated(release: AdapterRelease, lock: Lock) -> dict[str, tuple[str, str]]:
+    installed = {skill.name: skill for skill in lock.skills}
+    return {
         skill.name: (skill.version, installed[skill.name].version)
         for skill in release.skills
         if skill.name in installed and installed[skill.name].tree != skill.tree
     }
-    return CheckedAdapter(release, outdated)
 
 
-def _release(manifest: RunManifest, recipe: str, files: dict[str, str]) -> AdapterRelease:
+def replay(settings: Settings, folder: Path, release: AdapterRelease, base: str = "") -> str:
+    """Ask the base model with the adapter what was recorded, if that can be done here, and say what came of it.
+
+    Args:
+        settings: know where models are.
+        folder: of the packed adapter.
+        release: its adapter.json.
+        base: the base model, as this machine knows it; empty for the one that is prepared under its name.
+
+    Raises:
+        IntegrityError: the base model has another content, or the answers are others.
+        SkillpmError: whatever loading a model raises.
+    """
+    base = base or known_name(release.base_model)
+    rows = [row for _, row in read_json_lines(RecordedAnswer, read_text(folder / ANSWERS), path=ANSWERS)]
+    known = base in KNOWN_MODELS or Path(base).is_dir()
+    source = locate_model(base, settings.models) if known else None
+    if not rows or not isinstance(source, Path) or find_spec("torch") is None:
+        reason = f"{base} is not prepared here" if rows else "the adapter has none"
+        reason = "torch is not installed" if rows and isinstance(source, Path) else reason
+        return f"the recorded answers were not replayed: {reason}"
+    policy = load_policy(PolicyRequest(base, folder, batch_size=len(rows)), settings)
+    _refuse_other_base(release, base, policy.settings.get("model_digest"))  # type: ignore[attr-defined]
+    most = max(row.max_new_tokens for row in rows)
+    answers = dict(policy.complete([row.prompt for row in rows], max_new_tokens=most))
+    alike = sum(answers[place].text == row.answer for place, row in enumerate(rows))
+    told = f"{alike} of {len(rows)} recorded answers came again"
+    if alike < _ALIKE * len(rows):
+        raise IntegrityError(
+            f"{folder}: only {told}", hint="the weights are not those that were evaluated: do not use it"
+        )
+    return told
+
+
+def _refuse_other_base(release: AdapterRelease, base: str, digest: object) -> None:
+    """Raise IntegrityError where the base model here has other bytes than the one that was trained."""
+    here = KNOWN_MODELS[base].sha256 if base in KNOWN_MODELS else digest
+    if release.base_digest not in (None, here):
+        raise IntegrityError(
+            f"the adapter was trained on a {release.base_model} of digest {release.base_digest}, "
+            f"the one here has {here}",
+            hint="use the base model that it was trained on",
+        )
+
+
+def _package_name(manifest: RunManifest, packaging: Packaging) -> str:
+    if packaging.name:
+        return parse_name(packaging.name)
+    if len(manifest.skills) != 1:
+        names = ", ".join(skill.name for skill in manifest.skills)
+        raise UsageError(f"the run trained several skills: {names}", hint="name the package with `--name NAME`")
+    return parse_name(adapter_name(manifest.skills[0].name, manifest.base_model or manifest.model)).rpartition("/")[2]
+
+
+def _package_files(name: str, version: str, release: AdapterRelease) -> dict[str, str]:
+    """Return what makes a package of an adapter: a description for people, and the manifest for registries."""
+    skills = ", ".join(f"{skill.name} {skill.version}" for skill in release.skills)
+    description = f"Trained {release.kind} of {release.base_model}: answers requests for {skills}."
+    requires = "".join(f'  {skill.name}: ""\n' for skill in release.skills)
+    head = f"---\nname: {name}\ndescription: {json.dumps(description)}\n---\n"
+    return {
+        "SKILL.md": f"{head}\nNo text for an agent: `skillpm run` loads the weights. README.md is their card.\n",
+        "skill.yaml": f"manifest: 1\nversion: {version}\nadapter: {json.dumps(release.base_model)}\n"
+        f"requires:\n{requires}",
+    }
+
+
+def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnswer]:
+    """Yield answers of the last stage to held-out rows, from the evaluation that the card shows."""
+    shown, rows = manifest.shown_evaluation, folder.path / "data" / "held_out.jsonl"
+    if shown is None or not rows.is_file():
+        return
+    arm = read_evaluation(folder.path / shown.path / EVALUATION).arm(manifest.stages[-1].name)
+    prompts = {task.key: task.prompt for _, task in read_json_lines(Task, read_text(rows), path=str(rows))}
+    records = [item for item in arm.records if item.suite == HELD_OUT and item.task in prompts] if arm else []
+    for record in records[:_RECORDED]:
+        most = int(str(arm.settings.get("max_new_tokens", 128))) if arm else 128
+        yield RecordedAnswer(prompt=prompts[record.task], answer=record.completion, max_new_tokens=most)
+
+
+def _release(manifest: RunManifest, files: dict[str, str]) -> AdapterRelease:
     shown, last = manifest.shown_evaluation, manifest.stages[-1].name
     return AdapterRelease(
         name=manifest.name,
         created=manifest.created,
-        kind="adapter" if "adapter_config.json" in files else "model",
+        kind="adapter" if CONFIGURATION in files else "model",
         base_model=manifest.base_model or portable_name(manifest.model),
         base_revision=manifest.base_revision,
         base_digest=manifest.model_digest,
         skills=tuple(TaughtSkill(name=item.name, version=item.version, tree=item.tree) for item in manifest.skills),
         data={name: manifest.files[f"data/{name}.jsonl"] for name in _DATA},
-        recipe=recipe,
+        recipe=files[RECIPE],
         rows=manifest.rows,
         stages=manifest.stages,
         versions=manifest.versions,
@@ -120,18 +266,9 @@ def _portable_recipe(folder: RunFolder, manifest: RunManifest) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if path.is_file())
+    return (path for path in sorted(folder.iterdir()) if path.is_file() and path.name not in OWN)
 
 
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _same(path: Path, expected: str | None) -> None:
-    found = _digest(path) if path.is_file() else "missing"
-    if found != expected:
-        raise IntegrityError(
-            f"{path} has changed: its SHA-256 is {found}, expected {expected or 'no such file'}",
-            hint="do not use it; fetch it again, or train again",
-        )

@@ -16,36 +16,11 @@ from skillpm.evals.summary import figures_document
 from skillpm.evals.tasks import outside_tasks, read_task_rows, sample, with_skill_text, with_tool_schemas
 from skillpm.model.evaluation import Evaluation, TaskAnswer
 from skillpm.model.skill import Skill
+from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.evaluate import Evaluator
-from skillpm.ops.learning.models import find_policy
 from skillpm.ops.learning.session import open_session
 from skillpm.storage.files import write_atomic
 from skillpm.storage.whole_folder import whole_folder
-from skillpm.train.run_folder import RunFolder
-
-
-@dataclass(frozen=True, slots=True)
-class Answerer:
-    """Who answers: a base model, or a run's last adapter on top of its own.
-
-    Attributes:
-        model: a name that skillpm knows, a folder, or a hub id.
-        adapter: a folder, or None.
-    """
-
-    model: str
-    adapter: Path | None = None
-
-    @classmethod
-    def of_run(cls, run: Path) -> Answerer:
-        """Return the model that a run has trained.
-
-        Raises:
-            UsageError: there is no such run, it is unfinished, or its adapter is missing.
-            DocumentError: its manifest is wrong.
-        """
-        folder = RunFolder.open(run)
-        return cls(folder.manifest.model, folder.saved_adapter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +59,6 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
         TrainingError: no model can be loaded.
     """
     asking = evaluator.asking
-    if answerer.adapter is None:
-        find_policy(answerer.model, evaluator.context.settings)
     numbered = read_task_rows(tasks)
     with whole_folder(output) as folder, open_session(evaluator.context, [skill]) as session:
         contributions, scorer = session.contributions[skill.name], session.scorer

@@ -24,7 +24,7 @@ from skillpm.model.ports import Policy
 from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import permitted
 from skillpm.ops.context import Context
-from skillpm.ops.learning.answer_rows import Answerer
+from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.session import open_session
@@ -71,21 +71,25 @@ class Wanted:
 
 
 def find_answerer(context: Context, skill: Skill, model: str | None, run: Path | None) -> Answerer:
-    """Return who answers: a base model, a run, or the newest finished run that trained the skill.
+    """Return who answers: a model, a run, the newest finished run that trained the skill, or its installed adapter.
 
     Raises:
-        UsageError: there is no such run, or no run has trained the skill.
+        UsageError: there is no such model or run, or nothing here has learned the skill.
         DocumentError: the manifest of a run is wrong.
     """
     if model is not None:
-        return Answerer(model)
+        return Answerer.of_model(context, model)
     if run is not None:
         return Answerer.of_run(find_run(context.settings, run))
     for manifest in sorted((context.settings.runs).glob("*/manifest.json"), reverse=True):
         if any(item.name == skill.name for item in RunFolder(manifest.parent).manifest.skills):
             return Answerer.of_run(manifest.parent)
+    installed = Answerer.installed_for(context, skill.name)
+    if installed is not None:
+        return installed
     raise UsageError(
-        f"no run here has trained {skill.name}", hint=f"run `skillpm train {skill.name}`, or use `--model smollm2-135m`"
+        f"no run here has trained {skill.name}, and no adapter of it is installed",
+        hint=f"run `skillpm train {skill.name}`, or use `--model smollm2-135m`",
     )
 
 

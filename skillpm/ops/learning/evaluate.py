@@ -29,7 +29,8 @@ from skillpm.model.ports import Policy, Progress
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
-from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, find_policy, load_policy
+from skillpm.ops.learning.answerer import Answerer
+from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
 from skillpm.ops.learning.report import EVALUATION, model_report
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import write_atomic
@@ -94,19 +95,20 @@ class Evaluator:
         examiner: Examiner,
         session: JudgingSession,
         tasks: Sequence[EvalTask],
-        model: str,
+        answerer: Answerer,
         template: Mapping[str, Json] | None = None,
     ) -> Iterator[Arm]:
-        """Ask a base model, and again with more in its prompt: the skills' text, the schemas of the tools."""
-        policy = self.policy(model, template=template)
-        yield from self.arms(examiner, policy, tasks, ArmLabel("base", model))
+        """Ask a model, and again with more in its prompt: the skills' text, the schemas of the tools."""
+        model, name = answerer.model, "base" if answerer.adapter is None else "adapter"
+        policy = self.policy(model, answerer.adapter, template=template)
+        yield from self.arms(examiner, policy, tasks, ArmLabel(name, model))
         if self.asking.skill_text:
             texts = {name: item.skill_text for name, item in session.contributions.items()}
-            label = ArmLabel("base+skill", model, skill_text=True)
+            label = ArmLabel(f"{name}+skill", model, skill_text=True)
             yield from self.arms(examiner, policy, with_skill_text(tasks, texts), label)
         if self.asking.tool_schemas:
             contracts = {name: item.contract for name, item in session.contributions.items()}
-            label = ArmLabel("base+tools", model, tool_schemas=True)
+            label = ArmLabel(f"{name}+tools", model, tool_schemas=True)
             yield from self.arms(examiner, policy, with_tool_schemas(tasks, contracts), label)
 
     def arms(self, examiner: Examiner, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel) -> Iterator[Arm]:
@@ -169,7 +171,7 @@ def evaluate_model(
     Args:
         evaluator: how.
         skills: which.
-        model: a name that skillpm knows, a folder, or a hub id.
+        model: a name that skillpm knows, a folder, a hub id, or an adapter, as ``Answerer.of_model`` reads it.
         held_out: JSON Lines of Tasks.
         output: a new folder for evaluation.json and report.html.
 
@@ -179,7 +181,7 @@ def evaluate_model(
         ConsentError: skill code would run that nobody agreed to.
         TrainingError: no model can be loaded.
     """
-    find_policy(model, evaluator.context.settings)
+    answerer = Answerer.of_model(evaluator.context, model)
     rows = [] if held_out is None else read_held_out(held_out, [skill.name for skill in skills])
     with (
         whole_folder(output) if output else nullcontext() as folder,
@@ -187,7 +189,7 @@ def evaluate_model(
     ):
         tasks, sizes = chosen_tasks(session, rows, evaluator.asking)
         examiner = evaluator.examiner(session)
-        arms = asked_arms(examiner, evaluator.base_arms(examiner, session, tasks, model))
+        arms = asked_arms(examiner, evaluator.base_arms(examiner, session, tasks, answerer))
         evaluation = assemble(session.contributions, tasks, arms, sizes)
         if evaluator.command:
             evaluation = evaluation.model_copy(update={"commands": (evaluator.command,)})

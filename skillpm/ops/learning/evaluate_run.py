@@ -22,6 +22,7 @@ from skillpm.model.run import RunEvaluation, RunFigure, RunManifest, RunStage
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
+from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator, asked_arms, chosen_tasks
 from skillpm.ops.learning.report import BEFORE, EVALUATION, read_evaluation, run_report
 from skillpm.ops.learning.runs import project_path
@@ -66,7 +67,7 @@ def evaluate_run(
         with_base = with_base or evaluator.asking.skill_text or evaluator.asking.tool_schemas
         examiner = evaluator.examiner(session)
         template = _template_arguments(folder)
-        base = evaluator.base_arms(examiner, session, tasks, manifest.model, template) if with_base else ()
+        base = evaluator.base_arms(examiner, session, tasks, Answerer(manifest.model), template) if with_base else ()
         arms = asked_arms(examiner, chain(base, _stage_arms(evaluator, examiner, folder, tasks)))
         evaluation = assemble(session.contributions, tasks, arms, sizes)
     if earlier is not None:

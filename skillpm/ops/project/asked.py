@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skillpm.errors import UsageError
 from skillpm.index.forge import may_be_repository
@@ -52,3 +52,16 @@ class Asked:
                 hint="add `owner/repo`, a folder, a git+URL or a site, or name skills without `--skill`",
             )
         return cls(requirements, places, tuple(names), every, tuple(skip), undecided)
+
+    def with_adapters(self, model: str) -> Asked:
+        """Return the same, with the adapter of a base model for each skill.
+
+        Raises:
+            UsageError: a skill is not asked for by its name.
+        """
+        from skillpm.train.base_model import adapter_name
+
+        if self.places or self.undecided or not self.requirements:
+            raise UsageError("`--adapter` needs skills by name", hint="skillpm install NAME --adapter smollm2-135m")
+        adapters = (Requirement.of(adapter_name(item.name, model), "") for item in self.requirements)
+        return replace(self, requirements=(*self.requirements, *adapters))

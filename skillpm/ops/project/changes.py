@@ -27,7 +27,7 @@ def describe_changes(plan: Plan, states: Mapping[str, SkillState]) -> tuple[Skil
 
 
 def _standing(name: str, step: Step | None, state: SkillState | None) -> SkillChange:
-    if state is None or (step is not None and step.change is Change.REMOVED and not state.places):
+    if state is None or (step is not None and not state.places):  # removed, or an adapter, which has no folder
         assert step is not None
         return _change(name, step.change, step)
     change = state.change

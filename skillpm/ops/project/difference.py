@@ -140,13 +140,13 @@ def standing(context: Context, places: Places | None = None) -> dict[str, SkillS
 
 
 def placements(lock: Lock, to: Linking, record: Record) -> tuple[Placement, ...]:
-    """Return one placement for each skill and agent's folder.
+    """Return one placement for each skill and agent's folder; an adapter is no text for an agent, and has none.
 
     A skill that was copied because the system refused a link stays a copy while the requested kind stays the same.
     """
     before = {item.folder: item.link for item in record.placements} if record.link == to.link else {}
-    names = folder_names(lock)
-    folders = ((f"{folder}/{names[entry.name]}", entry) for folder in to.folders for entry in lock.skills)
+    names, placed = folder_names(lock), [entry for entry in lock.skills if not entry.adapter]
+    folders = ((f"{folder}/{names[entry.name]}", entry) for folder in to.folders for entry in placed)
     return tuple(Placement(place, entry.name, entry.tree, before.get(place, to.link)) for place, entry in folders)
 
 

@@ -12,11 +12,12 @@ from skillpm.layout.tree import Tree, tree_digest
 from skillpm.model.lock import LockedSkill
 from skillpm.model.release import Release
 from skillpm.ops.project.identity import refuse_impostor
-from skillpm.storage.archive import archive_digest, read_archive
+from skillpm.storage.archive import archive_digest, limits_of, read_archive
 from skillpm.storage.store import Store
 from skillpm.trust.allowance import NOTHING, Allowance
 
 if TYPE_CHECKING:
+    from skillpm.layout.filenames import Limits
     from skillpm.model.finding import Finding, Report
     from skillpm.model.ports import Index
 
@@ -135,7 +136,10 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
     """
     if not index.made_here:
         return checked_tree(name, release, index.archive(name, release), index.name)
-    own = index.files(name, release) if isinstance(index, FilesIndex) else read_archive(index.archive(name, release))
+    if isinstance(index, FilesIndex):
+        own = index.files(name, release)
+    else:
+        own = read_archive(index.archive(name, release), limits_of(release.adapter))
     return _with_digest(own, name, release, index.name)
 
 
@@ -151,13 +155,13 @@ def checked_tree(name: str, release: Release, data: bytes, who: str) -> Tree:
     Raises:
         IntegrityError: the bytes differ from a digest, or the archive is not acceptable.
     """
-    digest = hashlib.sha256(data).hexdigest()
-    if release.archive not in (digest, _canonical_digest(data)):
+    digest, limits = hashlib.sha256(data).hexdigest(), limits_of(release.adapter)
+    if release.archive not in (digest, _canonical_digest(data, limits)):
         what = f"the archive of {name} {release.version} from {who}"
         if data.lstrip()[:1] == b"<":
             what = f"{who} sent a web page instead of the archive of {name} {release.version}"
         raise _mismatch(what, release.archive, digest)
-    return _with_digest(read_archive(data), name, release, who)
+    return _with_digest(read_archive(data, limits), name, release, who)
 
 
 def _with_digest(tree: Tree, name: str, release: Release, who: str) -> Tree:
@@ -167,10 +171,10 @@ def _with_digest(tree: Tree, name: str, release: Release, who: str) -> Tree:
     return tree
 
 
-def _canonical_digest(data: bytes) -> str | None:
+def _canonical_digest(data: bytes, limits: Limits) -> str | None:
     """Return the digest of an archive that was compressed after it was named; None if it cannot be unpacked."""
     try:
-        return archive_digest(data)
+        return archive_digest(data, limits)
     except IntegrityError:
         return None
 

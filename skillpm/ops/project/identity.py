@@ -19,6 +19,7 @@ def contradictions(entry: LockedSkill, own: Identity) -> list[tuple[str, object,
         ("version", entry.version, own.version),
         ("requires", _canonical(entry.requires), _canonical(own.requires)),
         ("hooks", entry.hooks, own.hooks),
+        ("adapter", entry.adapter, own.adapter),
     )
     return [(what, claimed, true) for what, claimed, true in claims if claimed != true]
 

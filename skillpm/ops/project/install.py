@@ -13,6 +13,7 @@ from skillpm.model.hooks import refuse_foreign_hooks
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context
 from skillpm.ops.machine.agents import exceeded_budgets
+from skillpm.ops.project.adapters import check_adapters
 from skillpm.ops.project.apply import Decision, apply, project_held
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.changes import describe_changes
@@ -55,6 +56,7 @@ class InstallOptions:
         force: keep a foreign folder in ``.skillpm/kept`` and replace another source's skill, instead of refusing.
         allow: the accepted findings of the scan.
         progress: counts the fetched skills.
+        base: the base model of the adapters that were asked for.
     """
 
     folders: Sequence[str] = ()
@@ -65,6 +67,7 @@ class InstallOptions:
     force: bool = False
     allow: Allowance = NOTHING
     progress: Progress | None = None
+    base: str = ""
 
 
 def install(context: Context, asked: Asked, options: InstallOptions) -> Installation:
@@ -106,6 +109,7 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
     """
     settings = context.settings
     warnings: list[str] = []
+    notes: tuple[str, ...] = ()
     placed: tuple[Placement, ...] = ()
     with nullcontext() if options.dry_run else project_held(settings.project):
         record = read_record(settings.project)
@@ -129,6 +133,8 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
                 if decision.lock_text is None and not decision.removal:
                     selection, more = with_wheels(context, decision.selection)
                     decision, warnings = replace(decision, selection=selection), [*warnings, *more]
+                if not decision.removal:
+                    notes = check_adapters(context, plan, options.base)
                 placed = apply(context, decision, places, states.values(), force=options.force)
     if refusal:
         warnings.append(f"without `--dry-run` this is refused: {refusal.message}; {refusal.hint}")
@@ -141,7 +147,7 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
         warnings += _notify_plugins(context, changed)
     notices = (*context.notices, *warnings, *shared_names(plan.lock, changed))
     return Installation(
-        changes, to.folders, notices, options.dry_run, decision.selection.left_out, tuple(places.backups)
+        changes, to.folders, notices, options.dry_run, decision.selection.left_out, tuple(places.backups), notes
     )
 
 

@@ -50,6 +50,7 @@ class Installation:
         dry_run: was nothing written?
         left_out: what ``--all`` could not take.
         backups: edited and foreign folders that made way.
+        notes: sentences about the adapters.
     """
 
     skills: tuple[SkillChange, ...]
@@ -58,6 +59,7 @@ class Installation:
     dry_run: bool = False
     left_out: tuple[LeftOut, ...] = ()
     backups: tuple[Backup, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def count(self, change: str) -> int:
         """Return the number of skills with this change."""
@@ -89,10 +91,12 @@ def unchanged(
         return None
     if not all(places.occupant(item, item) is Occupant.WANTED for item in record.placements):
         return None
-    if not all(store.verify(tree) for tree in {item.tree for item in record.placements}):
-        return None
     entries = json.loads(text)["skills"]  # valid, because the record has its digest
-    wanted = {(agent, item["name"], item["tree"]) for agent in record.agents for item in entries}
+    adapters = {item["tree"] for item in entries if "adapter" in item}
+    if not all(store.verify(tree) for tree in {item.tree for item in record.placements} | adapters):
+        return None
+    placed = [item for item in entries if "adapter" not in item]
+    wanted = {(agent, item["name"], item["tree"]) for agent in record.agents for item in placed}
     stands = {(item.folder.rpartition("/")[0], item.skill, item.tree) for item in record.placements}
     if wanted != stands:  # a record of a project is not trusted
         return None

@@ -10,10 +10,11 @@ from skillpm.errors import LayoutError, StorageError, UsageError
 from skillpm.layout.description import UNVERSIONED, describe
 from skillpm.layout.tree import FolderTree
 from skillpm.ops.context import Context
+from skillpm.ops.project.adapters import lag_of
 from skillpm.ops.project.difference import SkillState, standing
 from skillpm.storage.links import Occupant
 
-State = Literal["ok", "missing", "changed", "stale", "surplus"]
+State = Literal["ok", "missing", "changed", "stale", "surplus", "behind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,11 @@ class ListedSkill:
     Attributes:
         version: as locked; of a surplus skill, as it stands.
         state: ok; missing from the store or from an agent's folder; changed in one of them; stale, if a folder has
-            another release than the lock; surplus, if a folder has it and the lock does not.
+            another release than the lock; surplus, if a folder has it and the lock does not; behind, if an adapter was
+            trained on other releases than those that are locked.
         folders: its folders in the project.
         installed: the version that stands in its folders, or None.
+        reason: why an adapter is behind.
     """
 
     name: str
@@ -35,6 +38,7 @@ class ListedSkill:
     state: State
     folders: tuple[str, ...]
     installed: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,10 @@ def _listed(context: Context, state: SkillState) -> ListedSkill:
         )
     entry = state.entry
     description = _description(context.store.path(entry.tree))
-    shown = _state(context, state, entry.tree)
-    return ListedSkill(entry.name, entry.version, str(entry.source), description, shown, folders, state.installed)
+    shown, behind = _state(context, state, entry.tree), lag_of(context, entry)
+    shown = "behind" if behind and shown == "ok" else shown
+    source = str(entry.source)
+    return ListedSkill(entry.name, entry.version, source, description, shown, folders, state.installed, behind)
 
 
 def _description(folder: Path) -> str:

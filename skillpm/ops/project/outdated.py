@@ -14,13 +14,16 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context, locked_skills
+from skillpm.ops.project.adapters import lag_of
 from skillpm.ops.project.difference import SkillState, standing
 from skillpm.ops.project.vanished import is_vanished, whereabouts
 from skillpm.resolve.candidates import Candidates
 from skillpm.resolve.resolver import resolve
 from skillpm.trust.cooldown import Cooldown
 
-State = Literal["current", "outdated", "held back", "changed", "yanked", "quarantined", "gone", "unknown", "stale"]
+State = Literal[
+    "current", "outdated", "held back", "changed", "yanked", "quarantined", "gone", "unknown", "stale", "behind"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Freshness:
         state: ``outdated`` if wanted differs from locked; ``held back`` if only the requirements exclude the newest;
             ``changed`` if the source has different content for the locked version; ``yanked``, ``quarantined`` or
             ``gone`` if the locked release is; ``unknown`` if the source failed; ``stale`` if the source has no news,
-            but a folder has another release than the lock.
+            but a folder has another release than the lock; ``behind`` if an adapter was trained on other releases of
+            its skills than those that are locked.
         source: as the lock records it.
         reason: why the state is unknown, or why the release was yanked or put in quarantine.
         installed: the version that stands in the folders; None if none does.
@@ -85,6 +89,7 @@ def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:
     wanted = _wanted(context, lock, sources)
     states = standing(context)
     skills = tuple(_against_folders(_freshness(entry, sources, wanted), states[entry.name]) for entry in entries)
+    skills = tuple(_against_skills(skill, lag_of(context, entry)) for skill, entry in zip(skills, entries, strict=True))
     return Outdated(
         skills, next((sources.failures[entry.name] for entry in entries if entry.name in sources.failures), None)
     )
@@ -151,6 +156,10 @@ def _wanted(context: Context, lock: Lock, sources: _Sources) -> dict[str, Releas
 def _against_folders(skill: Freshness, state: SkillState) -> Freshness:
     news = "stale" if state.is_stale and skill.state == "current" else skill.state
     return replace(skill, state=news, installed=state.installed)
+
+
+def _against_skills(skill: Freshness, behind: str) -> Freshness:
+    return replace(skill, state="behind", reason=behind) if behind and skill.state == "current" else skill
 
 
 def _freshness(entry: LockedSkill, sources: _Sources, wanted: dict[str, Release]) -> Freshness:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from skillpm.errors import IntegrityError, UsageError
+from skillpm.index.folder_registry import write_registry
+from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
-from skillpm.ops.learning.adapter import check_adapter, pack_adapter
+from skillpm.ops.learning.adapter import check_adapter, pack_adapter, read_release, replay
 from skillpm.ops.learning.models import merge_run
 from skillpm.train.hf.model import load_model
 from skillpm.train.hf.policy import TransformersPolicy
 from tests.ops.learning.test_train import Train, tiny_model, train_it  # noqa: F401 - fixtures
 from tests.scripted_policy import Server
+from tests.shop import MakeProject
 
 
 def test_an_adapter_is_packed_checked_and_merged(
@@ -26,7 +31,7 @@ def test_an_adapter_is_packed_checked_and_merged(
     """It names skills, data, recipe and figures, and no path of this machine."""
     run = train_it()
     packed = tmp_path / "packed"
-    release = pack_adapter(run.folder, packed)
+    release = pack_adapter(run.folder, packed).release
     assert release.skills == (TaughtSkill(name="server", version="1.0.0", tree=server.skill.tree),)
     assert release.data["train"] == run.manifest.files["data/train.jsonl"]
     assert [(figure.arm, figure.low is not None) for figure in release.evaluation] == [("sft", True)]
@@ -45,7 +50,7 @@ def test_an_adapter_is_packed_checked_and_merged(
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in both)
 
     (packed / "more.txt").write_text("more")
-    with pytest.raises(IntegrityError, match="more.txt has changed: .* expected no such file"):  # noqa: RUF043
+    with pytest.raises(IntegrityError, match=r"more.txt an adapter has safetensors"):
         check_adapter(server.context(), packed)
     (packed / "more.txt").unlink()
     (packed / "README.md").unlink()
@@ -56,3 +61,34 @@ def test_an_adapter_is_packed_checked_and_merged(
         pack_adapter(run.folder, tmp_path / "again")
     with pytest.raises(UsageError, match="no packed adapter at"):
         check_adapter(server.context(), tmp_path)
+
+
+def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
+    server: Server,
+    train_it: Train,  # noqa: F811
+    tiny_model: Path,  # noqa: F811
+    project: MakeProject,
+    tmp_path: Path,
+) -> None:
+    """Its recorded answers come again; an altered base model, and altered answers, do not."""
+    run = train_it("data.evaluate=4")
+    packed = tmp_path / "server-a-model"
+    pack_adapter(run.folder, packed)
+    market = tmp_path / "market"
+    write_registry(market, [FolderTree(server.folder), FolderTree(packed)])
+    place = project({})
+    done = place.call("install", "server", "--adapter", tiny_model, "--registry", market).ok()
+    assert "server-a-model: 4 of 4 recorded answers came again" in done.err
+    asked = place.call("run", "server", "serve on 500", "--model", f"server-a-model@{tiny_model}", "--json", "--yes")
+    assert len(asked.document["adapter"]) == 64
+    place.call("run", "server", "x").fails(2, "no model `a-model`")
+
+    other = tmp_path / "a-model"
+    shutil.copytree(tiny_model, other)
+    (other / "generation_config.json").write_text("{}")
+    elsewhere = project({})
+    elsewhere.call("install", "server", "--adapter", other, "--registry", market).fails(4, "was trained on a a-model")
+    rows = [json.loads(line) for line in (packed / "answers.jsonl").read_text().splitlines()]
+    (packed / "answers.jsonl").write_text("".join(json.dumps({**row, "answer": "other"}) + "\n" for row in rows))
+    with pytest.raises(IntegrityError, match="only 0 of 4 recorded answers came again"):
+        replay(server.context().settings, packed, read_release(packed), str(tiny_model))

@@ -20,7 +20,8 @@ from skillpm.model.evaluation import Evaluation
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.run import RunManifest, RunSkill, RunStage
 from skillpm.model.task import Message
-from skillpm.ops.learning.answer_rows import Answered, Answerer, answer_rows
+from skillpm.ops.learning.answer_rows import Answered, answer_rows
+from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator, evaluate_model
 from skillpm.ops.learning.evaluate_run import evaluate_run, trained_skills
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy

@@ -23,7 +23,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.context import open_context
 from skillpm.ops.learning import train as train_module
-from skillpm.ops.learning.answer_rows import Answerer
+from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import trained_skills

@@ -1,0 +1,139 @@
+"""A trained adapter is a package: published, signed, locked and checked like a skill, and read by no agent."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skillpm.layout.tree import tree_digest
+from tests.conftest import Project, write_tree
+from tests.shop import MakeProject, SkillFiles, adapter_files, locked, publish, tree
+
+
+@pytest.fixture
+def market(tmp_path: Path, skill_files: SkillFiles) -> Path:
+    """A registry with a skill and its adapter of acme/tiny."""
+    skill = skill_files("demo", "1.2.0")
+    return publish(tmp_path / "market", skill, adapter_files(skill))
+
+
+def entry(place: Project, name: str) -> dict[str, Any]:
+    skills = json.loads((place.root / "skillpm.lock").read_text())["skills"]
+    return next(item for item in skills if item["name"] == name)
+
+
+def test_an_adapter_is_installed_with_its_skill_and_stands_in_no_folder_of_an_agent(
+    project: MakeProject, market: Path
+) -> None:
+    place = project({})
+    done = place.call("install", "demo", "--adapter", "acme/tiny", "--registry", market).ok()
+    assert "demo-tiny: the recorded answers were not replayed: the adapter has none" in done.err
+    assert locked(place) == {"demo": "1.2.0", "demo-tiny": "1.0"}
+    assert entry(place, "demo-tiny")["adapter"] == "acme/tiny" and "adapter" not in entry(place, "demo")
+    assert [path.name for path in (place.root / ".agents/skills").iterdir()] == ["demo"]
+    assert "up to date" in place.call("install").ok().err
+    place.call("verify").ok()
+    states = {item["name"]: item["state"] for item in place.call("list", "--json").ok().document["skills"]}
+    assert states == {"demo": "ok", "demo-tiny": "ok"}
+    place.call("uninstall", "demo").fails(2, "demo is required by demo-tiny")
+    place.call("uninstall", "demo", "demo-tiny").ok()
+
+
+def test_a_skill_that_went_on_leaves_its_adapter_behind(
+    project: MakeProject, market: Path, skill_files: SkillFiles
+) -> None:
+    place = project({})
+    place.call("install", "demo", "--adapter", "acme/tiny", "--registry", market).ok()
+    place.call("outdated").ok()
+    publish(market, skill_files("demo", "1.3.0"))
+    place.call("update", "demo").ok()
+    told = "trained on demo 1.2.0, the skill is 1.3.0"
+    assert told in place.call("list").ok().out
+    assert f"behind: {told}" in place.call("outdated").fails(1).out
+    newer = skill_files("demo", "1.3.0")
+    publish(market, adapter_files(newer, version="2.0"))
+    place.call("update").ok()
+    assert locked(place)["demo-tiny"] == "2.0"
+    place.call("outdated").ok()
+
+
+def test_an_adapter_is_published_and_signed_like_a_skill(
+    project: MakeProject, market: Path, skill_files: SkillFiles
+) -> None:
+    files = adapter_files(skill_files("demo", "1.2.0"), version="1.1")
+    place = project({"demo-tiny": {path: text.encode("latin-1") for path, text in files.items()}})
+    assert "signed by" in place.call("publish", "demo-tiny", "--registry", market, "--allow-signer-change").ok().err
+    place.call("install", "demo-tiny", "--registry", market).ok()
+    assert entry(place, "demo-tiny")["signer"]
+
+
+def broken(files: dict[str, Any], attack: str) -> dict[str, Any]:
+    weights = files["adapter_model.safetensors"]
+    document = json.loads(files["adapter.json"])
+    return {
+        "another base": {**files, "skill.yaml": files["skill.yaml"].replace("acme/tiny", "evil/tiny")},
+        "another base in its configuration": {
+            **files, "adapter_config.json": json.dumps({"base_model_name_or_path": "evil/tiny"})
+        },
+        "changed weights": {**files, "adapter_model.safetensors": weights[:-1] + "x"},
+        "a pickle": {**files, "adapter_model.bin": pickle.dumps([1]).decode("latin-1")},
+        "a pickle as weights": {**files, "adapter_model.safetensors": pickle.dumps([1]).decode("latin-1")},
+        "code": {**files, "plugin.py": "print(1)\n"},
+        "no adapter.json": {path: text for path, text in files.items() if path != "adapter.json"},
+        "deep adapter.json": {**files, "adapter.json": "[" * 50_000},
+        "a path": {**files, "adapter.json": json.dumps({**document, "files": {"../x": "0" * 64}})},
+    }[attack]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("attack", "words"),
+    [
+        ("another base", "adapter.json of acme/tiny"),
+        ("another base in its configuration", "has changed"),
+        ("changed weights", "adapter_model.safetensors: has changed"),
+        ("a pickle", "safetensors, their configuration and texts only"),
+        ("a pickle as weights", "is not safetensors"),
+        ("code", "safetensors, their configuration and texts only"),
+        ("no adapter.json", "is missing"),
+        ("deep adapter.json", "[SK430]"),
+        ("a path", "[SK430]"),
+    ],
+)
+def test_a_broken_adapter_is_refused_whoever_published_it(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles, attack: str, words: str
+) -> None:
+    """And nothing lets it in."""
+    skill = skill_files("demo", "1.2.0")
+    files = broken(adapter_files(skill), attack)
+    market = publish(tmp_path / "market", skill)
+    write_tree(tmp_path / "demo-tiny", {path: text.encode("latin-1") for path, text in files.items()})
+    place = project({})
+    place.call("install", "../demo-tiny", "--registry", market, "--allow", "demo-tiny:SK419").fails(4, words)
+    assert not (place.root / "skillpm.lock").exists()
+
+
+def test_an_adapter_of_another_content_or_another_base_than_was_asked_for_is_refused(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+) -> None:
+    skill, other = skill_files("demo", "1.2.0"), skill_files("demo", "1.2.0", body="Other.\n")
+    market = publish(tmp_path / "market", skill, adapter_files(other))
+    place = project({})
+    ask = ("install", "demo", "--registry", market, "--adapter")
+    message = "demo-tiny was trained on other content of demo 1.2.0: tree"
+    place.call(*ask, "acme/tiny").fails(4, message, tree_digest(tree(skill)))
+    place.call(*ask, "evil/tiny").fails(4, "demo-tiny is an adapter of acme/tiny, not of evil/tiny")
+    place.call(*ask, "acme/large").fails(2, "demo-large")
+    place.call("install", "--adapter", "acme/tiny").fails(2, "`--adapter` needs skills by name")
+    assert not (place.root / "skillpm.lock").exists()
+
+
+def test_a_page_that_hides_that_it_is_an_adapter_is_refused(project: MakeProject, market: Path) -> None:
+    page = market / "skills/demo-tiny.json"
+    document = json.loads(page.read_text())
+    del document["releases"][0]["adapter"]
+    page.write_text(json.dumps(document))
+    project({}).call("install", "demo-tiny", "--registry", market).fails(4, "claims adapter None")
