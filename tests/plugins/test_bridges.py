@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -113,3 +115,89 @@ def test_code_that_nobody_agreed_to_and_a_missing_command_are_no_rewards(
     monkeypatch.setenv("SKILLPM", "no-such-command")
     with pytest.raises(JudgeError, match="`no-such-command` cannot be started"):
         Judge(command.root / "serving").judge(GOLD, TEXT)
+
+
+VERIFIERS = """
+import asyncio, json
+from importlib import import_module
+import verifiers.v1 as vf
+from verifiers.v1.graph import MessageNode
+from verifiers.v1.types import AssistantMessage, UserMessage
+from verifiers.v1.utils.loaders import taskset_class
+
+taskset = taskset_class("skill-serving")
+(task,) = taskset(import_module("skill_serving.taskset").SkillConfig(id="skill-serving"))
+
+
+def trace(answer):
+    nodes = [
+        MessageNode(parent=None, message=UserMessage(content="x"), sampled=False),
+        MessageNode(parent=0, message=AssistantMessage(content=answer), sampled=True),
+    ]
+    agent = vf.AgentInfo(config=vf.AgentConfig())
+    return vf.Trace(agent=agent, task=vf.TraceTask(type="SkillTask", data=task.data), nodes=nodes)
+
+
+async def main():
+    scored = [trace(json.dumps(task.data.expected)), trace("no")]
+    for item in scored:
+        await task.score(item)
+    print([item.reward for item in scored], await task.validate(None))
+
+
+asyncio.run(main())
+"""
+OPENENV = """
+import json, socket, subprocess, sys, time
+from skill_serving import SkillAction, SkillEnv
+
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+words = [sys.executable, "-m", "skill_serving.server.app", "--port", str(port)]
+with subprocess.Popen(words, stderr=subprocess.DEVNULL) as server:
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    with SkillEnv(base_url=f"http://127.0.0.1:{port}").sync() as client:
+        rewards = []
+        for text in (json.dumps(json.loads(open("skill_serving/train.jsonl").read())["expected"]), "no"):
+            assert client.reset(index=0).observation.messages[-1]["content"] == "serve on 8123"
+            step = client.step(SkillAction(text=text))
+            rewards.append(step.reward)
+        try:
+            client.step(SkillAction(text="again"))
+        except RuntimeError as error:
+            print(rewards, step.done and "the episode has ended" in str(error))
+    server.terminate()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    ("exporter", "package", "folder", "code"),
+    [
+        ("verifiers", "verifiers==0.4.0", "out/skill_serving", VERIFIERS),
+        ("openenv", "openenv==0.10.0", "out", OPENENV),
+    ],
+)
+def test_the_real_package_pays_what_the_skill_s_verifier_says(
+    command: Project, exporter: str, package: str, folder: str, code: str
+) -> None:
+    """In a virtual environment of its own, which knows nothing of skillpm; code without consent is an error there."""
+    run(command, "export", exporter, "./serving", "--output", "out", "--yes").ok()
+    place = Path(tempfile.gettempdir()) / "skillpm-peers" / package.partition("==")[0]
+    python = place / "bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", package], check=True)
+    skillpm = f"env PYTHONPATH={ROOT} {sys.executable} -m skillpm"
+    environment = {**command.environment, "PYTHONPATH": ".", "SKILLPM": skillpm}
+    done = subprocess.run(
+        [str(python), "-c", code], cwd=command.root / folder, env=environment, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1:] == ["[1.0, 0.0] True"], done.stderr

@@ -1,4 +1,4 @@
-"""Exporters for skillpm: skills as environments of NeMo Gym and verifiers."""
+"""Exporters for skillpm: skills as environments of NeMo Gym, verifiers and OpenEnv."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from skillpm.plugin import hookimpl
 if TYPE_CHECKING:
     from skillpm.plugin import Contributions, Exporter
 
-_MODULES = {"nemo-gym": "gym", "verifiers": "verifiers"}
+_MODULES = {"nemo-gym": "gym", "openenv": "openenv", "verifiers": "verifiers"}
 
 
 @hookimpl

@@ -34,7 +34,7 @@ def export(given: Mapping[str, Contributions], folder: Path) -> None:
     datasets = "".join(map(_dataset, [*sets, "example"]))
     words = {"SERVER": SERVER, "AGENT": _AGENT, "DATASETS": datasets, "SKILLS": ", ".join(given)}
     write_template("gym/config.yaml", server / "configs" / f"{SERVER}.yaml", **words)
-    write_template("gym/app.py.txt", server / "app.py", **words)
+    write_template("gym/app.py", server / "app.py", **words)
     write_template("gym/requirements.txt", server / "requirements.txt", **words)
     write_template("gym/README.md", folder / "README.md", **words)
 

@@ -66,11 +66,6 @@ def system_prompt(given: Contributions) -> str:
     return f"{given.prompt}\n\n{form} The tools are:\n{json.dumps(tools, ensure_ascii=False)}".strip()
 
 
-def gold_answer(task: Task) -> str:
-    """Return the text of a task's expected answer."""
-    return task.expected if isinstance(task.expected, str) else json.dumps(task.expected, ensure_ascii=False)
-
-
 def module_name(given: Contributions) -> str:
     """Return a name for the skill's environment that is not the name of the program which it is for."""
     return f"skill_{re.sub(r'[^a-z0-9]', '_', given.skill.name.lower())}"
@@ -84,14 +79,31 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def write_template(name: str, path: Path, **words: str) -> None:
     """Write a file of ``templates/``, with ``@WORD@`` replaced; makes the folder."""
-    text = (_TEMPLATES / name).read_text(encoding="utf-8")
+    text = (_TEMPLATES / f"{name}.txt").read_text(encoding="utf-8")
     for word, value in words.items():
         text = text.replace(f"@{word}@", value)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
 
-def write_judge(given: Contributions, package: Path) -> None:
-    """Write the skill into a package, and the module that asks what answers are worth."""
+def write_package(given: Contributions, package: Path) -> dict[str, str]:
+    """Write what every Python environment has: skill, judge, prompt and rows; return the words of its templates.
+
+    Raises:
+        UsageError: nothing judges the skill's answers, or it has no task.
+    """
+    sets = tasks_of(given)
     given.write_skill(package / "skill")
     (package / "judge.py").write_bytes(Path(__file__).with_name("judge.py").read_bytes())
+    (package / "prompt.txt").write_text(system_prompt(given), encoding="utf-8")
+    for split, tasks in sets.items():
+        rows = ({"key": task.key, "request": task.request, "expected": task.expected} for task in tasks)
+        write_rows(package / f"{split}.jsonl", rows)
+    return {
+        "MODULE": module_name(given),
+        "SKILL": given.skill.name,
+        "VERSION": given.skill.version,
+        "REWARD": given.default_reward,
+        "SPLIT": next(iter(sets)),
+        "SPLITS": ", ".join(f'"{split}"' for split in sets),
+    }
