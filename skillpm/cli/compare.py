@@ -14,9 +14,13 @@ from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, InconclusiveError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from skillpm.evals.compare import Comparison
+    from skillpm.evals.decision import Decision
     from skillpm.ops.learning.compare import ChosenArm
 
-_EXIT_CODES = {"GO": 0, "NO-GO": CheckError.exit_code, "INCONCLUSIVE": InconclusiveError.exit_code}
+EXIT_CODES = {"GO": 0, "NO-GO": CheckError.exit_code, "INCONCLUSIVE": InconclusiveError.exit_code}
 
 
 def _choose(target: Path, arm: str | None) -> ChosenArm:
@@ -38,7 +42,7 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     A and B are evaluations as `skillpm report` takes them: a file, an output folder, or a run by name, folder or
     `latest`. A word is given only where the exact paired test bears it.
     """
-    from skillpm.evals.summary import comparison_table, comparisons_document
+    from skillpm.evals.summary import comparisons_document
     from skillpm.formats.as_json import as_json as json_form
     from skillpm.ops.learning.compare import compare_arms
 
@@ -58,12 +62,26 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
         if not compared.flips:
             note("no task flipped")
     else:
-        columns, lines = comparison_table(compared.comparisons)
-        table(_without_arms(columns), [_without_arms(line) for line in lines])
+        print_pairs(compared.comparisons)
     for side, item in (("A", compared.first), ("B", compared.second)):
         note(f"{side} is {item.arm.name} in {item.file}")
     for caveat in compared.caveats:
         note(safe(caveat))
+
+
+def print_pairs(comparisons: Iterable[Comparison]) -> None:
+    """Print comparisons of two arms, one for each task set."""
+    from skillpm.evals.summary import comparison_table
+
+    columns, lines = comparison_table(comparisons)
+    table(_without_arms(columns), [_without_arms(line) for line in lines])
+
+
+def print_decision(decision: Decision) -> None:
+    """Print what each gate and each comparison says, and the word."""
+    for finding in decision.findings:
+        click.echo(f"{finding.word:<12}  {safe(finding.sentence)}")
+    click.echo(f"\n{decision.word}")
 
 
 def _without_arms(cells: list[str]) -> list[str]:
@@ -106,9 +124,7 @@ def gate(
     decision = decide_candidate(_choose(candidate, arm), None if baseline is None else _choose(baseline, None), margin)
     if as_json:
         findings = [json_form(finding) for finding in decision.findings]
-        echo_json({"decision": decision.word, "findings": findings, "exit_code": _EXIT_CODES[decision.word]})
+        echo_json({"decision": decision.word, "findings": findings, "exit_code": EXIT_CODES[decision.word]})
     else:
-        for finding in decision.findings:
-            click.echo(f"{finding.word:<12}  {safe(finding.sentence)}")
-        click.echo(f"\n{decision.word}")
-    context.exit(_EXIT_CODES[decision.word])
+        print_decision(decision)
+    context.exit(EXIT_CODES[decision.word])

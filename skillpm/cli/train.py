@@ -82,7 +82,7 @@ def command(
     chosen = chosen.model_copy(update=overrides)
     grant_consents(context, context.skills(chosen.skills), agreement["yes"])
     if dry_run:
-        _print_plan(plan_training(context, chosen, progress=progress()), as_json)
+        print_plan(plan_training(context, chosen, progress=progress()), as_json)
     else:
         _print_trained(context, train(context, chosen, progress=progress(), runs=output), as_json)
 
@@ -97,7 +97,8 @@ def _resumed(context: Context, run: Path, yes: bool) -> Trained:
     return resume(context, folder, progress=progress())
 
 
-def _print_plan(plan: TrainPlan, as_json: bool) -> None:
+def print_plan(plan: TrainPlan, as_json: bool) -> None:
+    """Print what a run would do."""
     document = plan.document()
     for text in plan.notes:
         note(safe(f"note: {text}"))

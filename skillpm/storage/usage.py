@@ -22,7 +22,12 @@ from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.record import RECORD
 
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_LOCKS = ("skillpm.lock", RECORD.as_posix(), "runs/*/skillpm.lock")  # a run needs its own skills
+_LOCKS = (
+    "skillpm.lock",
+    RECORD.as_posix(),
+    "runs/*/skillpm.lock",
+    "candidates/*/skillpm.lock",
+)  # a run needs its own skills
 
 
 def note_project(store: Path, project: Path) -> None:

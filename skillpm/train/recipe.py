@@ -33,12 +33,14 @@ class Data(Document):
         refine: kept away from SFT for the stages that refine by verdict; with 0 they use the same rows.
         held_out: with values and phrasings that training never shows, to measure with.
         evaluate: held-out rows that the trained model answers when training ends; with 0 it answers none.
+        traces: learn from what you approved and edited in `skillpm run`, too.
     """
 
     rows: Positive = 400
     refine: Annotated[int, Field(ge=0)] = 64
     held_out: Annotated[int, Field(ge=0)] = 50
     evaluate: Annotated[int, Field(ge=0)] = 20
+    traces: bool = False
 
 
 class Lora(Document):

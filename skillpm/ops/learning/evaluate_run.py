@@ -61,7 +61,7 @@ def evaluate_run(
     earlier = _earlier(folder, before)
     _note_other_content(evaluator.context, manifest, {skill.name: skill.tree for skill in skills})
     names = {skill.name for skill in skills}
-    held_out = [task for task in _held_out(folder) if task.skill in names]
+    held_out = [task for task in held_out_of(folder) if task.skill in names]
     with open_session(evaluator.context, skills) as session:
         tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)
         with_base = with_base or evaluator.asking.skill_text or evaluator.asking.tool_schemas
@@ -74,7 +74,7 @@ def evaluate_run(
         evaluation = _merged(earlier, evaluation)
     evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
     asked_all = evaluator.asking.limit is None and names >= {skill.name for skill in manifest.skills}
-    report = _store(folder, evaluation, whole=asked_all and not examiner.interrupted)
+    report = store_evaluation(folder, evaluation, whole=asked_all and not examiner.interrupted)
     return Evaluated(evaluation, report, examiner.interrupted)
 
 
@@ -85,7 +85,7 @@ def evaluate_trained(evaluator: Evaluator, session: JudgingSession, folder: RunF
         TrainingError: the model cannot be loaded.
         KeyboardInterrupt: no answer had ended by then.
     """
-    held_out, manifest = _held_out(folder), folder.manifest
+    held_out, manifest = held_out_of(folder), folder.manifest
     if not held_out:
         return None
     tasks, sizes = chosen_tasks(session, held_out, evaluator.asking, suites=False)
@@ -95,10 +95,11 @@ def evaluate_trained(evaluator: Evaluator, session: JudgingSession, folder: RunF
     arms = asked_arms(examiner, (examiner.ask(policy, tasks, label) for _ in range(1)))
     evaluation = assemble(session.contributions, tasks, arms, sizes)
     evaluation = evaluation.model_copy(update={"commands": _commands(evaluator, folder)})
-    return Evaluated(evaluation, _store(folder, evaluation, whole=False), examiner.interrupted)
+    return Evaluated(evaluation, store_evaluation(folder, evaluation, whole=False), examiner.interrupted)
 
 
-def _held_out(folder: RunFolder) -> list[Task]:
+def held_out_of(folder: RunFolder) -> list[Task]:
+    """Return the tasks that a run held out. Raises DocumentError, StorageError."""
     path = folder.path / "data" / "held_out.jsonl"
     return read_held_out(path, [skill.name for skill in folder.manifest.skills]) if _has_rows(path) else []
 
@@ -211,7 +212,7 @@ def _merged(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:
     return merged
 
 
-def _store(folder: RunFolder, evaluation: Evaluation, *, whole: bool) -> Path:
+def store_evaluation(folder: RunFolder, evaluation: Evaluation, *, whole: bool) -> Path:
     """Add an evaluation to a run, beside the earlier ones, and return its page.
 
     The card and the page of the run show it too, unless it is partial and a whole one is there.

@@ -62,7 +62,7 @@ def synth(
     with open_session(context, skills) as session:
         contributions = list(session.contributions.values())
         return synthesise(
-            [_with_traces(context, item) for item in contributions] if from_traces else contributions,
+            [with_traces(context, item) for item in contributions] if from_traces else contributions,
             session.scorer.judge,
             rows=rows,
             held_out=held_out,
@@ -73,7 +73,7 @@ def synth(
         )
 
 
-def _with_traces(context: Context, contributions: Contributions) -> Contributions:
+def with_traces(context: Context, contributions: Contributions) -> Contributions:
     """Return contributions with the seeds of their stored episodes behind their own; none stands in a suite."""
     suites = {
         request_key(task.request) for suite in contributions.suites for task in suite.tasks if isinstance(task, Seed)

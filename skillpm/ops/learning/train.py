@@ -41,7 +41,7 @@ from skillpm.ops.learning.resumption import (
 )
 from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.ops.learning.synth import check_held_out, other_suites
+from skillpm.ops.learning.synth import check_held_out, other_suites, with_traces
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import append_line, read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -307,15 +307,16 @@ def _needed(load: Callable[[], Any]) -> Any:
 
 
 def _synthesise(context: Context, recipe: Recipe, session: JudgingSession, progress: Progress) -> Synthesis:
+    contributions = list(session.contributions.values())
     return synthesise(
-        list(session.contributions.values()),
+        [with_traces(context, item) for item in contributions] if recipe.data.traces else contributions,
         session.scorer.judge,
         rows=recipe.data.rows + recipe.data.refine,
         held_out=recipe.data.held_out,
         seed=recipe.seed,
         run_rule=session.scorer.synthesise,
         progress=progress,
-        other_suites=other_suites(context, [item.skill for item in session.contributions.values()]),
+        other_suites=other_suites(context, [item.skill for item in contributions]),
     )
 
 

@@ -1,0 +1,112 @@
+"""``skillpm improve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skillpm.cli.compare import EXIT_CODES, print_decision, print_pairs
+from skillpm.cli.complete import run_names
+from skillpm.cli.consent import grant_consents, worker_options, yes_option
+from skillpm.cli.context import command_context
+from skillpm.cli.output import count, echo_json, json_option, note, progress, safe
+from skillpm.cli.paths import TypedPath
+
+if TYPE_CHECKING:
+    from skillpm.ops.learning.improve import Improved, Round
+
+
+@click.command("improve", epilog="Example: skillpm improve latest --dry-run")
+@click.argument("run", type=TypedPath(), default=Path("latest"), shell_complete=run_names, metavar="[RUN]")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a field of RUN's recipe.")
+@click.option("--limit", type=click.IntRange(min=10), metavar="N", help="Compare on N tasks of each task set.")
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    metavar="SHARE",
+    help="The share of exact answers that it may lose.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what it would learn from, and the plan; needs no torch.")
+@yes_option
+@worker_options
+@json_option
+@click.pass_context
+def command(
+    click_context: click.Context,
+    /,
+    run: Path,
+    changes: tuple[str, ...],
+    limit: int | None,
+    margin: float,
+    dry_run: bool,
+    as_json: bool,
+    yes: bool,
+    **workers: Any,
+) -> None:
+    """Train RUN's adapter further, on what you approved and on fresh rows, and keep the result if it is not worse.
+
+    Learns from the answers that you approved or edited in `skillpm run`, and from new rows of the skills' rules. The
+    old and the new adapter answer the same suites and held-out rows. The gate keeps the new run among the runs, or
+    leaves it in candidates/. Exits 0 for GO, 1 for NO-GO, 11 for INCONCLUSIVE.
+    """
+    from skillpm.evals.examiner import Asking
+    from skillpm.ops.learning.evaluate import Evaluator
+    from skillpm.ops.learning.improve import improve, plan_round
+    from skillpm.ops.learning.runs import find_run
+
+    context = command_context(**workers)
+    chosen = plan_round(context, find_run(context.settings, run), changes)
+    grant_consents(context, context.skills(chosen.recipe.skills), yes)
+    _print_round(chosen)
+    if dry_run:
+        from skillpm.cli.train import print_plan
+        from skillpm.ops.learning.train import plan_training
+
+        print_plan(plan_training(context, chosen.recipe, progress=progress()), as_json)
+        return
+    asking = Asking(limit=limit, dtype=chosen.recipe.dtype)
+    improved = improve(Evaluator(context, asking, progress()), chosen, margin)
+    _print_improved(chosen, improved, as_json)
+    click_context.exit(EXIT_CODES[improved.decision.word])
+
+
+def _print_round(chosen: Round) -> None:
+    """Print what the round learns from."""
+    note(safe(f"run: {chosen.run.name}"))
+    for skill, number in chosen.traces.items():
+        note(safe(f"from use: {count(number, 'answer')} to {skill} that you approved or edited"))
+    if chosen.failures is None:
+        note("the run was never evaluated, so its wrong answers are not known")
+    for kind, number in (chosen.failures or {}).items():
+        note(safe(f"from its evaluation: {count(number, 'wrong answer')}: {kind}"))
+
+
+def _print_improved(chosen: Round, improved: Improved, as_json: bool) -> None:
+    from skillpm.evals.summary import comparisons_document
+    from skillpm.formats.as_json import as_json as json_form
+
+    if as_json:
+        echo_json(
+            {
+                "run": str(chosen.run),
+                "traces": dict(chosen.traces),
+                "failures": None if chosen.failures is None else dict(chosen.failures),
+                "candidate": str(improved.folder),
+                "kept": improved.kept,
+                "decision": improved.decision.word,
+                "findings": [json_form(finding) for finding in improved.decision.findings],
+                "comparisons": comparisons_document(improved.comparisons),
+                "exit_code": EXIT_CODES[improved.decision.word],
+            }
+        )
+        return
+    print_pairs(improved.comparisons)
+    print_decision(improved.decision)
+    if improved.kept:
+        note(safe(f"kept: {improved.folder} is the newest run now"))
+    else:
+        note(safe(f"left: {improved.folder}; {chosen.run.name} answers as before"))

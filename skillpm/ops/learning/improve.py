@@ -1,0 +1,165 @@
+"""``skillpm improve``: one round from what happened in use to a better adapter, or to the one that was there before.
+
+A round trains on from a run's adapter, on fresh rows of the rules and on what people approved and edited. The old and
+the new adapter then answer the same tasks, and the gate decides. Until it does, the new run stands in ``candidates/``
+beside ``runs/``, where no command takes it for the newest run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from skillpm.agent.trace import Traces
+from skillpm.errors import UsageError
+from skillpm.evals.assemble import assemble
+from skillpm.evals.compare import Comparison
+from skillpm.evals.decision import Decision
+from skillpm.evals.examiner import ArmLabel
+from skillpm.evals.failures import failures
+from skillpm.evals.tasks import tool_of
+from skillpm.model.evaluation import Evaluation
+from skillpm.ops.context import Context
+from skillpm.ops.learning.compare import ChosenArm, compare_arms, decide_candidate
+from skillpm.ops.learning.evaluate import Evaluator, asked_arms, chosen_tasks
+from skillpm.ops.learning.evaluate_run import held_out_of, store_evaluation, trained_skills
+from skillpm.ops.learning.report import EVALUATION, read_evaluation
+from skillpm.ops.learning.resumption import read_task_lines
+from skillpm.ops.learning.runs import run_word
+from skillpm.ops.learning.session import open_session
+from skillpm.ops.learning.train import train
+from skillpm.storage.files import read_text, storage_error
+from skillpm.train.recipe import Recipe, load_recipe
+from skillpm.train.run_folder import RunFolder
+
+BEFORE = "before"  # the arm of the run that is to be improved
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round begins with.
+
+    Attributes:
+        run: the folder of the run that is to be improved.
+        recipe: of the new run.
+        traces: answers that a person approved or edited, by skill.
+        failures: wrong answers in the run's evaluation, by skill and tool; None where it was never evaluated.
+    """
+
+    run: Path
+    recipe: Recipe
+    traces: Mapping[str, int]
+    failures: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Improved:
+    """What one round came to.
+
+    Attributes:
+        folder: of the new run: in ``runs`` if it is kept, else in ``candidates``.
+        comparisons: of the old adapter with the new one, one for each task set.
+    """
+
+    folder: Path
+    kept: bool
+    decision: Decision
+    comparisons: tuple[Comparison, ...]
+
+
+def plan_round(context: Context, run: Path, changes: Sequence[str] = ()) -> Round:
+    """Work out what a round would learn from; nothing is written.
+
+    Args:
+        context: knows the traces.
+        run: a finished run.
+        changes: of its recipe, as ``train --set`` takes them.
+
+    Raises:
+        UsageError: there is no such run, it trained a whole model, or there is nothing to learn from.
+        DocumentError: a document of the run is wrong.
+    """
+    folder = RunFolder.open(run)
+    manifest = folder.manifest
+    if manifest.tune == "full":
+        raise UsageError(
+            f"{run} trained a whole model", hint="a round goes on with an adapter: train with `tune: lora`"
+        )
+    path = folder.path / "recipe.yaml"
+    own = (f"adapter={json.dumps(run_word(context.settings, run))}", f"seed={manifest.seed + 1}", "data.evaluate=0")
+    recipe = load_recipe(path, read_text(path), (*own, "data.traces=true", *changes), context.stage_kinds)
+    recipe = recipe.model_copy(update={"skills": recipe.skills or tuple(skill.name for skill in manifest.skills)})
+    store = Traces(context.settings.traces)
+    traces = {skill.name: len(store.gold(skill.name, frozenset())) for skill in manifest.skills}
+    wrong = _failures(folder)
+    if not any(traces.values()) and not wrong:
+        what = "it was never evaluated" if wrong is None else "every answer of its evaluation is right"
+        hint = f"use it with `skillpm run`, or run `skillpm eval --run {quote(run_word(context.settings, run))}`"
+        raise UsageError(f"there is nothing to learn from: nobody approved an answer, and {what}", hint=hint)
+    return Round(folder.path, recipe, traces, wrong)
+
+
+def improve(evaluator: Evaluator, chosen: Round, margin: float) -> Improved:
+    """Train, ask the old and the new adapter the same tasks, and keep the new run if the gate says GO.
+
+    Args:
+        evaluator: how both are asked.
+        chosen: the round.
+        margin: the share of exact answers that the new adapter may lose.
+
+    Raises:
+        SkillpmError: whatever ``train`` and ``evaluate_run`` raise; the run that was there before is as it was.
+        KeyboardInterrupt: the new run stays among the candidates.
+    """
+    context = evaluator.context
+    runs = context.settings.runs
+    trained = train(context, chosen.recipe, progress=evaluator.progress, runs=runs.with_name("candidates"))
+    before, after = RunFolder.open(chosen.run), RunFolder(trained.folder)
+    evaluation = _paired(evaluator, before, after)
+    store_evaluation(after, evaluation, whole=evaluator.asking.limit is None)
+    old, new = (ChosenArm(after.path, evaluation, arm) for arm in evaluation.arms)
+    decision = decide_candidate(new, old, margin)
+    folder, kept = after.path, decision.word == "GO"
+    if kept:
+        try:
+            folder = folder.rename(runs / folder.name)
+        except OSError as error:
+            raise storage_error("move", folder, error) from None
+    return Improved(folder, kept, decision, compare_arms(old, new).comparisons)
+
+
+def _failures(folder: RunFolder) -> Counter[str] | None:
+    """Count the wrong answers of the last stage, by skill and tool; None where it was never asked anything."""
+    manifest = folder.manifest
+    shown = manifest.shown_evaluation
+    if shown is None:
+        return None
+    evaluation = read_evaluation(folder.path / shown.path / EVALUATION)
+    return Counter(f"{item.skill} {tool_of(item.expected)}".strip() for item in failures(evaluation))
+
+
+def _paired(evaluator: Evaluator, before: RunFolder, after: RunFolder) -> Evaluation:
+    """Ask both adapters the suites and what the new run held out, without the requests that the old one learned."""
+    learned = {task.request for task in read_task_lines(before.path / "data" / "train.jsonl")}
+    held_out = [task for task in held_out_of(after) if task.request not in learned]
+    manifest, context = after.manifest, evaluator.context
+    with open_session(context, trained_skills(context, (), after.path)) as session:
+        tasks, sizes = chosen_tasks(session, held_out, evaluator.asking)
+        examiner = evaluator.examiner(session)
+        named = ((BEFORE, before), (manifest.stages[-1].name, after))
+        arms = asked_arms(
+            examiner,
+            (
+                examiner.ask(
+                    evaluator.policy(manifest.model, folder.saved_adapter()), tasks, ArmLabel(name, manifest.model)
+                )
+                for name, folder in named
+            ),
+        )
+        if examiner.interrupted:
+            raise KeyboardInterrupt
+        return assemble(session.contributions, tasks, arms, sizes)
