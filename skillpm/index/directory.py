@@ -5,13 +5,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError
-from skillpm.index.pages import MAX_PAGE, archive_path, largest_archive, page_path, read_config, read_page
+from skillpm.index.pages import (
+    LISTING,
+    MAX_PAGE,
+    archive_path,
+    largest_archive,
+    page_path,
+    read_config,
+    read_listing,
+    read_page,
+)
 from skillpm.model.name import is_name
 from skillpm.model.release import Listing, Page, RegistryConfig, Release
 
@@ -62,18 +73,27 @@ class DirectoryIndex:
 
     def names(self) -> list[str]:
         """Return all names with a page."""
-        root = self.root / "skills"
-        names = (path.relative_to(root).with_suffix("").as_posix() for path in root.glob("**/*.json"))
-        return sorted(name for name in names if is_name(name))
+        return sorted(name for name, _ in _pages_below(self.root / "skills") if is_name(name))
 
     def listings(self) -> Iterator[Listing]:
-        """Yield every name with its newest release. Raises RegistryError."""
-        names = self.names() if self.config.registry else []
-        for name in names:
-            page = self.page(name)
-            release = page.shown() if page else None
-            if release is not None:
-                yield Listing(name, release.version, release.summary)
+        """Yield every name with its newest release, out of listing.json if the page is older. Raises RegistryError."""
+        listed, written = self._summary() if self.config.registry else ({}, 0)
+        for name, changed in sorted(_pages_below(self.root / "skills")):
+            if changed < written and name in listed:
+                yield listed[name]
+            elif is_name(name):
+                page = self.page(name)
+                release = page.shown() if page else None
+                if release is not None:
+                    yield Listing(name, release.version, release.summary)
+
+    def _summary(self) -> tuple[dict[str, Listing], int]:
+        """Return listing.json by names, and the time when it was written; nothing if it is missing or damaged."""
+        with contextlib.suppress(OSError, RegistryError):
+            written = (self.root / LISTING).stat().st_mtime_ns
+            lines = read_listing(self._read(LISTING, MAX_PAGE), f"registry {self.root}")
+            return {line.name: line for line in lines}, written
+        return {}, 0
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the archive's bytes, unchecked. Raises RegistryError if it is missing or too large."""
@@ -106,3 +126,13 @@ class DirectoryIndex:
                 f"registry {self.root}: {path} is larger than {limit} bytes", hint="tell the registry's maintainer"
             )
         return data
+
+
+def _pages_below(folder: Path, owner: str = "") -> Iterator[tuple[str, int]]:
+    """Yield what the pages of a folder and of its owners' folders are called, and when each was changed."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".json"):
+                yield owner + entry.name[:-5], entry.stat().st_mtime_ns
+            elif not owner:
+                yield from _pages_below(Path(entry.path), f"{entry.name}/")

@@ -1,0 +1,35 @@
+"""The listing of a folder: a summary is used where no page is younger, and is never believed over a page."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from skillpm.index.directory import DirectoryIndex
+
+
+def listed(shop: Path) -> dict[str, str]:
+    return {line.name: line.version for line in DirectoryIndex(shop, "shop").listings()}
+
+
+def test_pages_that_are_older_than_the_listing_are_not_read_again(shop: Path) -> None:
+    whole = listed(shop)
+    page = shop / "skills/plain.json"
+    page.write_text("{")
+    os.utime(page, (1, 1))
+
+    assert listed(shop) == whole
+
+
+def test_a_page_that_is_younger_than_the_listing_is_what_counts(shop: Path) -> None:
+    whole = listed(shop)
+    document = json.loads((shop / "listing.json").read_text())
+    document["skills"] = [{**item, "version": "0.0"} for item in document["skills"] if item["name"] != "top"]
+    (shop / "listing.json").write_text(json.dumps(document))
+    os.utime(shop / "listing.json", (1, 1))
+    assert listed(shop) == whole
+    (shop / "listing.json").write_text("{")
+    assert listed(shop) == whole
+    (shop / "listing.json").unlink()
+    assert listed(shop) == whole
