@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -180,3 +183,26 @@ def server(serve: Callable[..., Server]) -> Server:
 def demo(skill_files: SkillFiles) -> dict[str, str]:
     """The files of a skill ``demo`` 1.0."""
     return skill_files("demo")
+
+
+@pytest.fixture
+def postgresql() -> Iterator[str]:
+    """The URL of an empty database of a PostgreSQL server on a socket, run by somebody who is not root."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs or shutil.which("runuser") is None or os.getuid() != 0:
+        pytest.skip("needs root and Debian's PostgreSQL")
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    shutil.chown(folder, "postgres", "postgres")
+    programs_at, data = programs[-1].parent, folder / "data"
+
+    def run(program: str, *arguments: str) -> None:
+        command = ["runuser", "-u", "postgres", "--", str(programs_at / program), "-D", str(data), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=folder)
+
+    run("initdb", "-A", "trust", "--no-sync")
+    run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", f"-k {folder} -h '' -F", "start")
+    try:
+        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+    finally:
+        run("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,66 +132,72 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
 
 
 class Publisher(threading.Thread):
-    """Publishes releases of one skill until all are acknowledged, whatever happens to the server."""
+    """Publishes releases of one skill to any of some servers until all are acknowledged, whatever happens to them."""
 
-    def __init__(self, server: Running, folder: Path, name: str, skill_files: SkillFiles) -> None:
+    def __init__(self, urls: list[str], token: str, folder: Path, name: str, skill_files: SkillFiles) -> None:
         super().__init__()
-        transport = Transport(
-            Credentials({token_variable(server.url): server.token, "NETRC": os.devnull}),
+        self._transport = Transport(
+            Credentials({**{token_variable(url): token for url in urls}, "NETRC": os.devnull}),
             patience=Patience(connect=2, idle=10, tries=2, sleep=lambda _: time.sleep(0.05)),
         )
-        self._registry: Callable[[], HttpRegistry] = lambda: HttpRegistry(server.url, transport, PageCache(folder))
-        self._transport = transport
-        self._name = name
-        self._files = skill_files
+        self._urls, self._folder, self.skill, self._files = urls, folder, name, skill_files
         self.acknowledged: list[str] = []
-        self.added = 0
 
     def run(self) -> None:
         for number in range(1, 4):
-            content = tree(self._files(self._name, f"{number}.0"))
+            content = tree(self._files(self.skill, f"{number}.0"))
             archive = build_archive(content)
             _, release = release_of(content, archive)
-            while True:
+            for url in itertools.cycle(self._urls):
                 try:
-                    self.added += self._registry().publish(self._name, release, archive)
-                    self.acknowledged.append(release.version)
-                    break
+                    HttpRegistry(url, self._transport, PageCache(self._folder)).publish(self.skill, release, archive)
                 except RegistryError:
                     self._transport._silent.clear()  # a person starts the command again
                     time.sleep(0.1)
+                else:
+                    self.acknowledged.append(release.version)
+                    break
 
 
 @pytest.mark.slow
-def test_what_was_acknowledged_is_there_after_the_server_was_killed_among_twenty_publishers(
-    skill_files: SkillFiles, tmp_path: Path
+@pytest.mark.parametrize(("store", "count"), [("sqlite", 1), ("sqlite", 2), ("postgresql", 2)])
+def test_what_was_acknowledged_is_there_after_servers_were_killed_among_twenty_publishers(
+    store: str, count: int, skill_files: SkillFiles, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    data = tmp_path / "team"
-    server = start(data, "--port", "0", "--rate", "")
-    port = server.url.rpartition(":")[2]
+    """Several servers have one folder and one database. One after the other is killed and started again."""
+    database = request.getfixturevalue("postgresql") if store == "postgresql" else ""
+    data, options = tmp_path / "team", ("--rate", "", "--database", database)
+    servers = [start(data, "--port", "0", *options) for _ in range(count)]
+    urls = [server.url for server in servers]
     publishers = [
-        Publisher(server, tmp_path / f"cache{i}", f"skill-{'abcdefghijklmnopqrst'[i] * 9}", skill_files)
-        for i in range(20)
+        Publisher(
+            urls[turn % count :] + urls, servers[0].token, tmp_path / f"cache{turn}", f"skill-{letter * 9}", skill_files
+        )
+        for turn, letter in enumerate("abcdefghijklmnopqrst")
     ]
     for publisher in publishers:
         publisher.start()
-    for pause in (1.0, 0.7, 0.4):
+    for turn, pause in enumerate((1.0, 0.7, 0.4, 0.5)):
         time.sleep(pause)
-        server.process.kill()
-        server.process.communicate()
-        server = start(data, "--port", port, "--rate", "")
+        servers[turn % count].process.kill()
+        servers[turn % count].process.communicate()
+        servers[turn % count] = start(data, "--port", urls[turn % count].rpartition(":")[2], *options)
     for publisher in publishers:
         publisher.join(100)
-    server.process.kill()
-    server.process.communicate()
+    logged = HttpRegistry(urls[0], publishers[0]._transport, PageCache(tmp_path / "cache")).ask("GET", "events")
+    for server in servers:
+        server.process.kill()
+        server.process.communicate()
 
     index = DirectoryIndex(data, "team")
     for publisher in publishers:
-        page = index.page(publisher._name)
+        page = index.page(publisher.skill)
         assert page is not None
         assert publisher.acknowledged == ["1.0", "2.0", "3.0"] == sorted(item.version for item in page.releases)
         for release in page.releases:
-            open_release(publisher._name, release, index)  # raises: lost or damaged
+            open_release(publisher.skill, release, index)  # raises: lost or damaged
+    published = [event["subject"] for event in logged if event["action"] == "publish"]
+    assert len(published) == len(set(published)) == 3 * len(publishers)
 
 
 @pytest.mark.slow

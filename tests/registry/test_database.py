@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sqlite3
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,29 +21,6 @@ from skillpm_registry.membership import Role, new_account
 from skillpm_registry.tables import Account, Base
 from tests.registry.conftest import Server, problem
 from tests.shop import SkillFiles
-
-
-@pytest.fixture
-def postgresql() -> Iterator[str]:
-    """The URL of an empty database of a PostgreSQL server on a socket, run by somebody who is not root."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs or shutil.which("runuser") is None or os.getuid() != 0:
-        pytest.skip("needs root and Debian's PostgreSQL")
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    shutil.chown(folder, "postgres", "postgres")
-    programs_at, data = programs[-1].parent, folder / "data"
-
-    def run(program: str, *arguments: str) -> None:
-        command = ["runuser", "-u", "postgres", "--", str(programs_at / program), "-D", str(data), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=folder)
-
-    run("initdb", "-A", "trust", "--no-sync")
-    run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", f"-k {folder} -h '' -F", "start")
-    try:
-        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
-    finally:
-        run("pg_ctl", "-m", "immediate", "stop")
-        shutil.rmtree(folder)
 
 
 def test_the_migrations_make_the_declared_tables_up_and_down(tmp_path: Path) -> None:
