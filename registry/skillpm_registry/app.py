@@ -17,6 +17,7 @@ from skillpm_registry import __version__, api, oidc, pages, problems, protocols,
 from skillpm_registry.access import Rates, Shared, reader
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.edge import Edge
+from skillpm_registry.metrics import Metrics
 from skillpm_registry.publishing import recover
 from skillpm_registry.services import open_services
 from skillpm_registry.static_files import RegistryFiles
@@ -51,13 +52,15 @@ def create_app(configuration: Configuration) -> FastAPI:
     app.add_exception_handler(HTTPException, problems.of_framework)
     app.add_exception_handler(RequestValidationError, problems.of_validation)
     app.add_exception_handler(Exception, problems.of_defect)
-    app.add_middleware(Edge, seconds=configuration.seconds)
+    metrics = Metrics(services)
+    app.add_middleware(Edge, seconds=configuration.seconds, answered=metrics.answered)
     app.add_api_route("/healthz", _health, methods=["GET"], tags=["operation"])
     app.add_api_route("/config.json", _config, methods=["GET"], include_in_schema=False, dependencies=[Depends(reader)])
     app.include_router(api.router())
+    app.include_router(metrics.router())
     for routes in (search, protocols, pages):
         app.include_router(routes.router(services), dependencies=[Depends(reader)])
-    app.mount("/", RegistryFiles(configuration.data, private=configuration.private))  # last: it has every other path
+    app.mount("/", RegistryFiles(services))  # last: it has every other path
     return app
 
 

@@ -13,6 +13,7 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -37,11 +38,13 @@ class Edge:
     Args:
         app: what is inside.
         seconds: that a body may take.
+        answered: is called with the scope, the status, the bytes and the seconds of each answer.
     """
 
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
+    def __init__(self, app: ASGIApp, seconds: float, answered: Callable[[Scope, int, int, float], None]) -> None:
         self._app = app
         self._seconds = seconds
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -68,9 +71,11 @@ class Edge:
             else:
                 await self._app(scope, self._limited(scope, receive), answer)
         finally:
+            seconds = time.monotonic() - begin
+            self._answered(scope, status, size, seconds)
             line = {
                 "request": number, "method": scope["method"], "path": _SECRET.sub(f"{PREFIX}…", scope["path"])[:400],
-                "status": status, "bytes": size, "ms": round((time.monotonic() - begin) * 1000, 1),
+                "status": status, "bytes": size, "ms": round(seconds * 1000, 1),
                 "client": (scope.get("client") or ("",))[0], "account": scope["state"].get("account", ""),
             }  # fmt: skip
             _log.info("request", extra=line)

@@ -14,6 +14,7 @@ from skillpm.trust.signature import signer
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.database import Database, sqlite_url
+from skillpm_registry.downloads import Downloads
 from skillpm_registry.lister import Lister
 
 Check = Callable[[str, Release, Tree], None]
@@ -29,6 +30,7 @@ class Services:
         registry: reads and writes the static files.
         catalogue: the index over the static files, for searches and pages.
         database: accounts, tokens, uploads, events.
+        downloads: counts them.
         lister: renews the listing after a publication.
         checks: what a release must pass, after the checks that every registry makes.
         visible: called with a skill's name after its page has changed.
@@ -39,6 +41,7 @@ class Services:
     registry: FolderRegistry
     catalogue: Catalogue
     database: Database
+    downloads: Downloads
     lister: Lister
     checks: list[Check] = field(default_factory=list)
     visible: list[Callable[[str], None]] = field(default_factory=list)
@@ -47,6 +50,7 @@ class Services:
     def close(self) -> None:
         """Finish the listing and close the databases."""
         self.lister.close()
+        self.downloads.write()
         self.database.close()
         self.catalogue.database.close()
 
@@ -67,7 +71,9 @@ def open_services(configuration: Configuration) -> Services:
     lister = Lister(registry)
     catalogue = Catalogue(registry, configuration.state)
     checks: list[Check] = [lambda name, release, tree: _demand_valid_signature(name, release)]
-    return Services(configuration, registry, catalogue, database, lister, checks, visible=[lister.renew])
+    return Services(
+        configuration, registry, catalogue, database, Downloads(database), lister, checks, visible=[lister.renew]
+    )
 
 
 def _demand_valid_signature(name: str, release: Release) -> None:

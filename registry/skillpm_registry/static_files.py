@@ -6,7 +6,7 @@ Only what a registry publishes is served. The statements, the scratch folder and
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import re
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -16,9 +16,11 @@ from starlette.types import Scope
 
 from skillpm.index.pages import LISTING
 from skillpm_registry.access import reader
+from skillpm_registry.services import Services
 
 _IMMUTABLE = "public, max-age=31536000, immutable"  # a year, the longest that caches keep (RFC 9111)
 _CHECKED = "no-cache"  # a cache may keep it, and asks each time whether it is still so
+_ARCHIVE = re.compile(r"archives/([0-9a-f]{2})/([0-9a-f]{62})\.tar\.gz")
 SERVED = {"config.json": _CHECKED, LISTING: _CHECKED, "skills": _CHECKED, "archives": _IMMUTABLE,
           "metadata": _CHECKED, "log": _CHECKED}  # fmt: skip
 """The files and folders at the root that are served, and how long a cache may keep them."""
@@ -28,19 +30,24 @@ class RegistryFiles(StaticFiles):
     """The served part of a registry's folder, as an ASGI application.
 
     Args:
-        root: the folder.
-        private: does reading need a token?
+        services: with the folder, and with what counts downloads.
     """
 
-    def __init__(self, root: Path, *, private: bool = False) -> None:
-        super().__init__(directory=root)
-        self._private = private
+    def __init__(self, services: Services) -> None:
+        super().__init__(directory=services.configuration.data)
+        self._private = services.configuration.private
+        self._downloads = services.downloads
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the answer to a request."""
         if self._private:
             await run_sync(reader, Request(scope), None)
-        return await super().get_response(path, scope)
+        response = await super().get_response(path, scope)
+        archive = _ARCHIVE.fullmatch(path)
+        whole = scope["method"] == "GET" and all(name != b"range" for name, _ in scope["headers"])
+        if archive and whole and response.status_code == 200:
+            await run_sync(self._downloads.count, archive[1] + archive[2])
+        return response
 
     def get_path(self, scope: Scope) -> str:
         """Return the path of a request as it was sent: `..` in it is never resolved."""

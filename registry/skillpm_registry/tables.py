@@ -86,6 +86,15 @@ class Approval(Base):
     scope: Mapped[str] = mapped_column(_NAME, primary_key=True)
 
 
+class Download(Base):
+    """How often an archive was sent on one day (UTC, ISO 8601). Nobody's address is here."""
+
+    __tablename__ = "download"
+    archive: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    count: Mapped[int]
+
+
 class Event(Base):
     """One line of the log of what was done. The database refuses to change or remove it."""
 

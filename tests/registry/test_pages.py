@@ -79,6 +79,7 @@ PAGES = [
     "/", "/search", "/search?q=revw+it&has=verifier", "/search?q=review&start=20", "/skill/review", "/skill/review@1.1",
     "/skill/base", "/files/review@2.0/references/guide.md", "/files/review@2.0/picture.bin", "/diff/review",
     "/diff/review?from=1.0&to=2.0", "/diff/base", "/events", "/skill/reveiw", "/owner/nobody", "/skill/%3Cscript%3E",
+    "/compare?a=review&b=base", "/search?has=bogus",
 ]  # fmt: skip
 ALLOWED = {"http", "https", "mailto", ""}
 
@@ -129,7 +130,7 @@ def test_no_page_runs_loads_or_leads_to_what_a_stranger_wrote(client: TestClient
             assert re.split(r"[:/?#]", value, maxsplit=1)[0].lower() in {*ALLOWED} or ":" not in value.split("/")[0]
             assert not value.startswith("//")
         if key == "src":
-            assert value.startswith(("/-/", "/badge/"))
+            assert value.startswith(("/-/", "/badge/", "/downloads/"))
     assert "\u202e" not in answer.text
 
 
@@ -190,6 +191,17 @@ def test_a_comparison_shows_files_and_lines(client: TestClient) -> None:
     assert '<tr class="old"><td class="count">−</td><td><code>1.0</code></td></tr>' in text
 
 
+def test_two_skills_are_compared_and_what_differs_is_marked(client: TestClient) -> None:
+    text = client.get("/compare?a=review&b=base").text
+
+    rows = {title: (bool(mark), one, other) for mark, title, one, other in re.findall(
+        r'<tr( class="differs")?><th scope="row">([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td></tr>', text
+    )}  # fmt: skip
+    assert rows["Version"] == (True, "2.0", "1.0")
+    assert rows["Programs"] == (True, "&lt;s&gt;git&lt;/s&gt;", "none")
+    assert rows["Signed by"] == (False, "nobody", "nobody")
+
+
 def test_a_comparison_of_long_or_binary_files_is_short() -> None:
     found = changes(
         tree({"a": "x\n" * 5000, "b": "\0", "c": "1\n"}), tree({"a": "y\n" * 5000, "b": "\0\0", "d": "1\n"})
@@ -218,6 +230,9 @@ def test_a_comparison_of_long_or_binary_files_is_short() -> None:
         ("/-/nothing.css", 404),
         ("/-/..%2froutes.py", 404),
         ("/search?start=-5", 200),
+        ("/search?has=bogus", 400),
+        ("/compare?a=review&b=none", 404),
+        ("/compare", 404),
         ("/search?start=x", 422),
         ("/search?q=" + "%25_%22*" * 200, 200),
     ],
@@ -274,6 +289,13 @@ def test_a_private_registry_shows_no_page_without_a_token(tmp_path: Path) -> Non
         for path in ("/", "/search.json", "/skill/base", "/badge/base.svg", "/feed.xml", "/events"):
             answer = client.get(path)
             assert (answer.status_code, "Basic" in answer.headers["www-authenticate"]) == (401, True), path
+
+
+def test_a_filter_that_does_not_exist_is_said_with_those_that_do(client: TestClient) -> None:
+    text = client.get("/search?has=verifier&has=bogus").text
+
+    assert "There is no filter bogus" in text
+    assert "no-network" in text
 
 
 def test_the_badge_names_the_version(client: TestClient) -> None:

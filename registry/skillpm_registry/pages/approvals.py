@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from skillpm.layout.tree import MappingTree
-from skillpm.storage.archive import read_archive
+from skillpm.storage.archive import limits_of, read_archive
 from skillpm_registry import approval
 from skillpm_registry.access import identity_or_none
 from skillpm_registry.identity import Identity, unauthorized
@@ -36,7 +36,10 @@ def router(services: Services, pages: Pages) -> APIRouter:
         page = services.catalogue.page(upload.name)
         before = page.shown() if page else None
         old = services.catalogue.tree(upload.name, before) if before else MappingTree({})
-        found = changes(old, read_archive(archive_of(services, number).read_bytes()))
+        found = changes(
+            old,
+            read_archive(archive_of(services, number).read_bytes(), limits_of((upload.release or {}).get("adapter"))),
+        )
         values = {"item": _shown(upload, account), "changes": found, "before": before.version if before else ""}
         return pages.answer(request, lambda: ("approval.html.j2", values), keep=False)
 

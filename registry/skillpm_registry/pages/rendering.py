@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
@@ -22,6 +23,7 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
     " frame-ancestors 'none'"
 )
+_SECONDS = 600  # that a page is kept: the number of downloads on it is at most so old
 _KEPT = 256  # pages in memory
 _LARGEST = 256 << 10  # bytes of a page that is kept
 _YEAR = "public, max-age=31536000, immutable"
@@ -92,7 +94,7 @@ class Pages:
             keep: does the page change only with the registry's folder?
         """
         stamp = self._catalogue.stamp() if keep else ""
-        key = (stamp, f"{request.url.path}?{request.url.query}")
+        key = (f"{stamp} {time.time() // _SECONDS}", f"{request.url.path}?{request.url.query}")
         kept = self._kept.get(key) if stamp else None
         if kept is None:
             template, values = make()

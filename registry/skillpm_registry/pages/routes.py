@@ -14,10 +14,13 @@ from skillpm.model.release import Page, Release
 from skillpm_registry.access import Number
 from skillpm_registry.catalogue.search import FILTERS, search
 from skillpm_registry.catalogue.search import Query as Wanted
+from skillpm_registry.downloads import DAYS
 from skillpm_registry.pages import approvals, log
 from skillpm_registry.pages.badge import badge
+from skillpm_registry.pages.comparison import lines
 from skillpm_registry.pages.difference import changes, text_of
 from skillpm_registry.pages.markdown import visible
+from skillpm_registry.pages.plot import plot
 from skillpm_registry.pages.rendering import Pages, static_answer
 from skillpm_registry.pages.skill import shown
 from skillpm_registry.protocols.marketplace import marketplace_name, plugin_name
@@ -40,7 +43,6 @@ def router(services: Services) -> APIRouter:
     """Return the routes of the pages."""
     catalogue, routes = services.catalogue, APIRouter(include_in_schema=False)
     url, registry = services.configuration.url, services.registry.config.name
-    kept = "private" if services.configuration.private else "public"
     pages = Pages(catalogue, {"url": url, "registry": registry, "marketplace": marketplace_name(registry)})
 
     @routes.get("/")
@@ -55,6 +57,8 @@ def router(services: Services) -> APIRouter:
         request: Request, q: str = "", has: Annotated[list[str] | None, Query()] = None, owner: str = "", start: int = 0
     ) -> Response:
         """Show the skills that match."""
+        if unknown := [name for name in has or () if name not in FILTERS]:
+            return pages.answer(request, lambda: _no_filter(unknown[0]), keep=False)
         wanted = Wanted(q, tuple(name for name in FILTERS if name in (has or ())), owner[:64], _HITS, _page(start))
         return pages.answer(request, lambda: _results(search(catalogue, wanted), wanted))
 
@@ -89,10 +93,23 @@ def router(services: Services) -> APIRouter:
         """Show what changed between two releases."""
         return pages.answer(request, lambda: _difference(services, name, old, to))
 
+    @routes.get("/compare")
+    def comparison(request: Request, a: str = "", b: str = "") -> Response:
+        """Show two skills side by side."""
+        return pages.answer(request, lambda: _compared(services, a.strip(), b.strip()))
+
     @routes.get("/events")
     def done(request: Request, subject: str = "", before: Number | None = None) -> Response:
         """Show what was done, newest first."""
         return pages.answer(request, lambda: _events(services, subject, before), keep=False)
+
+    _add_pictures(routes, services, pages)
+    routes.include_router(approvals.router(services, pages))
+    return routes
+
+
+def _add_pictures(routes: APIRouter, services: Services, pages: Pages) -> None:
+    catalogue, kept = services.catalogue, "private" if services.configuration.private else "public"
 
     @routes.get("/badge/{name:path}.svg")
     def picture(name: str) -> Response:
@@ -101,6 +118,15 @@ def router(services: Services) -> APIRouter:
         text = badge("skill", row.version, good=row.usable) if row else badge("skill", "not found", good=False)
         headers = {"Cache-Control": f"{kept}, max-age=300", "Content-Security-Policy": _SVG}
         return Response(text, 200 if row else 404, headers, "image/svg+xml")
+
+    @routes.get("/downloads/{name:path}.svg")
+    def downloads(name: str) -> Response:
+        """Return a picture of the downloads of a skill over time."""
+        page = catalogue.page(name)
+        days = services.downloads.days([release.archive for release in page.releases]) if page else []
+        text = plot(days, f"{sum(days)} downloads in {DAYS // 7} weeks") if page else plot([0] * DAYS, "no skill")
+        headers = {"Cache-Control": f"{kept}, max-age=600", "Content-Security-Policy": _SVG}
+        return Response(text, 200 if page else 404, headers, "image/svg+xml")
 
     @routes.get("/feed.xml")
     def feed() -> Response:
@@ -112,9 +138,6 @@ def router(services: Services) -> APIRouter:
     def static(name: str) -> Response:
         """Return the style sheet or the script."""
         return static_answer(name)
-
-    routes.include_router(approvals.router(services, pages))
-    return routes
 
 
 def _page(start: int) -> int:
@@ -132,6 +155,11 @@ def _results(found: Any, wanted: Wanted) -> Made:
         "before": at(wanted.start - _HITS) if wanted.start else None,
         "after": at(following) if following < min(found.total, _MOST) else None,
     }  # fmt: skip
+
+
+def _no_filter(name: str) -> Made:
+    title = f"There is no filter {visible(name[:80])}"
+    return "missing.html.j2", {"title": title, "detail": f"There are {', '.join(FILTERS)}.", "near": [], "status": 400}
 
 
 def _missing(what: str, name: str, near: list[str] | None = None) -> Made:
@@ -157,13 +185,26 @@ def _skill(services: Services, place: str) -> Made:
     page = _found(services, name)
     if not isinstance(page, Page):
         return page
-    view = shown(services.catalogue, page, version)
+    view = shown(services, page, version)
     if view is None:
         return _missing(f"{name} has no version", version)
     return "skill.html.j2", {
         "skill": view, "plugin": plugin_name(name), "shown_versions": _VERSIONS, "shown_files": _FILES,
         "state": getattr(page, "status", "active"), "reason": getattr(page, "reason", ""),
     }  # fmt: skip
+
+
+def _compared(services: Services, *names: str) -> Made:
+    both = []
+    for name in names:
+        page = _found(services, name)
+        if not isinstance(page, Page):
+            return page
+        both.append(shown(services, page, ""))
+    left, right = both
+    assert left is not None  # a page has a release
+    assert right is not None
+    return "compare.html.j2", {"left": left, "right": right, "lines": lines(left, right)}
 
 
 def _events(services: Services, subject: str, before: int | None) -> Made:

@@ -12,6 +12,7 @@ from skillpm.trust.signature import signer
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.catalogue.facts import Facts, facts_of
 from skillpm_registry.pages.markdown import beside, render
+from skillpm_registry.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Shown:
         key_problem: why a signature is not valid; empty otherwise.
         dependants: of the skill, with the ranges that they require.
         known: the required skills that the registry has.
+        downloads: of each release, by the digest of its archive.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Shown:
     key_problem: str
     dependants: dict[str, str]
     known: frozenset[str]
+    downloads: dict[str, int]
 
     @property
     def owner(self) -> str:
@@ -112,12 +115,12 @@ class Shown:
         )
 
 
-def shown(catalogue: Catalogue, page: Page, version: str) -> Shown | None:
+def shown(services: Services, page: Page, version: str) -> Shown | None:
     """Return the page of a release; an empty version is the one by which the skill is listed. None if there is none.
 
     A release whose archive is lost or damaged is shown with that problem.
     """
-    listed = page.shown()
+    catalogue, listed = services.catalogue, page.shown()
     release = next((item for item in page.releases if item.version == version), None) if version else listed
     if release is None:
         return None
@@ -135,6 +138,7 @@ def shown(catalogue: Catalogue, page: Page, version: str) -> Shown | None:
         page.name, release, release is listed, tuple(page.newest_first()), content, key, key_problem,
         catalogue.dependants(page.name),
         frozenset(name for name in release.requires if catalogue.row(name)),
+        services.downloads.totals([item.archive for item in page.releases]),
     )  # fmt: skip
 
 

@@ -48,10 +48,12 @@ def router(services: Services) -> APIRouter:
     def download(owner: str, repo: str, version: str) -> Response:
         """Send the archive of a release."""
         page = page_of(catalogue, _name(owner, repo))
+        release = release_of(page, version)
         try:
-            data = catalogue.folder.archive(page.name, release_of(page, version))
+            data = catalogue.folder.archive(page.name, release)
         except SkillpmError as error:
             raise HTTPException(404, error.message) from None
+        services.downloads.count(release.archive)
         return Response(data, headers={"Cache-Control": "max-age=86400, immutable"}, media_type="application/gzip")
 
     @routes.get("/search")

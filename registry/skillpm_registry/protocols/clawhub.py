@@ -37,7 +37,7 @@ def router(services: Services) -> APIRouter:
     """Return the routes of the protocol."""
     routes = APIRouter(prefix="/clawhub/api/v1", tags=["clawhub"])
     _add_lists(routes, services.catalogue)
-    _add_releases(routes, services.catalogue, services.configuration.url)
+    _add_releases(routes, services)
     return routes
 
 
@@ -76,7 +76,9 @@ def _add_lists(routes: APIRouter, catalogue: Catalogue) -> None:
         }  # fmt: skip
 
 
-def _add_releases(routes: APIRouter, catalogue: Catalogue, url: str) -> None:
+def _add_releases(routes: APIRouter, services: Services) -> None:
+    catalogue, url = services.catalogue, services.configuration.url
+
     def page(slug: str, owner: str) -> Page:
         return page_of(catalogue, _row(catalogue, slug, owner).name)
 
@@ -137,7 +139,9 @@ def _add_releases(routes: APIRouter, catalogue: Catalogue, url: str) -> None:
     def download(slug: str, version: str = "", owner: Owner = "") -> Response:
         """Send a release as a zip."""
         found = page(slug, owner)
-        tree = tree_of(catalogue, found.name, chosen(found, version))
+        release = chosen(found, version)
+        tree = tree_of(catalogue, found.name, release)
+        services.downloads.count(release.archive)
         return Response(zipped(tree), media_type="application/zip")
 
 

@@ -42,7 +42,7 @@ def router(services: Services) -> APIRouter:
             asked = git.read_request(body)
         except ValueError as error:
             raise HTTPException(400, f"this is not a request of git: {error}") from None
-        packed = await run_in_threadpool(_packed, catalogue, name, asked)
+        packed = await run_in_threadpool(_packed, services, name, asked)
         return StreamingResponse(
             git.answer(asked, packed), headers=_FRESH, media_type="application/x-git-upload-pack-result"
         )
@@ -75,12 +75,15 @@ def _commits(catalogue: Catalogue, page: Page) -> dict[str, str]:
     return found
 
 
-def _packed(catalogue: Catalogue, name: str, asked: git.Request) -> bytes:
+def _packed(services: Services, name: str, asked: git.Request) -> bytes:
+    catalogue = services.catalogue
     page = page_of(catalogue, name)
     versions = {commit: version for version, commit in _commits(catalogue, page).items()}
     releases = {release.version: release for release in page.releases}
     if unknown := [want for want in asked.wants if want not in versions]:
         raise HTTPException(404, f"this repository has no commit {unknown[0][:40]}")
+    for want in asked.wants if asked.done else ():
+        services.downloads.count(releases[versions[want]].archive)
     return git.pack(_objects(catalogue, name, _key(releases[versions[want]])) for want in asked.wants)
 
 
