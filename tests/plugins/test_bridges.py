@@ -69,6 +69,13 @@ def test_rows_of_a_synthesis_take_the_place_of_seeds(world: Project) -> None:
     assert [len(lines(package / f"{name}.jsonl")) for name in ("train", "held_out", "suite")] == [12, 4, 1]
 
 
+def test_tasks_for_data_designer_say_which_values_a_wording_must_keep(world: Project) -> None:
+    run(world, "export", "data-designer", "./serving", "--output", "out", "--yes").ok()
+    (row,) = lines(world.root / "out/skill_serving/tasks.jsonl")
+    assert row["request"] == "serve on 8123" and json.loads(row["answer"]) == GOLD
+    assert json.loads(row["said"]) == ["8123"], "`a` of GOLD is no word of the request"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "texts"),
     [
