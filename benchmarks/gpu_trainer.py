@@ -286,7 +286,7 @@ def timed(trainer: Any) -> Steps:
     """Train, and return when each step ended."""
     from transformers import TrainerCallback
 
-    from skillpm.train.hf.watch import silence
+    from skillpm.train.hf.loop import silence
 
     steps = Steps()
 

@@ -10,7 +10,7 @@ import click
 from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import count, echo_json, json_option, note, safe
+from skillpm.cli.output import count, echo_json, json_option, note, progress, safe
 from skillpm.cli.paths import TypedPath
 
 
@@ -61,7 +61,7 @@ def verify(place: str, replay: bool, model: str, as_json: bool) -> None:
     entry = context.lock().skill(place)
     folder = Path(place).expanduser() if entry is None else context.store.path(entry.tree)
     checked = check_adapter(context, folder)
-    replayed = asked_again(context.settings, folder, checked.release, model) if replay or model else None
+    replayed = asked_again(context.settings, folder, checked.release, model, progress()) if replay or model else None
     if as_json:
         echo_json(
             {
@@ -73,7 +73,7 @@ def verify(place: str, replay: bool, model: str, as_json: bool) -> None:
         return
     release = checked.release
     skills = ", ".join(f"{skill.name} {skill.version}" for skill in release.skills)
-    click.echo(safe(f"{release.name}: {release.kind} of {release.base_model}, trained on {skills}"))
+    click.echo(safe(f"{place}: {release.kind} of {release.base_model}, trained on {skills}"))
     if release.base_digest is not None:
         note(f"the base model's digest is {release.base_digest}")
     if replayed:

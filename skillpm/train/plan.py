@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from skillpm.errors import UsageError
+from skillpm.model.name import did_you_mean
 from skillpm.model.task import Task
 from skillpm.model.training import Material, Stage, StagePlan, Trainer, TrainRow
 from skillpm.train.kinds import BUILT_IN, Kinds
-from skillpm.train.recipe import Recipe
+from skillpm.train.recipe import Data, Recipe
 
 REFINE_SHARE = 4  # at most one row of 4 is kept from SFT
 
@@ -101,13 +103,14 @@ def make_plan(
         raise UsageError(
             "the skills make no training tasks", hint="they need seeds or synthesis.yaml; see `skillpm show`"
         )
-    material = Material(*_divide(rows, recipe.data.refine), rewards)
+    learned, refine = _divide(rows, recipe.data.refine)
+    notes = _shortages(learned, refine, recipe.data.refine)
+    material = Material(_balanced(learned, recipe.data), refine, rewards)
     trainers = [kinds.trainers[stage.kind] for stage in recipe.stages]
     stages = [
         PlannedStage(stage, trainer, trainer.plan(stage, material))
         for stage, trainer in zip(recipe.stages, trainers, strict=True)
     ]
-    notes = _shortages(material, recipe.data.refine)
     return TrainPlan(recipe, material, tuple(held_out), tuple(stages), notes, coverage or {})
 
 
@@ -127,11 +130,32 @@ def check_stages(recipe: Recipe, rewards: Mapping[str, Sequence[str]]) -> None:
             BUILT_IN.trainers[stage.kind].plan(stage, nothing)
 
 
-def _shortages(material: Material, asked: int) -> tuple[str, ...]:
+def _balanced(rows: Sequence[TrainRow], data: Data) -> tuple[TrainRow, ...]:
+    """Return the rows to imitate, at most as many of a skill as its cap says, and as often as its weight says.
+
+    Raises:
+        UsageError: a cap or a weight is of a skill that makes no rows.
+    """
+    skills = {row.task.skill for row in rows}
+    for name in sorted((data.caps.keys() | data.weights.keys()) - skills):
+        raise UsageError(
+            f"`data` has a cap or a weight of {name[:80]}, which makes no rows", hint=did_you_mean(name, skills)
+        )
+    seen: Counter[str] = Counter()
+    balanced: list[TrainRow] = []
+    for row in rows:
+        skill = row.task.skill
+        seen[skill] += 1
+        weight = data.weights.get(skill, 1.0) if seen[skill] <= data.caps.get(skill, len(rows)) else 0.0
+        balanced += [row] * (int(seen[skill] * weight) - int((seen[skill] - 1) * weight))
+    return tuple(balanced)
+
+
+def _shortages(train: Sequence[TrainRow], refine: Sequence[TrainRow], asked: int) -> tuple[str, ...]:
     """Say where a skill has fewer rows to refine on than were asked for."""
     shortages = []
-    for skill in sorted({row.task.skill for row in material.train}) if asked else ():
-        rows = sum(row.task.skill == skill for row in material.refine) if material.refine != material.train else 0
+    for skill in sorted({row.task.skill for row in train}) if asked else ():
+        rows = sum(row.task.skill == skill for row in refine) if refine != train else 0
         if rows < asked:
             shortages.append(f"{skill}: {rows} of {asked} rows to refine on, at most a quarter of what rules made")
     return tuple(shortages)

@@ -33,6 +33,8 @@ class Data(Document):
         refine: kept away from SFT for the stages that refine by verdict; with 0 they use the same rows.
         held_out: with values and phrasings that training never shows, to measure with.
         evaluate: held-out rows that the trained model answers when training ends; with 0 it answers none.
+        caps: of skills: at most so many of their rows to learn from.
+        weights: of skills: how often an epoch of SFT has each of their rows; 0.5 takes every second row.
         traces: learn from what you approved and edited in `skillpm run`, too.
     """
 
@@ -40,6 +42,8 @@ class Data(Document):
     refine: Annotated[int, Field(ge=0)] = 64
     held_out: Annotated[int, Field(ge=0)] = 50
     evaluate: Annotated[int, Field(ge=0)] = 20
+    caps: dict[str, Positive] = Field(default_factory=dict)
+    weights: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
     traces: bool = False
 
 

@@ -24,6 +24,7 @@ from skillpm.model.adapter import AdapterRelease, RecordedAnswer, TaughtSkill
 from skillpm.model.evaluation import HELD_OUT
 from skillpm.model.lock import Lock
 from skillpm.model.name import parse_name
+from skillpm.model.ports import Progress
 from skillpm.model.requirement import parse_version
 from skillpm.model.run import RunManifest
 from skillpm.model.task import Task
@@ -153,7 +154,9 @@ def _outdated(release: AdapterRelease, lock: Lock) -> dict[str, tuple[str, str]]
     }
 
 
-def replay(settings: Settings, folder: Path, release: AdapterRelease, base: str = "") -> str:
+def replay(
+    settings: Settings, folder: Path, release: AdapterRelease, base: str = "", progress: Progress | None = None
+) -> str:
     """Ask the base model with the adapter what was recorded, if that can be done here, and say what came of it.
 
     Args:
@@ -161,6 +164,7 @@ def replay(settings: Settings, folder: Path, release: AdapterRelease, base: str 
         folder: of the packed adapter.
         release: its adapter.json.
         base: the base model, as this machine knows it; empty for the one that is prepared under its name.
+        progress: counts the answers.
 
     Raises:
         IntegrityError: the base model has another content, or the answers are others.
@@ -177,8 +181,15 @@ def replay(settings: Settings, folder: Path, release: AdapterRelease, base: str 
     policy = load_policy(PolicyRequest(base, folder, batch_size=len(rows)), settings)
     _refuse_other_base(release, base, policy.settings.get("model_digest"))  # type: ignore[attr-defined]
     most = max(row.max_new_tokens for row in rows)
-    answers = dict(policy.complete([row.prompt for row in rows], max_new_tokens=most))
-    alike = sum(answers[place].text == row.answer for place, row in enumerate(rows))
+    if progress is not None:
+        progress.start("asking recorded answers again", len(rows))
+    alike = 0
+    for place, answer in policy.complete([row.prompt for row in rows], max_new_tokens=most):
+        alike += answer.text == rows[place].answer
+        if progress is not None:
+            progress.advance()
+    if progress is not None:
+        progress.finish()
     told = f"{alike} of {len(rows)} recorded answers came again"
     if alike < _ALIKE * len(rows):
         raise IntegrityError(

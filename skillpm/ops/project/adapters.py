@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from skillpm.errors import IntegrityError
 from skillpm.model.lock import Lock, LockedSkill
 from skillpm.ops.context import Context
 from skillpm.resolve.plan import Change, Plan
 
+if TYPE_CHECKING:
+    from skillpm.model.ports import Progress
 
-def check_adapters(context: Context, plan: Plan, base: str = "") -> tuple[str, ...]:
+
+def check_adapters(context: Context, plan: Plan, base: str = "", progress: Progress | None = None) -> tuple[str, ...]:
     """Return what there is to say of the adapters of a plan, whose trees are in the store.
 
     Args:
         context: of this invocation.
         plan: its new adapters are replayed where their base model is prepared.
         base: the base model that was asked for, as this machine knows it; empty where none was.
+        progress: counts the answers that are asked again.
 
     Raises:
         IntegrityError: a new adapter is of another base model, was trained on other content of the locked version of a
@@ -24,39 +28,40 @@ def check_adapters(context: Context, plan: Plan, base: str = "") -> tuple[str, .
     """
     fresh = {step.name for step in plan.steps if step.change in (Change.ADDED, Change.REPLACED)}
     adapters = [entry for entry in plan.lock.skills if entry.adapter]
-    return tuple(line for entry in adapters for line in _checked(context, plan.lock, entry, entry.name in fresh, base))
+    lines = []
+    for entry in adapters:
+        if entry.name in fresh:
+            lines.append(f"{entry.name}: {_checked(context, plan.lock, entry, base, progress)}")
+        if behind := lag_of(context, entry, plan.lock):
+            lines.append(f"{entry.name}: {behind}")
+    return tuple(lines)
 
 
-def lag_of(context: Context, entry: LockedSkill) -> str:
+def lag_of(context: Context, entry: LockedSkill, lock: Lock) -> str:
     """Return how the locked skills differ from those that an adapter was trained on; empty for anything else."""
     if not entry.adapter or not context.store.has(entry.tree):
         return ""
     from skillpm.ops.learning.adapter import lag, read_release
 
-    return lag(read_release(context.store.path(entry.tree)), context.lock())
+    return lag(read_release(context.store.path(entry.tree)), lock)
 
 
-def _checked(context: Context, lock: Lock, entry: LockedSkill, fresh: bool, base: str) -> Iterator[str]:
-    from skillpm.ops.learning.adapter import lag, read_release, replay
+def _checked(context: Context, lock: Lock, entry: LockedSkill, base: str, progress: Progress | None) -> str:
+    """Refuse a new adapter that is not what it claims; return what became of its recorded answers."""
+    from skillpm.ops.learning.adapter import read_release, replay
     from skillpm.train.base_model import portable_name
 
-    folder = context.store.path(entry.tree)
+    folder, foreign = context.store.path(entry.tree), "do not use it, and tell the registry's maintainer"
     release = read_release(folder)
-    behind = lag(release, lock)
-    if fresh:
-        if base and portable_name(base) != entry.adapter:
+    if base and portable_name(base) != entry.adapter:
+        message = f"{entry.name} is an adapter of {entry.adapter}, not of {portable_name(base)}"
+        raise IntegrityError(message, hint=foreign)
+    for taught in release.skills:
+        here = lock.skill(taught.name)
+        if here and here.source.published and here.version == taught.version and here.tree != taught.tree:
             raise IntegrityError(
-                f"{entry.name} is an adapter of {entry.adapter}, not of {portable_name(base)}",
-                hint="do not use it, and tell the registry's maintainer",
+                f"{entry.name} was trained on other content of {here.name} {here.version}: "
+                f"tree {taught.tree}, the lock has {here.tree}",
+                hint=foreign,
             )
-        for taught in release.skills:
-            here = lock.skill(taught.name)
-            if here and here.source.published and here.version == taught.version and here.tree != taught.tree:
-                raise IntegrityError(
-                    f"{entry.name} was trained on other content of {here.name} {here.version}: "
-                    f"tree {taught.tree}, the lock has {here.tree}",
-                    hint="do not use it, and tell the registry's maintainer",
-                )
-        yield f"{entry.name}: {replay(context.settings, folder, release, base)}"
-    if behind:
-        yield f"{entry.name}: {behind}"
+    return replay(context.settings, folder, release, base, progress)

@@ -134,7 +134,7 @@ def carry_out(context: Context, choose: Callable[[Linking], Decision], options: 
                     selection, more = with_wheels(context, decision.selection)
                     decision, warnings = replace(decision, selection=selection), [*warnings, *more]
                 if not decision.removal:
-                    notes = check_adapters(context, plan, options.base)
+                    notes = check_adapters(context, plan, options.base, options.progress)
                 placed = apply(context, decision, places, states.values(), force=options.force)
     if refusal:
         warnings.append(f"without `--dry-run` this is refused: {refusal.message}; {refusal.hint}")

@@ -69,7 +69,9 @@ def _listed(context: Context, state: SkillState) -> ListedSkill:
         )
     entry = state.entry
     description = _description(context.store.path(entry.tree))
-    shown, behind = _state(context, state, entry.tree), lag_of(context, entry)
+    shown, behind = _state(context, state, entry.tree), ""
+    if entry.adapter:
+        behind = lag_of(context, entry, context.lock())
     shown = "behind" if behind and shown == "ok" else shown
     source = str(entry.source)
     return ListedSkill(entry.name, entry.version, source, description, shown, folders, state.installed, behind)

@@ -89,7 +89,9 @@ def outdated(context: Context, names: Sequence[str] = ()) -> Outdated:
     wanted = _wanted(context, lock, sources)
     states = standing(context)
     skills = tuple(_against_folders(_freshness(entry, sources, wanted), states[entry.name]) for entry in entries)
-    skills = tuple(_against_skills(skill, lag_of(context, entry)) for skill, entry in zip(skills, entries, strict=True))
+    skills = tuple(
+        _against_skills(skill, lag_of(context, entry, lock)) for skill, entry in zip(skills, entries, strict=True)
+    )
     return Outdated(
         skills, next((sources.failures[entry.name] for entry in entries if entry.name in sources.failures), None)
     )

@@ -14,12 +14,12 @@ from skillpm.formats.document import Json
 from skillpm.model.training import StageInput, StageOutput, TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.dpo import Dpo
-from skillpm.train.hf.checkpoint import Resumable, remembered, train_on
+from skillpm.train.hf.checkpoint import Resumable, remembered
+from skillpm.train.hf.loop import run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary
 from skillpm.train.hf.packing import GroupedOrder
 from skillpm.train.hf.rollout import GREEDY_ROWS, judging_ahead, sample_groups
 from skillpm.train.hf.validation import Validation
-from skillpm.train.hf.watch import Watch, silence
 
 Pair = dict[str, list[int]]  # token ids: prompt_ids, chosen_ids, rejected_ids
 
@@ -52,20 +52,24 @@ def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
         )
     check_vocabulary(given.model, (ids for pair in pairs for ids in pair.values()))
     given.report(0, {"pairs": len(pairs), "rows": len(validation.learned)})
+    _forget_reference(given.model)
     trainer = PairTrainer(
         model=given.model,
         args=_arguments(stage, given, len(pairs)),
         train_dataset=Dataset.from_list(pairs),
         processing_class=given.conversation.tokenizer,
-        callbacks=[Watch(given.report)],
     )
-    if "ref" in getattr(given.model, "peft_config", {}):  # it has said what the model thought when the stage began
-        given.model.delete_adapter("ref")
-    silence(trainer)
-    train_on(trainer, given)
+    _forget_reference(given.model)
+    steps = run_loop(trainer, given)
     left_out = len(found) - len(pairs)
     note = f"{len(pairs)} pairs" + (f", {left_out} left out, longer than {stage.max_length} tokens" if left_out else "")
-    return validation.output(int(trainer.state.global_step), note)
+    return validation.output(steps, note)
+
+
+def _forget_reference(model: Any) -> None:
+    """Remove TRL's copy of the adapter: it has said what the model thought when the stage began."""
+    if "ref" in getattr(model, "peft_config", {}):
+        model.delete_adapter("ref")
 
 
 def _pairs(stage: Dpo, given: StageInput, rows: Sequence[TrainRow], rewarder: Rewarder) -> list[Json]:
@@ -125,8 +129,7 @@ def _arguments(stage: Dpo, given: StageInput, pairs: int) -> DPOConfig:
     steps = math.ceil(math.ceil(pairs / (stage.batch_size * stage.accumulate)) * stage.epochs)
     weighted = {"loss_type": [stage.loss, "sft"], "loss_weights": [1.0, stage.sft_weight]} if stage.sft_weight else {}
     return DPOConfig(
-        **{"loss_type": [stage.loss], **weighted},
-        output_dir=str(given.work),
+        **{**shared_arguments(given), "loss_type": [stage.loss], **weighted},
         max_steps=steps,
         per_device_train_batch_size=stage.batch_size,
         gradient_accumulation_steps=stage.accumulate,
@@ -135,12 +138,4 @@ def _arguments(stage: Dpo, given: StageInput, pairs: int) -> DPOConfig:
         beta=stage.beta,
         max_length=None,
         precompute_ref_log_probs=True,
-        seed=given.seed,
-        bf16=False,
-        gradient_checkpointing=False,
-        logging_steps=1,
-        disable_tqdm=True,
-        report_to="none",
-        save_strategy="no",
-        remove_unused_columns=False,
     )

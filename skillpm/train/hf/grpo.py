@@ -22,10 +22,10 @@ from skillpm.model.training import StageInput, StageOutput, TrainRow
 from skillpm.train.columns import Rewarder, reward_functions
 from skillpm.train.grpo import Grpo, Rloo, Sampled, held_for_validation
 from skillpm.train.hf.capability import evaluating, row_scores, same_scores
-from skillpm.train.hf.checkpoint import Resumable, remembered, train_on
+from skillpm.train.hf.checkpoint import Resumable, remembered
+from skillpm.train.hf.loop import run_loop, shared_arguments
 from skillpm.train.hf.rollout import Rollouts, judging_ahead, rollout_function, stage_groups
 from skillpm.train.hf.validation import Validation
-from skillpm.train.hf.watch import Watch, silence
 
 
 @contextmanager
@@ -143,13 +143,10 @@ def _run(stage: Sampled, given: StageInput, arguments: Any, make: Callable[..., 
         reward_funcs=reward_functions(plan.columns, rewarder),
         train_dataset=Dataset.from_list([_example(row) for row in learned]),
         processing_class=conversation.tokenizer,
-        callbacks=[Watch(given.report)],
     )
     trainer.eos_token_ids = sorted(conversation.stop_tokens(given.model))
-    silence(trainer)
     with labelled_positions_only():
-        train_on(trainer, given)
-    steps = int(trainer.state.global_step)
+        steps = run_loop(trainer, given)
     output = validation.output(steps, _ALONE if trainer.alone else "")
     if output.kept:
         _check_steps(stage, steps, trainer.state.log_history)
@@ -211,7 +208,7 @@ def _arguments(stage: Grpo | Rloo, given: StageInput) -> dict[str, Any]:
     micro = max(size for size in range(1, min(stage.micro_batch, completions) + 1) if completions % size == 0)
     low, high = stage.clip
     return {
-        "output_dir": str(given.work),
+        **shared_arguments(given),
         "max_steps": stage.steps,
         "per_device_train_batch_size": micro,
         "gradient_accumulation_steps": completions // micro,
@@ -226,14 +223,6 @@ def _arguments(stage: Grpo | Rloo, given: StageInput) -> dict[str, Any]:
         "epsilon_high": high,
         "mask_truncated_completions": True,
         "reward_weights": [column.weight for column in given.plan.columns],
-        "seed": given.seed,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "logging_steps": 1,
-        "disable_tqdm": True,
-        "report_to": "none",
-        "save_strategy": "no",
-        "remove_unused_columns": False,
     }
 
 

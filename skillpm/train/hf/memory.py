@@ -1,12 +1,12 @@
-"""Memory that is not enough: how it is told from other failures, and what to change then."""
+"""Memory that is not enough: how it is told from other failures, and smaller passes that make the same step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import replace
 
 from skillpm.errors import TrainingError
-from skillpm.model.training import Stage
+from skillpm.model.training import Stage, StageOutput
 
 _NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and the CPU's
 
@@ -16,32 +16,49 @@ def lacks_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
-@contextmanager
-def explained_memory(stage: Stage) -> Iterator[None]:
-    """Turn "out of memory" into what to change.
+def within_memory(stage: Stage, run: Callable[[Stage], StageOutput]) -> StageOutput:
+    """Run a stage; where the memory is not enough, run it again from its start with fewer rows in one pass.
+
+    Args:
+        stage: as it is asked.
+        run: runs it from its start.
 
     Raises:
-        TrainingError: the memory of the device is not enough for this stage.
+        TrainingError: the memory is not enough for one row either.
     """
+    asked = stage
+    while (smaller := halved(stage)) is not None:
+        try:
+            return _noted(run(stage), asked, stage)
+        except (RuntimeError, MemoryError) as error:
+            if not lacks_memory(error):
+                raise
+        stage = smaller  # outside of the handler: what the failed try held is free now
     try:
-        yield
+        return _noted(run(stage), asked, stage)
     except (RuntimeError, MemoryError) as error:
         if not lacks_memory(error):
             raise
         raise TrainingError(
             f"stage {stage.name}: the memory is not enough: {(str(error).splitlines() or ['none left'])[0][:200]}",
-            hint=_smaller(stage),
+            hint="--set gradient_checkpointing=true, or a lower max_length",
         ) from None
 
 
-def _smaller(stage: Stage) -> str:
-    """Return the settings that make the same step in less memory."""
-    place, settings = f"--set stages.{stage.name}", stage.model_dump()
-    size = settings.get("batch_size", settings.get("micro_batch", 1))
-    if size == 1:
-        return "--set gradient_checkpointing=true, or a lower max_length"
-    half = size // 2
-    if "micro_batch" in settings:
-        return f"{place}.micro_batch={half}, or --set gradient_checkpointing=true"
-    more = settings.get("accumulate", 1) * -(-size // half)
-    return f"{place}.batch_size={half} {place}.accumulate={more}, or --set gradient_checkpointing=true"
+def halved(stage: Stage) -> Stage | None:
+    """Return a stage with fewer rows in one pass and the same optimiser step; None where there are none to spare."""
+    settings = stage.model_dump()
+    name = "micro_batch" if "micro_batch" in settings else "batch_size"
+    size, passes = settings.get(name, 1), settings.get("accumulate")
+    if size == 1 or (name == "batch_size" and passes is None):
+        return None
+    part = max(divisor for divisor in range(1, size) if size % divisor == 0)
+    more = {} if name == "micro_batch" else {"accumulate": passes * (size // part)}
+    return stage.model_copy(update={name: part, **more})
+
+
+def _noted(output: StageOutput, asked: Stage, stage: Stage) -> StageOutput:
+    changed = {name: value for name, value in stage.model_dump().items() if value != getattr(asked, name)}
+    words = ", ".join(f"{name} {value}" for name, value in changed.items())
+    note = f"the memory was not enough, so it took {words}" if changed else ""
+    return replace(output, note="; ".join(filter(None, (output.note, note))))

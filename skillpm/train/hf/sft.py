@@ -16,10 +16,10 @@ from trl import SFTConfig, SFTTrainer
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput
 from skillpm.train.hf.capability import Collator, packing_way
-from skillpm.train.hf.checkpoint import Resumable, train_on
+from skillpm.train.hf.checkpoint import Resumable
+from skillpm.train.hf.loop import run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary
 from skillpm.train.hf.packing import GroupedOrder, SeparateRows, answer_loss, encode_rows
-from skillpm.train.hf.watch import Watch, silence
 from skillpm.train.sft import Sft, steps_of
 
 _RISE = 1.0  # nats a token; a loss that ends so much higher than it began has diverged
@@ -65,20 +65,12 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     collator = packing_way(model, features, tokenizer.pad_token_id)
     steps = steps_of(stage, len(features))
     arguments = SFTConfig(
-        output_dir=str(given.work),
+        **shared_arguments(given),
         per_device_train_batch_size=stage.batch_size,
         gradient_accumulation_steps=stage.accumulate,
         num_train_epochs=stage.epochs,
         learning_rate=stage.learning_rate,
         max_length=stage.max_length,
-        seed=given.seed,
-        bf16=False,
-        gradient_checkpointing=False,
-        logging_steps=1,
-        disable_tqdm=True,
-        report_to="none",
-        save_strategy="no",
-        remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
     optimizer = _optimizer(model, stage)
@@ -89,13 +81,11 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
         train_dataset=Dataset.from_list(features),
         data_collator=collator,
         processing_class=tokenizer,
-        callbacks=[Watch(given.report)],
         optimizers=(optimizer, schedule),
     )
-    silence(trainer)
-    train_on(trainer, given)
+    done = run_loop(trainer, given)
     check_loss(stage, [entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
-    return StageOutput(int(trainer.state.global_step), note=_note(len(rows) - len(features), stage, collator))
+    return StageOutput(done, note=_note(len(rows) - len(features), stage, collator))
 
 
 def _optimizer(model: Any, stage: Sft) -> torch.optim.Optimizer:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 from transformers import AutoConfig
 
@@ -18,7 +20,7 @@ from skillpm.model.ports import Judge, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.conversation import Conversation
-from skillpm.train.hf.memory import explained_memory
+from skillpm.train.hf.memory import within_memory
 from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
 from skillpm.train.hf.tuned import (
     load_weights,
@@ -142,24 +144,26 @@ def run_stages(plan: TrainPlan, runs: Sequence[Run], training: Training) -> list
 
 
 def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Training) -> RunStage:
-    stage, begin = planned.settings, time.monotonic()
+    stage, begun = planned.settings, time.monotonic()
     opened, folder, progress = training.opened, training.folder, training.progress
-    progress.start(f"{stage.name} ({stage.kind})", planned.plan.steps)
-    report = StageReport(stage.name, folder.log, progress, folder.logged(stage.name))
-    stage_input = StageInput(
-        opened.model,
-        opened.conversation,
-        planned.plan,
-        training.judge,
-        training.prefetch,
-        recipe.seed,
-        folder.work(stage.name),
-        report,
-        recipe.checkpoint_seconds,
-    )
-    output = _checked(stage, run, stage_input)
+
+    def begin() -> StageInput:
+        progress.start(f"{stage.name} ({stage.kind})", planned.plan.steps)
+        return StageInput(
+            opened.model,
+            opened.conversation,
+            planned.plan,
+            training.judge,
+            training.prefetch,
+            recipe.seed,
+            folder.work(stage.name),
+            StageReport(stage.name, folder.log, progress, folder.logged(stage.name)),
+            recipe.checkpoint_seconds,
+        )
+
+    output = _checked(stage, run, begin)
     save_weights(opened.model, folder.adapter(stage.name), recipe)
-    seconds = round(time.monotonic() - begin, 1)
+    seconds = round(time.monotonic() - begun, 1)
     progress.finish(_summary(seconds, output))
     return RunStage(
         name=stage.name,
@@ -187,15 +191,24 @@ def _require_space(model: Any, folder: RunFolder, stages: int) -> None:
 _CHECKPOINT = 3  # times the weights: they and the two moments of the optimiser
 
 
-def _checked(stage: Stage, run: Run, stage_input: StageInput) -> StageOutput:
-    """Run one stage; where it is not kept, the adapter is put back as it was.
+def _checked(stage: Stage, run: Run, begin: Callable[[], StageInput]) -> StageOutput:
+    """Run one stage, in smaller passes where the memory asks for them; put the adapter back if it is not kept.
 
     Raises:
         TrainingError: the adapter is not finite, or is what it was before.
     """
+    stage_input, tries = begin(), 0
     before = {name: value.detach().clone() for name, value in trained_weights(stage_input.model).items()}
-    with explained_memory(stage):
-        output = run(stage, stage_input)
+
+    def run_it(asked: Stage) -> StageOutput:
+        nonlocal stage_input, tries
+        tries += 1
+        if tries > 1:
+            _begin_again(stage_input, before)
+            stage_input = begin()
+        return run(asked, stage_input)
+
+    output = within_memory(stage, run_it)
     after = trained_weights(stage_input.model)
     if not all(value.isfinite().all() for value in after.values()):
         raise TrainingError(
@@ -210,6 +223,18 @@ def _checked(stage: Stage, run: Run, stage_input: StageInput) -> StageOutput:
     if not output.kept:
         set_weights(stage_input.model, before)
     return output
+
+
+def _begin_again(stage_input: StageInput, before: Mapping[str, torch.Tensor]) -> None:
+    """Make everything as it was when the stage began, and free what the last try held."""
+    stage_input.model.zero_grad(set_to_none=True)
+    set_weights(stage_input.model, before)
+    for path in stage_input.work.glob("checkpoint-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    transformers.set_seed(stage_input.seed)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _summary(seconds: float, output: StageOutput) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,18 +14,19 @@ from safetensors.torch import load_file
 
 from skillpm.errors import TrainingError, UsageError
 from skillpm.model.episode import Episode
-from skillpm.model.training import Stage
+from skillpm.model.training import Stage, StageOutput
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.dpo import Dpo
 from skillpm.train.grpo import Grpo, Rloo
-from skillpm.train.hf.memory import explained_memory
+from skillpm.train.hf.memory import halved, within_memory
 from skillpm.train.hf.model import load_model
 from skillpm.train.hf.policy import TransformersPolicy
+from skillpm.train.hf.sft import AnswerTrainer
 from skillpm.train.hf.stages import open_model
 from skillpm.train.plan import TrainPlan
 from skillpm.train.recipe import Lora
 from skillpm.train.sft import Sft
-from tests.train.hf.test_stages import plan_of, run
+from tests.train.hf.test_stages import digest, plan_of, run
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -147,17 +149,47 @@ def test_training_begins_from_an_adapter(tiny_model: Path, tmp_path: Path) -> No
     assert torch.equal(parameter, weights[name]) and parameter.requires_grad
 
 
+def test_where_the_memory_is_not_enough_a_stage_takes_fewer_rows_at_once_for_the_same_step(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins again, and ends with the bytes that the smaller passes give by themselves."""
+    whole = AnswerTrainer.compute_loss
+
+    def starved(trainer: AnswerTrainer, model: Any, inputs: dict[str, Any], **rest: Any) -> Any:
+        if trainer.args.train_batch_size > 3 and trainer.state.global_step == 1:
+            torch.empty(2**48)
+        return whole(trainer, model, inputs, **rest)
+
+    monkeypatch.setattr(AnswerTrainer, "compute_loss", starved)
+    run(plan_of(first()), tiny_model, tmp_path / "starved")
+    run(plan_of(first().model_copy(update={"batch_size": 3, "accumulate": 2})), tiny_model, tmp_path / "asked")
+    record = json.loads((tmp_path / "starved/stages/sft/stage.json").read_text())
+    assert record["steps"] == 4 and digest(tmp_path / "starved/stages/sft") == digest(tmp_path / "asked/stages/sft")
+
+
 @pytest.mark.parametrize(
-    ("stage", "hint"),
+    ("stage", "smaller"),
     [
-        (Sft(kind="sft", batch_size=5), "--set stages.sft.batch_size=2 --set stages.sft.accumulate=3,"),
-        (Grpo(kind="grpo"), "--set stages.grpo.micro_batch=4,"),
-        (Sft(kind="sft", batch_size=1), "--set gradient_checkpointing=true, or a lower max_length"),
+        (Sft(kind="sft", batch_size=6, accumulate=2), {"batch_size": 3, "accumulate": 4}),
+        (Sft(kind="sft", batch_size=5), {"batch_size": 1, "accumulate": 5}),
+        (Grpo(kind="grpo"), {"micro_batch": 4}),
+        (Sft(kind="sft", batch_size=1), None),
     ],
 )
-def test_out_of_memory_says_what_to_change(stage: Stage, hint: str) -> None:
-    with pytest.raises(TrainingError, match="the memory is not enough") as error, explained_memory(stage):
-        torch.empty(2**48)
-    assert (error.value.hint or "").startswith(hint)
-    with pytest.raises(RuntimeError, match="another"), explained_memory(stage):
-        raise RuntimeError("another")
+def test_a_smaller_pass_makes_the_same_step(stage: Stage, smaller: dict[str, int] | None) -> None:
+    assert halved(stage) == (None if smaller is None else stage.model_copy(update=smaller))
+
+
+def test_memory_that_is_not_enough_for_one_row_says_what_to_change() -> None:
+    sizes: list[int] = []
+
+    def starved(stage: Stage) -> StageOutput:
+        sizes.append(stage.model_dump()["batch_size"])
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(TrainingError, match="the memory is not enough") as error:
+        within_memory(Sft(kind="sft", batch_size=8), starved)
+    assert sizes == [8, 4, 2, 1]
+    assert error.value.hint == "--set gradient_checkpointing=true, or a lower max_length"
+    with pytest.raises(RuntimeError, match="another"):
+        within_memory(Sft(kind="sft"), lambda stage: (_ for _ in ()).throw(RuntimeError("another")))

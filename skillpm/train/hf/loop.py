@@ -1,0 +1,66 @@
+"""The one loop in which every built-in stage trains: its arguments, its checkpoints, and what is reported of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
+
+from skillpm.model.training import StageInput
+from skillpm.train.hf.checkpoint import train_on
+
+_WRONG = {"num_tokens"}  # TRL sums the attention mask, which here is a matrix
+
+
+def shared_arguments(given: StageInput) -> dict[str, Any]:
+    """Return the arguments that the configurations of all trainers have in common."""
+    return {
+        "output_dir": str(given.work),
+        "seed": given.seed,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "logging_steps": 1,
+        "disable_tqdm": True,
+        "report_to": "none",
+        "save_strategy": "no",
+        "remove_unused_columns": False,
+    }
+
+
+def run_loop(trainer: Any, given: StageInput) -> int:
+    """Train to the end, from the newest checkpoint where there is one, and return the optimiser steps.
+
+    Raises:
+        StorageError: a checkpoint cannot be written.
+        KeyboardInterrupt: Ctrl-C came; the last step is saved.
+    """
+    trainer.add_callback(_Watch(given.report))
+    silence(trainer)
+    train_on(trainer, given)
+    return int(trainer.state.global_step)
+
+
+class _Watch(TrainerCallback):
+    """Reports each optimiser step.
+
+    Args:
+        report: takes the number of steps that are done, and figures.
+    """
+
+    def __init__(self, report: Callable[[int, Mapping[str, Any]], None]) -> None:
+        self._report = report
+        self._done = 0
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
+        """Report a step, once."""
+        figures = {name: figure for name, figure in (logs or {}).items() if name not in _WRONG}
+        if state.global_step > self._done and "loss" in figures:
+            self._report(state.global_step, figures)
+            self._done = state.global_step
+
+
+def silence(trainer: Any) -> None:
+    """Take the trainer's own printing away."""
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)

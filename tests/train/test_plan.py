@@ -1,0 +1,54 @@
+"""What of its rows a run learns from, worked out without torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from skillpm.errors import UsageError
+from skillpm.model.task import Task
+from skillpm.model.training import TrainRow
+from skillpm.train.kinds import BUILT_IN
+from skillpm.train.plan import TrainPlan, make_plan
+from skillpm.train.recipe import Data, Recipe
+from skillpm.train.sft import Sft
+
+
+def plan(**data: object) -> TrainPlan:
+    rows = [
+        TrainRow(
+            Task.of(skill=name, system="", request=f"{name} {n}", expected=n, split="train", origin="rule"), str(n)
+        )
+        for name in ("even", "odd")
+        for n in range(8)
+    ]
+    recipe = Recipe(stages=(Sft(kind="sft", batch_size=1),), data=Data.model_validate({"refine": 0, **data}))
+    return make_plan(recipe, BUILT_IN, rows, [], {})
+
+
+@pytest.mark.parametrize(
+    ("data", "times"),
+    [
+        ({}, {"even": [1] * 8, "odd": [1] * 8}),
+        ({"caps": {"even": 3}}, {"even": [1] * 3, "odd": [1] * 8}),
+        ({"weights": {"odd": 2}}, {"even": [1] * 8, "odd": [2] * 8}),
+        ({"weights": {"odd": 0.5}}, {"even": [1] * 8, "odd": [1] * 4}),
+        ({"weights": {"odd": 1.5}, "caps": {"odd": 2}}, {"even": [1] * 8, "odd": [1, 2]}),
+    ],
+)
+def test_a_skill_has_the_rows_that_its_cap_and_its_weight_say(
+    data: dict[str, object], times: dict[str, list[int]]
+) -> None:
+    made = plan(**data)
+    counts = Counter((row.task.skill, row.task.key) for row in made.material.train)
+    assert {name: sorted(n for (skill, _), n in counts.items() if skill == name) for name in times} == times
+    assert made.stages[0].plan.steps == sum(map(sum, times.values()))
+    assert len(made.material.refine) == 16
+
+
+@pytest.mark.parametrize("field", ["caps", "weights"])
+def test_a_skill_that_makes_no_rows_has_neither_cap_nor_weight(field: str) -> None:
+    with pytest.raises(UsageError, match="a cap or a weight of evn, which makes no rows") as error:
+        plan(**{field: {"evn": 2}})
+    assert error.value.hint == "did you mean `even`?"
