@@ -75,7 +75,7 @@ def identity_or_none(request: Request) -> Identity | None:
     return identity
 
 
-def reader(request: Request, _: Annotated[object, Depends(_bearer)]) -> Identity | None:
+def reader(request: Request) -> Identity | None:
     """Return who reads; only a private registry asks. An old token keeps nobody from what everybody may read.
 
     Raises:

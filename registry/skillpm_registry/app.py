@@ -44,7 +44,7 @@ def create_app(configuration: Configuration) -> FastAPI:
 
     app = FastAPI(
         title=f"skillpm registry {configuration.name}", version=__version__, lifespan=lifespan, docs_url=None,
-        redoc_url=None, openapi_url=f"{api.PREFIX}/openapi.json",
+        redoc_url=None, responses=problems.RESPONSES, openapi_url=f"{api.PREFIX}/openapi.json",
     )  # fmt: skip
     app.state.services, app.state.rates = services, Rates(configuration.rate)
     app.state.issuers = oidc.Issuers(local=configuration.local_issuers)

@@ -7,13 +7,17 @@ to look for in the server's log. What a client sent is not repeated beyond its f
 from __future__ import annotations
 
 import logging
+import re
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from skillpm.errors import (
     BusyError,
@@ -27,6 +31,25 @@ from skillpm.errors import (
 )
 
 TYPE = "urn:skillpm:problem:"
+_TEXT = {"type": "string"}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "A problem (RFC 9457).",
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        **dict.fromkeys(("type", "title", "detail", "hint", "request"), _TEXT),
+                        "status": {"type": "integer"}, "details": {"type": "object"},
+                    },
+                    "required": ["type", "title", "status", "detail"],
+                }
+            }
+        },
+    }
+}  # fmt: skip
+"""What the description of the API says of every error."""
 _STATUS: tuple[tuple[type[SkillpmError], int], ...] = (
     (ConflictError, 409), (CheckError, 422), (IntegrityError, 422), (UsageError, 422), (RegistryError, 404),
     (BusyError, 503), (StorageError, 503),
@@ -94,8 +117,28 @@ def _without_place(request: Request, text: str) -> str:
 async def of_framework(request: Request, error: Exception) -> JSONResponse:
     """Answer an error of the framework, such as 404 for a path that does not exist."""
     assert isinstance(error, HTTPException)
-    kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
-    return _answer(request, error.status_code, kind, error.detail, headers=dict(error.headers or {}))
+    status, detail, headers = error.status_code, error.detail, dict(error.headers or {})
+    if status in (404, 405) and (methods := _methods(request)) and request.method not in methods:
+        status, detail = 405, HTTPStatus(405).phrase  # the static files have answered, who do not know the other routes
+        headers["Allow"] = ", ".join(sorted(methods))
+    kind = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    return _answer(request, status, kind, detail, headers=headers)
+
+
+@cache
+def _pattern(path: str) -> re.Pattern[str]:
+    return compile_path(path)[0]
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods of the routes that have the path of a request."""
+    return {
+        method
+        for context in iter_route_contexts(request.app.routes)
+        if isinstance(context.original_route, APIRoute)
+        and _pattern(context.path or context.original_route.path).match(request.url.path)
+        for method in context.original_route.methods
+    }
 
 
 async def of_validation(request: Request, error: Exception) -> JSONResponse:

@@ -41,7 +41,7 @@ class RegistryFiles(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the answer to a request."""
         if self._private:
-            await run_sync(reader, Request(scope), None)
+            await run_sync(reader, Request(scope))
         response = await super().get_response(path, scope)
         archive = _ARCHIVE.fullmatch(path)
         whole = scope["method"] == "GET" and all(name != b"range" for name, _ in scope["headers"])

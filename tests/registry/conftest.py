@@ -60,11 +60,13 @@ def skill_tree(name: str, version: str, requires: str = "{}") -> MappingTree:
 
 
 @contextmanager
-def listening(folder: Path) -> Iterator[str]:
+def listening(folder: Path, **configuration: Any) -> Iterator[str]:
     """Yield the address of a server over a folder, which its documents name."""
     socket = uvicorn.Config(app="", port=0).bind_socket()
     url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(create_app(Configuration(data=folder, url=url)), log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(Configuration(data=folder, url=url, **configuration)), log_level="error")
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     while not server.started:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from skillpm_registry.identity import Right
 from skillpm_registry.tables import Upload
@@ -61,13 +61,13 @@ class ApprovalForm(Form):
     """Whether the releases of a scope need an approval."""
 
     scope: Scope
-    needed: bool
+    needed: StrictBool
 
 
 class Decision(Form):
     """What an owner decides of a waiting release, and why."""
 
-    approve: bool
+    approve: StrictBool
     reason: Reason = ""
 
 

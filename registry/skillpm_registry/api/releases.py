@@ -25,6 +25,7 @@ from skillpm_registry.services import Services
 from skillpm_registry.tables import Report
 
 router = APIRouter(tags=["releases"])
+_KINDS, _BYTES = ("application/gzip", "application/octet-stream"), {"type": "string", "format": "binary"}
 _AT_ONCE = 4  # archives that are checked at once: each is unpacked in memory
 
 
@@ -41,7 +42,7 @@ def announce(wish: Wish, services: Shared, identity: Writer, response: Response)
 
 @router.put(
     "/uploads/{number}/archive",
-    openapi_extra={"requestBody": {"required": True, "content": {"application/gzip": {}}}},
+    openapi_extra={"requestBody": {"required": True, "content": {kind: {"schema": _BYTES} for kind in _KINDS}}},
 )
 async def send_archive(number: str, request: Request, services: Shared, identity: Writer) -> UploadState:
     """Send the archive of an upload. It is checked as the client checked it, and staged."""

@@ -34,7 +34,7 @@ def trust(form: PublisherForm, request: Request, services: Shared, identity: Wri
     return _publisher(oidc.trust(services, _issuers(request), identity, form.scope, form.issuer, form.claims))
 
 
-@router.delete("/{number}", status_code=204)
+@router.delete("/{number:int}", status_code=204)
 def distrust(number: Number, services: Shared, identity: Writer) -> None:
     """Remove a trusted publisher. For owners of its scope."""
     oidc.distrust(services, identity, number)
