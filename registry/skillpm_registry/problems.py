@@ -137,7 +137,7 @@ def _methods(request: Request) -> set[str]:
         for context in iter_route_contexts(request.app.routes)
         if isinstance(context.original_route, APIRoute)
         and _pattern(context.path or context.original_route.path).match(request.url.path)
-        for method in context.original_route.methods
+        for method in context.original_route.methods or ()
     }
 
 
