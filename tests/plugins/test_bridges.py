@@ -9,26 +9,34 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT, Project
+from skillpm.errors import UsageError
+from skillpm.formats.strict_yaml import read_yaml
+from skillpm.model.skill import Skill
+from skillpm.model.task import Task
+from skillpm.runtime.catalogue import build_catalogue
+from skillpm.runtime.host import Host
+from tests.conftest import ROOT, Project, write_tree
 from tests.plugins.test_changelog import install, run
 from tests.serving import GOLD, OTHER, TEXT, skill
 from tests.shop import MakeProject, SkillFiles
 
 sys.path.append(str(ROOT / "plugins/skillpm-bridges"))
+from skillpm_bridges import skillpm_exporters
 from skillpm_bridges.judge import Judge, JudgeError
 
 OWN = "def verify(attempts, contract):\n    return [attempt.verdict for attempt in attempts]\n"
 
 
 @pytest.fixture
-def world(project: MakeProject, skill_files: SkillFiles) -> Project:
-    """A project with a skill that has code, one that is only text, and the plugin in its folder ``site``."""
-    made = project({"serving": skill(verifier_py=OWN), "plain": skill_files("plain")})
+def world(project: MakeProject) -> Project:
+    """A project with a skill that has code, and the plugin in its folder ``site``."""
+    made = project({"serving": skill(verifier_py=OWN)})
     (made.root / "site").mkdir()
     install(ROOT / "plugins" / "skillpm-bridges", made.root / "site")
     return made
@@ -38,9 +46,17 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_rows_of_nemo_gym_have_its_form_and_are_split(world: Project) -> None:
-    run(world, "export", "nemo-gym", "./serving", "--output", "gym", "--yes").ok()
-    server = world.root / "gym/resources_servers/skillpm"
+def export(exporter: str, root: Path, files: dict[str, Any], tasks: tuple[Task, ...] = ()) -> Path:
+    """Let an exporter write a skill into a folder, in this process, and return the folder."""
+    made = Skill(files["SKILL.md"].split()[2], "1", "0" * 64, write_tree(root / "source", files))
+    catalogue = build_catalogue([made], Host())
+    (record,) = [item for item in skillpm_exporters() if item.name == exporter]
+    record.export({name: replace(given, tasks=tasks) for name, given in catalogue.items()}, root / "out")
+    return root / "out"
+
+
+def test_rows_of_nemo_gym_have_its_form_and_are_split(tmp_path: Path) -> None:
+    server = export("nemo-gym", tmp_path, skill(verifier_py=OWN)) / "resources_servers/skillpm"
     (row,) = lines(server / "data/train.jsonl")
     assert set(row) == {"responses_create_params", "agent_ref", "expected_output", "verifier_metadata"}
     parameters = row["responses_create_params"]
@@ -51,44 +67,48 @@ def test_rows_of_nemo_gym_have_its_form_and_are_split(world: Project) -> None:
     assert row["agent_ref"] == {"type": "responses_api_agents", "name": "skillpm_simple_agent"}
     assert [item["expected_output"] for item in lines(server / "data/suite.jsonl")] == [OTHER]
     assert (server / "skills/skill_serving/verifier.py").read_text() == OWN
+    datasets = read_yaml((server / "configs/skillpm.yaml").read_text())["skillpm_simple_agent"]
+    types = {item["name"]: item["type"] for item in datasets["responses_api_agents"]["simple_agent"]["datasets"]}
+    assert types == {"train": "train", "suite": "validation", "example": "example"}
 
 
 def test_rows_of_a_synthesis_take_the_place_of_seeds(world: Project) -> None:
     rule = {"name": "serve", "tool": "serve", "draw": {"port": {"from": "port"}}}
     rule |= {"args": {"port": "{port}"}, "requests": ["serve on {port}", "start at {port}", "use {port}", "run {port}"]}
-    world.write(
-        {
-            "serving/synthesis.yaml": json.dumps(
-                {"synthesis": 1, "values": {"port": {"integers": [2000, 9000]}}, "tasks": [rule]}
-            )
-        }
-    )
+    values = {"port": {"integers": [2000, 9000]}}
+    world.write({"serving/synthesis.yaml": json.dumps({"synthesis": 1, "values": values, "tasks": [rule]})})
     run(world, "synth", "./serving", "--rows", "12", "--held-out", "4", "-o", "data", "--yes").ok()
     run(world, "export", "verifiers", "./serving", "--data", "data", "-o", "out", "--yes").ok()
     package = world.root / "out/skill_serving/skill_serving"
     assert [len(lines(package / f"{name}.jsonl")) for name in ("train", "held_out", "suite")] == [12, 4, 1]
+    gone = run(world, "export", "verifiers", "./serving", "--data", "nowhere", "-o", "new", "--yes")
+    gone.fails(2, "nowhere has no rows of serving", "skillpm synth")
+    assert not (world.root / "new").exists()
 
 
-def test_tasks_for_data_designer_say_which_values_a_wording_must_keep(world: Project) -> None:
-    run(world, "export", "data-designer", "./serving", "--output", "out", "--yes").ok()
-    (row,) = lines(world.root / "out/skill_serving/tasks.jsonl")
+def test_a_skill_is_a_function_and_an_evaluator_with_an_evaluation_of_each_set(tmp_path: Path) -> None:
+    place = export("nat", tmp_path, skill()) / "skill_serving"
+    (row,) = lines(place / "train.jsonl")
+    assert row["question"] == "serve on 8123" and json.loads(row["answer"]) == GOLD
+    compile((place / "skill_serving/register.py").read_text(), "register.py", "exec")
+    assert read_yaml((place / "suite.yml").read_text())["eval"]["general"]["dataset"]["file_path"] == "suite.jsonl"
+
+
+def test_tasks_for_data_designer_say_which_values_a_wording_must_keep(tmp_path: Path) -> None:
+    (row,) = lines(export("data-designer", tmp_path, skill()) / "skill_serving/tasks.jsonl")
     assert row["request"] == "serve on 8123" and json.loads(row["answer"]) == GOLD
     assert json.loads(row["said"]) == ["8123"], "`a` of GOLD is no word of the request"
 
 
-@pytest.mark.parametrize(
-    ("words", "code", "texts"),
-    [
-        (("nemo-gym", "./plain"), 2, ("plain has neither a contract nor a verifier",)),
-        (("verifiers", "./serving", "--data", "nowhere"), 2, ("nowhere has no rows of serving", "skillpm synth")),
-        (("verifier", "./serving"), 2, ("no exporter `verifier`", "verifiers")),
-    ],
-)
-def test_what_cannot_be_an_environment_leaves_no_folder(
-    world: Project, words: tuple[str, ...], code: int, texts: tuple[str, ...]
+@pytest.mark.parametrize("exporter", ["data-designer", "nat", "nemo-gym", "openenv", "verifiers"])
+def test_what_nothing_judges_and_what_has_no_task_is_refused(
+    exporter: str, tmp_path: Path, skill_files: SkillFiles
 ) -> None:
-    run(world, "export", *words, "--output", "out", "--yes").fails(code, *texts)
-    assert not (world.root / "out").exists()
+    with pytest.raises(UsageError, match="demo has neither a contract nor a verifier"):
+        export(exporter, tmp_path / "plain", skill_files())
+    bare = {name: text for name, text in skill().items() if not name.startswith(("seeds", "suites"))}
+    with pytest.raises(UsageError, match="serving has no "):
+        export(exporter, tmp_path / "bare", bare)
 
 
 @pytest.fixture

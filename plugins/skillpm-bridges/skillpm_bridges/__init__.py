@@ -12,7 +12,13 @@ from skillpm.plugin import hookimpl
 if TYPE_CHECKING:
     from skillpm.plugin import Contributions, Exporter
 
-_MODULES = {"data-designer": "data_designer", "nemo-gym": "gym", "openenv": "openenv", "verifiers": "verifiers"}
+_MODULES = {
+    "data-designer": "data_designer",
+    "nat": "nat",
+    "nemo-gym": "gym",
+    "openenv": "openenv",
+    "verifiers": "verifiers",
+}
 
 
 @hookimpl

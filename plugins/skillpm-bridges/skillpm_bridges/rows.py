@@ -87,7 +87,7 @@ def write_template(name: str, path: Path, **words: str) -> None:
 
 
 def write_package(given: Contributions, package: Path) -> dict[str, str]:
-    """Write what every Python environment has: skill, judge, prompt and rows; return the words of its templates.
+    """Write the skill and its judge into a Python package; return the words of the package's templates.
 
     Raises:
         UsageError: nothing judges the skill's answers, or it has no task.
@@ -95,10 +95,6 @@ def write_package(given: Contributions, package: Path) -> dict[str, str]:
     sets = tasks_of(given)
     given.write_skill(package / "skill")
     (package / "judge.py").write_bytes(Path(__file__).with_name("judge.py").read_bytes())
-    (package / "prompt.txt").write_text(system_prompt(given), encoding="utf-8")
-    for split, tasks in sets.items():
-        rows = ({"key": task.key, "request": task.request, "expected": task.expected} for task in tasks)
-        write_rows(package / f"{split}.jsonl", rows)
     return {
         "MODULE": module_name(given),
         "SKILL": given.skill.name,
@@ -107,3 +103,11 @@ def write_package(given: Contributions, package: Path) -> dict[str, str]:
         "SPLIT": next(iter(sets)),
         "SPLITS": ", ".join(f'"{split}"' for split in sets),
     }
+
+
+def write_tasks(given: Contributions, package: Path) -> None:
+    """Write the prompt, and the tasks of each set."""
+    (package / "prompt.txt").write_text(system_prompt(given), encoding="utf-8")
+    for split, tasks in tasks_of(given).items():
+        rows = ({"key": task.key, "request": task.request, "expected": task.expected} for task in tasks)
+        write_rows(package / f"{split}.jsonl", rows)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from skillpm.plugin import Contributions
-from skillpm_bridges.rows import module_name, write_package, write_template
+from skillpm_bridges.rows import module_name, write_package, write_tasks, write_template
 
 
 def export(given: Mapping[str, Contributions], folder: Path) -> None:
@@ -14,6 +14,7 @@ def export(given: Mapping[str, Contributions], folder: Path) -> None:
     for skill in given.values():
         place = folder / module_name(skill)
         words = write_package(skill, place / place.name)
+        write_tasks(skill, place / place.name)
         for name in ("README.md", "pyproject.toml"):
             write_template(f"verifiers/{name}", place / name, **words)
         for name in ("__init__.py", "taskset.py"):
