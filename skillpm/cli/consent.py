@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skillpm.cli.context import command_context
+from skillpm.cli.options import combined
 from skillpm.cli.output import note, safe
 from skillpm.settings.table import MAX_WORKERS, SANDBOX_OF_PLUGIN, SANDBOXES
 
 if TYPE_CHECKING:
     from skillpm.model.skill import Skill
     from skillpm.ops.context import Context
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _SandboxChoice(click.Choice):  # type: ignore[type-arg]
@@ -26,25 +25,20 @@ class _SandboxChoice(click.Choice):  # type: ignore[type-arg]
         return value if SANDBOX_OF_PLUGIN.match(str(value)) else super().convert(value, param, ctx)
 
 
-def yes_option(function: F) -> F:
-    """Add ``--yes``."""
-    return click.option("--yes", is_flag=True, help="Allow the code of these skills to run in the sandbox.")(function)
-
-
-def worker_options(function: F) -> F:
-    """Add ``--workers`` and ``--sandbox``, which ``load_settings`` reads."""
-    workers = click.option(
+yes_option = click.option("--yes", is_flag=True, help="Allow the code of these skills to run in the sandbox.")
+worker_options = combined(
+    click.option(
         "--workers",
         type=click.IntRange(1, MAX_WORKERS),
         metavar="N",
         help="Judging processes for each skill.  [default: 1]",
-    )
-    sandbox = click.option(
+    ),
+    click.option(
         "--sandbox",
         type=_SandboxChoice(SANDBOXES),
         help="How to confine skill code. `require` refuses limits alone; `plugin:NAME` is a plugin's level.",
-    )
-    return workers(sandbox(function))
+    ),
+)
 
 
 def agreed_skills(

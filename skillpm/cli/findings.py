@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from skillpm.cli.options import combined
 from skillpm.cli.output import count, echo_json, note, safe, table
 from skillpm.errors import UsageError
 from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
     from skillpm.model.finding import Report, RuleText
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def format_options(function: F) -> F:
-    """Add ``--json`` and ``--sarif``: the command gets ``form``, which is ``json``, ``sarif`` or None."""
-    for name, text in (("sarif", "Print SARIF 2.1.0."), ("json", "Print one JSON document.")):
-        function = click.option(f"--{name}", is_flag=True, expose_value=False, help=text, callback=_one_form)(function)
-    return function
 
 
 def _one_form(ctx: click.Context, parameter: click.Parameter, typed: bool) -> None:
@@ -32,15 +24,11 @@ def _one_form(ctx: click.Context, parameter: click.Parameter, typed: bool) -> No
     ctx.params["form"] = parameter.name if typed else form
 
 
-def allow_option(function: F) -> F:
-    """Add ``--allow``."""
-    return click.option(
-        "--allow",
-        "allowed",
-        metavar="[SKILL:]RULE",
-        multiple=True,
-        help="Accept the findings of this scan rule, which you have reviewed; may be repeated.",
-    )(function)
+# the command gets ``form``, which is ``json``, ``sarif`` or None
+format_options = combined(
+    click.option("--json", is_flag=True, expose_value=False, help="Print one JSON document.", callback=_one_form),
+    click.option("--sarif", is_flag=True, expose_value=False, help="Print SARIF 2.1.0.", callback=_one_form),
+)
 
 
 def show(

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from skillpm.cli.complete import agent_names, installed_names, known_names
 from skillpm.cli.context import changing_context
 from skillpm.cli.everywhere import is_set
-from skillpm.cli.findings import allow_option
-from skillpm.cli.options import registry_options, signer_option
+from skillpm.cli.options import allow_option, combined, registry_options, signer_option
 from skillpm.cli.output import brief, count, echo_json, json_option, note, progress, shown, table, tell_project
 
 if TYPE_CHECKING:
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
     from skillpm.settings import Settings
     from skillpm.storage.record import LinkKind
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-_PLACING = (
+placing_options = combined(
     registry_options(),
     click.option(
         "--agent",
@@ -49,13 +45,6 @@ _PLACING = (
     allow_option,
     signer_option,
 )
-
-
-def placing_options(function: F) -> F:
-    """Add the flags for the sources of skills and for agents' folders, which ``Placing`` reads."""
-    for option in reversed(_PLACING):
-        function = option(function)
-    return function
 
 
 @dataclass(frozen=True, slots=True)

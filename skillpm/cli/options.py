@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, TypeVar
 
 import click
@@ -12,23 +13,47 @@ from skillpm.cli.complete import registry_names
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def combined(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Return the decorator that adds these options, in this order in the help."""
+    return lambda function: reduce(lambda decorated, option: option(decorated), reversed(options), function)
+
+
 def registry_options(use: str = "Use this registry") -> Callable[[F], F]:
     """Return the decorator that adds ``--registry`` (as ``indexes``, with this help) and ``--offline``."""
-
-    def add(function: F) -> F:
-        function = click.option("--offline", is_flag=True, help="Use the cache only; open no connection.")(function)
-        return click.option(
+    return combined(
+        click.option(
             "--registry", "indexes", shell_complete=registry_names, metavar="PLACE", multiple=True,
             help=f"{use}; may be repeated.",
-        )(function)  # fmt: skip
+        ),
+        click.option("--offline", is_flag=True, help="Use the cache only; open no connection."),
+    )  # fmt: skip
 
-    return add
 
-
+server_option = click.option(
+    "--registry",
+    shell_complete=registry_names,
+    metavar="URL",
+    default="",
+    help="The registry.  [default: the one where you are logged in]",
+)
+place_option = click.option(
+    "--registry",
+    shell_complete=registry_names,
+    metavar="PLACE",
+    required=True,
+    help="A folder, https://…, or the name of a registry in the settings.",
+)
 signer_option = click.option(
     "--allow-signer-change",
     "signer_changes",
     metavar="NAME",
     multiple=True,
     help="Accept another signer of this skill, or none; may be repeated.",
+)
+allow_option = click.option(
+    "--allow",
+    "allowed",
+    metavar="[SKILL:]RULE",
+    multiple=True,
+    help="Accept the findings of this scan rule, which you have reviewed; may be repeated.",
 )

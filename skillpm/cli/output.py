@@ -9,8 +9,8 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,16 +22,11 @@ from skillpm.formats.printable import printable
 if TYPE_CHECKING:
     from skillpm.settings import Settings
 
-F = TypeVar("F", bound=Callable[..., Any])
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 NOTHING_INSTALLED = "no skill is installed here; run `skillpm install NAME`"
 _SILENCE = 30.0  # seconds after which long work says how far it is
 _NAMED = 24  # characters of a first cell that stay on one line of a narrow terminal
-
-
-def json_option(function: F) -> F:
-    """Add ``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(function)
 
 
 def safe(text: object) -> str:

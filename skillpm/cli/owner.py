@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import click
 
-from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
+from skillpm.cli.options import server_option
 from skillpm.cli.output import echo_json, json_option, note, safe, table
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def registry_option(function: F) -> F:
-    """Add ``--registry`` for a registry with a server."""
-    return click.option(
-        "--registry",
-        shell_complete=registry_names,
-        metavar="URL",
-        default="",
-        help="The registry.  [default: the one where you are logged in]",
-    )(function)
 
 
 @click.group("owner", cls=Group)
@@ -36,7 +20,7 @@ def command() -> None:
 
 @command.command("list", epilog="Example: skillpm owner list demo")
 @click.argument("name")
-@registry_option
+@server_option
 @json_option
 def list_members(name: str, registry: str, as_json: bool) -> None:
     """List the owners and publishers of NAME, and its trusted publishers."""
@@ -63,7 +47,7 @@ def list_members(name: str, registry: str, as_json: bool) -> None:
     show_default=True,
     help="Owners manage, publishers publish, readers read where reading needs a token.",
 )
-@registry_option
+@server_option
 @json_option
 def add(name: str, account: str, role: str, registry: str, as_json: bool) -> None:
     """Give ACCOUNT a role in NAME."""
@@ -73,7 +57,7 @@ def add(name: str, account: str, role: str, registry: str, as_json: bool) -> Non
 @command.command("remove", epilog="Example: skillpm owner remove demo ben")
 @click.argument("name")
 @click.argument("account")
-@registry_option
+@server_option
 @json_option
 def remove(name: str, account: str, registry: str, as_json: bool) -> None:
     """Take the role in NAME away from ACCOUNT. The last owner stays."""
@@ -93,7 +77,7 @@ def _set(name: str, account: str, role: str, registry: str, *, as_json: bool) ->
 @command.command("approval", epilog="Example: skillpm owner approval demo --on")
 @click.argument("name")
 @click.option("--on/--off", "needed", required=True, help="Whether releases need it; owners of the registry end it.")
-@registry_option
+@server_option
 @json_option
 def approval(name: str, needed: bool, registry: str, as_json: bool) -> None:
     """Let releases of NAME go live only after an owner has approved them who did not announce them."""
@@ -113,7 +97,7 @@ def approval(name: str, needed: bool, registry: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--issuer", required=True, metavar="URL", help="The OIDC issuer.")
 @click.option("--claim", "claims", required=True, multiple=True, metavar="NAME=PATTERN", help="A claim that must fit.")
-@registry_option
+@server_option
 @json_option
 def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str, as_json: bool) -> None:
     """Let the CI jobs of an OIDC issuer publish NAME without a stored token.
@@ -133,7 +117,7 @@ def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str, as_jso
 
 @command.command("distrust", epilog="Example: skillpm owner distrust 3")
 @click.argument("number", type=int)
-@registry_option
+@server_option
 @json_option
 def distrust(number: int, registry: str, as_json: bool) -> None:
     """Remove the trusted publisher NUMBER, which `skillpm owner list` shows."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.findings import allow_option, echo_finding
+from skillpm.cli.findings import echo_finding
+from skillpm.cli.options import allow_option
 from skillpm.cli.output import echo_json, json_option, note, safe, size
 from skillpm.cli.paths import TypedPath
 from skillpm.formats.as_json import as_json

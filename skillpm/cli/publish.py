@@ -11,7 +11,7 @@ import click
 from skillpm.cli.complete import registry_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
-from skillpm.cli.findings import allow_option
+from skillpm.cli.options import allow_option
 from skillpm.cli.output import count, echo_json, json_option, note, safe, size, terminal_progress
 from skillpm.cli.pack import note_left_out, packed
 from skillpm.cli.paths import TypedPath

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import click
 
-from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
+from skillpm.cli.options import place_option, server_option
 from skillpm.cli.output import clipped, echo_json, json_option, note, safe, table
-from skillpm.cli.owner import registry_option
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -92,11 +91,10 @@ def sign(folder: Path, new_key: str | None) -> None:
 @click.argument("release", metavar="NAME[==VERSION]")
 @click.option("--reason", required=True, help="What is wrong.")
 @click.option("--at", "places", multiple=True, metavar="FILE[:LINE]", help="Where to look.")
-@registry_option
+@server_option
 @json_option
 def report(release: str, reason: str, places: tuple[str, ...], registry: str, as_json: bool) -> None:
     """Report a skill to the owners of a registry with a server. They can put it into quarantine."""
-    from skillpm.cli.context import command_context
     from skillpm.ops.authoring.account import report as send
     from skillpm.ops.authoring.account import server
 
@@ -111,7 +109,7 @@ def report(release: str, reason: str, places: tuple[str, ...], registry: str, as
 
 @command.command("reports", epilog="Example: skillpm registry reports demo")
 @click.argument("name", required=False, default="")
-@registry_option
+@server_option
 @json_option
 def reports(name: str, registry: str, as_json: bool) -> None:
     """List the reports of a skill, or all, newest first."""
@@ -133,13 +131,7 @@ def reports(name: str, registry: str, as_json: bool) -> None:
     "quarantine", epilog='Example: skillpm registry quarantine demo==1.0 --registry team --reason "sends files away"'
 )
 @click.argument("release", metavar="NAME==VERSION")
-@click.option(
-    "--registry",
-    shell_complete=registry_names,
-    metavar="PLACE",
-    required=True,
-    help="A folder, https://…, or the name of a registry in the settings.",
-)
+@place_option
 @click.option("--reason", help="What is suspected; shown to everyone who requires this release.")
 @click.option("--undo", is_flag=True, help="Allow its installation again.")
 @json_option
@@ -162,7 +154,7 @@ def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_j
 @click.argument("number", type=click.IntRange(1))
 @click.argument("state", type=click.Choice(["accepted", "dismissed", "appealed"]))
 @click.option("--reason", required=True, help="What was done, or why nothing; or why the report is wrong.")
-@registry_option
+@server_option
 @json_option
 def answer(number: int, state: str, reason: str, registry: str, as_json: bool) -> None:
     """Answer the report NUMBER as an owner of the registry, or appeal as an owner of the skill."""
@@ -176,7 +168,7 @@ def answer(number: int, state: str, reason: str, registry: str, as_json: bool) -
 
 
 @command.command("approvals", epilog="Example: skillpm registry approvals")
-@registry_option
+@server_option
 @json_option
 def approvals(registry: str, as_json: bool) -> None:
     """List the releases that wait for your approval. The registry's page `/approvals` shows what they change."""
@@ -194,7 +186,7 @@ def approvals(registry: str, as_json: bool) -> None:
 @command.command("approve", epilog="Example: skillpm registry approve 0f3c")
 @click.argument("number", metavar="ID")
 @click.option("--refuse", "refusal", metavar="REASON", help="End it, for this reason.")
-@registry_option
+@server_option
 @json_option
 def approve(number: str, refusal: str | None, registry: str, as_json: bool) -> None:
     """Let the waiting release ID of another account go live. Its own publisher can only refuse it."""

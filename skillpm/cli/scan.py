@@ -6,7 +6,8 @@ import click
 
 from skillpm.cli.complete import known_names
 from skillpm.cli.context import command_context
-from skillpm.cli.findings import allow_option, format_options, print_rules, show
+from skillpm.cli.findings import format_options, print_rules, show
+from skillpm.cli.options import allow_option
 
 
 @click.command("scan", epilog="Example: skillpm scan ./downloaded-skill")

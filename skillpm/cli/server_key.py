@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import click
 
 from skillpm.errors import UsageError
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _LENGTH = 4096
-
-
-def key_option(function: F) -> F:
-    """Add ``--key-stdin``."""
-    text = "Read the key of the server from the first line of stdin."
-    return click.option("--key-stdin", is_flag=True, help=text)(function)
+key_option = click.option("--key-stdin", is_flag=True, help="Read the key of the server from the first line of stdin.")
 
 
 def read_key(model: str | None) -> None:

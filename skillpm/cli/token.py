@@ -8,8 +8,8 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
+from skillpm.cli.options import server_option
 from skillpm.cli.output import echo_json, json_option, note, table
-from skillpm.cli.owner import registry_option
 
 
 @click.group("token", cls=Group)
@@ -30,7 +30,7 @@ def command() -> None:
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Limit it to a skill, or to `OWNER/`.")
 @click.option("--days", type=click.FloatRange(0, 366, min_open=True), default=90.0, show_default=True, help="Its life.")
-@registry_option
+@server_option
 @json_option
 def create(
     label: str, rights: tuple[str, ...], only: tuple[str, ...], days: float, registry: str, as_json: bool
@@ -47,7 +47,7 @@ def create(
 
 
 @command.command("list", epilog="Example: skillpm token list")
-@registry_option
+@server_option
 @json_option
 def list_tokens(registry: str, as_json: bool) -> None:
     """List your tokens, without their secrets."""
@@ -66,7 +66,7 @@ def list_tokens(registry: str, as_json: bool) -> None:
 
 @command.command("revoke", epilog="Example: skillpm token revoke 3")
 @click.argument("number", type=int)
-@registry_option
+@server_option
 @json_option
 def revoke(number: int, registry: str, as_json: bool) -> None:
     """End the token NUMBER, which `skillpm token list` shows, everywhere."""

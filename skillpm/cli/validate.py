@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.findings import allow_option, format_options, print_rules, show
+from skillpm.cli.findings import format_options, print_rules, show
+from skillpm.cli.options import allow_option
 from skillpm.cli.output import count, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError

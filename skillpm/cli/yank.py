@@ -6,26 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
+from skillpm.cli.options import place_option
 from skillpm.cli.output import echo_json, json_option, note, safe
 
 if TYPE_CHECKING:
     from skillpm.model.release import Status
     from skillpm.ops.authoring.publish import Yanking
 
-_place = click.option(
-    "--registry",
-    shell_complete=registry_names,
-    metavar="PLACE",
-    required=True,
-    help="A folder, https://…, or the name of a registry in the settings.",
-)
-
 
 @click.command("yank", epilog='Example: skillpm yank demo==1.2.0 --registry /srv/skills --reason "loses data"')
 @click.argument("release", metavar="NAME==VERSION")
-@_place
+@place_option
 @click.option("--reason", required=True, help="What is wrong; shown to everyone who requires this release.")
 @json_option
 def command(release: str, registry: str, reason: str, as_json: bool) -> None:
@@ -35,7 +27,7 @@ def command(release: str, registry: str, reason: str, as_json: bool) -> None:
 
 @click.command("unyank", epilog="Example: skillpm unyank demo==1.2.0 --registry /srv/skills")
 @click.argument("release", metavar="NAME==VERSION")
-@_place
+@place_option
 @json_option
 def unyank(release: str, registry: str, as_json: bool) -> None:
     """Allow new resolutions to choose a yanked release again."""
@@ -55,7 +47,7 @@ def _yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> 
 
 @click.command("deprecate", epilog='Example: skillpm deprecate demo --registry /srv/skills --reason "use demo-next"')
 @click.argument("name")
-@_place
+@place_option
 @click.option("--reason", default="", help="What to use instead; shown to everyone who installs the skill.")
 @click.option("--archived", is_flag=True, help="Nobody maintains the skill, and nothing replaces it.")
 @click.option("--undo", is_flag=True, help="The skill is maintained again.")
