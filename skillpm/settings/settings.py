@@ -20,9 +20,21 @@ from skillpm.settings.table import Row
 
 if TYPE_CHECKING:
     from skillpm.model.project import ProjectDocument, UserDocument
-    from skillpm.model.trust_policy import Consent, TrustPolicy
+    from skillpm.model.trust_policy import TrustPolicy
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Below:
+    """The path of a name below a folder of the settings."""
+
+    folder: str
+    name: str
+
+    def __get__(self, settings: Settings, owner: object) -> Path:
+        folder: Path = getattr(settings, self.folder)
+        return folder / self.name
 
 
 @dataclass(frozen=True)
@@ -61,65 +73,25 @@ class Settings:
         """The folder of training runs. The user's own skills are trained in the working directory's project."""
         return (self.workplace or self.project) / "runs"
 
-    @property
-    def project_path(self) -> Path:
-        """The project file."""
-        return self.project / PROJECT_FILE
+    project_path = _Below("project", PROJECT_FILE)  # the project file
+    lock_path = _Below("project", LOCK_FILE)  # the project's lock
+    store = _Below("data", "store")  # the content-addressed store
+    consents = _Below("data", "consents.json")  # the record of the digests whose code may run
+    keys = _Below("data", "keys")  # the keys that sign, and the keys of others
+    audit = _Below("data", "audit.jsonl")  # the record of proposals, decisions and runs; chained by digests
+    traces = _Below("data", "traces")  # the folder of stored episodes
+    environments = _Below("cache", "environments")  # the Python environments of skills
+    sealed = _Below("cache", "sealed")  # copies of folders, from which the code of skills that are not installed runs
+    models = _Below("cache", "models")  # the prepared models
 
-    @property
-    def lock_path(self) -> Path:
-        """The project's lock."""
-        return self.project / LOCK_FILE
-
-    @property
-    def store(self) -> Path:
-        """The content-addressed store."""
-        return self.data / "store"
-
-    @property
-    def consents(self) -> Path:
-        """The record of the digests whose code may run."""
-        return self.data / "consents.json"
-
-    @property
-    def keys(self) -> Path:
-        """The keys that sign, and the keys of others."""
-        return self.data / "keys"
-
-    @property
-    def audit(self) -> Path:
-        """The record of what was proposed, decided and run; chained by digests."""
-        return self.data / "audit.jsonl"
-
-    @property
-    def traces(self) -> Path:
-        """The folder of stored episodes."""
-        return self.data / "traces"
-
-    @property
-    def environments(self) -> Path:
-        """The Python environments of skills."""
-        return self.cache / "environments"
-
-    @property
-    def sealed(self) -> Path:
-        """The copies from which the code of folders runs that are not installed."""
-        return self.cache / "sealed"
-
-    @property
-    def models(self) -> Path:
-        """The prepared models."""
-        return self.cache / "models"
-
-    @property
-    def workers(self) -> int:
-        """The number of judging processes for each skill."""
-        return self.setting(table.WORKERS).value
-
-    @property
-    def sandbox(self) -> str:
-        """The sandbox of skill code: ``auto``, ``require``, or a level."""
-        return self.setting(table.SANDBOX).value
+    # a row of the table gives the value of its setting
+    workers = table.WORKERS
+    sandbox = table.SANDBOX
+    consent = table.CONSENT
+    offline = table.OFFLINE
+    forge = table.FORGE
+    agents = table.AGENTS
+    cooldown = table.COOLDOWN
 
     @property
     def sandbox_required(self) -> bool:
@@ -127,25 +99,10 @@ class Settings:
         return self.setting(table.SANDBOX_POLICY).value is not None
 
     @property
-    def consent(self) -> Consent:
-        """Whose code may run without a question."""
-        return self.setting(table.CONSENT).value
-
-    @property
     def plugins(self) -> frozenset[str] | None:
         """The distributions whose ``skillpm`` entry points are loaded; None for all of them."""
         plugins = self.setting(table.PLUGINS).value
         return None if isinstance(plugins, str) else frozenset(plugins)
-
-    @property
-    def offline(self) -> bool:
-        """Is the network forbidden?"""
-        return self.setting(table.OFFLINE).value
-
-    @property
-    def forge(self) -> str:
-        """The URL below which ``owner/repo`` is."""
-        return self.setting(table.FORGE).value
 
     @property
     def indexes(self) -> tuple[str, ...]:
@@ -165,11 +122,6 @@ class Settings:
         for file in self._files:
             named |= {name: place for name, place in (file.registries() or {}).items() if name not in named}
         return named
-
-    @property
-    def agents(self) -> tuple[str, ...]:
-        """The agents whose folders are filled."""
-        return self.setting(table.AGENTS).value
 
     @property
     def link(self) -> str | None:
@@ -199,11 +151,6 @@ class Settings:
         from skillpm.model.trust_policy import TrustPolicy
 
         return (*policies, TrustPolicy(cooldown=stated[0]))
-
-    @property
-    def cooldown(self) -> int:
-        """The longest of the policies' cooldowns, in days."""
-        return self.setting(table.COOLDOWN).value
 
     @cached_property
     def project_text(self) -> str | None:

@@ -13,6 +13,7 @@ from skillpm.settings.origin import Level, Origin, Setting
 
 if TYPE_CHECKING:
     from skillpm.model.trust_policy import Consent, TrustPolicy
+    from skillpm.settings.settings import Settings
 
 MAX_WORKERS = 64
 SANDBOXES = ("auto", "require", "landlock", "bubblewrap", "limits")  # how skill code is to be confined
@@ -116,7 +117,7 @@ def _plugins(typed: Typed) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Row(Generic[T]):
-    """One setting.
+    """One setting, and as an attribute of ``Settings`` its value.
 
     Attributes:
         name: in ``skillpm config``.
@@ -141,6 +142,9 @@ class Row(Generic[T]):
     read: Callable[[SettingsFile], T | None] | None = None
     merge: Callable[[Stated[T], Setting[T]], Setting[T]] = _nearest
     blank: str = ""
+
+    def __get__(self, settings: Settings, owner: object) -> T:
+        return settings.setting(self).value
 
 
 def _in_policies(of: Callable[[TrustPolicy], T | None]) -> Callable[[SettingsFile], T | None]:
