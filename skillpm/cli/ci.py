@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,9 +26,7 @@ from skillpm.cli.output import echo_json, json_option, note, safe
 @click.option("--no-sign", is_flag=True, help="Publish without a signature; the page records it.")
 @click.option("--dry-run", is_flag=True, help="Print the workflow.")
 @json_option
-def command(
-    system: str, registry: str, skills: str, trusted: bool, no_sign: bool, dry_run: bool, as_json: bool
-) -> None:
+def command(system: str, registry: str, dry_run: bool, as_json: bool, **flags: Any) -> None:
     """Write a workflow that validates, self-tests and publishes the skills of this repository.
 
     It checks on every change and publishes from the default branch. An existing workflow is never overwritten. `ci`
@@ -36,7 +35,7 @@ def command(
     from skillpm.ops.authoring.ci import System, Wanted, write_workflow
 
     place = command_context().settings.registries.get(registry, registry)
-    wanted = Wanted(place, skills, trusted, not no_sign)
+    wanted = Wanted(place, flags["skills"], flags["trusted"], not flags["no_sign"])
     path, text = write_workflow(System(system), wanted, Path.cwd(), dry_run=dry_run)
     if as_json:
         echo_json({"path": str(path), "text": text, "written": not dry_run})

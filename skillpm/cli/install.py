@@ -65,17 +65,11 @@ class Placing:
         from skillpm.clients.folders import agent_folders
         from skillpm.settings import load_settings
 
-        settings = load_settings(
-            user=flags["user"],
-            indexes=flags["indexes"],
-            offline=flags["offline"],
-            signer_changes=flags["signer_changes"],
-        )
+        settings = load_settings(**{name: flags[name] for name in ("user", "indexes", "offline", "signer_changes")})
         folders = agent_folders(flags["agents"], user=flags["user"], project=settings.root)
         tell_project(settings)
-        return cls(
-            settings, flags["agents"], folders, flags["link"], flags["dry_run"], flags["force"], flags["allowed"]
-        )
+        own = {name: flags[name] for name in ("agents", "link", "dry_run", "force", "allowed")}
+        return cls(settings, folders=folders, **own)
 
     def context(self) -> Context:
         """Return the context of the operation."""
@@ -115,13 +109,10 @@ def command(
     ctx: click.Context,
     /,
     texts: tuple[str, ...],
-    names: tuple[str, ...],
-    every: bool,
-    skip: tuple[str, ...],
     best_effort: bool,
     adapter: str | None,
     as_json: bool,
-    **placing: object,
+    **flags: Any,
 ) -> None:
     """Install skills and their dependencies, lock them, and put them into agents' folders.
 
@@ -132,14 +123,14 @@ def command(
     """
     from skillpm.ops.project.installation import unchanged
 
-    place = Placing.of(placing)
-    given = bool(texts or names or every or skip or adapter)
+    place, chosen = Placing.of(flags), {name: flags[name] for name in ("names", "every", "skip")}
+    given = bool(texts or any(chosen.values()) or adapter)
     installation = None if given or place.agents else unchanged(place.settings, place.folders, place.link)
     fresh = installation is None
     if installation is None:
         from skillpm.ops.project.asked import Asked
 
-        asked = Asked.read(texts, names, every=every, skip=skip) if given else None
+        asked = Asked.read(texts, **chosen) if given else None
         if asked is not None and adapter:
             asked = asked.with_adapters(adapter)
         installation = _install(place, asked, adapter or "")

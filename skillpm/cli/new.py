@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -46,14 +46,7 @@ APIS: tuple[Api, ...] = ("tools", "mcp", "openapi")
 @click.option("--from-openapi", type=TypedPath(), metavar="FILE", help="Write it for an OpenAPI document, 3.0 or 3.1.")
 @json_option
 def command(
-    name: str,
-    directory: Path,
-    kind: str | None,
-    minimal: bool,
-    program: str | None,
-    commands: tuple[str, ...],
-    as_json: bool,
-    **files: Path | None,
+    name: str, directory: Path, kind: str | None, minimal: bool, program: str | None, as_json: bool, **sources: Any
 ) -> None:
     """Make a new skill called NAME: small, valid and working.
 
@@ -67,10 +60,10 @@ def command(
     def warn(text: str) -> None:
         note(safe(f"note: {text}"))
 
-    apis = {form: path for form in APIS if (path := files[f"from_{form}"]) is not None}
-    _check(program, commands, len(apis), kind is not None or minimal)
+    apis = {form: path for form in APIS if (path := sources[f"from_{form}"]) is not None}
+    _check(program, sources["commands"], len(apis), kind is not None or minimal)
     if program is not None:
-        words = tuple(tuple(item.split()) for item in commands)
+        words = tuple(tuple(item.split()) for item in sources["commands"])
         folder = create_from_program(name, directory, program, words, warn=warn)
     elif apis:
         [(form, path)] = apis.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 @click.option("--user", is_flag=True, help="Check the skills of your home folder.")
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context, names: tuple[str, ...], indexes: tuple[str, ...], offline: bool, user: bool, as_json: bool
-) -> None:
+def command(ctx: click.Context, /, names: tuple[str, ...], as_json: bool, **sources: Any) -> None:
     """List installed skills whose source has a newer release or different content.
 
     `wanted` is the version that the requirements allow now, `newest` the newest version of the source. A skill is
@@ -32,7 +30,7 @@ def command(
     from skillpm.errors import CheckError
     from skillpm.ops.project.outdated import outdated
 
-    report = outdated(command_context(user=user, indexes=indexes, offline=offline), names)
+    report = outdated(command_context(**sources), names)
     if as_json:
         echo_json({"skills": report.skills})
     elif report.stale:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,23 +41,7 @@ if TYPE_CHECKING:
 @yes_option
 @worker_options
 @json_option
-def command(
-    path: Path,
-    registry: str,
-    owner: str,
-    like: str,
-    allow_unproven: bool,
-    allow_missing: bool,
-    key: str,
-    no_sign: bool,
-    allow_signer_change: bool,
-    dry_run: bool,
-    allowed: tuple[str, ...],
-    yes: bool,
-    workers: int | None,
-    sandbox: str | None,
-    as_json: bool,
-) -> None:
+def command(path: Path, registry: str, as_json: bool, **flags: Any) -> None:
     """Check the skill in PATH, self-test its verifier, and add it to a registry.
 
     A published release never changes. Publishing the same content again changes nothing and succeeds. Other content
@@ -71,15 +55,21 @@ def command(
     from skillpm.ops.authoring.signing import Signing
     from skillpm.trust.allowance import Allowance
 
-    context = command_context(workers=workers, sandbox=sandbox)
-    target = open_publishing(registry, context, like=like, allow=Allowance.of(allowed))
-    if isinstance(target, HttpRegistry) and not dry_run:
+    context = command_context(workers=flags["workers"], sandbox=flags["sandbox"])
+    target = open_publishing(registry, context, like=flags["like"], allow=Allowance.of(flags["allowed"]))
+    if isinstance(target, HttpRegistry) and not flags["dry_run"]:
         target.demand_login()
-    package = packed(path, owner, allowed)
+    package = packed(path, flags["owner"], flags["allowed"])
     skill = context.skill(str(path.resolve())) if judged(package) else None
     if skill is not None:
-        grant_consents(context, [skill], yes)
-    options = PublishOptions(dry_run, like, allow_unproven, allow_missing, Signing(key, no_sign, allow_signer_change))
+        grant_consents(context, [skill], flags["yes"])
+    options = PublishOptions(
+        dry_run=flags["dry_run"],
+        look_alike_of=flags["like"],
+        allow_unproven=flags["allow_unproven"],
+        allow_missing=flags["allow_missing"],
+        signing=Signing(flags["key"], flags["no_sign"], flags["allow_signer_change"]),
+    )
     publication = publish(context, package, target, skill=skill, options=options, progress=terminal_progress())
     for warning in publication.warnings:
         note(f"warning: {warning}")

@@ -29,9 +29,7 @@ def command() -> None:
 @click.option("--threshold", type=click.IntRange(1, 9), default=1, help="How many root keys are needed.  [default: 1]")
 @click.option("--days", type=click.IntRange(1, 3650), default=30, help="How long a timestamp is valid.  [default: 30]")
 @json_option
-def init(
-    folder: Path, name: str | None, signed: bool, root_keys: int, threshold: int, days: int, as_json: bool
-) -> None:
+def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing: int) -> None:
     """Make FOLDER a registry. `publish` never makes one, so a mistyped path is an error.
 
     To share it with a group, run `chgrp GROUP FOLDER` and `chmod g+ws FOLDER` before the first publish. Everything in
@@ -48,9 +46,10 @@ def init(
         if registry.config.signed is not None:
             raise UsageError(f"{folder} is signed already", hint="`skillpm registry sign FOLDER` signs it anew")
         stem = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:40] or "registry"
+        root_keys = signing["root_keys"]
         roots = tuple(f"{stem}-root{f'-{number}' if root_keys > 1 else ''}" for number in range(1, root_keys + 1))
-        keys = command_context().keys
-        fingerprint = sign_registry(registry, keys, NewRoot(roots, threshold, f"{stem}-online"), days)
+        keys, root = command_context().keys, NewRoot(roots, signing["threshold"], f"{stem}-online")
+        fingerprint = sign_registry(registry, keys, root, signing["days"])
     if as_json:
         echo_json({"path": str(folder), "made": is_new, "root": fingerprint})
         return

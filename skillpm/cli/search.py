@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,9 +24,7 @@ _SHOWN = 20  # hits without --limit
 @click.option("--limit", type=click.IntRange(1), default=_SHOWN, show_default=True, help="Skills to show.")
 @json_option
 @click.pass_context
-def command(
-    ctx: click.Context, texts: tuple[str, ...], indexes: tuple[str, ...], offline: bool, limit: int, as_json: bool
-) -> None:
+def command(ctx: click.Context, /, texts: tuple[str, ...], limit: int, as_json: bool, **sources: Any) -> None:
     """Find skills whose name or summary has every word, in this project and in all registries that list their skills.
 
     The exact name comes first, then names that begin with the text, then words in names, then words in summaries.
@@ -34,7 +32,7 @@ def command(
     """
     from skillpm.ops.machine.search import search
 
-    result = search(command_context(indexes=indexes, offline=offline), texts)
+    result = search(command_context(**sources), texts)
     if as_json:
         echo_json(result)
     elif result.hits:

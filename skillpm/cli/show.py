@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 @click.argument("text", metavar="NAME|PATH", shell_complete=known_names)
 @registry_options()
 @json_option
-def command(text: str, indexes: tuple[str, ...], offline: bool, as_json: bool) -> None:
+def command(text: str, as_json: bool, **sources: Any) -> None:
     """Show a skill and its contents. None of its code runs."""
     from skillpm.ops.machine.show import show
 
-    context = command_context(indexes=indexes, offline=offline)
-    overview = show(context, text)
+    overview = show(command_context(**sources), text)
     if as_json:
         echo_json(overview)
     else:

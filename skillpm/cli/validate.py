@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,16 +32,7 @@ if TYPE_CHECKING:
 @allow_option
 @format_options
 @click.pass_context
-def command(
-    ctx: click.Context,
-    paths: tuple[Path, ...],
-    level: str,
-    fix: bool,
-    dry_run: bool,
-    show_rules: bool,
-    allowed: tuple[str, ...],
-    form: str | None,
-) -> None:
+def command(ctx: click.Context, /, paths: tuple[Path, ...], level: str, form: str | None, **flags: Any) -> None:
     """Check skills: a skill's folder, its SKILL.md, or a folder of skills.
 
     Answers two questions: will it install, and does it follow the specification? `--level` chooses which of them
@@ -53,7 +44,8 @@ def command(
     from skillpm.settings import load_settings
     from skillpm.trust.allowance import Allowance
 
-    if show_rules:
+    fix, dry_run = flags["fix"], flags["dry_run"]
+    if flags["show_rules"]:
         print_rules([rule.text() for rule in PUBLISH_RULES], form)
         return
     if not paths:
@@ -63,7 +55,7 @@ def command(
     if dry_run and not fix:
         raise UsageError("`--dry-run` needs `--fix`", hint="add `--fix`, or remove `--dry-run`")
     mended = _mend(paths, form, dry_run=dry_run) if fix else []
-    allow, extra = Allowance.of(allowed), load_host(plugins=load_settings().plugins).layout_rules()
+    allow, extra = Allowance.of(flags["allowed"]), load_host(plugins=load_settings().plugins).layout_rules()
     reports = [
         report.letting(allow.codes(report.name or "")) for report in validate(paths, level=Level(level), extra=extra)
     ]
