@@ -44,13 +44,7 @@ worker_options = combined(
 def agreed_skills(
     texts: Sequence[str], *, yes: bool, workers: int | None, sandbox: str | None
 ) -> tuple[Context, list[Skill]]:
-    """Return the context of a command that runs skill code, and the chosen skills with consent.
-
-    Args:
-        texts: names or folders; empty for all installed skills.
-        yes: of ``yes_option``.
-        workers: of ``worker_options``.
-        sandbox: of ``worker_options``.
+    """Return the context of a command that runs skill code, and the chosen skills, by default all, with consent.
 
     Raises:
         UsageError: there is no skill to run, or no skill of that name is installed.

@@ -17,11 +17,7 @@ def _with_user(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def command_context(**flags: Any) -> Context:
-    """Return the context of a command. Its notices go to stderr at once.
-
-    Args:
-        flags: what ``load_settings`` takes.
-    """
+    """Return the context of a command, for flags of ``load_settings``. Its notices go to stderr at once."""
     from skillpm.ops.context import open_context
     from skillpm.settings import load_settings
 
@@ -32,9 +28,6 @@ def changing_context(**flags: Any) -> Context:
     """Return the context of a command that changes the project, and print the project if it is in a parent folder.
 
     The result of such a command holds its notices as warnings.
-
-    Args:
-        flags: arguments of ``load_settings``.
     """
     from skillpm.ops.context import open_context
     from skillpm.settings import load_settings

@@ -51,11 +51,7 @@ def _contexts(root: click.Context) -> Iterator[tuple[str, click.Context]]:
 
 
 def page(context: click.Context) -> str:
-    """Return the manual page of a command in the macros of man(7).
-
-    Args:
-        context: the command, with its parents.
-    """
+    """Return the manual page of a command in the macros of man(7)."""
     command, name = context.command, context.command_path
     about = (command.get_short_help_str(200) or "").rstrip(".")
     lines = [

@@ -55,12 +55,7 @@ def _ascii(text: str) -> str:
 
 
 def exit_code(error: BaseException, words: list[str]) -> int:
-    """Report what ended a command, and return the exit code of the process.
-
-    Args:
-        error: what was raised.
-        words: the command line.
-    """
+    """Report what ended a command with these words, and return the exit code of the process."""
     import click
 
     from skillpm.errors import SkillpmError
@@ -162,11 +157,7 @@ def _reader_is_gone() -> bool:
 
 
 def leave(code: int) -> NoReturn:
-    """Exit without a word about a stream that cannot be written. After an interrupt, do not wait for threads.
-
-    Args:
-        code: the exit code.
-    """
+    """Exit without a word about a stream that cannot be written. After an interrupt, do not wait for threads."""
     import threading
 
     for stream in (sys.stdout, sys.stderr):

@@ -46,12 +46,9 @@ class FittedList:
 
 
 def fit_list(entries: Iterable[Entry], budget: Budget, window: int | None = None) -> FittedList:
-    """Fit a list as the agent does.
+    """Fit a list as the agent does; of two skills with one name, the last counts.
 
-    Args:
-        entries: every skill that the agent finds; the last one of a name counts.
-        budget: of the agent.
-        window: tokens of the model's context; None for the agent's usual one.
+    ``window`` has the tokens of the model's context; None means the agent's usual one.
     """
     listed = sorted({entry.name: entry for entry in entries}.values(), key=lambda entry: entry.name)
     descriptions = [_shown(entry.description, budget) for entry in listed]

@@ -21,10 +21,7 @@ from skillpm.model.name import did_you_mean
 def agent_folders(agents: Sequence[str], *, user: bool = False, project: Path | None = None) -> tuple[str, ...]:
     """Return the folders of these agents, each once, after the universal one; ``all`` means those detected here.
 
-    Args:
-        agents: names of the table, or ``all``.
-        user: use the home folder instead of a project.
-        project: the folder where ``all`` looks for signs; the working directory by default.
+    ``all`` looks for signs in ``project``, by default the working directory.
 
     Raises:
         UsageError: an agent is not known (the hint has similar names), or it has no folder for users.
@@ -93,10 +90,7 @@ _HEAD = 1 << 17  # bytes of a SKILL.md to read for its frontmatter
 def entries_in(root: Path, folder: str, store: Path) -> Iterator[Entry]:
     """Yield the skills that an agent lists from one of its folders; it skips unreadable ones, as agents do.
 
-    Args:
-        root: a project or a home folder.
-        folder: relative to it.
-        store: a link may lead into it.
+    The folder is relative to ``root``, a project or a home folder. A link may lead into the store.
     """
     inside = (root.resolve(), store.resolve())
     try:

@@ -13,10 +13,7 @@ def as_json(value: Any, **more: Any) -> Any:
     """Return a value as JSON: dataclasses and mappings as objects, sequences and sets as arrays, paths as text.
 
     A value that has a ``document`` method decides its own form. Documents (pydantic models) are dumped in JSON mode.
-
-    Args:
-        value: a result of an operation.
-        **more: keys to add to an object, for what a value computes instead of stores.
+    ``more`` adds keys to an object, for what a value computes instead of stores.
     """
     form = _form(value)
     return {**form, **_form(more)} if more else form

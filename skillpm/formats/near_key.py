@@ -15,12 +15,8 @@ _NEAR = 0.6  # of difflib's ratio: a slip or two in a short word
 def near_key(model: type[BaseModel], root: Any, location: tuple[int | str, ...]) -> str | None:
     """Return a hint for an unknown key, or None.
 
-    The model at the key's place is taken to be the one that has most of the keys beside it.
-
-    Args:
-        model: of the whole document.
-        root: the document as it was read.
-        location: of the unknown key, as pydantic has it.
+    The model at the key's place is taken to be the one that has most of the keys beside it. ``location`` is that of the
+    unknown key in the read document, as pydantic has it.
     """
     key = str(location[-1])
     beside = set(_beside(root, location))

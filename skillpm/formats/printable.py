@@ -4,11 +4,9 @@ from __future__ import annotations
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Escape control characters, bidirectional overrides and lone surrogates: what is shown quotes hostile text.
+    """Escape control characters, bidirectional overrides and lone surrogates, except the characters to ``keep``.
 
-    Args:
-        text: what is to be shown.
-        keep: characters to leave alone, such as the line break.
+    What is shown quotes hostile text.
     """
     if text.isprintable():
         return text

@@ -20,12 +20,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_yaml(text: str, *, path: str = "", first_line: int = 1) -> Any:
-    """Parse strict YAML into Tables, Items and PlainScalars.
-
-    Args:
-        text: one YAML document.
-        path: the file's name for messages.
-        first_line: the line of the file on which ``text`` begins, 1-based.
+    """Parse one strict YAML document, which begins on ``first_line``, into Tables, Items and PlainScalars.
 
     Raises:
         DocumentError: with path and line.

@@ -50,11 +50,7 @@ def is_local(host: str | None) -> bool:
 
 
 class Credentials:
-    """The secrets of one invocation.
-
-    Args:
-        environment: has the tokens, ``NETRC``, and the variables that say where the configuration is.
-    """
+    """The secrets of one invocation, as the variables of its environment give them."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._environment = os.environ if environment is None else environment

@@ -31,13 +31,7 @@ if TYPE_CHECKING:
 
 
 class DirectoryIndex:
-    """A registry folder.
-
-    Args:
-        root: the folder with config.json; also an attribute.
-        name: the source in a lock.
-        signed: opens the signed pages of a place; without it, no signature of the registry is checked.
-    """
+    """A registry folder; ``name`` is the source in a lock. Without ``signed``, no signature of it is checked."""
 
     made_here = False
     remote = False

@@ -67,13 +67,7 @@ def make_registry(root: Path, name: str) -> bool:
 
 
 class FolderRegistry(DirectoryIndex):
-    """The ``Registry`` port over a folder.
-
-    Args:
-        root: the folder.
-        name: what a lock calls this source.
-        keys: have the online key of a signed registry.
-    """
+    """The ``Registry`` port over a folder; ``keys`` have the online key of a signed registry."""
 
     def __init__(self, root: Path, name: str, keys: Keys | None = None) -> None:
         super().__init__(root, name)

@@ -88,10 +88,7 @@ def is_repository(text: str) -> bool:
 def git_text(text: str, forge: str, first: FirstReference) -> str:
     """Return the full form, an address with a reference and ``#subdirectory=``, of a text that ``is_repository``.
 
-    Args:
-        text: what was typed.
-        forge: the URL below which ``owner/repo`` is.
-        first: asks a repository for its references.
+    ``forge`` is the URL below which ``owner/repo`` is.
 
     Raises:
         UsageError: the text names no repository, or no reference of it.

@@ -61,13 +61,7 @@ _VANISHED = ("couldn't find remote ref", "does not appear to be a git repository
 
 
 class GitRepository:
-    """One repository at one commit.
-
-    Args:
-        url: its address and commit; the folder is ignored.
-        cache: the folder of bare clones.
-        offline: use the cache only.
-    """
+    """One repository at one commit, cloned into a folder of ``cache``. The folder of ``url`` is ignored."""
 
     def __init__(self, url: GitUrl, cache: Path, *, offline: bool = False) -> None:
         self.url = url

@@ -51,11 +51,7 @@ class GitUrl:
 
     @classmethod
     def parse(cls, text: str, project: Path) -> GitUrl:
-        """Parse the text of a person or of a lock.
-
-        Args:
-            text: with ``git+`` in front, or ``user@host:path``; ``git+file:../x`` is relative to the project.
-            project: the project's folder.
+        """Parse ``git+URL`` or ``user@host:path``; ``git+file:../x`` is relative to the project.
 
         Raises:
             UsageError: it is not such an address, or git must not see it.

@@ -62,14 +62,7 @@ def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None
 
 
 class HttpIndex:
-    """A registry with a URL.
-
-    Args:
-        url: its root, without a slash at the end; also an attribute.
-        transport: its connections.
-        cache: for its pages.
-        signed: opens the signed pages of a place; without it, no signature of the registry is checked.
-    """
+    """A registry with a URL, its root without a slash at the end. Without ``signed``, no signature of it is checked."""
 
     made_here = False
     remote = True

@@ -32,12 +32,8 @@ _KINDS = {"layout": LayoutError, "integrity": IntegrityError, "usage": UsageErro
 class HttpRegistry(HttpIndex):
     """A registry with a URL, whose server takes publications.
 
-    Args:
-        url: its root, without a slash at the end; also an attribute.
-        transport: its connections.
-        cache: for its pages.
-        like: the published name that a new name may look like.
-        allow: codes of the findings that the publisher accepts.
+    ``like`` is the published name that a new name may look like, and ``allow`` has the codes of the findings that the
+    publisher accepts.
 
     Attributes:
         waits: does what was published last wait for another owner's approval?
@@ -104,10 +100,7 @@ class HttpRegistry(HttpIndex):
     def ask(self, method: str, path: str, document: Any = None) -> Any:
         """Return the answer of the API to a request: an object, a list, or an empty object.
 
-        Args:
-            method: of HTTP.
-            path: below the address of the API.
-            document: the body; None for none.
+        ``path`` is below its address.
 
         Raises:
             PolicyError, ConflictError, LayoutError, UsageError, RegistryError: the server refuses, with its reason.

@@ -70,11 +70,7 @@ def read_ranking(data: bytes, place: str) -> list[Listing]:
 def read_page(data: bytes, name: str, where: str, *, logged: bool = False) -> ReadPage:
     """Read the page of a name. A release that this skillpm cannot read is skipped: a newer one may have written it.
 
-    Args:
-        data: the page's bytes.
-        name: of the page's skill.
-        where: the registry's name in messages.
-        logged: the registry has a log, so a release without a proof does not count.
+    If it is ``logged``, the registry has a log, and a release without a proof does not count.
 
     Raises:
         RegistryError: it is damaged, of another skill, has one version twice, or no release that can be read.

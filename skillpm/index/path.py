@@ -149,13 +149,7 @@ def _bare(name: str) -> str:
 
 
 class PathIndex(TreeIndex):
-    """A skill's working folder, without what is left out of a package.
-
-    Args:
-        folder: the folder with SKILL.md.
-        name: the source in a lock: ``path:../skills/mine``.
-        again: the argument of ``skillpm install`` that takes the present content, for a hint.
-    """
+    """A skill's working folder, without what is left out of a package; see ``TreeIndex`` for the arguments."""
 
     def __init__(self, folder: Path, name: str, *, again: str = "") -> None:
         super().__init__(name, self._walked, again or str(folder))
@@ -171,12 +165,7 @@ class PathIndex(TreeIndex):
 
 
 class ArchiveIndex(TreeIndex):
-    """A file that ends with ``.tar.gz``.
-
-    Args:
-        file: its path.
-        name: the source in a lock: ``archive:../mine-1.0.tar.gz``.
-    """
+    """A file that ends with ``.tar.gz``."""
 
     made_here = False
 

@@ -42,10 +42,8 @@ _ROLES = ("targets", "snapshot", "timestamp")
 class RegistryMetadata:
     """The metadata of one folder, without the root.
 
-    Args:
-        read: returns the bytes of a path of the registry, or None.
-        put: writes a path of the registry, not yet flushed to the disk.
-        keys: sign every role.
+    ``read`` returns the bytes of a path or None, ``put`` writes a path that is not flushed to the disk yet, and the
+    keys sign every role.
     """
 
     def __init__(
@@ -163,13 +161,7 @@ class RegistryMetadata:
 
 
 def new_root(root_keys: Sequence[PublicKey], threshold: int, online: PublicKey) -> Metadata[Root]:
-    """Return the first root, not yet signed.
-
-    Args:
-        root_keys: may change the keys.
-        threshold: how many of them are needed.
-        online: the key of all other roles.
-    """
+    """Return the first root, unsigned: ``threshold`` of the root keys change keys, and ``online`` signs all else."""
     root = Metadata(Root(expires=expiry(ROOT_DAYS), consistent_snapshot=True))
     for key in root_keys:
         root.signed.add_key(tuf_key(key), "root")

@@ -60,13 +60,7 @@ class PageStore(Protocol):
 
 
 class RegistrySigner:
-    """The signatures and the log of one folder.
-
-    Args:
-        store: the folder.
-        keys: has the online key.
-        days: for which a timestamp is valid.
-    """
+    """The signatures and the log of one folder. A timestamp is valid for ``days``."""
 
     def __init__(self, store: PageStore, keys: Keys, days: int) -> None:
         self._store = store
@@ -82,9 +76,7 @@ class RegistrySigner:
     def show(self, name: str, changes: Mapping[str, str]) -> str:
         """Log and sign what a page is to say, and let clients see it; return its text. Call it in a turn.
 
-        Args:
-            name: of the skill.
-            changes: further keys of the page.
+        ``changes`` are further keys of the page.
 
         Raises:
             UsageError: the online key is not on this machine.
@@ -105,8 +97,7 @@ class RegistrySigner:
     def refresh(self, *, whole: bool = True) -> None:
         """Sign the timestamp anew, and every other role; remove what no client needs. Call it in a turn.
 
-        Args:
-            whole: sign the other roles now; else only when half of their time is over, which is much faster.
+        If it is not ``whole``, the other roles are signed only when half of their time is over, which is much faster.
 
         Raises:
             UsageError, RegistryError, StorageError: as ``show``.

@@ -102,9 +102,7 @@ class SignedPages:
     def page(self, name: str, known: bytes = b"") -> bytes | None:
         """Return the bytes of a page, or None if the registry does not have the name.
 
-        Args:
-            name: of the skill.
-            known: the page as it was read before; it is not read again if it is still the same.
+        ``known`` is the page as it was read before; if it is still the same, it is not read again.
 
         Raises:
             IntegrityError: the metadata or the page is not what the registry's keys signed, or is out of date.

@@ -166,11 +166,9 @@ def place_source(text: str, around: Surroundings, base: Path | None = None) -> S
 
 
 def open_skills(text: str, around: Surroundings) -> list[Index]:
-    """Return the skills of a place: one index for each, or one index that lists them all.
+    """Return the skills of a folder, an archive, a repository or a URL of a ``.well-known/agent-skills``.
 
-    Args:
-        text: a folder, an archive, a repository, or a URL of a ``.well-known/agent-skills``.
-        around: of this invocation.
+    It is one index for each skill, or one index that lists them all.
 
     Raises:
         UsageError: there is no such folder, or the address is invalid.

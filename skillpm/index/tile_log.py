@@ -42,12 +42,7 @@ def tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
 
 
 class TileLog:
-    """The tree of the first ``size`` entries.
-
-    Args:
-        size: the number of entries.
-        read: returns the bytes of a tile's path, or None if there is no such tile.
-    """
+    """The tree of the first ``size`` entries; ``read`` returns the bytes of a tile's path, or None."""
 
     def __init__(self, size: int, read: Callable[[str], bytes | None]) -> None:
         self.size = size
@@ -108,14 +103,11 @@ class TileLog:
 
 
 def extend(log: TileLog, entries: Sequence[bytes], write: Callable[[str, bytes], None]) -> TileLog:
-    """Write the tiles of further entries; return the longer log. The caller then signs its root.
+    """Write the tiles of further entries, each at most 65,535 bytes; return the longer log.
+
+    The caller then signs its root.
 
     Tiles beyond the signed size, which a killed writer may have left, are replaced.
-
-    Args:
-        log: the present one.
-        entries: each at most 65,535 bytes.
-        write: stores the bytes of a path.
     """
     read = log._read
     old = entries_of(log.size, log.size // WIDTH, read) if log.size % WIDTH else []

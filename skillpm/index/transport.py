@@ -84,14 +84,7 @@ class _CutError(Exception):
 
 
 class Transport:
-    """The connections of one invocation; threads may share it.
-
-    Args:
-        credentials: the secrets, each for its own host.
-        offline: refuse every request.
-        patience: the limits of waiting.
-        environment: has the proxies.
-    """
+    """The connections of one invocation, through the proxies of its environment; threads may share it."""
 
     def __init__(
         self,
@@ -119,12 +112,7 @@ class Transport:
         return self._credentials.header(url) is not None
 
     def get(self, url: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Answer:
-        """Fetch a document.
-
-        Args:
-            url: http or https.
-            limit: of the decoded body, in bytes.
-            headers: further headers, such as If-None-Match.
+        """Fetch a document of at most ``limit`` bytes, decoded, by http or https.
 
         Raises:
             RegistryError: there is no answer, the answer is an error, or the body is larger than ``limit``.
@@ -135,12 +123,9 @@ class Transport:
         )
 
     def download(self, url: str, *, limit: int, size: int = 0) -> bytes:
-        """Return an archive's bytes. A cut download continues if the ETag is the same, and else starts again.
+        """Return an archive's bytes: at most ``limit``, and exactly ``size`` unless that is 0.
 
-        Args:
-            url: http or https.
-            limit: the maximum number of bytes.
-            size: the exact number of bytes, 0 if unknown.
+        A cut download continues if the ETag is the same, and else starts again.
 
         Raises:
             RegistryError: like ``get``; also for 404, and if the body does not have ``size`` bytes.
@@ -168,13 +153,9 @@ class Transport:
         return body
 
     def send(self, method: str, url: str, body: bytes = b"", *, kind: str = "application/json") -> Answer:
-        """Send a request that may change something; sending it twice must do no harm, because a cut one is sent again.
+        """Send a request that may change something, with a body of this media type; redirects are not followed.
 
-        Args:
-            method: such as POST.
-            url: http or https; redirects are not followed.
-            body: the content.
-            kind: its media type.
+        Sending it twice must do no harm, because a cut one is sent again.
 
         Returns:
             Any answer but a busy one, with the first part of its body.

@@ -16,11 +16,7 @@ _MISSING = 404  # what tuf expects of a server that does not have a file
 
 
 class RegistryFetcher(FetcherInterface):
-    """Reads the metadata of a registry.
-
-    Args:
-        fetch: returns the bytes of a path, at most so many, or None if there is no such file.
-    """
+    """Reads the metadata of a registry; ``fetch`` returns at most so many bytes of a path, or None."""
 
     def __init__(self, fetch: Callable[[str, int], bytes | None]) -> None:
         self._read = fetch
@@ -39,11 +35,7 @@ class RegistryFetcher(FetcherInterface):
 def fresh_metadata(folder: Path, place: str, fetch: Callable[[str, int], bytes | None], first_root: bytes) -> Updater:
     """Return the metadata of a registry, read and checked now.
 
-    Args:
-        folder: what was seen before; also written.
-        place: the metadata's folder in the registry.
-        fetch: reads the registry.
-        first_root: the pinned root.
+    ``folder`` has what was seen before, and is written. ``place`` is the metadata's folder in the registry.
 
     Raises:
         RepositoryError, DownloadError: of tuf; and whatever ``fetch`` raises.

@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
 
 def watched_pools(whole: float) -> dict[str, type[urllib3.HTTPConnectionPool]]:
-    """Return urllib3's pools by scheme, whose connections are shut if the headers of an answer take too long.
-
-    Args:
-        whole: seconds for one answer.
-    """
+    """Return urllib3's pools by scheme, which shut a connection if an answer's headers take over ``whole`` seconds."""
     import urllib3
     from urllib3.connection import HTTPConnection, HTTPSConnection
 

@@ -54,13 +54,7 @@ class _Index(BaseModel):
 
 
 class WellKnownIndex:
-    """The skills of a web site.
-
-    Args:
-        url: of its index.json.
-        transport: its connections.
-        cache: for the index.
-    """
+    """The skills of a web site, whose index.json has this URL."""
 
     made_here = True
     remote = True

@@ -29,11 +29,8 @@ _OURS = frozenset(rule.code for rule in RULES)
 def check(tree: Tree, *, path: str, folder: str | None, level: Level = Level.LENIENT) -> Report:
     """Look at a tree with all layout rules; any bytes give a report, never an exception.
 
-    Args:
-        tree: the files.
-        path: how the report names the tree.
-        folder: the name that the skill's name must equal; None where there is no folder.
-        level: how severe a broken rule is.
+    ``path`` is the tree's name in the report, and ``folder`` the name that the skill's name must equal; None where
+    there is no folder.
     """
     return examine(Subject(tree, folder), RULES, path=path, level=level)
 

@@ -57,14 +57,10 @@ def skill_folders(paths: Iterable[str]) -> list[str]:
 
 
 def plugin_of(folder: str, exists: Callable[[str], bool]) -> str:
-    """Return the plugin to which a skill's folder belongs, or an empty text.
+    """Return the plugin of a skill's folder (posix, relative to the repository), or an empty text.
 
     A plugin is a folder of ``plugins/`` (or ``…plugins/``), one with ``.claude-plugin/plugin.json``, or, in a
     repository with ``.claude-plugin/marketplace.json``, one with ``skills/``. Source: the plugins of Claude Code.
-
-    Args:
-        folder: posix, relative to the repository.
-        exists: is there such a file in the repository?
     """
     steps = folder.split("/")
     market = exists(".claude-plugin/marketplace.json")

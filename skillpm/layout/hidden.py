@@ -89,10 +89,8 @@ class Sighting:
 def sightings(text: str, data: bytes, *, quoting: bool = False) -> Iterator[Sighting]:
     """Yield what is hidden in a text, in order, far text last.
 
-    Args:
-        text: the text.
-        data: its UTF-8, which is far quicker to search; most files end there.
-        quoting: a document, which may quote the coloured output of a program.
+    ``data`` is the text's UTF-8, which is far quicker to search; most files end there. ``quoting`` is for documents,
+    which may quote the coloured output of a program.
     """
     if _suspicious(text, data):
         for match in _PATTERN.finditer(text):

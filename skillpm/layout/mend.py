@@ -39,12 +39,7 @@ class Mended:
 
 
 def mend(text: str, folder: str | None) -> Mended:
-    """Return a SKILL.md with the sure fixes applied.
-
-    Args:
-        text: the file.
-        folder: the name of the skill's folder; None where there is none.
-    """
+    """Return a SKILL.md with the sure fixes applied; ``folder`` is the name of its folder, or None."""
     before = now = _codes(text, folder)
     while change := _sure_change(text, folder, now):
         text, now = change

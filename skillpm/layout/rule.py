@@ -88,11 +88,7 @@ def rule(
 
 
 class RuleSet:
-    """The rules of one module, in the order in which they stand there.
-
-    Args:
-        scope: what a rule of this set needs, unless it names another scope.
-    """
+    """The rules of one module, in their order; ``scope`` is what they need, unless they name another."""
 
     def __init__(self, scope: Scope = Scope.TREE) -> None:
         self._scope = scope

@@ -31,13 +31,7 @@ MINIMAL = ("SKILL.md",)
 
 
 def skeleton(name: str, kind: Kind = Kind.CLI, *, minimal: bool = False) -> dict[str, bytes]:
-    """Return the files of a new skill by path.
-
-    Args:
-        name: the skill's name, already checked.
-        kind: what it answers with.
-        minimal: only SKILL.md, which makes a skill that installs and has nothing to train on.
-    """
+    """Return the files of a new skill by path; if it is ``minimal``, only SKILL.md, which has nothing to train on."""
     templates = importlib.resources.files("skillpm.layout").joinpath("templates", kind)
     files = {}
     for path in MINIMAL if minimal else COMPLETE:

@@ -100,12 +100,7 @@ class _Ignored:
 
 
 class SourceTree(FolderTree):
-    """A working folder without what is left out.
-
-    Args:
-        root: the folder.
-        keep: keep what was read, as for FolderTree.
-    """
+    """A working folder without what is left out."""
 
     def __init__(self, root: Path, *, keep: bool = False) -> None:
         super().__init__(root, keep=keep)

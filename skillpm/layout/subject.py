@@ -27,12 +27,7 @@ _NULL = re.compile(r"^([A-Za-z-]+: +)(null|Null|NULL|~)(?= *$)", re.MULTILINE)
 
 
 class Subject:
-    """A tree under examination.
-
-    Args:
-        tree: the files.
-        folder: the name of the folder that holds them; None where there is none, as in an archive.
-    """
+    """A tree under examination; ``folder`` is the name of its folder, or None, as in an archive."""
 
     def __init__(self, tree: Tree, folder: str | None) -> None:
         self.tree = tree

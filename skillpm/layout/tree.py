@@ -71,12 +71,7 @@ class Tree(Protocol):
 
 
 class UnreadableFileError(StorageError):
-    """A file of a tree is not there, or cannot be read.
-
-    Args:
-        path: the file, in the tree.
-        reason: what is wrong, in words that follow the path and a colon.
-    """
+    """A file of a tree is missing, or cannot be read; ``reason`` follows the path and a colon."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -84,13 +79,7 @@ class UnreadableFileError(StorageError):
 
 
 class MappingTree:
-    """A tree in memory.
-
-    Args:
-        files: content by posix path.
-        executables: the paths with the executable bit.
-        irregular: what is no regular file, path to kind.
-    """
+    """A tree in memory: content by posix path, executable paths, and the kinds of irregular entries by path."""
 
     def __init__(
         self,

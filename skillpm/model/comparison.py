@@ -81,13 +81,7 @@ def steps_of(place: str) -> tuple[str, ...]:
 
 
 def comparison_problem(schema: Mapping[str, Any], place: str, comparison: Comparison) -> str | None:
-    """Return why a comparison does not fit the arguments that a schema describes, or None.
-
-    Args:
-        schema: of all arguments of a tool.
-        place: of what is compared, such as ``items[].price``.
-        comparison: how.
-    """
+    """Return why a comparison at a place, such as ``items[].price``, does not fit the schema of a tool, or None."""
     if not _PLACE.fullmatch(place):
         return "write `argument`, `argument.property` or `argument[].property`"
     schemas: list[Any] = [schema]

@@ -82,10 +82,7 @@ def refuse_remote_references(schema: Any) -> None:
 def branches(schemas: Iterable[Any], root: Mapping[str, Any], *, inside: bool = False) -> list[Mapping[str, Any]]:
     """Return some schemas with what their references and alternatives name, each once.
 
-    Args:
-        schemas: where to start.
-        root: the schema that references point into.
-        inside: also the schemas of properties and items, at any depth.
+    References point into ``root``. ``inside`` adds the schemas of properties and items, at any depth.
     """
     # Every schema is visited once: references may form loops, and alternatives of alternatives are exponentially many.
     reached: dict[int, Mapping[str, Any]] = {}

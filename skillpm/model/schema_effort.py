@@ -26,11 +26,7 @@ Schema = Mapping[str, Any]
 
 
 class SchemaParts:
-    """The parts of a schema, and which of them apply to one value together.
-
-    Args:
-        root: the whole schema.
-    """
+    """The parts of a schema, and which of them apply to one value together."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root
@@ -120,11 +116,7 @@ def refuse_exponential(root: Schema) -> bool:
 
 
 class Effort:
-    """How often a validator may look at a part of a schema while it validates one value.
-
-    Args:
-        root: the schema.
-    """
+    """How often a validator may look at a part of a schema while it validates one value."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root

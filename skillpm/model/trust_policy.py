@@ -68,12 +68,7 @@ class TrustPolicy(Document):
         return next(fits, None)
 
     def refuses(self, source: str, names: Iterable[str] = ()) -> str | None:
-        """Return why a source is not to be used, or None.
-
-        Args:
-            source: as a lock writes it.
-            names: what the person calls it.
-        """
+        """Return why a source, which a person calls by these names, is not to be used, or None."""
         texts = (source, *names)
         denied = next((item for item in self.deny if any(fnmatchcase(text, item) for text in texts)), None)
         if denied is not None:

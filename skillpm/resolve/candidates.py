@@ -78,10 +78,6 @@ def _wanted(specifier: str) -> _Wanted:
 def matching(versions: Sequence[Version], specifier: str) -> Sequence[int]:
     """Return the places of the versions that satisfy a specifier, pre-releases included.
 
-    Args:
-        versions: in their order.
-        specifier: PEP 440.
-
     Raises:
         UsageError: it is no specifier.
     """
@@ -208,14 +204,7 @@ def _names(specifier: str, version: Version) -> bool:
 
 
 class Universe:
-    """Every name that a resolution meets, looked up once.
-
-    Args:
-        page: what the indexes know; may raise what an index raises.
-        roots: what the person requires.
-        preferred: locked versions by name.
-        withheld: why a policy does not want a release.
-    """
+    """Every name that a resolution meets, looked up once; see ``resolve`` for the arguments."""
 
     def __init__(
         self,

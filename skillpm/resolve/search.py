@@ -38,12 +38,8 @@ def search(
 ) -> dict[str, Release]:
     """Return the chosen release of every name that is needed.
 
-    Args:
-        roots: what is required.
-        universe_of: the names that a resolution of these requirements meets.
-        typed: the names that a person asks for now; all where None.
-        near: known names like an unknown one, for hints.
-        first: names that are decided before all others.
+    ``universe_of`` gives the names that a resolution of these requirements meets. See ``resolve`` for the other
+    arguments.
 
     Raises:
         ResolutionError: no set of releases meets everything.

@@ -50,12 +50,7 @@ def together(parts: Sequence[str], word: str = "and") -> str:
 
 
 class Wording:
-    """Words for the clauses of one proof.
-
-    Args:
-        universe: the releases that they are about.
-        typed: the names that were asked for now; other requirements are the project's. All of them where None.
-    """
+    """Words for the clauses of one proof. ``typed`` has the names that were asked for now; None means all of them."""
 
     def __init__(self, universe: Universe, typed: Collection[str] | None = None) -> None:
         self._universe = universe

@@ -122,10 +122,7 @@ class Catalogue(Mapping[str, Contributions]):
 def build_catalogue(skills: Sequence[Skill], host: Host, *, describe: Describe | None = None) -> Catalogue:
     """Gather what the skills contribute.
 
-    Args:
-        skills: which skills.
-        host: the user's own plugins and the built-in one.
-        describe: asks a skill's worker (``Scorer.describe``); needed for what a plugin.py contributes.
+    ``describe`` asks a skill's worker; what a plugin.py contributes is known only there.
 
     Raises:
         PluginError: two plugins bring records of one name, or a skill's code cannot be loaded.

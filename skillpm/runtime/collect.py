@@ -52,11 +52,7 @@ def collect(
 ) -> tuple[list[Given[Any]], list[Failure]]:
     """Call a hook on each plugin by itself, in the order of their names; generators are drained here.
 
-    Args:
-        manager: where the plugins are registered.
-        hook: its name.
-        note: told of each call: plugin, hook, seconds, and what came of it.
-        **arguments: of the hook.
+    ``note`` is told of each call: plugin, hook, seconds, and what came of it.
     """
     collected: list[Given[Any]] = []
     failures: list[Failure] = []

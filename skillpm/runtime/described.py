@@ -62,9 +62,6 @@ class Described(Reply):
 
         Code of a skill could lie about a built-in reward, so the host computes those. A worker that runs no such code
         is ours, and pays them itself: the host would have to read each answer a second time.
-
-        Args:
-            has_code: does the worker run code of its skill?
         """
         if not has_code:
             return dict.fromkeys(BUILTIN_FUNCTIONS, CONVENTIONS)

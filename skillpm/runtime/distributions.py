@@ -28,8 +28,7 @@ _FILES = {".dist-info": "entry_points.txt", ".egg-info": "entry_points.txt", ".e
 def load_host(*, plugins: Collection[str] | None = None) -> Host:
     """Return a host with the plugins of the entry-point group ``skillpm``; failures stand in ``Host.failures``.
 
-    Args:
-        plugins: the distributions whose plugins are loaded, all where None; ``settings.plugins``.
+    ``plugins`` names the distributions whose plugins are loaded; None means all.
     """
     host = Host()
     if plugins is None and not any(_may_have_plugins(place) for place in sys.path):

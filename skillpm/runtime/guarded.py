@@ -31,13 +31,7 @@ Pay = tuple[dict[str, float | None], tuple[RewardFailure, ...]]
 
 
 def verify(verifier: Verifier, attempts: Sequence[Attempt], plugin: str) -> list[Verdict]:
-    """Return one checked verdict for each attempt.
-
-    Args:
-        verifier: of the plugin; called with a list.
-        attempts: to be judged; none is fine.
-        plugin: its name, for the reason of an errored verdict.
-    """
+    """Return one checked verdict for each attempt."""
     if not attempts:
         return []
     verdicts = _ask(verifier, attempts, plugin)
@@ -105,15 +99,7 @@ def _first_problem(error: Exception) -> str:
 def pay(
     reward: RewardFunction, task: Task, episode: Episode, verdict: Verdict, plugin: str
 ) -> float | RewardFailure | None:
-    """Return what a reward pays, from -1 to 1; None where it does not apply, or why it failed.
-
-    Args:
-        reward: of the plugin.
-        task: that was answered.
-        episode: the answer.
-        verdict: about the answer; nothing is paid where it has no score.
-        plugin: its name, for the reason of a failure.
-    """
+    """Return what a reward pays, from -1 to 1; None where it does not apply, or why it failed."""
     if verdict.score is None:
         return None
     try:
@@ -125,14 +111,7 @@ def pay(
 
 
 def pay_each(rewards: Sequence[tuple[str, RewardFunction]], task: Task, episode: Episode, verdict: Verdict) -> Pay:
-    """Return what all of these rewards pay.
-
-    Args:
-        rewards: with the name of the plugin that brought each.
-        task: that was answered.
-        episode: the answer.
-        verdict: about the answer.
-    """
+    """Return what all of these rewards pay, each with the name of the plugin that brought it."""
     return _sorted_out({reward.name: pay(reward, task, episode, verdict, plugin) for plugin, reward in rewards})
 
 
@@ -142,11 +121,7 @@ def pay_declared(
     """Hold what a worker says that its skill's rewards pay to what the skill declared.
 
     The worker guards its rewards itself, but the skill's code lives in the same process and can send what it likes.
-
-    Args:
-        declared: the rewards' names, with the file that brought each.
-        amounts: what the worker says, by name.
-        failures: the rewards that it says have failed.
+    ``declared`` has the file that brought each reward.
     """
     reported = {failure.reward: failure for failure in failures}
     paid: dict[str, float | RewardFailure | None] = {}
@@ -185,11 +160,7 @@ def _failure(kind: FailureKind, reward: str, plugin: str, what: str) -> RewardFa
 
 @contextmanager
 def blaming(plugin: str, what: str) -> Iterator[None]:
-    """Run a plugin's code: errors made for people come through, whatever else it raises is one that names it.
-
-    Args:
-        plugin: its name.
-        what: of it runs, for the message.
+    """Run a plugin's code: errors made for people pass, and all else that it raises becomes an error that names it.
 
     Raises:
         PluginError: it raised something else, or wanted to exit.

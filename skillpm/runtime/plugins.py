@@ -67,13 +67,9 @@ class Plugins:
         return manager
 
     def register(self, plugin: object, name: str, source: str, seconds: float = 0.0) -> None:
-        """Register a plugin.
+        """Register a plugin, a module or an object with hook implementations.
 
-        Args:
-            plugin: a module or an object with hook implementations.
-            name: of its entry point.
-            source: the distribution that brings it, with its version.
-            seconds: that importing it took.
+        ``source`` is the distribution that brings it, and importing it took ``seconds``.
 
         Raises:
             PluginError: it misspells a hook, asks for an argument that a hook does not have, or its name is taken.

@@ -15,11 +15,7 @@ Record = TypeVar("Record", bound=Any)
 def guard_record(plugin: str, what: str, record: Record, *fields: str) -> Record:
     """Return a record whose functions name the plugin in whatever they raise.
 
-    Args:
-        plugin: its name.
-        what: the record is, for the message.
-        record: a dataclass.
-        fields: those of it that hold functions. What one yields is taken while it is guarded, and becomes a list.
+    ``fields`` hold functions. What one yields is taken while it is guarded, and becomes a list.
     """
 
     def guard(function: Callable[..., Any]) -> Callable[..., Any]:

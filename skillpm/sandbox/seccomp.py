@@ -78,10 +78,6 @@ def available() -> bool:
 def restrict(*, network: bool, processes: bool) -> None:
     """Filter the system calls of this thread and of all that it starts, for good.
 
-    Args:
-        network: may sockets of the internet be made?
-        processes: may programs be started?
-
     Raises:
         OSError: the kernel refused.
     """
@@ -91,9 +87,8 @@ def restrict(*, network: bool, processes: bool) -> None:
 def forbid(*, network: bool) -> None:
     """Refuse the system calls that no tool needs, of this thread and of all that it starts, for good.
 
-    Args:
-        network: may sockets of the internet be made? Without them, those of this machine (Unix, netlink) stay: tools
-            that describe the machine ask its services and its kernel.
+    Without the network, sockets of this machine (Unix, netlink) stay: tools that describe the machine ask its services
+    and its kernel.
 
     Raises:
         OSError: the kernel refused.

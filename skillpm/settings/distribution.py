@@ -14,11 +14,7 @@ _UPGRADE = f"upgrade {DISTRIBUTION}"
 
 
 def as_installed(hint: str) -> str:
-    """Return a hint with commands that work here, where it speaks of the distribution.
-
-    Args:
-        hint: such as ``upgrade skillpm-core`` or ``pip install 'skillpm-core[train]'``.
-    """
+    """Return a hint such as ``upgrade skillpm-core`` with the commands that work here."""
     if DISTRIBUTION not in hint:
         return hint
     folder = checkout()

@@ -181,10 +181,9 @@ class Settings:
         return parse(UserDocument, self.user_text, str(self.config))
 
     def digest(self, project_text: str | None = None) -> str:
-        """Return the digest of all settings that decide what is installed and where; nothing is parsed.
+        """Return the digest of all settings that decide what is installed and where.
 
-        Args:
-            project_text: the project file's future text; None for the present one.
+        Nothing is parsed. ``project_text`` is the project file's future text; None means the present one.
         """
         rows = (table.AGENTS, table.LINK, table.COOLDOWN)
         stated = [self.environment.get(name, "") for row in rows for name in row.variables]

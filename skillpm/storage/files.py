@@ -53,9 +53,7 @@ def read_text(path: Path) -> str:
 def named_text(path: Path, form: str = "") -> str:
     """Return the text of a file that a person named.
 
-    Args:
-        path: the file.
-        form: what it has to be, such as ``a PEM key``, where other bytes are not that.
+    ``form`` is what the file has to be, such as ``a PEM key``.
 
     Raises:
         UsageError: there is no such file, or its bytes are not text, where a form is given.

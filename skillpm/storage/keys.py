@@ -29,11 +29,7 @@ class NamedKey:
 
 
 class Keys:
-    """The folder of keys. It is made with the first key.
-
-    Args:
-        root: the folder.
-    """
+    """The folder of keys. It is made with the first key."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -52,12 +52,9 @@ class Backup:
 
 
 class Places:
-    """The agents' folders of one project.
+    """The agents' folders of one project, relative to ``root``.
 
-    Args:
-        root: the folder that agents' folders are relative to.
-        store: has the trees.
-        project: the folder of the record and of backups; by default the same.
+    ``project`` has the record and backups; it is the root by default.
     """
 
     def __init__(self, root: Path, store: Store, project: Path | None = None) -> None:

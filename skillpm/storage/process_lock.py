@@ -23,8 +23,7 @@ _TRIES = 100  # another process may remove a new folder
 class ProcessLock:
     """A lock on one file. An exclusive holder may remove the file; waiting processes then make a new one.
 
-    Args:
-        path: the file; a missing folder is made.
+    A missing folder of the file is made.
 
     Raises:
         StorageError: the file cannot be opened, or the file system has no locks.
@@ -107,12 +106,8 @@ def turns(folder: Path, wait: float = 10.0, *, strict: bool = False) -> Iterator
     """Let processes that work in one folder take turns, for at most ``wait`` seconds each.
 
     Use it for work that is correct without a lock too: it continues if the file system has no locks, or if another
-    process was stopped during its turn. It locks the folder itself and makes no file.
-
-    Args:
-        folder: is locked; it exists.
-        wait: seconds.
-        strict: the work is not correct without a lock, so raise an error instead.
+    process was stopped during its turn. It locks the folder itself and makes no file. With ``strict``, the work is not
+    correct without a lock, so an error is raised instead.
 
     Raises:
         StorageError: the folder cannot be opened; with ``strict`` also if the file system has no locks.

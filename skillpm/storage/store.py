@@ -30,9 +30,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 def folder_digest(folder: Path, *, exact: bool = False) -> str | None:
     """Return the digest of a folder; None if it is missing, unreadable, or has entries that no skill may have.
 
-    Args:
-        folder: the root of a tree.
-        exact: return None also if it has files that no digest counts, such as caches.
+    With ``exact``, it is None also if the folder has files that no digest counts, such as caches.
     """
     tree = FolderTree(folder)
     try:

@@ -18,10 +18,8 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | g
 def unpack(tree: Tree, folder: Path, *, read_only: bool = False) -> None:
     """Make ``folder`` and write the tree's files into it; ``storage.durable`` flushes them.
 
-    Args:
-        tree: the files.
-        folder: must not exist.
-        read_only: nobody may write the files and the folders, except ``folder`` itself, which must still be renamed.
+    With ``read_only``, nobody may write the files and the folders, except ``folder`` itself, which must still be
+    renamed.
 
     Raises:
         StorageError: the disk refused; the folder is removed again.

@@ -33,12 +33,6 @@ def asked_page(index: Index, name: str) -> Page | None:
 def recall_warnings(entry: LockedSkill, page: Page | None, lock: Lock, allow: Allowance) -> list[str]:
     """Return a sentence where a locked release was yanked, and one where its skill is deprecated or archived.
 
-    Args:
-        entry: what is locked, or will be.
-        page: what the index says now; None where it was not asked.
-        lock: what else is locked, which says who wants the skill.
-        allow: what a person lets in.
-
     Raises:
         PolicyError: it is in quarantine, and nobody lets it in.
     """

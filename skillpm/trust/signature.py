@@ -28,13 +28,7 @@ TREE = "skillpmTree1"  # the name of the tree's digest in a statement
 
 
 def statement(name: str, release: Release, publisher: str = "") -> dict[str, Any]:
-    """Return the in-toto statement about a release.
-
-    Args:
-        name: of the skill, with its owner.
-        release: with the digests.
-        publisher: who the signer claims to be, such as a name and an address; nobody checks it.
-    """
+    """Return the in-toto statement about a release; nobody checks who the publisher claims to be."""
     subject = {"name": f"{name}@{release.version}", "digest": {"sha256": release.archive, TREE: release.tree}}
     predicate = {"name": name, "version": release.version, "publisher": {"name": publisher}}
     return {"_type": STATEMENT, "subject": [subject], "predicateType": PUBLISH, "predicate": predicate}

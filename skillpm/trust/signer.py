@@ -41,12 +41,8 @@ class SignerCheck:
     ) -> PublicKey | None:
         """Return the checked signer of a release that is to be chosen; None if it is unsigned or nothing is checked.
 
-        Args:
-            name: of the skill.
-            release: of the page, or of a lock.
-            need: what the policies need of the release's source.
-            locked: the lock's entries of this name: one, none, or those of both sides of a conflict.
-            page: the page of the registry, if it was read.
+        ``locked`` has the lock's entries of this name, in a conflict those of both sides. ``page`` is None if it was
+        not read.
 
         Raises:
             IntegrityError: the signature is invalid, or the signer changed.

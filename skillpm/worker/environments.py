@@ -63,12 +63,7 @@ class Environment:
 
 
 class Environments:
-    """The environments of this machine.
-
-    Args:
-        folder: where they are; need not exist.
-        offline: resolve and build without asking the network; local folders of wheels are still used.
-    """
+    """The environments of this machine. If it is ``offline``, only local folders of wheels are used."""
 
     def __init__(self, folder: Path, *, offline: bool = False) -> None:
         self.folder = folder

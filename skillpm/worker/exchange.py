@@ -18,12 +18,7 @@ _CHUNK = 1 << 20
 
 
 class Exchange:
-    """The host's side of a worker's pipes.
-
-    Args:
-        child: the worker.
-        limits: of what is remembered of its output.
-    """
+    """The host's side of a worker's pipes."""
 
     def __init__(self, child: Child, limits: Limits) -> None:
         self._child = child

@@ -57,13 +57,7 @@ class _Grades:
 
 
 class BatchJudge:
-    """Where one skill's answers are judged.
-
-    Args:
-        contract: the skill's, or None.
-        verifier: with the file that brought it; None where the contract alone judges.
-        rewards: the skill's own, with the file that brought each.
-    """
+    """Where one skill's answers are judged. The verifier and the rewards come with the file that brought each."""
 
     def __init__(
         self,

@@ -27,9 +27,7 @@ _ORPHANED = 3  # exit code
 def end_with(lifeline: int, host: int) -> None:
     """Have the kernel end this process when the host is gone, even in the middle of a loop that holds the interpreter.
 
-    Args:
-        lifeline: the end of the pipe that is read.
-        host: the process that must be our parent; 0 where another program wraps this one.
+    ``host`` is the process that must be our parent; 0 where another program wraps this one.
     """
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())

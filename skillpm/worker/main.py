@@ -38,12 +38,7 @@ _PLUGIN, _VERIFIER = "plugin.py", "verifier.py"
 
 
 class LoadedSkill:
-    """One skill, loaded: its plugins, and what they brought.
-
-    Args:
-        skill: which.
-        code: the files of it that are run; the host decides.
-        note: told of every call of a hook.
+    """One skill, loaded: its plugins, and what they brought. The host decides which files of it are run.
 
     Raises:
         PluginError: a file of the skill cannot be loaded, or breaks the contract of the hooks.

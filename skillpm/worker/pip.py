@@ -75,12 +75,7 @@ def pip_path() -> Path | None:
 
 
 class Pip:
-    """pip, confined.
-
-    Args:
-        path: of ``pip_path``.
-        offline: open no connection; folders of wheels are still used.
-    """
+    """pip, confined. If it is ``offline``, it opens no connection; folders of wheels are still used."""
 
     def __init__(self, path: Path, *, offline: bool = False) -> None:
         self._path = path
@@ -107,12 +102,7 @@ class Pip:
         return [_resolved(item) for item in json.loads(report.read_text(encoding="utf-8"))["install"]]
 
     def install(self, wheels: Iterable[Wheel], target: Path, folder: Path) -> None:
-        """Install exactly these wheels.
-
-        Args:
-            wheels: all of them.
-            target: the folder of packages, inside ``folder``.
-            folder: an empty folder to work in.
+        """Install exactly these wheels into ``target``, a folder inside of the empty ``folder``.
 
         Raises:
             PipError: a wheel is not there any more, or has other bytes.

@@ -29,13 +29,7 @@ from skillpm.worker.supervisor import Call, Supervisor
 
 
 class WorkerPool:
-    """The workers of one skill.
-
-    Args:
-        skill: whose code they run.
-        limits: of each worker and of each call.
-        settings: how many there are, and how they are confined.
-    """
+    """The workers of one skill."""
 
     def __init__(self, skill: Skill, limits: Limits, settings: WorkerSettings) -> None:
         self.skill = skill
@@ -68,9 +62,7 @@ class WorkerPool:
     def judge(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None = None) -> list[Judgement]:
         """Judge episodes of this skill, in order; what cannot be judged is errored, never raised.
 
-        Args:
-            episodes: of this skill.
-            verdicts: what a host's verifier decided; the workers then only pay rewards.
+        ``verdicts`` are what a host's verifier decided; the workers then only pay rewards.
         """
         self._prepare()
         idle: SimpleQueue[Supervisor] = SimpleQueue()

@@ -19,11 +19,7 @@ _TICK = 0.02  # seconds between two tries to end what is in flight
 
 
 class Prefetch:
-    """Has a pool judge episodes in a thread of its own, and keeps the judgements until they are taken.
-
-    Args:
-        pool: of their skill.
-    """
+    """Has a pool judge episodes in a thread of its own, and keeps the judgements until they are taken."""
 
     def __init__(self, pool: WorkerPool) -> None:
         self._pool = pool

@@ -104,11 +104,9 @@ class Judged(Reply):
     items: tuple[tuple[int, Argv | None], ...] = ()
 
     def judgements(self, count: int, payable: Mapping[str, str]) -> list[Judgement]:
-        """Put them together, their rewards held to what was declared.
+        """Put them together for ``count`` items.
 
-        Args:
-            count: the items of the request.
-            payable: the rewards that the worker may pay, with the file that brought each.
+        Rewards are held to those that the worker may pay, by the file of each.
 
         Raises:
             VerifierError: there are more or fewer items, or one has no grade.
@@ -158,12 +156,6 @@ _ADAPTERS: dict[type[Reply], TypeAdapter[Any]] = {}
 def read_reply(kind: type[R], payload: bytes, number: int, budget: ReplyBudget) -> R:
     """Read and check a reply.
 
-    Args:
-        kind: what is expected.
-        payload: as it came.
-        number: of the request.
-        budget: of the reply.
-
     Raises:
         VerifierError: not JSON, of another shape, too much, or the answer to another request; the worker is not to be
             trusted.
@@ -189,10 +181,7 @@ def read_reply(kind: type[R], payload: bytes, number: int, budget: ReplyBudget) 
 def judge_request(number: int, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None) -> dict[str, Any]:
     """Build the request for these episodes: each task once, each answer as short as it can be said.
 
-    Args:
-        number: repeated by the reply.
-        episodes: of one skill.
-        verdicts: what a host's verifier decided; the worker then only pays rewards.
+    ``verdicts`` are what a host's verifier decided; the worker then only pays rewards.
     """
     places: dict[str, int] = {}
     tasks: list[dict[str, Any]] = []

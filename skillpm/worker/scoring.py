@@ -32,12 +32,7 @@ from skillpm.worker.skill_judge import SkillJudge
 class Scorer:
     """A pool of workers for each skill, that lives as long as the context.
 
-    Args:
-        skills: whose episodes may come.
-        consents: the user's record; asked when the context is entered.
-        limits: of workers and calls.
-        host: the user's own plugins, which may bring verifiers, rewards and observers.
-        settings: how many workers each skill has, and how they are confined.
+    ``consents`` are asked when the context is entered.
 
     Raises:
         ConsentError: on entering, where nobody has agreed to run a skill's code.

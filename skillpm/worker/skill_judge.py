@@ -26,11 +26,7 @@ Rewards = Sequence[tuple[str, RewardFunction]]
 
 
 class SkillJudge:
-    """Judges the episodes of one skill.
-
-    Args:
-        pool: the skill's workers.
-        host: whose plugins may bring a verifier, where the skill has none of its own, and rewards.
+    """Judges the episodes of one skill. Plugins of the host may bring rewards, and a verifier if the skill has none.
 
     Raises:
         PluginError: two plugins bring a verifier for the skill, or rewards of one name.
@@ -88,12 +84,9 @@ class SkillJudge:
 
 
 def paid(episode: Episode, judgement: Judgement, rewards: Rewards = ()) -> Judgement:
-    """Return a worker's judgement with the built-in rewards and these; the skill's own are in it already.
+    """Return a worker's judgement, whose verdict is final, with the built-in rewards and these of host plugins.
 
-    Args:
-        episode: that was judged.
-        judgement: whose verdict is final.
-        rewards: of host plugins.
+    The skill's own are in it already.
     """
     verdict, task = judgement.verdict, episode.task
     amounts = judgement.rewards  # with the built-in ones only from a worker that runs no code of a skill

@@ -25,13 +25,7 @@ R = TypeVar("R", bound=Reply)
 
 
 class Call:
-    """What one call may still take, of all workers together: starts of processes, and time.
-
-    Args:
-        limits: of the call.
-        items: how many it is about.
-        workers: how many share it.
-    """
+    """What one call about so many items may take, of all workers together: starts of processes, and time."""
 
     def __init__(self, limits: Limits, items: int, workers: int = 1) -> None:
         self._starts = limits.restarts + workers
@@ -121,11 +115,8 @@ class Supervisor:
     ) -> list[Judgement]:
         """Judge a batch; what cannot be judged is errored, never raised.
 
-        Args:
-            episodes: of one skill, few enough for one message.
-            verdicts: what a host's verifier decided; the worker then only pays rewards.
-            call: what it is a part of.
-            again: may it be sent once more as it is?
+        ``verdicts`` are what a host's verifier decided; the worker then only pays rewards. ``again`` allows to send the
+        batch once more as it is.
         """
         try:
             with self._turn:

@@ -78,11 +78,8 @@ def list_agents(
 ) -> list[AgentState]:
     """Return the detected and the named agents, and those whose own folders are filled, by name.
 
-    Args:
-        context: of this invocation.
-        user: use the home folder instead of a project.
-        everyone: return the whole table.
-        window: tokens of the model's context; None for each agent's usual one.
+    ``everyone`` returns the whole table. ``window`` has the tokens of the model's context; None means each agent's
+    usual one.
 
     Raises:
         DocumentError: the record of the project is damaged.

@@ -161,13 +161,7 @@ def prune(settings: Settings, *, models: bool = False, dry_run: bool = False, wa
 
     Environments go if no remaining skill needs them and nobody has used them for a day. Every project with an install
     is known, and so is the project of the settings. A project whose folder is gone is forgotten. The clean-up waits for
-    running installs, and new installs wait for it.
-
-    Args:
-        settings: have the store and the cache.
-        models: remove prepared models too.
-        dry_run: remove nothing.
-        wait: seconds to wait for running installs.
+    running installs, and new installs wait for it. ``wait`` is the time in seconds to wait for running installs.
 
     Raises:
         StorageError: a project's lock cannot be read, and nothing was removed; or the store cannot be written.

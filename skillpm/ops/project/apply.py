@@ -57,13 +57,7 @@ def apply(
     """Put the planned skills into agents' folders, remove the others, write record, project file and lock.
 
     The trees must be in the store. The caller holds the project's lock and the store, so that no clean-up removes them.
-
-    Args:
-        context: of this invocation.
-        decision: the target state.
-        places: the agents' folders; afterwards they know the backups.
-        states: what stands in them.
-        force: keep foreign content in ``.skillpm/kept`` instead of refusing.
+    With ``force``, foreign content is kept in ``.skillpm/kept``. ``places`` know the backups afterwards.
 
     Returns:
         The actual placements: if the system refuses links, skills are copied.

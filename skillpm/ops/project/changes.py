@@ -18,9 +18,7 @@ def lock_changes(plan: Plan) -> tuple[SkillChange, ...]:
 def describe_changes(plan: Plan, states: Mapping[str, SkillState]) -> tuple[SkillChange, ...]:
     """Return what changes in the agents' folders, in the form that commands print.
 
-    Args:
-        plan: to the new lock. Its change counts if no folder has the name, or if the skill gets another source.
-        states: what stands in the folders, against the new lock.
+    The change of the plan counts if no folder has the name, or if the skill gets another source.
     """
     steps = {step.name: step for step in plan.steps}
     return tuple(_standing(name, steps.get(name), states.get(name)) for name in sorted({*steps, *states}))

@@ -152,10 +152,7 @@ def _place_of(context: Context, index: Index) -> Source | None:
 def select(context: Context, request: Request, *pins: Lock) -> Selection:
     """Resolve a request. Pins stay, without a query to any index, as long as they fit.
 
-    Args:
-        context: of this invocation.
-        request: the requirements and the typed skills.
-        pins: the lock, or both sides of a conflict in it, ours first.
+    ``pins`` is the lock, or both sides of a conflict in it, ours first.
 
     Raises:
         UnknownSkillError: no registry has a name.

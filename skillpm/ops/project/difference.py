@@ -94,15 +94,7 @@ class SkillState:
 
 
 def difference(context: Context, places: Places, record: Record, lock: Lock, to: Linking) -> dict[str, SkillState]:
-    """Return the state of every name in the lock or in the folders, by name.
-
-    Args:
-        context: of this invocation.
-        places: the agents' folders.
-        record: what installs have put there.
-        lock: the present or the future one.
-        to: the folders to fill.
-    """
+    """Return the state of every name in the lock or in the folders, by name."""
     recorded = record.by_folder()
     wanted = {item.folder: item for item in placements(lock, to, record)}
     of: dict[str, list[Place]] = {entry.name: [] for entry in lock.skills}

@@ -27,12 +27,8 @@ _SHOWN = 5  # errors of a skill that one message names
 def refuse_broken(report: Report, name: str, *, final: bool = False) -> None:
     """Raise LayoutError if a report has errors, IntegrityError if they are of names that no archive can hold.
 
-    The error's ``details["findings"]`` has all findings.
-
-    Args:
-        report: of the check.
-        name: the skill's name for people.
-        final: is ``--allow`` no remedy, because no archive can hold the skill?
+    The error's ``details["findings"]`` has all findings. If it is ``final``, ``--allow`` is no remedy, because no
+    archive can hold the skill.
     """
     if report.ok:
         return
@@ -80,14 +76,8 @@ def _hint(report: Report, name: str, *, final: bool) -> str:
 def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOTHING, *, size: int = 0) -> list[str]:
     """Fetch an entry into the store and return the codes of the rules that warn of it.
 
-    The scan fails closed: a finding refuses the skill, unless ``allow`` accepts it.
-
-    Args:
-        store: the store.
-        entry: of the present or the future lock.
-        index: the entry's source.
-        allow: the accepted findings.
-        size: bytes of the archive, 0 if unknown.
+    The scan fails closed: a finding refuses the skill, unless ``allow`` accepts it. ``size`` is that of the archive in
+    bytes, 0 if unknown.
 
     Raises:
         RegistryError: the index failed.

@@ -53,11 +53,7 @@ class _CannotTakeError(Exception):
 
 
 def read_foreign_lock(text: str, path: Path) -> ForeignLock:
-    """Read a lock.
-
-    Args:
-        text: of the file.
-        path: the file; its suffix decides between YAML and JSON, and local skills are below its folder.
+    """Read a lock. The suffix of its file decides between YAML and JSON, and local skills are below the file's folder.
 
     Raises:
         DocumentError: it is not a known lock.

@@ -9,11 +9,7 @@ _NAMED = 3  # skills in one warning
 
 
 def grouped(seen: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return one sentence for each rule.
-
-    Args:
-        seen: the codes of the rules that warn, by the name of the skill.
-    """
+    """Return one sentence for each rule that warns, out of the codes of each skill."""
     if not any(seen.values()):
         return []
     from skillpm.layout.check import RULES

@@ -29,13 +29,7 @@ def _canonical(requires: dict[str, str]) -> dict[str, str]:
 
 
 def refuse_impostor(entry: LockedSkill, tree: Tree, who: str) -> None:
-    """Raise IntegrityError if the files of a tree belong to another skill or version than the entry claims.
-
-    Args:
-        entry: of the lock.
-        tree: with the digest of the entry.
-        who: makes the claim, for the message.
-    """
+    """Raise IntegrityError if the files of a tree belong to another skill or version than the entry claims."""
     for what, claimed, true in contradictions(entry, identity(tree)):
         raise IntegrityError(
             f"{who} claims {what} {claimed} for {entry.name} {entry.version}; the skill has {true}",

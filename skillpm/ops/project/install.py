@@ -96,12 +96,7 @@ def _choose(context: Context, asked: Asked, options: InstallOptions, to: Linking
 
 
 def carry_out(context: Context, choose: Callable[[Linking], Decision], options: InstallOptions) -> Installation:
-    """Choose, fetch and apply under the project's lock.
-
-    Args:
-        context: of this invocation.
-        choose: returns the target state for the agents' folders.
-        options: of the install.
+    """Choose the target state for the agents' folders, fetch and apply it, under the project's lock.
 
     Raises:
         PolicyError: a policy does not allow a source.

@@ -52,10 +52,7 @@ class Locking:
 def lock_project(context: Context, *, upgrade: Sequence[str] | None = None, dry_run: bool = False) -> Locking:
     """Update the lock; no skill is installed.
 
-    Args:
-        context: of this invocation.
-        upgrade: names whose pins are dropped; empty drops all, None drops none.
-        dry_run: write nothing.
+    ``upgrade`` names the pins to drop: all if it is empty, none if it is None.
 
     Raises:
         UsageError: there is neither a project file nor a lock.

@@ -57,11 +57,6 @@ class _Place:
 def open_places(context: Context, asked: Asked, allow: Allowance = NOTHING) -> Opened:
     """Open each place and choose the requested skills.
 
-    Args:
-        context: of this invocation.
-        asked: the arguments.
-        allow: the accepted findings.
-
     Raises:
         UsageError: a place has several skills and none is chosen, or a name is unknown or duplicate.
         LayoutError: the only skill of a place cannot be installed, or no skill of a place can.

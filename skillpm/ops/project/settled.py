@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 
 
 def settled(context: Context, asked: Asked, known: Iterable[str]) -> Asked:
-    """Return what was asked with every ``owner/repo`` decided.
-
-    Args:
-        context: of this invocation.
-        asked: the arguments.
-        known: the names that the project has or requires.
+    """Return what was asked with every ``owner/repo`` decided; the project has or requires the ``known`` names.
 
     Raises:
         RegistryError: a registry failed.
