@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partialmethod
 from typing import TYPE_CHECKING
 
 from skillpm.errors import DocumentError
@@ -102,25 +103,20 @@ class RuleSet:
         self._rules.append(rule)
         return rule
 
-    def error(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
-        """Add the function below it as a rule of the specification that no client and no install does without."""
-        make = rule(code, title, why=why, scope=scope or self._scope)
+    def _adding(
+        self, lenient: Severity, strict: Severity, code: str, title: str, *, why: str, scope: Scope | None = None
+    ) -> Callable[[Look], Rule]:
+        """Return the decorator that adds the function below it as a rule of these severities."""
+        make = rule(code, title, why=why, lenient=lenient, strict=strict, scope=scope or self._scope)
         return lambda look: self.add(make(look))
 
-    def install_error(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
-        """Add the function below it as a rule of ours: it refuses a skill, and the specification is silent on it."""
-        make = rule(code, title, why=why, strict=Severity.WARNING, scope=scope or self._scope)
-        return lambda look: self.add(make(look))
-
-    def strict_error(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
-        """Add the function below it as a rule of the specification whose breach clients and installs put up with."""
-        make = rule(code, title, why=why, lenient=Severity.WARNING, scope=scope or self._scope)
-        return lambda look: self.add(make(look))
-
-    def warning(self, code: str, title: str, *, why: str, scope: Scope | None = None) -> Callable[[Look], Rule]:
-        """Add the function below it as a rule that warns."""
-        make = rule(code, title, why=why, lenient=Severity.WARNING, strict=Severity.WARNING, scope=scope or self._scope)
-        return lambda look: self.add(make(look))
+    # of the specification: neither clients nor installs accept a breach
+    error = partialmethod(_adding, Severity.ERROR, Severity.ERROR)
+    # of ours: a breach refuses a skill, and the specification does not mention it
+    install_error = partialmethod(_adding, Severity.ERROR, Severity.WARNING)
+    # of the specification: clients and installs accept a breach
+    strict_error = partialmethod(_adding, Severity.WARNING, Severity.ERROR)
+    warning = partialmethod(_adding, Severity.WARNING, Severity.WARNING)
 
 
 def document_problems(errors: Iterable[DocumentError]) -> Iterator[Problem]:

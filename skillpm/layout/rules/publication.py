@@ -5,13 +5,13 @@ These rules look at level ``publish`` only, which ``skillpm pack`` and ``skillpm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from skillpm.layout.rule import Look, Rule, RuleSet, rule
+from skillpm.layout.rule import RuleSet
 from skillpm.layout.secrets import secrets
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import UnreadableFileError
-from skillpm.model.finding import Problem, Severity
+from skillpm.model.finding import Problem
 
 MAX_PLACES = 10  # of one rule in one file
 TEMPLATE_MARK = "skillpm-template:"  # begins the comment of a template that says what to change
@@ -19,13 +19,7 @@ TEMPLATE_MARK = "skillpm-template:"  # begins the comment of a template that say
 RULES = RuleSet()
 
 
-def _refuses(code: str, title: str, why: str) -> Callable[[Look], Rule]:
-    """Add the function below it as a rule of which the specification says nothing."""
-    make = rule(code, title, why=why, strict=Severity.WARNING)
-    return lambda look: RULES.add(make(look))
-
-
-@_refuses("SK507", "unchanged template", why="Its text speaks of the template's example, not of this skill.")
+@RULES.install_error("SK507", "unchanged template", why="Its text speaks of the template's example, not of this skill.")
 def template_mark(subject: Subject) -> Iterator[Problem]:
     """The comment `skillpm-template:`, which `skillpm new` writes where the author has something to change."""
     for path, text in _texts(subject):
@@ -36,7 +30,9 @@ def template_mark(subject: Subject) -> Iterator[Problem]:
             yield Problem("the text of the template is still there", line, path, hint)
 
 
-@_refuses("SK610", "secret", why="What is published never changes, so a key in it stays for everyone to read.")
+@RULES.install_error(
+    "SK610", "secret", why="What is published never changes, so a key in it stays for everyone to read."
+)
 def secret_content(subject: Subject) -> Iterator[Problem]:
     """Private keys, tokens by their issuer's form, and random values under a secret's name."""
     for path, text in _texts(subject):
