@@ -14,7 +14,7 @@ from skillpm.clients.agent import Agent
 from skillpm.clients.budget import Entry
 from skillpm.clients.table import AGENTS, UNIVERSAL
 from skillpm.errors import UsageError
-from skillpm.layout.listing import name_and_description
+from skillpm.layout.frontmatter import name_and_description
 from skillpm.model.name import did_you_mean
 
 

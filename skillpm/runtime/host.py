@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from skillpm.errors import PluginError
 from skillpm.runtime.collect import Given, sole, unique
 from skillpm.runtime.plugins import Plugins
-from skillpm.runtime.records import guard_level, guard_record
 from skillpm.settings.table import SANDBOX_OF_PLUGIN
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from skillpm.model.contract import Tool
     from skillpm.model.ports import (
         Attempt,
+        Enclosure,
         Exporter,
         Importer,
         Index,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 _OWN_CODES = "SK"  # in front of the codes of our own layout rules
 
 Record = TypeVar("Record")
+Guarded = TypeVar("Guarded", bound=Any)
 Callables = TypeVar("Callables", "PolicyMaker", "Exporter")
 
 
@@ -126,7 +129,7 @@ class Host(Plugins):
             code = item.record.code
             if code.startswith(_OWN_CODES) or code in rules:
                 raise PluginError(f"{item.plugin}: the code {code} is taken", hint="use a prefix of your own")
-            rules[code] = guard_record(item.plugin, f"layout rule {code}", item.record, "look")
+            rules[code] = _guard_record(item.plugin, f"layout rule {code}", item.record, "look")
         return tuple(rules[code] for code in sorted(rules))
 
     def sandboxes(self) -> tuple[SandboxLevel, ...]:
@@ -140,7 +143,7 @@ class Host(Plugins):
                     f"{item.plugin}: the name of a sandbox is in small letters, not `{item.record.name}`",
                     plugin=item.plugin,
                 )
-        return tuple(guard_level(item.plugin, item.record) for item in given)
+        return tuple(_guard_level(item.plugin, item.record) for item in given)
 
     def policies(self) -> Mapping[str, PolicyMaker]:
         """Return the kinds of policies, by name."""
@@ -194,6 +197,40 @@ class Host(Plugins):
 def _by_name(kind: str, given: Sequence[Given[Callables]], function: str) -> dict[str, Callables]:
     """Return records by name, with one of their functions guarded."""
     return {
-        item.record.name: guard_record(item.plugin, f"{kind} `{item.record.name}`", item.record, function)
+        item.record.name: _guard_record(item.plugin, f"{kind} `{item.record.name}`", item.record, function)
         for item in unique(kind, given)
     }
+
+
+def _guard_record(plugin: str, what: str, record: Guarded, *fields: str) -> Guarded:
+    """Return a record whose functions name the plugin in whatever they raise.
+
+    ``fields`` hold functions. What one yields is taken while it is guarded, and becomes a list.
+    """
+
+    def guard(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*arguments: Any) -> Any:
+            from skillpm.runtime.guarded import blaming  # imports pydantic
+
+            with blaming(plugin, f"{plugin}: {what}"):
+                result = function(*arguments)
+                return list(result) if hasattr(result, "__next__") else result
+
+        return call
+
+    return dataclasses.replace(record, **{name: guard(getattr(record, name)) for name in fields})
+
+
+def _guard_level(plugin: str, level: SandboxLevel) -> SandboxLevel:
+    """Return a level of confinement that says what it should say, or raises what names its plugin."""
+    safe = _guard_record(plugin, f"sandbox `{level.name}`", level, "probe", "command")
+
+    def probe() -> str:
+        version = safe.probe()
+        return " ".join(version.split())[:100] if isinstance(version, str) else ""
+
+    def command(enclosure: Enclosure) -> Sequence[str]:
+        return [str(word) for word in safe.command(enclosure)]
+
+    return dataclasses.replace(level, probe=probe, command=command)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -15,18 +16,16 @@ from skillpm.ops.context import Context
 from skillpm.ops.machine.agents import exceeded_budgets
 from skillpm.ops.project.adapters import check_adapters
 from skillpm.ops.project.apply import Decision, apply, project_held
-from skillpm.ops.project.asked import Asked
+from skillpm.ops.project.asked import Asked, settled
 from skillpm.ops.project.changes import describe_changes
 from skillpm.ops.project.choose import Selection, read_request, select
 from skillpm.ops.project.difference import Place, difference
 from skillpm.ops.project.fetch import fetch, refuse_told
 from skillpm.ops.project.folder_names import refuse_clashes, shared_names
-from skillpm.ops.project.grouped import grouped
 from skillpm.ops.project.identity import refuse_impostor
 from skillpm.ops.project.installation import Installation
 from skillpm.ops.project.linking import Linking, linking, refused_links
 from skillpm.ops.project.required import required
-from skillpm.ops.project.settled import settled
 from skillpm.ops.project.wheels import with_wheels
 from skillpm.resolve.plan import Change
 from skillpm.storage.links import Places, refuse_outside
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from skillpm.model.ports import Progress
 
 _AT_ONCE = 8
+_NAMED_SKILLS = 3  # skills in one warning
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -230,7 +230,7 @@ def _fetch_all(
     if progress is not None:
         progress.finish()
     context.store.flush()
-    return [*(warning for entry in missing for warning in warnings_of[entry.name]), *grouped(seen)]
+    return [*(warning for entry in missing for warning in warnings_of[entry.name]), *_grouped(seen)]
 
 
 def _all_at_once(work: Callable[[T], R], items: Iterable[T], stop: Callable[[], None]) -> Iterator[R]:
@@ -246,3 +246,27 @@ def _all_at_once(work: Callable[[T], R], items: Iterable[T], stop: Callable[[], 
         except BaseException:
             stop()
             raise
+
+
+def _grouped(seen: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return one sentence for each rule that warns, out of the codes of each skill."""
+    if not any(seen.values()):
+        return []
+    from skillpm.layout.check import RULES
+
+    titles = {rule.code: rule.title for rule in RULES}
+    skills: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(seen):
+        for code in seen[name]:
+            skills[code].append(name)
+    return [
+        f"{_who(skills[code])}: {titles.get(code, 'see `skillpm validate --rules`')} ({code})"
+        for code in sorted(skills)
+    ]
+
+
+def _who(names: Sequence[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    more = f", and {len(names) - _NAMED_SKILLS} more" if len(names) > _NAMED_SKILLS else ""
+    return f"{len(names)} skills ({', '.join(names[:_NAMED_SKILLS])}{more})"
