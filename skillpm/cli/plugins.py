@@ -26,9 +26,12 @@ def command(as_json: bool) -> None:
         return
     rows: list[tuple[object, ...]] = [
         (item.name, item.source, "skillpm", ", ".join(item.hooks), f"{item.seconds * 1000:.1f} ms", item.failures)
-        for item in report.loaded
+        for item in report.plugins
     ]
-    rows += [(skill.name, str(skill), "its own worker", ", ".join(files), "", "") for skill, files in report.skills]
+    rows += [
+        (item.name, f"{item.name} {item.version}", "its own worker", ", ".join(item.code), "", "")
+        for item in report.skills
+    ]
     table(("plugin", "from", "runs in", "hooks or files", "time", "failures"), rows)
     for failure in report.failures:
         note(f"failed: {safe(failure.plugin)}: {safe(failure.hook)}: {safe(failure.message)}")

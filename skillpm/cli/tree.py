@@ -57,7 +57,7 @@ def _label(row: Row, *, inverted: bool) -> str:
     wanted = row.specifier or ("any version" if row.name is None else "")
     if wanted and inverted and row.depth:
         wanted = f"requires {wanted}"
-    details = [f"({text})" for text in (wanted, str(row.mark)) if text]
+    details = [f"({text})" for text in (wanted, row.mark) if text]
     return safe(" ".join([_versioned(name, row.version), *details]))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 def as_json(value: Any, **more: Any) -> Any:
     """Return a value as JSON: dataclasses and mappings as objects, sequences and sets as arrays, paths as text.
 
-    A value that has a ``document`` method decides its own form. Documents (pydantic models) are dumped in JSON mode.
+    A value that has a ``document`` method decides its own form, and one with ``json_keys`` names its attributes that
+    are shown. Documents (pydantic models) are dumped in JSON mode.
     ``more`` adds keys to an object, for what a value computes instead of stores.
     """
     form = _form(value)
@@ -31,7 +32,8 @@ def _form(value: Any) -> Any:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if is_dataclass(value):
-        return {field.name: _form(getattr(value, field.name)) for field in fields(value)}
+        names = getattr(value, "json_keys", None) or [field.name for field in fields(value)]
+        return {name: _form(getattr(value, name)) for name in names}
     if isinstance(value, Mapping):
         return {str(key): _form(item) for key, item in value.items()}
     return [_form(item) for item in value]

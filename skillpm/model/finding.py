@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 from skillpm.formats.as_json import as_json
 
@@ -60,15 +60,7 @@ class RuleText:
     lenient: Severity
     strict: Severity
 
-    def document(self) -> dict[str, str]:
-        """Return the form in which ``--json`` prints this rule."""
-        return {
-            "code": self.code,
-            "title": self.title,
-            "lenient": str(self.lenient),
-            "strict": str(self.strict),
-            "why": self.why,
-        }
+    json_keys: ClassVar = ("code", "title", "lenient", "strict", "why")
 
 
 @dataclass(frozen=True, slots=True)

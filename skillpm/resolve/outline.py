@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from skillpm.resolve.graph import Graph, Need
 
@@ -15,7 +16,6 @@ from skillpm.resolve.graph import Graph, Need
 class Mark(StrEnum):
     """What is special about a row."""
 
-    NONE = ""
     AGAIN = "shown above"
     CYCLE = "cycle"
     MISSING = "not locked"
@@ -31,7 +31,7 @@ class Row:
         name: a skill; None for the project itself, which stands at the ends of an inverted outline.
         version: the locked one, None where there is none.
         specifier: what the row above requires of this one; inverted, what this one requires of the row above.
-        mark: what is special.
+        mark: what is special, if anything is.
         last: is it the last below its parent?
     """
 
@@ -39,8 +39,9 @@ class Row:
     name: str | None
     version: str | None
     specifier: str
-    mark: Mark
+    mark: Mark | None
     last: bool
+    json_keys: ClassVar = ("depth", "name", "version", "specifier", "mark")
 
 
 def outline(graph: Graph, names: Sequence[str] = (), *, invert: bool = False) -> list[Row]:
@@ -70,7 +71,7 @@ class _Walk:
         self._invert = invert
         self._opened: set[str] = set()
 
-    def rows(self, roots: Iterable[Need], mark: Mark = Mark.NONE) -> Iterator[Row]:
+    def rows(self, roots: Iterable[Need], mark: Mark | None = None) -> Iterator[Row]:
         """Yield the rows below some roots."""
         # A stack of its own, because a lock may be deeper than Python recurses. Rows come depth first, so the names
         # above a row are those last seen at lesser depths: cutting the list there climbs back up.
@@ -82,7 +83,7 @@ class _Walk:
             name = need.requirer if self._invert and depth else need.name
             special = self._mark(name, above)
             version = self._graph.versions.get(name) if name is not None else None
-            yield Row(depth, name, version, need.specifier, special or (mark if depth == 0 else Mark.NONE), last)
+            yield Row(depth, name, version, need.specifier, special or (mark if depth == 0 else None), last)
             if name is not None and not special:
                 self._opened.add(name)
                 above.append(name)
@@ -92,21 +93,21 @@ class _Walk:
         """Yield what no row has named so far: cycles that nothing leads to, and what a hand has left in the lock."""
         for name in sorted(self._graph.versions):
             if name not in self._opened:
-                yield from self.rows([Need(None, name, "")], Mark.NONE if self._invert else Mark.ORPHAN)
+                yield from self.rows([Need(None, name, "")], None if self._invert else Mark.ORPHAN)
 
     def _below(self, name: str) -> list[Need]:
         return self._graph.on(name) if self._invert else self._graph.of(name)
 
-    def _mark(self, name: str | None, above: list[str]) -> Mark:
+    def _mark(self, name: str | None, above: list[str]) -> Mark | None:
         if name is None:
-            return Mark.NONE
+            return None
         if name not in self._graph.versions:
             return Mark.MISSING
         if name not in self._opened:  # most rows end here; only what comes again is looked for along its path
-            return Mark.NONE
+            return None
         if name in above:
             return Mark.CYCLE
-        return Mark.AGAIN if self._below(name) else Mark.NONE  # where nothing is below, nothing is left out
+        return Mark.AGAIN if self._below(name) else None  # where nothing is below, nothing is left out
 
 
 def _pushed(needs: list[Need], depth: int) -> list[tuple[Need, int, bool]]:

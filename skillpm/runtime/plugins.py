@@ -108,7 +108,7 @@ class Plugins:
                 name,
                 self._sources[name],
                 tuple(implemented(self._manager, plugin)),
-                self._seconds[name],
+                round(self._seconds[name], 6),
                 failures[name],
             )
             for name, plugin in plugins

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from skillpm.errors import SkillpmError, StorageError
 from skillpm.formats.as_json import as_json
@@ -87,16 +87,12 @@ class CacheReport:
         """The stored skills that `prune` would remove."""
         return [tree for tree, projects in self.trees if not projects]
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "store": self.store,
-            "cache": self.cache,
-            "skills": [as_json(tree, projects=projects) for tree, projects in self.trees],
-            "gone": self.gone,
-            "leftovers": self.leftovers,
-            "folders": self.folders,
-        }
+    @property
+    def skills(self) -> list[dict[str, Any]]:
+        """The stored skills, each with the projects that need it, as JSON."""
+        return [as_json(tree, projects=projects) for tree, projects in self.trees]
+
+    json_keys: ClassVar = ("store", "cache", "skills", "gone", "leftovers", "folders")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +123,7 @@ class Pruned:
         folders = sum(folder.size for folder in (*self.environments, *self.cached))
         return folders + sum(tree.size for tree in self.removed)
 
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "removed": self.removed,
-            "environments": self.environments,
-            "size": self.size,
-            "forgotten": self.forgotten,
-            "kept": self.kept,
-            "cached": self.cached,
-            "models": self.models,
-            "dry_run": self.dry_run,
-        }
+    json_keys: ClassVar = ("removed", "environments", "size", "forgotten", "kept", "cached", "models", "dry_run")
 
 
 def inspect_cache(settings: Settings) -> CacheReport:

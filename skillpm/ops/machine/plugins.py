@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from skillpm.model.skill import Skill
 from skillpm.runtime.collect import Failure
@@ -14,35 +13,26 @@ from skillpm.runtime.skillfiles import SkillFiles
 
 
 @dataclass(frozen=True, slots=True)
+class CodedSkill:
+    """An installed skill with the files of its code."""
+
+    name: str
+    version: str
+    tree: str
+    code: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PluginsReport:
     """The plugins in skillpm's own process, the installed skills with code, and the failures to load."""
 
-    loaded: tuple[Loaded, ...]
-    skills: tuple[tuple[Skill, tuple[str, ...]], ...]
+    plugins: tuple[Loaded, ...]
+    skills: tuple[CodedSkill, ...]
     failures: tuple[Failure, ...]
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it."""
-        return {
-            "plugins": [
-                {
-                    "name": item.name,
-                    "source": item.source,
-                    "hooks": item.hooks,
-                    "seconds": round(item.seconds, 6),
-                    "failures": item.failures,
-                }
-                for item in self.loaded
-            ],
-            "skills": [
-                {"name": skill.name, "version": skill.version, "tree": skill.tree, "code": files}
-                for skill, files in self.skills
-            ],
-            "failures": self.failures,
-        }
 
 
 def plugins_report(host: Host, skills: Sequence[Skill]) -> PluginsReport:
     """Return the plugins of a host and the code of skills, which runs in workers and is not loaded here."""
-    coded = tuple((skill, tuple(files)) for skill in skills if (files := SkillFiles(skill).code()))
-    return PluginsReport(tuple(host.loaded()), coded, tuple(host.failures))
+    coded = ((skill, tuple(SkillFiles(skill).code())) for skill in skills)
+    listed = tuple(CodedSkill(skill.name, skill.version, skill.tree, files) for skill, files in coded if files)
+    return PluginsReport(tuple(host.loaded()), listed, tuple(host.failures))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from skillpm.ops.context import Context, locked_skills
 from skillpm.resolve.graph import Graph, Need, paths_to
@@ -16,24 +15,8 @@ from skillpm.resolve.outline import Row, outline
 class DependencyTree:
     """The rows of an outline, in order. If inverted, each row requires the one above it."""
 
-    rows: tuple[Row, ...]
     inverted: bool
-
-    def document(self) -> dict[str, Any]:
-        """Return the form in which ``--json`` prints it; ``depth`` is the level of a row."""
-        return {
-            "inverted": self.inverted,
-            "rows": [
-                {
-                    "depth": row.depth,
-                    "name": row.name,
-                    "version": row.version,
-                    "specifier": row.specifier,
-                    "mark": str(row.mark) or None,
-                }
-                for row in self.rows
-            ],
-        }
+    rows: tuple[Row, ...]
 
 
 def dependency_tree(context: Context, names: Sequence[str] = (), *, invert: bool = False) -> DependencyTree:
@@ -45,7 +28,7 @@ def dependency_tree(context: Context, names: Sequence[str] = (), *, invert: bool
     """
     lock = context.lock()
     locked_skills(lock, names)
-    return DependencyTree(tuple(outline(Graph(lock), names, invert=invert)), invert)
+    return DependencyTree(invert, tuple(outline(Graph(lock), names, invert=invert)))
 
 
 @dataclass(frozen=True, slots=True)
