@@ -226,8 +226,8 @@ def _quietly(words: Sequence[str], project: Path, environment: Mapping[str, str]
 
 
 def http(bench: BatchJudge, options: argparse.Namespace) -> None:
-    from skillpm.index.folder_registry import write_registry
     from skillpm.layout.tree import FolderTree
+    from tests.shop import write_registry
 
     count, site = min(100, max(options.skills)), bench.scratch / "site"
     folders = make_skills(bench.scratch / "published", count)

@@ -39,11 +39,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from skillpm.cli.main import run
-from skillpm.index.folder_registry import FolderRegistry, write_registry
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.lock import Lock
 from skillpm.storage.archive import read_archive
 from skillpm.storage.store import folder_digest
+from tests.shop import write_registry
 
 FOLDER = ".agents/skills"
 CHANGING = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "shutil.rmtree", "os.chmod"}

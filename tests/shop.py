@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skillpm.index.folder_registry import write_registry
+from skillpm.index.folder_registry import FolderRegistry, make_registry
+from skillpm.index.path import release_of
 from skillpm.layout.description import describe
-from skillpm.layout.tree import MappingTree, tree_digest
+from skillpm.layout.tree import MappingTree, Tree, tree_digest
+from skillpm.storage.archive import build_archive
 from skillpm.train.base_model import adapter_name
 from tests.conftest import Project
 
@@ -85,3 +88,38 @@ def shop(tmp_path: Path, skill_files: SkillFiles) -> Path:
     return publish(
         tmp_path / "shop", *bases, top, other, skill_files("lost", requires={"nowhere": ""}), skill_files("plain")
     )
+
+
+def write_registry(
+    root: Path,
+    trees: Iterable[Tree],
+    *,
+    name: str = "local",
+    yanked: Mapping[str, str] | None = None,
+    published: str | None = None,
+) -> None:
+    """Publish trees to a registry folder, which is made if it is missing.
+
+    Args:
+        root: the folder.
+        trees: skills, possibly with several versions of one name.
+        name: of a new registry.
+        yanked: reasons by ``name==version``.
+        published: the time of the new releases, ISO 8601, or None.
+
+    Raises:
+        LayoutError: a tree is not a skill.
+        ConflictError: a version is published with different content.
+        StorageError: the disk refused.
+    """
+    make_registry(root, name)
+    registry, names = FolderRegistry(root, name), set()
+    for tree in trees:
+        archive = build_archive(tree)
+        skill, release = release_of(tree, archive)
+        registry.add(skill, replace(release, published=published), archive)
+        names.add(skill)
+        reason = (yanked or {}).get(f"{skill}=={release.version}")
+        if reason is not None:
+            registry.yank(skill, release.version, reason)
+    registry.list_again(names)

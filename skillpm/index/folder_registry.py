@@ -22,7 +22,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -34,11 +34,9 @@ from skillpm.errors import ConflictError, IntegrityError, RegistryError, Storage
 from skillpm.formats.light import LightDocument, json_form
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, page_path, parsed, read_document
-from skillpm.index.path import release_of
-from skillpm.layout.tree import Tree
 from skillpm.model.name import did_you_mean
 from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill, Status
-from skillpm.storage.archive import archive_digest, build_archive, limits_of
+from skillpm.storage.archive import archive_digest, limits_of
 from skillpm.storage.files import fsync_folder, storage_error, write_atomic
 from skillpm.storage.process_lock import turns
 from skillpm.storage.unpack import remove_tree
@@ -386,38 +384,3 @@ def _by_written_version(item: Any) -> tuple[bool, Version, str]:
 def _text(document: LightDocument | dict[str, Any]) -> str:
     content = json_form(document) if isinstance(document, LightDocument) else document
     return json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def write_registry(
-    root: Path,
-    trees: Iterable[Tree],
-    *,
-    name: str = "local",
-    yanked: Mapping[str, str] | None = None,
-    published: str | None = None,
-) -> None:
-    """Publish trees to a registry folder, which is made if it is missing.
-
-    Args:
-        root: the folder.
-        trees: skills, possibly with several versions of one name.
-        name: of a new registry.
-        yanked: reasons by ``name==version``.
-        published: the time of the new releases, ISO 8601, or None.
-
-    Raises:
-        LayoutError: a tree is not a skill.
-        ConflictError: a version is published with different content.
-        StorageError: the disk refused.
-    """
-    make_registry(root, name)
-    registry, names = FolderRegistry(root, name), set()
-    for tree in trees:
-        archive = build_archive(tree)
-        skill, release = release_of(tree, archive)
-        registry.add(skill, replace(release, published=published), archive)
-        names.add(skill)
-        reason = (yanked or {}).get(f"{skill}=={release.version}")
-        if reason is not None:
-            registry.yank(skill, release.version, reason)
-    registry.list_again(names)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from skillpm.index.folder_registry import FolderRegistry, write_registry
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.page_cache import PageCache
 from skillpm.index.path import release_of
 from skillpm.index.transport import Transport
@@ -26,6 +26,7 @@ from skillpm_registry.configuration import Configuration
 from skillpm_registry.protocols import git
 from skillpm_registry.protocols.semantic import semantic
 from tests.registry.conftest import listening, skill_tree
+from tests.shop import write_registry
 
 
 @pytest.fixture(scope="module")

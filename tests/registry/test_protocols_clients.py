@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from skillpm.index.folder_registry import FolderRegistry, write_registry
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.path import release_of
 from skillpm.layout.tree import MappingTree
 from skillpm.storage.archive import build_archive
 from tests.registry.conftest import listening, skill_tree
+from tests.shop import write_registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
 

@@ -79,8 +79,8 @@ def test_a_code_of_ours_is_taken(project: MakeProject, skill_files: SkillFiles) 
 
 def test_a_plugin_s_registry_is_asked_and_observers_are_told(project: MakeProject, skill_files: SkillFiles) -> None:
     """A URL that is not built in is the plugin's; what was installed from it can be installed again from the lock."""
-    from skillpm.index.folder_registry import write_registry
     from skillpm.layout.tree import MappingTree
+    from tests.shop import write_registry
 
     world = project(installed(PLUGIN))
     files = {name: text.encode() for name, text in skill_files("far-skill").items()}

@@ -12,7 +12,6 @@ import pytest
 
 from skillpm.index.bundled import BundledIndex
 from skillpm.index.chain import ChainIndex
-from skillpm.index.folder_registry import write_registry
 from skillpm.index.shipped import bundled_skills
 from skillpm.index.source import Surroundings, open_registry, open_skills, open_source
 from skillpm.index.well_known import SCHEMA
@@ -24,7 +23,7 @@ from skillpm.model.source import Source
 from skillpm.storage.archive import build_archive, read_archive
 from tests.conftest import write_tree
 from tests.servers import Shop, commit_all, serving
-from tests.shop import SkillFiles, tree
+from tests.shop import SkillFiles, tree, write_registry
 
 KINDS = ("path", "bundled", "directory", "http", "well-known", "git", "archive", "chain")
 

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from skillpm.clients.table import UNIVERSAL
-from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import MappingTree
 from tests.conftest import Project
-from tests.shop import MakeProject, SkillFiles
+from tests.shop import MakeProject, SkillFiles, write_registry
 
 Tamper = Callable[[Path], Any]
 
