@@ -121,11 +121,10 @@ class Package:
     def evals(self) -> Read[Any]:
         """evals/evals.json in either dialect; ``value`` is None and ``errors`` empty where the shape is unknown."""
         path = "evals/evals.json"
-        text = self._text(path, MAX_DOCUMENT)
-        if isinstance(text, DocumentError):
-            return Read(path, None, (text,))
         try:
-            root = strict_json(text.removeprefix("\ufeff"))
+            root = strict_json(self._text(path, MAX_DOCUMENT).removeprefix("\ufeff"))
+        except DocumentError as error:
+            return Read(path, None, (error,))
         except ValueError as error:
             return Read(path, None, (DocumentError(f"not JSON: {error}", path=path, line=_json_line(error)),))
         return _evals(root, path)
@@ -133,24 +132,22 @@ class Package:
     def _in_folder(self, folder: str, endings: tuple[str, ...]) -> list[str]:
         return sorted(path for path in self.paths if posixpath.dirname(path) == folder and path.endswith(endings))
 
-    def _text(self, path: str, limit: int) -> str | DocumentError:
+    def _text(self, path: str, limit: int) -> str:
         try:
             data = self.tree.head(path, limit + 1)
         except UnreadableFileError as error:
-            return DocumentError(error.reason, path=path)
+            raise DocumentError(error.reason, path=path) from None
         if len(data) > limit:
-            return DocumentError(f"larger than {limit} bytes", path=path)
+            raise DocumentError(f"larger than {limit} bytes", path=path)
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError as error:
-            return DocumentError("not UTF-8", path=path, line=data.count(b"\n", 0, error.start) + 1)
+            line = data.count(b"\n", 0, error.start) + 1
+            raise DocumentError("not UTF-8", path=path, line=line) from None
 
     def _document(self, model: type[D], path: str) -> Read[D]:
-        text = self._text(path, MAX_DOCUMENT)
-        if isinstance(text, DocumentError):
-            return Read(path, None, (text,))
         try:
-            root = read_yaml(text, path=path)
+            root = read_yaml(self._text(path, MAX_DOCUMENT), path=path)
         except DocumentError as error:
             return Read(path, None, (error,))
         if not isinstance(root, dict):
@@ -164,9 +161,10 @@ class Package:
         return self._rows(Seed, path)
 
     def _rows(self, model: type[D], path: str) -> Read[tuple[Row[D], ...]]:
-        text = self._text(path, MAX_ROWS_FILE)
-        if isinstance(text, DocumentError):
-            return Read(path, None, (text,))
+        try:
+            text = self._text(path, MAX_ROWS_FILE)
+        except DocumentError as error:
+            return Read(path, None, (error,))
         rows: list[Row[D]] = []
         errors: list[DocumentError] = []
         for number, line in enumerate(text.split("\n"), 1):

@@ -59,23 +59,23 @@ def examine(context: Context) -> list[Check]:
     return [check for part in parts for check in part(context)]
 
 
-def _unless(good: bool, otherwise: Level) -> Level:
-    return "ok" if good else otherwise
+def _graded(
+    good: bool, name: str, found: str, hint: str, *, level: Level = "warning", note: str | None = None
+) -> Check:
+    """Return a check that is ok, or else has this level and this hint."""
+    return Check(name, "ok" if good else level, found, None if good else hint, note)
 
 
 def _machine(context: Context) -> Iterator[Check]:
-    new = sys.version_info >= (3, 11)
-    hint = None if new else "install Python 3.11 or newer"
-    yield Check("python", _unless(new, "error"), f"{platform.python_version()} ({sys.executable})", hint)
-    tried = sys.platform in ("linux", "darwin")
-    hint = None if tried else "skillpm is tested on Linux and macOS only"
-    yield Check("platform", _unless(tried, "warning"), platform.platform(), hint)
+    new, version = sys.version_info >= (3, 11), f"{platform.python_version()} ({sys.executable})"
+    yield _graded(new, "python", version, "install Python 3.11 or newer", level="error")
+    is_tested = sys.platform in ("linux", "darwin")
+    yield _graded(is_tested, "platform", platform.platform(), "skillpm is tested on Linux and macOS only")
     yield Check("cores", "ok", str(_cores()))
     memory = _memory()
-    found = "unknown" if memory is None else f"{memory / GIB:.1f} GiB"
-    enough = memory is None or memory >= LEAST_MEMORY
-    hint = None if enough else "training the default model takes about 8 GiB"
-    yield Check("memory", _unless(enough, "warning"), found, hint)
+    size = "unknown" if memory is None else f"{memory / GIB:.1f} GiB"
+    is_enough = memory is None or memory >= LEAST_MEMORY
+    yield _graded(is_enough, "memory", size, "training the default model takes about 8 GiB")
 
 
 def _name(context: Context) -> Iterator[Check]:
@@ -117,8 +117,8 @@ def _git(context: Context) -> Iterator[Check]:
         version = done.stdout.removeprefix("git version ").strip() if done.returncode == 0 else ""
     except (OSError, subprocess.SubprocessError):
         version = ""
-    hint = None if version else "install git again: it does not start"
-    yield Check("git", _unless(bool(version), "warning"), f"{version or 'does not start'} ({program})", hint)
+    shown = f"{version or 'does not start'} ({program})"
+    yield _graded(bool(version), "git", shown, "install git again: it does not start")
 
 
 def _cores() -> int:
@@ -144,12 +144,11 @@ def _disk(context: Context) -> Iterator[Check]:
         existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         free = shutil.disk_usage(existing).free
         writable = os.access(existing, os.W_OK)
-        found = f"{free / GIB:.1f} GiB free in {folder}{'' if writable else ', not writable'}"
+        space = f"{free / GIB:.1f} GiB free in {folder}{'' if writable else ', not writable'}"
         if not writable:
-            yield Check(name, "error", found, "set SKILLPM_HOME to a folder that you may write")
+            yield Check(name, "error", space, "set SKILLPM_HOME to a folder that you may write")
         else:
-            enough = free >= LEAST_DISK
-            yield Check(name, _unless(enough, "warning"), found, None if enough else "free some space")
+            yield _graded(free >= LEAST_DISK, name, space, "free some space")
 
 
 def _sandbox(context: Context) -> Iterator[Check]:
@@ -158,8 +157,7 @@ def _sandbox(context: Context) -> Iterator[Check]:
     except SkillpmError as error:
         yield Check("sandbox of skill code", "error", error.message, error.hint)
         return
-    hint = None if sandbox.strong else _STRONGER
-    yield Check("sandbox of skill code", _unless(sandbox.strong, "warning"), str(sandbox), hint, _gaps(sandbox))
+    yield _graded(sandbox.strong, "sandbox of skill code", str(sandbox), _STRONGER, note=_gaps(sandbox))
 
 
 def _gaps(sandbox: Sandbox) -> str:
@@ -188,9 +186,8 @@ def _sandboxes_of_plugins(context: Context) -> Iterator[Check]:
 
 def _environments(context: Context) -> Iterator[Check]:
     path = pip_path()
-    hint = None if path is not None else "python -m ensurepip"
     shown = "no pip" if path is None else f"built by pip from {path}"
-    yield Check("environments of skills", _unless(path is not None, "warning"), shown, hint)
+    yield _graded(path is not None, "environments of skills", shown, "python -m ensurepip")
 
 
 def _training(context: Context) -> Iterator[Check]:
@@ -215,13 +212,13 @@ def _accelerator(context: Context) -> Iterator[Check]:
 def _models(context: Context) -> Iterator[Check]:
     folder = context.settings.models
     names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    hint = None if names else "run `skillpm model prepare` to fetch the default model"
-    yield Check("base models", _unless(bool(names), "warning"), ", ".join(names) or "none prepared", hint)
+    hint = "run `skillpm model prepare` to fetch the default model"
+    yield _graded(bool(names), "base models", ", ".join(names) or "none prepared", hint)
 
 
 def _agents(context: Context) -> Iterator[Check]:
-    found = [agent.title for agent in detected(context.settings.root)]
-    yield Check("agents", "ok", ", ".join(found) or "none detected; `skillpm agents --all` lists every known agent")
+    titles = [agent.title for agent in detected(context.settings.root)]
+    yield Check("agents", "ok", ", ".join(titles) or "none detected; `skillpm agents --all` lists every known agent")
 
 
 def _store(context: Context) -> Iterator[Check]:
@@ -234,7 +231,6 @@ def _store(context: Context) -> Iterator[Check]:
 
 
 def _pip(context: Context) -> Iterator[Check]:
-    there = importlib.util.find_spec("pip") is not None
-    hint = None if there else "python -m ensurepip; pip fetches the default model"
-    found = importlib.metadata.version("pip") if there else "not installed"
-    yield Check("pip", _unless(there, "warning"), found, hint)
+    has_pip = importlib.util.find_spec("pip") is not None
+    version = importlib.metadata.version("pip") if has_pip else "not installed"
+    yield _graded(has_pip, "pip", version, "python -m ensurepip; pip fetches the default model")
