@@ -22,16 +22,16 @@ def command(ctx: click.Context, skill: str, as_json: bool) -> None:
     """
     from skillpm.ops.authoring.drift import drift
 
-    found = drift(command_context().skill(skill))
+    report = drift(command_context().skill(skill))
     if as_json:
-        echo_json(found)
+        echo_json(report)
     else:
-        rows = [(item.file, item.command, item.what, item.subject, item.before, item.now) for item in found.differences]
+        rows = [(it.file, it.command, it.what, it.subject, it.before, it.now) for it in report.differences]
         if rows:
             table(("file", "command", "what", "which", "skill", "program"), rows)
-        programs = ", ".join(found.programs)
-        said = count(len(rows), "difference") if rows else "no difference"
-        click.echo(safe(f"{found.name}: {said} from {programs}"))
-        if found.absent:
-            note(safe(f"note: not installed, so not compared: {', '.join(found.absent)}"))
-    ctx.exit(1 if found.differences else 0)
+        programs = ", ".join(report.programs)
+        number = count(len(rows), "difference") if rows else "no difference"
+        click.echo(safe(f"{report.name}: {number} from {programs}"))
+        if report.absent:
+            note(safe(f"note: not installed, so not compared: {', '.join(report.absent)}"))
+    ctx.exit(1 if report.differences else 0)

@@ -124,13 +124,13 @@ def command(
     from skillpm.ops.project.installation import unchanged
 
     place, chosen = Placing.of(flags), {name: flags[name] for name in ("names", "every", "skip")}
-    given = bool(texts or any(chosen.values()) or adapter)
-    installation = None if given or place.agents else unchanged(place.settings, place.folders, place.link)
+    is_typed = bool(texts or any(chosen.values()) or adapter)
+    installation = None if is_typed or place.agents else unchanged(place.settings, place.folders, place.link)
     fresh = installation is None
     if installation is None:
         from skillpm.ops.project.asked import Asked
 
-        asked = Asked.read(texts, **chosen) if given else None
+        asked = Asked.read(texts, **chosen) if is_typed else None
         if asked is not None and adapter:
             asked = asked.with_adapters(adapter)
         installation = _install(place, asked, adapter or "")

@@ -41,12 +41,12 @@ def command(registry: str, token_stdin: bool, trusted: bool, as_json: bool) -> N
         token = click.prompt("Token", hide_input=True, err=True)
     if not token.strip():
         raise UsageError("there is no token", hint="paste it, or pipe it: `skillpm login URL --token-stdin < FILE`")
-    done = login(context, registry, token)
+    account = login(context, registry, token)
     if as_json:
-        echo_json(done)
+        echo_json(account)
     else:
-        click.echo(safe(done.account))
-        note(f"logged in at {safe(done.registry)}; the token is in {safe(done.file)}")
+        click.echo(safe(account.account))
+        note(f"logged in at {safe(account.registry)}; the token is in {safe(account.file)}")
 
 
 @click.command("logout", epilog="Example: skillpm logout https://skills.example.org")

@@ -333,9 +333,9 @@ def _reason(stderr: bytes) -> str:
 
 def _environment() -> dict[str, str]:
     """Return an environment in which git belongs to no other repository and asks no questions."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key in _KEPT}
+    variables = {key: value for key, value in os.environ.items() if not key.startswith("GIT_") or key in _KEPT}
     return {
-        **kept,
+        **variables,
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "",
         "SSH_ASKPASS": "",

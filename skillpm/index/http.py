@@ -116,10 +116,10 @@ class HttpIndex:
             url = followed(f"{self.url}/", place)
             answer = self._transport.get(f"{url}?{urlencode({'q': text, 'limit': _FOUND})}", limit=MAX_PAGE)
             if answer.status == 200:
-                found = read_ranking(answer.body, f"registry {self.url}: its search")
+                listings = read_ranking(answer.body, f"registry {self.url}: its search")
                 if self._cache.is_older(f"{self.url}/{LISTING}", _DAY):
                     self._get(LISTING)
-                return found
+                return listings
         return None
 
     def archive(self, name: str, release: Release) -> bytes:

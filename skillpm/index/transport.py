@@ -431,8 +431,8 @@ def failure_reason(error: Exception) -> str:
     while (deeper := getattr(inner, "reason", None) or inner.__cause__) and isinstance(deeper, BaseException):
         inner = deeper
     strerror = getattr(inner, "strerror", None)
-    said = strerror or str(inner).partition(": ")[2]
-    return said or next((words for kind, words in _WORDS if isinstance(inner, kind)), "the connection failed")
+    reason = strerror or str(inner).partition(": ")[2]
+    return reason or next((words for kind, words in _WORDS if isinstance(inner, kind)), "the connection failed")
 
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (

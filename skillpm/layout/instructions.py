@@ -77,18 +77,18 @@ def instructions(text: str) -> Iterator[Sighting]:
 def _near(lower: str, words: list[str]) -> Iterator[tuple[int, int]]:
     """Yield the lines that hold one of the words, each with the line before it and two behind, which do not overlap."""
     places = sorted(place for word in words for place in _all(lower, word))
-    done = 0
+    reached = 0
     for place in places:
-        if place < done:
+        if place < reached:
             continue
-        begin = max(lower.rfind("\n", 0, max(lower.rfind("\n", 0, place + 1), 0)) + 1, done)
-        done = end = place
+        begin = max(lower.rfind("\n", 0, max(lower.rfind("\n", 0, place + 1), 0)) + 1, reached)
+        reached = end = place
         for _ in range(3):
             end = lower.find("\n", end + 1)
-            done = end if end >= 0 else len(lower)
+            reached = end if end >= 0 else len(lower)
             if end < 0:
                 break
-        yield begin, done
+        yield begin, reached
 
 
 def _begins(lower: str, word: str) -> bool:

@@ -54,13 +54,13 @@ def is_hole(word: str) -> bool:
 
 def shown_commands(text: str) -> list[Shown]:
     """Return the commands of a Markdown text in their order."""
-    found: list[Shown] = []
+    commands: list[Shown] = []
     before, fence, block, first, is_shell = "", "", list[str](), 0, False
     for number, line in enumerate(text.splitlines(), 1):
         mark = _FENCE.match(line)
         if fence:
             if mark and mark[1].startswith(fence) and not mark[2]:
-                found += _of_block(block, before, first) if is_shell else ()
+                commands += _of_block(block, before, first) if is_shell else ()
                 fence = before = ""
             else:
                 block.append(line)
@@ -69,8 +69,8 @@ def shown_commands(text: str) -> list[Shown]:
             block, first, is_shell = [], number + 1, mark[2].lower() in _SHELLS
         elif line.strip():
             before = line
-            found += _of_line(line, number)
-    return found
+            commands += _of_line(line, number)
+    return commands
 
 
 def _of_line(line: str, number: int) -> Iterator[Shown]:
@@ -78,9 +78,9 @@ def _of_line(line: str, number: int) -> Iterator[Shown]:
     cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)] if line.lstrip().startswith("|") else _item(line)
     for cell in cells:
         span = _INLINE.match(cell)
-        said = next((text for other in cells if other != cell and (text := _sentence(other))), "")
-        if span and said:
-            shown = _command(span[1], said, number)
+        meaning = next((text for other in cells if other != cell and (text := _sentence(other))), "")
+        if span and meaning:
+            shown = _command(span[1], meaning, number)
             if shown is not None:
                 yield shown
             return
@@ -97,7 +97,7 @@ def _item(line: str) -> list[str]:
 
 def _of_block(lines: list[str], before: str, first: int) -> Iterator[Shown]:
     prompts = [line for line in lines if _PROMPT.match(line)]
-    said, joined = _sentence(before), ""
+    meaning, joined = _sentence(before), ""
     for number, line in enumerate(lines, first):
         if prompts and not _PROMPT.match(line) and not joined:
             continue  # what a command prints
@@ -106,16 +106,16 @@ def _of_block(lines: list[str], before: str, first: int) -> Iterator[Shown]:
             joined = joined[:-1].rstrip()
             continue
         if joined.startswith("#"):
-            said = _sentence(joined)
+            meaning = _sentence(joined)
         elif joined:
-            shown = _command(joined, said, number)
+            shown = _command(joined, meaning, number)
             if shown is not None:
                 yield shown
-            said = ""
+            meaning = ""
         joined = ""
 
 
-def _command(line: str, said: str, number: int) -> Shown | None:
+def _command(line: str, meaning: str, number: int) -> Shown | None:
     line, _, comment = line.partition(" #")
     line = _PLACEHOLDER.sub(lambda match: f"@{re.sub('[^A-Za-z0-9]+', '-', match[1])}@", line)
     if not line or _NEEDS_SHELL.search(re.sub(r"'[^']*'", "", line)):
@@ -127,7 +127,7 @@ def _command(line: str, said: str, number: int) -> Shown | None:
     for words in commands:
         if not words or not _PROGRAM.fullmatch(words[0]) or words[0] in _BUILTINS:
             return None
-    return Shown(commands, _sentence(comment) or said, number)
+    return Shown(commands, _sentence(comment) or meaning, number)
 
 
 def _sentence(text: str) -> str:

@@ -136,8 +136,8 @@ def signature(data: bytes, path: str) -> Signature | None:
     if path.endswith(_PICKLE_ENDINGS) or (_PICKLE.match(data) and data.endswith(b".")):
         return Signature(Content.PICKLE, "Python pickle")
     near = _BY_FIRST_BYTE.get(data[:1], ())
-    found = next((known for magic, known in near if data.startswith(magic) and _follows(magic, data)), None)
-    return found or _special(data)
+    known_format = next((known for magic, known in near if data.startswith(magic) and _follows(magic, data)), None)
+    return known_format or _special(data)
 
 
 def _follows(magic: bytes, data: bytes) -> bool:

@@ -43,13 +43,13 @@ class Wish(Document):
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
-        given = [key for key in PLACES if getattr(self, key) is not None]
+        places = [key for key in PLACES if getattr(self, key) is not None]
         versions = [key for key in ("version", "registry") if getattr(self, key) is not None]
-        if len(given) > 1:
-            raise ValueError(f"`{given[0]}` and `{given[1]}` exclude each other")
-        if given and versions:
-            raise ValueError(f"`{versions[0]}` has no meaning beside `{given[0]}`")
-        if not given and not versions:
+        if len(places) > 1:
+            raise ValueError(f"`{places[0]}` and `{places[1]}` exclude each other")
+        if places and versions:
+            raise ValueError(f"`{versions[0]}` has no meaning beside `{places[0]}`")
+        if not places and not versions:
             raise ValueError("needs one of `version`, `registry`, `path`, `git`, `archive`")
         if self.git is None and (self.ref or self.subdirectory):
             raise ValueError(f"`{'ref' if self.ref else 'subdirectory'}` has no meaning without `git`")

@@ -80,10 +80,10 @@ def _solve(
     steps: int = DEFAULT_MAX_ITERATIONS,
 ) -> dict[str, Release]:
     """Search; raise NoSolution with the proof, or ResolutionTerminatedError after ``steps`` steps."""
-    asked = [
+    root_requirements = [
         RootRequirement(root.name, universe.candidates(root.name).range(root.specifier), origin=root) for root in roots
     ]
-    pins: dict[str, int] = _Solver(_Provider(universe, first), max_iterations=steps).resolve(asked)
+    pins: dict[str, int] = _Solver(_Provider(universe, first), max_iterations=steps).resolve(root_requirements)
     return {name: universe.candidates(name).releases[number] for name, number in sorted(pins.items())}
 
 
@@ -116,12 +116,12 @@ def _proof(error: NoSolution) -> Clause:
 
 
 def _roots(proof: Clause) -> list[Requirement]:
-    found = {
+    roots = {
         clause.origin
         for clause in proof.walk()
         if clause.cause is IncompatibilityCause.ROOT and isinstance(clause.origin, Requirement)
     }
-    return sorted(found)
+    return sorted(roots)
 
 
 def _spelling(proof: Clause, universe: Universe, near: Near) -> list[str]:

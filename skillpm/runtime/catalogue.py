@@ -164,9 +164,9 @@ def _verifier(files: SkillFiles, contract: Contract | None, host: Host, describe
     return next((name for name in judges if name), "")
 
 
-def _records(kind: str, given: Sequence[Given[Any]], described: Described | None) -> list[Given[Any]]:
+def _records(kind: str, records: Sequence[Given[Any]], described: Described | None) -> list[Given[Any]]:
     """Return the host's records, and those of the skill's code where its worker was asked."""
-    return unique(kind, given if described is None else [*given, *_described_records(kind, described)])
+    return unique(kind, records if described is None else [*records, *_described_records(kind, described)])
 
 
 def _described_records(kind: str, described: Described) -> list[Given[Any]]:

@@ -50,8 +50,8 @@ class Host(Plugins):
 
     def _checked(self, kind: str, form: type[Record], hook: str, **arguments: Any) -> list[Given[Record]]:
         """Return the records that plugins bring. Raises PluginError where one has another form."""
-        given = self.collect(hook, **arguments)
-        for item in given:
+        records = self.collect(hook, **arguments)
+        for item in records:
             if not isinstance(item.record, form):
                 name = getattr(item.record, "name", None)
                 what = f"{kind} `{name}`" if name else kind
@@ -60,7 +60,7 @@ class Host(Plugins):
                     hint=f"{self.source(item.plugin)} brings it; see docs/hooks.md",
                     plugin=item.plugin,
                 )
-        return given
+        return records
 
     def _brought(self, kind: str, form: type[Record], hook: str) -> list[Given[Record]]:
         """Return the records of a host hook, which the built-in plugin does not implement."""
@@ -96,29 +96,29 @@ class Host(Plugins):
         Raises:
             PluginError: the rule failed, or made something else.
         """
-        given = next((item for item in self.synthesis_rules(skill) if item.record.name == rule), None)
-        if given is None:
+        brought = next((item for item in self.synthesis_rules(skill) if item.record.name == rule), None)
+        if brought is None:
             return None
         from skillpm.model.task import Task
         from skillpm.runtime.guarded import blaming
 
-        with blaming(given.plugin, f"{given.plugin}: rule `{rule}`"):
-            tasks = list(islice(given.record.tasks(seeds, seed), count))
+        with blaming(brought.plugin, f"{brought.plugin}: rule `{rule}`"):
+            tasks = list(islice(brought.record.tasks(seeds, seed), count))
             if not all(isinstance(task, Task) for task in tasks):
                 raise TypeError("it yields something that is not a Task")
         return tasks
 
     def verifier(self, skill: Skill) -> Given[Verifier] | None:
         """Return what a plugin judges a skill with. Raises PluginError where two plugins would."""
-        given = self.collect("skillpm_verifier", skill=skill)
-        return sole(given, f"bring a verifier for {skill.name}", "uninstall one of them")
+        verifiers = self.collect("skillpm_verifier", skill=skill)
+        return sole(verifiers, f"bring a verifier for {skill.name}", "uninstall one of them")
 
     # Host hooks: records are checked and guarded; two of one name are a PluginError that names both plugins.
 
     def index(self, url: str) -> Index | None:
         """Return the index that a plugin makes of a URL; the first by the plugin's name."""
-        given = self.collect("skillpm_index", url=url) if self.has_any() else []
-        return given[0].record if given else None
+        indexes = self.collect("skillpm_index", url=url) if self.has_any() else []
+        return indexes[0].record if indexes else None
 
     def layout_rules(self) -> tuple[Rule, ...]:
         """Return the layout rules, by code. Raises PluginError where a code is ours or another plugin's."""
@@ -136,14 +136,14 @@ class Host(Plugins):
         """Return the levels of confinement, by name. Raises PluginError where a name cannot be asked for."""
         from skillpm.model.ports import SandboxLevel
 
-        given = unique("sandbox", self._brought("sandbox", SandboxLevel, "skillpm_sandboxes"))
-        for item in given:
+        levels = unique("sandbox", self._brought("sandbox", SandboxLevel, "skillpm_sandboxes"))
+        for item in levels:
             if not SANDBOX_OF_PLUGIN.match(f"plugin:{item.record.name}"):
                 raise PluginError(
                     f"{item.plugin}: the name of a sandbox is in small letters, not `{item.record.name}`",
                     plugin=item.plugin,
                 )
-        return tuple(_guard_level(item.plugin, item.record) for item in given)
+        return tuple(_guard_level(item.plugin, item.record) for item in levels)
 
     def policies(self) -> Mapping[str, PolicyMaker]:
         """Return the kinds of policies, by name."""
@@ -167,12 +167,12 @@ class Host(Plugins):
         """Return what reads locks of this file name. Raises PluginError where two plugins would."""
         from skillpm.model.ports import Importer
 
-        given = unique("importer", self._brought("importer", Importer, "skillpm_importers"))
-        for item in given:
+        importers = unique("importer", self._brought("importer", Importer, "skillpm_importers"))
+        for item in importers:
             if not isinstance(item.record.files, tuple):
                 raise PluginError(f"{item.plugin}: `files` of an importer is a tuple of file names", plugin=item.plugin)
         hint = "uninstall one of them, or name the one to load in SKILLPM_LOAD_PLUGINS"
-        return sole([item for item in given if file in item.record.files], f"read files called `{file}`", hint)
+        return sole([item for item in importers if file in item.record.files], f"read files called `{file}`", hint)
 
     # Event hooks: a failure changes nothing.
 
@@ -194,11 +194,11 @@ class Host(Plugins):
             self.tell("skillpm_run_finished", run=run)
 
 
-def _by_name(kind: str, given: Sequence[Given[Callables]], function: str) -> dict[str, Callables]:
+def _by_name(kind: str, records: Sequence[Given[Callables]], function: str) -> dict[str, Callables]:
     """Return records by name, with one of their functions guarded."""
     return {
         item.record.name: _guard_record(item.plugin, f"{kind} `{item.record.name}`", item.record, function)
-        for item in unique(kind, given)
+        for item in unique(kind, records)
     }
 
 

@@ -124,9 +124,9 @@ class Plugins:
 
     def collect(self, hook: str, **arguments: Any) -> list[Given[Any]]:
         """Return what the plugins give, plugin by plugin; failures are remembered in ``failures``."""
-        given, failures = collect(self._manager, hook, self._note, **arguments)
+        records, failures = collect(self._manager, hook, self._note, **arguments)
         self.failures += [failure for failure in failures if failure not in self.failures]
-        return given
+        return records
 
     def _note(self, plugin: str, hook: str, seconds: float, outcome: str) -> None:
         self._seconds[plugin] += seconds

@@ -31,8 +31,8 @@ def libraries(*, programs: bool) -> list[Path]:
 
 def loaders(programs: Iterable[Path]) -> list[Path]:
     """Return the loaders that the kernel opens to start these programs; static ones and scripts have none."""
-    found = (_loader(program) for program in programs)
-    return list(dict.fromkeys(loader for loader in found if loader is not None))
+    interpreters = (_loader(program) for program in programs)
+    return list(dict.fromkeys(loader for loader in interpreters if loader is not None))
 
 
 def _loader(program: Path) -> Path | None:

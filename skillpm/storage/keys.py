@@ -66,11 +66,11 @@ class Keys:
         """
         private, public = self.root / f"{DEFAULT}.pem", self.root / f"{DEFAULT}.pub"
         absent = not private.is_file() and not public.exists()
-        made = absent and self._written(private.name, pem(PrivateKey(os.urandom(32))))
+        is_new = absent and self._written(private.name, pem(PrivateKey(os.urandom(32))))
         key = self.private(DEFAULT)
         if not public.exists():  # its maker is about to write it, or was ended before
             self._written(public.name, f"{key.public}\n")
-        return key, made
+        return key, is_new
 
     def create(self, name: str = DEFAULT) -> PrivateKey:
         """Make a new key. Raises UsageError if the name is taken, StorageError."""

@@ -128,13 +128,13 @@ class Places:
             return
         import shutil
 
-        kept = self._free_name(placement.folder)
+        backup = self._free_name(placement.folder)
         try:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(self._store.path(digest), kept, symlinks=True)
+            backup.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(self._store.path(digest), backup, symlinks=True)
         except (OSError, shutil.Error) as error:
-            raise storage_error("keep", kept, error if isinstance(error, OSError) else OSError(str(error))) from None
-        make_writable(kept)
+            raise storage_error("keep", backup, error if isinstance(error, OSError) else OSError(str(error))) from None
+        make_writable(backup)
         self._whole[digest] = True
 
     def put(self, wanted: Placement, recorded: Placement | None, swap: Swap, *, force: bool = False) -> LinkKind:
@@ -177,10 +177,10 @@ class Places:
         name = folder.rpartition("/")[2]
         names = (name if number == 1 else f"{name}-{number}" for number in range(1, 1000))
         taken = {backup.kept for backup in self.backups}
-        for kept in ((KEPT / name).as_posix() for name in names):
-            if kept not in taken and not os.path.lexists(self._project / kept):
-                self.backups.append(Backup(folder, kept))
-                return self._project / kept
+        for candidate in ((KEPT / name).as_posix() for name in names):
+            if candidate not in taken and not os.path.lexists(self._project / candidate):
+                self.backups.append(Backup(folder, candidate))
+                return self._project / candidate
         raise UsageError(f"{KEPT.as_posix()} has 999 folders of {name} already", hint="move some of them")
 
     def leftovers(self, agents: Iterable[str]) -> list[Path]:

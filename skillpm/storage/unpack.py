@@ -37,8 +37,8 @@ def unpack(tree: Tree, folder: Path, *, read_only: bool = False) -> None:
                     _write_all(descriptor, tree.read(path))
                 finally:
                     os.close(descriptor)
-            for made in folders - {prefix} if read_only else ():
-                os.chmod(made, bits, dir_fd=root)
+            for made_path in folders - {prefix} if read_only else ():
+                os.chmod(made_path, bits, dir_fd=root)
     except OSError as error:
         remove_tree(folder)
         raise storage_error("write", folder / path, error) from None

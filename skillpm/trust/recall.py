@@ -36,17 +36,17 @@ def recall_warnings(entry: LockedSkill, page: Page | None, lock: Lock, allow: Al
     Raises:
         PolicyError: it is in quarantine, and nobody lets it in.
     """
-    found = next((item for item in page.releases if item.version == entry.version), None) if page else None
-    if found is not None and found.quarantined and QUARANTINED not in allow.codes(entry.name):
+    release = next((item for item in page.releases if item.version == entry.version), None) if page else None
+    if release is not None and release.quarantined and QUARANTINED not in allow.codes(entry.name):
         raise PolicyError(
-            f"{entry.name} {entry.version} is in quarantine at {entry.source}{_because(found.quarantined)}",
+            f"{entry.name} {entry.version} is in quarantine at {entry.source}{_because(release.quarantined)}",
             hint=f"{_way_out(entry, page, lock)}; where you have looked, "
             f"`--allow {entry.name}:quarantined` lets this one in",
         )
     warnings = []
-    if found is not None and found.yanked:
-        said = f"{entry.name} {entry.version}, which is locked, was yanked{_because(found.yanked)}"
-        warnings.append(f"{said}; {_way_out(entry, page, lock)}")
+    if release is not None and release.yanked:
+        sentence = f"{entry.name} {entry.version}, which is locked, was yanked{_because(release.yanked)}"
+        warnings.append(f"{sentence}; {_way_out(entry, page, lock)}")
     if page is not None and page.status != "active":
         warnings.append(f"{entry.name} is {page.status}{_because(page.reason)}")
     return warnings

@@ -82,13 +82,13 @@ class Environments:
             PluginError: they do not fit together, or one of them is not a wheel.
             StorageError: the disk refused.
         """
-        asked = _applying(requirements)
-        if all(_is_own(requirement) for requirement in asked):
+        applying = _applying(requirements)
+        if all(_is_own(requirement) for requirement in applying):
             return WheelSet(platform=platform_name())
-        self._refuse_addresses(skill, [requirement.url for requirement in asked])
+        self._refuse_addresses(skill, [requirement.url for requirement in applying])
         with self._pip(skill, "resolved") as (pip, folder):
-            items = pip.resolve([_plain(requirement) for requirement in asked], _constraints(), folder)
-        addresses = _addresses([*asked, *(text for item in items for text in item.requires)])
+            items = pip.resolve([_plain(requirement) for requirement in applying], _constraints(), folder)
+        addresses = _addresses([*applying, *(text for item in items for text in item.requires)])
         wheels = [_wheel(skill, item, addresses) for item in items if canonicalize_name(item.name) not in _own()]
         return WheelSet(platform=platform_name(), wheels=tuple(sorted(wheels, key=lambda wheel: wheel.name)))
 

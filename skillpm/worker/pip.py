@@ -121,18 +121,18 @@ class Pip:
         common = [*_QUIET, *choice, *settings.options, "--requirement", str(places)]
         result = self._run(["install", *common, *words], folder, settings.read)
         if result.returncode != 0:
-            said = _FROM_LIST.sub("", result.stderr or result.stdout)
-            raise PipError(_reason(said), _last_address(_FROM_LIST.sub("", result.stdout)))
+            output = _FROM_LIST.sub("", result.stderr or result.stdout)
+            raise PipError(_reason(output), _last_address(_FROM_LIST.sub("", result.stdout)))
 
     def _settings(self) -> _Settings:
         variables = tuple(sorted((name, value) for name, value in os.environ.items() if name.startswith("PIP_")))
         if (self._path, variables) not in _CONFIGURATIONS:
             _CONFIGURATIONS[self._path, variables] = self._run(["config", "list"], None, ()).stdout
-        found: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
+        sections: dict[str, dict[str, str]] = {"global": {}, "install": {}, ":env:": {}}
         for line in _CONFIGURATIONS[self._path, variables].splitlines():
             if match := _SETTING.fullmatch(line):
-                found[line.partition(".")[0]][match[1]] = str(ast.literal_eval(match[2]))
-        return _Settings.of({**found["global"], **found["install"], **found[":env:"]}, offline=self._offline)
+                sections[line.partition(".")[0]][match[1]] = str(ast.literal_eval(match[2]))
+        return _Settings.of({**sections["global"], **sections["install"], **sections[":env:"]}, offline=self._offline)
 
     def _run(self, words: list[str], folder: Path | None, read: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         order = {

@@ -113,8 +113,8 @@ def _git(context: Context) -> Iterator[Check]:
         yield Check("git", "warning", "not found", "install git: skills of repositories need it")
         return
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
-        version = done.stdout.removeprefix("git version ").strip() if done.returncode == 0 else ""
+        process = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=False)
+        version = process.stdout.removeprefix("git version ").strip() if process.returncode == 0 else ""
     except (OSError, subprocess.SubprocessError):
         version = ""
     shown = f"{version or 'does not start'} ({program})"

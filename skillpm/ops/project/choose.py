@@ -221,9 +221,9 @@ def _resolved(
 def _with_asked(context: Context, request: Request, error: UnknownSkillError) -> UnknownSkillError:
     """Return the error for an unknown name with the registries that were asked for it."""
     root = request.roots.get(next(iter(error.details.get("names", ())), ""))
-    asked = [str(root.source)] if root and root.source else [index.name for index in context.index.indexes]
-    message = f"{error.message}; asked: {', '.join(asked)}"
-    return UnknownSkillError(message, hint=error.hint, **{**error.details, "asked": asked})
+    queried = [str(root.source)] if root and root.source else [index.name for index in context.index.indexes]
+    message = f"{error.message}; asked: {', '.join(queried)}"
+    return UnknownSkillError(message, hint=error.hint, **{**error.details, "asked": queried})
 
 
 def _refuse_other_bytes(entry: LockedSkill, release: Release, source: Source) -> None:

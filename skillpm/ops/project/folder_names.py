@@ -48,8 +48,8 @@ def refuse_clashes(lock: Lock) -> None:
 
 def _way_out(lock: Lock, *names: str) -> str:
     """Return the hint for skills that need one folder; nobody may have asked for any of them."""
-    asked = {Requirement.parse(text).name for text in lock.requirements}
-    users = {name: [user for user in requirers(lock, name) if user not in names] for name in names if name not in asked}
+    roots = {Requirement.parse(text).name for text in lock.requirements}
+    users = {name: [user for user in requirers(lock, name) if user not in names] for name in names if name not in roots}
     required = [f"`{name}` is required by {', '.join(who)}" for name, who in users.items() if who]
     if not required:
         return "install only one of them: agents know a skill by its folder"

@@ -265,11 +265,11 @@ def _read(path: Path) -> str:
         raise DocumentError(f"not UTF-8 at byte {error.start}", path=str(path)) from None
 
 
-def _ask(given: Given[Importer], text: str, path: Path) -> ForeignLock:
+def _ask(importer: Given[Importer], text: str, path: Path) -> ForeignLock:
     """Let a plugin read a lock, and check its entries again: they come from somebody's repository."""
-    who = f"{given.plugin}: importer `{given.record.name}`"
-    with blaming(given.plugin, who):
-        entries = list(given.record.read(text, path))
+    who = f"{importer.plugin}: importer `{importer.record.name}`"
+    with blaming(importer.plugin, who):
+        entries = list(importer.record.read(text, path))
     taken: dict[str, Imported] = {}
     left: list[Skipped] = []
     for entry in entries:
@@ -277,7 +277,7 @@ def _ask(given: Given[Importer], text: str, path: Path) -> ForeignLock:
             left.append(entry)
         elif not isinstance(entry, Imported):
             raise PluginError(
-                f"{who}: returned a {type(entry).__name__}, not an Imported or Skipped", plugin=given.plugin
+                f"{who}: returned a {type(entry).__name__}, not an Imported or Skipped", plugin=importer.plugin
             )
         elif not _is_plain(entry.requirement):
             left.append(Skipped(entry.name, "its requirement is not one line of text"))

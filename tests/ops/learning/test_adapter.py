@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from skillpm.errors import IntegrityError, UsageError
-from skillpm.index.folder_registry import write_registry
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
 from skillpm.ops.learning.adapter import check_adapter, pack_adapter, read_release, replay
@@ -19,7 +18,7 @@ from skillpm.train.hf.model import load_model
 from skillpm.train.hf.policy import TransformersPolicy
 from tests.ops.learning.test_train import Train, tiny_model, train_it  # noqa: F401 - fixtures
 from tests.scripted_policy import Server
-from tests.shop import MakeProject
+from tests.shop import MakeProject, write_registry
 
 
 def test_an_adapter_is_packed_checked_and_merged(
