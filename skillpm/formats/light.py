@@ -74,7 +74,7 @@ class TextValue(ABC):
     @classmethod
     @abstractmethod
     def parse(cls, text: str) -> Self:
-        """Read the text. Raises ValueError where it is not such a value."""
+        """Read the text. Raises ValueError if it is not such a value."""
 
     def document(self) -> str:
         """Return the form in which ``--json`` prints it."""

@@ -91,7 +91,7 @@ def with_entry(text: str, section: str, key: str, value: Value, *, path: str = "
 
 
 def with_items(text: str, key: str, items: Sequence[str], *, path: str = "skillpm.yaml") -> str:
-    """Return the text with these items at the end of a top-level list, which is made where there is none.
+    """Return the text with these items at the end of a top-level list, which is made if there is none.
 
     Raises:
         DocumentError: the text is written in a way that cannot be changed safely; the hint says what to write.

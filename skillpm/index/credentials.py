@@ -124,7 +124,7 @@ class Credentials:
 
     @property
     def _file(self) -> Path | None:
-        """The file of tokens; None where the environment was made for a test or a server and says no place."""
+        """The file of tokens; None if the environment was made for a test or a server and says no place."""
         from skillpm.settings.folders import HOME, user_folders
 
         if self._environment is not os.environ and HOME not in self._environment:

@@ -373,7 +373,7 @@ def _by_version(release: Release) -> Version:
 
 
 def _by_written_version(item: Any) -> tuple[bool, Version, str]:
-    """Order by version; what is no version comes last."""
+    """Order by version; what is not a version comes last."""
     text = str(item["version"])
     try:
         return False, Version(text), text

@@ -181,7 +181,7 @@ def _with_at(path: str) -> tuple[str, str]:
 
 
 def _pasted(url: str, text: str) -> Address | None:
-    """Read the address of a page of a forge; None where nothing follows the repository."""
+    """Read the address of a page of a forge; None if nothing follows the repository."""
     parts = urlsplit(url)
     host, segments = (
         parts.netloc.lower().removeprefix("www."),

@@ -123,7 +123,7 @@ class GitRepository:
     def overlooked(self, base: str) -> list[str]:
         """Return a sentence for each submodule, and for each link to a folder with skills, at or below a folder.
 
-        Neither is followed. What is inside of a skill is a matter of its check.
+        Neither is followed. What is inside a skill is a matter of its check.
         """
         folders = [folder for folder in self.folders(base) if f"{folder}/SKILL.md".lstrip("/") in self._files]
         below = [

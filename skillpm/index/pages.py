@@ -79,7 +79,7 @@ def read_page(data: bytes, name: str, where: str, *, logged: bool = False) -> Re
     root = parsed(data, place)
     items = root.get("releases", []) if isinstance(root, dict) else None
     if not isinstance(items, list):
-        return ReadPage(name=read_document(Page, data, place).name)  # raises: it is no page
+        return ReadPage(name=read_document(Page, data, place).name)  # raises: it is not a page
     page = _document(ReadPage, {**root, "releases": [], "skipped": []}, place)
     if page.name != name:
         raise RegistryError(f"{place} is the page of `{page.name}`, not of `{name}`", hint=_KEEPER)

@@ -69,7 +69,7 @@ class TreeIndex:
 
     Attributes:
         within: the folder of the skill, relative to the repository or the folder of many skills that was named.
-        plugin: the plugin of a repository to which the skill belongs; empty where there is none.
+        plugin: the plugin of a repository to which the skill belongs; empty if there is none.
     """
 
     made_here = True

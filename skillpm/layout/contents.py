@@ -41,7 +41,7 @@ class Contents:
 
     Attributes:
         places: of what a person does not see, and of what an agent is told, by kind.
-        signatures: the files that are no text, by path.
+        signatures: the files that are not text, by path.
         archives: the bytes of those that are archives.
         opened: how many files were looked at in each archive, in memory.
         sealed: why an archive could not be looked into, by path.
@@ -125,7 +125,7 @@ def _look(contents: Contents, path: str, data: bytes) -> None:
 
 
 def _text(data: bytes) -> str | None:
-    """Return the text of a file; UTF-16 is told by its mark, and NUL is no text."""
+    """Return the text of a file; UTF-16 is told by its mark, and NUL is not text."""
     try:
         if data[:2] in _UTF16:
             return data.decode(_UTF16[data[:2]])

@@ -73,7 +73,7 @@ def plugin_of(folder: str, exists: Callable[[str], bool]) -> str:
 
 
 def _listing(folder: Path) -> tuple[list[str], list[str]]:
-    """Return (all names, names of the folders to enter), empty where the folder cannot be listed."""
+    """Return (all names, names of the folders to enter), empty if the folder cannot be listed."""
     try:
         with os.scandir(folder) as entries:
             listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]

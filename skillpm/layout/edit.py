@@ -14,7 +14,7 @@ _QUOTES = {"'": "'", '"': '"', None: ""}
 
 
 def with_value(text: str, keys: Sequence[str], value: str, *, path: str, first_line: int = 1) -> str | None:
-    """Return a YAML document with another scalar under these nested keys; None where there is no such key.
+    """Return a YAML document with another scalar under these nested keys; None if there is no such key.
 
     Args:
         text: the document.
@@ -24,7 +24,7 @@ def with_value(text: str, keys: Sequence[str], value: str, *, path: str, first_l
         first_line: the line of the file on which ``text`` begins.
 
     Raises:
-        DocumentError: the document is not strict YAML, or the value is no plain or quoted scalar.
+        DocumentError: the document is not strict YAML, or the value is not a plain or quoted scalar.
     """
     read_yaml(text.replace("\r\n", "\n"), path=path, first_line=first_line)
     node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -46,7 +46,7 @@ def with_value(text: str, keys: Sequence[str], value: str, *, path: str, first_l
 
 
 def with_frontmatter_value(text: str, keys: Sequence[str], value: str, *, path: str) -> str | None:
-    """Return SKILL.md with another scalar in its frontmatter; None where there is no such key, or no frontmatter.
+    """Return SKILL.md with another scalar in its frontmatter; None if there is no such key, or no frontmatter.
 
     Raises:
         DocumentError: the frontmatter is not strict YAML.

@@ -1,6 +1,6 @@
 """SKILL.md taken apart: frontmatter and body, read as strictly as YAML allows and then as leniently as clients do.
 
-Source: the Agent Skills specification and its guide for clients: where a frontmatter is no YAML because a value needed
+Source: the Agent Skills specification and its guide for clients: where a frontmatter is not YAML because a value needed
 quotes (an unquoted colon, a leading ``*``), it is read as if that value were quoted.
 """
 
@@ -28,10 +28,10 @@ class Parts:
     """The text of SKILL.md, split at its two ``---`` lines.
 
     Attributes:
-        leading: what stands before the first ``---``, or None where no line is ``---``.
-        yaml: the text between the two lines, or None where the second is missing.
+        leading: what stands before the first ``---``, or None if no line is ``---``.
+        yaml: the text between the two lines, or None if the second is missing.
         line: the line on which ``yaml`` begins, 1-based.
-        body: what follows; the whole text where there is no frontmatter.
+        body: what follows; the whole text if there is no frontmatter.
         body_line: the line on which ``body`` begins.
         glued: does the body begin on the line of the second ``---``?
     """
@@ -49,9 +49,9 @@ class Frontmatter:
     """What the YAML between the ``---`` lines says.
 
     Attributes:
-        value: the parsed document, a Table where all is well; None where it could not be read or is empty.
+        value: the parsed document, a Table where all is well; None if it could not be read or is empty.
         error: why it is not YAML; kept where quoting helped.
-        quoted: the lines whose values were read as if quoted; empty where it is YAML as it stands.
+        quoted: the lines whose values were read as if quoted; empty if it is YAML as it stands.
         text: the YAML that was read, with those quotes.
     """
 
@@ -152,7 +152,7 @@ def _plain(text: str, line: int) -> Table | None:
 
 
 def quote_values(text: str, first_line: int) -> tuple[str, tuple[int, ...]]:
-    """Put single quotes around each ``key: value`` that is no YAML when it stands alone; return the lines touched."""
+    """Put single quotes around each ``key: value`` that is not YAML when it stands alone; return the lines touched."""
     lines = text.replace("\r\n", "\n").split("\n")
     quoted = []
     index = 0
@@ -195,7 +195,7 @@ def _is_syntax(error: DocumentError) -> bool:
 
 
 def name_and_description(text: str) -> tuple[str, str] | None:
-    """Return both, in one line each, or None where a client would skip the skill: no frontmatter, no description.
+    """Return both, in one line each, or None if a client would skip the skill: no frontmatter, no description.
 
     Source: Agent Skills, guide for clients: names that break a rule are loaded with a warning, so they are kept here.
     """

@@ -163,7 +163,7 @@ def _acts(match: re.Match[str], text: str, *, quoting: bool) -> bool:
 
 
 def _invisible(run: str, before: str) -> Hidden | None:
-    """Say what a run of invisible characters is, by the character before it; None where a script needs it there."""
+    """Say what a run of invisible characters is, by the character before it; None if a script needs it there."""
     # From what nothing but hiding explains to what is often meant. One tag is enough, since no text outside of flags
     # needs one. A selector of the large block belongs behind an ideograph, and one is enough there. Only then does the
     # length count, and only what is short may be excused by the character before it: a joiner between letters that

@@ -1,4 +1,4 @@
-"""The files inside of an archive, in memory and within bounds. Nothing is written, and no link is followed.
+"""The files inside an archive, in memory and within bounds. Nothing is written, and no link is followed.
 
 An archive is opened only whole: one member that cannot be read, and the archive counts as sealed. The bounds hold for
 all archives of a skill together, so a bomb ends at them.

@@ -92,7 +92,7 @@ def _slug(name: str) -> str:
 
 
 def _tools(value: Any) -> list[str] | None:
-    """Return the tools of either shape, or None where it is not certain where one ends."""
+    """Return the tools of either shape, or None if it is not certain where one ends."""
     if isinstance(value, list):
         return list(value) if value and all(isinstance(v, str) and _TOOL.fullmatch(v) for v in value) else None
     if not isinstance(value, str):

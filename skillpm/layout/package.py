@@ -52,7 +52,7 @@ class Read(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Row(Generic[T]):
-    """One document among many in a file, and the line on which it stands; None where it is not known."""
+    """One document among many in a file, and the line on which it stands; None if it is not known."""
 
     path: str
     line: int | None
@@ -119,7 +119,7 @@ class Package:
 
     @cached_property
     def evals(self) -> Read[Any]:
-        """evals/evals.json in either dialect; ``value`` is None and ``errors`` empty where the shape is unknown."""
+        """evals/evals.json in either dialect; ``value`` is None and ``errors`` empty if the shape is unknown."""
         path = "evals/evals.json"
         try:
             root = strict_json(self._text(path, MAX_DOCUMENT).removeprefix("\ufeff"))

@@ -120,7 +120,7 @@ _MAX_MEMBERS = 10_000
 
 
 def signature(data: bytes, path: str) -> Signature | None:
-    """Return what a file is, or None where it is text or nothing known.
+    """Return what a file is, or None if it is text or nothing known.
 
     Args:
         data: the whole content; of most formats the first bytes are looked at.
@@ -161,9 +161,9 @@ def _is_bytecode(data: bytes) -> bool:
 
 
 def office_parts(data: bytes) -> tuple[int, list[str]] | None:
-    """Return how many members a zipped office document has, and those that are no parts of a plain document.
+    """Return how many members a zipped office document has, and those that are not parts of a plain document.
 
-    None where it is no office document, or no zip that can be read. Only the directory of the zip is looked at.
+    None if it is not an office document, or not a zip that can be read. Only the directory of the zip is looked at.
     """
     import zipfile
 

@@ -1,6 +1,6 @@
 """The files of a skill's working folder: the one answer to what is packed, published, digested, tested and installed.
 
-A working folder is not a clean folder. These entries are no part of the skill:
+A working folder is not a clean folder. These entries are not part of the skill:
 
 - what .skillpmignore names, and what .gitignore names, here, in folders below, and above up to the top of a repository;
 - what a working folder collects by itself: secrets, editor state, caches, installed modules, and skillpm's own output.

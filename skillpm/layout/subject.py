@@ -61,7 +61,7 @@ class Subject:
 
     @property
     def unreadable(self) -> Problem | None:
-        """Why SKILL.md is not text, or None where it is or is missing."""
+        """Why SKILL.md is not text, or None if it is or is missing."""
         return self._read if self.skill_path and isinstance(self._read, Problem) else None
 
     @property
@@ -83,7 +83,7 @@ class Subject:
     def reference(self) -> Subject | None:
         """What the reference validator sees: it ends the frontmatter at any ``---`` and reads every scalar as text.
 
-        It is this subject where both read the same, and None where the reference finds no frontmatter.
+        It is this subject where both read the same, and None if the reference finds no frontmatter.
         """
         parts = _LINE_END.sub("\n", self.text or "").split("---", 2)
         if len(parts) < 3 or parts[0]:
@@ -95,7 +95,7 @@ class Subject:
 
     @cached_property
     def fields(self) -> Table | None:
-        """The frontmatter as a mapping, or None where it is none."""
+        """The frontmatter as a mapping, or None if it is none."""
         value = self.frontmatter.value if self.text is not None else None
         return value if isinstance(value, Table) else None
 
@@ -116,17 +116,17 @@ class Subject:
 
     @property
     def adapter(self) -> str | None:
-        """The base model of a package that is an adapter, as its skill.yaml says; None where it is none."""
+        """The base model of a package that is an adapter, as its skill.yaml says; None if it is none."""
         manifest = self.package.manifest.value if self.package and self.is_package else None
         return manifest.adapter if manifest else None
 
     def field(self, name: str) -> Any:
-        """Return a field of the frontmatter, None where there is none."""
+        """Return a field of the frontmatter, None if there is none."""
         return None if self.fields is None else self.fields.get(name)
 
     @cached_property
     def name(self) -> str:
-        """The field ``name`` in its composed form (NFKC), without white space around; empty where there is none."""
+        """The field ``name`` in its composed form (NFKC), without white space around; empty if there is none."""
         name = self.field("name")
         return unicodedata.normalize("NFKC", name.strip()) if isinstance(name, str) else ""
 
@@ -137,7 +137,7 @@ class Subject:
 
     @cached_property
     def package(self) -> Package | None:
-        """Our own documents; None where there are none, so that a plain skill costs no models."""
+        """Our own documents; None if there are none, so that a plain skill costs no models."""
         if not any(path in OUR_DOCUMENTS or path.startswith(OUR_FOLDERS) for path in self.paths):
             return None
         from skillpm.layout.package import Package

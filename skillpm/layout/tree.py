@@ -267,6 +267,6 @@ def listing_digest(listing: Listing) -> str:
 
 
 def tree_digest(tree: Tree) -> str:
-    """Return the identity of a tree. Raises StorageError where a file cannot be read."""
+    """Return the identity of a tree. Raises StorageError if a file cannot be read."""
     made_once = tree.digest if isinstance(tree, (MappingTree, FolderTree)) else None
     return made_once or listing_digest(tree_listing(tree))

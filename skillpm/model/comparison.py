@@ -66,7 +66,7 @@ class Comparison(Document):
 
     @property
     def tolerance(self) -> float | None:
-        """By how much two numbers may differ; None where they are not compared as numbers."""
+        """By how much two numbers may differ; None if they are not compared as numbers."""
         return 0.0 if self.number is None and "number" in self.by else self.number
 
     @property

@@ -65,7 +65,7 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 
 def meant(names: Iterable[str]) -> str:
-    """Return the question whether one of these names was meant; empty where there are none."""
+    """Return the question whether one of these names was meant; empty if there are none."""
     text = " or ".join(f"`{name}`" for name in names)
     return f"did you mean {text}?" if text else ""
 
@@ -114,7 +114,7 @@ def _slips(one: str, other: str, most: int) -> float:
 
 
 def look_alike(name: str, names: Iterable[str]) -> str | None:
-    """Return a name that this one could be taken for, or be a slip of the finger for; None where there is none.
+    """Return a name that this one could be taken for, or be a slip of the finger for; None if there is none.
 
     Alike are names that differ only in what readers confuse (``l`` and ``1``, ``rn`` and ``m``, hyphens), and longer
     ones that differ in one letter added, left out, changed, or swapped with the next. Numbers tell names apart. Of

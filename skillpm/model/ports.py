@@ -74,10 +74,10 @@ class Index(Protocol):
     remote: bool
 
     def page(self, name: str) -> Page | None:
-        """Return every release of a name, or None where it is unknown. Raises RegistryError."""
+        """Return every release of a name, or None if it is unknown. Raises RegistryError."""
 
     def names(self) -> list[str]:
-        """Return the names that this index can list, for near names in messages; empty where it cannot."""
+        """Return the names that this index can list, for near names in messages; empty if it cannot."""
 
     def archive(self, name: str, release: Release) -> bytes:
         """Return the bytes of a release's archive, not yet checked. Raises RegistryError."""
@@ -91,18 +91,18 @@ class Registry(Index, Protocol):
         """What ``--registry`` is given to read it: a folder or a URL."""
 
     def publish(self, name: str, release: Release, archive: bytes) -> bool:
-        """Add a release; False where that content stands there as that version already.
+        """Add a release; False if that content stands there as that version already.
 
         Of several that publish one version at once exactly one wins; readers see a release once its archive is there.
 
         Raises:
             ConflictError: the version stands there with another content.
-            RegistryError: this is no registry, or it failed.
+            RegistryError: this is not a registry, or it failed.
             StorageError: the disk refused, where the registry is a folder.
         """
 
     def yank(self, name: str, version: str, reason: str | None) -> bool:
-        """Take a release out of new resolutions, with a reason, or, with None, back in; False where it is so already.
+        """Take a release out of new resolutions, with a reason, or, with None, back in; False if it is so already.
 
         Raises:
             RegistryError: there is no such release, or the registry failed.
@@ -113,7 +113,7 @@ class Registry(Index, Protocol):
         """Stop a release from being installed, with a reason, or, with None, allow it again; like ``yank``."""
 
     def set_status(self, name: str, status: Status, reason: str) -> bool:
-        """Say that a skill is deprecated, archived or active, and why; False where that is so already.
+        """Say that a skill is deprecated, archived or active, and why; False if that is so already.
 
         Raises:
             RegistryError: there is no such skill, or the registry failed.
@@ -307,7 +307,7 @@ class Progress(Protocol):
     """Reports the progress of long work."""
 
     def start(self, title: str, total: int | None) -> None:
-        """A piece of work begins; ``total`` is None where it cannot be known."""
+        """A piece of work begins; ``total`` is None if it cannot be known."""
 
     def advance(self, count: int = 1, note: str = "") -> None:
         """``count`` more are done."""

@@ -51,7 +51,7 @@ class _Wanted:
 
 @lru_cache(maxsize=1 << 14)
 def _wanted(specifier: str) -> _Wanted:
-    """Take a specifier apart. Raises UsageError where it is none.
+    """Take a specifier apart. Raises UsageError if it is none.
 
     ``<2`` leaves out the pre-releases of 2 as well, which begin with 2.dev0 (PEP 440, exclusive ordered comparison).
     """
@@ -79,7 +79,7 @@ def matching(versions: Sequence[Version], specifier: str) -> Sequence[int]:
     """Return the places of the versions that satisfy a specifier, pre-releases included.
 
     Raises:
-        UsageError: it is no specifier.
+        UsageError: it is not a specifier.
     """
     wanted = _wanted(specifier)
     start = 0 if wanted.least is None else bisect_left(versions, wanted.least)
@@ -113,10 +113,10 @@ class Candidates:
     policy withholds may be where it is locked, or where one of the person's own requirements is ``==`` it.
 
     Args:
-        page: what the index says; None where no registry knows the name.
+        page: what the index says; None if no registry knows the name.
         preferred: the locked version, which is taken before any other.
         asked: specifiers of the person's own requirements.
-        withheld: why a policy does not want a release, in words that follow "it is"; None where it does.
+        withheld: why a policy does not want a release, in words that follow "it is"; None if it does.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Candidates:
         self._counts: dict[Numbers, int] = {}
 
     def range(self, specifier: str) -> Numbers:
-        """Return the solver's range of a specifier. Raises UsageError where it is none."""
+        """Return the solver's range of a specifier. Raises UsageError if it is none."""
         if specifier not in self._ranges:
             numbers: Sequence[int] = matching(self.versions, specifier)
             if not numbers:

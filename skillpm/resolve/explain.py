@@ -122,7 +122,7 @@ class _Argument:
         return clause.cause is IncompatibilityCause.DERIVED and id(clause) not in self._proved
 
     def _weight(self, clause: Clause) -> int:
-        """Return how many facts it takes to say why a clause holds; 0 where it was said."""
+        """Return how many facts it takes to say why a clause holds; 0 if it was said."""
         if clause.cause is not IncompatibilityCause.DERIVED:
             return 1
         return 1 + len(_clauses(facts(clause, self._wording))) if self._is_open(clause) else 0

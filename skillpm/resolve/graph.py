@@ -18,7 +18,7 @@ class Need:
     """One edge: who requires a name, and in which versions.
 
     Attributes:
-        requirer: a locked name; None where the project itself requires it.
+        requirer: a locked name; None if the project itself requires it.
         name: what is required.
         specifier: PEP 440, empty for any version.
     """

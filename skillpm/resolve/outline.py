@@ -29,7 +29,7 @@ class Row:
     Attributes:
         depth: 0 for a root.
         name: a skill; None for the project itself, which stands at the ends of an inverted outline.
-        version: the locked one, None where there is none.
+        version: the locked one, None if there is none.
         specifier: what the row above requires of this one; inverted, what this one requires of the row above.
         mark: what is special, if anything is.
         last: is it the last below its parent?

@@ -25,7 +25,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One name: ``before`` and ``after`` are its lock entries, None where it has none."""
+    """One name: ``before`` and ``after`` are its lock entries, None if it has none."""
 
     name: str
     change: Change

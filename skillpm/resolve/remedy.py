@@ -41,7 +41,7 @@ def remedies(
         core: those of them that exclude each other.
         proof: that they do.
         universe: the releases.
-        fits: the chosen releases for other requirements, None where there are none.
+        fits: the chosen releases for other requirements, None if there are none.
     """
     changes = [*_prereleases(roots, proof, universe), *_withheld(roots, proof, universe), *_looser(roots, core)]
     return _tried(changes, fits) or _tried(_fewer(roots, core), fits)

@@ -34,11 +34,11 @@ def resolve(
 
     Args:
         requirements: what is required; several for one name are all met.
-        page: the releases of a name, from the one registry that answers for it; None where it is unknown.
+        page: the releases of a name, from the one registry that answers for it; None if it is unknown.
         preferred: locked versions by name.
         typed: the names that a person asks for now, which a conflict tells from the project's; all where None.
         near: known names like an unknown one, for hints.
-        withheld: why a policy does not want a release, in words that follow "it is"; None where it does.
+        withheld: why a policy does not want a release, in words that follow "it is"; None if it does.
         first: names that are decided before all others, so that these others move for them.
 
     Raises:

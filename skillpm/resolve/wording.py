@@ -34,7 +34,7 @@ class Fact:
 
     Attributes:
         text: the requirement, or else the whole sentence.
-        requirer: whose requirement it is; None where it is none of a person's.
+        requirer: whose requirement it is; None if it is none of a person's.
     """
 
     text: str

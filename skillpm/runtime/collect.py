@@ -120,7 +120,7 @@ def unique(kind: str, items: Sequence[Given[Record]]) -> list[Given[Record]]:
 
 
 def sole(items: Sequence[Given[Record]], claim: str, hint: str) -> Given[Record] | None:
-    """Return the record of what only one plugin may give; None where none does.
+    """Return the record of what only one plugin may give; None if none does.
 
     Args:
         items: the records.

@@ -99,7 +99,7 @@ def _first_problem(error: Exception) -> str:
 def pay(
     reward: RewardFunction, task: Task, episode: Episode, verdict: Verdict, plugin: str
 ) -> float | RewardFailure | None:
-    """Return what a reward pays, from -1 to 1; None where it does not apply, or why it failed."""
+    """Return what a reward pays, from -1 to 1; None if it does not apply, or why it failed."""
     if verdict.score is None:
         return None
     try:

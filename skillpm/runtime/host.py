@@ -49,7 +49,7 @@ class Host(Plugins):
     """
 
     def _checked(self, kind: str, form: type[Record], hook: str, **arguments: Any) -> list[Given[Record]]:
-        """Return the records that plugins bring. Raises PluginError where one has another form."""
+        """Return the records that plugins bring. Raises PluginError if one has another form."""
         records = self.collect(hook, **arguments)
         for item in records:
             if not isinstance(item.record, form):
@@ -69,19 +69,19 @@ class Host(Plugins):
     # Skill hooks: the built-in plugin's records are among them.
 
     def rewards(self, skill: Skill) -> list[Given[RewardFunction]]:
-        """Return the rewards for a skill. Raises PluginError where a record has another form."""
+        """Return the rewards for a skill. Raises PluginError if a record has another form."""
         from skillpm.model.verdict import RewardFunction
 
         return self._checked("reward", RewardFunction, "skillpm_rewards", skill=skill)
 
     def suites(self, skill: Skill) -> list[Given[Suite]]:
-        """Return the suites for a skill. Raises PluginError where a record has another form."""
+        """Return the suites for a skill. Raises PluginError if a record has another form."""
         from skillpm.model.suite import Suite
 
         return self._checked("suite", Suite, "skillpm_suites", skill=skill)
 
     def tools(self, skill: Skill) -> list[Given[Tool]]:
-        """Return the tools of a skill. Raises PluginError where a record has another form."""
+        """Return the tools of a skill. Raises PluginError if a record has another form."""
         from skillpm.model.contract import Tool
 
         return self._checked("tool", Tool, "skillpm_tools", skill=skill)
@@ -91,7 +91,7 @@ class Host(Plugins):
         return self.collect("skillpm_synthesis_rules", skill=skill)
 
     def synthesise(self, skill: Skill, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task] | None:
-        """Return the tasks that a plugin's rule makes, at most ``count``; None where no plugin brings this rule.
+        """Return the tasks that a plugin's rule makes, at most ``count``; None if no plugin brings this rule.
 
         Raises:
             PluginError: the rule failed, or made something else.
@@ -109,7 +109,7 @@ class Host(Plugins):
         return tasks
 
     def verifier(self, skill: Skill) -> Given[Verifier] | None:
-        """Return what a plugin judges a skill with. Raises PluginError where two plugins would."""
+        """Return what a plugin judges a skill with. Raises PluginError if two plugins would."""
         verifiers = self.collect("skillpm_verifier", skill=skill)
         return sole(verifiers, f"bring a verifier for {skill.name}", "uninstall one of them")
 
@@ -121,7 +121,7 @@ class Host(Plugins):
         return indexes[0].record if indexes else None
 
     def layout_rules(self) -> tuple[Rule, ...]:
-        """Return the layout rules, by code. Raises PluginError where a code is ours or another plugin's."""
+        """Return the layout rules, by code. Raises PluginError if a code is ours or another plugin's."""
         from skillpm.layout.rule import Rule
 
         rules: dict[str, Rule] = {}
@@ -133,7 +133,7 @@ class Host(Plugins):
         return tuple(rules[code] for code in sorted(rules))
 
     def sandboxes(self) -> tuple[SandboxLevel, ...]:
-        """Return the levels of confinement, by name. Raises PluginError where a name cannot be asked for."""
+        """Return the levels of confinement, by name. Raises PluginError if a name cannot be asked for."""
         from skillpm.model.ports import SandboxLevel
 
         levels = unique("sandbox", self._brought("sandbox", SandboxLevel, "skillpm_sandboxes"))
@@ -164,7 +164,7 @@ class Host(Plugins):
         return unique("trainer", self._brought("trainer", Trainer, "skillpm_trainers"))
 
     def importer(self, file: str) -> Given[Importer] | None:
-        """Return what reads locks of this file name. Raises PluginError where two plugins would."""
+        """Return what reads locks of this file name. Raises PluginError if two plugins would."""
         from skillpm.model.ports import Importer
 
         importers = unique("importer", self._brought("importer", Importer, "skillpm_importers"))
@@ -177,13 +177,13 @@ class Host(Plugins):
     # Event hooks: a failure changes nothing.
 
     def installed_observer(self) -> Callable[[Skill], None] | None:
-        """Return what tells of an installed skill; None where nobody listens."""
+        """Return what tells of an installed skill; None if nobody listens."""
         return (
             (lambda skill: self.tell("skillpm_installed", skill=skill)) if self.listens("skillpm_installed") else None
         )
 
     def scored_observer(self) -> Callable[[Attempt, Judgement], None] | None:
-        """Return what tells of a judged answer; None where nobody listens."""
+        """Return what tells of a judged answer; None if nobody listens."""
         if not self.listens("skillpm_scored"):
             return None
         return lambda attempt, judgement: self.tell("skillpm_scored", attempt=attempt, judgement=judgement)

@@ -49,7 +49,7 @@ class SkillFiles:
         return [path for path in self._package.paths if path.endswith(".py") and path not in CODE]
 
     def manifest(self) -> Manifest | None:
-        """Return skill.yaml, or None where there is none of ours."""
+        """Return skill.yaml, or None if there is none of ours."""
         return self._value(self._package.manifest) if has_manifest(self._package.tree) else None
 
     def contract(self) -> Contract | None:

@@ -23,7 +23,7 @@ _NAMESPACES = (
 
 
 def version() -> str:
-    """Return the version of a ``bwrap`` that works here; empty where there is none, or where it may not do its work."""
+    """Return the version of a ``bwrap`` that works here; empty if there is none, or where it may not do its work."""
     return _probed()[0]
 
 

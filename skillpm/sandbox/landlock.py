@@ -43,7 +43,7 @@ def _call(*arguments: object) -> int:
 
 
 def abi_version() -> int:
-    """Return the version of Landlock that this kernel speaks; 0 where it has none."""
+    """Return the version of Landlock that this kernel speaks; 0 if it has none."""
     if sys.platform != "linux":
         return 0
     try:

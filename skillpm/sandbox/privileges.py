@@ -23,7 +23,7 @@ _MOST = 64  # capabilities that a kernel can have
 
 
 def drop() -> None:
-    """Give up every capability and every way to get one back; nothing to do where there are none.
+    """Give up every capability and every way to get one back; nothing to do if there are none.
 
     Raises:
         OSError: a capability is still there.

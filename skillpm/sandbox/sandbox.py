@@ -308,7 +308,7 @@ def interpreter(python: Path) -> list[Path]:
 
 
 def runnable(confinement: Confinement) -> list[Path]:
-    """Return the programs that a worker may start, as absolute paths; empty where it may start none."""
+    """Return the programs that a worker may start, as absolute paths; empty if it may start none."""
     folders = [folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(folder).is_absolute()]
     path = os.pathsep.join(folders)
     programs = [shutil.which(name, path=path) for name in confinement.programs if "/" not in name]

@@ -37,7 +37,7 @@ class Allowance:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Allowance:
-        """Read what was typed. Raises UsageError where a rule is unknown, or none that can be let in."""
+        """Read what was typed. Raises UsageError if a rule is unknown, or none that can be let in."""
         pairs = [(skill, code.upper()) for skill, _, code in (text.rpartition(":") for text in texts)]
         for _, code in pairs:
             if code not in ALLOWABLE and code != QUARANTINED:

@@ -196,7 +196,7 @@ class Consents:
         self._resolved: dict[str, WheelSet] = {}
 
     def granted(self, skill: Skill) -> bool:
-        """May this skill's code run? Raises DocumentError where the record is damaged."""
+        """May this skill's code run? Raises DocumentError if the record is damaged."""
         files = SkillFiles(skill)
         if skill.bundled or not files.code():
             return True

@@ -15,7 +15,7 @@ class Cooldown:
     """A cut-off.
 
     Attributes:
-        day: the UTC day before which a release must have been published; None where no cooldown holds.
+        day: the UTC day before which a release must have been published; None if no cooldown holds.
         today: the UTC day that it is, by this machine's clock.
     """
 
@@ -24,7 +24,7 @@ class Cooldown:
 
     @classmethod
     def of(cls, settings: Settings) -> Cooldown:
-        """Return the cooldown that holds now. Raises UsageError where the days are no number."""
+        """Return the cooldown that holds now. Raises UsageError if the days are not a number."""
         days = settings.cooldown
         now = datetime.now(UTC)
         today = now.date().isoformat()
@@ -35,7 +35,7 @@ class Cooldown:
         return cls(cutoff(days, now), today)
 
     def young(self, release: Release, source: Source) -> str | None:
-        """Say why a release is too young, in words that follow "it is"; None where it is not."""
+        """Say why a release is too young, in words that follow "it is"; None if it is not."""
         if self.day is None or source.chosen_by_hand:
             return None
         from skillpm.model.trust_policy import too_young

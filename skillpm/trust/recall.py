@@ -22,7 +22,7 @@ _NONE_LEFT = "its source has no other release"
 
 
 def asked_page(index: Index, name: str) -> Page | None:
-    """Return the page of a locked name; None where nobody can yank it, or the index cannot be asked for it now."""
+    """Return the page of a locked name; None if nobody can yank it, or the index cannot be asked for it now."""
     if index.made_here:
         return None
     with contextlib.suppress(RegistryError):  # what is locked installs from a cache, too

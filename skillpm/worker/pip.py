@@ -102,7 +102,7 @@ class Pip:
         return [_resolved(item) for item in json.loads(report.read_text(encoding="utf-8"))["install"]]
 
     def install(self, wheels: Iterable[Wheel], target: Path, folder: Path) -> None:
-        """Install exactly these wheels into ``target``, a folder inside of the empty ``folder``.
+        """Install exactly these wheels into ``target``, a folder inside the empty ``folder``.
 
         Raises:
             PipError: a wheel is not there any more, or has other bytes.

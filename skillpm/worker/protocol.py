@@ -220,7 +220,7 @@ HEADER = struct.Struct(">I")
 
 
 class FrameError(Exception):
-    """The other side sent what is no frame."""
+    """The other side sent what is not a frame."""
 
 
 def encode(document: Any) -> bytes:
@@ -232,7 +232,7 @@ def encode(document: Any) -> bytes:
 
 
 def pack(payload: bytes) -> bytes:
-    """Return the frame of a payload. Raises FrameError where it is too long for its header."""
+    """Return the frame of a payload. Raises FrameError if it is too long for its header."""
     if len(payload) > 0xFFFF_FFFF:
         raise FrameError("larger than 4 GiB")
     return HEADER.pack(len(payload)) + payload

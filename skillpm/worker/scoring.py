@@ -79,11 +79,11 @@ class Scorer:
         return Scorer(skills, consents=self._consents, limits=self._limits, host=self._host, settings=settings)
 
     def describe(self, skill: Skill) -> Described:
-        """Return what a skill's worker says that it contributes. Raises PluginError where its code cannot be loaded."""
+        """Return what a skill's worker says that it contributes. Raises PluginError if its code cannot be loaded."""
         return self._pool(skill.name).describe()
 
     def synthesise(self, skill: str, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
-        """Let a rule of a host's plugin or of a skill's plugin.py make tasks. Raises PluginError where it fails."""
+        """Let a rule of a host's plugin or of a skill's plugin.py make tasks. Raises PluginError if it fails."""
         pool = self._pool(skill)
         tasks = None
         if self._host is not None:

@@ -37,7 +37,7 @@ class WorkerSettings:
         sandbox: how workers are confined.
         workers: of each skill.
         policies: what they may be given; all must agree.
-        environments: where Python environments are; None where there is no place for them.
+        environments: where Python environments are; None if there is no place for them.
         wheels: returns the wheels of a skill that a person agreed to; None if it asks for no Python package.
     """
 

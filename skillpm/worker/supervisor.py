@@ -35,7 +35,7 @@ class Call:
         self.cancelled = threading.Event()
 
     def start(self) -> None:
-        """Count one start. Raises VerifierError where none is left."""
+        """Count one start. Raises VerifierError if none is left."""
         with self._turn:
             if self.cancelled.is_set():
                 raise VerifierError("the call was cancelled", kind=Fault.SPENT)
@@ -58,7 +58,7 @@ class Call:
         return self._deadline - time.monotonic()
 
     def wait(self, seconds: float) -> float:
-        """Return how long a message of so many seconds may take. Raises VerifierError where no time is left."""
+        """Return how long a message of so many seconds may take. Raises VerifierError if no time is left."""
         left = self.seconds_left
         if left <= 0:
             raise VerifierError(f"no verdicts after {self._seconds:.0f} seconds", kind=Fault.SPENT)

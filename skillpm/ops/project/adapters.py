@@ -19,7 +19,7 @@ def check_adapters(context: Context, plan: Plan, base: str = "", progress: Progr
     Args:
         context: of this invocation.
         plan: its new adapters are replayed where their base model is prepared.
-        base: the base model that was asked for, as this machine knows it; empty where none was.
+        base: the base model that was asked for, as this machine knows it; empty if none was.
         progress: counts the answers that are asked again.
 
     Raises:
