@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,13 +48,22 @@ def mend(text: str, folder: str | None) -> Mended:
 
 def _sure_change(text: str, folder: str | None, now: Counter[str]) -> tuple[str, Counter[str]] | None:
     """Return the first change that is sure, with what the check finds after it; each finds less, so they end."""
-    for mender in _MENDERS:
-        changed = mender(text, folder)
+    for changed in _changes(text, folder):
         if changed != text:
             after = _codes(changed, folder)
             if after < now and _meaning(changed) == _meaning(text):
                 return changed, after
     return None
+
+
+def _changes(text: str, folder: str | None) -> Iterator[str]:
+    """Yield the text as each mender writes it."""
+    for of_text in _OF_TEXT:
+        yield of_text(text)
+    for of_fields in _OF_FIELDS:
+        draft = _Lines(text, folder)
+        of_fields(draft)
+        yield draft.joined()
 
 
 def _codes(text: str, folder: str | None) -> Counter[str]:
@@ -104,8 +113,9 @@ def _tools(value: Any) -> list[str] | None:
 class _Lines:
     """The lines of the frontmatter, to be changed one field at a time."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, folder: str | None = None) -> None:
         self._text = text
+        self.folder = folder
         self.parts: Parts = split(text)
         value = read_frontmatter(self.parts).value if self.parts.yaml is not None else None
         self.fields: Table = value if isinstance(value, Table) else Table()
@@ -137,20 +147,20 @@ class _Lines:
         return self._text[:start] + "\n".join(self.lines) + self._text[start + len(self.parts.yaml) :]
 
 
-def _without_mark(text: str, folder: str | None) -> str:
+def _without_mark(text: str) -> str:
     return text.removeprefix(BYTE_ORDER_MARK)
 
 
-def _line_feeds(text: str, folder: str | None) -> str:
+def _line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n") if text.count("\r") == text.count("\r\n") else text
 
 
-def _from_the_fence(text: str, folder: str | None) -> str:
+def _from_the_fence(text: str) -> str:
     leading = split(text).leading or ""
     return text[len(leading) :] if not leading.strip() else text
 
 
-def _quotes(text: str, folder: str | None) -> str:
+def _quotes(text: str) -> str:
     parts = split(text)
     frontmatter = read_frontmatter(parts)
     if not frontmatter.quoted or parts.yaml is None:
@@ -160,40 +170,37 @@ def _quotes(text: str, folder: str | None) -> str:
     return draft.joined()
 
 
-def _folder_name(text: str, folder: str | None) -> str:
+def _folder_name(draft: _Lines) -> None:
     """Write the folder's name where the name is the same but for case, white space and underscores."""
-    draft = _Lines(text)
     name = draft.fields.get("name")
+    folder = draft.folder
     if not isinstance(name, str) or not folder or not is_name(folder) or not draft.is_single("name"):
-        return text
+        return
     if name == folder or _slug(name) != folder:
-        return text
+        return
     draft.lines[draft.index("name")] = f"name: {_scalar(folder)}"
-    return draft.joined()
 
 
-def _stripped_name(text: str, folder: str | None) -> str:
-    draft = _Lines(text)
+def _stripped_name(draft: _Lines) -> None:
     name = draft.fields.get("name")
     if isinstance(name, str) and name.strip() and name != name.strip() and draft.is_single("name"):
         draft.lines[draft.index("name")] = f"name: {_scalar(name.strip())}"
-    return draft.joined()
 
 
-def _proper_keys(text: str, folder: str | None) -> str:
+def _proper_keys(draft: _Lines) -> None:
     """Write a field's own key where a near one stands, as ``allowed_tools``."""
-    draft = _Lines(text)
     for key in draft.fields:
         proper, start = _proper_key(key), draft.index(key)
         if proper != key and proper not in draft.fields and draft.lines[start].startswith(f"{key}:"):
             draft.lines[start] = proper + draft.lines[start][len(key) :]
-            return _one_line_of_tools(draft.joined(), folder)
-    return text
+            renamed = _Lines(draft.joined(), draft.folder)
+            _one_line_of_tools(renamed)
+            draft.lines = renamed.lines
+            return
 
 
-def _moved_keys(text: str, folder: str | None) -> str:
+def _moved_keys(draft: _Lines) -> None:
     """Move a key that only describes under ``metadata``."""
-    draft = _Lines(text)
     metadata = draft.fields.get("metadata")
     for key in MOVED:
         value = draft.fields.get(key)
@@ -207,7 +214,6 @@ def _moved_keys(text: str, folder: str | None) -> str:
         elif not _put(draft, metadata, key, value):
             continue
         break
-    return draft.joined()
 
 
 def _put(draft: _Lines, metadata: Any, key: str, value: str) -> bool:
@@ -223,9 +229,8 @@ def _put(draft: _Lines, metadata: Any, key: str, value: str) -> bool:
     return True
 
 
-def _quoted_numbers(text: str, folder: str | None) -> str:
+def _quoted_numbers(draft: _Lines) -> None:
     """Put quotes around fields and entries of ``metadata`` that read as numbers or booleans."""
-    draft = _Lines(text)
     metadata = draft.fields.get("metadata")
     tables = [draft.fields, metadata] if isinstance(metadata, Table) else [draft.fields]
     for table in tables:
@@ -234,48 +239,41 @@ def _quoted_numbers(text: str, folder: str | None) -> str:
             line = draft.lines[index]
             if isinstance(value, PlainScalar) and TYPED.match(value) and _is_pair(line, key, value):
                 draft.lines[index] = line[: line.index(":") + 1] + f" {_scalar(value)}"
-    return draft.joined()
 
 
 def _is_pair(line: str, key: str, value: str) -> bool:
     return line.strip().startswith(f"{key}:") and line.strip()[len(key) + 1 :].strip() == value
 
 
-def _one_line_of_tools(text: str, folder: str | None) -> str:
-    draft = _Lines(text)
+def _one_line_of_tools(draft: _Lines) -> None:
     value = draft.fields.get("allowed-tools")
     tools = _tools(value)
     if tools is None:
-        return text
+        return
     start, end = draft.span("allowed-tools")
     if isinstance(value, str) and "," not in value:
-        return text
+        return
     if "#" not in "".join(draft.lines[start:end]):
         draft.lines[start:end] = [f"allowed-tools: {_scalar(' '.join(tools))}"]
-    return draft.joined()
 
 
-def _block_metadata(text: str, folder: str | None) -> str:
+def _block_metadata(draft: _Lines) -> None:
     """Write ``metadata: {a: b}`` as one entry a line."""
-    draft = _Lines(text)
     metadata = draft.fields.get("metadata")
     if not isinstance(metadata, Table) or not metadata or not draft.is_single("metadata"):
-        return text
+        return
     if not all(isinstance(value, str) for value in metadata.values()):
-        return text
+        return
     start = draft.index("metadata")
     entries = [f"  {_scalar(key)}: {_scalar(value)}" for key, value in metadata.items()]
     draft.lines[start : start + 1] = ["metadata:", *entries]
-    return draft.joined()
 
 
-def _without_empty(text: str, folder: str | None) -> str:
-    draft = _Lines(text)
+def _without_empty(draft: _Lines) -> None:
     for key in ("license", "compatibility"):
         if key in draft.fields and draft.fields[key] in (None, "") and draft.is_single(key):
             del draft.lines[draft.index(key)]
             break
-    return draft.joined()
 
 
 def _scalar(value: str) -> str:
@@ -294,11 +292,8 @@ def _scalar(value: str) -> str:
 _PLAIN = re.compile(r"[A-Za-z](?:(?:[A-Za-z0-9 ().*,/_-]|:(?=\S))*[A-Za-z0-9).*])?")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})  # typed in YAML 1.1
 
-_MENDERS: tuple[Callable[[str, str | None], str], ...] = (
-    _without_mark,
-    _line_feeds,
-    _from_the_fence,
-    _quotes,
+_OF_TEXT: tuple[Callable[[str], str], ...] = (_without_mark, _line_feeds, _from_the_fence, _quotes)
+_OF_FIELDS: tuple[Callable[[_Lines], None], ...] = (
     _folder_name,
     _stripped_name,
     _proper_keys,
