@@ -9,9 +9,6 @@ from packaging.version import Version
 
 from skillpm.formats.light import LightDocument, Limit
 from skillpm.model.name import is_name
-from skillpm.model.signature import Envelope
-
-_GROWS = {"extra": "ignore"}  # a newer skillpm writes more keys
 
 
 def _a_name(text: str) -> str:
@@ -35,15 +32,38 @@ Requires = dict[SkillNameText, Annotated[str, Limit(longest=512)]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release(LightDocument):
+class GrowingDocument(LightDocument):
+    """Base of the documents to which a newer skillpm may add keys: those are ignored."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "ignore"}
+
+
+# Source of the two: DSSE 1.0.2 (secure-systems-lab/dsse)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvelopeSignature(GrowingDocument):
+    """One signature of an envelope: ``keyid`` is the public key's text, ``sig`` is base64."""
+
+    keyid: Annotated[str, Limit(longest=256)]
+    sig: Annotated[str, Limit(longest=1024)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope(GrowingDocument):
+    """A DSSE envelope; ``payload`` is base64. Its signature covers the type and the payload."""
+
+    payloadType: Annotated[str, Limit(longest=256)]  # noqa: N815  the name in DSSE
+    payload: Annotated[str, Limit(longest=16_384)]
+    signatures: Annotated[tuple[EnvelopeSignature, ...], Limit(longest=8)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(GrowingDocument):
     """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes.
 
     ``yanked`` and ``quarantined`` may be the reason: the one is a mistake of its author, the other is under suspicion.
     ``unsigned`` says that its author decided not to sign it, ``proof`` that the registry's log has it. ``adapter`` is
     the base model of a trained adapter.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
 
     version: Annotated[str, Limit(longest=64)]
     archive: Digest
@@ -67,10 +87,8 @@ class Release(LightDocument):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page(LightDocument):
+class Page(GrowingDocument):
     """Every release of one name, as an index serves it; ``reason`` says why its status is not active."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
 
     name: SkillNameText
     releases: tuple[Release, ...] = ()
@@ -90,10 +108,8 @@ class Page(LightDocument):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownSkill(LightDocument):
+class ShownSkill(GrowingDocument):
     """One line of a registry's listing: a name, the version by which it is listed, and that one's summary."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
 
     name: SkillNameText
     version: Annotated[str, Limit(longest=64)]
@@ -101,17 +117,15 @@ class ShownSkill(LightDocument):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryListing(LightDocument):
+class RegistryListing(GrowingDocument):
     """listing.json of a registry: what a search looks through where folders cannot be listed; pages are the truth."""
-
-    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
 
     listing: Annotated[int, Limit(least=1, most=1)]
     skills: Annotated[tuple[ShownSkill, ...], Limit(longest=100_000)] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegistryConfig(LightDocument):
+class RegistryConfig(GrowingDocument):
     """config.json at the root of a registry; keys that are not known here are left to newer versions.
 
     ``search`` is an address, absolute or relative to the registry's, that answers ``?q=TEXT&limit=N`` with a listing.
@@ -119,8 +133,6 @@ class RegistryConfig(LightDocument):
     ``signed`` says that the registry has signed metadata and a log, and for how many days a timestamp is valid.
     ``mirror`` names the source of which it is a copy, so nobody publishes to it.
     """
-
-    __pydantic_config__: ClassVar[dict[str, str]] = _GROWS
 
     registry: Annotated[int, Limit(least=1, most=1)]
     name: str

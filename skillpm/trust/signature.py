@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from skillpm.errors import IntegrityError
 from skillpm.formats.strict import strict_json
 from skillpm.model.key import PrivateKey, PublicKey
-from skillpm.model.signature import Envelope, EnvelopeSignature
+from skillpm.model.release import Envelope, EnvelopeSignature
 
 if TYPE_CHECKING:
     from skillpm.model.release import Release

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from skillpm.errors import DocumentError, IntegrityError
 from skillpm.formats.light import json_form, read_light
 from skillpm.model.key import PrivateKey, PublicKey
-from skillpm.model.release import Release
-from skillpm.model.signature import Envelope
+from skillpm.model.release import Envelope, Release
 from skillpm.trust.signature import PAYLOAD, sign, signer, statement
 
 KEY = PrivateKey(bytes(range(32)))
