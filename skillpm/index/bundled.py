@@ -43,12 +43,7 @@ class BundledIndex:
         return self._shipped(name).archive(name, release)
 
     def files(self, name: str, release: Release) -> Tree:
-        """Return the skill.
-
-        Raises:
-            RegistryError: there is no such bundled skill.
-            LockOutOfDateError: this version of skillpm bundles another release.
-        """
+        """Return the skill. Raises RegistryError; LockOutOfDateError if this skillpm bundles another release."""
         return self._shipped(name).files(name, release)
 
     def _shipped(self, name: str) -> TreeIndex:

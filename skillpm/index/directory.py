@@ -51,12 +51,7 @@ class DirectoryIndex:
         return read_config(self._read("config.json", MAX_PAGE), f"registry {self.root}")
 
     def page(self, name: str) -> Page | None:
-        """Return every release of a name, or None if it is unknown.
-
-        Raises:
-            RegistryError: the folder is not a registry, or its page is damaged or of another skill.
-            IntegrityError: the registry is signed, and its page is not what its keys signed.
-        """
+        """Return every release of a name, or None if it is unknown. Raises RegistryError, IntegrityError."""
         path = page_path(name)
         if self.config.registry and self._signed is not None:
             data = self._signed.page(name)

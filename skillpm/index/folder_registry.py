@@ -77,15 +77,7 @@ class FolderRegistry(DirectoryIndex):
         return str(self.root.resolve())
 
     def publish(self, name: str, release: Release, archive: bytes) -> bool:
-        """Add a release; return False if the version is published with the same content.
-
-        In that case, a lost or damaged archive is restored.
-
-        Raises:
-            ConflictError: the version is published with different content.
-            RegistryError: the folder is not a registry, or is damaged.
-            StorageError: the disk refused.
-        """
+        """Add a release as the port says. If it is published already, a lost or damaged archive is restored."""
         self.refuse_copy()
         added = self.add(name, release, archive)
         self.list_again([name])
@@ -115,16 +107,11 @@ class FolderRegistry(DirectoryIndex):
         return before is None or _key(release.version) not in {_key(item.version) for item in before.releases}
 
     def yank(self, name: str, version: str, reason: str | None) -> bool:
-        """Yank a release, or unyank it if ``reason`` is None; return False if nothing changes.
-
-        Raises:
-            RegistryError: there is no such release, or the folder is damaged.
-            StorageError: the disk refused.
-        """
+        """Yank a release, or unyank it, as the port says."""
         return self._restate(name, version, "yanked", reason)
 
     def quarantine(self, name: str, version: str, reason: str | None) -> bool:
-        """Put a release into quarantine, or take it out if ``reason`` is None; like ``yank``."""
+        """Put a release into quarantine, or take it out, as the port says."""
         return self._restate(name, version, "quarantined", reason)
 
     def _restate(self, name: str, version: str, key: str, reason: str | None) -> bool:
@@ -139,12 +126,7 @@ class FolderRegistry(DirectoryIndex):
         return changed
 
     def set_status(self, name: str, status: Status, reason: str) -> bool:
-        """Write the status of a skill into its page; return False if nothing changes.
-
-        Raises:
-            RegistryError: there is no such skill, or its page is damaged.
-            StorageError: the disk refused.
-        """
+        """Write the status of a skill into its page, as the port says."""
         page = self.page(name)
         if page is None:
             hint = did_you_mean(name, self.names()) or None

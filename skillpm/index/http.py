@@ -25,7 +25,7 @@ from skillpm.index.pages import (
     read_page,
     read_ranking,
 )
-from skillpm.index.transport import Transport, followed
+from skillpm.index.transport import KEEPER, Transport, followed
 from skillpm.model.release import Listing, Page, RegistryConfig, Release
 from skillpm.model.source import Source, SourceKind
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _FOUND = 100  # skills that a registry's own search is asked for
 _DAY = 24 * 3600.0  # seconds
-_KEEPER = "tell the registry's maintainer"
 
 
 def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None:
@@ -56,7 +55,7 @@ def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None
     if answer.missing:
         return None
     if answer.status != 200:
-        raise RegistryError(f"{url}: the server answers {answer.status}", hint=_KEEPER)
+        raise RegistryError(f"{url}: the server answers {answer.status}", hint=KEEPER)
     cache.put(url, answer.body, answer.headers)
     return answer.body
 
@@ -173,7 +172,7 @@ class HttpIndex:
     def _fetch(self, path: str, limit: int) -> bytes | None:
         answer = self._transport.get(f"{self.url}/{path}", limit=limit)
         if answer.status != 200 and not answer.missing:
-            raise RegistryError(f"{self.url}/{path}: the server answers {answer.status}", hint=_KEEPER)
+            raise RegistryError(f"{self.url}/{path}: the server answers {answer.status}", hint=KEEPER)
         return None if answer.missing else answer.body
 
     def _get(self, path: str) -> bytes | None:

@@ -18,7 +18,7 @@ from skillpm.index.credentials import host_of
 from skillpm.index.http import HttpIndex
 from skillpm.index.page_cache import PageCache
 from skillpm.index.pages import parsed
-from skillpm.index.transport import Answer, Transport
+from skillpm.index.transport import KEEPER, Answer, Transport
 from skillpm.model.release import Release, Status
 
 _ERRORS: dict[int, type[RegistryError | PolicyError | UsageError | IntegrityError]] = {
@@ -78,20 +78,15 @@ class HttpRegistry(HttpIndex):
         return answer.status == 201
 
     def yank(self, name: str, version: str, reason: str | None) -> bool:
-        """Yank a release, or unyank it if ``reason`` is None; return False if nothing changes.
-
-        Raises:
-            RegistryError: there is no such release, or the registry failed.
-            PolicyError: the token is missing, or may not do this.
-        """
+        """Yank a release, or unyank it, as the port says. Raises PolicyError if the token may not do this."""
         return self._changed("releases/yank", name=name, version=version, reason=reason)
 
     def quarantine(self, name: str, version: str, reason: str | None) -> bool:
-        """Put a release into quarantine, or take it out if ``reason`` is None; like ``yank``."""
+        """Put a release into quarantine, or take it out; like ``yank``."""
         return self._changed("releases/quarantine", name=name, version=version, reason=reason)
 
     def set_status(self, name: str, status: Status, reason: str) -> bool:
-        """Set the status of a skill; return False if nothing changes. Raises like ``yank``."""
+        """Set the status of a skill; like ``yank``."""
         return self._changed("skills/status", name=name, status=status, reason=reason)
 
     def _changed(self, path: str, **document: str | None) -> bool:
@@ -118,9 +113,7 @@ class HttpRegistry(HttpIndex):
             )
         address = urljoin(f"{self.url}/", place)
         if host_of(address) != host_of(self.url):
-            raise RegistryError(
-                f"{self.url} sends publications to another host, {host_of(address)[:200]}", hint=_KEEPER
-            )
+            raise RegistryError(f"{self.url} sends publications to another host, {host_of(address)[:200]}", hint=KEEPER)
         return address.rstrip("/")
 
     def _answered(self, answer: Answer) -> Any:
@@ -133,7 +126,7 @@ class HttpRegistry(HttpIndex):
         if "problem+json" in answer.headers.get("content-type", ""):
             problem = parsed(answer.body, f"registry {self.url}")
         if not isinstance(problem, dict):
-            raise RegistryError(f"{self.url}: the server answers {answer.status}", hint=_KEEPER)
+            raise RegistryError(f"{self.url}: the server answers {answer.status}", hint=KEEPER)
         kind = str(problem.get("type", "")).removeprefix("urn:skillpm:problem:")
         family = _KINDS.get(kind) or _ERRORS.get(answer.status, RegistryError)
         hint = f"run `skillpm login {self.url}`" if answer.status == 401 else str(problem.get("hint") or "") or None
@@ -148,6 +141,3 @@ class HttpRegistry(HttpIndex):
                 if key != "type"
             },
         )
-
-
-_KEEPER = "tell the registry's maintainer"

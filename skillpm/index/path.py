@@ -109,11 +109,7 @@ class TreeIndex:
         return check(self.tree, path=self.name, folder=None)
 
     def page(self, name: str) -> Page | None:
-        """Return the one release; an owner before the name is the choice of whoever requires it.
-
-        Raises:
-            LayoutError, DocumentError, IntegrityError: the tree cannot be a release.
-        """
+        """Return the one release; an owner before the name is chosen by whoever requires it. Raises SkillpmError."""
         skill, release = self._content
         return Page(name=name, releases=(release,)) if _bare(name) == skill else None
 

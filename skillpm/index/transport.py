@@ -142,14 +142,14 @@ class Transport:
 
         answer = self._persist(url, once)
         if answer.status != 200:
-            raise RegistryError(f"{url} is missing: the server answers {answer.status}", hint=_KEEPER)
+            raise RegistryError(f"{url} is missing: the server answers {answer.status}", hint=KEEPER)
         body = _archive(answer, size, limit)
         if size and len(body) != size:
             if body.lstrip()[:1] == b"<":
                 raise RegistryError(
                     f"{url} is a web page, not an archive", hint="log in at a proxy, or check the address"
                 )
-            raise RegistryError(f"{url} has {len(body)} bytes, but its page says {size}", hint=_KEEPER)
+            raise RegistryError(f"{url} has {len(body)} bytes, but its page says {size}", hint=KEEPER)
         return body
 
     def send(self, method: str, url: str, body: bytes = b"", *, kind: str = "application/json") -> Answer:
@@ -209,7 +209,7 @@ class Transport:
                 if response.status not in _REDIRECTS:
                     return self._answer(url, response, limit, partial)
                 place = followed(place, response.headers.get("Location"))
-        raise RegistryError(f"{url} redirects more than {self._patience.redirects} times", hint=_KEEPER)
+        raise RegistryError(f"{url} redirects more than {self._patience.redirects} times", hint=KEEPER)
 
     def _answer(self, url: str, response: urllib3.BaseHTTPResponse, limit: int, partial: _Partial) -> Answer:
         status, headers = response.status, {key.lower(): value for key, value in response.headers.items()}
@@ -226,7 +226,7 @@ class Transport:
             partial.data.clear()
             raise _CutError("the answer does not continue the interrupted download")
         if status not in (200, 206):
-            raise RegistryError(f"{url}: the server answers {status}", hint=_KEEPER)
+            raise RegistryError(f"{url}: the server answers {status}", hint=KEEPER)
         if status == 200:
             partial.data.clear()
             partial.etag = None if "content-encoding" in headers else _strong(headers.get("etag"))
@@ -371,7 +371,7 @@ def followed(place: str, location: str | None) -> str:
     elif is_local(new.hostname) and not is_local(old.hostname):
         problem = "is inside a private network"
     if problem:
-        raise RegistryError(f"{place} leads to {(location or '')[:200]!r}, which {problem}", hint=_KEEPER)
+        raise RegistryError(f"{place} leads to {(location or '')[:200]!r}, which {problem}", hint=KEEPER)
     return target
 
 
@@ -422,7 +422,7 @@ def _stopped(url: str) -> RegistryError:
 
 
 def _too_large(url: str, limit: int) -> RegistryError:
-    return RegistryError(f"{url} has more than the allowed {limit} bytes", hint=_KEEPER, limit=limit)
+    return RegistryError(f"{url} has more than the allowed {limit} bytes", hint=KEEPER, limit=limit)
 
 
 def failure_reason(error: Exception) -> str:
@@ -442,7 +442,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (http.client.HTTPException, "the answer is not HTTP"),
     (ConnectionError, "the connection was closed"),
 )
-_KEEPER = "tell the registry's maintainer"
+KEEPER = "tell the registry's maintainer"
 
 
 @contextmanager
