@@ -62,7 +62,7 @@ def new_project_text(
     return text
 
 
-def with_entry(text: str, section: str, key: str, value: Value, *, path: str = "skillpm.yaml") -> str:
+def with_entry(text: str, section: str, key: str, value: Value) -> str:
     """Return the text with an entry of a top-level mapping set: changed where it stands, else added at its end.
 
     Raises:
@@ -87,10 +87,10 @@ def with_entry(text: str, section: str, key: str, value: Value, *, path: str = "
         gap = "" if text[:last].endswith("\n") else newline
         changed = f"{text[:last]}{gap}{' ' * mapping.column}{key}: {written}{newline}{text[last:]}"
     wanted = {**_entries(text, section), key: value}
-    return _sure(text, changed, section, wanted, f"write `{key}: {written}` under `{section}` yourself", path)
+    return _sure(text, changed, section, wanted, f"write `{key}: {written}` under `{section}` yourself")
 
 
-def with_items(text: str, key: str, items: Sequence[str], *, path: str = "skillpm.yaml") -> str:
+def with_items(text: str, key: str, items: Sequence[str]) -> str:
     """Return the text with these items at the end of a top-level list, which is made if there is none.
 
     Raises:
@@ -116,10 +116,10 @@ def with_items(text: str, key: str, items: Sequence[str], *, path: str = "skillp
         changed = text[:last] + gap + "".join(f"{dash}{_written_plain(item)}{newline}" for item in items) + text[last:]
     before = _meaning(text).get(key)
     wanted = [*(before if isinstance(before, list) else ()), *items]
-    return _sure(text, changed, key, wanted, f"add {written} to `{key}` yourself", path)
+    return _sure(text, changed, key, wanted, f"add {written} to `{key}` yourself")
 
 
-def without_entry(text: str, section: str, key: str, *, path: str = "skillpm.yaml") -> str:
+def without_entry(text: str, section: str, key: str) -> str:
     """Return the text without an entry of a top-level mapping; a text that does not have it is returned as it is.
 
     Raises:
@@ -144,7 +144,7 @@ def without_entry(text: str, section: str, key: str, *, path: str = "skillpm.yam
     else:
         changed = text[: _line_start(text, entry.start)] + text[_line_end(text, entry.end) :]
     wanted = {name: value for name, value in _entries(text, section).items() if name != key}
-    return _sure(text, changed, section, wanted, f"remove `{key}` under `{section}` yourself", path)
+    return _sure(text, changed, section, wanted, f"remove `{key}` under `{section}` yourself")
 
 
 def _written(value: Value) -> str:
@@ -215,7 +215,7 @@ def _meaning(text: str) -> dict[str, object]:
     return dict(root) if isinstance(root, dict) else {}
 
 
-def _sure(text: str, changed: str, section: str, wanted: object, hint: str, path: str) -> str:
+def _sure(text: str, changed: str, section: str, wanted: object, hint: str) -> str:
     """Return the changed text where it means what was meant, and nothing else has changed its meaning."""
     try:
         after = _meaning(changed)
@@ -223,5 +223,6 @@ def _sure(text: str, changed: str, section: str, wanted: object, hint: str, path
         after = {}
     before = {**_meaning(text), section: wanted}
     if after != before:
-        raise DocumentError(f"`{section}` is written in a way that cannot be changed safely", path=path, hint=hint)
+        message = f"`{section}` is written in a way that cannot be changed safely"
+        raise DocumentError(message, path="skillpm.yaml", hint=hint)
     return changed

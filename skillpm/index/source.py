@@ -129,13 +129,10 @@ def is_path(text: str) -> bool:
     return "/" in text and (Path(text).exists() or not is_name(re.split(r"[<>=!~@\s]", text, maxsplit=1)[0]))
 
 
-def open_registry(text: str, around: Surroundings, base: Path | None = None) -> Index:
-    """Return the registry at a place; nothing is read yet.
+def open_registry(text: str, around: Surroundings) -> Index:
+    """Return the registry at a folder, a file URL, an http(s) URL or that of a ``.well-known/agent-skills``.
 
-    Args:
-        text: a folder, a file URL, an http(s) URL, or that of a ``.well-known/agent-skills``.
-        around: of this invocation.
-        base: of a relative folder; the working directory by default.
+    Nothing is read yet.
 
     Raises:
         RegistryError: this version cannot read the registry.
@@ -143,17 +140,14 @@ def open_registry(text: str, around: Surroundings, base: Path | None = None) -> 
     """
     if _is_web(text):
         return _web_registry(_web_address(text), around)
-    folder = (base or Path.cwd()) / _folder(text)
+    folder = Path.cwd() / _folder(text)
     return DirectoryIndex(folder, _named(SourceKind.REGISTRY, folder, around), around.open_signed)
 
 
 def place_source(text: str, around: Surroundings, base: Path | None = None) -> Source:
-    """Return the source of a requirement for the place of one skill; a branch or a tag stays as it is.
+    """Return the source of a requirement for a folder, an archive or a git address of one skill.
 
-    Args:
-        text: a folder, an archive or a git address.
-        around: of this invocation.
-        base: of a relative path; the working directory by default.
+    A branch or a tag stays as it is. A relative path is relative to ``base``, by default the working directory.
 
     Raises:
         UsageError, RegistryError: the address is invalid.

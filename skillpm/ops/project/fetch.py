@@ -134,13 +134,7 @@ def open_release(name: str, release: Release, index: Index) -> Tree:
 
 
 def checked_tree(name: str, release: Release, data: bytes, who: str) -> Tree:
-    """Return the tree in the bytes of an archive, checked against the digests of its release.
-
-    Args:
-        name: of the skill.
-        release: with the digests.
-        data: the archive.
-        who: sent it, for the message.
+    """Return the tree in the bytes of an archive from ``who``, checked against the digests of its release.
 
     Raises:
         IntegrityError: the bytes differ from a digest, or the archive is not acceptable.
