@@ -1,13 +1,15 @@
 """A small server of OpenAI's chat completions, run as a process of its own, which can be told to misbehave.
 
 ``python chat_server.py ANSWERS.json`` prints its port. The file maps the last message to an answer: a text, or an
-object with ``calls`` (native tool calls), ``model`` (what it claims to be) or ``fault``. ``"*"`` answers all others.
+object with ``calls`` (native tool calls), ``model`` (what it claims to be) or ``fault``. ``"~"`` is a list of patterns
+with what they make of a message that they find, and ``"*"`` answers all others.
 """
 
 from __future__ import annotations
 
 import http.server
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -35,7 +37,9 @@ class Chat(http.server.BaseHTTPRequestHandler):
         table = Path(sys.argv[1]).read_text(encoding="utf-8")
         answers = json.loads(table)
         asked = body["messages"][-1]["content"]
-        answer = answers.get(asked, answers.get("*", "I do not know"))
+        found = ((re.search(pattern, asked), text) for pattern, text in answers.get("~", ()))
+        written = next((match.expand(text) for match, text in found if match), None)
+        answer = answers.get(asked, written or answers.get("*", "I do not know"))
         answer = answer if isinstance(answer, dict) else {"text": answer}
         place = f"{asked} {table}"
         Chat.seen[place] = Chat.seen.get(place, 0) + 1

@@ -17,8 +17,7 @@ from skillpm.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skillpm.model.skill import Skill
-    from skillpm.ops.context import Context
+    from skillpm.ops.learning.synth import Shown
     from skillpm.synth.generate import Synthesis
     from skillpm.synth.profile import Profile, SplitProfile
 
@@ -52,6 +51,19 @@ _MOST = 10_000_000  # rows
     help="Print N rows of each skill's rules for people, each with its command line; write nothing.",
 )
 @click.option("--from-traces", is_flag=True, help="Add what you approved and edited in `skillpm run` to the seeds.")
+@click.option(
+    "--rephrase-with",
+    metavar="MODEL",
+    help="Let this model, or a server's URL#MODEL, write training requests in other words; it must read each back.",
+)
+@click.option(
+    "--rephrase-share",
+    type=click.FloatRange(0, 1),
+    default=0.5,
+    show_default=True,
+    metavar="SHARE",
+    help="The share of the training rows that it tries.",
+)
 @click.option("--force", is_flag=True, help="Replace the files of an earlier synthesis.")
 @click.option("--strict", is_flag=True, help="Refuse a split with fewer rows than requested.")
 @yes_option
@@ -65,6 +77,8 @@ def command(
     output: Path | None,
     show: int | None,
     from_traces: bool,
+    rephrase_with: str | None,
+    rephrase_share: float,
     force: bool,
     strict: bool,
     as_json: bool,
@@ -78,22 +92,31 @@ def command(
 
     With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
+    from skillpm.ops.learning.synth import check_output, check_rows, load_rephrasing, preview, synth, write_synthesis
+
     if show is not None:
         if output is not None:
             raise UsageError("`--show` writes no files", hint="remove `--output` or `--show`")
-        _print_preview(*agreed_skills(skills, **agreement), show, seed, as_json)
+        context, chosen = agreed_skills(skills, **agreement)
+        rephrasing = load_rephrasing(context, rephrase_with, rephrase_share, note) if rephrase_with else None
+        _print_preview(preview(context, chosen, count=show, seed=seed, rephrasing=rephrasing), as_json)
         return
     if as_json and output is None:
         raise UsageError(
             "`--json` needs `--output DIR`", hint="add `--output DIR`; without it, stdout has the tasks as JSON Lines"
         )
-    from skillpm.ops.learning.synth import check_output, check_rows, synth, write_synthesis
-
     if output is not None:
         check_output(output, force=force)
     context, chosen = agreed_skills(skills, **agreement)
     synthesis = synth(
-        context, chosen, rows=rows, held_out=held_out, seed=seed, progress=progress(), from_traces=from_traces
+        context,
+        chosen,
+        rows=rows,
+        held_out=held_out,
+        seed=seed,
+        progress=progress(),
+        from_traces=from_traces,
+        rephrasing=load_rephrasing(context, rephrase_with, rephrase_share, note) if rephrase_with else None,
     )
     for name, skill in synthesis.profile.skills.items():
         for text in skill.notes:
@@ -109,10 +132,7 @@ def command(
         _print_profile(synthesis.profile)
 
 
-def _print_preview(context: Context, skills: Sequence[Skill], count: int, seed: int, as_json: bool) -> None:
-    from skillpm.ops.learning.synth import preview
-
-    rows = preview(context, skills, count=count, seed=seed)
+def _print_preview(rows: Sequence[Shown], as_json: bool) -> None:
     if as_json:
         echo_json(rows)
         return
@@ -136,6 +156,9 @@ def _print_profile(profile: Profile) -> None:
     covered = [[name, *row] for name, skill in profile.skills.items() for row in skill.coverage_rows()]
     if covered:
         table(("skill", "tool", "argument", "class", "train", "held-out"), covered, title="Coverage")
+    rephrased = [[name, *item] for name, skill in profile.skills.items() for item in skill.train.rephrased.items()]
+    if rephrased:
+        table(("skill", "in other words", "rows"), rephrased, title="Rephrased")
 
 
 def _cells(side: SplitProfile) -> list[object]:

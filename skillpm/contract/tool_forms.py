@@ -11,9 +11,10 @@ langchain   the schema of the arguments, with ``title`` and ``description``     
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import UsageError
@@ -45,6 +46,15 @@ def anthropic_tool(tool: Tool) -> dict[str, Any]:
 def langchain_tool(tool: Tool) -> dict[str, Any]:
     """Return a tool as LangChain takes it."""
     return {**tool.input_schema, "title": tool.name, "description": tool.description}
+
+
+def told_tools(tools: Iterable[Tool]) -> str:
+    """Return the words that tell a model, which never learned them, the tools and the form of an answer."""
+    listed = json.dumps([anthropic_tool(tool) for tool in tools], ensure_ascii=False)
+    return (
+        'Answer with one JSON object and nothing else: {"tool": NAME, "args": {…}}. `args` follows the tool\'s '
+        f"input_schema. The tools are:\n{listed}"
+    )
 
 
 FORMS: Mapping[str, Callable[[Tool], dict[str, Any]]] = {

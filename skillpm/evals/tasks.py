@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skillpm.contract.tool_forms import anthropic_tool
+from skillpm.contract.tool_forms import told_tools
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import read_json_lines
 from skillpm.model.evaluation import HELD_OUT, TaskRow
@@ -143,16 +143,8 @@ def with_tool_schemas(tasks: Iterable[EvalTask], contracts: Mapping[str, Contrac
 
     A base model that was never told the tools cannot name them: this is what it can do when it is told.
     """
-    texts = {name: "" if contract is None else _schemas(contract) for name, contract in contracts.items()}
+    texts = {name: "" if item is None else told_tools(item.tools.values()) for name, item in contracts.items()}
     return [_before_prompt(task, texts.get(task.task.skill, "")) for task in tasks]
-
-
-def _schemas(contract: Contract) -> str:
-    tools = [anthropic_tool(tool) for tool in contract.tools.values()]
-    return (
-        'Answer with one JSON object and nothing else: {"tool": NAME, "args": {…}}. `args` follows the tool\'s '
-        f"input_schema. The tools are:\n{json.dumps(tools, ensure_ascii=False)}"
-    )
 
 
 def with_skill_text(tasks: Iterable[EvalTask], texts: Mapping[str, str]) -> list[EvalTask]:

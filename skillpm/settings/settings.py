@@ -83,6 +83,7 @@ class Settings:
     environments = _Below("cache", "environments")  # the Python environments of skills
     sealed = _Below("cache", "sealed")  # copies of folders, from which the code of skills that are not installed runs
     models = _Below("cache", "models")  # the prepared models
+    completions = _Below("cache", "completions")  # what models answered to commands that ask for it again
 
     # a row of the table gives the value of its setting
     workers = table.WORKERS

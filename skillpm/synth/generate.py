@@ -26,6 +26,7 @@ from skillpm.synth.dedupe import digest_of, normal_form
 from skillpm.synth.family import Family, RuleRunner, declared_family, plugin_family, random_of
 from skillpm.synth.pools import value_text
 from skillpm.synth.profile import OverlapCheck, PoolProfile, Profile, SkillProfile, SplitProfile, measure, untaught
+from skillpm.synth.rephrase import Rephraser, Rephrasing
 from skillpm.synth.rows import Answers, Offer, Row, RowCollector
 from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
 
 BATCH = 512  # rows that go to the verifier in one message
+REPHRASED_BATCH = 32  # where a model writes anew: a person sees how far it is
 MISSES_IN_A_ROW = 1_000  # a family that gives nothing new so often is exhausted
 MISSES_A_ROW = 50  # and so is one that misses this often for each row asked of it
 SEED = "seed"
@@ -66,7 +68,14 @@ class Synthesis:
 class _Maker:
     """Makes the rows of one skill."""
 
-    def __init__(self, contributions: Contributions, judge: Judge, suites: SuiteIndex, seed: int) -> None:
+    def __init__(
+        self,
+        contributions: Contributions,
+        judge: Judge,
+        suites: SuiteIndex,
+        seed: int,
+        rephrasing: Rephrasing | None,
+    ) -> None:
         self.contributions = contributions
         self.name = contributions.skill.name
         self.collectors: dict[Split, RowCollector] = {}
@@ -81,6 +90,7 @@ class _Maker:
         self._judge = judge
         self._suites = suites
         self._seed = seed
+        self._rephraser = None if rephrasing is None else Rephraser(rephrasing)
         self._check_rules()
         self.said_suites = (
             [] if contributions.synthesis is None else suites.said_by(RuleLanguage(contributions.synthesis))
@@ -185,9 +195,11 @@ class _Maker:
         """Take rows from one family until it has given ``goal``; False where it is exhausted."""
         wanted = goal - rows.families[family.name]
         misses = in_a_row = 0
+        rephraser = self._rephraser if rows is self.collectors.get("train") else None
+        batch = BATCH if rephraser is None else REPHRASED_BATCH
         while (missing := goal - rows.families[family.name]) > 0:
             candidates: list[Row] = []
-            while len(candidates) < min(BATCH, missing):
+            while len(candidates) < min(batch, missing):
                 # Two bounds, because a family can run dry in two ways: at once, and by an ever rarer new row. The
                 # second grows with what is asked, or a long run would be cut where a short one is not.
                 if in_a_row >= MISSES_IN_A_ROW or misses >= MISSES_IN_A_ROW + MISSES_A_ROW * wanted:
@@ -207,6 +219,8 @@ class _Maker:
             # Rows count from when they are offered, so the batch is taken off again here. An ambiguous request may
             # have cost an earlier row: then fewer are gained than verified, at worst less than none.
             before = rows.families[family.name] - len(candidates)
+            if rephraser is not None:
+                candidates = rephraser.rephrase(rows, candidates, self.contributions.contract, self._judge)
             rows.verify(candidates, self._judge)
             gained = max(0, rows.families[family.name] - before)
             misses += len(candidates) - gained
@@ -233,6 +247,7 @@ class _Maker:
             asked=self.asked[split],
             rejected=collector.rejected,
             tools=() if contract is None else [*contract.tools.values()],
+            rephrased=self._rephraser.outcomes if self._rephraser is not None and split == "train" else {},
         )
 
     def _watched(self, split: Split, rows: Iterable[StoredRow]) -> Iterator[StoredRow]:
@@ -334,6 +349,7 @@ def synthesise(
     run_rule: RuleRunner | None = None,
     progress: Progress | None = None,
     other_suites: Iterable[tuple[str, Suite]] = (),
+    rephrasing: Rephrasing | None = None,
 ) -> Synthesis:
     """Make training and held-out tasks of skills.
 
@@ -346,10 +362,12 @@ def synthesise(
         run_rule: runs plugins' rules, such as ``Scorer.synthesise``; without it they give nothing.
         progress: is told how far it is.
         other_suites: (skill, suite) of skills that are installed but not among ``contributions``.
+        rephrasing: who writes training requests of rules in other words.
 
     Raises:
         CheckError: a seed stands in a suite.
         DocumentError: a rule does not fit its contract.
+        EndpointError: the server of the model that rephrases failed.
         VerifierError: a verifier can judge nothing.
     """
     mine = [(item.skill.name, suite) for item in contributions for suite in item.suites]
@@ -358,7 +376,7 @@ def synthesise(
         suites.refuse(item.skill.name, item.seeds)
     # Training of all skills first: a held-out request must stand in no skill's training rows, for one model learns them
     # all. The other order would let held-out rows take requests, and so change training with the number of them.
-    makers = [_Maker(item, judge, suites, seed) for item in contributions]
+    makers = [_Maker(item, judge, suites, seed, rephrasing) for item in contributions]
     for maker in makers:
         maker.make("train", rows, (), run_rule, progress)
     shown = ChainMap(*(maker.collectors["train"].kept.places for maker in makers))

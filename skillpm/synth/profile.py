@@ -44,6 +44,7 @@ class SplitProfile(Document):
     Attributes:
         families: rows by the task of synthesis.yaml or the rule that made them; seeds are ``seed``.
         rejected: why rows were thrown away; draws that broke a constraint count here too.
+        rephrased: what became of the requests that a model wrote anew: ``kept``, or the reason why not.
         coverage: rows by tool, argument, and class of its value: ``value``, ``null``, or a member of its enum.
     """
 
@@ -55,6 +56,7 @@ class SplitProfile(Document):
     request_characters: Lengths
     answer_characters: Lengths
     rejected: dict[str, int]
+    rephrased: dict[str, int] = Field(default_factory=dict)
     coverage: Coverage = Field(default_factory=dict)
 
 
@@ -129,7 +131,12 @@ class Profile(Document):
 
 
 def measure(
-    rows: Iterable[StoredRow], *, asked: int, rejected: Mapping[str, int], tools: Sequence[Tool]
+    rows: Iterable[StoredRow],
+    *,
+    asked: int,
+    rejected: Mapping[str, int],
+    tools: Sequence[Tool],
+    rephrased: Mapping[str, int],
 ) -> SplitProfile:
     """Profile rows in one pass."""
     families: Counter[str] = Counter()
@@ -156,6 +163,7 @@ def measure(
         request_characters=Lengths.of(requests),
         answer_characters=Lengths.of(answers),
         rejected=top_reasons(rejected),
+        rephrased=top_reasons(rephrased),
         coverage=coverage,
     )
 

@@ -19,6 +19,8 @@ from skillpm.synth.dedupe import Deduplicator, Finding, digest_of, normal_form
 from skillpm.synth.special_tokens import special_token
 from skillpm.synth.spool import RowStore, StoredRow
 
+REPHRASED = "rephrased"  # tag of a row whose request a model wrote
+
 
 def refusals(judge: Judge, rows: Sequence[tuple[Task, str]]) -> list[str | None]:
     """Return, for each task with its gold answer, why its verifier refuses it, or None where it passes with score 1.
@@ -165,6 +167,13 @@ class RowCollector:
         row = self._pending[form] = Row(offer, form, answer, task)
         self.families[offer.family] += 1
         return row
+
+    def replace(self, row: Row, request: str) -> Row | None:
+        """Take a row that was just taken with another request; None, and the row as it was, where that is refused."""
+        other = self.offer(row.offer._replace(request=request, tags=(*row.offer.tags, REPHRASED)))
+        if other is not None and self._pending.pop(row.form, None) is not None:
+            self.families[row.offer.family] -= 1
+        return other
 
     def _refusal(self, form: str, answer: str) -> str | None:
         """Return why a request is not taken; an ambiguous one takes the earlier row with it."""

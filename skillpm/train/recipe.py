@@ -25,6 +25,18 @@ from skillpm.train.kinds import Kinds
 from skillpm.train.sft import Sft
 
 
+class Rephrase(Document):
+    """A model that writes training requests in other words; what it does not read back as the same call is not kept.
+
+    Attributes:
+        model: a known name, a folder, a hub id, or a server's URL#MODEL.
+        share: of the training rows that it tries.
+    """
+
+    model: str
+    share: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
 class Data(Document):
     """How many rows are made for each skill.
 
@@ -36,6 +48,7 @@ class Data(Document):
         caps: of skills: at most so many of their rows to learn from.
         weights: of skills: how often an epoch of SFT has each of their rows; 0.5 takes every second row.
         traces: learn from what you approved and edited in `skillpm run`, too.
+        rephrase: let a model write training requests in other words.
     """
 
     rows: Positive = 400
@@ -45,6 +58,7 @@ class Data(Document):
     caps: dict[str, Positive] = Field(default_factory=dict)
     weights: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
     traces: bool = False
+    rephrase: Rephrase | None = None
 
 
 class Lora(Document):

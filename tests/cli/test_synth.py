@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.chat import MakeChat
 from tests.shop import MakeProject
 
 SKILL = """---
@@ -198,3 +199,34 @@ def skillpm_synthesis_rules(skill):
     done = here.run("synth", "./ports", "--rows", "20", "--yes").ok()
     tags = [tag for line in done.out.splitlines() for tag in json.loads(line)["tags"]]
     assert tags.count("rule:even") >= 9
+
+
+def test_a_server_writes_requests_in_other_words_and_is_asked_once(project: MakeProject, chat: MakeChat) -> None:
+    here = project(files())
+    answer = json.dumps({"tool": "open", "args": {"port": 0}}).replace("0", r"\1")
+    url = chat(
+        {
+            "~": [
+                [r"The request was: \D*(\d+)\D*\nWrite", r'<think>hm</think>\n"somebody ought to unlock \1"'],
+                [r"ought to unlock (\d+)", answer],
+            ]
+        }
+    )
+    words = ("synth", "./ports", "--rows", "30", "--held-out", "8", "--rephrase-with", f"{url}#tiny")
+    done = here.run(*words, "--rephrase-share", "1", "--output", "made").ok()
+    rows = (here.root / "made/train.jsonl").read_text().splitlines()
+    requests = [json.loads(row)["prompt"][-1]["content"] for row in rows]
+    kept = json.loads((here.root / "made/profile.json").read_text())["skills"]["ports"]["train"]["rephrased"]["kept"]
+    assert sum(request.startswith("somebody ought to unlock ") for request in requests) == kept >= 25
+    assert "in other words" in done.out and "kept" in done.out
+    chat({"*": {"fault": "status", "status": 400}})  # what was written is not asked for again
+    here.run(*words, "--rephrase-share", "1", "--output", "again").ok()
+    assert (here.root / "again/train.jsonl").read_bytes() == (here.root / "made/train.jsonl").read_bytes()
+    failed = here.run(*words, "--rephrase-share", "1", "--seed", "5", "--output", "other").fails(5)
+    assert "answers 400" in failed.err and not (here.root / "other").exists()
+
+
+def test_rows_are_shown_in_other_words(project: MakeProject, chat: MakeChat) -> None:
+    url = chat({"*": "not one line\nbut two"})
+    done = project(files()).run("synth", "./ports", "--show", "3", "--rephrase-with", f"{url}#tiny").ok()
+    assert done.out.count("open port=") == 3

@@ -6,12 +6,13 @@ import json
 import secrets
 import shlex
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from skillpm.agent.completion_cache import CachedPolicy
 from skillpm.agent.trace import Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, UsageError
@@ -20,6 +21,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
 from skillpm.model.task import Seed, request_key
 from skillpm.ops.context import Context
+from skillpm.ops.learning.models import PolicyRequest, load_policy
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
@@ -28,8 +30,10 @@ from skillpm.storage.unpack import remove_tree
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.profile import Profile
+from skillpm.synth.rephrase import Rephrasing
 
 PROFILE = "profile.json"
+_AT_ONCE = 8  # requests to the model that rephrases
 
 
 def synth(
@@ -41,6 +45,7 @@ def synth(
     seed: int,
     progress: Progress | None = None,
     from_traces: bool = False,
+    rephrasing: Rephrasing | None = None,
 ) -> Synthesis:
     """Make training and held-out tasks, each verified by its skill.
 
@@ -52,6 +57,7 @@ def synth(
         seed: of chance.
         progress: is told how far it is.
         from_traces: add what people approved and edited in stored episodes to the seeds.
+        rephrasing: who writes training requests of rules in other words.
 
     Raises:
         CheckError: a seed stands in a suite.
@@ -70,7 +76,29 @@ def synth(
             run_rule=session.scorer.synthesise,
             progress=progress,
             other_suites=other_suites(context, skills),
+            rephrasing=rephrasing,
         )
+
+
+def load_rephrasing(
+    context: Context, model: str, share: float, say: Callable[[str], None] = lambda sentence: None
+) -> Rephrasing:
+    """Load the model that writes requests in other words. What it writes is kept in the cache, and asked for once.
+
+    Args:
+        context: knows where models and the cache are.
+        model: a name, a folder, a hub id, or the address of a server.
+        share: of the training rows, 0 to 1.
+        say: shows what a server is waited for.
+
+    Raises:
+        UsageError: there is no such model.
+        TrainingError: torch and its companions are not installed.
+        RegistryError: a known model could not be fetched, or the server failed.
+    """
+    settings = context.settings
+    policy = load_policy(PolicyRequest(model, None, batch_size=_AT_ONCE, say=say), settings)
+    return Rephrasing(CachedPolicy(policy, settings.completions / "completions.sqlite"), share)
 
 
 def with_traces(context: Context, contributions: Contributions) -> Contributions:
@@ -92,7 +120,9 @@ class Shown:
     answer: str
 
 
-def preview(context: Context, skills: Sequence[Skill], *, count: int, seed: int) -> list[Shown]:
+def preview(
+    context: Context, skills: Sequence[Skill], *, count: int, seed: int, rephrasing: Rephrasing | None = None
+) -> list[Shown]:
     """Return the first training rows of each skill's rules; nothing is written.
 
     Raises:
@@ -108,6 +138,7 @@ def preview(context: Context, skills: Sequence[Skill], *, count: int, seed: int)
             seed=seed,
             run_rule=session.scorer.synthesise,
             other_suites=other_suites(context, skills),
+            rephrasing=rephrasing,
         )
     rows: dict[str, list[Shown]] = {name: [] for name in contributions}
     for task in synthesis.train:

@@ -41,7 +41,7 @@ from skillpm.ops.learning.resumption import (
 )
 from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.ops.learning.synth import check_held_out, other_suites, with_traces
+from skillpm.ops.learning.synth import check_held_out, load_rephrasing, other_suites, with_traces
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import append_line, read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -308,6 +308,7 @@ def _needed(load: Callable[[], Any]) -> Any:
 
 def _synthesise(context: Context, recipe: Recipe, session: JudgingSession, progress: Progress) -> Synthesis:
     contributions = list(session.contributions.values())
+    rephrase = recipe.data.rephrase
     return synthesise(
         [with_traces(context, item) for item in contributions] if recipe.data.traces else contributions,
         session.scorer.judge,
@@ -317,6 +318,7 @@ def _synthesise(context: Context, recipe: Recipe, session: JudgingSession, progr
         run_rule=session.scorer.synthesise,
         progress=progress,
         other_suites=other_suites(context, [item.skill for item in contributions]),
+        rephrasing=load_rephrasing(context, rephrase.model, rephrase.share) if rephrase else None,
     )
 
 

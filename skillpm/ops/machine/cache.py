@@ -155,6 +155,7 @@ def prune(settings: Settings, *, models: bool = False, dry_run: bool = False, wa
     pruned = _prune_store(settings, dry_run=dry_run, wait=wait)
     cached = tuple(_emptied(settings.cache / name, dry_run=dry_run) for name in (PAGES, REPOSITORIES))
     cached += (replace(_emptied(Store(settings.sealed).trees, dry_run=dry_run), name=settings.sealed.name),)
+    cached += (_emptied(settings.completions, dry_run=dry_run),)
     if models:
         cached += (_emptied(settings.models, dry_run=dry_run),)
     remaining = 0 if models or not settings.models.is_dir() else len(list(settings.models.iterdir()))

@@ -1,0 +1,89 @@
+"""Completions on disk: a model is asked the same thing once, also by a later command.
+
+What a policy completed is kept by the digest of everything that decides it: the policy's name and settings, the prompt,
+and the bound of its length. A command that was ended goes on where it was, and its next run gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import astuple, replace
+from pathlib import Path
+
+from skillpm.errors import StorageError
+from skillpm.model.ports import Completion, Policy
+from skillpm.model.task import Message, canonical_json
+
+_TABLE = """CREATE TABLE IF NOT EXISTS completion
+(key TEXT PRIMARY KEY, text TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, finish_reason TEXT)"""
+_WAIT = 30.0  # seconds for another process that writes
+
+
+class CachedPolicy:
+    """A policy that remembers.
+
+    Args:
+        policy: is asked what was never asked before.
+        file: the database; made where it is missing.
+    """
+
+    def __init__(self, policy: Policy, file: Path) -> None:
+        self._policy = policy
+        self._file = file
+        self.name = policy.name
+        self.settings = dict(getattr(policy, "settings", {}))
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        """Yield ``(index of the prompt, completion)``, first the known ones, then the others as they finish.
+
+        Raises:
+            StorageError: the database cannot be read or written.
+            SkillpmError: the policy failed.
+        """
+        keys = [self._key(prompt, max_new_tokens) for prompt in prompts]
+        with closing(self._opened()) as database:
+            known = {key: completion for key in keys if (completion := self._find(database, key)) is not None}
+            yield from ((place, known[key]) for place, key in enumerate(keys) if key in known)
+            missing = [place for place, key in enumerate(keys) if key not in known]
+            asked = self._policy.complete([prompts[place] for place in missing], max_new_tokens=max_new_tokens)
+            for number, completion in asked if missing else ():
+                text = completion.text.encode("utf-8", "replace").decode()  # SQLite takes no lone surrogates
+                whole = replace(completion, text=text)
+                self._keep(database, keys[missing[number]], whole)
+                yield missing[number], whole
+
+    def _key(self, prompt: Sequence[Message], max_new_tokens: int) -> str:
+        messages = [message.model_dump(mode="json") for message in prompt]
+        text = canonical_json([self.name, self.settings, messages, max_new_tokens])
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def _opened(self) -> sqlite3.Connection:
+        with self._errors_told():
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            database = sqlite3.connect(self._file, timeout=_WAIT, isolation_level=None)
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute(_TABLE)
+        return database
+
+    def _find(self, database: sqlite3.Connection, key: str) -> Completion | None:
+        query = "SELECT text, prompt_tokens, completion_tokens, finish_reason FROM completion WHERE key = ?"
+        with self._errors_told():
+            row = database.execute(query, (key,)).fetchone()
+        return None if row is None else Completion(*row)
+
+    def _keep(self, database: sqlite3.Connection, key: str, completion: Completion) -> None:
+        values = (key, *astuple(completion))
+        with self._errors_told():
+            database.execute("INSERT OR REPLACE INTO completion VALUES (?, ?, ?, ?, ?)", values)
+
+    @contextmanager
+    def _errors_told(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise StorageError(f"{self._file}: {error}", hint="remove this file; it is made again") from None

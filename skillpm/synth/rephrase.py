@@ -1,0 +1,162 @@
+"""Requests in a model's words: the answer is drawn first, and other words stay only if they still ask for it.
+
+A phrasing has to pass three checks before it takes a template's place. It is one line; it says every value that the
+template says, and no number, path or option that the template does not; and the model, which then sees the tools and
+that line alone, answers with the same call. What fails is counted, and the template stands in.
+
+The way of writing first the label and then the text is that of Self-Instruct (arXiv 2212.10560); to keep only what
+reads back as its label is round-trip consistency (Alberti et al., arXiv 1906.05416).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from skillpm.contract.answer import after_thoughts
+from skillpm.contract.contract import Contract
+from skillpm.contract.tool_forms import told_tools
+from skillpm.model.episode import Episode
+from skillpm.model.ports import Judge, Policy
+from skillpm.model.task import Message, Task
+from skillpm.synth.family import random_of
+from skillpm.synth.pools import value_text
+from skillpm.synth.rows import Row, RowCollector
+
+KEPT = "kept"
+MANNERS = (
+    "in as few words as possible",
+    "politely, as to a colleague",
+    "as a question",
+    "as somebody in a hurry types it",
+    "as it is spoken, without punctuation",
+    "with one sentence in front that says why",
+    "with other verbs and another order of the words",
+)
+_LONGEST = 600  # characters of a phrasing
+_TOKENS = 256  # of a phrasing, and of an answer
+_QUOTES = "\"'`“”„ \t"
+_EXACT = re.compile(r"""(?<![\w./-])(?:--?[A-Za-z][\w-]*|[~.]{0,2}/[\w./~-]+|[\w./:@~+-]*\d[\w./:@~+-]*)""")
+_CLOSING = ".,:;!?"
+
+
+@dataclass(frozen=True, slots=True)
+class Rephrasing:
+    """Who writes requests in other words, and how many.
+
+    Attributes:
+        policy: writes and reads; one that remembers its completions makes a synthesis that can be repeated.
+        share: of the training rows that rules make, 0 to 1, that are tried.
+    """
+
+    policy: Policy
+    share: float
+
+
+class Rephraser:
+    """Writes training requests of one skill anew.
+
+    Attributes:
+        outcomes: how many phrasings were kept, and why the others were not.
+    """
+
+    def __init__(self, rephrasing: Rephrasing) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._policy = rephrasing.policy
+        self._share = rephrasing.share
+
+    def rephrase(
+        self, collector: RowCollector, rows: Sequence[Row], contract: Contract | None, judge: Judge
+    ) -> list[Row]:
+        """Return the rows, some of them with other words, which the collector has taken in place of the template's.
+
+        Raises:
+            SkillpmError: the model cannot be asked.
+        """
+        chosen = [row for row in rows if random_of("rephrase", row.form).random() < self._share]
+        written = self._ask([_writing(row) for row in chosen])
+        cleaned = map(_cleaned, written)
+        phrasings = [(row, text) for row, text in zip(chosen, cleaned, strict=True) if self._sound(row, text)]
+        answers = self._ask([_reading(row.task, text, contract) for row, text in phrasings])
+        read = [Episode.answering(row.task, answer) for (row, _), answer in zip(phrasings, answers, strict=True)]
+        anew: dict[str, Row] = {}
+        for (row, text), judged in zip(phrasings, judge(read) if read else (), strict=True):
+            if judged.verdict.status != "passed" or judged.verdict.score != 1:
+                self.outcomes["is taken for another call"] += 1
+            elif (other := collector.replace(row, text)) is None:
+                self.outcomes["is too near to another row"] += 1
+            else:
+                self.outcomes[KEPT] += 1
+                anew[row.form] = other
+        return [anew.get(row.form, row) for row in rows]
+
+    def _sound(self, row: Row, text: str) -> bool:
+        reason = fault(row.offer.request, row.task.expected, text)
+        if reason is not None:
+            self.outcomes[reason] += 1
+        return reason is None
+
+    def _ask(self, prompts: Sequence[Sequence[Message]]) -> list[str]:
+        texts = [""] * len(prompts)
+        for place, completion in self._policy.complete(prompts, max_new_tokens=_TOKENS) if prompts else ():
+            texts[place] = completion.text if completion.finish_reason == "stop" else ""
+        return texts
+
+
+def fault(request: str, expected: Any, phrasing: str) -> str | None:
+    """Return why a phrasing cannot stand for a request with this answer, as far as its text alone tells; else None."""
+    if not phrasing or "\n" in phrasing or len(phrasing) > _LONGEST:
+        return "is not one line"
+    if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co") for letter in phrasing):
+        return "has hidden characters"
+    if any(_says(request, value) and not _says(phrasing, value) for value in _values(expected)):
+        return "drops a value"
+    if _exact_words(phrasing) - _exact_words(request):
+        return "adds a value"
+    return None
+
+
+def _values(expected: Any) -> Iterator[str]:
+    """Yield the texts of all values inside an answer's arguments."""
+    arguments = expected.get("args", expected) if isinstance(expected, dict) else expected
+    if isinstance(arguments, dict | list | tuple):
+        for item in arguments.values() if isinstance(arguments, dict) else arguments:
+            yield from _values({"args": item})
+    elif arguments is not None and not isinstance(arguments, bool):
+        yield value_text(arguments)
+
+
+def _says(text: str, value: str) -> bool:
+    return bool(value) and re.search(rf"(?<!\w){re.escape(value)}(?!\w)", text) is not None
+
+
+def _exact_words(text: str) -> set[str]:
+    """Return what cannot be said in other words: numbers, paths and options."""
+    return {word.rstrip(_CLOSING) for word in _EXACT.findall(text)}
+
+
+def _cleaned(text: str) -> str:
+    """Return the phrasing in a model's answer, without thoughts and the quotes around it."""
+    return after_thoughts(text).strip().strip(_QUOTES)
+
+
+def _writing(row: Row) -> tuple[Message, ...]:
+    manner = random_of("manner", row.form).choice(MANNERS)
+    content = (
+        "A person asked an assistant for something, and this call was the right answer:\n"
+        f"{row.answer}\nThe request was: {row.offer.request}\n"
+        f"Write the same request {manner}. Ask for exactly this call: leave nothing out, add nothing, and copy every "
+        "value as it is written. Reply with the request alone, on one line."
+    )
+    return (Message(role="user", content=content),)
+
+
+def _reading(task: Task, request: str, contract: Contract | None) -> tuple[Message, ...]:
+    system = [message.content for message in task.prompt if message.role == "system"]
+    told = [told_tools(contract.tools.values())] if contract is not None else []
+    prompt = Message(role="system", content="\n\n".join([*told, *system]))
+    return (prompt, Message(role="user", content=request))

@@ -1,0 +1,150 @@
+"""Requests in a model's words: what the text alone gives away, and what only reading back does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies
+
+from skillpm.model.ports import Completion
+from skillpm.model.task import Message
+from skillpm.synth.generate import Synthesis, synthesise
+from skillpm.synth.rephrase import Rephrasing, fault
+from tests.synth.conftest import Given, Judge
+
+REQUEST = "start the server on port 8123 from /srv/app"
+ANSWER = {"tool": "dev", "args": {"port": 8123, "path": "/srv/app", "tag": None, "quiet": True}}
+FAULTS = {
+    "spin up /srv/app at 8123": None,
+    "Could you serve /srv/app? Port: 8123.": None,
+    "": "is not one line",
+    "serve /srv/app\nat 8123": "is not one line",
+    "serve /srv/app at 8123" + " now" * 200: "is not one line",
+    "serve /srv/app at \u202e8123": "has hidden characters",
+    "serve /srv/app at port eight one two three": "drops a value",
+    "serve /srv/app at 18123": "drops a value",
+    "serve /srv/app2 at 8123": "drops a value",
+    "serve /srv/app at 8123 within 30 seconds": "adds a value",
+    "serve /srv/app at 8123, then /srv/other": "adds a value",
+    "serve /srv/app at 8123 with --reload": "adds a value",
+}
+
+
+@pytest.mark.parametrize("phrasing", FAULTS)
+def test_a_phrasing_says_the_values_of_the_request_and_no_others(phrasing: str) -> None:
+    assert fault(REQUEST, ANSWER, phrasing) == FAULTS[phrasing]
+
+
+@for_all(strategies.integers(0, 10**6), strategies.integers(0, 10**6))
+def test_another_number_never_stands_for_the_value(value: int, other: int) -> None:
+    reason = fault(f"open port {value}", {"tool": "open", "args": {"port": value}}, f"let traffic in on {other}")
+    assert (reason is None) == (value == other)
+
+
+class Scripted:
+    """Writes by a pattern, and reads by another; it counts what it is asked."""
+
+    name = "scripted"
+
+    def __init__(self, phrasing: str, answer: str) -> None:
+        self.phrasing, self.answer, self.asked = phrasing, answer, 0
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        for place, prompt in reversed(list(enumerate(prompts))):
+            self.asked += 1
+            said = prompt[-1].content
+            port = re.findall(r"\d{4}", said)[-1] if re.search(r"\d{4}", said) else "0"
+            text = self.phrasing if "Reply with the request alone" in said else self.answer
+            yield place, Completion(text.replace("PORT", port), 1, 1, "stop")
+
+
+DOCUMENT = {
+    "frames": ["{request}", "Please {request}."],
+    "values": {"port": {"integers": [2000, 9000]}},
+    "tasks": [
+        {
+            "name": "dev",
+            "tool": "dev",
+            "draw": {"port": {"from": "port"}},
+            "args": {"port": "{port}"},
+            "requests": ["open port {port}", "let traffic in on {port}", "make {port} reachable"],
+        }
+    ],
+}
+RIGHT = '{"tool": "dev", "args": {"port": PORT, "tag": null, "path": null, "quiet": null}}'
+WORDS = "would somebody kindly see to it that PORT answers"
+
+
+def made(given: Given, judge: Judge, policy: Scripted, share: float = 1.0) -> Synthesis:
+    return synthesise([given(DOCUMENT)], judge, rows=40, held_out=10, seed=0, rephrasing=Rephrasing(policy, share))
+
+
+def test_what_reads_back_as_its_call_takes_the_place_of_the_template_in_training_alone(
+    given: Given, judge: Judge
+) -> None:
+    policy = Scripted(WORDS, RIGHT)
+    synthesis = made(given, judge, policy)
+    assert len(synthesis.train) == 40 and policy.asked == 80
+    for task in synthesis.train:
+        assert task.request == WORDS.replace("PORT", str(task.expected["args"]["port"]))
+        assert "rephrased" in task.tags and task.origin == "rule"
+    assert not any("rephrased" in task.tags for task in synthesis.held_out)
+    sides = synthesis.profile.skills["small"]
+    assert sides.train.rephrased == {"kept": 40} and sides.held_out.rephrased == {}
+    assert made(given, judge, policy).profile.digests == synthesis.profile.digests
+
+
+@pytest.mark.parametrize(
+    ("phrasing", "answer", "reason"),
+    [
+        (WORDS, RIGHT.replace('"dev"', '"stop"'), "is taken for another call"),
+        (WORDS, "Sure, I can help with that!", "is taken for another call"),
+        ("would somebody see to it", RIGHT, "drops a value"),
+        (WORDS + " for 60 seconds", RIGHT, "adds a value"),
+    ],
+)
+def test_a_template_stands_in_for_what_fails(
+    given: Given, judge: Judge, phrasing: str, answer: str, reason: str
+) -> None:
+    plain = synthesise([given(DOCUMENT)], judge, rows=40, held_out=10, seed=0)
+    synthesis = made(given, judge, Scripted(phrasing, answer))
+    assert synthesis.profile.skills["small"].train.rephrased == {reason: 40}
+    assert {task.request for task in synthesis.train} == {task.request for task in plain.train}
+
+
+def test_only_the_share_is_asked_and_the_rows_do_not_depend_on_who_writes(given: Given, judge: Judge) -> None:
+    halves: list[Any] = [made(given, judge, Scripted(words, RIGHT), 0.5) for words in (WORDS, WORDS + " soon")]
+    kept = [half.profile.skills["small"].train.rephrased["kept"] for half in halves]
+    assert kept[0] == kept[1] and 8 < kept[0] < 32
+    targets = [sorted(str(task.expected) for task in half.train) for half in halves]
+    assert targets[0] == targets[1]
+
+
+def test_one_phrasing_for_two_answers_is_kept_for_neither(given: Given, judge: Judge) -> None:
+    """A model that reads everything as anything cannot make a request with two answers."""
+
+    def rule(tool: str, *requests: str) -> dict[str, Any]:
+        draw = {"port": {"from": [80]}}
+        return {"name": tool, "tool": tool, "draw": draw, "args": {"port": "{port}"}, "requests": list(requests)}
+
+    document = {"frames": DOCUMENT["frames"], "tasks": [rule("dev", "open it", "go"), rule("stop", "close it", "end")]}
+
+    class Obliging(Scripted):
+        def complete(self, prompts: Any, *, max_new_tokens: int) -> Iterator[tuple[int, Completion]]:
+            for place, prompt in enumerate(prompts):
+                writing = "Reply with the request alone" in prompt[-1].content
+                yield place, Completion("do the needful" if writing else RIGHT.replace("PORT", "80"), 1, 1, "stop")
+
+    synthesis = synthesise(
+        [given(document)], judge, rows=8, held_out=0, seed=0, rephrasing=Rephrasing(Obliging("", ""), 1.0)
+    )
+    answers: dict[str, set[str]] = {}
+    for task in synthesis.train:
+        answers.setdefault(task.request, set()).add(str(task.expected))
+    assert all(len(found) == 1 for found in answers.values())
