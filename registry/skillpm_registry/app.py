@@ -19,6 +19,7 @@ from skillpm_registry.configuration import Configuration
 from skillpm_registry.edge import Edge
 from skillpm_registry.metrics import Metrics
 from skillpm_registry.publishing import recover
+from skillpm_registry.routing import API
 from skillpm_registry.services import open_services
 from skillpm_registry.static_files import RegistryFiles
 
@@ -44,7 +45,7 @@ def create_app(configuration: Configuration) -> FastAPI:
 
     app = FastAPI(
         title=f"skillpm registry {configuration.name}", version=__version__, lifespan=lifespan, docs_url=None,
-        redoc_url=None, responses=problems.RESPONSES, openapi_url=f"{api.PREFIX}/openapi.json",
+        redoc_url=None, openapi_url=f"{API}/openapi.json",
     )  # fmt: skip
     app.state.services, app.state.rates = services, Rates(configuration.rate)
     app.state.issuers = oidc.Issuers(local=configuration.local_issuers)
@@ -54,12 +55,12 @@ def create_app(configuration: Configuration) -> FastAPI:
     app.add_exception_handler(Exception, problems.of_defect)
     metrics = Metrics(services)
     app.add_middleware(Edge, seconds=configuration.seconds, answered=metrics.answered)
-    app.add_api_route("/healthz", _health, methods=["GET"], tags=["operation"])
+    app.add_api_route("/healthz", _health, methods=["GET"], tags=["operation"], responses=problems.RESPONSES)
     app.add_api_route("/config.json", _config, methods=["GET"], include_in_schema=False, dependencies=[Depends(reader)])
-    app.include_router(api.router())
-    app.include_router(metrics.router())
-    for routes in (search, protocols, pages):
-        app.include_router(routes.router(services), dependencies=[Depends(reader)])
+    app.router.routes += [
+        *api.ROUTES, *metrics.router().routes, *search.router(services).routes, *protocols.routes(services),
+        *pages.routes(services),
+    ]  # fmt: skip
     app.mount("/", RegistryFiles(services))  # last: it has every other path
     return app
 
@@ -74,7 +75,7 @@ def _health(services: Shared) -> dict[str, str]:
 def _config(services: Shared, request: Request) -> Response:
     """Return config.json of the folder, with the places of API and search: a folder needs no change to get a server."""
     document = json.loads((services.configuration.data / "config.json").read_bytes())
-    document |= {"publish": api.PREFIX.removeprefix("/"), "search": search.PLACE}
+    document |= {"publish": API.removeprefix("/"), "search": search.PLACE}
     body = json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
     headers = {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"', "Cache-Control": "no-cache"}
     if request.headers.get("if-none-match") == headers["ETag"]:

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from skillpm_registry.access import Shared, Writer
 from skillpm_registry.identity import Right
 from skillpm_registry.membership import REGISTRY, Role, demand_role
+from skillpm_registry.problems import RESPONSES
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Upload
 
@@ -58,7 +59,7 @@ class Metrics:
 
     def router(self) -> APIRouter:
         """Return the route of the metrics."""
-        routes = APIRouter(tags=["operation"])
+        routes = APIRouter(tags=["operation"], responses=RESPONSES)
 
         @routes.get("/metrics", response_class=Response)
         def metrics(services: Shared, identity: Writer) -> Response:

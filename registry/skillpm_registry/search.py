@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from skillpm_registry.catalogue.catalogue import Row
 from skillpm_registry.catalogue.search import FILTERS, Found, search
 from skillpm_registry.catalogue.search import Query as Wanted
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 PLACE = "search.json"  # relative to the registry's address, as config.json names it
@@ -18,7 +19,7 @@ MOST = 100  # skills of one answer
 
 def router(services: Services) -> APIRouter:
     """Return the routes of the search."""
-    routes = APIRouter(tags=["search"])
+    routes = reading_router("search")
 
     @routes.get(f"/{PLACE}")
     def find(

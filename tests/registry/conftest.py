@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import APIRouter
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
@@ -153,7 +152,7 @@ def serve(
     """
     if getattr(request.module, "API_ONLY", False):
         for part in (pages, protocols):
-            monkeypatch.setattr(part, "router", lambda _: APIRouter())
+            monkeypatch.setattr(part, "routes", lambda _: [])
     clients: list[TestClient] = []
 
     def start(root: Path | None = None, **configuration: Any) -> Server:

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from skillpm_registry.api import accounts, approvals, releases, trusted
 
-PREFIX = "/api/v1"
-
-
-def router() -> APIRouter:
-    """Return all routes of the API."""
-    whole = APIRouter(prefix=PREFIX)
-    for part in (releases, approvals, accounts, trusted):
-        whole.include_router(part.router)
-    return whole
+ROUTES = [route for part in (releases, approvals, accounts, trusted) for route in part.router.routes]

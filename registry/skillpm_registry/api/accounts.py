@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -35,10 +35,11 @@ from skillpm_registry.membership import (
 )
 from skillpm_registry.naming import is_new
 from skillpm_registry.problems import ApiError
+from skillpm_registry.routing import api_router
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Account, Member, Token
 
-router = APIRouter(tags=["accounts"])
+router = api_router("accounts")
 
 
 @router.get("/whoami")

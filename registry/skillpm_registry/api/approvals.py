@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from skillpm_registry import approval
 from skillpm_registry.access import Shared, Writer
 from skillpm_registry.api.forms import ApprovalForm, Decision, UploadState, WaitingState
+from skillpm_registry.routing import api_router
 
-router = APIRouter(prefix="/approvals", tags=["approvals"])
+router = api_router("approvals", "/approvals")
 
 
 @router.get("")

@@ -6,7 +6,7 @@ import os
 
 from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from skillpm_registry import lifecycle, publishing
 from skillpm_registry.access import Number, Reader, Shared, Visitor, Writer
@@ -21,10 +21,11 @@ from skillpm_registry.api.forms import (
     Wish,
 )
 from skillpm_registry.identity import Identity
+from skillpm_registry.routing import api_router
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Report
 
-router = APIRouter(tags=["releases"])
+router = api_router("releases")
 _KINDS, _BYTES = ("application/gzip", "application/octet-stream"), {"type": "string", "format": "binary"}
 _AT_ONCE = 4  # archives that are checked at once: each is unpacked in memory
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from skillpm_registry import oidc
 from skillpm_registry.access import Number, Reader, Shared, Visitor, Writer
 from skillpm_registry.api.forms import ExchangedToken, PublisherForm, PublisherState, Statement
+from skillpm_registry.routing import api_router
 from skillpm_registry.tables import TrustedPublisher
 
-router = APIRouter(prefix="/trusted-publishers", tags=["trusted publishing"])
+router = api_router("trusted publishing", "/trusted-publishers")
 
 
 def _issuers(request: Request) -> oidc.Issuers:

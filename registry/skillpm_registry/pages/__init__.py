@@ -1,5 +1,13 @@
 """The pages for people: HTML that is rendered here and works without JavaScript."""
 
-from skillpm_registry.pages.routes import router
+from __future__ import annotations
 
-__all__ = ["router"]
+from starlette.routing import BaseRoute
+
+from skillpm_registry.pages.routes import router
+from skillpm_registry.services import Services
+
+
+def routes(services: Services) -> list[BaseRoute]:
+    """Return the routes of all pages."""
+    return router(services).routes

@@ -15,13 +15,14 @@ from skillpm_registry.identity import Identity, unauthorized
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.rendering import Pages
 from skillpm_registry.publishing import archive_of
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Upload
 
 
 def router(services: Services, pages: Pages) -> APIRouter:
     """Return the routes of the pages."""
-    routes = APIRouter(include_in_schema=False)
+    routes = reading_router("pages", shown=False)
 
     @routes.get("/approvals")
     def waiting(request: Request) -> Response:

@@ -24,6 +24,7 @@ from skillpm_registry.pages.plot import plot
 from skillpm_registry.pages.rendering import Pages, static_answer
 from skillpm_registry.pages.skill import shown
 from skillpm_registry.protocols.marketplace import marketplace_name, plugin_name
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 Made = tuple[str, dict[str, Any]]
@@ -41,7 +42,7 @@ _SVG = "default-src 'none'; style-src 'unsafe-inline'"
 
 def router(services: Services) -> APIRouter:
     """Return the routes of the pages."""
-    catalogue, routes = services.catalogue, APIRouter(include_in_schema=False)
+    catalogue, routes = services.catalogue, reading_router("pages", shown=False)
     url, registry = services.configuration.url, services.registry.config.name
     pages = Pages(catalogue, {"url": url, "registry": registry, "marketplace": marketplace_name(registry)})
 
@@ -104,7 +105,7 @@ def router(services: Services) -> APIRouter:
         return pages.answer(request, lambda: _events(services, subject, before), keep=False)
 
     _add_pictures(routes, services, pages)
-    routes.include_router(approvals.router(services, pages))
+    routes.routes += approvals.router(services, pages).routes
     return routes
 
 

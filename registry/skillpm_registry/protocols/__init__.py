@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from starlette.routing import BaseRoute
 
 from skillpm_registry.protocols import apm, clawhub, marketplace, repositories, well_known
 from skillpm_registry.services import Services
 
 
-def router(services: Services) -> APIRouter:
+def routes(services: Services) -> list[BaseRoute]:
     """Return the routes of all protocols."""
-    routes = APIRouter()
-    for protocol in (well_known, marketplace, repositories, apm, clawhub):
-        routes.include_router(protocol.router(services))
-    return routes
+    protocols = (well_known, marketplace, repositories, apm, clawhub)
+    return [route for protocol in protocols for route in protocol.router(services).routes]

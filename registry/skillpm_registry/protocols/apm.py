@@ -17,6 +17,7 @@ from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.catalogue.search import search
 from skillpm_registry.protocols.releases import EPOCH, available, page_of, release_of, served_digest
 from skillpm_registry.protocols.semantic import semantic
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 NOBODY = "_"
@@ -24,7 +25,7 @@ NOBODY = "_"
 
 def router(services: Services) -> APIRouter:
     """Return the routes of the protocol."""
-    routes, catalogue = APIRouter(prefix="/apm/v1", tags=["apm"]), services.catalogue
+    routes, catalogue = reading_router("apm", "/apm/v1"), services.catalogue
 
     @routes.get("/packages/{owner}/{repo}/versions")
     def versions(owner: str, repo: str) -> dict[str, Any]:

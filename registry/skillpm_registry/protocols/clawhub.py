@@ -24,6 +24,7 @@ from skillpm_registry.catalogue.search import Query as Wanted
 from skillpm_registry.catalogue.search import search
 from skillpm_registry.protocols.releases import available, page_of, release_of, tree_of, zipped
 from skillpm_registry.protocols.semantic import semantic
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 _LARGEST = 200 << 10  # bytes of a file that is shown
@@ -35,7 +36,7 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 def router(services: Services) -> APIRouter:
     """Return the routes of the protocol."""
-    routes = APIRouter(prefix="/clawhub/api/v1", tags=["clawhub"])
+    routes = reading_router("clawhub", "/clawhub/api/v1")
     _add_lists(routes, services.catalogue)
     _add_releases(routes, services)
     return routes

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 
 from skillpm_registry.catalogue.catalogue import Row
 from skillpm_registry.protocols.semantic import semantic
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 _WORDS = re.compile(r"[^a-z0-9]+")
@@ -26,7 +27,7 @@ def plugin_name(name: str) -> str:
 
 def router(services: Services) -> APIRouter:
     """Return the routes of the marketplace."""
-    routes, url = APIRouter(tags=["claude-code"]), services.configuration.url
+    routes, url = reading_router("claude-code"), services.configuration.url
 
     @routes.get("/marketplace.json")
     @routes.get("/.claude-plugin/marketplace.json")

@@ -14,6 +14,7 @@ from skillpm.model.release import Page, Release
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.protocols import git
 from skillpm_registry.protocols.releases import available, page_of
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 _SHOWN = 100  # releases of a repository, newest first
@@ -23,7 +24,7 @@ _FRESH = {"Cache-Control": "no-cache"}
 
 def router(services: Services) -> APIRouter:
     """Return the routes of the repositories."""
-    routes, catalogue = APIRouter(tags=["git"]), services.catalogue
+    routes, catalogue = reading_router("git"), services.catalogue
 
     @routes.get("/git/{name:path}.git/info/refs")
     def refs(name: str, service: str = "") -> Response:

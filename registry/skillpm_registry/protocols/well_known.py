@@ -19,12 +19,13 @@ from skillpm.index.pages import archive_path
 from skillpm.index.well_known import INDEX, SCHEMA
 from skillpm.model.name import is_name
 from skillpm_registry.catalogue.catalogue import Row
+from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 
 def router(services: Services) -> APIRouter:
     """Return the routes of the discovery."""
-    routes, catalogue, url = APIRouter(tags=["well-known"]), services.catalogue, services.configuration.url
+    routes, catalogue, url = reading_router("well-known"), services.catalogue, services.configuration.url
 
     @routes.get(f"/{INDEX}")
     def whole() -> dict[str, Any]:
