@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow  # collects the whole suite
 ROOT = Path(__file__).parents[2]
 LIST: dict[int, str] = yaml.safe_load((ROOT / "tests/cases/attacks.yaml").read_text(encoding="utf-8"))
 COLLECT = """
@@ -40,7 +41,6 @@ def test_the_list_is_whole() -> None:
 
 
 @pytest.mark.parametrize("number", LIST)
-@pytest.mark.slow
 def test_an_attack_has_a_test(tested: set[int], number: int) -> None:
     assert number in tested, f"attack {number} has no test: {LIST[number]}"
 

@@ -93,6 +93,7 @@ def test_what_is_stored_installs_while_the_registry_is_down(world: World, site: 
 
 
 @pytest.mark.attack(66)
+@pytest.mark.slow
 def test_of_many_who_install_the_same_at_once_one_downloads_it(world: World, site: Shop, project: MakeProject) -> None:
     names = [f"many-{letter}" for letter in "abcd"]
     for name in names:

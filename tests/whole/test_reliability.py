@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parent.parent.parent / "benchmarks/reliability.py"
+LONGER = ("at-once", "publish")
 SHORT = {
     "kill": ["--instants", "2", "--stride", "9", "--skills", "1"],
     "disk": ["--skills", "1", "--step", "8192"],
@@ -27,7 +28,9 @@ def broken(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.attack(65, 66, 68, 69)
-@pytest.mark.parametrize("fault", SHORT)
+@pytest.mark.parametrize(
+    "fault", ["kill", "disk", "rights", "held", *(pytest.param(name, marks=pytest.mark.slow) for name in LONGER)]
+)
 def test_a_fault_leaves_nothing_broken(fault: str) -> None:
     count, said = broken("--only", fault, *SHORT[fault])
     assert count == 0, said

@@ -54,6 +54,7 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
+@pytest.mark.slow
 def test_every_block_of_the_page_does_what_it_says(project: MakeProject) -> None:
     world = project()
     follow("tutorial.md", world)

@@ -184,7 +184,11 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize(
+    "kind",
+    ["sdist", "wheel without hash"]
+    + [pytest.param(kind, marks=pytest.mark.slow) for kind in ("sdist as wheel", "repository", "wheel by file")],
+)
 def test_what_a_wheel_needs_is_a_wheel_too_or_is_refused_by_name_and_nothing_runs(
     make_skill: MakeSkill,
     web: Shop,
@@ -232,6 +236,7 @@ def test_the_settings_of_a_project_say_nothing_to_pip(
     assert [str(item.version) for item in environments.resolve(make_skill(), ("acme-colours",)).wheels] == ["2.0"]
 
 
+@pytest.mark.slow
 def test_an_address_of_a_wheel_with_its_hash_is_installed_and_offline_only_if_it_is_in_the_cache(
     make_skill: MakeSkill, shop: Path, web: Shop, environments: Environments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,7 +256,7 @@ def test_an_address_of_a_wheel_with_its_hash_is_installed_and_offline_only_if_it
     assert built is not None and built == offline.of(skill, wheels)
 
 
-@pytest.mark.parametrize("level", ["landlock", "bubblewrap"])
+@pytest.mark.parametrize("level", [pytest.param("landlock", marks=pytest.mark.slow), "bubblewrap"])
 def test_a_package_runs_nothing_before_it_is_confined(
     make_skill: MakeSkill,
     make_scorer: MakeScorer,

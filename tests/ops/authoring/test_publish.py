@@ -143,6 +143,7 @@ def publish(shop: Path, version: str, body: str = "x") -> bool:
     return FolderRegistry(shop, "shop").publish(*demo(version, body))
 
 
+@pytest.mark.slow
 def test_installs_go_on_while_others_publish(project: MakeProject, shop: Path) -> None:
     publish(shop, "1.0")
     writer = subprocess.Popen(

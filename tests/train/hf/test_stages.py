@@ -132,7 +132,7 @@ def test_a_batch_holds_rows_of_one_skill(tiny_model: Path, tmp_path: Path, monke
     assert sorted(map(sorted, batches[1:])) == [["even"], ["even"], ["odd"], ["odd"]]  # the first one is the trial
 
 
-@pytest.mark.parametrize(("name", "alone"), [("llama", False), ("gpt2", True)])
+@pytest.mark.parametrize(("name", "alone"), [("llama", False), pytest.param("gpt2", True, marks=pytest.mark.slow)])
 def test_rows_are_updated_alone_where_padding_changes_them(
     tmp_path: Path, name: str, alone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
