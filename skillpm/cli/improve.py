@@ -13,6 +13,7 @@ from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import count, echo_json, json_option, note, progress, safe
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.training_table import training_progress
 
 if TYPE_CHECKING:
     from skillpm.ops.learning.improve import Improved, Round
@@ -69,7 +70,8 @@ def command(
         print_plan(plan_training(context, chosen.recipe, progress=progress()), as_json)
         return
     asking = Asking(limit=limit, dtype=chosen.recipe.dtype)
-    improved = improve(Evaluator(context, asking, progress()), chosen, margin)
+    with training_progress() as shown:
+        improved = improve(Evaluator(context, asking, shown), chosen, margin)
     _print_improved(chosen, improved, as_json)
     click_context.exit(EXIT_CODES[improved.decision.word])
 

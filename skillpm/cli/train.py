@@ -13,6 +13,7 @@ from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.training_table import training_progress
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def command(
     if dry_run:
         print_plan(plan_training(context, chosen, progress=progress()), as_json)
     else:
-        _print_trained(context, train(context, chosen, progress=progress(), runs=output), as_json)
+        with training_progress() as shown:
+            trained = train(context, chosen, progress=shown, runs=output)
+        _print_trained(context, trained, as_json)
 
 
 def _resumed(context: Context, run: Path, yes: bool) -> Trained:
@@ -94,7 +97,8 @@ def _resumed(context: Context, run: Path, yes: bool) -> Trained:
 
     folder = RunFolder.open_unfinished(find_run(context.settings, run, unfinished=True)).path
     grant_consents(context, context.skills(stored_recipe(context, folder).skills), yes)
-    return resume(context, folder, progress=progress())
+    with training_progress() as shown:
+        return resume(context, folder, progress=shown)
 
 
 def print_plan(plan: TrainPlan, as_json: bool) -> None:

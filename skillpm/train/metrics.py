@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from skillpm.model.ports import Progress
 
-_SHOWN = {"loss": "loss", "mean_token_accuracy": "accuracy", "reward": "reward", "completions/mean_length": "length"}
+_HELD_OUT = "validation_after"  # what greedy answers to the validation rows are worth, when a stage has ended
+_SHOWN = {
+    "loss": "loss",
+    "mean_token_accuracy": "accuracy",
+    "reward": "reward",
+    "completions/mean_length": "length",
+    _HELD_OUT: "held-out",
+}
+_TOKENS = "num_tokens"  # that a stage has seen
 
 
 class StageReport:
@@ -18,6 +27,7 @@ class StageReport:
         stage: its name, which stands in every row.
         log: takes one row of finite numbers.
         progress: shows it.
+        memory: returns the bytes that the work has taken at most.
         logged: step and names of the rows that are there already: a resumed stage repeats its last steps.
     """
 
@@ -26,6 +36,7 @@ class StageReport:
         stage: str,
         log: Callable[[Mapping[str, Any]], None],
         progress: Progress,
+        memory: Callable[[], int],
         logged: Collection[tuple[int, frozenset[str]]] = (),
     ) -> None:
         self._logged = logged
@@ -33,6 +44,8 @@ class StageReport:
         self._log = log
         self._progress = progress
         self._done = 0
+        self._memory = memory
+        self._first: tuple[float, float] | None = None
 
     def __call__(self, step: int, figures: Mapping[str, Any]) -> None:
         """Write a row, of what is a finite number, and move the bar."""
@@ -40,7 +53,16 @@ class StageReport:
         row = {**numbers, "stage": self._stage, "step": step}
         if (step, frozenset(row)) not in self._logged:
             self._log(row)
-        if step > self._done:
-            note = "  ".join(f"{name} {numbers[key]:.3g}" for key, name in _SHOWN.items() if key in numbers)
-            self._progress.advance(step - self._done, note)
+        if step > self._done or _HELD_OUT in numbers:
+            self._progress.advance(step - self._done, "  ".join(self._shown(numbers)))
             self._done = step
+
+    def _shown(self, numbers: Mapping[str, float]) -> Iterator[str]:
+        """Yield what a person sees of a step: its figures, then the speed and the memory, which no file has."""
+        yield from (f"{name} {numbers[key]:.3g}" for key, name in _SHOWN.items() if key in numbers)
+        now, tokens = time.monotonic(), numbers.get(_TOKENS)
+        if tokens is not None:
+            begun, before = self._first = self._first or (now, tokens)
+            if now > begun:
+                yield f"tokens/s {(tokens - before) / (now - begun):.0f}"
+        yield f"memory {self._memory() / 1e9:.1f} GB"

@@ -10,7 +10,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 from skillpm.model.training import StageInput
 from skillpm.train.hf.checkpoint import train_on
 
-_WRONG = {"num_tokens"}  # TRL sums the attention mask, which here is a matrix
+_TOKENS = "num_tokens"
 
 
 def shared_arguments(given: StageInput) -> dict[str, Any]:
@@ -54,7 +54,9 @@ class _Watch(TrainerCallback):
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any) -> None:
         """Report a step, once."""
-        figures = {name: figure for name, figure in (logs or {}).items() if name not in _WRONG}
+        figures = {name: figure for name, figure in (logs or {}).items() if name != _TOKENS}
+        if state.num_input_tokens_seen:  # a checkpoint has it; what DPO's trainer counts begins anew
+            figures[_TOKENS] = state.num_input_tokens_seen
         if state.global_step > self._done and "loss" in figures:
             self._report(state.global_step, figures)
             self._done = state.global_step

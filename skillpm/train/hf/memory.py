@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+
+import torch
 
 from skillpm.errors import TrainingError
 from skillpm.model.training import Stage, StageOutput
 
 _NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and the CPU's
+
+
+def peak_memory() -> int:
+    """Return the bytes that were taken at most: of the accelerator, or of this process where there is none."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else size * 1024
 
 
 def lacks_memory(error: Exception) -> bool:

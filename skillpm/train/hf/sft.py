@@ -42,6 +42,7 @@ class AnswerTrainer(Resumable, SFTTrainer):
     ) -> Any:
         """Return the mean cross-entropy of the labelled tokens, and count how many are the most likely ones."""
         found = answer_loss(model, inputs)
+        self.state.num_input_tokens_seen += inputs["input_ids"].numel()
         self._metrics["train"]["mean_token_accuracy"].append(found.hits / found.count)
         loss = found.total / (found.count if num_items_in_batch is None else num_items_in_batch)
         return (loss, None) if return_outputs else loss

@@ -20,7 +20,7 @@ from skillpm.model.ports import Judge, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.conversation import Conversation
-from skillpm.train.hf.memory import within_memory
+from skillpm.train.hf.memory import peak_memory, within_memory
 from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
 from skillpm.train.hf.tuned import (
     load_weights,
@@ -157,11 +157,15 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
             training.prefetch,
             recipe.seed,
             folder.work(stage.name),
-            StageReport(stage.name, folder.log, progress, folder.logged(stage.name)),
+            StageReport(stage.name, folder.log, progress, peak_memory, folder.logged(stage.name)),
             recipe.checkpoint_seconds,
         )
 
-    output = _checked(stage, run, begin)
+    try:
+        output = _checked(stage, run, begin, progress.finish)
+    except BaseException:
+        progress.finish("not finished")
+        raise
     save_weights(opened.model, folder.adapter(stage.name), recipe)
     seconds = round(time.monotonic() - begun, 1)
     progress.finish(_summary(seconds, output))
@@ -191,7 +195,7 @@ def _require_space(model: Any, folder: RunFolder, stages: int) -> None:
 _CHECKPOINT = 3  # times the weights: they and the two moments of the optimiser
 
 
-def _checked(stage: Stage, run: Run, begin: Callable[[], StageInput]) -> StageOutput:
+def _checked(stage: Stage, run: Run, begin: Callable[[], StageInput], finish: Callable[[str], None]) -> StageOutput:
     """Run one stage, in smaller passes where the memory asks for them; put the adapter back if it is not kept.
 
     Raises:
@@ -204,6 +208,7 @@ def _checked(stage: Stage, run: Run, begin: Callable[[], StageInput]) -> StageOu
         nonlocal stage_input, tries
         tries += 1
         if tries > 1:
+            finish("not enough memory")
             _begin_again(stage_input, before)
             stage_input = begin()
         return run(asked, stage_input)
