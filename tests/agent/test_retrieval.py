@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+import yaml
+
 from skillpm.agent.retrieval import Library, passages_of, read_passages, skill_block
 from skillpm.model.skill import Skill
 from skillpm.ops.learning.converse import skill_texts
 from tests.conftest import SKILLS
+
+CASES = Path(__file__).parents[1] / "cases"
 
 TEXT = "Intro.\n\n# Disks\n\nA full disk stops services.\n\n## Memory ##\n\nThe kernel kills processes.\n"
 
@@ -37,12 +44,16 @@ def test_passages_and_skill_text_keep_to_their_budget_and_say_what_is_left_out()
     assert block == '<skill_content name="demo">\none\n</skill_content>' and left_out == 10
 
 
-def test_questions_about_the_bundled_references_find_their_passages() -> None:
-    for name, question, word in (
-        ("incident-triage", "a process was killed because memory ran out", "oom"),
-        ("langgraph-cli", "which option chooses the port of the dev server", "port"),
-    ):
-        texts = skill_texts(Skill(name, "1", "0" * 64, SKILLS / name))
-        assert set(texts) > {"SKILL.md"}
-        found = Library({path: text for path, text in texts.items() if path != "SKILL.md"}).search(question)
-        assert any(word in passage.text.lower() for passage in found[:2]), name
+@pytest.mark.parametrize(("count", "least"), [(1, 75), (3, 92), (5, 96)])
+def test_of_a_hundred_questions_about_the_bundled_skills_most_find_their_passage(count: int, least: int) -> None:
+    skills = [Skill(name, "1", "0" * 64, SKILLS / name) for name in ("incident-triage", "langgraph-cli", "shell-tools")]
+    library = Library({f"{skill.name}/{path}": text for skill in skills for path, text in skill_texts(skill).items()})
+    questions = yaml.safe_load((CASES / "retrieval.yaml").read_text(encoding="utf-8"))
+    missed = [
+        question
+        for words, asked in questions.items()
+        for question in asked
+        if not any(words in passage.text for passage in library.search(question, count))
+    ]
+    assert sum(map(len, questions.values())) == 100
+    assert 100 - len(missed) >= least, missed
