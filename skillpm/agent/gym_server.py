@@ -31,6 +31,7 @@ from starlette.routing import Mount, Route
 
 from skillpm.agent.local_server import RefusedError, local_application, read_object
 from skillpm.contract.native import call_text
+from skillpm.errors import SkillpmError
 from skillpm.model.episode import Episode
 from skillpm.model.ports import Judge
 from skillpm.model.verdict import Judgement, Verdict
@@ -192,6 +193,8 @@ def _answering(
             return await handle(request, {} if most is None else await read_object(request, most))
         except RefusedError as refused:
             return _json(refused.document, refused.status)
+        except SkillpmError as error:
+            return _json({"error": {"message": error.message, "type": error.name}}, 503)
         except (OverflowError, RecursionError):
             return _json(
                 {"error": {"message": "the request is nested too deeply, or holds a number out of range"}}, 422

@@ -10,11 +10,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skillpm.agent.gym_server import aggregate
+from skillpm.errors import VerifierError
 from skillpm.model.skill import Skill
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
@@ -98,6 +100,22 @@ def test_what_cannot_be_judged_is_no_reward(gym: Any) -> None:
     answer = post(gym, "/verify", {**row(message(TEXT)), "expected_output": {"tool": "nothing"}})
     assert answer.status_code == 503 and "reward" not in answer.json()
     assert "breaks the contract" in answer.json()["error"]["reasons"][0]
+
+
+def test_a_judge_that_fails_is_an_outage_for_all_that_wait_for_it(tmp_path: Path) -> None:
+    from starlette.testclient import TestClient
+
+    from skillpm.agent.gym_server import GymServer
+
+    def judge(episodes: Any) -> Any:
+        raise VerifierError("two plugins bring a verifier")
+
+    catalogue = build_catalogue([Skill("serving", "1", "0" * 64, write_tree(tmp_path, skill()))], Host())
+    asked = TestClient(GymServer(catalogue, judge).application(), base_url="http://127.0.0.1")
+    with asked as client, ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: post(client, "/verify", row(message(TEXT))), range(8)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert "two plugins bring a verifier" in answers[0].text + answers[-1].text
 
 
 def test_an_old_figure_in_a_row_is_replaced(gym: Any) -> None:
