@@ -37,7 +37,7 @@ from skillpm.index.pages import LISTING, MAX_PAGE, archive_path, page_path, pars
 from skillpm.model.name import did_you_mean
 from skillpm.model.release import RegistryConfig, RegistryListing, Release, ShownSkill, Status
 from skillpm.storage.archive import archive_digest, limits_of
-from skillpm.storage.files import fsync_folder, storage_error, write_atomic
+from skillpm.storage.files import DiskErrors, fsync_folder, storage_error, write_atomic
 from skillpm.storage.process_lock import turns
 from skillpm.storage.unpack import remove_tree
 
@@ -178,10 +178,8 @@ class FolderRegistry(DirectoryIndex):
     def write(self, path: str, data: bytes | str, *, durable: bool = True) -> None:
         """Write one file of the registry at once; if not durable, the caller flushes it. Raises StorageError."""
         target = self.root / path
-        try:
+        with DiskErrors("write", target):
             self._in_folder(target.parent, lambda: self._write(target, data, durable=durable))
-        except OSError as error:
-            raise storage_error("write", target, error) from None
 
     def _write(self, target: Path, data: bytes | str, *, durable: bool = True) -> None:
         write_atomic(target, data, mode=self._mode() & 0o666, scratch=self._scratch(), durable=durable)

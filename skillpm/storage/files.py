@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO
 
 from skillpm.errors import DocumentError, StorageError, UsageError
@@ -31,6 +33,21 @@ def storage_error(action: str, path: Path, error: OSError) -> StorageError:
     return StorageError(f"cannot {action} {path}: {reason}", hint=hint, path=str(path), errno=error.errno)
 
 
+@dataclass(frozen=True, slots=True)
+class DiskErrors:
+    """Turns the system's errors in a block into StorageErrors that name the action and the file."""
+
+    action: str
+    path: Path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise storage_error(self.action, self.path, error) from None
+
+
 def read_text(path: Path) -> str:
     """Return a UTF-8 file's text with its line ends.
 
@@ -38,10 +55,8 @@ def read_text(path: Path) -> str:
         StorageError: the file cannot be read.
         DocumentError: the file is not UTF-8.
     """
-    try:
+    with DiskErrors("read", path):
         data = path.read_bytes()
-    except OSError as error:
-        raise storage_error("read", path, error) from None
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -137,13 +152,10 @@ def write_new(path: Path, data: bytes, *, mode: int | None = None, durable: bool
 
 def append_line(path: Path, line: str) -> None:
     """Append a line to a file, which a process that is killed may cut. Raises StorageError."""
-    try:
-        with path.open("ab+") as file:
-            if file.tell() and _last_byte(file) != b"\n":  # a line was cut: the next one stands for itself
-                file.write(b"\n")
-            file.write(line.encode() + b"\n")
-    except OSError as error:
-        raise storage_error("write", path, error) from None
+    with DiskErrors("write", path), path.open("ab+") as file:
+        if file.tell() and _last_byte(file) != b"\n":  # a line was cut: the next one stands for itself
+            file.write(b"\n")
+        file.write(line.encode() + b"\n")
 
 
 def _last_byte(file: BinaryIO) -> bytes:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skillpm.errors import BusyError
-from skillpm.storage.files import storage_error
+from skillpm.storage.files import DiskErrors, storage_error
 from skillpm.storage.kernel_lock import close, try_lock
 
 WAIT = 300.0  # seconds to wait for another skillpm
@@ -60,11 +60,9 @@ class ProcessLock:
             time.sleep(_PAUSE)
 
     def _try(self, *, alone: bool) -> bool:
-        try:
+        with DiskErrors("lock", self.path):
             if not try_lock(self._descriptor, alone=alone):
                 return False
-        except OSError as error:
-            raise storage_error("lock", self.path, error) from None
         if self.stands():
             return True
         removed, self._descriptor = self._descriptor, self._open()
@@ -73,14 +71,12 @@ class ProcessLock:
 
     def _open(self) -> int:
         mode = os.O_RDWR | os.O_CREAT
-        try:
+        with DiskErrors("lock", self.path):
             for _ in range(_TRIES):
                 with contextlib.suppress(FileNotFoundError, FileExistsError):  # the folder was removed in between
                     self.path.parent.mkdir(parents=True, exist_ok=True)
                     return os.open(self.path, mode, 0o666)
             return os.open(self.path, mode, 0o666)
-        except OSError as error:
-            raise storage_error("lock", self.path, error) from None
 
     def stands(self) -> bool:
         """Is the open file still at its path? Its holder may have removed it while we waited."""
@@ -116,10 +112,8 @@ def turns(folder: Path, wait: float = 10.0, *, strict: bool = False) -> Iterator
     if os.name != "posix":  # other systems cannot open a folder
         yield
         return
-    try:
+    with DiskErrors("open", folder):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise storage_error("open", folder, error) from None
     try:
         if not _has_turn(folder, descriptor, wait, strict=strict) and strict:
             raise BusyError(f"another process has written to {folder} for {wait:.0f} seconds", hint="try again later")

@@ -19,7 +19,7 @@ from pathlib import Path
 from skillpm.errors import BusyError, StorageError
 from skillpm.layout.tree import FolderTree, Tree, tree_digest
 from skillpm.storage.durable import flush
-from skillpm.storage.files import fsync_folder, storage_error
+from skillpm.storage.files import DiskErrors, fsync_folder, storage_error
 from skillpm.storage.process_lock import WAIT, ProcessLock
 from skillpm.storage.unpack import remove_tree, unpack
 
@@ -156,11 +156,9 @@ class Store:
         Raises:
             StorageError: the disk refused.
         """
-        try:
+        with DiskErrors("remove", self.path(digest)):
             (self.root / "tmp").mkdir(exist_ok=True)
             self._set_aside(self.path(digest))
-        except OSError as error:
-            raise storage_error("remove", self.path(digest), error) from None
 
     def _publish(self, temporary: Path, digest: str) -> None:
         """Rename into place. If another process is first, its entry stays."""
@@ -189,12 +187,10 @@ class Store:
         """Flush added entries to the disk before a file that names them is written. Raises StorageError."""
         if not self._added:
             return
-        try:
+        with DiskErrors("write", self._trees):
             flush(self._added)
             fsync_folder(self._trees)
             self._added.clear()
-        except OSError as error:
-            raise storage_error("write", self._trees, error) from None
 
     def _set_aside(self, damaged: Path) -> None:
         aside = self.root / "tmp" / os.urandom(8).hex()

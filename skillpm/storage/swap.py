@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from skillpm.storage.durable import flush
-from skillpm.storage.files import fsync_folder, kept_mode, storage_error, write_new, written_through
+from skillpm.storage.files import DiskErrors, fsync_folder, kept_mode, storage_error, write_new, written_through
 from skillpm.storage.linking import link_kind
 from skillpm.storage.unpack import remove_tree
 
@@ -131,10 +131,8 @@ class Swap:
         self._steps.append(_Step(path, beside, make is not None, keep, os.path.lexists(path)))
         if make is None:
             return None
-        try:
+        with DiskErrors("write", path):
             return make(beside)
-        except OSError as error:
-            raise storage_error("write", path, error) from None
 
     def stage_file(self, path: Path, text: str) -> None:
         """Prepare a file with this text, unless it is unchanged; a linked file is written where it is.
@@ -144,11 +142,9 @@ class Swap:
             StorageError: the disk refused.
         """
         path = written_through(path)
-        try:
+        with DiskErrors("write", path):
             if path.exists() and path.read_bytes() == text.encode():
                 return
-        except OSError as error:
-            raise storage_error("write", path, error) from None
         self.stage(path, lambda beside: write_new(beside, text.encode(), mode=kept_mode(path)))
 
     def commit(self) -> None:
@@ -175,26 +171,22 @@ class Swap:
     def _reachable(self, path: Path, keep: Path) -> Path | None:
         """Make the folder of a kept name; copy the content there now if a rename cannot reach it."""
         self._real(keep.parent)
-        try:
+        with DiskErrors("keep", path):
             if path.lstat().st_dev == keep.parent.stat().st_dev:
                 return keep
             import shutil
 
             is_folder = path.is_dir() and not path.is_symlink()
             shutil.copytree(path, keep, symlinks=True) if is_folder else shutil.copy2(path, keep, follow_symlinks=False)
-        except OSError as error:
-            raise storage_error("keep", path, error) from None
         return None
 
     def _real(self, folder: Path) -> str:
         """Make a folder and return its real path."""
         if folder not in self._folders:
-            try:
+            with DiskErrors("write", folder):
                 for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
                     missing.mkdir(exist_ok=True)
                     self._new_folders.append(missing)
-            except OSError as error:
-                raise storage_error("write", folder, error) from None
             self._folders[folder] = os.path.realpath(folder)
         return self._folders[folder]
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skillpm.errors import StorageError
-from skillpm.storage.files import storage_error, write_atomic
+from skillpm.storage.files import DiskErrors, storage_error, write_atomic
 from skillpm.storage.record import RECORD
 
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -62,10 +62,8 @@ def needed_trees(project: Path) -> set[str] | None:
     Raises:
         StorageError: its lock exists but cannot be read, so its needs are unknown.
     """
-    try:
+    with DiskErrors("read what is locked in", project):
         texts = list(_texts(project)) if project.is_dir() else []
-    except OSError as error:
-        raise storage_error("read what is locked in", project, error) from None
     return {digest.decode() for text in texts for digest in _DIGEST.findall(text)} if texts else None
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from skillpm.errors import UsageError
-from skillpm.storage.files import storage_error
+from skillpm.storage.files import DiskErrors, storage_error
 from skillpm.storage.unpack import remove_tree
 
 
@@ -22,11 +22,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """
     if path.is_symlink() or (path.exists() and not _is_empty_folder(path)):
         raise UsageError(f"{path} exists already", hint="choose another `--output`, or move it")
-    try:
+    with DiskErrors("make", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
-    except OSError as error:
-        raise storage_error("make", path, error) from None
     try:
         yield folder
         folder.chmod(0o755)
