@@ -37,7 +37,7 @@ def demand_approval(services: Services, identity: Identity, scope: str, *, neede
             session.delete(present)
         else:
             return
-        record(session, identity.account, "approval", scope, needed=needed)
+        record(session, identity.account, "approval", scope, status="needed" if needed else "not needed")
 
 
 def waiting(services: Services, identity: Identity) -> list[tuple[Upload, str]]:

@@ -139,5 +139,6 @@ def secret_of(header: str | None) -> str | None:
 def unauthorized(detail: str) -> ApiError:
     """Return ApiError 401, which tells how to log in."""
     problem = ApiError(401, "unauthorized", detail, "run `skillpm login`")
-    problem.headers["WWW-Authenticate"] = 'Bearer realm="skillpm", Basic realm="skillpm"'  # Basic is for browsers
+    # Basic is for browsers; it comes first, because Chromium reads no more than the first of several
+    problem.headers["WWW-Authenticate"] = 'Basic realm="skillpm", Bearer realm="skillpm"'
     return problem

@@ -41,6 +41,9 @@ def test_a_release_is_live_when_another_owner_has_approved_it(
     assert ben.ask("GET", "approvals").json() == []
     newest = server.client.get("/api/v1/events", params={"subject": "demo"}).json()[0]
     assert (newest["actor"], newest["action"], newest["detail"]["approved_by"]) == ("ana", "publish", "ben")
+    text = server.client.get("/events?subject=demo").text
+    assert "approved by ben" in text
+    assert "changed the approval of" in text
 
 
 def test_a_refused_release_never_goes_live(
@@ -104,6 +107,7 @@ def test_the_page_shows_an_owner_what_would_change_and_nobody_else(
         return answer.status_code, answer.text
 
     assert see("/approvals", None)[0] == 401
+    assert server.client.get("/approvals").headers["www-authenticate"].startswith("Basic ")  # all that Chromium reads
     assert "No release waits for you." in see("/approvals", server.person("eve"))[1]
     assert f'href="/approvals/{number}">demo</a>' in see("/approvals", ben)[1]
     status, text = see(f"/approvals/{number}", ben)

@@ -155,6 +155,15 @@ def test_filters_hold_with_and_without_words(
     assert set(names(catalogue, "log", filters=filters)) == {"log", "catalogue"} & set(expected)
 
 
+def test_a_trained_adapter_is_found_as_one(tmp_path: Path) -> None:
+    taught = skill("taught", "Answers.", extra="adapter: org/base\n")
+    root = publish(tmp_path / "shop", taught, skill("plain", "Answers."))
+    catalogue = Catalogue(FolderRegistry(root, "shop"), root / ".server")
+    catalogue.refresh()
+
+    assert names(catalogue, "answers", filters=("adapter",)) == ["taught"]
+
+
 def test_the_answer_is_a_listing_with_more(client: TestClient) -> None:
     answer = client.get("/search.json", params={"q": "rotate", "has": ["verifier"]}).json()
 

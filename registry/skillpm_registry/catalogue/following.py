@@ -30,7 +30,7 @@ _PAUSE = 0.2  # seconds between two looks at the folders
 _BATCH = 200  # pages that become visible together
 _COLUMNS = (
     "name", "owner", "last", "page", "version", "summary", "published", "releases", "usable", "archive", "served",
-    "size", "verifier", "suite", "signed", "network", "programs", "facts",
+    "size", "verifier", "suite", "signed", "adapter", "network", "programs", "facts",
 )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ class _Shown:
         return (
             self.name, owner, last, self.page, release.version, release.summary, release.published or "",
             self.releases, release.usable, release.archive, self.served, release.size, facts.verified,
-            bool(facts.suites), self.signed, facts.network, bool(facts.run), facts.text(),
+            bool(facts.suites), self.signed, release.adapter is not None, facts.network, bool(facts.run), facts.text(),
         )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ FILTERS = {
     "verifier": "verifier",
     "suite": "suite",
     "signed": "signed",
+    "adapter": "adapter",
     "no-network": "NOT network",
     "no-programs": "NOT programs",
 }

@@ -62,5 +62,5 @@ def _line(event: Event) -> Line:
 
 def _note(detail: dict[str, Any]) -> str:
     """Return the words of a person in an event, such as a reason."""
-    words = (str(detail[key]) for key in ("status", "account", "role", "reason", "approved_by") if detail.get(key))
-    return ", ".join(words)
+    words = [str(detail[key]) for key in ("status", "account", "role", "reason") if detail.get(key)]
+    return ", ".join(words + ([f"approved by {detail['approved_by']}"] if detail.get("approved_by") else []))

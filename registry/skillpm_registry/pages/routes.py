@@ -29,8 +29,8 @@ from skillpm_registry.services import Services
 
 Made = tuple[str, dict[str, Any]]
 _LABELS = {
-    "verifier": "a verifier", "suite": "a suite", "signed": "a signature", "no-network": "no use of the network",
-    "no-programs": "no programs to start",
+    "verifier": "a verifier", "suite": "a suite", "signed": "a signature", "adapter": "a trained adapter",
+    "no-network": "no use of the network", "no-programs": "no programs to start",
 }  # fmt: skip
 _HITS = 20  # skills of one page of results
 _MOST = 900  # results behind which nobody looks
