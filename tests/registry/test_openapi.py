@@ -33,13 +33,15 @@ def test_every_operation_says_how_it_fails_and_who_needs_a_token(server: Server)
 
 def test_a_wrong_method_is_answered_with_the_right_ones(server: Server) -> None:
     right = {
-        "/api/v1/approvals": "GET, PUT", "/api/v1/releases/yank": "POST", "/skills/demo.json": "GET, HEAD", "/": "GET",
-        "/api/v1/trusted-publishers/token": "POST", "/skill/demo": "GET",
+        "/api/v1/approvals": "GET, PUT", "/api/v1/releases/yank": "POST", "/skills/demo.json": "GET, HEAD",
+        "/api/v1/trusted-publishers/token": "POST", "/skill/demo": "GET, HEAD", "/": "GET, HEAD",
     }  # fmt: skip
     answers = {path: server.client.request("PATCH", path) for path in right}
 
     assert {answer.status_code for answer in answers.values()} == {405}
     assert {path: answer.headers["allow"] for path, answer in answers.items()} == right
+    assert server.client.head("/").status_code == 200
+    assert server.client.head("/skill/demo").status_code == 404
     assert server.client.get("/api/v1/uploads").headers["allow"] == "POST"
     assert server.client.get("/clawhub/api/v1/skills/none").status_code == 404  # it has that route, and not the skill
 

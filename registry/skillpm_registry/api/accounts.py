@@ -170,9 +170,4 @@ def log(
     """List what was done, newest first."""
     with services.database.reading() as session:
         rows = events(session, subject=subject, before=before, limit=limit)
-        return [
-            EventState(
-                id=row.id, time=row.time, actor=row.actor, action=row.action, subject=row.subject, detail=row.detail
-            )
-            for row in rows
-        ]
+        return [EventState.model_validate(row) for row in rows]

@@ -36,4 +36,4 @@ def decide(number: str, form: Decision, services: Shared, identity: Writer) -> U
         upload = approval.approve(services, identity, number)
     else:
         upload = approval.refuse(services, identity, number, form.reason)
-    return UploadState.of(upload)
+    return UploadState.model_validate(upload)

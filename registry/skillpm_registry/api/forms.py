@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 
 from skillpm_registry.identity import Right
-from skillpm_registry.tables import Upload
 
 Name = Annotated[str, Field(min_length=1, max_length=129)]
 VersionText = Annotated[str, Field(min_length=1, max_length=64)]
@@ -16,9 +15,9 @@ Reason = Annotated[str, Field(max_length=1024)]
 
 
 class Form(BaseModel):
-    """A body that refuses unknown keys."""
+    """A body that refuses unknown keys. An answer may be read from a row of the database."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, from_attributes=True)
 
 
 class Wish(Form):
@@ -42,11 +41,6 @@ class UploadState(Form):
     version: str
     state: str
     expires: float
-
-    @classmethod
-    def of(cls, upload: Upload) -> UploadState:
-        """Return the state of an upload."""
-        return cls(id=upload.id, name=upload.name, version=upload.version, state=upload.state, expires=upload.expires)
 
 
 class WaitingState(UploadState):

@@ -38,7 +38,7 @@ def announce(wish: Wish, services: Shared, identity: Writer, response: Response)
         response.status_code = 200
         version = str(wish.release.get("version", ""))
         return UploadState(id="", name=wish.name, version=version, state="live", expires=0)
-    return UploadState.of(upload)
+    return UploadState.model_validate(upload)
 
 
 @router.put(
@@ -53,7 +53,7 @@ async def send_archive(number: str, request: Request, services: Shared, identity
         with draft.open("xb") as file:
             async for piece in request.stream():
                 file.write(piece)
-        return UploadState.of(
+        return UploadState.model_validate(
             await run_sync(publishing.receive, services, identity, number, draft, limiter=_checking(request))
         )
     finally:
@@ -82,7 +82,7 @@ def publish(number: str, services: Shared, identity: Writer, response: Response)
     """Make a staged release visible: 201 if it was done now, 200 if before, 202 if it waits for an owner."""
     upload, added = publishing.go_live(services, identity, number)
     response.status_code = 201 if added else 202 if upload.state == "waiting" else 200
-    return UploadState.of(upload)
+    return UploadState.model_validate(upload)
 
 
 @router.post("/releases/yank")

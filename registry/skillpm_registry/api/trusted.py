@@ -8,7 +8,6 @@ from skillpm_registry import oidc
 from skillpm_registry.access import Number, Reader, Shared, Visitor, Writer
 from skillpm_registry.api.forms import ExchangedToken, PublisherForm, PublisherState, Statement
 from skillpm_registry.routing import api_router
-from skillpm_registry.tables import TrustedPublisher
 
 router = api_router("trusted publishing", "/trusted-publishers")
 
@@ -18,21 +17,19 @@ def _issuers(request: Request) -> oidc.Issuers:
     return issuers
 
 
-def _publisher(row: TrustedPublisher) -> PublisherState:
-    return PublisherState(id=row.id, scope=row.scope, issuer=row.issuer, claims=row.claims)
-
-
 @router.get("")
 def publishers(services: Shared, reader: Reader, scope: str) -> list[PublisherState]:
     """List the trusted publishers of a scope."""
     with services.database.reading() as session:
-        return [_publisher(row) for row in oidc.trusted(session, scope)]
+        return [PublisherState.model_validate(row) for row in oidc.trusted(session, scope)]
 
 
 @router.post("", status_code=201)
 def trust(form: PublisherForm, request: Request, services: Shared, identity: Writer) -> PublisherState:
     """Let an issuer's statements with these claims publish in a scope. For owners of the scope."""
-    return _publisher(oidc.trust(services, _issuers(request), identity, form.scope, form.issuer, form.claims))
+    return PublisherState.model_validate(
+        oidc.trust(services, _issuers(request), identity, form.scope, form.issuer, form.claims)
+    )
 
 
 @router.delete("/{number:int}", status_code=204)

@@ -86,12 +86,6 @@ class Shown:
         """The name and the version, as addresses have them."""
         return f"{self.name}@{self.release.version}"
 
-    @property
-    def previous(self) -> str:
-        """The version before this one, or empty."""
-        older = self.releases[self.releases.index(self.release) + 1 :]
-        return older[0].version if older else ""
-
     def web(self, address: str) -> str:
         """Return an address of a manifest if a browser may follow it, or empty."""
         try:
