@@ -7,9 +7,10 @@ grammar of a command line are left out; the verifier still judges them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from skillpm.model.answer_kind import REASONS, AnswerKind
 from skillpm.model.contract import Tool
 
 _BY_NAME = frozenset({"properties", "patternProperties", "$defs", "definitions"})
@@ -19,10 +20,26 @@ _TOGETHER = ("anyOf", "oneOf", "allOf", "not", "if", "then", "else", "dependentR
 """What says of an object which properties go together: nulls stand for absent ones, which these do not know."""
 
 
-def answer_schema(tools: Iterable[Tool]) -> dict[str, Any]:
-    """Return the schema of one complete answer that calls one of these tools."""
+def answer_schema(tools: Iterable[Tool], answers: Sequence[AnswerKind] = ("call",)) -> dict[str, Any]:
+    """Return the schema of one complete answer of these kinds, for one of these tools."""
     definitions = {tool.name: _with_nulls(tool.input_schema, f"#/$defs/{_pointer(tool.name)}") for tool in tools}
-    return {"anyOf": [_call(name, schema) for name, schema in definitions.items()], "$defs": definitions}
+    forms = [_call(name, schema) for name, schema in definitions.items()]
+    if "ask" in answers:
+        forms += [_ask(name, _names(schema)) for name, schema in definitions.items() if _names(schema)]
+    if "refuse" in answers:
+        forms.append(_object({"refuse": {"enum": list(REASONS)}}, ["refuse"]))
+    if "answer" in answers:
+        forms.append(_object({"answer": {"type": "string", "minLength": 1}}, ["answer"]))
+    return {"anyOf": forms, "$defs": definitions}
+
+
+def _names(schema: Mapping[str, Any]) -> list[str]:
+    return list(schema.get("properties", {}))
+
+
+def _ask(name: str, arguments: list[str]) -> dict[str, Any]:
+    some = {"type": "array", "items": {"enum": arguments}, "minItems": 1, "maxItems": len(arguments)}
+    return _object({"tool": {"const": name}, "ask": some}, ["tool", "ask"])
 
 
 def _call(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from skillpm.contract.answer import Answer, read_answer
 from skillpm.contract.command import Argv
-from skillpm.contract.judge import EXACT, Gold, judge_answer, judge_arguments
+from skillpm.contract.judge import EXACT, AnyGold, Gold, GoldReply, is_near, judge_answer, judge_arguments, judge_reply
 from skillpm.contract.prompt import render_prompt
+from skillpm.contract.replies import Replies
 from skillpm.contract.sampler import sample_arguments
 from skillpm.contract.schema import ToolSchema
 from skillpm.errors import DocumentError
@@ -25,7 +26,9 @@ class Contract:
     """contract.yaml, compiled.
 
     Attributes:
+        document: what it was made of.
         tools: the tools by name, in the author's order.
+        replies: what it takes beside calls.
         prompt: the rendered system prompt.
 
     Raises:
@@ -33,8 +36,10 @@ class Contract:
     """
 
     def __init__(self, document: ContractDocument) -> None:
+        self.document = document
         self.tools: dict[str, Tool] = {tool.name: tool for tool in document.tools}
-        self.prompt = render_prompt(document.system_prompt, document.tools)
+        self.replies = Replies(document)
+        self.prompt = render_prompt(document.system_prompt, document.tools, document.answers)
         self._schemas = {tool.name: ToolSchema(tool) for tool in document.tools}
         self._nothing = {name: dict.fromkeys(tool.properties) for name, tool in self.tools.items()}
 
@@ -44,7 +49,10 @@ class Contract:
 
     def _examine(self, value: Any) -> tuple[list[str], Argv | None]:
         if not isinstance(value, dict) or value.keys() != {"tool", "args"}:
-            return ["an answer has exactly the keys `tool` and `args`"], None
+            kind = self.replies.kind(value)
+            if kind is not None:
+                return self.replies.problems(kind, value), None
+            return [f"an answer has exactly the keys {self.replies.keys}"], None
         name, arguments = value["tool"], value["args"]
         if not isinstance(name, str) or name not in self._schemas:
             return [f"unknown tool {str(name)[:80]!r}"], None
@@ -64,8 +72,14 @@ class Contract:
         return self._completed(expected)[0]
 
     def _completed(self, expected: Any) -> tuple[dict[str, Any], Argv | None]:
+        kind = self.replies.kind(expected)
+        if kind is not None:
+            refused = self.replies.problems(kind, expected)
+            if refused:
+                raise DocumentError(f"the expected answer breaks the contract: {'; '.join(refused)}")
+            return self.replies.complete(kind, expected), None
         if not isinstance(expected, dict) or not isinstance(expected.get("args", {}), dict):
-            raise DocumentError("an expected answer is an object with `tool` and `args`")
+            raise DocumentError(f"an expected answer is an object with {self.replies.keys}")
         nothing = self._nothing.get(str(expected.get("tool")), {})
         completed = {**expected, "args": {**nothing, **expected.get("args", {})}}
         problems, argv = self._examine(completed)
@@ -76,9 +90,12 @@ class Contract:
         except RecursionError:
             raise DocumentError(f"the expected answer is {TOO_DEEP}") from None
 
-    def gold(self, expected: Any) -> Gold:
+    def gold(self, expected: Any) -> AnyGold:
         """Return an expected answer as ``assess`` takes it. Raises DocumentError as ``complete`` does."""
         completed, argv = self._completed(expected)
+        kind = self.replies.kind(completed)
+        if kind is not None:
+            return GoldReply(kind, completed, self._text(completed))
         arguments = completed["args"]
         count = sum(1 for value in arguments.values() if value is not None)
         name = completed["tool"]
@@ -92,7 +109,7 @@ class Contract:
             return Verdict.errored(error.rule)
         return self.assess(gold, completion)[0]
 
-    def assess(self, gold: Gold, completion: str) -> tuple[Verdict, Argv | None]:
+    def assess(self, gold: AnyGold, completion: str) -> tuple[Verdict, Argv | None]:
         """Judge a completion; return the verdict and the commands that an executor would run."""
         # Training judges every answer here, so the cheapest test comes first: the text, then the arguments, and only
         # then the commands, which differ as a rule where an argument does.
@@ -106,12 +123,15 @@ class Contract:
         except RecursionError:
             return judge_answer(gold, Answer(None, False, TOO_DEEP), []), None
 
-    def _assess_object(self, gold: Gold, answer: Answer) -> tuple[Verdict, Argv | None]:
+    def _assess_object(self, gold: AnyGold, answer: Answer) -> tuple[Verdict, Argv | None]:
         """Judge an answer with an object."""
         assert answer.value is not None
         problems, argv = self._examine(answer.value)
-        if problems or not answer.only_json or answer.value["tool"] != gold.tool.name:
+        if problems or not answer.only_json or not is_near(gold, answer.value):
             return judge_answer(gold, answer, problems), argv if answer.only_json else None
+        if isinstance(gold, GoldReply):
+            completed = self.replies.complete(gold.kind, answer.value)
+            return judge_reply(gold, self.replies.share(gold.kind, gold.value, completed)), None
         schema = self._schemas[gold.tool.name]
         arguments = schema.complete(answer.value["args"])
         verdict = judge_arguments(gold, arguments)
@@ -148,6 +168,7 @@ class Contract:
     @staticmethod
     def _text(completed: dict[str, Any]) -> str:
         try:
-            return _encode({"tool": completed["tool"], "args": completed["args"]})
+            is_call = "args" in completed
+            return _encode({"tool": completed["tool"], "args": completed["args"]} if is_call else completed)
         except RecursionError:
             raise DocumentError(f"the expected answer is {TOO_DEEP}") from None

@@ -15,6 +15,9 @@ argument that is null, false or its default is neither right nor wrong where a v
 where null is expected. An answer whose only differences are of the second kind is ambiguous: it asks for the same in
 other words. Two values are the same as ``compare`` of the contract says. An answer that runs the same commands as the
 expected one is exact, however it is written.
+
+Where a contract takes answers that call nothing, one of another kind than the expected is worth what a call of another
+tool is worth. Of the right kind, ``arguments`` is the share that ``replies`` gives, and the score goes from 0.2 to 0.8.
 """
 
 from __future__ import annotations
@@ -26,7 +29,9 @@ from typing import Any
 from skillpm.contract.answer import Answer
 from skillpm.contract.command import Argv
 from skillpm.contract.equality import Equality
+from skillpm.contract.replies import ReplyKind
 from skillpm.contract.shape import same_value
+from skillpm.model.answer_kind import kind_of, label_of
 from skillpm.model.contract import Tool
 from skillpm.model.verdict import Status, Verdict
 
@@ -58,8 +63,28 @@ class Gold:
     equality: Equality
 
 
-def judge_answer(gold: Gold, answer: Answer, problems: list[str]) -> Verdict:
-    """Judge an answer that an executor refuses, or that calls another tool.
+@dataclass(frozen=True, slots=True)
+class GoldReply:
+    """An expected answer that satisfies the contract and calls nothing.
+
+    Attributes:
+        kind: what it is.
+        value: its object, complete.
+        text: the answer as a model is trained to write it.
+        argv: none.
+    """
+
+    kind: ReplyKind
+    value: dict[str, Any]
+    text: str
+    argv: None = None
+
+
+AnyGold = Gold | GoldReply
+
+
+def judge_answer(gold: AnyGold, answer: Answer, problems: list[str]) -> Verdict:
+    """Judge an answer that an executor refuses, that calls another tool, or that is of another kind.
 
     Args:
         gold: the expected answer.
@@ -73,15 +98,39 @@ def judge_answer(gold: Gold, answer: Answer, problems: list[str]) -> Verdict:
     # else, match it with the schema, call the tool. The components are measured all the same, for reports; only the
     # score stops. If the components added up, an answer that no executor takes could earn more than one that runs.
     arguments = value.get("args")
-    tool = value.get("tool") == gold.tool.name
-    share = _compare(gold, arguments)[0] if tool and isinstance(arguments, dict) else 0.0
+    # of what is refused, the name of the tool is looked at whatever else stands there
+    tool = is_near(gold, value) or (bool(problems) and isinstance(gold, Gold) and value.get("tool") == gold.tool.name)
+    share = _compare(gold, arguments)[0] if isinstance(gold, Gold) and tool and isinstance(arguments, dict) else 0.0
     right = {"parsed": 1.0, "only_json": float(answer.only_json), "schema_valid": float(not problems)}
     components = {**right, "tool": float(tool), "arguments": share, "exact": 0.0}
     if not answer.only_json:
         return _failed(0.02, components, answer.reason)
     if problems:
         return _failed(0.06 if tool else 0.04, components, *problems)
-    return _failed(0.1, components, f"tool `{value['tool']}` where `{gold.tool.name}` was expected")
+    return _failed(0.1, components, f"{_described(value)} where {_described(gold)} was expected")
+
+
+def is_near(gold: AnyGold, value: dict[str, Any]) -> bool:
+    """Does an answer that the contract takes call the right tool, or is it of the right kind and for the right tool?"""
+    if isinstance(gold, GoldReply):
+        return kind_of(value) == gold.kind and value.get("tool") == gold.value.get("tool")
+    return value.get("tool") == gold.tool.name and "args" in value
+
+
+def _described(answer: AnyGold | dict[str, Any]) -> str:
+    """Return what an answer does, in words."""
+    if isinstance(answer, Gold):
+        return f"`{answer.tool.name}`"
+    value = answer.value if isinstance(answer, GoldReply) else answer
+    return f"tool `{value['tool']}`" if kind_of(value) == "call" else f"`{label_of(value)}`"
+
+
+def judge_reply(gold: GoldReply, share: float) -> Verdict:
+    """Judge an answer of the right kind, and for the right tool, of which this share is right."""
+    if share == 1.0:
+        return EXACT
+    components = {**_RUNS, "arguments": share, "exact": 0.0}
+    return _failed(round(0.2 + 0.3 * (1.0 + share), 6), components, f"{_text(gold.value)} was expected")
 
 
 def judge_arguments(gold: Gold, arguments: dict[str, Any]) -> Verdict:

@@ -2,7 +2,8 @@
 
 ``graded``     the verdict's score, 0 to 1.
 ``tool_call``  0 for another tool, else 1 minus 0.5 for each expected argument that differs, at least 0. It looks at the
-               parsed object only, compares as Python does, and knows nothing of schemas or surplus arguments.
+               parsed object only, compares as Python does, and knows nothing of schemas or surplus arguments. Where a
+               question, a refusal or a text is expected, 1 if the verdict passed, else 0.
 ``signed``     passed +1, failed -1, ambiguous 0.
 
 Each is None where nothing could be judged, ``tool_call`` also where no tool call is expected.
@@ -14,6 +15,7 @@ from typing import Any
 
 from skillpm.contract.answer import read_answer
 from skillpm.contract.judge import EXACT
+from skillpm.model.answer_kind import is_reply
 from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.verdict import RewardFunction, Verdict
@@ -37,6 +39,8 @@ def tool_call(task: Task, episode: Episode, verdict: Verdict) -> float | None:
         return 1.0
     if verdict.score is None or not _is_tool_call(task.expected):
         return None
+    if is_reply(task.expected):
+        return float(verdict.status == "passed")
     answer = read_answer(episode.completion)
     return verify_tool_call(task.expected, answer.value) if answer.only_json and answer.value is not None else 0.0
 

@@ -16,6 +16,7 @@ from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from skillpm.errors import DocumentError
+from skillpm.model.answer_kind import AnswerKind
 from skillpm.model.contract import Tool
 
 MAX_PROMPT = 1 << 18  # characters
@@ -31,8 +32,8 @@ _FILTERS = frozenset({"tojson", "join", "upper", "lower", "trim", "first", "last
 _WALKED, _READ = "walked", "read"  # our own filters, which a template cannot name
 
 
-def render(template: str, tools: Sequence[Tool]) -> str:
-    """Render the template with ``tools`` in scope: name, description, input_schema, arguments.
+def render(template: str, tools: Sequence[Tool], answers: Sequence[AnswerKind] = ("call",)) -> str:
+    """Render the template with ``tools`` in scope (name, description, input_schema, arguments), and ``answers``.
 
     Raises:
         DocumentError: the template is wrong, or asks for more than a prompt needs.
@@ -48,7 +49,7 @@ def render(template: str, tools: Sequence[Tool]) -> str:
         _check(tree, 0)
         _count(tree)
         scope = [_scope(tool) for tool in tools]
-        return work.written(environment.from_string(tree).generate(tools=scope)).strip()
+        return work.written(environment.from_string(tree).generate(tools=scope, answers=list(answers))).strip()
     except jinja2.TemplateError as error:
         line = getattr(error, "lineno", None)
         reason = str(error).partition("\n")[0]

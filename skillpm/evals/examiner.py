@@ -209,7 +209,7 @@ class _BySkill:
             contract = self._contracts.get(skill)
             policy: Policy = self._policy
             if contract is not None:
-                policy = self._policy.constrained(answer_schema(contract.tools.values()))
+                policy = self._policy.constrained(answer_schema(contract.tools.values(), contract.replies.kinds))
             for position, completion in policy.complete([prompts[i] for i in mine], max_new_tokens=max_new_tokens):
                 yield mine[position], completion
 

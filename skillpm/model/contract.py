@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from skillpm.formats.document import Document, Json
+from skillpm.model.answer_kind import KINDS, AnswerKind
 from skillpm.model.comparison import Comparison, comparison_problem
 from skillpm.model.json_schema import is_boolean, refuse_empty_ranges, refuse_remote_references
 from skillpm.model.schema_effort import refuse_exponential
@@ -333,12 +334,38 @@ class Tool(Document):
         return [part for part in self.argv if isinstance(part, ArgvPart)]
 
 
+_TEXT_ANSWER = {"type": "object", "properties": {"answer": {"type": "string"}}}
+_EXACT = Comparison(by=("exact",))
+
+
 class ContractDocument(Document):
-    """contract.yaml, whole."""
+    """contract.yaml, whole.
+
+    Attributes:
+        answers: the kinds of a right answer; a call is always one.
+        compare_answer: when two texts of ``{"answer": TEXT}`` are the same.
+    """
 
     contract: Annotated[int, Field(ge=1, le=1)]
     system_prompt: Annotated[str, Field(max_length=65536)] = ""
+    answers: Annotated[tuple[AnswerKind, ...], Field(max_length=4)] = ("call",)
+    compare_answer: Comparison = _EXACT
     tools: Annotated[tuple[Tool, ...], Field(min_length=1)]
+
+    @field_validator("answers")
+    @classmethod
+    def _answers_hold_a_call(cls, value: tuple[AnswerKind, ...]) -> tuple[AnswerKind, ...]:
+        if "call" not in value:
+            raise ValueError("must name `call`: a contract has tools")
+        return tuple(kind for kind in KINDS if kind in value)
+
+    @field_validator("compare_answer")
+    @classmethod
+    def _compares_texts(cls, value: Comparison) -> Comparison:
+        problem = comparison_problem(_TEXT_ANSWER, "answer", value)
+        if problem is not None:
+            raise ValueError(problem)
+        return value
 
     @field_validator("tools")
     @classmethod

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from skillpm.contract.command import Argv
 from skillpm.contract.contract import Contract
-from skillpm.contract.judge import Gold
+from skillpm.contract.judge import AnyGold
 from skillpm.contract.rewards import BUILTIN_FUNCTIONS
 from skillpm.errors import DocumentError
 from skillpm.model.episode import Episode, FinishReason
@@ -78,7 +78,7 @@ class BatchJudge:
         return {"items": judge(golds, tasks, items, grades), "grades": grades.documents}
 
     def _judge_by_contract(
-        self, golds: list[Gold | Verdict], tasks: list[dict[str, Any]], items: list[list[Any]], grades: _Grades
+        self, golds: list[AnyGold | Verdict], tasks: list[dict[str, Any]], items: list[list[Any]], grades: _Grades
     ) -> list[tuple[int, Any]]:
         """Judge where no code of the skill has a say; an answer that comes again is not judged again."""
         plain = cast(list[Task], [_Plain(expected=task["expected"]) for task in tasks])
@@ -98,7 +98,7 @@ class BatchJudge:
         return judged
 
     def _judge_with_code(
-        self, golds: list[Gold | Verdict], documents: list[dict[str, Any]], items: list[list[Any]], grades: _Grades
+        self, golds: list[AnyGold | Verdict], documents: list[dict[str, Any]], items: list[list[Any]], grades: _Grades
     ) -> list[tuple[int, Any]]:
         tasks = [_task(document) for document in documents]
         episodes = [_episode(tasks[place], answer, reason) for place, answer, reason, _ in items]
@@ -112,7 +112,7 @@ class BatchJudge:
             for episode, verdict, (_, argv) in zip(episodes, verdicts, assessed, strict=True)
         ]
 
-    def _gold(self, expected: Any) -> Gold | Verdict:
+    def _gold(self, expected: Any) -> AnyGold | Verdict:
         """Return the expected answer ready to be judged against, or the verdict that all its answers get."""
         if self._contract is None:
             return Verdict.abstained("the skill has neither a contract nor a verifier")
@@ -121,7 +121,7 @@ class BatchJudge:
         except DocumentError as error:
             return Verdict.errored(error.rule)
 
-    def _assess(self, gold: Gold | Verdict, completion: str) -> tuple[Verdict, Argv | None]:
+    def _assess(self, gold: AnyGold | Verdict, completion: str) -> tuple[Verdict, Argv | None]:
         """Return what the contract finds, and the commands of the completion where an executor would run them."""
         if self._contract is None:
             assert isinstance(gold, Verdict)

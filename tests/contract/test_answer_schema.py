@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from skillpm.contract.answer_schema import answer_schema
 from skillpm.contract.contract import Contract
 from skillpm.formats.strict_yaml import read_yaml
+from skillpm.model.answer_kind import KINDS
 from skillpm.model.contract import ContractDocument
 from skillpm.train.hf.grammar import JSON_FORM
 
@@ -56,7 +58,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 
-def contract_of(*names: str) -> Contract:
+def contract_of(*names: str, answers: Sequence[str] = ("call",)) -> Contract:
     tools = [
         {
             "name": name,
@@ -65,7 +67,8 @@ def contract_of(*names: str) -> Contract:
         }
         for name in names
     ]
-    return Contract(ContractDocument.model_validate({"contract": 1, "system_prompt": "Answer.", "tools": tools}))
+    document = {"contract": 1, "system_prompt": "Answer.", "answers": answers, "tools": tools}
+    return Contract(ContractDocument.model_validate(document))
 
 
 def shipped(name: str) -> Contract:
@@ -75,12 +78,13 @@ def shipped(name: str) -> Contract:
 
 CONTRACTS = {
     "all": contract_of(*SCHEMAS),
+    "replies": contract_of("kinds", "none", answers=KINDS),
     **{name: shipped(name) for name in ("incident-triage", "langgraph-cli", "shell-tools")},
 }
 
 
 def matcher(contract: Contract) -> llguidance.LLMatcher:
-    schema = json.dumps(answer_schema(contract.tools.values()))
+    schema = json.dumps(answer_schema(contract.tools.values(), contract.replies.kinds))
     grammar = llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=JSON_FORM)
     made = llguidance.LLMatcher(BYTES, grammar, log_level=0)
     assert not made.is_error(), made.get_error()
@@ -116,6 +120,26 @@ def assert_accepted(name: str, text: str) -> None:
 )
 def test_objects_inside_arguments_may_have_nulls_for_what_is_absent(arguments: dict[str, Any]) -> None:
     assert_accepted("all", CONTRACTS["all"].render({"tool": "nested", "args": arguments}))
+
+
+REPLIES: list[dict[str, Any]] = [
+    {"tool": "kinds", "ask": ["digest", "port"]},
+    {"refuse": "off_topic"},
+    {"refuse": "not_allowed"},
+    {"answer": 'A "text"\nof two lines'},
+]
+
+
+@pytest.mark.parametrize("answer", REPLIES)
+def test_an_answer_that_calls_nothing_is_accepted_where_the_contract_takes_it(answer: dict[str, Any]) -> None:
+    text = CONTRACTS["replies"].render(answer)
+    assert_accepted("replies", text)
+    assert not MATCHERS["all"].deep_copy().consume_tokens(list(text.encode()))
+
+
+@pytest.mark.parametrize("text", ['{"tool": "none", "ask": []}', '{"tool": "kinds", "ask": []}', '{"refuse": "busy"}'])
+def test_the_grammar_writes_no_question_about_nothing_and_no_other_reason(text: str) -> None:
+    assert not MATCHERS["replies"].deep_copy().consume_tokens(list(text.encode()))
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
