@@ -30,10 +30,10 @@ def check_lengths(document: SynthesisDocument) -> None:
             pools[name] = _filled(pool.template, pools)
             _hold(pools[name], MAX_VALUE, f"a value of `{name}`")
     frame = max(map(len, document.frames))
-    for rule in document.tasks:
+    for rule in document.rules:
         slots = {name: _longest_draw(draw.source, draw.otherwise, pools) for name, draw in rule.draw.items()}
         _hold(frame + _longest_request(rule, slots), MAX_TEXT, f"a request of task `{rule.name}`")
-        built = [text for text in strings(rule.args) if SLOT.search(text)]
+        built = [text for text in strings([rule.args, rule.answer]) if SLOT.search(text)]
         _hold(sum(_filled(text, slots) for text in built), MAX_TEXT, f"an answer of task `{rule.name}`")
 
 

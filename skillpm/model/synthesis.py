@@ -25,6 +25,10 @@ tasks:
     clauses:                      # [slot] is replaced by one of these while the slot is drawn, [*] by all the others
       no_browser: ["without opening a browser"]
     constraints: [{at_most_one: [port, no_browser]}]
+    ask: {slots: [port], weight: 0.3}     # rows that leave the slot unsaid; the answer asks for its argument
+  - name: small_talk
+    refuse: off_topic                     # or `answer: TEXT`, in place of `tool` and `args`
+    requests: ["tell me a joke", "what is the weather like"]
 ```
 Arguments of the tool that ``args`` does not name are null. A request is taken only where it says every drawn slot (by
 ``{slot}``, ``[slot]`` or ``[*]``) and no other; a slot that is always drawn with one value need not be said.
@@ -38,6 +42,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from skillpm.formats.document import Document, Json
+from skillpm.model.answer_kind import AnswerKind, RefusalReason
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
 CLAUSE = re.compile(r"\[([a-z][a-z0-9_]*|\*)\]")  # [port], [*]
@@ -112,32 +117,108 @@ class Constraint(Document):
         return {*self.at_most_one, *self.at_least_one, *self.different}
 
 
+Weight = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
+
+
+class Ask(Document):
+    """Requests of a task that leave out a value which its tool needs; the right answer asks for it.
+
+    Attributes:
+        slots: each row leaves one or more of these unsaid.
+        weight: how many rows they get, beside the tasks.
+        requests: their phrasings; those of the task where None.
+    """
+
+    slots: Annotated[tuple[SlotName, ...], Field(min_length=1)]
+    weight: Weight = 0.2
+    requests: Phrasings | None = None
+
+
 class TaskRule(Document):
-    """One family of tasks."""
+    """One family of tasks; each calls a tool, is refused, or is answered by a text."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
-    weight: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = 1.0
-    tool: str
+    weight: Weight = 1.0
+    tool: str | None = None
+    refuse: RefusalReason | None = None
+    answer: Annotated[str, Field(min_length=1)] | None = None
     draw: dict[SlotName, Draw] = Field(default_factory=dict)
     args: dict[str, Json] = Field(default_factory=dict)
     requests: Phrasings
     clauses: dict[SlotName, Phrasings] = Field(default_factory=dict)
     constraints: tuple[Constraint, ...] = ()
+    ask: Ask | None = None
     tags: tuple[str, ...] = ()
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """The slots that its requests may leave out, though they are always drawn."""
+        return ()
+
+    @property
+    def kind(self) -> AnswerKind:
+        """The kind of its answers."""
+        return "call" if self.tool is not None else "refuse" if self.refuse is not None else "answer"
+
+    @property
+    def phrasings(self) -> tuple[str, ...]:
+        """Its requests, and those that leave something out."""
+        return (*self.requests, *(self.ask.requests or () if self.ask else ()))
+
+    @model_validator(mode="after")
+    def _has_one_answer(self) -> TaskRule:
+        if sum(form is not None for form in (self.tool, self.refuse, self.answer)) != 1:
+            raise ValueError("needs exactly one of `tool`, `refuse`, `answer`")
+        if self.tool is None and (self.args or self.ask):
+            raise ValueError("`args` and `ask` need `tool`")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_for_what_it_needs(self) -> TaskRule:
+        for slot in self.ask.slots if self.ask else ():
+            draw = self.draw.get(slot)
+            if draw is None:
+                raise ValueError(f"`ask`: slot `{slot}` is not in `draw`")
+            if draw.probability < 1:
+                raise ValueError(f"`ask`: slot `{slot}` is not always drawn, so a request without it lacks nothing")
+            if slot not in slots_of(self.args):
+                raise ValueError(f"`ask`: no argument is made of slot `{slot}`, so there is nothing to ask for")
+        return self
 
     @model_validator(mode="after")
     def _names_known_slots(self) -> TaskRule:
-        texts = [*self.requests, *(text for texts in self.clauses.values() for text in texts)]
+        texts = [*self.phrasings, *(text for texts in self.clauses.values() for text in texts)]
         used = {slot for text in texts for slot in SLOT.findall(text)} | set(self.clauses)
-        used |= {slot for value in strings(self.args) for slot in SLOT.findall(value)}
+        used |= slots_of([self.args, self.answer])
         used |= {slot for constraint in self.constraints for slot in constraint.slots()}
         unknown = used - set(self.draw)
         if unknown:
             raise ValueError(f"slot `{min(unknown)}` is used but not in `draw`")
-        places = {place for text in self.requests for place in CLAUSE.findall(text)} - {"*"}
+        places = {place for text in self.phrasings for place in CLAUSE.findall(text)} - {"*"}
         if places - set(self.clauses):
             raise ValueError(f"[{min(places - set(self.clauses))}] is in a request but not in `clauses`")
         return self
+
+
+class AskingRule(TaskRule):
+    """The rows of a task whose requests leave something out; derived, never read."""
+
+    @classmethod
+    def of(cls, rule: TaskRule, ask: Ask) -> AskingRule:
+        """Return the rule that a task's ``ask`` stands for."""
+        requests = rule.requests if ask.requests is None else ask.requests
+        new = {"name": f"{rule.name}-ask", "weight": ask.weight, "requests": requests}
+        return cls.made(**dict(rule) | new)
+
+    @property
+    def unsaid(self) -> tuple[str, ...]:
+        """The slots of which each request leaves out at least one."""
+        return self.ask.slots if self.ask else ()
+
+    @property
+    def kind(self) -> AnswerKind:
+        """The kind of its answers."""
+        return "ask"
 
 
 def strings(value: Any) -> list[str]:
@@ -149,6 +230,11 @@ def strings(value: Any) -> list[str]:
     if isinstance(value, list | tuple):
         return [text for item in value for text in strings(item)]
     return []
+
+
+def slots_of(value: Any) -> set[str]:
+    """Return the slots that stand in the texts of a JSON value."""
+    return {slot for text in strings(value) for slot in SLOT.findall(text)}
 
 
 def _with_clauses(task: Any, shared: dict[str, Any]) -> Any:
@@ -171,6 +257,12 @@ class SynthesisDocument(Document):
     values: dict[SlotName, Pool] = Field(default_factory=dict)
     tasks: Annotated[tuple[TaskRule, ...], Field(min_length=1)]
 
+    @property
+    def rules(self) -> tuple[TaskRule, ...]:
+        """The tasks, each with the rule of its ``ask`` behind it."""
+        pairs = ((task, AskingRule.of(task, task.ask)) if task.ask else (task,) for task in self.tasks)
+        return tuple(rule for pair in pairs for rule in pair)
+
     @model_validator(mode="before")
     @classmethod
     def _share_clauses(cls, data: Any) -> Any:
@@ -189,6 +281,13 @@ class SynthesisDocument(Document):
             if frame.count("{request}") != 1:
                 raise ValueError(f"frame `{frame}` must hold {{request}} once")
         return value
+
+    @model_validator(mode="after")
+    def _names_no_rule_twice(self) -> SynthesisDocument:
+        for rule in self.rules:
+            if rule.unsaid and any(task.name == rule.name for task in self.tasks):
+                raise ValueError(f"task `{rule.name}` has the name of the rows that another task's `ask` makes")
+        return self
 
     @model_validator(mode="after")
     def _names_known_pools(self) -> SynthesisDocument:

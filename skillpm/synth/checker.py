@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from skillpm.errors import DocumentError
+from skillpm.model.answer_kind import AnswerKind, kind_of
 from skillpm.model.contract import Tool
-from skillpm.model.synthesis import SLOT, Entry, SynthesisDocument, TaskRule
+from skillpm.model.synthesis import SLOT, AskingRule, Entry, SynthesisDocument, TaskRule
 from skillpm.model.task import Seed, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import LISTED, members, parts, size, used_pools, value_text
-from skillpm.synth.sample import Sampler
+from skillpm.synth.sample import Sampler, is_constant
 from skillpm.synth.split import Division, PoolSplit, divide
 
 Location = tuple[int | str, ...]
@@ -108,6 +109,8 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
                 "put each drawn slot into a request as {slot}, [slot] or [*], and check `constraints`",
             )
             continue
+        if rule.ask is not None:
+            yield from _unaskable(document, rule, place, whole)
         silent = [slot for slot, draw in rule.draw.items() if draw.probability > 0]
         for slot in (slot for slot in silent if not any(slot in drawn for drawn in draws)):
             yield Flaw(
@@ -117,20 +120,47 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
             )
 
 
+def _unaskable(document: SynthesisDocument, rule: TaskRule, place: int, whole: Division) -> Iterator[Flaw]:
+    """Yield slots that a question is to ask for, and that every request says, or that nobody needs to say."""
+    assert rule.ask is not None
+    sources = whole.sources(document, "train")
+    draws = Sampler(document, AskingRule.of(rule, rule.ask), whole, "train", sources).sayable_draws()
+    for number, slot in enumerate(rule.ask.slots):
+        location: Location = ("tasks", place, "ask", "slots", number)
+        if is_constant(document, rule, slot):
+            message = f"task `{rule.name}`: `{slot}` has one value, so a request without it lacks nothing"
+            yield Flaw(location, message, f"take `{slot}` out of `ask`, or draw it from more values")
+        elif draws is not None and not any(slot not in drawn for drawn in draws):
+            message = f"task `{rule.name}`: every request says `{slot}`, so there is nothing to leave out"
+            yield Flaw(location, message, f"give `ask` requests without {{{slot}}}, or say it in clauses as [{slot}]")
+
+
+def missing_kinds(document: SynthesisDocument, kinds: Iterable[AnswerKind], seeds: Sequence[Seed]) -> Iterator[Flaw]:
+    """Yield the kinds of an answer that the contract takes and training would never show."""
+    taught = {rule.kind for rule in document.rules} | {kind_of(seed.expected) for seed in seeds}
+    for kind in kinds:
+        if kind not in taught and kind != "call":
+            hint = "add an `ask` to a task" if kind == "ask" else f"add a task with `{kind}`"
+            yield Flaw(("tasks",), f"training never shows an answer of the kind `{kind}`", hint)
+
+
 def missing_classes(document: SynthesisDocument, tools: Mapping[str, Tool], seeds: Sequence[Seed]) -> Iterator[Flaw]:
     """Yield what training would never show: tools, arguments that are given or null, and members of an enum."""
     division = divide(document, seeds)
     sources = division.sources(document, "train")
     made: set[tuple[str, str, str]] = set()  # tool, argument, class
-    first = {rule.tool: place for place, rule in reversed(tuple(enumerate(document.tasks)))}
+    first = {rule.tool: place for place, rule in reversed(tuple(enumerate(document.tasks))) if rule.tool is not None}
     for rule in document.tasks:
+        if rule.tool is None:
+            continue
         draws = Sampler(document, rule, division, "train", sources).sayable_draws()
         tool = tools.get(rule.tool)
         if draws is None or tool is None:  # too many sets of slots to look at each
             made.update((rule.tool, *item) for item in _classes(tool))
             continue
         for name, schema in tool.properties.items():
-            made.update((rule.tool, name, kind) for kind in _made(document, rule, division, draws, name, schema))
+            kinds = _made(document, rule, division, draws, name, schema)
+            made.update((rule.tool, name, kind) for kind in kinds)
     for tool in tools.values():
         if tool.name not in first:
             yield Flaw(("tasks",), f"no task makes answers of the tool `{tool.name}`", "add a task for it")

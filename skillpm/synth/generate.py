@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from skillpm.errors import DocumentError
 from skillpm.model.order import shuffle
 from skillpm.model.ports import Judge, Progress
+from skillpm.model.rule_fit import disagreements
 from skillpm.model.suite import Suite
 from skillpm.model.task import TRACE, Seed, Split, Task
 from skillpm.synth.checker import refuse
@@ -105,12 +106,9 @@ class _Maker:
             refuse(document, path)
         if contract is None or document is None:
             return
-        for rule in document.tasks:
-            if rule.tool not in contract.tools:
-                raise DocumentError(f"task `{rule.name}`: contract.yaml has no tool `{rule.tool}`", path=path)
-            unknown = sorted(set(rule.args) - set(contract.tools[rule.tool].properties))
-            if unknown:
-                raise DocumentError(f"task `{rule.name}`: tool `{rule.tool}` has no argument `{unknown[0]}`", path=path)
+        for task in document.tasks:
+            for _, message, hint in disagreements(task, contract.document):
+                raise DocumentError(f"task `{task.name}`: {message}", path=path, hint=hint)
 
     def _note_suites(self) -> None:
         """Say which suite tasks are near to what is trained on, each with its counterpart."""
@@ -155,7 +153,7 @@ class _Maker:
         document = self.contributions.synthesis
         if document is not None and self.division is not None:
             sources = self.division.sources(document, split)
-            samplers = [Sampler(document, rule, self.division, split, sources) for rule in document.tasks]
+            samplers = [Sampler(document, rule, self.division, split, sources) for rule in document.rules]
             for sampler in samplers:
                 if sampler.possible:
                     families.append(declared_family(sampler, skill=self.name, split=split, seed=self._seed))
@@ -248,6 +246,7 @@ class _Maker:
             rejected=collector.rejected,
             tools=() if contract is None else [*contract.tools.values()],
             rephrased=self._rephraser.outcomes if self._rephraser is not None and split == "train" else {},
+            kinds=("call",) if contract is None else contract.replies.kinds,
         )
 
     def _watched(self, split: Split, rows: Iterable[StoredRow]) -> Iterator[StoredRow]:
@@ -256,7 +255,7 @@ class _Maker:
         split_pools = (
             {name for name, pool in self.division.pools.items() if pool.shared is None} if self.division else ()
         )
-        sources = {} if document is None else {rule.name: rule.draw for rule in document.tasks}
+        sources = {} if document is None else {rule.name: rule.draw for rule in document.rules}
         for row in rows:
             for slot, value in (row.values or {}).items():
                 if split == "train" or str(sources[row.family][slot].source) in split_pools:
@@ -309,7 +308,7 @@ def _apportion(total: int, weights: Sequence[float]) -> list[int]:
 def _phrasing_sizes(contributions: Contributions, division: Division) -> dict[str, tuple[int, int]]:
     assert contributions.synthesis is not None
     lists = {"frames": contributions.synthesis.frames}
-    for rule in contributions.synthesis.tasks:
+    for rule in contributions.synthesis.rules:
         lists[f"{rule.name}.requests"] = rule.requests
         lists.update({f"{rule.name}.clauses.{slot}": texts for slot, texts in rule.clauses.items()})
     return {

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from skillpm.formats.document import Document
+from skillpm.model.answer_kind import AnswerKind, label_of
 from skillpm.model.contract import Tool
 from skillpm.model.task import Split
 from skillpm.synth.coverage import Coverage, described, measure_coverage
@@ -45,7 +46,9 @@ class SplitProfile(Document):
         families: rows by the task of synthesis.yaml or the rule that made them; seeds are ``seed``.
         rejected: why rows were thrown away; draws that broke a constraint count here too.
         rephrased: what became of the requests that a model wrote anew: ``kept``, or the reason why not.
-        coverage: rows by tool, argument, and class of its value: ``value``, ``null``, or a member of its enum.
+        tools: rows by what their answer does: a tool's name, ``ask TOOL``, ``refuse REASON``, ``answer``.
+        coverage: rows by tool, argument, and class of its value: ``value``, ``null``, ``asked``, or a member of its
+            enum. Refusals and texts stand under the tool ``""``.
     """
 
     asked: int
@@ -137,6 +140,7 @@ def measure(
     rejected: Mapping[str, int],
     tools: Sequence[Tool],
     rephrased: Mapping[str, int],
+    kinds: Sequence[AnswerKind] = ("call",),
 ) -> SplitProfile:
     """Profile rows in one pass."""
     families: Counter[str] = Counter()
@@ -147,13 +151,13 @@ def measure(
     def expected_answers() -> Iterator[Any]:
         for row in rows:
             families[row.family] += 1
-            called[_tool(row.expected)] += 1
+            called[label_of(row.expected)] += 1
             targets.add(row.target)
             requests.append(row.request)
             answers.append(row.answer)
             yield row.expected
 
-    coverage = measure_coverage(expected_answers(), tools)
+    coverage = measure_coverage(expected_answers(), tools, kinds)
     return SplitProfile(
         asked=asked,
         rows=len(requests),
@@ -166,10 +170,6 @@ def measure(
         rephrased=top_reasons(rephrased),
         coverage=coverage,
     )
-
-
-def _tool(expected: Any) -> str:
-    return str(expected.get("tool", "")) if isinstance(expected, dict) else ""
 
 
 def top_reasons(reasons: Mapping[str, int]) -> dict[str, int]:

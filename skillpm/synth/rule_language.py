@@ -32,7 +32,7 @@ class RuleLanguage:
 
     def __init__(self, document: SynthesisDocument) -> None:
         clauses = [text for rule in document.tasks for texts in rule.clauses.values() for text in texts]
-        requests = [text for rule in document.tasks for text in rule.requests]
+        requests = [text for rule in document.tasks for text in rule.phrasings]
         self._literals = {
             word
             for text in (*document.frames, *clauses, *requests)

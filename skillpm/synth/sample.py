@@ -1,4 +1,8 @@
-"""Sampling, the target first: slots are drawn, again where a constraint is broken, and the arguments are filled in."""
+"""Sampling, the target first: slots are drawn, again where a constraint is broken, and the arguments are filled in.
+
+A rule that asks draws its slots as any other does, then leaves some unsaid. Its target names the arguments that those
+would have filled, so its label is right however the request is worded.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from skillpm.model.synthesis import SLOT, Constraint, SynthesisDocument, TaskRule
+from skillpm.model.synthesis import SLOT, Constraint, SynthesisDocument, TaskRule, slots_of
 from skillpm.model.task import Split
 from skillpm.synth.phrase import Phrasing, Plan
 from skillpm.synth.pools import Chance, Listed, NoValueError, Source, members, size, value_text
@@ -16,6 +20,7 @@ from skillpm.synth.split import Division
 
 REDRAWS = 100  # draws for one row before it counts as a miss
 MAX_OPTIONAL = 10  # slots of one task that may be drawn or not, of which every set is looked at
+ALSO_UNSAID = 0.25  # how often each further slot is left out with the first
 
 Values = Mapping[str, Any]
 
@@ -67,23 +72,25 @@ class Sampler:
         sources = division.sources(document, split) if sources is None else sources
         self._slots = tuple(_slots(rule, division, sources))
         self._bits = {slot.name: slot.bit for slot in self._slots}
+        self._unsaid = tuple(self._bits[slot] for slot in dict.fromkeys(rule.unsaid))
         self._otherwise = {name: draw.otherwise for name, draw in rule.draw.items()}
         self._texts = {name: value_text(draw.otherwise) for name, draw in rule.draw.items()}
         self._constraints = [self._compile(constraint) for constraint in rule.constraints]
-        self._arguments = tuple((name, _filler(value)) for name, value in rule.args.items())
+        self._target = _target(rule)
         self._phrasing = Phrasing(
             division.phrasings_of(document.frames, split),
             division.phrasings_of(rule.requests, split),
             {slot: division.phrasings_of(texts, split) for slot, texts in rule.clauses.items()},
-            implied=frozenset(slot for slot in rule.draw if _is_constant(document, rule, slot)),
-            spoken=frozenset(slot for slot, text in self._texts.items() if text),
+            implied=frozenset(slot for slot in rule.draw if is_constant(document, rule, slot)),
+            spoken=frozenset(slot for slot, text in self._texts.items() if text and slot not in rule.unsaid),
             slips=document.slips,
         )
         self._plans: dict[int, Plan | str] = {}
         new_phrasing = division.is_split(rule.requests)
         held_out = [] if split == "train" else [slot for slot in self._slots if slot.split]
         self._proof = 0 if new_phrasing else sum(slot.bit for slot in held_out)
-        answered = set(SLOT.findall(str(rule.args)))  # a new value that the answer leaves out makes no new answer
+        shown = () if rule.unsaid else (rule.args, rule.answer)
+        answered = set(SLOT.findall(str(shown)))  # a new value that the answer leaves out makes no new answer
         self._new_values = sum(slot.bit for slot in held_out if slot.name in answered)
         self._news = None if split == "train" else ("both", "phrasing") if new_phrasing else ("value", "value")
         self.possible = split == "train" or new_phrasing or self._proof != 0
@@ -95,6 +102,8 @@ class Sampler:
             for slot in self._slots:
                 if slot.probability >= 1 or chance() < slot.probability:
                     drawn |= slot.bit
+            if self._unsaid:
+                drawn &= ~self._left_out(chance)
             plan = self._plans.get(drawn)
             if plan is None:
                 plan = self._plans[drawn] = self._plan(drawn)
@@ -106,15 +115,22 @@ class Sampler:
                 return sample
         return None
 
+    def _left_out(self, chance: Chance) -> int:
+        """Return the slots that a request leaves out: one, and sometimes others with it."""
+        first = self._unsaid[int(chance() * len(self._unsaid))]
+        return first | sum(bit for bit in self._unsaid if bit != first and chance() < ALSO_UNSAID)
+
     def sayable_draws(self) -> list[frozenset[str]] | None:
         """Return every set of slots that can be drawn and said together; None where there are too many sets."""
+        always = {slot.bit for slot in self._slots if slot.probability >= 1} - {*self._unsaid}
         choices = [
-            (0,) if slot.probability <= 0 else (slot.bit,) if slot.probability >= 1 else (0, slot.bit)
+            (0,) if slot.probability <= 0 else (slot.bit,) if slot.bit in always else (0, slot.bit)
             for slot in self._slots
         ]
         if sum(len(bits) == 2 for bits in choices) > MAX_OPTIONAL:
             return None
-        draws = [sum(bits) for bits in product(*choices)]
+        unsaid = sum(self._unsaid)
+        draws = [drawn for drawn in map(sum, product(*choices)) if not unsaid or unsaid & ~drawn]
         return [
             frozenset(slot.name for slot in self._slots if slot.bit & drawn)
             for drawn in draws
@@ -125,7 +141,7 @@ class Sampler:
         """Return how these slots can be said, or why they are not drawn together."""
         names = frozenset(slot.name for slot in self._slots if slot.bit & drawn)
         for text, keeps in self._constraints:
-            if not keeps(drawn, None):
+            if not keeps(drawn | sum(self._unsaid), None):
                 return text
         if self._proof and not drawn & self._proof:
             return "nothing in the row would be held out"
@@ -147,7 +163,7 @@ class Sampler:
             if not keeps(drawn, values):
                 self.rejected[text] += 1
                 return None
-        target = {"tool": self.rule.tool, "args": {name: fill(values) for name, fill in self._arguments}}
+        target = self._target(values, shown)
         request, template = self._phrasing.write(plan, texts, chance)
         if self._news is None:
             return Sample(target, request, shown)
@@ -161,14 +177,31 @@ class Sampler:
         different = tuple(dict.fromkeys(constraint.different))
 
         def keeps(drawn: int, values: Values | None) -> bool:
-            if (at_most & drawn).bit_count() > 1 or (at_least and not at_least & drawn):
-                return False
-            if values is None or not different:
+            if values is None:
+                return (at_most & drawn).bit_count() <= 1 and not (at_least and not at_least & drawn)
+            if not different:
                 return True
             texts = [value_text(values[name]) for name in different if self._bits[name] & drawn]
             return len(texts) == len(set(texts))
 
         return f"constraint {_described(constraint)}", keeps
+
+
+def _target(rule: TaskRule) -> Callable[[Values, Values], dict[str, Any]]:
+    """Return what makes the answer of a rule of all slots' values and of those that the request says."""
+    if rule.unsaid:
+        unsaid = {name: slots_of(value) & {*rule.unsaid} for name, value in rule.args.items()}
+        return lambda values, said: {
+            "tool": rule.tool,
+            "ask": [name for name, slots in unsaid.items() if not slots <= said.keys()],
+        }
+    if rule.tool is not None:
+        arguments = tuple((name, _filler(value)) for name, value in rule.args.items())
+        return lambda values, said: {"tool": rule.tool, "args": {name: fill(values) for name, fill in arguments}}
+    if rule.refuse is not None:
+        return lambda values, said: {"refuse": rule.refuse}
+    text = _filler(rule.answer)
+    return lambda values, said: {"answer": value_text(text(values))}
 
 
 def _described(constraint: Constraint) -> str:
@@ -191,8 +224,8 @@ def _slots(rule: TaskRule, division: Division, sources: Mapping[str, Source]) ->
     return slots
 
 
-def _is_constant(document: SynthesisDocument, rule: TaskRule, slot: str) -> bool:
-    """Is the slot always drawn, with one value?"""
+def is_constant(document: SynthesisDocument, rule: TaskRule, slot: str) -> bool:
+    """Return whether a slot is always drawn, with one value."""
     draw = rule.draw[slot]
     if draw.probability < 1:
         return False

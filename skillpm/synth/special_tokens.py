@@ -37,7 +37,7 @@ def special_texts(document: SynthesisDocument) -> Iterator[tuple[tuple[int | str
     places += [(("values", name), (pool.choice, pool.template)) for name, pool in document.values.items()]
     for number, rule in enumerate(document.tasks):
         drawn = [draw.source for draw in rule.draw.values()]
-        places.append((("tasks", number), (rule.args, rule.requests, *rule.clauses.values(), drawn)))
+        places.append((("tasks", number), (rule.args, rule.answer, rule.phrasings, *rule.clauses.values(), drawn)))
     for place, content in places:
         token = special_token(*_strings(content))
         if token is not None:

@@ -246,7 +246,7 @@ def _template_sides(
 
 def _phrasing_lists(document: SynthesisDocument) -> Iterator[tuple[str, ...]]:
     yield document.frames
-    for rule in document.tasks:
+    for rule in document.rules:
         yield rule.requests
         yield from rule.clauses.values()
 
@@ -304,7 +304,7 @@ def _shown(document: SynthesisDocument, seeds: Sequence[Seed]) -> Iterator[str]:
 
 
 def _constants(rule: TaskRule) -> Iterator[str]:
-    for leaf in _leaves(rule.args):
+    for leaf in _leaves((rule.args, rule.answer)):
         yield SLOT.sub(" ", leaf)
     for draw in rule.draw.values():
         yield value_text(draw.otherwise)

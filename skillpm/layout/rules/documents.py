@@ -19,8 +19,6 @@ from skillpm.model.name import is_name
 
 if TYPE_CHECKING:
     from skillpm.layout.package import Package, Read
-    from skillpm.model.contract import Tool
-    from skillpm.model.synthesis import TaskRule
 
 PYTHON_FILES = ("plugin.py", "verifier.py")
 MAX_PYTHON = 1 << 20  # bytes
@@ -165,16 +163,17 @@ def _meant_path(path: str) -> str | None:
     why="Every task of such a rule would be refused by the skill's own verifier.",
 )
 def foreign_tool(subject: Subject) -> Iterator[Problem]:
-    """A tool or an argument that the contract does not have, or a required argument that is never given."""
+    """A tool, argument or kind of answer that the contract does not have, a required argument that is never given."""
     if not subject.package or not {"contract.yaml", "synthesis.yaml"} <= subject.package.documents:
         return
     contract, synthesis = subject.package.contract.value, subject.package.synthesis.value
     if contract is None or synthesis is None:
         return
-    tools = {tool.name: tool for tool in contract.tools}
+    from skillpm.model.rule_fit import disagreements
+
     read = subject.package.synthesis
     for number, task in enumerate(synthesis.tasks):
-        for place, message, hint in _disagreements(task, tools):
+        for place, message, hint in disagreements(task, contract):
             line = read.line_of(("tasks", number, *place))
             yield Problem(f"task `{task.name}`: {message}", line, "synthesis.yaml", hint)
 
@@ -224,20 +223,6 @@ def _same_version(one: str, other: str) -> bool:
         return len(one) <= 64 and Version(one) == Version(other)
     except InvalidVersion:
         return False
-
-
-def _disagreements(task: TaskRule, tools: dict[str, Tool]) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Yield the place in the task, the message and the hint of each."""
-    tool = tools.get(task.tool)
-    if tool is None:
-        yield ("tool",), f"the contract has no tool `{task.tool}`", f"it has {', '.join(f'`{name}`' for name in tools)}"
-        return
-    known = ", ".join(f"`{name}`" for name in tool.properties)
-    for name in task.args:
-        if name not in tool.properties:
-            yield ("args", name), f"`{task.tool}` has no argument `{name}`", f"it has {known}"
-    for name in sorted(tool.required - set(task.args)):
-        yield ("args",), f"`{task.tool}` requires the argument `{name}`", f"add `{name}` to `args`"
 
 
 def _repeated(rows: Iterable[tuple[str, str, int | None]]) -> Iterator[tuple[str, str, int | None]]:

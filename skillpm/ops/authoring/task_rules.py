@@ -66,16 +66,17 @@ def unsayable_slots(subject: Subject) -> Iterator[Problem]:
 
 @TASK_RULES.warning("SK517", "never shown in training", why="A model is measured on what it was never taught.")
 def missing_classes(subject: Subject) -> Iterator[Problem]:
-    """Tools, given and null arguments, and enum members that no task and no training phrasing makes."""
+    """Kinds, tools, given and null arguments, and enum members that no task and no training phrasing makes."""
     document = _synthesis(subject)
     if subject.package is None or "contract.yaml" not in subject.package.documents:
         return
     contract = subject.package.contract.value
     if document is None or contract is None or "plugin.py" in subject.files:
         return  # a plugin may make what synthesis.yaml does not
-    from skillpm.synth.checker import missing_classes
+    from skillpm.synth.checker import missing_classes, missing_kinds
 
     seeds = [row.value for read in subject.package.seeds for row in read.value or ()]
+    yield from _problems(subject, missing_kinds(document, contract.answers, seeds))
     yield from _problems(subject, missing_classes(document, {tool.name: tool for tool in contract.tools}, seeds))
 
 

@@ -16,6 +16,7 @@ from skillpm.agent.completion_cache import CachedPolicy
 from skillpm.agent.trace import Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, UsageError
+from skillpm.model.answer_kind import label_of
 from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
@@ -149,10 +150,13 @@ def preview(
 
 
 def shown_answer(expected: Any, contract: Contract | None) -> str:
-    """Return the command line of an expected answer, or its call without the arguments that are null."""
+    """Return the command line of an expected answer, else its call without the null arguments, or what it says."""
     commands = None if contract is None else contract.argv(contract.complete(expected))
     if commands:
         return " && ".join(shlex.join(words) for words in commands)
+    if contract is not None and (kind := contract.replies.kind(expected)) is not None:
+        details = expected["ask"] if kind == "ask" else [expected["answer"]] if kind == "answer" else []
+        return ": ".join([label_of(expected), *([", ".join(details)] if details else [])])
     if not isinstance(expected, dict) or "tool" not in expected:
         return expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)
     given = {name: value for name, value in expected.get("args", {}).items() if value is not None}

@@ -1,0 +1,41 @@
+"""Where a task of synthesis.yaml disagrees with contract.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from skillpm.model.contract import ContractDocument, Tool
+from skillpm.model.synthesis import TaskRule, slots_of
+
+Disagreement = tuple[tuple[str, ...], str, str]
+"""The place in the task, what is wrong, and what to do."""
+
+
+def disagreements(task: TaskRule, contract: ContractDocument) -> Iterator[Disagreement]:
+    """Yield what a contract does not have or does not take, and required arguments that are never given."""
+    for kind in (task.kind, *(["ask"] if task.ask else ())):
+        if kind not in contract.answers:
+            yield (kind,), f"`answers` of the contract does not name `{kind}`", f"add `{kind}` to it"
+    if task.tool is None:
+        return
+    tool = next((tool for tool in contract.tools if tool.name == task.tool), None)
+    if tool is None:
+        known = ", ".join(f"`{tool.name}`" for tool in contract.tools)
+        yield ("tool",), f"the contract has no tool `{task.tool}`", f"it has {known}"
+        return
+    known = ", ".join(f"`{name}`" for name in tool.properties)
+    for name in task.args:
+        if name not in tool.properties:
+            yield ("args", name), f"`{task.tool}` has no argument `{name}`", f"it has {known}"
+    for name in sorted(tool.required - set(task.args)):
+        yield ("args",), f"`{task.tool}` requires the argument `{name}`", f"add `{name}` to `args`"
+    yield from _needless(task, tool)
+
+
+def _needless(task: TaskRule, tool: Tool) -> Iterator[Disagreement]:
+    """Yield slots that a question asks for though a call is complete without them."""
+    for slot in task.ask.slots if task.ask else ():
+        for name in (name for name, value in task.args.items() if slot in slots_of(value) and name in tool.properties):
+            if name not in tool.required:
+                message = f"a request without `{slot}` lacks nothing: `{name}` may be null"
+                yield ("ask", "slots"), message, f"list `{name}` in `required` of its schema, or leave `{slot}` out"
