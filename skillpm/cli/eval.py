@@ -275,13 +275,18 @@ def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> No
     """Print an evaluation: ``shown`` is the table for people."""
     from skillpm.evals.caveats import caveats
     from skillpm.evals.compare import comparisons
-    from skillpm.evals.summary import comparison_table, evaluation_document
+    from skillpm.evals.kinds import kind_figures
+    from skillpm.evals.summary import comparison_table, evaluation_document, kind_table
 
     if options["as_json"]:
         report = None if evaluated.report is None else str(evaluated.report)
         echo_json({**evaluation_document(evaluated.evaluation, evaluated.gates), "report": report})
         return
     table(*shown)
+    by_kind = kind_figures(evaluated.evaluation)
+    if by_kind:
+        click.echo()
+        table(*kind_table(by_kind))
     if options["compare"]:
         click.echo()
         table(*comparison_table(comparisons(evaluated.evaluation)))

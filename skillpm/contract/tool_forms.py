@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import UsageError
@@ -48,13 +48,14 @@ def langchain_tool(tool: Tool) -> dict[str, Any]:
     return {**tool.input_schema, "title": tool.name, "description": tool.description}
 
 
-def told_tools(tools: Iterable[Tool]) -> str:
-    """Return the words that tell a model, which never learned them, the tools and the form of an answer."""
-    listed = json.dumps([anthropic_tool(tool) for tool in tools], ensure_ascii=False)
-    return (
+def told_tools(contract: Contract) -> str:
+    """Return the words that tell a model, which never learned them, the tools and the forms of an answer."""
+    listed = json.dumps([anthropic_tool(tool) for tool in contract.tools.values()], ensure_ascii=False)
+    call = (
         'Answer with one JSON object and nothing else: {"tool": NAME, "args": {…}}. `args` follows the tool\'s '
-        f"input_schema. The tools are:\n{listed}"
+        "input_schema."
     )
+    return f"{' '.join([call, *contract.replies.forms])} The tools are:\n{listed}"
 
 
 FORMS: Mapping[str, Callable[[Tool], dict[str, Any]]] = {

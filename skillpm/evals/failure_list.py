@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from skillpm.evals.failures import failures, reasons
 from skillpm.evals.figures import shown_tags, task_set_label
-from skillpm.evals.tasks import tool_of
+from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import Evaluation, Record, TaskSet
 
 T = TypeVar("T", bound=Hashable)
@@ -92,12 +92,12 @@ class _Marks:
     def __init__(self, task_sets: Sequence[TaskSet], records: Sequence[Record]) -> None:
         tags = Counter(tag for record in records for tag in shown_tags(record))
         self._sets = _numbered((task_set.skill, task_set.name) for task_set in task_sets)
-        self._tools = _numbered(sorted({tool_of(record.expected) for record in records} - {""}))
+        self._tools = _numbered(sorted({label_of(record.expected) for record in records} - {""}))
         self._tags = _numbered(sorted(tag for tag, _ in tags.most_common(SHOWN_TAGS)))
 
     def of(self, record: Record) -> str:
         """Return the classes of a failure."""
-        tool = tool_of(record.expected)
+        tool = label_of(record.expected)
         marks = [f"s{self._sets[record.skill, record.suite]}", *([f"t{self._tools[tool]}"] if tool else [])]
         return " ".join([*marks, *(f"g{self._tags[tag]}" for tag in shown_tags(record) if tag in self._tags)])
 
@@ -125,7 +125,7 @@ def _spread(records: Sequence[Record], limit: int) -> list[Record]:
     turns: Counter[tuple[str, str, str]] = Counter()
     ranked = []
     for place, record in enumerate(records):
-        group = (record.skill, record.suite, tool_of(record.expected))
+        group = (record.skill, record.suite, label_of(record.expected))
         ranked.append((turns[group], place))
         turns[group] += 1
     return [records[place] for place in sorted(place for _, place in sorted(ranked)[:limit])]

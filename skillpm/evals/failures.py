@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from skillpm.contract.answer import read_answer
-from skillpm.evals.tasks import tool_of
+from skillpm.model.answer_kind import is_reply, label_of
 from skillpm.model.evaluation import Evaluation, Record
 
 NO_TOOL = ""  # of an answer that calls none
@@ -36,10 +36,10 @@ def failures(evaluation: Evaluation) -> Iterator[Record]:
 
 
 def called_tool(record: Record) -> str:
-    """Return the tool that an answer calls, or ``NO_TOOL``."""
+    """Return the tool that an answer calls, or what else it does; ``NO_TOOL`` if it does nothing."""
     value = read_answer(record.completion).value
-    tool = value.get("tool") if value is not None else None
-    return tool if isinstance(tool, str) else NO_TOOL
+    called = value is not None and (isinstance(value.get("tool"), str) or "tool" not in value)
+    return label_of(value) if called else NO_TOOL
 
 
 def reasons(record: Record) -> list[str]:
@@ -48,8 +48,10 @@ def reasons(record: Record) -> list[str]:
     The reasons of a verdict are those of an executor, which compares the arguments with the tool that was called. They
     mislead a reader where another tool was asked for.
     """
-    expected, called = tool_of(record.expected), called_tool(record)
+    expected, called = label_of(record.expected), called_tool(record)
     if expected and called and expected != called:
+        if is_reply(record.expected) or is_reply(read_answer(record.completion).value):
+            return [f"`{called}` was answered where `{expected}` was expected"]
         return [f"`{called}` was called where `{expected}` was asked"]
     return list(record.verdict.reasons)
 
@@ -58,7 +60,7 @@ def confusions(records: Sequence[Record]) -> list[Confusion]:
     """Count the called tools of judged answers by the expected tool, for each skill whose answers call tools."""
     counts: dict[str, Counter[tuple[str, str]]] = {}
     for record in records:
-        expected = tool_of(record.expected)
+        expected = label_of(record.expected)
         if record.judged and expected:
             counts.setdefault(record.skill, Counter())[expected, called_tool(record)] += 1
     return [_confusion(skill, pairs) for skill, pairs in counts.items()]

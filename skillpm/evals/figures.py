@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from skillpm.evals.statistics import Interval, effective_trials, mean_interval, wilson
-from skillpm.evals.tasks import tool_of
+from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import TEMPLATE, Evaluation, Record, TaskSet
 from skillpm.model.suite import Metric
 
@@ -91,15 +91,16 @@ def cell(records: Sequence[Record], reward: str | None) -> Cell:
         asked=len(records),
         judged=len(judged),
         errored=sum(record.verdict.status == "errored" for record in records),
-        exact=_share([(record.exact, record.cluster) for record in judged]),
+        exact=share([(record.exact, record.cluster) for record in judged]),
         reward=mean_interval([value for value, _ in paid], [cluster for _, cluster in paid], bounds=(-1, 1)),
-        valid_json=_share(shapes),
+        valid_json=share(shapes),
         truncated=sum(record.finish_reason == "length" for record in records),
         too_long=sum(record.finish_reason == "too_long" for record in records),
     )
 
 
-def _share(outcomes: Sequence[tuple[bool, str]]) -> Interval | None:
+def share(outcomes: Sequence[tuple[bool, str]]) -> Interval | None:
+    """Return the share of outcomes that are true, each with its cluster; None without any."""
     values, clusters = [float(value) for value, _ in outcomes], [cluster for _, cluster in outcomes]
     if len(set(clusters)) == len(clusters):
         return wilson(round(sum(values)), len(values))
@@ -126,8 +127,8 @@ def novelty_figures(evaluation: Evaluation) -> list[Row]:
 
 
 def tool_figures(evaluation: Evaluation) -> list[PartRow]:
-    """Return the figures of each task set again by the tool of the expected answer."""
-    return _part_figures(evaluation, lambda record: [tool] if (tool := tool_of(record.expected)) else [])
+    """Return the figures of each task set again by the tool of the expected answer, or by what else it does."""
+    return _part_figures(evaluation, lambda record: [tool] if (tool := label_of(record.expected)) else [])
 
 
 def tag_figures(evaluation: Evaluation) -> list[PartRow]:

@@ -27,6 +27,7 @@ from skillpm.evals.figures import (
     task_set_label,
     tool_figures,
 )
+from skillpm.evals.kinds import kind_figures
 from skillpm.evals.statistics import Interval
 from skillpm.formats.printable import printable
 from skillpm.model.evaluation import HELD_OUT, Evaluation
@@ -95,6 +96,7 @@ def render_report(run: ReportData) -> str:
         minimum_pairs=MINIMUM_PAIRS,
         by_tool=[row for row in tool_figures(evaluation) if row.part],
         by_tag=tag_figures(evaluation),
+        kinds=kind_figures(evaluation),
         shown_tags=SHOWN_TAGS,
         confusions=[item for item in confusions(last.records) if len(item.called) > 1] if last else [],
         failures=failure_list(evaluation),

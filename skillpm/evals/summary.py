@@ -19,8 +19,10 @@ from skillpm.evals.figures import (
     tool_figures,
 )
 from skillpm.evals.gate import GateResult
+from skillpm.evals.kinds import KindRow, kind_figures
 from skillpm.evals.statistics import Interval
 from skillpm.formats.as_json import as_json
+from skillpm.model.answer_kind import KINDS
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.suite import Metric
 
@@ -37,6 +39,7 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
         "by_novelty": figures_document(novelty_figures(evaluation)),
         "by_tool": _parts_document(tool_figures(evaluation), "tool"),
         "by_tag": _parts_document(tag_figures(evaluation), "tag"),
+        "by_kind": kinds_document(kind_figures(evaluation)),
         "comparisons": comparisons_document(comparisons(evaluation)),
         "gates": [_gate_document(item) for item in gates],
         "caveats": caveats(evaluation),
@@ -58,6 +61,24 @@ def _parts_document(rows: Iterable[PartRow], kind: str) -> list[dict[str, Any]]:
         for row in rows
         for arm, cell in row.cells.items()
     ]
+
+
+def kinds_document(rows: Iterable[KindRow]) -> list[dict[str, Any]]:
+    """Return one object for each task set and arm."""
+    return [_kind_document(row) for row in rows]
+
+
+def _kind_document(row: KindRow) -> dict[str, Any]:
+    pairs = sorted(row.answered.items())
+    return {
+        "skill": row.task_set.skill,
+        "task_set": row.task_set.name,
+        "arm": row.arm,
+        "kinds": {kind: {"tasks": row.tasks(kind), "exact": as_json(row.exact[kind])} for kind in row.expected},
+        "answered": [{"expected": pair[0], "answered": pair[1] or None, "count": count} for pair, count in pairs],
+        "false_refusals": as_json(row.false_refusals),
+        "inventions": as_json(row.inventions),
+    }
 
 
 def _cell_document(cell: Cell) -> dict[str, Any]:
@@ -185,6 +206,18 @@ def part_table(rows: Sequence[PartRow], arms: Sequence[str], kind: str) -> Table
         lines.append([row.task_set.skill, task_set_label(row.task_set.name), row.part, str(tasks), *shown])
     exact = map(arm_label, arms) if len(arms) > 1 else ["exact [95 %]"]
     return ["skill", "task set", kind, "n", *exact], lines
+
+
+def kind_table(rows: Sequence[KindRow]) -> Table:
+    """Return one line for each task set and arm: exact answers of each kind, false refusals, inventions."""
+    kinds = [kind for kind in KINDS if any(kind in row.exact for row in rows)]
+    lines = []
+    for row in rows:
+        exact = [f"{_percent(row.exact[kind])} of {row.tasks(kind)}" if kind in row.exact else "-" for kind in kinds]
+        mistakes = ["-" if figure is None else _percent(figure) for figure in (row.false_refusals, row.inventions)]
+        place = [row.task_set.skill, task_set_label(row.task_set.name), arm_label(row.arm)]
+        lines.append([*place, *exact, *mistakes])
+    return ["skill", "task set", "arm", *(f"exact {kind}" for kind in kinds), "false refusals", "inventions"], lines
 
 
 def _points(share: Interval | None) -> str:

@@ -8,11 +8,12 @@ import random
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skillpm.contract.tool_forms import told_tools
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import read_json_lines
+from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import HELD_OUT, TaskRow
 from skillpm.model.order import shuffle
 from skillpm.model.task import Message, Seed, Task, canonical_json, request_key
@@ -126,16 +127,11 @@ def sample(tasks: Sequence[EvalTask], limit: int, seed: int) -> list[int]:
         chance = random.Random(f"{seed} {place}")
         shuffle(positions, chance.getrandbits)
         ranked = sorted(
-            positions, key=lambda position: (tool_of(tasks[position].task.expected), tasks[position].task.tags)
+            positions, key=lambda position: (label_of(tasks[position].task.expected), tasks[position].task.tags)
         )
         step, start = max(1.0, len(ranked) / limit), chance.random()
         chosen += [ranked[int((number + start) * step)] for number in range(min(limit, len(ranked)))]
     return sorted(chosen)
-
-
-def tool_of(expected: Any) -> str:
-    """Return the tool of an expected answer; empty where it names none."""
-    return str(expected.get("tool", "")) if isinstance(expected, dict) else ""
 
 
 def with_tool_schemas(tasks: Iterable[EvalTask], contracts: Mapping[str, Contract | None]) -> list[EvalTask]:
@@ -143,7 +139,7 @@ def with_tool_schemas(tasks: Iterable[EvalTask], contracts: Mapping[str, Contrac
 
     A base model that was never told the tools cannot name them: this is what it can do when it is told.
     """
-    texts = {name: "" if item is None else told_tools(item.tools.values()) for name, item in contracts.items()}
+    texts = {name: "" if item is None else told_tools(item) for name, item in contracts.items()}
     return [_before_prompt(task, texts.get(task.task.skill, "")) for task in tasks]
 
 

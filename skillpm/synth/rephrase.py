@@ -157,6 +157,6 @@ def _writing(row: Row) -> tuple[Message, ...]:
 
 def _reading(task: Task, request: str, contract: Contract | None) -> tuple[Message, ...]:
     system = [message.content for message in task.prompt if message.role == "system"]
-    told = [told_tools(contract.tools.values())] if contract is not None else []
+    told = [told_tools(contract)] if contract is not None else []
     prompt = Message(role="system", content="\n\n".join([*told, *system]))
     return (prompt, Message(role="user", content=request))

@@ -12,7 +12,8 @@ from skillpm.evals.answers import judge_where_expected, task_answer
 from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import ArmLabel, Examiner
 from skillpm.evals.figures import figures
-from skillpm.evals.summary import figures_document
+from skillpm.evals.kinds import kind_figures
+from skillpm.evals.summary import figures_document, kinds_document
 from skillpm.evals.tasks import outside_tasks, read_task_rows, sample, with_skill_text, with_tool_schemas
 from skillpm.model.evaluation import Evaluation, TaskAnswer
 from skillpm.model.skill import Skill
@@ -99,4 +100,5 @@ def _summary(answerer: Answerer, answers: Sequence[TaskAnswer], evaluation: Eval
         "too_long": sum(item.finish_reason == "too_long" for item in answers),
         "runnable": sum(item.argv is not None for item in answers),
         "figures": [] if evaluation is None else figures_document(figures(evaluation)),
+        "by_kind": [] if evaluation is None else kinds_document(kind_figures(evaluation)),
     }

@@ -21,7 +21,7 @@ from skillpm.evals.compare import Comparison
 from skillpm.evals.decision import Decision
 from skillpm.evals.examiner import ArmLabel
 from skillpm.evals.failures import failures
-from skillpm.evals.tasks import tool_of
+from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import Evaluation
 from skillpm.ops.context import Context
 from skillpm.ops.learning.compare import ChosenArm, compare_arms, decide_candidate
@@ -139,7 +139,7 @@ def _failures(folder: RunFolder) -> Counter[str] | None:
     if shown is None:
         return None
     evaluation = read_evaluation(folder.path / shown.path / EVALUATION)
-    return Counter(f"{item.skill} {tool_of(item.expected)}".strip() for item in failures(evaluation))
+    return Counter(f"{item.skill} {label_of(item.expected)}".strip() for item in failures(evaluation))
 
 
 def _paired(evaluator: Evaluator, before: RunFolder, after: RunFolder) -> Evaluation:
