@@ -86,6 +86,13 @@ CLAIMS: Mapping[str, RuleText] = {
             "It matches every expected answer where a verifier reads it as a pattern.",
         ),
         _claim(
+            "SK728",
+            "an answer of another kind is paid",
+            "Where the contract takes questions, refusals and texts: a call in place of one, one in place of a call, "
+            "and each in place of another is worth at most `verifier.wrong_at_most`.",
+            "A model would call a tool for everything, or refuse everything.",
+        ),
+        _claim(
             "SK731",
             "the same answer gets another verdict",
             "The same batch again gives the same verdicts and rewards, bit by bit.",

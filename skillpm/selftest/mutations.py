@@ -6,6 +6,7 @@ Without a contract only bold changes are made (``skillpm.selftest.texts``).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from skillpm.contract.contract import Contract
 from skillpm.contract.sampler import sample_arguments
 from skillpm.contract.shape import same_value
 from skillpm.errors import DocumentError
+from skillpm.model.answer_kind import REASONS, is_reply, kind_of
 from skillpm.model.contract import Tool
 from skillpm.selftest.tasks import GateTask
 from skillpm.selftest.texts import LOOK_ALIKES, changed_texts, loosely_same
@@ -38,7 +40,8 @@ class Mutations:
 
     def __init__(self, contract: Contract | None, tasks: Sequence[GateTask]) -> None:
         self._contract = contract
-        self._sampled = {} if contract is None else {name: _sampled(tool) for name, tool in contract.tools.items()}
+        self._drawn = {} if contract is None else {name: _drawn(tool) for name, tool in contract.tools.items()}
+        self._sampled = {name: _by_argument(drawn) for name, drawn in self._drawn.items()}
         self._elsewhere: dict[tuple[str, str], list[Any]] = {}
         for task in tasks:
             for path, value in _fields(task.value):
@@ -55,6 +58,11 @@ class Mutations:
             return
         if not isinstance(value, dict):
             return
+        if self._contract is not None:
+            yield from self._other_kinds(value)
+        if self._contract is not None and is_reply(value):
+            yield from self._replies(value, request)
+            return
         holder: Path = ()
         if self._contract is not None:
             holder = ("args",)
@@ -66,6 +74,46 @@ class Mutations:
             for code, how, changed in self._changed(value, path, item, request):
                 yield code, f"{label} {how}", _with(value, path, changed)
         yield from _swapped(value, fields[:MAX_FIELDS])
+
+    def _other_kinds(self, value: dict[str, Any]) -> Iterator[Mutation]:
+        """Yield answers that the contract takes and that are of another kind than the right one."""
+        assert self._contract is not None
+        kinds = [kind for kind in self._contract.replies.kinds if kind != kind_of(value)]
+        tools = [self._contract.tools[value["tool"]]] if "tool" in value else [*self._contract.tools.values()]
+        for tool in tools[:MAX_FIELDS] if "call" in kinds else ():
+            for arguments in self._drawn[tool.name][:2]:
+                yield "SK728", "a call", {"tool": tool.name, "args": arguments}
+            empty = dict.fromkeys(tool.properties)
+            yield "SK728", "a call without values", {"tool": tool.name, "args": empty}
+        for tool in tools[:MAX_FIELDS] if "ask" in kinds else ():
+            needed = [name for name in tool.properties if name in tool.required] or [*tool.properties]
+            for names in dict.fromkeys((*((name,) for name in needed[:4]), tuple(needed))) if needed else ():
+                yield "SK728", "a question", {"tool": tool.name, "ask": list(names)}
+        for reason in REASONS if "refuse" in kinds else ():
+            yield "SK728", "a refusal", {"refuse": reason}
+        for text in ("Done.", json.dumps(value, ensure_ascii=False)) if "answer" in kinds else ():
+            yield "SK728", "a text", {"answer": text}
+
+    def _replies(self, value: dict[str, Any], request: str) -> Iterator[Mutation]:
+        """Yield wrong questions, refusals and texts in place of the right one of their kind."""
+        assert self._contract is not None
+        if "refuse" in value:
+            yield from (("SK723", "another reason", {"refuse": item}) for item in REASONS if item != value["refuse"])
+            yield "SK722", "an unknown reason", {"refuse": f"{value['refuse']}_x"}
+        elif "answer" in value:
+            others = self._values_elsewhere(value, value["answer"], ("answer",), str)
+            for code, how, changed in changed_texts(value["answer"], others, request, strict=True):
+                yield code, f"the text {how}", {"answer": changed}
+        else:
+            names, others = value["ask"], [*self._contract.tools[value["tool"]].properties]
+            yield "SK723", "nothing asked for", {**value, "ask": names[:-1]}
+            yield "SK726", "everything asked for", {**value, "ask": others}
+            yield "SK722", "an unknown argument asked for", {**value, "ask": [*names, "surplus_argument"]}
+            yield from (("SK723", "another argument", {**value, "ask": [name]}) for name in others if name not in names)
+            for tool in self._contract.tools.values():
+                asked = [name for name in names if name in tool.properties]
+                if tool.name != value["tool"] and asked:
+                    yield "SK723", "of another tool", {"tool": tool.name, "ask": asked}
 
     def _calls(self, value: dict[str, Any]) -> Iterator[Mutation]:
         """Yield calls of another tool, and calls that no executor takes."""
@@ -232,16 +280,19 @@ def _with(value: Any, path: Path, leaf: Any) -> Any:
     return copy
 
 
-def _sampled(tool: Tool) -> dict[str, list[Any]]:
-    """Return values by argument that the schema allows, as far as it says how to make them."""
+def _drawn(tool: Tool) -> list[dict[str, Any]]:
+    """Return arguments that the schema allows, as far as it says how to make them."""
     chance = random.Random(tool.name)
+    drawn: list[dict[str, Any]] = []
+    with contextlib.suppress(DocumentError):
+        drawn.extend(sample_arguments(tool, chance) for _ in range(8))
+    return drawn
+
+
+def _by_argument(drawn: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     values: dict[str, list[Any]] = {}
-    for _ in range(8):
-        try:
-            drawn = sample_arguments(tool, chance)
-        except DocumentError:
-            return values
-        for name, value in drawn.items():
+    for arguments in drawn:
+        for name, value in arguments.items():
             if value is not None:
                 values.setdefault(name, []).append(value)
     return values

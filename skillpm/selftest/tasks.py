@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skillpm.contract.contract import Contract
-from skillpm.contract.judge import Gold
+from skillpm.contract.judge import AnyGold
 from skillpm.errors import DocumentError
 from skillpm.layout.package import Row
 from skillpm.model.task import Seed, Task
@@ -37,7 +37,7 @@ class GateTask:
     ref: TaskRef
     gold: str
     value: Any
-    judged: Gold | None
+    judged: AnyGold | None
 
 
 @dataclass(slots=True)
