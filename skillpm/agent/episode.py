@@ -8,7 +8,7 @@ killed in between leaves a decision without an outcome, never an outcome that no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -18,6 +18,7 @@ from skillpm.agent.approval import Approval, Decision, Question
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.execution import Bounds, Finished, Place, run_commands
 from skillpm.agent.proposal import REPORT, Proposal, read_proposal
+from skillpm.agent.reply import reply_text
 from skillpm.agent.shown import fed, masked, visible
 from skillpm.agent.trace import Outcome, Step, Trace, Traces
 from skillpm.contract.contract import Contract
@@ -27,6 +28,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Message
 
 _KEPT_ANSWER = 4000  # characters of an answer in a trace
+_MOST_QUESTIONS = 5  # of the model, in one episode
 _NEXT = f'Answer with the next call, or with {{"{REPORT}": "what you found"}} if nothing is left to run.'
 
 
@@ -50,6 +52,7 @@ class Surroundings:
         system: the system prompt; the contract's own where None.
         context: finds what the first prompt holds besides the request, such as passages of a reference.
         tell: shows a proposal, or what a command printed.
+        reply: asks a person what the model asks back, and returns the answer; None where there is nobody, or no answer.
     """
 
     skill: Skill
@@ -67,6 +70,7 @@ class Surroundings:
     system: str | None = None
     context: Callable[[str], str] | None = None
     tell: Callable[[Finished, str], None] | None = None
+    reply: Callable[[str], str | None] | None = None
 
 
 class Episode:
@@ -147,7 +151,10 @@ class Episode:
     def _step(self) -> Outcome | None:
         """Take one step; None if another one may follow."""
         proposal = self._ask()
-        self._proposals.append(proposal)
+        while proposal.reply is not None and "ask" in proposal.reply and self._was_told(proposal):
+            proposal = self._ask()
+        if proposal.reply is not None:
+            return self._said(proposal, proposal.reply)
         if proposal.report is not None:
             self._keep(report=proposal.report)
             return "done"
@@ -178,6 +185,26 @@ class Episode:
         self._feed(decision.proposal, finished, output)
         return None
 
+    def _was_told(self, proposal: Proposal) -> bool:
+        """Ask the person what the model asks back; put the answer into the conversation, and return if there is one."""
+        around = self._around
+        asked = sum(bool(step.reply) for step in self.trace.steps)
+        if around.reply is None or proposal.reply is None or asked >= _MOST_QUESTIONS:
+            return False
+        reply = around.reply(visible(reply_text(around.contract, proposal.reply)))
+        if not reply:
+            return False
+        self._keep(Step(answer=proposal.answer[:_KEPT_ANSWER], reply=reply))
+        self._messages.append(Message(role="assistant", content=around.contract.render(proposal.reply)))
+        self._messages.append(Message(role="user", content=reply))
+        return True
+
+    def _said(self, proposal: Proposal, reply: Mapping[str, Any]) -> Outcome:
+        """Keep a last word that calls nothing."""
+        text = reply_text(self._around.contract, reply)
+        self._keep(Step(answer=proposal.answer[:_KEPT_ANSWER]), report=text)
+        return "asked" if "ask" in reply else "declined" if "refuse" in reply else "done"
+
     def _place(self, proposal: Proposal) -> Place:
         assert proposal.tool is not None
         return self._around.place.of(proposal.tool, proposal.arguments)
@@ -188,8 +215,10 @@ class Episode:
         _, completion = next(iter(around.policy.complete([self._messages], max_new_tokens=around.max_new_tokens)))
         if completion.finish_reason == "too_long":
             raise UsageError("the request is too long for the model", hint="ask for less at once")
-        cut = completion.finish_reason == "length"
-        return read_proposal(around.contract, completion.text, cut=cut, may_report=bool(self.trace.steps))
+        cut, has_run = completion.finish_reason == "length", any(step.exit_codes for step in self.trace.steps)
+        proposal = read_proposal(around.contract, completion.text, cut=cut, may_report=has_run)
+        self._proposals.append(proposal)
+        return proposal
 
     def _decide(self, proposal: Proposal) -> Decision:
         """Have a proposal decided, and record what was decided before anything else happens."""

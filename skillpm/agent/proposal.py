@@ -35,6 +35,7 @@ class Proposal:
         problems: why they would be refused; empty where they would run.
         accepted: does the contract accept the call? One without a command line has problems all the same.
         report: the last word of an episode of several steps, which calls no tool; else None.
+        reply: a question, a refusal or a text that the contract takes in place of a call; else None.
     """
 
     answer: str
@@ -44,6 +45,7 @@ class Proposal:
     problems: tuple[str, ...]
     report: str | None = None
     accepted: bool = False
+    reply: dict[str, Any] | None = None
 
     @property
     def lines(self) -> list[str]:
@@ -80,6 +82,9 @@ def read_proposal(contract: Contract, text: str, *, cut: bool = False, may_repor
     tool = contract.tools.get(name) if isinstance(name, str) else None
     argv = contract.argv_of(text)
     refused = [answer.reason] if not answer.only_json else contract.problems(answer.value)
+    kind = None if refused else contract.replies.kind(value)
+    if kind is not None:
+        return Proposal(text, None, None, None, (), accepted=True, reply=contract.replies.complete(kind, value))
     accepted = not refused
     if refused:
         refused += ["it was cut off at the token limit"] if cut else []

@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from skillpm.agent.local_server import RefusedError, local_application, read_object
 from skillpm.agent.proposal import Proposal, read_proposal
+from skillpm.agent.reply import reply_text
 from skillpm.contract.contract import Contract
 from skillpm.errors import SkillpmError
 from skillpm.model.ports import Completion, Policy
@@ -96,7 +97,7 @@ def application(model: VerifiedModel) -> Starlette:
             return JSONResponse(refused.document, refused.status)
         except SkillpmError as error:
             return JSONResponse({"error": {"message": error.message, "type": error.name}}, 502)
-        document = _document(model.name, proposal, completion, tries)
+        document = _document(model, proposal, completion, tries)
         if body.get("stream") is True:
             return StreamingResponse(_stream(document), media_type="text/event-stream")
         return JSONResponse(document)
@@ -128,29 +129,36 @@ def _messages(rows: Any, system: str) -> list[Message]:
     return messages
 
 
-def _document(name: str, proposal: Proposal, completion: Completion, tries: int) -> dict[str, Any]:
-    assert proposal.tool is not None
+def _document(model: VerifiedModel, proposal: Proposal, completion: Completion, tries: int) -> dict[str, Any]:
     now = time.time_ns()
-    arguments = json.dumps(proposal.arguments, ensure_ascii=False)
-    call = {"id": f"call_{now:x}", "type": "function", "function": {"name": proposal.tool.name, "arguments": arguments}}
-    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    more: dict[str, Any] = {"argv": proposal.argv, "tries": tries}
+    if proposal.reply is not None:
+        message: dict[str, Any] = {"role": "assistant", "content": reply_text(model.contract, proposal.reply)}
+        reason, more = "stop", {**more, "reply": proposal.reply}
+    else:
+        assert proposal.tool is not None
+        function = {"name": proposal.tool.name, "arguments": json.dumps(proposal.arguments, ensure_ascii=False)}
+        call = {"id": f"call_{now:x}", "type": "function", "function": function}
+        message, reason = {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
     used = {"prompt_tokens": completion.prompt_tokens, "completion_tokens": completion.completion_tokens}
     return {
         "id": f"chatcmpl-{now:x}",
         "object": "chat.completion",
         "created": now // 1_000_000_000,
-        "model": name,
-        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+        "model": model.name,
+        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
         "usage": {**used, "total_tokens": sum(used.values())},
-        "skillpm": {"argv": proposal.argv, "tries": tries},
+        "skillpm": more,
     }
 
 
 def _stream(document: dict[str, Any]) -> Iterator[str]:
     """Yield an answer as events: it is whole before its first part is sent, because the contract reads it whole."""
-    message = document["choices"][0]["message"]
-    calls = [{"index": index, **call} for index, call in enumerate(message["tool_calls"])]
+    choice = document["choices"][0]
+    message = {name: value for name, value in choice["message"].items() if value is not None}
+    if "tool_calls" in message:
+        message["tool_calls"] = [{"index": index, **call} for index, call in enumerate(message["tool_calls"])]
     head = {name: document[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
-    for delta, reason in (({"role": "assistant", "tool_calls": calls}, None), ({}, "tool_calls")):
+    for delta, reason in ((message, None), ({}, choice["finish_reason"])):
         yield f"data: {json.dumps({**head, 'choices': [{'index': 0, 'delta': delta, 'finish_reason': reason}]})}\n\n"
     yield "data: [DONE]\n\n"

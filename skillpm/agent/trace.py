@@ -14,7 +14,7 @@ from skillpm.formats.document import Document, Json
 from skillpm.model.task import TRACE, Seed, request_key
 from skillpm.storage.files import read_text, write_atomic
 
-Outcome = Literal["done", "refused", "not-run", "invalid", "failed", "interrupted", "asking"]
+Outcome = Literal["done", "refused", "not-run", "invalid", "failed", "interrupted", "asking", "asked", "declined"]
 REDACTED = "[redacted]"
 _MARKS = re.compile(rf"{re.escape(REDACTED)}|{re.escape(MASK)}[^\]]*\]")  # what stands for a text already
 
@@ -30,6 +30,7 @@ class Step(Document):
         argv: the commands of the final call.
         exit_codes: of the commands that ran.
         output: what they printed, visible and masked.
+        reply: what a person answered to the model's question.
     """
 
     answer: str
@@ -40,6 +41,7 @@ class Step(Document):
     argv: tuple[tuple[str, ...], ...] = ()
     exit_codes: tuple[int | None, ...] = ()
     output: str = ""
+    reply: str = ""
 
     @property
     def succeeded(self) -> bool:
@@ -72,6 +74,7 @@ class Trace(Document):
             call = step.final or step.call
             if call is None:
                 rows.append({"role": "assistant", "content": step.answer})
+                rows += [{"role": "user", "content": step.reply}] if step.reply else []
                 continue
             function = {"name": call["tool"], "arguments": json.dumps(call["args"], ensure_ascii=False)}
             calls = [{"id": f"call_{number}", "type": "function", "function": function}]
@@ -196,6 +199,7 @@ def _step_with_texts(step: Step, change: Callable[[str], str]) -> Step:
             "problems": tuple(map(change, step.problems)),
             "argv": tuple(tuple(map(change, words)) for words in step.argv),
             "output": change(step.output),
+            "reply": change(step.reply),
             **{name: call and {**call, "args": mapped(call["args"], change)} for name, call in calls.items()},
         }
     )

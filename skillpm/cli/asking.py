@@ -35,6 +35,20 @@ def ask(question: Question) -> Decision:
         return Decision("nobody", question.proposal, "the input ended")
 
 
+def reply(question: str) -> str | None:
+    """Show what the model asks back, and return what the person answers; None for an empty line or no input.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    for line in question.splitlines():
+        _say(line)
+    try:
+        return _read("answer> ") or None
+    except EOFError:
+        return None
+
+
 def _asked(question: Question) -> Decision:
     from skillpm.agent.approval import Decision
 

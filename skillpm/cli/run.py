@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from skillpm.agent.episode import Episode
     from skillpm.agent.execution import Finished
 
+_NOTHING_DONE = ("asked", "declined")  # outcomes of a question that nobody answered, and of a refusal
 _COMMAND = 200  # characters of a command in the line that says how it ended
 
 
@@ -70,10 +71,12 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     before you decide. Commands run without a shell, in the sandbox, within limits. Without a terminal, nothing runs
     but what the rules of --approve allow.
 
-    Exits 1 if the answer is not a command, or if a command failed.
+    A skill may let its model ask for a missing value, refuse, or answer by a text; then nothing runs.
+
+    Exits 1 if the answer is neither a command nor a text, or if a command failed.
     """
     _check(options)
-    from skillpm.cli.asking import ask
+    from skillpm.cli.asking import ask, reply
     from skillpm.evals.examiner import Asking
     from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
     from skillpm.ops.learning.evaluate import Evaluator
@@ -89,6 +92,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
         steps=options["steps"],
         approve=None if options["dry_run"] else options["approve"],
         ask=ask if asks else None,
+        reply=reply if asks else None,
         tell=None if options["as_json"] else _tell,
         say=lambda sentence: note(safe(sentence)),
         **{name: options[name] for name in ("text", "read", "context_tokens", "timeout")},
@@ -144,7 +148,7 @@ def _episode(episode: Episode, *, as_json: bool) -> int:
     failed = any(code != 0 for step in trace.steps for code in step.exit_codes)
     if as_json:
         echo_json(episode_document(episode))
-        return CheckError.exit_code if failed or trace.outcome == "invalid" else 0
+        return CheckError.exit_code if failed or trace.outcome in ("invalid", *_NOTHING_DONE) else 0
     if trace.outcome == "invalid" and proposal is not None:
         raise CheckError(
             f"the answer means no command: {'; '.join(map(safe, proposal.problems))}",
@@ -161,7 +165,9 @@ def _episode(episode: Episode, *, as_json: bool) -> int:
             note(f"no rule lets it run: {safe(episode.objections)}")
     if trace.outcome in ("not-run", "refused"):
         note("nothing was executed: check the command before you run it" if trace.outcome == "not-run" else "not run")
-    return CheckError.exit_code if failed else 0
+    if trace.outcome in _NOTHING_DONE:
+        note("nothing was executed: say it in the request" if trace.outcome == "asked" else "nothing was executed")
+    return CheckError.exit_code if failed or trace.outcome in _NOTHING_DONE else 0
 
 
 def _tell(finished: Finished, output: str) -> None:

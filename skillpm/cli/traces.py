@@ -63,6 +63,8 @@ def show(word: str, as_json: bool) -> None:
     click.echo(f"request: {safe(trace.request)}")
     for step in trace.steps:
         click.echo(f"answer:  {safe(step.answer)}")
+        if step.reply:
+            click.echo(f"  reply: {safe(step.reply)}")
         for problem in step.problems:
             click.echo(f"  refused: {safe(problem)}")
         for words in step.argv:

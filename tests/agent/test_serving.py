@@ -27,13 +27,13 @@ TOUCH = call("touch", "new")
 ASKED = {"messages": [{"role": "user", "content": "make a file"}]}
 
 
-def client(*answers: str, tries: int = 3) -> Any:
+def client(*answers: str, tries: int = 3, contract: str = CONTRACT) -> Any:
     from starlette.testclient import TestClient
 
     from skillpm.agent.serving import VerifiedModel, application
 
     script = Script(*answers)
-    model = VerifiedModel("demo", Contract(read_model(ContractDocument, CONTRACT)), script, "Be brief.", tries)
+    model = VerifiedModel("demo", Contract(read_model(ContractDocument, contract)), script, "Be brief.", tries)
     asked = TestClient(application(model), base_url="http://127.0.0.1")
     asked.script = script  # type: ignore[attr-defined]
     return asked
@@ -61,6 +61,25 @@ def test_a_stream_holds_the_whole_call() -> None:
     first, last, end = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
     assert json.loads(first)["choices"][0]["delta"]["tool_calls"][0]["function"]["name"] == "touch"
     assert json.loads(last)["choices"][0]["finish_reason"] == "tool_calls" and end == "[DONE]"
+
+
+def test_an_answer_that_calls_nothing_is_a_plain_message() -> None:
+    opened = CONTRACT.replace("contract: 1\n", "contract: 1\nanswers: [call, ask, refuse, answer]\n")
+    said = {
+        '{"refuse": "off_topic"}': "This request is not what the skill is for.",
+        '{"tool": "show", "ask": ["path"]}': "A value is missing:\n  path: The file to print.",
+        '{"answer": "Two tools."}': "Two tools.",
+    }
+    for answer, text in said.items():
+        document = client(answer, contract=opened).post("/v1/chat/completions", json=ASKED).json()
+        (choice,) = document["choices"]
+        assert choice == {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        assert document["skillpm"] == {"argv": None, "tries": 1, "reply": json.loads(answer)}
+        stream = client(answer, contract=opened).post("/v1/chat/completions", json={**ASKED, "stream": True}).text
+        first, last, _ = [json.loads(line[6:]) if line[6] == "{" else line for line in stream.split("\n\n") if line]
+        assert first["choices"][0]["delta"] == {"role": "assistant", "content": text}
+        assert last["choices"][0]["finish_reason"] == "stop"
+        assert client(answer, tries=1).post("/v1/chat/completions", json=ASKED).status_code == 422
 
 
 @pytest.mark.parametrize(

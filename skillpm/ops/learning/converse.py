@@ -51,6 +51,7 @@ class Wanted:
         approve: a document of rules, or None.
         ask: asks a person; None where there is nobody to ask.
         tell: shows how a command ended, and what it printed.
+        reply: asks a person what the model asks back; None where there is nobody to ask.
         text: is the skill's text in the prompt? A trained adapter does not need it.
         read: files and folders whose passages the model reads; ``references`` are the skill's own.
         context_tokens: about as many may be spent on text and passages.
@@ -63,6 +64,7 @@ class Wanted:
     approve: Path | None = None
     ask: Ask | None = None
     tell: Callable[[Finished, str], None] | None = None
+    reply: Callable[[str], str | None] | None = None
     text: TextUse = "when-untrained"
     read: tuple[str, ...] = ()
     context_tokens: int = 3000
@@ -128,6 +130,7 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
             steps=wanted.steps,
             max_new_tokens=evaluator.asking.max_new_tokens,
             tell=wanted.tell,
+            reply=wanted.reply,
             system=system_prompt(contributions, wanted),
             context=_context(skill, wanted),
         )
@@ -244,6 +247,7 @@ def episode_document(episode: Episode) -> dict[str, Any]:
         "tool": None if proposal is None or proposal.tool is None else proposal.tool.name,
         "arguments": None if proposal is None else mapped(proposal.arguments, masked),
         "argv": None if proposal is None else mapped(proposal.argv, masked),
+        "reply": None if proposal is None else mapped(proposal.reply, masked),
         "confirm": None if proposal is None or proposal.tool is None else proposal.tool.confirm,
         "problems": [] if proposal is None else mapped(proposal.problems, masked),
         "executed": episode.executed,
