@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from skillpm.formats.document import read_json_lines, read_model
+from skillpm.model.answer_kind import is_reply, label_of
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import Entry, SynthesisDocument
 from skillpm.model.task import Seed, request_key
@@ -174,10 +175,17 @@ def test_the_help_explains_the_exit_codes() -> None:
 # --- the documents among each other
 
 
-def test_every_expected_answer_is_one_that_the_contract_would_run() -> None:
+def test_every_expected_answer_is_one_that_the_contract_takes_and_every_call_would_run() -> None:
     for seed in [*SEEDS, *SUITE.tasks]:
         assert isinstance(seed, Seed)
-        assert CONTRACT.argv(CONTRACT.complete(seed.expected)), seed.request
+        answer = CONTRACT.complete(seed.expected)
+        assert is_reply(answer) or CONTRACT.argv(answer), seed.request
+
+
+def test_seeds_and_suite_have_answers_of_every_kind() -> None:
+    for rows in (SEEDS, SUITE.tasks):
+        labels = [label_of(seed.expected) for seed in rows if isinstance(seed, Seed)]
+        assert {"bounded_run", "ask bounded_run", "refuse off_topic", "refuse not_allowed", "answer"} == {*labels}
 
 
 def test_no_request_of_the_suite_is_a_seed_and_none_stands_twice() -> None:
@@ -194,6 +202,8 @@ def test_the_suite_uses_values_that_no_synthesis_rule_has() -> None:
     }
     for task in SUITE.tasks:
         assert isinstance(task, Seed)
+        if is_reply(task.expected):
+            continue
         command, timeout, size = task.expected["args"].values()
         assert not [path for path in re.findall(r"/\S+", command) if path in known], task.request
         assert timeout == 30 or str(timeout) not in known, task.request
