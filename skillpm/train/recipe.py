@@ -93,7 +93,7 @@ class Recipe(Document):
         dtype: of the weights; auto is bfloat16 where the processor has units for it, and float32 to tune all weights.
         tune: lora trains an adapter, full all weights of the model; take about a tenth of LoRA's learning rate then.
         layers: train these layers alone, counted from 0; all if empty.
-        adapter: begin from this adapter of the same model: a run's name, or a folder. Its own settings replace lora.
+        adapter: begin from one of the same model: of a run, installed, or in a folder. Its own settings replace lora.
         gradient_checkpointing: compute activations twice and keep fewer, which takes less memory and more time.
         chat_template_kwargs: handed to the model's chat template; without any, thinking is switched off where it can.
         checkpoint_seconds: between two checkpoints of a stage; 0 saves one after each step.

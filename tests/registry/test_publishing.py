@@ -22,7 +22,7 @@ from skillpm_registry.events import events
 from skillpm_registry.publishing import recover
 from skillpm_registry.tables import Upload
 from tests.registry.conftest import Server, parcel, problem
-from tests.shop import SkillFiles, snapshot, tree
+from tests.shop import SkillFiles, adapter_files, snapshot, tree
 
 API_ONLY = True
 Files = dict[str, str]
@@ -248,3 +248,20 @@ def test_a_release_is_not_announced_in_a_later_state(server: Server, demo: dict[
     answer = server.owner.ask("POST", "uploads", wish)
     assert problem(answer) == (422, "usage")
     assert f"announced as {state}" in answer.json()["detail"]
+
+
+def test_an_adapter_is_taken_like_a_skill_and_its_base_model_is_what_its_files_say(server: Server, demo: Files) -> None:
+    adapter = adapter_files(demo)
+    assert server.owner.publish(demo).status_code == server.owner.publish(adapter).status_code == 201
+    page = DirectoryIndex(server.root, "shop").page("demo-tiny")
+    assert page is not None and page.releases[0].adapter == "acme/tiny"
+
+    wish, archive = parcel(adapter_files(demo, version="1.1"))
+    wish["release"]["adapter"] = "evil/tiny"
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+    answer = server.owner.send(number, archive)
+    assert answer.status_code == 422 and "the adapter in the archive is not the announced one" in answer.text
+    wish, archive = parcel({**adapter_files(demo, version="1.2"), "plugin.py": "print(1)\n"})
+    number = server.owner.ask("POST", "uploads", wish).json()["id"]
+    answer = server.owner.send(number, archive)
+    assert answer.status_code == 422 and "[SK430]" in answer.text

@@ -179,7 +179,7 @@ def replay(
         reason = "torch is not installed" if rows and isinstance(source, Path) else reason
         return f"the recorded answers were not replayed: {reason}"
     policy = load_policy(PolicyRequest(base, folder, batch_size=len(rows)), settings)
-    _refuse_other_base(release, base, policy.settings.get("model_digest"))  # type: ignore[attr-defined]
+    refuse_other_base(release, base, policy.settings.get("model_digest"))  # type: ignore[attr-defined]
     most = max(row.max_new_tokens for row in rows)
     if progress is not None:
         progress.start("asking recorded answers again", len(rows))
@@ -198,12 +198,12 @@ def replay(
     return told
 
 
-def _refuse_other_base(release: AdapterRelease, base: str, digest: object) -> None:
+def refuse_other_base(release: AdapterRelease, base: str, digest: object) -> None:
     """Raise IntegrityError where the base model here has other bytes than the one that was trained."""
     here = KNOWN_MODELS[base].sha256 if base in KNOWN_MODELS else digest
     if release.base_digest not in (None, here):
         raise IntegrityError(
-            f"the adapter was trained on a {release.base_model} of digest {release.base_digest}, "
+            f"the adapter was trained on {release.base_model} with the digest {release.base_digest}, "
             f"the one here has {here}",
             hint="use the base model that it was trained on",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from skillpm.errors import LockOutOfDateError
+from skillpm.errors import LockOutOfDateError, UsageError
 from skillpm.layout.filenames import ADAPTER
 from skillpm.model.lock import LockedSkill
 from skillpm.ops.context import Context
@@ -56,7 +56,12 @@ class Answerer:
             answerer = cls(base or known_name(read_release(folder).base_model), folder)
         else:
             answerer = cls(text)
-        find_policy(answerer.model, context.settings)
+        try:
+            find_policy(answerer.model, context.settings)
+        except UsageError as error:
+            if answerer.adapter is not None:
+                error.hint = f"say where its base model is: `--model {name}@FOLDER`"
+            raise
         return answerer
 
     @classmethod

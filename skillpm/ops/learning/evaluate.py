@@ -23,12 +23,14 @@ from skillpm.evals.tasks import (
     with_tool_schemas,
 )
 from skillpm.formats.document import Json
+from skillpm.layout.filenames import ADAPTER
 from skillpm.model.contract import Tool
 from skillpm.model.evaluation import Arm, Evaluation
 from skillpm.model.ports import Policy, Progress
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
+from skillpm.ops.learning.adapter import read_release, refuse_other_base
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.models import PolicyFactory, PolicyRequest, load_policy
 from skillpm.ops.learning.report import EVALUATION, model_report
@@ -62,16 +64,20 @@ class Evaluator:
         tools: tuple[Tool, ...] = (),
         template: Mapping[str, Json] | None = None,
     ) -> Policy:
-        """Load a model, with an adapter on top where one is named. Raises what ``load_policy`` raises.
+        """Load a model, with an adapter on top where one is named.
 
         Args:
             model: which.
             adapter: a folder.
             tools: that a server is told of.
             template: arguments of the chat template where the person has typed none.
+
+        Raises:
+            IntegrityError: a packed adapter was trained on a base model with other bytes.
+            SkillpmError: whatever ``load_policy`` raises.
         """
         typed = self.asking.chat_template_kwargs
-        return self.policies(
+        policy = self.policies(
             PolicyRequest(
                 model,
                 adapter,
@@ -84,6 +90,9 @@ class Evaluator:
             ),
             self.context.settings,
         )
+        if adapter is not None and (adapter / ADAPTER).is_file():
+            refuse_other_base(read_release(adapter), model, getattr(policy, "settings", {}).get("model_digest"))
+        return policy
 
     def examiner(self, session: JudgingSession) -> Examiner:
         """Return what asks policies and has the skills of a session judge the answers."""

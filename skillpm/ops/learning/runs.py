@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from skillpm.errors import UsageError
 from skillpm.model.name import did_you_mean
 from skillpm.settings import Settings
+from skillpm.storage.lockfile import read_lock
+from skillpm.storage.store import Store
 from skillpm.train.base_model import portable_name
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def find_run(settings: Settings, run: Path, *, unfinished: bool = False) -> Path
 
 
 def find_adapter(settings: Settings, recipe: Recipe) -> Path | None:
-    """Return the folder of the adapter that a recipe begins from: a folder with one, or the last one of a run.
+    """Return the folder of the adapter that a recipe begins from: a folder, an installed one, or the last of a run.
 
     Raises:
         UsageError: there is none, or it is another model's.
@@ -51,12 +53,16 @@ def find_adapter(settings: Settings, recipe: Recipe) -> Path | None:
     if not recipe.adapter:
         return None
     typed = Path(recipe.adapter).expanduser()
-    folder = typed if (typed / _CONFIGURATION).is_file() else find_run(settings, typed) / "adapter"
+    entry = read_lock(settings.lock_path).skill(recipe.adapter)
+    stored = Store(settings.store).path(entry.tree) if entry and entry.adapter else typed
+    folder = stored if (stored / _CONFIGURATION).is_file() else find_run(settings, typed) / "adapter"
     try:
         configuration = json.loads((folder / _CONFIGURATION).read_bytes())
         base = str(configuration["base_model_name_or_path"])
     except (OSError, ValueError, LookupError, TypeError):
-        raise UsageError(f"no adapter at {folder}", hint="name a run, or a folder with adapter_config.json") from None
+        raise UsageError(
+            f"no adapter at {folder}", hint="name a run, an installed adapter, or a folder with adapter_config.json"
+        ) from None
     if portable_name(base) != portable_name(recipe.model):
         raise UsageError(
             f"the adapter {folder} is one of {base[:200]}, not of {portable_name(recipe.model)}",

@@ -14,8 +14,11 @@ from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
 from skillpm.ops.learning.adapter import check_adapter, pack_adapter, read_release, replay
 from skillpm.ops.learning.models import merge_run
+from skillpm.ops.learning.runs import find_adapter
+from skillpm.settings import load_settings
 from skillpm.train.hf.model import load_model
 from skillpm.train.hf.policy import TransformersPolicy
+from skillpm.train.recipe import Recipe
 from tests.ops.learning.test_train import Train, tiny_model, train_it  # noqa: F401 - fixtures
 from tests.scripted_policy import Server
 from tests.shop import MakeProject, write_registry
@@ -80,13 +83,21 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     assert "server-a-model: 4 of 4 recorded answers came again" in done.err
     asked = place.call("run", "server", "serve on 500", "--model", f"server-a-model@{tiny_model}", "--json", "--yes")
     assert len(asked.document["adapter"]) == 64
-    place.call("run", "server", "x").fails(2, "no model `a-model`")
+    place.call("run", "server", "x").fails(2, "no model `a-model`", "`--model server-a-model@FOLDER`")
+    begun = Recipe(model=str(tiny_model), adapter="server-a-model")
+    stored = find_adapter(load_settings(project=place.root, environment=place.environment), begun)
+    assert stored is not None and (stored / "adapter.json").is_file()
 
     other = tmp_path / "a-model"
     shutil.copytree(tiny_model, other)
     (other / "generation_config.json").write_text("{}")
+    place.call("run", "server", "x", "--model", f"server-a-model@{other}", "--yes").fails(
+        4, "was trained on a-model with"
+    )
     elsewhere = project({})
-    elsewhere.call("install", "server", "--adapter", other, "--registry", market).fails(4, "was trained on a a-model")
+    elsewhere.call("install", "server", "--adapter", other, "--registry", market).fails(
+        4, "was trained on a-model with the"
+    )
     rows = [json.loads(line) for line in (packed / "answers.jsonl").read_text().splitlines()]
     (packed / "answers.jsonl").write_text("".join(json.dumps({**row, "answer": "other"}) + "\n" for row in rows))
     with pytest.raises(IntegrityError, match="only 0 of 4 recorded answers came again"):
