@@ -28,15 +28,18 @@ class Downloads:
         self._written = time.monotonic()
 
     def count(self, archive: str) -> None:
-        """Count one download of an archive, by its hex digest. A database that is busy is asked again later."""
-        with self._turn:
-            self._fresh[archive, today().isoformat()] += 1
-            due = time.monotonic() - self._written > _PAUSE
-        if due:
+        """Count one download of an archive, by its hex digest, and write the counts if it is time."""
+        if self.note(archive):
             self.write()
 
+    def note(self, archive: str) -> bool:
+        """Count one download, and return whether it is time to write the counts."""
+        with self._turn:
+            self._fresh[archive, today().isoformat()] += 1
+            return time.monotonic() - self._written > _PAUSE
+
     def write(self) -> None:
-        """Write the counts since the last time."""
+        """Write the counts since the last time. A database that is busy is asked again later."""
         with self._turn:
             fresh, self._fresh, self._written = self._fresh, Counter(), time.monotonic()
         if not fresh:

@@ -43,10 +43,10 @@ class RegistryFiles(StaticFiles):
         if self._private:
             await run_sync(reader, Request(scope))
         response = await super().get_response(path, scope)
-        archive = _ARCHIVE.fullmatch(path)
+        archive = _ARCHIVE.fullmatch(path) if response.status_code == 200 else None
         whole = scope["method"] == "GET" and all(name != b"range" for name, _ in scope["headers"])
-        if archive and whole and response.status_code == 200:
-            await run_sync(self._downloads.count, archive[1] + archive[2])
+        if archive and whole and self._downloads.note(archive[1] + archive[2]):
+            await run_sync(self._downloads.write)
         return response
 
     def get_path(self, scope: Scope) -> str:
