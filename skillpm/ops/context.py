@@ -115,9 +115,14 @@ class Context:
         return self._sources[source]
 
     def copy_of(self, entry: LockedSkill) -> Index | None:
-        """Return the first typed registry that has a locked release with the same digests; None if none has it."""
+        """Return the first typed registry that has a locked release with the same digests.
+
+        Returns:
+            None if no typed registry has it, or if its own source is one of them.
+        """
         typed = self.settings.setting(REGISTRIES)
-        for index in map(self.registry, typed.value.values() if typed.origin.is_typed else ()):
+        indexes = [self.registry(place) for place in typed.value.values()] if typed.origin.is_typed else []
+        for index in indexes if all(index.name != str(entry.source) for index in indexes) else ():
             with contextlib.suppress(RegistryError):
                 page = index.page(entry.name)
                 if page and any((item.archive, item.tree) == (entry.archive, entry.tree) for item in page.releases):
