@@ -37,14 +37,16 @@ def publish(root: Path, *skills: Mapping[str, str], **options: Any) -> Path:
 
 
 def adapter_files(
-    skill: Mapping[str, str], base: str = "acme/tiny", version: str = "1.0", **more: Any
+    skill: Mapping[str, str], base: str = "acme/tiny", version: str = "1.0", **configuration: Any
 ) -> dict[str, Any]:
-    """Return the files of a package of a skill's adapter, without a model; ``more`` replaces keys of adapter.json."""
+    """Return the files of a package of a skill's adapter, without a model; ``configuration`` adds to its own."""
     about = describe(tree(skill))
     name = adapter_name(about.name, base)
     weights = json.dumps({"a.lora_A.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     data = {
-        "adapter_config.json": json.dumps({"base_model_name_or_path": base}).encode(),
+        "adapter_config.json": json.dumps(
+            {"peft_type": "LORA", "base_model_name_or_path": base, **configuration}
+        ).encode(),
         "adapter_model.safetensors": len(weights).to_bytes(8, "little") + weights + bytes(4),
         "recipe.yaml": b"recipe: 1\n",
         "answers.jsonl": b"",
@@ -60,7 +62,7 @@ def adapter_files(
     return {
         "SKILL.md": f"---\nname: {name}\ndescription: An adapter of {base}. Not for agents.\n---\nWeights.\n",
         "skill.yaml": manifest,
-        "adapter.json": json.dumps({**release, **more}),
+        "adapter.json": json.dumps(release),
         **{path: content.decode("latin-1") for path, content in data.items()},
     }
 

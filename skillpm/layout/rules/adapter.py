@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import DocumentError
 from skillpm.layout.filenames import ADAPTER
@@ -23,6 +23,7 @@ _DATA = OWN | {
     "README.md", "recipe.yaml", "answers.jsonl", CONFIGURATION, "chat_template_kwargs.json", "config.json",
     "generation_config.json", "model.safetensors.index.json",
 }  # fmt: skip
+_CODE = frozenset({"auto_map", "auto_mapping", "megatron_config"})  # peft and transformers import what these name
 _HEADER = 4 << 20  # bytes of the header of a safetensors file
 _AGAIN = "pack it again with `skillpm adapter pack`; if it came from a registry, do not use it"
 
@@ -50,10 +51,19 @@ def broken_adapter(subject: Subject) -> Iterator[Problem]:
             yield Problem("is not safetensors", path=path, hint=_AGAIN)
         elif found != expected:
             yield Problem(f"has changed: its SHA-256 is {found}, adapter.json has {expected}", path=path, hint=_AGAIN)
-    for place, base in (("skill.yaml", subject.adapter), (CONFIGURATION, _base(subject.tree, release))):
+    place = CONFIGURATION if release.kind == "adapter" else "config.json"
+    configuration = _configuration(subject.tree, place)
+    for name in sorted(_CODE & {key for key, value in configuration.items() if value}):
+        yield Problem(f"`{name}` names code to be imported", path=place, hint=_AGAIN)
+    bases = {"skill.yaml": subject.adapter}
+    if release.kind == "adapter":
+        bases[place] = str(configuration.get("base_model_name_or_path"))
+        if configuration.get("peft_type") != "LORA":
+            yield Problem("is not of the type LORA", path=place, hint=_AGAIN)
+    for path, base in bases.items():
         if base != release.base_model:
             message = f"is of the base model {base[:200]}, adapter.json of {release.base_model[:200]}"
-            yield Problem(message, path=place, hint=_AGAIN)
+            yield Problem(message, path=path, hint=_AGAIN)
 
 
 def _release(tree: Tree) -> AdapterRelease | str:
@@ -71,14 +81,13 @@ def _release(tree: Tree) -> AdapterRelease | str:
         return "not UTF-8"
 
 
-def _base(tree: Tree, release: AdapterRelease) -> str:
-    """Return the base model in the configuration of an adapter; a model that was trained whole names none."""
-    if release.kind == "model":
-        return release.base_model
+def _configuration(tree: Tree, path: str) -> dict[str, Any]:
+    """Return the configuration of an adapter or a model; empty where it cannot be read."""
     try:
-        return str(json.loads(tree.read(CONFIGURATION))["base_model_name_or_path"])
-    except (UnreadableFileError, ValueError, LookupError, TypeError, RecursionError):
-        return "that is not named"
+        configuration = json.loads(tree.read(path))
+    except (UnreadableFileError, ValueError, RecursionError):
+        return {}
+    return configuration if isinstance(configuration, dict) else {}
 
 
 def _digest(tree: Tree, path: str) -> str:

@@ -71,7 +71,8 @@ def test_an_adapter_is_published_and_signed_like_a_skill(
     assert entry(place, "demo-tiny")["signer"]
 
 
-def broken(files: dict[str, Any], attack: str) -> dict[str, Any]:
+def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
+    files = adapter_files(demo)
     weights = files["adapter_model.safetensors"]
     document = json.loads(files["adapter.json"])
     return {
@@ -82,6 +83,8 @@ def broken(files: dict[str, Any], attack: str) -> dict[str, Any]:
         "changed weights": {**files, "adapter_model.safetensors": weights[:-1] + "x"},
         "a pickle": {**files, "adapter_model.bin": pickle.dumps([1]).decode("latin-1")},
         "a pickle as weights": {**files, "adapter_model.safetensors": pickle.dumps([1]).decode("latin-1")},
+        "imported code": adapter_files(demo, megatron_config={"a": 1}, megatron_core="antigravity"),
+        "another type": adapter_files(demo, peft_type="XLORA"),
         "code": {**files, "plugin.py": "print(1)\n"},
         "no adapter.json": {path: text for path, text in files.items() if path != "adapter.json"},
         "deep adapter.json": {**files, "adapter.json": "[" * 50_000},
@@ -97,6 +100,8 @@ def broken(files: dict[str, Any], attack: str) -> dict[str, Any]:
         ("changed weights", "adapter_model.safetensors: has changed"),
         ("a pickle", "safetensors, their configuration and texts only"),
         ("a pickle as weights", "is not safetensors"),
+        ("imported code", "`megatron_config` names code to be imported"),
+        ("another type", "is not of the type LORA"),
         ("code", "safetensors, their configuration and texts only"),
         ("no adapter.json", "is missing"),
         ("deep adapter.json", "[SK430]"),
@@ -108,7 +113,7 @@ def test_a_broken_adapter_is_refused_whoever_published_it(
 ) -> None:
     """And nothing lets it in."""
     skill = skill_files("demo", "1.2.0")
-    files = broken(adapter_files(skill), attack)
+    files = broken(skill, attack)
     market = publish(tmp_path / "market", skill)
     write_tree(tmp_path / "demo-tiny", {path: text.encode("latin-1") for path, text in files.items()})
     place = project({})
