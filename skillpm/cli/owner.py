@@ -23,18 +23,20 @@ def command() -> None:
 @server_option
 @json_option
 def list_members(name: str, registry: str, as_json: bool) -> None:
-    """List the owners and publishers of NAME, and its trusted publishers."""
-    from skillpm.ops.authoring.account import members, publishers, server
+    """List the owners and publishers of NAME, its trusted publishers, and whether releases need an approval."""
+    from skillpm.ops.authoring.account import members, needs_approval, publishers, server
 
     place = server(command_context(), registry)
-    people, issuers = members(place, name), publishers(place, name)
+    people, issuers, approval = members(place, name), publishers(place, name), needs_approval(place, name)
     if as_json:
-        echo_json({"members": people, "trusted_publishers": issuers})
+        echo_json({"members": people, "trusted_publishers": issuers, "approval": approval})
         return
     table(("account", "role"), [(item["account"], item["role"]) for item in people])
     for item in issuers:
         claims = ", ".join(f"{key}={value}" for key, value in sorted(item["claims"].items()))
         note(f"trusted publisher {item['id']}: {safe(item['issuer'])} with {safe(claims)}")
+    if approval:
+        note("releases wait for the approval of a second owner")
 
 
 @command.command("add", epilog="Example: skillpm owner add demo ben --role publisher")

@@ -105,6 +105,8 @@ def test_a_person_serves_logs_in_publishes_and_another_installs(
         author.call("registry", "answer", "1", "dismissed", "--reason", "it does not").ok()
         author.call("registry", "answer", "2", "dismissed", "--reason", "x").fails(5, "there is no report 2")
         author.call("owner", "approval", "demo", "--on").ok()
+        assert author.call("owner", "list", "demo", "--json").ok().document["approval"] is True
+        assert "approval of a second owner" in author.call("owner", "list", "demo").ok().err
         author.write({"demo/skill.yaml": "manifest: 1\nversion: 2.0\n"})
         waits = author.call("publish", "demo", "--registry", server.url, "--no-sign").ok()
         assert "waits until another owner approves it" in waits.err

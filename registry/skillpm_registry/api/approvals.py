@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from skillpm_registry import approval
-from skillpm_registry.access import Shared, Writer
+from skillpm_registry.access import Reader, Shared, Writer
 from skillpm_registry.api.forms import ApprovalForm, Decision, UploadState, WaitingState
+from skillpm_registry.membership import is_scope, no_scope
 from skillpm_registry.routing import api_router
+from skillpm_registry.tables import Approval
 
 router = api_router("approvals", "/approvals")
 
@@ -20,6 +22,15 @@ def waiting(services: Shared, identity: Writer) -> list[WaitingState]:
         )
         for upload, account in approval.waiting(services, identity)
     ]  # fmt: skip
+
+
+@router.get("/needed")
+def needed(services: Shared, reader: Reader, scope: str) -> ApprovalForm:
+    """Say whether releases of a scope need a second owner."""
+    if not is_scope(scope):
+        raise no_scope(scope)
+    with services.database.reading() as session:
+        return ApprovalForm(scope=scope, needed=session.get(Approval, scope) is not None)
 
 
 @router.put("")

@@ -238,6 +238,11 @@ def demand_approval(registry: HttpRegistry, text: str, *, needed: bool) -> dict[
     return dict(registry.ask("PUT", "approvals", {"scope": scope(text), "needed": needed}))
 
 
+def needs_approval(registry: HttpRegistry, text: str) -> bool:
+    """Do the releases of a scope need another owner's approval? Raises RegistryError."""
+    return registry.ask("GET", f"approvals/needed?{urlencode({'scope': scope(text)})}")["needed"] is True
+
+
 def approvals(registry: HttpRegistry) -> list[dict[str, Any]]:
     """Return the releases that wait for this account, oldest first. Raises PolicyError, RegistryError."""
     return list(registry.ask("GET", "approvals"))
