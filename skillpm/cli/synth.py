@@ -10,6 +10,7 @@ import click
 
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
+from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
@@ -52,6 +53,12 @@ _MOST = 10_000_000  # rows
 )
 @click.option("--from-traces", is_flag=True, help="Add what you approved and edited in `skillpm run` to the seeds.")
 @click.option(
+    "--from-failures",
+    type=TypedPath(),
+    metavar="RUN",
+    help="Give more rows to the rules that this run, or evaluation, answered wrongly.",
+)
+@click.option(
     "--rephrase-with",
     metavar="MODEL",
     help="Let this model, or a server's URL#MODEL, write training requests in other words; it must read each back.",
@@ -77,6 +84,7 @@ def command(
     output: Path | None,
     show: int | None,
     from_traces: bool,
+    from_failures: Path | None,
     rephrase_with: str | None,
     rephrase_share: float,
     force: bool,
@@ -92,9 +100,12 @@ def command(
 
     With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
+    from skillpm.ops.learning.report import stored_evaluation
     from skillpm.ops.learning.synth import check_output, check_rows, load_rephrasing, preview, synth, write_synthesis
 
     if show is not None:
+        if from_failures is not None:
+            raise UsageError("`--show` takes no `--from-failures`", hint="remove one of them")
         if output is not None:
             raise UsageError("`--show` writes no files", hint="remove `--output` or `--show`")
         context, chosen = agreed_skills(skills, **agreement)
@@ -107,6 +118,7 @@ def command(
         )
     if output is not None:
         check_output(output, force=force)
+    failures = None if from_failures is None else stored_evaluation(command_context().settings, from_failures)
     context, chosen = agreed_skills(skills, **agreement)
     synthesis = synth(
         context,
@@ -116,6 +128,7 @@ def command(
         seed=seed,
         progress=progress(),
         from_traces=from_traces,
+        failures=None if failures is None else failures.evaluation,
         rephrasing=load_rephrasing(context, rephrase_with, rephrase_share, note) if rephrase_with else None,
     )
     for name, skill in synthesis.profile.skills.items():

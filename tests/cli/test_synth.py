@@ -230,3 +230,25 @@ def test_rows_are_shown_in_other_words(project: MakeProject, chat: MakeChat) -> 
     url = chat({"*": "not one line\nbut two"})
     done = project(files()).run("synth", "./ports", "--show", "3", "--rephrase-with", f"{url}#tiny").ok()
     assert done.out.count("open port=") == 3
+
+
+def test_failures_give_their_rules_more_rows_and_none_of_the_failed_tasks(project: MakeProject, chat: MakeChat) -> None:
+    shut = '  - {name: shut, tool: open, args: {port: 1}, requests: ["shut it", "close all", "no ports", "end them"]}\n'
+    here = project(files(**{"synthesis.yaml": SYNTHESIS + shut}))
+    wrong = chat({"*": '{"tool": "open", "args": {"port": 1}}'})
+    here.call("synth", "./ports", "--rows", "30", "--held-out", "8", "--output", "plain").ok()
+    held_out = ("--held-out", "plain/held_out.jsonl")
+    here.call("eval", "./ports", "--model", f"{wrong}#tiny", *held_out, "--output", "found", "--no-gate").ok()
+    done = here.call(
+        "synth", "./ports", "--rows", "6", "--held-out", "0", "--from-failures", "found", "--output", "new"
+    )
+    assert "ports: more rows of open (" in done.ok().err
+    asked, failed = (
+        {json.loads(line)["prompt"][-1]["content"] for line in (here.root / path).read_text().splitlines()}
+        for path in ("new/train.jsonl", "plain/held_out.jsonl")
+    )
+    assert asked and not asked & failed
+    right = chat({"Can you open 8080 for me?": '{"tool": "open", "args": {"port": 8080}}'})
+    here.call("eval", "./ports", "--model", f"{right}#tiny", "--output", "fine", "--no-gate").ok()
+    here.call("synth", "./ports", "--from-failures", "fine").fails(2, "no wrong answer of a rule of ports")
+    here.call("synth", "./ports", "--from-failures", "fine", "--show", "3").fails(2, "`--show` takes no")

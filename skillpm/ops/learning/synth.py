@@ -17,6 +17,7 @@ from skillpm.agent.trace import Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, UsageError
 from skillpm.model.answer_kind import label_of
+from skillpm.model.evaluation import Evaluation
 from skillpm.model.ports import Progress
 from skillpm.model.skill import Skill
 from skillpm.model.suite import Suite
@@ -29,6 +30,7 @@ from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.unpack import remove_tree
 from skillpm.storage.whole_folder import whole_folder
+from skillpm.synth.emphasis import emphases, emphasised
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.profile import Profile
 from skillpm.synth.rephrase import Rephrasing
@@ -47,6 +49,7 @@ def synth(
     progress: Progress | None = None,
     from_traces: bool = False,
     rephrasing: Rephrasing | None = None,
+    failures: Evaluation | None = None,
 ) -> Synthesis:
     """Make training and held-out tasks, each verified by its skill.
 
@@ -59,8 +62,10 @@ def synth(
         progress: is told how far it is.
         from_traces: add what people approved and edited in stored episodes to the seeds.
         rephrasing: who writes training requests of rules in other words.
+        failures: an evaluation; rules whose answers were wrong in its last arm get more rows.
 
     Raises:
+        UsageError: no rule of the skills was wrong in ``failures``.
         CheckError: a seed stands in a suite.
         ConsentError: skill code would run that nobody agreed to.
         DocumentError: a document of a skill is wrong.
@@ -68,8 +73,12 @@ def synth(
     """
     with open_session(context, skills) as session:
         contributions = list(session.contributions.values())
+        if from_traces:
+            contributions = [with_traces(context, item) for item in contributions]
+        if failures is not None:
+            contributions = with_failures(context, contributions, failures)
         return synthesise(
-            [with_traces(context, item) for item in contributions] if from_traces else contributions,
+            contributions,
             session.scorer.judge,
             rows=rows,
             held_out=held_out,
@@ -100,6 +109,31 @@ def load_rephrasing(
     settings = context.settings
     policy = load_policy(PolicyRequest(model, None, batch_size=_AT_ONCE, say=say), settings)
     return Rephrasing(CachedPolicy(policy, settings.completions / "completions.sqlite"), share)
+
+
+def with_failures(
+    context: Context, contributions: Sequence[Contributions], evaluation: Evaluation
+) -> list[Contributions]:
+    """Return contributions whose rules have more weight where the last arm of an evaluation was wrong.
+
+    Raises:
+        UsageError: no rule of them was wrong.
+    """
+    records = evaluation.arms[-1].records if evaluation.arms else ()
+    weighted = {item.skill.name: item for item in contributions}
+    failed = False
+    for name, item in weighted.items():
+        mine = [record for record in records if record.skill == name]
+        factors = {} if item.synthesis is None else emphases(item.synthesis, mine)
+        if item.synthesis is not None and factors:
+            failed, weighted[name] = True, replace(item, synthesis=emphasised(item.synthesis, factors))
+            ranked = sorted(factors.items(), key=lambda pair: (-pair[1], pair[0]))
+            context.note(f"{name}: more rows of {', '.join(f'{rule} ({factor:.1f}x)' for rule, factor in ranked[:8])}")
+    if not failed:
+        names = ", ".join(item.skill.name for item in contributions)
+        hint = "name an evaluation with wrong answers, such as `--from-failures latest`"
+        raise UsageError(f"the evaluation has no wrong answer of a rule of {names}", hint=hint)
+    return list(weighted.values())
 
 
 def with_traces(context: Context, contributions: Contributions) -> Contributions:
