@@ -48,6 +48,7 @@ class Data(Document):
         caps: of skills: at most so many of their rows to learn from.
         weights: of skills: how often an epoch of SFT has each of their rows; 0.5 takes every second row.
         traces: learn from what you approved and edited in `skillpm run`, too.
+        failures: a run, or an evaluation; rules that it answered wrongly get more rows.
         rephrase: let a model write training requests in other words.
     """
 
@@ -58,6 +59,7 @@ class Data(Document):
     caps: dict[str, Positive] = Field(default_factory=dict)
     weights: dict[str, Annotated[float, Field(gt=0, le=100)]] = Field(default_factory=dict)
     traces: bool = False
+    failures: str = ""
     rephrase: Rephrase | None = None
 
 

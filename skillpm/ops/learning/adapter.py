@@ -273,6 +273,12 @@ def _portable_recipe(folder: RunFolder, manifest: RunManifest) -> str:
     recipe |= {"model": portable_name(manifest.model), "skills": [skill.name for skill in manifest.skills]}
     if recipe.get("adapter"):
         recipe["adapter"] = Path(str(recipe["adapter"])).name
+    data = recipe.get("data") or {}
+    if data.get("failures"):
+        data["failures"] = Path(str(data["failures"])).name
+    if data.get("rephrase"):
+        address, _, served = str(data["rephrase"]["model"]).partition("#")
+        data["rephrase"]["model"] = served or portable_name(address)
     return str(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
 
 

@@ -1,8 +1,8 @@
 """``skillpm improve``: one round from what happened in use to a better adapter, or to the one that was there before.
 
-A round trains on from a run's adapter, on fresh rows of the rules and on what people approved and edited. The old and
-the new adapter then answer the same tasks, and the gate decides. Until it does, the new run stands in ``candidates/``
-beside ``runs/``, where no command takes it for the newest run.
+A round trains on from a run's adapter, on what people approved and edited and on fresh rows of the rules, more of those
+that were answered wrongly. The old and the new adapter then answer the same tasks, and the gate decides. Until it does,
+the new run stands in ``candidates/`` beside ``runs/``, where no command takes it for the newest run.
 """
 
 from __future__ import annotations
@@ -90,12 +90,13 @@ def plan_round(context: Context, run: Path, changes: Sequence[str] = ()) -> Roun
             f"{run} trained a whole model", hint="a round goes on with an adapter: train with `tune: lora`"
         )
     path = folder.path / "recipe.yaml"
-    own = (f"adapter={json.dumps(run_word(context.settings, run))}", f"seed={manifest.seed + 1}", "data.evaluate=0")
+    wrong, word = _failures(folder), json.dumps(run_word(context.settings, run))
+    failures = (f"data.failures={word}",) if wrong else ('data.failures=""',)
+    own = (*failures, f"adapter={word}", f"seed={manifest.seed + 1}", "data.evaluate=0")
     recipe = load_recipe(path, read_text(path), (*own, "data.traces=true", *changes), context.stage_kinds)
     recipe = recipe.model_copy(update={"skills": recipe.skills or tuple(skill.name for skill in manifest.skills)})
     store = Traces(context.settings.traces)
     traces = {skill.name: len(store.gold(skill.name, frozenset())) for skill in manifest.skills}
-    wrong = _failures(folder)
     if not any(traces.values()) and not wrong:
         what = "it was never evaluated" if wrong is None else "every answer of its evaluation is right"
         hint = f"use it with `skillpm run`, or run `skillpm eval --run {quote(run_word(context.settings, run))}`"

@@ -14,7 +14,7 @@ from shlex import quote
 from typing import Any
 
 from skillpm import __version__
-from skillpm.errors import SkillpmError, TrainingError
+from skillpm.errors import SkillpmError, TrainingError, UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import Asking, record
 from skillpm.evals.tasks import EvalTask
@@ -30,6 +30,7 @@ from skillpm.ops.context import Context
 from skillpm.ops.learning.evaluate import Evaluated, Evaluator
 from skillpm.ops.learning.evaluate_run import evaluate_trained
 from skillpm.ops.learning.models import ready_model
+from skillpm.ops.learning.report import stored_evaluation
 from skillpm.ops.learning.resumption import (
     INPUTS,
     LOCK,
@@ -41,7 +42,7 @@ from skillpm.ops.learning.resumption import (
 )
 from skillpm.ops.learning.runs import find_adapter, run_word
 from skillpm.ops.learning.session import JudgingSession, open_session
-from skillpm.ops.learning.synth import check_held_out, load_rephrasing, other_suites, with_traces
+from skillpm.ops.learning.synth import check_held_out, load_rephrasing, other_suites, with_failures, with_traces
 from skillpm.runtime.catalogue import Contributions
 from skillpm.storage.files import append_line, read_text
 from skillpm.synth.generate import Synthesis, synthesise, task_lines
@@ -308,9 +309,17 @@ def _needed(load: Callable[[], Any]) -> Any:
 
 def _synthesise(context: Context, recipe: Recipe, session: JudgingSession, progress: Progress) -> Synthesis:
     contributions = list(session.contributions.values())
+    if recipe.data.traces:
+        contributions = [with_traces(context, item) for item in contributions]
+    if recipe.data.failures:
+        failures = stored_evaluation(context.settings, Path(recipe.data.failures)).evaluation
+        try:
+            contributions = with_failures(context, contributions, failures)
+        except UsageError as error:  # what was wrong follows from no rule
+            context.note(error.message)
     rephrase = recipe.data.rephrase
     return synthesise(
-        [with_traces(context, item) for item in contributions] if recipe.data.traces else contributions,
+        contributions,
         session.scorer.judge,
         rows=recipe.data.rows + recipe.data.refine,
         held_out=recipe.data.held_out,

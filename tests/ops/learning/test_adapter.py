@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from skillpm.errors import IntegrityError, UsageError
 from skillpm.layout.tree import FolderTree
@@ -32,6 +33,9 @@ def test_an_adapter_is_packed_checked_and_merged(
 ) -> None:
     """It names skills, data, recipe and figures, and no path of this machine."""
     run = train_it()
+    recipe = yaml.safe_load((run.folder / "recipe.yaml").read_text())
+    recipe["data"] |= {"failures": f"{server.root}/runs/x", "rephrase": {"model": f"{server.root}/m", "share": 0.5}}
+    (run.folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     packed = tmp_path / "packed"
     release = pack_adapter(run.folder, packed).release
     assert release.skills == (TaughtSkill(name="server", version="1.0.0", tree=server.skill.tree),)
@@ -40,6 +44,7 @@ def test_an_adapter_is_packed_checked_and_merged(
     for path in packed.iterdir():
         assert str(tiny_model.parent).encode() not in path.read_bytes(), path
         assert str(server.root).encode() not in path.read_bytes(), path
+    assert yaml.safe_load((packed / "recipe.yaml").read_text())["data"]["failures"] == "x"
     assert check_adapter(server.context(), packed).release == release
     with pytest.raises(UsageError, match="exists already"):
         pack_adapter(run.folder, packed)

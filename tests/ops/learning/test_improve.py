@@ -48,6 +48,7 @@ def test_a_round_learns_from_use_and_the_gate_decides(server: Server, train_it: 
 
     _, following = begin(server, kept.folder)
     assert following.failures and set(following.failures) == {"server dev"} and following.recipe.seed == 2
+    assert following.recipe.data.failures == kept.folder.name
 
 
 @pytest.mark.slow
