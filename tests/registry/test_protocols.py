@@ -26,7 +26,7 @@ from skillpm_registry.configuration import Configuration
 from skillpm_registry.protocols import git
 from skillpm_registry.protocols.semantic import semantic
 from tests.registry.conftest import listening, skill_tree
-from tests.shop import write_registry
+from tests.shop import adapter_files, publish, write_registry
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tree = skill_tree(name.rpartition("/")[2], "3.0")
         archive = build_archive(tree)
         registry.publish(name, release_of(tree, archive)[1], archive)
+    publish(root, adapter_files({"SKILL.md": "---\nname: lone\ndescription: Does.\n---\nText.\n"}))
     return root
 
 
@@ -58,6 +59,15 @@ def client(folder: Path) -> Iterator[TestClient]:
 
 def names(client: TestClient, place: str) -> list[str]:
     return [entry["name"] for entry in client.get(f"{place}/{INDEX}").json()["skills"]]
+
+
+@pytest.mark.parametrize(
+    "path", [INDEX, "marketplace.json", "apm/v1/search?q=lone", "clawhub/api/v1/search?q=lone", "clawhub/api/v1/skills"]
+)
+def test_no_other_client_is_offered_a_trained_adapter(client: TestClient, path: str) -> None:
+    assert client.get("/search.json", params={"q": "lone"}).json()["total"] == 1
+    answer = client.get(f"/{path}")
+    assert answer.status_code == 200 and "lone-" not in answer.text
 
 
 def test_the_discovery_has_each_name_once(client: TestClient) -> None:

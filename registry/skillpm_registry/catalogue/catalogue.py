@@ -18,7 +18,7 @@ from skillpm_registry.catalogue.facts import Facts
 from skillpm_registry.catalogue.following import Follower
 
 _TREES = 8  # unpacked releases in memory
-ROW = "name, version, summary, published, releases, usable, archive, served, size, signed, facts"
+ROW = "name, version, summary, published, releases, usable, archive, served, size, signed, adapter, facts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Row:
         published: ISO 8601, or empty.
         usable: may that release be chosen anew?
         served: the hex SHA-256 of its archive's bytes as they are served.
+        adapter: is it a trained adapter?
     """
 
     name: str
@@ -42,15 +43,21 @@ class Row:
     served: str
     size: int
     signed: bool
+    adapter: bool
     facts: Facts
+
+    @property
+    def for_others(self) -> bool:
+        """May other skill managers have it? They know no adapters."""
+        return self.usable and not self.adapter and not self.facts.problem
 
     @classmethod
     def of(cls, values: tuple[Any, ...]) -> Row:
         """Return the row of the columns ``ROW``."""
-        name, version, summary, published, releases, usable, archive, served, size, signed, facts = values
+        name, version, summary, published, releases, usable, archive, served, size, signed, adapter, facts = values
         return cls(
             name, version, summary, published, releases, bool(usable), archive, served, size, bool(signed),
-            Facts.of_text(facts),
+            bool(adapter), Facts.of_text(facts),
         )  # fmt: skip
 
 
@@ -114,7 +121,7 @@ class Catalogue:
 
     def plain(self, last: str) -> Row | None:
         """Return the skill that a name without an owner means: the one without an owner, or that of the only owner."""
-        rows = [row for row in self._rows("WHERE last = ? ORDER BY name", last) if row.usable and not row.facts.problem]
+        rows = [row for row in self._rows("WHERE last = ? ORDER BY name", last) if row.for_others]
         return next((row for row in rows if row.name == last), rows[0] if len(rows) == 1 else None)
 
     def rows_of(self, numbers: list[int]) -> tuple[Row, ...]:

@@ -39,6 +39,7 @@ class Query:
         text: as typed; empty for all skills, the newest first.
         filters: names of ``FILTERS`` that must hold.
         owner: only the skills of this owner.
+        adapters: may trained adapters be among the skills?
     """
 
     text: str = ""
@@ -46,6 +47,7 @@ class Query:
     owner: str = ""
     limit: int = 20
     start: int = 0
+    adapters: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ def _any_of(words: tuple[str, ...]) -> str:
 
 def _conditions(query: Query) -> tuple[str, list[str]]:
     conditions = [FILTERS[name] for name in query.filters if name in FILTERS]
+    conditions += [] if query.adapters else ["NOT adapter"]
     return "".join(f" AND {item}" for item in conditions) + (" AND owner = ?" if query.owner else ""), (
         [query.owner] if query.owner else []
     )

@@ -64,7 +64,7 @@ def router(services: Services) -> APIRouter:
         offset: Annotated[int, Query(ge=0, le=900)] = 0,
     ) -> dict[str, Any]:
         """Search skills."""
-        found = search(catalogue, Wanted(q, limit=limit, start=offset))
+        found = search(catalogue, Wanted(q, adapters=False, limit=limit, start=offset))
         results = [
             {
                 "id": row.name if "/" in row.name else f"{NOBODY}/{row.name}", "latest_version": semantic(row.version),

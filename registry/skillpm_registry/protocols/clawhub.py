@@ -55,13 +55,13 @@ def _add_lists(routes: APIRouter, catalogue: Catalogue) -> None:
     @routes.get("/search")
     def find(q: str, limit: Limit = 25) -> dict[str, Any]:
         """Search skills."""
-        rows = search(catalogue, Wanted(q, limit=limit)).rows
+        rows = search(catalogue, Wanted(q, adapters=False, limit=limit)).rows
         return {"results": [_hit(row) | {"score": round(1 / (1 + place), 4)} for place, row in enumerate(rows)]}
 
     @routes.get("/skills")
     def skills(limit: Limit = 50, cursor: Number = 0, prefix: str = "") -> dict[str, Any]:
         """List skills, the newest first."""
-        found = search(catalogue, Wanted(prefix, limit=limit, start=cursor))
+        found = search(catalogue, Wanted(prefix, adapters=False, limit=limit, start=cursor))
         following = cursor + limit if cursor + limit < found.total else None
         return {"items": [_item(row) for row in found.rows], "nextCursor": following and str(following)}
 

@@ -36,7 +36,7 @@ def router(services: Services) -> APIRouter:
         name = services.registry.config.name
         plugins: dict[str, dict[str, Any]] = {}
         for row in services.catalogue.rows():
-            if row.usable and not row.facts.problem:
+            if row.for_others:
                 plugins.setdefault(plugin_name(row.name), _plugin(url, row))
         return {
             "name": marketplace_name(name),

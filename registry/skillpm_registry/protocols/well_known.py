@@ -48,7 +48,7 @@ def router(services: Services) -> APIRouter:
 
 def plain_names(rows: Iterable[Row]) -> dict[str, Row]:
     """Return the skills that can be told apart without their owners, by their names without an owner."""
-    usable = [row for row in rows if row.usable and not row.facts.problem]
+    usable = [row for row in rows if row.for_others]
     count = Counter(row.name.rpartition("/")[2] for row in usable)
     free = {row.name for row in usable}
     return {
@@ -69,7 +69,7 @@ def _index(url: str, rows: Iterable[Row]) -> dict[str, Any]:
             "digest": f"sha256:{row.served}",
         }
         for row in rows
-        if row.usable and not row.facts.problem
+        if row.for_others
     ]
     if not skills:
         raise HTTPException(404, "there is no skill here")
