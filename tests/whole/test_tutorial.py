@@ -6,18 +6,20 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Project
+from tests.conftest import ROOT, Project
+from tests.plugins.test_changelog import install
 from tests.shop import MakeProject
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def follow(page: str, world: Project) -> None:
-    """Do what a page says."""
+def follow(page: str, world: Project, patience: float = 300) -> None:
+    """Do what a page says; each command has so many seconds."""
     world.write({"bin": {"skillpm*": f'#!/bin/sh\nexec {sys.executable} -m skillpm "$@"\n'}})
     environment = {**world.environment, "PATH": f"{world.root / 'bin'}:{world.environment['PATH']}"}
     text = (DOCS / page).read_text(encoding="utf-8")
@@ -26,8 +28,9 @@ def follow(page: str, world: Project) -> None:
         if kind == "sh":
             said = ""
             for line in block.splitlines():
+                words = ["sh", "-euc", line]
                 done = subprocess.run(
-                    ["sh", "-euc", line], cwd=world.root, env=environment, capture_output=True, text=True, timeout=300
+                    words, cwd=world.root, env=environment, capture_output=True, text=True, timeout=patience
                 )
                 assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
                 said += done.stdout + done.stderr
@@ -48,6 +51,23 @@ def test_the_page_of_the_plain_path_ends_with_a_training_plan(project: MakeProje
     assert plan.ok().document["stages"][0]["rows"] == 100
     left = [path.name for path in (world.root / "tar-files").rglob("*") if "skillpm-template:" in _text(path)]
     assert left == []
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(3600)
+def test_the_three_steps_end_with_a_model_that_is_better_than_before(project: MakeProject) -> None:
+    world = project()
+    (world.root / "site").mkdir()
+    install(ROOT / "plugins/skillpm-bridges", world.root / "site")
+    python_path = f"{world.root / 'site'}:{world.environment['PYTHONPATH']}"
+    follow("langgraph.md", replace(world, environment={**world.environment, "PYTHONPATH": python_path}), 3000)
+    (after,) = world.root.glob("runs/*/evals/*/evaluation.json")
+    shares = []
+    for path in (world.root / "before/evaluation.json", after):
+        records = [item for item in json.loads(path.read_text())["arms"][-1]["records"] if item["suite"] == "held_out"]
+        shares.append(sum(item["argv"] is not None for item in records) / len(records))
+    assert shares[0] < 0.2 < 0.6 < shares[1], "shares of answers that would run, before and after"
 
 
 def _text(path: Path) -> str:
