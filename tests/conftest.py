@@ -23,9 +23,14 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.load_profile("default")
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest runs as many workers as there are cores: one thread for each
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pytest has more workers than there are cores: one thread for each
 ROOT = Path(__file__).parent.parent
 SKILLS = ROOT / "skills"
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the workers of ``-n auto``: two more than cores, because tests wait for disks and processes."""
+    return (os.cpu_count() or 1) + 2
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,7 @@ def test_training_begins_from_an_adapter(tiny_model: Path, tmp_path: Path) -> No
     assert torch.equal(parameter, weights[name]) and parameter.requires_grad
 
 
+@pytest.mark.slow
 def test_where_the_memory_is_not_enough_a_stage_takes_fewer_rows_at_once_for_the_same_step(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
