@@ -37,7 +37,7 @@ def run_demo(folder: Path, seed: int) -> dict[str, Any]:
     begin = time.monotonic()
     log = folder.with_suffix(".log")
     with log.open("w") as file:
-        words = [sys.executable, str(DEMO), "--folder", str(folder), "--seed", str(seed)]
+        words = [sys.executable, str(DEMO), "--folder", str(folder), "--seed", str(seed), "--minutes", "1000"]
         done = subprocess.run(words, check=False, stdout=file, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         raise SystemExit(f"the demo with seed {seed} ended with {done.returncode}:\n{log.read_text()[-2000:]}")

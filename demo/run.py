@@ -1,6 +1,8 @@
 """The main job as a user types it: install two skills, evaluate, train, evaluate again.
 
-Every step is a `skillpm` command in a project folder of its own; this script only types them and keeps the time.
+Every step is a `skillpm` command in a project folder of its own; this script only types them and keeps the time. What
+the untrained model takes for its tasks says how fast this machine is today, and so how many rows can be learned from in
+a quarter of an hour: all of the recipe's where the processor is quick, fewer where it is slow or busy.
 """
 
 from __future__ import annotations
@@ -17,17 +19,41 @@ import yaml
 
 RECIPE = Path(__file__).resolve().parent / "recipe.yaml"
 SKILLS = ("incident-triage", "langgraph-cli")
-BEFORE = "16"  # tasks of each set that the untrained model is asked: it writes to the limit every time
+BEFORE = "4"  # tasks of each set that the untrained model is asked: it writes to the limit every time
+AFTER = "30"  # tasks of each set that the trained one is asked where there is no time for all
+START = 10.0  # seconds that an evaluation takes, however fast the model is
+# In units of what the untrained model takes beyond that, measured on two cores of 2.4 GHz with AVX2:
+ROW = 0.0135  # to learn from one row of each skill
+REST = {"": 4.0, AFTER: 2.8}  # all that comes after SFT, with all tasks or some
+FEWEST = 120  # rows: fewer teach nothing
 
 
-def skillpm(folder: Path, *arguments: str) -> None:
-    """Show a command, run it, and leave with its exit code where it fails."""
+def skillpm(folder: Path, *arguments: str) -> float:
+    """Show a command, run it, and return its seconds. Leave with its exit code where it fails."""
     print(f"\n$ skillpm {shlex.join(arguments)}", flush=True)
     begin = time.monotonic()
     done = subprocess.run([sys.executable, "-m", "skillpm", *arguments], cwd=folder, check=False)
     if done.returncode != 0:
         sys.exit(done.returncode)
-    print(f"({time.monotonic() - begin:.0f} s)", flush=True)
+    seconds = time.monotonic() - begin
+    print(f"({seconds:.0f} s)", flush=True)
+    return seconds
+
+
+def what_fits(most: int, left: float, before: float) -> tuple[int, str]:
+    """Return how many rows of each skill fit into the time that is left, and how many tasks of each set; "" is all.
+
+    Args:
+        most: rows of the recipe.
+        left: seconds.
+        before: seconds of the evaluation of the untrained model.
+    """
+    speed, rows = max(1.0, before - START), 0
+    for tasks, rest in REST.items():
+        rows = int((left - START - rest * speed) / (ROW * speed))
+        if rows >= most:
+            return most, tasks
+    return max(FEWEST, rows), AFTER
 
 
 def main() -> None:
@@ -35,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="the project folder; made anew")
     parser.add_argument("--seed", type=int, help="in place of the recipe's")
+    parser.add_argument("--minutes", type=float, default=15.0, help="what does not fit is learned from fewer rows")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -48,13 +75,16 @@ def main() -> None:
     skillpm(folder, "install", *SKILLS)
     skillpm(folder, "model", "prepare", "smollm2-135m")
     skillpm(folder, "synth", *SKILLS, *made, "--output", "data", "--yes")
-    skillpm(
+    before = skillpm(
         folder, "eval", *SKILLS, "--model", "smollm2-135m", "--skill-text", "--tool-schemas",
         "--held-out", "data/held_out.jsonl", "--limit", BEFORE, "--output", "before", *asking,
     )  # fmt: skip
-    skillpm(folder, "train", "--recipe", str(RECIPE), "--set", f"seed={seed}", "--yes")
+    learned, tasks = what_fits(recipe["data"]["rows"], begin + 60 * arguments.minutes - time.monotonic(), before)
+    print(f"\n{learned} rows of each skill can be learned from in {arguments.minutes:g} minutes here", flush=True)
+    skillpm(folder, "train", "--recipe", str(RECIPE), "--set", f"seed={seed}", "--set", f"data.rows={learned}", "--yes")
     run = max(path.parent for path in folder.glob("runs/*/manifest.json"))
-    skillpm(folder, "eval", "--run", str(run.relative_to(folder)), "--before", "before", "--compare", *asking)
+    some = ("--limit", tasks) if tasks else ()
+    skillpm(folder, "eval", "--run", str(run.relative_to(folder)), "--before", "before", "--compare", *asking, *some)
     print(f"\nreport: {run / 'report.html'}\nwhole demo: {(time.monotonic() - begin) / 60:.1f} minutes", flush=True)
 
 
