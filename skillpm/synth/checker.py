@@ -9,13 +9,13 @@ from typing import Any
 from skillpm.errors import DocumentError
 from skillpm.model.answer_kind import AnswerKind, kind_of
 from skillpm.model.contract import Tool
-from skillpm.model.synthesis import SLOT, AskingRule, Entry, SynthesisDocument, TaskRule
+from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Entry, Pool, SynthesisDocument, TaskRule
 from skillpm.model.task import Seed, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import LISTED, members, parts, size, used_pools, value_text
+from skillpm.synth.pools import LISTED, members, parts, size, texts_of, used_pools, value_text
 from skillpm.synth.sample import Sampler, is_constant
-from skillpm.synth.split import Division, PoolSplit, divide
+from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
 Location = tuple[int | str, ...]
 
@@ -36,6 +36,10 @@ class Flaw:
 def label_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield slots that leave a hole in a label: not always drawn, without ``otherwise``, a part of an argument."""
     for place, rule in enumerate(document.tasks):
+        for slot in SLOT.findall(rule.answer or ""):
+            if rule.draw[slot].probability < 1 and rule.draw[slot].otherwise is None:
+                message = f"task `{rule.name}`: its answer has no value for `{slot}` while that slot is not drawn"
+                yield Flaw(("tasks", place, "answer"), message, f"give the draw of `{slot}` an `otherwise`")
         for name, value in rule.args.items():
             for slot, nullable in _inner_slots(value):
                 draw = rule.draw[slot]
@@ -133,6 +137,26 @@ def _unaskable(document: SynthesisDocument, rule: TaskRule, place: int, whole: D
         elif draws is not None and not any(slot not in drawn for drawn in draws):
             message = f"task `{rule.name}`: every request says `{slot}`, so there is nothing to leave out"
             yield Flaw(location, message, f"give `ask` requests without {{{slot}}}, or say it in clauses as [{slot}]")
+    for number, text in enumerate(rule.ask.requests or ()):
+        for slot in rule.ask.slots:
+            if slot not in SLOT.findall(text) and _says_a_value(document, rule, slot, text):
+                message = f"task `{rule.name}`: {text[:60]!r} says a value of `{slot}`, so nothing is missing"
+                yield Flaw(
+                    ("tasks", place, "ask", "requests", number), message, f"take the value of `{slot}` out of it"
+                )
+
+
+def _says_a_value(document: SynthesisDocument, rule: TaskRule, slot: str, text: str) -> bool:
+    """Does a request say a value of a slot by itself?"""
+    corpus, source = Corpus([CLAUSE.sub(" ", SLOT.sub(" ", text))]), rule.draw[slot].source
+    pools = used_pools(document)
+    pool = pools[source] if isinstance(source, str) else Pool(choice=source)
+    if pool.choice is not None:
+        return any(corpus.shows(said) for item in members(pool.choice) for said in item.texts)
+    if size(pool, pools) <= LISTED:
+        return any(map(corpus.shows, texts_of(pool, pools)))
+    low, high = pool.integers or (0, -1)
+    return any(low <= int(word) <= high for word in corpus.words if word.isascii() and word.isdigit())
 
 
 def missing_kinds(document: SynthesisDocument, kinds: Iterable[AnswerKind], seeds: Sequence[Seed]) -> Iterator[Flaw]:

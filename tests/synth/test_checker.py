@@ -39,6 +39,34 @@ def test_a_slot_that_may_be_missing_inside_a_value_is_a_flaw(value: Any, draw: d
     assert "`x`" in flaw.message
 
 
+def test_a_slot_that_may_be_missing_inside_an_answers_text_is_a_flaw() -> None:
+    text: dict[str, Any] = {"tool": None, "answer": "{x} is fine"}
+    (flaw,) = label_flaws(document(text))
+    assert flaw.location == ("tasks", 0, "answer") and "`x`" in flaw.message
+    assert not [*label_flaws(document({**text, "draw": {"x": MAYBE | {"otherwise": "it"}}}))]
+
+
+@pytest.mark.parametrize(
+    ("source", "request_", "wrong"),
+    [
+        ("port", "open port 8080", True),
+        ("port", "open a port", False),
+        ("port", "open port 70000", False),
+        (["a", {"value": "b", "texts": ["the second"]}], "take the second one", True),
+        (["a", {"value": "b", "texts": ["the second"]}], "take one", False),
+    ],
+)
+def test_a_request_that_says_the_value_that_is_to_be_asked_for_is_a_flaw(
+    source: Any, request_: str, wrong: bool
+) -> None:
+    task = {"draw": {"x": {"from": source}}, "args": {"tag": "{x}"}, "requests": ["go to {x}"], "clauses": {}}
+    asking = document(
+        {**task, "ask": {"slots": ["x"], "requests": [request_]}}, values={"port": {"integers": [1, 65535]}}
+    )
+    flaws = [flaw for flaw in unsayable_flaws(asking) if flaw.location == ("tasks", 0, "ask", "requests", 0)]
+    assert bool(flaws) == wrong
+
+
 @pytest.mark.parametrize(
     ("value", "draw"),
     [
