@@ -31,7 +31,7 @@ from skillpm.synth.rephrase import Rephraser, Rephrasing
 from skillpm.synth.rows import Answers, Offer, Row, RowCollector
 from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler
-from skillpm.synth.split import Division, divide
+from skillpm.synth.split import Division, HeldOut, divide
 from skillpm.synth.spool import StoredRow, TaskLines
 
 if TYPE_CHECKING:
@@ -84,14 +84,17 @@ class _Maker:
         self.notes: list[str] = []
         self._measured: dict[Split, SplitProfile] = {}
         self._values: dict[Split, set[str]] = {"train": set(), "held_out": set()}
-        self.division = (
-            None if contributions.synthesis is None else divide(contributions.synthesis, contributions.seeds)
-        )
+        # What people approved in use is no part of the skill. If it moved the split, a later round would measure on
+        # what an earlier one has learned.
+        own = [seed for seed in contributions.seeds if TRACE not in seed.tags]
+        document = contributions.synthesis
+        self.division = None if document is None else divide(document, own)
+        self._held_out = HeldOut(document, self.division) if document is not None and self.division else None
         self._answers = Answers(contributions.contract)
         self._judge = judge
         self._suites = suites
         self._seed = seed
-        self._rephraser = None if rephrasing is None else Rephraser(rephrasing)
+        self._rephraser = None if rephrasing is None else Rephraser(rephrasing, self._held_out)
         self._check_rules()
         self.said_suites = (
             [] if contributions.synthesis is None else suites.said_by(RuleLanguage(contributions.synthesis))
@@ -134,7 +137,7 @@ class _Maker:
         if split == "train":
             seeds = [
                 Offer(SEED, seed.request, seed.expected, "trace" if TRACE in seed.tags else "seed", seed.tags)
-                for seed in self.contributions.seeds[:asked]
+                for seed in self._seeds_to_learn()[:asked]
             ]
             rows.verify([row for offer in seeds if (row := rows.offer(offer))], self._judge)
             if progress is not None:
@@ -147,6 +150,18 @@ class _Maker:
             self.notes.append(self._shortage(split, families))
         if progress is not None:
             progress.finish()
+
+    def _seeds_to_learn(self) -> list[Seed]:
+        """Return the skill's seeds, and those of use that show nothing that is held out."""
+        held = self._held_out
+        left = [
+            seed
+            for seed in self.contributions.seeds
+            if held is not None and TRACE in seed.tags and held.stands_in(seed.request, seed.expected)
+        ]
+        if left:
+            self.notes.append(f"{len(left)} approved requests are left out: they show what is held out of training")
+        return [seed for seed in self.contributions.seeds if seed not in left]
 
     def _families(self, split: Split, asked: int, run: RuleRunner | None) -> list[Family]:
         families: list[Family] = []

@@ -2,7 +2,7 @@
 
 A phrasing has to pass three checks before it takes a template's place. It is one line; it says every value that the
 template says, and no number, path or option that the template does not; and the model, which then sees the tools and
-that line alone, answers with the same call. What fails is counted, and the template stands in.
+that line alone, answers the same. What fails is counted, and the template stands in.
 
 The way of writing first the label and then the text is that of Self-Instruct (arXiv 2212.10560); to keep only what
 reads back as its label is round-trip consistency (Alberti et al., arXiv 1906.05416).
@@ -26,6 +26,7 @@ from skillpm.model.task import Message, Task
 from skillpm.synth.family import random_of
 from skillpm.synth.pools import value_text
 from skillpm.synth.rows import Row, RowCollector
+from skillpm.synth.split import HeldOut
 
 KEPT = "kept"
 MANNERS = (
@@ -60,11 +61,16 @@ class Rephrasing:
 class Rephraser:
     """Writes training requests of one skill anew.
 
+    Args:
+        rephrasing: who writes.
+        held_out: what none of them may show.
+
     Attributes:
         outcomes: how many phrasings were kept, and why the others were not.
     """
 
-    def __init__(self, rephrasing: Rephrasing) -> None:
+    def __init__(self, rephrasing: Rephrasing, held_out: HeldOut | None = None) -> None:
+        self._held_out = held_out
         self.outcomes: Counter[str] = Counter()
         self._policy = rephrasing.policy
         self._share = rephrasing.share
@@ -86,7 +92,7 @@ class Rephraser:
         anew: dict[str, Row] = {}
         for (row, text), judged in zip(phrasings, judge(read) if read else (), strict=True):
             if judged.verdict.status != "passed" or judged.verdict.score != 1:
-                self.outcomes["is taken for another call"] += 1
+                self.outcomes["is answered otherwise"] += 1
             elif (other := collector.replace(row, text)) is None:
                 self.outcomes["is too near to another row"] += 1
             else:
@@ -96,6 +102,8 @@ class Rephraser:
 
     def _sound(self, row: Row, text: str) -> bool:
         reason = fault(row.offer.request, row.task.expected, text)
+        if reason is None and self._held_out is not None and self._held_out.stands_in(text):
+            reason = "shows what is held out"
         if reason is not None:
             self.outcomes[reason] += 1
         return reason is None
@@ -111,7 +119,7 @@ def fault(request: str, expected: Any, phrasing: str) -> str | None:
     """Return why a phrasing cannot stand for a request with this answer, as far as its text alone tells; else None."""
     if not phrasing or "\n" in phrasing or len(phrasing) > _LONGEST:
         return "is not one line"
-    if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co") for letter in phrasing):
+    if any(unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") for letter in phrasing):
         return "has hidden characters"
     if any(_says(request, value) and not _says(phrasing, value) for value in _values(expected)):
         return "drops a value"
@@ -122,7 +130,7 @@ def fault(request: str, expected: Any, phrasing: str) -> str | None:
 
 def _values(expected: Any) -> Iterator[str]:
     """Yield the texts of all values inside an answer's arguments."""
-    arguments = expected.get("args", expected) if isinstance(expected, dict) else expected
+    arguments = expected.get("args", expected.get("answer")) if isinstance(expected, dict) else expected
     if isinstance(arguments, dict | list | tuple):
         for item in arguments.values() if isinstance(arguments, dict) else arguments:
             yield from _values({"args": item})
@@ -147,10 +155,10 @@ def _cleaned(text: str) -> str:
 def _writing(row: Row) -> tuple[Message, ...]:
     manner = random_of("manner", row.form).choice(MANNERS)
     content = (
-        "A person asked an assistant for something, and this call was the right answer:\n"
+        "A person asked an assistant for something, and this answer was right:\n"
         f"{row.answer}\nThe request was: {row.offer.request}\n"
-        f"Write the same request {manner}. Ask for exactly this call: leave nothing out, add nothing, and copy every "
-        "value as it is written. Reply with the request alone, on one line."
+        f"Write the same request {manner}. The same answer has to be right: leave nothing out, add nothing, and copy "
+        "every value as it is written. Reply with the request alone, on one line."
     )
     return (Message(role="user", content=content),)
 

@@ -32,6 +32,7 @@ from skillpm.synth.pools import (
 )
 
 SHARED_BELOW = 4  # members; an enumeration this small is knowledge that both sides need
+_DIGITS = 100  # of a number that is looked for in ranges
 _WORD = re.compile(r"\w+")
 _HOLE = re.compile(rf"(?:{SLOT.pattern}|{CLAUSE.pattern})".replace("([", "(?:["))
 
@@ -156,7 +157,7 @@ def divide(document: SynthesisDocument, seeds: Sequence[Seed] = ()) -> Division:
     """Split the values and phrasings of a document."""
     pools = used_pools(document)
     shared = {name: reason for name, pool in pools.items() if (reason := _why_shared(pool, pools))}
-    corpus = _Corpus(_shown(document, seeds))
+    corpus = Corpus(_shown(document, seeds))
     listed = {
         name: list(texts_of(pool, pools))
         for name, pool in pools.items()
@@ -275,7 +276,45 @@ def _reads_like(phrasing: str, request: str) -> bool:
     return True
 
 
-class _Corpus:
+class HeldOut:
+    """What no training row may show, wherever its words come from: a person's, or a model's.
+
+    A phrasing stands in a text if its words do, in their order, whatever fills its slots. A clause or a frame of one
+    word stands in too many texts to say anything.
+
+    Args:
+        document: whose phrasings and values.
+        division: says which of them are held out.
+    """
+
+    def __init__(self, document: SynthesisDocument, division: Division) -> None:
+        requests = {phrasing_key(text) for rule in document.rules for text in rule.requests}
+        words = {text: len(_WORD.findall(_HOLE.sub(" ", text))) for text in division.phrasings}
+        self._phrasings = [text for text, count in words.items() if count >= (1 if text in requests else 2)]
+        self._values = [text for text, held in division.sides.items() if held]
+        self._division = division
+        pools = used_pools(document)
+        self._ranges = [
+            pool.integers for pool in pools.values() if pool.integers is not None and size(pool, pools) > LISTED
+        ]
+
+    def stands_in(self, request: str, expected: Any = None) -> bool:
+        """Does a request, or its answer, show a phrasing or a value that is held out?"""
+        words = _words(request)
+        if any(_reads_like(phrasing, words) for phrasing in self._phrasings):
+            return True
+        corpus = Corpus([request, *_leaves(expected)])
+        if any(map(corpus.shows, self._values)):
+            return True
+        numbers = [int(word) for word in corpus.words if word.isascii() and word.isdigit() and len(word) < _DIGITS]
+        return any(
+            low <= number <= high and self._division.is_held_out(str(number))
+            for low, high in self._ranges
+            for number in numbers
+        )
+
+
+class Corpus:
     """Texts that training shows whatever is drawn."""
 
     def __init__(self, texts: Iterable[str]) -> None:

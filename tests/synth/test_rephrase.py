@@ -11,7 +11,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies
 
 from skillpm.model.ports import Completion
-from skillpm.model.task import Message
+from skillpm.model.task import Message, Seed
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.rephrase import Rephrasing, fault
 from tests.synth.conftest import Given, Judge
@@ -78,6 +78,7 @@ DOCUMENT = {
     ],
 }
 RIGHT = '{"tool": "dev", "args": {"port": PORT, "tag": null, "path": null, "quiet": null}}'
+RIGHT_CALL = {"tool": "dev", "args": {"port": 2001, "tag": None, "path": None, "quiet": None}}
 WORDS = "would somebody kindly see to it that PORT answers"
 
 
@@ -103,8 +104,8 @@ def test_what_reads_back_as_its_call_takes_the_place_of_the_template_in_training
 @pytest.mark.parametrize(
     ("phrasing", "answer", "reason"),
     [
-        (WORDS, RIGHT.replace('"dev"', '"stop"'), "is taken for another call"),
-        (WORDS, "Sure, I can help with that!", "is taken for another call"),
+        (WORDS, RIGHT.replace('"dev"', '"stop"'), "is answered otherwise"),
+        (WORDS, "Sure, I can help with that!", "is answered otherwise"),
         ("would somebody see to it", RIGHT, "drops a value"),
         (WORDS + " for 60 seconds", RIGHT, "adds a value"),
     ],
@@ -124,6 +125,38 @@ def test_only_the_share_is_asked_and_the_rows_do_not_depend_on_who_writes(given:
     assert kept[0] == kept[1] and 8 < kept[0] < 32
     targets = [sorted(str(task.expected) for task in half.train) for half in halves]
     assert targets[0] == targets[1]
+
+
+def test_words_that_are_held_out_are_never_trained_on_whoever_writes_them(given: Given, judge: Judge) -> None:
+    names = ["open port {port}", "let traffic in on {port}", "make {port} reachable", "unblock {port}", "free {port}"]
+    rule = {**DOCUMENT["tasks"][0], "requests": names}
+    document = {**DOCUMENT, "frames": ["{request}"], "held_out": 0.2, "tasks": [rule]}
+    plain = synthesise([given(document)], judge, rows=20, held_out=5, seed=0)
+    (held,) = {re.sub(r"\d+", "PORT", task.request.lower()).rstrip(".") for task in plain.held_out}
+    policy = Scripted(f"kindly {held}", RIGHT)
+    synthesis = synthesise([given(document)], judge, rows=20, held_out=5, seed=0, rephrasing=Rephrasing(policy, 1.0))
+    assert synthesis.profile.skills["small"].train.rephrased == {"shows what is held out": 20}
+    assert not any("kindly" in task.request for task in synthesis.train)
+
+
+@pytest.mark.parametrize("learned", ["phrasing", "value"])
+def test_what_people_approved_moves_no_split_and_shows_nothing_that_is_held_out(
+    given: Given, judge: Judge, learned: str
+) -> None:
+    plain = synthesise([given(DOCUMENT)], judge, rows=40, held_out=20, seed=0)
+    task = next(task for task in plain.held_out)
+    port = task.expected["args"]["port"]
+    shown = {"phrasing": task.request.replace(str(port), "2001"), "value": f"do as ever with {port}"}[learned]
+    gold = {**task.expected, "args": {**task.expected["args"], "port": 2001 if learned == "phrasing" else port}}
+    traces = [
+        Seed(request=shown, expected=gold, tags=("trace",)),
+        Seed(request="the usual for 2001 if you would", expected=RIGHT_CALL, tags=("trace",)),
+    ]
+    synthesis = synthesise([given(DOCUMENT, seeds=traces)], judge, rows=40, held_out=20, seed=0)
+    assert synthesis.profile.digests["held_out"] == plain.profile.digests["held_out"]
+    assert shown not in {task.request for task in synthesis.train}
+    assert "the usual for 2001 if you would" in {task.request for task in synthesis.train}
+    assert any("1 approved requests are left out" in note for note in synthesis.profile.skills["small"].notes)
 
 
 def test_one_phrasing_for_two_answers_is_kept_for_neither(given: Given, judge: Judge) -> None:
