@@ -54,7 +54,7 @@ class Chat(http.server.BaseHTTPRequestHandler):
         ]
         message = {"role": "assistant", "content": answer.get("text"), "tool_calls": calls}
         choice = {"index": 0, "message": message, "finish_reason": answer.get("reason", "stop")}
-        usage = {"prompt_tokens": 7, "completion_tokens": 3}
+        usage = {"prompt_tokens": answer.get("tokens", 7), "completion_tokens": 3}
         self.reply(200, {"model": answer.get("model", model), "choices": [choice], "usage": usage})
 
     def fault_busy(self, answer: dict[str, Any], turn: int) -> bool:

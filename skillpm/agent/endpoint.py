@@ -159,7 +159,8 @@ class EndpointPolicy:
         self._check_model(answer.get("model"))
         used = answer.get("usage")
         usage = used if isinstance(used, dict) else {}
-        tokens = [value if isinstance(value := usage.get(f"{side}_tokens"), int) else 0 for side in _SIDES]
+        counts = [usage.get(f"{side}_tokens") for side in _SIDES]
+        tokens = [value if isinstance(value, int) and 0 <= value < _SIZE else 0 for value in counts]
         return Completion(text, tokens[0], tokens[1], "length" if reason == "length" else "stop")
 
     def _check_model(self, answered: Any) -> None:

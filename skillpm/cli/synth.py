@@ -18,11 +18,14 @@ from skillpm.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from skillpm.ops.context import Context
     from skillpm.ops.learning.synth import Shown
     from skillpm.synth.generate import Synthesis
     from skillpm.synth.profile import Profile, SplitProfile
+    from skillpm.synth.rephrase import Rephrasing
 
 _MOST = 10_000_000  # rows
+_SHARE = 0.5  # of the training rows that a model tries to say in other words
 
 
 @click.command("synth", epilog="Example: skillpm synth incident-triage --rows 1000 --output data")
@@ -66,10 +69,8 @@ _MOST = 10_000_000  # rows
 @click.option(
     "--rephrase-share",
     type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
     metavar="SHARE",
-    help="The share of the training rows that it tries.",
+    help="The share of the training rows that it tries.  [default: 0.5]",
 )
 @click.option("--force", is_flag=True, help="Replace the files of an earlier synthesis.")
 @click.option("--strict", is_flag=True, help="Refuse a split with fewer rows than requested.")
@@ -86,7 +87,7 @@ def command(
     from_traces: bool,
     from_failures: Path | None,
     rephrase_with: str | None,
-    rephrase_share: float,
+    rephrase_share: float | None,
     force: bool,
     strict: bool,
     as_json: bool,
@@ -101,7 +102,7 @@ def command(
     With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
     from skillpm.ops.learning.report import stored_evaluation
-    from skillpm.ops.learning.synth import check_output, check_rows, load_rephrasing, preview, synth, write_synthesis
+    from skillpm.ops.learning.synth import check_output, check_rows, preview, synth, write_synthesis
 
     if show is not None:
         if from_failures is not None:
@@ -109,7 +110,7 @@ def command(
         if output is not None:
             raise UsageError("`--show` writes no files", hint="remove `--output` or `--show`")
         context, chosen = agreed_skills(skills, **agreement)
-        rephrasing = load_rephrasing(context, rephrase_with, rephrase_share, note) if rephrase_with else None
+        rephrasing = _rephrasing(context, rephrase_with, rephrase_share)
         _print_preview(preview(context, chosen, count=show, seed=seed, rephrasing=rephrasing), as_json)
         return
     if as_json and output is None:
@@ -129,7 +130,7 @@ def command(
         progress=progress(),
         from_traces=from_traces,
         failures=None if failures is None else failures.evaluation,
-        rephrasing=load_rephrasing(context, rephrase_with, rephrase_share, note) if rephrase_with else None,
+        rephrasing=_rephrasing(context, rephrase_with, rephrase_share),
     )
     for name, skill in synthesis.profile.skills.items():
         for text in skill.notes:
@@ -143,6 +144,14 @@ def command(
         echo_json({"output": str(output), **synthesis.profile.model_dump(mode="json")})
     else:
         _print_profile(synthesis.profile)
+
+
+def _rephrasing(context: Context, model: str | None, share: float | None) -> Rephrasing | None:
+    from skillpm.ops.learning.synth import load_rephrasing
+
+    if model is None and share is not None:
+        raise UsageError("`--rephrase-share` needs a model that writes", hint="add `--rephrase-with MODEL`")
+    return None if model is None else load_rephrasing(context, model, _SHARE if share is None else share, note)
 
 
 def _print_preview(rows: Sequence[Shown], as_json: bool) -> None:

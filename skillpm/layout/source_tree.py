@@ -50,7 +50,7 @@ _FILES = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _KEY_FILES = (".pem", ".key")
-_AT_ROOT = re.compile(r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|\.[^/]+/skills")
+_AT_ROOT = re.compile(r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|candidates|\.[^/]+/skills")
 _RECORD = ".skillpm/installed.json"  # of the skills that skillpm has installed here
 _SYNTHESIS = {"train.jsonl", "held_out.jsonl", "profile.json"}
 _FOLDER = "ps_d"  # pathspec's name for the slash behind a folder that a pattern names

@@ -26,7 +26,7 @@ from skillpm.train.sft import Sft
 
 
 class Rephrase(Document):
-    """A model that writes training requests in other words; what it does not read back as the same call is not kept.
+    """A model that writes training requests in other words; what it does not answer the same itself is not kept.
 
     Attributes:
         model: a known name, a folder, a hub id, or a server's URL#MODEL.

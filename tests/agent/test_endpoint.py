@@ -40,6 +40,11 @@ def test_a_servers_text_and_its_native_calls_become_one_form_of_answer(chat: Mak
     assert last["body"]["tools"][0]["function"]["name"] == "dev" and last["authorization"] is None
 
 
+@pytest.mark.parametrize("tokens", [10**30, -1, "7", None])
+def test_a_count_of_tokens_that_cannot_be_is_none(chat: MakeChat, tokens: object) -> None:
+    assert ask(f"{chat({'go': {'text': 'hello', 'tokens': tokens}})}#tiny") == Completion("hello", 0, 3, "stop")
+
+
 def test_a_server_is_asked_for_what_a_schema_accepts(chat: MakeChat) -> None:
     url = chat({"go": "hello"})
     policy = EndpointPolicy(url, patience=QUICK, environment={}).constrained(SCHEMA)

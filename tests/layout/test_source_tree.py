@@ -20,9 +20,9 @@ EDITORS = [".idea/w.xml", ".vscode/s.json", ".SKILL.md.swp", "SKILL.md~", "#x#",
 CACHES = ["node_modules/a/b.js", "a/node_modules/x", ".tox/x", ".ipynb_checkpoints/x", "__pycache__/x.pyc",
           ".git/config", ".DS_Store", "Thumbs.db", "env/pyvenv.cfg", "env/bin/python"]  # fmt: skip
 OURS = [".agents/skills/x/SKILL.md", ".claude/skills/x/SKILL.md", ".cursor/skills/x/SKILL.md",
-        ".skillpm/installed.json", "skillpm.lock", "skillpm.yaml", "runs/1/manifest.json", "mine-0.1.0.tar.gz",
+        ".skillpm/installed.json", "skillpm.lock", "skillpm.yaml", "runs/1/manifest.json", "mine-0.1.0.tar.gz"
         "dist/mine-1.0.tar.gz", "rows/train.jsonl", "rows/held_out.jsonl", "rows/profile.json",
-        ".skillpmignore"]  # fmt: skip
+        ".skillpmignore", "candidates/1/x"]  # fmt: skip
 PACKED = [".env.example", ".gitignore", "SKILL.md", "assets/.claude/settings.json", "assets/runs/x", "cert.pub",
           "data/a.csv", "id_rsa.pub", "other-1.0.tar.gz", "scripts/environment.py", "seeds/a.jsonl",
           "skill.yaml"]  # fmt: skip

@@ -119,7 +119,7 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> Tr
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
         check_stages(recipe, _rewards(session))
-        return _plan(context, recipe, session, _synthesise(context, recipe, session, progress))
+        return _plan(context, recipe, session, _synthesise(context, recipe, session, progress, ask=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +307,10 @@ def _needed(load: Callable[[], Any]) -> Any:
         ) from None
 
 
-def _synthesise(context: Context, recipe: Recipe, session: JudgingSession, progress: Progress) -> Synthesis:
+def _synthesise(
+    context: Context, recipe: Recipe, session: JudgingSession, progress: Progress, *, ask: bool = True
+) -> Synthesis:
+    """Make the rows of a recipe; without ``ask`` no model writes any of them anew, and there are as many."""
     contributions = list(session.contributions.values())
     if recipe.data.traces:
         contributions = [with_traces(context, item) for item in contributions]
@@ -317,7 +320,7 @@ def _synthesise(context: Context, recipe: Recipe, session: JudgingSession, progr
             contributions = with_failures(context, contributions, failures)
         except UsageError as error:  # what was wrong follows from no rule
             context.note(error.message)
-    rephrase = recipe.data.rephrase
+    rephrase = recipe.data.rephrase if ask else None
     return synthesise(
         contributions,
         session.scorer.judge,
