@@ -64,7 +64,7 @@ class Scripted:
             yield place, Completion(text.replace("PORT", port), 1, 1, "stop")
 
 
-DOCUMENT = {
+DOCUMENT: dict[str, Any] = {
     "frames": ["{request}", "Please {request}."],
     "values": {"port": {"integers": [2000, 9000]}},
     "tasks": [
