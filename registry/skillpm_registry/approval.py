@@ -15,7 +15,7 @@ from skillpm_registry.events import record
 from skillpm_registry.identity import Identity, Right
 from skillpm_registry.membership import REGISTRY, Role, demand_role, is_scope, no_scope, role_in, scope_of
 from skillpm_registry.problems import ApiError
-from skillpm_registry.publishing import archive_of, make_visible
+from skillpm_registry.publishing import archive_of, make_visible, move
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Account, Approval, Upload
 
@@ -42,10 +42,14 @@ def demand_approval(services: Services, identity: Identity, scope: str, *, neede
 
 def waiting(services: Services, identity: Identity) -> list[tuple[Upload, str]]:
     """Return the releases that wait in scopes of this owner, with the accounts that announced them, oldest first."""
+    return _seen(services, identity, "waiting")
+
+
+def _seen(services: Services, identity: Identity, state: str) -> list[tuple[Upload, str]]:
     identity.demand(Right.READ)
     query = select(Upload, Account.name).join(Account, Account.id == Upload.account_id)
     with services.database.reading() as session:
-        rows = session.execute(query.where(Upload.state == "waiting", Upload.expires > time.time())).all()
+        rows = session.execute(query.where(Upload.state == state, Upload.expires > time.time())).all()
         return sorted(
             ((row.Upload, row.name) for row in rows if _owns(session, identity, row.Upload)),
             key=lambda item: item[0].expires,
@@ -60,10 +64,12 @@ def _owns(session: Session, identity: Identity, upload: Upload) -> bool:
 
 
 def waiting_one(services: Services, identity: Identity, number: str) -> tuple[Upload, str]:
-    """Return one of the waiting releases. Raises ApiError 404 if there is none for this owner."""
+    """Return one of the waiting releases. Raises ApiError 404 if there is none for this owner, 409 if it goes live."""
     for upload, account in waiting(services, identity):
         if upload.id == number:
             return upload, account
+    if any(upload.id == number for upload, _ in _seen(services, identity, "publishing")):
+        raise ApiError(409, "decided", "this release is going live: another owner was first")
     raise ApiError(
         404, "unknown-upload", "no such release waits for your approval", "`skillpm registry approvals` lists them"
     )
@@ -73,7 +79,7 @@ def approve(services: Services, identity: Identity, number: str) -> Upload:
     """Let a waiting release go live.
 
     Raises:
-        ApiError: 403 for one's own release, 404 for an unknown one.
+        ApiError: 403 for one's own release, 404 for an unknown one, 409 if another decision was first.
         ConflictError: the version was published with different content in the meantime.
         StorageError: the disk refused.
     """
@@ -85,12 +91,11 @@ def approve(services: Services, identity: Identity, number: str) -> Upload:
 
 
 def refuse(services: Services, identity: Identity, number: str, reason: str) -> Upload:
-    """End a waiting release, with a reason; its own publisher may do so, too. Raises ApiError 403 or 404."""
+    """End a waiting release, with a reason; an owner who announced it may do so, too. Raises ApiError 403, 404, 409."""
     upload, _ = waiting_one(services, identity, number)
     identity.demand(Right.MANAGE, scope_of(upload.name))
     with services.database.writing() as session:
-        upload = session.merge(upload)
-        upload.state = "refused"
+        upload = move(session, upload, "refused")
         record(session, identity.account, "refuse", f"{upload.name}=={upload.version}", reason=reason)
     archive_of(services, upload.id).unlink(missing_ok=True)
     return upload

@@ -17,16 +17,17 @@ import contextlib
 import datetime as dt
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_version
 from packaging.version import Version
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from skillpm.errors import ConflictError, IntegrityError, LayoutError, UsageError
+from skillpm.errors import BusyError, ConflictError, IntegrityError, LayoutError, UsageError
 from skillpm.formats.as_json import as_json
 from skillpm.formats.light import json_form, read_light
 from skillpm.index.pages import MAX_ARCHIVE
@@ -41,6 +42,7 @@ from skillpm.model.release import Release
 from skillpm.model.requirement import parse_version
 from skillpm.ops.authoring.validate import PUBLISH_RULES
 from skillpm.storage.archive import archive_digest, limits_of, read_archive
+from skillpm.storage.process_lock import locked
 from skillpm_registry.events import record
 from skillpm_registry.identity import DAY, Identity, Right
 from skillpm_registry.membership import Role, demand_publishing, demand_role, scope_of
@@ -52,7 +54,7 @@ from skillpm_registry.tables import Approval, Event, Upload
 _LIFETIME = 3600.0  # seconds in which an upload is to be finished
 _WAITING = 14 * DAY  # in which a release is to be approved
 _DONE = ("live", "waiting", "refused")  # states in which its publisher has no more to send
-_CHECKED = ("staged", "waiting")  # states in which its archive is needed
+_CHECKED = ("staged", "waiting", "publishing")  # states in which its archive is needed
 _MOST_OPEN = 50  # unfinished uploads of one account
 _DERIVED = ("version", "tree", "requires", "hooks", "summary", "adapter")  # what the archive decides
 
@@ -94,7 +96,7 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
         same = select(Upload).where(Upload.state == "waiting", Upload.name == name, Upload.version == release.version)
         for upload in session.scalars(same):
             if upload.wish["release"]["tree"] == release.tree:
-                return upload
+                return _of_the_same(upload, identity)
         _refuse_many(session, identity)
         upload = Upload(
             id=secrets.token_hex(16),
@@ -108,6 +110,18 @@ def announce(services: Services, identity: Identity, wish: dict[str, Any]) -> Up
         )
         session.add(upload)
         return upload
+
+
+def _of_the_same(upload: Upload, identity: Identity) -> Upload:
+    """Return what waits already to the account that announced it. Raises ApiError 409 for another one."""
+    if upload.account_id != identity.account_id:
+        raise ApiError(
+            409,
+            "waits-already",
+            f"{upload.name} {upload.version} waits for an approval: another account announced the same content",
+            "`skillpm registry approvals` shows it to owners",
+        )
+    return upload
 
 
 def _refuse_version(release: Release) -> None:
@@ -140,6 +154,38 @@ def archive_of(services: Services, number: str) -> Path:
     return services.configuration.uploads / f"{number}.tar.gz"
 
 
+def archive_bytes(services: Services, number: str) -> bytes:
+    """Return the archive of a checked upload. Raises ApiError 409 if it is lost."""
+    try:
+        return archive_of(services, number).read_bytes()
+    except OSError:
+        raise ApiError(
+            409, "archive-lost", "the archive of this upload is lost", "refuse it if it waits, and publish it again"
+        ) from None
+
+
+def move(session: Session, upload: Upload, state: str, **values: Any) -> Upload:
+    """Bring an upload from the state in which it was read to another; return its row.
+
+    Args:
+        session: a writing one.
+        upload: as it was read, perhaps by another session.
+        state: the new one.
+        values: of other columns.
+
+    Raises:
+        ApiError: 409 if another request was first.
+    """
+    before = update(Upload).where(Upload.id == upload.id, Upload.state == upload.state)
+    if session.execute(before.values(state=state, **values)).rowcount != 1:  # type: ignore[attr-defined]  # of an update
+        raise _decided()
+    return session.get_one(Upload, upload.id, populate_existing=True)
+
+
+def _decided() -> ApiError:
+    return ApiError(409, "decided", "another request was first", "look at what it did before you try again")
+
+
 def upload_of(session: Session, identity: Identity, number: str) -> Upload:
     """Return an upload of this account. Raises ApiError 404 for another's, an expired or an unknown one."""
     upload = session.get(Upload, number) if number.isalnum() else None
@@ -164,7 +210,7 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
     """
     with services.database.reading() as session:
         upload = upload_of(session, identity, number)
-    if upload.state in _DONE:
+    if upload.state in (*_DONE, "publishing"):
         return upload
     wish, data = read_light(Release, upload.wish["release"]), draft.read_bytes()
     tree = read_archive(data, limits_of(wish.adapter))
@@ -205,6 +251,7 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
 
     Raises:
         ApiError: 403, or 404 for the upload, or 409 if its archive was not sent.
+        BusyError: another request makes it live just now.
         ConflictError: the version was published with different content in the meantime.
         StorageError: the disk refused.
     """
@@ -214,18 +261,21 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
         waits = session.get(Approval, scope_of(upload.name)) is not None
     if upload.state in _DONE:
         return upload, False
+    if upload.state == "publishing":
+        raise BusyError(f"{upload.name} {upload.version} is going live", hint="try again")
     if upload.state != "staged":
         raise ApiError(409, "not-staged", "the archive of this upload was not sent", "send it first")
     if not waits:
         return make_visible(services, upload, identity.account)
     with services.database.writing() as session:
-        upload = session.merge(upload)
-        upload.state, upload.expires = "waiting", time.time() + _WAITING
-        return upload, False
+        return move(session, upload, "waiting", expires=time.time() + _WAITING), False
 
 
 def make_visible(services: Services, upload: Upload, actor: str, **approval: str) -> tuple[Upload, bool]:
     """Add a checked release to the folder; return it, and whether it is new there.
+
+    The request first claims the upload, so that nobody refuses or approves it meanwhile. If the release cannot be
+    added, the upload gets its state back. If the process is killed, ``recover`` gives it back.
 
     Args:
         services: of this process.
@@ -234,16 +284,16 @@ def make_visible(services: Services, upload: Upload, actor: str, **approval: str
         approval: ``approved_by``, where another account was asked.
 
     Raises:
+        ApiError: 409 if another request was first, or if the archive is lost.
         ConflictError: the version was published with different content in the meantime.
         StorageError: the disk refused.
     """
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     release = replace(read_light(Release, upload.release), published=now)
-    data = archive_of(services, upload.id).read_bytes()
-    with services.publishing:
-        added = services.registry.add(upload.name, release, data)
+    with services.publishing, locked(_publishing(services)), _claimed(services, upload) as claimed:
+        added = services.registry.add(upload.name, release, archive_bytes(services, upload.id))
         with services.database.writing() as session:
-            upload = session.merge(upload)
+            upload = move(session, claimed, "live")
             _finish(session, upload, actor, **approval)
     for tell in services.visible:
         tell(upload.name)
@@ -251,9 +301,33 @@ def make_visible(services: Services, upload: Upload, actor: str, **approval: str
     return upload, added
 
 
+@contextlib.contextmanager
+def _claimed(services: Services, upload: Upload) -> Iterator[Upload]:
+    """Yield an upload that this request alone may make live. Raises ApiError 409 if another request was first."""
+    with services.database.writing() as session:
+        claimed = move(session, upload, "publishing")
+    try:
+        yield claimed
+    except BaseException:
+        if _is_live(services, upload):  # only the note of it failed: `recover` makes it up, and nobody refuses it
+            raise
+        with services.database.writing() as session:
+            move(session, claimed, upload.state)
+        raise
+
+
+def _is_live(services: Services, upload: Upload) -> bool:
+    page, release = services.registry.page(upload.name), read_light(Release, upload.release)
+    return page is not None and any(_same(item, release) and item.tree == release.tree for item in page.releases)
+
+
+def _publishing(services: Services) -> Path:
+    """Return the lock that a process has while it makes a release visible: a claim without it is of a dead one."""
+    return services.configuration.state / "publishing"
+
+
 def _finish(session: Session, upload: Upload, actor: str, **approval: str) -> None:
-    """Note that an upload is live, and log it unless another upload of the same content was logged."""
-    upload.state = "live"
+    """Log an upload that is live, unless another upload of the same content was logged."""
     subject = f"{upload.name}=={upload.version}"
     if session.scalar(select(Event.id).where(Event.subject == subject, Event.action == "publish")) is None:
         assert upload.release is not None
@@ -262,7 +336,8 @@ def _finish(session: Session, upload: Upload, actor: str, **approval: str) -> No
 
 
 def _remove_expired(services: Services, session: Session) -> None:
-    for upload in session.scalars(select(Upload).where(Upload.expires < time.time()).limit(100)):
+    expired = select(Upload).where(Upload.expires < time.time(), Upload.state != "publishing").limit(100)
+    for upload in session.scalars(expired):
         archive_of(services, upload.id).unlink(missing_ok=True)
         session.delete(upload)
 
@@ -271,12 +346,14 @@ def recover(services: Services) -> None:
     """After a start: log the releases that went live before a crash, and remove what a crash left behind."""
     from skillpm_registry.tables import Account
 
-    with services.database.writing() as session:
+    with locked(_publishing(services)), services.database.writing() as session:
         for upload in session.scalars(select(Upload).where(Upload.state.in_(_CHECKED))).all():
-            page, release = services.registry.page(upload.name), read_light(Release, upload.release)
-            if page and any(_same(item, release) and item.tree == release.tree for item in page.releases):
+            if _is_live(services, upload):
                 account = session.get_one(Account, upload.account_id)
+                upload.state = "live"
                 _finish(session, upload, account.name)
+            elif upload.state == "publishing":
+                upload.state = "waiting" if session.get(Approval, scope_of(upload.name)) else "staged"
         _remove_expired(services, session)
         known = set(session.scalars(select(Upload.id).where(Upload.state.in_(_CHECKED))))
     for path in services.configuration.uploads.iterdir():

@@ -64,7 +64,8 @@ class Upload(Base):
     Attributes:
         wish: what the publisher announced.
         release: what the checks derived from the archive; None before.
-        state: ``open``, ``staged`` (checked), ``waiting`` (for an approval), ``live``, or ``refused``.
+        state: ``open``, ``staged`` (checked), ``waiting`` (for an approval), ``publishing`` (claimed by a
+            request that makes it live), ``live``, or ``refused``.
     """
 
     __tablename__ = "upload"

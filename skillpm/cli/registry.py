@@ -188,7 +188,7 @@ def approvals(registry: str, as_json: bool) -> None:
 @server_option
 @json_option
 def approve(number: str, refusal: str | None, registry: str, as_json: bool) -> None:
-    """Let the waiting release ID of another account go live. Its own publisher can only refuse it."""
+    """Let the waiting release ID of another account go live. An owner who announced it can only refuse it."""
     from skillpm.ops.authoring.account import decide, server
 
     entry = decide(server(command_context(), registry), number, refusal)

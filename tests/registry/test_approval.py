@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import base64
+import threading
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from skillpm.errors import StorageError
+from skillpm_registry import approval
 from skillpm_registry.membership import Role
-from skillpm_registry.publishing import recover
+from skillpm_registry.publishing import archive_of, recover
+from skillpm_registry.tables import Upload
 from tests.registry.conftest import Person, Server, problem
 from tests.shop import SkillFiles
 
@@ -115,3 +121,101 @@ def test_the_page_shows_an_owner_what_would_change_and_nobody_else(
     assert "&lt;b&gt;Other&lt;/b&gt; text." in text
     assert see(f"/approvals/{number}", server.person("kim"))[0] == 404
     assert see("/approvals/..%2fx", ben)[0] == 404
+
+
+@pytest.mark.parametrize("approves", [True, False])
+def test_of_two_decisions_at_once_the_first_counts(
+    server: Server,
+    owners: tuple[Person, Person],
+    skill_files: SkillFiles,
+    monkeypatch: pytest.MonkeyPatch,
+    approves: bool,
+) -> None:
+    ana, ben = owners
+    number = ana.publish(skill_files("demo", "2.0")).json()["id"]
+    registry, adding, goes_on = type(server.services.registry), threading.Event(), threading.Event()
+    add = registry.add
+
+    def slow(*arguments: Any) -> bool:
+        adding.set()
+        assert goes_on.wait(20)
+        return add(*arguments)
+
+    monkeypatch.setattr(registry, "add", slow)
+    answers: list[Any] = []
+    first = threading.Thread(target=lambda: answers.append(ben.ask("POST", f"approvals/{number}", {"approve": True})))
+    first.start()
+    assert adding.wait(20)
+    second = server.owner if approves else ben
+    late = second.ask("POST", f"approvals/{number}", {"approve": approves, "reason": "no"})
+    busy = ana.ask("POST", f"uploads/{number}/publish")
+    goes_on.set()
+    first.join()
+
+    assert problem(late) == (409, "decided")
+    assert problem(busy) == (503, "busy")
+    assert answers[0].json()["state"] == "live"
+    assert server.versions("demo") == ["1.0", "2.0"]
+    assert "refused" not in server.client.get("/events?subject=demo").text
+
+
+def test_a_decision_on_what_was_read_before_another_one_changes_nothing(
+    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another owner refuses between the moment where an approval looks at the release and where it claims it."""
+    ana, ben = owners
+    number = ana.publish(skill_files("demo", "2.0")).json()["id"]
+    look = approval.waiting_one
+
+    def late(*arguments: Any) -> Any:
+        seen = look(*arguments)
+        monkeypatch.undo()
+        assert server.owner.ask("POST", f"approvals/{number}", {"approve": False, "reason": "no"}).status_code == 200
+        return seen
+
+    monkeypatch.setattr(approval, "waiting_one", late)
+    assert problem(ben.ask("POST", f"approvals/{number}", {"approve": True})) == (409, "decided")
+    assert ana.ask("POST", f"uploads/{number}/publish").json()["state"] == "refused"
+    assert server.versions("demo") == ["1.0"]
+
+
+def test_a_release_that_could_not_go_live_waits_again(
+    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, ben = owners
+    number = ana.publish(skill_files("demo", "2.0")).json()["id"]
+
+    def fail(*_: Any) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(type(server.services.registry), "write", fail)
+    assert problem(ben.ask("POST", f"approvals/{number}", {"approve": True})) == (503, "storage")
+    monkeypatch.undo()
+    with server.services.database.writing() as session:  # as if the server had been killed in the middle of it
+        session.execute(update(Upload).where(Upload.state == "waiting").values(state="publishing"))
+    recover(server.services)
+    assert ben.ask("POST", f"approvals/{number}", {"approve": True}).json()["state"] == "live"
+
+
+def test_a_waiting_release_whose_archive_is_lost_can_only_be_refused(
+    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
+) -> None:
+    ana, ben = owners
+    number = ana.publish(skill_files("demo", "2.0")).json()["id"]
+    archive_of(server.services, number).unlink()
+
+    assert problem(ben.ask("POST", f"approvals/{number}", {"approve": True})) == (409, "archive-lost")
+    login = {"Authorization": f"Bearer {ben.token}"}
+    assert server.client.get(f"/approvals/{number}", headers=login).status_code == 409
+    assert ana.ask("POST", f"approvals/{number}", {"approve": False, "reason": "lost"}).json()["state"] == "refused"
+    assert ana.publish(skill_files("demo", "2.0")).status_code == 202
+
+
+def test_what_waits_is_not_given_to_another_account_that_announces_it(
+    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
+) -> None:
+    ana, ben = owners
+    ana.publish(skill_files("demo", "2.0"))
+    answer = ben.publish(skill_files("demo", "2.0"))
+    assert problem(answer) == (409, "waits-already")
+    assert "waits for an approval" in answer.json()["detail"]

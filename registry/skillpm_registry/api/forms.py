@@ -32,8 +32,8 @@ class Wish(Form):
 class UploadState(Form):
     """An upload.
 
-    It is ``open`` until its archive is there, ``staged`` until it goes live, ``waiting`` for another owner, ``live`` or
-    ``refused``.
+    It is ``open`` until its archive is there, ``staged`` until it goes live, ``waiting`` for another owner,
+    ``publishing`` while it goes live, ``live`` or ``refused``.
     """
 
     id: str

@@ -14,7 +14,7 @@ from skillpm_registry.access import identity_or_none
 from skillpm_registry.identity import Identity, unauthorized
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.rendering import Pages
-from skillpm_registry.publishing import archive_of
+from skillpm_registry.publishing import archive_bytes
 from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Upload
@@ -32,14 +32,14 @@ def router(services: Services, pages: Pages) -> APIRouter:
 
     @routes.get("/approvals/{number}")
     def one(request: Request, number: str) -> Response:
-        """Show what a waiting release would change. Raises ApiError 401 or 404."""
+        """Show what a waiting release would change. Raises ApiError 401, 404 or 409."""
         upload, account = approval.waiting_one(services, _owner(request), number)
         page = services.catalogue.page(upload.name)
         before = page.shown() if page else None
         old = services.catalogue.tree(upload.name, before) if before else MappingTree({})
         found = changes(
             old,
-            read_archive(archive_of(services, number).read_bytes(), limits_of((upload.release or {}).get("adapter"))),
+            read_archive(archive_bytes(services, number), limits_of((upload.release or {}).get("adapter"))),
         )
         values = {"item": _shown(upload, account), "changes": found, "before": before.version if before else ""}
         return pages.answer(request, lambda: ("approval.html.j2", values), keep=False)
