@@ -134,7 +134,7 @@ def _balanced(rows: Sequence[TrainRow], data: Data) -> tuple[TrainRow, ...]:
     """Return the rows to imitate, at most as many of a skill as its cap says, and as often as its weight says.
 
     Raises:
-        UsageError: a cap or a weight is of a skill that makes no rows.
+        UsageError: a cap or a weight is of a skill that makes no rows, or leaves none of a skill.
     """
     skills = {row.task.skill for row in rows}
     for name in sorted((data.caps.keys() | data.weights.keys()) - skills):
@@ -148,6 +148,10 @@ def _balanced(rows: Sequence[TrainRow], data: Data) -> tuple[TrainRow, ...]:
         seen[skill] += 1
         weight = data.weights.get(skill, 1.0) if seen[skill] <= data.caps.get(skill, len(rows)) else 0.0
         balanced += [row] * (int(seen[skill] * weight) - int((seen[skill] - 1) * weight))
+    for name in sorted(skills - {row.task.skill for row in balanced}):
+        raise UsageError(
+            f"`data` leaves no row of {name}", hint=f"raise its weight or cap, or leave {name} out of `skills`"
+        )
     return tuple(balanced)
 
 

@@ -52,3 +52,8 @@ def test_a_skill_that_makes_no_rows_has_neither_cap_nor_weight(field: str) -> No
     with pytest.raises(UsageError, match="a cap or a weight of evn, which makes no rows") as error:
         plan(**{field: {"evn": 2}})
     assert error.value.hint == "did you mean `even`?"
+
+
+def test_a_skill_that_is_to_be_learned_keeps_a_row() -> None:
+    with pytest.raises(UsageError, match="leaves no row of odd"):
+        plan(weights={"odd": 0.001})
