@@ -7,6 +7,7 @@ pluggy gives neither (one exception loses all results, and results have no origi
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -98,17 +99,27 @@ def _records(plugin: str, result: Any) -> list[Given[Any]]:
     return records
 
 
+_PLAIN_KINDS = ("reward", "rule")  # exports write these names into other programs' files
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+
+
 def unique(kind: str, items: Sequence[Given[Record]]) -> list[Given[Record]]:
     """Return the records, sorted by name.
 
     Raises:
-        PluginError: a record without a name, or two of one name; both plugins are named.
+        PluginError: a record without a name or with an unusable one, or two of one name; the plugins are named.
     """
     by_name: dict[str, Given[Record]] = {}
     for item in items:
         name = getattr(item.record, "name", None)
         if not isinstance(name, str) or not name:
             raise PluginError(f"{item.plugin}: a {kind} without a name", plugin=item.plugin)
+        if kind in _PLAIN_KINDS and not _PLAIN_NAME.fullmatch(name):
+            raise PluginError(
+                f"{item.plugin}: {name!r} cannot be the name of a {kind}",
+                hint="use letters, digits, `_`, `-` and `.` alone",
+                plugin=item.plugin,
+            )
         if name in by_name:
             raise PluginError(
                 f"{by_name[name].plugin} and {item.plugin} both bring a {kind} called `{name}`",

@@ -27,7 +27,7 @@ MAX_CONTRIBUTIONS = 256  # contributions of one kind
 class Named(Document):
     """A contribution by name and the file that brought it."""
 
-    name: Annotated[str, Field(max_length=200)]
+    name: Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z0-9_.-]+$")]
     plugin: Annotated[str, Field(max_length=100)]
     default: bool = False
 

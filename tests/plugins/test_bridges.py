@@ -11,15 +11,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from skillpm.errors import UsageError
+from skillpm.errors import PluginError, UsageError
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.runtime.catalogue import build_catalogue
+from skillpm.runtime.collect import Given, unique
+from skillpm.runtime.described import Named
 from skillpm.runtime.host import Host
 from tests.conftest import ROOT, Project, write_tree
 from tests.plugins.test_changelog import install, run
@@ -29,6 +32,7 @@ from tests.shop import MakeProject, SkillFiles
 sys.path.append(str(ROOT / "plugins/skillpm-bridges"))
 from skillpm_bridges import skillpm_exporters
 from skillpm_bridges.judge import Judge, JudgeError
+from skillpm_bridges.rows import write_template
 
 OWN = "def verify(attempts, contract):\n    return [attempt.verdict for attempt in attempts]\n"
 
@@ -228,3 +232,19 @@ def test_the_real_package_pays_what_the_skill_s_verifier_says(
         [str(python), "-c", code], cwd=command.root / folder, env=environment, capture_output=True, text=True
     )
     assert done.stdout.splitlines()[-1:] == ["[1.0, 0.0] True"], done.stderr
+
+
+@pytest.mark.parametrize("value", ['g"]\n\nimport os\n["', 'a"', "a'", "a\\", "a\n", "a`", "@SKILL@", "{a}", "# a"])
+def test_no_word_of_a_skill_becomes_code_of_an_export(tmp_path: Path, value: str) -> None:
+    with pytest.raises(UsageError, match="cannot be written into the files of an export"):
+        write_template("openenv/server/environment.py", tmp_path / "environment.py", REWARD=value)
+    assert not (tmp_path / "environment.py").exists()
+
+
+@pytest.mark.parametrize("kind", ["reward", "rule"])
+def test_a_name_that_could_become_code_is_refused_where_a_plugin_brings_it(kind: str) -> None:
+    with pytest.raises(PluginError, match=r"^plugin.py: .* cannot be the name of a"):
+        unique(kind, [Given("plugin.py", SimpleNamespace(name='g"]\nimport os\n'))])
+    assert unique(kind, [Given("plugin.py", SimpleNamespace(name="half_paid-2.b"))])
+    with pytest.raises(ValueError, match="pattern"):
+        Named(name='g"]', plugin="plugin.py")

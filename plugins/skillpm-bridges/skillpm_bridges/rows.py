@@ -10,6 +10,8 @@ from typing import Any
 
 from skillpm.plugin import Contributions, Seed, Task, UsageError
 
+_OURS = ("SPLITS", "DATASETS")  # words with quotes, which hold nothing from a skill
+_PLAIN = re.compile(r"[\w.+!~/, -]*")
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -78,7 +80,15 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def write_template(name: str, path: Path, **words: str) -> None:
-    """Write a file of ``templates/``, with ``@WORD@`` replaced; makes the folder."""
+    """Write a file of ``templates/``, with ``@WORD@`` replaced; makes the folder.
+
+    Raises:
+        UsageError: a word from the skill could end the text in which it stands, and so become code.
+    """
+    for word, value in words.items():
+        if word not in _OURS and not _PLAIN.fullmatch(value):
+            hint = "use letters, digits, `_`, `-` and `.` in names and versions"
+            raise UsageError(f"{value!r} cannot be written into the files of an export", hint=hint)
     text = (_TEMPLATES / f"{name}.txt").read_text(encoding="utf-8")
     for word, value in words.items():
         text = text.replace(f"@{word}@", value)
