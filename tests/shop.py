@@ -45,7 +45,7 @@ def adapter_files(
     weights = json.dumps({"a.lora_A.weight": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     data = {
         "adapter_config.json": json.dumps(
-            {"peft_type": "LORA", "base_model_name_or_path": base, **configuration}
+            {"peft_type": "LORA", "base_model_name_or_path": base, "target_modules": ["a"], **configuration}
         ).encode(),
         "adapter_model.safetensors": len(weights).to_bytes(8, "little") + weights + bytes(4),
         "recipe.yaml": b"recipe: 1\n",

@@ -213,6 +213,8 @@ class FolderTree:
         return not self._whole and stat.S_ISREG(mode) and _file_left_out(name)
 
     def _read(self, path: str, limit: int) -> bytes:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise UnreadableFileError(path, "is not in the folder")
         return self._opened(path, self._entries[0].get(path, (False, 0))[1], limit)
 
     def _opened(self, path: str, expected: int, limit: int) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from skillpm.errors import DocumentError
@@ -24,6 +25,12 @@ _DATA = OWN | {
     "generation_config.json", "model.safetensors.index.json",
 }  # fmt: skip
 _CODE = frozenset({"auto_map", "auto_mapping", "megatron_config"})  # peft and transformers import what these name
+_PATTERNS = frozenset({"layer_replication", "layers_pattern", "rank_pattern", "alpha_pattern"})
+_MODULE = re.compile(r"[A-Za-z0-9_.]{1,200}")
+_MOST_RANK = 1024
+_MOST_ALPHA = 100_000
+ANSWERS = 20
+_LONGEST = 1 << 20  # bytes of all recorded answers
 _HEADER = 4 << 20  # bytes of the header of a safetensors file
 _AGAIN = "pack it again with `skillpm adapter pack`; if it came from a registry, do not use it"
 
@@ -44,26 +51,65 @@ def broken_adapter(subject: Subject) -> Iterator[Problem]:
         yield Problem(release, path=ADAPTER, hint=_AGAIN)
         return
     for path in sorted((subject.files | release.files.keys()) - OWN):
-        found, expected = _digest(subject.tree, path), release.files.get(path, "no such file")
+        found = _digest(subject.tree, path) if path in subject.files else "missing"
+        expected = release.files.get(path, "no such file")
         if path not in _DATA and (not path.endswith(".safetensors") or "/" in path):
             yield Problem("an adapter has safetensors, their configuration and texts only", path=path, hint=_AGAIN)
         elif path in subject.weights and not _is_safetensors(subject.tree, path):
             yield Problem("is not safetensors", path=path, hint=_AGAIN)
         elif found != expected:
             yield Problem(f"has changed: its SHA-256 is {found}, adapter.json has {expected}", path=path, hint=_AGAIN)
-    place = CONFIGURATION if release.kind == "adapter" else "config.json"
-    configuration = _configuration(subject.tree, place)
-    for name in sorted(_CODE & {key for key, value in configuration.items() if value}):
-        yield Problem(f"`{name}` names code to be imported", path=place, hint=_AGAIN)
-    bases = {"skill.yaml": subject.adapter}
+    yield from _configured(subject, release)
+    if "answers.jsonl" in subject.files and not _are_few(subject.tree, "answers.jsonl"):
+        yield Problem(f"holds more than {ANSWERS} answers, or long ones", path="answers.jsonl", hint=_AGAIN)
+
+
+def _configured(subject: Subject, release: AdapterRelease) -> Iterator[Problem]:
+    """Yield what is wrong with the configurations: code that they name, another type or another base model."""
+    configurations = {
+        path: _configuration(subject.tree, path) for path in (CONFIGURATION, "config.json") if path in subject.files
+    }
+    for path, configuration in configurations.items():
+        for name in sorted(_CODE & {key for key, value in configuration.items() if value}):
+            yield Problem(f"`{name}` names code to be imported", path=path, hint=_AGAIN)
+    bases = {"skill.yaml": str(subject.adapter)}
     if release.kind == "adapter":
-        bases[place] = str(configuration.get("base_model_name_or_path"))
-        if configuration.get("peft_type") != "LORA":
-            yield Problem("is not of the type LORA", path=place, hint=_AGAIN)
+        configuration = configurations.get(CONFIGURATION, {})
+        bases[CONFIGURATION] = str(configuration.get("base_model_name_or_path"))
+        for problem in _lora_problems(configuration):
+            yield Problem(problem, path=CONFIGURATION, hint=_AGAIN)
+    elif CONFIGURATION in configurations:
+        yield Problem("belongs to an adapter, and this is a whole model", path=CONFIGURATION, hint=_AGAIN)
     for path, base in bases.items():
         if base != release.base_model:
             message = f"is of the base model {base[:200]}, adapter.json of {release.base_model[:200]}"
             yield Problem(message, path=path, hint=_AGAIN)
+
+
+def _lora_problems(configuration: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a LoRA adapter that training writes does not have: patterns, which cost time, and sizes beyond use."""
+    if configuration.get("peft_type") != "LORA":
+        yield "is not of the type LORA"
+    for name in sorted(_PATTERNS & {key for key, value in configuration.items() if value}):
+        yield f"`{name}` is not taken"
+    modules = configuration.get("target_modules")
+    names = modules if isinstance(modules, list) else [None]
+    if modules != "all-linear" and not all(isinstance(name, str) and _MODULE.fullmatch(name) for name in names):
+        yield "`target_modules` is not a list of names"
+    rank, alpha = configuration.get("r", 8), configuration.get("lora_alpha", 8)
+    if type(rank) is not int or not 1 <= rank <= _MOST_RANK:
+        yield f"`r` is not a whole number from 1 to {_MOST_RANK}"
+    if type(alpha) not in (int, float) or not 0 < alpha <= _MOST_ALPHA:
+        yield f"`lora_alpha` is not a number above 0, at most {_MOST_ALPHA}"
+
+
+def _are_few(tree: Tree, path: str) -> bool:
+    """Are there as many recorded answers as packing writes, at most?"""
+    try:
+        text = tree.head(path, _LONGEST + 1)
+    except UnreadableFileError:
+        return False
+    return len(text) <= _LONGEST and text.count(b"\n") <= ANSWERS
 
 
 def _release(tree: Tree) -> AdapterRelease | str:
@@ -98,12 +144,20 @@ def _digest(tree: Tree, path: str) -> str:
 
 
 def _is_safetensors(tree: Tree, path: str) -> bool:
-    """Does a file begin with the header of safetensors: its length in 8 bytes, then a JSON object of tensors?"""
+    """Is a file the length of a header in 8 bytes, a JSON object of tensors, and their data to the last byte?"""
     try:
-        head = tree.head(path, _HEADER)
-        size = int.from_bytes(head[:8], "little")
-        header = json.loads(head[8 : 8 + size]) if size <= _HEADER - 8 else None
+        data = tree.read(path)
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size]) if size <= _HEADER - 8 else None
     except (UnreadableFileError, ValueError, RecursionError):
         return False
     tensors = [value for key, value in header.items() if key != "__metadata__"] if isinstance(header, dict) else []
-    return bool(tensors) and all(isinstance(value, dict) and "data_offsets" in value for value in tensors)
+    ends = [_end_of(value) for value in tensors]
+    return bool(ends) and None not in ends and len(data) == 8 + size + max(end or 0 for end in ends)
+
+
+def _end_of(tensor: Any) -> int | None:
+    """Return where the data of a tensor ends, counted from the end of the header; None if it does not say."""
+    offsets = tensor.get("data_offsets") if isinstance(tensor, dict) else None
+    is_pair = isinstance(offsets, list) and len(offsets) == 2 and all(type(offset) is int for offset in offsets)
+    return offsets[1] if offsets and is_pair and 0 <= offsets[0] <= offsets[1] else None

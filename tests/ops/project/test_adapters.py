@@ -88,6 +88,18 @@ def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
         "code": {**files, "plugin.py": "print(1)\n"},
         "no adapter.json": {path: text for path, text in files.items() if path != "adapter.json"},
         "deep adapter.json": {**files, "adapter.json": "[" * 50_000},
+        "a device": {
+            **files, "adapter.json": json.dumps({**document, "files": {"../" * 20 + "dev/zero": "0" * 64}})
+        },
+        "an adapter as a whole model": {
+            **files, "adapter.json": json.dumps({**document, "kind": "model"})
+        },
+        "a pattern of modules": adapter_files(demo, target_modules="(([a-z0-9_.])+)+!"),
+        "patterns of ranks": adapter_files(demo, rank_pattern={"(a+)+": 8}),
+        "a rank in words": adapter_files(demo, r="x"),
+        "a huge rank": adapter_files(demo, r=10**9),
+        "weights without data": {**files, "adapter_model.safetensors": weights[:-2]},
+        "a thousand answers": {**files, "answers.jsonl": "{}\n" * 1000},
         "a path": {**files, "adapter.json": json.dumps({**document, "files": {"../x": "0" * 64}})},
     }[attack]  # fmt: skip
 
@@ -106,6 +118,14 @@ def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
         ("no adapter.json", "is missing"),
         ("deep adapter.json", "[SK430]"),
         ("a path", "[SK430]"),
+        ("a device", "[SK430]"),
+        ("an adapter as a whole model", "belongs to an adapter, and this is a whole model"),
+        ("a pattern of modules", "`target_modules` is not a list of names"),
+        ("patterns of ranks", "`rank_pattern` is not taken"),
+        ("a rank in words", "`r` is not a whole number from 1 to 1024"),
+        ("a huge rank", "`r` is not a whole number from 1 to 1024"),
+        ("weights without data", "is not safetensors"),
+        ("a thousand answers", "holds more than 20 answers"),
     ],
 )
 def test_a_broken_adapter_is_refused_whoever_published_it(
