@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from skillpm_registry.events import record
 from skillpm_registry.identity import Identity, Right
 from skillpm_registry.membership import REGISTRY, Role, demand_role, is_scope, no_scope, role_in, scope_of
+from skillpm_registry.oidc import has_named
 from skillpm_registry.problems import ApiError
 from skillpm_registry.publishing import archive_of, make_visible, move
 from skillpm_registry.services import Services
@@ -85,6 +86,15 @@ def approve(services: Services, identity: Identity, number: str) -> Upload:
     """
     upload, account = waiting_one(services, identity, number)
     identity.demand(Right.MANAGE, scope_of(upload.name))
+    with services.database.reading() as session:
+        is_of_job = bool(upload.publisher) and has_named(
+            session, identity.account, scope_of(upload.name), upload.publisher or {}
+        )
+    if is_of_job:
+        raise ApiError(
+            403, "own-release", f"you named a trusted publisher of this job in {scope_of(upload.name)}",
+            "ask another owner to approve it",
+        )  # fmt: skip
     if upload.account_id == identity.account_id:
         raise ApiError(403, "own-release", f"{account} announced this release", "ask another owner to approve it")
     return make_visible(services, upload, account, approved_by=identity.account)[0]

@@ -230,26 +230,30 @@ def copy(
     from skillpm.model.requirement import Requirement
     from skillpm.ops.context import open_context
     from skillpm.settings import load_settings
+    from skillpm.storage.files import named_text
     from skillpm.storage.lockfile import read_lock
     from skillpm_registry.mirror import LOCKS, Copier, open_copy, read_approved
 
     if (source is None) == (freeze is None):
         raise click.UsageError("name either SOURCE or --freeze LOCK")
+    if freeze and approved:
+        raise click.UsageError("a lock names its releases itself: leave out --approved, or name SOURCE instead")
     settings = load_settings(project=freeze.resolve().parent if freeze else None)
     context = open_context(settings, tell=lambda sentence: click.echo(sentence, err=True))
-    wanted = [*map(Requirement.parse, requirements), *(read_approved(approved.read_text("utf-8")) if approved else ())]
+    wanted = [*map(Requirement.parse, requirements), *(read_approved(named_text(approved)) if approved else ())]
     if approved and not wanted:
         raise click.UsageError(f"{approved} names no skill")
     index = context.registry(source) if source else None
     if index:
         index.page("skill")  # raises where there is no registry, before a folder is made
+    lock = read_lock(freeze) if freeze else None  # raises, too
     place = source if source and "://" in source else str(Path(source or "").expanduser().resolve())
     registry = open_copy(data, place.rstrip("/") if source else LOCKS, context.keys)
     copier = Copier(registry, lambda name, version: click.echo(f"{name} {version}"))
     if index:
         copier.mirror(index, wanted)
-    elif freeze:
-        copier.freeze(context, read_lock(freeze))
+    elif lock:
+        copier.freeze(context, lock)
     _report_copy(copier.copied)
 
 

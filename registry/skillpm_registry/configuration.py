@@ -32,6 +32,14 @@ class Configuration:
     seconds: float = 60.0
     local_issuers: bool = False
 
+    def __post_init__(self) -> None:
+        """Make the folder absolute: it is looked for in texts, to hide it."""
+        object.__setattr__(self, "data", self.data.resolve())
+
+    def without_place(self, text: str) -> str:
+        """Return a message with the registry's name instead of its folder, which is nobody's business."""
+        return text.replace(str(self.data), self.name)
+
     @property
     def state(self) -> Path:
         """The folder of what is never served."""

@@ -137,12 +137,19 @@ class Copier:
             self._refuse_others(page)
         for version, reason in page.skipped[:1] if isinstance(page, ReadPage) else ():
             self.copied.failures[name] = f"{version} cannot be read: {reason}"
-        for release in page.releases:
-            if requirement.admits(release.version, prereleases=True):
-                needed += self._attempt(name, partial(self._copy, source, name, release))
-        if page.status in get_args(Status) and page.status != "active":
-            self._registry.set_status(name, page.status, page.reason)  # type: ignore[arg-type]
+        fitting = [item for item in page.releases if requirement.admits(item.version, prereleases=True)]
+        if requirement.specifier and not fitting:
+            raise RegistryError(f"{source.name} has no release that fits `{requirement}`")
+        for release in fitting:
+            needed += self._attempt(name, partial(self._copy, source, name, release))
+        self._take_status(page)
         return needed
+
+    def _take_status(self, page: Page) -> None:
+        """Take over a status that is further from ``active`` than that of the copy."""
+        own, order = self._registry.page(page.name), get_args(Status)
+        if own and {page.status, own.status} <= set(order) and order.index(page.status) > order.index(own.status):
+            self._registry.set_status(page.name, page.status, page.reason)  # type: ignore[arg-type]
 
     def _refuse_others(self, page: Page) -> None:
         """Raise ConflictError if the folder has a release that its source has not: somebody published it here."""

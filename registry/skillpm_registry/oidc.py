@@ -30,7 +30,7 @@ from skillpm_registry.identity import Identity, Right, new_token
 from skillpm_registry.membership import REGISTRY, Role, demand_role, is_scope, no_scope
 from skillpm_registry.problems import ApiError
 from skillpm_registry.services import Services
-from skillpm_registry.tables import TrustedPublisher, UsedStatement
+from skillpm_registry.tables import Event, TrustedPublisher, UsedStatement
 
 SECONDS = 900.0  # that a token of a trusted publisher lives
 _ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA"]  # no shared secrets, and never "none"
@@ -141,6 +141,17 @@ def exchange(services: Services, issuers: Issuers, statement: str) -> tuple[str,
             return secret, scopes, row.expires or 0
     except NotUnique:
         raise _refused("the statement was used before") from None
+
+
+def has_named(session: Session, account: str, scope: str, claims: dict[str, Any]) -> bool:
+    """Has an account named, now or before, a trusted publisher of a scope that fits the claims of a job?
+
+    The log says it, because an entry can be removed after its job has published.
+    """
+    query = select(Event.detail).where(Event.action == "trust", Event.subject == scope, Event.actor == account)
+    return any(
+        detail["issuer"] == claims.get("iss") and _fits(detail["claims"], claims) for detail in session.scalars(query)
+    )
 
 
 def _verified(services: Services, issuers: Issuers, statement: str) -> dict[str, Any]:

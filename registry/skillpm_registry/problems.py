@@ -104,14 +104,9 @@ async def of_ours(request: Request, error: Exception) -> JSONResponse:
         kind, headers = error.name, {"Retry-After": "1"} if status == 503 else {}
     if status >= 500:
         _log.error("request failed", exc_info=error, extra={"request": getattr(request.state, "number", "")})
-    message, hint = (_without_place(request, text) for text in (error.message, error.hint or ""))
+    without_place = request.app.state.services.configuration.without_place
+    message, hint = without_place(error.message), without_place(error.hint or "")
     return _answer(request, status, kind, message, headers=headers, hint=hint, details=error.details)
-
-
-def _without_place(request: Request, text: str) -> str:
-    """Return a message with the registry's name instead of its folder, which is nobody's business."""
-    configuration = request.app.state.services.configuration
-    return text.replace(str(configuration.data), configuration.name)
 
 
 async def of_framework(request: Request, error: Exception) -> JSONResponse:
@@ -122,6 +117,7 @@ async def of_framework(request: Request, error: Exception) -> JSONResponse:
         status, detail = 405, HTTPStatus(405).phrase  # the static files have answered, who do not know the other routes
         headers["Allow"] = ", ".join(sorted(methods))
     kind = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    detail = request.app.state.services.configuration.without_place(detail)
     return _answer(request, status, kind, detail, headers=headers)
 
 

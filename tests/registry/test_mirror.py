@@ -184,3 +184,45 @@ def test_a_quarantine_of_the_frozen_folder_stops_a_frozen_sync(
     shutil.rmtree(here.root / ".agents")
 
     here.call("sync", "--frozen", "--registry", frozen).fails(6, "in quarantine")
+
+
+def test_what_the_owner_of_a_copy_said_is_never_lifted(shop: Path, tmp_path: Path) -> None:
+    source, copy = FolderRegistry(shop, "shop"), tmp_path / "copy"
+    mirror(copy, shop, "plain", "top")
+    ours = FolderRegistry(copy, "copy")
+    ours.set_status("plain", "archived", "not for us")
+    ours.set_status("top", "deprecated", "ours")
+    for name, status in (("plain", "deprecated"), ("top", "deprecated"), ("base", "deprecated")):
+        source.set_status(name, status, "theirs")  # type: ignore[arg-type]
+
+    mirror(copy, shop, "plain", "top")
+    seen = {name: page for name in ("plain", "top", "base") if (page := ours.page(name))}
+    assert {name: (page.status, page.reason) for name, page in seen.items()} == {
+        "plain": ("archived", "not for us"),
+        "top": ("deprecated", "ours"),
+        "base": ("deprecated", "theirs"),
+    }
+    source.set_status("top", "archived", "gone")
+    mirror(copy, shop, "top")
+    page = ours.page("top")
+    assert page and (page.status, page.reason) == ("archived", "gone")
+
+
+def test_a_requirement_that_no_release_fits_is_said(shop: Path, tmp_path: Path) -> None:
+    done = mirror(tmp_path / "copy", shop, "plain>=9", "top")
+    assert done.exit_code == 1
+    assert "plain: " in done.stderr and "no release that fits `plain>=9`" in done.stderr
+    assert releases(tmp_path / "copy", "top")
+
+
+def test_files_that_cannot_be_read_are_said_before_a_folder_is_made(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_bytes(b"plain\n\xff\xfe\n")
+    (tmp_path / "skillpm.lock").write_text("no lock: [\n")
+    for words in ((shop, "--approved", tmp_path / "list.txt"), ("--freeze", tmp_path / "skillpm.lock")):
+        with pytest.raises(SkillpmError):
+            mirror(tmp_path / "copy", *words)
+        assert not (tmp_path / "copy").exists()
+    (tmp_path / "list.txt").write_text("plain\n")
+    both = mirror(tmp_path / "copy", "--freeze", tmp_path / "skillpm.lock", "--approved", tmp_path / "list.txt")
+    assert both.exit_code == 2
+    assert "leave out --approved" in both.stderr

@@ -229,3 +229,27 @@ def test_who_is_trusted_is_said_by_an_owner_and_identifies_somebody(server: Serv
     assert listed == [{**good, "id": number}]
     assert problem(server.person("mallory").ask("DELETE", f"trusted-publishers/{number}"))[0] == 403
     assert server.owner.ask("DELETE", f"trusted-publishers/{number}").status_code == 204
+
+
+def test_nobody_who_trusted_the_job_approves_its_release(
+    trusting: Server, issuer: Issuer, skill_files: SkillFiles
+) -> None:
+    """Of two owners of one scope whose entries both fit, neither is the second person, even without the entry."""
+    ana, ben, kim = (trusting.person(name) for name in ("ana", "ben", "kim"))
+    assert ana.publish(skill_files("demo")).status_code == 201
+    for name in ("ben", "kim"):
+        ana.ask("PUT", "members", {"scope": "demo", "account": name, "role": "owner"})
+    ana.ask("PUT", "approvals", {"scope": "demo", "needed": True})
+    numbers = {}
+    for person, pattern in ((ana, "refs/*"), (ben, "refs/tags/*"), (kim, "refs/heads/*")):
+        entry = {"scope": "demo", "issuer": issuer.url, "claims": {"repository_id": "42", "ref": pattern}}
+        numbers[pattern] = person.ask("POST", "trusted-publishers", entry).json()["id"]
+    job = Person(trusting.client, exchange(trusting, issuer.statement()).json()["token"])
+    waiting = job.publish(skill_files("demo", "2.0"))
+    assert waiting.status_code == 202
+    path = f"approvals/{waiting.json()['id']}"
+
+    ben.ask("DELETE", f"trusted-publishers/{numbers['refs/tags/*']}")
+    for person in (trusting.owner, ana, ben):
+        assert problem(person.ask("POST", path, {"approve": True})) == (403, "own-release")
+    assert kim.ask("POST", path, {"approve": True}).json()["state"] == "live"  # her entry is for another job

@@ -21,7 +21,7 @@ from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.markdown import MAX_TEXT, render
 from tests.registry.conftest import Server
-from tests.shop import SkillFiles, publish, tree
+from tests.shop import SkillFiles, adapter_files, publish, tree
 
 HOSTILE = """
 # Hello <img src=x onerror=alert(1)>
@@ -327,3 +327,22 @@ def test_no_markdown_makes_an_element_that_is_not_on_the_list(text: str) -> None
 def test_a_long_text_is_cut_and_says_so() -> None:
     assert "characters are not shown" in render("word " * MAX_TEXT, lambda path: None)
     assert len(render("[" * 4000, lambda path: None)) < 10_000
+
+
+def test_an_adapter_has_the_limits_of_adapters_and_no_page_names_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skill_files: SkillFiles
+) -> None:
+    """The folder is served as ``.``, whose full stops are left in every text."""
+    demo = skill_files("demo")
+    publish(tmp_path, demo, adapter_files(demo))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("skillpm.index.pages.MAX_ARCHIVE", 100)  # so that an archive of a skill is too large
+    configuration = Configuration(data=Path(), name="team")
+    with TestClient(create_app(configuration)) as client:
+        adapter, skill_page = client.get("/skill/demo-tiny").text, client.get("/skill/demo").text
+
+    assert "adapter_model.safetensors" in adapter
+    assert "Its files cannot be shown." not in adapter
+    assert "Its files cannot be shown." in skill_page
+    assert str(tmp_path) not in skill_page + adapter
+    assert configuration.without_place(f"1.0. {tmp_path}/skills") == "1.0. team/skills"

@@ -125,9 +125,9 @@ def shown(services: Services, page: Page, version: str) -> Shown | None:
     except SkillpmError as error:
         key_problem = error.message
     try:
-        content = _content(catalogue, page.name, release.version, release.archive, release.tree)
+        content = _content(catalogue, page.name, release.version, release.archive, release.tree, release.adapter)
     except SkillpmError as error:
-        content = Content(Facts(problem=error.message))
+        content = Content(Facts(problem=services.configuration.without_place(error.message)))
     return Shown(
         page.name, release, release is listed, tuple(page.newest_first()), content, key, key_problem,
         catalogue.dependants(page.name),
@@ -137,9 +137,9 @@ def shown(services: Services, page: Page, version: str) -> Shown | None:
 
 
 @lru_cache(maxsize=128)
-def _content(catalogue: Catalogue, name: str, version: str, archive: str, digest: str) -> Content:
+def _content(catalogue: Catalogue, name: str, version: str, archive: str, digest: str, adapter: str | None) -> Content:
     """Return what never changes of a release, which takes the longest to make."""
-    tree = catalogue.tree(name, Release(version=version, archive=archive, tree=digest, size=0))
+    tree = catalogue.tree(name, Release(version=version, archive=archive, tree=digest, size=0, adapter=adapter))
     facts, paths = facts_of(tree), tree.paths()
     link = beside(paths, f"/files/{name}@{version}")
     files = tuple(File(path, len(tree.read(path)), tree.executable(path)) for path in paths)
