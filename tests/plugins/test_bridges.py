@@ -98,6 +98,13 @@ def test_a_skill_is_a_function_and_an_evaluator_with_an_evaluation_of_each_set(t
     assert read_yaml((place / "suite.yml").read_text())["eval"]["general"]["dataset"]["file_path"] == "suite.jsonl"
 
 
+def test_a_skill_with_other_answers_than_calls_tells_their_forms(tmp_path: Path) -> None:
+    files = skill()
+    files["contract.yaml"] += "answers: [call, refuse]\n"
+    package = export("verifiers", tmp_path, files) / "skill_serving/skill_serving"
+    assert '{"refuse":' in (package / "prompt.txt").read_text()
+
+
 def test_tasks_for_data_designer_say_which_values_a_wording_must_keep(tmp_path: Path) -> None:
     (row,) = lines(export("data-designer", tmp_path, skill()) / "skill_serving/tasks.jsonl")
     assert row["request"] == "serve on 8123" and json.loads(row["answer"]) == GOLD

@@ -65,6 +65,7 @@ def system_prompt(given: Contributions) -> str:
         for tool in given.contract.tools.values()
     ]
     form = 'Answer with one JSON object and nothing else: {"tool": NAME, "args": {…}}. `args` follows the input_schema.'
+    form = " ".join([form, *given.contract.replies.forms])
     return f"{given.prompt}\n\n{form} The tools are:\n{json.dumps(tools, ensure_ascii=False)}".strip()
 
 
