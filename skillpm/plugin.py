@@ -68,6 +68,9 @@ if TYPE_CHECKING:
     # A tool that an answer may call: ``name`` and ``input_schema``, a JSON schema.
     from skillpm.model.contract import Tool as Tool
 
+    # Contract -> str: the words that tell a model, which never learned them, the tools and the forms of an answer.
+    from skillpm.contract.tool_forms import told_tools as told_tools
+
     # All that one skill brings: contract, prompt, seeds, suites, rewards, tools.
     from skillpm.runtime.catalogue import Contributions as Contributions
 

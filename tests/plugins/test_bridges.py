@@ -59,6 +59,16 @@ def export(exporter: str, root: Path, files: dict[str, Any], tasks: tuple[Task, 
     return root / "out"
 
 
+@pytest.mark.parametrize("exporter", ["data-designer", "nat", "nemo-gym", "openenv", "verifiers"])
+def test_two_skills_that_would_share_a_name_are_refused(exporter: str, tmp_path: Path) -> None:
+    """`acme/x` and `acme-x` are two skills of a registry; one would be written over the other."""
+    write_tree(tmp_path / "source", skill())
+    skills = [Skill(name, "1", "0" * 64, tmp_path / "source") for name in ("acme/x", "acme-x")]
+    (record,) = [item for item in skillpm_exporters() if item.name == exporter]
+    with pytest.raises(UsageError, match="acme/x and acme-x would both be called skill_acme_x"):
+        record.export(build_catalogue(skills, Host()), tmp_path / "out")
+
+
 def test_rows_of_nemo_gym_have_its_form_and_are_split(tmp_path: Path) -> None:
     server = export("nemo-gym", tmp_path, skill(verifier_py=OWN)) / "resources_servers/skillpm"
     (row,) = lines(server / "data/train.jsonl")
@@ -109,6 +119,27 @@ def test_tasks_for_data_designer_say_which_values_a_wording_must_keep(tmp_path: 
     (row,) = lines(export("data-designer", tmp_path, skill()) / "skill_serving/tasks.jsonl")
     assert row["request"] == "serve on 8123" and json.loads(row["answer"]) == GOLD
     assert json.loads(row["said"]) == ["8123"], "`a` of GOLD is no word of the request"
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        ({"args": ["a.log", 8123, [True, None, ""]], "tool": "serve"}, ["8123", "a.log"]),
+        ({"args": "a.log", "tool": "serve"}, ["a.log"]),
+        ({"serve": {"port": [8123]}}, ["8123"]),
+        (["a.log"], ["a.log"]),
+        ("serve", ["serve"]),
+        (None, []),
+    ],
+)
+def test_an_answer_of_any_form_has_values_for_data_designer(expected: Any, said: list[str], tmp_path: Path) -> None:
+    """A skill's own verifier may expect anything."""
+    files = {
+        name: text for name, text in skill(verifier_py=OWN).items() if name not in ("contract.yaml", "cases.jsonl")
+    }
+    files["seeds/seeds.jsonl"] = json.dumps({"request": "serve a.log on 8123", "expected": expected})
+    (row,) = lines(export("data-designer", tmp_path, files) / "skill_serving/tasks.jsonl")
+    assert json.loads(row["said"]) == said and json.loads(row["answer"]) == expected
 
 
 @pytest.mark.parametrize("exporter", ["data-designer", "nat", "nemo-gym", "openenv", "verifiers"])

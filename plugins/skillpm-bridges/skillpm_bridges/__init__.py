@@ -1,4 +1,4 @@
-"""Exporters for skillpm: skills as environments of NeMo Gym, verifiers and OpenEnv."""
+"""Exporters for skillpm: environments of NeMo Gym, verifiers and OpenEnv, tasks for Data Designer, functions of NAT."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ def skillpm_exporters() -> Iterable[Exporter]:
 
 def _export(module: str) -> Callable[[Mapping[str, Contributions], Path], None]:
     def export(given: Mapping[str, Contributions], folder: Path) -> None:
+        from skillpm_bridges.rows import refuse_shared_names
+
+        refuse_shared_names(given.values())
         importlib.import_module(f"skillpm_bridges.{module}").export(given, folder)
 
     return export

@@ -40,11 +40,11 @@ def _says(text: str, value: str) -> bool:
 
 
 def _values(expected: Any) -> Iterator[str]:
+    """Yield the texts and numbers of an answer; of a call, those of its arguments alone."""
     if isinstance(expected, dict):
-        for value in expected.get("args", expected).values():
-            yield from _values(value)
+        yield from _values(expected["args"] if "args" in expected else list(expected.values()))
     elif isinstance(expected, list):
         for value in expected:
             yield from _values(value)
-    elif expected is not None and not isinstance(expected, bool):
+    elif expected not in (None, "") and not isinstance(expected, bool):
         yield str(expected)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from skillpm.plugin import Contributions, Seed, Task, UsageError
+from skillpm.plugin import Contributions, Seed, Task, UsageError, told_tools
 
 _OURS = ("SPLITS", "DATASETS")  # words with quotes, which hold nothing from a skill
 _PLAIN = re.compile(r"[\w.+!~/, -]*")
@@ -60,18 +60,22 @@ def system_prompt(given: Contributions) -> str:
     """Return the prompt of a skill with the schemas of its tools, for a model that was never told of them."""
     if given.contract is None:
         return given.prompt or given.skill_text
-    tools = [
-        {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
-        for tool in given.contract.tools.values()
-    ]
-    form = 'Answer with one JSON object and nothing else: {"tool": NAME, "args": {…}}. `args` follows the input_schema.'
-    form = " ".join([form, *given.contract.replies.forms])
-    return f"{given.prompt}\n\n{form} The tools are:\n{json.dumps(tools, ensure_ascii=False)}".strip()
+    return f"{given.prompt}\n\n{told_tools(given.contract)}".strip()
 
 
 def module_name(given: Contributions) -> str:
     """Return a name for the skill's environment that is not the name of the program which it is for."""
     return f"skill_{re.sub(r'[^a-z0-9]', '_', given.skill.name.lower())}"
+
+
+def refuse_shared_names(given: Iterable[Contributions]) -> None:
+    """Raise UsageError where two skills would be written under one name, such as `acme/x` and `acme-x`."""
+    names: dict[str, str] = {}
+    for skill in given:
+        other = names.setdefault(module_name(skill), skill.skill.name)
+        if other != skill.skill.name:
+            message = f"{other} and {skill.skill.name} would both be called {module_name(skill)}"
+            raise UsageError(message, hint="export them one by one, into two folders")
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
