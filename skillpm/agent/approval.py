@@ -110,14 +110,24 @@ class Rule(Document):
         unfit = [name for name, schema in self.arguments.items() if not _fits(schema, proposal.arguments.get(name))]
         return f"`{unfit[0]}` does not keep its condition in `arguments`" if unfit else ""
 
-    def check(self, tools: Mapping[str, Tool]) -> None:
-        """Refuse a rule that can never hold for the tools of its skill. Raises UsageError."""
+    def check(self, tools: Mapping[str, Tool], permitted: Sequence[str]) -> None:
+        """Refuse a rule that can never hold for the tools and the programs of its skill. Raises UsageError."""
         tool = tools.get(self.tool)
         if tool is None:
             raise _never(f"{self.skill} has no tool `{self.tool[:80]}`", self.tool, tools)
-        for name in self.arguments:
+        if tool.argv is None:
+            runs = [name for name, other in tools.items() if other.argv is not None]
+            raise _never(f"`{self.tool}` of {self.skill} has no command line", self.tool, runs)
+        for name, schema in self.arguments.items():
             if name not in tool.properties:
                 raise _never(f"`{self.tool}` of {self.skill} has no argument `{name[:80]}`", name, tool.properties)
+            if schema is False:
+                raise _never(f"its condition for `{name[:80]}` is false", name, ())
+        if self.programs is not None and not set(self.programs) & set(permitted):
+            problem = (
+                f"`programs` names {', '.join(self.programs)[:200] or 'nothing'}, which skill.yaml does not permit"
+            )
+            raise _never(problem, next(iter(self.programs), ""), permitted)
 
 
 class ApprovalDocument(Document):
@@ -132,14 +142,21 @@ def read_approvals(path: Path) -> ApprovalDocument:
     return read_model(ApprovalDocument, named_text(path), path=str(path))
 
 
-def check_rules(rules: Sequence[Rule], skill: str, tools: Mapping[str, Tool]) -> None:
-    """Refuse rules of which none is for a skill, or one of which can never hold. Raises UsageError."""
+def check_rules(rules: Sequence[Rule], skill: str, tools: Mapping[str, Tool], permitted: Sequence[str]) -> None:
+    """Refuse rules of which none is for a skill, or one of which can never hold. Raises UsageError.
+
+    Args:
+        rules: of the document.
+        skill: whose tools may be called.
+        tools: of the skill.
+        permitted: programs that its skill.yaml names.
+    """
     ours = [rule for rule in rules if rule.skill == skill]
     if rules and not ours:
         named = sorted({rule.skill for rule in rules})
         raise UsageError(f"no rule of `--approve` is for {skill}", hint=f"they are for {', '.join(named)}"[:300])
     for rule in ours:
-        rule.check(tools)
+        rule.check(tools, permitted)
 
 
 def _never(problem: str, name: str, names: Iterable[str]) -> UsageError:

@@ -37,6 +37,8 @@ TOOLS = """\
     input_schema: {type: object, properties: {path: {type: string}}, required: [path], additionalProperties: false}
     argv: [cat, {value: path}]
     read_only: true
+  - name: plan
+    input_schema: {type: object, properties: {}, additionalProperties: false}
 """
 MANIFEST = "manifest: 1\nversion: 1.0.0\npermissions: {run: [touch, cat, server]}\n"
 RULES = "approve: 1\nrules:\n  - {skill: server, tool: touch, arguments: {path: {pattern: '^made'}}}\n"
@@ -152,6 +154,14 @@ def test_no_tool_reads_the_files_of_skillpm_and_no_token_is_printed_or_stored(pl
         ("{skill: server, tool: tuch}", "did you mean `touch`?"),
         ("{skill: server, tool: touch, arguments: {pth: {type: string}}}", "did you mean `path`?"),
         ("{skill: serve, tool: touch}", "they are for serve"),
+        (
+            "{skill: server, tool: touch, programs: [rm, /bin/touch]}",
+            "`programs` names rm, /bin/touch, which skill.yaml",
+        ),
+        ("{skill: server, tool: touch, programs: [toch]}", "did you mean `touch`?"),
+        ("{skill: server, tool: touch, programs: []}", "`programs` names nothing"),
+        ("{skill: server, tool: touch, arguments: {path: false}}", "its condition for `path` is false"),
+        ("{skill: server, tool: plan}", "`plan` of server has no command line"),
     ],
 )
 def test_a_rule_that_can_never_hold_is_refused(place: Project, server: tuple[str, ...], rule: str, text: str) -> None:

@@ -109,20 +109,19 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
     context, answerer = evaluator.context, wanted.answerer
     settings = context.settings
     rules = () if wanted.approve is None else read_approvals(wanted.approve).rules
-    audit = AuditLog(settings.audit)
-    if not audit.ends_well():
-        wanted.say("warning: the audit log was changed or cut at its end; `skillpm audit verify` says where")
+    audit = open_audit(settings, wanted.say)
     with open_session(context, [skill]) as session:
         contributions = session.contributions[skill.name]
         contract, policy = open_policy(evaluator, contributions, answerer)
-        check_rules(rules, skill.name, contract.tools)
+        place = tool_place(settings, skill)
+        check_rules(rules, skill.name, contract.tools, place.permissions.run)
         around = Surroundings(
             skill=skill,
             contract=contract,
             policy=policy,
             model=answerer.model,
             adapter=None if answerer.adapter is None else adapter_digest(answerer.adapter),
-            place=tool_place(settings, skill),
+            place=place,
             approval=Approval(skill.name, rules, wanted.ask),
             audit=audit,
             traces=Traces(settings.traces),
@@ -135,6 +134,14 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
             context=_context(skill, wanted),
         )
         yield lambda request: Episode(around, request)
+
+
+def open_audit(settings: Settings, say: Callable[[str], None]) -> AuditLog:
+    """Return the audit log, after a warning where its end is not what its head names."""
+    audit = AuditLog(settings.audit)
+    if not audit.ends_well():
+        say("warning: the audit log was changed or cut at its end; `skillpm audit verify` says where")
+    return audit
 
 
 def open_policy(evaluator: Evaluator, contributions: Contributions, answerer: Answerer) -> tuple[Contract, Policy]:
