@@ -38,13 +38,13 @@ def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> Non
     release = packed.release
     if as_json:
         document = release.model_dump(mode="json", exclude_none=True)
-        echo_json({"output": str(output), "name": packed.name, "version": version, "release": document})
+        echo_json({"output": str(output), "name": packed.name, "version": packed.version, "release": document})
         return
     click.echo(output)
     if not release.evaluation:
         note(f"it has no evaluation: run `skillpm eval --run {shlex.quote(run.name)}` before")
     place = shlex.quote(str(output))
-    note(f"{packed.name} {version}, {count(len(release.files), 'file')}; `skillpm publish {place}` shares it")
+    note(f"{packed.name} {packed.version}, {count(len(release.files), 'file')}; `skillpm publish {place}` shares it")
 
 
 @command.command("verify", epilog="Example: skillpm adapter verify my-adapter")

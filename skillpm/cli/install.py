@@ -131,8 +131,6 @@ def command(
         from skillpm.ops.project.asked import Asked
 
         asked = Asked.read(texts, **chosen) if is_typed else None
-        if asked is not None and adapter:
-            asked = asked.with_adapters(adapter)
         installation = _install(place, asked, adapter or "")
     render(installation, as_json=as_json)
     if fresh and not as_json:

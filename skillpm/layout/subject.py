@@ -17,6 +17,7 @@ from skillpm.model.finding import Problem
 
 if TYPE_CHECKING:
     from skillpm.layout.package import Package
+    from skillpm.model.manifest import Manifest
 
 OUR_DOCUMENTS = frozenset(
     {"skill.yaml", "contract.yaml", "synthesis.yaml", "cases.jsonl", "verifier.py", "plugin.py", "evals/evals.json"}
@@ -117,8 +118,16 @@ class Subject:
     @property
     def adapter(self) -> str | None:
         """The base model of a package that is an adapter, as its skill.yaml says; None if it is none."""
-        manifest = self.package.manifest.value if self.package and self.is_package else None
-        return manifest.adapter if manifest else None
+        return self._manifest.adapter if self._manifest else None
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The names of the skills that skill.yaml requires."""
+        return frozenset(self._manifest.requires) if self._manifest else frozenset()
+
+    @property
+    def _manifest(self) -> Manifest | None:
+        return self.package.manifest.value if self.package and self.is_package else None
 
     def field(self, name: str) -> Any:
         """Return a field of the frontmatter, None if there is none."""

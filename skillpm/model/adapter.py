@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skillpm.formats.document import Document
+from skillpm.formats.document import Document, Json
 from skillpm.model.release import Digest
 from skillpm.model.run import RunFigure, RunRows, RunStage
 from skillpm.model.task import Message
@@ -26,11 +26,13 @@ class RecordedAnswer(Document):
     Attributes:
         prompt: the messages that it was asked with.
         max_new_tokens: of the answer.
+        template: arguments of the chat template; the adapter's own where None.
     """
 
     prompt: tuple[Message, ...]
     answer: str
     max_new_tokens: Annotated[int, Field(ge=1, le=32768)]
+    template: dict[str, Json] | None = None
 
 
 class AdapterRelease(Document):

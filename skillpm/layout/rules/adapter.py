@@ -25,6 +25,7 @@ _DATA = OWN | {
     "generation_config.json", "model.safetensors.index.json",
 }  # fmt: skip
 _CODE = frozenset({"auto_map", "auto_mapping", "megatron_config"})  # peft and transformers import what these name
+_KERNEL = re.compile(r"_implementation(_internal)?\Z")  # of attention and experts: a name with `/` is code on a hub
 _PATTERNS = frozenset({"layer_replication", "layers_pattern", "rank_pattern", "alpha_pattern"})
 _MODULE = re.compile(r"[A-Za-z0-9_.]{1,200}")
 _MOST_RANK = 1024
@@ -70,8 +71,16 @@ def _configured(subject: Subject, release: AdapterRelease) -> Iterator[Problem]:
         path: _configuration(subject.tree, path) for path in (CONFIGURATION, "config.json") if path in subject.files
     }
     for path, configuration in configurations.items():
-        for name in sorted(_CODE & {key for key, value in configuration.items() if value}):
+        named = _CODE & {key for key, value in configuration.items() if value}
+        for name in sorted(named | kernel_names(configuration)):
             yield Problem(f"`{name}` names code to be imported", path=path, hint=_AGAIN)
+    required = set(subject.required)
+    taught = {skill.name for skill in release.skills}
+    if required != taught:
+        names = ", ".join(sorted(required ^ taught))
+        yield Problem(
+            f"`requires` and the skills of adapter.json differ: {names[:200]}", path="skill.yaml", hint=_AGAIN
+        )
     bases = {"skill.yaml": str(subject.adapter)}
     if release.kind == "adapter":
         configuration = configurations.get(CONFIGURATION, {})
@@ -84,6 +93,20 @@ def _configured(subject: Subject, release: AdapterRelease) -> Iterator[Problem]:
         if base != release.base_model:
             message = f"is of the base model {base[:200]}, adapter.json of {release.base_model[:200]}"
             yield Problem(message, path=path, hint=_AGAIN)
+
+
+def kernel_names(configuration: Any) -> set[str]:
+    """Return the keys of a model's configuration, at any depth, under which a kernel on a hub is named: code."""
+    names, waiting = set(), [("", configuration)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(key if _KERNEL.search(key) else str(name), inner) for name, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [(key, inner) for inner in value]
+        elif isinstance(value, str) and "/" in value and _KERNEL.search(key):
+            names.add(key)
+    return names
 
 
 def _lora_problems(configuration: Mapping[str, Any]) -> Iterator[str]:

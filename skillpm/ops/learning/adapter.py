@@ -53,9 +53,10 @@ class Packaging:
 
 @dataclass(frozen=True, slots=True)
 class PackedAdapter:
-    """A packed adapter, and the name of its package."""
+    """A packed adapter, and the name and the version of its package."""
 
     name: str
+    version: str
     release: AdapterRelease
 
 
@@ -103,7 +104,7 @@ def pack_adapter(run: Path, output: Path, packaging: Packaging = Packaging()) ->
         write_atomic(target / ADAPTER, release.model_dump_json(indent=2, exclude_none=True) + "\n")
         for file, text in _package_files(name, version, release).items():
             write_atomic(target / file, text)
-    return PackedAdapter(name, release)
+    return PackedAdapter(name, version, release)
 
 
 def check_adapter(context: Context, folder: Path) -> CheckedAdapter:
@@ -178,7 +179,7 @@ def replay(
         reason = f"{base} is not prepared here" if rows else "the adapter has none"
         reason = "torch is not installed" if rows and isinstance(source, Path) else reason
         return f"the recorded answers were not replayed: {reason}"
-    policy = load_policy(PolicyRequest(base, folder, batch_size=len(rows)), settings)
+    policy = load_policy(PolicyRequest(base, folder, len(rows), template=rows[0].template), settings)
     refuse_other_base(release, base, policy.settings.get("model_digest"))  # type: ignore[attr-defined]
     most = max(row.max_new_tokens for row in rows)
     if progress is not None:
@@ -232,16 +233,27 @@ def _package_files(name: str, version: str, release: AdapterRelease) -> dict[str
 
 
 def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnswer]:
-    """Yield answers of the last stage to held-out rows, from the evaluation that the card shows."""
+    """Yield answers of the last stage to held-out rows, from the evaluation that the card shows.
+
+    Answers in another form than ours were read into it, so they would not come again, and none is recorded.
+    """
     shown, rows = manifest.shown_evaluation, folder.path / "data" / "held_out.jsonl"
     if shown is None or not rows.is_file():
         return
     arm = read_evaluation(folder.path / shown.path / EVALUATION).arm(manifest.stages[-1].name)
+    settings = arm.settings if arm else {}
+    if arm is None or "answer_form" in settings:
+        return
+    template = settings.get("template_arguments")
     prompts = {task.key: task.prompt for _, task in read_json_lines(Task, read_text(rows), path=str(rows))}
-    records = [item for item in arm.records if item.suite == HELD_OUT and item.task in prompts] if arm else []
+    records = [item for item in arm.records if item.suite == HELD_OUT and item.task in prompts]
     for record in records[:_RECORDED]:
-        most = int(str(arm.settings.get("max_new_tokens", 128))) if arm else 128
-        yield RecordedAnswer(prompt=prompts[record.task], answer=record.completion, max_new_tokens=most)
+        yield RecordedAnswer(
+            prompt=prompts[record.task],
+            answer=record.completion,
+            max_new_tokens=int(str(settings.get("max_new_tokens", 128))),
+            template=template if isinstance(template, dict) else None,
+        )
 
 
 def _release(manifest: RunManifest, files: dict[str, str]) -> AdapterRelease:

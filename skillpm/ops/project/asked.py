@@ -70,14 +70,14 @@ class Asked:
         return cls(requirements, places, tuple(names), every, tuple(skip), undecided)
 
     def with_adapters(self, model: str) -> Asked:
-        """Return the same, with the adapter of a base model for each skill.
+        """Return the same, settled, with the adapter of a base model for each skill.
 
         Raises:
             UsageError: a skill is not asked for by its name.
         """
         from skillpm.train.base_model import adapter_name
 
-        if self.places or self.undecided or not self.requirements:
+        if self.places or not self.requirements:
             raise UsageError("`--adapter` needs skills by name", hint="skillpm install NAME --adapter smollm2-135m")
         adapters = (Requirement.of(adapter_name(item.name, model), "") for item in self.requirements)
         return replace(self, requirements=(*self.requirements, *adapters))

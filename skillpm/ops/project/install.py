@@ -85,6 +85,7 @@ def _choose(context: Context, asked: Asked, options: InstallOptions, to: Linking
     requirements = required(context, lock)
     known = {*(item.name for item in requirements), *(entry.name for entry in lock.skills)}
     decided = settled(context, asked, known)
+    decided = decided.with_adapters(options.base) if options.base else decided
     request = read_request(context, requirements, lock, decided, replace=options.force, allow=options.allow)
     selection = select(context, request, lock)
     if context.settings.document is None:

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedConfig
 
 from skillpm.errors import UsageError
 from skillpm.formats.document import Json
+from skillpm.layout.rules.adapter import kernel_names
 from skillpm.train.hf.conversation import Conversation
 
 _BFLOAT16_UNITS = frozenset({"amx_bf16", "avx512_bf16"})  # flags of x86 processors that multiply bfloat16
@@ -82,11 +83,17 @@ def load_model(source: Path | str, dtype: str = "auto") -> Any:
     """Load a causal language model onto the accelerator, or onto the CPU where there is none.
 
     Raises:
-        UsageError: it cannot be loaded.
+        UsageError: it cannot be loaded, or its configuration names code on a hub.
     """
     quiet()
     device = device_name()
     try:
+        configuration, _ = PreTrainedConfig.get_config_dict(str(source))
+        if kernels := sorted(kernel_names(configuration)):
+            raise UsageError(
+                f"the configuration of {source} has a kernel fetched from a hub: `{kernels[0]}`",
+                hint=f"remove `{kernels[0]}` from its config.json",
+            )
         model = AutoModelForCausalLM.from_pretrained(str(source), dtype=choose_dtype(dtype, device))
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise _unloadable(source, error) from None

@@ -13,7 +13,7 @@ import yaml
 from skillpm.errors import IntegrityError, UsageError
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
-from skillpm.ops.learning.adapter import check_adapter, pack_adapter, read_release, replay
+from skillpm.ops.learning.adapter import Packaging, check_adapter, pack_adapter, read_release, replay
 from skillpm.ops.learning.models import merge_run
 from skillpm.ops.learning.runs import find_adapter
 from skillpm.settings import load_settings
@@ -70,6 +70,17 @@ def test_an_adapter_is_packed_checked_and_merged(
         check_adapter(server.context(), tmp_path)
 
 
+def test_answers_in_another_form_than_ours_are_not_recorded(server: Server, train_it: Train, tmp_path: Path) -> None:  # noqa: F811
+    """They were read into our form, so asking the model again would not give them."""
+    run = train_it("data.evaluate=4")
+    (file,) = run.folder.glob("evals/*/evaluation.json")
+    file.write_text(file.read_text().replace('"batch_size"', '"answer_form": "hermes", "batch_size"'))
+    packed = pack_adapter(run.folder, tmp_path / "packed", Packaging(version="v1.0"))
+    assert (tmp_path / "packed/answers.jsonl").read_text() == "" and packed.version == "1.0"
+    told = replay(server.context().settings, tmp_path / "packed", packed.release, run.manifest.model)
+    assert told == "the recorded answers were not replayed: the adapter has none"
+
+
 def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     server: Server,
     train_it: Train,  # noqa: F811
@@ -86,6 +97,8 @@ def test_an_adapter_goes_through_a_registry_to_whoever_asks_it(
     place = project({})
     done = place.call("install", "server", "--adapter", tiny_model, "--registry", market).ok()
     assert "server-a-model: 4 of 4 recorded answers came again" in done.err
+    rows = [json.loads(line) for line in (packed / "answers.jsonl").read_text().splitlines()]
+    assert [row["template"] for row in rows] == [{}] * 4, "the evaluation called the chat template so"
     asked = place.call("run", "server", "serve on 500", "--model", f"server-a-model@{tiny_model}", "--json", "--yes")
     assert len(asked.document["adapter"]) == 64
     place.call("run", "server", "x").fails(2, "no model `a-model`", "`--model server-a-model@FOLDER`")

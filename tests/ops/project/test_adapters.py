@@ -84,6 +84,14 @@ def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
         "a pickle": {**files, "adapter_model.bin": pickle.dumps([1]).decode("latin-1")},
         "a pickle as weights": {**files, "adapter_model.safetensors": pickle.dumps([1]).decode("latin-1")},
         "imported code": adapter_files(demo, megatron_config={"a": 1}, megatron_core="antigravity"),
+        "a kernel of attention": adapter_files(demo, text_config={"attn_implementation": {"": "evil/kernel"}}),
+        "a kernel of experts": adapter_files(demo, _experts_implementation="evil/kernel@main:x"),
+        "a skill that it has not learned": {
+            **files, "skill.yaml": files["skill.yaml"].replace("{demo: ''}", "{demo: '', other: ''}")
+        },
+        "a skill that it does not require": {
+            **files, "skill.yaml": files["skill.yaml"].replace("{demo: ''}", "{}")
+        },
         "another type": adapter_files(demo, peft_type="XLORA"),
         "code": {**files, "plugin.py": "print(1)\n"},
         "no adapter.json": {path: text for path, text in files.items() if path != "adapter.json"},
@@ -113,6 +121,10 @@ def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
         ("a pickle", "safetensors, their configuration and texts only"),
         ("a pickle as weights", "is not safetensors"),
         ("imported code", "`megatron_config` names code to be imported"),
+        ("a kernel of attention", "`attn_implementation` names code to be imported"),
+        ("a kernel of experts", "`_experts_implementation` names code to be imported"),
+        ("a skill that it has not learned", "`requires` and the skills of adapter.json differ: other"),
+        ("a skill that it does not require", "`requires` and the skills of adapter.json differ: demo"),
         ("another type", "is not of the type LORA"),
         ("code", "safetensors, their configuration and texts only"),
         ("no adapter.json", "is missing"),
@@ -134,7 +146,7 @@ def test_a_broken_adapter_is_refused_whoever_published_it(
     """And nothing lets it in."""
     skill = skill_files("demo", "1.2.0")
     files = broken(skill, attack)
-    market = publish(tmp_path / "market", skill)
+    market = publish(tmp_path / "market", skill, skill_files("other"))
     write_tree(tmp_path / "demo-tiny", {path: text.encode("latin-1") for path, text in files.items()})
     place = project({})
     place.call("install", "../demo-tiny", "--registry", market, "--allow", "demo-tiny:SK419").fails(4, words)

@@ -64,6 +64,8 @@ def test_a_name_that_a_registry_has_is_that_skill(tmp_path: Path, place: Project
     planned = place.call("install", "acme/tool", "--registry", registry, "--dry-run", "--json").ok().document
     assert [(item["name"], item["source"]) for item in planned["skills"]] == [("acme/tool", "registry:../team")]
     place.call("install", "acme/tool@1.0", "--registry", registry, "--dry-run").ok()
+    words = ("install", "acme/tool", "--adapter", "x/tiny", "--registry", registry)
+    place.call(*words).fails(2, "no registry knows `acme/tool-tiny`")
     place.call("install", "acme/tool@main", "--registry", registry).fails(2, "not a version", "github:acme/tool@main")
     place.call("install", "acme/tool", "--all", "--registry", registry).fails(2, "is a skill", "github:acme/tool")
 
