@@ -1,14 +1,14 @@
-"""An HTTP server for this machine alone: what it accepts of a request, and where it listens.
+"""An HTTP server for this machine: what it accepts of a request, and where it listens.
 
-A page in a browser cannot call it: it answers to local host names and to JSON alone. The libraries are starlette and
-uvicorn.
+A page in a browser cannot call its applications: they answer to local host names and to JSON alone. The libraries are
+starlette and uvicorn.
 """
 
 from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import uvicorn
@@ -17,9 +17,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from skillpm.errors import UsageError
 
+_WAITING = 2048  # connections, as uvicorn has it
+_PATIENCE = 3  # seconds that open streams have to end when the server does
 _LOCAL = ["127.0.0.1", "localhost", "[::1]"]
 
 
@@ -37,15 +40,24 @@ def local_application(routes: Sequence[BaseRoute]) -> Starlette:
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_LOCAL)])
 
 
-def listen(application: Starlette, port: int) -> None:
-    """Serve on this machine until the process is told to end. Raises UsageError where the port is taken."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise UsageError(f"port {port} cannot be used: {error.strerror}", hint="choose another `--port`") from None
-        uvicorn.Server(uvicorn.Config(application, log_level="warning", access_log=False)).run(sockets=[listener])
+def listen(application: ASGIApp, port: int, ready: Callable[[], None], host: str = "127.0.0.1") -> None:
+    """Serve until the process is told to end; ``ready`` is called once clients can connect.
+
+    Raises:
+        UsageError: the port is taken, or the host is not an address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=_WAITING)
+    except OSError as error:
+        place = f"port {port}" if host == "127.0.0.1" else f"port {port} of {host}"
+        raise UsageError(f"{place} cannot be used: {error.strerror}", hint="choose another `--port`") from None
+    with listener:
+        ready()
+        configuration = uvicorn.Config(
+            application, log_level="warning", access_log=False, timeout_graceful_shutdown=_PATIENCE
+        )
+        uvicorn.Server(configuration).run(sockets=[listener])
 
 
 async def read_object(request: Request, most: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An MCP server over stdio: tools from contracts, SKILL.md and references as resources, a prompt for each skill.
+"""An MCP server over stdio or HTTP: tools from contracts, texts of skills as resources, a prompt for each skill.
 
 The client asks its person before it calls a tool; that is its part of the protocol. Ours is what stands behind every
 run: the contract reads the call, the sandbox bounds it, and the audit log has it.
@@ -8,6 +8,7 @@ Source: Model Context Protocol; the official SDK (``mcp``), which this module al
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,11 @@ import anyio.to_thread
 import mcp_types as types
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from skillpm import __version__
 from skillpm.agent.audit import AuditLog
@@ -28,6 +33,27 @@ from skillpm.contract.tool_forms import usable_name
 from skillpm.errors import SkillpmError, UsageError
 from skillpm.model.contract import Tool
 from skillpm.model.skill import Skill
+
+_BODY = 1 << 20  # bytes of a request
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """An application that answers to whoever knows a token, and never to a page in a browser."""
+
+    application: ASGIApp
+    token: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            given = headers.get("authorization", "").encode()
+            if not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
+                refused = Response("the token is missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
+                return await refused(scope, receive, send)
+            if "origin" in headers:
+                return await Response("a page in a browser may not ask", 403)(scope, receive, send)
+        return await self.application(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +118,18 @@ class SkillServer:
         """Serve over stdin and stdout until the client closes them."""
         async with stdio_server() as (incoming, outgoing):
             await self.server.run(incoming, outgoing, self.server.create_initialization_options())
+
+    def application(self, token: str = "") -> ASGIApp:
+        """Return the application that serves ``/mcp`` (streamable HTTP).
+
+        Without a token it answers to local host names and to pages of this machine only. With one it answers to any
+        name, because a page in a browser does not know the token.
+        """
+        application = self.server.streamable_http_app(
+            max_request_body_size=_BODY,
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False) if token else None,
+        )
+        return _Guarded(application, token) if token else application
 
     async def _list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
         tools = [

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from skillpm.cli.complete import installed_names, run_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
@@ -13,6 +14,8 @@ from skillpm.cli.output import PlainProgress, note, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import UsageError
+
+_OF_A_MODEL = {"run", "model", "tries", "max_new_tokens", "key_stdin"}
 
 
 @click.command("serve", epilog="Example: skillpm serve langgraph-cli --port 8000")
@@ -26,7 +29,10 @@ from skillpm.errors import UsageError
 @key_option
 @yes_option
 @worker_options
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     skills: tuple[str, ...],
     run: Path | None,
     model: str | None,
@@ -46,8 +52,7 @@ def command(
     the responses that its agents send.
     """
     if gym:
-        if run is not None or model is not None or key_stdin:
-            raise UsageError("`--gym` serves no model", hint="remove `--run`, `--model` and `--key-stdin`")
+        _refuse_model_options(ctx)
         _serve_gym(skills, port, agreement)
         return
     if len(skills) != 1:
@@ -65,8 +70,18 @@ def command(
     wanted = Wanted(find_answerer(context, chosen, model, run), say=lambda sentence: note(safe(sentence)))
     evaluator = Evaluator(context, Asking(max_new_tokens=max_new_tokens, batch_size=1), PlainProgress())
     with verified_model(evaluator, chosen, wanted, tries) as application:
-        note(f"serving {chosen.name} at http://127.0.0.1:{port}/v1")
-        listen(application, port)
+        listen(application, port, lambda: note(f"serving {chosen.name} at http://127.0.0.1:{port}/v1"))
+
+
+def _refuse_model_options(ctx: click.Context) -> None:
+    """Refuse the options of a model beside `--gym`. Raises UsageError."""
+    typed = [
+        option.opts[0]
+        for option in ctx.command.params
+        if option.name in _OF_A_MODEL and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    ]
+    if typed:
+        raise UsageError("`--gym` serves no model", hint=f"remove `{'` and `'.join(typed)}`")
 
 
 def _serve_gym(skills: tuple[str, ...], port: int, agreement: dict[str, Any]) -> None:
@@ -74,5 +89,5 @@ def _serve_gym(skills: tuple[str, ...], port: int, agreement: dict[str, Any]) ->
 
     context, chosen = agreed_skills(skills, **agreement)
     with gym_server(context, chosen) as application:
-        note(f"judging {', '.join(skill.name for skill in chosen)} at http://127.0.0.1:{port}")
-        listen(application, port)
+        names = ", ".join(skill.name for skill in chosen)
+        listen(application, port, lambda: note(f"judging {names} at http://127.0.0.1:{port}"))

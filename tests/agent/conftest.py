@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +27,7 @@ from skillpm.model.ports import Completion
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message
 from skillpm.sandbox.sandbox import choose
+from tests.conftest import Project
 
 CONTRACT = """\
 contract: 1
@@ -55,6 +60,28 @@ def call(tool: str, path: str, **more: Any) -> str:
     """Return an answer that calls a tool."""
     nothing = {"timeout_seconds": None} if tool == "show" else {}
     return json.dumps({"tool": tool, "args": {"path": path, **nothing, **more}})
+
+
+@contextlib.contextmanager
+def listening(place: Project, *words: str, says: str) -> Iterator[int]:
+    """Yield the port of a command that listens; from the line that says so on, a client may connect."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command, environment = [sys.executable, "-m", "skillpm", *words, "--port", str(port)], dict(place.environment)
+    with subprocess.Popen(command, cwd=place.root, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        heard = []
+        for line in process.stderr:
+            heard.append(line)
+            if says in line:
+                break
+        else:
+            raise AssertionError("".join(heard))
+        try:
+            yield port
+        finally:
+            process.terminate()
 
 
 class Script:

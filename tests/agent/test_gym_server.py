@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +18,7 @@ from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
 from skillpm.trust.consent import Consents
 from skillpm.worker.scoring import Scorer
+from tests.agent.conftest import listening
 from tests.conftest import Project, write_tree
 from tests.serving import GOLD, TEXT, skill
 from tests.shop import MakeProject, SkillFiles
@@ -206,18 +203,10 @@ def place(project: MakeProject, skill_files: SkillFiles) -> Project:
 
 
 def test_the_command_judges_with_code_that_a_person_has_agreed_to(place: Project) -> None:
-    words = ("serve", "--gym", "./serving", "--port", "1")
-    place.run(*words).fails(6, "verifier.py", "--yes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "skillpm", *words[:-1], str(port), "--yes"]
-    with subprocess.Popen(command, cwd=place.root, env=dict(place.environment), stderr=subprocess.DEVNULL) as process:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+    words = ("serve", "--gym", "./serving")
+    place.call(*words).fails(6, "verifier.py", "--yes")
+    with listening(place, *words, "--yes", says="judging serving at") as port:
+        place.call(*words, "--port", str(port)).fails(2, f"port {port} cannot be used")
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/verify",
             json.dumps({**row(message(TEXT)), "verifier_metadata": {}}).encode(),
@@ -225,7 +214,6 @@ def test_the_command_judges_with_code_that_a_person_has_agreed_to(place: Project
         )
         with urllib.request.urlopen(request) as answer:
             assert json.load(answer)["reward"] == 1.0
-        process.terminate()
 
 
 @pytest.mark.parametrize(
@@ -233,6 +221,7 @@ def test_the_command_judges_with_code_that_a_person_has_agreed_to(place: Project
     [
         (("--gym", "./plain"), 1, "plain has neither a contract nor a verifier"),
         (("--gym", "./plain", "--model", "x"), 2, "`--gym` serves no model"),
+        (("--gym", "./plain", "--tries", "3", "--max-new-tokens", "9"), 2, "remove `--tries` and `--max-new-tokens`"),
         (("--gym",), 2, "no skill is installed here"),
         ((), 2, "`serve` needs one SKILL, not 0"),
         (("./plain", "./serving"), 2, "`serve` needs one SKILL, not 2"),

@@ -1,13 +1,18 @@
-"""Skills behind the Model Context Protocol, asked by the official SDK's own client over stdio."""
+"""Skills behind the Model Context Protocol, asked by the official SDK's own client."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+from tests.agent.conftest import listening
 from tests.conftest import ROOT, Project
 from tests.shop import MakeProject
 
@@ -45,54 +50,183 @@ def place(project: MakeProject) -> Project:
     )
 
 
-async def converse(place: Project, *options: str) -> dict[str, object]:
+async def converse(place: Project, *options: str) -> dict[str, Any]:
     """Ask a server everything once."""
-    from mcp.client.client import Client
     from mcp.client.stdio import StdioServerParameters, stdio_client
-    from mcp.shared.exceptions import MCPError
 
     environment = {**os.environ, **place.environment, "PYTHONPATH": str(ROOT)}
     words = ["-m", "skillpm", "mcp", "./demo", *options]
     parameters = StdioServerParameters(command=sys.executable, args=words, env=environment, cwd=str(place.root))
-    said: dict[str, object] = {}
     with Path(os.devnull).open("w") as nowhere:
-        async with Client(stdio_client(parameters, errlog=nowhere)) as client:
-            said["tools"] = (await client.list_tools()).tools
-            said["show"] = await client.call_tool("demo__show", {"path": "note"})
-            said["wrong"] = await client.call_tool("demo__show", {"path": 3})
-            said["option"] = await client.call_tool("demo__show", {"path": "--help"})
-            try:
-                said["touch"] = await client.call_tool("demo__touch", {"path": "made"})
-            except MCPError as error:
-                said["touch"] = str(error)
-            said["resources"] = [item.uri for item in (await client.list_resources()).resources]
-            said["more"] = await client.read_resource("skill://demo/references/more.md")
-            said["prompt"] = await client.get_prompt("demo", {"request": "show it"})
-            for uri in ("skill://demo/../note", "skill://demo/contract.yaml"):
-                with pytest.raises(MCPError):
-                    await client.read_resource(uri)
+        return await everything(stdio_client(parameters, errlog=nowhere))
+
+
+async def everything(transport: Any) -> dict[str, Any]:
+    """Ask a server everything once."""
+    from mcp.client.client import Client
+    from mcp.shared.exceptions import MCPError
+
+    said: dict[str, Any] = {}
+    async with Client(transport) as client:
+        said["tools"] = (await client.list_tools()).tools
+        said["show"] = await client.call_tool("demo__show", {"path": "note"})
+        said["wrong"] = await client.call_tool("demo__show", {"path": 3})
+        said["option"] = await client.call_tool("demo__show", {"path": "--help"})
+        try:
+            said["touch"] = await client.call_tool("demo__touch", {"path": "made"})
+        except MCPError as error:
+            said["touch"] = str(error)
+        said["resources"] = [item.uri for item in (await client.list_resources()).resources]
+        said["more"] = await client.read_resource("skill://demo/references/more.md")
+        said["prompt"] = await client.get_prompt("demo", {"request": "show it"})
+        for uri in ("skill://demo/../note", "skill://demo/contract.yaml"):
+            with pytest.raises(MCPError):
+                await client.read_resource(uri)
     return said
 
 
-def text(result: object) -> str:
-    return str(result.content[0].text)  # type: ignore[attr-defined]
+def text(result: Any) -> str:
+    return str(result.content[0].text)
+
+
+def check(place: Project, said: dict[str, Any], *, read_only: bool) -> None:
+    """Assert that a client has seen the skill, that its tools ran in the sandbox, and that the log has it."""
+    tools = {tool.name: tool for tool in said["tools"]}
+    assert list(tools) == (["demo__show"] if read_only else ["demo__show", "demo__touch"])
+    assert tools["demo__show"].annotations.read_only_hint and "Print a file." in tools["demo__show"].description
+    assert text(said["show"]) == "a note\\x1b[31m\n[cat: exit code 0]"
+    assert said["wrong"].is_error and "refused: " in text(said["wrong"])
+    assert "must not start with" in text(said["option"])
+    assert (place.root / "made").exists() is not read_only
+    assert said["resources"] == ["skill://demo/SKILL.md", "skill://demo/references/more.md"]
+    assert said["more"].contents[0].text == "More.\n"
+    assert said["prompt"].messages[0].content.text.endswith("Use show.\n\n\nshow it")
+    log = place.call("audit", "list", "--json").ok().document
+    assert [(entry["event"], entry["word"]) for entry in log[:2]] == [("decision", "client"), ("outcome", "client")]
+    assert len(log) == (2 if read_only else 4) and place.call("audit", "verify").ok()
 
 
 @pytest.mark.parametrize("read_only", [False, True])
 def test_the_sdks_client_reads_skills_and_calls_their_tools_in_the_sandbox(place: Project, read_only: bool) -> None:
-    import anyio
-
     said = anyio.run(converse, place, *(["--read-only"] if read_only else []))
-    tools = {tool.name: tool for tool in said["tools"]}  # type: ignore[attr-defined]
-    assert list(tools) == (["demo__show"] if read_only else ["demo__show", "demo__touch"])
-    assert tools["demo__show"].annotations.read_only_hint and "Print a file." in tools["demo__show"].description
-    assert text(said["show"]) == "a note\\x1b[31m\n[cat: exit code 0]"
-    assert said["wrong"].is_error and "refused: " in text(said["wrong"])  # type: ignore[attr-defined]
-    assert "must not start with" in text(said["option"])
-    assert (place.root / "made").exists() is not read_only
-    assert said["resources"] == ["skill://demo/SKILL.md", "skill://demo/references/more.md"]
-    assert said["more"].contents[0].text == "More.\n"  # type: ignore[attr-defined]
-    assert said["prompt"].messages[0].content.text.endswith("Use show.\n\n\nshow it")  # type: ignore[attr-defined]
-    log = place.call("audit", "list", "--json").ok().document
-    assert [(entry["event"], entry["word"]) for entry in log[:2]] == [("decision", "client"), ("outcome", "client")]
-    assert len(log) == (2 if read_only else 4) and place.call("audit", "verify").ok()
+    check(place, said, read_only=read_only)
+
+
+@pytest.mark.slow
+def test_the_same_over_http_to_a_client_that_comes_back(place: Project) -> None:
+    """One client goes in the middle of a call; another has everything, and the log has the call of the first."""
+    from mcp.client.client import Client
+    from mcp.client.streamable_http import streamable_http_client
+
+    async def leave(url: str) -> None:
+        with anyio.move_on_after(0.5):
+            async with Client(streamable_http_client(url)) as client:
+                await client.call_tool("demo__show", {"path": "pipe", "timeout_seconds": 2})
+
+    os.mkfifo(place.root / "pipe")
+    with listening(place, "mcp", "./demo", "--http", says="/mcp") as port:
+        url = f"http://127.0.0.1:{port}/mcp"
+        anyio.run(leave, url)
+        said = anyio.run(everything, streamable_http_client(url))
+        for _ in range(100):
+            log = place.call("audit", "list", "--json").ok().document
+            if len(log) == 6:
+                break
+            time.sleep(0.1)
+    assert sorted(entry["ended"] for entry in log) == ["", "", "", "exited", "exited", "timeout"]
+    assert text(said["show"]).startswith("a note") and (place.root / "made").exists()
+
+
+@pytest.fixture
+def over_http(place: Project) -> Callable[..., Any]:
+    """``over_http(token)``: a client of HTTP for the server in this process, with the headers that MCP asks for."""
+    from starlette.testclient import TestClient
+
+    from skillpm.ops.context import open_context
+    from skillpm.ops.learning.serve_mcp import skill_server
+    from skillpm.settings import load_settings
+
+    settings = load_settings(project=place.root, environment=place.environment)
+    context = open_context(settings)
+    headers = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+
+    def make(token: str = "") -> Any:
+        server = skill_server(context, context.skills([str(place.root / "demo")]), read_only=True)
+        return TestClient(server.application(token), base_url="http://127.0.0.1:8000", headers=headers)
+
+    return make
+
+
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": "http://localhost:6274"}, 200),
+        ({"origin": "https://evil.example"}, 403),
+        ({"host": "evil.example"}, 421),
+        ({"host": "127.0.0.1.evil.example:8000"}, 421),
+    ],
+)
+def test_without_a_token_only_this_machine_asks(over_http: Any, headers: dict[str, str], status: int) -> None:
+    with over_http() as client:
+        assert client.post("/mcp", json=HELLO, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"authorization": "Bearer t"}, 401),
+        ({"authorization": "Basic secret"}, 401),
+        ({"authorization": "Bearer secret"}, 200),
+        ({"authorization": "Bearer secret", "host": "skills.example"}, 200),
+        ({"authorization": "Bearer secret", "origin": "http://localhost:6274"}, 403),
+        ({"authorization": "Bearer secr\u00e9t"}, 401),
+    ],
+)
+def test_with_a_token_whoever_knows_it_asks(over_http: Any, headers: dict[str, str], status: int) -> None:
+    with over_http("secret") as client:
+        encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+        assert client.post("/mcp", json=HELLO, headers=encoded).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [(b"x" * (2 << 20), 413), (b"[" * 100_000, 400), (b"{}", 400), (b"\xff", 400)]
+)
+def test_a_body_that_is_no_request_is_refused_and_the_server_goes_on(over_http: Any, body: bytes, status: int) -> None:
+    with over_http() as client:
+        assert client.post("/mcp", content=body).status_code == status
+        assert client.post("/mcp", json=HELLO).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--port", "9"), "`--port` and `--host` need `--http`"),
+        (("--http", "--host", "0.0.0.0"), "set SKILLPM_MCP_TOKEN"),
+        (("--http", "--host", "192.0.2.1"), "set SKILLPM_MCP_TOKEN"),
+    ],
+)
+def test_other_machines_need_a_token(place: Project, words: tuple[str, ...], text: str) -> None:
+    place.call("mcp", "./demo", *words).fails(2, text)
+
+
+def test_a_token_is_long_and_an_address_is_of_this_machine(place: Project) -> None:
+    words = ("mcp", "./demo", "--http", "--host", "192.0.2.1")
+    place.call(*words, SKILLPM_MCP_TOKEN="short").fails(2, "SKILLPM_MCP_TOKEN does not hold a token")
+    place.call(*words, SKILLPM_MCP_TOKEN="a" * 20).fails(2, "of 192.0.2.1 cannot be used")
+
+
+def test_a_log_that_was_cut_is_told_before_a_client_is_served(place: Project) -> None:
+    home = Path(place.environment["SKILLPM_HOME"])
+    (home / "data").mkdir(parents=True, exist_ok=True)
+    (home / "data/audit.head").write_text(f"3 {'0' * 64}\n")
+    assert "the audit log was changed or cut" in place.run("mcp", "./demo").ok().err

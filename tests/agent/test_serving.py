@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +13,7 @@ from skillpm.contract.contract import Contract
 from skillpm.formats.document import read_model
 from skillpm.model.contract import ContractDocument
 from skillpm.model.task import Message
-from tests.agent.conftest import CONTRACT, Script, call
+from tests.agent.conftest import CONTRACT, Script, call, listening
 from tests.chat import MakeChat
 from tests.conftest import Project
 from tests.shop import MakeProject
@@ -112,19 +108,9 @@ def served(project: MakeProject, chat: MakeChat) -> Iterator[str]:
             "demo/contract.yaml": CONTRACT,
         }
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     url = chat({"make a file": {"calls": [["touch", {"path": "new"}]]}})
-    words = [sys.executable, "-m", "skillpm", "serve", "./demo", "--model", f"{url}#tiny", "--port", str(port)]
-    with subprocess.Popen(words, cwd=place.root, env=dict(place.environment), stderr=subprocess.DEVNULL) as process:
-        for _ in range(600):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+    with listening(place, "serve", "./demo", "--model", f"{url}#tiny", says="serving demo at") as port:
         yield f"http://127.0.0.1:{port}/v1"
-        process.terminate()
 
 
 def test_our_own_client_reads_what_our_server_answers(served: str) -> None:

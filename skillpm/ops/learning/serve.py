@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from skillpm.ops.learning.session import open_session
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 
-def listen(application: Starlette, port: int) -> None:
-    """Serve an application on this machine until the process is told to end. Raises UsageError: the port is taken."""
-    _server("local_server").listen(application, port)
+def listen(application: ASGIApp, port: int, ready: Callable[[], None], host: str = "127.0.0.1") -> None:
+    """Serve an application until the process is told to end. Raises UsageError where host or port cannot be used."""
+    _server("local_server").listen(application, port, ready, host)
 
 
 @contextmanager

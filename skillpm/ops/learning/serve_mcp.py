@@ -6,13 +6,12 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from skillpm.agent.audit import AuditLog
 from skillpm.errors import UsageError
 from skillpm.layout.description import describe
 from skillpm.layout.source_tree import skill_tree
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
-from skillpm.ops.learning.converse import skill_texts, tool_place
+from skillpm.ops.learning.converse import open_audit, skill_texts, tool_place
 from skillpm.runtime.skillfiles import SkillFiles
 
 
@@ -32,4 +31,4 @@ def skill_server(context: Context, skills: Sequence[Skill], *, read_only: bool) 
     for skill in skills:
         place, description = tool_place(context.settings, skill), describe(skill_tree(skill)).description
         served.append(module.Served(skill, description, SkillFiles(skill).contract(), place, skill_texts(skill)))
-    return module.SkillServer(served, AuditLog(context.settings.audit), read_only=read_only)
+    return module.SkillServer(served, open_audit(context.settings, context.note), read_only=read_only)
