@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from skillpm.errors import StorageError
 from skillpm.model.ports import Completion, Policy
@@ -28,11 +30,17 @@ class CachedPolicy:
     Args:
         policy: is asked what was never asked before.
         file: the database; made where it is missing.
+        also: what decides the answers beside the policy's own settings.
+        read: take what is known; where not, all is asked anew and kept.
     """
 
-    def __init__(self, policy: Policy, file: Path) -> None:
+    def __init__(
+        self, policy: Policy, file: Path, *, also: Mapping[str, Any] = MappingProxyType({}), read: bool = True
+    ) -> None:
         self._policy = policy
         self._file = file
+        self._also = dict(also)
+        self._read = read
         self.name = policy.name
         self.settings = dict(getattr(policy, "settings", {}))
 
@@ -47,7 +55,8 @@ class CachedPolicy:
         """
         keys = [self._key(prompt, max_new_tokens) for prompt in prompts]
         with closing(self._opened()) as database:
-            known = {key: completion for key in keys if (completion := self._find(database, key)) is not None}
+            wanted = keys if self._read else ()
+            known = {key: completion for key in wanted if (completion := self._find(database, key)) is not None}
             yield from ((place, known[key]) for place, key in enumerate(keys) if key in known)
             missing = [place for place, key in enumerate(keys) if key not in known]
             asked = self._policy.complete([prompts[place] for place in missing], max_new_tokens=max_new_tokens)
@@ -59,7 +68,8 @@ class CachedPolicy:
 
     def _key(self, prompt: Sequence[Message], max_new_tokens: int) -> str:
         messages = [message.model_dump(mode="json") for message in prompt]
-        text = canonical_json([self.name, self.settings, messages, max_new_tokens])
+        also = [self._also] if self._also else []
+        text = canonical_json([self.name, self.settings, messages, max_new_tokens, *also])
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _opened(self) -> sqlite3.Connection:
@@ -67,6 +77,7 @@ class CachedPolicy:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             database = sqlite3.connect(self._file, timeout=_WAIT, isolation_level=None)
             database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=NORMAL")  # a lost power supply may cost the last answers, no more
             database.execute(_TABLE)
         return database
 
@@ -74,10 +85,11 @@ class CachedPolicy:
         query = "SELECT text, prompt_tokens, completion_tokens, finish_reason FROM completion WHERE key = ?"
         with self._errors_told():
             row = database.execute(query, (key,)).fetchone()
-        return None if row is None else Completion(*row)
+        return None if row is None else replace(Completion(*row), remembered=True)
 
     def _keep(self, database: sqlite3.Connection, key: str, completion: Completion) -> None:
-        values = (key, *astuple(completion))
+        tokens = (completion.prompt_tokens, completion.completion_tokens)
+        values = (key, completion.text, *tokens, completion.finish_reason)
         with self._errors_told():
             database.execute("INSERT OR REPLACE INTO completion VALUES (?, ?, ?, ?, ?)", values)
 

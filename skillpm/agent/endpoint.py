@@ -57,7 +57,7 @@ class _BusyError(Exception):
 
 
 class EndpointPolicy:
-    """Greedy completions of a model behind a server.
+    """Completions of a model behind a server, greedy unless ``sampled`` says otherwise.
 
     Args:
         address: ``URL#MODEL``; without ``#MODEL``, the only model that the server lists.
@@ -97,6 +97,7 @@ class EndpointPolicy:
         if secret:
             self._headers["Authorization"] = secret
         self._form: dict[str, Any] = {}  # what answers are held to
+        self._chance: dict[str, Any] = {"temperature": 0}
         self._pool = Transport(patience=patience, environment=environment).pool(self._url)
         self._model = model or self._only_model()
         self.settings = {"endpoint": self._url, "endpoint_model": self._model}
@@ -107,6 +108,12 @@ class EndpointPolicy:
         form = {"name": "answer", "strict": True, "schema": schema}
         held._form = {"response_format": {"type": "json_schema", "json_schema": form}}
         return held
+
+    def sampled(self, temperature: float, seed: int) -> Self:
+        """Return the same server, asked for answers that are drawn; whether it knows seeds is its own affair."""
+        drawn = copy.copy(self)
+        drawn._chance = {"temperature": temperature, "seed": seed}
+        return drawn
 
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
@@ -130,8 +137,8 @@ class EndpointPolicy:
             "model": self._model,
             "messages": [message.model_dump(mode="json") for message in prompt],
             "max_tokens": max_new_tokens,
-            "temperature": 0,
             "stream": False,
+            **self._chance,
             **self._form,
         }
         if self._tools:

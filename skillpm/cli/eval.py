@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,9 +16,10 @@ from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.server_key import key_option, read_key
-from skillpm.errors import CheckError, UsageError, VerifierError
+from skillpm.errors import CheckError, RegistryError, UsageError, VerifierError
 
 if TYPE_CHECKING:
+    from skillpm.evals.budget import Limits
     from skillpm.evals.summary import Table
     from skillpm.model.skill import Skill
     from skillpm.ops.context import Context
@@ -38,7 +40,7 @@ _KINDS = {
 }
 """The kinds of evaluation that take an option. All three take every other option."""
 _TEMPLATE = """write it as '{"enable_thinking": true}'"""
-_NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox", "as_json", "key_stdin"}
+_NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox", "as_json", "key_stdin", "resume"}
 """Options that change no answer: the command that a report shows leaves them out."""
 
 
@@ -66,7 +68,44 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Use N tasks of each task set, spread over tools and tags."
 )
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Chooses the tasks of --limit.")
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Chooses the tasks of --limit, and draws answers with --temperature.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Ask each task N times: pass@k and pass^k.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 2),
+    default=0.0,
+    show_default=True,
+    metavar="T",
+    help="Draw answers by chance; 0 is greedy.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Take the answers that an earlier command has kept, and ask for the others."
+)
+@click.option("--max-tokens-total", type=click.IntRange(min=1), metavar="N", help="Ask no more after so many tokens.")
+@click.option(
+    "--max-minutes", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Ask no more after so long."
+)
+@click.option(
+    "--max-cost",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MONEY",
+    help="Ask no more after so much, at the --price.",
+)
+@click.option("--price", metavar="P,A", help="Money for a million tokens of prompts and of answers, such as 0.15,0.60.")
 @click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=128, show_default=True, metavar="N")
 @click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True, metavar="N")
 @click.option(
@@ -101,8 +140,9 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
 def command(context: click.Context, /, **options: Any) -> None:
     """Evaluate a model or a run on skills' suites or your own tasks.
 
-    SKILLs are names or folders, by default all installed skills. Answers are greedy. Each skill's own verifier judges
-    them, and scores have 95 % intervals.
+    SKILLs are names or folders, by default all installed skills. Each skill's own verifier judges the answers, and
+    scores have 95 % intervals. Answers are kept as they end: after Ctrl-C, a limit or an outage, the same command with
+    --resume asks for those that are missing.
     """
     kind = _kind(options)
     if options["key_stdin"]:
@@ -112,7 +152,12 @@ def command(context: click.Context, /, **options: Any) -> None:
     try:
         interrupted = _evaluate(context, kind, evaluator, skills, options)
     except KeyboardInterrupt:
-        note("interrupted: nothing was kept")
+        note("interrupted")
+        raise
+    except RegistryError as error:
+        if error.name != "endpoint":
+            raise
+        note("the answers so far are kept: the same command with `--resume` goes on")
         raise
     if interrupted:
         context.exit(INTERRUPTED)
@@ -126,8 +171,7 @@ def _evaluate(
         return _answer_rows(evaluator, skills, options)
     evaluated = (_evaluate_model if kind == MODEL else _evaluate_run)(evaluator, skills, options)
     if evaluated.interrupted:
-        kept = "the answers so far are kept" if evaluated.report else "nothing was kept: there is no `--output DIR`"
-        note(f"interrupted: {kept}")
+        note("interrupted: the same command with `--resume` goes on")
         return True
     _refuse_unjudged(evaluated)
     missed = [gate.sentence for gate in evaluated.gates if not gate.passed] if options["gate"] else []
@@ -193,9 +237,30 @@ def _open(click_context: click.Context, options: dict[str, Any]) -> tuple[Evalua
         hint = "skillpm eval SKILL --tasks FILE --model MODEL --output DIR"
         raise UsageError("`--tasks` needs exactly one SKILL", hint=hint)
     grant_consents(context, chosen, options["yes"])
-    asked = {name: options[name] for name in Asking.__dataclass_fields__}
-    asking = Asking(**{**asked, "chat_template_kwargs": _template(options["chat_template_kwargs"])})
-    return Evaluator(context, asking, progress(), command=_typed(click_context, context, options)), chosen
+    asked = {name: options[name] for name in Asking.__dataclass_fields__ if name in options}
+    template = _template(options["chat_template_kwargs"])
+    asking = Asking(**{**asked, "chat_template_kwargs": template, "limits": _limits(options)})
+    typed = _typed(click_context, context, options)
+    return Evaluator(context, asking, progress(), command=typed, resume=options["resume"]), chosen
+
+
+def _limits(options: Mapping[str, Any]) -> Limits:
+    """Return what asking may take."""
+    from skillpm.evals.budget import Limits, Price
+
+    text, price = options["price"], None
+    if text is not None:
+        try:
+            prompt, answer = map(float, text.split(","))
+        except ValueError:
+            prompt = answer = -1.0
+        if not (0 <= prompt < math.inf and 0 <= answer < math.inf):
+            raise UsageError(f"`--price` takes two numbers, not `{text[:40]}`", hint="such as `--price 0.15,0.60`")
+        price = Price(prompt, answer)
+    if options["max_cost"] is not None and price is None:
+        raise UsageError("`--max-cost` needs `--price`", hint="such as `--price 0.15,0.60`, for a million tokens")
+    bounds = {name: options[name] for name in ("max_tokens_total", "max_minutes", "max_cost")}
+    return Limits(**bounds, price=price)
 
 
 def _template(text: str | None) -> dict[str, Any] | None:

@@ -30,8 +30,8 @@ def _unjudged(contract: Contract | None, completion: str) -> Judgement:
     return Judgement(verdict=_NOT_ASKED, argv=None if contract is None else contract.argv_of(completion))
 
 
-def task_answer(row: TaskRow, record: Record) -> TaskAnswer:
-    """Return the form in which the answer to a row is written."""
+def task_answer(row: TaskRow, record: Record, *, repeated: bool = False) -> TaskAnswer:
+    """Return the form in which the answer to a row is written; which answer it is, where there are several."""
     answer = {
         "id": row.id,
         "request": row.request,
@@ -45,6 +45,8 @@ def task_answer(row: TaskRow, record: Record) -> TaskAnswer:
         "completion_tokens": record.completion_tokens,
         "tags": row.tags,
     }
+    if record.repeat or repeated:
+        answer["repeat"] = record.repeat
     return TaskAnswer.model_validate(
         answer | {key: item for key, item in (row.model_extra or {}).items() if key not in answer}
     )

@@ -34,7 +34,7 @@ def assemble(
         sizes: of the whole task sets, by skill and name; they matter where ``tasks`` is a sample.
     """
     keys = [(task.task.skill, task.suite, task.task.key) for task in tasks]
-    asked = Counter((skill, suite) for skill, suite, _ in keys)
+    asked = Counter((task.task.skill, task.suite) for task in tasks)
     skills = list(dict.fromkeys(skill for skill, _ in asked))
     ordered = sorted(asked, key=lambda place: (skills.index(place[0]), place[1] != HELD_OUT))
     return Evaluation(

@@ -9,13 +9,15 @@ from skillpm.formats.document import Json
 from skillpm.model.evaluation import Arm, Evaluation
 
 MUCH = 0.05  # of the answers of a cell
-_DECISIVE = ("dtype", "device", "threads", "max_new_tokens", "batch_size", "model_digest")
+_DECISIVE = ("dtype", "device", "threads", "max_new_tokens", "batch_size", "model_digest", "temperature", "repeats")
+_DEFAULTS: dict[str, Json] = {"temperature": 0, "repeats": 1}
 
 
 def different_settings(first: Arm, second: Arm) -> list[str]:
     """Return, as ``dtype float32, bfloat16``, the settings that decide answers and differ between two arms."""
-    pairs = [(name, first.settings.get(name), second.settings.get(name)) for name in _DECISIVE]
-    return [f"{name.replace('_', ' ')} {_shown(one)}, {_shown(other)}" for name, one, other in pairs if one != other]
+    one, other = (_DEFAULTS | arm.settings for arm in (first, second))
+    pairs = [(name, one.get(name), other.get(name)) for name in _DECISIVE]
+    return [f"{name.replace('_', ' ')} {_shown(a)}, {_shown(b)}" for name, a, b in pairs if a != b]
 
 
 def _shown(value: Json) -> str:
@@ -35,6 +37,11 @@ def _samples(evaluation: Evaluation) -> Iterator[str]:
     for arm in evaluation.arms:
         if arm.settings.get("interrupted"):
             yield f"{arm_label(arm.name)} was interrupted: it has {len(arm.records)} answers"
+        if limit := arm.settings.get("limit_reached"):
+            flag = f"`--{str(limit).replace('_', '-')}`"
+            yield f"{arm_label(arm.name)} was ended by {flag}: it has {len(arm.records)} answers, others were not asked"
+        if arm.repeats > 1 and not arm.drawn:
+            yield f"{arm_label(arm.name)} answered greedily {arm.repeats} times: only what its server varies shows"
 
 
 def _endings(evaluation: Evaluation) -> Iterator[str]:

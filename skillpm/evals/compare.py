@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,12 +16,57 @@ MINIMUM_PAIRS = 10
 
 
 @dataclass(frozen=True, slots=True)
+class TaskPair:
+    """The judged answers of two arms to one task; each arm may have several."""
+
+    first: tuple[Record, ...]
+    second: tuple[Record, ...]
+
+    @property
+    def difference(self) -> float:
+        """Of the shares of exact answers, second minus first: 1 and -1 are flips where each arm answered once."""
+        return _mean([record.exact for record in self.second]) - _mean([record.exact for record in self.first])
+
+    @property
+    def cluster(self) -> str:
+        """The template that made the task, or the task itself."""
+        return self.second[0].cluster
+
+    def paid(self, reward: str | None) -> float | None:
+        """Return the difference of the mean rewards; None where an arm has none."""
+        sides = [
+            [value for record in side if (value := record.rewards.get(reward or "")) is not None]
+            for side in (self.first, self.second)
+        ]
+        return _mean(sides[1]) - _mean(sides[0]) if all(sides) else None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def paired(first: Arm, second: Arm, place: tuple[str, str] | None = None) -> list[TaskPair]:
+    """Return the tasks that both arms were judged on, in the order of the first; of one (skill, task set) if given."""
+    before, after = _judged(first, place), _judged(second, place)
+    return [TaskPair(tuple(before[key]), tuple(after[key])) for key in before if key in after]
+
+
+def _judged(arm: Arm, place: tuple[str, str] | None) -> dict[TaskKey, list[Record]]:
+    judged: dict[TaskKey, list[Record]] = {}
+    for record in arm.records:
+        if record.judged and place in (None, (record.skill, record.suite)):
+            judged.setdefault(record.key, []).append(record)
+    return judged
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Two arms on the tasks of one task set that both were judged on.
 
     Attributes:
-        gained: tasks that only the second arm got exactly right.
-        lost: tasks that only the first got right.
+        both: tasks that both got right; where there are several answers, equally often and mostly.
+        gained: tasks that only the second arm got exactly right, or more often than the first.
+        lost: the reverse.
         difference: of the shares of exact answers, second minus first.
         reward: mean difference of the reward over the same pairs, or None.
         p: of McNemar's exact test, or of whole clusters' signs where rows name their templates. It is not corrected for
@@ -55,21 +102,16 @@ class Comparison:
 
 def compare(first: Arm, second: Arm, *, skill: str, suite: str, reward: str | None = None) -> Comparison:
     """Pair two arms by task key; a task that either arm could not be judged on is left out."""
-    before, after = _judged(first, skill, suite), _judged(second, skill, suite)
-    pairs = [(before[key], after[key]) for key in before if key in after]
-    flips = [(earlier.exact, later.exact) for earlier, later in pairs]
-    both, lost = flips.count((True, True)), flips.count((True, False))
-    gained, neither = flips.count((False, True)), flips.count((False, False))
-    paid = [
-        (then - now, later.cluster)
-        for earlier, later in pairs
-        if (now := earlier.rewards.get(reward or "")) is not None
-        and (then := later.rewards.get(reward or "")) is not None
-    ]
-    differences = [float(later) - float(earlier) for earlier, later in flips]
-    clusters = [later.cluster for _, later in pairs]
-    clustered = len(set(clusters)) < len(clusters)
-    paired = paired_difference(both, gained, lost, neither)
+    pairs = paired(first, second, (skill, suite))
+    differences, clusters = [pair.difference for pair in pairs], [pair.cluster for pair in pairs]
+    paid = [(value, pair.cluster) for pair in pairs if (value := pair.paid(reward)) is not None]
+    gained, lost = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
+    equal = [pair for pair, value in zip(pairs, differences, strict=True) if value == 0]
+    both = sum(2 * sum(record.exact for record in pair.first) >= len(pair.first) for pair in equal)
+    units = {len(side) for pair in pairs for side in (pair.first, pair.second)}
+    independent = units <= {1} and len(set(clusters)) == len(clusters)
+    neither = len(equal) - both
+    flips = mean_interval(differences, clusters, bounds=(-1, 1))
     return Comparison(
         skill=skill,
         suite=suite,
@@ -79,18 +121,10 @@ def compare(first: Arm, second: Arm, *, skill: str, suite: str, reward: str | No
         gained=gained,
         lost=lost,
         neither=neither,
-        difference=mean_interval(differences, clusters, bounds=(-1, 1)) if clustered else paired,
+        difference=paired_difference(both, gained, lost, neither) if independent else flips,
         reward=mean_interval([value for value, _ in paid], [cluster for _, cluster in paid], bounds=(-2, 2)),
-        p=cluster_flip_test(differences, clusters) if clustered else mcnemar(gained, lost),
+        p=mcnemar(gained, lost) if independent else cluster_flip_test(differences, clusters, math.lcm(*units)),
     )
-
-
-def _judged(arm: Arm, skill: str, suite: str) -> dict[TaskKey, Record]:
-    return {
-        record.key: record
-        for record in arm.records
-        if record.skill == skill and record.suite == suite and record.judged
-    }
 
 
 def comparisons(evaluation: Evaluation) -> list[Comparison]:

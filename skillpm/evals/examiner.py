@@ -1,10 +1,11 @@
-"""Ask a policy every task once, greedily, and have every answer judged."""
+"""Ask a policy every task, once or several times, and have every answer judged."""
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,13 +13,17 @@ from skillpm.contract.answer_schema import answer_schema
 from skillpm.contract.contract import Contract
 from skillpm.contract.native import AnswerForm, read_native
 from skillpm.errors import PluginError, UsageError
+from skillpm.evals.budget import Budget, Limits
 from skillpm.evals.figures import GRAMMAR
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import Arm, Record
-from skillpm.model.ports import Completion, ConstrainablePolicy, Judge, Policy, Prefetch, Progress
+from skillpm.model.ports import Completion, ConstrainablePolicy, Judge, Policy, Prefetch, Progress, SamplingPolicy
 from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
+
+Remember = Callable[[Policy, Mapping[str, Any]], Policy]
+"""Makes a policy keep its answers; the mapping is what decides them beside its own settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,10 @@ class Asking:
         limit: at most this many tasks of each task set; all where None.
         skill_text: also ask with the skills' text in the prompt.
         tool_schemas: also ask with names, descriptions and schemas of the tools in the prompt.
-        seed: chooses the tasks where there is a limit.
+        seed: chooses the tasks where there is a limit, and draws answers where there is a temperature.
+        repeats: how often each task is asked.
+        temperature: 0 for greedy answers.
+        limits: what asking may take.
         dtype: of a model's weights; ``auto`` is what the processor has units for.
         answer_form: how the model writes a tool call; ``json`` is the form of our prompts.
         chat_template_kwargs: of the model's template; where None, those of the training, else such as end thinking.
@@ -44,6 +52,9 @@ class Asking:
     skill_text: bool = False
     tool_schemas: bool = False
     seed: int = 0
+    repeats: int = 1
+    temperature: float = 0.0
+    limits: Limits = field(default_factory=Limits)
     dtype: str = "auto"
     answer_form: AnswerForm = "json"
     constrain: Literal["contract"] | None = None
@@ -55,7 +66,21 @@ class Asking:
         settings: dict[str, Any] = {"max_new_tokens": self.max_new_tokens, "batch_size": self.batch_size}
         if self.answer_form != "json":
             settings["answer_form"] = self.answer_form
-        return settings if self.limit is None else {**settings, "limit": self.limit, "seed": self.seed}
+        if self.limit is not None or self.temperature:
+            settings |= {"seed": self.seed}
+        if self.limit is not None:
+            settings |= {"limit": self.limit}
+        if self.repeats > 1:
+            settings["repeats"] = self.repeats
+        if self.temperature:
+            settings["temperature"] = self.temperature
+        if self.limits.price is not None:
+            settings["price"] = [self.limits.price.prompt, self.limits.price.answer]
+        return settings
+
+    def seed_of(self, repeat: int) -> int:
+        """Return the seed of one round of answers, below 2**31."""
+        return random.Random(f"{self.seed} {repeat}").getrandbits(31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +117,11 @@ class Examiner:
         asking: how policies are asked.
         progress: counts the answers.
         contracts: of the skills that are asked about; they read answers of another form than ``json``.
+        remember: makes policies keep their answers.
 
     Attributes:
         interrupted: did Ctrl-C end the last arm? It has the answers that had ended by then.
-        answered: positions of the tasks that the last arm answers, in order.
+        answered: the position of the task of each answer of the last arm, in order.
     """
 
     def __init__(
@@ -105,6 +131,7 @@ class Examiner:
         asking: Asking,
         progress: Progress,
         contracts: Mapping[str, Contract | None] = MappingProxyType({}),
+        remember: Remember = lambda policy, also: policy,
     ) -> None:
         self.interrupted = False
         self.answered: list[int] = []
@@ -113,21 +140,33 @@ class Examiner:
         self._prefetch = prefetch
         self._asking = asking
         self._progress = progress
+        self._remember = remember
+        self._budget = Budget(asking.limits)
 
     def ask(self, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel) -> Arm:
         """Return what the policy answered to every task, judged, in the order of the tasks.
 
-        Ctrl-C ends the arm. It then has the answers that had ended, and ``interrupted`` is set.
+        Ctrl-C ends the arm, and so does a limit. It then has the answers that had ended.
 
         Raises:
             PluginError: the policy left a prompt without an answer, or answered one twice or one that was not asked.
+            UsageError: it can be held to no contract, or answers greedily alone.
         """
         started = time.monotonic()
-        answers = self._episodes(self._held(policy, tasks) if label.constrained else policy, tasks, label.name)
-        self.answered = sorted(answers)
-        episodes = [answers[index] for index in self.answered]
-        judgements = self._judge(episodes)
-        interruption = {"interrupted": True} if self.interrupted else {}
+        answers: dict[tuple[int, int], Episode] = {}  # by the position of the task, and the repeat
+        repeats = self._asking.repeats
+        self._progress.start(label.name, len(tasks) * repeats)
+        for repeat in range(repeats):
+            if not self.interrupted and self._budget.reached is None:
+                for index, episode in self._episodes(self._drawn(policy, tasks, label, repeat), tasks).items():
+                    answers[index, repeat] = episode
+        self._progress.finish()
+        places = sorted(answers)
+        self.answered = [index for index, _ in places]
+        judgements = self._judge([answers[place] for place in places])
+        interruption: dict[str, Any] = {"interrupted": True} if self.interrupted else {}
+        if len(answers) < len(tasks) * repeats and not self.interrupted:
+            interruption = {"limit_reached": self._budget.reached}
         return Arm(
             name=label.name,
             model=label.model,
@@ -137,42 +176,70 @@ class Examiner:
             adapter=label.adapter,
             settings={**self._asking.settings, **getattr(policy, "settings", {}), **interruption},
             records=tuple(
-                record(tasks[index].suite, episode, judgement)
-                for index, episode, judgement in zip(self.answered, episodes, judgements, strict=True)
+                record(tasks[place[0]].suite, answers[place], judgement, place[1])
+                for place, judgement in zip(places, judgements, strict=True)
             ),
             seconds=round(time.monotonic() - started, 3),
         )
 
-    def _episodes(self, policy: Policy, tasks: Sequence[EvalTask], title: str) -> dict[int, Episode]:
+    def _drawn(self, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel, repeat: int) -> Policy:
+        """Return the policy as it answers in one round."""
+        asking = self._asking
+        also: dict[str, Any] = {} if label.adapter is None else {"adapter": label.adapter}
+        if asking.repeats > 1:
+            also["repeat"] = repeat
+        if asking.temperature:
+            if not isinstance(policy, SamplingPolicy):
+                raise UsageError(f"{policy.name} answers greedily alone", hint="remove `--temperature`")
+            also |= {"temperature": asking.temperature, "seed": asking.seed_of(repeat)}
+            policy = policy.sampled(asking.temperature, asking.seed_of(repeat))
+        if label.constrained:
+            policy, forms = self._held(policy, tasks)
+            also["forms"] = forms
+        return self._remember(policy, also)
+
+    def _episodes(self, policy: Policy, tasks: Sequence[EvalTask]) -> dict[int, Episode]:
         """Return the answers by the position of their task, in whichever order they end."""
         answers: dict[int, Episode] = {}
         surplus = 0
         prompts = [task.prompt for task in tasks]
-        self._progress.start(title, len(tasks))
+        completions = policy.complete(prompts, max_new_tokens=self._asking.max_new_tokens)
         try:
-            for index, completion in policy.complete(prompts, max_new_tokens=self._asking.max_new_tokens):
+            for index, completion in completions:
                 self._progress.advance()
+                self._budget.take(completion)
                 if index not in range(len(tasks)) or index in answers:
                     surplus += 1
                     continue
                 episode = answers[index] = _episode(tasks[index], self._in_our_form(tasks[index], completion))
                 if self._prefetch is not None and episode.task.expected is not None:
                     self._prefetch([episode])
+                if self._budget.reached is not None:
+                    break
         except KeyboardInterrupt:
             self.interrupted = True
-        self._progress.finish()
-        if surplus or (len(answers) != len(tasks) and not self.interrupted):
+        finally:
+            close = getattr(completions, "close", None)
+            if close is not None:
+                close()
+        ended = self.interrupted or self._budget.reached is not None
+        if surplus or (len(answers) != len(tasks) and not ended):
             raise PluginError(
                 f"the policy {policy.name} answered {len(answers) + surplus} of {len(tasks)} prompts",
                 hint="the policy is at fault; nothing was written",
             )
         return answers
 
-    def _held(self, policy: Policy, tasks: Sequence[EvalTask]) -> Policy:
-        """Return a policy that asks for each skill's tasks under the grammar of its contract."""
+    def _held(self, policy: Policy, tasks: Sequence[EvalTask]) -> tuple[Policy, dict[str, Any]]:
+        """Return a policy that asks for each skill's tasks under the grammar of its contract, and the schemas."""
         if not isinstance(policy, ConstrainablePolicy):
             raise UsageError(f"{policy.name} cannot be held to a contract", hint="remove `--constrain`")
-        return _BySkill(policy, [task.task.skill for task in tasks], self._contracts)
+        forms = {
+            name: answer_schema(contract.tools.values(), contract.replies.kinds)
+            for name, contract in self._contracts.items()
+            if contract is not None
+        }
+        return _BySkill(policy, [task.task.skill for task in tasks], forms), forms
 
     def _in_our_form(self, task: EvalTask, completion: Completion) -> Completion:
         """Return a completion with the model's own form of a tool call read into the contract's."""
@@ -188,17 +255,15 @@ class _BySkill:
     Args:
         policy: what answers.
         skills: of each prompt.
-        contracts: by skill; a skill without one is asked freely.
+        forms: JSON Schemas of answers by skill; a skill without one is asked freely.
     """
 
-    def __init__(
-        self, policy: ConstrainablePolicy, skills: Sequence[str], contracts: Mapping[str, Contract | None]
-    ) -> None:
+    def __init__(self, policy: ConstrainablePolicy, skills: Sequence[str], forms: Mapping[str, Any]) -> None:
         self.name = policy.name
         self.settings = getattr(policy, "settings", {})
         self._policy = policy
         self._skills = skills
-        self._contracts = contracts
+        self._forms = forms
 
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
@@ -206,10 +271,8 @@ class _BySkill:
         """Yield completions, one skill after the other."""
         for skill in dict.fromkeys(self._skills):
             mine = [index for index, name in enumerate(self._skills) if name == skill]
-            contract = self._contracts.get(skill)
-            policy: Policy = self._policy
-            if contract is not None:
-                policy = self._policy.constrained(answer_schema(contract.tools.values(), contract.replies.kinds))
+            form = self._forms.get(skill)
+            policy: Policy = self._policy if form is None else self._policy.constrained(form)
             for position, completion in policy.complete([prompts[i] for i in mine], max_new_tokens=max_new_tokens):
                 yield mine[position], completion
 
@@ -219,7 +282,7 @@ def _episode(task: EvalTask, completion: Completion) -> Episode:
     return Episode.answering(task.task, _well_formed(completion.text), _finish_reason(completion.finish_reason), usage)
 
 
-def record(suite: str, episode: Episode, judgement: Judgement) -> Record:
+def record(suite: str, episode: Episode, judgement: Judgement, repeat: int = 0) -> Record:
     """Return the form in which an answer to a task of a task set and its judgement are kept."""
     task, usage = episode.task, episode.usage
     return Record(
@@ -238,6 +301,7 @@ def record(suite: str, episode: Episode, judgement: Judgement) -> Record:
         prompt_tokens=0 if usage is None else usage.prompt_tokens,
         completion_tokens=0 if usage is None else usage.completion_tokens,
         tags=task.tags,
+        repeat=repeat,
     )
 
 

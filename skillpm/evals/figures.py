@@ -5,11 +5,12 @@ An answer that could not be judged counts neither as right nor as wrong: it is c
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from skillpm.evals.statistics import Interval, effective_trials, mean_interval, wilson
+from skillpm.evals.statistics import Interval, effective_trials, mean_interval, pass_at, pass_hat, wilson
 from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import TEMPLATE, Evaluation, Record, TaskSet
 from skillpm.model.suite import Metric
@@ -30,16 +31,38 @@ NOVELTIES = {"new:value": "new value", "new:phrasing": "new phrasing", "new:both
 
 
 @dataclass(frozen=True, slots=True)
+class Repeated:
+    """What several answers to each task come to.
+
+    Attributes:
+        k: so many answers to one task.
+        tasks: of which at least ``k`` answers were judged.
+        one: the share of tasks of which at least one of ``k`` answers is right: pass@k.
+        every: the share of tasks of which all ``k`` answers are right: pass^k.
+    """
+
+    k: int
+    tasks: int
+    one: Interval
+    every: Interval
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """What one arm reached on one task set; a figure is None where nothing could be counted.
 
     Attributes:
+        asked: how many answers there are.
+        tasks: that have one.
         judged: leaves out what errored (an outage) and what the verifier abstained from.
         truncated: answers that were cut off at the token limit.
         too_long: prompts that did not fit the model's window and were not asked.
+        not_asked: answers that are missing because the arm was ended, by a person or by a limit.
+        repeated: where tasks were asked several times.
     """
 
     asked: int
+    tasks: int
     judged: int
     errored: int
     exact: Interval | None
@@ -47,6 +70,8 @@ class Cell:
     valid_json: Interval | None
     truncated: int
     too_long: int = 0
+    not_asked: int = 0
+    repeated: tuple[Repeated, ...] = ()
 
     def metric(self, name: Metric) -> Interval | None:
         """Return the figure that a suite or a gate names."""
@@ -89,6 +114,7 @@ def cell(records: Sequence[Record], reward: str | None) -> Cell:
     paid = [(value, record.cluster) for record in judged if (value := record.rewards.get(reward or "")) is not None]
     return Cell(
         asked=len(records),
+        tasks=len({record.key for record in records}),
         judged=len(judged),
         errored=sum(record.verdict.status == "errored" for record in records),
         exact=share([(record.exact, record.cluster) for record in judged]),
@@ -96,15 +122,38 @@ def cell(records: Sequence[Record], reward: str | None) -> Cell:
         valid_json=share(shapes),
         truncated=sum(record.finish_reason == "length" for record in records),
         too_long=sum(record.finish_reason == "too_long" for record in records),
+        repeated=_repeated(judged),
     )
 
 
-def share(outcomes: Sequence[tuple[bool, str]]) -> Interval | None:
-    """Return the share of outcomes that are true, each with its cluster; None without any."""
+def _repeated(judged: Sequence[Record]) -> tuple[Repeated, ...]:
+    """Return the figures of tasks with several judged answers, for powers of two and for all of the answers."""
+    answers: dict[str, list[Record]] = defaultdict(list)
+    for record in judged:
+        answers[record.task].append(record)
+    most = max((len(records) for records in answers.values()), default=0)
+    if most < 2 or max(record.repeat for record in judged) == 0:
+        return ()
+    figures = []
+    for k in sorted({2**power for power in range(most.bit_length())} | {most}):
+        tasks = [
+            (sum(record.exact for record in records), len(records), records[0].cluster)
+            for records in answers.values()
+            if len(records) >= k
+        ]
+        one = share([(pass_at(right, size, k), cluster) for right, size, cluster in tasks])
+        every = share([(pass_hat(right, size, k), cluster) for right, size, cluster in tasks])
+        if one is not None and every is not None:
+            figures.append(Repeated(k, len(tasks), one, every))
+    return tuple(figures)
+
+
+def share(outcomes: Sequence[tuple[float, str]]) -> Interval | None:
+    """Return the mean of outcomes from 0 to 1, such as right and wrong, each with its cluster; None without any."""
     values, clusters = [float(value) for value, _ in outcomes], [cluster for _, cluster in outcomes]
     if len(set(clusters)) == len(clusters):
-        return wilson(round(sum(values)), len(values))
-    return wilson(round(sum(values)), len(values), effective_trials(values, clusters))
+        return wilson(math.fsum(values), len(values))
+    return wilson(math.fsum(values), len(values), effective_trials(values, clusters))
 
 
 def novelty_figures(evaluation: Evaluation) -> list[Row]:
@@ -118,9 +167,9 @@ def novelty_figures(evaluation: Evaluation) -> list[Row]:
             arm.model_copy(update={"records": tuple(record for record in arm.records if name in record.tags)})
             for arm in evaluation.arms
         ]
-        for row in figures(evaluation.model_copy(update={"arms": tuple(arms)})):
+        for row in _rows(evaluation.model_copy(update={"arms": tuple(arms)})):
             if row.cells:
-                tasks = max(cell.asked for cell in row.cells.values())
+                tasks = max(cell.tasks for cell in row.cells.values())
                 task_set = row.task_set.model_copy(update={"name": f"{row.task_set.name}, {label}", "tasks": tasks})
                 parts.append(Row(task_set, row.cells))
     return parts
@@ -158,7 +207,20 @@ def _part_figures(evaluation: Evaluation, parts: Callable[[Record], Iterable[str
 
 
 def figures(evaluation: Evaluation) -> list[Row]:
-    """Return one row for each task set, in order, with a cell for each arm that was asked any of its tasks."""
+    """Return one row for each task set, in order, with a cell for each arm that was asked its tasks, or was to be."""
+    rows = []
+    for row in _rows(evaluation):
+        cells = {}
+        for arm in evaluation.arms:
+            known = row.cells.get(arm.name, cell((), None) if arm.stopped else None)
+            if known is not None:
+                missing = row.task_set.tasks * arm.repeats - known.asked if arm.stopped else 0
+                cells[arm.name] = replace(known, not_asked=max(0, missing))
+        rows.append(Row(row.task_set, cells))
+    return rows
+
+
+def _rows(evaluation: Evaluation) -> list[Row]:
     rewards = {skill.name: skill.reward for skill in evaluation.skills}
     groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for arm in evaluation.arms:

@@ -22,7 +22,8 @@ class GateResult:
     """One gate and what was reached.
 
     A gate passes where even the lower end of the 95 % interval reaches it, and fails where not even the upper end does.
-    In between, with a single answer, or while an answer could not be judged, it is inconclusive and does not pass.
+    In between, with a single answer, or while an answer could not be judged or was not asked for, it is inconclusive
+    and does not pass.
     """
 
     skill: str
@@ -32,6 +33,7 @@ class GateResult:
     figure: Interval | None
     judged: int
     errored: int = 0
+    not_asked: int = 0
 
     @property
     def reached(self) -> float | None:
@@ -46,7 +48,7 @@ class GateResult:
     @property
     def outcome(self) -> Outcome:
         """What the interval says of the gate."""
-        if self.figure is None or self.errored or self.judged < MINIMUM_ANSWERS:
+        if self.figure is None or self.errored or self.not_asked or self.judged < MINIMUM_ANSWERS:
             return "inconclusive"
         if self.figure.low >= self.gate.at_least:
             return "passed"
@@ -67,6 +69,8 @@ class GateResult:
             outcome = f"{metric} is {figure.estimate:.3f} [{figure.low:.3f}, {figure.high:.3f}] of {self.judged}"
         if self.errored and figure is not None:
             outcome += f" and {self.errored} answer{'s' * (self.errored > 1)} could not be judged"
+        if self.not_asked:
+            outcome += f" and {self.not_asked} {'was' if self.not_asked == 1 else 'were'} not asked"
         place = f"{self.skill}, suite {self.suite}, {arm_label(self.arm)}"
         verdict = "" if self.passed else f": {self.outcome}"
         return f"{place}: {outcome}, the gate asks for {self.gate.at_least:g} at the lower end{verdict}"
@@ -81,6 +85,6 @@ def check_gates(evaluation: Evaluation, arm: str) -> list[GateResult]:
             continue
         cell = row.cells.get(arm)
         figure = cell.metric(task_set.gate.metric) if cell else None
-        judged, errored = (cell.judged, cell.errored) if cell else (0, 0)
-        results.append(GateResult(task_set.skill, task_set.name, arm, task_set.gate, figure, judged, errored))
+        counts = (cell.judged, cell.errored, cell.not_asked) if cell else (0, 0, 0)
+        results.append(GateResult(task_set.skill, task_set.name, arm, task_set.gate, figure, *counts))
     return results

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 CONFIDENCE = 0.95
 _COUNTED = 100  # clusters, of whose signs all are counted
+_LARGEST_SUM = 20_000  # of all differences, in units, up to which they are
 _Z = statistics.NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
@@ -30,10 +31,12 @@ class Interval:
     high: float
 
 
-def wilson(successes: int, trials: int, effective: float | None = None) -> Interval | None:
+def wilson(successes: float, trials: int, effective: float | None = None) -> Interval | None:
     """Return the share with Wilson's score interval; None without trials.
 
-    ``effective`` is the number of independent trials that tell as much; all where None.
+    ``effective`` is the number of independent trials that tell as much; all where None. Trials may succeed in part, as
+    a task does of which some answers are right: no values from 0 to 1 vary more than those that are 0 or 1, so the
+    interval is wide enough.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209-212.
     """
@@ -50,6 +53,24 @@ def wilson(successes: int, trials: int, effective: float | None = None) -> Inter
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == trials else min(1.0, centre + half)
     return Interval(share, low, high)
+
+
+def pass_at(right: int, answers: int, k: int) -> float:
+    """Return the chance that one of ``k`` answers to a task is right at least, from ``right`` of ``answers``: pass@k.
+
+    It is unbiased: the share of all choices of ``k`` answers that hold a right one.
+
+    Source: M. Chen et al., Evaluating large language models trained on code (2021), arXiv 2107.03374, equation 1.
+    """
+    return 1 - math.comb(answers - right, k) / math.comb(answers, k)
+
+
+def pass_hat(right: int, answers: int, k: int) -> float:
+    """Return the chance that all of ``k`` answers to a task are right, from ``right`` of ``answers``: pass^k, unbiased.
+
+    Source: S. Yao et al., tau-bench: a benchmark for tool-agent-user interaction (2024), arXiv 2406.12045, section 2.
+    """
+    return math.comb(right, k) / math.comb(answers, k)
 
 
 def mcnemar(gained: int, lost: int) -> float:
@@ -170,19 +191,21 @@ def effective_trials(values: Sequence[float], clusters: Sequence[str]) -> float:
     return max(1.0, size / design_effect * (_Z / student_quantile(groups - 1)) ** 2)
 
 
-def cluster_flip_test(differences: Sequence[float], clusters: Sequence[str]) -> float:
+def cluster_flip_test(differences: Sequence[float], clusters: Sequence[str], unit: int = 1) -> float:
     """Return the p value that the difference of paired arms is zero, where clusters change sides as a whole.
+
+    Each difference times ``unit`` is a whole number, such as the number of answers to a task.
 
     Under the null each cluster's sum of gains and losses could as well have the other sign. All signs are counted; with
     many clusters the sum is as good as normal. With each pair as its own cluster it is McNemar's exact test.
 
     Source: R. A. Fisher, The Design of Experiments (1935), section 21.
     """
-    sums = [round(abs(total)) for total in _cluster_sums(differences, clusters) if round(total)]
-    observed = abs(round(math.fsum(differences)))
+    sums = [round(abs(total * unit)) for total in _cluster_sums(differences, clusters) if round(total * unit)]
+    observed = abs(round(math.fsum(differences) * unit))
     if not observed:
         return 1.0
-    if len(sums) > _COUNTED:
+    if len(sums) > _COUNTED or sum(sums) > _LARGEST_SUM:
         return 2 * (1 - statistics.NormalDist().cdf(observed / math.sqrt(sum(value * value for value in sums))))
     ways = {0: 1}
     for value in sums:

@@ -41,9 +41,15 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
         "by_tag": _parts_document(tag_figures(evaluation), "tag"),
         "by_kind": kinds_document(kind_figures(evaluation)),
         "comparisons": comparisons_document(comparisons(evaluation)),
+        "spent": spent_document(evaluation),
         "gates": [_gate_document(item) for item in gates],
         "caveats": caveats(evaluation),
     }
+
+
+def spent_document(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Return the tokens, seconds and, where a price is known, the money of each arm."""
+    return [{"arm": arm.name, **as_json(arm.spent), "seconds": arm.seconds} for arm in evaluation.arms]
 
 
 def figures_document(rows: Iterable[Row]) -> list[dict[str, Any]]:
@@ -88,9 +94,11 @@ def _cell_document(cell: Cell) -> dict[str, Any]:
         "errored": cell.errored,
         "truncated": cell.truncated,
         "too_long": cell.too_long,
+        "not_asked": cell.not_asked,
         "exact": as_json(cell.exact),
         "reward": as_json(cell.reward),
         "valid_json": as_json(cell.valid_json),
+        "repeated": [as_json(item) for item in cell.repeated],
     }
 
 
@@ -134,8 +142,12 @@ def _percent(interval: Interval) -> str:
 
 def _exact(cell: Cell) -> str:
     if cell.exact is None:
-        return "not judged"
-    return f"{_percent(cell.exact)} [{cell.exact.low * 100:.1f}, {cell.exact.high * 100:.1f}]"
+        return "not judged" if cell.asked else "not asked"
+    return _share(cell.exact)
+
+
+def _share(interval: Interval) -> str:
+    return f"{_percent(interval)} [{interval.low * 100:.1f}, {interval.high * 100:.1f}]"
 
 
 def _figure(cell: Cell | None, metric: Metric) -> str:
@@ -152,13 +164,14 @@ def _figure(cell: Cell | None, metric: Metric) -> str:
 def _of_tasks(cell: Cell | None, metric: Metric, tasks: int) -> str:
     """Return a figure, and of how many tasks it is where an arm was not asked all of them."""
     shown = _figure(cell, metric)
-    return shown if cell is None or cell.asked == tasks or metric != "exact_match" else f"{shown} of {cell.asked}"
+    return shown if cell is None or cell.tasks in (0, tasks) or metric != "exact_match" else f"{shown} of {cell.tasks}"
 
 
 _COUNTS: dict[str, Callable[[Cell], int]] = {
     "not judged": lambda cell: cell.asked - cell.judged,
     "cut off": lambda cell: cell.truncated,
     "too long": lambda cell: cell.too_long,
+    "not asked": lambda cell: cell.not_asked,
 }
 """What is counted beside the figures; shown only where any arm has some."""
 
@@ -168,16 +181,30 @@ def _present(cells: Iterable[Cell]) -> list[str]:
     return [name for name, count in _COUNTS.items() if any(map(count, shown))]
 
 
+def _most_repeats(cells: Iterable[Cell]) -> int:
+    """Return the largest k that a figure of several answers to each task has; 0 without any."""
+    return max((cell.repeated[-1].k for cell in cells if cell.repeated), default=0)
+
+
+def _repeated(cell: Cell | None, k: int) -> list[str]:
+    """Return pass@k and pass^k."""
+    item = next((item for item in cell.repeated if item.k == k), None) if cell else None
+    return ["-", "-"] if item is None else [_share(item.one), _share(item.every)]
+
+
 def arm_table(rows: Sequence[Row]) -> Table:
     """Return one line for each task set and arm; the arm is named where there are several."""
     arms = {arm for row in rows for arm in row.cells}
-    counts = _present(cell for row in rows for cell in row.cells.values())
-    columns = ["skill", "task set", *(["arm"] if len(arms) > 1 else []), "n", "exact [95 %]", "reward", "valid JSON"]
+    cells = [cell for row in rows for cell in row.cells.values()]
+    counts, k = _present(cells), _most_repeats(cells)
+    columns = ["skill", "task set", *(["arm"] if len(arms) > 1 else []), "n", "exact [95 %]"]
+    columns += [*([f"pass@{k}", f"pass^{k}"] if k else []), "reward", "valid JSON"]
     lines = []
     for row in rows:
         for arm, cell in row.cells.items():
             name = [arm_label(arm)] if len(arms) > 1 else []
             shown = [_figure(cell, metric) if metric in row.task_set.metrics else "-" for metric in _METRICS]
+            shown[1:1] = _repeated(cell, k) if k else []
             place = [row.task_set.skill, task_set_label(row.task_set.name)]
             lines.append([*place, *name, str(cell.asked), *shown, *(str(_COUNTS[count](cell)) for count in counts)])
     return [*columns, *counts], lines
@@ -191,6 +218,11 @@ def metric_table(rows: Sequence[Row], arms: Sequence[str]) -> Table:
         for metric in row.task_set.metrics:
             figures = [_of_tasks(row.cells.get(arm), metric, row.task_set.tasks) for arm in arms]
             lines.append([*place, str(row.task_set.tasks), _METRICS[metric], *figures])
+        k = _most_repeats(row.cells.values())
+        if k:
+            repeated = [_repeated(row.cells.get(arm), k) for arm in arms]
+            for name, shares in zip((f"pass@{k}", f"pass^{k}"), zip(*repeated, strict=True), strict=True):
+                lines.append([*place, str(row.task_set.tasks), name, *shares])
         for name in _present(row.cells.values()):
             numbers = [str(_COUNTS[name](cell)) if (cell := row.cells.get(arm)) else "-" for arm in arms]
             lines.append([*place, "", name, *numbers])

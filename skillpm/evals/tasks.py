@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,24 +115,43 @@ def _outside_task(contributions: Contributions, row: TaskRow, path: str, line: i
 def sample(tasks: Sequence[EvalTask], limit: int, seed: int) -> list[int]:
     """Return the positions of at most ``limit`` tasks of each task set, in order.
 
-    Tasks are ranked by the tool of their expected answer, by tag and by chance, and taken at equal distances from a
-    random start: each tool and each tag gets its share, and a figure of the sample estimates that of the whole set.
-
-    Source: W. G. Cochran, Sampling Techniques (3rd edition, 1977), chapter 8, systematic sampling.
+    Each tool of an expected answer gets its share, to less than one task, and so does each tag within it; who comes
+    first is chance. A smaller sample is a part of a larger one of the same seed: two arms that were asked under two
+    limits have the tasks of the smaller one in common.
     """
     sets: dict[tuple[str, str], list[int]] = {}
     for position, task in enumerate(tasks):
         sets.setdefault((task.task.skill, task.suite), []).append(position)
     chosen: list[int] = []
     for place, positions in sets.items():
-        chance = random.Random(f"{seed} {place}")
-        shuffle(positions, chance.getrandbits)
-        ranked = sorted(
-            positions, key=lambda position: (label_of(tasks[position].task.expected), tasks[position].task.tags)
-        )
-        step, start = max(1.0, len(ranked) / limit), chance.random()
-        chosen += [ranked[int((number + start) * step)] for number in range(min(limit, len(ranked)))]
+        shuffle(positions, random.Random(f"{seed} {place}").getrandbits)
+        by_tool = _grouped(positions, lambda position: label_of(tasks[position].task.expected))
+        by_tag = [_grouped(group, lambda position: tasks[position].task.tags) for group in by_tool]
+        turns = [_in_turn([len(part) for part in parts], list(map(iter, parts))) for parts in by_tag]
+        chosen += islice(_in_turn(list(map(len, by_tool)), turns), limit)
     return sorted(chosen)
+
+
+def _grouped(positions: Sequence[int], kind: Callable[[int], Hashable]) -> list[list[int]]:
+    groups: dict[Hashable, list[int]] = {}
+    for position in positions:
+        groups.setdefault(kind(position), []).append(position)
+    return list(groups.values())
+
+
+def _in_turn(sizes: Sequence[int], groups: Sequence[Iterator[int]]) -> Iterator[int]:
+    """Yield the members of groups of known sizes; the first few hold each group's share to less than one, however few.
+
+    Source: M. L. Balinski and H. P. Young, The quota method of apportionment, American Mathematical Monthly 82 (1975)
+    701-730: the next seat goes to the largest of n / (s + 1) among those whose share is not exceeded.
+    """
+    whole = sum(sizes)
+    taken = [0] * len(groups)
+    for number in range(1, whole + 1):
+        below = (at for at, size in enumerate(sizes) if taken[at] * whole < size * number)
+        at = max(below, key=lambda at: sizes[at] / (taken[at] + 1))
+        yield next(groups[at])
+        taken[at] += 1
 
 
 def with_tool_schemas(tasks: Iterable[EvalTask], contracts: Mapping[str, Contract | None]) -> list[EvalTask]:

@@ -7,6 +7,7 @@ after a stage. Arms are compared on the tasks that they share, so a record names
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -18,7 +19,7 @@ from skillpm.model.suite import Gate, Metric
 from skillpm.model.task import canonical_json
 from skillpm.model.verdict import Number, Verdict
 
-EVALUATION_VERSION = 3
+EVALUATION_VERSION = 4
 HELD_OUT = "held_out"
 TEMPLATE = "template:"  # begins the tag of a row that names the template of its request
 ALL_METRICS: tuple[Metric, ...] = ("exact_match", "reward", "valid_json")
@@ -27,6 +28,7 @@ TaskKey = tuple[str, str, str]
 """(skill, task set, key of the task): what two arms are paired by."""
 
 Count = Annotated[int, Field(ge=0)]
+_SIDES = ("prompt", "completion")
 
 
 class Record(Document):
@@ -40,6 +42,7 @@ class Record(Document):
         valid_json: was the answer one JSON object and nothing else? None where the skill has no contract.
         finish_reason: ``length`` where the answer was cut off at the limit, ``too_long`` where the prompt did not fit.
         tags: of the task.
+        repeat: which of the answers to its task it is, from 0.
     """
 
     task: str
@@ -57,6 +60,7 @@ class Record(Document):
     prompt_tokens: Count
     completion_tokens: Count
     tags: tuple[str, ...] = ()
+    repeat: Count = 0
 
     @property
     def key(self) -> TaskKey:
@@ -74,6 +78,15 @@ class Record(Document):
         return self.verdict.score is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What answers took; ``cost`` is in the currency of the price, None without one."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+
+
 class Arm(Document):
     """Every answer of one policy asked one way.
 
@@ -84,7 +97,8 @@ class Arm(Document):
         tool_schemas: did names, descriptions and schemas of the tools stand in the prompt?
         constrained: could answers only be what the contract accepts?
         adapter: the adapter on top of the model, relative to the run folder, or None.
-        settings: what else decides the answers: limits, data type, device, threads, digests of model and adapter.
+        settings: what else decides the answers: repeats, limits, data type, device, threads, digests of model and
+            adapter. ``limit_reached`` names the limit for whose sake tasks were not asked.
         seconds: wall-clock time of completing and judging.
     """
 
@@ -97,6 +111,31 @@ class Arm(Document):
     settings: dict[str, Json] = Field(default_factory=dict)
     records: tuple[Record, ...]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    @property
+    def repeats(self) -> int:
+        """How often each task was asked."""
+        repeats = self.settings.get("repeats", 1)
+        return repeats if isinstance(repeats, int) else 1
+
+    @property
+    def spent(self) -> Spent:
+        """The tokens of its answers, and their cost at the recorded price of a million."""
+        prompt, answer = (sum(getattr(item, f"{side}_tokens") for item in self.records) for side in _SIDES)
+        match self.settings.get("price"):
+            case [int() | float() as of_prompt, int() | float() as of_answer]:
+                return Spent(prompt, answer, (of_prompt * prompt + of_answer * answer) / 1_000_000)
+        return Spent(prompt, answer, None)
+
+    @property
+    def drawn(self) -> bool:
+        """Are its answers drawn by chance, not greedy?"""
+        return bool(self.settings.get("temperature"))
+
+    @property
+    def stopped(self) -> bool:
+        """Was it ended before every task was asked?"""
+        return bool(self.settings.get("interrupted") or self.settings.get("limit_reached"))
 
 
 class EvaluatedSkill(Document):

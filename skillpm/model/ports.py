@@ -158,6 +158,7 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     finish_reason: str  # "stop", "length" (cut off at the limit), or "too_long" (the prompt: it was not asked)
+    remembered: bool = False  # from an earlier command: nobody was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +254,10 @@ class Policy(Protocol):
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
     ) -> Iterator[tuple[int, Completion]]:
-        """Yield ``(index of the prompt, completion)`` in any order, greedy, as they finish."""
+        """Yield ``(index of the prompt, completion)`` in any order, greedy, as they finish.
+
+        A caller may close the iterator before its end; prompts that were not begun are then left out.
+        """
 
 
 @runtime_checkable
@@ -266,6 +270,14 @@ class ConstrainablePolicy(Policy, Protocol):
         Raises:
             SkillpmError: it cannot be held to this schema.
         """
+
+
+@runtime_checkable
+class SamplingPolicy(Policy, Protocol):
+    """A policy whose answers can be drawn by chance."""
+
+    def sampled(self, temperature: float, seed: int) -> Policy:
+        """Return the same policy, whose answers are drawn at a temperature above 0; same seed, same answers."""
 
 
 @dataclass(frozen=True, slots=True)

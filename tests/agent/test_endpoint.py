@@ -53,6 +53,15 @@ def test_a_server_is_asked_for_what_a_schema_accepts(chat: MakeChat) -> None:
     assert last["body"]["response_format"]["json_schema"]["schema"] == SCHEMA
 
 
+def test_a_server_is_asked_for_answers_that_are_drawn_with_their_seed(chat: MakeChat) -> None:
+    url = chat({"go": "hello"})
+    greedy = EndpointPolicy(url, patience=QUICK, environment={})
+    for policy, said in ((greedy.sampled(0.7, 5), {"temperature": 0.7, "seed": 5}), (greedy, {"temperature": 0})):
+        list(policy.complete([[Message(role="user", content="go")]], max_new_tokens=50))
+        body = json.load(urllib.request.urlopen(url.replace("/v1", "/last")))["body"]
+        assert {name: body[name] for name in ("temperature", "seed") if name in body} == said
+
+
 def test_two_native_calls_are_never_read_as_one(chat: MakeChat) -> None:
     from skillpm.contract.answer import read_answer
 

@@ -114,6 +114,19 @@ def test_the_report_names_a_command_that_asks_the_same_again(evaluate: Evaluate)
     evaluate(*command.split()[2:], "--no-gate").ok()
 
 
+def test_answers_that_were_kept_are_not_asked_for_again(evaluate: Evaluate) -> None:
+    limited = (*SERVER, "--repeats", "2", "--max-tokens-total", "20", "--json", "--no-gate")
+    first = evaluate(*limited).ok().document["figures"][0]
+    assert (first["judged"], first["not_asked"]) == (10, 30)
+    (evaluate.root / "answers.json").write_text("{}")
+    second = evaluate(*limited, "--resume", "--max-cost", "1", "--price", "1,2").ok().document
+    assert (second["figures"][0]["judged"], second["figures"][0]["not_asked"]) == (20, 20)
+    assert second["figures"][0]["exact"]["estimate"] == 0.25  # half of those that were kept, none of the others
+    assert second["spent"][0]["cost"] == pytest.approx(20 * 3 / 1e6)
+    rows = evaluate(*SERVER, "--tasks", "rows.jsonl", "--output", "out", "--repeats", "2").ok()
+    assert "2 answers are in" in rows.err and '"repeat":1' in (evaluate.root / "out/completions.jsonl").read_text()
+
+
 def test_rows_from_outside_are_answered(evaluate: Evaluate) -> None:
     done = evaluate(*SERVER, "--tasks", "rows.jsonl", "--output", "out").ok()
     assert "100.0 %" in done.out
@@ -146,6 +159,9 @@ def test_rows_from_outside_are_answered(evaluate: Evaluate) -> None:
         ((*SERVER, "--tasks", "nowhere.jsonl", "--output", "out"), 2, "no file nowhere.jsonl"),
         ((*SERVER, "--output", "model"), 2, "model exists already"),
         ((*SERVER, "--limit", "0"), 2, "--limit"),
+        ((*SERVER, "--max-cost", "1"), 2, "`--max-cost` needs `--price`"),
+        ((*SERVER, "--price", "1"), 2, "`--price` takes two numbers, not `1`"),
+        ((*SERVER, "--temperature", "1"), 2, "answers greedily alone"),
     ],
 )
 def test_bad_input_is_a_sentence_and_nothing_is_written(

@@ -51,6 +51,15 @@ def test_each_tool_gets_its_share_of_a_limited_task_set(tools: dict[str, int], l
         assert abs(taken[tool] - count * min(limit, len(every)) / len(every)) < 1 + 1e-9
 
 
+@given(
+    st.dictionaries(st.sampled_from("abcde"), st.integers(1, 20), min_size=1), st.integers(1, 60), st.integers(1, 60)
+)
+def test_a_smaller_sample_is_a_part_of_a_larger_one(tools: dict[str, int], one: int, other: int) -> None:
+    every = tasks(tools)
+    smaller, larger = (set(sample(every, limit, 3)) for limit in sorted((one, other)))
+    assert smaller <= larger
+
+
 def test_each_tag_gets_its_share_within_a_tool() -> None:
     every = tasks({"a": 20, "b": 20})
     taken = Counter((every[at].task.expected["tool"], every[at].task.tags[0]) for at in sample(every, 8, 0))

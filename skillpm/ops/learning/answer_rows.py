@@ -73,18 +73,22 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
             eval_tasks = with_skill_text(eval_tasks, {skill.name: contributions.skill_text})
         judge = judge_where_expected(scorer.judge, contributions.contract)
         contracts = {skill.name: contributions.contract}
-        examiner = Examiner(judge, scorer.prefetch, asking, evaluator.progress, contracts)
+        examiner = Examiner(judge, scorer.prefetch, asking, evaluator.progress, contracts, evaluator.remember)
         policy = evaluator.policy(answerer.model, answerer.adapter)
         arm = examiner.ask(
             policy, eval_tasks, ArmLabel("answers", answerer.model, asking.skill_text, asking.tool_schemas)
         )
         if examiner.interrupted and not examiner.answered:
             raise KeyboardInterrupt
-        numbered, eval_tasks = [numbered[at] for at in examiner.answered], [eval_tasks[at] for at in examiner.answered]
-        answers = tuple(task_answer(row, record) for (_, row), record in zip(numbered, arm.records, strict=True))
-        judged = [index for index, task in enumerate(eval_tasks) if task.task.expected is not None]
-        arm = arm.model_copy(update={"records": tuple(arm.records[index] for index in judged)})
-        evaluation = assemble(session.contributions, [eval_tasks[index] for index in judged], [arm]) if judged else None
+        rows = [numbered[at][1] for at in examiner.answered]
+        repeated = asking.repeats > 1
+        answers = tuple(
+            task_answer(row, record, repeated=repeated) for row, record in zip(rows, arm.records, strict=True)
+        )
+        judged = [task for task in eval_tasks if task.task.expected is not None]
+        expecting = (record for record in arm.records if record.expected is not None)
+        arm = arm.model_copy(update={"records": tuple(expecting)})
+        evaluation = assemble(session.contributions, judged, [arm]) if arm.records else None
         summary = _summary(answerer, answers, evaluation) | {"settings": arm.settings}
         write_atomic(folder / "completions.jsonl", "".join(f"{item.model_dump_json()}\n" for item in answers))
         write_atomic(folder / "summary.json", json.dumps(summary, indent=1) + "\n")

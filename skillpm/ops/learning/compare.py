@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from skillpm.errors import UsageError
 from skillpm.evals.caveats import different_settings
-from skillpm.evals.compare import Comparison, compare
+from skillpm.evals.compare import Comparison, compare, paired
 from skillpm.evals.decision import Decision, decide
 from skillpm.evals.gate import check_gates
 from skillpm.model.evaluation import Arm, Evaluation
@@ -32,10 +32,10 @@ class ChosenArm:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A task that one of the two arms got exactly right and the other did not.
+    """A task that one of the two arms got exactly right and the other did not, or less often.
 
     Attributes:
-        change: ``gained`` where the second was right.
+        change: ``gained`` where the second was right, or more often.
         first: what the first arm answered.
         second: what the second arm answered.
     """
@@ -104,13 +104,14 @@ def compare_arms(first: ChosenArm, second: ChosenArm) -> Compared:
 
 
 def _flips(first: Arm, second: Arm) -> list[Flip]:
-    before = {record.key: record for record in first.records if record.judged}
     flips: list[Flip] = []
-    for now in second.records:
-        then = before.get(now.key)
-        if then is None or not now.judged or then.exact == now.exact:
+    for pair in paired(first, second):
+        if pair.difference == 0:
             continue
-        change: Literal["gained", "lost"] = "gained" if now.exact else "lost"
+        right = pair.difference > 0  # of several answers, one that shows the change
+        change: Literal["gained", "lost"] = "gained" if right else "lost"
+        then = next(record for record in pair.first if record.exact is not right)
+        now = next(record for record in pair.second if record.exact is right)
         answers = (then.completion, now.completion)
         flips.append(Flip(now.skill, now.suite, change, now.request, now.expected, *answers))
     return flips

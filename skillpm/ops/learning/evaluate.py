@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from skillpm.agent.completion_cache import CachedPolicy
 from skillpm.errors import DocumentError, UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.examiner import ArmLabel, Asking, Examiner
@@ -49,6 +51,7 @@ class Evaluator:
         progress: counts the answers.
         policies: makes the policies.
         command: what a person types to have this again.
+        resume: take the answers that an earlier command has kept, and ask for the others.
     """
 
     context: Context
@@ -56,6 +59,12 @@ class Evaluator:
     progress: Progress
     policies: PolicyFactory = load_policy
     command: str = ""
+    resume: bool = False
+
+    def remember(self, policy: Policy, also: Mapping[str, Any]) -> Policy:
+        """Return a policy whose answers are kept on disk as they end, so that a command that was ended can go on."""
+        file = self.context.settings.completions / "completions.sqlite"
+        return CachedPolicy(policy, file, also=also, read=self.resume)
 
     def policy(
         self,
@@ -97,7 +106,8 @@ class Evaluator:
     def examiner(self, session: JudgingSession) -> Examiner:
         """Return what asks policies and has the skills of a session judge the answers."""
         contracts = {name: item.contract for name, item in session.contributions.items()}
-        return Examiner(session.scorer.judge, session.scorer.prefetch, self.asking, self.progress, contracts)
+        scorer = session.scorer
+        return Examiner(scorer.judge, scorer.prefetch, self.asking, self.progress, contracts, self.remember)
 
     def base_arms(
         self,

@@ -234,4 +234,4 @@ def _run_figures(evaluation: Evaluation) -> Iterator[RunFigure]:
             share = cell.exact
             shown = {} if share is None else {"exact": share.estimate, "low": share.low, "high": share.high}
             place = row.task_set
-            yield RunFigure(skill=place.skill, task_set=place.name, arm=arm, tasks=cell.asked, **shown)
+            yield RunFigure(skill=place.skill, task_set=place.name, arm=arm, tasks=cell.tasks, **shown)

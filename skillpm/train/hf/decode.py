@@ -6,6 +6,7 @@ The answers are those of plain decoding: greedy at temperature 0, else sampled f
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -35,6 +36,7 @@ class Sampling:
         samples: answers to each prompt.
         batch_size: rows that are decoded side by side.
         seed: of the sampling.
+        own_chance: does each answer have its own random numbers, whatever is decoded beside it?
         grammar: what answers may be; anything where None.
     """
 
@@ -45,6 +47,7 @@ class Sampling:
     samples: int = 1
     batch_size: int = 32
     seed: int = 0
+    own_chance: bool = False
     grammar: Grammar | None = None
 
 
@@ -67,6 +70,7 @@ class _Row:
     matcher: Any = None  # of the grammar
     tokens: list[int] = field(default_factory=list)
     going: bool = True
+    chance: random.Random | None = None
 
     def add(self, token: int) -> None:
         """Take the next token of the answer."""
@@ -124,6 +128,9 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
             batch = open_batch(model, [prompts[i] for i in chosen], sampling.samples, sampling.pad, way)
             begin = (lambda: None) if sampling.grammar is None else sampling.grammar.begin
             rows = [_Row(prompt, sample, begin()) for prompt in chosen for sample in range(sampling.samples)]
+            if sampling.own_chance and sampling.temperature:
+                for row in rows:
+                    row.chance = random.Random(f"{sampling.seed} {row.sample} {list(prompts[row.prompt])}")
             yield from _decode_batch(batch, rows, sampling, generator)
 
 
@@ -132,7 +139,7 @@ def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator:
         logits = batch.logits
         if sampling.grammar is not None:
             logits = sampling.grammar.allowed([row.matcher if row.going else None for row in rows], logits)
-        tokens = _choose(logits, sampling.temperature, generator)
+        tokens = _choose(logits, sampling.temperature, generator, [row.chance for row in rows if row.chance])
         last = step + 1 == sampling.max_new_tokens
         # A row that has ended goes on in the batch until the next gathering; what it decodes is thrown away. It is
         # yielded at once, not with its batch, so that its verifier works while the others are still decoded.
@@ -151,8 +158,14 @@ def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator:
         batch.extend(tokens)
 
 
-def _choose(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
+def _choose(
+    logits: torch.Tensor, temperature: float, generator: torch.Generator, chances: Sequence[random.Random]
+) -> torch.Tensor:
     if temperature == 0.0:
         return logits.argmax(dim=-1)
     probabilities = torch.softmax(logits / temperature, dim=-1)
+    if chances:  # by the inverse of each row's own distribution
+        sums = probabilities.double().cumsum(dim=-1)
+        drawn = torch.tensor([[chance.random()] for chance in chances], dtype=sums.dtype, device=sums.device)
+        return torch.searchsorted(sums, drawn * sums[:, -1:], right=True)[:, 0].clamp(max=sums.shape[-1] - 1)
     return torch.multinomial(probabilities, 1, generator=generator)[:, 0]

@@ -37,7 +37,7 @@ def _template_arguments(adapter: Path | None) -> dict[str, Json]:
 
 
 class TransformersPolicy:
-    """Greedy completions of a local model.
+    """Completions of a local model, greedy unless ``sampled`` says otherwise.
 
     Args:
         model: a folder or a hub id.
@@ -89,6 +89,13 @@ class TransformersPolicy:
         self._batch_size = batch_size
         self._skip_special_tokens = not special_tokens
         self._grammar: Grammar | None = None
+        self._temperature, self._seed = 0.0, 0
+
+    def sampled(self, temperature: float, seed: int) -> Self:
+        """Return this model, whose answers are drawn; an answer does not depend on those that are drawn beside it."""
+        drawn = copy.copy(self)
+        drawn._temperature, drawn._seed = temperature, seed
+        return drawn
 
     def constrained(self, schema: Mapping[str, Any]) -> Self:
         """Return this model, whose answers can only be what a JSON Schema accepts.
@@ -122,7 +129,14 @@ class TransformersPolicy:
         tokenizer = self._conversation.tokenizer
         stop = self._conversation.stop_tokens(self._model)
         sampling = Sampling(
-            max_new_tokens, stop, tokenizer.pad_token_id, batch_size=self._batch_size, grammar=self._grammar
+            max_new_tokens,
+            stop,
+            tokenizer.pad_token_id,
+            temperature=self._temperature,
+            batch_size=self._batch_size,
+            seed=self._seed,
+            own_chance=True,
+            grammar=self._grammar,
         )
         for answer in decode(self._model, [tokens[index] for index in fitting], sampling):
             written = answer.tokens if self._skip_special_tokens or not answer.stopped else answer.tokens[:-1]

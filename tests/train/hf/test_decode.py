@@ -59,10 +59,11 @@ def test_greedy_answers_are_those_of_generate(loaded: Any, count: int, shared: i
         assert found[number].stopped == (expected[-1] == stop)
 
 
-def test_samples_follow_the_distribution(loaded: Any) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_samples_follow_the_distribution(loaded: Any, own: bool) -> None:
     """The first sampled tokens of many samples are spread as the model's probabilities say."""
     prompt = prompts(1, 8)[0]
-    sampling = Sampling(1, frozenset(), 0, temperature=1.0, samples=4000, batch_size=4000, seed=3)
+    sampling = Sampling(1, frozenset(), 0, temperature=1.0, samples=4000, batch_size=4000, seed=3, own_chance=own)
 
     counts = Counter(answer.tokens[0] for answer in decode(loaded, [prompt], sampling))
 
@@ -84,6 +85,17 @@ def test_sampling_is_reproducible(loaded: Any) -> None:
     assert run(1) == run(1)
     assert run(1) != run(2)
     assert [(prompt, sample) for prompt, sample, _ in run(1)] == [(p, s) for p in range(4) for s in range(3)]
+
+
+def test_an_answer_of_its_own_chance_does_not_depend_on_its_neighbours(loaded: Any) -> None:
+    def run(asked: list[list[int]], batch: int) -> dict[tuple[int, ...], list[int]]:
+        sampling = Sampling(8, frozenset(), 0, temperature=1.0, batch_size=batch, seed=5, own_chance=True)
+        return {tuple(asked[a.prompt]): a.tokens for a in decode(loaded, asked, sampling)}
+
+    every = prompts(6, 4)
+    whole = run(every, 6)
+    assert run(every, 1) == whole
+    assert run(every[3:], 2).items() <= whole.items()
 
 
 def test_prompts_that_begin_alike_are_decoded_together() -> None:

@@ -1,0 +1,71 @@
+"""What an evaluation may take: tokens, time and money. What was not asked for want of them is counted apart."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from skillpm.model.ports import Completion
+
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Money for a million tokens of prompts and of answers, in any currency."""
+
+    prompt: float
+    answer: float
+
+    def of(self, prompt_tokens: int, answer_tokens: int) -> float:
+        """Return what some tokens cost."""
+        return (self.prompt * prompt_tokens + self.answer * answer_tokens) / _MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that may be taken; no bound where None.
+
+    Attributes:
+        max_tokens_total: of prompts and answers together.
+        max_minutes: of the clock.
+        max_cost: in the currency of the price.
+        price: without which there is no cost.
+    """
+
+    max_tokens_total: int | None = None
+    max_minutes: float | None = None
+    max_cost: float | None = None
+    price: Price | None = None
+
+
+class Budget:
+    """Counts what is taken. Answers that an earlier command has kept cost nothing.
+
+    Args:
+        limits: the most that may be taken.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._begin = time.monotonic()
+        self._prompt = self._answer = 0
+
+    def take(self, completion: Completion) -> None:
+        """Count an answer."""
+        if not completion.remembered:
+            self._prompt += completion.prompt_tokens
+            self._answer += completion.completion_tokens
+
+    @property
+    def reached(self) -> str | None:
+        """The name of the limit that is reached, or None."""
+        limits = self._limits
+        cost = 0.0 if limits.price is None else limits.price.of(self._prompt, self._answer)
+        taken = {
+            "max_tokens_total": self._prompt + self._answer,
+            "max_minutes": (time.monotonic() - self._begin) / 60,
+            "max_cost": cost,
+        }
+        bounds = ((name, getattr(limits, name), amount) for name, amount in taken.items())
+        return next((name for name, most, amount in bounds if most is not None and amount >= most), None)
