@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from skillpm.agent.shown import fed, visible
+from skillpm.model.task import skill_content
 
 CHARACTERS = 3.5  # of a token, about: no tokenizer is at hand for every model
 _LONGEST = 1200  # characters of a passage
@@ -95,7 +96,7 @@ def skill_block(name: str, text: str, tokens: int) -> tuple[str, int]:
     """
     text, room = text.strip(), int(tokens * CHARACTERS)
     kept = text if len(text) <= room else text[:room].rpartition("\n")[0]
-    return f'<skill_content name="{name}">\n{kept}\n</skill_content>', len(text) - len(kept)
+    return skill_content(name, kept), len(text) - len(kept)
 
 
 def read_passages(passages: Iterable[Passage], tokens: int) -> tuple[str, Sequence[Passage]]:

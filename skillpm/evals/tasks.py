@@ -17,7 +17,7 @@ from skillpm.formats.document import read_json_lines
 from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import HELD_OUT, TaskRow
 from skillpm.model.order import shuffle
-from skillpm.model.task import Message, Seed, Task, canonical_json, request_key
+from skillpm.model.task import Message, Seed, Task, before_prompt, canonical_json, request_key, skill_content
 from skillpm.storage.files import read_text
 
 if TYPE_CHECKING:
@@ -169,14 +169,11 @@ def with_skill_text(tasks: Iterable[EvalTask], texts: Mapping[str, str]) -> list
 
 
 def _with_text(task: EvalTask, text: str) -> EvalTask:
-    return _before_prompt(task, f'<skill_content name="{task.task.skill}">\n{text.strip()}\n</skill_content>')
+    return _before_prompt(task, skill_content(task.task.skill, text))
 
 
 def _before_prompt(task: EvalTask, block: str) -> EvalTask:
-    system = [message.content for message in task.prompt if message.role == "system"]
-    rest = tuple(message for message in task.prompt if message.role != "system")
-    first = Message(role="system", content="\n\n".join(text for text in [block, *system] if text))
-    return dataclasses.replace(task, prompt=(first, *rest))
+    return dataclasses.replace(task, prompt=before_prompt(block, task.prompt))
 
 
 def read_held_out(path: Path, skills: Sequence[str]) -> list[Task]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -32,6 +33,18 @@ class Message(Document):
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
+
+
+def skill_content(name: str, text: str) -> str:
+    """Return a skill's own text as it stands in a prompt."""
+    return f'<skill_content name="{name}">\n{text.strip()}\n</skill_content>'
+
+
+def before_prompt(block: str, prompt: Sequence[Message]) -> tuple[Message, ...]:
+    """Return a conversation whose system message begins with a block of text."""
+    system = [message.content for message in prompt if message.role == "system"]
+    rest = (message for message in prompt if message.role != "system")
+    return (Message(role="system", content="\n\n".join(text for text in [block, *system] if text)), *rest)
 
 
 @lru_cache(maxsize=64)
