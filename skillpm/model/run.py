@@ -45,6 +45,7 @@ class RunStart(Document):
         lock: of the project's skillpm.lock, which stands in the folder too; None without one.
         model_digest: of the base model's configuration and weights, or the revision of a hub id.
         adapter_digest: of the adapter that the run began from.
+        teachers: what names the bytes of the other models that stages learn from, by what the recipe calls them.
         settings: data type, device and number of threads.
     """
 
@@ -55,6 +56,7 @@ class RunStart(Document):
     lock: Digest | None = None
     model_digest: str | None = None
     adapter_digest: Digest | None = None
+    teachers: dict[str, str | None] = Field(default_factory=dict)
     settings: dict[str, Json] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,8 @@ from skillpm.model.task import Task
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 STAGE_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+SELF = "self"
+"""A teacher: the model itself, as it was when its stage began."""
 StageName = Annotated[str, Field(pattern=STAGE_NAME)]
 
 
@@ -34,10 +36,11 @@ class Stage(Document):
 
 @dataclass(frozen=True, slots=True)
 class TrainRow:
-    """A task and the one text that a model is trained to answer."""
+    """A task and the one text that a model is trained to answer; ``text`` is what its skill says of itself."""
 
     task: Task
     answer: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class StageInput:
             left it when a run that was ended is resumed.
         report: takes the number of optimiser steps that are done, and figures, which go into metrics.jsonl.
         save_after: seconds between two checkpoints in ``work``.
+        teachers: the folders or hub ids of the other models that the recipe names, by what it calls them.
     """
 
     model: Any
@@ -129,6 +133,7 @@ class StageInput:
     work: Path
     report: Callable[[int, Mapping[str, Any]], None]
     save_after: float = 60.0
+    teachers: Mapping[str, Path | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Sampled(Stage):
         scheduler: how the rate falls.
         temperature: of the sampling.
         max_new_tokens: of one answer.
+        kl: weight of the divergence from the model as it was when the stage began; 0 for none.
         rewards: weights by reward name, for every skill that has a reward of that name.
         max_error_share: stop when more of a step's answers could not be judged.
     """
@@ -54,6 +55,7 @@ class Sampled(Stage):
     scheduler: Literal["cosine", "linear", "constant"] = "constant"
     temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
     max_new_tokens: Positive = 96
+    kl: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     rewards: dict[str, float] = Field(default_factory=lambda: {"graded": 1.0})
     max_error_share: Annotated[float, Field(ge=0, le=1)] = 0.2
 

@@ -10,6 +10,7 @@ from typing import Any
 from skillpm import __version__
 from skillpm.model.name import did_you_mean
 from skillpm.model.training import StageInput, StageOutput, Trainer
+from skillpm.train.distil import Distil, plan_distil
 from skillpm.train.dpo import Dpo, plan_dpo
 from skillpm.train.grpo import Grpo, Rloo, plan_sampled
 from skillpm.train.sft import Sft, plan_sft
@@ -50,5 +51,7 @@ SFT = Trainer("sft", Sft, plan_sft, _loader("skillpm.train.hf.sft", "run_sft"))
 GRPO = Trainer("grpo", Grpo, plan_sampled, _loader("skillpm.train.hf.grpo", "run_grpo"))
 RLOO = Trainer("rloo", Rloo, plan_sampled, _loader("skillpm.train.hf.grpo", "run_rloo"))
 DPO = Trainer("dpo", Dpo, plan_dpo, _loader("skillpm.train.hf.dpo", "run_dpo"))
+DISTIL = Trainer("distil", Distil, plan_distil, _loader("skillpm.train.hf.distil", "run_distil"))
 
-BUILT_IN = Kinds({kind.name: replace(kind, origin=f"skillpm-core {__version__}") for kind in (SFT, GRPO, RLOO, DPO)})
+_KINDS = (SFT, GRPO, RLOO, DPO, DISTIL)
+BUILT_IN = Kinds({kind.name: replace(kind, origin=f"skillpm-core {__version__}") for kind in _KINDS})

@@ -19,7 +19,8 @@ from pydantic import Field, SerializeAsAny, ValidationError, create_model, model
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import Document, Json, model_errors
 from skillpm.formats.strict_yaml import read_yaml
-from skillpm.model.training import STAGE_NAME, Positive, Stage
+from skillpm.model.training import SELF, STAGE_NAME, Positive, Stage
+from skillpm.train.distil import Distil
 from skillpm.train.grpo import Grpo
 from skillpm.train.kinds import Kinds
 from skillpm.train.sft import Sft
@@ -119,6 +120,12 @@ class Recipe(Document):
     data: Data = Data()
     lora: Lora = Lora()
     stages: tuple[SerializeAsAny[Stage], ...] = (Sft(kind="sft"), Grpo(kind="grpo"))
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """The other models that its stages learn from."""
+        names = (stage.teacher for stage in self.stages if isinstance(stage, Distil))
+        return tuple(dict.fromkeys(name for name in names if name != SELF))
 
     @model_validator(mode="after")
     def _stages_have_names(self) -> Recipe:

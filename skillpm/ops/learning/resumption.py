@@ -47,6 +47,8 @@ def check_machine(context: Context, start: RunStart, skills: Sequence[Skill], ma
         _same(f"the skill {skill.name}", skill.tree, trees.get(skill.name), "put its content back, or train again")
     _same("the model", start.model_digest, model_identity(machine), "put it back, or train again")
     _same("the adapter", start.adapter_digest, machine.get("adapter_digest"), "put it back, or train again")
+    for name, digest in start.teachers.items():
+        _same(f"the teacher {name}", digest, machine["teachers"].get(name), "put it back, or train again")
     for name in SETTINGS:
         if start.settings.get(name) != machine[name]:
             context.note(f"the run began with {name} {start.settings.get(name)}, goes on with {machine[name]}")

@@ -114,7 +114,8 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> Tr
         CheckError: a seed stands in a suite, or no row can be held out.
         PluginError: a plugin's trainer failed.
     """
-    locate_model(recipe.model, context.settings.models)
+    for name in (recipe.model, *recipe.teachers):
+        locate_model(name, context.settings.models)
     find_adapter(context.settings, recipe)
     skills = context.skills(recipe.skills)
     with open_session(context, skills) as session:
@@ -202,7 +203,8 @@ def stored_recipe(context: Context, run: Path) -> Recipe:
 @contextmanager
 def _ready(context: Context, recipe: Recipe) -> Iterator[_Ready]:
     """Have everything there that can fail before a row is made."""
-    locate_model(recipe.model, context.settings.models)
+    for name in (recipe.model, *recipe.teachers):
+        locate_model(name, context.settings.models)
     skills = context.skills(recipe.skills)
     adapter = find_adapter(context.settings, recipe)
     stages = _needed(lambda: importlib.import_module("skillpm.train.hf.stages"))
@@ -210,8 +212,9 @@ def _ready(context: Context, recipe: Recipe) -> Iterator[_Ready]:
     with open_session(context, skills) as session:
         check_stages(recipe, _rewards(session))
         model = ready_model(recipe.model, context.settings)
-        opened = stages.open_model(recipe, model, adapter)
-        machine = stages.machine_record(model, recipe.dtype, adapter)
+        teachers = {name: ready_model(name, context.settings) for name in recipe.teachers}
+        opened = stages.open_model(recipe, model, adapter, teachers)
+        machine = stages.machine_record(model, recipe.dtype, adapter, teachers)
         yield _Ready(context, recipe, skills, session, stages, runners, opened, machine)
 
 
@@ -355,7 +358,8 @@ def _stored_plan(ready: _Ready, folder: RunFolder) -> TrainPlan:
 
 
 def _rows(session: JudgingSession, tasks: Sequence[Task]) -> list[TrainRow]:
-    return [TrainRow(task, _answer(session.contributions[task.skill], task)) for task in tasks]
+    known = session.contributions
+    return [TrainRow(task, _answer(known[task.skill], task), known[task.skill].skill_text) for task in tasks]
 
 
 def _answer(contributions: Contributions, task: Task) -> str:
@@ -382,6 +386,7 @@ def _write_inputs(folder: RunFolder, ready: _Ready, synthesis: Synthesis) -> Non
             lock=files.get(LOCK),
             model_digest=model_identity(ready.machine),
             adapter_digest=ready.machine.get("adapter_digest"),
+            teachers=ready.machine.get("teachers", {}),
             settings={name: ready.machine[name] for name in SETTINGS},
             versions=_versions(ready),
         )

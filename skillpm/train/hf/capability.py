@@ -18,7 +18,7 @@ import torch
 from skillpm.errors import UsageError
 from skillpm.train.hf.batch import PlainBatch, SharedBatch, Way
 from skillpm.train.hf.memory import lacks_memory
-from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_loss
+from skillpm.train.hf.packing import PrefixPacking, SeparateRows, answer_logits, answer_loss
 
 Collator = Callable[[Sequence[Mapping[str, Any]]], dict[str, torch.Tensor]]
 
@@ -151,6 +151,34 @@ def packing_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> 
         chosen = next((way for way in _PACKED if _packs(model, way, trial, expected)), alone)
     model.zero_grad(set_to_none=True)
     return chosen
+
+
+def scoring_way(model: Any, features: Sequence[Mapping[str, Any]], pad: int) -> Collator:
+    """Return the fastest way to lay rows out in which a model that is not trained says of answers what it says alone.
+
+    Args:
+        model: a causal language model.
+        features: of ``encode_rows``; three of them are tried.
+        pad: the padding token.
+    """
+    trial, alone = _trial_rows(features), SeparateRows(pad)
+    with torch.no_grad(), evaluating(model):
+        expected = torch.cat([_answer_scores(model, alone([feature])) for feature in trial])
+        for way in _PACKED:
+            try:
+                packed = _answer_scores(model, way(trial))
+            except FAILURES as error:
+                if lacks_memory(error):
+                    raise
+                continue
+            if same_distributions(packed, expected, exact=model.dtype == torch.float32):
+                return way
+    return alone
+
+
+def _answer_scores(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    logits, _ = answer_logits(model, {name: tensor.to(model.device) for name, tensor in batch.items()})
+    return logits.log_softmax(dim=-1)
 
 
 def _trial_rows(features: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

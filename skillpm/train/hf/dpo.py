@@ -18,6 +18,7 @@ from skillpm.train.hf.checkpoint import Resumable, remembered
 from skillpm.train.hf.loop import run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary
 from skillpm.train.hf.packing import GroupedOrder
+from skillpm.train.hf.reference import forget_reference
 from skillpm.train.hf.rollout import GREEDY_ROWS, judging_ahead, sample_groups
 from skillpm.train.hf.validation import Validation
 
@@ -52,24 +53,18 @@ def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
         )
     check_vocabulary(given.model, (ids for pair in pairs for ids in pair.values()))
     given.report(0, {"pairs": len(pairs), "rows": len(validation.learned)})
-    _forget_reference(given.model)
+    forget_reference(given.model)
     trainer = PairTrainer(
         model=given.model,
         args=_arguments(stage, given, len(pairs)),
         train_dataset=Dataset.from_list(pairs),
         processing_class=given.conversation.tokenizer,
     )
-    _forget_reference(given.model)
+    forget_reference(given.model)
     steps = run_loop(trainer, given)
     left_out = len(found) - len(pairs)
     note = f"{len(pairs)} pairs" + (f", {left_out} left out, longer than {stage.max_length} tokens" if left_out else "")
     return validation.output(steps, note)
-
-
-def _forget_reference(model: Any) -> None:
-    """Remove TRL's copy of the adapter: it has said what the model thought when the stage began."""
-    if "ref" in getattr(model, "peft_config", {}):
-        model.delete_adapter("ref")
 
 
 def _pairs(stage: Dpo, given: StageInput, rows: Sequence[TrainRow], rewarder: Rewarder) -> list[Json]:

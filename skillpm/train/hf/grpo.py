@@ -1,6 +1,6 @@
 """The stages grpo and rloo: TRL's trainers, our decoding loop for rollouts, the skills' verifiers for rewards.
 
-Departures from the paper (arXiv 2402.03300): no KL term and no reference model, clip-higher (DAPO, 2503.14476), no
+Departures from the paper (arXiv 2402.03300): no KL term unless ``kl`` asks for it, clip-higher (DAPO, 2503.14476), no
 division by the group's standard deviation or by the length (Dr. GRPO, 2503.20783), truncated completions are masked,
 and prompts are screened once for groups whose rewards differ (the zero-variance filter of DAPO, before the first step).
 """
@@ -24,6 +24,7 @@ from skillpm.train.grpo import Grpo, Rloo, Sampled, held_for_validation
 from skillpm.train.hf.capability import evaluating, row_scores, same_scores
 from skillpm.train.hf.checkpoint import Resumable, remembered
 from skillpm.train.hf.loop import run_loop, shared_arguments
+from skillpm.train.hf.reference import Reference, forget_reference
 from skillpm.train.hf.rollout import Rollouts, judging_ahead, rollout_function, stage_groups
 from skillpm.train.hf.validation import Validation
 
@@ -145,12 +146,28 @@ def _run(stage: Sampled, given: StageInput, arguments: Any, make: Callable[..., 
         processing_class=conversation.tokenizer,
     )
     trainer.eos_token_ids = sorted(conversation.stop_tokens(given.model))
-    with labelled_positions_only():
-        steps = run_loop(trainer, given)
+    if stage.kl:
+        _hold(trainer, given.model, stage.kl)
+    try:
+        with labelled_positions_only():
+            steps = run_loop(trainer, given)
+    finally:
+        forget_reference(given.model)
     output = validation.output(steps, _ALONE if trainer.alone else "")
     if output.kept:
         _check_steps(stage, steps, trainer.state.log_history)
     return output
+
+
+def _hold(trainer: Any, model: Any, weight: float) -> None:
+    """Have TRL add its divergence from the model as it is now: GRPO's estimate k3 to the loss, RLOO's k1 to the reward.
+
+    TRL's own reference would be the base model on the disk where all weights are trained, not what a stage began with.
+    """
+    trainer.beta, reference = weight, Reference(model)
+    if reference.copy is not None:
+        utils.add_fused_lm_head(reference.copy.eval(), temperature=trainer.temperature)
+        trainer.ref_model = reference.copy
 
 
 _ALONE = "rows one by one in the update: padding changes this model's log-probabilities"

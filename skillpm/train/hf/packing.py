@@ -77,15 +77,26 @@ class AnswerLoss:
     hits: int
 
 
-def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> AnswerLoss:
-    """Return the loss of a collated batch; the output layer runs where some row has a label, and nowhere else."""
+def answer_logits(model: Any, batch: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what the model says in the place of each labelled token of a collated batch, and these tokens, in order.
+
+    The output layer runs where some row has a label, and nowhere else.
+
+    Returns:
+        Logits of shape (tokens, vocabulary), float32, and token ids of shape (tokens,).
+    """
     labels = batch["labels"][:, 1:]
     columns = (labels != IGNORED).any(dim=0).nonzero()[:, 0]
     inputs = {name: tensor for name, tensor in batch.items() if name in _INPUTS}
     logits = _logits(model, inputs, columns)
     targets = labels[:, columns]
     learned = targets != IGNORED
-    logits, targets = logits[learned].float(), targets[learned]
+    return logits[learned].float(), targets[learned]
+
+
+def answer_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> AnswerLoss:
+    """Return the loss of a collated batch."""
+    logits, targets = answer_logits(model, batch)
     total = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
     return AnswerLoss(total, len(targets), int((logits.detach().argmax(dim=-1) == targets).sum()))
 

@@ -15,6 +15,7 @@ from trl import SFTConfig, SFTTrainer
 
 from skillpm.errors import TrainingError
 from skillpm.model.training import StageInput, StageOutput
+from skillpm.train.distil import Distil
 from skillpm.train.hf.capability import Collator, packing_way
 from skillpm.train.hf.checkpoint import Resumable
 from skillpm.train.hf.loop import run_loop, shared_arguments
@@ -117,7 +118,7 @@ def learning_rate_share(stage: Sft, steps: int) -> Callable[[int], float]:
     return share
 
 
-def check_loss(stage: Sft, losses: Sequence[float]) -> None:
+def check_loss(stage: Sft | Distil, losses: Sequence[float]) -> None:
     """Raise TrainingError where training diverged: an adapter that is worse than none is not kept."""
     part = max(1, len(losses) // 10)
     first, last = fmean(losses[:part]), fmean(losses[-part:])

@@ -6,7 +6,7 @@ import gc
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from skillpm.model.ports import Judge, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.conversation import Conversation
+from skillpm.train.hf.distil import check_teacher
 from skillpm.train.hf.memory import peak_memory, within_memory
 from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
 from skillpm.train.hf.tuned import (
@@ -42,11 +43,18 @@ def library_versions() -> dict[str, str]:
     return {name: version(name) for name in ("torch", "transformers", "trl", "peft", "datasets", "accelerate")}
 
 
-def machine_record(model: Path | str, dtype: str, adapter: Path | None = None) -> dict[str, Any]:
-    """Return what the manifest records of the model, of the adapter that training began from, and of this machine."""
+Sources = Mapping[str, Path | str]  # folders and hub ids of models, by what a recipe calls them
+
+
+def machine_record(
+    model: Path | str, dtype: str, adapter: Path | None = None, teachers: Sources | None = None
+) -> dict[str, Any]:
+    """Return what the manifest records of the models, of the adapter that training began from, and of this machine."""
     record: dict[str, Any] = {**machine_settings(dtype), "model_digest": weights_digest(model)}
     if adapter is not None:
         record["adapter_digest"] = weights_digest(adapter)
+    if teachers:
+        record["teachers"] = {name: weights_digest(source) or _revision(source) for name, source in teachers.items()}
     revision = _revision(model)
     return record if revision is None else {**record, "revision": revision}
 
@@ -69,27 +77,35 @@ class Opened:
     Attributes:
         model: as training begins: a PEFT model with its adapter, or a model all of whose weights are trained.
         conversation: of its tokenizer and template.
+        teachers: the other models that the recipe names.
     """
 
     model: Any
     conversation: Conversation
+    teachers: Sources = field(default_factory=dict)
 
 
-def open_model(recipe: Recipe, model: Path | str, adapter: Path | None = None) -> Opened:
+def open_model(
+    recipe: Recipe, model: Path | str, adapter: Path | None = None, teachers: Sources | None = None
+) -> Opened:
     """Load a model and make it ready to be trained.
 
     Args:
         recipe: what was asked.
         model: a folder or a hub id.
         adapter: to begin from.
+        teachers: that its stages name.
 
     Raises:
-        UsageError: the model cannot be loaded, its template writes no answers, or no adapter of the recipe fits.
+        UsageError: the model cannot be loaded, its template writes no answers, no adapter of the recipe fits, or a
+            teacher has another tokenizer.
     """
     transformers.set_seed(recipe.seed)
     conversation = load_conversation(model, recipe.chat_template_kwargs)
+    for name, source in (teachers or {}).items():
+        check_teacher(conversation, name, source)
     dtype = "float32" if recipe.tune == "full" and recipe.dtype == "auto" else recipe.dtype
-    return Opened(tuned(load_model(model, dtype), recipe, adapter), conversation)
+    return Opened(tuned(load_model(model, dtype), recipe, adapter), conversation, teachers or {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +175,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
             folder.work(stage.name),
             StageReport(stage.name, folder.log, progress, peak_memory, folder.logged(stage.name)),
             recipe.checkpoint_seconds,
+            opened.teachers,
         )
 
     try:

@@ -68,11 +68,17 @@ def tell_nobody(episodes: Sequence[Episode]) -> None:
 
 
 def run(
-    plan: TrainPlan, model: Path, target: Path, judging: Any = judge, prefetch: Any = tell_nobody
+    plan: TrainPlan,
+    model: Path,
+    target: Path,
+    judging: Any = judge,
+    prefetch: Any = tell_nobody,
+    teachers: Any = None,
 ) -> list[Mapping[str, Any]]:
     target.mkdir(exist_ok=True)
     runners = [stage.trainer.load() for stage in plan.stages]
-    training = Training(open_model(plan.recipe, model), judging, prefetch, RunFolder(target), PlainProgress())
+    opened = open_model(plan.recipe, model, None, teachers)
+    training = Training(opened, judging, prefetch, RunFolder(target), PlainProgress())
     run_stages(plan, runners, training)
     log = target / "metrics.jsonl"
     return [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []

@@ -71,6 +71,34 @@ def test_rloo_follows_the_reward_and_scores_only_what_it_sampled(tiny_model: Pat
     assert not any(".ref." in name for name in weights)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("tune", ["lora", "full"])
+def test_the_weight_of_the_divergence_holds_grpo_to_how_the_stage_began(
+    tiny_model: Path, tmp_path: Path, tune: str
+) -> None:
+    """It is zero before the first update, and k3 of the log-probabilities of both models after it, as TRL has it."""
+    stage = Grpo(kind="grpo", kl=0.5, **SMALL)
+    log = run(changed(plan_of(first(), stage), tune=tune), tiny_model, tmp_path, pay_by_text)
+    kl = [row["kl"] for row in log if row["stage"] == "grpo" and "kl" in row]
+    assert len(kl) == 2 and kl[0] == pytest.approx(0, abs=1e-6) and kl[1] > 1e-3
+    assert not list((tmp_path / "stages/grpo/adapter").glob("*/"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Grpo, Rloo])
+def test_the_divergence_is_in_the_gradient(tiny_model: Path, tmp_path: Path, kind: Any) -> None:
+    """Two updates on one rollout, with and without it: the first is the same for GRPO, the second is not."""
+    name = kind.__name__.lower()
+    norms = {}
+    for weight in (0.0, 2.0):
+        stage = kind(kind=name, kl=weight, **{**SMALL, "prompts": 4, "updates": 2})
+        log = run(plan_of(stage), tiny_model, tmp_path / str(weight), pay_by_text)
+        norms[weight] = [row["grad_norm"] for row in log if "grad_norm" in row]
+    assert norms[0.0][0] == pytest.approx(norms[2.0][0], rel=1e-4)
+    if kind is Grpo:
+        assert norms[0.0][1] != pytest.approx(norms[2.0][1], rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("chosen", "tune"),
     [("gold", "lora"), *(pytest.param(*case, marks=pytest.mark.slow) for case in (("best", "lora"), ("gold", "full")))],
