@@ -151,13 +151,15 @@ class Context:
         """Return what the policies need of the signatures of a source; what a person chose by hand has none."""
         if source.chosen_by_hand:
             return "off"
-        from skillpm.model.trust_policy import SIGNATURES
-
-        needs = (
+        needs = [
             policy.signatures_of(str(source), [name for name, known in registries.items() if known == source])
             for policy, registries in self._policies
-        )
-        return max((need for need in needs if need), key=SIGNATURES.index, default="when-present")
+        ]
+        if not any(needs):  # without a policy, an install needs no pydantic
+            return "when-present"
+        from skillpm.model.trust_policy import SIGNATURES
+
+        return max((need for need in needs if need), key=SIGNATURES.index)
 
     @cached_property
     def keys(self) -> Keys:

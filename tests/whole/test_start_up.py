@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from skillpm.cli.main import COMMANDS
+from skillpm.layout.tree import FolderTree
+from tests.servers import serving
+from tests.shop import write_registry
 
 HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "numpy")
 TABLE_ONLY = ("pydantic", "rich", "pluggy", "yaml", "jinja2", "jsonschema_rs", "packaging", "nab_resolver", *HEAVY)
@@ -60,3 +63,19 @@ def test_an_install_from_a_folder_imports_no_pydantic_and_no_network(tmp_path: P
     costly = ("pydantic", "urllib3", "yaml", "packaging.specifiers", "rich", "pluggy", "importlib.metadata")
     assert imported(code, *costly) == set()
     assert (tmp_path / "skillpm.lock").is_file()
+
+
+def test_an_install_from_a_registry_on_the_web_imports_no_pydantic(tmp_path: Path) -> None:
+    """Where no policy asks for signatures, a skill of text alone needs no schema: 0.1 s of each install."""
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "SKILL.md").write_text("---\nname: demo\ndescription: Does it.\n---\nDo it.\n")
+    write_registry(tmp_path / "site", [FolderTree(folder)])
+    (tmp_path / "project").mkdir()
+    places = f"import os\nos.chdir({str(tmp_path / 'project')!r})"
+    places += f"\nos.environ['SKILLPM_HOME'] = {str(tmp_path / 'home')!r}"
+
+    with serving(tmp_path / "site") as shop:
+        steps = [calling("install", "demo", "--registry", shop.url), calling("install")]
+        assert imported("\n".join([places, *steps]), "pydantic", "rich", "pluggy") == set()
+    assert (tmp_path / "project" / "skillpm.lock").is_file()
