@@ -57,6 +57,7 @@ class Question:
         read: reads another answer, such as an edited one.
         may_always: may the person let the tool run unasked from now on?
         fresh: has the model read what a tool printed, or a reference, so that no earlier answer counts?
+        unsure: why the model is not sure enough that anything but a fresh answer counts; empty where it is.
     """
 
     proposal: Proposal
@@ -64,6 +65,7 @@ class Question:
     read: Callable[[str], Proposal]
     may_always: bool
     fresh: bool
+    unsure: str = ""
 
 
 Ask = Callable[[Question], Decision]
@@ -192,10 +194,10 @@ class Approval:
         tool = proposal.tool
         assert tool is not None
         objections: list[str] = []
-        if tool.name in self._always and not tainted:
+        if tool.name in self._always and not tainted and not question.unsure:
             return Decision("consent", proposal, "an earlier answer of this session")
         for number, rule in enumerate(self._rules, 1):
-            objection = rule.objection(self._skill, proposal, tainted=tainted)
+            objection = rule.objection(self._skill, proposal, tainted=tainted) or question.unsure
             if not objection:
                 return Decision("rule", proposal, f"rule {number} of the document")
             objections.append(f"rule {number}: {objection}")

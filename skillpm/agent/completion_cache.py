@@ -19,8 +19,9 @@ from skillpm.errors import StorageError
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.task import Message, canonical_json
 
-_TABLE = """CREATE TABLE IF NOT EXISTS completion
-(key TEXT PRIMARY KEY, text TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, finish_reason TEXT)"""
+_TABLE = """CREATE TABLE IF NOT EXISTS answer
+(key TEXT PRIMARY KEY, text TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER, finish_reason TEXT,
+confidence REAL)"""
 _WAIT = 30.0  # seconds for another process that writes
 
 
@@ -82,16 +83,16 @@ class CachedPolicy:
         return database
 
     def _find(self, database: sqlite3.Connection, key: str) -> Completion | None:
-        query = "SELECT text, prompt_tokens, completion_tokens, finish_reason FROM completion WHERE key = ?"
+        query = "SELECT text, prompt_tokens, completion_tokens, finish_reason, confidence FROM answer WHERE key = ?"
         with self._errors_told():
             row = database.execute(query, (key,)).fetchone()
-        return None if row is None else replace(Completion(*row), remembered=True)
+        return None if row is None else replace(Completion(*row[:4]), remembered=True, confidence=row[4])
 
     def _keep(self, database: sqlite3.Connection, key: str, completion: Completion) -> None:
         tokens = (completion.prompt_tokens, completion.completion_tokens)
-        values = (key, completion.text, *tokens, completion.finish_reason)
+        values = (key, completion.text, *tokens, completion.finish_reason, completion.confidence)
         with self._errors_told():
-            database.execute("INSERT OR REPLACE INTO completion VALUES (?, ?, ?, ?, ?)", values)
+            database.execute("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?, ?, ?)", values)
 
     @contextmanager
     def _errors_told(self) -> Iterator[None]:

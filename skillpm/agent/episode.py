@@ -9,7 +9,7 @@ killed in between leaves a decision without an outcome, never an outcome that no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -23,11 +23,13 @@ from skillpm.agent.shown import fed, masked, visible
 from skillpm.agent.trace import Outcome, Step, Trace, Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import SkillpmError, UsageError
+from skillpm.model.calibration import SkillCalibration
 from skillpm.model.ports import Policy
 from skillpm.model.skill import Skill
 from skillpm.model.task import Message
 
 _KEPT_ANSWER = 4000  # characters of an answer in a trace
+_FIRST = 2  # messages of a conversation that nobody has answered yet: the system prompt and the request
 _MOST_QUESTIONS = 5  # of the model, in one episode
 _NEXT = f'Answer with the next call, or with {{"{REPORT}": "what you found"}} if nothing is left to run.'
 
@@ -53,6 +55,7 @@ class Surroundings:
         context: finds what the first prompt holds besides the request, such as passages of a reference.
         tell: shows a proposal, or what a command printed.
         reply: asks a person what the model asks back, and returns the answer; None where there is nobody, or no answer.
+        calibration: says what a first answer may do by how sure the model is of it; None where nothing is known.
     """
 
     skill: Skill
@@ -71,6 +74,7 @@ class Surroundings:
     context: Callable[[str], str] | None = None
     tell: Callable[[Finished, str], None] | None = None
     reply: Callable[[str], str | None] | None = None
+    calibration: SkillCalibration | None = None
 
 
 class Episode:
@@ -111,6 +115,7 @@ class Episode:
         )
         context = around.context(request) if around.context is not None else ""
         self._tainted = bool(context)
+        self._unsure = ""
         self._messages = [Message(role="system", content=system)] if system else []
         self._messages.append(Message(role="user", content=f"{context}\n\n{request}" if context else request))
 
@@ -217,6 +222,12 @@ class Episode:
             raise UsageError("the request is too long for the model", hint="ask for less at once")
         cut, has_run = completion.finish_reason == "length", any(step.exit_codes for step in self.trace.steps)
         proposal = read_proposal(around.contract, completion.text, cut=cut, may_report=has_run)
+        self._unsure = ""
+        if around.calibration is not None and proposal.accepted and len(self._messages) <= _FIRST:
+            word, sure = around.calibration.decide(completion.confidence), completion.confidence or 0.0
+            if word == "refuse" and around.calibration.refuse is not None:
+                proposal = replace(proposal, problems=(around.calibration.refuse.sentence(sure),))
+            self._unsure = "" if word == "act" else f"the model is not sure: its confidence is {sure:.4f}"
         self._proposals.append(proposal)
         return proposal
 
@@ -234,9 +245,8 @@ class Episode:
     def _question(self, proposal: Proposal) -> Question:
         around, tool = self._around, proposal.tool
         may_always = tool is not None and tool.read_only
-        return Question(
-            proposal, self._place(proposal), partial(read_proposal, around.contract), may_always, self._tainted
-        )
+        read = partial(read_proposal, around.contract)
+        return Question(proposal, self._place(proposal), read, may_always, self._tainted, self._unsure)
 
     def _run(self, decision: Decision) -> tuple[list[Finished], str]:
         """Run the commands of a decision; return how they ended, and what they printed."""

@@ -1,7 +1,7 @@
 """A server of OpenAI's chat completions with the contract in front: what it refuses never reaches a client.
 
-A refused answer is given back to the model with the reasons, a few times. If none is accepted, the client gets 422 and
-the reasons. The server listens on this machine only.
+A refused answer is given back to the model with the reasons, a few times. If none is accepted, or the model is too
+unsure of it by its calibration, the client gets 422 and the reasons. The server listens on this machine only.
 
 Source: OpenAI API reference, ``POST /chat/completions``.
 """
@@ -9,10 +9,9 @@ Source: OpenAI API reference, ``POST /chat/completions``.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import anyio.to_thread
@@ -24,14 +23,26 @@ from starlette.routing import Route
 from skillpm.agent.local_server import RefusedError, local_application, read_object
 from skillpm.agent.proposal import Proposal, read_proposal
 from skillpm.agent.reply import reply_text
+from skillpm.agent.together import Together
 from skillpm.contract.contract import Contract
 from skillpm.errors import SkillpmError
-from skillpm.model.ports import Completion, Policy
+from skillpm.model.calibration import SkillCalibration, Word
+from skillpm.model.ports import Completion
 from skillpm.model.task import Message
 
 _BODY = 1 << 20  # bytes of a request
 _MOST_TOKENS = 32768
 _SHOWN = 4000  # characters of a refused answer that the model reads again
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a client gets: an accepted answer, which try it was, and what it may do (None where nothing is known)."""
+
+    proposal: Proposal
+    completion: Completion
+    tries: int
+    decision: Word | None
 
 
 @dataclass(frozen=True)
@@ -41,32 +52,32 @@ class VerifiedModel:
     Attributes:
         name: as clients call it.
         contract: of the skill.
-        policy: the model; asked by one thread at a time.
+        policy: the model.
         system: the system prompt of a conversation that has none.
         tries: answers to one request, at most.
         max_new_tokens: of one answer, where the client does not say less.
+        calibration: says what an answer may do; None where nothing is known.
     """
 
     name: str
     contract: Contract
-    policy: Policy
+    policy: Together
     system: str
     tries: int = 3
     max_new_tokens: int = 256
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    calibration: SkillCalibration | None = None
 
-    def answer(self, messages: Sequence[Message], most: int) -> tuple[Proposal, Completion, int]:
-        """Return the first accepted answer, and which try it was. Raises RefusedError where none is."""
+    def answer(self, messages: Sequence[Message], most: int) -> Answer:
+        """Return the first accepted answer. Raises RefusedError where none is, or the model is too unsure of it."""
         conversation = list(messages)
         reasons: list[str] = []
         for number in range(1, self.tries + 1):
-            with self._turn:
-                _, completion = next(iter(self.policy.complete([conversation], max_new_tokens=most)))
+            completion = self.policy.complete(conversation, most)
             if completion.finish_reason == "too_long":
                 raise RefusedError(400, "the prompt exceeds the model's context", code="context_length_exceeded")
             proposal = read_proposal(self.contract, completion.text, cut=completion.finish_reason == "length")
             if proposal.accepted:
-                return proposal, completion, number
+                return Answer(proposal, completion, number, self._decided(completion, number))
             reasons.append("; ".join(proposal.problems))
             conversation += [
                 Message(role="assistant", content=completion.text[:_SHOWN]),
@@ -75,6 +86,17 @@ class VerifiedModel:
                 ),
             ]
         raise RefusedError(422, f"none of {self.tries} answers keeps the contract", code="contract", reasons=reasons)
+
+    def _decided(self, completion: Completion, tries: int) -> Word | None:
+        """Return what an answer may do; only first answers were evaluated, so a later one never acts."""
+        if self.calibration is None:
+            return None
+        word = self.calibration.decide(completion.confidence)
+        if word == "refuse":
+            assert self.calibration.refuse is not None
+            reason = self.calibration.refuse.sentence(completion.confidence)
+            raise RefusedError(422, "the model is not sure of its answer", code="confidence", reasons=[reason])
+        return word if tries == 1 else "confirm"
 
 
 def application(model: VerifiedModel) -> Starlette:
@@ -92,12 +114,12 @@ def application(model: VerifiedModel) -> Starlette:
             if not isinstance(most, int) or isinstance(most, bool) or not 0 < most <= _MOST_TOKENS:
                 raise RefusedError(400, "`max_tokens` is not a number of tokens")
             messages = _messages(body.get("messages"), model.system)
-            proposal, completion, tries = await anyio.to_thread.run_sync(model.answer, messages, most)
+            answer = await anyio.to_thread.run_sync(model.answer, messages, most)
         except RefusedError as refused:
             return JSONResponse(refused.document, refused.status)
         except SkillpmError as error:
             return JSONResponse({"error": {"message": error.message, "type": error.name}}, 502)
-        document = _document(model, proposal, completion, tries)
+        document = _document(model, answer)
         if body.get("stream") is True:
             return StreamingResponse(_stream(document), media_type="text/event-stream")
         return JSONResponse(document)
@@ -129,9 +151,14 @@ def _messages(rows: Any, system: str) -> list[Message]:
     return messages
 
 
-def _document(model: VerifiedModel, proposal: Proposal, completion: Completion, tries: int) -> dict[str, Any]:
+def _document(model: VerifiedModel, answer: Answer) -> dict[str, Any]:
     now = time.time_ns()
-    more: dict[str, Any] = {"argv": proposal.argv, "tries": tries}
+    proposal, completion = answer.proposal, answer.completion
+    more: dict[str, Any] = {"argv": proposal.argv, "tries": answer.tries}
+    if completion.confidence is not None:
+        more["confidence"] = round(completion.confidence, 6)
+    if answer.decision is not None:
+        more["decision"] = answer.decision
     if proposal.reply is not None:
         message: dict[str, Any] = {"role": "assistant", "content": reply_text(model.contract, proposal.reply)}
         reason, more = "stop", {**more, "reply": proposal.reply}

@@ -57,6 +57,8 @@ def _asked(question: Question) -> Decision:
     _show(proposal, question)
     if question.fresh:
         _say("The model has read what a tool or a reference says. That text may have asked for this command.")
+    if question.unsure:
+        _say(f"{question.unsure[0].upper()}{question.unsure[1:]}.")
     while True:
         typed = _read(f"Run it? {', '.join(f'[{word[0]}]{word[1:]}' for word in words)}: ").lower()
         word = next((word for word in words if typed in (word[0], word)), None)

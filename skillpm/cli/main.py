@@ -76,6 +76,7 @@ SECTIONS = {
         "report": ("skillpm.cli.report", "Show a stored evaluation, and write its page again."),
         "compare": ("skillpm.cli.compare", "Pair two stored evaluations task by task."),
         "gate": ("skillpm.cli.compare:gate", "Decide whether an evaluated model is let through."),
+        "calibrate": ("skillpm.cli.calibrate", "Derive how sure an answer must be to act."),
         "improve": ("skillpm.cli.improve", "Train a run on with what happened in use; keep what is not worse."),
         "score": ("skillpm.cli.score", "Judge your own answers with a skill's verifier."),
         "rescore": ("skillpm.cli.rescore", "Judge stored answers again, without a model."),

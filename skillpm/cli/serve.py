@@ -15,6 +15,7 @@ from skillpm.cli.paths import TypedPath
 from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import UsageError
 
+_TOGETHER = 16  # requests that wait and are answered together
 _OF_A_MODEL = {"run", "model", "tries", "max_new_tokens", "key_stdin"}
 
 
@@ -68,7 +69,7 @@ def command(
 
     context, (chosen,) = agreed_skills(skills, **agreement)
     wanted = Wanted(find_answerer(context, chosen, model, run), say=lambda sentence: note(safe(sentence)))
-    evaluator = Evaluator(context, Asking(max_new_tokens=max_new_tokens, batch_size=1), PlainProgress())
+    evaluator = Evaluator(context, Asking(max_new_tokens=max_new_tokens, batch_size=_TOGETHER), PlainProgress())
     with verified_model(evaluator, chosen, wanted, tries) as application:
         listen(application, port, lambda: note(f"serving {chosen.name} at http://127.0.0.1:{port}/v1"))
 

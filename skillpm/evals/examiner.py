@@ -278,7 +278,11 @@ class _BySkill:
 
 
 def _episode(task: EvalTask, completion: Completion) -> Episode:
-    usage = Usage(prompt_tokens=completion.prompt_tokens, completion_tokens=completion.completion_tokens)
+    usage = Usage(
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
+        confidence=completion.confidence,
+    )
     return Episode.answering(task.task, _well_formed(completion.text), _finish_reason(completion.finish_reason), usage)
 
 
@@ -302,6 +306,7 @@ def record(suite: str, episode: Episode, judgement: Judgement, repeat: int = 0) 
         completion_tokens=0 if usage is None else usage.completion_tokens,
         tags=task.tags,
         repeat=repeat,
+        confidence=None if usage is None else usage.confidence,
     )
 
 

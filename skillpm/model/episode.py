@@ -11,10 +11,11 @@ FinishReason = Literal["stop", "length", "too_long", "error"]
 
 
 class Usage(Document):
-    """Tokens that an attempt took."""
+    """Tokens that an attempt took, and the probability of the least likely one of the answer, where it is known."""
 
     prompt_tokens: int
     completion_tokens: int
+    confidence: float | None = None
 
 
 class Episode(Document):

@@ -43,6 +43,7 @@ class Record(Document):
         finish_reason: ``length`` where the answer was cut off at the limit, ``too_long`` where the prompt did not fit.
         tags: of the task.
         repeat: which of the answers to its task it is, from 0.
+        confidence: the probability of the least likely token of the answer; None where the model does not tell.
     """
 
     task: str
@@ -61,6 +62,7 @@ class Record(Document):
     completion_tokens: Count
     tags: tuple[str, ...] = ()
     repeat: Count = 0
+    confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
 
     @property
     def key(self) -> TaskKey:

@@ -159,6 +159,7 @@ class Completion:
     completion_tokens: int
     finish_reason: str  # "stop", "length" (cut off at the limit), or "too_long" (the prompt: it was not asked)
     remembered: bool = False  # from an earlier command: nobody was asked
+    confidence: float | None = None  # the probability of its least likely token; None where the model does not tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from skillpm.agent.execution import Place
 from skillpm.agent.trace import Traces
 from skillpm.contract.contract import Contract
 from skillpm.formats.document import read_model
+from skillpm.model.calibration import SkillCalibration, Threshold
 from skillpm.model.contract import ContractDocument
 from skillpm.model.manifest import Permissions
 from skillpm.model.ports import Completion
@@ -54,6 +55,13 @@ tools:
     argv: [touch, {value: path}]
     confirm: never
 """
+
+CALIBRATION = SkillCalibration(
+    tree="0" * 64,
+    answers=200,
+    act=Threshold(confidence=0.9, answers=100, right=99, bound=0.95),
+    refuse=Threshold(confidence=0.4, answers=30, right=3, bound=0.3),
+)
 
 
 def call(tool: str, path: str, **more: Any) -> str:
@@ -89,15 +97,16 @@ class Script:
 
     name = "script"
 
-    def __init__(self, *answers: str) -> None:
+    def __init__(self, *answers: str, confidence: float | None = None) -> None:
         self._answers = list(answers)
+        self._confidence = confidence
         self.prompts: list[Sequence[Message]] = []
 
     def complete(
         self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
     ) -> Iterator[tuple[int, Completion]]:
         self.prompts += [tuple(prompt) for prompt in prompts]
-        yield 0, Completion(self._answers.pop(0), 1, 1, "stop")
+        yield 0, Completion(self._answers.pop(0), 1, 1, "stop", confidence=self._confidence)
 
 
 class Person:

@@ -19,7 +19,7 @@ from skillpm.agent.shown import fed, visible
 from skillpm.errors import PolicyError, UsageError
 from skillpm.model.manifest import Permissions
 from skillpm.synth.special_tokens import special_token
-from tests.agent.conftest import MakeAround, Person, Script, call
+from tests.agent.conftest import CALIBRATION, MakeAround, Person, Script, call
 from tests.conftest import ROOT
 
 INJECTIONS = yaml.safe_load((ROOT / "tests/cases/injection.yaml").read_text(encoding="utf-8"))
@@ -218,3 +218,20 @@ def test_secrets_that_a_tool_prints_are_masked_for_people_files_and_models(
 def test_an_empty_request_is_refused(around: MakeAround) -> None:
     with pytest.raises(UsageError, match="empty"):
         Episode(around(Script()), " \n")
+
+
+@pytest.mark.parametrize(
+    ("confidence", "outcome", "asked"), [(0.95, "done", 0), (0.5, "not-run", 0), (0.5, "done", 1), (0.3, "invalid", 0)]
+)
+def test_only_an_answer_that_the_model_is_sure_of_runs_by_a_rule(
+    around: MakeAround, confidence: float, outcome: str, asked: int
+) -> None:
+    """A person decides about the others, and those that are too unsure reach nobody."""
+    person = Person("yes")
+    rules = [Rule(skill="demo", tool="touch")]
+    script = Script(call("touch", "new"), confidence=confidence)
+    episode = Episode(around(script, person if asked else None, rules, calibration=CALIBRATION), "make new")
+    assert episode.run().outcome == outcome and len(person.asked) == asked
+    assert not asked or "confidence is 0.5000" in person.asked[0].unsure
+    assert outcome != "not-run" or "the model is not sure" in episode.objections
+    assert outcome != "invalid" or "its confidence is 0.3000" in episode.trace.steps[0].problems[0]

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from skillpm.agent.endpoint import EndpointPolicy
+from skillpm.agent.together import Together
 from skillpm.contract.contract import Contract
 from skillpm.formats.document import read_model
 from skillpm.model.contract import ContractDocument
 from skillpm.model.task import Message
-from tests.agent.conftest import CONTRACT, Script, call, listening
+from tests.agent.conftest import CALIBRATION, CONTRACT, Script, call, listening
 from tests.chat import MakeChat
 from tests.conftest import Project
 from tests.shop import MakeProject
@@ -23,13 +24,14 @@ TOUCH = call("touch", "new")
 ASKED = {"messages": [{"role": "user", "content": "make a file"}]}
 
 
-def client(*answers: str, tries: int = 3, contract: str = CONTRACT) -> Any:
+def client(*answers: str, tries: int = 3, contract: str = CONTRACT, confidence: float | None = None) -> Any:
     from starlette.testclient import TestClient
 
     from skillpm.agent.serving import VerifiedModel, application
 
-    script = Script(*answers)
-    model = VerifiedModel("demo", Contract(read_model(ContractDocument, contract)), script, "Be brief.", tries)
+    script = Script(*answers, confidence=confidence)
+    together, read = Together(script, 4), Contract(read_model(ContractDocument, contract))
+    model = VerifiedModel("demo", read, together, "Be brief.", tries, calibration=CALIBRATION if confidence else None)
     asked = TestClient(application(model), base_url="http://127.0.0.1")
     asked.script = script  # type: ignore[attr-defined]
     return asked
@@ -40,6 +42,24 @@ def test_an_accepted_answer_is_a_tool_call_with_its_command() -> None:
     (choice,) = document["choices"]
     assert choice["finish_reason"] == "tool_calls" and document["skillpm"] == {"argv": [["touch", "new"]], "tries": 1}
     assert choice["message"]["tool_calls"][0]["function"] == {"name": "touch", "arguments": '{"path": "new"}'}
+
+
+@pytest.mark.parametrize(("confidence", "decision"), [(0.95, "act"), (0.9, "act"), (0.5, "confirm"), (0.41, "confirm")])
+def test_a_calibrated_answer_says_what_it_may_do(confidence: float, decision: str) -> None:
+    document = client(TOUCH, confidence=confidence).post("/v1/chat/completions", json=ASKED).json()
+    assert document["skillpm"] == {
+        "argv": [["touch", "new"]], "tries": 1, "confidence": confidence, "decision": decision
+    }  # fmt: skip
+    again = client("Sure!", TOUCH, confidence=0.99).post("/v1/chat/completions", json=ASKED).json()
+    assert again["skillpm"]["decision"] == "confirm", "no second answer was ever evaluated"
+
+
+def test_an_answer_that_is_too_unsure_is_refused_with_the_reason() -> None:
+    refused = client(TOUCH, confidence=0.4).post("/v1/chat/completions", json=ASKED)
+    assert refused.status_code == 422 and refused.json()["error"]["code"] == "confidence"
+    assert refused.json()["error"]["reasons"] == [
+        "its confidence is 0.4000, and at most 30% of answers up to 0.4000 are right"
+    ]
 
 
 def test_a_refused_answer_is_tried_again_with_the_reasons_and_then_422() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from skillpm.errors import LockOutOfDateError, UsageError
@@ -22,10 +22,12 @@ class Answerer:
     Attributes:
         model: a name that skillpm knows, a folder, or a hub id.
         adapter: a folder, or None.
+        run: that trained it, or None.
     """
 
     model: str
     adapter: Path | None = None
+    run: Path | None = field(default=None, compare=False)
 
     @classmethod
     def of_run(cls, run: Path) -> Answerer:
@@ -36,7 +38,7 @@ class Answerer:
             DocumentError: its manifest is wrong.
         """
         folder = RunFolder.open(run)
-        return cls(folder.manifest.model, folder.saved_adapter())
+        return cls(folder.manifest.model, folder.saved_adapter(), run)
 
     @classmethod
     def of_model(cls, context: Context, text: str) -> Answerer:

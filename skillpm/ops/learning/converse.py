@@ -20,11 +20,13 @@ from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, PolicyError, UsageError
 from skillpm.index.credentials import Credentials
 from skillpm.layout.source_tree import skill_tree
+from skillpm.model.calibration import SkillCalibration
 from skillpm.model.ports import Policy
 from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import permitted
 from skillpm.ops.context import Context
 from skillpm.ops.learning.answerer import Answerer
+from skillpm.ops.learning.calibrate import calibration_of
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.session import open_session
@@ -132,6 +134,7 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
             reply=wanted.reply,
             system=system_prompt(contributions, wanted),
             context=_context(skill, wanted),
+            calibration=_calibration(context, skill, wanted),
         )
         yield lambda request: Episode(around, request)
 
@@ -169,6 +172,12 @@ def system_prompt(contributions: Contributions, wanted: Wanted) -> str:
     if left_out:
         wanted.say(f"left out: {left_out} characters of SKILL.md, more than {wanted.context_tokens} tokens hold")
     return f"{block}\n\n{contributions.prompt}".strip()
+
+
+def _calibration(context: Context, skill: Skill, wanted: Wanted) -> SkillCalibration | None:
+    """Return the thresholds of the answerer; None where the prompt is another than that of its evaluation."""
+    plain = not wanted.read and wanted.text != "always"
+    return calibration_of(context, wanted.answerer.run, skill) if plain else None
 
 
 def _context(skill: Skill, wanted: Wanted) -> Callable[[str], str] | None:

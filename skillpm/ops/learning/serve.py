@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from skillpm.agent.together import Together
 from skillpm.errors import CheckError, UsageError
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
+from skillpm.ops.learning.calibrate import calibration_of
 from skillpm.ops.learning.converse import Wanted, open_policy, system_prompt
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.session import open_session
@@ -36,8 +38,11 @@ def verified_model(evaluator: Evaluator, skill: Skill, wanted: Wanted, tries: in
     with open_session(evaluator.context, [skill]) as session:
         contributions = session.contributions[skill.name]
         contract, policy = open_policy(evaluator, contributions, wanted.answerer)
-        system, most = system_prompt(contributions, wanted), evaluator.asking.max_new_tokens
-        yield serving.application(serving.VerifiedModel(skill.name, contract, policy, system, tries, most))
+        system, asking = system_prompt(contributions, wanted), evaluator.asking
+        together = Together(policy, asking.batch_size)
+        calibration = calibration_of(evaluator.context, wanted.answerer.run, skill)
+        model = serving.VerifiedModel(skill.name, contract, together, system, tries, asking.max_new_tokens, calibration)
+        yield serving.application(model)
 
 
 @contextmanager

@@ -37,6 +37,7 @@ class Sampling:
         batch_size: rows that are decoded side by side.
         seed: of the sampling.
         own_chance: does each answer have its own random numbers, whatever is decoded beside it?
+        confidence: is the probability of each token looked at?
         grammar: what answers may be; anything where None.
     """
 
@@ -48,17 +49,23 @@ class Sampling:
     batch_size: int = 32
     seed: int = 0
     own_chance: bool = False
+    confidence: bool = False
     grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One answer: to which prompt, which of its samples, its tokens, and whether it ended by itself."""
+    """One answer: to which prompt, which of its samples, its tokens, and whether it ended by itself.
+
+    Attributes:
+        confidence: the probability of its least likely token; None where nobody looked.
+    """
 
     prompt: int
     sample: int
     tokens: list[int]
     stopped: bool
+    confidence: float | None = None
 
 
 @dataclass(slots=True)
@@ -71,10 +78,13 @@ class _Row:
     tokens: list[int] = field(default_factory=list)
     going: bool = True
     chance: random.Random | None = None
+    confidence: float | None = None
 
-    def add(self, token: int) -> None:
+    def add(self, token: int, probability: float | None) -> None:
         """Take the next token of the answer."""
         self.tokens.append(token)
+        if probability is not None:
+            self.confidence = min(probability, 1.0 if self.confidence is None else self.confidence)
         if self.matcher is not None:
             self.matcher.consume_token(token)
 
@@ -140,15 +150,16 @@ def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator:
         if sampling.grammar is not None:
             logits = sampling.grammar.allowed([row.matcher if row.going else None for row in rows], logits)
         tokens = _choose(logits, sampling.temperature, generator, [row.chance for row in rows if row.chance])
+        likely = _probabilities(logits, tokens) if sampling.confidence else [None] * len(rows)
         last = step + 1 == sampling.max_new_tokens
         # A row that has ended goes on in the batch until the next gathering; what it decodes is thrown away. It is
         # yielded at once, not with its batch, so that its verifier works while the others are still decoded.
-        for row, token in zip(rows, tokens.tolist(), strict=True):
+        for row, token, probability in zip(rows, tokens.tolist(), likely, strict=True):
             if row.going:
-                row.add(token)
+                row.add(token, probability)
                 row.going = token not in sampling.stop and not last
                 if not row.going:
-                    yield Decoded(row.prompt, row.sample, row.tokens, token in sampling.stop)
+                    yield Decoded(row.prompt, row.sample, row.tokens, token in sampling.stop, row.confidence)
         going = [number for number, row in enumerate(rows) if row.going]
         if not going:
             return
@@ -156,6 +167,14 @@ def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator:
             rows = [rows[number] for number in going]
             tokens = batch.keep(going, tokens)
         batch.extend(tokens)
+
+
+def _probabilities(logits: torch.Tensor, tokens: torch.Tensor) -> Sequence[float | None]:
+    """Return the probability of the token that was chosen for each row, at temperature 1."""
+    logits = logits.float()
+    chosen = logits.gather(-1, tokens[:, None])[:, 0]
+    probabilities: list[float | None] = (chosen - logits.logsumexp(dim=-1)).exp().tolist()
+    return probabilities
 
 
 def _choose(

@@ -136,6 +136,7 @@ class TransformersPolicy:
             batch_size=self._batch_size,
             seed=self._seed,
             own_chance=True,
+            confidence=True,
             grammar=self._grammar,
         )
         for answer in decode(self._model, [tokens[index] for index in fitting], sampling):
@@ -143,4 +144,5 @@ class TransformersPolicy:
             text = tokenizer.decode(written, skip_special_tokens=self._skip_special_tokens)
             reason = "stop" if answer.stopped else "length"
             index = fitting[answer.prompt]
-            yield index, Completion(text, len(tokens[index]), len(answer.tokens), reason)
+            used = (len(tokens[index]), len(answer.tokens))
+            yield index, Completion(text, *used, reason, confidence=answer.confidence)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.context import open_context
 from skillpm.ops.learning import train as train_module
 from skillpm.ops.learning.answerer import Answerer
+from skillpm.ops.learning.calibrate import calibrate, calibration_of
 from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import trained_skills
@@ -108,6 +110,29 @@ def test_a_run_ends_with_figures_and_cards_and_names_no_path_of_the_machine(
     with conversation(Evaluator(context, Asking(max_new_tokens=4), count), skill, Wanted(answerer)) as ask:
         trace = ask("serve on 500").run()
     assert trace.outcome == "invalid" and trace.steps[0].problems and len(trace.adapter or "") == 64
+
+
+def test_thresholds_come_from_enough_answers_and_hold_for_the_content_that_was_evaluated(
+    server: Server, train_it: Train
+) -> None:
+    run, context = train_it().folder, server.context()
+    (skill,) = trained_skills(context, [], run)
+    with pytest.raises(CheckError, match="73 answers are needed to know that 95% are right, and server has 2"):
+        calibrate(context, run, 0.95)
+    assert calibration_of(context, run, skill) is None
+    (file,) = run.glob("evals/*/evaluation.json")
+    document = json.loads(file.read_text())
+    (record, _) = document["arms"][0]["records"]
+    assert 0 < record["confidence"] <= 1, "a local model tells how sure it was"
+    right = {**record, "exact": True, "confidence": 0.75, "tags": []}
+    document["arms"][0]["records"] = [{**right, "task": str(number)} for number in range(80)]
+    file.write_text(json.dumps(document))
+    _, stored = calibrate(context, run, 0.95)
+    assert stored == file.with_name("calibration.json") and find_answerer(context, skill, None, None).run == run
+    found = calibration_of(context, run, skill)
+    assert found is not None and [found.decide(value) for value in (0.75, 0.74)] == ["act", "confirm"]
+    assert calibration_of(context, run, replace(skill, tree="0" * 64)) is None
+    assert "calibrated on other content of server" in context.notices[-1]
 
 
 def test_a_recipe_can_leave_the_evaluation_out(train_it: Train) -> None:

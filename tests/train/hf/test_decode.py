@@ -59,6 +59,16 @@ def test_greedy_answers_are_those_of_generate(loaded: Any, count: int, shared: i
         assert found[number].stopped == (expected[-1] == stop)
 
 
+def test_the_confidence_of_an_answer_is_that_of_its_least_likely_token(loaded: Any) -> None:
+    """As the model itself gives it for the whole sequence, however many answers are decoded beside it."""
+    asked = prompts(6, 30)
+    for answer in decode(loaded, asked, Sampling(5, frozenset({-1}), 0, batch_size=4, confidence=True)):
+        ids = torch.tensor([asked[answer.prompt] + answer.tokens])
+        with torch.inference_mode():
+            likely = loaded(ids).logits[0].float().softmax(-1)[-6:-1].gather(-1, ids[0, -5:, None])
+        assert answer.confidence == pytest.approx(likely.min().item(), rel=1e-3)
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_samples_follow_the_distribution(loaded: Any, own: bool) -> None:
     """The first sampled tokens of many samples are spread as the model's probabilities say."""

@@ -1,0 +1,58 @@
+"""``skillpm calibrate``: thresholds of confidence out of a run's evaluation, kept beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from skillpm.errors import UsageError
+from skillpm.evals.calibration import calibrated
+from skillpm.formats.document import read_model
+from skillpm.model.calibration import Calibration, SkillCalibration
+from skillpm.model.skill import Skill
+from skillpm.ops.context import Context
+from skillpm.ops.learning.report import EVALUATION, read_evaluation
+from skillpm.ops.learning.runs import find_run
+from skillpm.storage.files import read_text
+from skillpm.train.run_folder import RunFolder
+
+CALIBRATION = "calibration.json"
+
+
+def calibrate(context: Context, run: Path, target: float) -> tuple[Calibration, Path]:
+    """Derive the thresholds of a run's last stage from the evaluation that its card shows; return them and their file.
+
+    Raises:
+        UsageError: there is no such run, or it has no evaluation.
+        CheckError: the evaluation says too little.
+    """
+    folder = RunFolder.open(find_run(context.settings, run))
+    shown = folder.manifest.shown_evaluation
+    if shown is None:
+        raise UsageError(f"{run} has no evaluation", hint=f"run `skillpm eval --run {run}`")
+    evaluation = read_evaluation(folder.path / shown.path / EVALUATION)
+    arm = evaluation.arm(folder.manifest.stages[-1].name)
+    if arm is None:
+        raise UsageError(
+            f"the evaluation of {run} has not asked its last stage", hint=f"run `skillpm eval --run {run}`"
+        )
+    calibration = calibrated(evaluation, arm, target)
+    name = f"{shown.path}/{CALIBRATION}"
+    folder.add({name: calibration.model_dump_json(indent=2) + "\n"})
+    return calibration, folder.path / name
+
+
+def calibration_of(context: Context, run: Path | None, skill: Skill) -> SkillCalibration | None:
+    """Return the thresholds of a skill for what a run has trained; None where there are none that hold.
+
+    Raises:
+        DocumentError: a document of the run is wrong.
+    """
+    shown = None if run is None else RunFolder.open(run).manifest.shown_evaluation
+    file = run / shown.path / CALIBRATION if run is not None and shown is not None else None
+    if file is None or not file.is_file():
+        return None
+    found = read_model(Calibration, read_text(file), path=str(file)).skills.get(skill.name)
+    if found is not None and found.tree != skill.tree:
+        context.note(f"the run was calibrated on other content of {skill.name}: its thresholds are not used")
+        return None
+    return found

@@ -1,0 +1,70 @@
+"""Many threads ask one model: together, and each gets its own answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from skillpm.agent.together import Together
+from skillpm.errors import PluginError, SkillpmError, TrainingError
+from skillpm.model.ports import Completion
+from skillpm.model.task import Message
+
+
+class Echo:
+    """A policy that repeats, latest prompt first; it waits at a gate. ``batches`` holds what it was asked at once."""
+
+    name = "echo"
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.gate = threading.Event()
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        self.gate.wait(10)
+        texts = [prompt[0].content for prompt in prompts]
+        self.batches.append(texts)
+        if "fail" in texts:
+            raise TrainingError("out of memory")
+        for index in reversed(range(len(texts))):
+            if texts[index] != "nothing":
+                yield index, Completion(f"{texts[index]} {max_new_tokens}", 1, 1, "stop")
+
+
+def ask(together: Together, text: str, most: int = 9) -> str:
+    try:
+        return together.complete([Message(role="user", content=text)], most).text
+    except SkillpmError as error:
+        return f"{type(error).__name__}: {error.message}"
+
+
+def asked(echo: Echo, most: int, wanted: Sequence[tuple[str, int]]) -> list[str]:
+    together = Together(echo, most)
+    with ThreadPoolExecutor(len(wanted)) as threads:
+        futures = [threads.submit(ask, together, *item) for item in wanted]
+        while len(together._waiting) < len(wanted) - most and not all(future.running() for future in futures):
+            pass
+        echo.gate.set()
+        return [future.result(30) for future in futures]
+
+
+def test_each_gets_its_own_answer_and_waiting_ones_share_a_batch() -> None:
+    echo = Echo()
+    wanted = [(str(number), 9 if number % 5 else 7) for number in range(30)]
+    assert asked(echo, 8, wanted) == [f"{text} {most}" for text, most in wanted]
+    assert len(echo.batches) < 20 and max(map(len, echo.batches)) <= 8
+    assert sorted(text for batch in echo.batches for text in batch) == sorted(text for text, _ in wanted)
+
+
+def test_a_failure_is_everybodys_who_was_asked_with_it_and_the_next_is_answered() -> None:
+    echo = Echo()
+    echo.gate.set()
+    together = Together(echo, 4)
+    assert ask(together, "fail") == "TrainingError: out of memory" and ask(together, "a") == "a 9"
+    with pytest.raises(PluginError, match="left a prompt without an answer"):
+        together.complete([Message(role="user", content="nothing")], 1)
