@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from skillpm.model.contract import CommandLine, Flag, Program, ValueForm, ValueOption
 
 VALUES: dict[ValueForm, tuple[str, ...]] = {
+    "casefold": ("alpha", "beta", "gamma"),
     "integer": ("1", "2", "3", "7"),
+    "size": ("6", "512", "3K", "7MB"),
     "path": ("one.txt", "two.txt", "sub", "sub/three.log"),
     "duration": ("-2h", "-15min", "-1d", "2026-01-02"),
     "unit": ("nginx.service", "ssh.socket", "db-2.timer"),
@@ -22,8 +24,9 @@ VALUES: dict[ValueForm, tuple[str, ...]] = {
     "text": ("alpha", "beta", "gamma"),
 }  # no two of a form say the same
 SAME_VALUE: dict[str, tuple[str, ...]] = {
-    "1": ("01", "+1"), "one.txt": ("./one.txt", ".//one.txt"), "sub": ("./sub",), "-2h": ("-120min", "-7200s"),
-    "-1d": ("-24h",), "nginx.service": ("nginx",), "sport = :80": ("sport  =  :80",),
+    "1": ("01", "+1"), "3K": ("3072", "3KiB"), "7MB": ("7000000", "7000kB"), "one.txt": ("./one.txt", ".//one.txt"),
+    "sub": ("./sub",), "-2h": ("-120min", "-7200s"), "-1d": ("-24h",), "nginx.service": ("nginx",),
+    "sport = :80": ("sport  =  :80",),
 }  # fmt: skip
 
 
@@ -79,12 +82,17 @@ class CallMaker:
     def other(self, call: Call) -> Call | None:
         """Return a command that says something else, or None where this command has nothing to change."""
         chance = self._chance
-        counted = [place for place, (option, _) in enumerate(call.options) if not option.ignored]
+        implied = {option.implies for option, _ in call.options}
+        counted = [
+            place
+            for place, (option, _) in enumerate(call.options)
+            if not option.ignored and implied.isdisjoint(option.names)
+        ]
         rivals = {name for group in self._program.last_of for name in group}
         spare = [
             option
             for option in self._program.options
-            if not option.ignored and not _stands(option, call) and rivals.isdisjoint(option.names)
+            if not option.ignored and not _stands(option, call) and (rivals | implied).isdisjoint(option.names)
         ]
         changes = [
             *(["drop"] if counted else []), *(["add"] if spare else []), *(["operand"] if call.operands else []),

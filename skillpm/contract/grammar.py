@@ -212,8 +212,16 @@ class Grammar:
         return [*words, "--", *_normal_operands(self.program.operands, operands, command.path)]
 
     def _normal_options(self, command: Command) -> list[str]:
-        meanings = [item for occurrence in command.options for item in self._meanings(occurrence)]
-        items = [(option, _spelling(option, value, command.path)) for option, value in meanings if not option.ignored]
+        # What is implied stands in front: where the last counts, what is given goes before it.
+        implied = (given.option.implies for given in command.options if given.option.implies)
+        meanings = [item for text in implied for item in self._other(text)]
+        meanings += [item for given in command.options for item in self._meanings(given)]
+        items = [
+            (option, _spelling(option, piece, command.path))
+            for option, value in meanings
+            for piece in _pieces(option, value)
+            if not option.ignored
+        ]
         last = {self._group(option): place for place, (option, _) in enumerate(items)}
         # An occurrence that says nothing is dropped: an earlier one where the last counts, a repeated one where the
         # occurrences are a set (as those of a flag are), and one that says the default.
@@ -240,10 +248,13 @@ class Grammar:
 
     def _meanings(self, occurrence: Occurrence) -> list[Occurrence]:
         """Return what an option stands for: itself, or the option that it ``means``."""
-        if occurrence.option.means is None:
-            return [occurrence]
+        means = occurrence.option.means
+        return [occurrence] if means is None else self._other(means)
+
+    def _other(self, text: str) -> list[Occurrence]:
+        """Return an option that the grammar itself writes for another one."""
         command = Command("", self)
-        word, *following = occurrence.option.means.split(" ")
+        word, *following = text.split(" ")
         self._read_option(command, word, following)
         return command.options
 
@@ -261,6 +272,12 @@ def _matcher(option: ValueOption) -> Callable[[str], bool]:
     return matches
 
 
+def _pieces(option: Flag | ValueOption, value: str | None) -> Sequence[str | None]:
+    """Return the values of a list, or the one value; behind a ``=``, as in ``ps -o pid=A,B``, a comma is text."""
+    separator = option.separator if isinstance(option, ValueOption) else None
+    return [value] if separator is None or value is None or "=" in value else value.split(separator)
+
+
 def _spelling(option: Flag | ValueOption, value: str | None, path: str) -> str | None:
     if value is None or not isinstance(option, ValueOption):
         return None
@@ -271,6 +288,8 @@ def _spelling(option: Flag | ValueOption, value: str | None, path: str) -> str |
 
 
 def _normal_operands(rules: Operands, operands: Sequence[str], path: str) -> list[str]:
+    if not operands and rules.default is not None:
+        operands = [rules.default]
     if rules.form == "words":
         return [normal_value("words", " ".join(operands))] if operands else []
     try:

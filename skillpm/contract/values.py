@@ -25,6 +25,8 @@ _RELATIVE = re.compile(r"([+-]?) *((?:[0-9]{1,9}(?:\.[0-9]{1,6})? *[A-Za-z]* *)+
 _UNIT_SUFFIXES = (
     ".service", ".socket", ".target", ".timer", ".mount", ".automount", ".swap", ".path", ".slice", ".scope", ".device",
 )  # fmt: skip
+# coreutils, "Block size": 1K and 1KiB are 1024, 1kB and 1KB are 1000, 1b is 512; a sign means something else.
+_SIZE = re.compile(r"([+-]?)([0-9]{1,18})(?:(b)|([kKMGTPE])(iB|B)?)?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
 
 
@@ -45,6 +47,15 @@ def _integer(text: str) -> str:
     if not _INTEGER.fullmatch(text):
         raise ValueError("a whole number")
     return str(int(text))
+
+
+def _size(text: str) -> str:
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError("a number of bytes, such as 512, 1K or 1MB")
+    sign, number, block, letter, unit = match.groups()
+    power = "KMGTPE".index(letter.upper()) + 1 if letter else 0
+    return f"{sign}{int(number) * (512 if block else (1000 if unit == 'B' else 1024) ** power)}"
 
 
 def _path(text: str) -> str:
@@ -81,7 +92,9 @@ def _words(text: str) -> str:
 
 _NORMAL: dict[ValueForm, Callable[[str], str]] = {
     "text": _text,
+    "casefold": str.casefold,
     "integer": _integer,
+    "size": _size,
     "path": _path,
     "duration": _duration,
     "unit": _unit,

@@ -64,7 +64,7 @@ class ArgvPart(Document):
 
 
 OPTION = re.compile(r"-[A-Za-z0-9?]|--?[A-Za-z0-9][A-Za-z0-9._-]*")
-ValueForm = Literal["text", "integer", "path", "duration", "unit", "words"]
+ValueForm = Literal["text", "casefold", "integer", "size", "path", "duration", "unit", "words"]
 Spellings = Annotated[dict[str, str], Field(max_length=256)]
 
 
@@ -77,11 +77,13 @@ class _Named(Document):
     Attributes:
         names: all names of one option, as a manual lists them: ``-n, --lines``. The last one is its normal form.
         means: what giving it stands for, in other options of the program: ``--state=failed``.
+        implies: an option that holds as well, unless it is given otherwise: ``-b``, as for ``journalctl -k``.
         ignored: does it change nothing in what is answered, as ``--no-pager`` where there is no terminal?
     """
 
     names: Annotated[tuple[str, ...], WithJsonSchema(_NAMES)]
     means: str | None = None
+    implies: str | None = None
     ignored: bool = False
 
     @model_validator(mode="before")
@@ -130,6 +132,7 @@ class ValueOption(_Named):
         form: how two spellings of a value are recognised as one.
         same: spellings of a value and what each stands for: ``{"3": err}``.
         repeat: given twice: does the last count, does each in its order, or each in any order?
+        separator: what stands between the values of a list: ``-p A,B`` is ``-p A -p B``. A value with a ``=`` is whole.
         dash: may a value in a word of its own begin with ``-``? One like ``-2h``, a sign and a digit, always may.
         number: is ``-20`` this option with 20, as for ``head``?
     """
@@ -141,6 +144,7 @@ class ValueOption(_Named):
     form: ValueForm = "text"
     same: Spellings = Field(default_factory=dict)
     repeat: Literal["last", "each", "set"] = "each"
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     dash: bool = False
     number: bool = False
 
@@ -148,6 +152,8 @@ class ValueOption(_Named):
     def _fits(self) -> ValueOption:
         if not self.optional and self.const is not None:
             raise ValueError("`const` needs `optional: true`")
+        if self.separator is not None and self.repeat == "last":
+            raise ValueError("`separator` needs `repeat: each` or `repeat: set`")
         return self
 
 
@@ -159,12 +165,14 @@ class Operands(Document):
         least: how many there must be.
         form: how two spellings of one are recognised as one; ``words`` reads all of them as one expression.
         any_order: do they mean the same in any order?
+        default: the operand that is meant where none is given: ``.``, as for ``du``.
     """
 
     most: Annotated[int, Field(ge=0, le=64)]
     least: Annotated[int, Field(ge=0, le=64)] = 0
     form: ValueForm = "text"
     any_order: bool = False
+    default: str | None = None
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -219,9 +227,10 @@ class Program(Document):
         if sum(option.number for option in self.values) > 1:
             raise ValueError("only one option can have `number: true`")
         for option in (*self.options, *self.values):
-            target = (option.means or "").partition("=")[0].split(" ")[0]
-            if target and target not in {*flags, *values}:
-                raise ValueError(f"`{option.name}` means `{target}`, which is not an option of the program")
+            for verb, other in (("means", option.means), ("implies", option.implies)):
+                target = (other or "").partition("=")[0].split(" ")[0]
+                if target and target not in {*flags, *values}:
+                    raise ValueError(f"`{option.name}` {verb} `{target}`, which is not an option of the program")
         return self
 
 
