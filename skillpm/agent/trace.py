@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,8 @@ from skillpm.storage.files import read_text, write_atomic
 
 Outcome = Literal["done", "refused", "not-run", "invalid", "failed", "interrupted", "asking", "asked", "declined"]
 REDACTED = "[redacted]"
+IMPORTED = "imported"  # the decision of a step that another program let run
+_LET_RUN = ("yes", "always", "rule", "consent", IMPORTED)
 _MARKS = re.compile(rf"{re.escape(REDACTED)}|{re.escape(MASK)}[^\]]*\]")  # what stands for a text already
 
 
@@ -45,8 +47,9 @@ class Step(Document):
 
     @property
     def succeeded(self) -> bool:
-        """Did all that was let run end with exit code 0?"""
-        return bool(self.argv) and self.exit_codes == (0,) * len(self.argv)
+        """Did all that was let run end with exit code 0? What was imported may have run without a command."""
+        ran = bool(self.argv) or (self.decision == IMPORTED and bool(self.exit_codes))
+        return ran and self.exit_codes == (0,) * max(1, len(self.argv))
 
 
 class Trace(Document):
@@ -72,7 +75,7 @@ class Trace(Document):
         rows.append({"role": "user", "content": self.request})
         for number, step in enumerate(self.steps, 1):
             call = step.final or step.call
-            if call is None:
+            if not isinstance(call, dict) or "args" not in call:
                 rows.append({"role": "assistant", "content": step.answer})
                 rows += [{"role": "user", "content": step.reply}] if step.reply else []
                 continue
@@ -91,7 +94,7 @@ class Trace(Document):
         if not self.steps or MASK in self.request or REDACTED in self.request:
             return None
         step = self.steps[0]
-        right = step.decision == "edit" or (step.decision in ("yes", "always", "rule", "consent") and step.succeeded)
+        right = step.decision == "edit" or (step.decision in _LET_RUN and step.succeeded)
         if not right or step.final is None or any(mark in json.dumps(step.final) for mark in (MASK, REDACTED)):
             return None
         return Seed(id=self.id, request=self.request, expected=step.final, tags=(TRACE,))
@@ -172,9 +175,13 @@ class Traces:
         self.save(with_texts(trace, lambda value: pattern.sub(replaced, value)))
         return count
 
-    def gold(self, skill: str, others: frozenset[str]) -> tuple[Seed, ...]:
-        """Return the seeds that a skill's traces give, without the requests of others, such as those of suites."""
-        seeds = [seed for trace in self.all(skill) if (seed := trace.gold()) is not None]
+    def gold(self, skill: str, others: frozenset[str], more: Iterable[Trace] = ()) -> tuple[Seed, ...]:
+        """Return the seeds that a skill's traces give, without the requests of others, such as those of suites.
+
+        ``more`` are episodes that are not stored; one of them counts as later than any that is.
+        """
+        every = [*self.all(skill), *(trace for trace in more if trace.skill == skill)]
+        seeds = [seed for trace in every if (seed := trace.gold()) is not None]
         latest = {request_key(seed.request): seed for seed in seeds}  # a later answer to one request counts
         return tuple(seed for key, seed in latest.items() if key not in others)
 
@@ -200,9 +207,16 @@ def _step_with_texts(step: Step, change: Callable[[str], str]) -> Step:
             "argv": tuple(tuple(map(change, words)) for words in step.argv),
             "output": change(step.output),
             "reply": change(step.reply),
-            **{name: call and {**call, "args": mapped(call["args"], change)} for name, call in calls.items()},
+            **{name: _call_with_texts(call, change) for name, call in calls.items()},
         }
     )
+
+
+def _call_with_texts(call: Any, change: Callable[[str], str]) -> Any:
+    """Return a call with its arguments changed, and any other answer changed as a whole."""
+    if isinstance(call, dict) and "args" in call:
+        return {**call, "args": mapped(call["args"], change)}
+    return mapped(call, change)
 
 
 def mapped(value: Any, change: Callable[[str], str]) -> Any:

@@ -15,14 +15,24 @@ from skillpm.cli.output import echo_json, json_option, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
-_FORMS = ("openai", "anthropic", "langchain")
+_FORMS = {
+    "tools": ("openai", "anthropic", "langchain"),
+    "rows": ("messages", "tool-calls", "prompt-completion", "preferences", "parquet"),
+}
+"""The forms of the exporters that have some; the first is the default."""
 
 
 @click.command("export", epilog="Example: skillpm export tools incident-triage --format openai")
 @click.argument("exporter")
 @click.argument("skills", shell_complete=known_names, nargs=-1, metavar="[SKILL]...")
 @click.option("--output", "-o", type=TypedPath(), metavar="DIR", help="A new folder; a file for `sbom` and `tools`.")
-@click.option("--format", "-f", "form", type=click.Choice(_FORMS), help="The form of `tools`.  [default: openai]")
+@click.option(
+    "--format",
+    "-f",
+    "form",
+    type=click.Choice([form for forms in _FORMS.values() for form in forms]),
+    help="The form of `tools`, by default openai, or of `rows`, by default messages.",
+)
 @click.option("--data", type=TypedPath(), metavar="DIR", help="A folder of `skillpm synth`, for its rows.")
 @yes_option
 @worker_options
@@ -38,12 +48,16 @@ def command(
 ) -> None:
     """Write SKILLs, by default all installed skills, with the EXPORTER of a plugin.
 
-    `skillpm plugins` lists the plugins. docs/bridges.md describes those of plugins/skillpm-bridges. Two exporters are
-    built in, and print to stdout by default: `sbom` writes the bill of materials of skillpm.lock (CycloneDX 1.6),
-    `tools` the tools of contracts as a model's server takes them.
+    `skillpm plugins` lists the plugins. docs/bridges.md describes those of plugins/skillpm-bridges. Three exporters are
+    built in: `sbom` prints the bill of materials of skillpm.lock (CycloneDX 1.6), `tools` the tools of contracts as a
+    model's server takes them, and `rows` writes the rows of --data as trainers read them.
     """
-    if form is not None and exporter != "tools":
-        raise UsageError("`--format` is for `tools`", hint=f"`skillpm export tools --format {form}`")
+    if form is not None and form not in _FORMS.get(exporter, ()):
+        fitting = next(name for name, forms in _FORMS.items() if form in forms)
+        raise UsageError(f"`--format {form}` is for `{fitting}`", hint=f"`skillpm export {fitting} --format {form}`")
+    if exporter == "rows":
+        _rows(skills, data, form or "messages", output, as_json)
+        return
     if exporter in ("sbom", "tools"):
         if data is not None:
             raise UsageError(f"`{exporter}` takes no rows", hint="remove `--data`")
@@ -61,6 +75,22 @@ def command(
         return
     for file in files:
         click.echo(safe(output / file))
+
+
+def _rows(skills: tuple[str, ...], data: Path | None, form: str, output: Path | None, as_json: bool) -> None:
+    from skillpm.ops.learning.export_rows import export_rows
+
+    if skills:
+        raise UsageError("`rows` takes every row of `--data`", hint="remove the names of skills")
+    if data is None or output is None:
+        hint = "`skillpm export rows --data DIR --format messages --output DIR`"
+        raise UsageError("`rows` needs `--data DIR` and `--output DIR`", hint=hint)
+    counts = export_rows(data, form, output)
+    if as_json:
+        echo_json({"output": str(output), "rows": counts})
+        return
+    for split, number in counts.items():
+        click.echo(f"{safe(output)}: {number} rows of {split}")
 
 
 def _bill(skills: tuple[str, ...]) -> Any:

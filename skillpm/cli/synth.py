@@ -18,6 +18,7 @@ from skillpm.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from skillpm.agent.trace import Trace
     from skillpm.ops.context import Context
     from skillpm.ops.learning.synth import Shown
     from skillpm.synth.generate import Synthesis
@@ -54,7 +55,13 @@ _SHARE = 0.5  # of the training rows that a model tries to say in other words
     metavar="N",
     help="Print N rows of each skill's rules for people, each with its command line; write nothing.",
 )
-@click.option("--from-traces", is_flag=True, help="Add what you approved and edited in `skillpm run` to the seeds.")
+@click.option(
+    "--from-traces",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Add what you approved and edited in `skillpm run` to the seeds, and what a FILE of another program shows.",
+)
 @click.option(
     "--from-failures",
     type=TypedPath(),
@@ -84,7 +91,7 @@ def command(
     seed: int,
     output: Path | None,
     show: int | None,
-    from_traces: bool,
+    from_traces: str | None,
     from_failures: Path | None,
     rephrase_with: str | None,
     rephrase_share: float | None,
@@ -119,6 +126,7 @@ def command(
         )
     if output is not None:
         check_output(output, force=force)
+    skills, imported = _imported(skills, from_traces)
     failures = None if from_failures is None else stored_evaluation(command_context().settings, from_failures)
     context, chosen = agreed_skills(skills, **agreement)
     synthesis = synth(
@@ -128,7 +136,8 @@ def command(
         held_out=held_out,
         seed=seed,
         progress=progress(),
-        from_traces=from_traces,
+        from_traces=from_traces is not None,
+        imported=imported,
         failures=None if failures is None else failures.evaluation,
         rephrasing=_rephrasing(context, rephrase_with, rephrase_share),
     )
@@ -144,6 +153,24 @@ def command(
         echo_json({"output": str(output), **synthesis.profile.model_dump(mode="json")})
     else:
         _print_profile(synthesis.profile)
+
+
+def _imported(skills: tuple[str, ...], source: str | None) -> tuple[tuple[str, ...], tuple[Trace, ...]]:
+    """Return the skills, and the episodes of a file; what is no file is a skill, whose name stood behind the option."""
+    if not source:
+        return skills, ()
+    if not Path(source).expanduser().is_file() and "." not in Path(source).name:
+        return (*skills, source), ()
+    from skillpm.ops.learning.import_traces import read_traces
+
+    read = read_traces([Path(source).expanduser()], command_context().skills(skills))
+    for reason, number in read.left.most_common():
+        note(safe(f"left out: {reason}: {number}"))
+    if not read.traces:
+        raise UsageError(
+            f"{source} shows no request that a skill answers", hint="see what `skillpm traces import` takes"
+        )
+    return skills, read.traces
 
 
 def _rephrasing(context: Context, model: str | None, share: float | None) -> Rephrasing | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import clipped, count, echo_json, json_option, note, safe, table
+from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,6 +102,34 @@ def export(skill: str | None, form: str) -> None:
             number += 1
             click.echo(json.dumps(row, ensure_ascii=True))
     note(f"{count(number, 'row')}")
+
+
+@command.command("import", epilog="Example: skillpm traces import ~/.claude/projects --skill incident-triage")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=TypedPath())
+@click.option("--skill", "skills", metavar="NAME", multiple=True, help="Of these skills.  [default: all installed]")
+@click.option("--dry-run", is_flag=True, help="Print what would be stored; store nothing.")
+@json_option
+def import_(files: tuple[Path, ...], skills: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Store what other programs' files show of skills: what was asked, called and worked.
+
+    FILEs are sessions of Claude Code (~/.claude/projects) and Codex (~/.codex/sessions), messages with tool calls, rows
+    of NeMo Gym and Data Designer, evals.json; folders are searched for sessions. Secrets of a known form are masked.
+    Each call has to be one of the skill's contract. `skillpm synth --from-traces` makes rows of them.
+    """
+    from skillpm.ops.learning.import_traces import import_traces, read_traces
+
+    context = command_context()
+    chosen = context.skills(skills)
+    read = read_traces(files, chosen) if dry_run else import_traces(context, files, chosen)
+    if as_json:
+        echo_json({"stored": [trace.id for trace in read.traces], "left_out": dict(read.left), "dry_run": dry_run})
+        return
+    rows = [(trace.id, trace.skill, trace.outcome, clipped(trace.request, _REQUEST)) for trace in read.traces]
+    if rows:
+        table(("trace", "skill", "outcome", "request"), rows)
+    for reason, number in read.left.most_common():
+        note(safe(f"left out: {reason}: {number}"))
+    note(f"{count(len(read.traces), 'trace')} {'would be' if dry_run else 'is' if len(rows) == 1 else 'are'} stored")
 
 
 @command.command("prune", epilog="Example: skillpm traces prune --older-than 30")

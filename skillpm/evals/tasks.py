@@ -9,16 +9,19 @@ from collections.abc import Callable, Container, Hashable, Iterable, Iterator, M
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from skillpm.contract.foreign_rows import foreign_rows
 from skillpm.contract.tool_forms import told_tools
 from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.document import read_json_lines
+from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import label_of
 from skillpm.model.evaluation import HELD_OUT, TaskRow
 from skillpm.model.order import shuffle
 from skillpm.model.task import Message, Seed, Task, before_prompt, canonical_json, request_key, skill_content
 from skillpm.storage.files import read_text
+from skillpm.storage.row_files import read_rows
 
 if TYPE_CHECKING:
     from skillpm.contract.contract import Contract
@@ -216,7 +219,7 @@ def _problem(task: Task, skills: Sequence[str], seen: Container[str]) -> str | N
 
 
 def read_task_rows(path: Path) -> list[tuple[int, TaskRow]]:
-    """Read JSON Lines ``{id?, request, expected?}`` with their line numbers.
+    """Read JSON Lines ``{id?, request, expected?}`` with their line numbers, or rows of another program's form.
 
     Raises:
         UsageError: there is no such file, or it is empty.
@@ -224,7 +227,7 @@ def read_task_rows(path: Path) -> list[tuple[int, TaskRow]]:
     """
     if not path.is_file():
         raise UsageError(f"no file {path}", hint='give JSON Lines of {"request": …, "expected": …}')
-    rows = list(read_json_lines(TaskRow, read_text(path), path=str(path)))
+    rows = _rows_of(path)
     if not rows:
         raise UsageError(f"{path} holds no task", hint='give JSON Lines of {"request": …, "expected": …}')
     for line, row in rows:
@@ -233,3 +236,29 @@ def read_task_rows(path: Path) -> list[tuple[int, TaskRow]]:
         except UnicodeEncodeError:
             raise DocumentError("a lone surrogate, which is not a character", path=str(path), line=line) from None
     return rows
+
+
+def _rows_of(path: Path) -> list[tuple[int, TaskRow]]:
+    text = "" if path.suffix in (".json", ".parquet") else read_text(path)
+    if text and _is_ours(next((line for line in text.split("\n") if line.strip()), "")):
+        return list(read_json_lines(TaskRow, text, path=str(path)))
+    foreign = foreign_rows(read_rows(path), path=str(path))
+    kept = ("id", "tags")
+    return [
+        (row.line, TaskRow(request=row.request, expected=row.expected, **_known(row.document, kept))) for row in foreign
+    ]
+
+
+def _is_ours(line: str) -> bool:
+    """Does a row have our keys? What is no JSON object counts, so that it is refused as one of ours."""
+    try:
+        row = strict_json(line)
+    except (ValueError, RecursionError):
+        return True
+    if not isinstance(row, dict):
+        return True
+    return "request" in row and ("expected" in row or "answer" not in row)
+
+
+def _known(document: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: document[name] for name in names if isinstance(document.get(name), str | int | list | tuple)}

@@ -128,6 +128,11 @@ def fault(request: str, expected: Any, phrasing: str) -> str | None:
     return None
 
 
+def says_values(request: str, expected: Any) -> bool:
+    """Does a request say, word for word, every value of its answer?"""
+    return all(_says(request, value) for value in _values(expected))
+
+
 def _values(expected: Any) -> Iterator[str]:
     """Yield the texts of all values inside an answer's arguments."""
     arguments = expected.get("args", expected.get("answer")) if isinstance(expected, dict) else expected

@@ -33,7 +33,7 @@ def test_tools_are_printed_without_running_code(place: Project) -> None:
         (("tools",), 2, ("no skill is installed here",)),
         (("tools", "./serving", "--format", "gemini"), 2, ("--format", "openai")),
         (("tools", "./serving", "--data", "data"), 2, ("`tools` takes no rows",)),
-        (("sbom", "--format", "openai"), 2, ("`--format` is for `tools`",)),
+        (("sbom", "--format", "openai"), 2, ("`--format openai` is for `tools`",)),
         (("toolz", "./serving"), 2, ("no exporter `toolz`", "tools")),
     ],
 )

@@ -19,7 +19,7 @@ from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import read_text
 from skillpm.storage.whole_folder import whole_folder
 
-BUILTIN = ("sbom", "tools")
+BUILTIN = ("rows", "sbom", "tools")
 
 
 def export(

@@ -6,14 +6,14 @@ import json
 import secrets
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from skillpm.agent.completion_cache import CachedPolicy
-from skillpm.agent.trace import Traces
+from skillpm.agent.trace import Trace, Traces
 from skillpm.contract.contract import Contract
 from skillpm.errors import CheckError, UsageError
 from skillpm.model.answer_kind import label_of
@@ -48,6 +48,7 @@ def synth(
     seed: int,
     progress: Progress | None = None,
     from_traces: bool = False,
+    imported: Iterable[Trace] = (),
     rephrasing: Rephrasing | None = None,
     failures: Evaluation | None = None,
 ) -> Synthesis:
@@ -61,6 +62,7 @@ def synth(
         seed: of chance.
         progress: is told how far it is.
         from_traces: add what people approved and edited in stored episodes to the seeds.
+        imported: episodes of other programs, taken with those that are stored.
         rephrasing: who writes training requests of rules in other words.
         failures: an evaluation; rules whose answers were wrong in its last arm get more rows.
 
@@ -74,7 +76,7 @@ def synth(
     with open_session(context, skills) as session:
         contributions = list(session.contributions.values())
         if from_traces:
-            contributions = [with_traces(context, item) for item in contributions]
+            contributions = [with_traces(context, item, tuple(imported)) for item in contributions]
         if failures is not None:
             contributions = with_failures(context, contributions, failures)
         return synthesise(
@@ -136,13 +138,19 @@ def with_failures(
     return list(weighted.values())
 
 
-def with_traces(context: Context, contributions: Contributions) -> Contributions:
-    """Return contributions with the seeds of their stored episodes behind their own; none stands in a suite."""
+def with_traces(context: Context, contributions: Contributions, imported: Iterable[Trace] = ()) -> Contributions:
+    """Return contributions with the seeds of their stored episodes behind their own; none stands in a suite.
+
+    Args:
+        context: knows where episodes are stored.
+        contributions: of a skill.
+        imported: episodes of other programs, which are not stored.
+    """
     suites = {
         request_key(task.request) for suite in contributions.suites for task in suite.tasks if isinstance(task, Seed)
     }
     own = {request_key(seed.request) for seed in contributions.seeds}
-    seeds = Traces(context.settings.traces).gold(contributions.skill.name, frozenset(suites | own))
+    seeds = Traces(context.settings.traces).gold(contributions.skill.name, frozenset(suites | own), imported)
     return replace(contributions, seeds=(*contributions.seeds, *seeds))
 
 

@@ -1,0 +1,128 @@
+"""Rows of other programs, read as requests with their expected answers.
+
+======================== ============================================================ =============================
+form                     request                                                      expected answer
+======================== ============================================================ =============================
+our own                  ``request``, or the last message of a task                   ``expected``
+messages                 the first message of the user                                the next of the assistant
+prompt and completion    ``prompt``                                                   ``completion``
+preference pairs         ``prompt``                                                   ``chosen``
+NeMo Gym                 ``responses_create_params.input``                            ``expected_output``, ...
+Data Designer            ``wording``, else ``request``                                ``answer``
+evals.json               ``prompt``, ``question``                                     ``expected_output``, ...
+======================== ============================================================ =============================
+
+An answer is a call in OpenAI's form, else a JSON object, else a text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from skillpm.contract.answer import read_answer
+from skillpm.errors import DocumentError
+from skillpm.formats.strict import strict_json
+
+_REQUESTS = ("wording", "request", "prompt", "question", "instruction", "input", "query")
+_ANSWERS = (
+    "expected", "expected_output", "expected_answer", "ground_truth", "chosen", "completion", "answer", "output",
+    "response", "target",
+)  # fmt: skip
+_OF_EVALS = frozenset({"assertions", "expectations", "expected_behavior", "expected_skill", "should_trigger"})
+_HINT = "a row has a request and the expected answer; docs/data.md lists the forms"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignRow:
+    """One row.
+
+    Attributes:
+        line: where it stands, from 1: a line, or a place in a list.
+        expected: None where the row names none.
+        document: the whole row.
+    """
+
+    line: int
+    request: str
+    expected: Any
+    document: Mapping[str, Any]
+
+
+def foreign_rows(rows: list[tuple[int, Any]], *, path: str) -> list[ForeignRow]:
+    """Return the rows of any form. Raises DocumentError with the line of a row that has no request."""
+    return [_row(number, value, path) for number, value in rows]
+
+
+def _row(number: int, value: Any, path: str) -> ForeignRow:
+    try:
+        request, expected = _pair(value)
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError, StopIteration):
+        raise DocumentError("a row of no known form", path=path, line=number, hint=_HINT) from None
+    if not isinstance(request, str) or not request.strip():
+        raise DocumentError("a row without a request", path=path, line=number, hint=_HINT)
+    return ForeignRow(number, request, expected, value)
+
+
+def _pair(row: dict[str, Any]) -> tuple[Any, Any]:
+    """Return request and expected answer."""
+    if isinstance(gym := row.get("responses_create_params"), dict):
+        return _last_request(gym["input"]), _answer(_named(row, _ANSWERS))
+    if isinstance(messages := row.get("messages"), list):
+        place = next(at for at, message in enumerate(messages) if message["role"] == "user")
+        replies = [message for message in messages[place + 1 :] if message["role"] == "assistant"]
+        return _content(messages[place]), _of_message(replies[0]) if replies else None
+    prompt = _named(row, _REQUESTS)
+    if isinstance(prompt, list):
+        prompt = _last_request(prompt)
+    answer = _named(row, _ANSWERS)
+    if row.keys() & _OF_EVALS:  # says in words what is right, unless that is an answer itself
+        answer = _answer(answer)
+        return prompt, answer if isinstance(answer, dict) else None
+    if isinstance(answer, list) and answer and isinstance(answer[-1], dict) and answer[-1].get("role") == "assistant":
+        return prompt, _of_message(answer[-1])
+    return prompt, _answer(answer)
+
+
+def _named(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _last_request(messages: Any) -> Any:
+    """Return the last message of the user: of a text that text."""
+    if isinstance(messages, str):
+        return messages
+    return _content(next(message for message in reversed(messages) if message.get("role") == "user"))
+
+
+def _content(message: Mapping[str, Any]) -> str:
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content if isinstance(part.get("text"), str))
+
+
+def _of_message(message: Mapping[str, Any]) -> Any:
+    calls = message.get("tool_calls")
+    if not calls:
+        return _answer(_content(message))
+    if len(calls) > 1:
+        raise ValueError
+    function = calls[0]["function"]
+    arguments = function["arguments"]
+    return {"tool": function["name"], "args": strict_json(arguments) if isinstance(arguments, str) else arguments}
+
+
+def _answer(value: Any) -> Any:
+    """Return an answer as the contract reads it: of a text that is one JSON object, that object."""
+    if not isinstance(value, str):
+        return value
+    answer = read_answer(value)
+    return answer.value if answer.only_json and answer.value is not None else value
+
+
+def encode(expected: Any) -> str:
+    """Return the text of an expected answer, of which ``_answer`` makes the same again."""
+    return expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)

@@ -1,0 +1,155 @@
+"""``skillpm export rows``: the tasks of a synthesis in the forms that trainers read, a row at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from skillpm.contract.foreign_rows import encode
+from skillpm.errors import DocumentError, UsageError
+from skillpm.formats.document import model_errors
+from skillpm.formats.parquet import write_parquet
+from skillpm.formats.strict import strict_json
+from skillpm.model.task import Task, canonical_json
+from skillpm.storage.files import storage_error
+from skillpm.storage.whole_folder import whole_folder
+
+SPLITS = ("train", "held_out")
+_WINDOW = 64  # tasks among which the wrong answer of a pair is looked for
+
+
+def export_rows(data: Path, form: str, output: Path) -> dict[str, int]:
+    """Write train and held_out of a synthesis in one of ``ROW_FORMS`` into a new folder; return the rows of each.
+
+    Args:
+        data: a folder of ``skillpm synth``.
+        form: its name.
+        output: the new folder.
+
+    Raises:
+        UsageError: there is no synthesis, the folder exists, or pyarrow is missing.
+        DocumentError: a row is wrong.
+        StorageError: the disk refused.
+    """
+    paths = {split: data / f"{split}.jsonl" for split in SPLITS if (data / f"{split}.jsonl").is_file()}
+    if not paths:
+        raise UsageError(f"{data} has no rows", hint="`skillpm synth NAME --output DIR` writes train.jsonl")
+    counts: dict[str, int] = {}
+    with whole_folder(output) as folder:
+        for split, path in paths.items():
+            counts[split] = 0
+
+            def counted(rows: Iterator[dict[str, Any]], split: str = split) -> Iterator[dict[str, Any]]:
+                for row in rows:
+                    counts[split] += 1
+                    yield row
+
+            rows = counted(ROW_FORMS[form](_tasks(path)))
+            if form == "parquet":
+                write_parquet(folder / f"{split}.parquet", rows)
+            else:
+                _write_lines(folder / f"{split}.jsonl", rows)
+    return counts
+
+
+def _tasks(path: Path) -> Iterator[Task]:
+    from pydantic import ValidationError
+
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                root = strict_json(line)
+                yield Task.model_validate(root)
+            except ValidationError as error:
+                raise model_errors(error, root, path=str(path), line=number, model=Task)[0] from None
+            except ValueError as error:
+                raise DocumentError(f"not JSON: {error}", path=str(path), line=number) from None
+
+
+def _write_lines(path: Path, rows: Iterator[Mapping[str, Any]]) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.writelines(f"{json.dumps(row)}\n" for row in rows)
+    except OSError as error:
+        raise storage_error("write", path, error) from None
+
+
+def _prompt(task: Task) -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in task.prompt]
+
+
+def _messages(tasks: Iterator[Task]) -> Iterator[dict[str, Any]]:
+    """Yield conversations whose answer is the text that the skill's prompt asks for."""
+    for task in tasks:
+        yield {"messages": [*_prompt(task), {"role": "assistant", "content": encode(task.expected)}]}
+
+
+def _tool_calls(tasks: Iterator[Task]) -> Iterator[dict[str, Any]]:
+    """Yield conversations whose answer is a native call of a tool, where it is a call."""
+    for task in tasks:
+        answer: dict[str, Any] = {"role": "assistant", "content": encode(task.expected)}
+        if isinstance(task.expected, dict) and task.expected.keys() == {"tool", "args"}:
+            arguments = json.dumps(task.expected["args"], ensure_ascii=False)
+            function = {"name": task.expected["tool"], "arguments": arguments}
+            call = {"id": "call_1", "type": "function", "function": function}
+            answer = {"role": "assistant", "content": None, "tool_calls": [call]}
+        yield {"messages": [*_prompt(task), answer]}
+
+
+def _prompt_completion(tasks: Iterator[Task]) -> Iterator[dict[str, Any]]:
+    for task in tasks:
+        completion = [{"role": "assistant", "content": encode(task.expected)}]
+        yield {"prompt": _prompt(task), "completion": completion}
+
+
+def _preferences(tasks: Iterator[Task]) -> Iterator[dict[str, Any]]:
+    """Yield pairs of the right answer and of that to another request near by; a like one where there is one.
+
+    A task none of whose neighbours has another answer makes no pair.
+    """
+    window: list[Task] = []
+    for task in tasks:
+        window.append(task)
+        if len(window) == _WINDOW:
+            yield from _pairs(window)
+            window = []
+    yield from _pairs(window)
+
+
+def _pairs(window: list[Task]) -> Iterator[dict[str, Any]]:
+    for place, task in enumerate(window):
+        right = canonical_json(task.expected)
+        others = [
+            other
+            for other in window[place + 1 :] + window[:place]
+            if other.skill == task.skill and canonical_json(other.expected) != right
+        ]
+        if others:
+            like = (other for other in others if _tool(other.expected) == _tool(task.expected))
+            wrong = next(like, others[0])
+            sides = {"chosen": task.expected, "rejected": wrong.expected}
+            answers = {side: [{"role": "assistant", "content": encode(value)}] for side, value in sides.items()}
+            yield {"prompt": _prompt(task), **answers}
+
+
+def _tool(expected: Any) -> Any:
+    return expected.get("tool") if isinstance(expected, dict) else None
+
+
+def _texts(tasks: Iterator[Task]) -> Iterator[dict[str, str]]:
+    """Yield rows of texts: a table gives a column one type, so an answer is a text of JSON."""
+    for task in tasks:
+        system = "\n\n".join(message.content for message in task.prompt if message.role == "system")
+        words = {"key": task.key, "skill": task.skill, "system": system, "request": task.request}
+        yield {**words, "expected": encode(task.expected), "origin": task.origin, "tags": json.dumps(task.tags)}
+
+
+ROW_FORMS: dict[str, Callable[[Iterator[Task]], Iterator[dict[str, Any]]]] = {
+    "messages": _messages,
+    "tool-calls": _tool_calls,
+    "prompt-completion": _prompt_completion,
+    "preferences": _preferences,
+    "parquet": _texts,
+}

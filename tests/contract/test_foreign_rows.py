@@ -1,0 +1,72 @@
+"""Rows of other programs: whatever the form, request and answer are what was written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from skillpm.contract.foreign_rows import foreign_rows
+from skillpm.errors import DocumentError
+
+CALL = {"tool": "dev", "args": {"port": 3, "quiet": None}}
+TEXT = json.dumps(CALL)
+NATIVE = {"id": "1", "type": "function", "function": {"name": "dev", "arguments": json.dumps(CALL["args"])}}
+USER = {"role": "user", "content": "go"}
+ANSWER = {"role": "assistant", "content": TEXT}
+SYSTEM = {"role": "system", "content": "s"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"request": "go", "expected": CALL},
+        {"key": "k", "skill": "s", "prompt": [SYSTEM, USER], "expected": CALL, "split": "train", "origin": "rule"},
+        {"messages": [SYSTEM, USER, ANSWER]},
+        {"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [NATIVE]}, {"role": "tool"}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "go"}]},
+                {"role": "assistant", "content": TEXT},
+            ]
+        },
+        {"prompt": "go", "completion": TEXT},
+        {"prompt": [SYSTEM, USER], "completion": [ANSWER]},
+        {"prompt": [USER], "chosen": [ANSWER], "rejected": []},
+        {"prompt": "go", "chosen": TEXT, "rejected": "x"},
+        {"responses_create_params": {"input": [SYSTEM, USER]}, "expected_output": CALL},
+        {"responses_create_params": {"input": "go"}, "expected_answer": TEXT},
+        {"request": "first words", "wording": "go", "answer": TEXT, "said": "[]"},
+        {"id": 1, "prompt": "go", "expected_output": TEXT, "expectations": ["one object"]},
+        {"id": "a", "question": "go", "expected_skill": "s", "ground_truth": TEXT, "expected_behavior": []},
+    ],
+)
+def test_each_form_gives_the_request_and_the_answer(row: dict[str, Any]) -> None:
+    (read,) = foreign_rows([(7, row)], path="f")
+    assert (read.line, read.request, read.expected) == (7, "go", CALL)
+
+
+def test_what_says_in_words_what_is_right_expects_nothing() -> None:
+    row = {"prompt": "go", "expected_output": "A server runs.", "assertions": []}
+    assert foreign_rows([(1, row)], path="f")[0].expected is None
+    assert foreign_rows([(1, {"prompt": "go", "completion": "Paris"})], path="f")[0].expected == "Paris"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {},
+        {"messages": []},
+        {"messages": [SYSTEM]},
+        [],
+        "text",
+        None,
+        {"prompt": [], "completion": "x"},
+        {"prompt": " "},
+    ],
+)
+def test_a_row_of_no_known_form_is_named(row: Any) -> None:
+    with pytest.raises(DocumentError) as caught:
+        foreign_rows([(3, row)], path="f")
+    assert caught.value.line == 3

@@ -1,0 +1,181 @@
+"""Sessions of other agents become traces, and those become rows: nothing is guessed, and no secret comes along."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Project
+from tests.scripted_policy import CONTRACT, SKILL
+from tests.shop import MakeProject
+
+TOKEN = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI3kM5"  # of GitHub's form, of nobody
+
+
+def claude(*rows: dict[str, Any]) -> str:
+    common = {"sessionId": "s-1", "isSidechain": False, "cwd": "/work", "version": "2.1.0"}
+    summary = {"type": "summary", "summary": "A day", "leafUuid": "x"}
+    return "".join(json.dumps(row if row is summary else common | row) + "\n" for row in (summary, *rows))
+
+
+def said(text: Any, **more: Any) -> dict[str, Any]:
+    return {"type": "user", "message": {"role": "user", "content": text}, "timestamp": "2026-05-31T16:21:59Z", **more}
+
+
+def used(name: str, arguments: dict[str, Any], identity: str = "t1") -> dict[str, Any]:
+    part = {"type": "tool_use", "id": identity, "name": name, "input": arguments}
+    return {"type": "assistant", "message": {"role": "assistant", "model": "claude-x", "content": [part]}}
+
+
+def bash(arguments: dict[str, Any], identity: str = "t1") -> dict[str, Any]:
+    return used("Bash", arguments, identity)
+
+
+def returned(text: str = "ok", identity: str = "t1", **more: Any) -> dict[str, Any]:
+    return said([{"type": "tool_result", "tool_use_id": identity, "content": text, **more}])
+
+
+def codex(*payloads: dict[str, Any]) -> str:
+    rows = [{"timestamp": "2026-06-01T00:00:00Z", "type": "session_meta", "payload": {"id": "c-1", "cwd": "/work"}}]
+    rows += [{"timestamp": "2026-06-01T00:00:01Z", "type": "response_item", "payload": item} for item in payloads]
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def asked(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+
+
+def ran(name: str, arguments: dict[str, Any], output: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    call = {"type": "function_call", "name": name, "arguments": json.dumps(arguments), "call_id": "c"}
+    return call, {"type": "function_call_output", "call_id": "c", "output": output}
+
+
+NATIVE = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "1", "type": "function", "function": {"name": "dev", "arguments": '{"port": 8123}'}}],
+}
+BASH = {"command": "server --port 8123"}
+ONE = {"command": "server --port 1"}
+EXIT_0 = json.dumps({"output": "up", "metadata": {"exit_code": 0, "duration_seconds": 1}})
+
+
+@pytest.fixture
+def place(project: MakeProject) -> Project:
+    made: Project = project({"server/SKILL.md": SKILL, "server/contract.yaml": CONTRACT})
+    return made
+
+
+def imported(place: Project, text: str, name: str = "session.jsonl") -> dict[str, Any]:
+    (place.root / name).write_text(text)
+    document: dict[str, Any] = place.call("traces", "import", name, "--skill", "./server", "--json").ok().document
+    return document
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        claude(said("serve on 8123"), bash({"command": "server --port 8123", "description": "d"}), returned()),
+        claude(said("serve on 8123"), used("mcp__tools__dev", {"port": 8123}), returned()),
+        claude(
+            said("<command-name>/clear</command-name>"), said("Caveat: The messages below", isMeta=True),
+            said("serve on 8123"), used("Skill", {"skill": "server"}), bash({"command": "server --port=8123"}, "b"),
+            returned("ok", "b"),
+        ),
+        codex(asked("<environment_context>\n  <cwd>/work</cwd>"), asked("serve on 8123"),
+              *ran("shell", {"command": ["bash", "-lc", "server --port 8123"]}, EXIT_0)),
+        codex(asked("serve on 8123"), *ran("exec_command", {"cmd": BASH["command"]}, "Process exited with code 0\nup")),
+        codex(asked("serve on 8123"), *ran("dev", {"port": 8123}, "started")),
+        codex(
+            asked("serve on 8123"),
+            {"type": "local_shell_call", "call_id": "c", "action": {"command": BASH["command"].split()}},
+            {"type": "function_call_output", "call_id": "c", "output": EXIT_0},
+        ),
+        json.dumps({"messages": [{"role": "user", "content": "serve on 8123"}, NATIVE]}) + "\n",
+    ],
+)  # fmt: skip
+def test_a_session_gives_the_request_with_its_call(place: Project, session: str) -> None:
+    document = imported(place, session)
+    (identity,) = document["stored"]
+    assert imported(place, session)["stored"] == [identity]  # read again, it is the same trace
+    (row,) = map(json.loads, place.call("traces", "export", "--form", "rows").ok().out.splitlines())
+    assert (row["request"], row["expected"]) == (
+        "serve on 8123",
+        {"tool": "dev", "args": {"port": 8123, "quiet": None}},
+    )
+    (shown,) = place.call("traces", "list", "--json").ok().document
+    assert (shown["skill"], shown["outcome"]) == ("server", "done")
+
+
+FAILED: dict[str, Any] = {"is_error": True}
+NO_CALL = "calls no tool of the skills"
+
+
+@pytest.mark.parametrize(
+    ("session", "reason"),
+    [
+        (claude(said("serve"), bash(ONE), returned("no", **FAILED)), "its call failed"),
+        (claude(said("serve"), bash(ONE)), "does not say whether its call worked"),
+        (claude(said("serve"), used("Read", {"path": "a"}, "r"), bash(ONE), returned()), "calls other tools before"),
+        (claude(said("serve"), bash(ONE), returned(), bash(BASH, "b"), returned("ok", "b")), "needs several calls"),
+        (claude(said("hello"), said("again"), bash(ONE), returned()), "leans on what was said before"),
+        (claude(said("serve"), bash({"command": "server --port 1 | tee log"}), returned()), NO_CALL),
+        (claude(said("serve"), bash({"command": "server --prt 1"}), returned()), NO_CALL),
+        (claude(said("what is a port?")), "calls no tool"),
+        (codex(asked("serve"), *ran("shell", ONE, EXIT_0.replace('code": 0', 'code": 1'))), "its call failed"),
+    ],
+)
+def test_what_does_not_show_a_right_answer_is_left_out(place: Project, session: str, reason: str) -> None:
+    document = imported(place, session)
+    assert document["stored"] == [] and reason in document["left_out"]
+
+
+def test_a_refused_call_is_a_negative(place: Project) -> None:
+    words = "The user doesn't want to proceed with this tool use."
+    imported(place, claude(said("serve"), bash(ONE), returned(words, **FAILED)))
+    (row,) = map(json.loads, place.call("traces", "export", "--form", "negatives").ok().out.splitlines())
+    assert json.loads(row["rejected"])["args"] == {"port": 1, "quiet": None}
+
+
+def test_a_secret_is_masked_and_its_request_never_trains(place: Project) -> None:
+    asked_with = said(f"serve on 8123 with {TOKEN}")
+    imported(place, claude(asked_with, bash(BASH), returned(f"key {TOKEN}")))
+    stored = [path.read_text() for path in Path(place.environment["SKILLPM_HOME"]).rglob("*.json")]
+    assert stored and TOKEN not in "".join(stored)
+    assert place.call("traces", "export", "--form", "rows").ok().out == ""
+
+
+def test_rows_of_a_file_are_seeds_of_a_synthesis(place: Project) -> None:
+    rows = [
+        {"responses_create_params": {"input": f"serve on {n}"}, "expected_output": {"tool": "dev", "args": {"port": n}}}
+        for n in (1, 2)
+    ]
+    bad = {"responses_create_params": {"input": "serve"}, "expected_output": {"tool": "dev", "args": {"port": "x"}}}
+    (place.root / "gym.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (*rows, bad)))
+    words = ("synth", "./server", "--from-traces", "gym.jsonl", "--rows", "2", "--held-out", "0")
+    done = place.call(*words).ok()
+    tasks = [json.loads(line) for line in done.out.splitlines()]
+    assert [task["expected"]["args"] for task in tasks] == [{"port": n, "quiet": None} for n in (1, 2)]
+    assert {task["origin"] for task in tasks} == {"trace"} and "left out: server: " in done.err
+
+
+def test_evals_json_is_a_task_set(place: Project) -> None:
+    answers = {"serve on 3": '{"tool": "dev", "args": {"port": 3}}', "why?": "It explains."}
+    rows = [
+        {"id": number, "prompt": request, "expected_output": answer, "assertions": []}
+        for number, (request, answer) in enumerate(answers.items(), 1)
+    ]
+    (place.root / "evals.json").write_text(json.dumps({"skill_name": "server", "evals": rows}))
+    from skillpm.evals.tasks import read_task_rows
+
+    read = [(line, row.id, row.request, row.expected) for line, row in read_task_rows(place.root / "evals.json")]
+    assert read == [(1, 1, "serve on 3", {"tool": "dev", "args": {"port": 3}}), (2, 2, "why?", None)]
+
+
+def test_a_file_that_is_not_there_or_shows_nothing_is_refused(place: Project) -> None:
+    place.call("traces", "import", "nowhere.jsonl", "--skill", "./server").fails(2, "no file nowhere.jsonl")
+    (place.root / "s.jsonl").write_text(claude(said("what is a port?")))
+    place.call("synth", "./server", "--from-traces", "s.jsonl").fails(2, "shows no request that a skill answers")
