@@ -40,7 +40,7 @@ def verify(attempts, contract):
         exec(attempt.completion, space)
     return space["result"] or [Verdict(status="passed", score=1.0)] * len(attempts)
 """
-LIMITS = Limits(batch_seconds=2.5, item_seconds=0.0, call_seconds=20.0, restarts=3, memory_bytes=2 << 30)
+LIMITS = Limits(batch_seconds=1.5, item_seconds=0.0, call_seconds=20.0, restarts=3, memory_bytes=2 << 30)
 
 
 class World(NamedTuple):

@@ -16,7 +16,7 @@ from tests.shop import MakeProject
 
 def completed(place: Project, *words: str) -> list[str]:
     """What click answers when bash asks it for the last of these words."""
-    outcome = place.run(COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1), _SKILLPM_COMPLETE="bash_complete")
+    outcome = place.call(COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1), _SKILLPM_COMPLETE="bash_complete")
     assert outcome.err == ""
     return [line.partition(",")[2] for line in outcome.out.splitlines() if line]
 

@@ -11,7 +11,7 @@ from tests.shop import MakeProject
 
 def test_everything_is_told_with_a_level_and_a_hint_where_it_is_not_ok(project: MakeProject) -> None:
     here = project({".claude": {}})
-    document = here.run("doctor", "--json").ok().document
+    document = here.call("doctor", "--json").ok().document
     checks = {check["name"]: check for check in document["checks"]}
     assert {
         "python",
@@ -33,16 +33,16 @@ def test_everything_is_told_with_a_level_and_a_hint_where_it_is_not_ok(project: 
     assert checks["sandbox of skill code"]["found"] == str(choose())
     assert "it does not stop" in checks["sandbox of skill code"]["note"]
     assert checks["agents"]["found"] == "Claude Code"
-    assert "python" in here.run("doctor").ok().out
+    assert "python" in here.call("doctor").ok().out
 
 
 def test_a_damaged_project_is_an_error_that_is_told_with_all_else(project: MakeProject) -> None:
     here = project({"skillpm.lock": "not json"})
-    document = here.run("doctor", "--json").fails(1).document
+    document = here.call("doctor", "--json").fails(1).document
     checks = {check["name"]: check for check in document["checks"]}
     assert not document["ok"] and "pip" in checks
     assert checks["installed skills"]["level"] == "error" and "skillpm.lock" in checks["installed skills"]["found"]
-    told = here.run("doctor").fails(1, "1 error, ")
+    told = here.call("doctor").fails(1, "1 error, ")
     assert "hint: installed skills: " in told.out or checks["installed skills"]["hint"] is None
 
 
@@ -61,7 +61,7 @@ def test_another_program_of_our_name_on_path_is_told(project: MakeProject) -> No
 
     def command(*folders: Path) -> dict[str, Any]:
         path = ":".join(map(str, (*folders, "/usr/bin", "/bin")))
-        document = here.run("doctor", "--json", PATH=path).ok().document
+        document = here.call("doctor", "--json", PATH=path).ok().document
         return next(check for check in document["checks"] if check["name"] == "command")
 
     assert command(ours, theirs)["level"] == "ok"
@@ -75,7 +75,7 @@ def test_another_program_of_our_name_on_path_is_told(project: MakeProject) -> No
 def test_a_machine_without_git_is_told(project: MakeProject) -> None:
     here = project({"bin": {"git*": "#!/bin/sh\nexit 1\n"}, "none": {"x": ""}})
     for folder, says in (("none", "not found"), ("bin", "does not start")):
-        document = here.run("doctor", "--json", PATH=str(here.root / folder)).ok().document
+        document = here.call("doctor", "--json", PATH=str(here.root / folder)).ok().document
         git = next(check for check in document["checks"] if check["name"] == "git")
         assert (git["level"], says in git["found"], bool(git["hint"])) == ("warning", True, True)
 
@@ -84,6 +84,6 @@ def test_another_distribution_of_our_name_is_told(project: MakeProject) -> None:
     metadata = "Metadata-Version: 2.1\nName: skillpm\nVersion: 0.1.0\n"
     here = project({"site": {"skillpm-0.1.0.dist-info": {"METADATA": metadata}}})
     path = f"{here.environment['PYTHONPATH']}:{here.root}/site"
-    document = here.run("doctor", "--json", PYTHONPATH=path).ok().document
+    document = here.call("doctor", "--json", PYTHONPATH=path).ok().document
     check = next(check for check in document["checks"] if check["name"] == "distribution")
     assert (check["level"], "skillpm 0.1.0, another project" in check["found"]) == ("warning", True)

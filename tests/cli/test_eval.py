@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
+from collections.abc import Mapping
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from tests.conftest import ROOT, Outcome, Project
+from tests.conftest import Outcome, Project
+from tests.scripted_policy import ScriptedPolicy
 from tests.shop import MakeProject
 
-SITE = """
-import json, os, sys, types
-from skillpm.model.ports import Completion
-
-class TransformersPolicy:
-    def __init__(self, model, adapter=None, *, dtype, batch_size, special_tokens, template=None):
-        self.name = str(model)
-        self.answers = json.loads(open(os.environ["SKILLPM_TEST_ANSWERS"], encoding="utf-8").read())
-
-    def complete(self, prompts, *, max_new_tokens):
-        for index, prompt in enumerate(prompts):
-            yield index, Completion(self.answers.get(prompt[-1].content, "no"), 1, 1, "stop")
-
-module = types.ModuleType("skillpm.train.hf.policy")
-module.TransformersPolicy = TransformersPolicy
-sys.modules["skillpm.train.hf.policy"] = module
-"""
 CONTRACT = """\
 contract: 1
 tools:
@@ -37,15 +25,18 @@ tools:
 
 
 class Evaluate:
-    """``evaluate(*words)`` runs ``skillpm eval`` in a project, with the scripted model."""
+    """``evaluate(*words)`` runs ``skillpm eval`` in a project, with a model that knows some answers."""
 
-    def __init__(self, place: Project) -> None:
+    def __init__(self, place: Project, known: Mapping[str, str]) -> None:
         self.root = place.root
         self._place = place
+        self._known = known
 
     def __call__(self, *words: str) -> Outcome:
-        answers, site = self.root / "answers.json", self.root / "site"
-        return self._place.run("eval", *words, PYTHONPATH=f"{site}:{ROOT}", SKILLPM_TEST_ANSWERS=str(answers))
+        heavy = types.ModuleType("skillpm.train.hf.policy")
+        heavy.TransformersPolicy = lambda *_, **__: ScriptedPolicy(self._known)  # type: ignore[attr-defined]
+        with mock.patch.dict(sys.modules, {heavy.__name__: heavy}):
+            return self._place.call("eval", *words)
 
 
 @pytest.fixture
@@ -58,8 +49,6 @@ def evaluate(project: MakeProject) -> Evaluate:
     known = {task["request"]: json.dumps(task["expected"]) for task in tasks[1::2]}
     made = project(
         {
-            "site/sitecustomize.py": SITE,
-            "answers.json": json.dumps(known),
             "model/config.json": "{}",
             "skills/server/SKILL.md": "---\nname: server\ndescription: Starts servers. For servers.\n---\nPorts.\n",
             "skills/server/contract.yaml": CONTRACT,
@@ -70,7 +59,7 @@ def evaluate(project: MakeProject) -> Evaluate:
         }
     )
 
-    return Evaluate(made)
+    return Evaluate(made, known)
 
 
 SERVER = ("./skills/server", "--model", "./model")

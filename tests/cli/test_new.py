@@ -16,15 +16,15 @@ from tests.shop import MakeProject
 
 def test_a_new_skill_is_strictly_valid_and_says_where_it_is(project: MakeProject) -> None:
     root = project()
-    outcome = root.run("new", "my-skill", "--directory", "skills").ok()
+    outcome = root.call("new", "my-skill", "--directory", "skills").ok()
     assert outcome.out == "skills/my-skill\n" and "skillpm validate" in outcome.err
-    checked = root.run("validate", "skills/my-skill", "--level", "strict", "--json").ok()
+    checked = root.call("validate", "skills/my-skill", "--level", "strict", "--json").ok()
     assert checked.document["reports"][0]["findings"] == []
 
 
 def test_a_new_skill_s_seeds_suite_and_cases_agree_with_its_contract(project: MakeProject) -> None:
     root = project()
-    root.run("new", "my-skill").ok()
+    root.call("new", "my-skill").ok()
     package = Package(FolderTree(root.root / "my-skill"))
     contract = compiled((root.root / "my-skill/contract.yaml").read_text())
     rows = [row.value for read in package.seeds for row in present(read.value)]
@@ -45,16 +45,16 @@ def test_a_new_skill_s_seeds_suite_and_cases_agree_with_its_contract(project: Ma
 
 def test_a_minimal_skill_is_one_file(project: MakeProject) -> None:
     root = project()
-    assert root.run("new", "my-skill", "--minimal", "--json").ok().document == {
+    assert root.call("new", "my-skill", "--minimal", "--json").ok().document == {
         "name": "my-skill", "path": "my-skill", "files": ["SKILL.md"],
     }  # fmt: skip
-    root.run("validate", "my-skill", "--level", "strict").ok()
+    root.call("validate", "my-skill", "--level", "strict").ok()
 
 
 @pytest.mark.parametrize("name", ["My-Skill", "a--b", "-a", "../a", "owner/a", "con", "a" * 65, "ä", "a\n", "."])
 def test_a_name_that_cannot_be_a_skill_s_makes_nothing(project: MakeProject, name: str) -> None:
     root = project()
-    root.run("new", "--", name).fails(2, "hint: ")
+    root.call("new", "--", name).fails(2, "hint: ")
     assert list(root.root.iterdir()) == []
 
 
@@ -62,19 +62,19 @@ def test_a_name_that_cannot_be_a_skill_s_makes_nothing(project: MakeProject, nam
 def test_what_is_there_is_left_alone(project: MakeProject, there: dict[str, Any]) -> None:
     root = project(there)
     before = sorted(path.as_posix() for path in root.root.rglob("*"))
-    root.run("new", "my-skill").fails(2, "already exists")
+    root.call("new", "my-skill").fails(2, "already exists")
     assert sorted(path.as_posix() for path in root.root.rglob("*")) == before
 
 
 def test_a_dangling_link_of_that_name_counts_as_there(project: MakeProject) -> None:
     root = project()
     (root.root / "my-skill").symlink_to("nowhere")
-    root.run("new", "my-skill").fails(2, "already exists")
+    root.call("new", "my-skill").fails(2, "already exists")
 
 
 def test_a_folder_that_cannot_be_made_leaves_nothing(project: MakeProject) -> None:
     root = project({"file": "x"})
-    error = root.run("new", "my-skill", "--directory", "file/below", "--json").fails(6)
+    error = root.call("new", "my-skill", "--directory", "file/below", "--json").fails(6)
     assert json.loads(error.out)["error"] == "storage"
     assert [path.name for path in root.root.iterdir()] == ["file"]
 
@@ -87,14 +87,14 @@ def test_each_kind_is_valid_has_rows_holds_its_claims_and_is_not_published_untou
     project: MakeProject, kind: str
 ) -> None:
     root = project()
-    root.run("new", "my-skill", "--kind", kind).ok()
-    checked = root.run("validate", "my-skill", "--level", "strict", "--json").ok()
+    root.call("new", "my-skill", "--kind", kind).ok()
+    checked = root.call("validate", "my-skill", "--level", "strict", "--json").ok()
     assert checked.document["reports"][0]["findings"] == []
-    untouched = root.run("validate", "my-skill", "--level", "publish", "--json").fails(1)
+    untouched = root.call("validate", "my-skill", "--level", "publish", "--json").fails(1)
     assert {finding["code"] for finding in untouched.document["reports"][0]["findings"]} == {"SK507"}
-    profile = root.run("synth", "./my-skill", "--rows", "60", "--held-out", "10", "-o", "rows", "--json").ok().document
+    profile = root.call("synth", "./my-skill", "--rows", "60", "--held-out", "10", "-o", "rows", "--json").ok().document
     assert profile["skills"]["my-skill"]["train"]["rows"] == 60
     assert profile["skills"]["my-skill"]["held_out"]["rows"] == 10
-    shown = root.run("synth", "./my-skill", "--show", "3").ok().out.splitlines()
+    shown = root.call("synth", "./my-skill", "--show", "3").ok().out.splitlines()
     assert len(shown) == 6 and all(line.startswith("    ") for line in shown[1::2])
-    root.run("selftest", "./my-skill", patience=300).ok()
+    root.call("selftest", "./my-skill").ok()

@@ -214,10 +214,10 @@ def test_the_end_of_the_input_at_a_question_is_no_answer_of_a_person(place: Proj
 def test_a_server_answers_with_the_key_from_stdin_and_the_key_is_kept_nowhere(place: Project, chat: MakeChat) -> None:
     url = chat({"make a file": {"calls": [["touch", {"path": "made here"}]]}})
     words = ("run", "./skills/server", "make a file", "--model", f"{url}#tiny", "--key-stdin")
-    assert place.run(*words, stdin="hunter2hunter2\n").ok().out == "touch 'made here'\n"
+    assert place.call(*words, stdin="hunter2hunter2\n").ok().out == "touch 'made here'\n"
     stored = [path for path in Path(place.environment["SKILLPM_HOME"]).rglob("*") if path.is_file()]
     assert stored and not [path for path in stored if b"hunter2" in path.read_bytes()]
-    place.run(*words).fails(2, "stdin has no key")
+    place.call(*words).fails(2, "stdin has no key")
 
 
 def test_an_untrained_model_reads_the_skill_and_passages_only_where_it_may(place: Project, chat: MakeChat) -> None:

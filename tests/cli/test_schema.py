@@ -35,11 +35,11 @@ def test_a_schema_judges_documents_as_the_model_does() -> None:
 
 def test_the_command_prints_one_schema_or_the_list(project: MakeProject) -> None:
     root = project()
-    assert root.run("schema", "skill").ok().document == document_schema("skill")
-    listed = root.run("schema").ok().out
+    assert root.call("schema", "skill").ok().document == document_schema("skill")
+    listed = root.call("schema").ok().out
     assert all(f"\n{name} " in listed for name in DOCUMENTS)
-    assert [row["name"] for row in root.run("schema", "--json").ok().document] == list(DOCUMENTS)
+    assert [row["name"] for row in root.call("schema", "--json").ok().document] == list(DOCUMENTS)
 
 
 def test_a_mistyped_document_is_answered_with_a_near_name(project: MakeProject) -> None:
-    project().run("schema", "contrat").fails(2, "no document `contrat`", "did you mean `contract`?")
+    project().call("schema", "contrat").fails(2, "no document `contrat`", "did you mean `contract`?")

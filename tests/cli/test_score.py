@@ -50,7 +50,7 @@ def test_each_row_gets_its_judgement_in_order_with_its_id(project: MakeProject) 
     given = rows(
         *({"id": index, "expected": GOLD, "completion": item, "mine": [1]} for index, item in enumerate(texts))
     )
-    outcome = project({"skill": SKILL}).run("score", "./skill", stdin=given + "\n").ok()
+    outcome = project({"skill": SKILL}).call("score", "./skill", stdin=given + "\n").ok()
     found = [json.loads(line) for line in outcome.out.splitlines()]
     assert [item["id"] for item in found] == list(range(len(texts)))
     assert set(found[0]) == {"id", "status", "score", "components", "reasons", "rewards", "argv"}
@@ -64,9 +64,9 @@ def test_several_workers_print_the_same_bytes(project: MakeProject) -> None:
     place = project({"skill": SKILL})
     answers = (json.dumps({"tool": "serve", "args": {"port": 8000 + number % 7}}) for number in range(40))
     place.write({"rows.jsonl": rows(*({"expected": GOLD, "completion": text} for text in answers))})
-    alone = place.run("score", "./skill", "rows.jsonl").ok().out
-    assert place.run("score", "./skill", "rows.jsonl", "--workers", "3").ok().out == alone
-    place.run("score", "./skill", "rows.jsonl", "--workers", "0").fails(2, "--workers")
+    alone = place.call("score", "./skill", "rows.jsonl").ok().out
+    assert place.call("score", "./skill", "rows.jsonl", "--workers", "3").ok().out == alone
+    place.call("score", "./skill", "rows.jsonl", "--workers", "0").fails(2, "--workers")
 
 
 def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goes_on(
@@ -74,7 +74,7 @@ def test_an_expected_answer_that_breaks_the_contract_is_errored_and_the_rest_goe
 ) -> None:
     broken = {"tool": "serve", "args": {"port": "8123"}}
     given = rows({"expected": broken, "completion": "{}"}, {"expected": GOLD, "completion": json.dumps(GOLD)})
-    outcome = project({"skill": SKILL, "rows.jsonl": given}).run("score", "./skill", "rows.jsonl").ok()
+    outcome = project({"skill": SKILL, "rows.jsonl": given}).call("score", "./skill", "rows.jsonl").ok()
     first, second = (json.loads(line) for line in outcome.out.splitlines())
     assert (first["status"], first["score"], first["rewards"]["graded"]) == ("errored", None, None)
     assert "breaks the contract" in first["reasons"][0] and "id" not in first
@@ -87,17 +87,17 @@ def test_where_no_row_can_be_judged_the_rows_are_written_and_the_verifier_is_at_
 ) -> None:
     code = "def verify(attempts, contract):\n    raise OSError('\\x1b[2J gone')\n"
     given = rows({"expected": GOLD, "completion": "{}"}, {"expected": GOLD, "completion": "[]"})
-    outcome = project({"skill": {**SKILL, "verifier.py": code}}).run("score", "./skill", "--yes", stdin=given)
+    outcome = project({"skill": {**SKILL, "verifier.py": code}}).call("score", "./skill", "--yes", stdin=given)
     outcome.fails(9, r"none of 2 rows could be judged: row 1: the verifier of verifier.py raised OSError: \x1b[2J gone")
     assert [json.loads(line)["status"] for line in outcome.out.splitlines()] == ["errored"] * 2
     assert "\x1b" not in outcome.err
-    assert project({"skill": SKILL}).run("score", "./skill", stdin="").ok().out == ""
+    assert project({"skill": SKILL}).call("score", "./skill", stdin="").ok().out == ""
 
 
 def test_a_bad_row_is_named_and_all_rows_before_it_have_been_judged(project: MakeProject) -> None:
     good = rows({"expected": GOLD, "completion": "{}"})
     given = good + '{"expected": {}}\n' + good
-    outcome = project({"skill": SKILL}).run("score", "./skill", stdin=given)
+    outcome = project({"skill": SKILL}).call("score", "./skill", stdin=given)
     outcome.fails(2, "<stdin>:2: missing key `completion`", 'a row is {"expected"')
     assert len(outcome.out.splitlines()) == 1
 
@@ -126,13 +126,13 @@ def test_code_runs_only_with_consent_and_its_printing_stays_out_of_the_output(pr
     code = "def verify(attempts, contract):\n    print('noise')\n    return [a.verdict for a in attempts]\n"
     here = project({"skill": {**SKILL, "verifier.py": code}})
     given = rows({"expected": GOLD, "completion": json.dumps(GOLD)})
-    here.run("score", "./skill", stdin=given).fails(6, "verifier.py", "--yes")
+    here.call("score", "./skill", stdin=given).fails(6, "verifier.py", "--yes")
     assert len(here.run("score", "./skill", "--yes", stdin=given).ok().out.splitlines()) == 1
-    here.run("score", "./skill", stdin=given).ok()
+    here.call("score", "./skill", stdin=given).ok()
 
 
 def test_unknown_skills_files_and_unloadable_code_are_errors(project: MakeProject) -> None:
     here = project({"skill": {**SKILL, "verifier.py": "import no_such_module\n"}})
-    here.run("score", "no-such-skill").fails(2, "no skill `no-such-skill`")
-    here.run("score", "./skill", "--yes", "missing.jsonl").fails(2, "missing.jsonl")
-    here.run("score", "./skill", "--yes").fails(9, "verifier.py cannot be imported")
+    here.call("score", "no-such-skill").fails(2, "no skill `no-such-skill`")
+    here.call("score", "./skill", "--yes", "missing.jsonl").fails(2, "missing.jsonl")
+    here.call("score", "./skill", "--yes").fails(9, "verifier.py cannot be imported")

@@ -13,7 +13,7 @@ def test_verdicts_of_real_workers_are_compared(project: MakeProject) -> None:
     # Process numbers do not do: where processes have a namespace of their own, each worker has the same one.
     mine = "os.environ.setdefault('MINE', os.urandom(8).hex())"
     body = f"return [a.verdict.model_copy(update={{'reasons': ({mine},)}}) for a in attempts]"
-    outcome = project({"skill": skill(verifier_py=whole(body))}).run("selftest", "./skill", "--yes", "--json")
+    outcome = project({"skill": skill(verifier_py=whole(body))}).call("selftest", "./skill", "--yes", "--json")
     assert outcome.code == 1, outcome
     (report,) = outcome.document["skills"]
     assert {item["code"] for item in report["findings"]} == {"SK734"}
@@ -24,7 +24,7 @@ def test_verdicts_of_real_workers_are_compared(project: MakeProject) -> None:
 def test_broken_claims_are_told_to_people_and_in_sarif(project: MakeProject) -> None:
     wrong = {**PROMISES[0], "name": "too hopeful", "completion": "{}"}
     here = project({"skill": {**skill(), "cases.jsonl": "\n" + lines(wrong)}})
-    outcome = here.run("selftest", "./skill")
+    outcome = here.call("selftest", "./skill")
     assert outcome.code == 1 and "SK701" in outcome.out and "too hopeful" in outcome.out, outcome
     assert "serving/cases.jsonl:2: error SK701" in outcome.out
     log = here.call("selftest", "./skill", "--sarif").document
@@ -44,17 +44,17 @@ def test_every_claim_is_listed_and_stands_on_its_page(project: MakeProject) -> N
 
 def test_what_cannot_be_run_is_exit_9_and_nothing_to_check_is_said(project: MakeProject) -> None:
     here = project({"skill": skill(verifier_py="import os; os._exit(1)"), "text": {"SKILL.md": skill()["SKILL.md"]}})
-    here.run("selftest", "./skill", "--yes").fails(9, "serving cannot be run", "exited with code 1")
-    assert "nothing to check" in here.run("selftest", "./text").ok().err
-    here.run("selftest").fails(2, "no skill is installed")
+    here.call("selftest", "./skill", "--yes").fails(9, "serving cannot be run", "exited with code 1")
+    assert "nothing to check" in here.call("selftest", "./text").ok().err
+    here.call("selftest").fails(2, "no skill is installed")
 
 
 def test_claims_for_which_there_was_nothing_to_look_at_stand_in_no_table(project: MakeProject) -> None:
     raising = skill(verifier_py=whole("raise OSError('out')"))
     bare = {name: text for name, text in skill().items() if not name.startswith(("seeds", "suites", "cases"))}
     here = project({"raising": raising, "bare": bare})
-    outcome = here.run("selftest", "./raising", "--yes")
+    outcome = here.call("selftest", "./raising", "--yes")
     assert outcome.code == 1 and "SK751" in outcome.out and "SK731" not in outcome.out, outcome
     assert "serving: no answer got a verdict, so not checked: SK731, SK732, SK733, SK734, SK761" in outcome.err
-    outcome = here.run("selftest", "./bare").ok()
+    outcome = here.call("selftest", "./bare").ok()
     assert outcome.out == "" and "serving: nothing to check with; write cases.jsonl, seeds or suites" in outcome.err

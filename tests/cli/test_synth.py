@@ -56,7 +56,7 @@ def files(**more: str) -> dict[str, str]:
 
 def test_a_folder_with_both_sides_and_the_profile_is_written(project: MakeProject) -> None:
     here = project(files())
-    done = here.run("synth", "./ports", "--rows", "30", "--held-out", "8", "--output", "made").ok()
+    done = here.call("synth", "./ports", "--rows", "30", "--held-out", "8", "--output", "made").ok()
     assert done.out.splitlines()[0].split()[:3] == ["skill", "split", "rows"]
     assert "ports train: 30" in done.err
     sides = {side: (here.root / f"made/{side}.jsonl").read_text() for side in ("train", "held_out")}
@@ -65,13 +65,13 @@ def test_a_folder_with_both_sides_and_the_profile_is_written(project: MakeProjec
     assert profile["digests"] == {side: hashlib.sha256(text.encode()).hexdigest() for side, text in sides.items()}
     assert profile["skills"]["ports"]["train"]["families"] == {"open": 29, "seed": 1}
     assert sorted(path.name for path in here.root.iterdir()) == ["made", "ports"]
-    again = here.run("synth", "ports/", "--rows", "30", "--held-out", "8", "-o", "again", PYTHONHASHSEED="5").ok()
+    again = here.call("synth", "ports/", "--rows", "30", "--held-out", "8", "-o", "again", PYTHONHASHSEED="5").ok()
     assert again.out == done.out
     assert (here.root / "again/profile.json").read_bytes() == (here.root / "made/profile.json").read_bytes()
 
 
 def test_without_an_output_stdout_holds_the_training_tasks_alone(project: MakeProject) -> None:
-    done = project(files()).run("synth", "./ports", "--rows", "5").ok()
+    done = project(files()).call("synth", "./ports", "--rows", "5").ok()
     rows = [json.loads(line) for line in done.out.splitlines()]
     assert len(rows) == 5
     assert {row["split"] for row in rows} == {"train"}
@@ -80,24 +80,24 @@ def test_without_an_output_stdout_holds_the_training_tasks_alone(project: MakePr
 
 def test_json_is_the_profile_and_needs_an_output(project: MakeProject) -> None:
     here = project(files())
-    done = here.run("synth", "./ports", "--rows", "5", "--held-out", "2", "--output", "made", "--json").ok()
+    done = here.call("synth", "./ports", "--rows", "5", "--held-out", "2", "--output", "made", "--json").ok()
     assert done.document["output"] == "made"
     assert done.document["skills"]["ports"]["train"]["rows"] == 5
     assert done.document["skills"]["ports"]["pools"]["port"]["values"] == 7001
-    refused = here.run("synth", "./ports", "--json").fails(2, "--output")
+    refused = here.call("synth", "./ports", "--json").fails(2, "--output")
     assert refused.document["error"] == "usage"
 
 
 def test_an_output_is_replaced_only_by_force_and_only_if_we_wrote_it(project: MakeProject) -> None:
     here = project(files()).write({"mine": {"thesis.txt": "text"}})
     for flags in ((), ("--force",)):
-        here.run("synth", "./ports", "--rows", "3", "-o", "mine", *flags).fails(2, "mine")
+        here.call("synth", "./ports", "--rows", "3", "-o", "mine", *flags).fails(2, "mine")
     assert (here.root / "mine/thesis.txt").read_text() == "text"
-    here.run("synth", "./ports", "--rows", "3", "--held-out", "1", "-o", "made").ok()
-    here.run("synth", "./ports", "--rows", "4", "--held-out", "1", "-o", "made").fails(
+    here.call("synth", "./ports", "--rows", "3", "--held-out", "1", "-o", "made").ok()
+    here.call("synth", "./ports", "--rows", "4", "--held-out", "1", "-o", "made").fails(
         2, "made exists already", "--force"
     )
-    here.run("synth", "./ports", "--rows", "4", "--held-out", "1", "-o", "made", "--force").ok()
+    here.call("synth", "./ports", "--rows", "4", "--held-out", "1", "-o", "made", "--force").ok()
     assert (here.root / "made/train.jsonl").read_text().count("\n") == 4
     assert sorted(path.name for path in here.root.iterdir()) == ["made", "mine", "ports"]
 
@@ -105,7 +105,7 @@ def test_an_output_is_replaced_only_by_force_and_only_if_we_wrote_it(project: Ma
 def test_a_suite_that_overlaps_training_is_refused_and_nothing_is_written(project: MakeProject) -> None:
     suite = SUITE.replace("Can you open 8080 for me?", "open  80!").replace("8080", "80")
     here = project(files(**{"suites/held.yaml": suite}))
-    refused = here.run("synth", "./ports", "-o", "made", "--json")
+    refused = here.call("synth", "./ports", "-o", "made", "--json")
     refused.fails(1, "seed `first`", "task `t1`", "suite `held`")
     assert refused.document["details"]["overlaps"]
     assert not (here.root / "made").exists()
@@ -115,7 +115,7 @@ def test_the_coverage_of_each_argument_is_printed_and_stands_in_the_profile(proj
     contract = CONTRACT.replace("maximum: 65535}}", "maximum: 65535}, mode: {enum: [tcp, udp]}, name: {type: string}}")
     rules = SYNTHESIS.replace('args: {port: "{port}"}', 'args: {port: "{port}", mode: tcp}')
     here = project(files(**{"contract.yaml": contract, "synthesis.yaml": rules}))
-    done = here.run("synth", "./ports", "--rows", "20", "--held-out", "5", "-o", "made").ok()
+    done = here.call("synth", "./ports", "--rows", "20", "--held-out", "5", "-o", "made").ok()
     lines = [line.split() for line in done.out.splitlines() if line.startswith("ports") and " open " in line]
     assert lines == [
         ["ports", "open", "port", "value", "20", "5"],
@@ -136,23 +136,23 @@ def test_a_split_without_rows_is_an_error_with_the_reason_and_nothing_is_written
         .replace('["{request}", "Please {request}."]', '["{request}"]')
     )
     here = project(files(**{"synthesis.yaml": one}))
-    here.run("synth", "./ports", "--rows", "2", "-o", "made").fails(1, "ports: held-out: 0 of 100 rows", "fewer rows")
+    here.call("synth", "./ports", "--rows", "2", "-o", "made").fails(1, "ports: held-out: 0 of 100 rows", "fewer rows")
     assert not (here.root / "made").exists()
-    here.run("synth", "./ports", "--rows", "2", "--held-out", "0", "-o", "made").ok()
+    here.call("synth", "./ports", "--rows", "2", "--held-out", "0", "-o", "made").ok()
 
 
 def test_a_short_split_is_told_and_strict_refuses_it(project: MakeProject) -> None:
     few = SYNTHESIS.replace("[2000, 9000]", "[2000, 2009]")
     here = project(files(**{"synthesis.yaml": few}))
-    assert "train: " in here.run("synth", "./ports", "--rows", "500", "-o", "made").ok().err
-    here.run("synth", "./ports", "--rows", "500", "-o", "other", "--strict").fails(1, "of 500 rows")
+    assert "train: " in here.call("synth", "./ports", "--rows", "500", "-o", "made").ok().err
+    here.call("synth", "./ports", "--rows", "500", "-o", "other", "--strict").fails(1, "of 500 rows")
     assert not (here.root / "other").exists()
-    here.run("synth", "./ports", "--rows", "5", "--held-out", "1", "-o", "other", "--strict").ok()
+    here.call("synth", "./ports", "--rows", "5", "--held-out", "1", "-o", "other", "--strict").ok()
 
 
 def test_too_few_distinct_rows_are_told_with_the_reason(project: MakeProject) -> None:
     few = SYNTHESIS.replace("[2000, 9000]", "[2000, 2009]")
-    done = project(files(**{"synthesis.yaml": few})).run("synth", "./ports", "--rows", "500", "-o", "made").ok()
+    done = project(files(**{"synthesis.yaml": few})).call("synth", "./ports", "--rows", "500", "-o", "made").ok()
     assert "of 500 rows: no more distinct ones were found" in done.err
 
 
@@ -168,7 +168,7 @@ def test_a_wrong_document_is_named_and_nothing_is_written(
     project: MakeProject, name: str, text: str, message: str
 ) -> None:
     here = project(files(**{name: text}))
-    here.run("synth", "./ports", "-o", "made").fails(2, message)
+    here.call("synth", "./ports", "-o", "made").fails(2, message)
     assert not (here.root / "made").exists()
 
 
@@ -195,8 +195,8 @@ def skillpm_synthesis_rules(skill):
     return [Even()]
 """
     here = project(files(**{"plugin.py": plugin}))
-    here.run("synth", "./ports", "--rows", "20").fails(6, "--yes")
-    done = here.run("synth", "./ports", "--rows", "20", "--yes").ok()
+    here.call("synth", "./ports", "--rows", "20").fails(6, "--yes")
+    done = here.call("synth", "./ports", "--rows", "20", "--yes").ok()
     tags = [tag for line in done.out.splitlines() for tag in json.loads(line)["tags"]]
     assert tags.count("rule:even") >= 9
 
@@ -213,22 +213,22 @@ def test_a_server_writes_requests_in_other_words_and_is_asked_once(project: Make
         }
     )
     words = ("synth", "./ports", "--rows", "30", "--held-out", "8", "--rephrase-with", f"{url}#tiny")
-    done = here.run(*words, "--rephrase-share", "1", "--output", "made").ok()
+    done = here.call(*words, "--rephrase-share", "1", "--output", "made").ok()
     rows = (here.root / "made/train.jsonl").read_text().splitlines()
     requests = [json.loads(row)["prompt"][-1]["content"] for row in rows]
     kept = json.loads((here.root / "made/profile.json").read_text())["skills"]["ports"]["train"]["rephrased"]["kept"]
     assert sum(request.startswith("somebody ought to unlock ") for request in requests) == kept >= 25
     assert "in other words" in done.out and "kept" in done.out
     chat({"*": {"fault": "status", "status": 400}})  # what was written is not asked for again
-    here.run(*words, "--rephrase-share", "1", "--output", "again").ok()
+    here.call(*words, "--rephrase-share", "1", "--output", "again").ok()
     assert (here.root / "again/train.jsonl").read_bytes() == (here.root / "made/train.jsonl").read_bytes()
-    failed = here.run(*words, "--rephrase-share", "1", "--seed", "5", "--output", "other").fails(5)
+    failed = here.call(*words, "--rephrase-share", "1", "--seed", "5", "--output", "other").fails(5)
     assert "answers 400" in failed.err and not (here.root / "other").exists()
 
 
 def test_rows_are_shown_in_other_words(project: MakeProject, chat: MakeChat) -> None:
     url = chat({"*": "not one line\nbut two"})
-    done = project(files()).run("synth", "./ports", "--show", "3", "--rephrase-with", f"{url}#tiny").ok()
+    done = project(files()).call("synth", "./ports", "--show", "3", "--rephrase-with", f"{url}#tiny").ok()
     assert done.out.count("open port=") == 3
 
 

@@ -42,7 +42,7 @@ def world(project: MakeProject, skill_files: SkillFiles) -> Project:
 
 def run(world: Project, *arguments: str, **environment: Any) -> Any:
     path = f"{world.root / 'site'}:{world.environment['PYTHONPATH']}"
-    return world.run(*arguments, PYTHONPATH=path, **environment)
+    return world.call(*arguments, PYTHONPATH=path, **environment)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_the_stage_is_planned_without_torch_and_its_settings_are_in_the_schema(w
     assert stage["steps"] == 3 * 2 and stage["rows"] == 6
     schema = run(world, "schema", "recipe").ok().document
     assert "rounds" in schema["$defs"]["Rejection"]["properties"]
-    world.run(*words).fails(2, "recipe.yaml:6", "no kind of stage `rejection`", "come with plugins")
+    world.call(*words).fails(2, "recipe.yaml:6", "no kind of stage `rejection`", "come with plugins")
 
 
 @pytest.mark.slow

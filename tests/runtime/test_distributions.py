@@ -35,7 +35,8 @@ def skillpm_index(url):
 
 @hookimpl
 def skillpm_installed(skill):
-    Path("told.txt").open("a").write(f"{skill.name} {skill.version}\\n")
+    with Path("told.txt").open("a") as file:
+        file.write(f"{skill.name} {skill.version}\\n")
 """
 
 
@@ -50,7 +51,7 @@ def installed(source: str, name: str = "acme") -> dict[str, Any]:
 
 def run(world: Any, *arguments: Any, **environment: str) -> Any:
     path = f"{world.root / 'site'}:{world.environment['PYTHONPATH']}"
-    return world.run(*arguments, PYTHONPATH=path, **environment)
+    return world.call(*arguments, PYTHONPATH=path, **environment)
 
 
 def test_a_plugin_s_rule_is_checked(project: MakeProject, skill_files: SkillFiles) -> None:
@@ -91,18 +92,19 @@ def test_a_plugin_s_registry_is_asked_and_observers_are_told(project: MakeProjec
     assert (world.root / "told.txt").read_text() == "far-skill 1.0\n"
     assert url in (world.root / "skillpm.lock").read_text()
     run(world, "install").ok()
-    world.run("install", "far-skill", "--registry", url).fails(5, "not supported")
+    world.call("install", "far-skill", "--registry", url).fails(5, "not supported")
 
 
 FOREIGN = """
 import json
+from pathlib import Path
 from skillpm.plugin import hookimpl
 from skillpm.plugin import Completion, Exporter, PolicyMaker
 
 
 class Table:
     def __init__(self, rest):
-        self.name, self.answers = f"table:{rest}", json.load(open(rest))
+        self.name, self.answers = f"table:{rest}", json.loads(Path(rest).read_text())
 
     def complete(self, prompts, *, max_new_tokens):
         for index, prompt in enumerate(prompts):
@@ -130,7 +132,7 @@ def skillpm_exporters():
 def test_a_plugin_s_policy_answers(project: MakeProject) -> None:
     """`--model NAME:REST` is the plugin's; what it cannot open is an error that names it, and so is a wrong name."""
     world = project(installed(FOREIGN))
-    world.run("new", "finder").ok()
+    world.call("new", "finder").ok()
     suite = (world.root / "finder/suites/core.yaml").read_text()
     assert 'request: "Anything that says lorem?"' in suite
     right = {"tool": "find_text", "args": {"pattern": "lorem", "path": None, "ignore_case": None}}
@@ -146,7 +148,7 @@ def test_a_plugin_s_policy_answers(project: MakeProject) -> None:
 def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: MakeProject) -> None:
     world = project(installed(FOREIGN))
     for name in ("finder", "broken"):
-        world.run("new", name).ok()
+        world.call("new", name).ok()
 
     assert run(world, "export", "rows", "./finder", "--output", "out").ok().out == "out/finder.jsonl\n"
     assert len((world.root / "out/finder.jsonl").read_text().splitlines()) == 8
@@ -155,7 +157,7 @@ def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: MakePr
     run(world, "export", "columns", "./finder", "--output", "gone").fails(
         2, "no exporter `columns`", "known here: rows"
     )
-    world.run("export", "rows", "./finder", "--output", "gone").fails(2, "install a distribution")
+    world.call("export", "rows", "./finder", "--output", "gone").fails(2, "install a distribution")
 
 
 IMPORTER = """
@@ -194,7 +196,7 @@ def test_a_plugin_s_importer_reads_the_locks_that_it_names(project: MakeProject,
         ("nowhere", "it says no place"),
     ]
     assert [item["name"] for item in found["installation"]["skills"]] == ["mine"]
-    world.run("import", "acme.lock").fails(2, "known are skills-lock.json", "the files that plugins read")
+    world.call("import", "acme.lock").fails(2, "known are skills-lock.json", "the files that plugins read")
     assert run(world, "import", "skills-lock.json", "--json").ok().document["format"] == "skills-lock.json"
 
 

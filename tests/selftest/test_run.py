@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from tests.gate import case_files, examined
 
 VERIFIERS = ROOT / "tests/cases/verifiers"
-FAST = 36  # every so many cases are tried in every run; the others are slow
+FAST = 60  # every so many cases are tried in every run; the others are slow
 
 
 def _cases(name: str) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import os
 import random
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
@@ -33,20 +36,37 @@ SUITE = read_model(Suite, (SKILL / "suites" / "handwritten.yaml").read_text())
 SYNTHESIS = read_model(SynthesisDocument, (SKILL / "synthesis.yaml").read_text())
 
 
-def run(*words: str | Path, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(script: Path, *words: str | Path, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a script of the skill; nothing that it says may be a traceback."""
-    program = [sys.executable] if str(words[0]).endswith(".py") else ["/bin/sh"]
+    if script.suffix == ".py":
+        return called(script, *map(str, words), stdin=stdin)
     done = subprocess.run(
-        [*program, *map(str, words)],
+        ["/bin/sh", script, *map(str, words)],
         input=stdin,
         capture_output=True,
         text=True,
         timeout=60,
         env={**os.environ, **environment},
-        errors="surrogateescape",
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done
+
+
+def called(script: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Call the function ``main`` of a script in this process, with streams as a process has them."""
+    raw = [io.BytesIO(text.encode("utf-8", "surrogateescape")) for text in (stdin, "", "")]
+    given, out, err = (io.TextIOWrapper(stream, "utf-8", "surrogateescape") for stream in raw)
+    places: dict[str, Any] = {"argv": [str(script), *words], "path": [str(SCRIPTS), *sys.path]}
+    code: object
+    with mock.patch.multiple(sys, stdin=given, stdout=out, stderr=err, **places):
+        try:
+            code = importlib.import_module(script.stem).main([*words])
+        except SystemExit as ended:
+            code = ended.code
+        out.flush()
+        err.flush()
+    _, *texts = (stream.getvalue().decode("utf-8", "surrogateescape") for stream in raw)
+    return subprocess.CompletedProcess(words, int(str(code)), *texts)
 
 
 def parse(*words: str | Path, stdin: str = "") -> list[dict[str, Any]]:
@@ -537,7 +557,7 @@ REFUSED = [
 
 def score(project: MakeProject, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Judge rows with the bundled skill."""
-    done = project().run("score", "incident-triage", stdin="".join(json.dumps(row) + "\n" for row in rows)).ok()
+    done = project().call("score", "incident-triage", stdin="".join(json.dumps(row) + "\n" for row in rows)).ok()
     return [json.loads(line) for line in done.out.splitlines()]
 
 

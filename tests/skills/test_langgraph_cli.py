@@ -155,7 +155,7 @@ class TestTheRealProgram:
     def test_parses_every_synthesised_target(
         self, commands: Mapping[str, click.Command], contract: Contract, project: MakeProject, tmp_path: Path
     ) -> None:
-        project().run("synth", SKILL, "--rows", "200", "--held-out", "50", "--output", tmp_path / "tasks").ok()
+        project().call("synth", SKILL, "--rows", "200", "--held-out", "50", "--output", tmp_path / "tasks").ok()
         rows = [
             json.loads(row)
             for split, count in (("train", 200), ("held_out", 50))

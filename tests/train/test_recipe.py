@@ -254,11 +254,11 @@ def test_dry_run_needs_no_torch(project: MakeProject, tmp_path: Path) -> None:
     """The plan of a real skill is printed on a machine where importing torch fails."""
     broken = {name: {"__init__.py": "raise ImportError('no torch here')"} for name in ("torch", "transformers", "trl")}
     world = project(broken)
-    world.run("install", "langgraph-cli").ok()
+    world.call("install", "langgraph-cli").ok()
 
     changes = ("--set", "data.rows=60", "--set", "data.refine=4", "--set", "data.held_out=5")
     path = f"{world.root}:{world.environment['PYTHONPATH']}"
-    done = world.run("train", "langgraph-cli", "--dry-run", "--json", *changes, PYTHONPATH=path).ok()
+    done = world.call("train", "langgraph-cli", "--dry-run", "--json", *changes, PYTHONPATH=path).ok()
 
     document = json.loads(done.out)
     assert document["rows"] == {"langgraph-cli": 60}

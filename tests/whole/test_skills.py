@@ -21,16 +21,16 @@ def test_three_skills_are_first_party() -> None:
 def test_incident_triage_requires_shell_tools(project: MakeProject) -> None:
     """Installing incident-triage brings shell-tools along, and shell-tools cannot be removed alone."""
     world = project()
-    world.run("install", "incident-triage").ok()
+    world.call("install", "incident-triage").ok()
 
     assert (world.root / ".agents/skills/shell-tools/scripts/bounded_run.py").is_file()
-    world.run("uninstall", "shell-tools").fails(2, "incident-triage")
+    world.call("uninstall", "shell-tools").fails(2, "incident-triage")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_first_party_skill_is_valid_to_the_letter(project: MakeProject, name: str) -> None:
     """No error and no warning at `--level strict`."""
-    done = project().run("validate", "--level", "strict", "--json", SKILLS / name).ok()
+    done = project().call("validate", "--level", "strict", "--json", SKILLS / name).ok()
 
     assert [report["findings"] for report in json.loads(done.out)["reports"]] == [[]]
 
@@ -38,7 +38,7 @@ def test_a_first_party_skill_is_valid_to_the_letter(project: MakeProject, name: 
 @pytest.mark.parametrize("name", NAMES)
 def test_has_enough_to_learn_from(project: MakeProject, name: str) -> None:
     """20 seeds, 12 cases, a suite of 40 hand-written tasks, rules to synthesise from, and a README."""
-    shown = project().run("show", name, "--json").ok().document
+    shown = project().call("show", name, "--json").ok().document
 
     assert "README.md" in shown["files"]
     assert shown["seeds"] >= 20
@@ -55,4 +55,4 @@ QUICK = "shell-tools"
 )
 def test_a_first_party_verifier_keeps_its_promises(project: MakeProject, name: str) -> None:
     """`skillpm selftest` finds nothing."""
-    project().run("selftest", name, "--yes").ok()
+    project().call("selftest", name, "--yes").ok()
