@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from skillpm.errors import TrainingError
+from skillpm.formats.document import Json
 from skillpm.model.training import Stage, StageOutput
+from skillpm.storage.files import read_text, write_atomic
 
+_SIZES = "sizes.json"
 _NO_MEMORY = ("out of memory", "can't allocate memory")  # CUDA's and the CPU's
 
 
@@ -28,17 +33,20 @@ def lacks_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
-def within_memory(stage: Stage, run: Callable[[Stage], StageOutput]) -> StageOutput:
+def within_memory(stage: Stage, run: Callable[[Stage], StageOutput], work: Path) -> StageOutput:
     """Run a stage; where the memory is not enough, run it again from its start with fewer rows in one pass.
 
     Args:
         stage: as it is asked.
         run: runs it from its start.
+        work: of the stage; remembers the passes, so that a stage that was ended goes on with them.
 
     Raises:
         TrainingError: the memory is not enough for one row either.
     """
-    asked = stage
+    asked, sizes = stage, work / _SIZES
+    if sizes.is_file():
+        stage = asked.model_copy(update=json.loads(read_text(sizes)))
     while (smaller := halved(stage)) is not None:
         try:
             return _noted(run(stage), asked, stage)
@@ -46,6 +54,7 @@ def within_memory(stage: Stage, run: Callable[[Stage], StageOutput]) -> StageOut
             if not lacks_memory(error):
                 raise
         stage = smaller  # outside of the handler: what the failed try held is free now
+        write_atomic(sizes, json.dumps(_changed(asked, stage)))
     try:
         return _noted(run(stage), asked, stage)
     except (RuntimeError, MemoryError) as error:
@@ -69,8 +78,11 @@ def halved(stage: Stage) -> Stage | None:
     return stage.model_copy(update={name: part, **more})
 
 
+def _changed(asked: Stage, stage: Stage) -> dict[str, Json]:
+    return {name: value for name, value in stage.model_dump().items() if value != getattr(asked, name)}
+
+
 def _noted(output: StageOutput, asked: Stage, stage: Stage) -> StageOutput:
-    changed = {name: value for name, value in stage.model_dump().items() if value != getattr(asked, name)}
-    words = ", ".join(f"{name} {value}" for name, value in changed.items())
-    note = f"the memory was not enough, so it took {words}" if changed else ""
+    words = ", ".join(f"{name} {value}" for name, value in _changed(asked, stage).items())
+    note = f"the memory was not enough, so it took {words}" if words else ""
     return replace(output, note="; ".join(filter(None, (output.note, note))))

@@ -230,7 +230,7 @@ def _checked(stage: Stage, run: Run, begin: Callable[[], StageInput], finish: Ca
             stage_input = begin()
         return run(asked, stage_input)
 
-    output = within_memory(stage, run_it)
+    output = within_memory(stage, run_it, stage_input.work)
     after = trained_weights(stage_input.model)
     if not all(value.isfinite().all() for value in after.values()):
         raise TrainingError(

@@ -209,7 +209,7 @@ def test_a_smaller_pass_makes_the_same_step(stage: Stage, smaller: dict[str, int
     assert halved(stage) == (None if smaller is None else stage.model_copy(update=smaller))
 
 
-def test_memory_that_is_not_enough_for_one_row_says_what_to_change() -> None:
+def test_memory_that_is_not_enough_for_one_row_says_what_to_change(tmp_path: Path) -> None:
     sizes: list[int] = []
 
     def starved(stage: Stage) -> StageOutput:
@@ -217,8 +217,26 @@ def test_memory_that_is_not_enough_for_one_row_says_what_to_change() -> None:
         raise RuntimeError("out of memory")
 
     with pytest.raises(TrainingError, match="the memory is not enough") as error:
-        within_memory(Sft(kind="sft", batch_size=8), starved)
+        within_memory(Sft(kind="sft", batch_size=8), starved, tmp_path)
     assert sizes == [8, 4, 2, 1]
     assert error.value.hint == "--set gradient_checkpointing=true, or a lower max_length"
     with pytest.raises(RuntimeError, match="another"):
-        within_memory(Sft(kind="sft"), lambda stage: (_ for _ in ()).throw(RuntimeError("another")))
+        within_memory(Sft(kind="sft"), lambda stage: (_ for _ in ()).throw(RuntimeError("another")), tmp_path / "new")
+
+
+def test_a_stage_that_was_ended_begins_with_the_passes_that_fitted(tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    def ended(stage: Stage) -> StageOutput:
+        sizes.append(stage.model_dump()["batch_size"])
+        outcomes: list[BaseException | None] = [RuntimeError("out of memory"), KeyboardInterrupt(), None]
+        outcome = outcomes[len(sizes) - 1]
+        if outcome is not None:
+            raise outcome
+        return StageOutput(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        within_memory(Sft(kind="sft", batch_size=8), ended, tmp_path)
+    output = within_memory(Sft(kind="sft", batch_size=8), ended, tmp_path)
+    assert sizes == [8, 4, 4]
+    assert output.note == "the memory was not enough, so it took batch_size 4, accumulate 2"
