@@ -14,7 +14,7 @@ from skillpm.cli.paths import TypedPath
 
 @click.group("model", cls=Group)
 def command() -> None:
-    """Prepare, list and merge models."""
+    """Prepare, list, merge and export models."""
 
 
 @command.command("list", epilog="Example: skillpm model list")
@@ -92,5 +92,34 @@ def merge(run: Path, output: Path, dtype: str, as_json: bool) -> None:
     merge_run(settings, find_run(settings, run), output, dtype)
     if as_json:
         echo_json({"output": str(output), "dtype": dtype})
+    else:
+        click.echo(output)
+
+
+@command.command("export", epilog="Example: skillpm model export latest --output my-model.gguf")
+@click.argument("source", shell_complete=run_names, metavar="RUN|MODEL")
+@click.option("--output", "-o", type=TypedPath(), required=True, metavar="FILE", help="A new file.")
+@click.option(
+    "--type",
+    "file_type",
+    type=click.Choice(["f32", "f16", "bf16", "q8_0"]),
+    default="f16",
+    show_default=True,
+    help="Data type of the weights.",
+)
+@json_option
+def export(source: str, output: Path, file_type: str, as_json: bool) -> None:
+    """Write a run or a model as one GGUF file, for llama.cpp, Ollama and LM Studio.
+
+    The adapter of a run is merged in. The file is read again: it must write the same tokens and give the same
+    probabilities. Models of the families llama, mistral, qwen2 and qwen3 with a byte-level tokenizer can be written;
+    any other is refused with the reason.
+    """
+    from skillpm.cli.context import command_context
+    from skillpm.ops.learning.models import export_model
+
+    export_model(command_context().settings, source, output, file_type)
+    if as_json:
+        echo_json({"output": str(output), "type": file_type})
     else:
         click.echo(output)

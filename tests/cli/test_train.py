@@ -70,6 +70,12 @@ def test_models_are_listed_with_where_they_are(project: MakeProject, tmp_path: P
     assert len(model["sha256"]) == 64
 
 
+def test_exporting_what_is_neither_a_run_nor_a_model_is_refused(project: MakeProject) -> None:
+    world = project()
+    world.call("model", "export", "smolm2-135m", "-o", "m.gguf").fails(2, "did you mean `smollm2-135m`?")
+    world.call("model", "export", "latest", "-o", "m.gguf").fails(2, "has no finished run")
+
+
 def test_preparing_an_unknown_model_is_refused(project: MakeProject) -> None:
     """With a near name."""
     project().call("model", "prepare", "smolm2-135m").fails(2, "smollm2-135m")

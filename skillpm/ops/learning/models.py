@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,13 @@ from skillpm.errors import TrainingError, UsageError
 from skillpm.formats.document import Json
 from skillpm.model.contract import Tool
 from skillpm.model.ports import Policy, PolicyMaker
+from skillpm.ops.learning.runs import LATEST, find_run
 from skillpm.runtime.distributions import load_host
 from skillpm.settings import Settings
+from skillpm.storage.files import DiskErrors
 from skillpm.storage.whole_folder import whole_folder
-from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, locate_model, prepare_model
-from skillpm.train.run_folder import RunFolder
+from skillpm.train.base_model import KNOWN_MODELS, KnownModel, cached_folder, locate_model, portable_name, prepare_model
+from skillpm.train.run_folder import MANIFEST, RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,49 @@ def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
         raise TrainingError(f"no model can be merged: {error}", hint="pip install 'skillpm-core[train]'") from None
     with whole_folder(output) as target:
         merge(source, adapter, target, dtype)
+
+
+def export_model(settings: Settings, source: str, output: Path, file_type: str) -> None:
+    """Write a model, or that of a finished run with its adapter merged in, as one GGUF file.
+
+    Args:
+        settings: know where models and runs are.
+        source: a run, else a model.
+        output: the new file.
+        file_type: f32, f16, bf16 or q8_0.
+
+    Raises:
+        UsageError: there is no such run or model, it cannot be written as GGUF, or the output exists.
+        TrainingError: torch and its companions are not installed, or the file answers otherwise than the model.
+        StorageError: the disk refused.
+    """
+    run = _run(settings, source)
+    model, adapter = (source, None) if run is None else (run.manifest.model, run.saved_adapter())
+    where: Path | str
+    if adapter is not None and not (adapter / "adapter_config.json").is_file():
+        where, adapter = adapter, None  # all weights were trained
+    else:
+        where = ready_model(model, settings)
+    name = output.stem if run is None else f"{run.manifest.name} {portable_name(model)}"
+    if output.exists():
+        raise UsageError(f"{output} exists already", hint="choose another `--output`, or move it")
+    try:
+        export = importlib.import_module("skillpm.train.hf.merge").export_gguf
+    except ImportError as error:
+        raise TrainingError(f"no model can be exported: {error}", hint="pip install 'skillpm-core[train]'") from None
+    with DiskErrors("write", output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:
+            export(where, adapter, Path(work) / output.name, name, file_type)
+            (Path(work) / output.name).replace(output)
+
+
+def _run(settings: Settings, source: str) -> RunFolder | None:
+    """Return the run that a word stands for; None where it stands for a model."""
+    if source in KNOWN_MODELS or (Path(source).expanduser() / "config.json").is_file():
+        return None
+    is_run = source == LATEST or (Path(source) / MANIFEST).is_file() or (settings.runs / source).is_dir()
+    return RunFolder.open(find_run(settings, Path(source))) if is_run else None
 
 
 @dataclass(frozen=True, slots=True)

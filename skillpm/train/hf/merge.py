@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from skillpm.errors import TrainingError, UsageError
 from skillpm.model.task import Message
-from skillpm.train.hf.capability import same_distributions
+from skillpm.train.hf.capability import FAILURES, same_distributions
+from skillpm.train.hf.conversation import Conversation
+from skillpm.train.hf.gguf_file import head_dim, write_gguf
 from skillpm.train.hf.model import load_conversation, load_model
 
 _ASKED = (Message(role="system", content="Answer in JSON."), Message(role="user", content="Start the server."))
+_WORDS = 'Serve /srv/a b on 8123,  dès 07:30\n\tor don\'t: {"x": [1, 22, 333]} <|im_end|>'  # cut by every rule
 
 
 def merge_adapter(model: Path | str, adapter: Path, folder: Path, dtype: str) -> None:
@@ -31,23 +36,69 @@ def merge_adapter(model: Path | str, adapter: Path, folder: Path, dtype: str) ->
         TrainingError: the merged model answers otherwise.
     """
     conversation = load_conversation(model)
-    try:
-        tuned = PeftModel.from_pretrained(load_model(model, "float32"), str(adapter)).eval()
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:300]
-        raise UsageError(f"the adapter {adapter} does not fit {model}: {reason}", hint="use its own model") from None
-    ids = torch.tensor([conversation.prompt(_ASKED)], device=tuned.device)
-    expected = _answers(tuned, ids)
-    merged = tuned.merge_and_unload(safe_merge=True)
+    merged, expected = _merged(conversation, model, adapter)
     if dtype == "bfloat16":
         merged = merged.to(torch.bfloat16)
     merged.save_pretrained(folder)
     conversation.tokenizer.save_pretrained(folder)
-    if not same_distributions(_answers(load_model(folder, dtype), ids), expected, exact=dtype == "float32"):
+    if not _same(load_model(folder, dtype), conversation, expected, exact=dtype == "float32"):
         raise TrainingError("the merged model answers otherwise than the adapter", hint="use `--dtype float32`")
 
 
+def export_gguf(model: Path | str, adapter: Path | None, file: Path, name: str, file_type: str) -> None:
+    """Write a model, with its adapter merged in, as one GGUF file, and read it again.
+
+    Args:
+        model: a folder or a hub id.
+        adapter: a folder, or None.
+        file: the new file.
+        name: of the model, as the file says it.
+        file_type: f32, f16, bf16 or q8_0.
+
+    Raises:
+        UsageError: the adapter does not fit the model, or GGUF has no place for something of the model.
+        TrainingError: the file says other tokens or other probabilities.
+    """
+    conversation = load_conversation(model)
+    merged, expected = _merged(conversation, model, adapter)
+    write_gguf(merged, conversation, file, name, file_type)
+    where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    try:
+        tokenizer, configuration = AutoTokenizer.from_pretrained(**where), AutoConfig.from_pretrained(**where)
+        configuration.head_dim = head_dim(merged.config)  # transformers does not look it up for every family
+        again = AutoModelForCausalLM.from_pretrained(**where, config=configuration, dtype=torch.float32)
+    except (OSError, *FAILURES) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise TrainingError(f"the GGUF file cannot be read again: {reason}", hint=_ANOTHER) from None
+    if tokenizer(_WORDS)["input_ids"] != conversation.tokenizer(_WORDS, add_special_tokens=False)["input_ids"]:
+        raise TrainingError("the tokenizer of the GGUF file writes other tokens", hint=_ANOTHER)
+    if not _same(again.to(expected.device), conversation, expected, exact=file_type == "f32"):
+        raise TrainingError("the GGUF file answers otherwise than the model", hint="use `--type f16`")
+
+
+_ANOTHER = "`skillpm model merge` writes safetensors, which llama.cpp's own converter may read"
+
+
+def _merged(conversation: Conversation, model: Path | str, adapter: Path | None) -> tuple[Any, torch.Tensor]:
+    """Return a model with its adapter merged in, in float32, and what it said before that. Raises UsageError."""
+    loaded = load_model(model, "float32").eval()
+    if adapter is None:
+        return loaded, _answers(loaded, conversation)
+    try:
+        tuned = PeftModel.from_pretrained(loaded, str(adapter)).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0][:300]
+        raise UsageError(f"the adapter {adapter} does not fit {model}: {reason}", hint="use its own model") from None
+    expected = _answers(tuned, conversation)
+    return tuned.merge_and_unload(safe_merge=True), expected
+
+
+def _same(model: Any, conversation: Conversation, expected: torch.Tensor, *, exact: bool) -> bool:
+    return same_distributions(_answers(model, conversation), expected, exact=exact)
+
+
 @torch.inference_mode()
-def _answers(model: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
-    """Return the log-probabilities after each token, shape (length, vocabulary)."""
+def _answers(model: Any, conversation: Conversation) -> torch.Tensor:
+    """Return the log-probabilities after each token of a prompt, shape (length, vocabulary)."""
+    ids = torch.tensor([conversation.prompt(_ASKED)], device=model.device)
     return model(input_ids=ids, use_cache=False).logits[0].float().log_softmax(dim=-1)

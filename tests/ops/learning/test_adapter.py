@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from gguf import GGUFReader
 
 from skillpm.errors import IntegrityError, UsageError
 from skillpm.layout.tree import FolderTree
 from skillpm.model.adapter import TaughtSkill
 from skillpm.ops.learning.adapter import Packaging, check_adapter, pack_adapter, read_release, replay
-from skillpm.ops.learning.models import merge_run
+from skillpm.ops.learning.models import export_model, merge_run
 from skillpm.ops.learning.runs import find_adapter
 from skillpm.settings import load_settings
 from skillpm.train.hf.model import load_model
@@ -55,6 +56,11 @@ def test_an_adapter_is_packed_checked_and_merged(
     policy = TransformersPolicy(tiny_model, packed, dtype="float32")
     both = zip(load_model(merged, "float32").state_dict().values(), policy._model.state_dict().values(), strict=True)
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in both)
+    export_model(settings, run.folder.name, tmp_path / "run.gguf", "f32")
+    assert GGUFReader(tmp_path / "run.gguf").fields["general.name"].contents() == "run a-model"
+    with pytest.raises(UsageError, match=r"run.gguf exists already"):
+        export_model(settings, str(run.folder), tmp_path / "run.gguf", "f32")
+    assert not list(tmp_path.glob(".*"))
 
     (packed / "more.txt").write_text("more")
     with pytest.raises(IntegrityError, match=r"more.txt an adapter has safetensors"):
