@@ -224,15 +224,15 @@ def copy(
 ) -> None:
     """Copy releases of another registry, or those of a lock, into a folder, which any server can serve.
 
-    SOURCE is a folder, a URL, or a site's .well-known/agent-skills. Without a REQUIREMENT everything is copied; run
-    it again for what is new. Exits 1 if something could not be copied.
+    SOURCE is a folder, a URL, a site's .well-known/agent-skills, or a name in the settings. Without a REQUIREMENT
+    everything is copied; run it again for what is new. Exits 1 if something could not be copied.
     """
     from skillpm.model.requirement import Requirement
     from skillpm.ops.context import open_context
     from skillpm.settings import load_settings
     from skillpm.storage.files import named_text
     from skillpm.storage.lockfile import read_lock
-    from skillpm_registry.mirror import LOCKS, Copier, open_copy, read_approved
+    from skillpm_registry.mirror import LOCKS, Copier, open_copy, read_approved, source_title
 
     if (source is None) == (freeze is None):
         raise click.UsageError("name either SOURCE or --freeze LOCK")
@@ -243,17 +243,19 @@ def copy(
     wanted = [*map(Requirement.parse, requirements), *(read_approved(named_text(approved)) if approved else ())]
     if approved and not wanted:
         raise click.UsageError(f"{approved} names no skill")
+    source = settings.registries.get(source, source) if source else None
     index = context.registry(source) if source else None
     if index:
         index.page("skill")  # raises where there is no registry, before a folder is made
     lock = read_lock(freeze) if freeze else None  # raises, too
-    place = source if source and "://" in source else str(Path(source or "").expanduser().resolve())
-    registry = open_copy(data, place.rstrip("/") if source else LOCKS, context.keys)
+    registry = open_copy(data, source_title(index, source) if index and source else LOCKS, context.keys)
     copier = Copier(registry, lambda name, version: click.echo(f"{name} {version}"))
     if index:
         copier.mirror(index, wanted)
     elif lock:
         copier.freeze(context, lock)
+        if others := copier.beside(lock):
+            click.echo(f"the folder has {len(others)} releases of other locks, too: {', '.join(others[:5])}", err=True)
     _report_copy(copier.copied)
 
 

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm_registry.identity import PREFIX
+from skillpm_registry.static_files import SERVED
 
 _NUMBER = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 _SECRET = re.compile(rf"{PREFIX}[\w%.-]*")
@@ -55,6 +56,9 @@ class Edge:
         number = asked.decode() if _NUMBER.fullmatch(asked) else secrets.token_hex(8)
         scope.setdefault("state", {})["number"] = number
         begin, status, size = time.monotonic(), 500, 0
+        # routes know GET alone; the static files answer HEAD themselves, without reading a file
+        as_get = scope["method"] == "HEAD" and scope["path"].split("/")[1] not in SERVED.keys() - {"config.json"}
+        inner = {**scope, "method": "GET"} if as_get else scope
 
         async def answer(message: Message) -> None:
             nonlocal status, size
@@ -62,6 +66,7 @@ class Edge:
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", number.encode()), *_HEADERS]
             else:
+                message = {**message, "body": b""} if as_get else message
                 size += len(message.get("body", b""))
             await send(message)
 
@@ -69,10 +74,10 @@ class Edge:
             if PREFIX in scope["path"] or PREFIX.encode() in scope["query_string"]:
                 await _refuse_secret(number, answer)
             else:
-                await self._app(scope, self._limited(scope, receive), answer)
+                await self._app(inner, self._limited(scope, receive), answer)
         finally:
             seconds = time.monotonic() - begin
-            self._answered(scope, status, size, seconds)
+            self._answered(inner, status, size, seconds)
             line = {
                 "request": number, "method": scope["method"], "path": _SECRET.sub(f"{PREFIX}…", scope["path"])[:400],
                 "status": status, "bytes": size, "ms": round(seconds * 1000, 1),

@@ -9,6 +9,7 @@ A folder is the copy of one source for ever. Otherwise a name could get releases
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -20,6 +21,7 @@ from typing import get_args
 from packaging.utils import canonicalize_version
 
 from skillpm.errors import ConflictError, IntegrityError, RegistryError, SkillpmError, StorageError, UsageError
+from skillpm.index.directory import DirectoryIndex
 from skillpm.index.folder_registry import FolderRegistry, make_registry
 from skillpm.index.pages import ReadPage
 from skillpm.index.shipped import bundled_skills
@@ -53,6 +55,17 @@ class Copied:
     logged: int = 0
     names: set[str] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
+
+
+def source_title(index: Index, place: str) -> str:
+    """Return what config.json calls a source: its URL, or the name of a folder and a digest of where it is.
+
+    Everybody reads config.json, and a path of the operator's machine is nobody's business.
+    """
+    if not isinstance(index, DirectoryIndex):
+        return place.rstrip("/")
+    folder = index.root.resolve()
+    return f"{folder.name} (a folder, {hashlib.sha256(str(folder).encode()).hexdigest()[:16]})"
 
 
 def open_copy(folder: Path, source: str, keys: Keys) -> FolderRegistry:
@@ -114,6 +127,17 @@ class Copier:
         for entry in lock.skills:
             self._attempt(entry.name, partial(self._frozen, context, entry))
         self._registry.list_again(self.copied.names)
+
+    def beside(self, lock: Lock) -> list[str]:
+        """Return the releases that the folder has and a lock has not."""
+        locked = {(entry.name, entry.tree) for entry in lock.skills}
+        pages = filter(None, map(self._registry.page, self._registry.names()))
+        return [
+            f"{page.name} {release.version}"
+            for page in pages
+            for release in page.releases
+            if (page.name, release.tree) not in locked
+        ]
 
     def _attempt(self, name: str, copy: Callable[[], Collection[Requirement]]) -> Collection[Requirement]:
         """Copy one name; note why if that fails, because the others can be copied all the same."""

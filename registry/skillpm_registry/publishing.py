@@ -55,7 +55,7 @@ _LIFETIME = 3600.0  # seconds in which an upload is to be finished
 _WAITING = 14 * DAY  # in which a release is to be approved
 _DONE = ("live", "waiting", "refused")  # states in which its publisher has no more to send
 _CHECKED = ("staged", "waiting", "publishing")  # states in which its archive is needed
-_MOST_OPEN = 50  # unfinished uploads of one account
+_MOST = (("unfinished", ("open", "staged"), 50), ("waiting", ("waiting",), 200))  # uploads of one account
 _DERIVED = ("version", "tree", "requires", "hooks", "summary", "adapter")  # what the archive decides
 
 
@@ -143,10 +143,11 @@ def _same(one: Release, other: Release) -> bool:
 
 def _refuse_many(session: Session, identity: Identity) -> None:
     query = select(func.count()).select_from(Upload).where(Upload.account_id == identity.account_id)
-    if session.scalar(query.where(Upload.state.in_(("open", "staged")))) >= _MOST_OPEN:  # type: ignore[operator]  # a count
-        problem = ApiError(429, "too-many-uploads", f"{identity.account} has {_MOST_OPEN} unfinished uploads")
-        problem.headers["Retry-After"] = "60"
-        raise problem
+    for title, states, most in _MOST:
+        if session.scalar(query.where(Upload.state.in_(states))) >= most:  # type: ignore[operator]  # a count
+            problem = ApiError(429, "too-many-uploads", f"{identity.account} has {most} {title} uploads")
+            problem.headers["Retry-After"] = "60"
+            raise problem
 
 
 def archive_of(services: Services, number: str) -> Path:

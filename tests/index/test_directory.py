@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from skillpm.index.directory import DirectoryIndex
+from tests.index.signed_shop import SignedShop
 
 
 def listed(shop: Path) -> dict[str, str]:
@@ -33,3 +34,12 @@ def test_a_page_that_is_younger_than_the_listing_is_what_counts(shop: Path) -> N
     assert listed(shop) == whole
     (shop / "listing.json").unlink()
     assert listed(shop) == whole
+
+
+def test_a_listing_of_a_signed_folder_is_not_believed(tmp_path: Path) -> None:
+    """Whoever can write a file into the folder has no key, so what nobody signed is not read."""
+    shop = SignedShop.make(tmp_path)
+    shop.publish()
+    (shop.root / "listing.json").write_text('{"listing": 1, "skills": [{"name": "demo", "version": "9.0"}]}')
+    index = DirectoryIndex(shop.root, "shop", lambda place, fetch: shop.client(tmp_path / "seen"))
+    assert [line.version for line in index.listings()] == ["1.0"]

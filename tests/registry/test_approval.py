@@ -14,7 +14,7 @@ from skillpm_registry import approval
 from skillpm_registry.membership import Role
 from skillpm_registry.publishing import archive_of, recover
 from skillpm_registry.tables import Upload
-from tests.registry.conftest import Person, Server, problem
+from tests.registry.conftest import Person, Server, parcel, problem
 from tests.shop import SkillFiles
 
 
@@ -219,3 +219,25 @@ def test_what_waits_is_not_given_to_another_account_that_announces_it(
     answer = ben.publish(skill_files("demo", "2.0"))
     assert problem(answer) == (409, "waits-already")
     assert "waits for an approval" in answer.json()["detail"]
+
+
+def test_an_owner_sees_every_file_and_what_the_publisher_lets_pass(
+    server: Server, owners: tuple[Person, Person], skill_files: SkillFiles
+) -> None:
+    ana, ben = owners
+    files = {**skill_files("demo", "2.0"), "long.txt": "line\n" * 4000 + "the last one\n"}
+    number = ana.publish(files, allow=["SK411"]).json()["id"]
+    login = {"Authorization": f"Bearer {ben.token}"}
+
+    assert ben.ask("GET", "approvals").json()[0]["allow"] == ["SK411"]
+    text = server.client.get(f"/approvals/{number}", headers=login).text
+    assert "<code>SK411</code>" in text
+    assert f'href="/approvals/{number}/files/long.txt"' in text
+    assert "the last one" in server.client.get(f"/approvals/{number}/files/long.txt", headers=login).text
+    assert server.client.get(f"/approvals/{number}/archive", headers=login).content == parcel(files)[1]
+    for path in ("files/other.txt", "files/../x"):
+        assert server.client.get(f"/approvals/{number}/{path}", headers=login).status_code == 404
+    for part in ("archive", "files/long.txt"):
+        assert server.client.get(f"/approvals/{number}/{part}").status_code == 401
+        eve = {"Authorization": f"Bearer {ana.token[:-1]}"}
+        assert server.client.get(f"/approvals/{number}/{part}", headers=eve).status_code == 401

@@ -86,6 +86,7 @@ def test_a_folder_is_the_copy_of_one_source_and_nobody_publishes_to_it(
     with pytest.raises(RegistryError, match="is not a folder"):
         mirror(tmp_path / "new", tmp_path / "nowhere")
     assert not (tmp_path / "new").exists()
+    assert str(tmp_path) not in (copy / "config.json").read_text()  # everybody reads it
     mine = project({"mine": skill_files("mine")})
     mine.call("publish", "mine", "--registry", copy, "--no-sign").fails(5, "is a copy of", "publish to the original")
 
@@ -110,10 +111,10 @@ def test_a_release_that_the_source_does_not_have_stops_its_name(
     skill_files: SkillFiles,
 ) -> None:
     mirror(tmp_path / "copy", shop, "plain", "base")
+    configuration = (tmp_path / "copy/config.json").read_text()
     (tmp_path / "copy/config.json").write_text('{"registry": 1, "name": "copy"}\n')
     publish(tmp_path / "copy", skill_files("plain", "7.0"))
-    document = {"registry": 1, "name": "copy", "mirror": str(shop)}
-    (tmp_path / "copy/config.json").write_text(json.dumps(document))
+    (tmp_path / "copy/config.json").write_text(configuration)
 
     done = mirror(tmp_path / "copy", shop, "plain", "base")
 
@@ -226,3 +227,17 @@ def test_files_that_cannot_be_read_are_said_before_a_folder_is_made(shop: Path, 
     both = mirror(tmp_path / "copy", "--freeze", tmp_path / "skillpm.lock", "--approved", tmp_path / "list.txt")
     assert both.exit_code == 2
     assert "leave out --approved" in both.stderr
+
+
+def test_a_source_may_be_a_name_of_the_settings(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "skillpm.yaml").write_text(f"project: 1\nregistries: {{team: {shop}}}\n")
+    assert mirror(tmp_path / "copy", "team", "plain").stdout == "plain 1.0\n"
+    assert mirror(tmp_path / "copy", shop, "plain").exit_code == 0  # it is the same source
+
+
+def test_a_folder_with_two_locks_says_so(shop: Path, tmp_path: Path, project: MakeProject) -> None:
+    one, other, frozen = project(), project(), tmp_path / "frozen"
+    one.call("install", "plain", "--registry", shop).ok()
+    other.call("install", "base", "--registry", shop).ok()
+    assert "other locks" not in mirror(frozen, "--freeze", one.root / "skillpm.lock").stderr
+    assert "1 releases of other locks, too: plain 1.0" in mirror(frozen, "--freeze", other.root / "skillpm.lock").stderr

@@ -198,8 +198,18 @@ def test_two_skills_are_compared_and_what_differs_is_marked(client: TestClient) 
         r'<tr( class="differs")?><th scope="row">([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td></tr>', text
     )}  # fmt: skip
     assert rows["Version"] == (True, "2.0", "1.0")
+    assert rows["State"] == (False, "active", "active")
     assert rows["Programs"] == (True, "&lt;s&gt;git&lt;/s&gt;", "none")
     assert rows["Signed by"] == (False, "nobody", "nobody")
+
+
+def test_a_comparison_names_what_stops_the_use_of_a_skill(server: Server, skill_files: SkillFiles) -> None:
+    for name in ("one", "other"):
+        server.owner.publish(skill_files(name))
+    server.owner.ask("POST", "releases/quarantine", {"name": "one", "version": "1.0", "reason": "sends files away"})
+    server.owner.ask("POST", "skills/status", {"name": "other", "status": "archived", "reason": "old"})
+    text = server.client.get("/compare?a=one&b=other").text
+    assert '<th scope="row">State</th><td>quarantined</td><td>archived</td>' in text
 
 
 def test_a_comparison_of_long_or_binary_files_is_short() -> None:

@@ -40,6 +40,16 @@ def test_the_configuration_names_the_api_and_keeps_what_the_folder_says(
     assert client.get("/config.json", headers={"If-None-Match": answer.headers["etag"]}).status_code == 304
 
 
+def test_head_answers_what_get_would(serve: Callable[..., Server], shop: Path) -> None:
+    client = serve(shop).client
+    archive = next((shop / "archives").rglob("*.tar.gz")).relative_to(shop)
+    for path in ("config.json", "healthz", "listing.json", "search.json", f"{archive}", "api/v1/events", "nothing"):
+        got, head = client.get(f"/{path}"), client.head(f"/{path}")
+        assert (head.status_code, head.content) == (got.status_code, b""), path
+        for name in ("content-type", "etag", "cache-control", "content-length" if got.status_code == 200 else "etag"):
+            assert head.headers.get(name) == got.headers.get(name), (path, name)
+
+
 def test_an_archive_may_be_kept_for_ever(serve: Callable[..., Server], shop: Path) -> None:
     client = serve(shop).client
     (release, *_) = client.get("/skills/top.json").json()["releases"]

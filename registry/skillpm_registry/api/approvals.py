@@ -19,6 +19,7 @@ def waiting(services: Shared, identity: Writer) -> list[WaitingState]:
         WaitingState(
             id=upload.id, name=upload.name, version=upload.version, state=upload.state, expires=upload.expires,
             account=account, summary=(upload.release or {}).get("summary", ""), tree=(upload.release or {})["tree"],
+            allow=upload.wish["allow"], like=upload.wish["like"],
         )
         for upload, account in approval.waiting(services, identity)
     ]  # fmt: skip

@@ -44,11 +44,13 @@ class UploadState(Form):
 
 
 class WaitingState(UploadState):
-    """A release that waits for another owner: who announced it, and the digest of its tree."""
+    """A release that waits for another owner: who announced it, the digest of its tree, and what it was let pass."""
 
     account: str
     summary: str
     tree: str
+    allow: list[str]
+    like: str
 
 
 class ApprovalForm(Form):

@@ -7,13 +7,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from skillpm.layout.tree import MappingTree
+from skillpm.layout.tree import MappingTree, Tree
 from skillpm.storage.archive import limits_of, read_archive
 from skillpm_registry import approval
 from skillpm_registry.access import identity_or_none
 from skillpm_registry.identity import Identity, unauthorized
 from skillpm_registry.pages.difference import changes
+from skillpm_registry.pages.file_view import file_values
 from skillpm_registry.pages.rendering import Pages
+from skillpm_registry.problems import ApiError
 from skillpm_registry.publishing import archive_bytes
 from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
@@ -36,15 +38,35 @@ def router(services: Services, pages: Pages) -> APIRouter:
         upload, account = approval.waiting_one(services, _owner(request), number)
         page = services.catalogue.page(upload.name)
         before = page.shown() if page else None
-        old = services.catalogue.tree(upload.name, before) if before else MappingTree({})
         found = changes(
-            old,
-            read_archive(archive_bytes(services, number), limits_of((upload.release or {}).get("adapter"))),
+            services.catalogue.tree(upload.name, before) if before else MappingTree({}), _tree(services, upload)
         )
         values = {"item": _shown(upload, account), "changes": found, "before": before.version if before else ""}
         return pages.answer(request, lambda: ("approval.html.j2", values), keep=False)
 
+    @routes.get("/approvals/{number}/archive")
+    def archive(request: Request, number: str) -> Response:
+        """Send the archive of a waiting release, for what a page cannot show. Raises ApiError like ``one``."""
+        upload, _ = approval.waiting_one(services, _owner(request), number)
+        name = f"{upload.name.replace('/', '-')}-{upload.version}.tar.gz"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+        return Response(archive_bytes(services, number), headers=headers, media_type="application/gzip")
+
+    @routes.get("/approvals/{number}/files/{path:path}")
+    def file(request: Request, number: str, path: str) -> Response:
+        """Show a file of a waiting release. Raises ApiError like ``one``."""
+        upload, _ = approval.waiting_one(services, _owner(request), number)
+        tree, place = _tree(services, upload), f"/approvals/{number}"
+        if path not in tree.paths():
+            raise ApiError(404, "not-found", "the release has no such file")
+        values = file_values(tree, path, name=upload.name, version=upload.version, back=place)
+        return pages.answer(request, lambda: ("file.html.j2", values), keep=False)
+
     return routes
+
+
+def _tree(services: Services, upload: Upload) -> Tree:
+    return read_archive(archive_bytes(services, upload.id), limits_of((upload.release or {}).get("adapter")))
 
 
 def _owner(request: Request) -> Identity:
@@ -59,5 +81,6 @@ def _shown(upload: Upload, account: str) -> dict[str, Any]:
     return {
         "id": upload.id, "name": upload.name, "version": upload.version, "account": account,
         "summary": release.get("summary", ""), "job": upload.publisher,
+        "allow": upload.wish["allow"], "like": upload.wish["like"],
         "expires": datetime.fromtimestamp(upload.expires, UTC).isoformat(timespec="seconds"),
     }  # fmt: skip

@@ -30,6 +30,7 @@ def lines(left: Shown, right: Shown) -> list[Line]:
 def _facts(skill: Shown) -> Iterator[tuple[str, str]]:
     release, facts = skill.release, skill.content.facts
     yield "Version", release.version
+    yield "State", skill.state
     yield "Published", (release.published or "")[:10] or "unknown"
     yield "Releases", f"{len(skill.releases):,}"
     yield "Downloads", f"{sum(skill.downloads.values()):,}"

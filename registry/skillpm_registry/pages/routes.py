@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -18,7 +17,8 @@ from skillpm_registry.downloads import DAYS
 from skillpm_registry.pages import approvals, log
 from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.comparison import lines
-from skillpm_registry.pages.difference import changes, text_of
+from skillpm_registry.pages.difference import changes
+from skillpm_registry.pages.file_view import file_values
 from skillpm_registry.pages.markdown import visible
 from skillpm_registry.pages.plot import plot
 from skillpm_registry.pages.rendering import Pages, static_answer
@@ -36,7 +36,6 @@ _HITS = 20  # skills of one page of results
 _MOST = 900  # results behind which nobody looks
 _RECENT = 12
 _VERSIONS, _FILES = 40, 200  # of one page
-_LINES, _TEXT = 5000, 1 << 20  # lines and bytes of a file that is shown
 _SVG = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -234,16 +233,10 @@ def _file(services: Services, place: str) -> Made:
         return _missing(f"{name} has no version", version)
     try:
         tree = services.catalogue.tree(name, release)
-        data = tree.read(path)
+        values = file_values(tree, path, name=name, version=version, back=f"/skill/{name}@{version}")
     except SkillpmError:
         return _missing(f"{name} {version} has no file", path)
-    text = text_of(data) if len(data) <= _TEXT else None
-    lines = visible(text).splitlines() if text is not None else None
-    return "file.html.j2", {
-        "name": name, "version": version, "file": path, "size": len(data), "executable": tree.executable(path),
-        "digest": hashlib.sha256(data).hexdigest(), "lines": lines[:_LINES] if lines is not None else None,
-        "left": max(0, len(lines or ()) - _LINES),
-    }  # fmt: skip
+    return "file.html.j2", values
 
 
 def _difference(services: Services, name: str, old: str, new: str) -> Made:

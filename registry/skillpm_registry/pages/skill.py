@@ -62,6 +62,7 @@ class Shown:
         key_problem: why a signature is not valid; empty otherwise.
         dependants: of the skill, with the ranges that they require.
         known: the required skills that the registry has.
+        status: of the skill.
         downloads: of each release, by the digest of its archive.
     """
 
@@ -75,6 +76,12 @@ class Shown:
     dependants: dict[str, str]
     known: frozenset[str]
     downloads: dict[str, int]
+    status: str = "active"
+
+    @property
+    def state(self) -> str:
+        """What stops or discourages its use: the gravest of quarantine, yank and the status of the skill."""
+        return "quarantined" if self.release.quarantined else "yanked" if self.release.yanked else self.status
 
     @property
     def owner(self) -> str:
@@ -132,7 +139,7 @@ def shown(services: Services, page: Page, version: str) -> Shown | None:
         page.name, release, release is listed, tuple(page.newest_first()), content, key, key_problem,
         catalogue.dependants(page.name),
         frozenset(name for name in release.requires if catalogue.row(name)),
-        services.downloads.totals([item.archive for item in page.releases]),
+        services.downloads.totals([item.archive for item in page.releases]), page.status,
     )  # fmt: skip
 
 
