@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO ?= build/demo
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check wheel interpreters coverage slow benchmarks clean
+.PHONY: help demo test check wheel interpreters coverage slow benchmarks site clean
 
 help:
 	@echo "make demo          install two skills, evaluate, train, evaluate again (a quarter of an hour)"
@@ -16,6 +16,7 @@ help:
 	@echo "make coverage      run the tests and print the branch coverage of each room"
 	@echo "make slow          run the tests that need a real model or a package index"
 	@echo "make benchmarks    run all benchmarks"
+	@echo "make site          build the pages as a site in build/site, without network, and check its links"
 	@echo "make clean         remove everything that these commands made"
 
 demo: $(VENV)/.train
@@ -47,6 +48,10 @@ slow: $(VENV)/.test
 benchmarks: $(VENV)/.test
 	for script in $(filter-out benchmarks/gpu_trainer.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
+site: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -58,6 +63,10 @@ $(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml registry/pyproject.toml constraints.txt
 	$(PIP) -e ".[train,dev]" -e "./registry[fast,postgresql]"
 	$(PIP) --no-deps langgraph-cli
+	touch $@
+
+$(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) -e ".[docs]"
 	touch $@
 
 clean:
