@@ -50,7 +50,8 @@ def evaluated_skill(contributions: Contributions) -> EvaluatedSkill:
     """Return what an evaluation says of a skill."""
     skill = contributions.skill
     reward = contributions.default_reward or None
-    return EvaluatedSkill(name=skill.name, version=skill.version, tree=skill.tree, reward=reward)
+    kinds = () if contributions.contract is None else contributions.contract.replies.kinds
+    return EvaluatedSkill(name=skill.name, version=skill.version, tree=skill.tree, reward=reward, kinds=kinds)
 
 
 def _task_set(contributions: Contributions, name: str, asked: int, sizes: Mapping[tuple[str, str], int]) -> TaskSet:

@@ -55,9 +55,13 @@ class KindRow:
 
 
 def kind_figures(evaluation: Evaluation) -> list[KindRow]:
-    """Return a row for each task set and arm of the skills whose tasks expect more than calls."""
-    records = [record for arm in evaluation.arms for record in arm.records]
-    skills = {record.skill for record in records if is_reply(record.expected)}
+    """Return a row for each task set and arm of the skills whose contracts and tasks know more than calls.
+
+    An object with the keys of a refusal is none where the contract takes calls alone, or where there is no contract.
+    """
+    taken = {skill.name for skill in evaluation.skills if skill.kinds is None or len(skill.kinds) > 1}
+    records = (record for arm in evaluation.arms for record in arm.records)
+    skills = {record.skill for record in records if record.skill in taken and is_reply(record.expected)}
     rows = []
     for task_set in evaluation.task_sets:
         for arm in evaluation.arms if task_set.skill in skills else ():

@@ -357,7 +357,7 @@ class ContractDocument(Document):
 
     contract: Annotated[int, Field(ge=1, le=1)]
     system_prompt: Annotated[str, Field(max_length=65536)] = ""
-    answers: Annotated[tuple[AnswerKind, ...], Field(max_length=4)] = ("call",)
+    answers: tuple[AnswerKind, ...] = ("call",)
     compare_answer: Comparison = _EXACT
     tools: Annotated[tuple[Tool, ...], Field(min_length=1)]
 
@@ -366,6 +366,9 @@ class ContractDocument(Document):
     def _answers_hold_a_call(cls, value: tuple[AnswerKind, ...]) -> tuple[AnswerKind, ...]:
         if "call" not in value:
             raise ValueError("must name `call`: a contract has tools")
+        twice = next((kind for kind in KINDS if value.count(kind) > 1), None)
+        if twice is not None:
+            raise ValueError(f"names `{twice}` twice")
         return tuple(kind for kind in KINDS if kind in value)
 
     @field_validator("compare_answer")

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from skillpm.errors import DocumentError
 from skillpm.formats.document import Document, Json, model_errors
 from skillpm.formats.strict import strict_json
+from skillpm.model.answer_kind import AnswerKind
 from skillpm.model.suite import Gate, Metric
 from skillpm.model.task import canonical_json
 from skillpm.model.verdict import Number, Verdict
@@ -141,12 +142,18 @@ class Arm(Document):
 
 
 class EvaluatedSkill(Document):
-    """A skill as it was when it was evaluated; ``reward`` names the one that tables show."""
+    """A skill as it was when it was evaluated.
+
+    Attributes:
+        reward: the one that tables show.
+        kinds: of a right answer that its contract takes; empty without a contract, None where that was not recorded.
+    """
 
     name: str
     version: str
     tree: str
     reward: str | None = None
+    kinds: tuple[AnswerKind, ...] | None = None
 
 
 class TaskSet(Document):

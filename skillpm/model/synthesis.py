@@ -24,7 +24,7 @@ tasks:
     requests: ["start the dev server [*]", "bring up local development [port] [no_browser]"]
     clauses:                      # [slot] is replaced by one of these while the slot is drawn, [*] by all the others
       no_browser: ["without opening a browser"]
-    constraints: [{at_most_one: [port, no_browser]}]
+    constraints: [{at_most_one: [port, no_browser]}]      # also at_least_one, different, ascending (numbers, texts)
     ask: {slots: [port], weight: 0.3}     # rows that leave the slot unsaid; the answer asks for its argument
   - name: small_talk
     refuse: off_topic                     # or `answer: TEXT`, in place of `tool` and `args`
@@ -111,10 +111,11 @@ class Constraint(Document):
     at_most_one: tuple[str, ...] = ()
     at_least_one: tuple[str, ...] = ()
     different: tuple[str, ...] = ()
+    ascending: tuple[str, ...] = ()
 
     def slots(self) -> set[str]:
         """Return the slots that it names."""
-        return {*self.at_most_one, *self.at_least_one, *self.different}
+        return {*self.at_most_one, *self.at_least_one, *self.different, *self.ascending}
 
 
 Weight = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,11 @@ from skillpm.model.task import Seed, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.dedupe import normal_form
 from skillpm.synth.pools import LISTED, members, parts, size, texts_of, used_pools, value_text
-from skillpm.synth.sample import Sampler, is_constant
+from skillpm.synth.sample import REDRAWS, Sampler, is_constant
 from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
 Location = tuple[int | str, ...]
+_DRAWS = 20  # with as many redraws each as a row has, before constraints count as impossible
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,17 @@ def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
                 "put each drawn slot into a request as {slot}, [slot] or [*], and check `constraints`",
             )
             continue
+        if any(constraint.different or constraint.ascending for constraint in rule.constraints):
+            sampler = Sampler(document, rule, whole, "train", sources)
+            chance = random.Random(0).random
+            if all(sampler.draw(chance) is None for _ in range(_DRAWS)):
+                reason = next((text for text, _ in sampler.rejected.most_common(1)), "its constraints")
+                yield Flaw(
+                    ("tasks", place, "constraints"),
+                    f"task `{rule.name}`: none of {_DRAWS * REDRAWS:,} draws kept {reason}",
+                    "give the slots values that can keep it",
+                )
+                continue
         if rule.ask is not None:
             yield from _unaskable(document, rule, place, whole)
         silent = [slot for slot, draw in rule.draw.items() if draw.probability > 0]

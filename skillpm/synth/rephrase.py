@@ -93,8 +93,8 @@ class Rephraser:
         for (row, text), judged in zip(phrasings, judge(read) if read else (), strict=True):
             if judged.verdict.status != "passed" or judged.verdict.score != 1:
                 self.outcomes["is answered otherwise"] += 1
-            elif (other := collector.replace(row, text)) is None:
-                self.outcomes["is too near to another row"] += 1
+            elif isinstance(other := collector.replace(row, text), str):
+                self.outcomes[other] += 1
             else:
                 self.outcomes[KEPT] += 1
                 anew[row.form] = other

@@ -144,17 +144,22 @@ class RowCollector:
 
     def offer(self, offer: Offer) -> Row | None:
         """Take a row, or count why not. It stays for good once ``verify`` has kept it."""
+        taken = self._take(offer)
+        return taken if isinstance(taken, Row) else None
+
+    def _take(self, offer: Offer) -> Row | str:
+        """Take a row, or count and return why not."""
         try:
             completed = self._answers.complete(offer.target)
         except DocumentError as error:
             self._reject(error.rule)
-            return None
+            return error.rule
         form, answer = normal_form(offer.request), self._answers.write(completed)
         token = special_token(offer.request, answer)
         refusal = self._refusal(form, answer) if token is None else f"holds the special token `{token}`"
         if refusal is not None:
             self._reject(refusal)
-            return None
+            return refusal
         task = Task.of(
             skill=self._skill,
             system=self._system,
@@ -168,10 +173,10 @@ class RowCollector:
         self.families[offer.family] += 1
         return row
 
-    def replace(self, row: Row, request: str) -> Row | None:
-        """Take a row that was just taken with another request; None, and the row as it was, where that is refused."""
-        other = self.offer(row.offer._replace(request=request, tags=(*row.offer.tags, REPHRASED)))
-        if other is not None and self._pending.pop(row.form, None) is not None:
+    def replace(self, row: Row, request: str) -> Row | str:
+        """Take a row that was just taken with another request; where that is refused, why, and the row as it was."""
+        other = self._take(row.offer._replace(request=request, tags=(*row.offer.tags, REPHRASED)))
+        if isinstance(other, Row) and self._pending.pop(row.form, None) is not None:
             self.families[row.offer.family] -= 1
         return other
 

@@ -7,9 +7,9 @@ would have filled, so its label is right however the request is worded.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 from skillpm.model.synthesis import SLOT, Constraint, SynthesisDocument, TaskRule, slots_of
@@ -179,10 +179,10 @@ class Sampler:
         def keeps(drawn: int, values: Values | None) -> bool:
             if values is None:
                 return (at_most & drawn).bit_count() <= 1 and not (at_least and not at_least & drawn)
-            if not different:
-                return True
             texts = [value_text(values[name]) for name in different if self._bits[name] & drawn]
-            return len(texts) == len(set(texts))
+            if len(texts) != len(set(texts)):
+                return False
+            return _ascends([values[name] for name in constraint.ascending if self._bits[name] & drawn])
 
         return f"constraint {_described(constraint)}", keeps
 
@@ -204,11 +204,18 @@ def _target(rule: TaskRule) -> Callable[[Values, Values], dict[str, Any]]:
     return lambda values, said: {"answer": value_text(text(values))}
 
 
+def _ascends(values: Sequence[Any]) -> bool:
+    """Is each value below the next: numbers as numbers, texts letter by letter, as ISO dates are in their order?"""
+    known: list[Any] = [value for value in values if isinstance(value, str | int | float)]
+    return all(isinstance(low, str) == isinstance(high, str) and low < high for low, high in pairwise(known))
+
+
 def _described(constraint: Constraint) -> str:
     forms = (
         ("at_most_one", constraint.at_most_one),
         ("at_least_one", constraint.at_least_one),
         ("different", constraint.different),
+        ("ascending", constraint.ascending),
     )
     return ", ".join(f"{name} [{', '.join(slots)}]" for name, slots in forms if slots)
 

@@ -17,6 +17,7 @@ TOOL = "tools: [{name: dev, input_schema: {type: object, properties: {port: {typ
 
 BAD = [
     ("contract: 2\n" + TOOL, "contract"),
+    ("contract: 1\nanswers: [call, ask, refuse, answer, call]\n" + TOOL, "`answers`: names `call` twice"),
     ("contract: 1\ntools: []", "tools"),
     ("contract: 1\nextra: 1\n" + TOOL, "unknown key `extra`"),
     ("contract: 1\ntools: [{name: dev, input_schema: {type: string}}]", "type: object"),

@@ -100,3 +100,10 @@ def test_the_confusion_of_tools_knows_what_else_was_answered() -> None:
     assert confusion.counts["serve", "ask serve"] == confusion.counts["ask serve", "serve"] == 1
     assert reasons(record(0, "call", "refuse")) == ["`refuse off_topic` was answered where `serve` was expected"]
     assert called_tool(record(0, "call", "")) == ""
+
+
+def test_an_object_with_the_keys_of_a_refusal_is_none_where_the_contract_takes_calls_alone() -> None:
+    known = evaluation([("refuse", "refuse"), ("call", "call")])
+    for kinds, count in ((None, 1), (KINDS, 1), (("call",), 0), ((), 0)):
+        skills = (known.skills[0].model_copy(update={"kinds": kinds}),)
+        assert len(kind_figures(known.model_copy(update={"skills": skills}))) == count

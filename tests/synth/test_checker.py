@@ -156,3 +156,13 @@ def test_a_class_that_only_a_held_out_phrasing_says_is_named() -> None:
     said = [[*missing_classes(one, {tool.name: tool for tool in contract.tools}, [])] for one in rules]
     assert any(said), "one of the two last phrasings must be held out for this test"
     assert {flaw.message for flaws in said for flaw in flaws} == {"training never shows `dev` with `tag` given"}
+
+
+@pytest.mark.parametrize(("form", "values"), [("different", [["a"], ["a"]]), ("ascending", [[5, 6], [1, 5]])])
+def test_a_constraint_that_no_values_keep_is_a_flaw(form: str, values: list[list[Any]]) -> None:
+    draw = {name: {"from": listed} for name, listed in zip("xy", values, strict=True)}
+    task = {"draw": draw, "requests": ["{x} {y}"], "clauses": {}, "constraints": [{form: ["x", "y"]}]}
+    (flaw,) = unsayable_flaws(document(task))
+    assert flaw.location == ("tasks", 0, "constraints") and f"{form} [x, y]" in flaw.message
+    kept = draw | {"y": {"from": [*values[1], 9, "b"]}}
+    assert not [*unsayable_flaws(document(task | {"draw": kept}))]

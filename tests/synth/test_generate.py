@@ -160,6 +160,23 @@ def test_different_means_different_values(given: Given, judge: Judge) -> None:
     }
 
 
+def test_ascending_values_go_up_and_the_one_that_is_not_drawn_is_passed_over(given: Given, judge: Judge) -> None:
+    high = {"from": [2, 3, 9, 10], "probability": 0.5, "otherwise": "all"}
+    task = {
+        "name": "t",
+        "tool": "dev",
+        "draw": {"low": {"from": [1, 2, 10]}, "high": high},
+        "args": {"port": "{low}", "tag": "up to {high}"},
+        "requests": ["{low} [high]"],
+        "clauses": {"high": ["{high}"]},
+        "constraints": [{"ascending": ["low", "high"]}],
+    }
+    made = synthesise([given({"tasks": [task]})], judge, rows=50, held_out=0, seed=0)
+    pairs = {(row.expected["args"]["port"], row.expected["args"]["tag"].removeprefix("up to ")) for row in made.train}
+    numbers = {(low, str(high)) for low in (1, 2, 10) for high in (2, 3, 9, 10) if low < high}
+    assert pairs == numbers | {(low, "all") for low in (1, 2, 10)}
+
+
 def test_constraints_that_nothing_satisfies_are_refused(given: Given, judge: Judge) -> None:
     task = {
         "name": "t",

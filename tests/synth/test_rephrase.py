@@ -11,6 +11,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies
 
 from skillpm.model.ports import Completion
+from skillpm.model.suite import Suite
 from skillpm.model.task import Message, Seed
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.rephrase import Rephrasing, fault
@@ -117,6 +118,16 @@ def test_a_template_stands_in_for_what_fails(
     synthesis = made(given, judge, Scripted(phrasing, answer))
     assert synthesis.profile.skills["small"].train.rephrased == {reason: 40}
     assert {task.request for task in synthesis.train} == {task.request for task in plain.train}
+
+
+def test_words_of_a_suite_are_counted_as_such(given: Given, judge: Judge) -> None:
+    words = "would somebody be so kind as to see to it that PORT answers"
+    seed = Seed(request=words.replace("PORT", "nobody"), expected={"tool": "stop", "args": {}})
+    skill = given(DOCUMENT, suites=[Suite(name="core", tasks=(seed,))])
+    rephrasing = Rephrasing(Scripted(words, RIGHT), 1.0)
+    synthesis = synthesise([skill], judge, rows=20, held_out=5, seed=0, rephrasing=rephrasing)
+    (reason,) = synthesis.profile.skills["small"].train.rephrased
+    assert "in a row with a suite" in reason
 
 
 def test_only_the_share_is_asked_and_the_rows_do_not_depend_on_who_writes(given: Given, judge: Judge) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from skillpm.agent.trace import Traces
 from skillpm.errors import UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import Comparison
@@ -31,6 +30,7 @@ from skillpm.ops.learning.report import EVALUATION, read_evaluation
 from skillpm.ops.learning.resumption import read_task_lines
 from skillpm.ops.learning.runs import run_word
 from skillpm.ops.learning.session import open_session
+from skillpm.ops.learning.synth import count_traces
 from skillpm.ops.learning.train import train
 from skillpm.storage.files import read_text, storage_error
 from skillpm.train.recipe import Recipe, load_recipe
@@ -46,7 +46,7 @@ class Round:
     Attributes:
         run: the folder of the run that is to be improved.
         recipe: of the new run.
-        traces: answers that a person approved or edited, by skill.
+        traces: answers that a person approved or edited and that would train, by skill.
         failures: wrong answers in the run's evaluation, by skill and tool; None where it was never evaluated.
     """
 
@@ -95,8 +95,7 @@ def plan_round(context: Context, run: Path, changes: Sequence[str] = ()) -> Roun
     own = (*failures, f"adapter={word}", f"seed={manifest.seed + 1}", "data.evaluate=0")
     recipe = load_recipe(path, read_text(path), (*own, "data.traces=true", *changes), context.stage_kinds)
     recipe = recipe.model_copy(update={"skills": recipe.skills or tuple(skill.name for skill in manifest.skills)})
-    store = Traces(context.settings.traces)
-    traces = {skill.name: len(store.gold(skill.name, frozenset())) for skill in manifest.skills}
+    traces = {skill.name: count_traces(context, skill) for skill in trained_skills(context, (), folder.path)}
     if not any(traces.values()) and not wrong:
         what = "it was never evaluated" if wrong is None else "every answer of its evaluation is right"
         hint = f"use it with `skillpm run`, or run `skillpm eval --run {quote(run_word(context.settings, run))}`"

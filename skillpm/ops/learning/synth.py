@@ -30,10 +30,13 @@ from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import storage_error, write_atomic
 from skillpm.storage.unpack import remove_tree
 from skillpm.storage.whole_folder import whole_folder
+from skillpm.synth.contamination import SuiteIndex
+from skillpm.synth.dedupe import normal_form
 from skillpm.synth.emphasis import emphases, emphasised
 from skillpm.synth.generate import Synthesis, synthesise
 from skillpm.synth.profile import Profile
 from skillpm.synth.rephrase import Rephrasing
+from skillpm.synth.split import HeldOut, divide
 
 PROFILE = "profile.json"
 _AT_ONCE = 8  # requests to the model that rephrases
@@ -152,6 +155,23 @@ def with_traces(context: Context, contributions: Contributions, imported: Iterab
     own = {request_key(seed.request) for seed in contributions.seeds}
     seeds = Traces(context.settings.traces).gold(contributions.skill.name, frozenset(suites | own), imported)
     return replace(contributions, seeds=(*contributions.seeds, *seeds))
+
+
+def count_traces(context: Context, skill: Skill) -> int:
+    """Return how many stored episodes of a skill would train; no code of the skill runs."""
+    files = SkillFiles(skill)
+    suites, own, document = files.suites(), files.seeds(), files.synthesis()
+    index = SuiteIndex([(skill.name, suite) for suite in suites])
+    others = {request_key(task.request) for suite in suites for task in suite.tasks if isinstance(task, Seed)}
+    seeds = Traces(context.settings.traces).gold(
+        skill.name, frozenset(others | {request_key(seed.request) for seed in own})
+    )
+    held_out = None if document is None else HeldOut(document, divide(document, own))
+    return sum(
+        index.shared_run(normal_form(seed.request)) is None
+        and not (held_out is not None and held_out.stands_in(seed.request, seed.expected))
+        for seed in seeds
+    )
 
 
 @dataclass(frozen=True, slots=True)

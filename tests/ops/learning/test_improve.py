@@ -36,6 +36,10 @@ def test_a_round_learns_from_use_and_the_gate_decides(server: Server, train_it: 
     run, settings = train_it("data.evaluate=0", "data.held_out=12"), server.context().settings
     with pytest.raises(UsageError, match="nobody approved an answer, and it was never evaluated"):
         begin(server, run.folder)
+    in_suite = edited(server).model_copy(update={"id": "0", "request": server.request(1)})
+    Traces(settings.traces).save(in_suite)
+    with pytest.raises(UsageError, match="nobody approved an answer"):  # what stands in a suite trains nobody
+        begin(server, run.folder)
     Traces(settings.traces).save(edited(server))
     evaluator, chosen = begin(server, run.folder)
     assert (chosen.traces, chosen.failures) == ({"server": 1}, None)
