@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from skillpm.contract.argv import fill_argv
@@ -17,13 +18,16 @@ from skillpm.model.json_schema import branches, types_of
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?")
 
 
-def calls_of(contract: Contract, text: str, words: Sequence[str]) -> list[dict[str, Any]]:
+def calls_of(
+    contract: Contract, text: str, words: Sequence[str], usual: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
+) -> list[dict[str, Any]]:
     """Return the calls that stand for a command, completed; empty where no tool of the contract makes it.
 
     Args:
         contract: whose tools.
         text: the command as it was typed.
         words: its words, without a shell; empty where a shell would read more than words in it.
+        usual: by tool, the values of required arguments that are no part of the command, such as a time limit.
     """
     calls: list[dict[str, Any]] = []
     for tool in contract.tools.values():
@@ -33,8 +37,10 @@ def calls_of(contract: Contract, text: str, words: Sequence[str]) -> list[dict[s
             arguments = None if tool.argv is None or not words else _arguments(tool, tool.argv, words)
         if arguments is None:
             continue
+        outside = tool.required - tool.argv_arguments
+        known = {name: value for name, value in usual.get(tool.name, {}).items() if name in outside}
         try:
-            call = contract.complete({"tool": tool.name, "args": arguments})
+            call = contract.complete({"tool": tool.name, "args": known | arguments})
         except DocumentError:
             continue
         if isinstance(tool.argv, CommandLine) or _made_again(tool, call["args"], arguments):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ from skillpm.errors import DocumentError, UsageError
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import is_reply
 from skillpm.model.skill import Skill
-from skillpm.model.task import canonical_json
+from skillpm.model.task import Seed, canonical_json
 from skillpm.ops.context import Context
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import read_text
 from skillpm.storage.row_files import read_rows
 from skillpm.synth.rephrase import says_values
 
+_NUMBER = re.compile(r"(?<!\w)\d+(?!\w)")
 _OUTPUT = 4000  # characters of what a tool returned
 
 
@@ -48,6 +49,7 @@ class ImportedTraces:
 class _Target:
     skill: Skill
     contract: Contract | None
+    usual: Mapping[str, Mapping[str, Any]]
 
 
 def import_traces(context: Context, paths: Sequence[Path], skills: Sequence[Skill]) -> ImportedTraces:
@@ -67,13 +69,33 @@ def import_traces(context: Context, paths: Sequence[Path], skills: Sequence[Skil
 
 def read_traces(paths: Sequence[Path], skills: Sequence[Skill]) -> ImportedTraces:
     """Read files, and the JSON Lines of folders. Raises like ``import_traces``; nothing is stored."""
-    targets = [_Target(skill, SkillFiles(skill).contract()) for skill in skills]
+    targets = [_target(skill) for skill in skills]
     left: Counter[str] = Counter()
     traces: dict[str, Trace] = {}
     for path in _files(paths):
         for trace in _traces(path, targets, left):
             traces[f"{trace.skill} {trace.id}"] = with_texts(trace, masked)
     return ImportedTraces(tuple(traces.values()), left)
+
+
+def _target(skill: Skill) -> _Target:
+    files = SkillFiles(skill)
+    return _Target(skill, files.contract(), _usual(files.seeds()))
+
+
+def _usual(seeds: Sequence[Seed]) -> dict[str, dict[str, Any]]:
+    """Return the value of each argument that more than half of a tool's seeds give it."""
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for seed in seeds:
+        arguments = seed.expected.get("args") if isinstance(seed.expected, dict) else None
+        for name, value in arguments.items() if isinstance(arguments, dict) else ():
+            counts.setdefault((str(seed.expected["tool"]), name), Counter())[canonical_json(value)] += 1
+    usual: dict[str, dict[str, Any]] = {}
+    for (tool, name), values in counts.items():
+        text, count = values.most_common(1)[0]
+        if 2 * count > values.total():
+            usual.setdefault(tool, {})[name] = json.loads(text)
+    return usual
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -142,6 +164,8 @@ def _of_turn(turn: Turn, form: str, targets: Sequence[_Target], left: Counter[st
         reason = "its call failed"
     elif use.outcome == "unknown":
         reason = "does not say whether its call worked"
+    elif not set(_NUMBER.findall(turn.request)) <= set(_NUMBER.findall(canonical_json(call))):
+        reason = "says a number that its call does not"
     elif turn.number and not says_values(turn.request, call):
         reason = "leans on what was said before"
     if reason is not None:
@@ -175,7 +199,7 @@ def _call(use: ToolUse, targets: Sequence[_Target]) -> tuple[_Target, dict[str, 
             except DocumentError:
                 continue
         if use.command is not None:
-            calls = calls_of(contract, use.command, use.words)
+            calls = calls_of(contract, use.command, use.words, target.usual)
             if len(calls) == 1:
                 return target, calls[0]
     return None

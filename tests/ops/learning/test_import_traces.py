@@ -124,6 +124,7 @@ NO_CALL = "calls no tool of the skills"
         (claude(said("hello"), said("again"), bash(ONE), returned()), "leans on what was said before"),
         (claude(said("serve"), bash({"command": "server --port 1 | tee log"}), returned()), NO_CALL),
         (claude(said("serve"), bash({"command": "server --prt 1"}), returned()), NO_CALL),
+        (claude(said("serve on 2"), bash(ONE), returned()), "says a number that its call does not"),
         (claude(said("what is a port?")), "calls no tool"),
         (codex(asked("serve"), *ran("shell", ONE, EXIT_0.replace('code": 0', 'code": 1'))), "its call failed"),
     ],
@@ -131,6 +132,20 @@ NO_CALL = "calls no tool of the skills"
 def test_what_does_not_show_a_right_answer_is_left_out(place: Project, session: str, reason: str) -> None:
     document = imported(place, session)
     assert document["stored"] == [] and reason in document["left_out"]
+
+
+def test_what_no_command_says_is_what_most_seeds_have(place: Project) -> None:
+    lines = [
+        {"request": "serve", "expected": {"tool": "dev", "args": {"port": 1, "wait": wait}}} for wait in (30, 30, 60)
+    ]
+    properties = "{port: {type: integer}, quiet: {type: boolean}, wait: {type: integer}}"
+    (place.root / "server/seeds").mkdir()
+    (place.root / "server/seeds/core.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    text = CONTRACT.replace("{port: {type: integer}, quiet: {type: boolean}}", properties)
+    (place.root / "server/contract.yaml").write_text(text.replace("required: [port]", "required: [port, wait]"))
+    assert len(imported(place, claude(said("serve on 1"), bash(ONE), returned()))["stored"]) == 1
+    (row,) = map(json.loads, place.call("traces", "export", "--form", "rows").ok().out.splitlines())
+    assert row["expected"]["args"] == {"port": 1, "quiet": None, "wait": 30}
 
 
 def test_a_refused_call_is_a_negative(place: Project) -> None:
