@@ -12,6 +12,8 @@ from skillpm.model.contract import CommandLine
 MAX_COMMANDS = 16
 _REMEMBERED = 64  # words of a command
 _SHELL = re.compile(r"[^A-Za-z0-9 \"'&_./:@%+,=-]")  # a shell may give a meaning to every other character
+# but not to these, inside or at the end of a word: the revisions of git, such as `HEAD~1`, `main^2` and `stash@{1}`
+_REVISION = re.compile(r"(?<=[A-Za-z0-9_@}^~])[~^]|@\{[A-Za-z0-9]+\}")
 _TOKEN = re.compile(r"[^&\"']*\Z")
 
 Argv = tuple[tuple[str, ...], ...]
@@ -31,7 +33,7 @@ class CommandLineReader:
         Raises:
             CommandError: a character, an operator, a program, an option or a value is not allowed.
         """
-        forbidden = _SHELL.search(text)
+        forbidden = _SHELL.search(_REVISION.sub("", text))
         if forbidden:
             raise CommandError(f"{forbidden.group()!r} is not allowed in a command line")
         texts = text.split("&&")

@@ -100,9 +100,21 @@ def command(enclosure: Enclosure) -> list[str]:
         *("--dev", "/dev"),  # first: a temporary folder may lie in /dev/shm
         *bound,
         *link,
+        *_short_names(enclosure.run),
         *("--bind", enclosure.scratch, enclosure.scratch),
         *("--remount-ro", "/dev"),
         *("--remount-ro", "/"),
         *("--chdir", enclosure.scratch),
     ]
     return [shutil.which("bwrap") or "bwrap", *map(str, options), *enclosure.words]
+
+
+def _short_names(programs: Iterable[Path]) -> list[str]:
+    """Return the options that let `/usr/bin/sh` be `/bin/sh` too, where one folder is a link to the other.
+
+    Scripts, and programs that start a shell, call it by its short name.
+    """
+    folder = Path("/bin")
+    parents = {program.parent for program in programs}
+    here = folder.is_symlink() and folder.resolve() in parents and folder not in parents
+    return ["--symlink", str(folder.readlink()), str(folder)] if here else []

@@ -12,7 +12,7 @@ class Limits:
     start_seconds: float = 30.0  # from spawning to the description
     batch_seconds: float = 15.0  # one message, and on top of it
     call_seconds: float = 60.0  # one call with all its messages and restarts, and on top of it
-    item_seconds: float = 0.02  # for each item of a message or a call
+    item_seconds: float = 0.02  # for each item of a message or a call, unless skill.yaml states more
     batch_items: int = 4096  # items of one message
     batch_characters: int = 1 << 24  # completion text of one message; one longer completion travels alone
     frame_bytes: int = 1 << 26  # largest frame that either side reads

@@ -7,6 +7,7 @@ that.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Seed, Task
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime.described import Described, Named
+from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.worker.environments import Environment
 from skillpm.worker.process import WorkerProcess
@@ -32,6 +34,7 @@ class WorkerPool:
     """The workers of one skill."""
 
     def __init__(self, skill: Skill, limits: Limits, settings: WorkerSettings) -> None:
+        limits = _promised(skill, limits)
         self.skill = skill
         self._limits = limits
         self._settings = settings
@@ -180,3 +183,14 @@ class WorkerPool:
             characters += size
         if start < len(episodes):
             yield start, len(episodes)
+
+
+def _promised(skill: Skill, limits: Limits) -> Limits:
+    """Return the limits with the time for a verdict that skill.yaml states, if that is more."""
+    try:
+        manifest = SkillFiles(skill).manifest()
+    except SkillpmError:
+        return limits  # it is told when the workers are prepared
+    if manifest is None or "seconds" not in manifest.verifier.model_fields_set:
+        return limits
+    return dataclasses.replace(limits, item_seconds=max(limits.item_seconds, manifest.verifier.seconds))

@@ -16,7 +16,7 @@ from skillpm.synth.sample import Sampler
 from skillpm.synth.split import divide
 
 SKILLS = Path(__file__).parents[2] / "skills"
-NAMES = ("incident-triage", "langgraph-cli", "shell-tools")
+NAMES = ("git-cli", "incident-triage", "langgraph-cli", "shell-tools")
 
 
 def document(name: str) -> SynthesisDocument:

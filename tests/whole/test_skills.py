@@ -13,9 +13,9 @@ SKILLS = Path(__file__).parent.parent.parent / "skills"
 NAMES = sorted(path.name for path in SKILLS.iterdir() if (path / "SKILL.md").is_file())
 
 
-def test_three_skills_are_first_party() -> None:
-    """incident-triage and langgraph-cli, and one that another requires."""
-    assert NAMES == ["incident-triage", "langgraph-cli", "shell-tools"]
+def test_four_skills_are_first_party() -> None:
+    """git-cli, incident-triage and langgraph-cli, and one that another requires."""
+    assert NAMES == ["git-cli", "incident-triage", "langgraph-cli", "shell-tools"]
 
 
 def test_incident_triage_requires_shell_tools(project: MakeProject) -> None:
