@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 from skillpm.errors import RegistryError
 from skillpm.index.credentials import Credentials, is_local
 from skillpm.index.transport import Patience, Transport
+from skillpm.model.release import Publisher
 from skillpm_registry.events import record
 from skillpm_registry.identity import Identity, Right, new_token
 from skillpm_registry.membership import REGISTRY, Role, demand_role, is_scope, no_scope
@@ -141,6 +142,17 @@ def exchange(services: Services, issuers: Issuers, statement: str) -> tuple[str,
             return secret, scopes, row.expires or 0
     except NotUnique:
         raise _refused("the statement was used before") from None
+
+
+def publisher_of(claims: dict[str, Any] | None) -> Publisher | None:
+    """Return what a page says of the job that published a release, from its verified claims; None for a person.
+
+    Sources: the claims of GitHub Actions (``repository``) and of GitLab CI (``project_path``).
+    """
+    if not claims:
+        return None
+    repository = claims.get("repository") or claims.get("project_path") or claims.get("sub", "")
+    return Publisher(issuer=str(claims["iss"]), repository=str(repository), ref=str(claims.get("ref", "")))
 
 
 def has_named(session: Session, account: str, scope: str, claims: dict[str, Any]) -> bool:

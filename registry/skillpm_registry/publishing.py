@@ -47,6 +47,7 @@ from skillpm_registry.events import record
 from skillpm_registry.identity import DAY, Identity, Right
 from skillpm_registry.membership import Role, demand_publishing, demand_role, scope_of
 from skillpm_registry.naming import is_new, refuse_look_alike
+from skillpm_registry.oidc import publisher_of
 from skillpm_registry.problems import ApiError
 from skillpm_registry.services import Services
 from skillpm_registry.tables import Approval, Event, Upload
@@ -290,7 +291,7 @@ def make_visible(services: Services, upload: Upload, actor: str, **approval: str
         StorageError: the disk refused.
     """
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    release = replace(read_light(Release, upload.release), published=now)
+    release = replace(read_light(Release, upload.release), published=now, publisher=publisher_of(upload.publisher))
     with services.publishing, locked(_publishing(services)), _claimed(services, upload) as claimed:
         added = services.registry.add(upload.name, release, archive_bytes(services, upload.id))
         with services.database.writing() as session:

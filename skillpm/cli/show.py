@@ -41,6 +41,7 @@ def _rows(overview: Overview) -> list[tuple[str, str]]:
         ("tree", overview.tree),
         ("archive", overview.archive or "-"),
         ("signer", overview.signer or "-"),
+        ("published by", overview.publisher or "-"),
         ("requires", ", ".join(f"{name}{specifier}" for name, specifier in overview.requires.items()) or "-"),
         ("python", ", ".join(overview.python) or "-"),
         ("files", f"{len(overview.files)}, {size(overview.size)}"),

@@ -57,12 +57,27 @@ class Envelope(GrowingDocument):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publisher(GrowingDocument):
+    """The CI job that published a release, as the registry's server checked it with the job's OIDC issuer.
+
+    ``repository`` is what the issuer calls the job's repository, or the job's subject where it names none.
+    """
+
+    issuer: Annotated[str, Limit(longest=400)]
+    repository: Annotated[str, Limit(longest=400)]
+    ref: Annotated[str, Limit(longest=400)] = ""
+
+    def __str__(self) -> str:
+        return f"{self.repository} of {self.issuer}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release(GrowingDocument):
     """One published version. ``archive`` and ``tree`` are hex SHA-256, ``size`` is the archive's in bytes.
 
     ``yanked`` and ``quarantined`` may be the reason: the one is a mistake of its author, the other is under suspicion.
     ``unsigned`` says that its author decided not to sign it, ``proof`` that the registry's log has it. ``adapter`` is
-    the base model of a trained adapter.
+    the base model of a trained adapter. ``publisher`` is the CI job that published it; a server alone says so.
     """
 
     version: Annotated[str, Limit(longest=64)]
@@ -78,6 +93,7 @@ class Release(GrowingDocument):
     signature: Envelope | None = None
     proof: Annotated[str, Limit(longest=16_384)] | None = None
     unsigned: bool | None = None
+    publisher: Publisher | None = None
     adapter: Annotated[str, Limit(longest=256)] | None = None
 
     @property

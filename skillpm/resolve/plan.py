@@ -80,6 +80,7 @@ def _entry(name: str, release: Release, source: Source, signer: PublicKey | None
         requires=release.requires,
         hooks=release.hooks,
         signer=signer,
+        publisher=release.publisher,
         adapter=release.adapter,
     )
 

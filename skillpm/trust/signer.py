@@ -2,7 +2,8 @@
 
 The first signer of a skill is trusted on first use. After that a release of another signer is refused, and so is one
 without a signature where the lock or an earlier release has one: whoever took over a registry or an account has the
-name, but not the key. A person who has asked the publisher accepts the change for one skill.
+name, but not the key. An unsigned skill that a CI job published has to come from the same repository again. A person
+who has asked the publisher accepts the change for one skill.
 """
 
 from __future__ import annotations
@@ -76,9 +77,11 @@ class SignerCheck:
             )
 
     def _refuse_change(self, name: str, release: Release, key: PublicKey | None, before: LockedSkill) -> None:
-        if before.signer in (None, key):
+        if before.signer is None:
+            _refuse_other_publisher(name, release, before)
             return
-        assert before.signer is not None
+        if before.signer == key:
+            return
         now = f"is signed by {self.keys.title(key)}" if key else "has no signature"
         raise IntegrityError(
             f"{name} {release.version} {now}; {before.version}, which is locked, is signed by "
@@ -87,6 +90,20 @@ class SignerCheck:
             locked=str(before.signer),
             found=str(key) if key else None,
         )
+
+
+def _refuse_other_publisher(name: str, release: Release, before: LockedSkill) -> None:
+    """Refuse an unsigned skill's release from another repository; who has the locked key may publish from anywhere."""
+    locked, now = before.publisher, release.publisher
+    if locked is None or (now and (now.issuer, now.repository) == (locked.issuer, locked.repository)):
+        return
+    raise IntegrityError(
+        f"{name} {release.version} was published by {now or 'nobody that its registry names'}; {before.version}, which "
+        f"is locked, was published by {locked}",
+        hint=f"ask the publisher, not the registry; to accept it, add `--allow-signer-change {name}`",
+        locked=str(locked),
+        found=str(now) if now else None,
+    )
 
 
 def _refuse_downgrade(name: str, release: Release, page: Page | None) -> None:

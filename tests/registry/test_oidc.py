@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from skillpm_registry import oidc
-from tests.registry.conftest import Person, Server, problem
+from tests.registry.conftest import Person, Server, parcel, problem
 from tests.shop import SkillFiles
 
 API_ONLY = True
@@ -108,7 +108,7 @@ def test_a_job_whose_claims_fit_publishes_and_nothing_else(
     trusting: Server, issuer: Issuer, skill_files: SkillFiles, kind: str
 ) -> None:
     issuer.new_key("two", kind)
-    answer = exchange(trusting, issuer.statement("two"))
+    answer = exchange(trusting, issuer.statement("two", repository="acme/demo"))
     assert answer.status_code == 201
     assert answer.json()["scopes"] == ["demo"]
     assert answer.json()["expires"] < time.time() + 901
@@ -120,6 +120,21 @@ def test_a_job_whose_claims_fit_publishes_and_nothing_else(
     assert problem(job.ask("POST", "tokens", {"label": "more"}))[0] == 403
     log = trusting.client.get("/api/v1/events", params={"subject": "demo==2.0"}).json()
     assert log[0]["detail"]["publisher"]["repository_id"] == 42
+    page = trusting.client.get("/skills/demo.json").json()
+    assert page["releases"][1]["publisher"] == {
+        "issuer": issuer.url, "repository": "acme/demo", "ref": "refs/tags/v1",
+    }  # fmt: skip
+
+
+def test_a_publisher_is_what_the_server_checked_and_never_what_a_client_says(
+    trusting: Server, skill_files: SkillFiles
+) -> None:
+    claimed = {"issuer": "https://issuer.example", "repository": "acme/demo"}
+    document, archive = parcel(skill_files("demo"), publisher=claimed)
+    number = trusting.owner.ask("POST", "uploads", document).json()["id"]
+    trusting.owner.send(number, archive)
+    assert trusting.owner.ask("POST", f"uploads/{number}/publish").status_code == 201
+    assert "publisher" not in trusting.client.get("/skills/demo.json").json()["releases"][0]
 
 
 def test_a_statement_counts_once(trusting: Server, issuer: Issuer) -> None:

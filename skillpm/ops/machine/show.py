@@ -26,6 +26,7 @@ class Overview:
         source: a folder, or a source as in a lock.
         archive: the locked archive's digest; None if the skill is not installed.
         signer: the key that signed the installed release; None if it is not installed, or unsigned.
+        publisher: the repository whose CI job published it; None if its registry names none.
         tools: each tool's ``confirm``, by name.
         code: files that run in the skill's own process, after consent.
         releases: the versions in an index, newest first.
@@ -39,6 +40,7 @@ class Overview:
     tree: str
     archive: str | None
     signer: str | None
+    publisher: str | None
     requires: dict[str, str]
     python: tuple[str, ...]
     files: tuple[str, ...]
@@ -106,6 +108,7 @@ def _overview(context: Context, tree: Tree, source: str) -> Overview:
         tree=digest,
         archive=entry.archive if entry is not None and installed else None,
         signer=str(entry.signer) if entry is not None and installed and entry.signer else None,
+        publisher=str(entry.publisher) if entry is not None and installed and entry.publisher else None,
         requires=dict(manifest.requires) if manifest else {},
         python=manifest.python if manifest else (),
         files=tuple(tree.paths()),
