@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -149,6 +150,7 @@ class Project:
             mock.patch.dict(os.environ, {**self.environment, **environment}, clear=True),
             mock.patch.multiple(sys, stdin=streams[0], stdout=streams[1], stderr=streams[2]),
             _importing_from(environment.get("PYTHONPATH", "")),
+            mock.patch.multiple(logging.getLogger("skillpm.hooks"), handlers=[], level=logging.NOTSET),
             contextlib.chdir(place),
         ):
             try:

@@ -37,7 +37,8 @@ def test_installs_and_judgements_are_lines_and_a_torn_line_costs_only_itself(wor
     journal = world.root / "journal.jsonl"
     journal.write_text('{"torn": ')
     run(world, "install", "./demo", SKILLPM_JOURNAL=str(journal)).ok()
-    run(world, "score", "demo", "rows.jsonl", "--yes", SKILLPM_JOURNAL=str(journal))
+    path = f"{world.root / 'site'}:{world.environment['PYTHONPATH']}"
+    world.run("score", "demo", "rows.jsonl", "--yes", PYTHONPATH=path, SKILLPM_JOURNAL=str(journal)).ok()
 
     torn, *lines = journal.read_text().splitlines()
     installed, scored = map(json.loads, lines)
