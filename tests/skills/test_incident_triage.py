@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import importlib
 import io
 import json
@@ -23,8 +24,10 @@ from skillpm.formats.document import read_json_lines, read_model
 from skillpm.model.suite import Suite
 from skillpm.model.synthesis import Entry, SynthesisDocument
 from skillpm.model.task import Seed, request_key
+from tests.chat import MakeChat
 from tests.serving import compiled
 from tests.shop import MakeProject
+from tests.terminal import at_terminal
 
 SKILL = Path(__file__).parents[2] / "skills" / "incident-triage"
 SCRIPTS = SKILL / "scripts"
@@ -65,7 +68,7 @@ def called(script: Path, *words: str, stdin: str = "") -> subprocess.CompletedPr
             code = ended.code
         out.flush()
         err.flush()
-    _, *texts = (stream.getvalue().decode("utf-8", "surrogateescape") for stream in raw)
+    texts = (stream.getvalue().decode("utf-8", "surrogateescape") for stream in raw[1:])  # a script may close its stdin
     return subprocess.CompletedProcess(words, int(str(code)), *texts)
 
 
@@ -342,6 +345,62 @@ def test_every_command_that_the_report_suggests_is_one_that_the_contract_allows(
     assert len(commands) >= 6
     for command in commands:
         assert CONTRACT.argv(answer(command)), command
+
+
+def test_the_page_of_a_report_says_the_same_and_runs_nothing(tmp_path: Path) -> None:
+    hostile = log("kernel: Out of memory: Killed process 1 (<script>alert(1)</script>) | `x` **y** # z")
+    records = run(SCRIPTS / "parse_logs.py", "--now", NOW, "-", stdin=hostile).stdout
+    title = "<img src=x> & `code`"
+    assert report(records, "--output", tmp_path / "report.html", "--title", title).returncode == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "default-src 'none'" in page and "<script" not in page and "<img" not in page
+    assert (
+        "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "<h1>&lt;img src=x&gt; &amp; <code>code</code></h1>" in page
+    )
+    plain = report(records, "--title", title).stdout
+    words = re.findall(r"\w+", html.unescape(re.sub("<[^>]*>", " ", page.partition("</style>")[2])))
+    assert set(re.findall(r"\w+", plain)) <= set(words)
+    parts = re.findall(r"</?(h\d|table|ul|ol|p|li|tr)>", page)
+    assert all(parts.count(name) % 2 == 0 for name in set(parts))
+    assert report(records, "--format", "html").stdout.startswith("<!doctype html>")
+
+
+def test_what_is_no_episode_is_an_error(tmp_path: Path) -> None:
+    for text in ("", "[]", "{", '{"steps": 3}', '{"steps": [3]}', "[" * 10_000):
+        (tmp_path / "episode.json").write_text(text)
+        done = run(SCRIPTS / "parse_logs.py", "--episode", tmp_path / "episode.json")
+        assert done.returncode == 3 and "is not an episode" in done.stderr and "Traceback" not in done.stderr
+    assert run(SCRIPTS / "parse_logs.py").returncode == 2
+
+
+@pytest.mark.slow
+def test_an_episode_of_several_confirmed_steps_becomes_a_report(
+    project: MakeProject, chat: MakeChat, programs: Callable[..., str]
+) -> None:
+    """On the incident that ships with the skill: journalctl and df are programs that print it."""
+    echo = 'while IFS= read -r line; do printf "%s\\n" "$line"; done < '
+    path = programs(journalctl=f"{echo}{SAMPLES[0]}", df="echo '/dev/sda1 100 97 3 97% /data'")
+    asked = "why is node-17 slow?"
+    url = chat(
+        {
+            asked: json.dumps(answer("df -h /data")),
+            "~": [
+                ["`df -h /data`", json.dumps(answer("journalctl -n 200"))],
+                ["`journalctl", json.dumps({"report": "Out of memory."})],
+            ],
+        }
+    )
+    place = project({})
+    words = ["run", str(SKILL), asked, "--model", f"{url}#tiny", "--steps", "4", "--text", "never"]
+    variables = {**os.environ, **place.environment, "PATH": path}
+    code, shown = at_terminal(words, ["y", "y"], cwd=place.root, environment=variables)
+    assert code == 0 and shown.count("Run it?") == 2 and "Out of memory." in shown, shown
+    (place.root / "episode.json").write_text(place.call("traces", "show", "latest", "--json").ok().out)
+    records = run(SCRIPTS / "parse_logs.py", "--episode", place.root / "episode.json", "--now", NOW).stdout
+    for name in ("report.md", "report.html"):
+        assert report(records, "--output", place.root / name, "--title", asked).returncode == 0
+        text = (place.root / name).read_text()
+        assert "ledger-api.service" in text and "step 2: journalctl -n 200" in text and asked in text
 
 
 def test_a_quiet_log_gives_a_report_that_says_so() -> None:

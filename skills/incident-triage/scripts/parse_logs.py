@@ -9,6 +9,7 @@ Reads RFC 3164 and RFC 5424 syslog, `journalctl -o json`, dmesg, and the listing
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import sys
@@ -39,6 +40,7 @@ exit codes:
 
 examples:
   parse_logs.py triage/ > records.jsonl
+  parse_logs.py --episode episode.json > records.jsonl
   journalctl -o json -n 500 | parse_logs.py --only findings -
 """
 
@@ -116,17 +118,35 @@ def _lines(path: str, max_bytes: int) -> Iterator[str]:
             _complain(f"{path}: cut at {max_bytes} bytes")
 
 
-def _read(path: str, options: argparse.Namespace, detector: Detector, counts: Counts) -> Iterator[Event]:
-    for number, text in enumerate(_lines(path, options.max_bytes), 1):
+def _outputs(path: str, max_bytes: int) -> Iterator[tuple[str, list[str]]]:
+    """Yield what the commands of an episode printed, as `skillpm run --json` stores it, each under its command line.
+
+    Raises:
+        OSError: it cannot be read, or is not an episode.
+    """
+    try:
+        steps = json.loads("".join(_lines(path, max_bytes)))["steps"]
+        for number, step in enumerate(steps, 1):
+            if step["output"]:
+                commands = " && ".join(" ".join(map(str, words)) for words in step["argv"])
+                yield f"step {number}: {commands}", str(step["output"]).splitlines()
+    except (ValueError, RecursionError, LookupError, TypeError):
+        raise OSError(errno.EINVAL, "it is not an episode of `skillpm run --json`") from None
+
+
+def _read(
+    source: str, lines: Iterable[str], options: argparse.Namespace, detector: Detector, counts: Counts
+) -> Iterator[Event]:
+    for number, text in enumerate(lines, 1):
         if not text.strip():
             continue
         counts.lines += 1
-        event = read_line(text, source=path, line=number, now=options.now)
+        event = read_line(text, source=source, line=number, now=options.now)
         if event is not None:
             counts.add(event)
             detector.see(event)
             yield event
-        elif not detector.see_listing(text.rstrip("\r\n"), source=path, line=number):
+        elif not detector.see_listing(text.rstrip("\r\n"), source=source, line=number):
             counts.unparsed += 1
 
 
@@ -149,7 +169,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("paths", nargs="+", metavar="FILE", help="log file, folder of log files, or - for stdin")
+    parser.add_argument("paths", nargs="*", metavar="FILE", help="log file, folder of log files, or - for stdin")
+    parser.add_argument(
+        "--episode",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="of `skillpm run --json`: what its commands printed",
+    )
     parser.add_argument("--only", choices=("events", "findings"), help="leave the other records out")
     parser.add_argument(
         "--max-events", type=_positive, default=500, metavar="N", help="newest events kept (default: 500)"
@@ -176,7 +203,10 @@ def _write(records: Iterable[dict[str, Any]]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, read the logs, write the records, and return the exit code."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not (options.paths or options.episode):
+        parser.error("name a FILE, or an --episode")
     options.now = options.now or datetime.now(UTC)
     detector = Detector(window=options.burst_window, threshold=options.burst_count, disk_percent=options.disk_percent)
     counts = Counts()
@@ -184,7 +214,14 @@ def main(arguments: list[str] | None = None) -> int:
     readable = 0
     for path in _files(options.paths):
         try:
-            newest.extend(_read(path, options, detector, counts))
+            newest.extend(_read(path, _lines(path, options.max_bytes), options, detector, counts))
+            readable += 1
+        except OSError as error:
+            _complain(f"{path}: {error.strerror}")
+    for path in options.episode:
+        try:
+            for source, lines in _outputs(path, options.max_bytes):
+                newest.extend(_read(source, lines, options, detector, counts))
             readable += 1
         except OSError as error:
             _complain(f"{path}: {error.strerror}")

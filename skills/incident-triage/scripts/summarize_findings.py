@@ -7,6 +7,8 @@ Quoted log lines come from anywhere: they stand in code spans, and cannot become
 from __future__ import annotations
 
 import argparse
+import html
+import itertools
 import json
 import os
 import re
@@ -19,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Records", "main", "report"]
+__all__ = ["Records", "as_html", "main", "report"]
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "templates" / "triage_report.md"
 EXIT_INPUT = 3
@@ -61,6 +63,7 @@ exit codes:
 
 example:
   parse_logs.py triage/ | summarize_findings.py --output report.md
+  parse_logs.py --episode episode.json | summarize_findings.py --output report.html
 """
 
 
@@ -213,6 +216,55 @@ def report(records: Records, template: str, *, title: str, host: str | None, gen
     )
 
 
+PAGE = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }}
+th {{ text-align: left; padding-right: 1rem }}
+code {{ overflow-wrap: anywhere; background: color-mix(in srgb, currentColor 8%, transparent); padding: 0 .2em }}
+</style>
+{body}
+</html>
+"""
+
+
+def as_html(markdown: str) -> str:
+    """Return a page of a report: headings, tables of two columns, lists and paragraphs. All text is escaped."""
+    parts: list[tuple[str, str]] = []  # the element around a line, and the line in its own
+    for line in markdown.split("\n"):
+        marks, _, text = line.partition(" ")
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if re.fullmatch("#{1,6}", marks):
+            parts.append(("", f"<h{len(marks)}>{_inline(text)}</h{len(marks)}>"))
+        elif line.startswith("|") and re.search(r"[^|\s-]", line):
+            parts.append(("table", f"<tr><th>{_inline(cells[0])}</th><td>{_inline(' '.join(cells[1:]))}</td></tr>"))
+        elif marks == "-" or re.fullmatch(r"\d+\.", marks):
+            parts.append(("ul" if marks == "-" else "ol", f"<li>{_inline(text)}</li>"))
+        elif line.strip() and not line.startswith("|"):
+            parts.append(("p", _inline(line)))
+        else:
+            parts.append(("", ""))
+    body = []
+    for around, lines in itertools.groupby(parts, key=lambda part: part[0]):
+        inner = "\n".join(text for _, text in lines if text)
+        body.append(f"<{around}>\n{inner}\n</{around}>" if around else inner)
+    title = next((text for _, text in parts if text.startswith("<h1>")), "")
+    return PAGE.format(title=re.sub("<[^>]*>", "", title), body="\n".join(filter(None, body)))
+
+
+def _inline(text: str) -> str:
+    """Return a line with its code spans and what is bold, escaped."""
+    pieces = html.escape(text).split("`")
+    bold = [re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", piece) for piece in pieces]
+    return "".join(f"<code>{pieces[place]}</code>" if place % 2 else bold[place] for place in range(len(pieces)))
+
+
 def _complain(message: str) -> None:
     print(f"summarize_findings: {message}", file=sys.stderr)
 
@@ -227,6 +279,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("records", nargs="?", default="-", metavar="FILE", help="of parse_logs.py; default: stdin")
     parser.add_argument("--template", type=Path, default=TEMPLATE, help="string.Template text (default: the skill's)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: stdout")
+    parser.add_argument("--format", choices=("markdown", "html"), help="default: by the name of the output")
     parser.add_argument("--title", default="Triage report")
     parser.add_argument("--host", help="default: the hosts that the logs name")
     return parser
@@ -256,6 +309,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, KeyError, ValueError) as error:
         _complain(f"{options.template}: {error}")
         return EXIT_TEMPLATE
+    by_name = "html" if options.output is not None and options.output.suffix in (".html", ".htm") else "markdown"
+    if (options.format or by_name) == "html":
+        filled = as_html(filled)
     if options.output is None:
         sys.stdout.write(filled)
         return 0
