@@ -51,11 +51,15 @@ def list_all(as_json: bool) -> None:
 
 @command.command("show", epilog="Example: skillpm runs show latest")
 @click.argument("run", type=_RUN, shell_complete=run_names, metavar="RUN")
+@click.option("--html", type=TypedPath(), metavar="FILE", help="Write the page of the run: stages, curves, results.")
 @json_option
-def show(run: Path, as_json: bool) -> None:
+def show(run: Path, html: Path | None, as_json: bool) -> None:
     """Show what a run is made of and what it has reached."""
     from skillpm.ops.learning.stored_runs import show_run
 
+    if html is not None:
+        _write_page(run, html, as_json)
+        return
     shown = show_run(command_context().settings, run)
     if as_json:
         echo_json(shown)
@@ -121,6 +125,17 @@ def prune(runs: tuple[Path, ...], unfinished: bool, keep: int | None, dry_run: b
         click.echo(safe(name))
     verb = "would remove" if dry_run else "removed"
     note(f"{verb} {count(len(pruned.removed), 'run')}, {size(pruned.size)}")
+
+
+def _write_page(run: Path, path: Path, as_json: bool) -> None:
+    from skillpm.ops.learning.run_page import run_page
+    from skillpm.storage.files import write_atomic
+
+    write_atomic(path, run_page(command_context().settings, run))
+    if as_json:
+        echo_json({"page": str(path)})
+    else:
+        click.echo(path)
 
 
 def _steps(run: StoredRun) -> str:

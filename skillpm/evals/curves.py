@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeGuard
 
 _REWARD = re.compile(r"rewards/(?P<column>.+)/mean\Z")
@@ -40,16 +41,32 @@ def learning_curves(rows: Iterable[Mapping[str, Any]]) -> tuple[Curve, ...]:
 
 def _stage_curves(stage: str, rows: Sequence[Mapping[str, Any]]) -> list[Curve]:
     columns = sorted({match["column"] for row in rows for key in row if (match := _REWARD.match(key))})
+    speed = [_speed(f"{stage}: speed", rows)]
     if columns:
         rewards = {column: f"rewards/{column}/mean" for column in columns}
         return [
             _curve(f"{stage}: reward", "mean reward of the batch", rows, rewards),
             _curve(f"{stage}: length of completions", "mean length (tokens)", rows, {"": "completions/mean_length"}),
+            _curve(f"{stage}: divergence from its start", "nats a token", rows, {"": "kl"}),
+            *speed,
         ]
     return [
-        _curve(f"{stage}: loss", "cross-entropy (nats a token)", rows, {"": "loss"}),
+        _curve(f"{stage}: loss", "loss (nats)", rows, {"": "loss"}),
         _curve(f"{stage}: token accuracy", "share of tokens", rows, {"": "mean_token_accuracy"}),
+        *speed,
     ]
+
+
+def _speed(title: str, rows: Sequence[Mapping[str, Any]]) -> Curve:
+    """Return the tokens a second of each step; where a run went on, its clock began anew, and one step has no speed."""
+    tokens, seconds = (dict(_points(rows, key)) for key in ("num_tokens", "seconds"))
+    points = [
+        (step, (tokens[step] - tokens[last]) / (seconds[step] - seconds[last]))
+        for last, step in pairwise(sorted(tokens.keys() & seconds.keys()))
+        if seconds[step] > seconds[last]
+    ]
+    series = (Series("", tuple(points)),) if len(points) > 1 else ()
+    return Curve(title, "optimiser step", "tokens a second", series)
 
 
 def _curve(title: str, y_label: str, rows: Sequence[Mapping[str, Any]], keys: Mapping[str, str]) -> Curve:

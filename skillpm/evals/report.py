@@ -82,7 +82,7 @@ def render_report(run: ReportData) -> str:
     rows = figures(evaluation)
     last = evaluation.arms[-1] if evaluation.arms else None
     charts: list[LineChart] = [line_chart(curve) for curve in run.curves]
-    template = _environment().get_template("report.html.j2")
+    template = page_environment().get_template("report.html.j2")
     return template.render(
         run=run,
         evaluation=evaluation,
@@ -106,7 +106,8 @@ def render_report(run: ReportData) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def page_environment() -> jinja2.Environment:
+    """Return what renders the templates of pages: everything is escaped, and what is missing is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("skillpm.evals", "templates"),
         autoescape=True,

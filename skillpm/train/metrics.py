@@ -44,12 +44,15 @@ class StageReport:
         self._log = log
         self._progress = progress
         self._done = 0
+        self._begun = time.monotonic()
         self._memory = memory
         self._first: tuple[float, float] | None = None
 
     def __call__(self, step: int, figures: Mapping[str, Any]) -> None:
         """Write a row, of what is a finite number, and move the bar."""
         numbers = {k: v for k, v in figures.items() if isinstance(v, int | float) and math.isfinite(v)}
+        if _TOKENS in numbers:
+            numbers["seconds"] = round(time.monotonic() - self._begun, 1)
         row = {**numbers, "stage": self._stage, "step": step}
         if (step, frozenset(row)) not in self._logged:
             self._log(row)
@@ -58,7 +61,7 @@ class StageReport:
             self._done = step
 
     def _shown(self, numbers: Mapping[str, float]) -> Iterator[str]:
-        """Yield what a person sees of a step: its figures, then the speed and the memory, which no file has."""
+        """Yield what a person sees of a step: its figures, then the speed, and the memory, which no file has."""
         yield from (f"{name} {numbers[key]:.3g}" for key, name in _SHOWN.items() if key in numbers)
         now, tokens = time.monotonic(), numbers.get(_TOKENS)
         if tokens is not None:

@@ -24,7 +24,7 @@ class Notes:
         pass
 
 
-def test_a_step_shows_speed_and_memory_which_no_file_has() -> None:
+def test_a_step_shows_speed_and_memory_beside() -> None:
     rows: list[Mapping[str, Any]] = []
     shown = Notes()
     report = StageReport("sft", rows.append, shown, lambda: 1_500_000_000)
@@ -33,8 +33,11 @@ def test_a_step_shows_speed_and_memory_which_no_file_has() -> None:
     report(2, {"loss": 0.25, "num_tokens": 300})
     report(2, {"validation_before": 0.5, "validation_after": 0.75})
     assert [set(row) - {"stage", "step"} for row in rows] == [
-        {"pairs"}, {"loss", "num_tokens"}, {"loss", "num_tokens"}, {"validation_before", "validation_after"}
-    ]  # fmt: skip
+        {"pairs"},
+        {"loss", "num_tokens", "seconds"},
+        {"loss", "num_tokens", "seconds"},
+        {"validation_before", "validation_after"},
+    ]
     assert shown.notes[0] == (1, "loss 0.5  memory 1.5 GB")
     assert shown.notes[1][1].startswith("loss 0.25  tokens/s ") and shown.notes[1][1].endswith("  memory 1.5 GB")
     assert shown.notes[2] == (0, "held-out 0.75  memory 1.5 GB")

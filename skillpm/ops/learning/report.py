@@ -109,7 +109,7 @@ def run_report(folder: RunFolder, evaluation: Evaluation) -> ReportData:
         title=f"{manifest.name}: {', '.join(skill.name for skill in manifest.skills)}",
         evaluation=evaluation,
         settings=tuple(_settings(folder, manifest)),
-        curves=learning_curves(_metrics(folder.path / "metrics.jsonl")),
+        curves=learning_curves(read_metrics(folder.path / "metrics.jsonl")),
         profile=_profile(folder.path / "data" / "profile.json"),
         recipe=_text(folder.path / "recipe.yaml"),
     )
@@ -129,7 +129,7 @@ def _text(path: Path) -> str:
     return read_text(path) if path.is_file() else ""
 
 
-def _metrics(path: Path) -> list[Mapping[str, Any]]:
+def read_metrics(path: Path) -> list[Mapping[str, Any]]:
     """Read the rows of metrics.jsonl; a line that a crash cut short is left out."""
     rows: list[Mapping[str, Any]] = []
     for line in _text(path).splitlines():

@@ -29,6 +29,7 @@ from skillpm.ops.learning.calibrate import calibrate, calibration_of
 from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
 from skillpm.ops.learning.evaluate import Evaluator
 from skillpm.ops.learning.evaluate_run import trained_skills
+from skillpm.ops.learning.run_page import run_page
 from skillpm.ops.learning.runs import find_run
 from skillpm.ops.learning.stored_runs import compare_runs, list_runs, prune_runs
 from skillpm.ops.learning.train import Rollouts, Trained, plan_training, resume, train
@@ -191,6 +192,7 @@ def test_a_run_that_was_ended_goes_on_and_is_finished(server: Server, ended: Pat
     assert find_run(settings, Path("latest"), unfinished=True) == ended
     with pytest.raises(UsageError, match="has no finished run"):
         find_run(settings, Path("latest"))
+    assert "Training run, unfinished" in run_page(settings, ended)
     with RunFolder(ended).in_use():
         assert list_runs(settings)[0].state == "training"
         with pytest.raises(BusyError, match="another skillpm trains in"):
@@ -204,6 +206,7 @@ def test_a_run_that_was_ended_goes_on_and_is_finished(server: Server, ended: Pat
         resume(server.context(), ended, progress=count)
     (run,) = list_runs(settings)
     assert (run.state, run.stages, run.skills) == ("finished", {"sft": 2}, {"server": "1.0.0"})
+    assert "Training run, finished" in (page := run_page(settings, ended)) and "SFT: loss" in page
     assert compare_runs(settings, ended, ended).differences == {}
     assert prune_runs(settings, [], unfinished=True, keep=1, dry_run=False).removed == ()
     assert prune_runs(settings, [], unfinished=False, keep=0, dry_run=False).removed == (ended.name,)
