@@ -11,7 +11,7 @@ import click
 from skillpm.cli.findings import echo_finding
 from skillpm.cli.options import allow_option
 from skillpm.cli.output import echo_json, json_option, note, safe, size
-from skillpm.cli.paths import TypedPath
+from skillpm.cli.paths import SkillPath, TypedPath
 from skillpm.formats.as_json import as_json
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _SHOWN = 12  # names of what is left out
 
 
 @click.command("pack", epilog="Example: skillpm pack skills/incident-triage --output build/")
-@click.argument("path", type=TypedPath(), default=Path())
+@click.argument("path", type=SkillPath(), default=Path())
 @click.option(
     "--output",
     default="",

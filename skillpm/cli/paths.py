@@ -25,6 +25,16 @@ class TypedPath(click.Path):
         return plain if plain == path or os.path.realpath(plain) == os.path.realpath(path) else path
 
 
+class SkillPath(TypedPath):
+    """The folder of a skill, or the SKILL.md in it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the folder."""
+        from skillpm.layout.discovery import skill_folder
+
+        return skill_folder(super().convert(value, param, ctx))
+
+
 def shortened(text: str) -> str:
     """Return a message with each absolute path below the working directory made relative.
 

@@ -14,14 +14,14 @@ from skillpm.cli.context import command_context
 from skillpm.cli.options import allow_option
 from skillpm.cli.output import count, echo_json, json_option, note, safe, size, terminal_progress
 from skillpm.cli.pack import note_left_out, packed
-from skillpm.cli.paths import TypedPath
+from skillpm.cli.paths import SkillPath
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.publish import Publication
 
 
 @click.command("publish", epilog="Example: skillpm publish skills/incident-triage --registry /srv/skills")
-@click.argument("path", type=TypedPath(), default=Path())
+@click.argument("path", type=SkillPath(), default=Path())
 @click.option(
     "--registry",
     shell_complete=registry_names,

@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.misuse import Group
 from skillpm.cli.output import echo_json, json_option, note
-from skillpm.cli.paths import TypedPath
+from skillpm.cli.paths import SkillPath
 from skillpm.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def command() -> None:
 
 
 @command.command("show", short_help="Print the version.", epilog="Example: skillpm version show skills/mine")
-@click.argument("path", type=TypedPath(), default=Path())
+@click.argument("path", type=SkillPath(), default=Path())
 @json_option
 def show(path: Path, as_json: bool) -> None:
     """Print the version of the skill in PATH, as `skillpm version [PATH]` does."""
@@ -57,7 +57,7 @@ def show(path: Path, as_json: bool) -> None:
     "set", short_help="Write this version.", epilog="Example: skillpm version set 1.0.0 skills/incident-triage"
 )
 @click.argument("version")
-@click.argument("path", type=TypedPath(), default=Path())
+@click.argument("path", type=SkillPath(), default=Path())
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")
 @json_option
 def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
@@ -86,7 +86,7 @@ def bump(parts: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
 
     words, path = list(parts), Path()
     if len(words) > 1 and words[-1] not in PARTS:
-        path = Path(words.pop())
+        path = SkillPath().convert(words.pop(), None, None)
     _, version = version_of(path)
     _print(set_version(path, next_version(version, words), dry_run=dry_run), as_json)
 

@@ -6,6 +6,7 @@ keys and deep nesting are errors with a line.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -15,6 +16,11 @@ from skillpm.formats.strict import Items, PlainScalar, Table
 
 MAX_DOCUMENT = 1 << 20  # bytes of one YAML document
 MAX_DEPTH = 32  # levels of nesting
+
+# Clients read YAML 1.2, where these are characters; in libyaml's YAML 1.1 they end a line. So they pass as others.
+_NO_BREAKS = {0x85: 0xF0085, 0x2028: 0xF2028, 0x2029: 0xF2029}
+_BREAKS = {other: character for character, other in _NO_BREAKS.items()}
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)  # as JSON has it
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -28,6 +34,8 @@ def read_yaml(text: str, *, path: str = "", first_line: int = 1) -> Any:
     offset = first_line
     if len(text) > MAX_DOCUMENT:
         raise DocumentError(f"larger than {MAX_DOCUMENT} characters", path=path)
+    if any(chr(character) in text for character in _NO_BREAKS):
+        text = text.translate(_NO_BREAKS)
     try:
         loader = _Loader(text)
         try:
@@ -37,11 +45,18 @@ def read_yaml(text: str, *, path: str = "", first_line: int = 1) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "malformed"
+        if "Unicode character escape" in problem and _PAIR.search(text):
+            return read_yaml(_PAIR.sub(_joined, text), path=path, first_line=first_line)
         raise DocumentError(f"not YAML: {problem}", path=path, line=mark.line + offset if mark else None) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DocumentError(f"not YAML: {reason}", path=path) from None
     return node
+
+
+def _joined(pair: re.Match[str]) -> str:
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return f"{pair[1]}\\U{0x10000 + ((high - 0xD800) << 10) + low - 0xDC00:08X}"
 
 
 def _events(loader: Any, path: str, offset: int) -> Any:
@@ -92,6 +107,7 @@ def _value(loader: Any, path: str, offset: int, depth: int) -> Any:
 def _scalar(event: Any, path: str, line: int) -> str | None:
     if event.tag is not None and event.tag not in ("!", "tag:yaml.org,2002:str"):
         raise DocumentError(f"YAML tag {event.tag} is not allowed", path=path, line=line)
+    value = event.value if event.value.isascii() else event.value.translate(_BREAKS)
     if not event.style and event.tag is None:
-        return None if event.value in ("", "~", "null", "Null", "NULL") else PlainScalar(event.value)
-    return str(event.value)
+        return None if value in ("", "~", "null", "Null", "NULL") else PlainScalar(value)
+    return str(value)

@@ -126,7 +126,7 @@ def _subdirectory(fragment: str, text: str) -> str:
     if not fragment:
         return ""
     key, _, value = fragment.partition("=")
-    folder = unquote(value).strip("/")
+    folder = unquote(value).strip("/").removeprefix("./")
     steps = folder.split("/")
     if (
         key != "subdirectory"

@@ -179,6 +179,11 @@ class ArchiveIndex(TreeIndex):
                 data = file.read(MAX_ARCHIVE + 1)
         except OSError as error:
             raise UsageError(f"{self.file} cannot be read: {error.strerror}", hint="check the path") from None
+        if not (data.startswith(b"\x1f\x8b") or self.file.name.endswith(".tar.gz")):
+            raise UsageError(
+                f"{self.file} is neither a folder nor a .tar.gz",
+                hint="unpack it, and name the folder that holds SKILL.md",
+            )
         if len(data) > MAX_ARCHIVE:
             raise RegistryError(
                 f"{self.file} is larger than {MAX_ARCHIVE} bytes", hint="an archive of a skill is never that large"

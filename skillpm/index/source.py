@@ -32,7 +32,7 @@ from skillpm.index.directory import DirectoryIndex
 from skillpm.index.forge import git_text, is_repository
 from skillpm.index.git_url import GitUrl, is_git
 from skillpm.index.path import ArchiveIndex, PathIndex, TreeIndex
-from skillpm.layout.discovery import discover, plugin_of
+from skillpm.layout.discovery import discover, plugin_of, skill_folder
 from skillpm.model.name import is_name
 from skillpm.model.source import Source, SourceKind, git_place
 
@@ -154,7 +154,7 @@ def place_source(text: str, around: Surroundings, base: Path | None = None) -> S
     """
     if is_git(text):
         return Source.parse(str(GitUrl.parse(text, around.project)))
-    place = (base or Path.cwd()) / _folder(text)
+    place = skill_folder((base or Path.cwd()) / _folder(text))
     archive = place.is_file() or text.endswith(_ARCHIVE)
     return Source(SourceKind.ARCHIVE if archive else SourceKind.PATH, _relative(place, around.project))
 
@@ -177,7 +177,7 @@ def open_skills(text: str, around: Surroundings) -> list[Index]:
             raise
     if _is_web(text):
         return [_web_registry(_web_address(text), around)]
-    place = Path.cwd() / _folder(text)
+    place = skill_folder(Path.cwd() / _folder(text))
     if place.is_file():
         return [ArchiveIndex(place, _named(SourceKind.ARCHIVE, place, around))]
     discovery = discover(place) if place.is_dir() else None

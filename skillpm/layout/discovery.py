@@ -25,6 +25,11 @@ class Discovery:
     complete: bool
 
 
+def skill_folder(path: Path) -> Path:
+    """Return the folder of a skill of which someone may have named the SKILL.md."""
+    return path.parent if path.name in ("SKILL.md", "skill.md") and path.is_file() else path
+
+
 def discover(root: Path) -> Discovery:
     """Return the folders with a SKILL.md: ``root`` itself, else all below it; a skill's own folders are not entered."""
     skills: list[Path] = []

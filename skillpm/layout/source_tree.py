@@ -34,23 +34,28 @@ _MOST_SEGMENTS = 20  # of one pattern
 _HEAD = 1 << 14  # bytes in which a private key begins
 _ALWAYS = frozenset({"SKILL.md", "skill.md", "skill.yaml"})
 _FOLDERS = frozenset({
-    ".bzr", "CVS", ".jj",  # version control
-    ".cache", ".eggs", ".gradle", ".ipynb_checkpoints", ".nox", ".terraform", ".tox", ".venv", "node_modules",  # caches
+    ".bzr", "CVS", ".jj", "_darcs",  # version control
+    ".cache", ".direnv", ".eggs", ".gradle", ".ipynb_checkpoints", ".nox", ".terraform", ".tox", ".venv",  # caches
     ".fleet", ".idea", ".vs", ".vscode",  # editors
-    ".aws", ".gnupg", ".ssh",  # secrets
+    ".aws", ".gnupg", ".kube", ".ssh",  # secrets
+    "node_modules", "__MACOSX",  # what a Mac adds to an archive
 })  # fmt: skip
 _FILES = re.compile(
     r"""
     \.env(?:\.(?!(?:example|sample|template|dist|defaults|schema)\Z).+)? | \.envrc
     | id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)? | .+\.(?:p12|pfx|jks|keystore|kdbx|ppk)
-    | \.netrc | _netrc | \.npmrc | \.pypirc | \.git-credentials | \.htpasswd | \.pgpass
+    | kubeconfig | \.vault-token | application_default_credentials\.json | .+\.tfstate(?:\.backup)?
+    | \.[a-z]+_history | \.netrc | _netrc | \.npmrc | \.pypirc | \.git-credentials | \.htpasswd | \.pgpass
     | .*\.sw[a-p] | .*~ | \#.*\# | \.\#.* | .+\.(?:orig|rej)
+    | \.(?:nfs|fuse_hidden)[0-9a-f]+
     | thumbs\.db | desktop\.ini | \._.* | \.coverage(?:\..*)? | \.skillpmignore
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 _KEY_FILES = (".pem", ".key")
-_AT_ROOT = re.compile(r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|candidates|\.[^/]+/skills")
+_AT_ROOT = re.compile(
+    r"\.skillpm|\.agents|\.claude|skillpm\.lock|skillpm\.yaml|runs|candidates|\.docker/config\.json|\.[^/]+/skills"
+)
 _RECORD = ".skillpm/installed.json"  # of the skills that skillpm has installed here
 _SYNTHESIS = {"train.jsonl", "held_out.jsonl", "profile.json"}
 _FOLDER = "ps_d"  # pathspec's name for the slash behind a folder that a pattern names
@@ -197,6 +202,8 @@ def _compiled(data: bytes) -> tuple[Pattern, ...]:
     patterns = []
     for line in data.decode("utf-8", "surrogateescape").removeprefix("\ufeff").splitlines():
         segments = [] if line.startswith("#") else line.split("/")
+        if not line.removeprefix("!").rstrip().strip("/"):  # names nothing for git, and everything for pathspec
+            continue
         if len(segments) > _MOST_SEGMENTS or any(len(re.findall(r"\*+", part)) > _MOST_STARS for part in segments):
             raise ValueError("too many wildcards")
         with suppress(ValueError):  # git passes over a line that is not a pattern

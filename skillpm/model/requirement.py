@@ -11,8 +11,8 @@ from skillpm.errors import UsageError
 from skillpm.model.name import parse_name
 from skillpm.model.source import Source
 
-_SPLIT = re.compile(r"\s*(?P<name>[A-Za-z0-9._/-]+?)\s*(?:@\s*(?P<exact>[^\s,]+)|(?P<specifier>[<>=!~].*))?\s*\Z")
-_NPM = re.compile(r"[\^~]\d|\d+\.x")
+_SPLIT = re.compile(r"\s*(?P<name>[A-Za-z0-9._/-]+?)\s*(?:@\s*(?P<exact>[^\s,]+)|(?P<specifier>[<>=!~^].*))?\s*\Z")
+_NPM = re.compile(r"(?P<mark>[\^~]) *v?(?P<least>[0-9]{1,9}(?:\.[0-9]{1,9}){0,2})|(?:[0-9]{1,9}\.){1,2}[xX*]|latest")
 _SOURCE = re.compile(r" @ (?P<source>bundled|[a-z][a-z0-9+.-]*:[^\x00-\x1f\x7f]{1,2000})\Z")
 SPECIFIER_LENGTH = 512  # characters
 VERSION_LENGTH = 64  # characters; `packaging` raises ValueError on a version of 5,000 digits
@@ -64,11 +64,7 @@ class Requirement:
             )
         if match["exact"]:
             name, exact = parse_name(match["name"]), match["exact"]
-            if exact == "latest" or _NPM.match(exact):
-                ranges = f"`{name}`" if exact == "latest" else f"`{name}>=1.2,<2`"
-                raise UsageError(
-                    f"`{exact[:80]}` is a range of npm, not a version", hint=f"write {ranges}, as PEP 440 has it"
-                )
+            _refuse_npm(exact, name)
             return cls(name, f"=={parse_version(exact)}")
         return cls.of(match["name"], match["specifier"] or "")
 
@@ -97,10 +93,30 @@ class Requirement:
         )
 
 
+def _refuse_npm(text: str, name: str = "") -> None:
+    """Raise UsageError for a range of npm or cargo, with what PEP 440 writes for it."""
+    match = _NPM.fullmatch(text.strip())
+    if match is None:
+        return
+    numbers = [int(number) for number in re.findall(r"[0-9]{1,9}", text)]
+    if match["mark"]:  # `^1.2` lets all grow behind the first number that is not zero, `~1.2` behind the second
+        last = len(numbers) - 1
+        first = next((place for place, number in enumerate(numbers) if number), last)
+        grows = first if match["mark"] == "^" else min(1, last)
+        ranges = f">={match['least']},<{'.'.join(map(str, [*numbers[:grows], numbers[grows] + 1]))}"
+    else:
+        ranges = f"=={'.'.join(map(str, numbers))}.*" if numbers else ""
+    raise UsageError(
+        f"`{text[:80]}` is a range of npm, not a version{'' if name else ' specifier'}",
+        hint=f"write `{name}{ranges}`, as PEP 440 has it" if name or ranges else "write `*`",
+    )
+
+
 def _canonical(specifier: str) -> str:
     """Return a specifier in packaging's spelling. Raises UsageError."""
     from packaging.specifiers import InvalidSpecifier, SpecifierSet  # takes as long to import as all of click
 
+    _refuse_npm(specifier)
     try:
         if len(specifier) > SPECIFIER_LENGTH:
             raise InvalidSpecifier

@@ -15,6 +15,7 @@ from skillpm.index.chain import ChainIndex
 from skillpm.index.shipped import bundled_skills
 from skillpm.index.source import Surroundings, is_path, open_registry, open_source
 from skillpm.layout.description import describe
+from skillpm.layout.discovery import skill_folder
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import FolderTree, tree_digest
 from skillpm.model.lock import Lock, LockedSkill
@@ -251,7 +252,8 @@ class Context:
             raise UsageError("no skill is installed here", hint="run `skillpm install NAME`, or name a skill")
         return skills
 
-    def _folder(self, root: Path) -> Skill:
+    def _folder(self, path: Path) -> Skill:
+        root = skill_folder(path)
         if not root.is_dir():
             raise UnknownSkillError(f"{root} is not a folder", hint="name the folder that holds SKILL.md")
         skill = _described(root.resolve())

@@ -44,6 +44,13 @@ def test_list_archive_dry_run_publication_and_install_have_the_same_files(place:
     assert sorted(path.name for path in (place.root / ".agents/skills/mine").iterdir()) == FILES
 
 
+def test_a_missing_readme_is_told_to_the_author_and_not_to_those_who_install(place: Project) -> None:
+    assert "SK504" in place.call("publish", "mine", "--registry", "shop").ok().err
+    installed = place.call("install", "mine", "--registry", "shop").ok()
+    assert "SK504" not in installed.out + installed.err
+    assert "SK504" not in place.call("validate", "mine", "--level", "strict").out
+
+
 def test_packing_from_within_a_skill_writes_beside_it_and_can_be_repeated(place: Project) -> None:
     inside = place.root / "mine"
     before = sorted(inside.rglob("*"))

@@ -48,7 +48,7 @@ def test_an_address_is_read_into_its_parts(text: str, address: str, reference: s
         "git+https://example.org/a@refs//x", "git+https://example.org/a@x.lock", "git+https://example.org/a@+main",
         "git+https://me:secret@example.org/a", "git+https://token@example.org/a", "git+ssh://me:secret@example.org/a",
         "git+https://example.org/a#subdirectory=../x", "git+https://example.org/a#subdirectory=a//b",
-        "git+https://example.org/a#subdirectory=./a", "git+https://example.org/a#egg=x",
+        "git+https://example.org/a#subdirectory=a/./b", "git+https://example.org/a#egg=x",
         "git+https://example.org/a#subdirectory=a&egg=x", "git+https://example.org/a?x=y", "git+https:///a",
         "git+https://example.org", "git+https://example.org:x/a", "git+file://elsewhere/a", "git+https://exa\nmple.org/a",
         "git+https://example.org/a\\b", "git+", "git@example.org:/a b", "git+https://[::1/a",

@@ -67,6 +67,8 @@ ODD = (
     "---\nname: a-skill\ndescription: a # \tb\n---\n",
     "---\nname: a-skill\ndescription: a\n---\n\tb\n",
     '---\nname: a-skill\ndescription: "a\\u202e"\n---\n',
+    "---\nname: a-skill\ndescription: a\x85b\u2028c\u2029d\n---\n",
+    '---\nname: a-skill\ndescription: "a \\ud83d\\ude00 b"\n---\n',
     "---\nname: a-skill\ndescription: x\n---\n<<<<<<< a\n=======\n>>>>>>> b\n",
     "---\nname: a-skill\ndescription: x\n---\na\0b\x1b[31m\n",
 )

@@ -35,6 +35,20 @@ def test_whatever_needs_a_parser_is_left_to_it(text: str) -> None:
     assert _plain(text, 1) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: b\u2028c\x85d\u2029e", "b\u2028c\x85d\u2029e"),
+        ('a: "\\ud83d\\uDE00"', "\U0001f600"),
+        ('a: "\\\\\\ud83d\\ude00"', "\\\U0001f600"),
+        ("a: \\ud83d\\ude00", "\\ud83d\\ude00"),
+    ],
+)
+def test_lines_end_as_in_yaml_1_2_and_escapes_are_those_of_json(text: str, value: str) -> None:
+    read = read_yaml(f"{text}\nb: c\n")
+    assert (read["a"], read.lines["b"]) == (value, 2)
+
+
 def test_an_ordinary_frontmatter_is_read_plainly() -> None:
     assert _plain("name: my-skill\ndescription: Does it; use it (when asked).\n", 2) == {
         "name": "my-skill",

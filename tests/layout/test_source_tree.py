@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from skillpm.layout.source_tree import SourceTree
@@ -15,17 +15,20 @@ from skillpm.layout.tree import FolderTree, tree_digest
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
 SECRETS = [".env", ".env.local", ".env.production", "a/.env", ".envrc", "id_rsa", "keys/id_ed25519", "cert.p12",
-           "x.pfx", ".netrc", ".npmrc", ".pypirc", ".ssh/config", ".aws/credentials", ".gnupg/x"]  # fmt: skip
+           "x.pfx", ".netrc", ".npmrc", ".pypirc", ".ssh/config", ".aws/credentials", ".gnupg/x",
+           ".kube/config", "a/kubeconfig", ".docker/config.json", "main.tfstate", ".bash_history", ".vault-token",
+           "a/application_default_credentials.json"]  # fmt: skip
 EDITORS = [".idea/w.xml", ".vscode/s.json", ".SKILL.md.swp", "SKILL.md~", "#x#", ".#x", "a/.vs/x", "x.orig"]
 CACHES = ["node_modules/a/b.js", "a/node_modules/x", ".tox/x", ".ipynb_checkpoints/x", "__pycache__/x.pyc",
+          ".nfs0a1", "__MACOSX/x", ".direnv/x", "_darcs/x",
           ".git/config", ".DS_Store", "Thumbs.db", "env/pyvenv.cfg", "env/bin/python"]  # fmt: skip
 OURS = [".agents/skills/x/SKILL.md", ".claude/skills/x/SKILL.md", ".cursor/skills/x/SKILL.md",
         ".skillpm/installed.json", "skillpm.lock", "skillpm.yaml", "runs/1/manifest.json", "mine-0.1.0.tar.gz"
         "dist/mine-1.0.tar.gz", "rows/train.jsonl", "rows/held_out.jsonl", "rows/profile.json",
         ".skillpmignore", "candidates/1/x"]  # fmt: skip
 PACKED = [".env.example", ".gitignore", "SKILL.md", "assets/.claude/settings.json", "assets/runs/x", "cert.pub",
-          "data/a.csv", "id_rsa.pub", "other-1.0.tar.gz", "scripts/environment.py", "seeds/a.jsonl",
-          "skill.yaml"]  # fmt: skip
+          "data/a.csv", "docs/kubeconfig.md", "history.md", "id_rsa.pub", "other-1.0.tar.gz",
+          "scripts/environment.py", "seeds/a.jsonl", "skill.yaml"]  # fmt: skip
 
 
 def write(root: Path, *paths: str) -> Path:
@@ -103,6 +106,7 @@ LINES = st.lists(st.lists(PARTS, min_size=1, max_size=4).map("".join), max_size=
 
 
 @settings(max_examples=120, deadline=None)
+@example({"a/b"}, "", "a\n!/")
 @given(st.sets(PATHS, min_size=1, max_size=6), LINES, LINES)
 def test_git_leaves_out_the_same_files(
     tmp_path_factory: pytest.TempPathFactory, paths: set[str], above: str, below: str

@@ -114,13 +114,6 @@ def foreign_document(subject: Subject) -> Iterator[Problem]:
         yield Problem(f"has no `{key}`, so it is not skillpm's and is ignored", path=path, hint=hint)
 
 
-@RULES.warning("SK504", "no README.md", why="SKILL.md speaks to a model; people look for a README.")
-def no_readme(subject: Subject) -> Iterator[Problem]:
-    """A package without README.md."""
-    if subject.is_package and "README.md" not in subject.files:
-        yield Problem("the package has no README.md", path="README.md", hint="say what it is, and how it was tested")
-
-
 _NEAR_NAMES = {
     "contract.yml": "contract.yaml", "contracts.yaml": "contract.yaml", "contract.json": "contract.yaml",
     "synthesis.yml": "synthesis.yaml", "synth.yaml": "synthesis.yaml", "synth.yml": "synthesis.yaml",

@@ -1,6 +1,7 @@
-"""What must not be published, because what is published never changes: secrets, and the marks of an untouched template.
+"""What concerns the author who publishes: secrets, the marks of an untouched template, a missing README.
 
-These rules look at level ``publish`` only, which ``skillpm pack`` and ``skillpm publish`` use.
+What is published never changes. These rules look at level ``publish`` only, which ``skillpm pack`` and
+``skillpm publish`` use.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ MAX_PLACES = 10  # of one rule in one file
 TEMPLATE_MARK = "skillpm-template:"  # begins the comment of a template that says what to change
 
 RULES = RuleSet()
+
+
+@RULES.warning("SK504", "no README.md", why="SKILL.md speaks to a model; people look for a README.")
+def no_readme(subject: Subject) -> Iterator[Problem]:
+    """A package without README.md."""
+    if subject.is_package and "README.md" not in subject.files:
+        yield Problem("the package has no README.md", path="README.md", hint="say what it is, and how it was tested")
 
 
 @RULES.install_error("SK507", "unchanged template", why="Its text speaks of the template's example, not of this skill.")

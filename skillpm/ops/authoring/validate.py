@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skillpm.errors import DocumentError, StorageError
 from skillpm.layout import check
 from skillpm.layout.description import MAX_SKILL_TEXT, skill_file
-from skillpm.layout.discovery import MAX_FOLDERS, discover
+from skillpm.layout.discovery import MAX_FOLDERS, discover, skill_folder
 from skillpm.layout.mend import mend
 from skillpm.layout.rule import Level, Rule, RuleSet, document_problems
 from skillpm.layout.rules import publication
@@ -105,19 +105,15 @@ def validate_skill(
 def skill_folders(path: Path) -> tuple[Path, ...]:
     """Return the skills' folders of a path: the path itself, the parent of a SKILL.md, or folders below."""
     try:
-        root = _root(path)
+        root = skill_folder(path)
         return discover(root).skills if root.is_dir() else ()
     except (OSError, ValueError):
         return ()
 
 
-def _root(path: Path) -> Path:
-    return path.parent if path.name in ("SKILL.md", "skill.md") and path.is_file() else path
-
-
 def _reports(path: Path, level: Level, rules: Sequence[Rule]) -> Iterator[Report]:
     try:
-        root = _root(path)
+        root = skill_folder(path)
         missing, is_folder = not root.exists(), root.is_dir()
     except (OSError, ValueError) as error:
         yield _no_skill(path, f"cannot be opened: {error}")

@@ -22,6 +22,7 @@ def test_requirements_and_places_keep_their_order() -> None:
         (["Not A Name"], (), False, "not a requirement"),
         (["a@^1.2"], (), False, "is a range of npm"),
         (["a@latest"], (), False, "is a range of npm"),
+        (["a^1.2"], (), False, "is a range of npm"),
         (["a"], ["one"], False, "need a source"),
         ([], (), True, "need a source"),
     ],
@@ -29,3 +30,20 @@ def test_requirements_and_places_keep_their_order() -> None:
 def test_what_cannot_be_meant_is_refused(texts: list[str], names: list[str], every: bool, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Asked.read(texts, names, every=every)
+
+
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("^1.2.3", ">=1.2.3,<2"), ("^0.2.3", ">=0.2.3,<0.3"), ("^0.0.3", ">=0.0.3,<0.0.4"), ("^0", ">=0,<1"),
+        ("~1.2.3", ">=1.2.3,<1.3"), ("~1", ">=1,<2"), ("1.x", "==1.*"), ("1.2.*", "==1.2.*"),
+    ],
+)  # fmt: skip
+def test_a_range_of_npm_is_answered_with_the_same_range(typed: str, written: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Requirement.parse(f"a@{typed}")
+    assert f"write `a{written}`" in (refused.value.hint or "")
+    with pytest.raises(UsageError) as refused:
+        Requirement.of("a", typed)
+    assert f"write `{written}`" in (refused.value.hint or "")
+    assert Requirement.parse(f"a{written}").specifier

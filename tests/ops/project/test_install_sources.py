@@ -389,6 +389,17 @@ def test_a_damaged_archive_file_is_refused(
     assert not (place.root / "skillpm.lock").exists()
 
 
+def test_a_skill_is_named_by_its_folder_its_skill_file_or_an_archive(
+    project: MakeProject, skill_files: SkillFiles
+) -> None:
+    place = project({"one": skill_files("one", "1.0"), "two.zip": b"PK\x03\x04", "notes.txt": "hello\n"})
+    for command in (["show"], ["validate"], ["scan"], ["version"], ["version", "bump", "minor"], ["pack"], ["install"]):
+        place.call(*command, "./one/SKILL.md").ok()
+    assert locked(place)["one"]["source"] == "path:one"
+    for name in ("two.zip", "notes.txt"):
+        place.call("install", f"./{name}").fails(2, f"{name} is neither a folder nor a .tar.gz", "unpack it")
+
+
 def test_a_branch_is_followed_by_update_alone_and_for_what_is_named(project: MakeProject, tmp_path: Path) -> None:
     """A project file names the branch, the lock its commit."""
     for name in ("one", "two"):
