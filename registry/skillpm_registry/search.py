@@ -13,7 +13,9 @@ from skillpm_registry.routing import reading_router
 from skillpm_registry.services import Services
 
 PLACE = "search.json"  # relative to the registry's address, as config.json names it
-Filter = Literal["verifier", "suite", "signed", "adapter", "no-network", "no-programs"]  # the names of FILTERS
+Filter = Literal[
+    "verifier", "suite", "signed", "adapter", "measured", "no-network", "no-programs"
+]  # the names of FILTERS
 MOST = 100  # skills of one answer
 
 
@@ -32,7 +34,7 @@ def router(services: Services) -> APIRouter:
         """Return skills, best first, in the form of listing.json with more keys.
 
         Every word of `q` is plain text and the beginning of a word. `has` is any of verifier, suite, signed, adapter,
-        no-network and no-programs.
+        measured, no-network and no-programs.
         """
         return answer(search(services.catalogue, Wanted(q, tuple(has or ()), owner, limit, start)))
 

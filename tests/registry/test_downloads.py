@@ -24,6 +24,5 @@ def test_downloads_are_counted_by_release_and_day_without_addresses(server: Serv
     assert server.services.downloads.days([one, two])[-2:] == [0, 4]
     text = server.client.get("/skill/demo").text
     assert re.findall(r'<td class="number">([0-9]+)</td>', text) == ["1", "3"]
-    picture = server.client.get("/downloads/demo.svg")
-    assert (picture.headers["content-type"], "4 downloads in 12 weeks" in picture.text) == ("image/svg+xml", True)
-    assert server.client.get("/downloads/nothing.svg").status_code == 404
+    assert "1 in the week to" not in text
+    assert "4 in the week to" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import time
@@ -20,6 +21,7 @@ from skillpm_registry.configuration import Configuration
 from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.markdown import MAX_TEXT, render
+from skillpm_registry.pages.plot import weeks
 from tests.registry.conftest import Server
 from tests.shop import SkillFiles, adapter_files, publish, tree
 
@@ -118,7 +120,8 @@ def test_no_page_runs_loads_or_leads_to_what_a_stranger_wrote(client: TestClient
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert not {"iframe", "svg", "style", "object", "embed", "base", "i", "u", "s"} & set(page.tags)
+    assert page.tags.count("svg") == page.attributes.count(("svg", "class", "weeks"))  # ours
+    assert not {"iframe", "style", "object", "embed", "base", "i", "u", "s"} & set(page.tags)
     assert [value for tag, key, value in page.attributes if (tag, key) == ("script", "src")] == [
         value for _, _, value in page.attributes if value.startswith("/-/copy-")
     ]
@@ -130,7 +133,7 @@ def test_no_page_runs_loads_or_leads_to_what_a_stranger_wrote(client: TestClient
             assert re.split(r"[:/?#]", value, maxsplit=1)[0].lower() in {*ALLOWED} or ":" not in value.split("/")[0]
             assert not value.startswith("//")
         if key == "src":
-            assert value.startswith(("/-/", "/badge/", "/downloads/"))
+            assert value.startswith(("/-/", "/badge/"))
     assert "\u202e" not in answer.text
 
 
@@ -337,6 +340,45 @@ def test_no_markdown_makes_an_element_that_is_not_on_the_list(text: str) -> None
 def test_a_long_text_is_cut_and_says_so() -> None:
     assert "characters are not shown" in render("word " * MAX_TEXT, lambda path: None)
     assert len(render("[" * 4000, lambda path: None)) < 10_000
+
+
+FIGURES = [
+    ("held-out", "base", 0.12, 0.08, 0.18),
+    ("held-out", "sft", 0.87, 0.81, 0.92),
+    ("hard", "sft", 0.5, 0.4, 0.6),
+]
+
+
+def measured_adapter(skill_files: SkillFiles, *figures: tuple[str, str, float, float, float]) -> dict[str, str]:
+    """Return the files of an adapter of ``demo`` that was measured."""
+    files = adapter_files(skill_files("demo"))
+    names = ("task_set", "arm", "exact", "low", "high")
+    evaluation = [{"skill": "demo", "tasks": 200, **dict(zip(names, item, strict=True))} for item in figures]
+    return files | {"adapter.json": json.dumps({**json.loads(files["adapter.json"]), "evaluation": evaluation})}
+
+
+def test_a_measured_lift_is_shown_with_its_interval_and_found(tmp_path: Path, skill_files: SkillFiles) -> None:
+    root = publish(
+        tmp_path / "shop", skill_files("demo"), skill_files("other"), measured_adapter(skill_files, *FIGURES)
+    )
+    with TestClient(create_app(Configuration(data=root))) as client:
+        text, other = client.get("/skill/demo").text, client.get("/skill/other").text
+        found = client.get("/search.json?has=measured").json()["skills"]
+
+    assert re.search(r'class="better">\+75 points <span class="quiet">\(\+67 to \+81\)', text)
+    assert text.count('class="lift"') == 1  # the other task set was not measured without the adapter
+    assert 'cx="87.00%"' in text
+    assert "Measured lift" not in other
+    assert sorted(item["name"] for item in found) == ["demo", "demo-tiny"]
+
+
+def test_downloads_are_bars_of_weeks() -> None:
+    last = dt.date(2026, 11, 28)
+    bars = weeks([5, *[0] * 7, *[1] * 7, *[2] * 7], last)
+    assert [(bar.count, bar.height, bar.end) for bar in bars] == [
+        (0, 0, dt.date(2026, 11, 14)), (7, 50, dt.date(2026, 11, 21)), (14, 100, last),
+    ]  # fmt: skip
+    assert [bar.height for bar in weeks([0] * 7, last)] == [0]
 
 
 def test_an_adapter_has_the_limits_of_adapters_and_no_page_names_the_folder(

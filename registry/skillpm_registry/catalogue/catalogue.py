@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from skillpm_registry.catalogue.facts import Facts
 from skillpm_registry.catalogue.following import Follower
 
 _TREES = 8  # unpacked releases in memory
+_ADAPTERS = 900  # names of one question to the index
 ROW = "name, version, summary, published, releases, usable, archive, served, size, signed, adapter, facts"
 
 
@@ -144,6 +146,11 @@ class Catalogue:
             (name,),
         )
         return dict(rows.fetchall())
+
+    def measured(self, names: Collection[str]) -> list[Row]:
+        """Return those of some skills that are trained adapters with figures."""
+        marks = ", ".join("?" * min(len(names), _ADAPTERS))
+        return self._rows(f"WHERE measured AND name IN ({marks})", *list(names)[:_ADAPTERS])
 
     def _rows(self, condition: str, *values: str | int) -> list[Row]:
         self._follower.refresh(wait=False)

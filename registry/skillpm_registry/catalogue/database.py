@@ -12,14 +12,14 @@ import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
-FORMAT = 2  # part of the file's name, so that another format is another index
+FORMAT = 3  # part of the file's name, so that another format is another index
 _SCHEMA = """
 CREATE TABLE skill (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, owner TEXT NOT NULL, last TEXT NOT NULL, page TEXT NOT NULL,
     version TEXT NOT NULL, summary TEXT NOT NULL, published TEXT NOT NULL, releases INTEGER NOT NULL,
     usable INTEGER NOT NULL, archive TEXT NOT NULL, served TEXT NOT NULL, size INTEGER NOT NULL,
     verifier INTEGER NOT NULL, suite INTEGER NOT NULL, signed INTEGER NOT NULL, adapter INTEGER NOT NULL,
-    network INTEGER NOT NULL, programs INTEGER NOT NULL, facts TEXT NOT NULL
+    network INTEGER NOT NULL, programs INTEGER NOT NULL, measured INTEGER NOT NULL, facts TEXT NOT NULL
 );
 CREATE INDEX skill_owner ON skill (owner, last);
 CREATE INDEX skill_last ON skill (last);

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from skillpm.errors import SkillpmError
+from skillpm.formats.document import read_model
 from skillpm.layout.description import describe, skill_file
 from skillpm.layout.frontmatter import read_frontmatter, split
 from skillpm.layout.package import Package
 from skillpm.layout.tree import Tree
+from skillpm.model.adapter import AdapterRelease
 
 CODE = ("verifier.py", "plugin.py")
 MAX_TEXT = 64 << 10  # characters of a text that are indexed
 _SHOWN_TOOLS = 200
+_MOST_MEASURED = 60  # figures of an adapter
+BASE = "base"  # the arm of the base model, without an adapter
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The share of exact answers of one arm on a task set of a skill, with its 95 % interval: 0 to 1."""
+
+    skill: str
+    task_set: str
+    arm: str
+    tasks: int
+    exact: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +47,7 @@ class Facts:
         suites: the number of tasks in each suite.
         network: may the code of the skill use the network?
         run: programs that the code of the skill may start.
+        measured: what a trained adapter reached, as its adapter.json says.
     """
 
     problem: str = ""
@@ -48,6 +67,7 @@ class Facts:
     suites: dict[str, int] = field(default_factory=dict)
     network: bool = False
     run: tuple[str, ...] = ()
+    measured: tuple[Measured, ...] = ()
 
     @property
     def verified(self) -> bool:
@@ -63,7 +83,7 @@ class Facts:
         """Read what ``text`` wrote."""
         root = json.loads(text)
         values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in root.items()}
-        return cls(**values)
+        return cls(**values | {"measured": tuple(Measured(**item) for item in root["measured"])})
 
 
 def facts_of(tree: Tree) -> Facts:
@@ -91,7 +111,19 @@ def facts_of(tree: Tree) -> Facts:
         suites={suite.read.value.name: len(suite.tasks.value or ()) for suite in package.suites if suite.read.value},
         network=permissions.network if permissions else False,
         run=permissions.run if permissions else (),
+        measured=tuple(_measured(tree)),
     )
+
+
+def _measured(tree: Tree) -> Iterator[Measured]:
+    """Yield the figures of adapter.json, where the tree has a valid one."""
+    try:
+        release = read_model(AdapterRelease, tree.read("adapter.json").decode())
+    except (SkillpmError, UnicodeDecodeError):  # most skills have none
+        return
+    for item in release.evaluation[:_MOST_MEASURED]:
+        if item.exact is not None and item.low is not None and item.high is not None:
+            yield Measured(item.skill, item.task_set, item.arm, item.tasks, item.exact, item.low, item.high)
 
 
 def _license(tree: Tree) -> str:

@@ -30,7 +30,8 @@ _PAUSE = 0.2  # seconds between two looks at the folders
 _BATCH = 200  # pages that become visible together
 _COLUMNS = (
     "name", "owner", "last", "page", "version", "summary", "published", "releases", "usable", "archive", "served",
-    "size", "verifier", "suite", "signed", "adapter", "network", "programs", "facts",
+    "size", "verifier", "suite", "signed", "adapter", "network", "programs", "measured",
+    "facts",
 )  # fmt: skip
 
 
@@ -53,7 +54,8 @@ class _Shown:
         return (
             self.name, owner, last, self.page, release.version, release.summary, release.published or "",
             self.releases, release.usable, release.archive, self.served, release.size, facts.verified,
-            bool(facts.suites), self.signed, release.adapter is not None, facts.network, bool(facts.run), facts.text(),
+            bool(facts.suites), self.signed, release.adapter is not None, facts.network, bool(facts.run),
+            bool(facts.measured), facts.text(),
         )  # fmt: skip
 
 

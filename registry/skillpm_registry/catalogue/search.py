@@ -18,6 +18,8 @@ FILTERS = {
     "suite": "suite",
     "signed": "signed",
     "adapter": "adapter",
+    "measured": "(measured OR name IN (SELECT needs FROM requirement JOIN skill AS adapter ON adapter.id = skill"
+    " WHERE adapter.measured))",
     "no-network": "NOT network",
     "no-programs": "NOT programs",
 }

@@ -13,14 +13,12 @@ from skillpm.model.release import Page, Release
 from skillpm_registry.access import Number
 from skillpm_registry.catalogue.search import FILTERS, search
 from skillpm_registry.catalogue.search import Query as Wanted
-from skillpm_registry.downloads import DAYS
 from skillpm_registry.pages import approvals, log
 from skillpm_registry.pages.badge import badge
 from skillpm_registry.pages.comparison import lines
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.file_view import file_values
 from skillpm_registry.pages.markdown import visible
-from skillpm_registry.pages.plot import plot
 from skillpm_registry.pages.rendering import Pages, static_answer
 from skillpm_registry.pages.skill import shown
 from skillpm_registry.protocols.marketplace import marketplace_name, plugin_name
@@ -30,6 +28,7 @@ from skillpm_registry.services import Services
 Made = tuple[str, dict[str, Any]]
 _LABELS = {
     "verifier": "a verifier", "suite": "a suite", "signed": "a signature", "adapter": "a trained adapter",
+    "measured": "a measured lift",
     "no-network": "no use of the network", "no-programs": "no programs to start",
 }  # fmt: skip
 _HITS = 20  # skills of one page of results
@@ -118,15 +117,6 @@ def _add_pictures(routes: APIRouter, services: Services, pages: Pages) -> None:
         text = badge("skill", row.version, good=row.usable) if row else badge("skill", "not found", good=False)
         headers = {"Cache-Control": f"{kept}, max-age=300", "Content-Security-Policy": _SVG}
         return Response(text, 200 if row else 404, headers, "image/svg+xml")
-
-    @routes.get("/downloads/{name:path}.svg")
-    def downloads(name: str) -> Response:
-        """Return a picture of the downloads of a skill over time."""
-        page = catalogue.page(name)
-        days = services.downloads.days([release.archive for release in page.releases]) if page else []
-        text = plot(days, f"{sum(days)} downloads in {DAYS // 7} weeks") if page else plot([0] * DAYS, "no skill")
-        headers = {"Cache-Control": f"{kept}, max-age=600", "Content-Security-Policy": _SVG}
-        return Response(text, 200 if page else 404, headers, "image/svg+xml")
 
     @routes.get("/feed.xml")
     def feed() -> Response:

@@ -11,7 +11,9 @@ from skillpm.model.release import Page, Release
 from skillpm.trust.signature import signer
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.catalogue.facts import Facts, facts_of
+from skillpm_registry.downloads import today
 from skillpm_registry.pages.markdown import beside, render
+from skillpm_registry.pages.plot import Lift, Week, lifts, weeks
 from skillpm_registry.services import Services
 
 
@@ -63,6 +65,8 @@ class Shown:
         dependants: of the skill, with the ranges that they require.
         known: the required skills that the registry has.
         status: of the skill.
+        weeks: of downloads, the newest last.
+        lifts: what trained adapters make of it, or it makes of its skills if it is one.
         downloads: of each release, by the digest of its archive.
     """
 
@@ -77,6 +81,8 @@ class Shown:
     known: frozenset[str]
     downloads: dict[str, int]
     status: str = "active"
+    weeks: tuple[Week, ...] = ()
+    lifts: tuple[Lift, ...] = ()
 
     @property
     def state(self) -> str:
@@ -135,11 +141,13 @@ def shown(services: Services, page: Page, version: str) -> Shown | None:
         content = _content(catalogue, page.name, release.version, release.archive, release.tree, release.adapter)
     except SkillpmError as error:
         content = Content(Facts(problem=services.configuration.without_place(error.message)))
+    archives, dependants = [item.archive for item in page.releases], catalogue.dependants(page.name)
+    measured = catalogue.measured([page.name, *dependants])
     return Shown(
         page.name, release, release is listed, tuple(page.newest_first()), content, key, key_problem,
-        catalogue.dependants(page.name),
-        frozenset(name for name in release.requires if catalogue.row(name)),
-        services.downloads.totals([item.archive for item in page.releases]), page.status,
+        dependants, frozenset(name for name in release.requires if catalogue.row(name)),
+        services.downloads.totals(archives), page.status,
+        tuple(weeks(services.downloads.days(archives), today())), tuple(lifts(page.name, measured)),
     )  # fmt: skip
 
 
