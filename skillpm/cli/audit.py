@@ -31,7 +31,7 @@ def list_entries(last: int, as_json: bool) -> None:
     """List the newest entries, oldest first."""
     entries = list(_log().entries())[-last:]
     if as_json:
-        echo_json([entry.model_dump(mode="json") for entry in entries])
+        echo_json(entries)
         return
     if not entries:
         note("the log is empty")

@@ -30,7 +30,7 @@ def show_folder(store: bool, as_json: bool) -> None:
 
     settings = load_settings()
     if as_json:
-        echo_json({"cache": str(settings.cache), "store": str(settings.store)})
+        echo_json({"cache": settings.cache, "store": settings.store})
     else:
         click.echo(settings.store if store else settings.cache)
 

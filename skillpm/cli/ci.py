@@ -9,7 +9,7 @@ import click
 
 from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.output import json_option, safe, tell
 
 
 @click.command("init", epilog="Example: skillpm ci init github --registry https://skills.example.org")
@@ -37,11 +37,8 @@ def command(system: str, registry: str, dry_run: bool, as_json: bool, **flags: A
     place = command_context().settings.registries.get(registry, registry)
     wanted = Wanted(place, flags["skills"], flags["trusted"], not flags["no_sign"])
     path, text = write_workflow(System(system), wanted, Path.cwd(), dry_run=dry_run)
-    if as_json:
-        echo_json({"path": str(path), "text": text, "written": not dry_run})
-        return
-    if dry_run:
+    if dry_run and not as_json:
         click.echo(text, nl=False)
         return
-    click.echo(path)
-    note(f"wrote {safe(str(path))}; its first lines say what it needs")
+    sentence = f"wrote {safe(path)}; its first lines say what it needs"
+    tell({"path": path, "text": text, "written": not dry_run}, sentence, as_json=as_json, out=path)

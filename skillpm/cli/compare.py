@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,16 +50,15 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     compared = compare_arms(_choose(first, arm_of_a or arm), _choose(second, arm))
     if as_json:
         sides = {
-            side: {"file": str(item.file), "arm": item.arm.name, "model": item.arm.model}
+            side: {"file": item.file, "arm": item.arm.name, "model": item.arm.model}
             for side, item in (("first", compared.first), ("second", compared.second))
         }
         pairs = comparisons_document(compared.comparisons)
-        changed = [json_form(flip) for flip in compared.flips]
-        echo_json({**sides, "comparisons": pairs, "flips": changed, "caveats": list(compared.caveats)})
+        echo_json({**sides, "comparisons": pairs, "flips": compared.flips, "caveats": compared.caveats})
         return
     if flips:
         for flip in compared.flips:
-            click.echo(_line(json_form(flip)))
+            click.echo(json.dumps(json_form(flip), ensure_ascii=False))
         if not compared.flips:
             note("no task flipped")
     else:
@@ -89,12 +89,6 @@ def _without_arms(cells: list[str]) -> list[str]:
     return [*cells[:2], *cells[4:]]
 
 
-def _line(document: object) -> str:
-    import json
-
-    return json.dumps(document, ensure_ascii=False)
-
-
 @click.command("gate", epilog="Example: skillpm gate latest --baseline first-run")
 @click.argument("candidate", shell_complete=run_names, type=TypedPath(), metavar="EVALUATION")
 @click.option("--baseline", "-b", shell_complete=run_names, type=TypedPath(), metavar="EVALUATION")
@@ -118,13 +112,12 @@ def gate(
     the near end of the 95 % interval. NO-GO is told where the far end misses. Everything between, and fewer than ten
     pairs, is INCONCLUSIVE. Exits 0, 1 or 11.
     """
-    from skillpm.formats.as_json import as_json as json_form
     from skillpm.ops.learning.compare import decide_candidate
 
     decision = decide_candidate(_choose(candidate, arm), None if baseline is None else _choose(baseline, None), margin)
     if as_json:
-        findings = [json_form(finding) for finding in decision.findings]
-        echo_json({"decision": decision.word, "findings": findings, "exit_code": EXIT_CODES[decision.word]})
+        code = EXIT_CODES[decision.word]
+        echo_json({"decision": decision.word, "findings": decision.findings, "exit_code": code})
     else:
         print_decision(decision)
     context.exit(EXIT_CODES[decision.word])

@@ -326,7 +326,7 @@ def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping
     answerer = Answerer.of_model(evaluator.context, model) if run is None else Answerer.of_run(run)
     answered = answer_rows(evaluator, skills[0], options["tasks"], answerer, options["output"])
     if options["as_json"]:
-        echo_json({**answered.summary, "output": str(answered.output)})
+        echo_json({**answered.summary, "output": answered.output})
         return answered.interrupted
     if answered.evaluation is not None:
         table(*arm_table(figures(answered.evaluation)))
@@ -344,8 +344,7 @@ def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> No
     from skillpm.evals.summary import comparison_table, evaluation_document, kind_table
 
     if options["as_json"]:
-        report = None if evaluated.report is None else str(evaluated.report)
-        echo_json({**evaluation_document(evaluated.evaluation, evaluated.gates), "report": report})
+        echo_json({**evaluation_document(evaluated.evaluation, evaluated.gates), "report": evaluated.report})
         return
     table(*shown)
     by_kind = kind_figures(evaluated.evaluation)

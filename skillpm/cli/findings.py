@@ -40,12 +40,7 @@ def show(
 ) -> None:
     """Print reports.
 
-    Args:
-        reports: one for each skill.
-        rules: the rules that were checked.
-        form: ``json``, ``sarif``, or None for people.
-        verb: the past participle for the summary, such as ``checked``.
-        more: further keys of the JSON document.
+    ``form`` is ``json``, ``sarif``, or None for people; ``verb`` a past participle such as ``checked``.
     """
     if form == "sarif":
         from skillpm.cli.sarif import sarif

@@ -89,18 +89,17 @@ def _print_round(chosen: Round) -> None:
 
 def _print_improved(chosen: Round, improved: Improved, as_json: bool) -> None:
     from skillpm.evals.summary import comparisons_document
-    from skillpm.formats.as_json import as_json as json_form
 
     if as_json:
         echo_json(
             {
-                "run": str(chosen.run),
-                "traces": dict(chosen.traces),
-                "failures": None if chosen.failures is None else dict(chosen.failures),
-                "candidate": str(improved.folder),
+                "run": chosen.run,
+                "traces": chosen.traces,
+                "failures": chosen.failures,
+                "candidate": improved.folder,
                 "kept": improved.kept,
                 "decision": improved.decision.word,
-                "findings": [json_form(finding) for finding in improved.decision.findings],
+                "findings": improved.decision.findings,
                 "comparisons": comparisons_document(improved.comparisons),
                 "exit_code": EXIT_CODES[improved.decision.word],
             }

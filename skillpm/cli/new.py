@@ -72,7 +72,7 @@ def command(
         folder = create_skill(name, directory, Kind(kind or "cli"), minimal=minimal)
     if as_json:
         written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        echo_json({"name": name, "path": str(folder), "files": written})
+        echo_json({"name": name, "path": folder, "files": written})
         return
     click.echo(folder)
     shown = (

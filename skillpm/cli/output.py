@@ -39,6 +39,16 @@ def echo_json(value: Any, **more: Any) -> None:
     click.echo(json.dumps(as_json(value, **more), ensure_ascii=True, indent=2, default=str, allow_nan=False))
 
 
+def tell(value: Any, sentence: str, *, as_json: bool, out: object = None) -> None:
+    """Print a result as JSON; or, for people, ``out`` of it on stdout and a sentence about it on stderr."""
+    if as_json:
+        echo_json(value)
+        return
+    if out is not None:
+        click.echo(safe(out))
+    note(sentence)
+
+
 def note(text: str) -> None:
     """Print one line for the person on stderr; foreign line breaks and escapes in it are spelled out.
 

@@ -7,7 +7,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import server_option
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import echo_json, json_option, note, safe, table, tell
 
 
 @click.group("owner", cls=Group)
@@ -86,11 +86,8 @@ def approval(name: str, needed: bool, registry: str, as_json: bool) -> None:
     from skillpm.ops.authoring.account import demand_approval, server
 
     state = demand_approval(server(command_context(), registry), name, needed=needed)
-    if as_json:
-        echo_json(state)
-    else:
-        how = "wait for the approval of a second owner" if needed else "go live at once"
-        note(f"releases of {safe(state['scope'])} {how}")
+    how = "wait for the approval of a second owner" if needed else "go live at once"
+    tell(state, f"releases of {safe(state['scope'])} {how}", as_json=as_json)
 
 
 @command.command(
@@ -110,11 +107,8 @@ def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str, as_jso
     from skillpm.ops.authoring.account import server, trust_publisher
 
     entry = trust_publisher(server(command_context(), registry), name, issuer, claims)
-    if as_json:
-        echo_json(entry)
-    else:
-        click.echo(entry["id"])
-        note(f"jobs of {safe(issuer)} can publish {safe(entry['scope'])} after `skillpm login URL --trusted`")
+    can = f"jobs of {safe(issuer)} can publish {safe(entry['scope'])} after `skillpm login URL --trusted`"
+    tell(entry, can, as_json=as_json, out=entry["id"])
 
 
 @command.command("distrust", epilog="Example: skillpm owner distrust 3")
@@ -126,7 +120,4 @@ def distrust(number: int, registry: str, as_json: bool) -> None:
     from skillpm.ops.authoring.account import distrust_publisher, server
 
     distrust_publisher(server(command_context(), registry), number)
-    if as_json:
-        echo_json({"removed": number})
-    else:
-        note(f"removed the trusted publisher {number}")
+    tell({"removed": number}, f"removed the trusted publisher {number}", as_json=as_json)

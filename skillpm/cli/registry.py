@@ -11,7 +11,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import place_option, server_option
-from skillpm.cli.output import clipped, echo_json, json_option, note, safe, table
+from skillpm.cli.output import clipped, echo_json, json_option, note, safe, table, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -99,11 +99,8 @@ def report(release: str, reason: str, places: tuple[str, ...], registry: str, as
 
     name, _, version = release.partition("==")
     entry = send(server(command_context(), registry), name, version, reason, places)
-    if as_json:
-        echo_json(entry)
-    else:
-        click.echo(entry["id"])
-        note(f"reported {safe(release)}; the number of the report is {entry['id']}")
+    sentence = f"reported {safe(release)}; the number of the report is {entry['id']}"
+    tell(entry, sentence, as_json=as_json, out=entry["id"])
 
 
 @command.command("reports", epilog="Example: skillpm registry reports demo")
@@ -142,11 +139,8 @@ def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_j
     if undo == (reason is not None):
         raise UsageError("write either `--reason` or `--undo`", hint="add `--reason TEXT`, or `--undo` to end it")
     outcome = put(open_publishing(registry, command_context()), release, reason)
-    if as_json:
-        echo_json(outcome)
-    else:
-        state = "in quarantine" if reason is not None else "out of quarantine"
-        note(f"{outcome.name} {outcome.version} is {'now' if outcome.changed else 'already'} {state}")
+    state = f"{'now' if outcome.changed else 'already'} {'in' if reason is not None else 'out of'} quarantine"
+    tell(outcome, f"{outcome.name} {outcome.version} is {state}", as_json=as_json)
 
 
 @command.command("answer", epilog='Example: skillpm registry answer 3 accepted --reason "it is in quarantine"')
@@ -160,10 +154,7 @@ def answer(number: int, state: str, reason: str, registry: str, as_json: bool) -
     from skillpm.ops.authoring.account import answer_report, server
 
     entry = answer_report(server(command_context(), registry), number, state, reason)
-    if as_json:
-        echo_json(entry)
-    else:
-        note(f"report {number} of {safe(entry['name'])} is {entry['state']}")
+    tell(entry, f"report {number} of {safe(entry['name'])} is {entry['state']}", as_json=as_json)
 
 
 @command.command("approvals", epilog="Example: skillpm registry approvals")
@@ -192,7 +183,4 @@ def approve(number: str, refusal: str | None, registry: str, as_json: bool) -> N
     from skillpm.ops.authoring.account import decide, server
 
     entry = decide(server(command_context(), registry), number, refusal)
-    if as_json:
-        echo_json(entry)
-    else:
-        note(f"{safe(entry['name'])} {safe(entry['version'])} is {entry['state']}")
+    tell(entry, f"{safe(entry['name'])} {safe(entry['version'])} is {entry['state']}", as_json=as_json)

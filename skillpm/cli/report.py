@@ -46,8 +46,7 @@ def command(evaluation: Path, output: Path | None, compare: bool, failures: bool
 
         arms = stored.evaluation.arms
         gates = check_gates(stored.evaluation, arms[-1].name) if arms else []
-        page = None if output is None else str(output)
-        echo_json({**evaluation_document(stored.evaluation, gates), "file": str(stored.path), "report": page})
+        echo_json({**evaluation_document(stored.evaluation, gates), "file": stored.path, "report": output})
     else:
         _print(stored.evaluation, compare)
         note(f"the evaluation is {stored.path}")

@@ -150,7 +150,7 @@ def command(
         return
     write_synthesis(synthesis, output, force=force)
     if as_json:
-        echo_json({"output": str(output), **synthesis.profile.model_dump(mode="json")})
+        echo_json({"output": output, **synthesis.profile.model_dump(mode="json")})
     else:
         _print_profile(synthesis.profile)
 

@@ -9,7 +9,7 @@ import click
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
 from skillpm.cli.options import server_option
-from skillpm.cli.output import echo_json, json_option, note, table
+from skillpm.cli.output import echo_json, json_option, table, tell
 
 
 @click.group("token", cls=Group)
@@ -39,11 +39,8 @@ def create(
     from skillpm.ops.authoring.account import new_token, server
 
     entry = new_token(server(command_context(), registry), label, rights, only, days)
-    if as_json:
-        echo_json(entry)
-    else:
-        click.echo(entry["token"])
-        note(f"token {entry['id']} may {', '.join(entry['rights'])} until {_day(entry['expires'])}, and is shown once")
+    may = f"token {entry['id']} may {', '.join(entry['rights'])} until {_day(entry['expires'])}, and is shown once"
+    tell(entry, may, as_json=as_json, out=entry["token"])
 
 
 @command.command("list", epilog="Example: skillpm token list")
@@ -73,10 +70,7 @@ def revoke(number: int, registry: str, as_json: bool) -> None:
     from skillpm.ops.authoring.account import revoke_token, server
 
     revoke_token(server(command_context(), registry), number)
-    if as_json:
-        echo_json({"revoked": number})
-    else:
-        note(f"revoked token {number}")
+    tell({"revoked": number}, f"revoked token {number}", as_json=as_json)
 
 
 def _day(seconds: float | None) -> str:

@@ -131,12 +131,12 @@ def _print_trained(context: Context, trained: Trained, as_json: bool) -> None:
 
     evaluated = trained.evaluated
     rows = [] if evaluated is None else figures(evaluated.evaluation)
-    report = None if evaluated is None or evaluated.report is None else str(evaluated.report)
+    report = evaluated.report if evaluated is not None else None
     following = f"skillpm eval --run {shlex.quote(run_word(context.settings, trained.folder))}"
     if as_json:
         manifest = trained.manifest.model_dump(mode="json", exclude_none=True)
         told = {"figures": figures_document(rows), "report": report, "next": following}
-        echo_json({"run": str(trained.folder), "manifest": manifest, **told})
+        echo_json({"run": trained.folder, "manifest": manifest, **told})
         return
     table(
         ["stage", "kind", "steps", "seconds", "adapter"],

@@ -22,11 +22,7 @@ _SPARED = ("memory", "tokens/s", "held-out", "reward", "loss")  # on a narrow te
 
 
 class TrainingTable(PlainProgress):
-    """Progress on a terminal. A note is figures, each a name and a value, with two spaces between them.
-
-    Args:
-        console: of rich; stderr where None.
-    """
+    """Progress on a terminal. A note is figures, each a name and a value, with two spaces between them."""
 
     def __init__(self, console: Console | None = None) -> None:
         from rich.console import Console

@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.options import place_option
-from skillpm.cli.output import echo_json, json_option, note, safe
+from skillpm.cli.output import json_option, safe, tell
 
 if TYPE_CHECKING:
     from skillpm.model.release import Status
@@ -39,10 +39,7 @@ def _yank(release: str, registry: str, reason: str | None, *, as_json: bool) -> 
     from skillpm.ops.authoring.publish import open_publishing, yank
 
     yanking = yank(open_publishing(registry, command_context()), release, reason)
-    if as_json:
-        echo_json(yanking)
-    else:
-        note(_sentence(yanking))
+    tell(yanking, _sentence(yanking), as_json=as_json)
 
 
 @click.command("deprecate", epilog='Example: skillpm deprecate demo --registry /srv/skills --reason "use demo-next"')
@@ -58,10 +55,7 @@ def deprecate(name: str, registry: str, reason: str, archived: bool, undo: bool,
 
     status: Status = "active" if undo else "archived" if archived else "deprecated"
     change = set_status(open_publishing(registry, command_context()), name, status, reason)
-    if as_json:
-        echo_json(change)
-    else:
-        note(f"{change.name} is {'now' if change.changed else 'already'} {change.status}")
+    tell(change, f"{change.name} is {'now' if change.changed else 'already'} {change.status}", as_json=as_json)
 
 
 def _sentence(yanking: Yanking) -> str:
