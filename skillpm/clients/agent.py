@@ -47,12 +47,10 @@ class Agent:
 
     Attributes:
         name: the value of ``--agent``.
-        title: its name for people.
         project: its skills' folder in a project, posix.
         user: its skills' folder in a home folder, or None.
         signs: of its use: a path in the project, ``~/…`` in the home folder, ``$NAME`` for a variable's path.
         also: other folders of a project that it reads.
-        budget: of its list, if known.
     """
 
     name: str

@@ -22,10 +22,8 @@ class FittedList:
     """A list of skills, fitted into an agent's budget.
 
     Attributes:
-        overflow: the way in which the agent cuts a longer list.
         limit: characters of the budget.
         used: characters of the whole list.
-        skills: their number.
         affected: the least number of skills that lose their description, a part of it, or their place.
         dropped: the skills that are not listed, if the agent's order is known.
         length: characters to which all descriptions are cut, or None.

@@ -24,8 +24,6 @@ class Checkpoint:
     """The head of a log.
 
     Attributes:
-        origin: the name of the log.
-        size: the number of its entries.
         root: the root of the Merkle tree over them, 32 bytes.
     """
 

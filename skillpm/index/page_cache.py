@@ -35,7 +35,6 @@ class CachedPage:
     """A page as the server last sent it.
 
     Attributes:
-        body: its bytes.
         etag: the server's tag of this content; may be empty.
         fresh: may the page be used without a request?
     """

@@ -45,10 +45,7 @@ class RegistryLog:
 
         The tiles are written. The caller flushes them to the disk before it writes the head, which makes them count.
 
-        Args:
-            pages: the documents, by name; they are changed.
-            keys: sign the head.
-            again: replace all proofs, because the keys changed.
+        The pages are changed. ``again`` replaces all proofs, because the keys changed.
 
         Raises:
             RegistryError: the log is damaged.

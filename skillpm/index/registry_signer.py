@@ -221,11 +221,7 @@ def sign_registry(store: PageStore, keys: Keys, root: NewRoot, days: int) -> str
     ``config.json`` says last that the registry is signed, so a killed run leaves an unsigned one, and the next run
     goes on with its keys.
 
-    Args:
-        store: a registry that is not signed.
-        keys: for the new keys.
-        root: names the keys. Those that are there already are used.
-        days: for which a timestamp is valid.
+    Keys that are there already are used. A timestamp is valid for so many days.
 
     Raises:
         UsageError: the threshold is not possible.

@@ -58,8 +58,6 @@ class Surroundings:
 
     Attributes:
         project: the base of relative paths in a lock.
-        cache: a folder for fetched files.
-        offline: use the cache only.
         forge: the URL below which ``owner/repo`` is.
         seen: a folder for what was seen of signed registries; without it, their signatures are not checked.
         tell: takes a sentence for the person.

@@ -16,12 +16,8 @@ _QUOTES = {"'": "'", '"': '"', None: ""}
 def with_value(text: str, keys: Sequence[str], value: str, *, path: str, first_line: int = 1) -> str | None:
     """Return a YAML document with another scalar under these nested keys; None if there is no such key.
 
-    Args:
-        text: the document.
-        keys: from the outermost mapping inwards.
-        value: letters, digits and punctuation that needs no escape in any quotes.
-        path: the file's name for messages.
-        first_line: the line of the file on which ``text`` begins.
+    The keys go from the outermost mapping inwards. The value has letters, digits and punctuation that needs no escape
+    in any quotes. ``first_line`` is the line of the file on which the text begins.
 
     Raises:
         DocumentError: the document is not strict YAML, or the value is not a plain or quoted scalar.

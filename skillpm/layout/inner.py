@@ -45,11 +45,7 @@ class Bounds:
 def members(data: bytes, path: str, kind: str, bounds: Bounds) -> list[tuple[str, bytes]]:
     """Return the files of an archive: their names and their contents.
 
-    Args:
-        data: the archive.
-        path: its name, whose ending must say what it is.
-        kind: the name of its format, as ``signature`` gives it.
-        bounds: of the skill.
+    The ending of the path must say what the archive is; ``kind`` is the name of its format, as ``signature`` gives it.
 
     Raises:
         SealedError: it is of an unknown format or under another name, has a password, is damaged or too large, or has a

@@ -42,10 +42,7 @@ class Rule:
     Attributes:
         code: ``SK`` and three digits; never used again for another rule.
         title: what is wrong, in a few words.
-        lenient: the severity at level ``lenient``.
-        strict: the severity at level ``strict``.
         why: what goes wrong for whom.
-        look: yields the problems of a subject.
         scope: what must be readable before ``look`` is called.
     """
 

@@ -122,9 +122,7 @@ _MAX_MEMBERS = 10_000
 def signature(data: bytes, path: str) -> Signature | None:
     """Return what a file is, or None if it is text or nothing known.
 
-    Args:
-        data: the whole content; of most formats the first bytes are looked at.
-        path: for the few formats without a mark of their own.
+    Of most formats only the first bytes are looked at. The path is for the few formats without a mark of their own.
     """
     # Endings come first where a loader goes by them, as Python does for .pyc and .so: whether it would take these bytes
     # is not tried out. A pickle needs both its ends, because two bytes alone begin many things; the oldest pickles are

@@ -49,8 +49,6 @@ class RuleText:
         title: what is wrong, in a few words.
         what: what it looks at.
         why: what goes wrong for whom.
-        lenient: the severity at level ``lenient``.
-        strict: the severity at level ``strict``.
     """
 
     code: str
@@ -69,7 +67,6 @@ class Report:
 
     Attributes:
         path: how the report names the tree.
-        name: the skill's, where it could be read.
         findings: errors before warnings.
         against_install: the codes of the rules for which an install refuses the skill.
         against_specification: the codes of the rules of the specification that it breaks.

@@ -36,7 +36,6 @@ class Requirement:
     """A skill name and the releases that satisfy it.
 
     Attributes:
-        name: the skill.
         specifier: canonical PEP 440 text, empty for any version.
         source: the only place that will do; None where the first registry that knows the name answers.
     """

@@ -32,7 +32,6 @@ class Source(TextValue):
     """One source.
 
     Attributes:
-        kind: of which kind it is.
         place: where it is: a path relative to the project, or a URL; empty for what ships with skillpm.
     """
 

@@ -22,9 +22,7 @@ PARTS = (*_RELEASE, "release", *_SUFFIX)
 def next_version(version: str, parts: Sequence[str]) -> str:
     """Return the version after this one.
 
-    Args:
-        version: PEP 440.
-        parts: one of PARTS, or a part of the release (major, minor, patch) and then a suffix: ``("minor", "rc")``.
+    A part is one of PARTS, or a part of the release (major, minor, patch) and then a suffix: ``("minor", "rc")``.
 
     Raises:
         UsageError: a part is not known, or nothing of that shape is higher.

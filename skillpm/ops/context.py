@@ -43,9 +43,6 @@ class Context:
     """The settings, the store, the indexes and the plugins of one invocation.
 
     Attributes:
-        settings: of this invocation.
-        store: the content-addressed store.
-        notices: sentences for the person.
         tell: called with each notice at once.
     """
 

@@ -30,9 +30,7 @@ Parser = Callable[[Sequence[Sequence[str]]], "list[str] | None"]
 def accepted(drafts: Sequence[Draft], parser: Parser) -> list[Draft]:
     """Return drafts whose values their parser takes; an optional argument of which it takes none is left out.
 
-    Args:
-        drafts: of one program.
-        parser: returns why it refuses each of some command lines, without the program's name; None where there is none.
+    ``parser`` returns why it refuses each of some command lines, without the program's name; None where there is none.
     """
     tries = [(draft, slot, kind) for draft in drafts for slot in draft.slots for kind in _kinds(slot)]
     lines = [_lines(draft, slot, kind) for draft, slot, kind in tries]

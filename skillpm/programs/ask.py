@@ -44,9 +44,7 @@ class Reply:
 class Asker:
     """Calls one program.
 
-    Args:
-        program: a name on PATH, or a path.
-        seconds: for all calls together.
+    ``seconds`` are for all calls together.
 
     Attributes:
         path: where it is.

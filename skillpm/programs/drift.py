@@ -167,10 +167,7 @@ def uses_of_text(text: str, programs: Iterable[str]) -> Iterator[Use]:
 def missing(use: Use, command: Command | None, text: str) -> Iterator[Difference]:
     """Yield flags of a skill that its program does not have, or that take a value where they take none.
 
-    Args:
-        use: what the skill uses.
-        command: the command as it was read; None where it was not.
-        text: all that the program says of itself: a flag that stands there is not missing.
+    A flag that stands in ``text``, which is all that the program says of itself, is not missing.
     """
     line = " ".join((use.program, *use.words))
     known = {name: option for option in (command.options if command else ()) for name in option.names}

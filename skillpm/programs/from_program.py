@@ -123,10 +123,8 @@ def _inlined(ask: str, kept: list[Option]) -> list[tuple[str, list[str]]]:
 def phrasings(ask: str, line: str, inlined: list[tuple[str, list[str]]]) -> Iterator[str]:
     """Yield requests for a tool, each with ``[*]`` for all clauses.
 
-    Args:
-        ask: what is asked, as an imperative.
-        line: how a command line of it begins, or the name of the tool.
-        inlined: phrases, and the slots that each names in its place.
+    ``ask`` is an imperative, ``line`` how a command line of the tool begins, or its name. ``inlined`` has phrases, and
+    the slots that each names in its place.
     """
     plain = f"run {line}"
     for phrase, names in inlined:

@@ -73,11 +73,8 @@ def variants(phrase: str) -> list[str]:
 def flag_clauses(name: str, flag: str, description: str, *, plain: bool = False) -> list[str]:
     """Return how a request asks for a flag.
 
-    Args:
-        name: of its argument.
-        flag: as it is typed, or empty where it is not an option of a command line.
-        description: what is said of it.
-        plain: is the description that of another argument too? Then only the name tells them apart.
+    The flag is empty where it is not an option of a command line. With ``plain``, another argument has the same
+    description, so only the name tells them apart.
     """
     words = words_of(name) if len(words_of(name)) > 1 else flag
     typed = [f"with {flag}", f"and pass {flag}"] if flag else []
@@ -128,13 +125,8 @@ def value_clauses(
 ) -> list[str]:
     """Return how a request gives the value of an option or an operand, with ``{name}`` where the value stands.
 
-    Args:
-        name: of its argument.
-        flag: as it is typed; empty for an operand.
-        label: what stands for its value in the description.
-        description: what is said of it.
-        plain: as for ``flag_clauses``.
-        is_file: is it a file or a folder?
+    The flag is empty for an operand, and ``label`` stands for its value in the description. ``plain`` is as for
+    ``flag_clauses``.
     """
     value, words = "{" + name + "}", words_of(name)
     said = "" if plain else placed(description, label, value)
@@ -184,9 +176,7 @@ def placed(description: str, label: str, value: str) -> str:
 def naming(phrase: str, names: list[tuple[str, str]]) -> tuple[str, list[str]]:
     """Put the values of operands behind their nouns: ``clone the repository {repo} into ...``.
 
-    Args:
-        phrase: an imperative.
-        names: of operands, and what stands for each in the usage line.
+    ``names`` has, for each operand, what stands for it in the usage line.
 
     Returns:
         The phrase, and the operands that it names now.

@@ -42,10 +42,7 @@ class Wanted:
 def read_program(program: str, wanted: Wanted = Wanted(), warn: Warn = lambda _: None) -> Program:
     """Read a program that is installed here. It is only asked for help, and nothing of it is run otherwise.
 
-    Args:
-        program: its name, or a path.
-        wanted: which of its commands.
-        warn: takes a sentence about what was left out.
+    ``warn`` takes a sentence about what was left out.
 
     Raises:
         UsageError: there is no such program, or nothing can be read of it.

@@ -41,12 +41,10 @@ class About:
     """The skill as a whole.
 
     Attributes:
-        name: of the skill.
         subject: what it is for, such as ``git`` or ``the API Pets``.
         summary: one sentence about that.
         origin: where the contract comes from, for people.
         programs: that its answers run.
-        files: more files, by path.
     """
 
     name: str
@@ -60,10 +58,7 @@ class About:
 def skill_files(about: About, drafts: Sequence[Draft], runs_of: RunsOf) -> dict[str, bytes]:
     """Return the files of a skill by path.
 
-    Args:
-        about: the skill as a whole.
-        drafts: its tools.
-        runs_of: the runs of words of a request. No seed shares one with the suite: synthesis would leave it out.
+    ``runs_of`` yields the runs of words of a request. No seed shares one with the suite: synthesis would leave it out.
     """
     suite, seeds = _tasks(drafts, runs_of)
     files = {

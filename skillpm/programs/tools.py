@@ -39,7 +39,6 @@ class Operation:
 
     Attributes:
         name: as its API has it.
-        description: what it does.
         schema: of its arguments, an object.
         root: what its references point into.
     """

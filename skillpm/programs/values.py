@@ -19,11 +19,7 @@ _NUMBERS = {"integer": "count", "number": "number"}
 def kind_of(name: str, label: str, kind: str, text: str) -> str:
     """Return the kind of values that an option takes.
 
-    Args:
-        name: of its argument, ``output_file``.
-        label: what stands for its value, ``FILE``.
-        kind: as its reader says.
-        text: what is said of it.
+    ``label`` stands for its value, such as ``FILE``; ``kind`` is what its reader says, and ``text`` what is said of it.
     """
     words = [re.sub(r"[_/-]+", " ", part.lower()) for part in (name, label.strip("<>"))]
     if kind in _NUMBERS:

@@ -19,7 +19,6 @@ class Need:
 
     Attributes:
         requirer: a locked name; None if the project itself requires it.
-        name: what is required.
         specifier: PEP 440, empty for any version.
     """
 

@@ -47,11 +47,8 @@ class Row:
 def outline(graph: Graph, names: Sequence[str] = (), *, invert: bool = False) -> list[Row]:
     """Return the rows below these names.
 
-    Args:
-        graph: the lock's.
-        names: locked skills to begin with; where none is given, the project's requirements, or, inverted, the skills
-            that require nothing. Skills that are not reached from there become roots as well.
-        invert: go from a skill to those that require it.
+    Without names, the rows begin with the project's requirements, or, inverted, with the skills that require nothing.
+    Skills that are not reached from there become roots as well. ``invert`` goes from a skill to those that require it.
     """
     walk = _Walk(graph, invert=invert)
     if names:

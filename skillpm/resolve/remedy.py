@@ -36,12 +36,8 @@ def remedies(
 ) -> list[Remedy]:
     """Return up to three changes of the requirements after which releases fit; to leave out one is the last resort.
 
-    Args:
-        roots: all requirements.
-        core: those of them that exclude each other.
-        proof: that they do.
-        universe: the releases.
-        fits: the chosen releases for other requirements, None if there are none.
+    ``core`` has those of the roots that exclude each other, which ``proof`` shows. ``fits`` returns the chosen releases
+    for other requirements.
     """
     changes = [*_prereleases(roots, proof, universe), *_withheld(roots, proof, universe), *_looser(roots, core)]
     return _tried(changes, fits) or _tried(_fewer(roots, core), fits)

@@ -133,10 +133,7 @@ def unique(kind: str, items: Sequence[Given[Record]]) -> list[Given[Record]]:
 def sole(items: Sequence[Given[Record]], claim: str, hint: str) -> Given[Record] | None:
     """Return the record of what only one plugin may give; None if none does.
 
-    Args:
-        items: the records.
-        claim: what two plugins both do where there are two, for the message.
-        hint: how that ends.
+    ``claim`` says in the message what two plugins both do, and ``hint`` how that ends.
 
     Raises:
         PluginError: there are two; the plugins of the first two are named.

@@ -21,7 +21,6 @@ class Loaded:
     """A registered plugin.
 
     Attributes:
-        name: of its entry point.
         source: ``built in``, or the distribution with its version.
         hooks: that it implements.
         seconds: that importing it and its hooks have taken so far.

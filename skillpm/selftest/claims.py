@@ -189,7 +189,6 @@ class Counterexample:
 
     Attributes:
         place: the task that it answers.
-        completion: the answer.
         among: the other answers of its batch, where they matter.
     """
 
@@ -214,10 +213,7 @@ class Broken:
     """A claim that does not hold.
 
     Attributes:
-        code: of the claim.
         how: which probe showed it, such as ``fenced``.
-        example: the answer.
-        seen: what was seen of it.
     """
 
     code: str

@@ -15,10 +15,6 @@ from skillpm.worker.scoring import Scorer
 class ProbeJudge:
     """The judges of one skill's probes.
 
-    Args:
-        scorer: was made for the skill.
-        progress: is told of each judged probe.
-
     Attributes:
         has_code: does code of the skill have a say?
     """

@@ -33,9 +33,7 @@ _MISSING = object()
 class Mutations:
     """Changes of the expected answers of one skill.
 
-    Args:
-        contract: the skill's, or None.
-        tasks: whose fields give values that are right elsewhere.
+    The fields of the tasks give values that are right elsewhere.
     """
 
     def __init__(self, contract: Contract | None, tasks: Sequence[GateTask]) -> None:

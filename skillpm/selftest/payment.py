@@ -17,10 +17,7 @@ _CASE = "SK701"  # has a limit of its own for the score, and says nothing of rew
 class Payment:
     """What one declared reward pays for all probes.
 
-    Args:
-        reward: by name; the built-in ones are computed by skillpm itself and are not asked about.
-        probes: all of the run.
-        judgements: of the probes.
+    The built-in rewards are computed by skillpm itself and are not asked about.
     """
 
     def __init__(self, reward: RewardRecord, probes: Sequence[Probe], judgements: Sequence[Judgement]) -> None:

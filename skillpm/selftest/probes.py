@@ -82,12 +82,7 @@ class Probe:
 class Probes:
     """The probes of one skill.
 
-    Args:
-        contract: the skill's, or None.
-        tasks: its tasks.
-        promises: what its answers may be worth.
-        code_texts: the texts in the skill's code.
-        seed: of chance; of the skill's content, so that its author cannot know what will be tried.
+    The seed is of the skill's content, so that its author cannot know what will be tried.
     """
 
     def __init__(

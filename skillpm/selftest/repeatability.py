@@ -29,10 +29,7 @@ _Judge = Callable[[list[Probe]], list[Judgement]]
 class Repeatability:
     """Judges probes again and again.
 
-    Args:
-        judge: judges.
-        results: of the run, which are added to.
-        seconds: that one verdict may take.
+    ``seconds`` is what one verdict may take.
 
     Attributes:
         suspects: batches that took longer than one verdict may.

@@ -21,7 +21,6 @@ class Results:
     """Of one skill.
 
     Attributes:
-        checked: claims by code.
         failed: claims by code that do not hold.
         broken: some of those by code, with the smallest answers that show it.
     """

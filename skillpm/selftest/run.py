@@ -44,8 +44,6 @@ class SelftestRun:
         progress: is told how many answers were judged.
 
     Attributes:
-        results: what the run shows.
-        tasks: what was answered.
         mistakes: how many of the wrong answers an executor would run.
     """
 

@@ -25,10 +25,7 @@ T = TypeVar("T")
 def fuzzed(gold: str, count: int, *, seed: str) -> Iterator[str]:
     """Yield answers made of the expected one by chance: characters, values and structure are changed.
 
-    Args:
-        gold: the text of the expected answer.
-        count: how many.
-        seed: the same answers again for the same seed and text.
+    The same seed and text give the same answers.
     """
     chance = random.Random(f"{seed}:{gold}")
     for _ in range(count):
@@ -84,9 +81,7 @@ def _noise(gold: str, chance: random.Random) -> str:
 def shortest(text: str, fails: Callable[[Sequence[str]], Sequence[bool]]) -> str:
     """Return a text with parts left out for which ``fails`` still holds, and, as a rule, for none with one less.
 
-    Args:
-        text: ``fails`` holds for it.
-        fails: asked about many candidates at once.
+    ``fails`` holds for the text, and is asked about many candidates at once.
     """
     return "".join(fewest(text, fails))
 

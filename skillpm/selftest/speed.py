@@ -15,10 +15,7 @@ TRIES = 3  # of which the fastest counts
 class Speed:
     """Looks closer at batches that took long: no answer of a batch is slower than the batch.
 
-    Args:
-        judge: judges.
-        results: of the run, which are added to.
-        seconds: that one verdict may take.
+    ``seconds`` is what one verdict may take.
     """
 
     def __init__(self, judge: ProbeJudge, results: Results, seconds: float) -> None:

@@ -25,11 +25,8 @@ _DUMP = f"nothing -7919 {' '.join(map(str, range(101)))} a b c d yes no true fal
 def changed_texts(text: str, others: Sequence[str], request: str, *, strict: bool) -> Iterator[Change]:
     """Yield texts that are not the right one.
 
-    Args:
-        text: the right one.
-        others: texts that are right elsewhere.
-        request: of the task.
-        strict: does a contract say which texts are the same? Else only bold changes are tried.
+    The others are right elsewhere. Without ``strict``, no contract says which texts are the same, and only bold changes
+    are tried.
     """
     others = [other for other in others if not loosely_same(other, text)] or [f"{text[::-1]}x"]
     yield from (_respelled(text) if strict else ())

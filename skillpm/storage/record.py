@@ -31,8 +31,6 @@ class Placement:
 
     Attributes:
         folder: relative to the project, posix: ``.agents/skills/incident-triage``.
-        skill: its name in the lock.
-        tree: the digest of its content.
         link: the actual kind, which may differ from the requested one.
     """
 

@@ -33,11 +33,6 @@ class Child:
         environment: all of its variables.
         wrapped: is it started by another program, which reports a signal in its exit code?
 
-    Attributes:
-        requests: where requests are written.
-        replies: where replies are read.
-        output: where what it prints is read.
-
     Raises:
         OSError: it cannot be started.
         SkillpmError: ``command`` raised it.

@@ -84,10 +84,8 @@ class Pip:
     def resolve(self, requirements: Iterable[str], constraints: Sequence[str], folder: Path) -> list[Resolved]:
         """Return the packages that requirements stand for here, theirs included; nothing is installed.
 
-        Args:
-            requirements: PEP 508, without markers.
-            constraints: ``name==version`` of packages that keep their version.
-            folder: an empty folder to work in.
+        Requirements are as in PEP 508, without markers. Constraints, ``name==version``, are of packages that keep their
+        version. The folder is an empty one to work in.
 
         Raises:
             PipError: they do not fit together, or something is not a wheel.

@@ -27,10 +27,7 @@ class Login:
     """Who is known to a registry by the token of this machine.
 
     Attributes:
-        registry: its URL.
-        account: the account's name.
         role: in the whole registry: owner, publisher, reader or none.
-        rights: of the token.
         only: the scopes that the token is limited to.
         expires: seconds since 1970, or None.
         scopes: the account's role in each of its scopes.
@@ -50,9 +47,7 @@ class Login:
 def server(context: Context, text: str) -> HttpRegistry:
     """Return the server of a registry, by its URL or its name in the settings.
 
-    Args:
-        context: has the settings.
-        text: empty for the only registry with a stored token.
+    An empty text means the only registry with a stored token.
 
     Raises:
         UsageError: it has no URL.
@@ -106,10 +101,7 @@ def whoami(registry: HttpRegistry, *, file: Path | None = None) -> Login:
 def exchanged(context: Context, text: str, environment: Mapping[str, str]) -> str:
     """Return a short-lived token of a registry for the statement of the CI system that we run in.
 
-    Args:
-        context: has the settings.
-        text: the registry.
-        environment: has the statement, or what GitHub Actions gives to ask for one.
+    The environment has the statement, or what GitHub Actions gives to ask for one.
 
     Raises:
         UsageError: there is no statement.
@@ -168,11 +160,7 @@ def publishers(registry: HttpRegistry, text: str) -> list[dict[str, Any]]:
 def trust_publisher(registry: HttpRegistry, text: str, issuer: str, claims: Sequence[str]) -> dict[str, Any]:
     """Let an OIDC issuer's statements with some claims publish in a scope.
 
-    Args:
-        registry: the server.
-        text: a skill or ``OWNER/``.
-        issuer: its URL.
-        claims: ``NAME=PATTERN`` each.
+    The text is a skill or ``OWNER/``, the issuer a URL, and each claim ``NAME=PATTERN``.
 
     Raises:
         UsageError: a claim has another form.
@@ -211,12 +199,7 @@ def revoke_token(registry: HttpRegistry, number: int) -> None:
 def report(registry: HttpRegistry, name: str, version: str, reason: str, findings: Sequence[str]) -> dict[str, Any]:
     """Report a skill to the owners of its registry.
 
-    Args:
-        registry: the server.
-        name: of the skill.
-        version: of one release; empty for the whole skill.
-        reason: what is wrong.
-        findings: places, as ``FILE`` or ``FILE:LINE``.
+    An empty version means the whole skill. Findings are places, as ``FILE`` or ``FILE:LINE``.
     """
     places = [_finding(text) for text in findings]
     document = {"name": name, "version": version, "reason": reason, "findings": places}

@@ -40,7 +40,6 @@ class Wanted:
         registry: the URL of the registry to which it publishes.
         skills: the folder of the skills, relative to the repository's.
         trusted: log in with the identity of the job; otherwise with a token.
-        sign: sign what is published.
     """
 
     registry: str
@@ -96,12 +95,6 @@ def _filled(system: System, wanted: Wanted, variable: str) -> str:
 
 def write_workflow(system: System, wanted: Wanted, folder: Path, *, dry_run: bool = False) -> tuple[Path, str]:
     """Write the workflow into a repository; return its path and its text.
-
-    Args:
-        system: which CI system reads it.
-        wanted: what it does.
-        folder: of the repository.
-        dry_run: write nothing.
 
     Raises:
         UsageError: there is no skill in the folder, or what ``workflow`` raises.

@@ -42,7 +42,6 @@ class Draft:
     """What was read.
 
     Attributes:
-        files: the new files by path.
         rows: requests with their command line, as they are in seeds and suite.
         refused: lines of SKILL.md with a command that gives no row, each with the reason.
         written: how many rows a model added.
@@ -74,10 +73,8 @@ class _Usage:
 def draft(root: Path, policy: Policy | None = None) -> Draft:
     """Read a skill's text and return the files that make it trainable; nothing is written.
 
-    Args:
-        root: the skill's folder.
-        policy: writes further requests for the same commands; a request stays only if the policy, which sees the
-            contract's prompt and that request, answers with the command.
+    The policy writes further requests for the same commands. A request stays only if the policy, which sees the
+    contract's prompt and that request, answers with the command.
 
     Raises:
         UsageError: there is a contract already, or the text shows no command.

@@ -40,12 +40,9 @@ def create_from_program(
 ) -> Path:
     """Write a skill for a program that is installed here, into ``directory/name``, and return that folder.
 
-    Args:
-        name: of the skill.
-        directory: the parent of the new folder.
-        program: its name or path. Only its help and its parser are read; none of its commands runs.
-        commands: the subcommands that get a tool, each as its words; the first ones where there are none.
-        warn: takes a sentence about what was left out.
+    Only the help and the parser of ``program``, a name or a path, are read; none of its commands runs. ``commands`` are
+    the subcommands that get a tool, each as its words; by default the first ones. ``warn`` takes a sentence about what
+    was left out.
 
     Raises:
         UsageError: the name is not valid, a file of that name exists, or nothing can be read of the program.
@@ -84,12 +81,7 @@ def create_from_api(
 ) -> Path:
     """Write a skill for an API that a file describes, into ``directory/name``, and return that folder.
 
-    Args:
-        name: of the skill.
-        directory: the parent of the new folder.
-        file: JSON or YAML.
-        form: what the file is.
-        warn: takes a sentence about each thing that the contract cannot take.
+    The file is JSON or YAML. ``warn`` takes a sentence about each thing that the contract cannot take.
 
     Raises:
         UsageError: the name is not valid, or a file of that name exists.

@@ -31,11 +31,9 @@ class Packed:
     """A skill that is ready to be published.
 
     Attributes:
-        root: its folder.
         tree: the files of the package, and the names of what is left out.
         name: the published name, ``name`` or ``owner/name``.
         release: its entry in a registry's page.
-        archive: its bytes, compressed.
         report: of the check; warnings only.
     """
 
@@ -69,11 +67,8 @@ class Packed:
 def pack(root: Path, *, owner: str = "", extra: Sequence[Rule] = (), allow: Allowance = NOTHING) -> Packed:
     """Check a skill's folder with every rule of level ``publish`` and build its archive; nothing is written.
 
-    Args:
-        root: the folder with SKILL.md.
-        owner: goes in front of the name; may be empty.
-        extra: rules of plugins.
-        allow: the findings that the author accepts.
+    ``owner`` goes in front of the name, ``extra`` are rules of plugins, and ``allow`` the findings that the author
+    accepts.
 
     Raises:
         UsageError: there is no such folder, the owner is not a name, or the version cannot be published.
@@ -110,11 +105,8 @@ def source_files(root: Path) -> SourceTree:
 def archive_target(packed: Packed, output: str, folder: Path) -> Path:
     """Return where an archive is written, which is never a file of the next package.
 
-    Args:
-        packed: the package.
-        output: a file, or a folder with ``/`` at its end; empty for the default.
-        folder: the working directory. By default the archive is written there, or, from within the packed folder,
-            beside that folder.
+    ``output`` is a file, or a folder with ``/`` at its end. By default the archive is written into the working
+    directory ``folder``, or, from within the packed folder, beside that folder.
 
     Raises:
         UsageError: the file would be a part of the package.

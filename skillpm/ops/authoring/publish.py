@@ -41,11 +41,9 @@ class PublishOptions:
     """What a person allows.
 
     Attributes:
-        dry_run: write nothing.
         look_alike_of: the published name that a new name may look like.
         allow_unproven: publish a verifier whose claims prove little.
         allow_missing: publish although no registry has a required skill.
-        signing: who signs the release.
     """
 
     dry_run: bool = False
@@ -60,14 +58,10 @@ class Publication:
     """The outcome of a publication.
 
     Attributes:
-        packed: the skill.
-        registry: the registry's name.
         change: ``published``, ``unchanged`` if the same content was published already, or ``waiting`` for the
             approval of another owner.
         claims: the number of claims that the self-test checked.
         tasks: the number of tasks that it tried answers on.
-        warnings: sentences for the author.
-        dry_run: was nothing written?
         signer: the key that signed the release; None if it is unsigned, or is not published yet.
     """
 
@@ -110,13 +104,7 @@ def publish(
 ) -> Publication:
     """Publish a packed skill.
 
-    Args:
-        context: has the consents and the plugins.
-        packed: the skill.
-        registry: the target.
-        skill: the same skill, to self-test first; None if it judges nothing.
-        options: what a person allows.
-        progress: is told how many answers the self-test judged.
+    ``skill`` is the same skill, to self-test first; None if it judges nothing.
 
     Raises:
         ConsentError: the self-test would run code without consent.
@@ -316,11 +304,8 @@ def open_publishing(
 ) -> FolderRegistry | HttpRegistry:
     """Return the registry at a place, or of a name in the settings, to publish to.
 
-    Args:
-        text: a folder, a URL, or a name.
-        context: has the settings.
-        like: the published name that a new name may look like.
-        allow: the findings that the author accepts; a server makes the checks again.
+    ``like`` is the published name that a new name may look like. ``allow`` has the findings that the author accepts,
+    for a server, which makes the checks again.
 
     Raises:
         UsageError: the text is empty.

@@ -42,12 +42,7 @@ AUTHOR = Signing()  # the author's default key
 def signed(context: Context, name: str, release: Release, others: Sequence[Release], signing: Signing) -> Release:
     """Return a release with its signature, or with the decision not to sign it.
 
-    Args:
-        context: has the keys.
-        name: of the skill.
-        release: to publish.
-        others: the published releases, newest first.
-        signing: who signs.
+    ``others`` are the published releases, newest first.
 
     Raises:
         ConflictError: the published releases have another signer, so clients would refuse this one.

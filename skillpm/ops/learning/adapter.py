@@ -75,11 +75,6 @@ class CheckedAdapter:
 def pack_adapter(run: Path, output: Path, packaging: Packaging = Packaging()) -> PackedAdapter:
     """Write the adapter of a finished run as a package that names no path of this machine.
 
-    Args:
-        run: its folder.
-        output: a new folder.
-        packaging: name and version.
-
     Raises:
         UsageError: there is no such run, it is unfinished, the output exists, or the name or the version is none.
         IntegrityError: a file of the run is not the one that it was finished with.
@@ -160,16 +155,10 @@ def replay(
 ) -> str:
     """Ask the base model with the adapter what was recorded, if that can be done here, and say what came of it.
 
-    Args:
-        settings: know where models are.
-        folder: of the packed adapter.
-        release: its adapter.json.
-        base: the base model, as this machine knows it; empty for the one that is prepared under its name.
-        progress: counts the answers.
+    ``base`` is the base model as this machine knows it; by default the one that is prepared under its name.
 
     Raises:
         IntegrityError: the base model has another content, or the answers are others.
-        SkillpmError: whatever loading a model raises.
     """
     base = base or known_name(release.base_model)
     rows = [row for _, row in read_json_lines(RecordedAnswer, read_text(folder / ANSWERS), path=ANSWERS)]

@@ -46,12 +46,7 @@ class Answered:
 def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answerer, output: Path) -> Answered:
     """Answer rows ``{id?, request, expected?}`` of one skill and write completions.jsonl and summary.json.
 
-    Args:
-        evaluator: how policies are asked; with ``skill_text`` the skill's text stands in the prompt.
-        skill: whose rows they are.
-        tasks: JSON Lines.
-        answerer: who answers.
-        output: a new folder.
+    The tasks are JSON Lines. With ``skill_text`` of the evaluator, the skill's text stands in the prompt.
 
     Raises:
         UsageError: there is no such model or file, or the output exists.

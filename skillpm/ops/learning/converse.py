@@ -48,9 +48,7 @@ class Wanted:
     """How requests are answered and run.
 
     Attributes:
-        answerer: the model.
         steps: answers to one request, at most.
-        approve: a document of rules, or None.
         ask: asks a person; None where there is nobody to ask.
         tell: shows how a command ended, and what it printed.
         reply: asks a person what the model asks back; None where there is nobody to ask.
@@ -152,7 +150,6 @@ def open_policy(evaluator: Evaluator, contributions: Contributions, answerer: An
 
     Raises:
         CheckError: the skill has no contract.
-        SkillpmError: whatever loading a model raises.
     """
     contract = contributions.contract
     if contract is None:

@@ -46,10 +46,8 @@ class Evaluator:
     """How models are evaluated here.
 
     Attributes:
-        context: the settings, and where consents are recorded.
         asking: how policies are asked.
         progress: counts the answers.
-        policies: makes the policies.
         command: what a person types to have this again.
         resume: take the answers that an earlier command has kept, and ask for the others.
     """
@@ -75,15 +73,10 @@ class Evaluator:
     ) -> Policy:
         """Load a model, with an adapter on top where one is named.
 
-        Args:
-            model: which.
-            adapter: a folder.
-            tools: that a server is told of.
-            template: arguments of the chat template where the person has typed none.
+        ``template`` has arguments of the chat template where the person has typed none; ``tools`` are told to a server.
 
         Raises:
             IntegrityError: a packed adapter was trained on a base model with other bytes.
-            SkillpmError: whatever ``load_policy`` raises.
         """
         typed = self.asking.chat_template_kwargs
         policy = self.policies(
@@ -187,12 +180,8 @@ def evaluate_model(
 ) -> Evaluated:
     """Evaluate a base model on skills' suites, and on held-out tasks where a file of them is given.
 
-    Args:
-        evaluator: how.
-        skills: which.
-        model: a name that skillpm knows, a folder, a hub id, or an adapter, as ``Answerer.of_model`` reads it.
-        held_out: JSON Lines of Tasks.
-        output: a new folder for evaluation.json and report.html.
+    The model is what ``Answerer.of_model`` reads, the held-out file JSON Lines of Tasks, and the output a new folder
+    for evaluation.json and report.html.
 
     Raises:
         UsageError: there is no such model or file, nothing to ask, or the output exists.

@@ -43,12 +43,9 @@ def evaluate_run(
 ) -> Evaluated:
     """Evaluate every stage of a run on the skills' suites and on the tasks that the run held out.
 
-    Args:
-        evaluator: how; with ``skill_text`` the base model is asked, too.
-        skills: which; ``trained_skills`` returns those of the run.
-        run: a finished run folder; gets evals/TIME/evaluation.json and evals/TIME/report.html.
-        before: an earlier evaluation, or a folder with one; where None, the newest of the run with a base model.
-        with_base: ask the base model, too.
+    The run folder gets evals/TIME/evaluation.json and evals/TIME/report.html. ``trained_skills`` returns the skills of
+    the run. ``before`` is an earlier evaluation, or a folder with one; by default the newest of the run with a base
+    model. The base model is asked too with ``with_base``, or with ``skill_text`` of the evaluator.
 
     Raises:
         UsageError: there is no such run, it is unfinished, or the earlier evaluation shares no task with it.

@@ -27,12 +27,7 @@ def export(
 ) -> list[str]:
     """Let a plugin write skills into a new folder; return the files, relative to it.
 
-    Args:
-        context: of this invocation.
-        exporter: its name.
-        skills: which.
-        output: the new folder.
-        data: a folder of `skillpm synth`, whose rows the exporter gets.
+    ``data`` is a folder of `skillpm synth`, whose rows the exporter gets.
 
     Raises:
         UsageError: no plugin brings this exporter, the folder exists, or the data has no rows of a skill.
@@ -61,10 +56,7 @@ def refuse_unknown(context: Context, exporter: str) -> None:
 def tool_schemas(context: Context, texts: Sequence[str], form: str) -> list[dict[str, Any]]:
     """Return the tools of skills in one of ``FORMS``; no code of a skill runs.
 
-    Args:
-        context: of this invocation.
-        texts: names or folders; empty for all installed skills, of which those without tools are left out.
-        form: its name.
+    Texts are names or folders. Without any, all installed skills count, and those without tools are left out.
 
     Raises:
         CheckError: a skill has no contract.

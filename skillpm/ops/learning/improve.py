@@ -74,10 +74,7 @@ class Improved:
 def plan_round(context: Context, run: Path, changes: Sequence[str] = ()) -> Round:
     """Work out what a round would learn from; nothing is written.
 
-    Args:
-        context: knows the traces.
-        run: a finished run.
-        changes: of its recipe, as ``train --set`` takes them.
+    ``changes`` are of the run's recipe, as ``train --set`` takes them.
 
     Raises:
         UsageError: there is no such run, it trained a whole model, or there is nothing to learn from.
@@ -106,10 +103,7 @@ def plan_round(context: Context, run: Path, changes: Sequence[str] = ()) -> Roun
 def improve(evaluator: Evaluator, chosen: Round, margin: float) -> Improved:
     """Train, ask the old and the new adapter the same tasks, and keep the new run if the gate says GO.
 
-    Args:
-        evaluator: how both are asked.
-        chosen: the round.
-        margin: the share of exact answers that the new adapter may lose.
+    ``margin`` is the share of exact answers that the new adapter may lose.
 
     Raises:
         SkillpmError: whatever ``train`` and ``evaluate_run`` raise; the run that was there before is as it was.

@@ -67,12 +67,6 @@ def ready_model(text: str, settings: Settings) -> Path | str:
 def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
     """Write the model of a finished run with its adapter merged in.
 
-    Args:
-        settings: know where models are.
-        run: its folder.
-        output: a new folder.
-        dtype: of the saved weights.
-
     Raises:
         UsageError: there is no such run, it is unfinished, it trained a whole model, or the output exists.
         TrainingError: torch and its companions are not installed, or the merged model answers otherwise.

@@ -43,9 +43,7 @@ class StoredEvaluation:
 def stored_evaluation(settings: Settings, target: Path) -> StoredEvaluation:
     """Read the evaluation that a person means.
 
-    Args:
-        settings: know where the project's runs are.
-        target: a file, the output of an evaluation, or a run: of its evaluations the one that cards show.
+    The target is a file, the output of an evaluation, or a run: of its evaluations the one that cards show.
 
     Raises:
         UsageError: there is none.

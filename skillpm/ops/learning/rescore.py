@@ -43,7 +43,6 @@ class Rescored:
     """What became of the stored answers.
 
     Attributes:
-        documents: each stored evaluation.
         changed: skills whose content is not the one that judged then: name, tree then, tree now.
     """
 
@@ -76,11 +75,8 @@ class Rescored:
 def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Path | None = None) -> Rescored:
     """Judge again.
 
-    Args:
-        context: where consents are recorded.
-        path: a run folder, the output of an evaluation, or the file of one.
-        skills: that judge; ``stored_skills`` returns them.
-        output: a new folder for the documents as they are judged now.
+    The path is a run folder, the output of an evaluation, or the file of one. ``stored_skills`` returns the skills. The
+    output is a new folder for the documents as they are judged now.
 
     Raises:
         UsageError: nothing is stored there, a skill of it is not among ``skills``, or the output exists.
@@ -104,10 +100,7 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
 def stored_skills(context: Context, path: Path, texts: Sequence[str]) -> list[Skill]:
     """Return the skills that judged what is stored, as they are now.
 
-    Args:
-        context: where skills are found.
-        path: as for ``rescore``.
-        texts: skills to take in place of the installed ones of the same names.
+    The skills of ``texts`` take the place of the installed ones of the same names.
 
     Raises:
         UsageError: nothing is stored there, or a skill is meant that judged none of it.

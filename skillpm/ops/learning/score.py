@@ -54,12 +54,8 @@ def score(
 ) -> Scoring:
     """Judge rows with the verifier of a skill to whose code the person has agreed.
 
-    Args:
-        context: of this invocation.
-        skill: whose verifier judges.
-        lines: JSON Lines: ``{expected, completion, request?, id?, …}``.
-        write: is given each judgement, in order, as soon as it is there.
-        path: the name of the input for messages.
+    A row is ``{expected, completion, request?, id?, …}`` in JSON Lines. ``write`` gets each judgement, in order, as
+    soon as it is there. ``path`` names the input in messages.
 
     Raises:
         DocumentError: a bad row, with its line; every row before it has been written.
@@ -81,12 +77,6 @@ def score_rows(
     lines: Iterable[bytes], scorer: Scorer, contributions: Contributions, *, path: str = "<stdin>"
 ) -> Iterator[dict[str, Any]]:
     """Yield one JSON-ready judgement for each row, in order; a blank line asks for those of all rows before it.
-
-    Args:
-        lines: JSON Lines: ``{expected, completion, request?, id?, …}``.
-        scorer: was made for the skill.
-        contributions: of the skill.
-        path: the name of the input for messages.
 
     Raises:
         DocumentError: a bad row, with its line; every row before it has been yielded.

@@ -33,7 +33,6 @@ class Selftest:
     """What became of one skill's claims.
 
     Attributes:
-        skill: whose.
         verifier: the file that judges; empty where nothing does.
         promises: what was held against it.
         checked: claims by code.
@@ -41,7 +40,6 @@ class Selftest:
         broken: some of those, with the smallest answers that show it.
         tasks: how many were tried, by origin: ``seed``, ``suite``, ``rule``.
         mistakes: wrong answers among those tried that an executor would run.
-        seconds: how long it took.
     """
 
     skill: Skill
@@ -117,11 +115,6 @@ def selftests(context: Context, skills: Sequence[Skill], progress: Progress | No
 
 def selftest(contributions: Contributions, scorer: Scorer, progress: Progress | None = None) -> Selftest:
     """Check one skill.
-
-    Args:
-        contributions: the skill's.
-        scorer: was made for the skill.
-        progress: is told how many answers were judged.
 
     Raises:
         PluginError: the skill's code cannot be loaded.

@@ -32,7 +32,6 @@ def verified_model(evaluator: Evaluator, skill: Skill, wanted: Wanted, tries: in
 
     Raises:
         UsageError: the packages of the server are not installed.
-        SkillpmError: whatever ``conversation`` raises.
     """
     serving = _server("serving")
     with open_session(evaluator.context, [skill]) as session:
@@ -52,7 +51,6 @@ def gym_server(context: Context, skills: Sequence[Skill]) -> Iterator[Starlette]
     Raises:
         UsageError: the packages of the server are not installed.
         CheckError: nothing judges the answers of a skill.
-        SkillpmError: whatever ``open_session`` raises.
     """
     server = _server("gym_server")
     with open_session(context, skills) as session:

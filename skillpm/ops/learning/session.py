@@ -42,9 +42,7 @@ class JudgingSession:
     """Skills whose workers stand ready.
 
     Attributes:
-        contributions: what each skill contributes, by name.
         scorer: judges episodes and runs plugins' synthesis rules.
-        host: the user's own plugins.
         sandbox: what confines the workers, in words.
         packages: what each skill's own Python environment holds, by the skill's name.
     """
@@ -90,10 +88,6 @@ def sealed_skills(context: Context, skills: Sequence[Skill]) -> list[Skill]:
 @contextmanager
 def open_session(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingSession]:
     """Make skills ready to judge, and end their workers afterwards.
-
-    Args:
-        context: where consents are recorded, and whether the user's plugins are loaded.
-        skills: which.
 
     Raises:
         ConsentError: skill code would run that nobody agreed to.

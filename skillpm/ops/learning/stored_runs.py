@@ -22,12 +22,10 @@ class StoredRun:
 
     Attributes:
         state: an unfinished run was ended; `skillpm train --resume` goes on with it if it is ``resumable``.
-        model: the base model.
         skills: the version of each skill by its name.
         stages: the steps of each stage that has begun, by its name.
         exact: the share of exact answers after the last stage, of each task set as ``SKILL TASK SET``: of the newest
             evaluation of all tasks, else of the newest. Empty if the run was not evaluated.
-        size: bytes on disk.
     """
 
     name: str
@@ -112,12 +110,7 @@ def prune_runs(
 ) -> Pruned:
     """Remove runs for ever; a run that is being trained stays.
 
-    Args:
-        settings: know where the runs are.
-        runs: these.
-        unfinished: and all that were ended.
-        keep: and all finished ones but so many of the newest.
-        dry_run: remove nothing.
+    ``unfinished`` adds all that were ended, and ``keep`` all finished ones but so many of the newest.
 
     Raises:
         UsageError: no run is meant, there is no such run, or it is being trained.

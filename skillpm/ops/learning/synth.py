@@ -100,11 +100,7 @@ def load_rephrasing(
 ) -> Rephrasing:
     """Load the model that writes requests in other words. What it writes is kept in the cache, and asked for once.
 
-    Args:
-        context: knows where models and the cache are.
-        model: a name, a folder, a hub id, or the address of a server.
-        share: of the training rows, 0 to 1.
-        say: shows what a server is waited for.
+    ``share`` is of the training rows, 0 to 1. ``say`` shows what a server is waited for.
 
     Raises:
         UsageError: there is no such model.
@@ -186,11 +182,7 @@ class Shown:
 def preview(
     context: Context, skills: Sequence[Skill], *, count: int, seed: int, rephrasing: Rephrasing | None = None
 ) -> list[Shown]:
-    """Return the first training rows of each skill's rules; nothing is written.
-
-    Raises:
-        SkillpmError: whatever ``synth`` raises.
-    """
+    """Return the first training rows of each skill's rules; nothing is written."""
     with open_session(context, skills) as session:
         contributions = session.contributions
         synthesis = synthesise(
@@ -238,9 +230,7 @@ def other_suites(context: Context, skills: Sequence[Skill]) -> list[tuple[str, S
 def check_rows(profile: Profile, *, strict: bool) -> None:
     """Refuse a synthesis that has an empty split.
 
-    Args:
-        profile: of the synthesis.
-        strict: refuse one that has fewer rows than were asked for, too.
+    ``strict`` also refuses one that has fewer rows than were asked for.
 
     Raises:
         CheckError: with the reason, and all shortages in ``details``.

@@ -147,11 +147,8 @@ class _Ready:
 def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | None = None) -> Trained:
     """Train, and write a run folder whose manifest comes last.
 
-    Args:
-        context: where skills are found.
-        recipe: what to do; its skills, or all installed ones.
-        progress: shows how far it is.
-        runs: where the run folder is made; ``runs`` in the project where None.
+    The recipe names its skills, or all installed ones count. ``runs`` is the parent of the run folder; by default
+    ``runs`` in the project.
 
     Raises:
         UsageError: the recipe asks for what is not there.
@@ -173,11 +170,6 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
 
 def resume(context: Context, run: Path, *, progress: Progress) -> Trained:
     """Go on with a run that was ended, to the bytes that it would have had.
-
-    Args:
-        context: where skills are found.
-        run: its folder.
-        progress: shows how far it is.
 
     Raises:
         UsageError: there is no such run, it is finished, or what it began with has changed.

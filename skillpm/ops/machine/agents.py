@@ -23,7 +23,6 @@ class AgentState:
     """One agent in this project or home folder.
 
     Attributes:
-        agent: from the table.
         detected: does the project, the home folder or the environment have a sign of it?
         folder: its folder for skills, or None.
         filled: do installs fill that folder?

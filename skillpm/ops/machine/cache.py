@@ -36,7 +36,6 @@ class StoredTree:
     """One stored skill.
 
     Attributes:
-        tree: its digest.
         name: of the skill; empty if it is unreadable.
         version: of the skill; empty if it is unreadable.
         size: bytes of its files.
@@ -62,12 +61,9 @@ class CacheReport:
     """The contents of the store and of the cache.
 
     Attributes:
-        store: the store's folder.
-        cache: the cache's folder.
         trees: every stored skill, with the projects that need it.
         gone: noted projects that no longer exist.
         leftovers: of killed runs, in the store; the next writer removes them.
-        folders: of the cache.
     """
 
     store: Path
@@ -100,11 +96,7 @@ class Pruned:
     """The outcome of a clean-up or of its dry run.
 
     Attributes:
-        removed: the removed skills.
-        forgotten: projects that no longer exist.
         kept: the number of kept skills.
-        dry_run: was nothing removed?
-        environments: the removed Python environments.
         cached: the removed files of each folder of the cache.
         models: the number of kept prepared models.
     """

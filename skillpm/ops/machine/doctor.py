@@ -36,11 +36,8 @@ class Check:
     """One checked property of the machine.
 
     Attributes:
-        name: of the property.
         level: ok; warning if an optional part is missing; error if little works without it.
-        found: its value.
         hint: the next step if the level is not ok.
-        note: further information.
     """
 
     name: str

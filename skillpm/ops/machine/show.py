@@ -64,7 +64,6 @@ def show(context: Context, text: str) -> Overview:
     Raises:
         UnknownSkillError: there is no such skill.
         LayoutError: it is not a skill.
-        SkillpmError: whatever an index or the store raise.
     """
     if is_path(text):
         skill = context.skill(text)

@@ -16,11 +16,8 @@ if TYPE_CHECKING:
 def check_adapters(context: Context, plan: Plan, base: str = "", progress: Progress | None = None) -> tuple[str, ...]:
     """Return what there is to say of the adapters of a plan, whose trees are in the store.
 
-    Args:
-        context: of this invocation.
-        plan: its new adapters are replayed where their base model is prepared.
-        base: the base model that was asked for, as this machine knows it; empty if none was.
-        progress: counts the answers that are asked again.
+    New adapters are replayed where their base model is prepared. ``base`` is the base model that was asked for, as this
+    machine knows it.
 
     Raises:
         IntegrityError: a new adapter is of another base model, was trained on other content of the locked version of a

@@ -35,7 +35,6 @@ class Decision:
     """The target state, before anything is fetched or written.
 
     Attributes:
-        selection: the skills.
         to: the agents' folders.
         lock_text: the lock's present text if it stays as it is; None writes the plan's lock.
         project_text: the project file's new text; None leaves the file alone.

@@ -41,11 +41,9 @@ class Selection:
     """A plan with the data that it was made from.
 
     Attributes:
-        plan: the changes.
         indexes: the opened indexes, by name.
         sizes: of archives in bytes, by digest, as far as pages have them.
         left_out: the skills of places that ``--all`` could not take.
-        pages: the pages of the indexes, by name.
     """
 
     plan: Plan
@@ -66,7 +64,6 @@ class Request:
         places: the index of each typed place, by the name of its skill.
         left_out: the skills of places that ``--all`` could not take.
         upgrade: the locked names whose pins are dropped.
-        replace: may a skill replace another source's skill of the same name?
     """
 
     roots: dict[str, Requirement]

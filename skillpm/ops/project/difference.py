@@ -31,7 +31,6 @@ class Place:
     Attributes:
         wanted: what the lock wants there; None if the folder has to go.
         recorded: its entry in the record, or None.
-        standing: what stands there.
     """
 
     wanted: Placement | None

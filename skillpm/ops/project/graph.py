@@ -45,8 +45,6 @@ class Reasons:
     """The reasons why a skill is installed.
 
     Attributes:
-        name: the skill.
-        version: its locked version.
         paths: from a requirement of the project to the skill, shortest first.
         complete: are these all paths?
     """

@@ -75,7 +75,6 @@ def install(context: Context, asked: Asked, options: InstallOptions) -> Installa
 
     Raises:
         UsageError: a folder has foreign content or another source's skill.
-        SkillpmError: whatever ``select``, ``fetch`` and ``apply`` raise.
     """
     return carry_out(context, lambda to: _choose(context, asked, options, to), options)
 

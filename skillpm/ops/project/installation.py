@@ -44,10 +44,7 @@ class Installation:
     """The outcome.
 
     Attributes:
-        skills: every skill of the project.
         folders: the filled agents' folders.
-        warnings: sentences for the person.
-        dry_run: was nothing written?
         left_out: what ``--all`` could not take.
         backups: edited and foreign folders that made way.
         notes: sentences about the adapters.

@@ -39,8 +39,6 @@ class Locking:
     Attributes:
         skills: every name, compared with the old lock, or with our side of a conflict.
         merged: the names that differed in a resolved conflict.
-        warnings: sentences for the person.
-        dry_run: was nothing written?
     """
 
     skills: tuple[SkillChange, ...]
@@ -57,7 +55,6 @@ def lock_project(context: Context, *, upgrade: Sequence[str] | None = None, dry_
     Raises:
         UsageError: there is neither a project file nor a lock.
         UnknownSkillError: a name to upgrade is not locked.
-        SkillpmError: whatever ``relock`` raises.
     """
     settings = context.settings
     if settings.document is None and not settings.lock_path.exists():
@@ -88,11 +85,7 @@ def check_lock(context: Context) -> Locking:
 
 
 def relock(context: Context, lock: Lock, *, upgrade: Sequence[str] | None = None) -> Selection:
-    """Return the lock's skills if the lock agrees with the requirements, else resolve again.
-
-    Raises:
-        SkillpmError: whatever ``required``, ``out_of_date`` and ``select`` raise.
-    """
+    """Return the lock's skills if the lock agrees with the requirements, else resolve again."""
     requirements = required(context, lock)
     if upgrade is None and not out_of_date(context, requirements, lock):
         return Selection(as_locked(lock))

@@ -31,8 +31,6 @@ class Freshness:
     """One locked skill compared with its source.
 
     Attributes:
-        name: of the skill.
-        locked: the locked version.
         wanted: the version that the requirements allow now.
         newest: the newest version of the source.
         state: ``outdated`` if wanted differs from locked; ``held back`` if only the requirements exclude the newest;

@@ -60,7 +60,6 @@ def open_places(context: Context, asked: Asked, allow: Allowance = NOTHING) -> O
     Raises:
         UsageError: a place has several skills and none is chosen, or a name is unknown or duplicate.
         LayoutError: the only skill of a place cannot be installed, or no skill of a place can.
-        SkillpmError: whatever opening a place raises.
     """
     places = [_look(context, text) for text in asked.places]
     for sentence in context.around.overlooked if asked.every else ():

@@ -36,7 +36,6 @@ def sync(context: Context, options: InstallOptions, mode: LockMode = LockMode.RE
     Raises:
         UsageError: there is neither a project file nor a lock, or a folder has foreign content.
         LockOutOfDateError: the lock does not agree with the requirements, or there is no lock.
-        SkillpmError: whatever ``relock``, ``fetch`` and ``apply`` raise.
     """
     choose = {LockMode.RENEWED: _renewed, LockMode.LOCKED: _locked, LockMode.FROZEN: _frozen}[mode]
     return carry_out(context, lambda to: choose(context, to), options)
@@ -48,7 +47,6 @@ def update(context: Context, names: Sequence[str], options: InstallOptions) -> I
     Raises:
         UsageError: nothing is installed, or a folder was edited.
         UnknownSkillError: a name is not locked.
-        SkillpmError: whatever ``relock``, ``fetch`` and ``apply`` raise.
     """
     return carry_out(context, lambda to: _renewed(context, to, names), options)
 

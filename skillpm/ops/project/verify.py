@@ -38,12 +38,9 @@ class Mismatch:
     """One difference from the lock.
 
     Attributes:
-        skill: the locked name.
         place: ``store``, ``skillpm.lock``, or a folder relative to the project.
         path: the file below the place; empty for the whole place.
-        kind: of the difference.
         detail: ``content``, ``executable bit``, ``symlink``, …
-        remedy: the next step.
     """
 
     skill: str
