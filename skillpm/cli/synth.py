@@ -109,7 +109,14 @@ def command(
     With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
     from skillpm.ops.learning.report import stored_evaluation
-    from skillpm.ops.learning.synth import check_output, check_rows, preview, synth, write_synthesis
+    from skillpm.ops.learning.synth import (
+        SynthesisRequest,
+        check_output,
+        check_rows,
+        preview,
+        synth,
+        write_synthesis,
+    )
 
     if show is not None:
         if from_failures is not None:
@@ -118,7 +125,8 @@ def command(
             raise UsageError("`--show` writes no files", hint="remove `--output` or `--show`")
         context, chosen = agreed_skills(skills, **agreement)
         rephrasing = _rephrasing(context, rephrase_with, rephrase_share)
-        _print_preview(preview(context, chosen, count=show, seed=seed, rephrasing=rephrasing), as_json)
+        request = SynthesisRequest(show, held_out=0, seed=seed, rephrasing=rephrasing)
+        _print_preview(preview(context, chosen, request), as_json)
         return
     if as_json and output is None:
         raise UsageError(
@@ -129,18 +137,16 @@ def command(
     skills, imported = _imported(skills, from_traces)
     failures = None if from_failures is None else stored_evaluation(command_context().settings, from_failures)
     context, chosen = agreed_skills(skills, **agreement)
-    synthesis = synth(
-        context,
-        chosen,
-        rows=rows,
-        held_out=held_out,
-        seed=seed,
-        progress=progress(),
+    request = SynthesisRequest(
+        rows,
+        held_out,
+        seed,
         from_traces=from_traces is not None,
         imported=imported,
-        failures=None if failures is None else failures.evaluation,
         rephrasing=_rephrasing(context, rephrase_with, rephrase_share),
+        failures=None if failures is None else failures.evaluation,
     )
+    synthesis = synth(context, chosen, request, progress())
     for name, skill in synthesis.profile.skills.items():
         for text in skill.notes:
             note(safe(f"note: {name}: {text}"))

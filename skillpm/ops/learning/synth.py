@@ -42,32 +42,33 @@ PROFILE = "profile.json"
 _AT_ONCE = 8  # requests to the model that rephrases
 
 
-def synth(
-    context: Context,
-    skills: Sequence[Skill],
-    *,
-    rows: int,
-    held_out: int,
-    seed: int,
-    progress: Progress | None = None,
-    from_traces: bool = False,
-    imported: Iterable[Trace] = (),
-    rephrasing: Rephrasing | None = None,
-    failures: Evaluation | None = None,
-) -> Synthesis:
-    """Make training and held-out tasks, each verified by its skill.
+@dataclass(frozen=True, slots=True)
+class SynthesisRequest:
+    """What is made.
 
-    Args:
-        context: where consents are recorded.
-        skills: which.
+    Attributes:
         rows: training rows of each skill.
         held_out: held-out rows of each skill.
         seed: of chance.
-        progress: is told how far it is.
         from_traces: add what people approved and edited in stored episodes to the seeds.
         imported: episodes of other programs, taken with those that are stored.
         rephrasing: who writes training requests of rules in other words.
         failures: an evaluation; rules whose answers were wrong in its last arm get more rows.
+    """
+
+    rows: int
+    held_out: int
+    seed: int = 0
+    from_traces: bool = False
+    imported: tuple[Trace, ...] = ()
+    rephrasing: Rephrasing | None = None
+    failures: Evaluation | None = None
+
+
+def synth(
+    context: Context, skills: Sequence[Skill], request: SynthesisRequest, progress: Progress | None = None
+) -> Synthesis:
+    """Make training and held-out tasks, each verified by its skill.
 
     Raises:
         UsageError: no rule of the skills was wrong in ``failures``.
@@ -78,20 +79,20 @@ def synth(
     """
     with open_session(context, skills) as session:
         contributions = list(session.contributions.values())
-        if from_traces:
-            contributions = [with_traces(context, item, tuple(imported)) for item in contributions]
-        if failures is not None:
-            contributions = with_failures(context, contributions, failures)
+        if request.from_traces:
+            contributions = [with_traces(context, item, request.imported) for item in contributions]
+        if request.failures is not None:
+            contributions = with_failures(context, contributions, request.failures)
         return synthesise(
             contributions,
             session.scorer.judge,
-            rows=rows,
-            held_out=held_out,
-            seed=seed,
+            rows=request.rows,
+            held_out=request.held_out,
+            seed=request.seed,
             run_rule=session.scorer.synthesise,
             progress=progress,
             other_suites=other_suites(context, skills),
-            rephrasing=rephrasing,
+            rephrasing=request.rephrasing,
         )
 
 
@@ -179,25 +180,23 @@ class Shown:
     answer: str
 
 
-def preview(
-    context: Context, skills: Sequence[Skill], *, count: int, seed: int, rephrasing: Rephrasing | None = None
-) -> list[Shown]:
+def preview(context: Context, skills: Sequence[Skill], request: SynthesisRequest) -> list[Shown]:
     """Return the first training rows of each skill's rules; nothing is written."""
     with open_session(context, skills) as session:
         contributions = session.contributions
         synthesis = synthesise(
             list(contributions.values()),
             session.scorer.judge,
-            rows=count + max(len(item.seeds) for item in contributions.values()),
+            rows=request.rows + max(len(item.seeds) for item in contributions.values()),
             held_out=0,
-            seed=seed,
+            seed=request.seed,
             run_rule=session.scorer.synthesise,
             other_suites=other_suites(context, skills),
-            rephrasing=rephrasing,
+            rephrasing=request.rephrasing,
         )
     rows: dict[str, list[Shown]] = {name: [] for name in contributions}
     for task in synthesis.train:
-        if task.origin == "rule" and len(rows[task.skill]) < count:
+        if task.origin == "rule" and len(rows[task.skill]) < request.rows:
             answer = shown_answer(task.expected, contributions[task.skill].contract)
             rows[task.skill].append(Shown(task.skill, task.request, answer))
     return [row for listed in rows.values() for row in listed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skillpm.agent.trace import Step, Trace, Traces
-from skillpm.ops.learning.synth import synth
+from skillpm.ops.learning.synth import SynthesisRequest, synth
 from tests.scripted_policy import Server
 
 
@@ -34,8 +34,8 @@ def test_approved_answers_become_rows_and_nothing_of_a_suite_does(server: Server
         trace(6, "token [masked: a GitHub token]", 5),
     ):
         traces.save(item)
-    rows = synth(context, [server.skill], rows=5, held_out=0, seed=0, from_traces=True).train
+    rows = synth(context, [server.skill], SynthesisRequest(5, 0, from_traces=True)).train
     assert [(row.request, row.expected["args"]["port"], row.origin) for row in rows] == [
         ("Launch one on  99", 99, "trace")
     ]
-    assert not synth(context, [server.skill], rows=5, held_out=0, seed=0).train
+    assert not synth(context, [server.skill], SynthesisRequest(5, 0)).train
