@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.chat", "tests.shop", "tests.skill_code", "tests.scripted_policy"]
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 settings.load_profile("default")
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it

@@ -26,7 +26,7 @@ def member(path: str = "SKILL.md", data: bytes = b"x", edit: Edit | None = None,
 
 
 def archive(*members: bytes, end: bytes = b"\0" * 1024) -> bytes:
-    return gzip.compress(b"".join(members) + end, mtime=0)
+    return gzip.compress(b"".join(members) + end, 1, mtime=0)  # the least work: some are bombs
 
 
 def put(start: int, value: bytes) -> Edit:
@@ -54,7 +54,7 @@ def pax(**headers: str) -> bytes:
         info = tarfile.TarInfo("SKILL.md")
         info.size, info.pax_headers = 1, headers
         tar.addfile(info, io.BytesIO(b"x"))
-    return gzip.compress(file.getvalue())
+    return gzip.compress(file.getvalue(), 1)
 
 
 def gnu_long_name() -> bytes:

@@ -114,7 +114,7 @@ def test_every_encoding_of_a_terminal_can_show_every_text(project: MakeProject, 
     """A clipped description ends with an ellipsis, which most encodings lack."""
     place = project({"demo": SKILL})
     place.call("install", "./demo", "shell-tools").ok()
-    for words in (["list"], ["show", "demo"], ["tree"]):
+    for words in (["list"], ["tree"]):
         code, shown = on_a_terminal(place, *words, **environment)
         assert (code, b"Error" in shown) == (0, False), shown.decode("latin-1")
         code, out, told = shell(place, f"skillpm {' '.join(words)}", **environment)

@@ -73,7 +73,10 @@ def test_a_lock_and_a_requirement_hold_sources() -> None:
 
 def _spelled(path: Path) -> Iterator[str]:
     """Yield the texts of a module, its docstrings left out, that begin as a source does."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    if not any(f"{quote}{prefix}" in text for quote in "'\"" for prefix in PREFIXES):
+        return
+    tree = ast.parse(text)
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     docstrings = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, documented)}
     for node in ast.walk(tree):

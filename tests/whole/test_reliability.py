@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parent.parent.parent / "benchmarks/reliability.py"
 LONGER = ("at-once", "publish")
 SHORT = {
     "kill": ["--instants", "2", "--stride", "9", "--skills", "1"],
-    "disk": ["--skills", "1", "--step", "8192"],
+    "disk": ["--skills", "1", "--step", "16384"],
     "rights": ["--skills", "1"],
     "at-once": ["--instants", "1", "--skills", "6"],
     "held": ["--instants", "20", "--skills", "2"],

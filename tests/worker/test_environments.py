@@ -111,8 +111,7 @@ def test_what_does_not_apply_and_what_a_worker_has_already_ask_for_nothing(
     assert environments.of(make_skill(), wheels) is None and not environments.folder.exists()
 
 
-@pytest.mark.parametrize("offline", [False, True])
-@pytest.mark.parametrize("requirement", ["acme-colours==3.0", "pydantic<1"])
+@pytest.mark.parametrize(("requirement", "offline"), [("acme-colours==3.0", False), ("pydantic<1", True)])
 def test_what_cannot_be_resolved_names_the_skill_and_ends_with_the_words_of_pip_and_leaves_nothing(
     make_skill: MakeSkill, shop: Path, tmp_path: Path, requirement: str, offline: bool
 ) -> None:
@@ -186,8 +185,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize(
     "kind",
-    ["sdist", "wheel without hash"]
-    + [pytest.param(kind, marks=pytest.mark.slow) for kind in ("sdist as wheel", "repository", "wheel by file")],
+    [pytest.param(kind, marks=() if kind == "sdist" else pytest.mark.slow) for kind in HOSTILE],
 )
 def test_what_a_wheel_needs_is_a_wheel_too_or_is_refused_by_name_and_nothing_runs(
     make_skill: MakeSkill,

@@ -102,8 +102,8 @@ def test_eight_publish_different_skills_and_versions_of_one_skill_and_none_is_lo
     assert not list((shop / "tmp").iterdir())
 
 
-def test_of_eight_with_other_bytes_for_one_version_exactly_one_wins(shop: Path) -> None:
-    assert sorted(at_once(shop, [[f"busy:1.0:{n}"] for n in range(8)])) == [0, *[5] * 7]
+def test_of_five_with_other_bytes_for_one_version_exactly_one_wins(shop: Path) -> None:
+    assert sorted(at_once(shop, [[f"busy:1.0:{n}"] for n in range(5)])) == [0, *[5] * 4]
     assert len(page(shop, "busy").releases) == 1
     assert is_whole(shop)
 

@@ -408,10 +408,10 @@ def start(place: Any, *arguments: object, cwd: Path | None = None) -> subprocess
 
 
 @pytest.mark.attack(66)
-def test_six_installs_at_once_in_one_project_all_succeed(project: MakeProject, shop: Path, tmp_path: Path) -> None:
+def test_four_installs_at_once_in_one_project_all_succeed(project: MakeProject, shop: Path, tmp_path: Path) -> None:
     place = project()
-    running = [start(place, "install", name, "--registry", shop) for name in ("plain", "top") * 3]
-    assert [process.wait() for process in running] == [0] * 6
+    running = [start(place, "install", name, "--registry", shop) for name in ("plain", "top") * 2]
+    assert [process.wait() for process in running] == [0] * 4
     assert [item["name"] for item in place.call("list", "--json").document["skills"]] == ["base", "plain", "top"]
     store = tmp_path / "home/skillpm/data/store"
     assert len(list((store / "tree-v1").iterdir())) == 3
