@@ -15,6 +15,7 @@ from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
+from skillpm.cli.report import print_more
 from skillpm.cli.server_key import key_option, read_key
 from skillpm.errors import CheckError, RegistryError, UsageError, VerifierError
 
@@ -338,23 +339,12 @@ def _answer_rows(evaluator: Evaluator, skills: Sequence[Skill], options: Mapping
 
 def _print(evaluated: Evaluated, shown: Table, options: Mapping[str, Any]) -> None:
     """Print an evaluation: ``shown`` is the table for people."""
-    from skillpm.evals.caveats import caveats
-    from skillpm.evals.compare import comparisons
-    from skillpm.evals.kinds import kind_figures
-    from skillpm.evals.summary import comparison_table, evaluation_document, kind_table
+    from skillpm.evals.summary import evaluation_document
 
     if options["as_json"]:
         echo_json({**evaluation_document(evaluated.evaluation, evaluated.gates), "report": evaluated.report})
         return
     table(*shown)
-    by_kind = kind_figures(evaluated.evaluation)
-    if by_kind:
-        click.echo()
-        table(*kind_table(by_kind))
-    if options["compare"]:
-        click.echo()
-        table(*comparison_table(comparisons(evaluated.evaluation)))
-    for caveat in caveats(evaluated.evaluation):
-        note(safe(caveat))
+    print_more(evaluated.evaluation, compare=options["compare"])
     if evaluated.report is not None:
         note(f"the report is {evaluated.report}")

@@ -55,11 +55,8 @@ def command(evaluation: Path, output: Path | None, compare: bool, failures: bool
 
 
 def _print(evaluation: Evaluation, compare: bool) -> None:
-    from skillpm.evals.caveats import caveats
-    from skillpm.evals.compare import comparisons
     from skillpm.evals.figures import figures, novelty_figures, tool_figures
-    from skillpm.evals.kinds import kind_figures
-    from skillpm.evals.summary import arm_table, comparison_table, kind_table, metric_table, part_table
+    from skillpm.evals.summary import arm_table, metric_table, part_table
 
     arms = [arm.name for arm in evaluation.arms]
     rows = [*figures(evaluation), *novelty_figures(evaluation)]
@@ -68,6 +65,16 @@ def _print(evaluation: Evaluation, compare: bool) -> None:
     if len(by_tool) > 1:
         click.echo()
         table(*part_table(by_tool, arms, "tool"))
+    print_more(evaluation, compare=compare)
+
+
+def print_more(evaluation: Evaluation, *, compare: bool) -> None:
+    """Print what stands below the figures of an evaluation: by kinds of answers, the arms compared, and caveats."""
+    from skillpm.evals.caveats import caveats
+    from skillpm.evals.compare import comparisons
+    from skillpm.evals.kinds import kind_figures
+    from skillpm.evals.summary import comparison_table, kind_table
+
     by_kind = kind_figures(evaluation)
     if by_kind:
         click.echo()

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from skillpm.agent.endpoint import EndpointPolicy, is_endpoint
 from skillpm.errors import TrainingError, UsageError
@@ -51,17 +52,18 @@ def ready_model(text: str, settings: Settings) -> Path | str:
     source = locate_model(text, settings.models)
     if isinstance(source, Path):
         return source
-    try:
-        if source is not None:
-            find = importlib.import_module("skillpm.train.hf.hub").find_on_hub
-        else:
-            dequantise = importlib.import_module("skillpm.train.hf.model").dequantise
-    except ImportError as error:
-        raise TrainingError(f"no model can be prepared: {error}", hint="pip install 'skillpm-core[train]'") from None
     if source is not None:
-        on_hub: Path | str = find(source, offline=settings.offline)
+        on_hub: Path | str = _of_torch("hub", "prepared").find_on_hub(source, offline=settings.offline)
         return on_hub
-    return prepare_model(KNOWN_MODELS[text], settings.models, dequantise)
+    return prepare_model(KNOWN_MODELS[text], settings.models, _of_torch("model", "prepared").dequantise)
+
+
+def _of_torch(module: str, aim: str) -> Any:
+    """Import a module that knows torch. Raises TrainingError where a package of it is missing."""
+    try:
+        return importlib.import_module(f"skillpm.train.hf.{module}")
+    except ImportError as error:
+        raise TrainingError(f"no model can be {aim}: {error}", hint="pip install 'skillpm-core[train]'") from None
 
 
 def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
@@ -76,10 +78,7 @@ def merge_run(settings: Settings, run: Path, output: Path, dtype: str) -> None:
     if not (adapter / "adapter_config.json").is_file():
         raise UsageError(f"{run} trained a whole model, there is nothing to merge", hint=f"use {adapter}")
     source = ready_model(model, settings)
-    try:
-        merge = importlib.import_module("skillpm.train.hf.merge").merge_adapter
-    except ImportError as error:
-        raise TrainingError(f"no model can be merged: {error}", hint="pip install 'skillpm-core[train]'") from None
+    merge = _of_torch("merge", "merged").merge_adapter
     with whole_folder(output) as target:
         merge(source, adapter, target, dtype)
 
@@ -108,10 +107,7 @@ def export_model(settings: Settings, source: str, output: Path, file_type: str) 
     name = output.stem if run is None else f"{run.manifest.name} {portable_name(model)}"
     if output.exists():
         raise UsageError(f"{output} exists already", hint="choose another `--output`, or move it")
-    try:
-        export = importlib.import_module("skillpm.train.hf.merge").export_gguf
-    except ImportError as error:
-        raise TrainingError(f"no model can be exported: {error}", hint="pip install 'skillpm-core[train]'") from None
+    export = _of_torch("merge", "exported").export_gguf
     with DiskErrors("write", output):
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:
@@ -193,11 +189,7 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
             raise UsageError(f"the policy `{maker.name}` chooses its data type itself", hint="remove `--dtype`")
         return maker.open(rest, request.adapter, request.batch_size)
     source = ready_model(request.model, settings)
-    try:
-        make = importlib.import_module("skillpm.train.hf.policy").TransformersPolicy
-    except ImportError as error:
-        raise TrainingError(f"no model can be loaded: {error}", hint="pip install 'skillpm-core[train]'") from None
-    policy: Policy = make(
+    policy: Policy = _of_torch("policy", "loaded").TransformersPolicy(
         source,
         request.adapter,
         dtype=request.dtype,
