@@ -106,13 +106,7 @@ class Placing:
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context,
-    /,
-    texts: tuple[str, ...],
-    best_effort: bool,
-    adapter: str | None,
-    as_json: bool,
-    **flags: Any,
+    ctx: click.Context, /, texts: tuple[str, ...], best_effort: bool, adapter: str | None, as_json: bool, **flags: Any
 ) -> None:
     """Install skills and their dependencies, lock them, and put them into agents' folders.
 

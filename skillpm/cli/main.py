@@ -55,10 +55,7 @@ SECTIONS = {
         "publish": ("skillpm.cli.publish", "Add a skill to a registry."),
         "yank": ("skillpm.cli.yank", "Exclude a release from new resolutions."),
         "unyank": ("skillpm.cli.yank:unyank", "Allow a yanked release again."),
-        "deprecate": (
-            "skillpm.cli.yank:deprecate",
-            "Mark a skill as replaced or no longer maintained.",
-        ),
+        "deprecate": ("skillpm.cli.yank:deprecate", "Mark a skill as replaced or no longer maintained."),
         "key": ("skillpm.cli.key", "Make and list the keys that sign releases."),
         "registry": ("skillpm.cli.registry", "Make a folder a registry, or report a skill to one."),
         "login": ("skillpm.cli.login", "Store your token of a shared registry."),

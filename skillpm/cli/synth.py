@@ -109,14 +109,7 @@ def command(
     With --output, writes train.jsonl, held_out.jsonl and profile.json. Without it, prints the training tasks.
     """
     from skillpm.ops.learning.report import stored_evaluation
-    from skillpm.ops.learning.synth import (
-        SynthesisRequest,
-        check_output,
-        check_rows,
-        preview,
-        synth,
-        write_synthesis,
-    )
+    from skillpm.ops.learning.synth import SynthesisRequest, check_output, check_rows, preview, synth, write_synthesis
 
     if show is not None:
         if from_failures is not None:

@@ -68,9 +68,7 @@ def set_(version: str, path: Path, dry_run: bool, as_json: bool) -> None:
 
 
 @command.command(
-    "bump",
-    short_help="Write the next version.",
-    epilog="Example: skillpm version bump patch rc skills/mine",
+    "bump", short_help="Write the next version.", epilog="Example: skillpm version bump patch rc skills/mine"
 )
 @click.argument("parts", metavar="PART... [PATH]", nargs=-1, required=True)
 @click.option("--dry-run", is_flag=True, help="Print what would change; write nothing.")

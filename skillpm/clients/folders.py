@@ -34,8 +34,7 @@ def agent_folders(agents: Sequence[str], *, user: bool = False, project: Path | 
                 folders.append(folder)
             elif name != "all":
                 raise UsageError(
-                    f"{agent.title} reads skills from projects only",
-                    hint="remove `--user` and install into a project",
+                    f"{agent.title} reads skills from projects only", hint="remove `--user` and install into a project"
                 )
     return tuple(dict.fromkeys(folders))
 

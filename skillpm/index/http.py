@@ -95,8 +95,7 @@ class HttpIndex:
         data = self._get(LISTING)
         if data is None:
             raise RegistryError(
-                f"registry {self.url} has no {LISTING}",
-                hint="use `skillpm show NAME` or `skillpm install NAME`",
+                f"registry {self.url} has no {LISTING}", hint="use `skillpm show NAME` or `skillpm install NAME`"
             )
         yield from read_listing(data, f"registry {self.url}")
 

@@ -82,10 +82,7 @@ class MappingTree:
     """A tree in memory: content by posix path, executable paths, and the kinds of irregular entries by path."""
 
     def __init__(
-        self,
-        files: Mapping[str, bytes],
-        executables: Container[str] = (),
-        irregular: Mapping[str, str] | None = None,
+        self, files: Mapping[str, bytes], executables: Container[str] = (), irregular: Mapping[str, str] | None = None
     ) -> None:
         self._files = dict(sorted(files.items()))
         self._executables = executables

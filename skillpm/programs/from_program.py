@@ -10,14 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from skillpm.programs.draft import Draft, Slot
-from skillpm.programs.phrases import (
-    clean,
-    flag_clauses,
-    imperative,
-    naming,
-    value_clauses,
-    variants,
-)
+from skillpm.programs.phrases import clean, flag_clauses, imperative, naming, value_clauses, variants
 from skillpm.programs.program import Command, Option, Program
 from skillpm.programs.values import examples, fresh, kind_of
 from skillpm.programs.words import words

@@ -74,10 +74,7 @@ def search(
 
 
 def _solve(
-    roots: Sequence[Requirement],
-    universe: Universe,
-    first: Collection[str] = (),
-    steps: int = DEFAULT_MAX_ITERATIONS,
+    roots: Sequence[Requirement], universe: Universe, first: Collection[str] = (), steps: int = DEFAULT_MAX_ITERATIONS
 ) -> dict[str, Release]:
     """Search; raise NoSolution with the proof, or ResolutionTerminatedError after ``steps`` steps."""
     root_requirements = [

@@ -57,12 +57,7 @@ def _check_errors(probe: Probe, judgement: Judgement) -> str | None:
     return judgement_text(judgement) if judgement.verdict.status == "errored" and probe.code != "SK701" else None
 
 
-CHECKS: dict[str, Check] = {
-    "": check_verdict,
-    "SK741": _check_range,
-    "SK742": _check_rewards,
-    "SK751": _check_errors,
-}
+CHECKS: dict[str, Check] = {"": check_verdict, "SK741": _check_range, "SK742": _check_rewards, "SK751": _check_errors}
 
 
 def judgement_text(judgement: Judgement) -> str:

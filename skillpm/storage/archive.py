@@ -176,10 +176,7 @@ def read_archive(data: bytes, limits: Limits = LIMITS) -> MappingTree:
 def _refused(path: str, problem: str) -> IntegrityError:
     subject = f"the archive's member {path!r}" if path else "the archive"
     return IntegrityError(
-        f"{subject} {problem}",
-        hint="do not use this archive, and tell its author",
-        member=path,
-        reason=problem,
+        f"{subject} {problem}", hint="do not use this archive, and tell its author", member=path, reason=problem
     )
 
 

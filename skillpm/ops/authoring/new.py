@@ -72,12 +72,7 @@ def create_from_program(
 
 
 def create_from_api(
-    name: str,
-    directory: Path,
-    file: Path,
-    form: Api,
-    *,
-    warn: Callable[[str], None] = lambda _: None,
+    name: str, directory: Path, file: Path, form: Api, *, warn: Callable[[str], None] = lambda _: None
 ) -> Path:
     """Write a skill for an API that a file describes, into ``directory/name``, and return that folder.
 

@@ -87,8 +87,7 @@ def pack_adapter(run: Path, output: Path, packaging: Packaging = Packaging()) ->
         found, expected = _digest(path), manifest.files.get(path.relative_to(run).as_posix())
         if found != expected:
             raise IntegrityError(
-                f"{path} has changed: its SHA-256 is {found}, expected {expected or 'no such file'}",
-                hint="train again",
+                f"{path} has changed: its SHA-256 is {found}, expected {expected or 'no such file'}", hint="train again"
             )
     with whole_folder(output) as target:
         for path in _files(adapter):

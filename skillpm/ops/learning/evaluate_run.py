@@ -34,12 +34,7 @@ from skillpm.train.run_folder import RunFolder
 
 
 def evaluate_run(
-    evaluator: Evaluator,
-    skills: Sequence[Skill],
-    run: Path,
-    *,
-    before: Path | None = None,
-    with_base: bool = False,
+    evaluator: Evaluator, skills: Sequence[Skill], run: Path, *, before: Path | None = None, with_base: bool = False
 ) -> Evaluated:
     """Evaluate every stage of a run on the skills' suites and on the tasks that the run held out.
 

@@ -176,11 +176,7 @@ def load_policy(request: PolicyRequest, settings: Settings) -> Policy:
             hint = "remove `--run`, `--dtype` and `--chat-template-kwargs`"
             raise UsageError("a server loads its model itself", hint=hint)
         return EndpointPolicy(
-            request.model,
-            batch_size=request.batch_size,
-            tools=request.tools,
-            offline=settings.offline,
-            say=request.say,
+            request.model, batch_size=request.batch_size, tools=request.tools, offline=settings.offline, say=request.say
         )
     brought = _brought(request.model, settings)
     if brought is not None:

@@ -84,9 +84,7 @@ def _newest(context: Context, requirement: Requirement) -> Release:
     page = context.index.page(requirement.name)
     alone = [replace(release, requires={}) for release in page.releases] if page else []
     chosen = resolve(
-        [requirement],
-        lambda name: Page(name=name, releases=tuple(alone)) if page else None,
-        near=context.index.near,
+        [requirement], lambda name: Page(name=name, releases=tuple(alone)) if page else None, near=context.index.near
     )
     return chosen[requirement.name]
 

@@ -41,8 +41,7 @@ def refuse_clashes(lock: Lock) -> None:
         other = owners.setdefault(folder, name)
         if other != name or not is_name(folder):
             raise UsageError(
-                f"`{other}` and `{name}` both need the folder `{folder}`",
-                hint=_way_out(lock, other, name),
+                f"`{other}` and `{name}` both need the folder `{folder}`", hint=_way_out(lock, other, name)
             )
 
 
