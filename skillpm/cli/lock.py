@@ -56,7 +56,12 @@ def _render(locking: Locking, *, as_json: bool) -> None:
         note(f"both sides read, {len(rows)} {'name differs' if len(rows) == 1 else 'names differ'}")
     elif changed:
         rows = [
-            (skill.name, shown(skill.previous or "-"), _after(skill.change, skill.version), brief(skill.source))
+            (
+                skill.name,
+                shown(skill.previous or "-"),
+                "-" if skill.change == "removed" else shown(skill.version),
+                brief(skill.source),
+            )
             for skill in changed
         ]
         table(("skill", "before", "now", "source"), rows)
@@ -69,7 +74,3 @@ def _render(locking: Locking, *, as_json: bool) -> None:
         else "locked"
     )
     note(f"{count(locked, 'skill')} {state}")
-
-
-def _after(change: str, version: str) -> str:
-    return "-" if change == "removed" else shown(version)

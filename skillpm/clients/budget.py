@@ -50,7 +50,10 @@ def fit_list(entries: Iterable[Entry], budget: Budget, window: int | None = None
     """
     listed = sorted({entry.name: entry for entry in entries}.values(), key=lambda entry: entry.name)
     descriptions = [_shown(entry.description, budget) for entry in listed]
-    lines = [_line(entry, text, budget) for entry, text in zip(listed, descriptions, strict=True)]
+    lines = [
+        len(budget.entry.format(name=entry.name, description=text, location=entry.location))
+        for entry, text in zip(listed, descriptions, strict=True)
+    ]
     fitted = FittedList(budget.overflow, budget.limit(window), sum(lines), len(listed))
     if fitted.fits:
         return fitted
@@ -67,10 +70,6 @@ def _shown(description: str, budget: Budget) -> str:
     import html
 
     return html.escape(text)
-
-
-def _line(entry: Entry, description: str, budget: Budget) -> int:
-    return len(budget.entry.format(name=entry.name, description=description, location=entry.location))
 
 
 def _forget(whole: FittedList, _names: Sequence[str], _lines: Sequence[int], sizes: Sequence[int]) -> FittedList:

@@ -190,7 +190,9 @@ class FolderRegistry(DirectoryIndex):
             hint = did_you_mean(name, self.names()) or None
             raise RegistryError(f"{self.root} has no skill `{name[:80]}`", hint=hint)
         if _key(version) not in known:
-            versions = ", ".join(item.version for item in sorted(known.values(), key=_by_version))
+            versions = ", ".join(
+                item.version for item in sorted(known.values(), key=lambda item: Version(item.version))
+            )
             raise RegistryError(f"{self.root} has no {name} {version}", hint=f"it has {versions}")
         return known[_key(version)]
 
@@ -346,10 +348,6 @@ def _key(version: str) -> str:
     from packaging.utils import canonicalize_version  # only publishing needs it
 
     return canonicalize_version(version)
-
-
-def _by_version(release: Release) -> Version:
-    return Version(release.version)
 
 
 def _by_written_version(item: Any) -> tuple[bool, Version, str]:

@@ -64,7 +64,9 @@ def instructions(text: str) -> Iterator[Sighting]:
         if not present.any(words) or (needs and not present.any(needs)):
             continue
         if not joined:
-            joined = _compiled(CONTINUED).sub(_blank, text) if len(lower) == len(text) else text
+            joined = (
+                _compiled(CONTINUED).sub(lambda match: " " * len(match[0]), text) if len(lower) == len(text) else text
+            )
             lower = joined.lower()
         for begin, end in _near(lower, [word for word in words if present[word]]):
             for match in _compiled(pattern).finditer(joined, begin, end):
@@ -102,10 +104,6 @@ def _all(lower: str, word: str) -> Iterator[int]:
     while place >= 0:
         yield place
         place = lower.find(word, lower.find("\n", place + 1)) if lower.find("\n", place + 1) >= 0 else -1
-
-
-def _blank(match: re.Match[str]) -> str:
-    return " " * len(match[0])
 
 
 def _excused(match: re.Match[str]) -> bool:

@@ -87,7 +87,11 @@ class Environments:
             return WheelSet(platform=platform_name())
         self._refuse_addresses(skill, [requirement.url for requirement in applying])
         with self._pip(skill, "resolved") as (pip, folder):
-            items = pip.resolve([_plain(requirement) for requirement in applying], _constraints(), folder)
+            items = pip.resolve(
+                [_plain(requirement) for requirement in applying],
+                [f"{name}=={version}" for name, version in sorted(_own().items())],
+                folder,
+            )
         addresses = _addresses([*applying, *(text for item in items for text in item.requires)])
         wheels = [_wheel(skill, item, addresses) for item in items if canonicalize_name(item.name) not in _own()]
         return WheelSet(platform=platform_name(), wheels=tuple(sorted(wheels, key=lambda wheel: wheel.name)))
@@ -252,10 +256,6 @@ def _read(root: Path) -> Environment | None:
         return Environment(root, tuple(record["distributions"]))
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _constraints() -> list[str]:
-    return [f"{name}=={version}" for name, version in sorted(_own().items())]
 
 
 @functools.cache

@@ -93,7 +93,8 @@ def evaluate_trained(evaluator: Evaluator, session: JudgingSession, folder: RunF
 def held_out_of(folder: RunFolder) -> list[Task]:
     """Return the tasks that a run held out. Raises DocumentError, StorageError."""
     path = folder.path / "data" / "held_out.jsonl"
-    return read_held_out(path, [skill.name for skill in folder.manifest.skills]) if _has_rows(path) else []
+    has_rows = path.is_file() and path.stat().st_size > 0
+    return read_held_out(path, [skill.name for skill in folder.manifest.skills]) if has_rows else []
 
 
 def _commands(evaluator: Evaluator, folder: RunFolder) -> tuple[str, ...]:
@@ -157,10 +158,6 @@ def _note_other_content(context: Context, manifest: RunManifest, trees: Mapping[
     known = KNOWN_MODELS.get(manifest.model)
     if known is not None and manifest.model_digest not in (None, known.sha256):
         context.note(f"{manifest.model} has changed since the run, which trained {str(manifest.model_digest)[:12]}")
-
-
-def _has_rows(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
 
 
 def _stage_arms(

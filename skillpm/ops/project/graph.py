@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from skillpm.ops.context import Context, locked_skills
-from skillpm.resolve.graph import Graph, Need, paths_to
+from skillpm.resolve.graph import Graph, paths_to
 from skillpm.resolve.outline import Row, outline
 
 
@@ -69,13 +69,11 @@ def why(context: Context, name: str, *, limit: int = 0) -> Reasons:
     complete = True
     try:
         paths = islice(paths_to(graph, name), limit + 1 if limit else None)
-        edges.extend(tuple(_step(graph, need) for need in path) for path in paths)
+        edges.extend(
+            tuple(Edge(need.name, graph.versions.get(need.name), need.specifier) for need in path) for path in paths
+        )
     except OverflowError:  # the list has the paths before it
         complete = False
     if limit and len(edges) > limit:
         edges, complete = edges[:limit], False
     return Reasons(name, entry.version, tuple(edges), complete)
-
-
-def _step(graph: Graph, need: Need) -> Edge:
-    return Edge(need.name, graph.versions.get(need.name), need.specifier)
