@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from unittest import mock
 
 import pytest
 
+from skillpm.model.ports import Completion
+from skillpm.model.task import Message
 from tests.conftest import Outcome, Project
-from tests.scripted_policy import ScriptedPolicy
 from tests.shop import MakeProject
 
 CONTRACT = """\
@@ -24,17 +25,32 @@ tools:
 """
 
 
+class BriefPolicy:
+    """Answers what its table says, at the price of one token in and one out."""
+
+    name = "brief"
+
+    def __init__(self, answers: Mapping[str, str]) -> None:
+        self._answers = answers
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        for index, prompt in enumerate(prompts):
+            yield index, Completion(self._answers.get(prompt[-1].content, "no"), 1, 1, "stop")
+
+
 class Evaluate:
     """``evaluate(*words)`` runs ``skillpm eval`` in a project, with a model that knows some answers."""
 
-    def __init__(self, place: Project, known: Mapping[str, str]) -> None:
+    def __init__(self, place: Project, known: dict[str, str]) -> None:
         self.root = place.root
+        self.known = known
         self._place = place
-        self._known = known
 
     def __call__(self, *words: str) -> Outcome:
         heavy = types.ModuleType("skillpm.train.hf.policy")
-        heavy.TransformersPolicy = lambda *_, **__: ScriptedPolicy(self._known)  # type: ignore[attr-defined]
+        heavy.TransformersPolicy = lambda *_, **__: BriefPolicy(self.known)  # type: ignore[attr-defined]
         with mock.patch.dict(sys.modules, {heavy.__name__: heavy}):
             return self._place.call("eval", *words)
 
@@ -107,7 +123,7 @@ def test_answers_that_were_kept_are_not_asked_for_again(evaluate: Evaluate) -> N
     limited = (*SERVER, "--repeats", "2", "--max-tokens-total", "20", "--json", "--no-gate")
     first = evaluate(*limited).ok().document["figures"][0]
     assert (first["judged"], first["not_asked"]) == (10, 30)
-    (evaluate.root / "answers.json").write_text("{}")
+    evaluate.known.clear()
     second = evaluate(*limited, "--resume", "--max-cost", "1", "--price", "1,2").ok().document
     assert (second["figures"][0]["judged"], second["figures"][0]["not_asked"]) == (20, 20)
     assert second["figures"][0]["exact"]["estimate"] == 0.25  # half of those that were kept, none of the others
