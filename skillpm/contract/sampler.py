@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from skillpm.contract.schema_sampler import SchemaSampler, UnsampledError
 from skillpm.errors import DocumentError
 from skillpm.model.contract import CommandLine, Program, Tool, ValueOption
 
 _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
-_INTEGERS = (0, 1000)
 
 
 def sample_arguments(tool: Tool, chance: random.Random) -> dict[str, Any]:
@@ -29,40 +29,16 @@ def sample_arguments(tool: Tool, chance: random.Random) -> dict[str, Any]:
     return values
 
 
-def _value(tool: Tool, name: str, schema: dict[str, Any] | bool, chance: random.Random) -> Any:
+def _value(tool: Tool, name: str, schema: dict[str, Any], chance: random.Random) -> Any:
+    if schema.get("type") == "boolean" and name not in tool.required:
+        return True  # null says false
     try:
-        return _sampled(tool, name, {"type": "string"} if schema is True else schema or {}, chance)
-    except (ValueError, OverflowError):  # integers between 0.2 and 0.8, say
-        raise _unsampled(tool, name) from None
-
-
-def _unsampled(tool: Tool, name: str) -> DocumentError:
-    return DocumentError(f"tool `{tool.name}`: `{name}` cannot be sampled", hint="give its schema `examples`")
-
-
-def _sampled(tool: Tool, name: str, schema: dict[str, Any], chance: random.Random) -> Any:
-    choices = schema.get("examples") or schema.get("enum")
-    if choices:
-        return chance.choice(choices)
-    if "const" in schema:
-        return schema["const"]
-    declared = schema.get("type")
-    kind = declared if isinstance(declared, str) else next((t for t in declared or () if t != "null"), None)
-    if kind == "boolean":
-        return True
-    if kind == "integer":
-        low = int(schema.get("minimum", schema.get("exclusiveMinimum", _INTEGERS[0] - 1) + 1))
-        high = int(schema.get("maximum", schema.get("exclusiveMaximum", max(low, _INTEGERS[1]) + 1) - 1))
-        return chance.randint(low, high)
-    if kind == "number":
-        return round(chance.uniform(schema.get("minimum", 0), schema.get("maximum", 1)), 3)
-    if kind == "string" and "pattern" not in schema:
-        return f"{chance.choice(_WORDS)}-{chance.randint(1, 999)}"[: schema.get("maxLength", 64)]
-    if kind == "array":
-        return [
-            _value(tool, name, schema.get("items", {"type": "string"}), chance) for _ in range(chance.randint(1, 3))
-        ]
-    raise _unsampled(tool, name)
+        return SchemaSampler(tool.input_schema, chance).value(schema)
+    except (ValueError, OverflowError, TypeError) as error:
+        reason = f": {error}" if isinstance(error, UnsampledError) else ""
+        raise DocumentError(
+            f"tool `{tool.name}`: `{name}` cannot be sampled{reason}", hint="give its schema `examples`"
+        ) from None
 
 
 def _command_line(rules: CommandLine, chance: random.Random) -> str:

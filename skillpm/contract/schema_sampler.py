@@ -1,0 +1,231 @@
+"""Values that a JSON Schema admits, of every type: what is sampled is short, and is checked by whoever takes it."""
+
+from __future__ import annotations
+
+import math
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from skillpm.contract.pattern_sampler import MORE, PatternError, sample_pattern
+from skillpm.model.json_schema import referenced
+
+NULL_SHARE = 0.2  # of values that may be null
+_WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa")
+_INTEGERS = (0, 1000)
+_ITEMS = 3
+_DEEPEST = 12
+_TRIES = 40
+_LONG = 256  # repetitions, where a text has to be long
+_BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class UnsampledError(ValueError):
+    """A schema of which no value is made."""
+
+
+class SchemaSampler:
+    """Samples values.
+
+    Args:
+        root: the schema into which references point.
+        chance: draws.
+    """
+
+    def __init__(self, root: Mapping[str, Any], chance: random.Random) -> None:
+        self._root = root
+        self._chance = chance
+
+    def value(self, schema: Any, depth: int = 0) -> Any:
+        """Return a value.
+
+        Raises:
+            UnsampledError: none can be made.
+        """
+        if depth > _DEEPEST:
+            raise UnsampledError("nested too deeply")
+        if not isinstance(schema, Mapping):
+            if schema is False:
+                raise UnsampledError("nothing is right")
+            return self._word()
+        schema = self._whole(schema)
+        choices = schema.get("examples") or schema.get("enum")
+        if choices:
+            return self._chance.choice(choices)
+        if "const" in schema:
+            return schema["const"]
+        kind = self._kind(schema)
+        if kind == "null":
+            return None
+        made: Callable[[Mapping[str, Any], int], Any] = getattr(self, f"_{kind}")
+        return made(schema, depth)
+
+    def _whole(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a schema with what its references name and one of its alternatives, put together key by key."""
+        for _ in range(_DEEPEST):
+            pieces: list[Any] = []
+            if isinstance(reference := schema.get("$ref"), str):
+                pieces.append(referenced(reference, self._root))
+            pieces += schema.get("allOf", ())
+            for key in ("anyOf", "oneOf"):
+                if schema.get(key):
+                    pieces.append(self._alternative(schema[key]))
+            rest = {key: item for key, item in schema.items() if key not in ("$ref", "allOf", "anyOf", "oneOf")}
+            if not pieces:
+                return schema
+            for piece in pieces:
+                rest = _merged(rest, piece) if isinstance(piece, Mapping) else rest
+            schema = rest
+        raise UnsampledError("its references go round")
+
+    def _alternative(self, schemas: list[Any]) -> Any:
+        null = [schema for schema in schemas if isinstance(schema, Mapping) and schema.get("type") == "null"]
+        others = [schema for schema in schemas if schema not in null]
+        if null and (not others or self._chance.random() < NULL_SHARE):
+            return null[0]
+        return self._chance.choice(others)
+
+    def _kind(self, schema: Mapping[str, Any]) -> str:
+        declared = schema.get("type")
+        types = [declared] if isinstance(declared, str) else list(declared or ())
+        if "null" in types and (len(types) == 1 or self._chance.random() < NULL_SHARE):
+            return "null"
+        types = [name for name in types if name != "null"]
+        if types:
+            return str(self._chance.choice(types))
+        return "object" if "properties" in schema else "array" if "items" in schema else "string"
+
+    def _word(self) -> str:
+        return f"{self._chance.choice(_WORDS)}-{self._chance.randint(1, 999)}"
+
+    def _boolean(self, schema: Mapping[str, Any], depth: int) -> bool:
+        return self._chance.random() < 0.5
+
+    def _integer(self, schema: Mapping[str, Any], depth: int) -> int:
+        step = Fraction(str(schema.get("multipleOf", 1)))
+        step = Fraction(step.numerator)  # the least whole multiple of a fraction in lowest terms
+        low, high = _bounds(schema, _INTEGERS)
+        first = math.ceil(low / step) + (schema.get("exclusiveMinimum") == math.ceil(low / step) * step)
+        last = math.floor(high / step) - (schema.get("exclusiveMaximum") == math.floor(high / step) * step)
+        if first > last:
+            raise UnsampledError("no integer lies between its bounds")
+        return int(self._chance.randint(first, last) * step)
+
+    def _number(self, schema: Mapping[str, Any], depth: int) -> float:
+        low, high = _bounds(schema, (0, 1))
+        if "multipleOf" in schema:
+            step = Fraction(str(schema["multipleOf"]))
+            first, last = math.ceil(low / step), math.floor(high / step)
+            first += schema.get("exclusiveMinimum") == first * step
+            last -= schema.get("exclusiveMaximum") == last * step
+            if first > last:
+                raise UnsampledError("no multiple lies between its bounds")
+            return float(self._chance.randint(first, last) * step)
+        for digits in (1, 3, 9, 15):
+            value = round(self._chance.uniform(float(low), float(high)), digits)
+            inside = schema.get("exclusiveMinimum") != value and schema.get("exclusiveMaximum") != value
+            if low <= Fraction(value) <= high and inside:
+                return value
+        return float((low + high) / 2)
+
+    def _string(self, schema: Mapping[str, Any], depth: int) -> str:
+        least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 16))
+        make = _FORMATS.get(str(schema.get("format")))
+        for number in range(_TRIES):
+            if "pattern" in schema:
+                more = (MORE, 2, min(2 * least, _LONG), 0)[number % 4]
+                try:
+                    text = sample_pattern(str(schema["pattern"]), self._chance, more)
+                except PatternError as error:
+                    raise UnsampledError(f"its pattern: {error}") from None
+            elif make is not None:
+                text = make(self._chance)
+            else:
+                text = self._word()[:most]
+                text += "".join(self._chance.choices("abcdefghij", k=max(0, least - len(text))))
+            if least <= len(text) <= most:
+                return text
+        raise UnsampledError("no text has the length that it asks for")
+
+    def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
+        fixed = [self.value(item, depth + 1) for item in schema.get("prefixItems", ())]
+        least, most = int(schema.get("minItems", 0 if fixed else 1)), schema.get("maxItems")
+        if schema.get("items", True) is False:
+            return fixed
+        top = max(least, len(fixed), _ITEMS) if most is None else int(most)
+        count = self._chance.randint(max(least, min(len(fixed), top)), min(top, max(least, _ITEMS, len(fixed))))
+        items = fixed[:count]
+        for _ in range(_TRIES * max(1, count)):
+            if len(items) == count:
+                break
+            item = self.value(schema.get("items", True), depth + 1)
+            if not schema.get("uniqueItems") or item not in items:
+                items.append(item)
+        return items
+
+    def _object(self, schema: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        required = schema.get("required", ())
+        properties = schema.get("properties", {})
+        chosen = [
+            name
+            for name in properties
+            if name in required or (depth < _DEEPEST // 2 and self._chance.random() >= NULL_SHARE)
+        ]
+        value = {name: self.value(properties[name], depth + 1) for name in chosen}
+        return value | {name: self._word() for name in required if name not in value}
+
+
+def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    both = {**one, **other}
+    for key in ("properties", "required"):
+        if key in one and key in other:
+            both[key] = {**one[key], **other[key]} if key == "properties" else [*one[key], *other[key]]
+    return both
+
+
+def _bounds(schema: Mapping[str, Any], usual: tuple[int, int]) -> tuple[Fraction, Fraction]:
+    """Return the least and the greatest number, exclusive bounds among them; a bound that is missing is far enough."""
+    lows = [Fraction(str(schema[key])) for key in ("minimum", "exclusiveMinimum") if key in schema]
+    highs = [Fraction(str(schema[key])) for key in ("maximum", "exclusiveMaximum") if key in schema]
+    low = max(lows) if lows else min(Fraction(usual[0]), min(highs, default=Fraction(usual[0])) - usual[1])
+    if not lows and (not highs or min(highs) >= usual[1]):
+        low = Fraction(usual[0])
+    high = min(highs) if highs else max(Fraction(usual[1]), low + usual[1])
+    if low > high:
+        raise UnsampledError("no number lies between its bounds")
+    return low, high
+
+
+def _moment(chance: random.Random) -> datetime:
+    return _BEGIN + timedelta(seconds=chance.randrange(365 * 86400))
+
+
+def _octets(chance: random.Random, count: int, form: str) -> list[str]:
+    return [format(chance.randint(1, 254 if form == "d" else 65535), form) for _ in range(count)]
+
+
+def _host(chance: random.Random) -> str:
+    return f"{chance.choice(_WORDS)}{chance.randint(1, 99)}.example.com"
+
+
+_FORMATS: dict[str, Callable[[random.Random], str]] = {
+    "date": lambda chance: _moment(chance).date().isoformat(),
+    "time": lambda chance: f"{_moment(chance):%H:%M:%S}Z",
+    "date-time": lambda chance: f"{_moment(chance):%Y-%m-%dT%H:%M:%S}Z",
+    "duration": lambda chance: f"PT{chance.randint(1, 48)}H",
+    "email": lambda chance: f"{chance.choice(_WORDS)}@{_host(chance)}",
+    "idn-email": lambda chance: f"{chance.choice(_WORDS)}@{_host(chance)}",
+    "hostname": _host,
+    "idn-hostname": _host,
+    "uri": lambda chance: f"https://{_host(chance)}/{chance.choice(_WORDS)}",
+    "iri": lambda chance: f"https://{_host(chance)}/{chance.choice(_WORDS)}",
+    "uri-reference": lambda chance: f"/{chance.choice(_WORDS)}/{chance.randint(1, 99)}",
+    "uuid": lambda chance: str(uuid.UUID(int=chance.getrandbits(128), version=4)),
+    "ipv4": lambda chance: ".".join(_octets(chance, 4, "d")),
+    "ipv6": lambda chance: ":".join(_octets(chance, 8, "x")),
+    "json-pointer": lambda chance: f"/{chance.choice(_WORDS)}/{chance.randint(0, 9)}",
+    "regex": lambda chance: f"^{chance.choice(_WORDS)}$",
+}
