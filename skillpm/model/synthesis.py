@@ -11,6 +11,7 @@ values:
   port: {integers: [3000, 9000]}
   tag: {template: "{repository}:{release}"}                             # built from other pools
   repository: {choice: [shop, acme/shop]}
+  day: {schema: {type: string, format: date}}                           # any JSON Schema
   release: {choice: [v1, "2.0"]}
   span: {choice: [{value: 60, texts: [a minute, 60 seconds]}, {value: 300, texts: [five minutes]}]}
 tasks:
@@ -43,6 +44,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from skillpm.formats.document import Document, Json
 from skillpm.model.answer_kind import AnswerKind, RefusalReason
+from skillpm.model.json_schema import refuse_empty_ranges, refuse_remote_references
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
 CLAUSE = re.compile(r"\[([a-z][a-z0-9_]*|\*)\]")  # [port], [*]
@@ -72,17 +74,21 @@ Integer = Annotated[int, Field(ge=-(10**100), le=10**100)]  # beyond 10**308 cha
 
 
 class Pool(Document):
-    """A named set of values: exactly one of the three forms."""
+    """A named set of values: exactly one of the four forms."""
 
     integers: tuple[Integer, Integer] | None = None
     choice: Items | None = None
     template: str | None = None
+    json_schema: dict[str, Json] | None = Field(default=None, alias="schema")
 
     @model_validator(mode="after")
     def _has_one_form(self) -> Pool:
-        forms = [form for form in (self.integers, self.choice, self.template) if form is not None]
-        if len(forms) != 1:
-            raise ValueError("needs exactly one of `integers`, `choice`, `template`")
+        every = (self.integers, self.choice, self.template, self.json_schema)
+        if sum(form is not None for form in every) != 1:
+            raise ValueError("needs exactly one of `integers`, `choice`, `template`, `schema`")
+        if self.json_schema is not None:
+            refuse_remote_references(self.json_schema)
+            refuse_empty_ranges(self.json_schema)
         if self.integers is not None and self.integers[0] > self.integers[1]:
             raise ValueError("`integers` is [lowest, highest]")
         return self

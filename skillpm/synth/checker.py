@@ -14,7 +14,17 @@ from skillpm.model.synthesis import CLAUSE, SLOT, AskingRule, Entry, Pool, Synth
 from skillpm.model.task import Seed, canonical_json
 from skillpm.synth.coverage import argument_classes, class_of, described
 from skillpm.synth.dedupe import normal_form
-from skillpm.synth.pools import LISTED, members, parts, size, texts_of, used_pools, value_text
+from skillpm.synth.pools import (
+    LISTED,
+    NoValueError,
+    Sampled,
+    members,
+    parts,
+    size,
+    texts_of,
+    used_pools,
+    value_text,
+)
 from skillpm.synth.sample import REDRAWS, Sampler, is_constant
 from skillpm.synth.split import Corpus, Division, PoolSplit, divide
 
@@ -100,8 +110,34 @@ def _shared_texts(items: Sequence[Any], location: Location, where: str) -> Itera
             break
 
 
+def whole_source(name: str, pool: Pool) -> Sampled:
+    """Return a source of every value of a pool that a schema describes."""
+    return Sampled(name, pool.json_schema or {}, lambda text: True)
+
+
+def _unsampled_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
+    """Yield pools of whose schema no value is made."""
+    for name, pool in document.values.items():
+        if pool.json_schema is None:
+            continue
+        problem = "no value is made of its schema"
+        try:
+            whole_source(name, pool).draw(random.Random(0).random)
+        except NoValueError:
+            pass
+        except ValueError as error:
+            problem = str(error).splitlines()[0][:200]
+        else:
+            continue
+        yield Flaw(("values", name, "schema"), f"pool `{name}`: {problem}", "give the schema `examples`")
+
+
 def unsayable_flaws(document: SynthesisDocument) -> Iterator[Flaw]:
     """Yield tasks that no draw can make, and slots that are never drawn because no request says them."""
+    unsampled = [*_unsampled_flaws(document)]
+    if unsampled:
+        yield from unsampled
+        return
     whole = Division(0.0, {}, frozenset(), {name: PoolSplit(0, None, None, "whole") for name in used_pools(document)})
     sources = whole.sources(document, "train")
     for place, rule in enumerate(document.tasks):
@@ -261,6 +297,9 @@ def _training_values(document: SynthesisDocument, rule: TaskRule, division: Divi
     pool, shared = document.values[source], division.pools[source].shared is not None
     if pool.choice is not None:
         values: Iterable[Any] = [member.value for member in members(pool.choice)]
+    elif pool.json_schema is not None:
+        values = (whole_source(source, pool).draw(random.Random(0).random)[0],)
+        shared = True
     elif pool.integers is not None:
         values = range(pool.integers[0], pool.integers[1] + 1) if size(pool, {}) <= LISTED else (pool.integers[0],)
     else:

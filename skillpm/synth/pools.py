@@ -7,11 +7,16 @@ A source draws a ``(value, text)`` pair: what the target holds, and how the requ
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, Protocol
 
+import jsonschema_rs
+
+from skillpm.contract.schema_sampler import SchemaSampler, UnsampledError
+from skillpm.model.longest import MAX_SAMPLED
 from skillpm.model.synthesis import SLOT, Entry, Pool, SynthesisDocument
 from skillpm.model.task import canonical_json
 
@@ -69,6 +74,8 @@ def size(pool: Pool, pools: Mapping[str, Pool]) -> int:
         return len(pool.choice)
     if pool.integers is not None:
         return pool.integers[1] - pool.integers[0] + 1
+    if pool.json_schema is not None:
+        return LISTED + 1  # more than are written out, as far as anybody knows
     return math.prod(size(pools[name], pools) for name in parts(pool.template or "")[1])
 
 
@@ -125,6 +132,35 @@ class Ranged:
             if self._allowed(text):
                 return value, text
         raise NoValueError(self._name)
+
+
+class Sampled:
+    """Draws values that a JSON Schema admits; ``allowed`` tells the side of one."""
+
+    __slots__ = ("_allowed", "_name", "_schema", "_validator")
+
+    def __init__(self, name: str, schema: Mapping[str, Any], allowed: Callable[[str], bool]) -> None:
+        self._name = name
+        self._schema = schema
+        self._allowed = allowed
+        self._validator = validator_of(schema)
+
+    def draw(self, chance: Chance) -> tuple[Any, str]:
+        """Return a value by rejection. Raises NoValueError."""
+        for _ in range(REDRAWS):
+            try:
+                value = SchemaSampler(self._schema, random.Random(chance())).value(self._schema)
+            except UnsampledError:
+                continue
+            text = value_text(value)
+            if len(text) <= MAX_SAMPLED and self._allowed(text) and self._validator.is_valid(value):
+                return value, text
+        raise NoValueError(self._name)
+
+
+def validator_of(schema: Mapping[str, Any]) -> Any:
+    """Return what validates values with a schema, formats among them. Raises ValueError where it is none."""
+    return jsonschema_rs.Draft202012Validator(dict(schema), validate_formats=True, offline=True)
 
 
 class Composed:

@@ -22,12 +22,14 @@ from skillpm.synth.pools import (
     Listed,
     Member,
     Ranged,
+    Sampled,
     Source,
     members,
     parts,
     size,
     texts_of,
     used_pools,
+    validator_of,
     value_text,
 )
 
@@ -107,6 +109,8 @@ class Division:
                 # lists the same text may have put it on the other side: then it is not drawn here.
                 return Composed(name, pool.template, sources, lambda text: self.sides.get(text, held) == held)
             return Composed(name, pool.template, sources, lambda text: self.is_held_out(text) == held)
+        if pool.json_schema is not None:
+            return Sampled(name, pool.json_schema, lambda text: self.is_held_out(text) == held)
         if pool.integers is not None and size(pool, {}) > LISTED:
             return Ranged(name, pool.integers, lambda text: self.is_held_out(text) == held)
         return Listed([item for item in _members(pool) if shared or self.is_held_out(value_text(item.value)) == held])
@@ -294,6 +298,8 @@ class HeldOut:
         self._values = [text for text, held in division.sides.items() if held]
         self._division = division
         pools = used_pools(document)
+        schemas = [pool.json_schema for pool in pools.values() if pool.json_schema is not None]
+        self._validators = [validator_of(schema) for schema in schemas]
         self._ranges = [
             pool.integers for pool in pools.values() if pool.integers is not None and size(pool, pools) > LISTED
         ]
@@ -306,6 +312,9 @@ class HeldOut:
         corpus = Corpus([request, *_leaves(expected)])
         if any(map(corpus.shows, self._values)):
             return True
+        for leaf in _scalars(expected) if self._validators else ():
+            if self._division.is_held_out(value_text(leaf)) and any(item.is_valid(leaf) for item in self._validators):
+                return True
         numbers = [int(word) for word in corpus.words if word.isascii() and word.isdigit() and len(word) < _DIGITS]
         return any(
             low <= number <= high and self._division.is_held_out(str(number))
@@ -354,11 +363,12 @@ def _constants(rule: TaskRule) -> Iterator[str]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
+    return map(value_text, _scalars(value))
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _scalars(item)
     else:
-        yield value_text(value)
+        yield value

@@ -166,3 +166,17 @@ def test_a_constraint_that_no_values_keep_is_a_flaw(form: str, values: list[list
     assert flaw.location == ("tasks", 0, "constraints") and f"{form} [x, y]" in flaw.message
     kept = draw | {"y": {"from": [*values[1], 9, "b"]}}
     assert not [*unsayable_flaws(document(task | {"draw": kept}))]
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        ({"type": "string", "pattern": "^q{900}$"}, "no value is made"),
+        ({"type": "integer", "multipleOf": 50, "minimum": 1, "maximum": 49}, "no value is made"),
+        ({"type": "nope"}, "nope"),
+    ],
+)
+def test_a_schema_of_which_no_value_is_made_is_a_flaw(schema: dict[str, Any], reason: str) -> None:
+    values = {"word": {"schema": schema}}
+    (flaw,) = unsayable_flaws(document({"draw": {"x": {"from": "word", "probability": 0.5}}}, values=values))
+    assert flaw.location == ("values", "word", "schema") and reason in flaw.message

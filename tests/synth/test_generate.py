@@ -9,6 +9,7 @@ import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,32 @@ def test_ascending_values_go_up_and_the_one_that_is_not_drawn_is_passed_over(giv
     pairs = {(row.expected["args"]["port"], row.expected["args"]["tag"].removeprefix("up to ")) for row in made.train}
     numbers = {(low, str(high)) for low in (1, 2, 10) for high in (2, 3, 9, 10) if low < high}
     assert pairs == numbers | {(low, "all") for low in (1, 2, 10)}
+
+
+def test_values_of_a_schema_are_valid_ordered_and_held_out_like_others(given: Given, judge: Judge) -> None:
+    task = {
+        "name": "t",
+        "tool": "dev",
+        "draw": {"first": {"from": "day"}, "last": {"from": "day"}, "port": {"from": "port"}},
+        "args": {"tag": "{first}/{last}", "port": "{port}"},
+        "requests": ["from {first} to {last} on {port}", "{port}, {first} until {last}"],
+        "constraints": [{"ascending": ["first", "last"]}],
+    }
+    values = {
+        "day": {"schema": {"type": "string", "format": "date"}},
+        "port": {"schema": {"type": "integer", "minimum": 100, "maximum": 900, "multipleOf": 5}},
+    }
+    made = synthesise([given({"tasks": [task], "values": values})], judge, rows=60, held_out=20, seed=0)
+    assert (len(made.train), len(made.held_out)) == (60, 20)
+    sides = []
+    for rows in (made.train, made.held_out):
+        pairs = [row.expected["args"]["tag"].split("/") for row in rows]
+        assert all(date.fromisoformat(low) < date.fromisoformat(high) for low, high in pairs)
+        assert all(row.expected["args"]["port"] % 5 == 0 for row in rows)
+        sides.append({text for pair in pairs for text in pair} | {row.expected["args"]["port"] for row in rows})
+    assert not sides[0] & sides[1]
+    again = synthesise([given({"tasks": [task], "values": values})], judge, rows=60, held_out=20, seed=0)
+    assert again.profile.digests == made.profile.digests
 
 
 def test_constraints_that_nothing_satisfies_are_refused(given: Given, judge: Judge) -> None:
