@@ -16,7 +16,7 @@ from skillpm.cli.paths import TypedPath
 
 @click.group("adapter", cls=Group, epilog="Example: skillpm adapter pack latest --output my-adapter")
 def command() -> None:
-    """Hand on what a run has trained."""
+    """Pack and check trained adapters."""
 
 
 @command.command("pack", epilog="Example: skillpm adapter pack latest --output my-adapter")
@@ -26,8 +26,9 @@ def command() -> None:
 @click.option("--release", "version", metavar="VERSION", default="1.0.0", show_default=True, help="Of the package.")
 @json_option
 def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> None:
-    """Write the adapter of a finished run as a package, which `skillpm publish` takes like a skill.
+    """Write the adapter of a run as a package.
 
+    `skillpm publish` publishes it like a skill.
     adapter.json names the skills with the digests of their trees, the base model, the data, the recipe, the versions,
     the evaluation with its intervals, and the digest of every file. No path of this machine is in it.
     """
@@ -53,7 +54,7 @@ def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> Non
 @click.option("--model", "-m", metavar="MODEL", default="", help="The base model, if it has another name here.")
 @json_option
 def verify(place: str, replay: bool, model: str, as_json: bool) -> None:
-    """Compare an adapter, packed or installed, with its digests, and with the skills that are installed here."""
+    """Check an adapter, packed or installed. Compares it with its digests and with the installed skills."""
     from skillpm.ops.learning.adapter import check_adapter
     from skillpm.ops.learning.adapter import replay as asked_again
 

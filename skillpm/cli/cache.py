@@ -65,8 +65,9 @@ def info(as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @json_option
 def prune_store(models: bool, dry_run: bool, as_json: bool) -> None:
-    """Remove unneeded skills and Python environments, and cached files that can be fetched again.
+    """Remove what no project needs.
 
+    These are skills, Python environments, and cached files that can be fetched again.
     A project needs the skills in its skillpm.lock, in the locks of its runs and in its record of installed skills. The
     command waits for running installs. It removes cached registry pages and git repositories, so `--offline` finds less
     afterwards. Prepared models stay unless you add --models.

@@ -41,7 +41,7 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
     """Pair two stored evaluations task by task, without a model.
 
     A and B are evaluations as `skillpm report` takes them: a file, an output folder, or a run by name, folder or
-    `latest`. A word is given only where the exact paired test bears it.
+    `latest`. It calls a difference better or worse only if the exact paired test supports it.
     """
     from skillpm.evals.summary import comparisons_document
     from skillpm.formats.as_json import as_json as json_form
@@ -109,7 +109,7 @@ def gate(
     """Decide whether an evaluated model is let through: GO, NO-GO or INCONCLUSIVE.
 
     GO needs every gate of its suites reached and, with --baseline, no loss beyond the margin on any task set, both at
-    the near end of the 95 % interval. NO-GO is told where the far end misses. Everything between, and fewer than ten
+    the near end of the 95 % interval. The answer is NO-GO if the far end misses. Everything between, and fewer than ten
     pairs, is INCONCLUSIVE. Exits 0, 1 or 11.
     """
     from skillpm.ops.learning.compare import decide_candidate

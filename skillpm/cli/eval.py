@@ -96,19 +96,31 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
 @click.option(
     "--resume", is_flag=True, help="Take the answers that an earlier command has kept, and ask for the others."
 )
-@click.option("--max-tokens-total", type=click.IntRange(min=1), metavar="N", help="Ask no more after so many tokens.")
-@click.option(
-    "--max-minutes", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Ask no more after so long."
-)
+@click.option("--max-tokens-total", type=click.IntRange(min=1), metavar="N", help="Stop after N tokens.")
+@click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Stop after N minutes.")
 @click.option(
     "--max-cost",
     type=click.FloatRange(min=0, min_open=True),
     metavar="MONEY",
-    help="Ask no more after so much, at the --price.",
+    help="Stop at this cost, counted with --price.",
 )
 @click.option("--price", metavar="P,A", help="Money for a million tokens of prompts and of answers, such as 0.15,0.60.")
-@click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=128, show_default=True, metavar="N")
-@click.option("--batch-size", type=click.IntRange(1, 4096), default=16, show_default=True, metavar="N")
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(1, 32768),
+    default=128,
+    show_default=True,
+    metavar="N",
+    help="Of one answer.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    default=16,
+    show_default=True,
+    metavar="N",
+    help="Tasks asked at once.",
+)
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16"]),

@@ -17,7 +17,7 @@ ALIASES = {
     "ls": ("list",),
     "info": ("show",),
 }
-_OF_USER = frozenset(
+OF_USER = frozenset(
     ["eval", "export", "init", "lock", "rescore", "run", "scan", "score", "selftest", "show", "synth", "train"]
 )  # they read installed skills, and take those of the user with --user
 _ADDED = "skillpm.everywhere"
@@ -65,8 +65,11 @@ def is_set(word: str) -> bool:
     return bool(context and context.find_root().meta.get(f"skillpm.{word}"))
 
 
-def add_options(command: click.Command) -> click.Command:
-    """Add the options to a command that does not have them, and the short forms of ``--user`` and ``--yes``."""
+def add_options(command: click.Command, of_user: bool = False) -> click.Command:
+    """Add the options to a command that does not have them, and the short forms of ``--user`` and ``--yes``.
+
+    A command with ``of_user`` takes ``--user`` as well.
+    """
     if getattr(command, _ADDED, False):
         return command
     setattr(command, _ADDED, True)
@@ -75,7 +78,7 @@ def add_options(command: click.Command) -> click.Command:
         option.opts = [name for name in option.opts if name not in taken]
         if option.opts:
             command.params.append(option)
-    if command.name in _OF_USER and "--user" not in taken:
+    if of_user and "--user" not in taken:
         help_text = "Use the skills of your home folder, as `skillpm install --user` does."
         command.params.append(
             click.Option(["--user"], is_flag=True, expose_value=False, callback=_keep, help=help_text)

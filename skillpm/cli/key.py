@@ -14,7 +14,7 @@ from skillpm.cli.paths import TypedPath
 
 @click.group("key", cls=Group)
 def command() -> None:
-    """Make and list the keys that sign releases, and name the keys of others.
+    """Make and list the keys that sign releases, and trust the keys of others.
 
     A private key never leaves its folder unless you export it.
     """
@@ -70,7 +70,10 @@ def import_key(name: str, file: Path) -> None:
 @click.argument("folder", type=TypedPath(file_okay=False))
 @click.option("--trust", "file", type=TypedPath(dir_okay=False), required=True, help="A certificate or a key in PEM.")
 def check(folder: Path, file: Path) -> None:
-    """Check skill.oms.sig, an OpenSSF model signature, in FOLDER; exit 4 if a file differs or the signer is another."""
+    """Check the OpenSSF model signature of FOLDER.
+
+    It is the file skill.oms.sig. Exits 4 if a file differs or somebody else signed it.
+    """
     from skillpm.layout.tree import FolderTree
     from skillpm.storage.files import named_text
     from skillpm.trust.oms import check_oms
@@ -85,7 +88,7 @@ def check(folder: Path, file: Path) -> None:
 @click.argument("name")
 @click.argument("key")
 def trust(name: str, key: str) -> None:
-    """Name the public key of somebody else. `policy.signatures: trusted` accepts its signatures."""
+    """Trust the public key of somebody else under a name. `policy.signatures: trusted` accepts its signatures."""
     from skillpm.storage.keys import read_public
 
     command_context().keys.trust(name, read_public(key))

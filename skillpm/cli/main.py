@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from skillpm import __version__
-from skillpm.cli.everywhere import ALIASES, add_options
+from skillpm.cli.everywhere import ALIASES, OF_USER, add_options
 from skillpm.cli.interrupt import raise_on_interrupt
 from skillpm.cli.misuse import Group
 from skillpm.cli.process import exit_code, leave, open_streams
@@ -119,7 +119,7 @@ class LazyGroup(Group):
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute or "command")
         raise_on_interrupt()
-        return add_options(command)
+        return add_options(command, of_user=cmd_name in OF_USER)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

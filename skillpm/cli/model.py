@@ -69,8 +69,9 @@ def prepare(name: str, as_json: bool) -> None:
 )
 @json_option
 def merge(run: Path, output: Path, dtype: str, as_json: bool) -> None:
-    """Write the base model of a run with its adapter merged in: safetensors, tokenizer and chat template.
+    """Merge the adapter of a run into its base model.
 
+    Writes safetensors, tokenizer and chat template.
     The folder is what every program that reads models of transformers takes, vLLM and llama.cpp's converter among them.
     It is loaded again, and must give the probabilities that the adapter gives.
     """
@@ -99,8 +100,9 @@ def merge(run: Path, output: Path, dtype: str, as_json: bool) -> None:
 )
 @json_option
 def export(source: str, output: Path, file_type: str, as_json: bool) -> None:
-    """Write a run or a model as one GGUF file, for llama.cpp, Ollama and LM Studio.
+    """Write a run or a model as one GGUF file.
 
+    llama.cpp, Ollama and LM Studio read it.
     The adapter of a run is merged in. The file is read again: it must write the same tokens and give the same
     probabilities. Models of the families llama, mistral, qwen2 and qwen3 with a byte-level tokenizer can be written;
     any other is refused with the reason.

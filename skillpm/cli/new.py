@@ -39,7 +39,7 @@ APIS: tuple[Api, ...] = ("tools", "mcp", "openapi")
     "commands",
     multiple=True,
     metavar="SUB",
-    help="With --from-cli, a subcommand that it is for, such as `remote add`. Repeatable.  [default: the first 8]",
+    help="With --from-cli, a subcommand that it is for, such as `remote add`; may be repeated.  [default: the first 8]",
 )
 @click.option("--from-tools", type=TypedPath(), metavar="FILE", help="Write it for tools of OpenAI or Anthropic.")
 @click.option("--from-mcp", type=TypedPath(), metavar="FILE", help="Write it for the `tools/list` of an MCP server.")

@@ -25,7 +25,7 @@ def registry_options(use: str = "Use this registry") -> Callable[[F], F]:
             "--registry", "indexes", shell_complete=registry_names, metavar="PLACE", multiple=True,
             help=f"{use}; may be repeated.",
         ),
-        click.option("--offline", is_flag=True, help="Use the cache only; open no connection."),
+        click.option("--offline", is_flag=True, help="Use the cache only."),
     )  # fmt: skip
 
 

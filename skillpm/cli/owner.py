@@ -23,7 +23,7 @@ def command() -> None:
 @server_option
 @json_option
 def list_members(name: str, registry: str, as_json: bool) -> None:
-    """List the owners and publishers of NAME, its trusted publishers, and whether releases need an approval."""
+    """List who may publish NAME. Shows owners, publishers, trusted publishers and whether releases need an approval."""
     from skillpm.ops.authoring.account import members, needs_approval, publishers, server
 
     place = server(command_context(), registry)
@@ -82,7 +82,7 @@ def _set(name: str, account: str, role: str, registry: str, *, as_json: bool) ->
 @server_option
 @json_option
 def approval(name: str, needed: bool, registry: str, as_json: bool) -> None:
-    """Let releases of NAME go live only after an owner has approved them who did not announce them."""
+    """Demand an approval for releases of NAME. An owner who did not announce the release gives it."""
     from skillpm.ops.authoring.account import demand_approval, server
 
     state = demand_approval(server(command_context(), registry), name, needed=needed)
@@ -99,8 +99,9 @@ def approval(name: str, needed: bool, registry: str, as_json: bool) -> None:
 @server_option
 @json_option
 def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str, as_json: bool) -> None:
-    """Let the CI jobs of an OIDC issuer publish NAME without a stored token.
+    """Let CI jobs publish NAME without a stored token.
 
+    An OIDC issuer tells the registry which job it is.
     All claims must fit. `*` in a pattern stands for any text. Prefer claims that are never given to another, such as a
     repository's number.
     """
@@ -116,7 +117,7 @@ def trust(name: str, issuer: str, claims: tuple[str, ...], registry: str, as_jso
 @server_option
 @json_option
 def distrust(number: int, registry: str, as_json: bool) -> None:
-    """Remove the trusted publisher NUMBER, which `skillpm owner list` shows."""
+    """Remove the trusted publisher NUMBER. `skillpm owner list` shows the numbers."""
     from skillpm.ops.authoring.account import distrust_publisher, server
 
     distrust_publisher(server(command_context(), registry), number)

@@ -46,9 +46,9 @@ def command(path: Path, registry: str, as_json: bool, **flags: Any) -> None:
 
     A published release never changes. Publishing the same content again changes nothing and succeeds. Other content
     for a published version is refused, and so is a new name that looks like a published one. A verifier is unproven if
-    its skill has no task to try, or promises less than the defaults. The release is signed with your key, which is made
-    at the first time. Exits 1 if the check or the self-test fails, 5 if
-    the version or the name is taken, 6 without consent to the skill's code.
+    its skill has no task to try, or promises less than the defaults. The release is signed with your key; the first
+    publish makes one. Exits 1 if the check or the self-test fails, 5 if the version or the name is taken, 6 without
+    consent to the skill's code.
     """
     from skillpm.index.http_registry import HttpRegistry
     from skillpm.ops.authoring.publish import PublishOptions, judged, open_publishing, publish

@@ -18,16 +18,30 @@ from skillpm.errors import UsageError
 
 @click.group("registry", cls=Group)
 def command() -> None:
-    """Make a registry, a folder to which many people can publish at once; or deal with reports of its skills."""
+    """Make a folder a registry, to which many people can publish. Handle reports and approvals of a shared one."""
 
 
 @command.command("init", epilog="Example: skillpm registry init /srv/skills --name team")
 @click.argument("folder", type=TypedPath(file_okay=False))
 @click.option("--name", help="The registry's name.  [default: the folder's name]")
 @click.option("--signed", is_flag=True, help="Sign its pages and keep a log of its releases; also for an old registry.")
-@click.option("--root-keys", type=click.IntRange(1, 9), default=1, help="How many root keys to make.  [default: 1]")
-@click.option("--threshold", type=click.IntRange(1, 9), default=1, help="How many root keys are needed.  [default: 1]")
-@click.option("--days", type=click.IntRange(1, 3650), default=30, help="How long a timestamp is valid.  [default: 30]")
+@click.option(
+    "--root-keys", metavar="N", type=click.IntRange(1, 9), default=1, help="How many root keys to make.  [default: 1]"
+)
+@click.option(
+    "--threshold",
+    metavar="N",
+    type=click.IntRange(1, 9),
+    default=1,
+    help="How many root keys are needed.  [default: 1]",
+)
+@click.option(
+    "--days",
+    metavar="N",
+    type=click.IntRange(1, 3650),
+    default=30,
+    help="Days for which a timestamp is valid.  [default: 30]",
+)
 @json_option
 def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing: int) -> None:
     """Make FOLDER a registry. `publish` never makes one, so a mistyped path is an error.
@@ -65,10 +79,10 @@ def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing:
 @click.argument("folder", type=TypedPath(file_okay=False))
 @click.option("--new-key", metavar="NAME", help="Make an online key of this name in place of the present one.")
 def sign(folder: Path, new_key: str | None) -> None:
-    """Sign the registry in FOLDER anew, before its timestamp expires, and remove old metadata.
+    """Renew the signatures of the registry in FOLDER. Removes old metadata.
 
-    Run it from a timer, at least twice in the days for which a timestamp is valid. With --new-key the root keys are
-    needed.
+    Run it from a timer before the timestamp expires, at least twice in the days for which one is valid. With --new-key
+    the root keys are needed.
     """
     from skillpm.index.folder_registry import FolderRegistry
 
@@ -132,7 +146,7 @@ def reports(name: str, registry: str, as_json: bool) -> None:
 @click.option("--undo", is_flag=True, help="Allow its installation again.")
 @json_option
 def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_json: bool) -> None:
-    """Stop the installation of a release that may do harm, also where it is locked. For owners of the registry."""
+    """Stop the installation of a harmful release. It holds for locked releases too. For owners of the registry."""
     from skillpm.ops.authoring.publish import open_publishing
     from skillpm.ops.authoring.publish import quarantine as put
 
@@ -150,7 +164,7 @@ def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_j
 @server_option
 @json_option
 def answer(number: int, state: str, reason: str, registry: str, as_json: bool) -> None:
-    """Answer the report NUMBER as an owner of the registry, or appeal as an owner of the skill."""
+    """Answer the report NUMBER, or appeal. Owners of the registry answer, owners of the skill appeal."""
     from skillpm.ops.authoring.account import answer_report, server
 
     entry = answer_report(server(command_context(), registry), number, state, reason)

@@ -40,7 +40,14 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
     help="Another model: smollm2-135m, a folder, a hub id, an adapter, or URL#MODEL of a server.",
 )
 @key_option
-@click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=256, show_default=True, metavar="N")
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(1, 32768),
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Of one answer.",
+)
 @click.option(
     "--steps", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N", help="Answers to one REQUEST."
 )
@@ -53,12 +60,22 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
 )
 @click.option("--read", multiple=True, metavar="FILE", help="Give the model fitting passages; references: the skill's.")
 @click.option(
-    "--context-tokens", type=click.IntRange(1), default=3000, show_default=True, metavar="N", help="Most of SKILL.md."
+    "--context-tokens",
+    type=click.IntRange(1),
+    default=3000,
+    show_default=True,
+    metavar="N",
+    help="Tokens of SKILL.md at most, and of passages.",
 )
 @click.option(
-    "--timeout", type=click.IntRange(1, 86400), default=60, show_default=True, metavar="S", help="Seconds of a run."
+    "--timeout",
+    type=click.IntRange(1, 86400),
+    default=60,
+    show_default=True,
+    metavar="S",
+    help="Seconds for the commands of one answer.",
 )
-@click.option("--approve", type=TypedPath(), metavar="FILE", help="Rules that let commands run unasked; see the docs.")
+@click.option("--approve", type=TypedPath(), metavar="FILE", help="Rules that let commands run unasked: docs/agent.md.")
 @click.option("--dry-run", is_flag=True, help="Print the commands; run nothing.")
 @yes_option
 @worker_options

@@ -54,7 +54,7 @@ def list_all(as_json: bool) -> None:
 @click.option("--html", type=TypedPath(), metavar="FILE", help="Write the page of the run: stages, curves, results.")
 @json_option
 def show(run: Path, html: Path | None, as_json: bool) -> None:
-    """Show what a run is made of and what it has reached."""
+    """Show the settings and the results of a run."""
     from skillpm.ops.learning.stored_runs import show_run
 
     if html is not None:
@@ -88,7 +88,7 @@ def show(run: Path, html: Path | None, as_json: bool) -> None:
 @click.argument("second", type=_RUN, shell_complete=run_names, metavar="RUN")
 @json_option
 def compare(first: Path, second: Path, as_json: bool) -> None:
-    """Show in what two runs differ, and the share of exact answers of both."""
+    """Show how two runs differ. Prints the share of exact answers of both."""
     from skillpm.ops.learning.stored_runs import compare_runs
 
     compared = compare_runs(command_context().settings, first, second)
@@ -108,12 +108,12 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
 
 @command.command("prune", epilog="Example: skillpm runs prune --unfinished --dry-run")
 @click.argument("runs", type=_RUN, shell_complete=run_names, nargs=-1, metavar="[RUN]...")
-@click.option("--unfinished", is_flag=True, help="Remove all runs that were ended.")
+@click.option("--unfinished", is_flag=True, help="Remove all unfinished runs.")
 @click.option("--keep", type=click.IntRange(min=0), metavar="N", help="Remove all finished runs but the N newest.")
 @click.option("--dry-run", is_flag=True, help="Print what would be removed; remove nothing.")
 @json_option
 def prune(runs: tuple[Path, ...], unfinished: bool, keep: int | None, dry_run: bool, as_json: bool) -> None:
-    """Remove runs with their adapters, for ever. A run that is being trained stays."""
+    """Remove runs with their adapters for good. A run that is being trained stays."""
     from skillpm.ops.learning.stored_runs import prune_runs
 
     settings = command_context().settings

@@ -21,7 +21,7 @@ _SHOWN = 20  # hits without --limit
 @click.command("search", epilog="Example: skillpm search log triage")
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @registry_options("Search this registry")
-@click.option("--limit", type=click.IntRange(1), default=_SHOWN, show_default=True, help="Skills to show.")
+@click.option("--limit", metavar="N", type=click.IntRange(1), default=_SHOWN, show_default=True, help="Skills to show.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, /, texts: tuple[str, ...], limit: int, as_json: bool, **sources: Any) -> None:

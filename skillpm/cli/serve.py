@@ -25,8 +25,17 @@ _OF_A_MODEL = {"run", "model", "tries", "max_new_tokens", "key_stdin"}
 @click.option("--model", "-m", metavar="MODEL", help="A model instead, as for `skillpm run`.")
 @click.option("--gym", is_flag=True, help="Judge rows of NeMo Gym instead; all installed skills by default.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, metavar="N")
-@click.option("--tries", type=click.IntRange(1, 10), default=3, show_default=True, help="Answers to one request.")
-@click.option("--max-new-tokens", type=click.IntRange(1, 32768), default=256, show_default=True, metavar="N")
+@click.option(
+    "--tries", metavar="N", type=click.IntRange(1, 10), default=3, show_default=True, help="Answers to one request."
+)
+@click.option(
+    "--max-new-tokens",
+    type=click.IntRange(1, 32768),
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Of one answer.",
+)
 @key_option
 @yes_option
 @worker_options

@@ -29,7 +29,14 @@ def command() -> None:
     help="What the token may do.",
 )
 @click.option("--only", multiple=True, metavar="NAME", help="Limit it to a skill, or to `OWNER/`.")
-@click.option("--days", type=click.FloatRange(0, 366, min_open=True), default=90.0, show_default=True, help="Its life.")
+@click.option(
+    "--days",
+    metavar="N",
+    type=click.FloatRange(0, 366, min_open=True),
+    default=90.0,
+    show_default=True,
+    help="Days until it expires.",
+)
 @server_option
 @json_option
 def create(
@@ -66,7 +73,7 @@ def list_tokens(registry: str, as_json: bool) -> None:
 @server_option
 @json_option
 def revoke(number: int, registry: str, as_json: bool) -> None:
-    """End the token NUMBER, which `skillpm token list` shows, everywhere."""
+    """Revoke the token NUMBER on every machine. `skillpm token list` shows the numbers."""
     from skillpm.ops.authoring.account import revoke_token, server
 
     revoke_token(server(command_context(), registry), number)

@@ -110,7 +110,7 @@ def export(skill: str | None, form: str) -> None:
 @click.option("--dry-run", is_flag=True, help="Print what would be stored; store nothing.")
 @json_option
 def import_(files: tuple[Path, ...], skills: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    """Store what other programs' files show of skills: what was asked, called and worked.
+    """Store episodes from files of other programs.
 
     FILEs are sessions of Claude Code (~/.claude/projects) and Codex (~/.codex/sessions), messages with tool calls, rows
     of NeMo Gym and Data Designer, evals.json; folders are searched for sessions. Secrets of a known form are masked.
@@ -154,7 +154,7 @@ def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> N
 @click.argument("word", metavar="TRACE")
 @click.option("--text", required=True, metavar="TEXT", help="What is replaced by [redacted].")
 def redact(word: str, text: str) -> None:
-    """Replace a TEXT in what you, the model and tools wrote in one episode."""
+    """Replace a text in an episode. It counts wherever you, the model or a tool wrote it."""
     if not text:
         raise UsageError("`--text` is empty", hint="give the text to replace")
     traces = _traces()

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     shell_complete=run_names,
     type=TypedPath(),
     metavar="RUN",
-    help="Go on with a run that was ended: its name, its folder, or latest.",
+    help="Continue a run that was stopped: its name, its folder, or latest.",
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan; needs no torch.")
 @yes_option

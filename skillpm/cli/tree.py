@@ -72,7 +72,14 @@ def _strokes() -> tuple[str, str, str, str]:
 
 @click.command("why", epilog="Example: skillpm why shell-tools")
 @click.argument("name", shell_complete=installed_names)
-@click.option("--limit", type=click.IntRange(0), default=_PATHS, show_default=True, help="Paths to show; 0 shows all.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(0),
+    default=_PATHS,
+    show_default=True,
+    help="Paths to show; 0 shows all.",
+)
 @click.option("--user", is_flag=True, help="Show the paths in your home folder.")
 @json_option
 def why(name: str, limit: int, user: bool, as_json: bool) -> None:

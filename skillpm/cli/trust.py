@@ -62,8 +62,9 @@ def list_grants(as_json: bool) -> None:
 @click.option("--all", "everything", is_flag=True, help="Revoke every consent.")
 @json_option
 def revoke(words: tuple[str, ...], everything: bool, as_json: bool) -> None:
-    """Revoke consent to all contents of a NAME, or to the content whose DIGEST begins like this.
+    """Revoke consent to skills.
 
+    A NAME revokes all contents of that skill, the beginning of a DIGEST one content.
     The next command that runs this code asks again.
     """
     from skillpm.ops.learning.session import open_consents
