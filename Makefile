@@ -59,10 +59,11 @@ $(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) -e ".[train]"
 	touch $@
 
-# The tests ask the parser of langgraph-cli. It is installed without the 50 MB that only its servers need.
+# The tests ask the parser of langgraph-cli and the checker of bfcl-eval. They are installed without what only their
+# servers and clients need.
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml registry/pyproject.toml constraints.txt
 	$(PIP) -e ".[train,dev]" -e "./registry[fast,postgresql]"
-	$(PIP) --no-deps langgraph-cli
+	$(PIP) --no-deps langgraph-cli bfcl-eval
 	touch $@
 
 $(VENV)/.docs: $(VENV)/bin/python pyproject.toml constraints.txt

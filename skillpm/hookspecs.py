@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from skillpm.model.contract import Tool
     from skillpm.model.ports import (
         Attempt,
+        Benchmark,
         Exporter,
         Importer,
         Index,
@@ -176,6 +177,21 @@ class HostHooks:
 
         Example:
             return [PolicyMaker("acme", open_acme)]
+
+        versionadded: 1
+        """
+        return ()
+
+    @hookspec
+    def skillpm_benchmarks(self) -> Iterable[Benchmark]:
+        """Provide a published benchmark; ``skillpm eval --benchmark NAME`` asks for it.
+
+        Returns:
+            Benchmarks from ``skillpm.plugin``, each with the folder of a skill that stands for it. The same plugin
+            brings that skill's suites (``skillpm_suites``) and its judge (``skillpm_verifier``).
+
+        Example:
+            return [Benchmark("acme", Path(__file__).parent / "acme")]
 
         versionadded: 1
         """

@@ -159,6 +159,9 @@ if TYPE_CHECKING:
     from skillpm.model.ports import Enclosure as Enclosure
 
     # --- policies: the models that answer
+    # A published benchmark: name, and the folder of a skill that stands for it.
+    from skillpm.model.ports import Benchmark as Benchmark
+
     # A kind of policy: name and ``open(rest, adapter folder or None, batch size)``.
     from skillpm.model.ports import PolicyMaker as PolicyMaker
 

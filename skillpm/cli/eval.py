@@ -31,6 +31,7 @@ INTERRUPTED = 130
 MODEL, RUN, TASKS = "--model MODEL", "--run RUN", "--tasks FILE"
 
 _KINDS = {
+    "benchmark": (MODEL,),
     "held_out": (MODEL,),
     "before": (RUN,),
     "with_base": (RUN,),
@@ -57,6 +58,7 @@ _NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox",
     metavar="RUN",
     help="A run's name, its folder, or latest: evaluate each stage.",
 )
+@click.option("--benchmark", metavar="NAME", help="Ask a published benchmark that a plugin brings, such as bfcl.")
 @click.option("--skill-text", is_flag=True, help="Add an arm with the skill's text in the prompt.")
 @click.option("--tool-schemas", is_flag=True, help="Add an arm with the schemas of the tools in the prompt.")
 @click.option("--held-out", type=_FILE, metavar="FILE", help="JSON Lines of tasks that synthesis held out.")
@@ -245,7 +247,10 @@ def _open(click_context: click.Context, options: dict[str, Any]) -> tuple[Evalua
     if options["run"] is not None:
         options["run"] = find_run(context.settings, options["run"])
     skills, run = options["skills"], options["run"]
-    chosen = context.skills(skills) if run is None else trained_skills(context, skills, run)
+    if options["benchmark"] is not None:
+        chosen = [context.benchmark(options["benchmark"]), *(context.skills(skills) if skills else ())]
+    else:
+        chosen = context.skills(skills) if run is None else trained_skills(context, skills, run)
     if options["tasks"] is not None and len(chosen) != 1:
         hint = "skillpm eval SKILL --tasks FILE --model MODEL --output DIR"
         raise UsageError("`--tasks` needs exactly one SKILL", hint=hint)

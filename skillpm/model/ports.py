@@ -176,6 +176,19 @@ class PolicyMaker:
 
 
 @dataclass(frozen=True, slots=True)
+class Benchmark:
+    """A published benchmark that a plugin brings; ``skillpm eval --benchmark NAME`` asks for it.
+
+    Attributes:
+        name: how it is asked for, and the name of the skill.
+        folder: of a skill that stands for it. Its suites and its verifier come from the plugin, through their hooks.
+    """
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Exporter:
     """A way out into another system's form that a plugin brings.
 

@@ -238,6 +238,19 @@ class Context:
             error.hint = f"write `./{text}` for the folder here"
         raise error
 
+    def benchmark(self, name: str) -> Skill:
+        """Return the skill that stands for a benchmark of a plugin.
+
+        Raises:
+            UsageError: no plugin brings it; the hint has those that there are.
+        """
+        benchmarks = self.host.benchmarks()
+        if name not in benchmarks:
+            known = ", ".join(sorted(benchmarks))
+            hint = f"choose one of {known}" if known else "install a plugin that brings it, such as skillpm-benchmarks"
+            raise UsageError(f"there is no benchmark `{name[:80]}`", hint=hint)
+        return self._folder(benchmarks[name].folder)
+
     def skills(self, texts: Sequence[str]) -> list[Skill]:
         """Return the skills of these texts, or all installed skills.
 

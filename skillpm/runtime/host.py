@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skillpm.model.contract import Tool
     from skillpm.model.ports import (
         Attempt,
+        Benchmark,
         Enclosure,
         Exporter,
         Importer,
@@ -150,6 +151,13 @@ class Host(Plugins):
         from skillpm.model.ports import PolicyMaker
 
         return _by_name("policy", self._brought("policy", PolicyMaker, "skillpm_policies"), "open")
+
+    def benchmarks(self) -> Mapping[str, Benchmark]:
+        """Return the benchmarks, by name."""
+        from skillpm.model.ports import Benchmark
+
+        brought = unique("benchmark", self._brought("benchmark", Benchmark, "skillpm_benchmarks"))
+        return {item.record.name: item.record for item in brought}
 
     def exporters(self) -> Mapping[str, Exporter]:
         """Return the exporters, by name."""
