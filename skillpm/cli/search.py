@@ -10,6 +10,7 @@ from skillpm.cli.context import command_context
 from skillpm.cli.options import registry_options
 from skillpm.cli.output import brief, clipped, echo_json, json_option, note, safe, shown, table
 from skillpm.model.name import meant
+from skillpm.model.release import SEARCH_FILTERS
 
 if TYPE_CHECKING:
     from skillpm.ops.machine.search import Hit
@@ -21,18 +22,22 @@ _SHOWN = 20  # hits without --limit
 @click.command("search", epilog="Example: skillpm search log triage")
 @click.argument("texts", metavar="TEXT...", nargs=-1, required=True)
 @registry_options("Search this registry")
+@click.option("--has", multiple=True, type=click.Choice(SEARCH_FILTERS), help="Only skills with this; may be repeated.")
 @click.option("--limit", metavar="N", type=click.IntRange(1), default=_SHOWN, show_default=True, help="Skills to show.")
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, texts: tuple[str, ...], limit: int, as_json: bool, **sources: Any) -> None:
+def command(
+    ctx: click.Context, /, texts: tuple[str, ...], has: tuple[str, ...], limit: int, as_json: bool, **sources: Any
+) -> None:
     """Find skills whose name or summary has every word, in this project and in all registries that list their skills.
 
     The exact name comes first, then names that begin with the text, then words in names, then words in summaries.
-    A registry behind a server searches keywords, tools and READMEs too, and finds misspelt words.
+    A registry behind a server searches keywords, tools and READMEs too, and finds misspelt words. It
+    alone knows what `--has` asks for.
     """
     from skillpm.ops.machine.search import search
 
-    result = search(command_context(**sources), texts)
+    result = search(command_context(**sources), texts, has)
     if as_json:
         echo_json(result)
     elif result.hits:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -99,8 +99,8 @@ class HttpIndex:
             )
         yield from read_listing(data, f"registry {self.url}")
 
-    def ranked(self, text: str) -> list[Listing] | None:
-        """Return what the registry's own search finds; None without one, offline, or if it fails.
+    def ranked(self, text: str, has: Collection[str] = ()) -> list[Listing] | None:
+        """Return what the registry's own search finds with its filters; None without one, offline, or if it fails.
 
         The listing is fetched once a day beside it, so that a search works offline too.
 
@@ -112,7 +112,8 @@ class HttpIndex:
             return None
         with contextlib.suppress(RegistryError):
             url = followed(f"{self.url}/", place)
-            answer = self._transport.get(f"{url}?{urlencode({'q': text, 'limit': _FOUND})}", limit=MAX_PAGE)
+            query = urlencode([("q", text), ("limit", _FOUND), *(("has", name) for name in has)])
+            answer = self._transport.get(f"{url}?{query}", limit=MAX_PAGE)
             if answer.status == 200:
                 listings = read_ranking(answer.body, f"registry {self.url}: its search")
                 if self._cache.is_older(f"{self.url}/{LISTING}", _DAY):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -133,8 +133,11 @@ class SearchableIndex(Index, Protocol):
 class RankingIndex(SearchableIndex, Protocol):
     """An index that may have a search of its own."""
 
-    def ranked(self, text: str) -> list[Listing] | None:
-        """Return the skills that match, best first; None if there is no search, or none that answers now."""
+    def ranked(self, text: str, has: Collection[str] = ()) -> list[Listing] | None:
+        """Return the skills that match and pass all filters of ``SEARCH_FILTERS``, best first.
+
+        None stands for no search, or none that answers now.
+        """
 
 
 @runtime_checkable

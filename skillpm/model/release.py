@@ -158,6 +158,10 @@ class RegistryConfig(GrowingDocument):
     mirror: Annotated[str, Limit(longest=2048)] | None = None
 
 
+SEARCH_FILTERS = ("verifier", "suite", "signed", "adapter", "measured", "no-network", "no-programs")
+"""What the search of a registry's server can demand of a skill."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What an index says of a skill at a glance: the newest version, empty where it does not tell, and its summary."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skillpm.index.folder_registry import FolderRegistry
+from skillpm.model.release import SEARCH_FILTERS
 from skillpm_registry.app import create_app
 from skillpm_registry.catalogue.catalogue import Catalogue
-from skillpm_registry.catalogue.search import Query, search
+from skillpm_registry.catalogue.search import FILTERS, Query, search
 from skillpm_registry.configuration import Configuration
+from skillpm_registry.search import Filter
 from tests.registry.conftest import listening
 from tests.shop import MakeProject, publish
 
@@ -240,4 +242,11 @@ def test_the_command_asks_the_servers_search_and_offline_the_listing(address: st
     assert hits("kuberentes") == [("kubernetes-deploy", "text")]
     assert hits("rotate") == [("triage", "text")]
     assert hits("log") == [("log", "exact"), ("log-reader", "prefix"), ("catalogue", "text")]
+    assert hits("log", "--has", "signed") == []
+    assert [name for name, _ in hits("log", "--has", "no-network", "--has", "no-programs")] == ["log", "catalogue"]
+    project().call("search", "log", "--has", "signed", "--registry", address, "--offline").fails(5, "cannot tell")
     assert [name for name, _ in hits("log", "--offline")] == ["log", "log-reader", "blog-writer", "catalogue"]
+
+
+def test_the_command_and_the_server_know_the_same_filters() -> None:
+    assert set(FILTERS) == set(SEARCH_FILTERS) == set(get_args(Filter))

@@ -8,12 +8,13 @@ and for misspelt words; what only it knows of follows, in its order. Last are na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any
 
 from skillpm.errors import RegistryError, SkillpmError, UsageError
+from skillpm.index.bundled import BundledIndex
 from skillpm.model.name import near_names
 from skillpm.model.ports import RankingIndex, SearchableIndex
 from skillpm.model.release import Listing
@@ -66,10 +67,15 @@ class SearchResult:
     failures: dict[str, SkillpmError]
 
 
-def search(context: Context, texts: Sequence[str]) -> SearchResult:
+def search(context: Context, texts: Sequence[str], has: Collection[str] = ()) -> SearchResult:
     """Return the skills that match all words, of the indexes and of this project.
 
     A name in several indexes comes from the one that an install uses.
+
+    Args:
+        context: has the indexes.
+        texts: the words.
+        has: names of ``SEARCH_FILTERS``; only a registry's server knows them, so the others are left out.
 
     Raises:
         UsageError: there is no word, or the text is too long.
@@ -84,18 +90,20 @@ def search(context: Context, texts: Sequence[str]) -> SearchResult:
     listed: dict[str, tuple[Listing, str, Rank | None]] = {}
     failures: dict[str, SkillpmError] = {}
     for index in context.index.indexes:
+        if has and isinstance(index, BundledIndex):
+            continue
         if not isinstance(index, SearchableIndex):
             failures[index.name] = RegistryError(
                 "it does not list its skills", hint="use `skillpm show NAME` or `skillpm install NAME`"
             )
             continue
         try:
-            for item, fit in _fitting(index, text, words):
+            for item, fit in _fitting(index, text, words, has):
                 listed.setdefault(item.name, (item, index.name, fit))
         except SkillpmError as error:
             failures[index.name] = error
     installed = _installed(context, failures)
-    for name, skill in installed.items():
+    for name, skill in installed.items() if not has else ():
         item = Listing(name, skill.version, skill.description)
         listed.setdefault(name, (item, skill.source, rank(words, item)))
     hits = [
@@ -117,9 +125,16 @@ def _installed(context: Context, failures: dict[str, SkillpmError]) -> dict[str,
         return {}
 
 
-def _fitting(index: SearchableIndex, text: str, words: Sequence[str]) -> Iterator[tuple[Listing, Rank | None]]:
-    """Yield the skills of an index with their ranks. Raises RegistryError."""
-    ranked = index.ranked(text) if isinstance(index, RankingIndex) else None
+def _fitting(
+    index: SearchableIndex, text: str, words: Sequence[str], has: Collection[str]
+) -> Iterator[tuple[Listing, Rank | None]]:
+    """Yield the skills of an index with their ranks. Raises RegistryError, also if it cannot tell what skills have."""
+    ranked = index.ranked(text, has) if isinstance(index, RankingIndex) else None
+    if ranked is None and has:
+        raise RegistryError(
+            "it cannot tell which skills have that",
+            hint="search a registry with a server, online, or leave out `--has`",
+        )
     for item in index.listings() if ranked is None else ranked:
         fit = rank(words, item)
         yield item, fit if ranked is None or fit not in (None, Rank.WITHIN) else Rank.TEXT
