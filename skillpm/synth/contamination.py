@@ -28,9 +28,10 @@ class SuiteIndex:
         for skill, suite in suites:
             for number, task in enumerate(_inline(suite), 1):
                 place = f"{_named(task, number, 'task')} of suite `{suite.name}` of {skill}"
-                form = normal_form(task.request)
-                self._places.setdefault(form, place)
-                self._runs.update(dict.fromkeys(runs(form), place))
+                for text in (task.request, *task.request.split("\n\n")):  # a paragraph may be what is asked
+                    form = normal_form(text)
+                    self._places.setdefault(form, place)
+                    self._runs.update(dict.fromkeys(runs(form), place))
                 self._tasks.append((task, place))
 
     def __contains__(self, form: str) -> bool:

@@ -140,6 +140,25 @@ def test_a_model_that_knows_the_answers_gets_full_marks(world: Project, tmp_path
 
 
 @pytest.mark.slow
+def test_a_seed_that_asks_what_a_benchmark_asks_is_refused_with_both(world: Project) -> None:
+    pytest.importorskip("bfcl_eval")
+    from skillpm_benchmarks.leaderboard import problems
+
+    question = problems()["simple_python_0"].request.rpartition("\n\n")[2]
+    run(world, "new", "finder").ok()
+    (seeds,) = (world.root / "finder/seeds").glob("*.jsonl")
+    first = json.loads(seeds.read_text().splitlines()[0])
+    seeds.write_text(seeds.read_text() + json.dumps({**first, "request": question}) + "\n")
+
+    done = run(world, "synth", "./finder", "--rows", "20", "-o", "data", "--yes").fails(1, question[:40])
+    assert "`simple_python_0`" in done.err and "suite `simple` of bfcl" in done.err, done.err
+
+    seeds.write_text(json.dumps({**first, "request": f"Hello there. {question} Thank you very much indeed."}) + "\n")
+    done = run(world, "synth", "./finder", "--rows", "20", "-o", "data", "--yes").ok()
+    assert "a seed is left out" in done.err + done.out and "`simple_python_0`" in done.err + done.out, done
+
+
+@pytest.mark.slow
 def test_the_suites_have_every_task_that_is_not_asked_twice(tmp_path: Path) -> None:
     pytest.importorskip("bfcl_eval")
     from skillpm_benchmarks.leaderboard import suites

@@ -218,12 +218,15 @@ def shown_answer(expected: Any, contract: Contract | None) -> str:
 
 
 def other_suites(context: Context, skills: Sequence[Skill]) -> list[tuple[str, Suite]]:
-    """Return the suites of the skills that are installed beside these; no skill code runs."""
+    """Return the suites of skills that are installed beside these, and of plugins' benchmarks; no skill code runs."""
     chosen = {skill.name for skill in skills}
-    if not context.settings.lock_path.is_file():
-        return []
-    others = [skill for skill in context.installed() if skill.name not in chosen]
-    return [(skill.name, suite) for skill in others for suite in SkillFiles(skill).suites()]
+    installed = context.installed() if context.settings.lock_path.is_file() else ()
+    others = [skill for skill in installed if skill.name not in chosen]
+    benchmarks = [context.benchmark(name) for name in context.host.benchmarks()]
+    return [
+        *((skill.name, suite) for skill in others for suite in SkillFiles(skill).suites()),
+        *((skill.name, item.record) for skill in benchmarks for item in context.host.suites(skill)),
+    ]
 
 
 def check_rows(profile: Profile, *, strict: bool) -> None:
