@@ -226,36 +226,6 @@ def evaluating(model: Any) -> Iterator[None]:
         model.train(before)
 
 
-def row_scores(
-    model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the log-probabilities and entropies of the last tokens of padded rows, each row run alone.
-
-    Args:
-        model: a causal language model.
-        ids: token ids, shape (rows, length), padded on both sides.
-        mask: 1 for a token, 0 for padding; the same shape.
-        kept: columns at the end that are wanted.
-        temperature: the logits are divided by it.
-
-    Returns:
-        Two tensors of shape (rows, kept), in nats; 0 for padding.
-    """
-    scores, entropies = [], []
-    for row, seen in zip(ids, mask.bool(), strict=True):
-        tokens = row[seen]
-        logits = model(input_ids=tokens[None, :], use_cache=False).logits[0, :-1].float() / temperature
-        logs = logits.log_softmax(dim=-1)
-        wanted = seen[-kept:]
-        count = int(wanted.sum())
-        said = logs.gather(1, tokens[1:, None])[len(logs) - count :, 0]
-        spread = -(logs.exp() * logs).sum(dim=-1)[len(logs) - count :]
-        empty = torch.zeros(kept, device=ids.device)
-        scores.append(empty.masked_scatter(wanted, said))
-        entropies.append(empty.masked_scatter(wanted, spread))
-    return torch.stack(scores), torch.stack(entropies)
-
-
 def same_scores(one: torch.Tensor, other: torch.Tensor, mask: torch.Tensor, dtype: torch.dtype) -> bool:
     """Are two sets of log-probabilities the same where ``mask`` is 1, up to the rounding of the data type?"""
     gap = (one - other).abs()[mask.bool()]

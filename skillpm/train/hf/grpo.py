@@ -7,13 +7,11 @@ and prompts are screened once for groups whose rewards differ (the zero-variance
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from datasets import Dataset
-from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+from trl import GRPOConfig, RLOOConfig
 from trl.trainer import utils
 
 from skillpm.errors import TrainingError
@@ -21,78 +19,12 @@ from skillpm.formats.document import Json
 from skillpm.model.training import StageInput, StageOutput, TrainRow
 from skillpm.train.columns import Rewarder, reward_functions
 from skillpm.train.grpo import Grpo, Rloo, Sampled, held_for_validation
-from skillpm.train.hf.capability import evaluating, row_scores, same_scores
-from skillpm.train.hf.checkpoint import Resumable, remembered
+from skillpm.train.hf.checkpoint import remembered
 from skillpm.train.hf.loop import run_loop, shared_arguments
 from skillpm.train.hf.reference import Reference, forget_reference
 from skillpm.train.hf.rollout import Rollouts, judging_ahead, rollout_function, stage_groups
+from skillpm.train.hf.row_scores import GroupTrainer, LeaveOneOutTrainer, rows_in_order
 from skillpm.train.hf.validation import Validation
-
-
-@contextmanager
-def labelled_positions_only() -> Iterator[None]:
-    """Let TRL's fused head score labelled positions only, on the CPU as on Triton devices."""
-    original = utils._use_triton
-
-    def compact(device: torch.device) -> Any:
-        return device.type == "cpu" or original(device)
-
-    utils._use_triton = compact
-    try:
-        yield
-    finally:
-        utils._use_triton = original
-
-
-class RowScores:
-    """Scores rows one by one where the model gives padded rows other log-probabilities; stands before TRL's trainer.
-
-    TRL pads prompts on the left and counts positions from the padding on, which models with absolute positions learn
-    from. The first batch is scored both ways, without dropout; what differs is not used.
-
-    Attributes:
-        alone: are rows scored one by one? None before the first batch.
-    """
-
-    alone: bool | None = None
-
-    def _get_per_token_logps_and_entropies(
-        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, *args: Any, **options: Any
-    ) -> Any:
-        padded = super()._get_per_token_logps_and_entropies  # type: ignore[misc]
-        if self.alone is None and attention_mask[:, -logits_to_keep:].any():  # not every answer is masked
-            with torch.no_grad(), evaluating(model):
-                # The first batch may need no padding, so some is put before it.
-                ids, mask = (torch.nn.functional.pad(part, (_PADDING, 0)) for part in (input_ids, attention_mask))
-                one, _, _ = padded(model, ids, mask, logits_to_keep)
-                other, _ = row_scores(model, ids, mask, logits_to_keep, self.temperature)  # type: ignore[attr-defined]
-            self.alone = not same_scores(one, other, attention_mask[:, -logits_to_keep:], model.dtype)
-        if not self.alone:
-            return padded(model, input_ids, attention_mask, logits_to_keep, *args, **options)
-        temperature = self.temperature  # type: ignore[attr-defined]
-        scores, entropies = row_scores(model, input_ids, attention_mask, logits_to_keep, temperature)
-        return scores, entropies, None
-
-
-_PADDING = 3  # columns
-
-
-class RowTrainer(Resumable, RowScores, GRPOTrainer):
-    """TRL's GRPO."""
-
-
-class LeaveOneOutTrainer(Resumable, RowScores, RLOOTrainer):
-    """TRL's RLOO, which takes no rollout function, with one."""
-
-    rollouts: Rollouts
-
-    def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        answered = self.rollouts(prompts, self)
-        self._answers = answered["completion_ids"]
-        return answered["prompt_ids"], None, {}
-
-    def _generate_single_turn(self, *_: Any) -> list[list[int]]:
-        return self._answers
 
 
 def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
@@ -111,7 +43,7 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
             importance_sampling_level="sequence" if gspo else "token",
             scale_rewards="none" if stage.loss == "dr_grpo" else "group",
         ),
-        lambda rollouts, **rest: RowTrainer(rollout_func=rollouts, **rest),
+        lambda rollouts, **rest: GroupTrainer(rollout_func=rollouts, **rest),
     )
 
 
@@ -149,7 +81,7 @@ def _run(stage: Sampled, given: StageInput, arguments: Any, make: Callable[..., 
     if stage.kl:
         _hold(trainer, given.model, stage.kl)
     try:
-        with labelled_positions_only():
+        with rows_in_order():
             steps = run_loop(trainer, given)
     finally:
         forget_reference(given.model)

@@ -1,9 +1,8 @@
-"""Batches in which rows of one skill share their common beginning.
+"""Batches in which rows share their common beginnings.
 
 Most tokens of a short tool call are its system prompt, the same in every row of a skill. A batch is laid out as one
-sequence: the shared beginning once, then what is each row's own. The attention mask lets a row see the beginning and
-itself, positions go on from the beginning, so logits and gradients are those of separate rows at about half the tokens.
-A batch of one skill has one such beginning, so batches are made of one skill where its rows allow it.
+sequence, a tree: each shared beginning once, then what is each row's own. Logits and gradients are those of separate
+rows at about half the tokens. A batch of one skill shares most, so batches are made of one skill where its rows allow.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 import torch.utils.data
 
-from skillpm.train.hf.batch import common_prefix
+from skillpm.train.hf.prefix_tree import positions, prefix_tree, visible
 
 IGNORED = -100  # the label of a token that is not learned
 _INPUTS = frozenset({"input_ids", "attention_mask", "position_ids"})
@@ -30,21 +29,13 @@ def encode_rows(rows: Sequence[tuple[str, list[int], list[int]]], max_length: in
     The tokens of an answer end with those that end its turn.
 
     Returns:
-        ``input_ids``, ``answer`` (where the answer begins), ``group`` (the skill) and ``shared`` (leading tokens that
-        all rows of the skill have in common).
+        ``input_ids``, ``answer`` (where the answer begins) and ``group`` (the skill).
     """
     # A row that is too long is left out, not cut: half an answer taught is an answer that never ends.
-    kept = [(skill, prompt, answer) for skill, prompt, answer in rows if len(prompt) + len(answer) <= max_length]
-    prompts: dict[str, list[list[int]]] = {}
-    for skill, prompt, _ in kept:
-        prompts.setdefault(skill, []).append(prompt)
-    # Over all rows of a skill, not over those of a batch, so that any batch of them can be laid out without a look at
-    # its tokens. At least one token of each prompt is its own (``common_prefix``): the token that predicts the first of
-    # the answer then stands right before it. If it were in the shared beginning, another row's end would stand there.
-    shared = {skill: common_prefix(members) if len(members) > 1 else 0 for skill, members in prompts.items()}
     return [
-        {"input_ids": [*prompt, *answer], "answer": len(prompt), "group": skill, "shared": shared[skill]}
-        for skill, prompt, answer in kept
+        {"input_ids": [*prompt, *answer], "answer": len(prompt), "group": skill}
+        for skill, prompt, answer in rows
+        if len(prompt) + len(answer) <= max_length
     ]
 
 
@@ -163,6 +154,8 @@ class SeparateRows:
 class PrefixPacking:
     """Collates features of ``encode_rows`` into one sequence, shapes (1, length), and a mask (1, 1, length, length).
 
+    The labelled tokens stand in the order of the features.
+
     Args:
         additive: the mask is added to the scores, as eager attention takes it, in place of true and false.
     """
@@ -172,44 +165,23 @@ class PrefixPacking:
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
         """Lay a batch out."""
-        ids: list[int] = []
-        labels: list[int] = []
-        positions: list[int] = []
-        groups: list[int] = []
-        members: list[int] = []  # 0 for a shared beginning, else the number of the row
-        names = sorted({str(feature["group"]) for feature in features})
-        for group, name in enumerate(names):
-            rows = [feature for feature in features if feature["group"] == name]
-            shared = int(rows[0]["shared"])
-            pieces = [(0, list(rows[0]["input_ids"][:shared]), 0, shared)]
-            pieces += [(n, list(row["input_ids"][shared:]), shared, row["answer"]) for n, row in enumerate(rows, 1)]
-            for member, tokens, start, answer in pieces:
-                ids += tokens
-                # Positions are those that a row has alone, so its rotary embeddings are too. Labels are shifted by one
-                # over the whole sequence; the first token of a piece, whose neighbour is another row's, is a prompt's
-                # token and so never learned.
-                positions += range(start, start + len(tokens))
-                labels += [token if start + i >= answer else IGNORED for i, token in enumerate(tokens)]
-                groups += [group] * len(tokens)
-                members += [member] * len(tokens)
+        rows = [list(feature["input_ids"]) for feature in features]
+        # The last token of a prompt is never shared: it predicts the first of the answer, and so stands before it.
+        # Labels are shifted by one over the whole sequence; the first token of a piece is a prompt's, never learned.
+        pieces = prefix_tree(rows, [int(feature["answer"]) - 1 for feature in features])
+        beginnings = len(pieces) - len(rows)
+        labels = [[IGNORED] * len(piece.tokens) for piece in pieces[:beginnings]]
+        for piece, feature in zip(pieces[beginnings:], features, strict=True):
+            prompt = int(feature["answer"]) - piece.start
+            labels.append([IGNORED] * prompt + list(piece.tokens[prompt:]))
         return {
-            "input_ids": torch.tensor([ids]),
-            "labels": torch.tensor([labels]),
-            "position_ids": torch.tensor([positions]),
-            "attention_mask": self._mask(torch.tensor(groups), torch.tensor(members), torch.tensor(positions)),
+            "input_ids": torch.tensor([list(chain.from_iterable(piece.tokens for piece in pieces))]),
+            "labels": torch.tensor([list(chain.from_iterable(labels))]),
+            "position_ids": positions(pieces)[None],
+            "attention_mask": self._mask(visible(pieces)[None, None]),
         }
 
-    def _mask(self, groups: torch.Tensor, members: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        seen = _visible(groups, members, positions)[None, None]
+    def _mask(self, seen: torch.Tensor) -> torch.Tensor:
         if not self._additive:
             return seen
         return torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
-
-
-def _visible(groups: torch.Tensor, members: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """May the token of a row of this matrix see the token of a column? Shape (length, length), boolean."""
-    # A shared beginning is member 0 of its group: it sees itself alone, and all rows of the group see it. Within a row
-    # places and positions grow together, so positions give the causal order.
-    same_group = groups[:, None] == groups[None, :]
-    own_or_shared = (members[:, None] == members[None, :]) | (members[None, :] == 0)
-    return same_group & own_or_shared & (positions[None, :] <= positions[:, None])

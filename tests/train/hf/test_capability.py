@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from skillpm.train.hf.batch import Way
-from skillpm.train.hf.capability import _gradient, decoding_way, packing_way, row_scores
+from skillpm.train.hf.capability import _gradient, decoding_way, packing_way
 from skillpm.train.hf.decode import Sampling, decode
 from skillpm.train.hf.packing import PrefixPacking, SeparateRows, encode_rows
 from tests.random_models import ARCHITECTURES, random_architecture
@@ -77,21 +77,6 @@ def test_a_window_that_only_longer_rows_cross_is_seen() -> None:
     assert decoding_way(model, short, 2, room=1) is Way.SHARED
     assert decoding_way(model, long, 2, room=1) is Way.PADDED
     assert decoding_way(model, short, 2, room=1) is Way.PADDED
-
-
-@torch.inference_mode()
-def test_rows_scored_alone_have_the_scores_of_the_model() -> None:
-    """Padding on both sides is left out, and the temperature divides the logits."""
-    model = random_architecture("gpt2")
-    ids = torch.tensor([[2, 2, 11, 12, 13, 2], [21, 22, 23, 24, 25, 26]])
-    mask = torch.tensor([[0, 0, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1]])
-
-    scores, entropies = row_scores(model, ids, mask, 2, temperature=0.5)
-
-    logs = (model(torch.tensor([[11, 12, 13]])).logits[0] / 0.5).log_softmax(dim=-1)
-    assert scores[0].tolist() == pytest.approx([float(logs[1, 13]), 0.0], rel=1e-4)
-    assert float(entropies[0, 0]) == pytest.approx(float(-(logs[1].exp() * logs[1]).sum()), rel=1e-4)
-    assert entropies[0, 1] == 0.0
 
 
 def test_a_trial_that_lacks_memory_says_nothing_about_the_model() -> None:

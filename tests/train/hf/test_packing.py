@@ -57,15 +57,15 @@ def test_loss_and_gradients_are_those_of_separate_rows(loaded: Any) -> None:
         torch.testing.assert_close(gradients[name], parameter.grad, rtol=1e-3, atol=1e-3)
 
 
-def test_the_shared_beginning_stands_once() -> None:
-    """The packed length is the beginnings once and what is each row's own."""
-    features = encode_rows(rows(), 512)
-    batch = PrefixPacking()(features)
+def test_each_shared_beginning_stands_once() -> None:
+    """The system prompt of all rows, the prompt of a group, and then what is each row's own."""
+    system, one, other = [2, 3, 4, 5], [6, 7, 8], [9, 7, 8]
+    made = [("a", system + request, [answer, END]) for request in (one, other) for answer in (20, 21, 22)]
+    batch = PrefixPacking()(encode_rows(made, 512))
 
-    shared = {feature["group"]: feature["shared"] for feature in features}
-    own = sum(len(feature["input_ids"]) - feature["shared"] for feature in features)
-    assert batch["input_ids"].shape == (1, sum(shared.values()) + own)
-    assert min(shared.values()) >= 5
+    shared = [*system, *other[:-1], *one[:-1]]  # the last token of a prompt stands before each of its answers
+    assert batch["input_ids"][0].tolist() == [*shared, *(token for a in (20, 21, 22) * 2 for token in (8, a, END))]
+    assert batch["position_ids"][0, -3:].tolist() == [6, 7, 8]
 
 
 def test_only_answers_are_learned() -> None:
@@ -73,8 +73,7 @@ def test_only_answers_are_learned() -> None:
     made = rows()
     labels = PrefixPacking()(encode_rows(made, 512))["labels"]
 
-    learned = labels[labels != -100].tolist()
-    assert sorted(learned) == sorted(token for _, _, answer in made for token in answer)
+    assert labels[labels != -100].tolist() == [token for _, _, answer in made for token in answer]
 
 
 def test_separate_rows_have_the_same_loss(loaded: Any) -> None:

@@ -18,7 +18,6 @@ from skillpm.model.task import Task
 from skillpm.model.training import Stage, TrainRow
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.grpo import Grpo
-from skillpm.train.hf.grpo import labelled_positions_only
 from skillpm.train.hf.packing import PrefixPacking
 from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS, TransformersPolicy
 from skillpm.train.hf.sft import check_loss
@@ -143,18 +142,18 @@ def test_rows_are_updated_alone_where_padding_changes_them(
     tmp_path: Path, name: str, alone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that counts positions from the padding on would learn from other log-probabilities than it sampled."""
-    from skillpm.train.hf import grpo
+    from skillpm.train.hf.row_scores import GroupTrainer
     from tests.random_models import random_architecture, random_tokenizer
 
     taken: list[bool] = []
-    scores = grpo.RowTrainer._get_per_token_logps_and_entropies
+    scores = GroupTrainer._get_per_token_logps_and_entropies
 
-    def seen(self: grpo.RowTrainer, *arguments: Any, **options: Any) -> Any:
+    def seen(self: GroupTrainer, *arguments: Any, **options: Any) -> Any:
         found = scores(self, *arguments, **options)
         taken.append(bool(self.alone))
         return found
 
-    monkeypatch.setattr(grpo.RowTrainer, "_get_per_token_logps_and_entropies", seen)
+    monkeypatch.setattr(GroupTrainer, "_get_per_token_logps_and_entropies", seen)
     random_architecture(name).save_pretrained(tmp_path / "model")
     random_tokenizer().save_pretrained(tmp_path / "model")
     stage = Grpo(kind="grpo", steps=1, prompts=8, generations=4, screen=0, validate_on=0, max_new_tokens=48)
@@ -278,25 +277,6 @@ def test_an_outage_stops_the_run(tiny_model: Path, tmp_path: Path) -> None:
 
     with pytest.raises(TrainingError, match="the worker died"):
         run(plan, tiny_model, tmp_path, outage)
-
-
-def test_the_head_is_run_on_labelled_positions_only(tiny_model: Path, tmp_path: Path) -> None:
-    """TRL's loss with the compact head is the loss without it."""
-    import torch
-    from transformers import AutoModelForCausalLM
-    from trl.trainer.utils import add_fused_lm_head
-
-    model = AutoModelForCausalLM.from_pretrained(tiny_model)
-    add_fused_lm_head(model, outputs=("entropy",))
-    ids = torch.randint(10, 250, (2, 20), generator=torch.Generator().manual_seed(0))
-    labels = ids.clone()
-    labels[:, :12] = -100
-    plain = model(input_ids=ids, labels=labels, fused_lm_head=True)
-    with labelled_positions_only():
-        compact = model(input_ids=ids, labels=labels, fused_lm_head=True)
-
-    torch.testing.assert_close(plain.log_probs, compact.log_probs)
-    torch.testing.assert_close(plain.loss, compact.loss)
 
 
 def test_rows_that_do_not_fit_are_an_error(tiny_model: Path, tmp_path: Path) -> None:

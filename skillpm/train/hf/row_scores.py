@@ -1,0 +1,206 @@
+"""What an update of GRPO or RLOO asks of a model: log-probabilities of answers, of no more rows than it needs.
+
+TRL pads rows on the left and runs all of them. Here the rows of an update are laid out as a tree, which runs a system
+prompt and a group's prompt once, and a row that is paid like its whole group is left out: its gradient is zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from trl import GRPOTrainer, RLOOTrainer
+from trl.trainer import grpo_trainer, rloo_trainer, utils
+
+from skillpm.train.hf.capability import FAILURES, evaluating, same_scores
+from skillpm.train.hf.checkpoint import Resumable
+from skillpm.train.hf.memory import lacks_memory
+from skillpm.train.hf.packing import IGNORED, PrefixPacking
+
+Scores = tuple[torch.Tensor, torch.Tensor]
+"""Log-probabilities and entropies of the last tokens of padded rows, nats, shape (rows, kept); 0 for padding."""
+
+Way = Callable[[Any, torch.Tensor, torch.Tensor, int], Scores]
+"""Takes a model, token ids and their mask, shape (rows, length), padded on both sides, and how many columns to keep."""
+
+_PAID = 1e-6  # an advantage below is the rounding of a mean of equals
+_PADDING = 3  # columns
+_MEANS = frozenset({"grpo", "dr_grpo"})  # losses that divide by the rows of a batch
+
+
+class ScoredRows(Resumable):
+    """Stands before a trainer of TRL.
+
+    The scores of the first batch, and of each that has a longer row than those before, are computed row by row as well.
+    The fastest way that gives the same is taken.
+
+    Attributes:
+        alone: are rows scored one by one? None before the first batch.
+    """
+
+    alone: bool | None = None
+    _way: Way | None = None
+    _tried = 0  # tokens of the longest row
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        **options: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        padded = super()._get_per_token_logps_and_entropies  # type: ignore[misc]
+        if options.get("compute_aux_loss"):  # balances the experts of all tokens, shared ones too
+            result: tuple[Any, Any, Any] = padded(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, **options
+            )
+            return result
+        longest = int(attention_mask.sum(dim=1).max())
+        if longest > self._tried and attention_mask[:, -logits_to_keep:].any():  # some answer is not masked
+            self._tried = longest
+            self._way = self._fastest(model, input_ids, attention_mask, logits_to_keep)
+        way, size = self._way or self._padded, batch_size or len(input_ids)
+        parts = [
+            way(model, input_ids[start : start + size], attention_mask[start : start + size], logits_to_keep)
+            for start in range(0, len(input_ids), size)
+        ]
+        scores, entropies = (torch.cat(part) for part in zip(*parts, strict=True))
+        return scores, entropies, None
+
+    def _padded(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int) -> Scores:
+        scores, entropies, _ = super()._get_per_token_logps_and_entropies(  # type: ignore[misc]
+            model, ids, mask, kept, compute_entropy=True
+        )
+        return scores, entropies
+
+    def _one_by_one(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int) -> Scores:
+        return row_scores(model, ids, mask, kept, self.temperature)  # type: ignore[attr-defined]
+
+    def _fastest(self, model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int) -> Way:
+        # The batch may need no padding, so some is put before it.
+        ids, mask = (torch.nn.functional.pad(part, (_PADDING, 0)) for part in (ids, mask))
+        with torch.no_grad(), evaluating(model):
+            expected, _ = self._one_by_one(model, ids, mask, kept)
+            for way in (packed(additive=False), packed(additive=True), self._padded):
+                try:
+                    scores, _ = way(model, ids, mask, kept)
+                except FAILURES as error:
+                    if lacks_memory(error):
+                        raise
+                    continue
+                if same_scores(scores, expected, mask[:, -kept:], model.dtype):
+                    self.alone = False
+                    return way
+        self.alone = True
+        return self._one_by_one
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        whole = len(inputs["advantages"])
+        live = (inputs["advantages"].abs() > _PAID) & inputs["completion_mask"].any(dim=1)
+        if self.beta or live.all():  # type: ignore[attr-defined]  # a divergence holds in every row
+            loss: torch.Tensor = super()._compute_loss(model, inputs)  # type: ignore[misc]
+            return loss
+        if not live.any():
+            live[0] = True  # TRL counts and divides what is there
+        inputs = {name: _chosen(value, live) for name, value in inputs.items()}
+        share = len(inputs["advantages"]) / whole if getattr(self, "loss_type", "grpo") in _MEANS else 1.0
+        part: torch.Tensor = super()._compute_loss(model, inputs)  # type: ignore[misc]
+        return part * share
+
+
+def _chosen(value: Any, rows: torch.Tensor) -> Any:
+    """Return these rows of an input; what is no tensor of rows stays."""
+    return value[rows] if isinstance(value, torch.Tensor) and value.ndim else value
+
+
+class GroupTrainer(ScoredRows, GRPOTrainer):
+    """TRL's GRPO."""
+
+
+class LeaveOneOutTrainer(ScoredRows, RLOOTrainer):
+    """TRL's RLOO, which takes no rollout function, with one: ``rollouts``."""
+
+    rollouts: Callable[[list[Any], Any], dict[str, Any]]
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
+        answered = self.rollouts(prompts, self)
+        self._answers = answered["completion_ids"]
+        return answered["prompt_ids"], None, {}
+
+    def _generate_single_turn(self, *_: Any) -> list[list[int]]:
+        return self._answers
+
+
+@contextmanager
+def rows_in_order() -> Iterator[None]:
+    """Let TRL score labelled positions only, on the CPU as on Triton devices, and leave groups together.
+
+    TRL shuffles the rows of a step before it cuts it into passes. The step is the same in any order, and rows of one
+    group share their prompt.
+    """
+    triton, shuffles = utils._use_triton, [(module, module.shuffle_sequence_dict) for module in _TRAINERS]
+
+    def compact(device: torch.device) -> Any:
+        return device.type == "cpu" or triton(device)
+
+    utils._use_triton = compact
+    for module in _TRAINERS:
+        module.shuffle_sequence_dict = dict
+    try:
+        yield
+    finally:
+        utils._use_triton = triton
+        for module, shuffle in shuffles:
+            module.shuffle_sequence_dict = shuffle
+
+
+_TRAINERS: tuple[Any, ...] = (grpo_trainer, rloo_trainer)
+
+
+def packed(*, additive: bool) -> Way:
+    """Return the way that runs what rows share once; ``additive`` as in ``PrefixPacking``."""
+    layout = PrefixPacking(additive=additive)
+
+    def scores(model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int) -> Scores:
+        seen = mask.bool()
+        prompts = seen[:, :-kept].sum(dim=1).tolist()
+        rows = [row[held].tolist() for row, held in zip(ids, seen, strict=True)]
+        batch = layout([{"input_ids": row, "answer": prompt} for row, prompt in zip(rows, prompts, strict=True)])
+        batch = {name: tensor.to(ids.device) for name, tensor in batch.items()}
+        said = model(**batch, fused_lm_head=True)
+        learned = batch["labels"][:, 1:] != IGNORED
+        # Answers stand in the order of their rows, so they fall into their places.
+        wanted, empty = seen[:, -kept:], torch.zeros(len(ids), kept, device=ids.device)
+        logs = empty.masked_scatter(wanted, said.log_probs[learned].float())
+        return logs, empty.masked_scatter(wanted, said.entropy[learned].float())
+
+    return scores
+
+
+def row_scores(model: Any, ids: torch.Tensor, mask: torch.Tensor, kept: int, temperature: float) -> Scores:
+    """Return the scores of rows that are run one by one: what all other ways are held to.
+
+    Args:
+        model: a causal language model.
+        ids: token ids, shape (rows, length), padded on both sides.
+        mask: 1 for a token, 0 for padding; the same shape.
+        kept: columns at the end that are wanted.
+        temperature: the logits are divided by it.
+    """
+    scores, entropies = [], []
+    for row, seen in zip(ids, mask.bool(), strict=True):
+        tokens = row[seen]
+        logits = model(input_ids=tokens[None, :], use_cache=False).logits[0, :-1].float() / temperature
+        logs = logits.log_softmax(dim=-1)
+        wanted = seen[-kept:]
+        count = int(wanted.sum())
+        said = logs.gather(1, tokens[1:, None])[len(logs) - count :, 0]
+        spread = -(logs.exp() * logs).sum(dim=-1)[len(logs) - count :]
+        empty = torch.zeros(kept, device=ids.device)
+        scores.append(empty.masked_scatter(wanted, said))
+        entropies.append(empty.masked_scatter(wanted, spread))
+    return torch.stack(scores), torch.stack(entropies)
