@@ -24,18 +24,20 @@ from skillpm.cli.output import json_option, safe, tell
 @click.option("--skills", default=".", show_default=True, help="The folder of the skills in this repository.")
 @click.option("--trusted", is_flag=True, help="Log in with the identity of the CI job, not with a token.")
 @click.option("--no-sign", is_flag=True, help="Publish without a signature; the page records it.")
+@click.option("--model", default="", metavar="URL#MODEL", help="Measure skills with this model, and comment the lift.")
 @click.option("--dry-run", is_flag=True, help="Print the workflow.")
 @json_option
 def command(system: str, registry: str, dry_run: bool, as_json: bool, **flags: Any) -> None:
     """Write a workflow that validates, self-tests and publishes the skills of this repository.
 
-    It checks on every change and publishes from the default branch. An existing workflow is never overwritten. `ci`
+    It checks on every change and publishes from the default branch. With --model, each change request gets a comment:
+    what the model answers with and without the text of each skill. An existing workflow is never overwritten. `ci`
     alone stands for `sync --locked`.
     """  # fmt: skip
     from skillpm.ops.authoring.ci import System, Wanted, write_workflow
 
     place = command_context().settings.registries.get(registry, registry)
-    wanted = Wanted(place, flags["skills"], flags["trusted"], not flags["no_sign"])
+    wanted = Wanted(place, flags["skills"], flags["trusted"], not flags["no_sign"], flags["model"])
     path, text = write_workflow(System(system), wanted, Path.cwd(), dry_run=dry_run)
     if dry_run and not as_json:
         click.echo(text, nl=False)

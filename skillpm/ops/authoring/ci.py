@@ -19,7 +19,8 @@ from skillpm.storage.files import write_atomic
 
 _PLAIN = re.compile(r"[A-Za-z0-9._/-]+\Z")  # what a shell and a CI system read as it is written
 _ADDRESS = re.compile(r"https?://[][A-Za-z0-9:/._~%-]+\Z")
-_CONDITION = re.compile(r"@(TRUSTED|TOKEN|SIGN|ENV)@")
+_MODEL = re.compile(r"https?://[][A-Za-z0-9:/._~%-]+#[A-Za-z0-9:/._-]+\Z")  # of a server
+_CONDITION = re.compile(r"@(TRUSTED|TOKEN|SIGN|ENV|EVAL)@")
 
 
 class System(StrEnum):
@@ -40,19 +41,21 @@ class Wanted:
         registry: the URL of the registry to which it publishes.
         skills: the folder of the skills, relative to the repository's.
         trusted: log in with the identity of the job; otherwise with a token.
+        model: ``URL#MODEL`` of a server, whose answers with and without a skill a change request shows; empty for none.
     """
 
     registry: str
     skills: str = "."
     trusted: bool = False
     sign: bool = True
+    model: str = ""
 
 
 def workflow(system: System, wanted: Wanted) -> str:
     """Return the text of a workflow.
 
     Raises:
-        UsageError: the registry is not a URL, or the folder has a name that a workflow cannot have.
+        UsageError: the registry or the model is not a URL, or the folder has a name that a workflow cannot have.
     """
     try:
         parts = urlsplit(wanted.registry)
@@ -70,6 +73,10 @@ def workflow(system: System, wanted: Wanted) -> str:
             f"`{wanted.skills[:200]}` is not a plain path below this folder",
             hint="use a folder with letters, digits, `.`, `-` and `_` in its name",
         )
+    if wanted.model and not _MODEL.match(wanted.model):
+        raise UsageError(
+            f"`{wanted.model[:200]}` is not a model of a server", hint="write it as `https://HOST/v1#MODEL`"
+        )
     return _filled(system, wanted, variable)
 
 
@@ -77,7 +84,7 @@ def _filled(system: System, wanted: Wanted, variable: str) -> str:
     """Fill a template: lines whose condition holds, without its mark, then the values."""
     holds = {
         "TRUSTED": wanted.trusted, "TOKEN": not wanted.trusted, "SIGN": wanted.sign,
-        "ENV": wanted.sign or not wanted.trusted,
+        "ENV": wanted.sign or not wanted.trusted, "EVAL": bool(wanted.model),
     }  # fmt: skip
     template = importlib.resources.files("skillpm.ops.authoring").joinpath("ci_templates", f"{system}.yml")
     lines = template.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -86,7 +93,8 @@ def _filled(system: System, wanted: Wanted, variable: str) -> str:
     values = {
         "SKILLS": json.dumps(wanted.skills), "REGISTRY": json.dumps(wanted.registry.rstrip("/")),
         "SKILLPM": json.dumps(f"skillpm-core=={__version__}"), "TOKEN_VARIABLE": variable,
-        "NO_SIGN": "" if wanted.sign else " --no-sign",
+        "NO_SIGN": "" if wanted.sign else " --no-sign", "MODEL": json.dumps(wanted.model),
+        "MODEL_VARIABLE": token_variable(wanted.model.partition("#")[0]) if wanted.model else "",
     }  # fmt: skip
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)

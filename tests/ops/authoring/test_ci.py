@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from skillpm.errors import UsageError
 from skillpm.ops.authoring.ci import System, Wanted, workflow
 from tests.shop import MakeProject, SkillFiles
 
@@ -47,6 +48,52 @@ def test_a_workflow_is_yaml_whose_commands_a_shell_reads(system: System, trusted
     assert ("SKILLPM_TOKEN_SKILLS_EXAMPLE_ORG" in text) is not trusted
     assert ("--no-sign" in script) is not sign
     assert ("SKILLPM_SIGNING_KEY" in text) is sign
+
+
+MODEL = "https://models.example.org/v1#small-1"
+
+
+@pytest.mark.parametrize("system", System)
+def test_with_a_model_a_change_request_shows_what_each_measured_skill_adds(system: System, tmp_path: Path) -> None:
+    text = workflow(system, Wanted(URL, "skills", model=MODEL))
+    document = yaml.safe_load(text)
+    (script,) = [line for line in commands(document) if "skillpm eval" in line]
+    for line in commands(document):
+        subprocess.run(["sh", "-n"], input=line, text=True, check=True)
+    assert "SKILLPM_TOKEN_MODELS_EXAMPLE_ORG" in text
+    assert "lift" not in workflow(system, Wanted(URL, "skills"))
+
+    for path in ("one/suites/basic.yaml", "two/suites/basic.yaml", "plain/SKILL.md"):
+        (tmp_path / "skills" / path).parent.mkdir(parents=True)
+        (tmp_path / "skills" / path).touch()
+    program = tmp_path / "skillpm"
+    program.write_text('#!/bin/sh\ncase "$2" in */two) exit 5;; esac\necho "50 % better: $2 $4"\n')
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "SKILLS": "skills", "MODEL": MODEL}
+    subprocess.run(["sh", "-e", "-c", script], cwd=tmp_path, env=environment, check=True)
+    comment = (tmp_path / "lift.md").read_text()
+    assert comment.startswith("### What the skills add to small-1\n")
+    assert f"    50 % better: {tmp_path}/skills/one {MODEL}\n" in comment
+    assert "skillpm eval two\n\n    could not be measured" in comment
+    assert "plain" not in comment
+
+
+def test_a_comment_is_made_with_the_least_rights_and_never_for_a_fork() -> None:
+    job = yaml.safe_load(workflow(System.GITHUB, Wanted(URL, model=MODEL)))["jobs"]["lift"]
+    assert job["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert "head.repo.full_name == github.repository" in job["if"]
+    assert [("GH_TOKEN" in step.get("env", {}), "eval" in step.get("run", "")) for step in job["steps"][-2:]] == [
+        (False, True), (True, False),
+    ]  # fmt: skip
+
+
+NO_MODELS = ["smollm2-135m", "https://x/v1", "https://x/v1#a b", "https://x/v1#$(id)", 'http://x#"']
+
+
+@pytest.mark.parametrize("model", NO_MODELS)
+def test_ci_asks_a_server_only(model: str) -> None:
+    with pytest.raises(UsageError, match="is not a model of a server"):
+        workflow(System.GITHUB, Wanted(URL, model=model))
 
 
 def test_a_github_job_has_the_least_rights() -> None:
