@@ -23,6 +23,27 @@ _CORE_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9
 
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)
 
+# what pydantic says of a value, in words that need no knowledge of Python; braces are its own figures
+_WORDS = {
+    **dict.fromkeys(("dict_type", "model_type", "dataclass_type", "model_attributes_type"), "must be a mapping"),
+    **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type"), "must be a list"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "must be a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "has more than {max_length} characters",
+    "string_pattern_mismatch": "must match `{pattern}`",
+    "too_short": "needs at least {min_length}, has {actual_length}",
+    "too_long": "may have at most {max_length}, has {actual_length}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+}
+
 _new, _set = object.__new__, object.__setattr__
 
 
@@ -115,17 +136,17 @@ def _step(node: Any, step: int | str) -> tuple[int, Any] | None:
 
 
 def _sentence(error: Any) -> str:
-    place = ".".join(str(step) for step in error["loc"] if not str(step).startswith("tag-"))
+    place = ".".join(str(step) for step in error["loc"] if step != "[key]" and not str(step).startswith("tag-"))
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"unknown key `{place}`"
     if error["type"] == "missing":
         return f"missing key `{place}`"
-    if error["type"] == "too_short":
-        return f"`{place}`: needs at least {error['ctx']['min_length']}, has {error['ctx']['actual_length']}"
-    if error["type"] in ("tuple_type", "list_type"):
-        return f"`{place}`: must be a list" if place else "must be a list"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    message = message[:1].lower() + message[1:]
+    words = _WORDS.get(error["type"])
+    if words is not None:
+        message = words.format_map({key: str(value).replace("'", "`") for key, value in error.get("ctx", {}).items()})
+    else:
+        message = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        message = message[:1].lower() + message[1:]
     return f"`{place}`: {message}" if place else message
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from skillpm.errors import LockOutOfDateError, RegistryError, UsageError
+from skillpm.errors import IntegrityError, LockOutOfDateError, RegistryError, UsageError
 from skillpm.index.pages import MAX_ARCHIVE
 from skillpm.layout.description import describe
 from skillpm.layout.source_tree import SourceTree
@@ -91,7 +91,12 @@ class TreeIndex:
 
     @cached_property
     def _content(self) -> tuple[str, Release]:
-        return release_of(self.tree, self._packed())
+        try:
+            packed = self._packed()
+        except IntegrityError:
+            describe(self.tree, place=self.name)  # that it is no skill at all says more than that it cannot be packed
+            raise
+        return release_of(self.tree, packed)
 
     def _packed(self) -> bytes:
         return build_archive(self.tree)

@@ -54,6 +54,9 @@ class LockedSkill(LightDocument):
         )
 
 
+_RESTORE = "restore it from version control, or remove it and run `skillpm lock`"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lock(LightDocument):
     """Every installed skill of one project, by name.
@@ -87,6 +90,8 @@ class Lock(LightDocument):
             raise LockOutOfDateError(
                 f"{path} has version {root['lock']}, this skillpm reads {LOCK_VERSION}", hint="upgrade skillpm-core"
             )
+        if isinstance(root, dict) and "lock" not in root:  # `{}` would otherwise be a lock that wants no skill
+            raise DocumentError("missing key `lock`", path=path, hint=_RESTORE)
         return read_light(cls, root, path=path)
 
     def text(self) -> str:
@@ -103,14 +108,13 @@ class Lock(LightDocument):
 
 def _unreadable(text: str, reason: str, path: str) -> DocumentError:
     """Return the error for a text that is not JSON: most are empty, or were cut by a full disk or a failed merge."""
-    hint = "restore it from version control, or remove it and run `skillpm lock`"
     if not text.strip():
-        return DocumentError("the file is empty", path=path, hint=hint)
+        return DocumentError("the file is empty", path=path, hint=_RESTORE)
     end = text.rstrip()
     if end.startswith("{") and not end.endswith("}"):
         line = end.count("\n") + 1
-        return DocumentError(f"not JSON: the file ends in the middle, at line {line}", path=path, hint=hint)
-    return DocumentError(f"not JSON: {reason}", path=path, hint=hint)
+        return DocumentError(f"not JSON: the file ends in the middle, at line {line}", path=path, hint=_RESTORE)
+    return DocumentError(f"not JSON: {reason}", path=path, hint=_RESTORE)
 
 
 def conflicted(text: str) -> bool:

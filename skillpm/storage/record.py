@@ -87,7 +87,7 @@ def read_record(project: Path) -> Record:
     try:
         document = json.loads(read_text(path))
         if document["installed"] != _VERSION:
-            raise ValueError(f"version {document['installed']!r}")
+            raise ValueError
         return Record(
             lock=_text(document["lock"]),
             agents=tuple(_agent(item) for item in document["agents"]),
@@ -96,9 +96,9 @@ def read_record(project: Path) -> Record:
             settings=_text(document.get("settings", "")),
             named=tuple(_text(item) for item in document.get("named", ())),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DocumentError(
-            f"not a record of this skillpm: {error}", path=str(RECORD), hint="remove it, then run `skillpm install`"
+            "not a record of this skillpm", path=str(RECORD), hint="remove it, then run `skillpm install`"
         ) from None
 
 

@@ -108,7 +108,7 @@ def test_a_bad_row_is_named_and_all_rows_before_it_have_been_judged(project: Mak
         (b"not json", "not JSON"),
         (b'{"expected": {}, "completion": 5}', "`completion`"),
         (b'{"completion": "x"}', "missing key `expected`"),
-        (b"[1]", "valid dictionary"),
+        (b"[1]", "must be a mapping"),
         (b'{"expected": NaN, "completion": "x"}', "NaN is not JSON"),
         (b'{"expected": 1, "expected": 2, "completion": "x"}', "duplicate key"),
         (b"\xff", "not UTF-8"),

@@ -118,7 +118,7 @@ BAD = [
     ("{'port[]': exact}", "string", "input_schema has no `[]` there"),
     ("{'.a': exact}", "string", "write `argument`"),
     ("{port: [free, set]}", "string", "`free` stands alone"),
-    ("{port: {number: -1}}", "integer", "greater than or equal to 0"),
+    ("{port: {number: -1}}", "integer", "must be at least 0"),
     ("{port: fuzzy}", "string", "compare"),
     ("{port: []}", "string", "say how"),
     ("{port: {}}", "string", "say how"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Annotated, Literal
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from skillpm.formats.document import model_errors
+from skillpm.errors import DocumentError
+from skillpm.formats.document import Document, model_errors, read_model
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.model.contract import ContractDocument
 from skillpm.model.verdict import Verdict
@@ -37,3 +39,33 @@ def test_a_list_whose_only_item_is_wrong_is_one_error() -> None:
         with pytest.raises(ValidationError) as caught:
             ContractDocument.model_validate(root)
         assert len(model_errors(caught.value, root)) == 1
+
+
+class Odd(Document):
+    """One field of each kind that a document has."""
+
+    table: dict[str, str] | None = None
+    words: tuple[str, ...] = ()
+    text: Annotated[str, Field(min_length=1, max_length=3, pattern="^[a-z]+$")] = "a"
+    whole: Annotated[int, Field(ge=1, lt=9)] = 1
+    number: float = 0
+    flag: bool = False
+    choice: Literal["copy", "link"] = "copy"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("table: []", "`table`: must be a mapping"), ("words: a", "`words`: must be a list"),
+        ("text: [a]", "`text`: must be text"), ("text: ''", "`text`: must not be empty"),
+        ("text: abcd", "`text`: has more than 3 characters"), ("text: A", "`text`: must match `^[a-z]+$`"),
+        ("whole: 1.5", "`whole`: must be a whole number"), ("whole: x", "`whole`: must be a whole number"),
+        ("whole: 0", "`whole`: must be at least 1"), ("whole: 9", "`whole`: must be less than 9"),
+        ("number: x", "`number`: must be a number"), ("flag: maybe", "`flag`: must be true or false"),
+        ("choice: move", "`choice`: must be `copy` or `link`"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_without_the_words_of_python(text: str, message: str) -> None:
+    with pytest.raises(DocumentError) as refused:
+        read_model(Odd, text, path="x.yaml")
+    assert refused.value.rule == message

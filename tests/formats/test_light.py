@@ -79,10 +79,10 @@ def test_keys_of_a_newer_registry_config_are_ignored_without_pydantic(monkeypatc
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tree": None}, "`tree`: input should be a valid string"),
-        ({"tree": "0"}, "`tree`: string should match pattern '^[0-9a-f]{64}$'"),
-        ({"requires": {"No": ""}}, "`requires.No.[key]`: `No` is not a skill name"),
-        ({"size": -1}, "`size`: input should be greater than or equal to 0"),
+        ({"tree": None}, "`tree`: must be text"),
+        ({"tree": "0"}, "`tree`: must match `^[0-9a-f]{64}$`"),
+        ({"requires": {"No": ""}}, "`requires.No`: `No` is not a skill name"),
+        ({"size": -1}, "`size`: must be at least 0"),
     ],
 )
 def test_what_is_wrong_is_said_as_of_every_document(change: dict[str, Any], said: str) -> None:

@@ -42,6 +42,8 @@ def test_what_is_written_is_read_back_and_not_written_again(tmp_path: Path) -> N
         (lambda text: "[]", DocumentError),
         (lambda text: text[:-20], DocumentError),
         (lambda text: "", DocumentError),
+        (lambda text: "{}", DocumentError),
+        (lambda text: text.replace('  "lock": 1,\n', ""), DocumentError),
     ],
 )
 def test_a_damaged_lock_is_refused(tmp_path: Path, edit: Callable[[str], str], error: type[SkillpmError]) -> None:

@@ -16,7 +16,7 @@ from skillpm.model.lock import Lock, LockedSkill
 from skillpm.model.ports import LoggedIndex
 from skillpm.model.release import Page, Release
 from skillpm.model.requirement import Requirement
-from skillpm.model.source import BUNDLED, Source
+from skillpm.model.source import BUNDLED, Source, SourceKind
 from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.places import LeftOut, open_places
@@ -218,6 +218,12 @@ def _resolved(
 def _with_asked(context: Context, request: Request, error: UnknownSkillError) -> UnknownSkillError:
     """Return the error for an unknown name with the registries that were asked for it."""
     root = request.roots.get(next(iter(error.details.get("names", ())), ""))
+    if root and root.source and root.source.kind not in (SourceKind.REGISTRY, SourceKind.SITE):
+        return UnknownSkillError(
+            f"{root.source} has no skill `{root.name}`",
+            hint="check the name and the place in skillpm.yaml",
+            **error.details,
+        )
     queried = [str(root.source)] if root and root.source else [index.name for index in context.index.indexes]
     message = f"{error.message}; asked: {', '.join(queried)}"
     return UnknownSkillError(message, hint=error.hint, **{**error.details, "asked": queried})

@@ -165,3 +165,11 @@ def test_an_unknown_name_is_told_with_the_registries_that_were_asked(project: Ma
     assert "no registry knows `nosuch`" in error.err
     place.write({"skillpm.yaml": f"project: 1\nrequires: {{nosuch: {{registry: shop}}}}\n{SHOP}"})
     assert "bundled" not in place.call("sync").fails(2, "asked: registry:../shop").err
+
+
+def test_a_place_with_another_skill_is_not_called_a_registry(project: MakeProject, skill_files: SkillFiles) -> None:
+    place = project({"b": skill_files("b"), "skillpm.yaml": "project: 1\nrequires:\n  a: {path: b}\n"})
+    assert "registry" not in place.call("sync").fails(2, "path:b has no skill `a`", "skillpm.yaml").err
+    place.write({"skillpm.yaml": "project: 1\nrequires:\n  a: {path: links}\n", "links/x.md": "x"})
+    (place.root / "links/y").symlink_to("x.md")
+    place.call("sync").fails(1, "no SKILL.md in path:links")
