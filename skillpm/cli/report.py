@@ -13,6 +13,7 @@ from skillpm.cli.paths import TypedPath
 
 if TYPE_CHECKING:
     from skillpm.model.evaluation import Evaluation
+    from skillpm.ops.learning.report import StoredEvaluation
 
 
 @click.command("report", epilog="Example: skillpm report latest --output report.html")
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 @click.option("--output", "-o", type=TypedPath(dir_okay=False), metavar="FILE", help="Write the page, HTML.")
 @click.option("--compare", is_flag=True, help="Print the paired comparison of the arms.")
 @click.option("--failures", is_flag=True, help="Print the wrong answers of the last arm instead, as JSON Lines.")
+@click.option("--inspect-log", type=TypedPath(), metavar="DIR", help="Write logs for inspect_ai into a new folder.")
 @json_option
-def command(evaluation: Path, output: Path | None, compare: bool, failures: bool, as_json: bool) -> None:
+def command(
+    evaluation: Path, output: Path | None, compare: bool, failures: bool, inspect_log: Path | None, as_json: bool
+) -> None:
     """Show the figures of a stored evaluation, and write its page again, without a model.
 
     EVALUATION is a file, the output of `skillpm eval` or `skillpm rescore`, or a run by name, folder or `latest` (the
@@ -35,6 +39,8 @@ def command(evaluation: Path, output: Path | None, compare: bool, failures: bool
         from skillpm.storage.files import write_atomic
 
         write_atomic(output, render_report(stored.report))
+    if inspect_log is not None:
+        _write_logs(stored, inspect_log)
     if failures:
         from skillpm.evals.failures import failures as wrong
 
@@ -52,6 +58,18 @@ def command(evaluation: Path, output: Path | None, compare: bool, failures: bool
         note(f"the evaluation is {stored.path}")
     if output is not None:
         note(f"the page is {output}")
+
+
+def _write_logs(stored: StoredEvaluation, folder: Path) -> None:
+    from datetime import UTC, datetime
+
+    from skillpm.evals.inspect_log import write_inspect_logs
+    from skillpm.storage.whole_folder import whole_folder
+
+    created = datetime.fromtimestamp(int(stored.path.stat().st_mtime), UTC).isoformat()
+    with whole_folder(folder) as whole:
+        logs = write_inspect_logs(stored.evaluation, whole, created)
+    note(f"{len(logs)} logs for `inspect view --log-dir` are in {folder}")
 
 
 def _print(evaluation: Evaluation, compare: bool) -> None:
