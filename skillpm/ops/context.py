@@ -292,7 +292,6 @@ def open_context(settings: Settings, *, tell: Callable[[str], None] | None = Non
 
     Raises:
         DocumentError: the lock or the record of the older version is damaged.
-        StorageError: the disk refused.
     """
     context = Context(settings, Store(settings.store), tell=tell)
     if settings.user:

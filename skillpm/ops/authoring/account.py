@@ -70,7 +70,6 @@ def login(context: Context, text: str, token: str) -> Login:
         PolicyError: the registry does not know the token.
         UsageError: it is not a token, or it would be sent unencrypted.
         RegistryError: it is not a registry with a server.
-        StorageError: the disk refused.
     """
     from skillpm.index.transport import Transport
 

@@ -107,7 +107,6 @@ def write_workflow(system: System, wanted: Wanted, folder: Path, *, dry_run: boo
     Raises:
         UsageError: there is no skill in the folder, or what ``workflow`` raises.
         ConflictError: there is a workflow already.
-        StorageError: the disk refused.
     """
     text = workflow(system, wanted)
     place = folder / wanted.skills

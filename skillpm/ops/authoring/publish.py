@@ -112,7 +112,6 @@ def publish(
         ConflictError: the version is published with different content, or a new name looks like another name.
         UsageError: the folder changed meanwhile.
         RegistryError: the registry failed.
-        StorageError: the disk refused.
     """
     page = registry.page(packed.name)
     if page is None:
@@ -241,7 +240,6 @@ def yank(registry: Registry, text: str, reason: str | None) -> Yanking:
     Raises:
         UsageError: the text does not name one release, or the reason is empty or too long.
         RegistryError: there is no such release, or the registry failed.
-        StorageError: the disk refused.
     """
     name, version, stripped = _with_reason(text, reason)
     return Yanking(name, version, registry.name, stripped or False, registry.yank(name, version, stripped))
@@ -290,7 +288,6 @@ def set_status(registry: Registry, name: str, status: Status, reason: str) -> St
     Raises:
         UsageError: the name is not a name, or the reason is empty or too long.
         RegistryError: there is no such skill, or the registry failed.
-        StorageError: the disk refused.
     """
     stripped = reason.strip()
     if status != "active" and not 0 < len(stripped) <= MAX_REASON:

@@ -71,7 +71,6 @@ def signing_key(context: Context, name: str = "") -> PrivateKey:
 
     Raises:
         UsageError: there is no such key, or the variable has none.
-        StorageError: the disk refused.
     """
     keys, variable = context.keys, context.settings.environment.get(KEY_VARIABLE, "")
     if name and name != DEFAULT:

@@ -50,7 +50,6 @@ def set_version(root: Path, version: str, *, dry_run: bool = False) -> VersionCh
         UsageError: it is not a version, or there is no such folder.
         LayoutError: it is not a skill.
         DocumentError: a file cannot be changed without touching more than the version.
-        StorageError: the disk refused.
     """
     version = version.strip()
     parse_version(version)

@@ -78,7 +78,6 @@ def pack_adapter(run: Path, output: Path, packaging: Packaging = Packaging()) ->
     Raises:
         UsageError: there is no such run, it is unfinished, the output exists, or the name or the version is none.
         IntegrityError: a file of the run is not the one that it was finished with.
-        StorageError: the disk refused.
     """
     folder = RunFolder.open(run)
     manifest, adapter = folder.manifest, folder.saved_adapter()

@@ -51,7 +51,6 @@ def answer_rows(evaluator: Evaluator, skill: Skill, tasks: Path, answerer: Answe
     Raises:
         UsageError: there is no such model or file, or the output exists.
         DocumentError: a row is wrong.
-        ConsentError: skill code would run that nobody agreed to.
         TrainingError: no model can be loaded.
     """
     asking = evaluator.asking

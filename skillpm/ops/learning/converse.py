@@ -102,7 +102,6 @@ def conversation(evaluator: Evaluator, skill: Skill, wanted: Wanted) -> Iterator
     Raises:
         CheckError: the skill has no contract, so an answer means no command.
         UsageError: there is no such model.
-        ConsentError: skill code would run that nobody agreed to.
         DocumentError: the document of rules is wrong.
         TrainingError: no model can be loaded.
     """

@@ -186,7 +186,6 @@ def evaluate_model(
     Raises:
         UsageError: there is no such model or file, nothing to ask, or the output exists.
         DocumentError: a row or a suite is wrong.
-        ConsentError: skill code would run that nobody agreed to.
         TrainingError: no model can be loaded.
     """
     answerer = Answerer.of_model(evaluator.context, model)

@@ -45,7 +45,6 @@ def evaluate_run(
     Raises:
         UsageError: there is no such run, it is unfinished, or the earlier evaluation shares no task with it.
         DocumentError: a document of the run or of a skill is wrong.
-        ConsentError: skill code would run that nobody agreed to.
         TrainingError: no model can be loaded.
     """
     folder = RunFolder.open(run)

@@ -33,7 +33,6 @@ def export(
         UsageError: no plugin brings this exporter, the folder exists, or the data has no rows of a skill.
         DocumentError: a row of the data is wrong.
         PluginError: the exporter failed; nothing is left behind.
-        ConsentError: skill code would run that nobody agreed to.
     """
     refuse_unknown(context, exporter)
     exporters = context.host.exporters()

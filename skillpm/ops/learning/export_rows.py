@@ -31,7 +31,6 @@ def export_rows(data: Path, form: str, output: Path) -> dict[str, int]:
     Raises:
         UsageError: there is no synthesis, the folder exists, or pyarrow is missing.
         DocumentError: a row is wrong.
-        StorageError: the disk refused.
     """
     paths = {split: data / f"{split}.jsonl" for split in SPLITS if (data / f"{split}.jsonl").is_file()}
     if not paths:

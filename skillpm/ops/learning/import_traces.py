@@ -58,7 +58,6 @@ def import_traces(context: Context, paths: Sequence[Path], skills: Sequence[Skil
     Raises:
         UsageError: there is no such file, or nothing in it.
         DocumentError: a file or a contract is wrong.
-        StorageError: the disk refused.
     """
     imported = read_traces(paths, skills)
     store = Traces(context.settings.traces)

@@ -81,7 +81,6 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
     Raises:
         UsageError: nothing is stored there, a skill of it is not among ``skills``, or the output exists.
         DocumentError: a stored document is wrong.
-        ConsentError: skill code would run that nobody agreed to.
     """
     stored = [(name, _parsed(text, path)) for name, text in _stored(path)]
     tasks = _known_tasks(path)

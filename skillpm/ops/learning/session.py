@@ -79,7 +79,6 @@ def sealed_skills(context: Context, skills: Sequence[Skill]) -> list[Skill]:
 
     Raises:
         IntegrityError: a folder has a link, a device or the like, or changed since the skill was read.
-        StorageError: the disk refused.
     """
     copies = SealedCopies(context.store, Store(context.settings.sealed))
     return [copies.seal(skill) for skill in skills]
@@ -90,7 +89,6 @@ def open_session(context: Context, skills: Sequence[Skill]) -> Iterator[JudgingS
     """Make skills ready to judge, and end their workers afterwards.
 
     Raises:
-        ConsentError: skill code would run that nobody agreed to.
         PolicyError: this machine cannot confine it as is required.
         PluginError: a skill's code cannot be loaded, or the environment that it needs cannot be built.
         DocumentError: a document of a skill is wrong.

@@ -73,7 +73,6 @@ def synth(
     Raises:
         UsageError: no rule of the skills was wrong in ``failures``.
         CheckError: a seed stands in a suite.
-        ConsentError: skill code would run that nobody agreed to.
         DocumentError: a document of a skill is wrong.
         PluginError: a skill's code failed.
     """

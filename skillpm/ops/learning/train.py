@@ -110,7 +110,6 @@ def plan_training(context: Context, recipe: Recipe, *, progress: Progress) -> Tr
 
     Raises:
         UsageError: the recipe asks for what the skills do not have.
-        ConsentError: skill code would run that nobody agreed to.
         CheckError: a seed stands in a suite, or no row can be held out.
         PluginError: a plugin's trainer failed.
     """
@@ -152,7 +151,6 @@ def train(context: Context, recipe: Recipe, *, progress: Progress, runs: Path | 
 
     Raises:
         UsageError: the recipe asks for what is not there.
-        ConsentError: skill code would run that nobody agreed to.
         CheckError: a seed stands in a suite, or no row can be held out.
         TrainingError: torch or what a trainer needs is missing, or a stage had to stop.
         PluginError: a plugin's trainer failed.

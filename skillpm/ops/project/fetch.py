@@ -84,7 +84,6 @@ def fetch(store: Store, entry: LockedSkill, index: Index, allow: Allowance = NOT
         LockOutOfDateError: a folder no longer has the locked content.
         IntegrityError: bytes differ from a digest, or the archive is not acceptable.
         LayoutError: the tree is not an installable skill.
-        StorageError: the disk refused.
     """
     from skillpm.layout.check import check
 

@@ -149,7 +149,6 @@ def init(context: Context, *, dry_run: bool = False) -> NewProject:
     Raises:
         UsageError: the file exists already.
         LockOutOfDateError: the lock has conflict markers, or is newer than this skillpm.
-        StorageError: the disk refused.
     """
     settings = context.settings
     if dry_run:

@@ -25,7 +25,6 @@ def uninstall(context: Context, names: Sequence[str], options: InstallOptions) -
     Raises:
         UnknownSkillError: a name is not installed.
         UsageError: another installed skill requires it, or its folder was edited.
-        StorageError: the disk refused.
     """
     return carry_out(context, lambda to: _choose(context, names, to), options)
 
