@@ -23,7 +23,7 @@ from skillpm.errors import DocumentError, IntegrityError
 from skillpm.formats.document import Document
 from skillpm.formats.strict import strict_json
 from skillpm.model.task import canonical_json
-from skillpm.storage.files import read_text, storage_error, write_atomic
+from skillpm.storage.files import DiskErrors, read_text, write_atomic
 from skillpm.storage.process_lock import locked
 
 FIRST = "0" * 64
@@ -98,16 +98,16 @@ class AuditLog:
             }
             entry = AuditEntry.model_validate({**document, "digest": ""})
             entry = entry.model_copy(update={"digest": digest_of(entry)})
-            try:
-                with os.fdopen(os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "ab+") as file:
-                    file.seek(max(0, file.tell() - 1))
-                    torn = b"\n" if file.read(1) not in (b"", b"\n") else b""  # a crash cut the last line off
-                    line = canonical_json(entry.model_dump(mode="json"))
-                    file.write(torn + line.encode("utf-8", "backslashreplace") + b"\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError as error:
-                raise storage_error("write", self.path, error) from None
+            with (
+                DiskErrors("write", self.path),
+                os.fdopen(os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600), "ab+") as file,
+            ):
+                file.seek(max(0, file.tell() - 1))
+                torn = b"\n" if file.read(1) not in (b"", b"\n") else b""  # a crash cut the last line off
+                line = canonical_json(entry.model_dump(mode="json"))
+                file.write(torn + line.encode("utf-8", "backslashreplace") + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
             write_atomic(self.head, f"{entry.number} {entry.digest}\n", mode=0o600)
 
     def entries(self) -> Iterator[AuditEntry]:

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from skillpm.storage.durable import flush
-from skillpm.storage.files import DiskErrors, fsync_folder, kept_mode, storage_error, write_new, written_through
+from skillpm.storage.files import DiskErrors, fsync_folder, kept_mode, write_new, written_through
 from skillpm.storage.linking import link_kind
 from skillpm.storage.unpack import remove_tree
 
@@ -154,7 +154,7 @@ class Swap:
             StorageError: the disk refused.
         """
         path = Path()
-        try:
+        with DiskErrors("write", path):
             # Content before names: a file system may write a rename before the renamed data, and a power cut would then
             # leave the right name with an empty file. Links are skipped, because flushing one flushes its target. The
             # folders come last: otherwise a power cut may revert renames after the command has reported success.
@@ -165,8 +165,6 @@ class Swap:
                 self._completed.append(step)
             for path in {step.path.parent for step in self._steps}:
                 fsync_folder(path)
-        except OSError as error:
-            raise storage_error("write", path, error) from None
 
     def _reachable(self, path: Path, keep: Path) -> Path | None:
         """Make the folder of a kept name; copy the content there now if a rename cannot reach it."""

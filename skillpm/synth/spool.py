@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from skillpm.model.task import Message, Origin, Task
-from skillpm.storage.files import storage_error
+from skillpm.storage.files import DiskErrors
 
 _AT_ONCE = 2048  # bytes that are read for a row; most are shorter
 _LENGTH = 4  # bytes in front of a row
@@ -58,10 +58,8 @@ class RowStore:
         self._families: dict[tuple[str, Origin], int] = {}
         self._origins: list[tuple[str, Origin]] = []
         self._end = 0
-        try:
+        with DiskErrors("write rows to", self._folder):
             self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by the finaliser
-        except OSError as error:
-            raise storage_error("write rows to", self._folder, error) from None
         weakref.finalize(self, self._file.close)
 
     def add(self, key: bytes, row: StoredRow, origin: Origin) -> None:
@@ -71,10 +69,8 @@ class RowStore:
         if number == len(self._origins):
             self._origins.append(family)
         data = marshal.dumps(tuple(row))
-        try:
+        with DiskErrors("write rows to", self._folder):
             self._file.write(len(data).to_bytes(_LENGTH) + data)
-        except OSError as error:
-            raise storage_error("write rows to", self._folder, error) from None
         self.places[key] = self._end * _FAMILIES + number
         self._end += _LENGTH + len(data)
 
@@ -84,10 +80,8 @@ class RowStore:
 
     def split_by_origin(self) -> tuple[array[int], array[int]]:
         """Return the offsets of the seeds and those of the other rows, each in order. Raises StorageError."""
-        try:
+        with DiskErrors("write rows to", self._folder):
             self._file.flush()
-        except OSError as error:
-            raise storage_error("write rows to", self._folder, error) from None
         seeds, others = array("q"), array("q")
         for place in self.places.values():
             offset, number = divmod(place, _FAMILIES)
@@ -135,11 +129,8 @@ class TaskLines:
 
     def write(self, path: Path) -> None:
         """Write the lines to a new file. Raises StorageError."""
-        try:
-            with path.open("xb") as file:
-                file.writelines(self)
-        except OSError as error:
-            raise storage_error("write", path, error) from None
+        with DiskErrors("write", path), path.open("xb") as file:
+            file.writelines(self)
 
     def tasks(self) -> Iterator[Task]:
         """Yield the tasks."""

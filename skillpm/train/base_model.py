@@ -19,7 +19,7 @@ from pathlib import Path
 
 from skillpm.errors import IntegrityError, RegistryError, StorageError, UsageError
 from skillpm.model.name import did_you_mean
-from skillpm.storage.files import storage_error
+from skillpm.storage.files import DiskErrors
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*\Z")
 _CHUNK = 1 << 20
@@ -133,25 +133,23 @@ def prepare_model(model: KnownModel, models: Path, dequantise: Dequantise) -> Pa
     if target.is_dir():
         return target
     _require_space(models, model)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".prepare-", dir=models) as work:
-            gguf = _fetch(model, Path(work))
-            made = Path(work) / "model"
-            made.mkdir()
-            dequantise(gguf, made)
-            if not target.is_dir():
-                made.replace(target)
-    except OSError as error:
-        raise storage_error("prepare the model in", models, error) from None
+    with (
+        DiskErrors("prepare the model in", models),
+        tempfile.TemporaryDirectory(prefix=".prepare-", dir=models) as work,
+    ):
+        gguf = _fetch(model, Path(work))
+        made = Path(work) / "model"
+        made.mkdir()
+        dequantise(gguf, made)
+        if not target.is_dir():
+            made.replace(target)
     return target
 
 
 def _require_space(models: Path, model: KnownModel) -> None:
-    try:
+    with DiskErrors("make", models):
         models.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(models).free
-    except OSError as error:
-        raise storage_error("make", models, error) from None
     if free < model.space:
         raise StorageError(
             f"preparing {model.name} takes {model.space / 1e9:.1f} GB, {models} has {free / 1e9:.1f} GB free",

@@ -23,7 +23,7 @@ from typing import Any
 from skillpm.errors import BusyError, StorageError, UsageError
 from skillpm.formats.document import read_model
 from skillpm.model.run import RunManifest, RunStage, RunStart
-from skillpm.storage.files import append_line, read_text, storage_error, write_atomic
+from skillpm.storage.files import DiskErrors, append_line, read_text, storage_error, write_atomic
 from skillpm.storage.process_lock import ProcessLock, turns
 
 MANIFEST, START = "manifest.json", "start.json"
@@ -127,10 +127,8 @@ class RunFolder:
     def work(self, stage: str) -> Path:
         """Return the folder in which a stage keeps its checkpoints, made where it is missing. Raises StorageError."""
         path = self._stage(stage) / "work"
-        try:
+        with DiskErrors("make", path):
             path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise storage_error("make", path, error) from None
         return path
 
     def finished_stage(self, stage: str) -> RunStage | None:

@@ -72,3 +72,9 @@ def test_drift_without_a_program_says_what_is_missing(skill: str, tmp_path: Path
     assert "ferry is not installed" in str(result.exception)
     (tmp_path / "ferry-cli" / "references" / "program.json").write_text('{"program": 1}')
     assert "is not a program" in str(CliRunner().invoke(main, ["drift", skill]).exception)
+
+
+def test_a_skill_of_text_alone_runs_no_program(tmp_path: Path) -> None:
+    (tmp_path / "SKILL.md").write_text("---\nname: words\ndescription: Says words.\n---\nSay them.\n")
+    told = CliRunner().invoke(main, ["drift", f"{tmp_path}/"])
+    assert (told.exit_code, "words runs no program" in told.stderr) == (2, True)

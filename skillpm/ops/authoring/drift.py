@@ -45,7 +45,7 @@ def drift(skill: Skill) -> Drift:
     """
     tree = skill_tree(skill)
     package = Package(tree)
-    contract = package.contract
+    contract = package.contract if "contract.yaml" in tree.paths() else None
     if contract is not None and contract.value is None:
         raise contract.errors[0]
     tools = contract.value.tools if contract is not None and contract.value is not None else ()

@@ -12,7 +12,7 @@ from typing import Literal
 from skillpm.errors import DocumentError, UsageError
 from skillpm.layout.skeleton import Kind, skeleton
 from skillpm.model.name import parse_name
-from skillpm.storage.files import storage_error, write_atomic
+from skillpm.storage.files import DiskErrors, write_atomic
 
 Api = Literal["tools", "mcp", "openapi"]
 _MOST_BYTES = 16 << 20  # of a description of an API
@@ -91,11 +91,8 @@ def create_from_api(
     from skillpm.programs.tools import drafts_of, operations_of_openapi, operations_of_tools
 
     target = _target(name, directory)
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(_MOST_BYTES).decode("utf-8", "replace")
-    except OSError as error:
-        raise storage_error("read", file, error) from None
+    with DiskErrors("read", file), file.open("rb") as opened:
+        text = opened.read(_MOST_BYTES).decode("utf-8", "replace")
     try:
         document = TypeAdapter(Json).validate_python(read_yaml(text, path=str(file)))
         reader = operations_of_openapi if form == "openapi" else operations_of_tools
@@ -126,13 +123,11 @@ def _target(name: str, directory: Path) -> Path:
 
 
 def _write(target: Path, files: Mapping[str, bytes]) -> Path:
-    try:
+    with DiskErrors("make", target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
             draft = Path(temporary) / target.name
             for path, content in files.items():
                 write_atomic(draft / path, content)
             draft.rename(target)
-    except OSError as error:
-        raise storage_error("make", target, error) from None
     return target

@@ -18,7 +18,7 @@ from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree, MappingTree, Tree, left_out
 from skillpm.model.finding import Severity
 from skillpm.storage.archive import read_archive
-from skillpm.storage.files import storage_error
+from skillpm.storage.files import DiskErrors
 from skillpm.trust.allowance import Allowance
 
 if TYPE_CHECKING:
@@ -65,9 +65,6 @@ def _trees(context: Context, text: str) -> Iterator[tuple[str, Tree]]:
 
 
 def _file(path: Path) -> Tree:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SIZE + 1)
-    except OSError as error:
-        raise storage_error("read", path, error) from None
+    with DiskErrors("read", path), path.open("rb") as file:
+        data = file.read(MAX_SIZE + 1)
     return read_archive(data) if path.name.endswith(_ARCHIVES) else MappingTree({path.name: data})

@@ -13,7 +13,7 @@ from skillpm.formats.document import model_errors
 from skillpm.formats.parquet import write_parquet
 from skillpm.formats.strict import strict_json
 from skillpm.model.task import Task, canonical_json
-from skillpm.storage.files import storage_error
+from skillpm.storage.files import DiskErrors
 from skillpm.storage.whole_folder import whole_folder
 
 SPLITS = ("train", "held_out")
@@ -68,11 +68,8 @@ def _tasks(path: Path) -> Iterator[Task]:
 
 
 def _write_lines(path: Path, rows: Iterator[Mapping[str, Any]]) -> None:
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.writelines(f"{json.dumps(row)}\n" for row in rows)
-    except OSError as error:
-        raise storage_error("write", path, error) from None
+    with DiskErrors("write", path), path.open("x", encoding="utf-8") as file:
+        file.writelines(f"{json.dumps(row)}\n" for row in rows)
 
 
 def _prompt(task: Task) -> list[dict[str, str]]:

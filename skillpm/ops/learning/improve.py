@@ -32,7 +32,7 @@ from skillpm.ops.learning.runs import run_word
 from skillpm.ops.learning.session import open_session
 from skillpm.ops.learning.synth import count_traces
 from skillpm.ops.learning.train import train
-from skillpm.storage.files import read_text, storage_error
+from skillpm.storage.files import DiskErrors, read_text
 from skillpm.train.recipe import Recipe, load_recipe
 from skillpm.train.run_folder import RunFolder
 
@@ -119,10 +119,8 @@ def improve(evaluator: Evaluator, chosen: Round, margin: float) -> Improved:
     decision = decide_candidate(new, old, margin)
     folder, kept = after.path, decision.word == "GO"
     if kept:
-        try:
+        with DiskErrors("move", folder):
             folder = folder.rename(runs / folder.name)
-        except OSError as error:
-            raise storage_error("move", folder, error) from None
     return Improved(folder, kept, decision, compare_arms(old, new).comparisons)
 
 

@@ -27,7 +27,7 @@ from skillpm.ops.learning.models import PolicyRequest, load_policy
 from skillpm.ops.learning.session import open_session
 from skillpm.runtime.catalogue import Contributions
 from skillpm.runtime.skillfiles import SkillFiles
-from skillpm.storage.files import storage_error, write_atomic
+from skillpm.storage.files import DiskErrors, write_atomic
 from skillpm.storage.unpack import remove_tree
 from skillpm.storage.whole_folder import whole_folder
 from skillpm.synth.contamination import SuiteIndex
@@ -273,10 +273,8 @@ def check_output(output: Path, *, force: bool) -> None:
         above = next(folder for folder in output.absolute().parents if folder.exists())
         if not above.is_dir():
             raise UsageError(f"`{above}` is no folder, so `{output}` cannot be made", hint="choose another `--output`")
-        try:
+        with DiskErrors("make", output):
             Path(tempfile.mkdtemp(prefix=".skillpm-", dir=above)).rmdir()
-        except OSError as error:
-            raise storage_error("make", output, error) from None
         return
     if output.is_dir() and not output.is_symlink():
         if next(output.iterdir(), None) is None or (force and (output / PROFILE).is_file()):
@@ -304,10 +302,8 @@ def write_synthesis(synthesis: Synthesis, output: Path, *, force: bool = False) 
 def _moved_aside(folder: Path) -> Iterator[None]:
     """Take a folder away while its successor is written, and bring it back where that fails."""
     aside = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.old")
-    try:
+    with DiskErrors("replace", folder):
         folder.rename(aside)
-    except OSError as error:
-        raise storage_error("replace", folder, error) from None
     try:
         yield
     except BaseException:
