@@ -73,7 +73,11 @@ def workflow(system: System, wanted: Wanted) -> str:
             f"`{wanted.skills[:200]}` is not a plain path below this folder",
             hint="use a folder with letters, digits, `.`, `-` and `_` in its name",
         )
-    if wanted.model and not _MODEL.match(wanted.model):
+    try:
+        is_model = _MODEL.match(wanted.model) and token_variable(wanted.model.partition("#")[0])
+    except ValueError:  # such as a port that is none
+        is_model = False
+    if wanted.model and not is_model:
         raise UsageError(
             f"`{wanted.model[:200]}` is not a model of a server", hint="write it as `https://HOST/v1#MODEL`"
         )

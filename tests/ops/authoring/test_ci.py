@@ -87,7 +87,14 @@ def test_a_comment_is_made_with_the_least_rights_and_never_for_a_fork() -> None:
     ]  # fmt: skip
 
 
-NO_MODELS = ["smollm2-135m", "https://x/v1", "https://x/v1#a b", "https://x/v1#$(id)", 'http://x#"']
+NO_MODELS = [
+    "smollm2-135m",
+    "https://x/v1",
+    "https://x/v1#a b",
+    "https://x/v1#$(id)",
+    "http://x:99999/#m",
+    'http://x#"',
+]
 
 
 @pytest.mark.parametrize("model", NO_MODELS)
