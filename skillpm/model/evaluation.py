@@ -200,7 +200,9 @@ class Evaluation(Document):
             root: Any = strict_json(text)
         except ValueError as error:
             raise DocumentError(f"not JSON: {error}", path=path) from None
+        del text  # it is as long as all answers, and nobody else holds it
         try:
+            _read_records(root)
             return cls.model_validate(root).model_copy(update={"evaluation": EVALUATION_VERSION})
         except ValidationError as error:
             raise model_errors(error, root, path=path)[0] from None
@@ -217,6 +219,20 @@ class Evaluation(Document):
     def data_digest(keys: list[TaskKey]) -> str:
         """Return the digest over which tasks were asked, in any order."""
         return hashlib.sha256(canonical_json(sorted(set(keys))).encode()).hexdigest()
+
+
+def _read_records(root: Any) -> None:
+    """Put records in the place of their plain values, one by one: never are all there in both forms."""
+    arms = root.get("arms") if isinstance(root, dict) else None
+    for arm in arms if isinstance(arms, list) else ():
+        rows = arm.get("records") if isinstance(arm, dict) else None
+        if not isinstance(rows, list):
+            continue
+        for place, row in enumerate(rows):
+            try:
+                rows[place] = Record.model_validate(row)
+            except ValidationError:
+                return  # the whole document says where it stands
 
 
 class TaskRow(Document):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import pytest
 
+from skillpm.errors import DocumentError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import Comparison, compare, comparisons, merge
 from skillpm.evals.gate import check_gates
@@ -137,3 +139,12 @@ def test_a_gate_does_not_pass_while_an_answer_could_not_be_judged(server: Server
     (gate,) = check_gates(assembled(server, arm), "grpo")
     assert not gate.passed
     assert "nothing could be judged" in gate.sentence
+
+
+def test_a_wrong_record_of_a_stored_evaluation_is_named_with_its_place(server: Server, make_arm: MakeArm) -> None:
+    stored = assembled(server, make_arm("base", [1]))
+    assert Evaluation.parse(stored.text(), path="e") == stored
+    document = json.loads(stored.text())
+    document["arms"][0]["records"][2]["exact"] = "perhaps"
+    with pytest.raises(DocumentError, match=r"arms\[0\]\.records\[2\]|arms.0.records.2"):
+        Evaluation.parse(json.dumps(document), path="e")
