@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from skillpm.cli.main import main
+from skillpm.errors import UsageError
 
 HELP = """usage: ferry COMMAND
 
@@ -77,4 +78,4 @@ def test_drift_without_a_program_says_what_is_missing(skill: str, tmp_path: Path
 def test_a_skill_of_text_alone_runs_no_program(tmp_path: Path) -> None:
     (tmp_path / "SKILL.md").write_text("---\nname: words\ndescription: Says words.\n---\nSay them.\n")
     told = CliRunner().invoke(main, ["drift", f"{tmp_path}/"])
-    assert (told.exit_code, "words runs no program" in told.stderr) == (2, True)
+    assert isinstance(told.exception, UsageError) and told.exception.message == "words runs no program"
