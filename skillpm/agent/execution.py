@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -35,7 +35,7 @@ from skillpm.sandbox.programs import loaders
 from skillpm.sandbox.sandbox import Sandbox, tasks
 from skillpm.worker.starter import STARTER
 
-Ended = Literal["exited", "timeout", "output", "processes", "memory", "not-started"]
+Ended = Literal["exited", "timeout", "output", "processes", "memory", "stopped", "not-started"]
 _BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); from skillpm.agent.inside import main; main(sys.argv[2])"
 _TICK = 0.05  # seconds between looks at the clock
 _LOOK = 0.25  # seconds between looks at the processes of a tool
@@ -57,6 +57,7 @@ class Bounds:
         processes: at once.
         memory_bytes: of all its processes, and of the address space of each.
         file_bytes: of the largest file that it writes.
+        stop: is asked again and again; where it says yes, the command is ended.
     """
 
     seconds: float = 60.0
@@ -65,6 +66,7 @@ class Bounds:
     processes: int = 128
     memory_bytes: int = 4 << 30
     file_bytes: int = 256 << 20
+    stop: Callable[[], bool] = lambda: False
 
     def of_arguments(self, arguments: Mapping[str, Any], read: frozenset[str]) -> Bounds:
         """Narrow these by the arguments of an answer that no argv reads: ``timeout_seconds`` and ``max_bytes``."""
@@ -110,6 +112,7 @@ class Finished:
             "output": f"ended: it wrote more than {self.written} bytes",
             "processes": "ended: it started too many processes",
             "memory": "ended: it took too much memory",
+            "stopped": "ended: whoever asked for it has gone",
             "not-started": f"not started: {self.reason}",
         }[self.ended]
         kept = len(self.output.encode())
@@ -317,6 +320,8 @@ class _Run:
                 now = time.monotonic()
                 if now >= deadline:
                     return "timeout"
+                if self.bounds.stop():
+                    return "stopped"
                 if now >= look:
                     look = now + _LOOK
                     count, memory = _descendants(process.pid)

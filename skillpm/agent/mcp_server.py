@@ -9,11 +9,13 @@ Source: Model Context Protocol; the official SDK (``mcp``), which this module al
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import mcp_types as types
 from mcp.server.lowlevel import Server
@@ -151,13 +153,29 @@ class SkillServer:
         if params.name not in self._tools:
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name[:80]!r}")
         item, tool = self._tools[params.name]
-        try:
-            text, failed = await anyio.to_thread.run_sync(self._run, item, tool, params.arguments or {})
-        except SkillpmError as error:
-            text, failed = error.message, True
+        text, failed = await self._until_gone(item, tool, params.arguments or {})
         return types.CallToolResult(content=[types.TextContent(text=text)], is_error=failed)
 
-    def _run(self, item: Served, tool: Tool, arguments: dict[str, Any]) -> tuple[str, bool]:
+    async def _until_gone(self, item: Served, tool: Tool, arguments: dict[str, Any]) -> tuple[str, bool]:
+        """Run a call in a thread; where it is cancelled, or the server ends, its command is ended and recorded."""
+        gone = threading.Event()
+
+        async def watch() -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                gone.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            try:
+                result = await anyio.to_thread.run_sync(self._run, item, tool, arguments, gone.is_set)
+            except SkillpmError as error:
+                result = (error.message, True)
+            group.cancel_scope.cancel()
+        return result
+
+    def _run(self, item: Served, tool: Tool, arguments: dict[str, Any], stop: Callable[[], bool]) -> tuple[str, bool]:
         """Run a call; return what it printed and how it ended, and whether that is a failure."""
         assert item.contract is not None
         values = {**dict.fromkeys(tool.properties), **arguments}
@@ -173,7 +191,7 @@ class SkillServer:
         fields |= {"model": "the model of an MCP client", "adapter": None, "tool": tool.name}
         self._audit.append(event="decision", argv=argv, word="client", **fields)
         pieces, failed = [], False
-        for finished in run_commands(argv, place, Bounds().of_arguments(values, tool.argv_arguments)):
+        for finished in run_commands(argv, place, Bounds(stop=stop).of_arguments(values, tool.argv_arguments)):
             ended: dict[str, Any] = {"exit_code": finished.exit_code, "ended": finished.ended}
             self._audit.append(event="outcome", argv=(finished.argv,), word="client", **ended, **fields)
             pieces.append(f"{visible(finished.output)}[{finished.argv[0]}: {finished.sentence}]")

@@ -179,7 +179,7 @@ def _episode(episode: Episode, *, as_json: bool) -> int:
         for line in proposal.lines:
             click.echo(safe(line))
         if episode.objections:
-            note(f"no rule lets it run: {safe(episode.objections)}")
+            note(f"nothing lets it run: {safe(episode.objections)}")
     if trace.outcome in ("not-run", "refused"):
         note("nothing was executed: check the command before you run it" if trace.outcome == "not-run" else "not run")
     if trace.outcome in _NOTHING_DONE:

@@ -119,9 +119,11 @@ def test_the_same_over_http_to_a_client_that_comes_back(place: Project) -> None:
     from mcp.client.streamable_http import streamable_http_client
 
     async def leave(url: str) -> None:
-        with anyio.move_on_after(0.5):
-            async with Client(streamable_http_client(url)) as client:
-                await client.call_tool("demo__show", {"path": "pipe", "timeout_seconds": 2})
+        async with Client(streamable_http_client(url)) as client, anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "demo__show", {"path": "pipe", "timeout_seconds": 60})
+            while not (Path(place.environment["SKILLPM_HOME"]) / "data/audit.jsonl").exists():
+                await anyio.sleep(0.1)
+            group.cancel_scope.cancel()
 
     os.mkfifo(place.root / "pipe")
     with listening(place, "mcp", "./demo", "--http", says="/mcp") as port:
@@ -133,7 +135,7 @@ def test_the_same_over_http_to_a_client_that_comes_back(place: Project) -> None:
             if len(log) == 6:
                 break
             time.sleep(0.1)
-    assert sorted(entry["ended"] for entry in log) == ["", "", "", "exited", "exited", "timeout"]
+    assert sorted(entry["ended"] for entry in log) == ["", "", "", "exited", "exited", "stopped"]
     assert text(said["show"]).startswith("a note") and (place.root / "made").exists()
 
 
@@ -217,6 +219,12 @@ def test_a_body_that_is_no_request_is_refused_and_the_server_goes_on(over_http: 
 )
 def test_other_machines_need_a_token(place: Project, words: tuple[str, ...], text: str) -> None:
     place.call("mcp", "./demo", *words).fails(2, text)
+
+
+def test_a_tool_whose_program_is_missing_is_an_answer(place: Project) -> None:
+    place.write({"demo/skill.yaml": "manifest: 1\nversion: 1.0.0\npermissions: {run: [touch]}\n"})
+    said = anyio.run(converse, place, "--read-only")
+    assert said["show"].is_error and "`cat` is not permitted" in text(said["show"])
 
 
 def test_a_token_is_long_and_an_address_is_of_this_machine(place: Project) -> None:
