@@ -45,7 +45,7 @@ class Batch(Protocol):
     logits: torch.Tensor
 
     def extend(self, tokens: torch.Tensor) -> None:
-        """Append one token to each row."""
+        """Append tokens to the rows, shape (rows, tokens)."""
 
 
 def open_batch(model: Any, prompts: Sequence[Sequence[int]], samples: int, pad: int, way: Way) -> Batch:
@@ -147,9 +147,9 @@ class SharedBatch:
         return tokens[rows]
 
     def extend(self, tokens: torch.Tensor) -> None:
-        """Append one token to each row."""
-        self._mask = torch.cat([self._mask, self._mask.new_ones(len(tokens), 1)], dim=1)
-        self.logits = self._forward(tokens[:, None], self._mask.sum(dim=1, keepdim=True) - 1)
+        """Append tokens to the rows, shape (rows, tokens)."""
+        self._mask = torch.cat([self._mask, self._mask.new_ones(tokens.shape)], dim=1)
+        self.logits = self._forward(tokens, self._mask.cumsum(dim=1)[:, -tokens.shape[1] :] - 1)
 
     def _new_cache(self) -> DynamicCache:
         cache = DynamicCache(config=self._model.config)
@@ -195,8 +195,8 @@ class PlainBatch:
         self.logits = self._forward(self._ids)
 
     def extend(self, tokens: torch.Tensor) -> None:
-        """Append one token to each row."""
-        added = tokens[:, None]
+        """Append tokens to the rows, shape (rows, tokens)."""
+        added = tokens
         if self._mask is not None:
             self._mask = torch.cat([self._mask, torch.ones_like(added)], dim=1)
         if self._cache is None:

@@ -113,7 +113,7 @@ def _steps(batch: Any, prompts: int, follow: Sequence[int]) -> list[torch.Tensor
             rows = rows[_SAMPLES - 1 :: _SAMPLES]
             tokens = batch.keep(rows, tokens)
             seen = [logits[rows] for logits in seen]
-        batch.extend(tokens)
+        batch.extend(tokens[:, None])
         seen.append(batch.logits)
     last = [logits if len(logits) == prompts else logits[_SAMPLES - 1 :: _SAMPLES] for logits in seen]
     return list(torch.stack(last, dim=1).log_softmax(dim=-1))

@@ -145,13 +145,15 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
 
 
 def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator: torch.Generator) -> Iterator[Decoded]:
-    for step in range(sampling.max_new_tokens):
+    length = 0  # of every answer that goes on
+    while length < sampling.max_new_tokens:
         logits = batch.logits
         if sampling.grammar is not None:
             logits = sampling.grammar.allowed([row.matcher if row.going else None for row in rows], logits)
         tokens = _choose(logits, sampling.temperature, generator, [row.chance for row in rows if row.chance])
         likely = _probabilities(logits, tokens) if sampling.confidence else [None] * len(rows)
-        last = step + 1 == sampling.max_new_tokens
+        length += 1
+        last = length == sampling.max_new_tokens
         # A row that has ended goes on in the batch until the next gathering; what it decodes is thrown away. It is
         # yielded at once, not with its batch, so that its verifier works while the others are still decoded.
         for row, token, probability in zip(rows, tokens.tolist(), likely, strict=True):
@@ -166,7 +168,24 @@ def _decode_batch(batch: Batch, rows: list[_Row], sampling: Sampling, generator:
         if isinstance(batch, SharedBatch) and len(going) <= _LEAVE * len(rows):
             rows = [rows[number] for number in going]
             tokens = batch.keep(going, tokens)
-        batch.extend(tokens)
+        added = tokens[:, None]
+        # a model whose cache is more than keys and values need not take several tokens at once
+        if sampling.grammar is not None and isinstance(batch, SharedBatch):
+            forced = _forced(rows, sampling.grammar, sampling.max_new_tokens - length - 1, sampling.pad)
+            added = torch.cat([added, forced.to(added)], dim=1)
+            length += forced.shape[1]
+        batch.extend(added)
+
+
+def _forced(rows: Sequence[_Row], grammar: Grammar, most: int, pad: int) -> torch.Tensor:
+    """Give the rows the tokens that are their only choice; return them, shape (rows, tokens). No model is asked."""
+    going = [row for row in rows if row.going]
+    runs = grammar.forced([row.matcher for row in going], most)
+    for row, run in zip(going, runs, strict=True):
+        row.tokens += run
+    ended = [pad] * len(runs[0])
+    given = iter(runs)
+    return torch.tensor([next(given) if row.going else ended for row in rows], dtype=torch.long)
 
 
 def _probabilities(logits: torch.Tensor, tokens: torch.Tensor) -> Sequence[float | None]:

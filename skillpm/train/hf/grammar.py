@@ -48,6 +48,7 @@ class Grammar:
         except ImportError:
             hint = "pip install 'skillpm-core[constrain]'"
             raise TrainingError("answers cannot be held to the contract: llguidance is missing", hint=hint) from None
+        self._stop = stop
         text = json.dumps(schema)
         try:
             if len(text) > _LIMIT_BYTES:
@@ -64,6 +65,37 @@ class Grammar:
     def begin(self) -> Any:
         """Return the matcher of a new answer."""
         return self._first.deep_copy()
+
+    def forced(self, matchers: Sequence[Any], most: int) -> list[list[int]]:
+        """Take the next tokens of answers for as long as each has a single choice, the same number for each.
+
+        Args:
+            matchers: of answers that go on; they take the tokens.
+            most: the largest number of tokens.
+        """
+        taken: list[list[int]] = []
+        for matcher in matchers:
+            run: list[int] = []
+            while len(run) < most and (token := self._only(matcher)) is not None:
+                matcher.consume_token(token)
+                run.append(token)
+            taken.append(run)
+            most = len(run)  # none can take more than the one that takes the fewest
+        for matcher, run in zip(matchers, taken, strict=True):
+            if len(run) > most:
+                matcher.rollback(len(run) - most)
+                del run[most:]
+        return taken
+
+    def _only(self, matcher: Any) -> int | None:
+        """Return the token that is the only choice and does not end the answer, or None."""
+        bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+        places = np.flatnonzero(bits)
+        if len(places) != 1:
+            return None
+        byte = int(bits[places[0]])
+        token = 8 * int(places[0]) + byte.bit_length() - 1
+        return token if byte & (byte - 1) == 0 and token not in self._stop else None
 
     def allowed(self, matchers: Sequence[Any | None], logits: torch.Tensor) -> torch.Tensor:
         """Return logits in which a token that an answer may not have next is -inf.

@@ -13,6 +13,7 @@ from skillpm.contract.contract import Contract
 from skillpm.errors import TrainingError
 from skillpm.model.contract import ContractDocument
 from skillpm.model.task import Message
+from skillpm.train.hf.grammar import Grammar
 from skillpm.train.hf.policy import TransformersPolicy
 
 SCHEMA = {
@@ -44,6 +45,26 @@ def test_every_answer_is_one_that_the_contract_would_run(policy: TransformersPol
     assert {answer.finish_reason for answer in answers.values()} == {"stop"} and len(answers) == len(PROMPTS)
     for answer in answers.values():
         assert not CONTRACT.problems(json.loads(answer.text)), answer.text
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_tokens_without_a_choice_cost_no_step_and_change_no_answer(
+    tiny_model: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = TransformersPolicy(tiny_model, dtype="float32", batch_size=batch_size)
+    held, passes = policy.constrained(answer_schema(CONTRACT.tools.values())), list[int]()
+    policy._model.register_forward_hook(lambda *_: passes.append(1))
+
+    def answers() -> dict[int, tuple[str, int, str]]:
+        passes.clear()
+        found = dict(held.complete(PROMPTS[:8], max_new_tokens=120))
+        return {index: (item.text, item.completion_tokens, item.finish_reason) for index, item in found.items()}
+
+    skipping, fewer = answers(), len(passes)
+    monkeypatch.setattr(Grammar, "forced", lambda self, matchers, most: [[] for _ in matchers])
+    assert answers() == skipping
+    # rows side by side skip only what all of them can skip
+    assert fewer < {1: 0.5, 8: 1}[batch_size] * len(passes), (fewer, len(passes))
 
 
 def test_the_model_itself_stays_free(policy: TransformersPolicy) -> None:
