@@ -74,7 +74,7 @@ def workflow(system: System, wanted: Wanted) -> str:
             hint="use a folder with letters, digits, `.`, `-` and `_` in its name",
         )
     try:
-        is_model = _MODEL.match(wanted.model) and token_variable(wanted.model.partition("#")[0])
+        is_model = bool(_MODEL.match(wanted.model) and token_variable(wanted.model.partition("#")[0]))
     except ValueError:  # such as a port that is none
         is_model = False
     if wanted.model and not is_model:
