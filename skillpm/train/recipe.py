@@ -99,6 +99,7 @@ class Recipe(Document):
         adapter: begin from one of the same model: of a run, installed, or in a folder. Its own settings replace lora.
         gradient_checkpointing: compute activations twice and keep fewer, which takes less memory and more time.
         chat_template_kwargs: handed to the model's chat template; without any, thinking is switched off where it can.
+        report_to: programs that show the figures of each step while it trains; none by default.
         checkpoint_seconds: between two checkpoints of a stage; 0 saves one after each step.
         data: how many rows.
         lora: of the adapter.
@@ -116,6 +117,7 @@ class Recipe(Document):
     adapter: str = ""
     gradient_checkpointing: bool = False
     chat_template_kwargs: dict[str, Json] = Field(default_factory=dict)
+    report_to: tuple[Literal["trackio", "tensorboard", "wandb"], ...] = ()
     checkpoint_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60.0
     data: Data = Data()
     lora: Lora = Lora()

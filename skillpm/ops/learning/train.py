@@ -204,6 +204,8 @@ def _ready(context: Context, recipe: Recipe) -> Iterator[_Ready]:
         model = ready_model(recipe.model, context.settings)
         teachers = {name: ready_model(name, context.settings) for name in recipe.teachers}
         opened = stages.open_model(recipe, model, adapter, teachers)
+        if (gpus := stages.visible_gpus()) > 1:
+            context.note(f"{gpus} GPUs are visible, training uses the first")
         machine = stages.machine_record(model, recipe.dtype, adapter, teachers)
         yield _Ready(context, recipe, skills, session, stages, runners, opened, machine)
 
@@ -212,9 +214,12 @@ def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress
     context, session, stages = ready.context, ready.session, ready.stages
     tasks = [row.task for row in (*plan.material.train, *plan.material.refine)]
     rollouts = Rollouts(session.scorer.judge, folder.path / "rollouts.jsonl", tasks)
-    training = stages.Training(ready.opened, rollouts.judge, session.scorer.prefetch, folder, progress)
     try:
-        records = stages.run_stages(plan, ready.runners, training)
+        tracking = importlib.import_module("skillpm.train.hf.trackers").tracking
+        with tracking(ready.recipe, folder.path, context.note) as track:
+            judging = (rollouts.judge, session.scorer.prefetch)
+            training = stages.Training(ready.opened, *judging, folder, progress, track)
+            records = stages.run_stages(plan, ready.runners, training)
     except (KeyboardInterrupt, SkillpmError) as error:
         command = f"`skillpm train --resume {quote(run_word(context.settings, folder.path))}`"
         interrupted = isinstance(error, KeyboardInterrupt)

@@ -29,7 +29,7 @@ from skillpm.train.distil import Distil
 from skillpm.train.hf.capability import Collator, evaluating, packing_way, scoring_way
 from skillpm.train.hf.checkpoint import Resumable
 from skillpm.train.hf.conversation import Conversation
-from skillpm.train.hf.loop import run_loop, shared_arguments
+from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary, load_conversation, load_model
 from skillpm.train.hf.packing import GroupedOrder, answer_logits, encode_rows
 from skillpm.train.hf.reference import Reference, forget_reference
@@ -189,7 +189,7 @@ def run_distil(stage: Distil, given: StageInput) -> StageOutput:
         trainer = DistilTrainer(
             lesson,
             model=given.model,
-            args=_arguments(stage, given, len(lesson.rows)),
+            args=on_one_device(_arguments(stage, given, len(lesson.rows))),
             train_dataset=[{"row": number} for number in range(len(lesson.rows))],
             data_collator=lambda items: {"row": torch.tensor([item["row"] for item in items])},
         )

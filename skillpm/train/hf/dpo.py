@@ -15,7 +15,7 @@ from skillpm.model.training import StageInput, StageOutput, TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.dpo import Dpo
 from skillpm.train.hf.checkpoint import Resumable, remembered
-from skillpm.train.hf.loop import run_loop, shared_arguments
+from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary
 from skillpm.train.hf.packing import GroupedOrder
 from skillpm.train.hf.reference import forget_reference
@@ -56,7 +56,7 @@ def run_dpo(stage: Dpo, given: StageInput) -> StageOutput:
     forget_reference(given.model)
     trainer = PairTrainer(
         model=given.model,
-        args=_arguments(stage, given, len(pairs)),
+        args=on_one_device(_arguments(stage, given, len(pairs))),
         train_dataset=Dataset.from_list(pairs),
         processing_class=given.conversation.tokenizer,
     )

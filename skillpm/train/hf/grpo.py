@@ -20,7 +20,7 @@ from skillpm.model.training import StageInput, StageOutput, TrainRow
 from skillpm.train.columns import Rewarder, reward_functions
 from skillpm.train.grpo import Grpo, Rloo, Sampled, held_for_validation
 from skillpm.train.hf.checkpoint import remembered
-from skillpm.train.hf.loop import run_loop, shared_arguments
+from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.reference import Reference, forget_reference
 from skillpm.train.hf.rollout import Rollouts, judging_ahead, rollout_function, stage_groups
 from skillpm.train.hf.row_scores import GroupTrainer, LeaveOneOutTrainer, rows_in_order
@@ -72,7 +72,7 @@ def _run(stage: Sampled, given: StageInput, arguments: Any, make: Callable[..., 
     trainer = make(
         rollout_function(conversation, stage, given.seed, learned, rewarder),
         model=given.model,
-        args=arguments,
+        args=on_one_device(arguments),
         reward_funcs=reward_functions(plan.columns, rewarder),
         train_dataset=Dataset.from_list([_example(row) for row in learned]),
         processing_class=conversation.tokenizer,

@@ -28,6 +28,15 @@ def shared_arguments(given: StageInput) -> dict[str, Any]:
     }
 
 
+def on_one_device(arguments: Any) -> Any:
+    """Return arguments of a trainer that uses the first GPU where several are visible.
+
+    TRL refuses several in one process; the trainer of transformers would copy the model to each of them.
+    """
+    arguments._n_gpu = min(1, arguments.n_gpu)
+    return arguments
+
+
 def run_loop(trainer: Any, given: StageInput) -> int:
     """Train to the end, from the newest checkpoint where there is one, and return the optimiser steps.
 

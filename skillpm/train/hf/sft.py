@@ -18,7 +18,7 @@ from skillpm.model.training import StageInput, StageOutput
 from skillpm.train.distil import Distil
 from skillpm.train.hf.capability import Collator, packing_way
 from skillpm.train.hf.checkpoint import Resumable
-from skillpm.train.hf.loop import run_loop, shared_arguments
+from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.model import check_vocabulary
 from skillpm.train.hf.packing import GroupedOrder, SeparateRows, answer_loss, encode_rows
 from skillpm.train.sft import Sft, steps_of
@@ -79,7 +79,7 @@ def run_sft(stage: Sft, given: StageInput) -> StageOutput:
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_share(stage, steps))
     trainer = AnswerTrainer(
         model=model,
-        args=arguments,
+        args=on_one_device(arguments),
         train_dataset=Dataset.from_list(features),
         data_collator=collator,
         processing_class=tokenizer,

@@ -23,6 +23,7 @@ from skillpm.train.hf.conversation import Conversation
 from skillpm.train.hf.distil import check_teacher
 from skillpm.train.hf.memory import peak_memory, within_memory
 from skillpm.train.hf.model import load_conversation, load_model, machine_settings, weights_digest
+from skillpm.train.hf.trackers import Track, check_trackers
 from skillpm.train.hf.tuned import (
     load_weights,
     save_weights,
@@ -57,6 +58,11 @@ def machine_record(
         record["teachers"] = {name: weights_digest(source) or _revision(source) for name, source in teachers.items()}
     revision = _revision(model)
     return record if revision is None else {**record, "revision": revision}
+
+
+def visible_gpus() -> int:
+    """Return how many GPUs this process sees; training uses the first."""
+    return torch.cuda.device_count()
 
 
 def _revision(model: Path | str) -> str | None:
@@ -97,9 +103,11 @@ def open_model(
         teachers: that its stages name.
 
     Raises:
+        TrainingError: a program of ``report_to`` is not installed.
         UsageError: the model cannot be loaded, its template writes no answers, no adapter of the recipe fits, or a
             teacher has another tokenizer.
     """
+    check_trackers(recipe)
     transformers.set_seed(recipe.seed)
     conversation = load_conversation(model, recipe.chat_template_kwargs)
     for name, source in (teachers or {}).items():
@@ -118,6 +126,7 @@ class Training:
         prefetch: has episodes judged before they are asked for.
         folder: takes adapters, checkpoints and metrics.
         progress: shows the steps.
+        track: takes each row of metrics.jsonl beside the file.
     """
 
     opened: Opened
@@ -125,6 +134,12 @@ class Training:
     prefetch: Prefetch
     folder: RunFolder
     progress: Progress
+    track: Track = lambda row: None
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Write a row of metrics.jsonl, and show it. Raises StorageError."""
+        self.folder.log(row)
+        self.track(row)
 
 
 def run_stages(plan: TrainPlan, runs: Sequence[Run], training: Training) -> list[RunStage]:
@@ -173,7 +188,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
             training.prefetch,
             recipe.seed,
             folder.work(stage.name),
-            StageReport(stage.name, folder.log, progress, peak_memory, folder.logged(stage.name)),
+            StageReport(stage.name, training.log, progress, peak_memory, folder.logged(stage.name)),
             recipe.checkpoint_seconds,
             opened.teachers,
         )

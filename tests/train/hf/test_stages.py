@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+from trl import SFTConfig
 
 from skillpm.cli.output import PlainProgress
 from skillpm.errors import DocumentError, TrainingError, UsageError
@@ -18,6 +19,7 @@ from skillpm.model.task import Task
 from skillpm.model.training import Stage, TrainRow
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.grpo import Grpo
+from skillpm.train.hf.loop import on_one_device
 from skillpm.train.hf.packing import PrefixPacking
 from skillpm.train.hf.policy import TEMPLATE_ARGUMENTS, TransformersPolicy
 from skillpm.train.hf.sft import check_loss
@@ -283,6 +285,14 @@ def test_rows_that_do_not_fit_are_an_error(tiny_model: Path, tmp_path: Path) -> 
     """Nothing left to learn from is said, with the setting to change."""
     with pytest.raises(TrainingError, match="no row fits"):
         run(plan_of(Sft(kind="sft", max_length=4)), tiny_model, tmp_path)
+
+
+def test_one_of_several_gpus_is_used(tmp_path: Path) -> None:
+    """TRL refuses to train on two in one process."""
+    arguments = SFTConfig(str(tmp_path), bf16=False, use_cpu=True)
+    assert on_one_device(arguments).n_gpu == 0
+    arguments._n_gpu = 2
+    assert on_one_device(arguments).n_gpu == 1
 
 
 def test_a_folder_that_is_no_model_is_an_error(tmp_path: Path) -> None:
