@@ -180,7 +180,7 @@ class Ending(Count):
 @pytest.fixture
 def ended(server: Server, tiny_model: Path, train_it: Train) -> Path:
     """Return the folder of a run that was ended."""
-    (server.root / "skillpm.lock").write_text("{}")
+    (server.root / "skillpm.lock").write_text('{"lock": 1}')
     with pytest.raises(KeyboardInterrupt):
         train(server.context(), recipe_of(server, tiny_model), progress=Ending())
     (folder,) = (server.root / "runs").iterdir()
@@ -219,7 +219,7 @@ def test_a_run_whose_lock_data_skill_or_model_changed_is_not_resumed(
 ) -> None:
     """Both digests are named, and nothing is changed."""
     if changed == "skillpm.lock":
-        (server.root / changed).write_text('{"other": 1}')
+        (server.root / changed).write_text('{"lock": 1, "skills": []}')
     elif changed == "the skill server":
         (server.folder / "SKILL.md").write_text((server.folder / "SKILL.md").read_text() + "More.\n")
     elif changed == "model":
