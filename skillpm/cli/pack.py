@@ -24,6 +24,7 @@ _SHOWN = 12  # names of what is left out
 @click.argument("path", type=SkillPath(), default=Path())
 @click.option(
     "--output",
+    "-o",
     default="",
     metavar="FILE|FOLDER/",
     help="The archive's path.  [default: NAME-VERSION.tar.gz here, or beside PATH from within it]",

@@ -78,10 +78,11 @@ def show(word: str, as_json: bool) -> None:
         click.echo(f"report:  {safe(trace.report)}")
 
 
-@command.command("export", epilog="Example: skillpm traces export --form preferences > pairs.jsonl")
+@command.command("export", epilog="Example: skillpm traces export --format preferences > pairs.jsonl")
 @click.option("--skill", metavar="NAME", help="Episodes of this skill only.")
 @click.option(
-    "--form",
+    "--format",
+    "form",
     type=click.Choice(["openai", "rows", "preferences", "negatives"]),
     default="openai",
     show_default=True,

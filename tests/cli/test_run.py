@@ -208,7 +208,7 @@ def test_ctrl_c_at_a_prompt_runs_nothing_and_the_log_says_so(place: Project, ser
 def test_the_end_of_the_input_at_a_question_is_no_answer_of_a_person(place: Project, server: tuple[str, ...]) -> None:
     code, shown = type_at(place, [*server, "make a file"], "^D")
     assert code == 0 and "nothing was executed" in shown and not (place.root / "made here").exists()
-    assert place.call("traces", "export", "--form", "negatives").ok().out == ""
+    assert place.call("traces", "export", "--format", "negatives").ok().out == ""
 
 
 def test_a_server_answers_with_the_key_from_stdin_and_the_key_is_kept_nowhere(place: Project, chat: MakeChat) -> None:

@@ -49,7 +49,7 @@ def place(project: MakeProject) -> Project:
 
 
 def exported(place: Project, form: str) -> list[dict[str, object]]:
-    return [json.loads(line) for line in place.call("traces", "export", "--form", form).ok().out.splitlines()]
+    return [json.loads(line) for line in place.call("traces", "export", "--format", form).ok().out.splitlines()]
 
 
 def test_what_a_person_decided_becomes_data(place: Project) -> None:

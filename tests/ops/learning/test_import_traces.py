@@ -101,7 +101,7 @@ def test_a_session_gives_the_request_with_its_call(place: Project, session: str)
     document = imported(place, session)
     (identity,) = document["stored"]
     assert imported(place, session)["stored"] == [identity]  # read again, it is the same trace
-    (row,) = map(json.loads, place.call("traces", "export", "--form", "rows").ok().out.splitlines())
+    (row,) = map(json.loads, place.call("traces", "export", "--format", "rows").ok().out.splitlines())
     assert (row["request"], row["expected"]) == (
         "serve on 8123",
         {"tool": "dev", "args": {"port": 8123, "quiet": None}},
@@ -144,14 +144,14 @@ def test_what_no_command_says_is_what_most_seeds_have(place: Project) -> None:
     text = CONTRACT.replace("{port: {type: integer}, quiet: {type: boolean}}", properties)
     (place.root / "server/contract.yaml").write_text(text.replace("required: [port]", "required: [port, wait]"))
     assert len(imported(place, claude(said("serve on 1"), bash(ONE), returned()))["stored"]) == 1
-    (row,) = map(json.loads, place.call("traces", "export", "--form", "rows").ok().out.splitlines())
+    (row,) = map(json.loads, place.call("traces", "export", "--format", "rows").ok().out.splitlines())
     assert row["expected"]["args"] == {"port": 1, "quiet": None, "wait": 30}
 
 
 def test_a_refused_call_is_a_negative(place: Project) -> None:
     words = "The user doesn't want to proceed with this tool use."
     imported(place, claude(said("serve"), bash(ONE), returned(words, **FAILED)))
-    (row,) = map(json.loads, place.call("traces", "export", "--form", "negatives").ok().out.splitlines())
+    (row,) = map(json.loads, place.call("traces", "export", "--format", "negatives").ok().out.splitlines())
     assert json.loads(row["rejected"])["args"] == {"port": 1, "quiet": None}
 
 
@@ -160,7 +160,7 @@ def test_a_secret_is_masked_and_its_request_never_trains(place: Project) -> None
     imported(place, claude(asked_with, bash(BASH), returned(f"key {TOKEN}")))
     stored = [path.read_text() for path in Path(place.environment["SKILLPM_HOME"]).rglob("*.json")]
     assert stored and TOKEN not in "".join(stored)
-    assert place.call("traces", "export", "--form", "rows").ok().out == ""
+    assert place.call("traces", "export", "--format", "rows").ok().out == ""
 
 
 def test_rows_of_a_file_are_seeds_of_a_synthesis(place: Project) -> None:
