@@ -327,8 +327,10 @@ def _reason(stderr: bytes) -> str:
     lines = stderr.decode("utf-8", "replace").strip().splitlines()
     if any("could not read Username" in line or "Repository not found" in line for line in lines):
         return "there is no such repository, or it is private"
-    errors = [line.partition(": ")[2] for line in lines if line.startswith(("fatal: ", "error: "))]
-    return errors[0] if errors else f"git failed: {lines[-1] if lines else 'no reason given'}"
+    errors = [number for number, line in enumerate(lines) if line.startswith(("fatal: ", "error: "))]
+    if errors and errors[0] and "Could not read from remote repository" in lines[errors[0]]:
+        return lines[errors[0] - 1].strip()  # what ssh says stands before git's own line
+    return lines[errors[0]].partition(": ")[2] if errors else f"git failed: {lines[-1] if lines else 'no reason given'}"
 
 
 def _environment() -> dict[str, str]:

@@ -13,10 +13,13 @@ from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from skillpm.errors import UsageError
+from skillpm.model.source import SUBDIRECTORY
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _SCP = re.compile(r"(?:git\+)?([A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9.-]+):(?!/)([^:]+)\Z")
-_REFERENCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}\Z")
+_REFERENCE = re.compile(r"(?![-+./])[^\s~^:?*\[\\]{1,200}(?<![./])\Z")
+_NO_REFERENCE = re.compile(r"\.\.|//|/\.|@\{|\.lock(?:/|\Z)")
+_KEY = re.compile(r"#[A-Za-z_]+=")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*\Z|[0-9a-f:.]+\Z")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _SCHEMES = ("https", "ssh", "file")
@@ -60,19 +63,24 @@ class GitUrl:
         whole = f"ssh://{short[1]}/{short[2]}" if short else text.removeprefix("git+")
         if not whole.isprintable() or " " in whole or "\\" in whole:
             raise _refused(text, "has a space, a backslash or a control character")
+        place, folder, inside = whole.partition(SUBDIRECTORY)
         try:
-            parts = urlsplit(whole)
+            parts = urlsplit(place)
         except ValueError:
             raise _refused(text, "has no valid host") from None
-        path, _, reference = parts.path.rpartition("@") if "@" in parts.path else (parts.path, "", "HEAD")
+        fragment = f"#{parts.fragment}" if parts.fragment else ""
+        path, at, reference = parts.path.rpartition("@") if "@" in parts.path else (parts.path, "", "HEAD")
+        if fragment and (not at or _KEY.match(fragment)):
+            raise _refused(text, f"has `{fragment[:80]}` at its end")
+        reference += fragment  # a branch may have a `#` in its name
         if parts.scheme not in _SCHEMES or parts.query:
             raise _refused(text, f"is not one of {', '.join(f'git+{scheme}' for scheme in _SCHEMES)}")
-        if not _REFERENCE.match(reference) or any(bad in reference for bad in ("..", "//", "/.", ".lock", "/-")):
+        if not _REFERENCE.match(reference) or _NO_REFERENCE.search(reference):
             raise _refused(text, f"has `{reference[:80]}` as a branch, a tag or a commit")
         address, shown = (
             _file(path, parts.netloc, project, text) if parts.scheme == "file" else _host(parts, path, text)
         )
-        return cls(address, reference, _subdirectory(parts.fragment, text), shown)
+        return cls(address, reference, _subdirectory(inside, text) if folder else "", shown)
 
     @property
     def pinned(self) -> bool:
@@ -122,19 +130,11 @@ def _file(path: str, netloc: str, project: Path, text: str) -> tuple[str, str]:
     return f"file://{quote(str(folder))}", f"file:{quote(relative)}"
 
 
-def _subdirectory(fragment: str, text: str) -> str:
-    if not fragment:
-        return ""
-    key, _, value = fragment.partition("=")
+def _subdirectory(value: str, text: str) -> str:
     folder = unquote(value).strip("/").removeprefix("./")
     steps = folder.split("/")
-    if (
-        key != "subdirectory"
-        or "&" in value
-        or not folder.isprintable()
-        or any(step in ("", ".", "..") for step in steps)
-    ):
-        raise _refused(text, f"has `#{fragment[:80]}` at its end")
+    if "&" in value or not folder.isprintable() or any(step in ("", ".", "..") for step in steps):
+        raise _refused(text, f"has `{SUBDIRECTORY}{value[:80]}` at its end")
     return folder
 
 

@@ -87,7 +87,7 @@ class Source(TextValue):
             return {self.kind.name.lower(): self.place if self.place.startswith((".", "/")) else f"./{self.place}"}
         if self.kind is not SourceKind.GIT:
             return {}
-        address, _, subdirectory = self.place.partition(_SUBDIRECTORY)
+        address, _, subdirectory = self.place.partition(SUBDIRECTORY)
         host = address.find("/", address.find("://") + 3)
         cut = address.rfind("@", host) if host >= 0 else -1
         git, reference = (address[:cut], address[cut + 1 :]) if cut >= 0 else (address, _HEAD)
@@ -97,11 +97,11 @@ class Source(TextValue):
 
 BUNDLED = Source(SourceKind.BUNDLED)
 _PREFIXES = tuple((kind, kind.value) for kind in SourceKind if kind is not SourceKind.BUNDLED)
-_SUBDIRECTORY = "#subdirectory="
+SUBDIRECTORY = "#subdirectory="
 _HEAD = "HEAD"
 
 
 def git_place(address: str, reference: str | None = "", subdirectory: str | None = "") -> str:
     """Return how a person types a folder of a repository at a reference; both may be left out."""
-    at, inside = f"@{reference}" if reference else "", f"{_SUBDIRECTORY}{subdirectory}" if subdirectory else ""
+    at, inside = f"@{reference}" if reference else "", f"{SUBDIRECTORY}{subdirectory}" if subdirectory else ""
     return f"{SourceKind.GIT.value}{address.removeprefix(SourceKind.GIT.value)}{at}{inside}"

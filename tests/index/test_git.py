@@ -28,6 +28,8 @@ from tests.shop import SkillFiles
         ("git+ssh://git@example.org:22/a/b@main", "ssh://git@example.org:22/a/b", "main", ""),
         ("git@example.org:a/b.git", "ssh://git@example.org/a/b.git", "HEAD", ""),
         ("git+https://example.org/a%20b#subdirectory=my%20skill", "https://example.org/a%20b", "HEAD", "my skill"),
+        ("git+https://example.org/a@fix#12#subdirectory=b", "https://example.org/a", "fix#12", "b"),
+        ("git+https://example.org/a@größe/x=1.lock.y/-z", "https://example.org/a", "größe/x=1.lock.y/-z", ""),
     ],
 )
 def test_an_address_is_read_into_its_parts(text: str, address: str, reference: str, folder: str) -> None:
@@ -46,6 +48,7 @@ def test_an_address_is_read_into_its_parts(text: str, address: str, reference: s
         "git+https://example.org/a@--upload-pack=id", "git+https://example.org/a@-x", "git+https://example.org/a@a..b",
         "git+https://example.org/a@a^{/x}", "git+https://example.org/a@a:b", "git+https://example.org/a@",
         "git+https://example.org/a@refs//x", "git+https://example.org/a@x.lock", "git+https://example.org/a@+main",
+        "git+https://example.org/a@x.lock/y", "git+https://example.org/a@x.", "git+https://example.org/a@main#egg=x",
         "git+https://me:secret@example.org/a", "git+https://token@example.org/a", "git+ssh://me:secret@example.org/a",
         "git+https://example.org/a#subdirectory=../x", "git+https://example.org/a#subdirectory=a//b",
         "git+https://example.org/a#subdirectory=a/./b", "git+https://example.org/a#egg=x",
@@ -176,6 +179,14 @@ def test_git_never_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             _ = GitRepository(url, tmp_path / "cache").commit
     assert len(shop.seen) == 1
     assert "without a question" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("ask", ["commit", "first_of"])
+def test_where_ssh_fails_its_own_reason_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ask: str) -> None:
+    monkeypatch.setenv("GIT_SSH_COMMAND", "echo 'me@example.org: Permission denied (publickey).' >&2; exit 255; :")
+    repository = GitRepository(GitUrl.parse("git@example.org:a/b", tmp_path), tmp_path / "cache")
+    with pytest.raises(RegistryError, match=r"Permission denied \(publickey\)"):
+        _ = repository.commit if ask == "commit" else repository.first_of(["main"])
 
 
 def test_a_lock_that_a_killed_git_has_left_does_not_block(repository: Path) -> None:

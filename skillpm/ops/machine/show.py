@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from skillpm.index.source import is_path
 from skillpm.layout.description import describe
@@ -14,6 +15,9 @@ from skillpm.model.requirement import Requirement
 from skillpm.ops.context import Context
 from skillpm.ops.project.fetch import open_release
 from skillpm.resolve.resolver import resolve
+
+if TYPE_CHECKING:
+    from skillpm.model.ports import Index
 
 CODE = ("verifier.py", "plugin.py")
 
@@ -73,15 +77,23 @@ def show(context: Context, text: str) -> Overview:
     if entry is not None and requirement.admits(entry.version, prereleases=True):
         skill = context.skill(requirement.name)
         return _overview(context, skill_tree(skill), str(entry.source))
-    release = _newest(context, requirement)
-    index = context.index.source(requirement.name)
+    index = _index_of(context, requirement.name)
+    release = _newest(context, index, requirement)
     assert index is not None  # it has the release
     return _overview(context, open_release(requirement.name, release, index), index.name)
 
 
-def _newest(context: Context, requirement: Requirement) -> Release:
+def _index_of(context: Context, name: str) -> Index | None:
+    """Return the registry that the lock names for a skill; else the first registry that has it."""
+    entry = context.lock().skill(name)
+    if entry is not None and entry.source.is_registry:
+        return context.source(entry.source)
+    return context.index.source(name)
+
+
+def _newest(context: Context, index: Index | None, requirement: Requirement) -> Release:
     """Return the release that an install would choose, ignoring its dependencies."""
-    page = context.index.page(requirement.name)
+    page = index.page(requirement.name) if index else None
     alone = [replace(release, requires={}) for release in page.releases] if page else []
     chosen = resolve(
         [requirement], lambda name: Page(name=name, releases=tuple(alone)) if page else None, near=context.index.near
@@ -95,7 +107,8 @@ def _overview(context: Context, tree: Tree, source: str) -> Overview:
     entry = context.lock().skill(description.name)
     installed = entry is not None and entry.tree == digest
     manifest, contract, synthesis = description.manifest, package.contract.value, package.synthesis.value
-    page = context.index.page(description.name)
+    index = _index_of(context, description.name)
+    page = index.page(description.name) if index else None
     return Overview(
         name=description.name,
         version=description.version,

@@ -20,7 +20,7 @@ from skillpm.model.source import BUNDLED, Source, SourceKind
 from skillpm.ops.context import Context
 from skillpm.ops.project.asked import Asked
 from skillpm.ops.project.places import LeftOut, open_places
-from skillpm.ops.project.vanished import is_vanished, whereabouts
+from skillpm.ops.project.vanished import is_vanished, stays_as_locked, whereabouts
 from skillpm.resolve.plan import Change, Plan, plan
 from skillpm.resolve.resolver import resolve
 from skillpm.trust.allowance import NOTHING, Allowance
@@ -294,9 +294,12 @@ class _Pages:
             return self._from(self._request.places[name], name)
         root = self._request.roots.get(name)
         source = root.source if root is not None else None
-        if source is not None and source.editable:
-            return self._from(self._context.source(source), name)
         entry = self._pinned.get(name)
+        if source is not None and source.editable:
+            if entry is None or not stays_as_locked(self._context, source, entry):
+                return self._from(self._context.source(source), name)
+            self.sources[name] = source
+            return Page(name=name, releases=(entry.release(),))
         if entry is None or name in self._request.lookup:
             page = self._from(self._context.source(source), name) if source else self._from_chain(name)
             if page is not None or entry is None or source:

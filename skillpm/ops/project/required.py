@@ -12,6 +12,7 @@ from skillpm.model.name import did_you_mean
 from skillpm.model.requirement import Requirement
 from skillpm.model.source import BUNDLED, Source
 from skillpm.ops.context import Context
+from skillpm.ops.project.vanished import stays_as_locked
 from skillpm.resolve.agreement import disagreements
 from skillpm.settings.folders import PROJECT_FILE
 
@@ -65,6 +66,8 @@ def out_of_date(context: Context, requirements: Sequence[Requirement], lock: Loc
     for requirement in requirements:
         entry, source = lock.skill(requirement.name), requirement.source
         if entry is None or source is None or not source.editable or entry.source != source:
+            continue
+        if stays_as_locked(context, source, entry):
             continue
         page = context.source(source).page(requirement.name)
         if page is None or page.releases[0].tree != entry.tree:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from skillpm.errors import LayoutError, SkillpmError, UsageError
 from skillpm.index.git_url import GitUrl
 from skillpm.layout.description import describe
+from skillpm.model.lock import LockedSkill
 from skillpm.model.source import Source, SourceKind
 from skillpm.ops.context import Context
 
@@ -14,6 +15,15 @@ _LOOKED_AT = 200  # folders of a repository that are read for a name
 def is_vanished(error: SkillpmError) -> bool:
     """Does an error of a source mean that the skill is gone, and not that the source cannot be asked now?"""
     return isinstance(error, (UsageError, LayoutError)) or bool(error.details.get("vanished"))
+
+
+def stays_as_locked(context: Context, source: Source, entry: LockedSkill | None) -> bool:
+    """Is the required folder of a locked skill gone? Then a notice says that the skill stays as it is locked."""
+    folder = context.settings.project / source.place
+    if not source.editable or entry is None or entry.source != source or folder.is_dir():
+        return False
+    context.note(f"{entry.name} {entry.version} stays as it is locked: {folder} is not a folder")
+    return True
 
 
 def whereabouts(context: Context, source: Source, name: str) -> str:

@@ -106,6 +106,17 @@ def test_a_registry_that_no_longer_has_a_name_is_told(
     assert "one 1.0 stays as it is locked: registry:../shop no longer has it" in done.err
 
 
+@pytest.mark.parametrize("command", ["update", "sync", "lock", "install"])
+def test_a_folder_that_went_stops_no_other(project: MakeProject, skill_files: SkillFiles, command: str) -> None:
+    place = project({"skillpm.yaml": "project: 1\n", "one": skill_files("one"), "two": skill_files("two")})
+    place.call("install", "./one", "./two").ok()
+    shutil.rmtree(place.root / "one")
+    place.write({"two": skill_files("two", "2.0")})
+    assert "one 1.0 stays as it is locked" in place.call(command).ok().err
+    assert versions(place) == {"one": "1.0", "two": "2.0"}
+    assert "stays" not in place.call("sync", "--frozen").ok().err
+
+
 def test_a_source_that_cannot_be_asked_now_is_still_an_error(
     project: MakeProject, upstream: Path, tmp_path: Path
 ) -> None:

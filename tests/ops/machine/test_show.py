@@ -1,0 +1,20 @@
+"""A skill at a glance comes from the registry that its lock names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.shop import MakeProject, SkillFiles, publish
+
+
+def test_another_version_of_an_installed_skill_is_read_where_the_lock_says(
+    project: MakeProject, tmp_path: Path, skill_files: SkillFiles
+) -> None:
+    shop = publish(tmp_path / "shop", skill_files("one", "1.0"), skill_files("one", "2.0"))
+    other = publish(tmp_path / "other", skill_files("one", "2.0") | {"NOTE.md": "other"})
+    place = project({"skillpm.yaml": f"project: 1\nregistries: {{other: {other}}}\n"})
+    place.call("install", "one==1.0", "--registry", shop).ok()
+    for typed in ("one", "one@2.0"):
+        shown = place.call("show", typed, "--json").ok().document
+        assert (shown["source"], shown["releases"]) == ("registry:../shop", ["2.0", "1.0"])
+        assert "NOTE.md" not in shown["files"]
