@@ -6,18 +6,18 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skillpm.errors import PluginError, SkillpmError
+from skillpm.errors import PluginError
 from skillpm.model.ports import Completion, Policy
 from skillpm.model.task import Message
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # two that ask the same are two
 class _Waiting:
     """A prompt that waits, and then its answer or why there is none."""
 
     prompt: Sequence[Message]
     max_new_tokens: int
-    outcome: Completion | SkillpmError | None = None
+    outcome: Completion | Exception | None = None
 
 
 class Together:
@@ -38,14 +38,14 @@ class Together:
         self._turn = threading.Lock()
 
     def complete(self, prompt: Sequence[Message], max_new_tokens: int) -> Completion:
-        """Return the answer to a prompt. Raises SkillpmError where the model fails."""
+        """Return the answer to a prompt. Raises what the policy raises on it, or PluginError where it leaves it out."""
         mine = _Waiting(prompt, max_new_tokens)
         with self._list:
             self._waiting.append(mine)
         with self._turn:
             while mine.outcome is None:
                 self._ask()
-        if isinstance(mine.outcome, SkillpmError):
+        if isinstance(mine.outcome, Exception):
             raise mine.outcome
         return mine.outcome
 
@@ -54,13 +54,18 @@ class Together:
             limit = self._waiting[0].max_new_tokens
             batch = [item for item in self._waiting if item.max_new_tokens == limit][: self._most]
             self._waiting = [item for item in self._waiting if item not in batch]
+        self._answer(batch)
+
+    def _answer(self, batch: Sequence[_Waiting]) -> None:
+        """Ask for a batch; where it fails, each that has no answer yet is asked alone, and fails for itself."""
+        failure: Exception = PluginError(f"the policy {self._policy.name} left a prompt without an answer")
         try:
-            for index, completion in self._policy.complete([item.prompt for item in batch], max_new_tokens=limit):
+            prompts = [item.prompt for item in batch]
+            for index, completion in self._policy.complete(prompts, max_new_tokens=batch[0].max_new_tokens):
                 batch[index].outcome = completion
-        except SkillpmError as error:
-            for item in batch:
-                item.outcome = item.outcome or error
-        finally:
-            missing = PluginError(f"the policy {self._policy.name} left a prompt without an answer")
-            for item in batch:
-                item.outcome = item.outcome or missing
+        except Exception as error:  # noqa: BLE001  whoever asked gets it
+            failure = error
+        for item in batch:
+            if item.outcome is None and len(batch) > 1:
+                self._answer([item])
+            item.outcome = item.outcome or failure

@@ -31,6 +31,8 @@ class Echo:
         self.batches.append(texts)
         if "fail" in texts:
             raise TrainingError("out of memory")
+        if "crash" in texts:
+            raise ValueError("no text")
         for index in reversed(range(len(texts))):
             if texts[index] != "nothing":
                 yield index, Completion(f"{texts[index]} {max_new_tokens}", 1, 1, "stop")
@@ -39,8 +41,8 @@ class Echo:
 def ask(together: Together, text: str, most: int = 9) -> str:
     try:
         return together.complete([Message(role="user", content=text)], most).text
-    except SkillpmError as error:
-        return f"{type(error).__name__}: {error.message}"
+    except (SkillpmError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def asked(echo: Echo, most: int, wanted: Sequence[tuple[str, int]]) -> list[str]:
@@ -61,10 +63,20 @@ def test_each_gets_its_own_answer_and_waiting_ones_share_a_batch() -> None:
     assert sorted(text for batch in echo.batches for text in batch) == sorted(text for text, _ in wanted)
 
 
-def test_a_failure_is_everybodys_who_was_asked_with_it_and_the_next_is_answered() -> None:
+def test_who_ask_the_same_are_as_many_as_they_are() -> None:
+    assert asked(Echo(), 2, [("same", 9)] * 7) == ["same 9"] * 7
+
+
+def test_a_failure_is_of_the_one_alone_that_causes_it() -> None:
+    echo = Echo()
+    wanted = [("fail", 9), *[(str(number), 9) for number in range(6)], ("crash", 9)]
+    answers = asked(echo, 8, wanted)
+    assert answers[1:-1] == [f"{number} 9" for number in range(6)]
+    assert answers[0] == "TrainingError: out of memory" and answers[-1] == "ValueError: no text"
+
+
+def test_a_prompt_that_the_policy_leaves_out_has_a_reason() -> None:
     echo = Echo()
     echo.gate.set()
-    together = Together(echo, 4)
-    assert ask(together, "fail") == "TrainingError: out of memory" and ask(together, "a") == "a 9"
     with pytest.raises(PluginError, match="left a prompt without an answer"):
-        together.complete([Message(role="user", content="nothing")], 1)
+        Together(echo, 4).complete([Message(role="user", content="nothing")], 1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from skillpm.agent.together import Together
 from skillpm.model.task import Message
 from skillpm.train.hf import model
 from skillpm.train.hf.policy import TransformersPolicy
@@ -82,3 +85,19 @@ def test_waiting_threads_sleep_unless_the_user_says_otherwise(own: dict[str, str
     clean = {name: value for name, value in os.environ.items() if name not in names}
     done = subprocess.run([sys.executable, "-c", code], env=clean | own, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == expected
+
+
+def test_threads_that_ask_a_model_together_get_what_they_get_alone(tiny_model: Path) -> None:
+    policy = TransformersPolicy(tiny_model, dtype="float32")
+    wanted = [
+        ([Message(role="user", content=f"request {number} " * (number + 1))], 6 if number % 3 else 3)
+        for number in range(6)
+    ]
+    together, alone = Together(policy, 3), Together(policy, 1)
+    with ThreadPoolExecutor(len(wanted)) as threads:
+        answers = list(threads.map(lambda item: together.complete(*item), wanted))
+    assert len({answer.text for answer in answers}) > 2
+    for answer, item in zip(answers, wanted, strict=True):
+        other = alone.complete(*item)
+        assert replace(answer, confidence=None) == replace(other, confidence=None)
+        assert answer.confidence == pytest.approx(other.confidence, rel=1e-4)
