@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,8 @@ class VerifiedModel:
     def answer(self, messages: Sequence[Message], most: int) -> Answer:
         """Return the first accepted answer. Raises RefusedError where none is, or the model is too unsure of it."""
         conversation = list(messages)
+        before = [Message(role="system", content=self.system)] if self.system else []
+        evaluated = conversation[:-1] == before and conversation[-1].role == "user"
         reasons: list[str] = []
         for number in range(1, self.tries + 1):
             completion = self.policy.complete(conversation, most)
@@ -77,7 +79,7 @@ class VerifiedModel:
                 raise RefusedError(400, "the prompt exceeds the model's context", code="context_length_exceeded")
             proposal = read_proposal(self.contract, completion.text, cut=completion.finish_reason == "length")
             if proposal.accepted:
-                return Answer(proposal, completion, number, self._decided(completion, number))
+                return Answer(proposal, completion, number, self._decided(completion, evaluated and number == 1))
             reasons.append("; ".join(proposal.problems))
             conversation += [
                 Message(role="assistant", content=completion.text[:_SHOWN]),
@@ -87,8 +89,8 @@ class VerifiedModel:
             ]
         raise RefusedError(422, f"none of {self.tries} answers keeps the contract", code="contract", reasons=reasons)
 
-    def _decided(self, completion: Completion, tries: int) -> Word | None:
-        """Return what an answer may do; only first answers were evaluated, so a later one never acts."""
+    def _decided(self, completion: Completion, evaluated: bool) -> Word | None:
+        """Return what an answer may do; only first answers to the own prompt were evaluated, so no other one acts."""
         if self.calibration is None:
             return None
         word = self.calibration.decide(completion.confidence)
@@ -96,7 +98,7 @@ class VerifiedModel:
             assert self.calibration.refuse is not None
             reason = self.calibration.refuse.sentence(completion.confidence)
             raise RefusedError(422, "the model is not sure of its answer", code="confidence", reasons=[reason])
-        return word if tries == 1 else "confirm"
+        return word if evaluated else "confirm"
 
 
 def application(model: VerifiedModel) -> Starlette:
@@ -110,11 +112,8 @@ def application(model: VerifiedModel) -> Starlette:
             body = await read_object(request, _BODY)
             if body.get("model", model.name) != model.name:
                 raise RefusedError(404, f"the only model here is {model.name}", code="model_not_found")
-            most = body.get("max_completion_tokens") or body.get("max_tokens") or model.max_new_tokens
-            if not isinstance(most, int) or isinstance(most, bool) or not 0 < most <= _MOST_TOKENS:
-                raise RefusedError(400, "`max_tokens` is not a number of tokens")
             messages = _messages(body.get("messages"), model.system)
-            answer = await anyio.to_thread.run_sync(model.answer, messages, most)
+            answer = await anyio.to_thread.run_sync(model.answer, messages, _limit(body, model.max_new_tokens))
         except RefusedError as refused:
             return JSONResponse(refused.document, refused.status)
         except SkillpmError as error:
@@ -128,6 +127,17 @@ def application(model: VerifiedModel) -> Starlette:
     return local_application(routes)
 
 
+def _limit(body: Mapping[str, Any], usual: int) -> int:
+    """Return how many tokens the answer may have. Raises RefusedError; also where a client wants several answers."""
+    if body.get("n") not in (None, 1):
+        raise RefusedError(400, "a request gets one answer: leave `n` out")
+    given = [body[name] for name in ("max_completion_tokens", "max_tokens") if body.get(name) is not None]
+    most = given[0] if given else usual
+    if not isinstance(most, int) or isinstance(most, bool) or not 0 < most <= _MOST_TOKENS:
+        raise RefusedError(400, f"`max_tokens` is not a number of tokens from 1 to {_MOST_TOKENS}")
+    return most
+
+
 def _messages(rows: Any, system: str) -> list[Message]:
     """Return a client's messages; native calls become the contract's own answers. Raises RefusedError."""
     if not isinstance(rows, list) or not rows:
@@ -139,12 +149,13 @@ def _messages(rows: Any, system: str) -> list[Message]:
             texts = [
                 {"tool": call["function"]["name"], "args": json.loads(call["function"]["arguments"])} for call in calls
             ]
-            content = row.get("content") or "\n".join(map(json.dumps, texts))
+            content = "\n".join(map(json.dumps, texts)) or row.get("content") or ""
             if isinstance(content, list):
                 content = "".join(part["text"] for part in content)
+            content.encode()  # a lone surrogate is no text
             role = "system" if row["role"] == "developer" else "user" if row["role"] == "tool" else row["role"]
             messages.append(Message(role=role, content=content))
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             raise RefusedError(400, f"message {len(messages) + 1} is not in the form of chat completions") from None
     if system and messages[0].role != "system":
         messages.insert(0, Message(role="system", content=system))
@@ -186,6 +197,8 @@ def _stream(document: dict[str, Any]) -> Iterator[str]:
     if "tool_calls" in message:
         message["tool_calls"] = [{"index": index, **call} for index, call in enumerate(message["tool_calls"])]
     head = {name: document[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
-    for delta, reason in ((message, None), ({}, choice["finish_reason"])):
-        yield f"data: {json.dumps({**head, 'choices': [{'index': 0, 'delta': delta, 'finish_reason': reason}]})}\n\n"
+    end = {"skillpm": document["skillpm"]}
+    for delta, reason, more in ((message, None, {}), ({}, choice["finish_reason"], end)):
+        choices = [{"index": 0, "delta": delta, "finish_reason": reason}]
+        yield f"data: {json.dumps({**head, 'choices': choices, **more})}\n\n"
     yield "data: [DONE]\n\n"

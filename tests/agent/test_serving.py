@@ -24,6 +24,15 @@ TOUCH = call("touch", "new")
 ASKED = {"messages": [{"role": "user", "content": "make a file"}]}
 
 
+LONE = b'{"messages": [{"role": "user", "content": "\\ud800"}]}'
+
+
+def called(arguments: str, content: str | None = None) -> dict[str, Any]:
+    """Return an assistant's message that calls a tool."""
+    calls = [{"id": "1", "type": "function", "function": {"name": "touch", "arguments": arguments}}]
+    return {"role": "assistant", "content": content, "tool_calls": calls}
+
+
 def client(*answers: str, tries: int = 3, contract: str = CONTRACT, confidence: float | None = None) -> Any:
     from starlette.testclient import TestClient
 
@@ -54,6 +63,26 @@ def test_a_calibrated_answer_says_what_it_may_do(confidence: float, decision: st
     assert again["skillpm"]["decision"] == "confirm", "no second answer was ever evaluated"
 
 
+@pytest.mark.parametrize(
+    ("messages", "decision"),
+    [
+        ([{"role": "system", "content": "Be brief."}, *ASKED["messages"]], "act"),
+        ([{"role": "system", "content": "Be bold."}, *ASKED["messages"]], "confirm"),
+        ([*ASKED["messages"], {"role": "assistant", "content": TOUCH}, *ASKED["messages"]], "confirm"),
+    ],
+)
+def test_only_an_answer_to_the_evaluated_prompt_acts(messages: list[Any], decision: str) -> None:
+    document = client(TOUCH, confidence=0.99).post("/v1/chat/completions", json={"messages": messages}).json()
+    assert document["skillpm"]["decision"] == decision
+
+
+def test_the_model_reads_its_own_calls_as_it_writes_them() -> None:
+    asked = client(TOUCH)
+    messages = [*ASKED["messages"], called('{"path": "old"}', "I make it."), *ASKED["messages"]]
+    asked.post("/v1/chat/completions", json={"messages": messages, "max_tokens": None, "n": 1, "seed": 3})
+    assert json.loads(asked.script.prompts[0][2].content) == {"tool": "touch", "args": {"path": "old"}}
+
+
 def test_an_answer_that_is_too_unsure_is_refused_with_the_reason() -> None:
     refused = client(TOUCH, confidence=0.4).post("/v1/chat/completions", json=ASKED)
     assert refused.status_code == 422 and refused.json()["error"]["code"] == "confidence"
@@ -77,6 +106,7 @@ def test_a_stream_holds_the_whole_call() -> None:
     first, last, end = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
     assert json.loads(first)["choices"][0]["delta"]["tool_calls"][0]["function"]["name"] == "touch"
     assert json.loads(last)["choices"][0]["finish_reason"] == "tool_calls" and end == "[DONE]"
+    assert json.loads(last)["skillpm"] == {"argv": [["touch", "new"]], "tries": 1}
 
 
 def test_an_answer_that_calls_nothing_is_a_plain_message() -> None:
@@ -110,8 +140,14 @@ def test_an_answer_that_calls_nothing_is_a_plain_message() -> None:
         ({"json": {"messages": [{"role": "root", "content": "x"}]}}, 400),
         ({"json": {"messages": [3]}}, 400),
         ({"json": {**ASKED, "max_tokens": -1}}, 400),
+        ({"json": {**ASKED, "max_tokens": 0}}, 400),
+        ({"json": {**ASKED, "max_completion_tokens": 1 << 40}}, 400),
+        ({"json": {**ASKED, "n": 2}}, 400),
+        ({"json": {"messages": [called("[" * 100_000)]}}, 400),
+        ({"content": LONE, "headers": {"content-type": "application/json"}}, 400),
         ({"json": {**ASKED, "model": "other"}}, 404),
-        ({"json": ASKED, "headers": {"host": "evil.example"}}, 400),
+        ({"json": ASKED, "headers": {"host": "evil.example"}}, 421),
+        ({"json": ASKED, "headers": {"origin": "https://evil.example"}}, 403),
     ],
 )
 def test_what_a_client_does_wrong_is_a_status_and_reaches_no_model(sent: dict[str, Any], status: int) -> None:
