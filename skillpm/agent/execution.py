@@ -40,6 +40,7 @@ _BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); from skillpm.agent.in
 _TICK = 0.05  # seconds between looks at the clock
 _LOOK = 0.25  # seconds between looks at the processes of a tool
 _CHUNK = 1 << 16
+_DAY = 86_400  # seconds; no command takes longer, whatever its answer asks for
 _SIGNALLED = 128
 _SECRETS = (".ssh", ".gnupg", ".aws", ".azure", ".kube", ".docker", ".netrc", ".git-credentials", ".npmrc", ".pypirc",
             ".config/gcloud", ".config/gh")  # fmt: skip
@@ -73,7 +74,7 @@ class Bounds:
         seconds, most = (arguments.get(name) if name not in read else None for name in ("timeout_seconds", "max_bytes"))
         return replace(
             self,
-            seconds=float(seconds) if isinstance(seconds, int) and seconds > 0 else self.seconds,
+            seconds=float(min(seconds, _DAY)) if isinstance(seconds, int) and seconds > 0 else self.seconds,
             output_bytes=min(most, self.output_bytes) if isinstance(most, int) and most > 0 else self.output_bytes,
         )
 

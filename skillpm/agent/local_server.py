@@ -1,29 +1,33 @@
 """An HTTP server for this machine: what it accepts of a request, and where it listens.
 
-A page in a browser cannot call its applications: they answer to local host names and to JSON alone. The libraries are
-starlette and uvicorn.
+A page of the web cannot call its applications: they answer to local host names, local origins and JSON alone, or to
+whoever knows a token. The libraries are starlette and uvicorn.
 """
 
 from __future__ import annotations
 
+import hmac
 import json
+import re
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from skillpm.errors import UsageError
 
 _WAITING = 2048  # connections, as uvicorn has it
 _PATIENCE = 3  # seconds that open streams have to end when the server does
-_LOCAL = ["127.0.0.1", "localhost", "[::1]"]
+_LOCAL = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
 
 
 class RefusedError(Exception):
@@ -35,9 +39,40 @@ class RefusedError(Exception):
         self.document = {"error": {"message": message, "type": "invalid_request_error", **more}}
 
 
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """An application that answers to programs and pages of this machine, or to programs that know a token.
+
+    Attributes:
+        token: whoever knows it may call the server by any name, but no page does; empty for this machine alone.
+    """
+
+    application: ASGIApp
+    token: str = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        refused = self._refused(Headers(scope=scope)) if scope["type"] == "http" else None
+        await (refused or self.application)(scope, receive, send)
+
+    def _refused(self, headers: Headers) -> Response | None:
+        """Return why a request is refused; None if it is not."""
+        origin = headers.get("origin")
+        if self.token:
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(given.encode(), self.token.encode()):
+                return Response("the token is missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
+            return None if origin is None else Response("a page in a browser may not ask", 403)
+        if not _LOCAL.fullmatch(headers.get("host", "")):
+            return Response("this server has another name", 421)
+        if origin is not None and not _LOCAL.fullmatch(re.sub("^https?://", "", origin)):
+            return Response("a page of another machine may not ask", 403)
+        return None
+
+
 def local_application(routes: Sequence[BaseRoute]) -> Starlette:
-    """Return an application of these routes for local host names."""
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=_LOCAL)])
+    """Return an application of these routes for this machine alone."""
+    return Starlette(routes=routes, middleware=[Middleware(Guarded)])
 
 
 def listen(application: ASGIApp, port: int, ready: Callable[[], None], host: str = "127.0.0.1") -> None:

@@ -8,7 +8,6 @@ Source: Model Context Protocol; the official SDK (``mcp``), which this module al
 
 from __future__ import annotations
 
-import hmac
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +21,13 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
-from starlette.datastructures import Headers
-from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from skillpm import __version__
 from skillpm.agent.audit import AuditLog
 from skillpm.agent.execution import Bounds, Place, run_commands
-from skillpm.agent.shown import visible
+from skillpm.agent.local_server import Guarded
+from skillpm.agent.shown import masked, visible
 from skillpm.contract.contract import Contract
 from skillpm.contract.tool_forms import usable_name
 from skillpm.errors import SkillpmError, UsageError
@@ -37,25 +35,6 @@ from skillpm.model.contract import Tool
 from skillpm.model.skill import Skill
 
 _BODY = 1 << 20  # bytes of a request
-
-
-@dataclass(frozen=True, slots=True)
-class _Guarded:
-    """An application that answers to whoever knows a token, and never to a page in a browser."""
-
-    application: ASGIApp
-    token: str
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            given = headers.get("authorization", "").encode()
-            if not hmac.compare_digest(given, f"Bearer {self.token}".encode()):
-                refused = Response("the token is missing or wrong", 401, {"WWW-Authenticate": "Bearer"})
-                return await refused(scope, receive, send)
-            if "origin" in headers:
-                return await Response("a page in a browser may not ask", 403)(scope, receive, send)
-        return await self.application(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +101,10 @@ class SkillServer:
             await self.server.run(incoming, outgoing, self.server.create_initialization_options())
 
     def application(self, token: str = "") -> ASGIApp:
-        """Return the application that serves ``/mcp`` (streamable HTTP).
-
-        Without a token it answers to local host names and to pages of this machine only. With one it answers to any
-        name, because a page in a browser does not know the token.
-        """
-        application = self.server.streamable_http_app(
-            max_request_body_size=_BODY,
-            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False) if token else None,
-        )
-        return _Guarded(application, token) if token else application
+        """Return the application that serves ``/mcp`` (streamable HTTP) to this machine, or to who knows a token."""
+        unguarded = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+        application = self.server.streamable_http_app(max_request_body_size=_BODY, transport_security=unguarded)
+        return Guarded(application, token)
 
     async def _list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
         tools = [
@@ -171,7 +144,7 @@ class SkillServer:
             try:
                 result = await anyio.to_thread.run_sync(self._run, item, tool, arguments, gone.is_set)
             except SkillpmError as error:
-                result = (error.message, True)
+                result = (visible(error.message), True)
             group.cancel_scope.cancel()
         return result
 
@@ -183,17 +156,19 @@ class SkillServer:
         problems = item.contract.problems(call)
         argv = None if problems else item.contract.argv(call)
         if not argv:
-            return f"refused: {'; '.join(problems) or 'the tool has no command line'}", True
+            return visible(f"refused: {'; '.join(problems) or 'the tool has no command line'}"), True
         place = item.place.of(tool, values)
         place.check(argv)
         episode = f"mcp-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
         fields: dict[str, Any] = {"episode": episode, "skill": str(item.skill), "tree": item.skill.tree}
         fields |= {"model": "the model of an MCP client", "adapter": None, "tool": tool.name}
-        self._audit.append(event="decision", argv=argv, word="client", **fields)
+        kept = tuple(tuple(map(masked, words)) for words in argv)
+        self._audit.append(event="decision", argv=kept, word="client", **fields)
         pieces, failed = [], False
-        for finished in run_commands(argv, place, Bounds(stop=stop).of_arguments(values, tool.argv_arguments)):
+        bounds = Bounds(stop=stop).of_arguments(values, tool.argv_arguments)
+        for finished, words in zip(run_commands(argv, place, bounds), kept, strict=False):
             ended: dict[str, Any] = {"exit_code": finished.exit_code, "ended": finished.ended}
-            self._audit.append(event="outcome", argv=(finished.argv,), word="client", **ended, **fields)
+            self._audit.append(event="outcome", argv=(words,), word="client", **ended, **fields)
             pieces.append(f"{visible(finished.output)}[{finished.argv[0]}: {finished.sentence}]")
             failed = failed or not finished.succeeded
         return "\n".join(pieces), failed

@@ -112,7 +112,7 @@ def test_a_judge_that_fails_is_an_outage_for_all_that_wait_for_it(tmp_path: Path
     with asked as client, ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(lambda _: post(client, "/verify", row(message(TEXT))), range(8)))
     assert {answer.status_code for answer in answers} == {503}
-    assert "two plugins bring a verifier" in answers[0].text + answers[-1].text
+    assert "two plugins bring a verifier" in "".join(answer.text for answer in answers)
 
 
 def test_an_old_figure_in_a_row_is_replaced(gym: Any) -> None:
@@ -155,7 +155,7 @@ def test_what_a_client_does_wrong_is_a_status_with_a_reason(
     assert answer.status_code == status and text in answer.text
     assert gym.post(path, content=content, headers={"content-type": "text/plain"}).status_code == 415
     evil = {"content-type": "application/json", "host": "evil.example"}
-    assert gym.post(path, content=content, headers=evil).status_code == 400
+    assert gym.post(path, content=content, headers=evil).status_code == 421
 
 
 def test_a_session_says_which_skill_s_tool_is_called_and_nothing_runs(gym: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -175,6 +176,15 @@ HELLO = {
         ({"origin": "https://evil.example"}, 403),
         ({"host": "evil.example"}, 421),
         ({"host": "127.0.0.1.evil.example:8000"}, 421),
+        ({"host": "127.0.0.1:8000@evil.example"}, 421),
+        ({"host": "localhost.:8000"}, 421),
+        ({"host": "0.0.0.0:8000"}, 421),
+        ({"host": "LOCALHOST", "origin": "https://[::1]"}, 200),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://localhost:1.evil.example"}, 403),
+        ({"origin": "http://localhost@evil.example"}, 403),
+        ({"origin": ""}, 403),
+        ({"host": "evil.example", "mcp-protocol-version": "2099-01-01"}, 421),
     ],
 )
 def test_without_a_token_only_this_machine_asks(over_http: Any, headers: dict[str, str], status: int) -> None:
@@ -189,6 +199,9 @@ def test_without_a_token_only_this_machine_asks(over_http: Any, headers: dict[st
         ({"authorization": "Bearer t"}, 401),
         ({"authorization": "Basic secret"}, 401),
         ({"authorization": "Bearer secret"}, 200),
+        ({"authorization": "bearer secret"}, 200),
+        ({"authorization": "Bearer  secret"}, 401),
+        ({"authorization": "secret"}, 401),
         ({"authorization": "Bearer secret", "host": "skills.example"}, 200),
         ({"authorization": "Bearer secret", "origin": "http://localhost:6274"}, 403),
         ({"authorization": "Bearer secr\u00e9t"}, 401),
@@ -198,6 +211,29 @@ def test_with_a_token_whoever_knows_it_asks(over_http: Any, headers: dict[str, s
     with over_http("secret") as client:
         encoded = {name: value.encode("latin-1") for name, value in headers.items()}
         assert client.post("/mcp", json=HELLO, headers=encoded).status_code == status
+
+
+def called(client: Any, **arguments: Any) -> Any:
+    """Return what one call of a new session gets."""
+    session = {"mcp-session-id": client.post("/mcp", json=HELLO).headers["mcp-session-id"]}
+    params = {"name": "demo__show", "arguments": arguments}
+    sent = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
+    answer = client.post("/mcp", json=sent, headers=session)
+    return json.loads(answer.text.partition("data: ")[2])["result"]
+
+
+def test_a_call_without_measure_or_with_signs_is_an_answer_and_secrets_stay_out_of_the_log(
+    over_http: Any, place: Project
+) -> None:
+    token = "ghp_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7cF0hJ3kL6"
+    with over_http() as client:
+        assert called(client, path=str(place.root / "note"), timeout_seconds=10**400)["isError"] is False
+        (refused,) = called(client, path="note", **{"a\x1b[31m\x07": 1})["content"]
+        assert called(client, path=token)["isError"] is True
+        assert client.post("/mcp", json=HELLO, headers={"mcp-session-id": "0" * 32}).status_code == 404
+    assert "\x1b" not in refused["text"] and "a\\x1b[31m" in refused["text"]
+    log = place.call("audit", "list", "--json").ok().document
+    assert len(log) == 4 and token not in json.dumps(log) and "[masked: " in json.dumps(log)
 
 
 @pytest.mark.parametrize(
