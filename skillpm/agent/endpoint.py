@@ -167,7 +167,7 @@ class EndpointPolicy:
         used = answer.get("usage")
         usage = used if isinstance(used, dict) else {}
         counts = [usage.get(f"{side}_tokens") for side in _SIDES]
-        tokens = [value if isinstance(value, int) and 0 <= value < _SIZE else 0 for value in counts]
+        tokens = [value if type(value) is int and 0 <= value < _SIZE else 0 for value in counts]
         return Completion(text, tokens[0], tokens[1], "length" if reason == "length" else "stop")
 
     def _check_model(self, answered: Any) -> None:

@@ -42,7 +42,10 @@ _KINDS = {
 }
 """The kinds of evaluation that take an option. All three take every other option."""
 _TEMPLATE = """write it as '{"enable_thinking": true}'"""
-_NOT_TOLD = {"skills", "output", "compare", "gate", "yes", "workers", "sandbox", "as_json", "key_stdin", "resume"}
+_NOT_TOLD = {
+    "skills", "output", "compare", "gate", "yes", "workers", "sandbox", "as_json", "key_stdin", "resume",
+    "working_folder", "quiet", "verbose", "no_color",
+}  # fmt: skip
 """Options that change no answer: the command that a report shows leaves them out."""
 
 
@@ -304,8 +307,10 @@ def _typed(click_context: click.Context, context: Context, options: Mapping[str,
         name = option.name or ""
         if name in _NOT_TOLD or click_context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
-        value = run_word(context.settings, options["run"]) if name == "run" else str(options[name])
-        words += [option.opts[0]] if options[name] is True else [option.opts[0], value]
+        value = options.get(name, True)  # --user is no value of the command
+        if name == "run":
+            value = run_word(context.settings, value)
+        words += [option.opts[0]] if value is True else [option.opts[0], str(value)]
     return shlex.join(words)
 
 

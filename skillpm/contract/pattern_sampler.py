@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 MORE = 6  # repetitions beyond the least
-_LONGEST = 512  # repetitions that must be
+_PIECES = 4096  # of one text; repetitions of repetitions multiply
 _PRINTABLE = [chr(code) for code in range(33, 127)]
 _USUAL = "abcdefghijklmnopqrstuvwxyz0123456789"
 _CATEGORIES: Mapping[str, Callable[[str], bool]] = {
@@ -31,11 +31,16 @@ class PatternError(ValueError):
     """A pattern of which no text is made."""
 
 
+class LongTextError(PatternError):
+    """A text that became too long."""
+
+
 def sample_pattern(pattern: str, chance: random.Random, more: int = MORE) -> str:
     """Return a text in which the pattern matches; a repetition is taken at most ``more`` times beyond its least.
 
     Raises:
-        PatternError: it needs look-around, or is no pattern that Python reads.
+        PatternError: it needs look-around, or is no pattern that Python reads, or all that it matches is long.
+        LongTextError: this text became too long; another one may not.
     """
     return _Maker(chance, more).text(_parsed(pattern))
 
@@ -43,9 +48,13 @@ def sample_pattern(pattern: str, chance: random.Random, more: int = MORE) -> str
 @lru_cache(maxsize=256)
 def _parsed(pattern: str) -> Any:
     try:
-        return importlib.import_module("re._parser").parse(pattern)
+        parsed = importlib.import_module("re._parser").parse(pattern)
+        shortest, _ = parsed.getwidth()
     except (re.error, OverflowError, RecursionError) as error:
         raise PatternError(str(error)) from None
+    if shortest > _PIECES:
+        raise PatternError(f"it matches no text of at most {_PIECES} characters")
+    return parsed
 
 
 class _Maker:
@@ -60,12 +69,16 @@ class _Maker:
         self._chance = chance
         self._more = more
         self._groups: dict[int, str] = {}
+        self._pieces = 0
 
     def text(self, parsed: Any) -> str:
         """Return a text of a parsed pattern or of a part of one."""
         return "".join(self._piece(str(code), argument) for code, argument in parsed)
 
     def _piece(self, code: str, argument: Any) -> str:
+        self._pieces += 1
+        if self._pieces > 2 * _PIECES:
+            raise LongTextError(f"a text has more than {_PIECES} characters")
         if code == "LITERAL":
             return chr(argument)
         if code == "ANY":
@@ -75,8 +88,6 @@ class _Maker:
             return self._chance.choice(_letters(items))
         if code in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
             least, most, inner = argument
-            if least > _LONGEST:
-                raise PatternError(f"repeats {least} times at least")
             count = self._chance.randint(least, min(int(most), least + self._more))
             return "".join(self.text(inner) for _ in range(count))
         if code == "SUBPATTERN":

@@ -34,7 +34,7 @@ def _value(tool: Tool, name: str, schema: dict[str, Any], chance: random.Random)
         return True  # null says false
     try:
         return SchemaSampler(tool.input_schema, chance).value(schema)
-    except (ValueError, OverflowError, TypeError) as error:
+    except (ValueError, ArithmeticError, TypeError) as error:
         reason = f": {error}" if isinstance(error, UnsampledError) else ""
         raise DocumentError(
             f"tool `{tool.name}`: `{name}` cannot be sampled{reason}", hint="give its schema `examples`"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-from skillpm.contract.pattern_sampler import MORE, PatternError, sample_pattern
+from skillpm.contract.pattern_sampler import MORE, LongTextError, PatternError, sample_pattern
 from skillpm.model.json_schema import referenced
 
 NULL_SHARE = 0.2  # of values that may be null
@@ -18,6 +19,7 @@ _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", 
 _INTEGERS = (0, 1000)
 _ITEMS = 3
 _DEEPEST = 12
+_MOST = 10_000  # values inside one; lists of lists multiply
 _TRIES = 40
 _LONG = 256  # repetitions, where a text has to be long
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,6 +40,7 @@ class SchemaSampler:
     def __init__(self, root: Mapping[str, Any], chance: random.Random) -> None:
         self._root = root
         self._chance = chance
+        self._count = 0
 
     def value(self, schema: Any, depth: int = 0) -> Any:
         """Return a value.
@@ -45,8 +48,9 @@ class SchemaSampler:
         Raises:
             UnsampledError: none can be made.
         """
-        if depth > _DEEPEST:
-            raise UnsampledError("nested too deeply")
+        self._count += 1
+        if depth > _DEEPEST or self._count > _MOST:
+            raise UnsampledError("nested too deeply" if depth > _DEEPEST else f"it holds more than {_MOST} values")
         if not isinstance(schema, Mapping):
             if schema is False:
                 raise UnsampledError("nothing is right")
@@ -134,11 +138,13 @@ class SchemaSampler:
     def _string(self, schema: Mapping[str, Any], depth: int) -> str:
         least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 16))
         make = _FORMATS.get(str(schema.get("format")))
-        for number in range(_TRIES):
+        for number in range(_TRIES if least <= most else 0):
             if "pattern" in schema:
                 more = (MORE, 2, min(2 * least, _LONG), 0)[number % 4]
                 try:
                     text = sample_pattern(str(schema["pattern"]), self._chance, more)
+                except LongTextError:
+                    continue
                 except PatternError as error:
                     raise UnsampledError(f"its pattern: {error}") from None
             elif make is not None:
@@ -152,7 +158,10 @@ class SchemaSampler:
 
     def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
         fixed = [self.value(item, depth + 1) for item in schema.get("prefixItems", ())]
-        least, most = int(schema.get("minItems", 0 if fixed else 1)), schema.get("maxItems")
+        most = schema.get("maxItems")
+        least = int(schema.get("minItems", 0 if fixed or most == 0 else 1))
+        if least > _MOST:
+            raise UnsampledError(f"it holds more than {_MOST} values")
         if schema.get("items", True) is False:
             return fixed
         top = max(least, len(fixed), _ITEMS) if most is None else int(most)
@@ -175,7 +184,24 @@ class SchemaSampler:
             if name in required or (depth < _DEEPEST // 2 and self._chance.random() >= NULL_SHARE)
         ]
         value = {name: self.value(properties[name], depth + 1) for name in chosen}
-        return value | {name: self._word() for name in required if name not in value}
+        free = schema.get("additionalProperties", True)
+        patterns = schema.get("patternProperties", {})
+        names = [name for name in required if name not in value]
+        usual = not properties and isinstance(free, Mapping) and depth < _DEEPEST // 2
+        least = max(int(schema.get("minProperties", 0)), int(usual))
+        name_schema = {"type": "string", **schema.get("propertyNames", {})}
+        names += [self.value(name_schema, depth + 1) for _ in range(min(least - len(value) - len(names), _MOST))]
+        for name in names:
+            matching = (inner for pattern, inner in patterns.items() if _matches(pattern, name))
+            value[name] = self.value(next(matching, free), depth + 1)
+        return value
+
+
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        return re.search(pattern, name) is not None
+    except re.error as error:
+        raise UnsampledError(f"its pattern: {error}") from None
 
 
 def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from skillpm.errors import UsageError
 from skillpm.model.ports import Completion
 
 _MILLION = 1_000_000
@@ -52,10 +53,21 @@ class Budget:
         self._prompt = self._answer = 0
 
     def take(self, completion: Completion) -> None:
-        """Count an answer."""
-        if not completion.remembered:
-            self._prompt += completion.prompt_tokens
-            self._answer += completion.completion_tokens
+        """Count an answer.
+
+        Raises:
+            UsageError: its tokens are limited, and it does not say how many there are.
+        """
+        if completion.remembered or completion.finish_reason == "too_long":
+            return
+        counted = self._limits.max_tokens_total is not None or self._limits.max_cost is not None
+        if counted and completion.prompt_tokens == 0:
+            raise UsageError(
+                "the model does not say how many tokens an answer took, so no limit of tokens or cost can be kept",
+                hint="use `--max-minutes`",
+            )
+        self._prompt += completion.prompt_tokens
+        self._answer += completion.completion_tokens
 
     @property
     def reached(self) -> str | None:

@@ -40,6 +40,9 @@ def _samples(evaluation: Evaluation) -> Iterator[str]:
         if limit := arm.settings.get("limit_reached"):
             flag = f"`--{str(limit).replace('_', '-')}`"
             yield f"{arm_label(arm.name)} was ended by {flag}: it has {len(arm.records)} answers, others were not asked"
+        uncounted = sum(item.prompt_tokens == 0 and item.finish_reason != "too_long" for item in arm.records)
+        if arm.settings.get("price") and uncounted:
+            yield f"{arm_label(arm.name)}: the cost leaves out {uncounted} answers whose tokens the model did not count"
         if arm.repeats > 1 and not arm.drawn:
             yield f"{arm_label(arm.name)} answered greedily {arm.repeats} times: only what its server varies shows"
 

@@ -150,7 +150,7 @@ class Examiner:
 
         Raises:
             PluginError: the policy left a prompt without an answer, or answered one twice or one that was not asked.
-            UsageError: it can be held to no contract, or answers greedily alone.
+            UsageError: it can be held to no contract, answers greedily alone, or counts no tokens under a limit.
         """
         started = time.monotonic()
         answers: dict[tuple[int, int], Episode] = {}  # by the position of the task, and the repeat

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import jsonschema_rs
 
-from skillpm.contract.schema_sampler import SchemaSampler, UnsampledError
+from skillpm.contract.schema_sampler import SchemaSampler
 from skillpm.model.longest import MAX_SAMPLED
 from skillpm.model.synthesis import SLOT, Entry, Pool, SynthesisDocument
 from skillpm.model.task import canonical_json
@@ -150,7 +150,7 @@ class Sampled:
         for _ in range(REDRAWS):
             try:
                 value = SchemaSampler(self._schema, random.Random(chance())).value(self._schema)
-            except UnsampledError:
+            except (ValueError, ArithmeticError, TypeError):  # of no value, or of a bound that is no number
                 continue
             text = value_text(value)
             if len(text) <= MAX_SAMPLED and self._allowed(text) and self._validator.is_valid(value):

@@ -119,6 +119,12 @@ def test_the_report_names_a_command_that_asks_the_same_again(evaluate: Evaluate)
     evaluate(*command.split()[2:], "--no-gate").ok()
 
 
+def test_options_of_every_command_are_no_part_of_that_command(evaluate: Evaluate) -> None:
+    evaluate(*SERVER, "--user", "-q", "-v", "--no-color", "-C", ".", "--no-gate", "--output", "out").ok()
+    (command,) = json.loads((evaluate.root / "out/evaluation.json").read_text())["commands"]
+    assert command == "skillpm eval ./skills/server --model ./model --user"
+
+
 def test_answers_that_were_kept_are_not_asked_for_again(evaluate: Evaluate) -> None:
     limited = (*SERVER, "--repeats", "2", "--max-tokens-total", "20", "--json", "--no-gate")
     first = evaluate(*limited).ok().document["figures"][0]

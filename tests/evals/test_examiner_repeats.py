@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -17,6 +18,7 @@ from skillpm.agent.completion_cache import CachedPolicy
 from skillpm.errors import UsageError
 from skillpm.evals.assemble import assemble
 from skillpm.evals.budget import Budget, Limits, Price
+from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import compare
 from skillpm.evals.examiner import ArmLabel, Asking, Examiner, Remember
 from skillpm.evals.figures import Cell, figures
@@ -59,6 +61,16 @@ class Coin:
             chance, right = self._answers.get(prompt[-1].content, (0.0, ""))
             luck = random.Random(f"{self._drawn} {prompt[-1].content}").random()
             yield index, Completion(right if luck < chance else "no", 10, 5, "stop")
+
+
+class Silent(Coin):
+    """Counts no tokens."""
+
+    def complete(
+        self, prompts: Sequence[Sequence[Message]], *, max_new_tokens: int
+    ) -> Iterator[tuple[int, Completion]]:
+        for index, completion in super().complete(prompts, max_new_tokens=max_new_tokens):
+            yield index, replace(completion, prompt_tokens=0, completion_tokens=0)
 
 
 @pytest.fixture
@@ -205,3 +217,12 @@ def test_a_policy_without_chance_is_refused_at_a_temperature(server: Server, ask
         ask(server.policy([1]), Asking(temperature=1))
     arm = ask(server.policy([1]), Asking(repeats=2))
     assert len(arm.records) == 24 and json.loads(arm.model_dump_json())["settings"]["repeats"] == 2
+
+
+def test_tokens_that_are_not_counted_cannot_be_limited(ask: Ask, server: Server, ready: JudgingSession) -> None:
+    silent = Silent(server, {1: 1.0})
+    for limits in (Limits(max_tokens_total=100), Limits(max_cost=1.0, price=Price(1, 2))):
+        with pytest.raises(UsageError, match="how many tokens"):
+            ask(silent, Asking(limits=limits))
+    priced = evaluation_of(server, ready, ask(silent, Asking(limits=Limits(price=Price(1, 2)))))
+    assert "base: the cost leaves out 12 answers whose tokens the model did not count" in caveats(priced)
