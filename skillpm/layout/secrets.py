@@ -33,6 +33,12 @@ _TOKENS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
         ("an npm token", "npm_", r"\bnpm_[A-Za-z0-9]{36}\b"),
         ("a PyPI token", "pypi-AgE", r"\bpypi-AgEIcHlwaS5vcmc[A-Za-z0-9_-]{50,}"),
         ("an OpenAI key", "T3BlbkFJ", r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}T3BlbkFJ[A-Za-z0-9_-]{20,}"),
+        ("an OpenAI key", "sk-", r"\bsk-[A-Za-z0-9]{48}\b"),
+        ("an OpenRouter key", "sk-or-v1-", r"\bsk-or-v1-[a-f0-9]{64}\b"),
+        ("a Groq key", "gsk_", r"\bgsk_[A-Za-z0-9]{52}\b"),
+        ("an xAI key", "xai-", r"\bxai-[A-Za-z0-9]{70,}\b"),
+        ("a Google OAuth token", "ya29.", r"\bya29\.[A-Za-z0-9_-]{50,}"),
+        ("a signed web token", ".eyJ", r"\beyJ[\w-]{10,}\.eyJ(?!zdWIiOiIxMjM0NTY3ODkw)[\w-]{10,}\.[\w-]{20,}"),
         ("an Anthropic key", "sk-ant-", r"\bsk-ant-(?:api|admin)[0-9]{2}-[A-Za-z0-9_-]{80,}"),
         ("a Hugging Face token", "hf_", r"\bhf_[A-Za-z]{34}\b"),
         ("a SendGrid key", "SG.", r"\bSG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])"),
@@ -43,6 +49,9 @@ _TOKENS: tuple[tuple[str, tuple[str, ...], re.Pattern[str]], ...] = tuple(
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----(?:\\n|[\s>|#*\"'+])*"
     r"(?:(?:Proc-Type|DEK-Info|Version|Comment): ?[^\n]*\s+)*(?P<value>[A-Za-z0-9+/=]{16,}+)(?!\.\.|…)"
+)
+_CREDENTIAL = re.compile(
+    r"\b[Bb]earer (?P<token>[A-Za-z0-9_~+/=-]{20,256})|://[^\s/:@]{1,64}:(?P<password>[^\s/:@]{8,64})@"
 )
 _NAMES = ("key", "secret", "passw", "token", "credential")
 _NAMED = re.compile(
@@ -75,8 +84,8 @@ class Secret:
 def secrets(text: str) -> Iterator[Secret]:
     """Yield the secrets of a text by their position."""
     tokens = [*_private_keys(text), *_tokens(text)]
-    named = _named(text, {token.position for token in tokens})
-    yield from sorted([*tokens, *named], key=lambda secret: secret.position)
+    known = {token.position for token in tokens}
+    yield from sorted([*tokens, *_credentials(text, known), *_named(text, known)], key=lambda secret: secret.position)
 
 
 def _private_keys(text: str) -> Iterator[Secret]:
@@ -98,6 +107,15 @@ def _tokens(text: str) -> Iterator[Secret]:
             for match in pattern.finditer(text):
                 if not _DOCUMENTED.search(match[0]) and _entropy(match[0]) >= _TYPED:
                     yield Secret(what, match.start(), f"{match[0][:6]}…", match.end())
+
+
+def _credentials(text: str, known: set[int]) -> Iterator[Secret]:
+    """Yield random values that a header or an address has, save those that begin at a known position."""
+    for match in _CREDENTIAL.finditer(text):
+        group = match.lastgroup or ""
+        if match.start(group) not in known and _is_random(match[group]):
+            what = "a token of a header" if group == "token" else "a password of an address"
+            yield Secret(what, match.start(group), f"{match[group][:3]}…", match.end(group))
 
 
 def _named(text: str, known: set[int]) -> Iterator[Secret]:

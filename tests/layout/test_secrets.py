@@ -16,6 +16,15 @@ SECRETS = {
     "sk_live_" + "4eC39HqLyjWDarjtT1zdp7dc": "a Stripe key",
     "AIza" + "Sybxo2Tag1YkWilalO5Vr67B2RmqsKs3U9i": "a Google API key",
     "skp_" + "Zk3x-9QmT_vB7nLw2RfYc8JhD5sGpA1eUoX4iKtM6bN": "a token of a skillpm registry",
+    "sk-" + "qXSTs98vPlL2aEJXquQrDs0GPRZwwrPwV81Aw71l33SCx9vH": "an OpenAI key",
+    "sk-or-v1-" + "8808c578e541b30e1f10d3de732212e9283c98e990afec4688808c578e541b30": "an OpenRouter key",
+    "gsk_" + "RGC7Kw6bjBrKFGI85nJpQkAJYq1usNgmqBw24HqFOTPf90hSXhvg": "a Groq key",
+    "ya29." + "JMKlBmuMgPYSvUed8Fi1H9eum2DPy75o5SN1ZE1gamRkhfvjxNWgK": "a Google OAuth token",
+    "eyJhbGciOiJIUzI1NiJ9." + "eyJ1c2VyIjoiYTgzamYwIn0.q83jfLs02Jfk3LsP0qPz7Jk2L9mNt": "a signed web token",
+    "Authorization: Bearer "
+    + "eyJhbGciOiJIUzI1NiJ9.eyJ1c2VyIjoiYTgzamYwIn0.q83jfLs02Jfk3LsP0qPz7": "a signed web token",
+    "Authorization: Bearer " + "N0kUgrHMkOTjCW8BYBhvuC6oDMBkCdXQ7kIE": "a token of a header",
+    "postgres://app:" + "SfZB9KQ4prdFSpd@host/x": "a password of an address",
     "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIEowIBAAKCAQEAx8Kd93jfLs02Jfk3\n": "a private key",
     'pem = "-----BEGIN PRIVATE ' + 'KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\\n"': "a private key",
     'api_key = "f3A9kLm2Qx7Zp0Rt5' + 'Vw8Yb1Nc4"': "a random value of `api_key`",
@@ -37,6 +46,10 @@ NO_SECRETS = [
     'tokenizer = "nvidia/NVIDIA-Nemotron-Nano-9B-v2"',
     'token_url: "https://auth.example.com/v2/token"',
     'token: "${{ secrets.GITHUB_TOKEN }}"',
+    "Authorization: Bearer YOUR_ACCESS_TOKEN_HERE_123",
+    "postgres://postgres:postgres@localhost:5432/db",
+    "git clone https://user:${GITHUB_TOKEN2x}@host/x",
+    "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
     "The token is a8Kd93jfLs02Jfk3LsP0q2Xw",
 ]
 

@@ -72,8 +72,13 @@ def read_traces(paths: Sequence[Path], skills: Sequence[Skill]) -> ImportedTrace
     left: Counter[str] = Counter()
     traces: dict[str, Trace] = {}
     for path in _files(paths):
-        for trace in _traces(path, targets, left):
-            traces[f"{trace.skill} {trace.id}"] = with_texts(trace, masked)
+        try:
+            for trace in _traces(path, targets, left):
+                traces[f"{trace.skill} {trace.id}"] = with_texts(trace, masked)
+        except DocumentError:
+            if path in paths:
+                raise
+            left["files of a folder that are no session"] += 1
     return ImportedTraces(tuple(traces.values()), left)
 
 
@@ -101,7 +106,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if not path.exists():
             raise UsageError(f"no file {path}", hint="give a session, a file of rows, or a folder of sessions")
-        found = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+        found = sorted(filter(Path.is_file, path.rglob("*.jsonl"))) if path.is_dir() else [path]
         if not found:
             raise UsageError(f"{path} holds no *.jsonl", hint="give a folder of sessions, such as ~/.claude/projects")
         yield from found

@@ -134,6 +134,19 @@ def test_what_does_not_show_a_right_answer_is_left_out(place: Project, session: 
     assert document["stored"] == [] and reason in document["left_out"]
 
 
+def test_a_folder_may_hold_other_files(place: Project) -> None:
+    sessions = place.root / "sessions"
+    (sessions / "folder.jsonl").mkdir(parents=True)
+    (sessions / "a.jsonl").write_bytes(b"\xff\xfe")
+    (sessions / "b.jsonl").write_text(json.dumps({"type": "summary", "summary": "A day"}) + "\n")
+    (sessions / "c.jsonl").write_text(claude(said("serve on 8123"), bash(BASH), returned()))
+    (sessions / "d.jsonl").symlink_to("nowhere")
+    document = place.call("traces", "import", "sessions", "--skill", "./server", "--json").ok().document
+    assert len(document["stored"]) == 1
+    assert document["left_out"] == {"files of a folder that are no session": 2}
+    place.call("traces", "import", "sessions/a.jsonl", "--skill", "./server").fails(2, "not UTF-8")
+
+
 def test_what_no_command_says_is_what_most_seeds_have(place: Project) -> None:
     lines = [
         {"request": "serve", "expected": {"tool": "dev", "args": {"port": 1, "wait": wait}}} for wait in (30, 30, 60)
