@@ -62,7 +62,7 @@ $(VENV)/.train: $(VENV)/bin/python pyproject.toml constraints.txt
 # The tests ask the parser of langgraph-cli and the checker of bfcl-eval. They are installed without what only their
 # servers and clients need.
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml registry/pyproject.toml constraints.txt
-	$(PIP) -e ".[train,dev]" -e "./registry[fast,postgresql]"
+	$(PIP) -e ".[train,dev]" -e "./registry[fast,postgresql,stores]"
 	$(PIP) --no-deps langgraph-cli bfcl-eval
 	touch $@
 

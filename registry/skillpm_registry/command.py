@@ -67,6 +67,7 @@ def _place(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--signed/--unsigned", default=None, help="Sign pages and log releases.  [default: in a new registry]")
 @click.option("--rate", default="600/minute", show_default=True, help="How often one account may write.")
 @click.option("--local-issuers", is_flag=True, help="Allow OIDC issuers in a private network.")
+@click.option("--blobs", default="", metavar="URL", help="Keep new archives in s3://BUCKET/PREFIX, gs:, az: or file:.")
 @click.option("--behind-proxy", default="", metavar="ADDRESSES", help="Trust X-Forwarded-For of these proxies.")
 def serve(
     data: Path,
@@ -76,6 +77,7 @@ def serve(
     url: str,
     owner: str,
     signed: bool | None,
+    blobs: str,
     behind_proxy: str,
     **more: Any,
 ) -> None:
@@ -90,10 +92,12 @@ def serve(
 
     from skillpm.index.folder_registry import make_registry
     from skillpm_registry.app import create_app
+    from skillpm_registry.blobs import record_blobs
     from skillpm_registry.configuration import Configuration
     from skillpm_registry.edge import log_lines
 
     make_registry(data, data.resolve().name)
+    record_blobs(data, blobs)
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -195,14 +199,14 @@ def check(data: Path) -> None:
 @click.option("--dry-run", is_flag=True, help="Print what would be removed.")
 def collect(data: Path, dry_run: bool) -> None:
     """Remove archives that no release has and that are older than a day."""
-    from skillpm_registry.upkeep import unneeded
+    from skillpm_registry.upkeep import collect_blobs, unneeded
 
-    paths = unneeded(data)
-    for path in paths:
+    paths, stored = unneeded(data), collect_blobs(data, dry_run=dry_run)
+    for path in (*paths, *stored):
         click.echo(path)
-        if not dry_run:
-            path.unlink(missing_ok=True)
-    click.echo(f"{'would remove' if dry_run else 'removed'} {len(paths)} archives", err=True)
+    for path in () if dry_run else paths:
+        path.unlink(missing_ok=True)
+    click.echo(f"{'would remove' if dry_run else 'removed'} {len(paths) + len(stored)} archives", err=True)
 
 
 @group.command("mirror", epilog="Example: skillpm-registry mirror https://skills.example.org --data /srv/copy")

@@ -11,6 +11,7 @@ from skillpm.layout.tree import Tree
 from skillpm.model.release import Release
 from skillpm.storage.keys import Keys
 from skillpm.trust.signature import signer
+from skillpm_registry.blobs import open_registry
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.database import Database, sqlite_url
@@ -61,8 +62,9 @@ def open_services(configuration: Configuration) -> Services:
     Raises:
         RegistryError: the folder is not a registry, or is damaged.
         StorageError: the disk refused.
+        UsageError: the object store of the archives cannot be opened.
     """
-    registry = FolderRegistry(configuration.data, configuration.name, Keys(configuration.state / "keys"))
+    registry = open_registry(configuration.data, configuration.name, Keys(configuration.state / "keys"))
     _ = registry.config  # raises RegistryError
     configuration.uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
     configuration.state.chmod(0o700)

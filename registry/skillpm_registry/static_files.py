@@ -9,6 +9,7 @@ import os
 import re
 
 from anyio.to_thread import run_sync
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -16,6 +17,7 @@ from starlette.types import Scope
 
 from skillpm.index.pages import LISTING
 from skillpm_registry.access import reader
+from skillpm_registry.blobs import StoredRegistry
 from skillpm_registry.services import Services
 
 _IMMUTABLE = "public, max-age=31536000, immutable"  # a year, the longest that caches keep (RFC 9111)
@@ -37,16 +39,31 @@ class RegistryFiles(StaticFiles):
         super().__init__(directory=services.configuration.data)
         self._private = services.configuration.private
         self._downloads = services.downloads
+        self._blobs = services.registry.blobs if isinstance(services.registry, StoredRegistry) else None
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return the answer to a request."""
         if self._private:
             await run_sync(reader, Request(scope))
-        response = await super().get_response(path, scope)
-        archive = _ARCHIVE.fullmatch(path) if response.status_code == 200 else None
+        archive = _ARCHIVE.fullmatch(path)
+        try:
+            response = await super().get_response(path, scope)
+        except HTTPException as missing:
+            stored = await self._stored(path, scope) if archive and missing.status_code == 404 else None
+            if stored is None:
+                raise
+            response = stored
+        archive = archive if response.status_code in (200, 307) else None
         whole = scope["method"] == "GET" and all(name != b"range" for name, _ in scope["headers"])
         if archive and whole and self._downloads.note(archive[1] + archive[2]):
             await run_sync(self._downloads.write)
+        return response
+
+    async def _stored(self, path: str, scope: Scope) -> Response | None:
+        """Return the answer of the object store, if there is one and it has the archive."""
+        response = await self._blobs.answer(path, scope["method"]) if self._blobs else None
+        if response and response.status_code == 200:
+            response.headers["Cache-Control"] = _IMMUTABLE.replace("public", "private") if self._private else _IMMUTABLE
         return response
 
     def get_path(self, scope: Scope) -> str:

@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from skillpm.errors import SkillpmError
-from skillpm.index.directory import DirectoryIndex
+from skillpm.errors import SkillpmError, StorageError
+from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.pages import archive_path
 from skillpm.ops.project.fetch import open_release
+from skillpm_registry.blobs import StoredRegistry, open_registry
 
 _YOUNG = 24 * 3600.0  # seconds in which a publication may still need its archive
 
@@ -22,8 +23,9 @@ def damages(root: Path) -> Iterator[str]:
 
     Raises:
         RegistryError: the folder is not a registry.
+        StorageError: the object store is away.
     """
-    index = DirectoryIndex(root, "registry")
+    index = open_registry(root, "registry")
     _ = index.config  # raises RegistryError
     for name in index.names():
         try:
@@ -31,8 +33,12 @@ def damages(root: Path) -> Iterator[str]:
             for release in page.releases if page else ():
                 try:
                     open_release(name, release, index)
+                except StorageError:
+                    raise
                 except SkillpmError as error:
                     yield f"{name} {release.version}: {error.message}"
+        except StorageError:
+            raise
         except SkillpmError as error:
             yield f"{name}: {error.message}"
 
@@ -43,10 +49,32 @@ def unneeded(root: Path) -> list[Path]:
     Raises:
         RegistryError: the folder is not a registry, or a page cannot be read, so nobody knows what it needs.
     """
-    index = DirectoryIndex(root, "registry")
+    index = open_registry(root, "registry")
     _ = index.config  # raises RegistryError
     oldest = time.time() - _YOUNG
     old = [path for path in sorted(root.glob("archives/*/*")) if path.is_file() and path.stat().st_mtime < oldest]
-    pages = [page for name in index.names() if (page := index.page(name)) is not None]
-    needed = {root / archive_path(release.archive) for page in pages for release in page.releases}
+    needed = {root / path for path in _needed(index)}
     return [path for path in old if path not in needed]
+
+
+def collect_blobs(root: Path, *, dry_run: bool) -> list[str]:
+    """Remove the same from the object store, if the registry has one; return the paths in it.
+
+    Raises:
+        RegistryError: like ``unneeded``.
+        StorageError: the store is away, or refuses.
+    """
+    index = open_registry(root, "registry")
+    if not isinstance(index, StoredRegistry):
+        return []
+    old = index.blobs.older(time.time() - _YOUNG)  # first: what a page gets meanwhile is young
+    needed = _needed(index)
+    unneeded = [path for path in old if path not in needed]
+    for path in () if dry_run else unneeded:
+        index.blobs.remove(path)
+    return unneeded
+
+
+def _needed(index: FolderRegistry) -> set[str]:
+    pages = [page for name in index.names() if (page := index.page(name)) is not None]
+    return {archive_path(release.archive) for page in pages for release in page.releases}

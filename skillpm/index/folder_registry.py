@@ -276,13 +276,11 @@ class FolderRegistry(DirectoryIndex):
                 self.write(page_path(name), text)
 
     def _put_archive(self, release: Release, archive: bytes) -> None:
-        digest = release.archive
-        path = self.root / archive_path(digest)
-        with contextlib.suppress(OSError, IntegrityError):
-            present = path.read_bytes()
-            if digest in (hashlib.sha256(present).hexdigest(), archive_digest(present, limits_of(release.adapter))):
+        path = archive_path(release.archive)
+        with contextlib.suppress(OSError):
+            if is_archive_of((self.root / path).read_bytes(), release):
                 return
-        self.write(archive_path(digest), archive)
+        self.write(path, archive)
 
     def _has(self, path: str, data: bytes) -> bool:
         try:
@@ -337,6 +335,14 @@ class FolderRegistry(DirectoryIndex):
             for entry in entries:
                 if entry.stat(follow_symlinks=False).st_mtime < oldest:
                     remove_tree(Path(entry.path))
+
+
+def is_archive_of(data: bytes, release: Release) -> bool:
+    """Are these bytes the archive of a release, whatever compressed them?"""
+    with contextlib.suppress(IntegrityError):
+        known = (hashlib.sha256(data).hexdigest(), archive_digest(data, limits_of(release.adapter)))
+        return release.archive in known
+    return False
 
 
 def _entries(folder: Path) -> list[str]:

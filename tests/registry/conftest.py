@@ -160,8 +160,8 @@ def serve(
         if not (root / "config.json").exists():
             make_registry(root, "team")
         chosen = Configuration(data=root, name="team", **configuration)
-        if not chosen.state.exists():
-            chosen.state.mkdir()
+        chosen.state.mkdir(exist_ok=True)
+        if not (chosen.state / "registry.sqlite3").exists():
             shutil.copy(migrated, chosen.state / "registry.sqlite3")
         client = TestClient(create_app(chosen))
         client.__enter__()
