@@ -6,8 +6,10 @@ whoever knows a token. The libraries are starlette and uvicorn.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
+import logging
 import re
 import socket
 from collections.abc import Callable, Sequence
@@ -92,7 +94,13 @@ def listen(application: ASGIApp, port: int, ready: Callable[[], None], host: str
         configuration = uvicorn.Config(
             application, log_level="warning", access_log=False, timeout_graceful_shutdown=_PATIENCE
         )
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
         uvicorn.Server(configuration).run(sockets=[listener])
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Is a record worth showing? A request that the end of the server cuts off is no failure of the server."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 async def read_object(request: Request, most: int) -> dict[str, Any]:

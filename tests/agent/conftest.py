@@ -73,6 +73,13 @@ def call(tool: str, path: str, **more: Any) -> str:
 @contextlib.contextmanager
 def listening(place: Project, *words: str, says: str) -> Iterator[int]:
     """Yield the port of a command that listens; from the line that says so on, a client may connect."""
+    with started(place, *words, says=says) as (_, port):
+        yield port
+
+
+@contextlib.contextmanager
+def started(place: Project, *words: str, says: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Yield the process of a command that listens, and its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -87,7 +94,7 @@ def listening(place: Project, *words: str, says: str) -> Iterator[int]:
         else:
             raise AssertionError("".join(heard))
         try:
-            yield port
+            yield process, port
         finally:
             process.terminate()
 

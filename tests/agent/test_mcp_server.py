@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+import urllib3
 
-from tests.agent.conftest import listening
+from tests.agent.conftest import listening, started
 from tests.conftest import ROOT, Project
 from tests.shop import MakeProject
 
@@ -138,6 +141,25 @@ def test_the_same_over_http_to_a_client_that_comes_back(place: Project) -> None:
             time.sleep(0.1)
     assert sorted(entry["ended"] for entry in log) == ["", "", "", "exited", "exited", "stopped"]
     assert text(said["show"]).startswith("a note") and (place.root / "made").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_running_call_and_the_log_has_how_it_ended(place: Project) -> None:
+    headers = {"accept": "application/json, text/event-stream"}
+    os.mkfifo(place.root / "pipe")
+    with started(place, "mcp", "./demo", "--http", says="/mcp") as (process, port), ThreadPoolExecutor(1) as thread:
+        url, arguments = f"http://127.0.0.1:{port}/mcp", {"path": "pipe", "timeout_seconds": 60}
+        session = urllib3.request("POST", url, json=HELLO, headers=headers).headers["mcp-session-id"]
+        params = {"name": "demo__show", "arguments": arguments}
+        sent = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": params}
+        more = {**headers, "mcp-session-id": session}
+        thread.submit(urllib3.request, "POST", url, json=sent, headers=more, retries=False)
+        while not (Path(place.environment["SKILLPM_HOME"]) / "data/audit.jsonl").exists():
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in process.communicate(timeout=60)[1] and process.returncode == 130
+    log = place.call("audit", "list", "--json").ok().document
+    assert [entry["ended"] for entry in log] == ["", "stopped"] and place.call("audit", "verify").ok()
 
 
 @pytest.fixture

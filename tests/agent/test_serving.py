@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import urllib3
 
 from skillpm.agent.endpoint import EndpointPolicy
 from skillpm.agent.together import Together
@@ -14,7 +18,7 @@ from skillpm.contract.contract import Contract
 from skillpm.formats.document import read_model
 from skillpm.model.contract import ContractDocument
 from skillpm.model.task import Message
-from tests.agent.conftest import CALIBRATION, CONTRACT, Script, call, listening
+from tests.agent.conftest import CALIBRATION, CONTRACT, Script, call, listening, started
 from tests.chat import MakeChat
 from tests.conftest import Project
 from tests.shop import MakeProject
@@ -155,15 +159,29 @@ def test_what_a_client_does_wrong_is_a_status_and_reaches_no_model(sent: dict[st
     assert asked.post("/v1/chat/completions", **sent).status_code == status and not asked.script.prompts
 
 
+DEMO = {
+    "demo/SKILL.md": "---\nname: demo\ndescription: Shows. For files.\n---\nShow.\n",
+    "demo/contract.yaml": CONTRACT,
+}
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_request_that_waits_for_a_model_without_a_traceback(project: MakeProject) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as threads:
+        model = f"http://127.0.0.1:{silent.getsockname()[1]}/v1#tiny"
+        with started(project(DEMO), "serve", "./demo", "--model", model, says="serving demo at") as (process, port):
+            url = f"http://127.0.0.1:{port}/v1/chat/completions"
+            threads.submit(urllib3.request, "POST", url, json=ASKED, retries=False)
+            with silent.accept()[0] as connection:
+                connection.recv(1)
+                process.send_signal(signal.SIGINT)
+                assert "Traceback" not in process.communicate(timeout=60)[1] and process.returncode == 130
+
+
 @pytest.fixture
 def served(project: MakeProject, chat: MakeChat) -> Iterator[str]:
     """``skillpm serve`` in a process of its own, in front of another server."""
-    place: Project = project(
-        {
-            "demo/SKILL.md": "---\nname: demo\ndescription: Shows. For files.\n---\nShow.\n",
-            "demo/contract.yaml": CONTRACT,
-        }
-    )
+    place: Project = project(DEMO)
     url = chat({"make a file": {"calls": [["touch", {"path": "new"}]]}})
     with listening(place, "serve", "./demo", "--model", f"{url}#tiny", says="serving demo at") as port:
         yield f"http://127.0.0.1:{port}/v1"
