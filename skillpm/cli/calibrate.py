@@ -8,6 +8,7 @@ import click
 
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
+from skillpm.cli.options import FiniteRange
 from skillpm.cli.output import echo_json, json_option, note, table
 from skillpm.cli.paths import TypedPath
 
@@ -16,7 +17,7 @@ from skillpm.cli.paths import TypedPath
 @click.argument("run", type=TypedPath(), default="latest", shell_complete=run_names, metavar="[RUN]")
 @click.option(
     "--target",
-    type=click.FloatRange(0.5, 0.999),
+    type=FiniteRange(0.5, 0.999),
     default=0.95,
     show_default=True,
     metavar="SHARE",

@@ -10,6 +10,7 @@ import click
 
 from skillpm.cli.complete import run_names
 from skillpm.cli.context import command_context
+from skillpm.cli.options import FiniteRange
 from skillpm.cli.output import echo_json, json_option, note, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import CheckError, InconclusiveError
@@ -95,7 +96,7 @@ def _without_arms(cells: list[str]) -> list[str]:
 @click.option("--arm", metavar="NAME", help="The arm to decide about.  [default: the last one]")
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.05,
     show_default=True,
     metavar="SHARE",

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from skillpm.cli.complete import known_names, run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
+from skillpm.cli.options import FiniteRange
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.report import print_more
@@ -92,7 +93,7 @@ _NOT_TOLD = {
 )
 @click.option(
     "--temperature",
-    type=click.FloatRange(0, 2),
+    type=FiniteRange(0, 2),
     default=0.0,
     show_default=True,
     metavar="T",
@@ -102,10 +103,10 @@ _NOT_TOLD = {
     "--resume", is_flag=True, help="Take the answers that an earlier command has kept, and ask for the others."
 )
 @click.option("--max-tokens-total", type=click.IntRange(min=1), metavar="N", help="Stop after N tokens.")
-@click.option("--max-minutes", type=click.FloatRange(min=0, min_open=True), metavar="N", help="Stop after N minutes.")
+@click.option("--max-minutes", type=FiniteRange(min=0, min_open=True), metavar="N", help="Stop after N minutes.")
 @click.option(
     "--max-cost",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="MONEY",
     help="Stop at this cost, counted with --price.",
 )

@@ -11,6 +11,7 @@ from skillpm.cli.compare import EXIT_CODES, print_decision, print_pairs
 from skillpm.cli.complete import run_names
 from skillpm.cli.consent import grant_consents, worker_options, yes_option
 from skillpm.cli.context import command_context
+from skillpm.cli.options import FiniteRange
 from skillpm.cli.output import count, echo_json, json_option, note, progress, safe
 from skillpm.cli.paths import TypedPath
 from skillpm.cli.training_table import training_progress
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--limit", type=click.IntRange(min=10), metavar="N", help="Compare on N tasks of each task set.")
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.05,
     show_default=True,
     metavar="SHARE",

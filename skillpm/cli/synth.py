@@ -11,6 +11,7 @@ import click
 from skillpm.cli.complete import known_names
 from skillpm.cli.consent import agreed_skills, worker_options, yes_option
 from skillpm.cli.context import command_context
+from skillpm.cli.options import FiniteRange
 from skillpm.cli.output import echo_json, json_option, note, progress, safe, table
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
@@ -75,7 +76,7 @@ _SHARE = 0.5  # of the training rows that a model tries to say in other words
 )
 @click.option(
     "--rephrase-share",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     metavar="SHARE",
     help="The share of the training rows that it tries.  [default: 0.5]",
 )

@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.options import server_option
+from skillpm.cli.options import FiniteRange, server_option
 from skillpm.cli.output import echo_json, json_option, table, tell
 
 
@@ -32,7 +32,7 @@ def command() -> None:
 @click.option(
     "--days",
     metavar="N",
-    type=click.FloatRange(0, 366, min_open=True),
+    type=FiniteRange(0, 366, min_open=True),
     default=90.0,
     show_default=True,
     help="Days until it expires.",
