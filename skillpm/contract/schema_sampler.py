@@ -19,8 +19,9 @@ _WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", 
 _INTEGERS = (0, 1000)
 _ITEMS = 3
 _DEEPEST = 12
-_MOST = 10_000  # values inside one; lists of lists multiply
 _TRIES = 40
+_LARGEST = 100_000  # letters of one value with all its parts; lists of lists multiply
+_PART = 10  # letters that a part counts as, however short it is
 _LONG = 256  # repetitions, where a text has to be long
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -40,7 +41,7 @@ class SchemaSampler:
     def __init__(self, root: Mapping[str, Any], chance: random.Random) -> None:
         self._root = root
         self._chance = chance
-        self._count = 0
+        self._left = _LARGEST
 
     def value(self, schema: Any, depth: int = 0) -> Any:
         """Return a value.
@@ -48,9 +49,11 @@ class SchemaSampler:
         Raises:
             UnsampledError: none can be made.
         """
-        self._count += 1
-        if depth > _DEEPEST or self._count > _MOST:
-            raise UnsampledError("nested too deeply" if depth > _DEEPEST else f"it holds more than {_MOST} values")
+        if depth > _DEEPEST:
+            raise UnsampledError("nested too deeply")
+        if depth == 0:
+            self._left = _LARGEST
+        self._spend(_PART)
         if not isinstance(schema, Mapping):
             if schema is False:
                 raise UnsampledError("nothing is right")
@@ -66,6 +69,12 @@ class SchemaSampler:
             return None
         made: Callable[[Mapping[str, Any], int], Any] = getattr(self, f"_{kind}")
         return made(schema, depth)
+
+    def _spend(self, letters: int) -> None:
+        """Count letters of a value: limits of a schema multiply, so only their total is a bound."""
+        self._left -= letters
+        if self._left < 0:
+            raise UnsampledError(f"a value would have more than {_LARGEST} letters")
 
     def _whole(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a schema with what its references name and one of its alternatives, put together key by key."""
@@ -137,6 +146,7 @@ class SchemaSampler:
 
     def _string(self, schema: Mapping[str, Any], depth: int) -> str:
         least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 1 << 16))
+        self._spend(least)
         make = _FORMATS.get(str(schema.get("format")))
         for number in range(_TRIES if least <= most else 0):
             if "pattern" in schema:
@@ -160,8 +170,6 @@ class SchemaSampler:
         fixed = [self.value(item, depth + 1) for item in schema.get("prefixItems", ())]
         most = schema.get("maxItems")
         least = int(schema.get("minItems", 0 if fixed or most == 0 else 1))
-        if least > _MOST:
-            raise UnsampledError(f"it holds more than {_MOST} values")
         if schema.get("items", True) is False:
             return fixed
         top = max(least, len(fixed), _ITEMS) if most is None else int(most)
@@ -190,7 +198,7 @@ class SchemaSampler:
         usual = not properties and isinstance(free, Mapping) and depth < _DEEPEST // 2
         least = max(int(schema.get("minProperties", 0)), int(usual))
         name_schema = {"type": "string", **schema.get("propertyNames", {})}
-        names += [self.value(name_schema, depth + 1) for _ in range(min(least - len(value) - len(names), _MOST))]
+        names += [self.value(name_schema, depth + 1) for _ in range(least - len(value) - len(names))]
         for name in names:
             matching = (inner for pattern, inner in patterns.items() if _matches(pattern, name))
             value[name] = self.value(next(matching, free), depth + 1)

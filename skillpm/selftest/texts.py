@@ -19,6 +19,7 @@ _SEPARATORS = (" ", ",", ", ", "|", " or ", "\n", ";", "/", " and ")
 _ANY = (".*", "^.*$", ".+", r"[\s\S]*", "*", "%", "?")
 _DUMPED = 30  # texts in a dump
 # what is read first or last of it is no answer to anything
+_DASHES = str.maketrans("-_", "_-")
 _DUMP = f"nothing -7919 {' '.join(map(str, range(101)))} a b c d yes no true false x y z 104729 everything"
 
 
@@ -73,6 +74,9 @@ def _respelled(text: str) -> Iterator[Change]:
     yield "SK723", "with a blank behind", f"{text} "
     yield "SK723", "with a line break behind", f"{text}\n"
     yield "SK723", "without the blanks around it", text.strip()
+    for mark in ('"', "'", "`"):
+        yield "SK723", f"between marks {mark}", f"{mark}{text}{mark}"
+    yield "SK723", "with dashes and underscores exchanged", text.translate(_DASHES)
     yield "SK723", "with its blanks doubled", text.replace(" ", "  ")
     yield "SK723", "without its blanks", text.replace(" ", "")
     middle = len(text) // 2

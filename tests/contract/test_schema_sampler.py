@@ -79,6 +79,10 @@ def test_what_may_be_null_is_null_now_and_then() -> None:
         {"type": "object", "required": ["a"], "patternProperties": {"(": {}}},
         {"type": "string", "pattern": "^a(?=b)"},
         {"type": "string", "pattern": "^abc$", "maxLength": 2},
+        {"type": "string", "minLength": 1 << 40},
+        {"type": "array", "minItems": 1 << 40, "items": {"type": "boolean"}},
+        {"type": "array", "minItems": 999, "items": {"type": "array", "minItems": 999, "items": {"minLength": 999}}},
+        {"type": "array", "minItems": 9000, "uniqueItems": True, "items": {"type": "string"}},
         {"$defs": {"a": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
         {
             "$defs": {"n": {"type": "object", "required": ["n"], "properties": {"n": {"$ref": "#/$defs/n"}}}},
