@@ -125,7 +125,7 @@ def skillpm_policies():
 
 @hookimpl
 def skillpm_exporters():
-    return [Exporter("rows", write)]
+    return [Exporter("pairs", write)]
 """
 
 
@@ -150,14 +150,14 @@ def test_a_plugin_s_exporter_writes_a_folder_whole_or_not_at_all(project: MakePr
     for name in ("finder", "broken"):
         world.call("new", name).ok()
 
-    assert run(world, "export", "rows", "./finder", "--output", "out").ok().out == "out/finder.jsonl\n"
+    assert run(world, "export", "pairs", "./finder", "--output", "out").ok().out == "out/finder.jsonl\n"
     assert len((world.root / "out/finder.jsonl").read_text().splitlines()) == 8
-    run(world, "export", "rows", "./broken", "--output", "gone").fails(9, "acme: exporter `rows`", "KeyError")
+    run(world, "export", "pairs", "./broken", "--output", "gone").fails(9, "acme: exporter `pairs`", "KeyError")
     assert not (world.root / "gone").exists()
     run(world, "export", "columns", "./finder", "--output", "gone").fails(
-        2, "no exporter `columns`", "known here: rows"
+        2, "no exporter `columns`", "known here: pairs"
     )
-    world.call("export", "rows", "./finder", "--output", "gone").fails(2, "install a distribution")
+    world.call("export", "pairs", "./finder", "--output", "gone").fails(2, "install a distribution")
 
 
 IMPORTER = """
