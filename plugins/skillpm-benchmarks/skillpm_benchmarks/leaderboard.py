@@ -3,7 +3,7 @@
 Nothing of its data is kept here. A task's answer is what skillpm's own prompts ask for, one JSON object; the checker
 gets the call as it gets those of every model.
 
-Source: S. Patil et al., "The Berkeley Function Calling Leaderboard", ICML 2025; https://pypi.org/project/bfcl-eval/.
+Source: S. Patil et al., "The Berkeley Function Calling Leaderboard", ICML 2025; https://github.com/ShishirPatil/gorilla.
 """
 
 from __future__ import annotations
