@@ -13,7 +13,7 @@ from transformers.cache_utils import DynamicLayer
 
 from skillpm.train.hf.attention import Prefix, over_prefix
 
-_MAX_OWN = 256  # tokens; longer parts of their own are run with the model's own attention, which needs less memory
+MAX_OWN = 256  # tokens; longer parts of their own are run with the model's own attention, which needs less memory
 
 
 class Way(Enum):
@@ -112,7 +112,7 @@ class SharedBatch:
     """
 
     def __init__(
-        self, model: Any, prompts: Sequence[Sequence[int]], samples: int, pad: int, max_own: int = _MAX_OWN
+        self, model: Any, prompts: Sequence[Sequence[int]], samples: int, pad: int, max_own: int = MAX_OWN
     ) -> None:
         self._model = model
         longest = max(len(prompt) for prompt in prompts)

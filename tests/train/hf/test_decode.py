@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from skillpm.train.hf.batch import common_prefix
-from skillpm.train.hf.decode import Sampling, decode, like_prompts
+from skillpm.train.hf.decode import Sampling, decode, joined, like_prompts
 
 
 def prompts(count: int, shared: int, seed: int = 0) -> list[list[int]]:
@@ -116,6 +116,19 @@ def test_prompts_that_begin_alike_are_decoded_together() -> None:
     assert sorted(len(group) for group in groups) == [4, 4]
     assert [sorted(group) for group in like_prompts([[1, 5], [2, 6], [3, 7]])] == [[0, 1, 2]]
     assert like_prompts([]) == []
+
+
+def test_small_groups_are_decoded_together(loaded: Any) -> None:
+    """Up to two dozen rows with short prompts, and the answers are those that each prompt has alone."""
+    asked = prompts(4, 30) + prompts(3, 44, seed=7)
+    groups = like_prompts(asked)
+    assert sorted(map(len, groups)) == [3, 4]
+    assert sorted(map(sorted, joined(groups, asked, 3))) == [list(range(7))]
+    assert joined(groups, asked, 4) == groups, "more than two dozen rows"
+    assert joined(groups, [prompt * 9 for prompt in asked], 1) == groups, "long prompts share more than a step costs"
+
+    found = {answer.prompt: answer.tokens for answer in decode(loaded, asked, Sampling(6, frozenset({-1}), 0))}
+    assert [found[number] for number in range(7)] == [generated(loaded, prompt, -1, 6) for prompt in asked]
 
 
 def test_the_common_prefix_leaves_each_prompt_a_token() -> None:
