@@ -19,7 +19,7 @@ def shared_arguments(given: StageInput) -> dict[str, Any]:
         "output_dir": str(given.work),
         "seed": given.seed,
         "bf16": False,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "logging_steps": 1,
         "disable_tqdm": True,
         "report_to": "none",
