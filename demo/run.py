@@ -24,7 +24,7 @@ AFTER = "30"  # tasks of each set that the trained one is asked where there is n
 START = 10.0  # seconds that an evaluation takes, however fast the model is
 # In units of what the untrained model takes beyond that, measured on two cores of 2.4 GHz with AVX2:
 ROW = 0.0135  # to learn from one row of each skill
-REST = {"": 4.0, AFTER: 2.8}  # all that comes after SFT, with all tasks or some
+REST = {"": 3.4, AFTER: 2.1}  # all that comes after SFT, with all tasks or some
 FEWEST = 120  # rows: fewer teach nothing
 
 
