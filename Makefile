@@ -5,10 +5,11 @@ BIN := $(VENV)/bin
 DEMO ?= build/demo
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test check wheel interpreters coverage slow benchmarks site clean
+.PHONY: help demo demo-rl test check wheel interpreters coverage slow benchmarks site clean
 
 help:
 	@echo "make demo          install two skills, evaluate, train, evaluate again (a quarter of an hour)"
+	@echo "make demo-rl       reinforcement learning where right answers are few, beside more SFT (45 minutes)"
 	@echo "make test          run the tests"
 	@echo "make check         run ruff, mypy and import-linter"
 	@echo "make wheel         build the wheel and test it in a clean environment"
@@ -21,6 +22,9 @@ help:
 
 demo: $(VENV)/.train
 	$(BIN)/python demo/run.py --folder $(DEMO)
+
+demo-rl: $(VENV)/.train
+	$(BIN)/python demo/reinforcement.py --folder build/demo-rl
 
 test: $(VENV)/.test
 	$(BIN)/python -m compileall -q skillpm registry # the tests start it some thousand times, perhaps where no caches are written
