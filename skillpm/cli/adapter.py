@@ -30,7 +30,8 @@ def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> Non
 
     `skillpm publish` publishes it like a skill.
     adapter.json names the skills with the digests of their trees, the base model, the data, the recipe, the versions,
-    the evaluation with its intervals, and the digest of every file. No path of this machine is in it.
+    the evaluation with its intervals, and the digest of every file. The thresholds of `skillpm calibrate` are in it,
+    too. No path of this machine is in it.
     """
     from skillpm.ops.learning.adapter import Packaging, pack_adapter
     from skillpm.ops.learning.runs import find_run
@@ -69,6 +70,7 @@ def verify(place: str, replay: bool, model: str, as_json: bool) -> None:
                 "release": checked.release.model_dump(mode="json", exclude_none=True),
                 "outdated": {name: list(versions) for name, versions in checked.outdated.items()},
                 "replayed": replayed,
+                "calibration": checked.calibration.model_dump(mode="json") if checked.calibration else None,
             }
         )
         return
@@ -79,5 +81,9 @@ def verify(place: str, replay: bool, model: str, as_json: bool) -> None:
         note(f"the base model's digest is {release.base_digest}")
     if replayed:
         note(replayed)
+    for name, skill in checked.calibration.skills.items() if checked.calibration else ():
+        levels = {"acts from": skill.act, "refuses up to": skill.refuse}
+        words = [f"{word} a confidence of {level.confidence:.4f}" for word, level in levels.items() if level]
+        note(safe(f"{name}: {', '.join(words) or 'no threshold'}, calibrated on {skill.answers} answers"))
     for name, (learned, here) in checked.outdated.items():
         note(safe(f"{name}: trained on {learned}, the skill here is {here} with another content"))

@@ -56,4 +56,5 @@ def _state(skill: ListedSkill) -> str:
     """Return the state, with the version that stands in the folders, or with the reason."""
     if skill.state == "behind":
         return f"behind: {skill.reason}"
-    return f"stale: {shown(skill.installed)}" if skill.state == "stale" and skill.installed else skill.state
+    state = f"stale: {shown(skill.installed)}" if skill.state == "stale" and skill.installed else skill.state
+    return f"{state}, calibrated" if skill.calibrated else state

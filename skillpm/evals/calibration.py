@@ -27,8 +27,8 @@ _WRONG = 0.5  # at most so many of refused answers are right
 _TRIES = 20  # numbers of answers that are tried
 
 
-def calibrated(evaluation: Evaluation, arm: Arm, target: float) -> Calibration:
-    """Return the thresholds of each skill that an arm answered often enough.
+def calibrated(evaluation: Evaluation, arm: Arm, target: float, adapter: str) -> Calibration:
+    """Return the thresholds of each skill that an arm, whose weights have a digest, answered often enough.
 
     Raises:
         CheckError: its model does not tell how sure it is, its answers are drawn by chance, or no skill has enough.
@@ -51,7 +51,7 @@ def calibrated(evaluation: Evaluation, arm: Arm, target: float) -> Calibration:
             f"{least} answers are needed to know that {target:.0%} are right, and {counts}",
             hint="evaluate more tasks: hold out more rows, or leave `--limit` out",
         )
-    return Calibration(arm=arm.name, target=target, skills=skills)
+    return Calibration(arm=arm.name, adapter=adapter, target=target, skills=skills)
 
 
 def fewest(target: float) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from hashlib import sha256
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -71,3 +73,9 @@ class AdapterRelease(Document):
     versions: dict[str, str]
     evaluation: tuple[RunFigure, ...] = ()
     files: dict[str, Digest]
+
+
+def weights_digest(files: Mapping[str, str]) -> str:
+    """Return the digest of an adapter's weights, which the digests of its files by name contain."""
+    weights = (f"{name} {digest}\n" for name, digest in sorted(files.items()) if name.endswith(".safetensors"))
+    return sha256("".join(weights).encode()).hexdigest()

@@ -62,11 +62,13 @@ class Calibration(Document):
 
     Attributes:
         arm: whose answers they follow from.
+        adapter: the digest of the weights that gave these answers: thresholds hold for no others.
         target: the share of right answers that acting demands.
         skills: by name; one with too few answers is left out.
     """
 
     calibration: Annotated[int, Field(ge=1, le=1)] = 1
     arm: str
+    adapter: str
     target: Share
     skills: dict[str, SkillCalibration]

@@ -30,7 +30,7 @@ def records(pairs: Iterable[tuple[float | None, bool]], **more: object) -> tuple
 def thresholds(found: tuple[Record, ...], target: float = 0.95, **settings: Any) -> SkillCalibration:
     arm = Arm.model_validate({"name": "sft", "model": "m", "records": found, "seconds": 1, "settings": settings})
     skills = (EvaluatedSkill(name="demo", version="1", tree="t"), EvaluatedSkill(name="other", version="1", tree="t"))
-    return calibrated(Evaluation(skills=skills, task_sets=(), arms=(arm,), data=""), arm, target).skills["demo"]
+    return calibrated(Evaluation(skills=skills, task_sets=(), arms=(arm,), data=""), arm, target, "w").skills["demo"]
 
 
 def drawn(chance: random.Random, size: int) -> list[tuple[float, bool]]:

@@ -6,22 +6,25 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from skillpm.errors import DocumentError
-from skillpm.layout.filenames import ADAPTER
+from skillpm.layout.filenames import ADAPTER, CALIBRATION
 from skillpm.layout.rule import RuleSet
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import Tree, UnreadableFileError
 from skillpm.model.finding import Problem
 
 if TYPE_CHECKING:
+    from skillpm.formats.document import Document
     from skillpm.model.adapter import AdapterRelease
+
+Model = TypeVar("Model", bound="Document")
 
 OWN = frozenset({"SKILL.md", "skill.yaml", ADAPTER})  # of the package; adapter.json names all others
 CONFIGURATION = "adapter_config.json"
 _DATA = OWN | {
-    "README.md", "recipe.yaml", "answers.jsonl", CONFIGURATION, "chat_template_kwargs.json", "config.json",
+    "README.md", "recipe.yaml", "answers.jsonl", CALIBRATION, CONFIGURATION, "chat_template_kwargs.json", "config.json",
     "generation_config.json", "model.safetensors.index.json",
 }  # fmt: skip
 _CODE = frozenset({"auto_map", "auto_mapping", "megatron_config"})  # peft and transformers import what these name
@@ -63,6 +66,8 @@ def broken_adapter(subject: Subject) -> Iterator[Problem]:
     yield from _configured(subject, release)
     if "answers.jsonl" in subject.files and not _are_few(subject.tree, "answers.jsonl"):
         yield Problem(f"holds more than {ANSWERS} answers, or long ones", path="answers.jsonl", hint=_AGAIN)
+    if CALIBRATION in subject.files and (problem := _miscalibrated(subject.tree, release)):
+        yield Problem(problem, path=CALIBRATION, hint=_AGAIN)
 
 
 def _configured(subject: Subject, release: AdapterRelease) -> Iterator[Problem]:
@@ -137,15 +142,33 @@ def _are_few(tree: Tree, path: str) -> bool:
 
 def _release(tree: Tree) -> AdapterRelease | str:
     """Return adapter.json, or what is wrong with it."""
-    from skillpm.formats.document import read_model
     from skillpm.model.adapter import AdapterRelease
 
     if ADAPTER not in tree.paths():
         return "is missing, and skill.yaml says that this is an adapter"
+    return _document(AdapterRelease, tree, ADAPTER)
+
+
+def _miscalibrated(tree: Tree, release: AdapterRelease) -> str:
+    """Return what is wrong with the thresholds of confidence: their form, or that they follow from other weights."""
+    from skillpm.model.adapter import weights_digest
+    from skillpm.model.calibration import Calibration
+
+    calibration = _document(Calibration, tree, CALIBRATION)
+    if isinstance(calibration, str):
+        return calibration
+    return "" if calibration.adapter == weights_digest(release.files) else "has the thresholds of other weights"
+
+
+def _document(model: type[Model], tree: Tree, path: str) -> Model | str:
+    from skillpm.formats.document import read_model
+
     try:
-        return read_model(AdapterRelease, tree.read(ADAPTER).decode("utf-8"), path=ADAPTER)
+        return read_model(model, tree.read(path).decode("utf-8"), path=path)
     except DocumentError as error:
         return error.rule
+    except UnreadableFileError as error:
+        return str(error)
     except UnicodeDecodeError:
         return "not UTF-8"
 

@@ -15,12 +15,13 @@ from skillpm.errors import IntegrityError, UsageError
 from skillpm.formats.document import read_json_lines, read_model, typed_values
 from skillpm.formats.strict_yaml import read_yaml
 from skillpm.layout.check import examine
-from skillpm.layout.filenames import ADAPTER
+from skillpm.layout.filenames import ADAPTER, CALIBRATION
 from skillpm.layout.rule import Level
 from skillpm.layout.rules.adapter import CONFIGURATION, OWN, RULES
 from skillpm.layout.subject import Subject
 from skillpm.layout.tree import FolderTree
-from skillpm.model.adapter import AdapterRelease, RecordedAnswer, TaughtSkill
+from skillpm.model.adapter import AdapterRelease, RecordedAnswer, TaughtSkill, weights_digest
+from skillpm.model.calibration import Calibration
 from skillpm.model.evaluation import HELD_OUT
 from skillpm.model.lock import Lock
 from skillpm.model.name import parse_name
@@ -66,10 +67,12 @@ class CheckedAdapter:
 
     Attributes:
         outdated: of each skill that is installed with another content: the version that was learned, the one here.
+        calibration: its thresholds of confidence, where it has some.
     """
 
     release: AdapterRelease
     outdated: dict[str, tuple[str, str]]
+    calibration: Calibration | None = None
 
 
 def pack_adapter(run: Path, output: Path, packaging: Packaging = Packaging()) -> PackedAdapter:
@@ -92,6 +95,9 @@ def pack_adapter(run: Path, output: Path, packaging: Packaging = Packaging()) ->
         for path in _files(adapter):
             shutil.copyfile(path, target / path.name)
         write_atomic(target / RECIPE, _portable_recipe(folder, manifest))
+        shown = manifest.shown_evaluation
+        if shown is not None and (run / shown.path / CALIBRATION).is_file():
+            shutil.copyfile(run / shown.path / CALIBRATION, target / CALIBRATION)
         write_atomic(target / ANSWERS, "".join(f"{row.model_dump_json()}\n" for row in _recorded(folder, manifest)))
         release = _release(manifest, {path.name: _digest(path) for path in _files(target)})
         write_atomic(target / ADAPTER, release.model_dump_json(indent=2, exclude_none=True) + "\n")
@@ -115,7 +121,9 @@ def check_adapter(context: Context, folder: Path) -> CheckedAdapter:
     report = examine(subject, RULES, path=str(folder), level=Level.LENIENT)
     for finding in report.errors:
         raise IntegrityError(f"{folder / finding.path} {finding.message}", hint=_AGAIN)
-    return CheckedAdapter(release, _outdated(release, context.lock()))
+    file = folder / CALIBRATION
+    calibration = read_model(Calibration, read_text(file), path=str(file)) if file.is_file() else None
+    return CheckedAdapter(release, _outdated(release, context.lock()), calibration)
 
 
 _AGAIN = "do not use it; fetch it again, or train again"
@@ -127,6 +135,11 @@ def read_release(folder: Path) -> AdapterRelease:
     if not path.is_file():
         raise UsageError(f"no packed adapter at {folder}", hint="make one with `skillpm adapter pack RUN --output DIR`")
     return read_model(AdapterRelease, read_text(path), path=str(path))
+
+
+def adapter_digest(adapter: Path) -> str:
+    """Return the digest of the weights in an adapter's folder."""
+    return weights_digest({path.name: _digest(path) for path in adapter.glob("*.safetensors")})
 
 
 def lag(release: AdapterRelease, lock: Lock) -> str:

@@ -7,15 +7,16 @@ from pathlib import Path
 from skillpm.errors import UsageError
 from skillpm.evals.calibration import calibrated
 from skillpm.formats.document import read_model
+from skillpm.layout.filenames import CALIBRATION
 from skillpm.model.calibration import Calibration, SkillCalibration
 from skillpm.model.skill import Skill
 from skillpm.ops.context import Context
+from skillpm.ops.learning.adapter import adapter_digest
+from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.report import EVALUATION, read_evaluation
 from skillpm.ops.learning.runs import find_run
 from skillpm.storage.files import read_text
 from skillpm.train.run_folder import RunFolder
-
-CALIBRATION = "calibration.json"
 
 
 def calibrate(context: Context, run: Path, target: float) -> tuple[Calibration, Path]:
@@ -35,24 +36,32 @@ def calibrate(context: Context, run: Path, target: float) -> tuple[Calibration, 
         raise UsageError(
             f"the evaluation of {run} has not asked its last stage", hint=f"run `skillpm eval --run {run}`"
         )
-    calibration = calibrated(evaluation, arm, target)
+    calibration = calibrated(evaluation, arm, target, adapter_digest(folder.saved_adapter()))
     name = f"{shown.path}/{CALIBRATION}"
     folder.add({name: calibration.model_dump_json(indent=2) + "\n"})
     return calibration, folder.path / name
 
 
-def calibration_of(context: Context, run: Path | None, skill: Skill) -> SkillCalibration | None:
-    """Return the thresholds of a skill for what a run has trained; None where there are none that hold.
+def calibration_of(context: Context, answerer: Answerer, skill: Skill) -> SkillCalibration | None:
+    """Return the thresholds of a skill for a run's or a packed adapter's answers; None where there are none that hold.
 
     Raises:
-        DocumentError: a document of the run is wrong.
+        DocumentError: a document of the run or of the adapter is wrong.
     """
-    shown = None if run is None else RunFolder.open(run).manifest.shown_evaluation
-    file = run / shown.path / CALIBRATION if run is not None and shown is not None else None
-    if file is None or not file.is_file():
+    if answerer.adapter is None:
         return None
-    found = read_model(Calibration, read_text(file), path=str(file)).skills.get(skill.name)
-    if found is not None and found.tree != skill.tree:
-        context.note(f"the run was calibrated on other content of {skill.name}: its thresholds are not used")
+    folder = answerer.adapter
+    if answerer.run is not None and (shown := RunFolder.open(answerer.run).manifest.shown_evaluation) is not None:
+        folder = answerer.run / shown.path
+    file = folder / CALIBRATION
+    if not file.is_file():
         return None
-    return found
+    calibration = read_model(Calibration, read_text(file), path=str(file))
+    if calibration.adapter != adapter_digest(answerer.adapter):
+        context.note(f"{file} has the thresholds of other weights: they are not used")
+        return None
+    thresholds = calibration.skills.get(skill.name)
+    if thresholds is not None and thresholds.tree != skill.tree:
+        context.note(f"the model was calibrated on other content of {skill.name}: its thresholds are not used")
+        return None
+    return thresholds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from skillpm.model.ports import Policy
 from skillpm.model.skill import Skill
 from skillpm.model.trust_policy import permitted
 from skillpm.ops.context import Context
+from skillpm.ops.learning.adapter import adapter_digest
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.calibrate import calibration_of
 from skillpm.ops.learning.evaluate import Evaluator
@@ -173,7 +173,7 @@ def system_prompt(contributions: Contributions, wanted: Wanted) -> str:
 def _calibration(context: Context, skill: Skill, wanted: Wanted) -> SkillCalibration | None:
     """Return the thresholds of the answerer; None where the prompt is another than that of its evaluation."""
     plain = not wanted.read and wanted.text != "always"
-    return calibration_of(context, wanted.answerer.run, skill) if plain else None
+    return calibration_of(context, wanted.answerer, skill) if plain else None
 
 
 def _context(skill: Skill, wanted: Wanted) -> Callable[[str], str] | None:
@@ -240,15 +240,6 @@ def _secrets(settings: Settings) -> tuple[Path, ...]:
     records = (settings.keys, settings.consents, settings.audit, AuditLog(settings.audit).head, settings.traces)
     nested = Path.cwd().glob(f"*/{SERVER_STATE}")
     return (*Credentials().files, *records, *servers, *nested)
-
-
-def adapter_digest(adapter: Path) -> str:
-    """Return the digest of an adapter's files, in the order of their names."""
-    digest = hashlib.sha256()
-    for path in sorted(adapter.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()
 
 
 def episode_document(episode: Episode) -> dict[str, Any]:

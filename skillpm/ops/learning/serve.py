@@ -39,7 +39,7 @@ def verified_model(evaluator: Evaluator, skill: Skill, wanted: Wanted, tries: in
         contract, policy = open_policy(evaluator, contributions, wanted.answerer)
         system, asking = system_prompt(contributions, wanted), evaluator.asking
         together = Together(policy, asking.batch_size)
-        calibration = calibration_of(evaluator.context, wanted.answerer.run, skill)
+        calibration = calibration_of(evaluator.context, wanted.answerer, skill)
         model = serving.VerifiedModel(skill.name, contract, together, system, tries, asking.max_new_tokens, calibration)
         yield serving.application(model)
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from skillpm.errors import LayoutError, StorageError, UsageError
 from skillpm.layout.description import UNVERSIONED, describe
+from skillpm.layout.filenames import CALIBRATION
 from skillpm.layout.tree import FolderTree
 from skillpm.ops.context import Context
 from skillpm.ops.project.adapters import lag_of
@@ -29,6 +30,7 @@ class ListedSkill:
         folders: its folders in the project.
         installed: the version that stands in its folders, or None.
         reason: why an adapter is behind.
+        calibrated: an adapter brings thresholds of confidence.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ListedSkill:
     folders: tuple[str, ...]
     installed: str | None = None
     reason: str = ""
+    calibrated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +72,15 @@ def _listed(context: Context, state: SkillState) -> ListedSkill:
         )
     entry = state.entry
     description = _description(context.store.path(entry.tree))
-    shown, behind = _state(context, state, entry.tree), ""
+    shown, behind, calibrated = _state(context, state, entry.tree), "", False
     if entry.adapter:
         behind = lag_of(context, entry, context.lock())
+        calibrated = (context.store.path(entry.tree) / CALIBRATION).is_file()
     shown = "behind" if behind and shown == "ok" else shown
     source = str(entry.source)
-    return ListedSkill(entry.name, entry.version, source, description, shown, folders, state.installed, behind)
+    return ListedSkill(
+        entry.name, entry.version, source, description, shown, folders, state.installed, behind, calibrated
+    )
 
 
 def _description(folder: Path) -> str:

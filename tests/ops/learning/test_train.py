@@ -24,6 +24,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.ops.context import open_context
 from skillpm.ops.learning import train as train_module
+from skillpm.ops.learning.adapter import check_adapter, pack_adapter
 from skillpm.ops.learning.answerer import Answerer
 from skillpm.ops.learning.calibrate import calibrate, calibration_of
 from skillpm.ops.learning.converse import Wanted, conversation, find_answerer
@@ -114,13 +115,15 @@ def test_a_run_ends_with_figures_and_cards_and_names_no_path_of_the_machine(
 
 
 def test_thresholds_come_from_enough_answers_and_hold_for_the_content_that_was_evaluated(
-    server: Server, train_it: Train
+    server: Server, train_it: Train, tmp_path: Path
 ) -> None:
+    """A package carries them, for its own weights alone."""
     run, context = train_it().folder, server.context()
     (skill,) = trained_skills(context, [], run)
     with pytest.raises(CheckError, match="73 answers are needed to know that 95% are right, and server has 2"):
         calibrate(context, run, 0.95)
-    assert calibration_of(context, run, skill) is None
+    ours = Answerer.of_run(run)
+    assert calibration_of(context, ours, skill) is None
     (file,) = run.glob("evals/*/evaluation.json")
     document = json.loads(file.read_text())
     (record, _) = document["arms"][0]["records"]
@@ -130,10 +133,19 @@ def test_thresholds_come_from_enough_answers_and_hold_for_the_content_that_was_e
     file.write_text(json.dumps(document))
     _, stored = calibrate(context, run, 0.95)
     assert stored == file.with_name("calibration.json") and find_answerer(context, skill, None, None).run == run
-    found = calibration_of(context, run, skill)
+    found = calibration_of(context, ours, skill)
     assert found is not None and [found.decide(value) for value in (0.75, 0.74)] == ["act", "confirm"]
-    assert calibration_of(context, run, replace(skill, tree="0" * 64)) is None
+    assert calibration_of(context, ours, replace(skill, tree="0" * 64)) is None
     assert "calibrated on other content of server" in context.notices[-1]
+
+    pack_adapter(run, tmp_path / "packed")
+    assert calibration_of(context, Answerer(ours.model, tmp_path / "packed"), skill) == found
+    checked = check_adapter(context, tmp_path / "packed").calibration
+    assert checked is not None and checked.skills["server"] == found
+    weights = tmp_path / "packed/adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert calibration_of(context, Answerer(ours.model, tmp_path / "packed"), skill) is None
+    assert "has the thresholds of other weights" in context.notices[-1]
 
 
 def test_a_recipe_can_leave_the_evaluation_out(train_it: Train) -> None:

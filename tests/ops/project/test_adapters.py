@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
 from pathlib import Path
@@ -71,10 +72,18 @@ def test_an_adapter_is_published_and_signed_like_a_skill(
     assert entry(place, "demo-tiny")["signer"]
 
 
+def adding(files: dict[str, Any], path: str, text: str) -> dict[str, Any]:
+    """Return the files of an adapter with one more, which adapter.json names."""
+    document = json.loads(files["adapter.json"])
+    document["files"][path] = hashlib.sha256(text.encode()).hexdigest()
+    return {**files, path: text, "adapter.json": json.dumps(document)}
+
+
 def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
     files = adapter_files(demo)
     weights = files["adapter_model.safetensors"]
     document = json.loads(files["adapter.json"])
+    thresholds = json.dumps({"arm": "sft", "adapter": "0" * 64, "target": 0.95, "skills": {}})
     return {
         "another base": {**files, "skill.yaml": files["skill.yaml"].replace("acme/tiny", "evil/tiny")},
         "another base in its configuration": {
@@ -108,6 +117,8 @@ def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
         "a huge rank": adapter_files(demo, r=10**9),
         "weights without data": {**files, "adapter_model.safetensors": weights[:-2]},
         "a thousand answers": {**files, "answers.jsonl": "{}\n" * 1000},
+        "thresholds of other weights": adding(files, "calibration.json", thresholds),
+        "thresholds in another form": adding(files, "calibration.json", "[" * 50_000),
         "a path": {**files, "adapter.json": json.dumps({**document, "files": {"../x": "0" * 64}})},
     }[attack]  # fmt: skip
 
@@ -130,6 +141,8 @@ def broken(demo: dict[str, Any], attack: str) -> dict[str, Any]:
         ("no adapter.json", "is missing"),
         ("deep adapter.json", "[SK430]"),
         ("a path", "[SK430]"),
+        ("thresholds of other weights", "calibration.json: has the thresholds of other weights"),
+        ("thresholds in another form", "[SK430]"),
         ("a device", "[SK430]"),
         ("an adapter as a whole model", "belongs to an adapter, and this is a whole model"),
         ("a pattern of modules", "`target_modules` is not a list of names"),
