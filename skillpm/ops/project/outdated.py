@@ -115,7 +115,8 @@ class _Sources:
             try:
                 self._present[entry.name] = self._context.source(source).page(entry.name)
             except SkillpmError as error:
-                if is_vanished(error) and not source.editable:
+                is_there = source.editable and (self._context.settings.project / source.place).is_dir()
+                if is_vanished(error) and not is_there:
                     self.gone[entry.name] = error.message + whereabouts(self._context, source, entry.name)
                 else:
                     self.failures[entry.name] = error

@@ -88,13 +88,16 @@ def test_a_source_that_fails_leaves_its_skills_unknown_and_the_others_are_compar
     shop = offer(("base", "1.0", {}))
     place = project({"mine": skill_files("mine")})
     place.call("install", "./mine", "base", "--registry", shop).ok()
-    shutil.rmtree(place.root / "mine")
-    outcome = place.call("outdated").fails(2, "mine 1.0 could not be checked", "is not a folder")
+    (place.root / "mine/SKILL.md").write_text("no front matter")
+    outcome = place.call("outdated").fails(1, "mine 1.0 could not be checked", "frontmatter")
     assert outcome.out == ""
     offer(("base", "2.0", {}))
     assert states(place) == {"mine": ("1.0", "1.0", "1.0", "unknown"), "base": ("1.0", "2.0", "2.0", "outdated")}
     shutil.rmtree(shop)
     assert {state for *_, state in states(place, code=5).values()} == {"unknown"}
+    shutil.rmtree(place.root / "mine")
+    assert "is not a folder" in place.call("outdated").fails(1, "base 1.0 could not be checked").out
+    assert states(place) == {"mine": ("1.0", "1.0", "1.0", "gone"), "base": ("1.0", "1.0", "1.0", "unknown")}
 
 
 def test_a_name_that_its_registry_no_longer_has_is_gone(project: MakeProject, offer: Offer) -> None:
