@@ -70,6 +70,25 @@ def typed_values(value: Any) -> Any:
 Json = Annotated[Any, BeforeValidator(typed_values)]
 
 
+class PlacedValueError(ValueError):
+    """What a validator raises where the fault lies deeper than its field, or can be fixed as a hint says.
+
+    Args:
+        message: what is wrong.
+        place: the steps from the field to the fault.
+        hint: what to do.
+    """
+
+    def __init__(self, message: str, *, place: tuple[str | int, ...] = (), hint: str | None = None) -> None:
+        super().__init__(message)
+        self.place = place
+        self.hint = hint
+
+    def inside(self, *steps: str | int) -> PlacedValueError:
+        """Return the same problem with these steps before its place."""
+        return PlacedValueError(str(self), place=(*steps, *self.place), hint=self.hint)
+
+
 class Document(BaseModel):
     """Base of everything that crosses a file, a wire or a process: frozen, and unknown keys are errors."""
 
@@ -135,6 +154,13 @@ def _step(node: Any, step: int | str) -> tuple[int, Any] | None:
     return None
 
 
+def _placed(finding: Any) -> Any:
+    """Return what pydantic says of a value with the place and the hint of the problem, if it has them."""
+    problem = finding.get("ctx", {}).get("error")
+    place, hint = (problem.place, problem.hint) if isinstance(problem, PlacedValueError) else ((), None)
+    return {**finding, "loc": (*finding["loc"], *place), "hint": hint}
+
+
 def _sentence(error: Any) -> str:
     place = ".".join(str(step) for step in error["loc"] if step != "[key]" and not str(step).startswith("tag-"))
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
@@ -156,7 +182,7 @@ def model_errors(
     """Turn pydantic's findings into one DocumentError each, with the line of the key; a model gives near keys."""
     from skillpm.formats.near_key import near_key
 
-    findings = error.errors(include_url=False, include_input=False)
+    findings = list(map(_placed, error.errors(include_url=False, include_input=False)))
     # a list whose only items are wrong is then too short for pydantic, which nobody can mend
     wrong = {item["loc"][:length] for item in findings for length in range(len(item["loc"]))}
     return [
@@ -164,7 +190,7 @@ def model_errors(
             _sentence(item),
             path=path,
             line=line_of(root, item["loc"]) or line,
-            hint=near_key(model, root, item["loc"]) if model and item["type"] == "extra_forbidden" else None,
+            hint=near_key(model, root, item["loc"]) if model and item["type"] == "extra_forbidden" else item["hint"],
         )
         for item in findings
         if item["type"] != "too_short" or item["loc"] not in wrong

@@ -20,7 +20,8 @@ from pydantic_core import CoreSchema
 from skillpm.formats.document import Document, Json
 from skillpm.model.answer_kind import KINDS, AnswerKind
 from skillpm.model.comparison import Comparison, comparison_problem
-from skillpm.model.json_schema import is_boolean, refuse_empty_ranges, refuse_remote_references
+from skillpm.model.json_schema import is_boolean, refuse_remote_references
+from skillpm.model.schema_contradictions import refuse_contradictions
 from skillpm.model.schema_effort import refuse_exponential
 
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
@@ -303,9 +304,9 @@ class Tool(Document):
         required = value.get("required", [])
         if not isinstance(required, list) or not all(isinstance(name, str) and name in properties for name in required):
             raise ValueError("`required` must list arguments that `properties` has")
-        refuse_empty_ranges(value)
         refuse_remote_references(value)
         refuse_exponential(value)
+        refuse_contradictions(value)
         return value
 
     @field_validator("compare")

@@ -1,8 +1,7 @@
-"""JSON Schema as an author writes it in contract.yaml: what its references name, and what it can never admit."""
+"""JSON Schema as an author writes it in contract.yaml: what its references name, and which types it admits."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -38,33 +37,6 @@ def is_boolean(schema: Any, root: dict[str, Any], depth: int = 0) -> bool:
     declared = schema.get("type")
     types = {declared} if isinstance(declared, str) else set(declared or ())
     return bool(types) and types <= {"boolean", "null"}
-
-
-_BOUNDS = (
-    (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")),
-    (("minLength",), ("maxLength",)),
-    (("minItems",), ("maxItems",)),
-    (("minProperties",), ("maxProperties",)),
-)
-_DATA = ("examples", "enum", "const", "default")  # keys of a schema that hold values, not schemas
-
-
-def refuse_empty_ranges(schema: Any) -> None:
-    """Raise ValueError if a least value is above the greatest one, at any depth: no answer could be right."""
-    if isinstance(schema, list):
-        for item in schema:
-            refuse_empty_ranges(item)
-    elif isinstance(schema, dict):
-        for lows, highs in _BOUNDS:
-            for low, high in itertools.product(lows, highs):
-                least, most = schema.get(low), schema.get(high)
-                if isinstance(least, int | float) and isinstance(most, int | float):
-                    excluded = "exclusive" in low + high
-                    if least > most or (excluded and least == most):
-                        raise ValueError(f"`{low}: {least}` and `{high}: {most}` leave no value")
-        for key, item in schema.items():
-            if key not in _DATA:
-                refuse_empty_ranges(item)
 
 
 def refuse_remote_references(schema: Any) -> None:

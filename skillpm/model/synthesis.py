@@ -44,7 +44,8 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from skillpm.formats.document import Document, Json
 from skillpm.model.answer_kind import AnswerKind, RefusalReason
-from skillpm.model.json_schema import refuse_empty_ranges, refuse_remote_references
+from skillpm.model.json_schema import refuse_remote_references
+from skillpm.model.schema_contradictions import refuse_contradictions
 
 SLOT = re.compile(r"\{([a-z][a-z0-9_]*)\}")  # {port}
 CLAUSE = re.compile(r"\[([a-z][a-z0-9_]*|\*)\]")  # [port], [*]
@@ -88,7 +89,7 @@ class Pool(Document):
             raise ValueError("needs exactly one of `integers`, `choice`, `template`, `schema`")
         if self.json_schema is not None:
             refuse_remote_references(self.json_schema)
-            refuse_empty_ranges(self.json_schema)
+            refuse_contradictions(self.json_schema)
         if self.integers is not None and self.integers[0] > self.integers[1]:
             raise ValueError("`integers` is [lowest, highest]")
         return self

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from skillpm.contract.contract import Contract
 from skillpm.errors import DocumentError
+from skillpm.formats.document import model_errors
 from skillpm.model.contract import ContractDocument
 from skillpm.model.json_schema import referenced
 from skillpm.programs.draft import Draft, Slot
@@ -137,8 +138,8 @@ def drafts_of(operations: list[Operation], warn: Warn) -> list[Draft]:
         try:
             found = list(_Maker(operation, {draft.name for draft in made}, warn).drafts())
             _check(found[0])
-        except (UnsupportedError, DocumentError, ValidationError) as error:
-            reason = error.message if isinstance(error, DocumentError) else str(error).splitlines()[-1][:200]
+        except (UnsupportedError, DocumentError) as error:
+            reason = error.message if isinstance(error, DocumentError) else str(error)
             warn(f"`{operation.name}` is left out: {reason}")
             continue
         made += found
@@ -149,7 +150,10 @@ def drafts_of(operations: list[Operation], warn: Warn) -> list[Draft]:
 
 def _check(draft: Draft) -> None:
     tool = {"name": draft.name, "input_schema": draft.schema}
-    Contract(ContractDocument.model_validate({"contract": 1, "tools": [tool]}))
+    try:
+        Contract(ContractDocument.model_validate({"contract": 1, "tools": [tool]}))
+    except ValidationError as error:
+        raise model_errors(error, {})[0] from None
 
 
 @dataclass(slots=True)
@@ -240,12 +244,13 @@ class _Maker:
         schema = _bounds(schema)
         if "example" in schema:
             schema.setdefault("examples", [schema.pop("example")])
-        if schema.get("enum"):
-            schema["enum"] = [item for item in schema["enum"] if item is not None]
         if "properties" in schema:
             schema["properties"] = {name: self._plain(item, depth + 1) for name, item in schema["properties"].items()}
+            required = [name for name in schema.pop("required", ()) if name in schema["properties"]]
+            schema |= {"required": required} if required else {}
         if isinstance(schema.get("items"), dict):
             schema["items"] = self._plain(schema["items"], depth + 1)
+        _keep_right_values(schema)
         foreign = ("nullable", "discriminator", "xml", "externalDocs", "readOnly", "writeOnly", "deprecated", "$schema")
         return {key: item for key, item in schema.items() if key not in foreign and not key.startswith("x-")}
 
@@ -299,6 +304,17 @@ def _bounds(schema: dict[str, Any]) -> dict[str, Any]:
             if is_exclusive and bound in schema:
                 schema[key] = schema.pop(bound)
     return schema
+
+
+def _keep_right_values(schema: dict[str, Any]) -> None:
+    """Remove the values of `enum` and the default that the schema itself refuses: published schemas have such."""
+    if isinstance(schema.get("enum"), list):
+        others = {key: item for key, item in schema.items() if key not in ("enum", "default")}
+        schema["enum"] = _valid(others, [item for item in schema["enum"] if item is not None])
+        if not schema["enum"]:
+            raise UnsupportedError("a choice among no values")
+    if "default" in schema and not _valid(schema, [schema["default"]]):
+        del schema["default"]
 
 
 def _values(schema: dict[str, Any], name: str) -> tuple[str | tuple[Any, ...], tuple[Any, ...]]:

@@ -63,6 +63,24 @@ def test_what_a_contract_cannot_take_is_named_and_left_out() -> None:
     ]
 
 
+def test_a_published_schema_may_contradict_itself() -> None:
+    properties = {
+        "count": {"type": "integer", "default": "10"},
+        "mode": {"type": "string", "enum": ["a", 1, None], "default": "z"},
+        "level": {"type": "string", "enum": []},
+        "inner": {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["b"]},
+    }
+    notes: list[str] = []
+    tool = {"name": "look", "description": "x", "inputSchema": {"type": "object", "properties": properties}}
+    draft = drafts_of(list(operations_of_tools([tool])), notes.append)[0]
+    assert draft.schema["properties"] == {
+        "count": {"type": "integer"},
+        "mode": {"type": "string", "enum": ["a"]},
+        "inner": {"type": "object", "properties": {"a": {"type": "string"}}},
+    }
+    assert notes == ["`look`: `level` is left out: it is a choice among no values"]
+
+
 def test_an_operation_has_its_parameters_and_its_body_as_arguments() -> None:
     notes: list[str] = []
     drafts = {d.name: d for d in drafts_of(list(operations_of_openapi(PETS)), notes.append) if not d.rule}
