@@ -21,12 +21,15 @@ VALUES: dict[ValueForm, tuple[str, ...]] = {
     "duration": ("-2h", "-15min", "-1d", "2026-01-02"),
     "unit": ("nginx.service", "ssh.socket", "db-2.timer"),
     "words": ("sport = :80", "dport = :443", "state listening"),
+    "socket_filter": ("sport = :80", "dport = :443", "dst 10.0.0.1"),
+    "priority": ("err", "crit", "notice..info"),
     "text": ("alpha", "beta", "gamma"),
 }  # no two of a form say the same
 SAME_VALUE: dict[str, tuple[str, ...]] = {
     "1": ("01", "+1"), "3K": ("3072", "3KiB"), "7MB": ("7000000", "7000kB"), "one.txt": ("./one.txt", ".//one.txt"),
     "sub": ("./sub",), "-2h": ("-120min", "-7200s"), "-1d": ("-24h",), "nginx.service": ("nginx",),
-    "sport = :80": ("sport  =  :80",),
+    "sport = :80": ("sport  =  :80", "src :80", "sport eq 80"), "2026-01-02": ("2026-01-02 00:00", "26-1-2 0:0:0"),
+    "err": ("3", "emerg..err"), "notice..info": ("5..6", "info..notice"),
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jsonschema_rs
 
+from skillpm.contract.socket_filter import normal_filter
 from skillpm.contract.values import normal_value
 from skillpm.errors import DocumentError
 from skillpm.model.contract import Flag, Operands, Program, ValueOption
@@ -282,7 +283,7 @@ def _spelling(option: Flag | ValueOption, value: str | None, path: str) -> str |
     if value is None or not isinstance(option, ValueOption):
         return None
     try:
-        return normal_value(option.form, option.same.get(value, value))
+        return normal_value(option.form, option.same.get(value, value).removeprefix(option.idle_sign or ""))
     except ValueError as error:
         raise CommandError(f"`{path} {option.name}` takes {error}, not `{value[:80]}`") from None
 
@@ -293,6 +294,8 @@ def _normal_operands(rules: Operands, operands: Sequence[str], path: str) -> lis
     if rules.form == "words":
         return [normal_value("words", " ".join(operands))] if operands else []
     try:
+        if rules.form == "socket_filter":
+            return normal_filter(operands)
         words = [normal_value(rules.form, word) for word in operands]
     except ValueError as error:
         raise CommandError(f"`{path}` takes {error} as an operand") from None

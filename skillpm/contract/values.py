@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 import re
 from collections.abc import Callable
+from datetime import datetime
 
 from skillpm.model.contract import ValueForm
 
@@ -28,6 +30,11 @@ _UNIT_SUFFIXES = (
 # coreutils, "Block size": 1K and 1KiB are 1024, 1kB and 1KB are 1000, 1b is 512; a sign means something else.
 _SIZE = re.compile(r"([+-]?)([0-9]{1,18})(?:(b)|([kKMGTPE])(iB|B)?)?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
+# systemd.time(7): without a day it is today, and without a time it is midnight
+_DAYS = ("%Y-%m-%d", "%y-%m-%d", "")
+_CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f")
+# syslog(3), as journalctl names them
+_PRIORITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
 
 
 def normal_value(form: ValueForm, text: str) -> str:
@@ -68,10 +75,10 @@ def _path(text: str) -> str:
 
 
 def _duration(text: str) -> str:
-    """Count a span of time in seconds, with its sign; a date or a word such as ``yesterday`` stays as it is."""
+    """Count a span of time in seconds, with its sign; give a date its time; a word such as ``now`` stays as it is."""
     match = _RELATIVE.fullmatch(text.strip())
     if match is None or (match[1] and match[3]):
-        return text
+        return _timestamp(text)
     total = 0.0
     for number, unit in _SPAN.findall(match[2]):
         if unit not in _SECONDS:
@@ -79,6 +86,28 @@ def _duration(text: str) -> str:
         total += float(number) * _SECONDS[unit]
     sign = "-" if match[3] == " ago" or match[1] == "-" else "+" if match[3] == " left" or match[1] == "+" else ""
     return f"{sign}{total:.6f}".rstrip("0").rstrip(".") + "s"
+
+
+def _timestamp(text: str) -> str:
+    """Write a point in time with its day and its time to the microsecond."""
+    zone = " UTC" if text.endswith(" UTC") else ""
+    bare = text.removesuffix(zone).lstrip()
+    if bare == "today":
+        return f"today 00:00:00.000000{zone}"
+    for form in (f"{day} {clock}".strip() for day in _DAYS for clock in _CLOCKS if day or clock):
+        with contextlib.suppress(ValueError):
+            time = datetime.strptime(bare if bare.isascii() else "", form)
+            return f"{time:%Y-%m-%d %H:%M:%S.%f}{zone}" if "%d" in form else f"today {time:%H:%M:%S.%f}{zone}"
+    return text
+
+
+def _priority(text: str) -> str:
+    """Name the priorities, from the most urgent: ``3`` is ``err``, and so are ``emerg..err`` and ``3..0``."""
+    names = [_PRIORITIES[int(end)] if re.fullmatch("[0-7]", end) else end for end in text.split("..")]
+    if len(names) > 2 or not set(names) <= set(_PRIORITIES):
+        return text
+    first, last = sorted(map(_PRIORITIES.index, names if len(names) == 2 else ["emerg", *names]))
+    return _PRIORITIES[last] if first == 0 else f"{_PRIORITIES[first]}..{_PRIORITIES[last]}"
 
 
 def _unit(text: str) -> str:
@@ -98,5 +127,7 @@ _NORMAL: dict[ValueForm, Callable[[str], str]] = {
     "path": _path,
     "duration": _duration,
     "unit": _unit,
+    "priority": _priority,
     "words": _words,
+    "socket_filter": _text,  # its operands are one value, which ``socket_filter`` reads
 }

@@ -65,7 +65,9 @@ class ArgvPart(Document):
 
 
 OPTION = re.compile(r"-[A-Za-z0-9?]|--?[A-Za-z0-9][A-Za-z0-9._-]*")
-ValueForm = Literal["text", "casefold", "integer", "size", "path", "duration", "unit", "words"]
+ValueForm = Literal[
+    "text", "casefold", "integer", "size", "path", "duration", "unit", "priority", "words", "socket_filter"
+]
 Spellings = Annotated[dict[str, str], Field(max_length=256)]
 
 
@@ -136,6 +138,7 @@ class ValueOption(_Named):
         separator: what stands between the values of a list: ``-p A,B`` is ``-p A -p B``. A value with a ``=`` is whole.
         dash: may a value in a word of its own begin with ``-``? One like ``-2h``, a sign and a digit, always may.
         number: is ``-20`` this option with 20, as for ``head``?
+        idle_sign: the sign that changes nothing: ``tail -n -5`` is ``tail -n 5``, and ``head -n +5`` is ``head -n 5``.
     """
 
     optional: bool = False
@@ -148,6 +151,7 @@ class ValueOption(_Named):
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     dash: bool = False
     number: bool = False
+    idle_sign: Literal["+", "-"] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> ValueOption:
@@ -164,7 +168,8 @@ class Operands(Document):
     Attributes:
         most: how many there may be.
         least: how many there must be.
-        form: how two spellings of one are recognised as one; ``words`` reads all of them as one expression.
+        form: how two spellings of one are recognised as one; ``words`` and ``socket_filter`` (of ``ss``) read all of
+            them as one expression.
         any_order: do they mean the same in any order?
         default: the operand that is meant where none is given: ``.``, as for ``du``.
     """
