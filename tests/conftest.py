@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -20,6 +21,7 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, settings
 
+gc.disable()  # until all tests are collected: half of the time of collecting is spent on looking for garbage
 pytest_plugins = ["tests.chat", "tests.shop", "tests.skill_code", "tests.scripted_policy"]
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=40)
 settings.load_profile("default")
@@ -33,6 +35,12 @@ SKILLS = ROOT / "skills"
 def pytest_xdist_auto_num_workers() -> int:
     """Return the workers of ``-n auto``: two more than cores, because tests wait for disks and processes."""
     return (os.cpu_count() or 1) + 2
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector pass over modules and tests, which stay to the end: a full collection takes a second otherwise."""
+    gc.enable()
+    gc.freeze()
 
 
 @dataclass(frozen=True)
