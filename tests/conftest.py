@@ -38,7 +38,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_finish() -> None:
-    """Let the collector pass over modules and tests, which stay to the end: a full collection takes a second otherwise."""
+    """Let the collector pass over modules and tests, which stay: a full collection takes a second otherwise."""
     gc.enable()
     gc.freeze()
 
