@@ -38,7 +38,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Yield a session that is committed at the end. Raises BusyError, StorageError."""
-        with _reported(), Session(self.engine, expire_on_commit=False) as session, session.begin():
+        with reported(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             if self.engine.dialect.name == "postgresql":
                 session.execute(text(f"SELECT pg_advisory_xact_lock({_TURN})"))
             yield session
@@ -46,7 +46,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Yield a session that never waits for writers. Raises StorageError."""
-        with _reported(), Session(self._reading) as session:
+        with reported(), Session(self._reading) as session:
             yield session
 
     def migrate(self, lock: Path, revision: str = HEAD) -> None:
@@ -91,7 +91,7 @@ def _engine(url: str) -> Engine:
 
 
 @contextmanager
-def _reported() -> Iterator[None]:
+def reported() -> Iterator[None]:
     """Turn failures of the database into our own errors."""
     try:
         yield

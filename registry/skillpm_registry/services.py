@@ -53,7 +53,7 @@ class Services:
         self.lister.close()
         self.downloads.write()
         self.database.close()
-        self.catalogue.database.close()
+        self.catalogue.engine.close()
 
 
 def open_services(configuration: Configuration) -> Services:
@@ -71,7 +71,7 @@ def open_services(configuration: Configuration) -> Services:
     database = Database(configuration.database or sqlite_url(configuration.state / "registry.sqlite3"))
     database.migrate(configuration.state / "lock")
     lister = Lister(registry)
-    catalogue = Catalogue(registry, configuration.state)
+    catalogue = Catalogue(registry, configuration.state, configuration.database)
     checks: list[Check] = [lambda name, release, tree: _demand_valid_signature(name, release)]
     return Services(
         configuration, registry, catalogue, database, Downloads(database), lister, checks, visible=[lister.renew]

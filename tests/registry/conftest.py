@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -186,24 +187,36 @@ def demo(skill_files: SkillFiles) -> dict[str, str]:
     return skill_files("demo")
 
 
-@pytest.fixture
-def postgresql() -> Iterator[str]:
-    """The URL of an empty database of a PostgreSQL server on a socket, run by somebody who is not root."""
+@pytest.fixture(scope="session")
+def new_database() -> Iterator[Callable[[], str]]:
+    """Return what makes an empty database and returns its URL, on a PostgreSQL server that is not root's."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not programs or shutil.which("runuser") is None or os.getuid() != 0:
         pytest.skip("needs root and Debian's PostgreSQL")
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     shutil.chown(folder, "postgres", "postgres")
-    programs_at, data = programs[-1].parent, folder / "data"
+    programs_at, numbers = programs[-1].parent, itertools.count()
 
     def run(program: str, *arguments: str) -> None:
-        command = ["runuser", "-u", "postgres", "--", str(programs_at / program), "-D", str(data), *arguments]
+        command = ["runuser", "-u", "postgres", "--", str(programs_at / program), *arguments]
         subprocess.run(command, check=True, capture_output=True, cwd=folder)
 
-    run("initdb", "-A", "trust", "--no-sync")
-    run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", f"-k {folder} -h '' -F", "start")
+    def make() -> str:
+        name = f"registry{next(numbers)}"
+        run("createdb", "-h", str(folder), name)
+        return f"postgresql+psycopg://postgres@/{name}?host={folder}"
+
+    data = ("-D", str(folder / "data"))
+    run("initdb", *data, "-A", "trust", "--no-sync")
+    run("pg_ctl", *data, "-w", "-l", str(folder / "log"), "-o", f"-k {folder} -h '' -F", "start")
     try:
-        yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        yield make
     finally:
-        run("pg_ctl", "-m", "immediate", "stop")
+        run("pg_ctl", *data, "-m", "immediate", "stop")
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgresql(new_database: Callable[[], str]) -> str:
+    """The URL of an empty database of PostgreSQL."""
+    return new_database()

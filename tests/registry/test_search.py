@@ -17,6 +17,7 @@ from skillpm.model.release import SEARCH_FILTERS
 from skillpm_registry.app import create_app
 from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.catalogue.search import FILTERS, Query, search
+from skillpm_registry.catalogue.sqlite import SqliteEngine
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.search import Filter
 from tests.registry.conftest import listening
@@ -45,7 +46,13 @@ SKILLS = (
     skill("log-reader", "Reads pages of a log.", extra="permissions: {network: true}\n"),
     skill("blog-writer", "Writes.", extra="keywords: [essays, journals]\n"),
     skill("catalogue", "Keeps books in order.", "Look into the log first."),
-    skill("triage", "Sorts incidents by cause.", extra="permissions: {run: [journalctl]}\n", contract_yaml=CONTRACT),
+    skill(
+        "triage",
+        "Sorts incidents by cause.",
+        "Ends in a résumé.",
+        extra="permissions: {run: [journalctl]}\n",
+        contract_yaml=CONTRACT,
+    ),
     skill("kubernetes-deploy", "Rolls out a service.", README_md="Percent 100 sign_of life."),
 )
 
@@ -55,11 +62,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return publish(tmp_path_factory.mktemp("search") / "shop", *SKILLS, published="2026-11-01T00:00:00Z")
 
 
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def database(request: pytest.FixtureRequest) -> str:
+    """The URL of a database for the index; empty for SQLite in the folder. The contract of both engines is one."""
+    return str(request.getfixturevalue("new_database")()) if request.param == "postgresql" else ""
+
+
 @pytest.fixture(scope="module")
-def catalogue(folder: Path) -> Catalogue:
-    catalogue = Catalogue(FolderRegistry(folder, "shop"), folder / ".server")
+def catalogue(folder: Path, database: str) -> Iterator[Catalogue]:
+    catalogue = Catalogue(FolderRegistry(folder, "shop"), folder / ".server", database)
     catalogue.refresh()
-    return catalogue
+    yield catalogue
+    catalogue.engine.close()
 
 
 @pytest.fixture
@@ -85,6 +102,9 @@ def names(catalogue: Catalogue, text: str, **options: Any) -> list[str]:
         ("percent 100", ["kubernetes-deploy"]),  # the README
         ("sign_of", ["kubernetes-deploy"]),
         ("k", ["kubernetes-deploy"]),
+        ("résumé", ["triage"]),  # accents count on neither side
+        ("resume", ["triage"]),
+        ("kubernetes " * 900, ["kubernetes-deploy"]),  # 10,000 characters: what is too long is cut
     ],
 )
 def test_what_has_every_word_is_listed_and_names_come_first(
@@ -182,10 +202,14 @@ def test_what_is_out_of_bounds_is_refused(client: TestClient, query: dict[str, A
     assert client.get("/search.json", params=query).status_code == 422
 
 
-def test_the_index_follows_publications_yanks_and_removals(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_index_follows_publications_yanks_and_removals(
+    tmp_path: Path, engine: str, request: pytest.FixtureRequest
+) -> None:
+    database = str(request.getfixturevalue("postgresql")) if engine == "postgresql" else ""
     root = publish(tmp_path / "shop", skill("one", "First."))
     registry = FolderRegistry(root, "shop")
-    catalogue = Catalogue(registry, root / ".server")
+    catalogue = Catalogue(registry, root / ".server", database)
     catalogue.refresh()
 
     publish(root, skill("two", "Second.", extra="requires: {one: '<2'}\n"))
@@ -202,7 +226,12 @@ def test_the_index_follows_publications_yanks_and_removals(tmp_path: Path) -> No
     (root / "skills/one.json").unlink()
     catalogue.refresh()
     assert [row.name for row in catalogue.rows()] == ["two"]
-    assert names(Catalogue(registry, root / ".server"), "second") == ["two"]  # another process
+    numbers = catalogue.engine.rows("SELECT id FROM skill")
+    other = Catalogue(registry, root / ".server", database)  # of another server: it finds everything indexed
+    assert names(other, "second") == ["two"]
+    assert other.engine.rows("SELECT id FROM skill") == numbers
+    catalogue.engine.close()
+    other.engine.close()
 
 
 def test_a_damaged_page_or_archive_leaves_the_others_as_they_are(tmp_path: Path) -> None:
@@ -221,7 +250,7 @@ def test_a_damaged_page_or_archive_leaves_the_others_as_they_are(tmp_path: Path)
 def test_an_index_that_is_no_database_is_made_again(tmp_path: Path) -> None:
     root = publish(tmp_path / "shop", skill("one", "First."))
     registry = FolderRegistry(root, "shop")
-    path = Catalogue(registry, root / ".server").database.path
+    path = SqliteEngine(root / ".server").path
     path.write_bytes(b"no database" * 1000)
 
     assert [row.name for row in Catalogue(registry, root / ".server").rows()] == ["one"]

@@ -14,9 +14,10 @@ from skillpm.layout.tree import MappingTree, tree_digest
 from skillpm.model.name import is_name
 from skillpm.model.release import Page, Release
 from skillpm.storage.archive import limits_of, read_archive
-from skillpm_registry.catalogue.database import FORMAT, Database
 from skillpm_registry.catalogue.facts import Facts
 from skillpm_registry.catalogue.following import Follower
+from skillpm_registry.catalogue.port import Engine
+from skillpm_registry.catalogue.sqlite import SqliteEngine
 
 _TREES = 8  # unpacked releases in memory
 _ADAPTERS = 900  # names of one question to the index
@@ -68,13 +69,17 @@ class Catalogue:
 
     Args:
         folder: reads the registry's files.
-        state: a folder for the index, which is never served.
+        state: a folder which is never served, for the index.
+        database: an SQLAlchemy URL. If it is one of PostgreSQL, the index is there, for all servers.
+
+    Raises:
+        StorageError: the database is not reachable.
     """
 
-    def __init__(self, folder: DirectoryIndex, state: Path) -> None:
+    def __init__(self, folder: DirectoryIndex, state: Path, database: str = "") -> None:
         self.folder = folder
-        self.database = Database(state / f"catalogue-{FORMAT}.sqlite")
-        self._follower = Follower(folder, self.database)
+        self.engine = _engine(state, database)
+        self._follower = Follower(folder, self.engine, state / "catalogue.lock")
         self._tree = lru_cache(maxsize=_TREES)(self._unpacked)
 
     def refresh(self) -> None:
@@ -129,23 +134,23 @@ class Catalogue:
     def rows_of(self, numbers: list[int]) -> tuple[Row, ...]:
         """Return the skills with these numbers of the index, in this order."""
         marks = ", ".join("?" * len(numbers))
-        found = self.database.connection.execute(f"SELECT id, {ROW} FROM skill WHERE id IN ({marks})", numbers)
+        found = self.engine.rows(f"SELECT id, {ROW} FROM skill WHERE id IN ({marks})", numbers) if numbers else []
         rows = {number: Row.of(tuple(row)) for number, *row in found}
         return tuple(rows[number] for number in numbers if number in rows)
 
     def count(self) -> int:
         """Return the number of skills."""
-        (count,) = self.database.connection.execute("SELECT count(*) FROM skill").fetchone()
+        ((count,),) = self.engine.rows("SELECT count(*) FROM skill")
         return int(count)
 
     def dependants(self, name: str) -> dict[str, str]:
         """Return the skills whose listed release requires a name, each with the range that it requires."""
-        rows = self.database.connection.execute(
+        rows = self.engine.rows(
             "SELECT skill.name, specifier FROM requirement JOIN skill ON skill.id = requirement.skill"
             " WHERE needs = ? ORDER BY skill.name",
             (name,),
         )
-        return dict(rows.fetchall())
+        return dict(rows)
 
     def measured(self, names: Collection[str]) -> list[Row]:
         """Return those of some skills that are trained adapters with figures."""
@@ -154,5 +159,12 @@ class Catalogue:
 
     def _rows(self, condition: str, *values: str | int) -> list[Row]:
         self._follower.refresh(wait=False)
-        rows = self.database.connection.execute(f"SELECT {ROW} FROM skill {condition}", values)
-        return [Row.of(row) for row in rows]
+        return [Row.of(row) for row in self.engine.rows(f"SELECT {ROW} FROM skill {condition}", values)]
+
+
+def _engine(state: Path, database: str) -> Engine:
+    if database.startswith("postgresql"):
+        from skillpm_registry.catalogue.postgresql import PostgresqlEngine
+
+        return PostgresqlEngine(database)
+    return SqliteEngine(state)

@@ -14,20 +14,24 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from skillpm.errors import IntegrityError, RegistryError, SkillpmError
 from skillpm.index.directory import DirectoryIndex
 from skillpm.model.name import is_name
 from skillpm.model.release import Release
 from skillpm.storage.archive import limits_of, read_archive
+from skillpm.storage.process_lock import locked
 from skillpm.trust.signature import signer
-from skillpm_registry.catalogue.database import Database
 from skillpm_registry.catalogue.facts import Facts, facts_of
+from skillpm_registry.catalogue.port import Engine, Execute, Texts
 from skillpm_registry.catalogue.words import letter_triples, split_words
 
 _COARSE = 100_000_000  # nanoseconds; a folder's time is exact to a tick of the kernel, which is some milliseconds
 _PAUSE = 0.2  # seconds between two looks at the folders
 _BATCH = 200  # pages that become visible together
+_WAIT = 3600.0  # seconds for another server that indexes
+_LONGEST = 80  # characters of a word that a misspelt one is compared with
 _COLUMNS = (
     "name", "owner", "last", "page", "version", "summary", "published", "releases", "usable", "archive", "served",
     "size", "verifier", "suite", "signed", "adapter", "network", "programs", "measured",
@@ -52,7 +56,7 @@ class _Shown:
         owner, _, last = self.name.rpartition("/")
         release, facts = self.release, self.facts
         return (
-            self.name, owner, last, self.page, release.version, release.summary, release.published or "",
+            self.name, owner, last, self.page, release.version, release.summary, (release.published or "")[:40],
             self.releases, release.usable, release.archive, self.served, release.size, facts.verified,
             bool(facts.suites), self.signed, release.adapter is not None, facts.network, bool(facts.run),
             bool(facts.measured), facts.text(),
@@ -64,12 +68,14 @@ class Follower:
 
     Args:
         folder: reads the registry's files.
-        database: the index.
+        engine: holds the index.
+        lock: a file, the lock of the one server that indexes changes. The others then have nothing to do.
     """
 
-    def __init__(self, folder: DirectoryIndex, database: Database) -> None:
+    def __init__(self, folder: DirectoryIndex, engine: Engine, lock: Path) -> None:
         self._folder = folder
-        self._database = database
+        self._engine = engine
+        self._lock = lock
         self._turn = threading.Lock()
         self._times: dict[str, int] = {}
         self._looked = 0.0
@@ -128,23 +134,23 @@ class Follower:
 
     def _follow(self, owners: list[str]) -> None:
         """Index the pages that changed in some owners' folders, and forget those that are gone."""
-        connection = self._database.connection
-        present = dict(item for owner in owners for item in self._pages(owner))
-        known = dict(connection.execute("SELECT name, page FROM skill"))
-        if self._looked:
-            known = {name: page for name, page in known.items() if name.rpartition("/")[0] in owners}
-        stale = sorted(name for name, page in present.items() if known.get(name) != page)
-        for start in range(0, len(stale), _BATCH):
-            batch = [(name, self._read(name, present[name])) for name in stale[start : start + _BATCH]]
-            with self._database.writing():
-                for name, shown in batch:
-                    self._forget(name)
-                    if shown:
-                        self._put(shown)
-        if gone := known.keys() - present.keys():
-            with self._database.writing():
-                for name in gone:
-                    self._forget(name)
+        with locked(self._lock, _WAIT):
+            present = dict(item for owner in owners for item in self._pages(owner))
+            known: dict[str, str] = dict(self._engine.rows("SELECT name, page FROM skill"))
+            if self._looked:
+                known = {name: page for name, page in known.items() if name.rpartition("/")[0] in owners}
+            stale = sorted(name for name, page in present.items() if known.get(name) != page)
+            for start in range(0, len(stale), _BATCH):
+                batch = [(name, self._read(name, present[name])) for name in stale[start : start + _BATCH]]
+                with self._engine.writing() as execute:
+                    for name, shown in batch:
+                        _forget(execute, name)
+                        if shown:
+                            self._put(execute, shown)
+            if gone := known.keys() - present.keys():
+                with self._engine.writing() as execute:
+                    for name in gone:
+                        _forget(execute, name)
 
     def _read(self, name: str, stamp: str) -> _Shown | None:
         """Read what is indexed of a skill; None if its page is damaged or has no release."""
@@ -166,32 +172,30 @@ class Follower:
             signed = signer(name, release) is not None
         return _Shown(name, stamp, release, len(page.releases), served, signed, facts)
 
-    def _put(self, shown: _Shown) -> None:
-        connection, facts = self._database.connection, shown.facts
-        marks = ", ".join("?" * len(_COLUMNS))
-        added = connection.execute(f"INSERT INTO skill ({', '.join(_COLUMNS)}) VALUES ({marks})", shown.values())
-        connection.executemany(
-            "INSERT INTO requirement VALUES (?, ?, ?)",
-            [(added.lastrowid, *item) for item in sorted(shown.release.requires.items())],
-        )
+    def _put(self, execute: Execute, shown: _Shown) -> None:
+        facts, marks = shown.facts, ", ".join("?" * len(_COLUMNS))
+        statement = f"INSERT INTO skill ({', '.join(_COLUMNS)}) VALUES ({marks}) RETURNING id"
+        ((number,),) = execute(statement, shown.values())
+        for item in sorted(shown.release.requires.items()):
+            execute("INSERT INTO requirement VALUES (?, ?, ?)", (number, *item))
         keywords, tools = " ".join(facts.keywords), " ".join((*facts.tools, *facts.run))
-        connection.execute(
-            "INSERT INTO words_of (rowid, name, keywords, tools, summary, readme) VALUES (?, ?, ?, ?, ?, ?)",
-            (added.lastrowid, shown.name, keywords, tools, shown.release.summary, f"{facts.body}\n{facts.readme}"),
-        )
+        texts = Texts(shown.name, keywords, tools, shown.release.summary, f"{facts.body}\n{facts.readme}")
+        self._engine.add_texts(execute, number, texts)
         names = {shown.name, shown.name.rpartition("/")[2]}
-        self._learn(names.union(split_words(f"{shown.name} {keywords} {tools} {shown.release.summary}")))
+        _learn(execute, names.union(split_words(f"{shown.name} {keywords} {tools} {shown.release.summary}")))
 
-    def _learn(self, words: Iterable[str]) -> None:
-        """Add words to those that a misspelt word is compared with. They are never removed; few go stale."""
-        connection = self._database.connection
-        for word in words:
-            added = connection.execute("INSERT OR IGNORE INTO word (text) VALUES (?)", (word,))
-            if added.rowcount:
-                values = [(triple, len(word), added.lastrowid) for triple in letter_triples(word)]
-                connection.executemany("INSERT INTO letters VALUES (?, ?, ?)", values)
 
-    def _forget(self, name: str) -> None:
-        connection = self._database.connection
-        connection.execute("DELETE FROM words_of WHERE rowid = (SELECT id FROM skill WHERE name = ?)", (name,))
-        connection.execute("DELETE FROM skill WHERE name = ?", (name,))
+def _learn(execute: Execute, words: Iterable[str]) -> None:
+    """Add words to those that a misspelt word is compared with. They are never removed; few go stale."""
+    short = [word for word in words if len(word) <= _LONGEST]
+    known = execute(f"SELECT text FROM word WHERE text IN ({', '.join('?' * len(short))})", short)
+    for word in sorted(set(short) - {text for (text,) in known}):
+        ((number,),) = execute("INSERT INTO word (text) VALUES (?) RETURNING id", (word,))
+        triples = sorted(letter_triples(word))
+        rows = [value for triple in triples for value in (triple, len(word), number)]
+        execute(f"INSERT INTO letters VALUES {', '.join(['(?, ?, ?)'] * len(triples))}", rows)
+
+
+def _forget(execute: Execute, name: str) -> None:
+    execute("DELETE FROM words_of WHERE rowid = (SELECT id FROM skill WHERE name = ?)", (name,))
+    execute("DELETE FROM skill WHERE name = ?", (name,))

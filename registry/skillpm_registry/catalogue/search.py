@@ -1,8 +1,8 @@
 """Full-text search over the index: every word as a prefix, the best first, and a near word for a misspelt one.
 
-Rank: the name itself, then names that begin with the text, then BM25, in which a word of the name weighs most and a
-word of the README least. A word that stands nowhere is replaced by the words that are nearest to it, found by the
-letters that they share three by three. Where no skill has all words, skills with some of them are shown.
+Rank: the name itself, then names that begin with the text, then the engine's score, in which a word of the name weighs
+most and a word of the README least. A word that stands nowhere is replaced by the words that are nearest to it, found
+by the letters that they share three by three. Where no skill has all words, skills with some of them are shown.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from skillpm.model.name import near_names
 from skillpm_registry.catalogue.catalogue import ROW, Catalogue, Row
+from skillpm_registry.catalogue.port import Term
 from skillpm_registry.catalogue.words import asked_words, letter_triples
 
 FILTERS = {
@@ -23,7 +24,6 @@ FILTERS = {
     "no-network": "NOT network",
     "no-programs": "NOT programs",
 }
-_WEIGHTS = "20.0, 8.0, 6.0, 4.0, 1.0"  # of a word in: name, keywords, tools, summary, README
 _ANYWHERE = 3  # letters from which on a word is looked for in texts, not only in names and keywords
 _RANKED = 500  # skills that are ranked at most: a word that more skills have says nothing of a skill
 _CANDIDATES = 40  # words with common letters that are compared with a misspelt one
@@ -75,28 +75,21 @@ def search(catalogue: Catalogue, query: Query) -> Found:
     words = asked_words(query.text)
     if not words:
         return Found() if query.text.strip() else _listed(catalogue, query)
-    found = _matching(catalogue, query, " AND ".join(map(_prefix, words)))
+    found = _matching(catalogue, query, list(map(_prefix, words)))
     if found.total:
         return found
     words = [word for word in words if len(word) >= _ANYWHERE] or words
     read_as = {word: near for word in words if not _is_known(catalogue, word) and (near := _near(catalogue, word))}
-    terms = [_any_of(read_as[word]) if word in read_as else _prefix(word) for word in words]
-    found = _matching(catalogue, query, " AND ".join(terms))
+    terms = [Term(read_as[word], prefix=False) if word in read_as else _prefix(word) for word in words]
+    found = _matching(catalogue, query, terms)
     some = not found.total and len(words) > 1
     if some:
-        found = _matching(catalogue, query, " OR ".join(terms))
+        found = _matching(catalogue, query, terms, every=False)
     return Found(found.rows, found.total, read_as if found.total else {}, some)
 
 
-def _prefix(word: str) -> str:
-    """Return the expression of a word as a prefix; its quotes make all within it plain text."""
-    columns = "" if len(word) >= _ANYWHERE else "{name keywords} : "
-    return f'{columns}"{word}" *'
-
-
-def _any_of(words: tuple[str, ...]) -> str:
-    """Return the expression of words out of the index: letters, digits, and in names `-` and `/`."""
-    return "(" + " OR ".join(f'"{word}"' for word in words) + ")"
+def _prefix(word: str) -> Term:
+    return Term((word,), anywhere=len(word) >= _ANYWHERE)
 
 
 def _conditions(query: Query) -> tuple[str, list[str]]:
@@ -108,41 +101,40 @@ def _conditions(query: Query) -> tuple[str, list[str]]:
 
 
 def _listed(catalogue: Catalogue, query: Query) -> Found:
-    connection = catalogue.database.connection
     conditions, values = _conditions(query)
-    (total,) = connection.execute(f"SELECT count(*) FROM skill WHERE 1{conditions}", values).fetchone()
-    rows = connection.execute(
-        f"SELECT {ROW} FROM skill WHERE 1{conditions} ORDER BY published DESC, name LIMIT ? OFFSET ?",
+    ((total,),) = catalogue.engine.rows(f"SELECT count(*) FROM skill WHERE true{conditions}", values)
+    rows = catalogue.engine.rows(
+        f"SELECT {ROW} FROM skill WHERE true{conditions} ORDER BY published DESC, name LIMIT ? OFFSET ?",
         (*values, query.limit, query.start),
     )
     return Found(tuple(map(Row.of, rows)), total)
 
 
-def _matching(catalogue: Catalogue, query: Query, expression: str) -> Found:
-    connection = catalogue.database.connection
+def _matching(catalogue: Catalogue, query: Query, terms: list[Term], *, every: bool = True) -> Found:
+    engine, match = catalogue.engine, catalogue.engine.match
     conditions, values = _conditions(query)
     # the plus keeps SQLite from asking the full-text table once for each skill that passes the filters
-    passing = f" AND +rowid IN (SELECT id FROM skill WHERE 1{conditions})" if conditions else ""
-    source = f"FROM words_of WHERE words_of MATCH ?{passing}"
-    (total,) = connection.execute(f"SELECT count(*) {source}", (expression, *values)).fetchone()
+    passing = f" AND +rowid IN (SELECT id FROM skill WHERE true{conditions})" if conditions else ""
+    everywhere = match(terms, every=every)
+    source = f"FROM words_of WHERE {everywhere.condition}{passing}"
+    ((total,),) = engine.rows(f"SELECT count(*) {source}", (*everywhere.values, *values))
     whole, best = "-".join(asked_words(query.text)), dict[int, None]()
-    for where in (f"{{name}} : ({expression})", expression) if total else ():
+    for where in (match(terms, every=every, in_name=True), everywhere) if total else ():
         if len(best) < query.start + query.limit:
-            scores = f"SELECT rowid, bm25(words_of, {_WEIGHTS}) AS score {source} LIMIT {_RANKED}"
-            ranked = connection.execute(
-                f"SELECT id FROM ({scores}) JOIN skill ON id = rowid ORDER BY CASE WHEN ? IN (name, last) THEN 0"
+            source = f"FROM words_of WHERE {where.condition}{passing}"
+            ranked = engine.rows(
+                f"SELECT id FROM (SELECT rowid, {where.score} AS score {source} LIMIT {_RANKED}) AS scores"
+                " JOIN skill ON id = rowid ORDER BY CASE WHEN ? IN (name, last) THEN 0"
                 " WHEN substr(name, 1, length(?)) = ? OR substr(last, 1, length(?)) = ? THEN 1 ELSE 2 END, score, name",
-                (where, *values, *[whole] * 5),
+                (*where.score_values, *where.values, *values, *[whole] * 5),
             )
             best |= dict.fromkeys(number for (number,) in ranked)
     return Found(catalogue.rows_of(list(best)[query.start : query.start + query.limit]), total)
 
 
 def _is_known(catalogue: Catalogue, word: str) -> bool:
-    rows = catalogue.database.connection.execute(
-        "SELECT 1 FROM words_of WHERE words_of MATCH ? LIMIT 1", (_prefix(word),)
-    )
-    return rows.fetchone() is not None
+    match = catalogue.engine.match([_prefix(word)])
+    return bool(catalogue.engine.rows(f"SELECT 1 FROM words_of WHERE {match.condition} LIMIT 1", match.values))
 
 
 def _near(catalogue: Catalogue, word: str) -> tuple[str, ...]:
@@ -163,10 +155,10 @@ def _near_beginnings(catalogue: Catalogue, word: str) -> tuple[str, ...]:
 def _alike(catalogue: Catalogue, word: str, longest: int) -> list[str]:
     """Return the indexed words that share most letters, three by three, with another word."""
     letters = sorted(letter_triples(word))
-    rows = catalogue.database.connection.execute(
+    rows = catalogue.engine.rows(
         "SELECT text FROM letters JOIN word ON word.id = letters.word"
         f" WHERE triple IN ({', '.join('?' * len(letters))}) AND length BETWEEN ? AND ?"
-        " GROUP BY word.id ORDER BY count(*) DESC LIMIT ?",
+        " GROUP BY word.id ORDER BY count(*) DESC, text LIMIT ?",
         (*letters, len(word) - _SLIPS, longest, _CANDIDATES),
     )
     return [text for (text,) in rows if text != word]

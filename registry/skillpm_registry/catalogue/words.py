@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 MAX_TEXT = 200  # characters of a search
 MAX_WORDS = 12
@@ -12,6 +13,14 @@ _WORD = re.compile(r"[^\W_]+")
 def split_words(text: str) -> list[str]:
     """Return the words of a text in lower case, each once, in order."""
     return list(dict.fromkeys(_WORD.findall(text.casefold())))
+
+
+def plain_words(text: str) -> list[str]:
+    """Return the words of a text in lower case and without accents, in order, as SQLite's FTS5 splits them."""
+    if not text.isascii():
+        letters = unicodedata.normalize("NFD", text.casefold())
+        text = unicodedata.normalize("NFC", "".join(sign for sign in letters if not unicodedata.combining(sign)))
+    return _WORD.findall(text.casefold())
 
 
 def asked_words(text: str) -> list[str]:
