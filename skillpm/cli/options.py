@@ -54,7 +54,7 @@ place_option = click.option(
     shell_complete=registry_names,
     metavar="PLACE",
     required=True,
-    help="A folder, https://…, or the name of a registry in the settings.",
+    help="A folder, https://…, oci://…, or the name of a registry in the settings.",
 )
 signer_option = click.option(
     "--allow-signer-change",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     shell_complete=registry_names,
     metavar="PLACE",
     default="",
-    help="A folder, https://…, or the name of a registry in the settings.",
+    help="A folder, https://…, oci://…, or the name of a registry in the settings.",
 )
 @click.option("--owner", metavar="NAME", default="", help="Publish the skill as NAME/skill.")
 @click.option("--like", metavar="NAME", default="", help="Allow a new name that looks like this published name.")

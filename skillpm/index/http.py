@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -36,7 +36,9 @@ _FOUND = 100  # skills that a registry's own search is asked for
 _DAY = 24 * 3600.0  # seconds
 
 
-def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None:
+def cached_get(
+    url: str, transport: Transport, cache: PageCache, headers: Mapping[str, str] | None = None
+) -> bytes | None:
     """Return a small document through the cache, or None if the server does not have it.
 
     Raises:
@@ -46,7 +48,7 @@ def cached_get(url: str, transport: Transport, cache: PageCache) -> bytes | None
     if cached is not None and (cached.fresh or transport.offline):
         return cached.body
     condition = {"If-None-Match": cached.etag} if cached is not None and cached.etag else {}
-    answer = transport.get(url, limit=MAX_PAGE, headers=condition)
+    answer = transport.get(url, limit=MAX_PAGE, headers={**(headers or {}), **condition})
     if answer.status == 304 and cached is not None:
         cache.touch(url)
         if "cache-control" in answer.headers:

@@ -6,6 +6,7 @@ a person writes                                 a lock says
 ``--registry ../shop``, ``file:///srv/shop``    ``registry:../shop``
 ``--registry https://host/shop``                ``registry:https://host/shop``
 ``--registry https://host/.well-known/…``       ``well-known:https://host/.well-known/agent-skills/index.json``
+``--registry oci://host/a``, ``oci://host/a/x:1``  ``registry:oci://host/a``
 ``./mine``, ``./mine-1.0.tar.gz``               ``path:mine``, ``archive:mine-1.0.tar.gz``
 ``owner/repo``, ``https://host/owner/repo``     as the next line; ``forge.py`` has all forms
 ``git+https://host/x@v1#subdirectory=a``        ``git+https://host/x@<commit>#subdirectory=a``
@@ -31,6 +32,7 @@ from skillpm.index.bundled import BundledIndex
 from skillpm.index.directory import DirectoryIndex
 from skillpm.index.forge import git_text, is_repository
 from skillpm.index.git_url import GitUrl, is_git
+from skillpm.index.oci_reference import OciReference, is_oci
 from skillpm.index.path import ArchiveIndex, PathIndex, TreeIndex
 from skillpm.layout.discovery import discover, plugin_of, skill_folder
 from skillpm.model.name import is_name
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _SUPPORTED = (
-    "a registry is a folder, file:///…, https://… or a .well-known/agent-skills; "
+    "a registry is a folder, file:///…, https://…, oci://… or a .well-known/agent-skills; "
     "a skill is a folder, a .tar.gz, `owner/repo`, or git+https://…"
 )
 _ARCHIVE = ".tar.gz"
@@ -128,7 +130,7 @@ def is_path(text: str) -> bool:
 
 
 def open_registry(text: str, around: Surroundings) -> Index:
-    """Return the registry at a folder, a file URL, an http(s) URL or that of a ``.well-known/agent-skills``.
+    """Return the registry at a folder, a file URL, an http(s) or oci URL, or that of a ``.well-known/agent-skills``.
 
     Nothing is read yet.
 
@@ -136,6 +138,8 @@ def open_registry(text: str, around: Surroundings) -> Index:
         RegistryError: this version cannot read the registry.
         UsageError: the address is invalid.
     """
+    if is_oci(text):
+        return _oci_registry(str(OciReference.parse(text)), around)
     if _is_web(text):
         return _web_registry(_web_address(text), around)
     folder = Path.cwd() / _folder(text)
@@ -218,6 +222,8 @@ def open_source(source: Source, around: Surroundings) -> Index:
 
 
 def _locked_registry(source: Source, around: Surroundings) -> Index:
+    if is_oci(source.place):
+        return _oci_registry(source.place, around)
     if _is_web(source.place):
         return _web_registry(_web_address(source.place), around)
     return DirectoryIndex(around.project / source.place, str(source), around.open_signed)
@@ -287,6 +293,12 @@ def _web_registry(url: str, around: Surroundings) -> Index:
     from skillpm.index.http import HttpIndex
 
     return HttpIndex(url, around.transport, around.pages, around.open_signed)
+
+
+def _oci_registry(place: str, around: Surroundings) -> Index:
+    from skillpm.index.oci_registry import OciRegistry
+
+    return OciRegistry(place, around.transport, around.pages)
 
 
 def _well_known(url: str) -> bool:

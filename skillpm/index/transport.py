@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from skillpm.errors import RegistryError
-from skillpm.index.credentials import Credentials, is_local
+from skillpm.index.credentials import Credentials, host_of, is_local
 from skillpm.index.watched import watched_pools
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ class Transport:
         self._silent: dict[str, RegistryError] = {}
         self._pools: dict[str | None, urllib3.PoolManager] = {}
         self._stopped = threading.Event()
+        self._granted: dict[str, str] = {}
 
     def stop(self) -> None:
         """Refuse further requests and stop the downloads of other threads, because the work has failed."""
@@ -110,6 +111,15 @@ class Transport:
     def has_secret(self, url: str) -> bool:
         """Is there a token or a login for the host of a URL? Raises UsageError as sending it would."""
         return self._credentials.header(url) is not None
+
+    def authorize(self, beginning: str, header: str) -> None:
+        """Send this Authorization header with requests to addresses that begin like this one, on its host alone."""
+        self._granted[beginning] = header
+
+    def authorization(self, url: str) -> str | None:
+        """Return the Authorization header for a URL, or None. Raises UsageError as ``Credentials.header``."""
+        own = (item for item in self._granted.items() if url.startswith(item[0]) and host_of(url) == host_of(item[0]))
+        return next((header for _, header in own), None) or self._credentials.header(url)
 
     def get(self, url: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Answer:
         """Fetch a document of at most ``limit`` bytes, decoded, by http or https.
@@ -171,7 +181,8 @@ class Transport:
                 if response.status in _BUSY and response.status != 500:
                     self._wait_as_asked(url, response.status, answered.get("retry-after"))
                 partial = _Partial()
-                self._receive(url, response, _ANSWER, partial)
+                if method != "HEAD":  # it announces a body that does not come
+                    self._receive(url, response, _ANSWER, partial)
                 return Answer(response.status, answered, bytes(partial.data))
 
         return self._persist(url, once)
@@ -270,7 +281,7 @@ class Transport:
         """Send one request and yield its answer, body unread; network failures become a ``_CutError``."""
         import urllib3
 
-        secret = self._credentials.header(url)
+        secret = self.authorization(url)
         sent = {"User-Agent": "skillpm", **headers, **({"Authorization": secret} if secret else {})}
         response: urllib3.BaseHTTPResponse | None = None
         begin = time.monotonic()
@@ -407,7 +418,7 @@ def seconds_asked(text: str | None) -> float:
 
 
 def _denied(url: str, status: int) -> RegistryError:
-    from skillpm.index.credentials import host_of, token_variable
+    from skillpm.index.credentials import token_variable
 
     host = host_of(url)
     return RegistryError(

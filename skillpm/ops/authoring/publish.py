@@ -14,6 +14,7 @@ from skillpm.index.directory import DirectoryIndex
 from skillpm.index.folder_registry import FolderRegistry
 from skillpm.index.http import HttpIndex
 from skillpm.index.http_registry import HttpRegistry
+from skillpm.index.oci_registry import OciRegistry
 from skillpm.index.source import open_registry
 from skillpm.layout.source_tree import SourceTree
 from skillpm.layout.tree import tree_digest
@@ -296,9 +297,7 @@ def set_status(registry: Registry, name: str, status: Status, reason: str) -> St
     return StatusChange(name, registry.name, status, stripped, changed)
 
 
-def open_publishing(
-    text: str, context: Context, *, like: str = "", allow: Allowance = NOTHING
-) -> FolderRegistry | HttpRegistry:
+def open_publishing(text: str, context: Context, *, like: str = "", allow: Allowance = NOTHING) -> Registry:
     """Return the registry at a place, or of a name in the settings, to publish to.
 
     ``like`` is the published name that a new name may look like. ``allow`` has the findings that the author accepts,
@@ -306,7 +305,7 @@ def open_publishing(
 
     Raises:
         UsageError: the text is empty.
-        RegistryError: it is neither a folder with config.json nor the URL of a registry.
+        RegistryError: it is neither a folder with config.json nor the address of a registry.
         DocumentError: the settings cannot be read.
     """
     known = context.settings.registries
@@ -318,8 +317,12 @@ def open_publishing(
     if isinstance(index, HttpIndex):
         codes = {code for _, code in allow.pairs}
         return HttpRegistry(index.url, context.around.transport, context.around.pages, like=like, allow=codes)
+    if isinstance(index, OciRegistry):
+        return index
     if not isinstance(index, DirectoryIndex):
-        raise RegistryError(f"{text[:200]} cannot be published to", hint="name a folder or an https:// address")
+        raise RegistryError(
+            f"{text[:200]} cannot be published to", hint="name a folder, or an https:// or oci:// address"
+        )
     registry = FolderRegistry(index.root, index.name, context.keys)
     if not (registry.root / "config.json").is_file():
         make = f"make a new one with `skillpm registry init {text[:200]}`"

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from skillpm.errors import RegistryError, UsageError
 from skillpm.index.forge import may_be_repository
+from skillpm.index.oci_reference import is_oci, oci_requirement
 from skillpm.index.source import is_path
 from skillpm.model.name import did_you_mean, is_name
 from skillpm.model.requirement import Requirement
@@ -59,9 +60,13 @@ class Asked:
         """
         if skip and not every:
             raise UsageError("`--skip` needs `--all`", hint="add `--all`, or name skills with `--skill`")
-        places = tuple(text for text in texts if is_path(text))
+        places = tuple(text for text in texts if is_path(text) and not is_oci(text))
         undecided = tuple(text for text in texts if text not in places and may_be_repository(text))
-        requirements = tuple(Requirement.parse(text) for text in texts if text not in {*places, *undecided})
+        requirements = tuple(
+            oci_requirement(text) if is_oci(text) else Requirement.parse(text)
+            for text in texts
+            if text not in {*places, *undecided}
+        )
         if (names or every) and not (places or undecided):
             raise UsageError(
                 "`--skill` and `--all` need a source",

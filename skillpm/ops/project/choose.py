@@ -123,6 +123,8 @@ def _typed_again(context: Context, typed: Requirement, root: Requirement | None,
     Raises:
         UsageError: a range is typed for a skill of a folder, an archive or a repository, which has one version.
     """
+    if typed.source is not None and (typed.specifier or root is None or root.source != typed.source):
+        return typed
     if root is None or root.source is None:
         return typed if typed.specifier or root is None else root
     if replace or (typed.specifier and root.source.is_registry and context.settings.typed_registries):

@@ -49,6 +49,8 @@ def with_typed(context: Context, request: Request, plan: Plan) -> tuple[str, Pla
             text = with_entry(text, "requires", name, keys)
             continue
         wish = document.requires.get(name) if name not in request.places else None
+        if wish is not None and root.source and _moves(context, wish, root.source):
+            wish = None
         if wish is not None and wish.registry and root.source:
             if Requirement.of(name, wish.version or "").specifier != root.specifier:
                 text = with_entry(text, "requires", name, {"version": root.specifier, "registry": wish.registry})
@@ -98,6 +100,11 @@ def without(context: Context, names: Collection[str]) -> str | None:
     return text
 
 
+def _moves(context: Context, wish: Wish, source: Source) -> bool:
+    """Is another registry typed than the one that the project file names?"""
+    return source.kind is SourceKind.REGISTRY and wish.registry not in context.registry_names.get(source, ())
+
+
 def _has_changed(root: Requirement, wish: Wish) -> bool:
     return wish.place is not None or Requirement.of(root.name, wish.version or "") != root
 
@@ -122,9 +129,9 @@ def _of_registry(
 
 
 def _typed_registry(context: Context, root: Requirement, entry: LockedSkill) -> tuple[str, str] | None:
-    """Return the name and the place of the registry of a skill if it was a flag or a typed site."""
-    if root.source is not None and root.source.kind is SourceKind.SITE:
-        return registry_name(root.source.place), root.source.place
+    """Return the name and the place of the registry of a skill if it was a flag or typed with the skill."""
+    if root.source is not None and root.source.is_registry:
+        return registry_name(root.source.place.partition("@")[0]), root.source.place
     flags = context.settings.typed_registries
     return next((item for item in flags.items() if context.registry_source(item[1]) == entry.source), None)
 
