@@ -25,7 +25,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from skillpm.errors import UsageError
 from skillpm.index.git_url import GitUrl, is_git
-from skillpm.model.source import SourceKind, git_place
+from skillpm.model.source import SourceKind, cut_reference, git_place
 
 _HOSTS = {
     "github": "https://github.com",
@@ -40,8 +40,8 @@ _RAW = {"raw.githubusercontent.com": "github.com"}
 _PREFIX = re.compile(rf"({'|'.join(_HOSTS)}):(?!//)(.+)\Z", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\Z")
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
-_SHORT = re.compile(rf"{_PART}/{_PART}(?:/[^\s@#\\]+)*/?(?:[@#][^\s@\\]+)?\Z")
-_UNDECIDED = re.compile(rf"{_PART}/{_PART}(?:[@#][^\s@\\]+)?\Z")
+_SHORT = re.compile(rf"{_PART}/{_PART}(?:/[^\s@#\\]+)*/?(?:[@#][^\s\\]+)?\Z")
+_UNDECIDED = re.compile(rf"{_PART}/{_PART}(?:[@#][^\s\\]+)?\Z")
 _PAGES = frozenset({"tree", "blob", "raw", "src", "blame", "edit"})
 _FILES = frozenset({"blob", "raw", "blame", "edit"})
 _SKILL_FILES = ("SKILL.md", "skill.md")
@@ -172,12 +172,12 @@ def _joined(forge: str, repository: tuple[str, ...], rest: tuple[str, ...]) -> t
 
 
 def _with_at(path: str) -> tuple[str, str]:
-    """Split off ``@REF`` or ``#REF``; an ``@`` that begins a name belongs to the path."""
-    for mark in "@#":
-        before, found, after = path.rpartition(mark)
-        if found and after and not before.endswith("/"):
-            return before, after
-    return path, ""
+    """Split off ``@REF`` or ``#REF``."""
+    before, reference = cut_reference(path)
+    if reference:
+        return before, reference
+    before, _, reference = path.rpartition("#")
+    return (before, reference) if before and not before.endswith("/") else (path, "")
 
 
 def _pasted(url: str, text: str) -> Address | None:
@@ -194,13 +194,14 @@ def _pasted(url: str, text: str) -> Address | None:
             f"`{text[:200]}` is an archive on a web server",
             hint="download it, then run `skillpm install ./FILE.tar.gz`",
         )
-    inside = _fragment(parts.fragment, parts.query, text)
     if host in _RAW:
         repository, page, rest = segments[:2], "raw", segments[2:]
         host = _RAW[host]
     else:
         repository, page, rest = _at_page(segments, flat=host in _FLAT)
     place = f"https://{host}/{quote('/'.join(repository), safe='/~@')}"
+    branch = "" if page else _of_branch(parts.fragment, place)
+    inside = () if branch else _fragment(parts.fragment, parts.query, text)
     if "_git" in repository:
         return _azure(place, parts.query)
     if page in _PAGES:
@@ -215,7 +216,13 @@ def _pasted(url: str, text: str) -> Address | None:
             f"`{text[:200]}` is a page about a repository, not a place in it", hint=f"run `skillpm install {place}`"
         )
     place, reference = _with_at(place)
-    return Address(((place, inside),), reference)
+    return Address(((place, inside),), reference + branch)
+
+
+def _of_branch(fragment: str, place: str) -> str:
+    """Return ``#…`` if it is the end of a branch's name: one is named before it, and it is nothing else."""
+    is_more = fragment and "=" not in fragment and not _READ_ONLY.match(fragment) and _with_at(place)[1]
+    return f"#{fragment}" if is_more else ""
 
 
 def _at_page(segments: list[str], *, flat: bool) -> tuple[list[str], str, list[str]]:

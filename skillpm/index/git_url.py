@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from skillpm.errors import UsageError
-from skillpm.model.source import SUBDIRECTORY
+from skillpm.model.source import SUBDIRECTORY, cut_reference
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _SCP = re.compile(r"(?:git\+)?([A-Za-z0-9_][A-Za-z0-9_.-]*@[A-Za-z0-9.-]+):(?!/)([^:]+)\Z")
@@ -69,10 +69,10 @@ class GitUrl:
         except ValueError:
             raise _refused(text, "has no valid host") from None
         fragment = f"#{parts.fragment}" if parts.fragment else ""
-        path, at, reference = parts.path.rpartition("@") if "@" in parts.path else (parts.path, "", "HEAD")
-        if fragment and (not at or _KEY.match(fragment)):
+        path, written = cut_reference(parts.path)
+        if fragment and (written is None or _KEY.match(fragment)):
             raise _refused(text, f"has `{fragment[:80]}` at its end")
-        reference += fragment  # a branch may have a `#` in its name
+        reference = "HEAD" if written is None else written + fragment  # a branch may have a `#` in its name
         if parts.scheme not in _SCHEMES or parts.query:
             raise _refused(text, f"is not one of {', '.join(f'git+{scheme}' for scheme in _SCHEMES)}")
         if not _REFERENCE.match(reference) or _NO_REFERENCE.search(reference):

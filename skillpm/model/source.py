@@ -5,6 +5,7 @@ A new kind of source is a member of ``SourceKind``, its place in the sets below,
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -88,10 +89,11 @@ class Source(TextValue):
         if self.kind is not SourceKind.GIT:
             return {}
         address, _, subdirectory = self.place.partition(SUBDIRECTORY)
-        host = address.find("/", address.find("://") + 3)
-        cut = address.rfind("@", host) if host >= 0 else -1
-        git, reference = (address[:cut], address[cut + 1 :]) if cut >= 0 else (address, _HEAD)
-        keys = {"git": git, "ref": "" if reference == _HEAD else reference, "subdirectory": subdirectory}
+        host = max(address.find("/", address.find("://") + 3), 0)
+        path, reference = cut_reference(address[host:])
+        keys = {"git": address[:host] + path, "ref": reference or "", "subdirectory": subdirectory}
+        if reference == _HEAD:
+            keys["ref"] = ""
         return {key: value for key, value in keys.items() if value}
 
 
@@ -99,6 +101,13 @@ BUNDLED = Source(SourceKind.BUNDLED)
 _PREFIXES = tuple((kind, kind.value) for kind in SourceKind if kind is not SourceKind.BUNDLED)
 SUBDIRECTORY = "#subdirectory="
 _HEAD = "HEAD"
+_AT = re.compile(r"(?<=[^/])@")
+
+
+def cut_reference(path: str) -> tuple[str, str | None]:
+    """Split ``PATH@REFERENCE`` at the last ``@`` that begins no name: a scope ``@home`` may be a part of either."""
+    cut = max((match.start() for match in _AT.finditer(path)), default=-1)
+    return (path[:cut], path[cut + 1 :]) if cut >= 0 else (path, None)
 
 
 def git_place(address: str, reference: str | None = "", subdirectory: str | None = "") -> str:

@@ -10,6 +10,7 @@ from skillpm.errors import RegistryError, UsageError
 from skillpm.index.forge import git_text, is_repository, may_be_repository
 from skillpm.index.git_url import GitUrl
 from skillpm.index.source import Surroundings
+from skillpm.model.source import Source
 
 FORGE = "https://github.com"
 HUB = f"{FORGE}/owner/repo"
@@ -32,6 +33,10 @@ def first(address: str, references: list[str]) -> str | None:
         ("owner/repo@v1.0", f"{HUB}@v1.0"),
         ("owner/repo@feature/x", f"{HUB}@feature/x"),
         ("owner/repo#main", f"{HUB}@main"),
+        ("owner/repo@fix#12", f"{HUB}@fix#12"),
+        ("owner/repo@feat/@home", f"{HUB}@feat/@home"),
+        ("owner/repo/a/b@feat/@home", f"{HUB}@feat/@home#subdirectory=a/b"),
+        ("github:owner/repo/skills/@home/x@v1.0", f"{HUB}@v1.0#subdirectory=skills/%40home/x"),
         ("owner/repo/skills/pdf", f"{HUB}#subdirectory=skills/pdf"),
         ("owner/repo/skills/pdf@v1.0", f"{HUB}@v1.0#subdirectory=skills/pdf"),
         ("owner/repo/skills/pdf/SKILL.md", f"{HUB}#subdirectory=skills/pdf"),
@@ -49,6 +54,10 @@ def first(address: str, references: list[str]) -> str | None:
         ("HTTPS://GitHub.com/owner/repo.git", f"{HUB}.git"),
         ("github.com/owner/repo", f"{HUB}"),
         (f"{HUB}@feature/x", f"{HUB}@feature/x"),
+        (f"{HUB}@fix#12", f"{HUB}@fix#12"),
+        ("host.org/o/r@fix#12", "https://host.org/o/r@fix#12"),
+        (f"{HUB}@feat/@home", f"{HUB}@feat/@home"),
+        (f"{HUB}@v1.0#readme", f"{HUB}@v1.0"),
         (f"{HUB}?tab=readme-ov-file#install", f"{HUB}"),
         (f"{HUB}#readme", f"{HUB}"),
         (f"{HUB}/tree/main", f"{HUB}@main"),
@@ -90,6 +99,24 @@ def test_each_address_means_a_repository_a_reference_and_a_folder(
     assert is_repository(text)
     url = GitUrl.parse(git_text(text, FORGE, first), tmp_path)
     assert url == GitUrl.parse(f"git+{git}", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "address", "reference"),
+    [
+        ("https://h.io/o/r@feat/@home", "https://h.io/o/r", "feat/@home"),
+        ("https://h.io/@scope/r", "https://h.io/@scope/r", None),
+        ("https://h.io/@scope/r@v1", "https://h.io/@scope/r", "v1"),
+        ("ssh://git@h.io/o/r@v1", "ssh://git@h.io/o/r", "v1"),
+    ],
+)
+def test_a_scope_is_a_part_of_the_address_or_of_the_reference(
+    place: str, address: str, reference: str | None, tmp_path: Path
+) -> None:
+    url = GitUrl.parse(f"git+{place}", tmp_path)
+    assert (url.address, url.reference) == (address, reference or "HEAD")
+    entry = Source.parse(f"git+{place}").entry()
+    assert (entry["git"], entry.get("ref")) == (address, reference)
 
 
 @pytest.mark.parametrize(
