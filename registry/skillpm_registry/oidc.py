@@ -37,6 +37,8 @@ SECONDS = 900.0  # that a token of a trusted publisher lives
 _ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA"]  # no shared secrets, and never "none"
 _LEEWAY = 30  # seconds between two clocks
 _LONGEST = 24 * 3600.0  # seconds that a statement may live: so long its number is remembered
+_CLAIM = 400  # characters of a claim that is recorded
+_SHOWN = ("iss", "sub", "repository", "project_path", "ref")  # the claims that a page shows
 _DOCUMENT = 1 << 20  # bytes of a discovery document or of keys
 _KEPT = 600.0  # seconds
 _PAUSE = 20.0  # seconds between two looks for a new key
@@ -128,7 +130,7 @@ def exchange(services: Services, issuers: Issuers, statement: str) -> tuple[str,
     if not fitting:
         raise _refused("no trusted publisher of this registry fits the claims of the statement")
     scopes = sorted({entry.scope for entry in fitting})
-    shown = {key: value for key, value in claims.items() if isinstance(value, (str, int)) and len(str(value)) <= 400}
+    shown = {key: value for key, value in claims.items() if isinstance(value, (str, int)) and len(str(value)) <= _CLAIM}
     try:
         with services.database.writing() as session:
             session.execute(delete(UsedStatement).where(UsedStatement.expires < time.time()))
@@ -194,6 +196,9 @@ def _verified(services: Services, issuers: Issuers, statement: str) -> dict[str,
         raise _refused(f"the statement does not count: {error}"[:200]) from None
     if not isinstance(claims["jti"], str) or len(claims["jti"]) > 400 or claims["exp"] > time.time() + _LONGEST:
         raise _refused("the statement lives too long, or has no number")
+    for key in _SHOWN:
+        if len(str(claims.get(key, ""))) > _CLAIM:
+            raise _refused(f"the claim `{key}` has more than {_CLAIM} characters")
     return claims
 
 

@@ -112,6 +112,12 @@ class Reader(HTMLParser):
             self.inputs.append(values.get("id", ""))
 
 
+def test_the_icon_is_linked_and_has_its_usual_name_too(client: TestClient) -> None:
+    linked = [value for _, _, value in Reader(client.get("/").text).attributes if value.startswith("/-/icon-")]
+    answer = client.get("/favicon.ico")
+    assert [answer.url.path] == linked and answer.headers["content-type"].startswith("image/svg+xml")
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_no_page_runs_loads_or_leads_to_what_a_stranger_wrote(client: TestClient, path: str) -> None:
     answer = client.get(path)

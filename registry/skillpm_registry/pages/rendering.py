@@ -32,9 +32,9 @@ _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @cache
 def static_files() -> dict[str, tuple[bytes, str]]:
-    """Return the style sheet and the script by their names, which change with their content, and their types."""
+    """Return style sheet, script and icon by their names, which change with their content, and their types."""
     found = {}
-    for name, kind in (("style.css", "text/css"), ("copy.js", "text/javascript")):
+    for name, kind in (("style.css", "text/css"), ("copy.js", "text/javascript"), ("icon.svg", "image/svg+xml")):
         content = files("skillpm_registry.pages").joinpath("files", name).read_bytes()
         stem, _, ending = name.rpartition(".")
         found[f"{stem}-{hashlib.sha256(content).hexdigest()[:12]}.{ending}"] = (content, f"{kind}; charset=utf-8")
@@ -48,9 +48,13 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"date": _date, "size": _size, "visible": visible, "semantic": semantic}
-    names = {name.partition("-")[0]: f"/-/{name}" for name in static_files()}
-    environment.globals |= {"style": names["style"], "script": names["copy"]}
+    environment.globals |= {"style": static_path("style"), "script": static_path("copy"), "icon": static_path("icon")}
     return environment
+
+
+def static_path(stem: str) -> str:
+    """Return the path of a static file by the beginning of its name."""
+    return next(f"/-/{name}" for name in static_files() if name.startswith(f"{stem}-"))
 
 
 def _date(text: str | None) -> str:
@@ -119,7 +123,7 @@ class Pages:
 
 
 def static_answer(name: str) -> Response:
-    """Return the style sheet or the script."""
+    """Return the style sheet, the script or the icon."""
     content, kind = static_files().get(name, (None, ""))
     if content is None:
         return Response("there is no such file", 404, media_type="text/plain")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
 
 from skillpm.errors import SkillpmError
 from skillpm.model.name import is_name, near_names
@@ -19,7 +20,7 @@ from skillpm_registry.pages.comparison import lines
 from skillpm_registry.pages.difference import changes
 from skillpm_registry.pages.file_view import file_values
 from skillpm_registry.pages.markdown import visible
-from skillpm_registry.pages.rendering import Pages, static_answer
+from skillpm_registry.pages.rendering import Pages, static_answer, static_path
 from skillpm_registry.pages.skill import shown
 from skillpm_registry.protocols.marketplace import marketplace_name, plugin_name
 from skillpm_registry.routing import reading_router
@@ -126,8 +127,13 @@ def _add_pictures(routes: APIRouter, services: Services, pages: Pages) -> None:
 
     @routes.get("/-/{name}")
     def static(name: str) -> Response:
-        """Return the style sheet or the script."""
+        """Return the style sheet, the script or the icon."""
         return static_answer(name)
+
+    @routes.get("/favicon.ico")
+    def favicon() -> Response:
+        """Send programs that do not read the page to its icon."""
+        return RedirectResponse(static_path("icon"), 308)
 
 
 def _page(start: int) -> int:
