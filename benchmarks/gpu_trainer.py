@@ -154,7 +154,7 @@ class Bench:
         size = self.size
         sizes = {"prompts": size.prompts, "generations": size.generations, "max_new_tokens": size.tokens}
         sft = Sft(kind="sft", batch_size=size.batch, learning_rate=RATE)
-        grpo = Grpo(kind="grpo", steps=size.steps, **sizes, screen=0, validate_on=0)
+        grpo = Grpo(kind="grpo", steps=size.steps, **sizes, refill=0, validate_on=0)
         recipe = Recipe(stages=(sft, grpo) if refine else (sft,), data=Data(refine=0))
         plan = make_plan(recipe, BUILT_IN, self.rows, [], {"up": ["graded"]})
         found: dict[str, Steps] = {}

@@ -1,8 +1,8 @@
 """Rewards in the shape that TRL calls: one object for each ``skill:reward``, over one shared judge.
 
-TRL calls every column in turn with the whole batch. Each hands its rows to the judge, whose memo answers all but the
-first, so an answer is judged once. A row of another skill, and one that could not be judged, is None: TRL turns that
-into NaN and leaves it out.
+TRL calls every column in turn with the whole batch. Each hands its rows to the judge, whose memo answers, because the
+groups of a step were judged when they were chosen. A row of another skill, and one that could not be judged, is None:
+TRL turns that into NaN and leaves it out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Rewarder:
         prefetch: usually ``Scorer.prefetch``.
 
     Attributes:
-        judged: answers so far; a batch that the columns ask for in turn counts once.
+        judged: answers so far.
         errored: those of them that could not be judged.
     """
 
@@ -41,7 +41,6 @@ class Rewarder:
         self._max_error_share = max_error_share
         self._prefetch = prefetch
         self.judged = self.errored = 0
-        self._counted: tuple[list[str], list[str]] | None = None
 
     def expect(self, key: str, completion: str) -> None:
         """Have an answer judged that ``judgements`` will be asked for, while others are written; returns at once."""
@@ -54,17 +53,14 @@ class Rewarder:
         Raises:
             TrainingError: too large a share could not be judged.
         """
-        judgements = self._judge([self._episode(key, text) for key, text in zip(keys, completions, strict=True)])
+        judgements = self.remembered(keys, completions)
         errored = [
             (self._tasks[key].skill, judgement.verdict.reasons)
             for key, judgement in zip(keys, judgements, strict=True)
             if judgement.verdict.status == "errored"
         ]
-        batch = (list(keys), list(completions))
-        if batch != self._counted:
-            self._counted = batch
-            self.judged += len(judgements)
-            self.errored += len(errored)
+        self.judged += len(judgements)
+        self.errored += len(errored)
         if len(errored) > self._max_error_share * len(judgements):
             skill, reasons = errored[0]
             raise TrainingError(
@@ -73,6 +69,10 @@ class Rewarder:
                 hint=f"run `skillpm selftest {skill}`; an outage must not train a policy",
             )
         return judgements
+
+    def remembered(self, keys: Sequence[str], completions: Sequence[str]) -> list[Judgement]:
+        """Return the judgements of answers that ``judgements`` has counted."""
+        return self._judge([self._episode(key, text) for key, text in zip(keys, completions, strict=True)])
 
     def mean_scores(self, keys: Sequence[str], completions: Sequence[str]) -> dict[str, float]:
         """Return the mean score by skill, of answers that could be judged, 0 where none could.
@@ -86,22 +86,20 @@ class Rewarder:
                 scores[self._tasks[key].skill].append(judgement.verdict.score)
         return {skill: sum(judged) / max(1, len(judged)) for skill, judged in scores.items()}
 
-    def varies(
-        self, keys: Sequence[str], groups: Sequence[Sequence[str]], columns: Sequence[RewardColumn]
-    ) -> list[bool]:
-        """Do the answers of each group, all to one task, get different pay?
+    def pays(self, keys: Sequence[str], groups: Sequence[Sequence[str]], columns: Sequence[RewardColumn]) -> list[int]:
+        """Return how many different pays the answers of each group get, all to one task; 0 where none could be judged.
 
         Raises:
             TrainingError: too large a share of all could not be judged.
         """
         pairs = [(key, text) for key, group in zip(keys, groups, strict=True) for text in group]
         judgements = iter(self.judgements([key for key, _ in pairs], [text for _, text in pairs]))
-        varied = []
+        counts = []
         for key, group in zip(keys, groups, strict=True):
             weights = {column.reward: column.weight for column in columns if column.skill == self._tasks[key].skill}
             judged = [item for item in islice(judgements, len(group)) if item.verdict.score is not None]
-            varied.append(len({_pay(item, weights) for item in judged}) > 1)
-        return varied
+            counts.append(len({_pay(item, weights) for item in judged}))
+        return counts
 
     def _episode(self, key: str, completion: str) -> Episode:
         return Episode.answering(self._tasks[key], completion)
@@ -124,7 +122,7 @@ class _Column:
     ) -> list[float | None]:
         """Return one reward for each completion, None where this column does not apply."""
         texts = [completion if isinstance(completion, str) else completion[-1]["content"] for completion in completions]
-        judgements = self._rewarder.judgements(task_key, texts)
+        judgements = self._rewarder.remembered(task_key, texts)
         return [
             judgement.rewards.get(self._column.reward) if name == self._column.skill else None
             for name, judgement in zip(skill, judgements, strict=True)

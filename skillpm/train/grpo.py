@@ -33,7 +33,7 @@ class Sampled(Stage):
         generations: completions of each prompt, the group.
         updates: optimiser steps on the answers of one rollout; from the second on, ratios are clipped.
         micro_batch: completions in one forward and backward pass; fewer take less memory.
-        screen: rows that are tried before the first step, to refine on those whose answers differ in pay; 0 for none.
+        refill: rounds in which a step asks other prompts in place of those whose answers were paid alike; 0 for none.
         validate_on: rows kept out of the stage; where its greedy answers to them get worse, the stage is taken back.
         learning_rate: of the optimiser.
         scheduler: how the rate falls.
@@ -49,7 +49,7 @@ class Sampled(Stage):
     generations: Annotated[int, Field(ge=2)] = 4
     updates: Annotated[int, Field(ge=1, le=64)] = 1
     micro_batch: Positive = 8
-    screen: Annotated[int, Field(ge=0)] = 64
+    refill: Annotated[int, Field(ge=0, le=16)] = 1
     validate_on: Annotated[int, Field(ge=0)] = 48
     learning_rate: Rate = 1e-4
     scheduler: Literal["cosine", "linear", "constant"] = "constant"

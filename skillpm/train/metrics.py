@@ -14,6 +14,7 @@ _SHOWN = {
     "loss": "loss",
     "mean_token_accuracy": "accuracy",
     "reward": "reward",
+    "groups/live": "live",
     "completions/mean_length": "length",
     _HELD_OUT: "held-out",
 }

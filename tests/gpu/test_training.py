@@ -84,7 +84,7 @@ def test_a_grpo_step_learns_from_rewards(source: Path, device: str, tmp_path: Pa
 
     sft = Sft(kind="sft", batch_size=4, epochs=2)  # long enough that answers end, too short to make them all alike
     sizes = {"prompts": 4, "generations": 8, "max_new_tokens": 48}
-    grpo = Grpo(kind="grpo", steps=1, **sizes, temperature=1.5, screen=0, validate_on=0)
+    grpo = Grpo(kind="grpo", steps=1, **sizes, temperature=1.5, refill=0, validate_on=0)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     log = run([sft, grpo], source, tmp_path, dtype="auto" if device == "cuda" else "float32", judge=judge)

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1800)]
 
 SMALL = [
     *("--set", "data.rows=60", "--set", "data.refine=12", "--set", "data.held_out=4"),
-    *("--set", "stages.grpo.steps=1", "--set", "stages.grpo.prompts=2", "--set", "stages.grpo.screen=4"),
+    *("--set", "stages.grpo.steps=1", "--set", "stages.grpo.prompts=2", "--set", "stages.grpo.refill=1"),
     *("--set", "stages.grpo.validate_on=4"),
 ]
 

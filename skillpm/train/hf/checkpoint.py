@@ -57,7 +57,13 @@ class Passes(torch.utils.data.Sampler[int]):
 
 
 class Resumable:
-    """What a trainer of transformers or TRL needs to be resumed exactly; stands before it among the base classes."""
+    """What a trainer of transformers or TRL needs to be resumed exactly; stands before it among the base classes.
+
+    Attributes:
+        kept: what a checkpoint has besides; it is changed in place.
+    """
+
+    kept: dict[str, Json] = {}  # noqa: RUF012  # of a trainer that keeps nothing
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Write no card into a checkpoint."""
@@ -81,7 +87,8 @@ class Resumable:
             super()._save_checkpoint(model, trial)  # type: ignore[misc]
             (folder,) = draft.iterdir()
             if hasattr(self, "_buffered_inputs"):
-                torch.save({"step": self._step, "batches": self._buffered_inputs}, folder / _ROLLOUT)
+                rollout = {"step": self._step, "batches": self._buffered_inputs, "kept": self.kept}
+                torch.save(rollout, folder / _ROLLOUT)
             _write_through(folder)
             older = _checkpoints(work)
             folder.replace(work / folder.name)
@@ -100,6 +107,7 @@ class Resumable:
         if path.is_file():
             rollout = torch.load(path, map_location=self.accelerator.device)  # type: ignore[attr-defined]
             self._step, self._buffered_inputs = rollout["step"], rollout["batches"]
+            self.kept.update(rollout["kept"])
 
 
 class _Saving(TrainerCallback):

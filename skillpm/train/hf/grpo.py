@@ -2,7 +2,7 @@
 
 Departures from the paper (arXiv 2402.03300): no KL term unless ``kl`` asks for it, clip-higher (DAPO, 2503.14476), no
 division by the group's standard deviation or by the length (Dr. GRPO, 2503.20783), truncated completions are masked,
-and prompts are screened once for groups whose rewards differ (the zero-variance filter of DAPO, before the first step).
+and other prompts are asked where the answers to one are all paid alike (the dynamic sampling of DAPO, within a bound).
 """
 
 from __future__ import annotations
@@ -15,15 +15,13 @@ from trl import GRPOConfig, RLOOConfig
 from trl.trainer import utils
 
 from skillpm.errors import TrainingError
-from skillpm.formats.document import Json
-from skillpm.model.training import StageInput, StageOutput, TrainRow
+from skillpm.model.training import StageInput, StageOutput
 from skillpm.train.columns import Rewarder, reward_functions
 from skillpm.train.grpo import Grpo, Rloo, Sampled, held_for_validation
-from skillpm.train.hf.checkpoint import remembered
 from skillpm.train.hf.loop import on_one_device, run_loop, shared_arguments
 from skillpm.train.hf.reference import Reference, forget_reference
-from skillpm.train.hf.rollout import Rollouts, judging_ahead, rollout_function, stage_groups
-from skillpm.train.hf.row_scores import GroupTrainer, LeaveOneOutTrainer, rows_in_order
+from skillpm.train.hf.rollout import Rollouts
+from skillpm.train.hf.row_scores import GroupTrainer, LeaveOneOutTrainer, example, rows_in_order
 from skillpm.train.hf.validation import Validation
 
 
@@ -43,7 +41,7 @@ def run_grpo(stage: Grpo, given: StageInput) -> StageOutput:
             importance_sampling_level="sequence" if gspo else "token",
             scale_rewards="none" if stage.loss == "dr_grpo" else "group",
         ),
-        lambda rollouts, **rest: GroupTrainer(rollout_func=rollouts, **rest),
+        GroupTrainer,
     )
 
 
@@ -53,13 +51,7 @@ def run_rloo(stage: Rloo, given: StageInput) -> StageOutput:
     Raises:
         TrainingError: too many answers could not be judged, or nothing could be learned.
     """
-
-    def make(rollouts: Rollouts, **rest: Any) -> LeaveOneOutTrainer:
-        trainer = LeaveOneOutTrainer(**rest)
-        trainer.rollouts = rollouts
-        return trainer
-
-    return _run(stage, given, RLOOConfig(**_arguments(stage, given)), make)
+    return _run(stage, given, RLOOConfig(**_arguments(stage, given)), LeaveOneOutTrainer)
 
 
 def _run(stage: Sampled, given: StageInput, arguments: Any, make: Callable[..., Any]) -> StageOutput:
@@ -68,13 +60,13 @@ def _run(stage: Sampled, given: StageInput, arguments: Any, make: Callable[..., 
         {row.task.key: row.task for row in plan.rows}, given.judge, stage.max_error_share, given.prefetch
     )
     validation = Validation(given, rewarder, stage.validate_on, stage.max_new_tokens)
-    learned = _screened(given, stage, validation.learned, rewarder) if stage.screen else validation.learned
+    learned = validation.learned
     trainer = make(
-        rollout_function(conversation, stage, given.seed, learned, rewarder),
+        Rollouts(stage, given, learned, rewarder),
         model=given.model,
         args=on_one_device(arguments),
         reward_funcs=reward_functions(plan.columns, rewarder),
-        train_dataset=Dataset.from_list([_example(row) for row in learned]),
+        train_dataset=Dataset.from_list([example(row) for row in learned]),
         processing_class=conversation.tokenizer,
     )
     trainer.eos_token_ids = sorted(conversation.stop_tokens(given.model))
@@ -130,27 +122,6 @@ def _check_steps(stage: Sampled, steps: int, history: Sequence[Mapping[str, Any]
     )
 
 
-def _screened(given: StageInput, stage: Sampled, rows: list[TrainRow], rewarder: Rewarder) -> list[TrainRow]:
-    """Return the rows whose answers are sometimes better, sometimes worse: a group of equals teaches nothing.
-
-    As many rows as ``stage.screen`` says are tried with one group each. All rows are returned where fewer than one
-    step's prompts are found. A resumed stage has the rows that it began with.
-    """
-    conversation, tried = given.conversation, rows[: stage.screen]
-
-    def telling() -> list[Json]:
-        prompts = [conversation.prompt(row.task.prompt) for row in tried]
-        keys = [row.task.key for row in tried]
-        ended = judging_ahead(rewarder, conversation, keys)
-        groups = stage_groups(given.model, conversation, prompts, stage, given.seed, ended)
-        texts = [[conversation.text(answer) for answer in group] for group in groups]
-        varies = rewarder.varies(keys, texts, given.plan.columns)
-        return [key for key, differs in zip(keys, varies, strict=True) if differs]
-
-    keys = remembered(given.work, "screened", telling)
-    return [row for row in tried if row.task.key in set(keys)] if len(keys) >= _prompts(stage, given) else rows
-
-
 def _arguments(stage: Grpo | Rloo, given: StageInput) -> dict[str, Any]:
     """Return what GRPOConfig and RLOOConfig have in common."""
     completions = _prompts(stage, given) * stage.generations
@@ -179,8 +150,3 @@ def _prompts(stage: Sampled, given: StageInput) -> int:
     """Return how many prompts a step has: TRL drops a batch that is not full, so no more than there are rows."""
     rows = len(given.plan.rows)
     return min(stage.prompts, rows - held_for_validation(stage.validate_on, rows))
-
-
-def _example(row: TrainRow) -> dict[str, Any]:
-    prompt = [{"role": message.role, "content": message.content} for message in row.task.prompt]
-    return {"prompt": prompt, "task_key": row.task.key, "skill": row.task.skill}

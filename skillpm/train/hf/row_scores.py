@@ -14,10 +14,12 @@ import torch
 from trl import GRPOTrainer, RLOOTrainer
 from trl.trainer import grpo_trainer, rloo_trainer, utils
 
+from skillpm.model.training import TrainRow
 from skillpm.train.hf.capability import FAILURES, evaluating, same_scores
 from skillpm.train.hf.checkpoint import Resumable
 from skillpm.train.hf.memory import lacks_memory
 from skillpm.train.hf.packing import IGNORED, PrefixPacking
+from skillpm.train.hf.rollout import Rollouts
 
 Scores = tuple[torch.Tensor, torch.Tensor]
 """Log-probabilities and entropies of the last tokens of padded rows, nats, shape (rows, kept); 0 for padding."""
@@ -117,22 +119,60 @@ def _chosen(value: Any, rows: torch.Tensor) -> Any:
     return value[rows] if isinstance(value, torch.Tensor) and value.ndim else value
 
 
-class GroupTrainer(ScoredRows, GRPOTrainer):
+class StepTrainer(ScoredRows):
+    """A trainer of TRL whose steps are made of the groups that ``rollouts`` chooses, not of what TRL's sampler draws.
+
+    Args:
+        rollouts: chooses and answers; None where nothing is sampled.
+        rest: as TRL's trainer takes it.
+    """
+
+    def __init__(self, rollouts: Rollouts | None = None, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._rollouts = rollouts
+        if rollouts is not None:
+            self.kept = rollouts.draws.record
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        assert self._rollouts is not None
+        model = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
+        wanted = len(inputs) // self.num_generations  # type: ignore[attr-defined]
+        self._groups, figures = self._rollouts.groups(model, self.state.global_step, wanted)  # type: ignore[attr-defined]
+        for name, figure in figures.items():
+            self._metrics["train"][name].append(figure)  # type: ignore[attr-defined]
+        rows = [example(group.row) for group in self._groups for _ in group.answers]
+        found: dict[str, Any] = super()._generate_and_score_completions(rows)  # type: ignore[misc]
+        return found
+
+    def _answers(self) -> dict[str, Any]:
+        """Return the answers of a step as TRL takes them: a row for each, with its prompt."""
+        pairs = [(group.prompt, answer) for group in self._groups for answer in group.answers]
+        prompts, answers = zip(*pairs, strict=True)
+        return {"prompt_ids": list(prompts), "completion_ids": list(answers), "logprobs": None}
+
+
+class GroupTrainer(StepTrainer, GRPOTrainer):
     """TRL's GRPO."""
 
+    def __init__(self, rollouts: Rollouts | None = None, **rest: Any) -> None:
+        super().__init__(rollouts, rollout_func=lambda prompts, trainer: self._answers(), **rest)
 
-class LeaveOneOutTrainer(ScoredRows, RLOOTrainer):
-    """TRL's RLOO, which takes no rollout function, with one: ``rollouts``."""
 
-    rollouts: Callable[[list[Any], Any], dict[str, Any]]
+class LeaveOneOutTrainer(StepTrainer, RLOOTrainer):
+    """TRL's RLOO, which takes no rollout function."""
 
     def _tokenize_prompts(self, prompts: list[Any]) -> tuple[list[list[int]], None, dict[str, Any]]:
-        answered = self.rollouts(prompts, self)
-        self._answers = answered["completion_ids"]
-        return answered["prompt_ids"], None, {}
+        return self._answers()["prompt_ids"], None, {}
 
     def _generate_single_turn(self, *_: Any) -> list[list[int]]:
-        return self._answers
+        answers: list[list[int]] = self._answers()["completion_ids"]
+        return answers
+
+
+def example(row: TrainRow) -> dict[str, Any]:
+    """Return a row as an example of TRL's, with what the reward columns read."""
+    prompt = [{"role": message.role, "content": message.content} for message in row.task.prompt]
+    return {"prompt": prompt, "task_key": row.task.key, "skill": row.task.skill}
 
 
 @contextmanager

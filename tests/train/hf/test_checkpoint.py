@@ -70,7 +70,7 @@ def test_sft_that_is_killed_anywhere_goes_on_to_the_same_bytes(tiny_model: Path,
 def test_grpo_that_is_killed_goes_on_to_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
     """It goes on with the rows that it chose at its start, also between two updates on one rollout."""
     first = Sft(kind="sft", batch_size=6, learning_rate=1e-3)
-    plan = each_step(first, Grpo(kind="grpo", **{**SMALL, "steps": 4, "updates": 2, "screen": 16, "validate_on": 2}))
+    plan = each_step(first, Grpo(kind="grpo", **{**SMALL, "steps": 4, "updates": 2, "refill": 2, "validate_on": 2}))
     go(plan, tiny_model, tmp_path / "straight")
     target = tmp_path / "killed"
     with pytest.raises(Killed):

@@ -90,7 +90,7 @@ def digest(stage: Path) -> str:
 
 
 def test_answers_can_be_judged_while_others_are_written(tiny_model: Path, tmp_path: Path) -> None:
-    """Whatever GRPO asks the judge, screened, rolled out or for validation, was announced when the answer had ended."""
+    """Whatever GRPO asks the judge, rolled out or for validation, was announced when the answer had ended."""
     announced: set[tuple[str, str]] = set()
     asked: set[tuple[str, str]] = set()
 
@@ -103,7 +103,7 @@ def test_answers_can_be_judged_while_others_are_written(tiny_model: Path, tmp_pa
         return judge(episodes)
 
     stage = Grpo(
-        kind="grpo", steps=1, prompts=4, generations=2, screen=6, validate_on=4, learning_rate=1e-3, max_new_tokens=8
+        kind="grpo", steps=1, prompts=4, generations=2, refill=1, validate_on=4, learning_rate=1e-3, max_new_tokens=8
     )
     with pytest.raises(TrainingError, match="every answer was cut off at 8 tokens, so nothing was learned"):
         run(plan_of(stage), tiny_model, tmp_path, judging, prefetch)
@@ -158,7 +158,7 @@ def test_rows_are_updated_alone_where_padding_changes_them(
     monkeypatch.setattr(GroupTrainer, "_get_per_token_logps_and_entropies", seen)
     random_architecture(name).save_pretrained(tmp_path / "model")
     random_tokenizer().save_pretrained(tmp_path / "model")
-    stage = Grpo(kind="grpo", steps=1, prompts=8, generations=4, screen=0, validate_on=0, max_new_tokens=48)
+    stage = Grpo(kind="grpo", steps=1, prompts=8, generations=4, refill=0, validate_on=0, max_new_tokens=48)
     run(plan_of(stage.model_copy(update={"temperature": 2.0})), tmp_path / "model", tmp_path)
 
     assert taken[-1] is alone
@@ -185,8 +185,8 @@ def test_a_stage_of_one_step_learns(tiny_model: Path, tmp_path: Path) -> None:
 
 def test_a_step_takes_the_prompts_that_there_are(tiny_model: Path, tmp_path: Path) -> None:
     """More prompts a step than rows would make no step at all, and say that all went well."""
-    stage = Grpo(kind="grpo", steps=2, prompts=64, generations=2, screen=0, validate_on=0, max_new_tokens=4)
-    with pytest.raises(TrainingError, match="every answer was cut off at 4 tokens"):
+    stage = Grpo(kind="grpo", steps=2, prompts=64, generations=2, refill=0, validate_on=0, max_new_tokens=1)
+    with pytest.raises(TrainingError, match="every answer was cut off at 1 tokens"):
         run(plan_of(stage, rows=6), tiny_model, tmp_path)
 
 
@@ -236,7 +236,7 @@ def test_grpo_follows_the_reward_of_each_skill(tiny_model: Path, tmp_path: Path)
             steps=2,
             prompts=12,
             generations=4,
-            screen=0,
+            refill=0,
             validate_on=0,
             max_new_tokens=8,
             learning_rate=1e-3,
@@ -262,7 +262,7 @@ def test_a_refinement_that_makes_things_worse_is_taken_back(tiny_model: Path, tm
             for number, _ in enumerate(episodes)
         ]
 
-    refine = Grpo(kind="grpo", steps=1, prompts=4, generations=4, screen=0, max_new_tokens=4, learning_rate=1e-2)
+    refine = Grpo(kind="grpo", steps=1, prompts=4, generations=4, refill=0, max_new_tokens=4, learning_rate=1e-2)
     log = run(plan_of(Sft(kind="sft", batch_size=6), refine), tiny_model, tmp_path, falling)
 
     assert log[-1]["validation_after"] < log[-1]["validation_before"]

@@ -30,7 +30,7 @@ from tests.train.hf.test_stages import digest, plan_of, run
 
 pytestmark = pytest.mark.filterwarnings("default")
 
-SMALL: dict[str, Any] = {"prompts": 12, "generations": 4, "screen": 0, "validate_on": 0, "max_new_tokens": 24}
+SMALL: dict[str, Any] = {"prompts": 12, "generations": 4, "refill": 0, "validate_on": 0, "max_new_tokens": 24}
 SMALL |= {"learning_rate": 1e-2, "temperature": 2.0, "steps": 2}
 
 
