@@ -66,6 +66,14 @@ def _place(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--private", is_flag=True, help="Demand a token for reading, too.")
 @click.option("--signed/--unsigned", default=None, help="Sign pages and log releases.  [default: in a new registry]")
 @click.option("--rate", default="600/minute", show_default=True, help="How often one account may write.")
+@click.option(
+    "--gate",
+    type=click.IntRange(10, 3600),
+    is_flag=False,
+    flag_value=300,
+    metavar="[SECONDS]",
+    help="Self-test verifiers before they go live, in the sandbox.  [300 seconds if none are named]",
+)
 @click.option("--local-issuers", is_flag=True, help="Allow OIDC issuers in a private network.")
 @click.option("--blobs", default="", metavar="URL", help="Keep new archives in s3://BUCKET/PREFIX, gs:, az: or file:.")
 @click.option("--behind-proxy", default="", metavar="ADDRESSES", help="Trust X-Forwarded-For of these proxies.")

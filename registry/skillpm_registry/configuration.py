@@ -20,6 +20,7 @@ class Configuration:
         private: does reading need a token?
         rate: how often one client may write, in the words of the library ``limits``; empty for no limit.
         seconds: that the body of a request may take.
+        gate: seconds that the server tries to fool the verifier of a publication; None for not at all.
         local_issuers: may an OIDC issuer be on this machine or in a private network?
     """
 
@@ -30,6 +31,7 @@ class Configuration:
     private: bool = False
     rate: str = "600/minute"
     seconds: float = 60.0
+    gate: int | None = None
     local_issuers: bool = False
 
     def __post_init__(self) -> None:

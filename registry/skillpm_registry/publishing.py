@@ -44,6 +44,7 @@ from skillpm.ops.authoring.validate import PUBLISH_RULES
 from skillpm.storage.archive import archive_digest, limits_of, read_archive
 from skillpm.storage.process_lock import locked
 from skillpm_registry.events import record
+from skillpm_registry.gate import Gate
 from skillpm_registry.identity import DAY, Identity, Right
 from skillpm_registry.membership import Role, demand_publishing, demand_role, scope_of
 from skillpm_registry.naming import is_new, refuse_look_alike
@@ -226,6 +227,8 @@ def receive(services: Services, identity: Identity, number: str, draft: Path) ->
             raise IntegrityError(f"the {key} in the archive is not the announced one", hint="publish again")
     _check(services, upload, wish, tree)
     draft.replace(archive_of(services, number))
+    if services.gate is not None:
+        services.gate.forget_unjudged(wish.tree)
     with services.database.writing() as session:
         upload = upload_of(session, identity, number)
         if upload.state == "open":
@@ -251,9 +254,12 @@ def _check(services: Services, upload: Upload, release: Release, tree: Tree) -> 
 def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload, bool]:
     """Make a staged release visible, or let it wait for an approval; return it, and whether this call added it.
 
+    While the gate judges it, it stays staged, and its publisher asks again.
+
     Raises:
         ApiError: 403, or 404 for the upload, or 409 if its archive was not sent.
-        BusyError: another request makes it live just now.
+        BusyError: another request makes it live just now, or too many releases wait for the gate.
+        CheckError: the gate refuses it.
         ConflictError: the version was published with different content in the meantime.
         StorageError: the disk refused.
     """
@@ -267,10 +273,27 @@ def go_live(services: Services, identity: Identity, number: str) -> tuple[Upload
         raise BusyError(f"{upload.name} {upload.version} is going live", hint="try again")
     if upload.state != "staged":
         raise ApiError(409, "not-staged", "the archive of this upload was not sent", "send it first")
+    if services.gate is not None and is_judging(services, services.gate, upload):
+        return upload, False
     if not waits:
         return make_visible(services, upload, identity.account)
     with services.database.writing() as session:
         return move(session, upload, "waiting", expires=time.time() + _WAITING), False
+
+
+def is_judging(services: Services, gate: Gate, upload: Upload) -> bool:
+    """Is the gate still to judge a staged release? The first question begins it.
+
+    Raises:
+        CheckError: the gate refuses it.
+        BusyError: too many wait for the gate.
+    """
+    wish = read_light(Release, upload.release)
+    if gate.is_pending(wish.tree):
+        return True
+    if gate.is_passed(wish.tree):
+        return False
+    return gate.start(upload.name, wish.tree, read_archive(archive_bytes(services, upload.id), limits_of(wish.adapter)))
 
 
 def make_visible(services: Services, upload: Upload, actor: str, **approval: str) -> tuple[Upload, bool]:

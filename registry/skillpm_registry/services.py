@@ -16,6 +16,7 @@ from skillpm_registry.catalogue.catalogue import Catalogue
 from skillpm_registry.configuration import Configuration
 from skillpm_registry.database import Database, sqlite_url
 from skillpm_registry.downloads import Downloads
+from skillpm_registry.gate import Gate
 from skillpm_registry.lister import Lister
 
 Check = Callable[[str, Release, Tree], None]
@@ -33,6 +34,7 @@ class Services:
         database: accounts, tokens, uploads, events.
         downloads: counts them.
         lister: renews the listing after a publication.
+        gate: self-tests verifiers; None if the operator does not want that.
         checks: what a release must pass, after the checks that every registry makes.
         visible: called with a skill's name after its page has changed.
         publishing: held while a release becomes visible, so that one of several equal ones is the first.
@@ -44,12 +46,15 @@ class Services:
     database: Database
     downloads: Downloads
     lister: Lister
+    gate: Gate | None = None
     checks: list[Check] = field(default_factory=list)
     visible: list[Callable[[str], None]] = field(default_factory=list)
     publishing: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
         """Finish the listing and close the databases."""
+        if self.gate is not None:
+            self.gate.close()
         self.lister.close()
         self.downloads.write()
         self.database.close()
@@ -62,6 +67,7 @@ def open_services(configuration: Configuration) -> Services:
     Raises:
         RegistryError: the folder is not a registry, or is damaged.
         StorageError: the disk refused.
+        PolicyError: the operator wants the gate, and this machine has no sandbox.
         UsageError: the object store of the archives cannot be opened.
     """
     registry = open_registry(configuration.data, configuration.name, Keys(configuration.state / "keys"))
@@ -70,11 +76,12 @@ def open_services(configuration: Configuration) -> Services:
     configuration.state.chmod(0o700)
     database = Database(configuration.database or sqlite_url(configuration.state / "registry.sqlite3"))
     database.migrate(configuration.state / "lock")
+    gate = Gate(database, configuration.gate) if configuration.gate else None
     lister = Lister(registry)
     catalogue = Catalogue(registry, configuration.state, configuration.database)
     checks: list[Check] = [lambda name, release, tree: _demand_valid_signature(name, release)]
     return Services(
-        configuration, registry, catalogue, database, Downloads(database), lister, checks, visible=[lister.renew]
+        configuration, registry, catalogue, database, Downloads(database), lister, gate, checks, visible=[lister.renew]
     )
 
 

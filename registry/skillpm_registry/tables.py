@@ -96,6 +96,22 @@ class Download(Base):
     count: Mapped[int]
 
 
+class GateReport(Base):
+    """What became of the self-test of a content on this server.
+
+    Attributes:
+        tree: the digest of the content.
+        outcome: ``passed``, ``failed``, ``unjudged`` (not in time, or not at all) or ``skipped``.
+        report: of the self-test, or the ``reason`` for which there is none.
+    """
+
+    __tablename__ = "gate_report"
+    tree: Mapped[str] = mapped_column(String(80), primary_key=True)
+    time: Mapped[float]
+    outcome: Mapped[str] = mapped_column(String(16))
+    report: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
 class Event(Base):
     """One line of the log of what was done. The database refuses to change or remove it."""
 

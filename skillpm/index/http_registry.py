@@ -7,12 +7,21 @@ a publication that is complete already is a success. Source of the errors' form:
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urljoin
 
-from skillpm.errors import ConflictError, IntegrityError, LayoutError, PolicyError, RegistryError, UsageError
+from skillpm.errors import (
+    CheckError,
+    ConflictError,
+    IntegrityError,
+    LayoutError,
+    PolicyError,
+    RegistryError,
+    UsageError,
+)
 from skillpm.formats.light import json_form
 from skillpm.index.credentials import host_of
 from skillpm.index.http import HttpIndex
@@ -26,7 +35,16 @@ _ERRORS: dict[int, type[RegistryError | PolicyError | UsageError | IntegrityErro
     403: PolicyError,
     409: ConflictError,
 }
-_KINDS = {"layout": LayoutError, "integrity": IntegrityError, "usage": UsageError, "document": UsageError}
+_KINDS = {
+    "check": CheckError,
+    "layout": LayoutError,
+    "integrity": IntegrityError,
+    "usage": UsageError,
+    "document": UsageError,
+}
+
+_GATE_SECONDS = 3600.0  # that a server may judge
+_PAUSE = 2.0  # seconds between two questions
 
 
 class HttpRegistry(HttpIndex):
@@ -73,8 +91,14 @@ class HttpRegistry(HttpIndex):
             return False
         place = f"uploads/{quote(str(upload.get('id')), safe='')}"
         self._answered(self._transport.send("PUT", f"{self._api}/{place}/archive", archive, kind="application/gzip"))
+        end = time.monotonic() + _GATE_SECONDS
         answer = self._transport.send("POST", f"{self._api}/{place}/publish")
-        self.waits = self._answered(answer).get("state") == "waiting"
+        while (state := self._answered(answer).get("state")) == "staged":  # until the server's gate has judged it
+            if time.monotonic() > end:
+                raise RegistryError(f"the gate of {self.url} has not judged {name} yet", hint="publish it again later")
+            time.sleep(_PAUSE)
+            answer = self._transport.send("POST", f"{self._api}/{place}/publish")
+        self.waits = state == "waiting"
         return answer.status == 201
 
     def yank(self, name: str, version: str, reason: str | None) -> bool:

@@ -76,12 +76,15 @@ def _checking(request: Request) -> CapacityLimiter:
 @router.post(
     "/uploads/{number}/publish",
     status_code=201,
-    responses={200: {"description": "It was live already."}, 202: {"description": "It waits for another owner."}},
+    responses={
+        200: {"description": "It was live already."},
+        202: {"description": "It waits for another owner, or is staged until the gate has judged it: ask again."},
+    },
 )
 def publish(number: str, services: Shared, identity: Writer, response: Response) -> UploadState:
-    """Make a staged release visible: 201 if it was done now, 200 if before, 202 if it waits for an owner."""
+    """Make a staged release visible: 201 if it was done now, 200 if before, 202 while it waits for owner or gate."""
     upload, added = publishing.go_live(services, identity, number)
-    response.status_code = 201 if added else 202 if upload.state == "waiting" else 200
+    response.status_code = 201 if added else 202 if upload.state in ("waiting", "staged") else 200
     return UploadState.model_validate(upload)
 
 

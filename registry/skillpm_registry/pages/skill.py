@@ -15,6 +15,7 @@ from skillpm_registry.downloads import today
 from skillpm_registry.pages.markdown import beside, render
 from skillpm_registry.pages.plot import Lift, Week, lifts, weeks
 from skillpm_registry.services import Services
+from skillpm_registry.tables import GateReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Shown:
         known: the required skills that the registry has.
         status: of the skill.
         weeks: of downloads, the newest last.
+        gate: what this registry's own self-test of the verifier says; None without one.
         lifts: what trained adapters make of it, or it makes of its skills if it is one.
         downloads: of each release, by the digest of its archive.
     """
@@ -83,6 +85,7 @@ class Shown:
     status: str = "active"
     weeks: tuple[Week, ...] = ()
     lifts: tuple[Lift, ...] = ()
+    gate: GateReport | None = None
 
     @property
     def state(self) -> str:
@@ -148,7 +151,13 @@ def shown(services: Services, page: Page, version: str) -> Shown | None:
         dependants, frozenset(name for name in release.requires if catalogue.row(name)),
         services.downloads.totals(archives), page.status,
         tuple(weeks(services.downloads.days(archives), today())), tuple(lifts(page.name, measured)),
+        _gate_report(services, release.tree),
     )  # fmt: skip
+
+
+def _gate_report(services: Services, tree: str) -> GateReport | None:
+    with services.database.reading() as session:
+        return session.get(GateReport, tree)
 
 
 @lru_cache(maxsize=128)
