@@ -55,17 +55,17 @@ def command(
     if form is not None and form not in _FORMS.get(exporter, ()):
         fitting = next(name for name, forms in _FORMS.items() if form in forms)
         raise UsageError(f"`--format {form}` is for `{fitting}`", hint=f"`skillpm export {fitting} --format {form}`")
+    from skillpm.ops.learning.export import export, refuse_unknown
+
+    refuse_unknown(command_context(), exporter)
     if exporter == "rows":
         _rows(skills, data, form or "messages", output, as_json)
         return
     if exporter in ("sbom", "tools"):
         if data is not None:
             raise UsageError(f"`{exporter}` takes no rows", hint="remove `--data`")
-        _write(_bill(skills) if exporter == "sbom" else _tools(skills, form or "openai"), output)
+        _write(_bill(skills) if exporter == "sbom" else _tools(skills, form or "openai"), output, as_json)
         return
-    from skillpm.ops.learning.export import export, refuse_unknown
-
-    refuse_unknown(command_context(), exporter)
     if output is None:
         raise UsageError("`--output` is missing", hint="add `--output DIR`, a new folder")
     context, chosen = agreed_skills(skills, **agreement)
@@ -110,7 +110,7 @@ def _tools(skills: tuple[str, ...], form: str) -> Any:
     return tool_schemas(command_context(), skills, form)
 
 
-def _write(document: Any, output: Path | None) -> None:
+def _write(document: Any, output: Path | None, as_json: bool) -> None:
     """Print a document, or write it to a file and print the path."""
     from skillpm.storage.files import write_atomic
 
@@ -119,4 +119,7 @@ def _write(document: Any, output: Path | None) -> None:
         click.echo(text)
     else:
         write_atomic(output, f"{text}\n")
-        click.echo(safe(output))
+        if as_json:
+            echo_json({"output": output})
+        else:
+            click.echo(safe(output))

@@ -8,7 +8,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import echo_json, json_option, note, safe, table
+from skillpm.cli.output import echo_json, json_option, note, safe, table, tell
 from skillpm.cli.paths import TypedPath
 
 
@@ -22,11 +22,19 @@ def command() -> None:
 
 @command.command("create", epilog="Example: skillpm key create work")
 @click.argument("name", default="default")
-def create(name: str) -> None:
+@json_option
+def create(name: str, as_json: bool) -> None:
     """Make a key. The key `default` signs unless `publish --key` names another."""
     keys = command_context().keys
-    click.echo(keys.create(name).public)
+    _tell(name, str(keys.create(name).public), as_json)
     note(f"the private key is {safe(keys.root / f'{name}.pem')}; keep a copy of it")
+
+
+def _tell(name: str, public: str, as_json: bool) -> None:
+    if as_json:
+        echo_json({"name": name, "public": public})
+    else:
+        click.echo(public)
 
 
 @command.command("list", epilog="Example: skillpm key list")
@@ -58,18 +66,21 @@ def export(name: str, private: bool) -> None:
 @command.command("import", epilog="Example: skillpm key import work key.pem")
 @click.argument("name")
 @click.argument("file", type=TypedPath(dir_okay=False))
-def import_key(name: str, file: Path) -> None:
+@json_option
+def import_key(name: str, file: Path, as_json: bool) -> None:
     """Add a private key from another machine (PEM without a password)."""
     from skillpm.storage.files import named_text
     from skillpm.storage.keys import read_private
 
-    click.echo(command_context().keys.add(name, read_private(named_text(file, "a PEM key"), str(file))).public)
+    private = read_private(named_text(file, "a PEM key"), str(file))
+    _tell(name, str(command_context().keys.add(name, private).public), as_json)
 
 
 @command.command("check", epilog="Example: skillpm key check skills/cudf --trust nv-agent-root-cert.pem")
 @click.argument("folder", type=TypedPath(file_okay=False))
 @click.option("--trust", "file", type=TypedPath(dir_okay=False), required=True, help="A certificate or a key in PEM.")
-def check(folder: Path, file: Path) -> None:
+@json_option
+def check(folder: Path, file: Path, as_json: bool) -> None:
     """Check the OpenSSF model signature of FOLDER.
 
     It is the file skill.oms.sig. Exits 4 if a file differs or somebody else signed it.
@@ -78,10 +89,14 @@ def check(folder: Path, file: Path) -> None:
     from skillpm.storage.files import named_text
     from skillpm.trust.oms import check_oms
 
-    click.echo(
-        safe(check_oms(FolderTree(folder, whole=True), named_text(file, "a certificate or a key in PEM").encode()))
+    trusted = named_text(file, "a certificate or a key in PEM").encode()
+    signer = check_oms(FolderTree(folder, whole=True), trusted)
+    tell(
+        {"folder": folder, "signer": signer},
+        f"the signature covers every file of {folder}",
+        as_json=as_json,
+        out=signer,
     )
-    note(f"the signature covers every file of {safe(folder)}")
 
 
 @command.command("trust", epilog=f"Example: skillpm key trust alice ed25519:{'0' * 64}")

@@ -12,7 +12,7 @@ import click
 
 from skillpm.cli.context import command_context
 from skillpm.cli.misuse import Group
-from skillpm.cli.output import clipped, count, echo_json, json_option, note, safe, table
+from skillpm.cli.output import clipped, count, echo_json, json_option, note, safe, table, tell
 from skillpm.cli.paths import TypedPath
 from skillpm.errors import UsageError
 
@@ -154,14 +154,16 @@ def prune(words: tuple[str, ...], older_than: int | None, everything: bool) -> N
 @command.command("redact", epilog="Example: skillpm traces redact latest --text 'db01.internal'")
 @click.argument("word", metavar="TRACE")
 @click.option("--text", required=True, metavar="TEXT", help="What is replaced by [redacted].")
-def redact(word: str, text: str) -> None:
+@json_option
+def redact(word: str, text: str, as_json: bool) -> None:
     """Replace a text in an episode. It counts wherever you, the model or a tool wrote it."""
     if not text:
         raise UsageError("`--text` is empty", hint="give the text to replace")
     traces = _traces()
     trace = traces.find(word)
     number = traces.redact(trace, text)
-    note(f"{trace.id}: replaced {count(number, 'place')}")
+    replaced = f"{trace.id}: replaced {count(number, 'place')}"
+    tell({"trace": trace.id, "replaced": number}, replaced, as_json=as_json)
 
 
 def _traces() -> Traces:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from skillpm.model.training import Trainer
     from skillpm.model.verdict import Judgement, RewardFunction
 
+OWN_EXPORTERS = ("rows", "sbom", "tools")
 _OWN_CODES = "SK"  # in front of the codes of our own layout rules
 
 Record = TypeVar("Record")
@@ -160,10 +161,18 @@ class Host(Plugins):
         return {item.record.name: item.record for item in brought}
 
     def exporters(self) -> Mapping[str, Exporter]:
-        """Return the exporters, by name."""
+        """Return the exporters, by name. Raises PluginError if a name is one of ours."""
         from skillpm.model.ports import Exporter
 
-        return _by_name("exporter", self._brought("exporter", Exporter, "skillpm_exporters"), "export")
+        brought = self._brought("exporter", Exporter, "skillpm_exporters")
+        for item in brought:
+            if item.record.name in OWN_EXPORTERS:
+                raise PluginError(
+                    f"{item.plugin}: the exporter `{item.record.name}` is built in, so nobody could use this one",
+                    hint="give it another name",
+                    plugin=item.plugin,
+                )
+        return _by_name("exporter", brought, "export")
 
     def trainers(self) -> list[Given[Trainer]]:
         """Return the kinds of stages, by name; what they plan and return is not looked at here."""

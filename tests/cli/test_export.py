@@ -22,6 +22,8 @@ def test_tools_are_printed_without_running_code(place: Project) -> None:
     assert [tool["function"]["name"] for tool in tools] == ["serve", "stop"]
     assert place.call("export", "tools", "./serving", "--format", "openai").ok().document == tools
     assert place.call("export", "tools", "./serving", "-f", "anthropic", "-o", "tools.json").ok().out == "tools.json\n"
+    told = place.call("export", "tools", "./serving", "-f", "anthropic", "-o", "tools.json", "--json").ok()
+    assert told.document == {"output": "tools.json"}
     assert json.loads((place.root / "tools.json").read_text())[0]["input_schema"]["type"] == "object"
     assert place.call("export", "tools", "./serving", "-f", "langchain").ok().document[1]["title"] == "stop"
 

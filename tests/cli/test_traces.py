@@ -66,6 +66,8 @@ def test_what_a_person_decided_becomes_data(place: Project) -> None:
 
 def test_a_text_is_redacted_everywhere_and_the_other_traces_stay(place: Project) -> None:
     assert "replaced 1 place" in place.call("traces", "redact", "t1", "--text", "db01.internal").ok().err
+    again = place.call("traces", "redact", "t1", "--text", "db01.internal", "--json").ok().document
+    assert again == {"trace": "t1", "replaced": 0}
     assert "[redacted]" in place.call("traces", "show", "t1").ok().out
     assert "db01.internal" in place.call("traces", "show", "t2").ok().out
 

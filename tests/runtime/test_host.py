@@ -16,13 +16,13 @@ from skillpm.hookspecs import hookimpl
 from skillpm.layout.rule import rule
 from skillpm.layout.subject import Subject
 from skillpm.model.finding import Problem
-from skillpm.model.ports import Attempt
+from skillpm.model.ports import Attempt, Exporter
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement, RewardFunction, Verdict
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.distributions import load_host
-from skillpm.runtime.host import Host
+from skillpm.runtime.host import OWN_EXPORTERS, Host
 from skillpm.runtime.plugins import MAX_TOLD
 from tests.skill_code import MakeEpisode, MakeScorer, MakeSkill
 from tests.whole.test_start_up import imported
@@ -247,6 +247,25 @@ assert host.policies() == host.exporters() == {} and host.importer("acme.lock") 
 assert host.installed_observer() is None and host.scored_observer() is None and host.run_finished({}) is None
 """
     assert imported(code, "pluggy") == set()
+
+
+class Exporters:
+    """A host plugin that brings exporters of some names."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    @hookimpl
+    def skillpm_exporters(self) -> list[Any]:
+        return [Exporter(name, lambda skills, folder: None) for name in self.names]
+
+
+@pytest.mark.parametrize("name", OWN_EXPORTERS)
+def test_an_exporter_whose_name_is_built_in_is_refused(name: str) -> None:
+    host = Host()
+    host.register(Exporters("mine", name), "acme", "acme 1")
+    with pytest.raises(PluginError, match=f"acme: the exporter `{name}` is built in"):
+        host.exporters()
 
 
 class Making:

@@ -15,11 +15,10 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
 from skillpm.ops.learning.session import open_session
+from skillpm.runtime.host import OWN_EXPORTERS
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.storage.files import read_text
 from skillpm.storage.whole_folder import whole_folder
-
-BUILTIN = ("rows", "sbom", "tools")
 
 
 def export(
@@ -44,12 +43,18 @@ def export(
 
 
 def refuse_unknown(context: Context, exporter: str) -> None:
-    """Raise UsageError, with the near name, where no plugin brings an exporter."""
+    """Raise UsageError, with the near name, where an exporter is neither built in nor brought by a plugin.
+
+    Raises:
+        PluginError: a plugin brings one of a name that is built in.
+    """
     exporters = context.host.exporters()
-    if exporter not in exporters:
+    if exporter not in (*exporters, *OWN_EXPORTERS):
         more = "" if exporters else "; install a distribution that brings more"
-        known = f"known here: {', '.join((*exporters, *BUILTIN))}{more}; `skillpm plugins` lists what is loaded"
-        raise UsageError(f"no exporter `{exporter[:80]}`", hint=did_you_mean(exporter, (*exporters, *BUILTIN), known))
+        known = f"known here: {', '.join((*exporters, *OWN_EXPORTERS))}{more}; `skillpm plugins` lists what is loaded"
+        raise UsageError(
+            f"no exporter `{exporter[:80]}`", hint=did_you_mean(exporter, (*exporters, *OWN_EXPORTERS), known)
+        )
 
 
 def tool_schemas(context: Context, texts: Sequence[str], form: str) -> list[dict[str, Any]]:

@@ -76,10 +76,14 @@ def test_a_key_comes_from_the_environment_as_text_or_as_a_file(place: Project, t
 
 def test_a_key_moves_to_another_machine(place: Project) -> None:
     public = place.call("key", "create").ok().out
+    named = {"name": "default", "public": public.strip()}
     (place.root / "key.pem").write_text(place.call("key", "export", "--private").ok().out)
     elsewhere = str(place.root / "elsewhere")
     assert place.call("key", "import", "default", "key.pem", SKILLPM_HOME=elsewhere).ok().out == public
     assert place.call("key", "export", SKILLPM_HOME=elsewhere).ok().out == public
+    third = str(place.root / "third")
+    assert place.call("key", "import", "default", "key.pem", "--json", SKILLPM_HOME=third).ok().document == named
+    assert place.call("key", "create", "two", "--json", SKILLPM_HOME=third).ok().document["name"] == "two"
     place.call("key", "import", "default", "key.pem").fails(2, "there is a key `default` already")
     place.call("key", "trust", "bob", "ed25519:12").fails(2, "is not a public key")
     place.call("key", "trust", "alice", public.strip(), SKILLPM_HOME=elsewhere).ok()
