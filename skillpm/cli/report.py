@@ -67,7 +67,7 @@ def _write_logs(stored: StoredEvaluation, folder: Path) -> None:
     from skillpm.storage.whole_folder import whole_folder
 
     created = datetime.fromtimestamp(int(stored.path.stat().st_mtime), UTC).isoformat()
-    with whole_folder(folder) as whole:
+    with whole_folder(folder, "--inspect-log") as whole:
         logs = write_inspect_logs(stored.evaluation, whole, created)
     note(f"{len(logs)} logs for `inspect view --log-dir` are in {folder}")
 

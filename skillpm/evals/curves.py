@@ -90,7 +90,8 @@ def _is_number(value: Any) -> TypeGuard[float]:
 WIDTH, HEIGHT = 440, 250
 
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 30, 12, 12, 40
+_CHARACTER = 7  # widths of all in the units of the picture: the label of the axis, and a character of its ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,9 @@ class LineChart:
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
     lines: tuple[Line, ...]
+    left: int
     width: int = WIDTH
     height: int = HEIGHT
-    left: int = _LEFT
     right: int = WIDTH - _RIGHT
     top: int = _TOP
     bottom: int = HEIGHT - _BOTTOM
@@ -140,6 +141,12 @@ def round_ticks(low: float, high: float, count: int = 5) -> list[float]:
     return [round(index * step, 12) for index in range(math.floor(low / step), math.ceil(high / step) + 1)]
 
 
+def _labels(ticks: Sequence[float]) -> list[str]:
+    """Return the labels of ticks, with as many digits as it takes to tell them apart."""
+    tries = ([f"{tick:.{digits}g}" for tick in ticks] for digits in range(6, 18))
+    return next(labels for labels in tries if len(set(labels)) == len(ticks))
+
+
 def line_chart(curve: Curve) -> LineChart:
     """Lay a curve out. The y axis starts at zero where the values come near to it."""
     xs = [x for series in curve.series for x, _ in series.points]
@@ -147,9 +154,11 @@ def line_chart(curve: Curve) -> LineChart:
     lowest = min(ys)
     x_ticks = [tick for tick in round_ticks(min(xs), max(xs)) if min(xs) <= tick <= max(xs)]
     y_ticks = round_ticks(0.0 if 0 <= lowest <= max(ys) / 2 else lowest, max(ys))
+    y_labels = _labels(y_ticks)
+    left = _LEFT + _CHARACTER * max(map(len, y_labels))
 
     def place_x(x: float) -> float:
-        return round(_LEFT + (x - min(xs)) / (max(xs) - min(xs)) * (WIDTH - _LEFT - _RIGHT), 2)
+        return round(left + (x - min(xs)) / (max(xs) - min(xs)) * (WIDTH - left - _RIGHT), 2)
 
     def place_y(y: float) -> float:
         share = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
@@ -160,7 +169,7 @@ def line_chart(curve: Curve) -> LineChart:
         x_label=curve.x_label,
         y_label=curve.y_label,
         x_ticks=tuple(Tick(place_x(x), f"{x:g}") for x in x_ticks),
-        y_ticks=tuple(Tick(place_y(y), f"{y:g}") for y in y_ticks),
+        y_ticks=tuple(Tick(place_y(y), label) for y, label in zip(y_ticks, y_labels, strict=True)),
         lines=tuple(
             Line(
                 label=series.label,
@@ -171,4 +180,5 @@ def line_chart(curve: Curve) -> LineChart:
             )
             for series in curve.series
         ),
+        left=left,
     )

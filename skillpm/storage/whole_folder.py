@@ -13,15 +13,17 @@ from skillpm.storage.unpack import remove_tree
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, option: str = "--output") -> Iterator[Path]:
     """Yield a folder to write into. It gets its name if the block succeeds, and is removed if it fails.
+
+    The option is the one that names the folder.
 
     Raises:
         UsageError: the path exists already.
         StorageError: the disk refused.
     """
     if path.is_symlink() or (path.exists() and not _is_empty_folder(path)):
-        raise UsageError(f"{path} exists already", hint="choose another `--output`, or move it")
+        raise UsageError(f"{path} exists already", hint=f"choose another `{option}`, or move it")
     with DiskErrors("make", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))

@@ -19,6 +19,7 @@ from skillpm.evals.curves import Curve, Series, learning_curves, line_chart, rou
 from skillpm.evals.failure_list import failure_list
 from skillpm.evals.failures import confusions, reasons
 from skillpm.evals.report import ReportData, Setting, render_report, visible
+from skillpm.evals.stored_records import outcomes_of
 from skillpm.model.evaluation import Arm
 from skillpm.runtime.catalogue import build_catalogue
 from skillpm.runtime.host import Host
@@ -157,7 +158,7 @@ def test_why_names_the_wrong_tool_first(server: Server, make_arm: MakeArm, answe
 def test_the_tools_that_were_called_are_counted_by_the_tool_that_was_asked(server: Server, make_arm: MakeArm) -> None:
     answers = {server.request(1): '{"tool": "stop"}', server.request(2): "no"}
     arm = make_arm("sft", list(range(3, 13)), **answers)
-    (found,) = confusions(arm.records)
+    (found,) = confusions(outcomes_of(arm))
     assert (found.expected, found.called) == (("dev",), ("dev", "stop", ""))
     assert dict(found.counts) == {("dev", "dev"): 10, ("dev", "stop"): 1, ("dev", ""): 1}
     assert "tools that were called" in render_report(data(server, arm))
@@ -247,6 +248,15 @@ def test_ticks_are_few_even_steps_that_cover_the_range(low: float, high: float) 
     assert ticks[0] <= low + 1e-9
     assert ticks[-1] >= high - 1e-9
     assert max(steps) == pytest.approx(min(steps), rel=1e-3)
+
+
+@pytest.mark.parametrize("values", [(1e-5, 2e-5), (123456.0, 123456.7), (0.99991, 0.999918), (-0.125, 3.0)])
+def test_the_labels_of_the_ticks_differ_and_have_room(values: tuple[float, float]) -> None:
+    """Beside the label of the axis, which takes 20 units: a digit of 12 units' height is not wider than 7."""
+    chart = line_chart(Curve("t", "x", "y", (Series("", tuple(enumerate(values))),)))
+    labels = [tick.label for tick in chart.y_ticks]
+    assert len(set(labels)) == len(labels)
+    assert chart.left - 8 - 7 * max(map(len, labels)) >= 20
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.floats(-100, 100)), min_size=2, unique_by=lambda point: point[0]))
