@@ -79,3 +79,42 @@ def test_a_schema_that_no_grammar_can_be_made_of_is_a_clean_error(
 ) -> None:
     with pytest.raises(TrainingError, match="cannot be held to the contract"):
         policy.constrained(schema)
+
+
+SHORT = Contract(
+    ContractDocument.model_validate(
+        {
+            "contract": 1,
+            "system_prompt": "Answer.",
+            "answers": ["call", "ask"],
+            "tools": [
+                {
+                    "name": "go",
+                    "description": "Does it.",
+                    "input_schema": {
+                        "type": "object",
+                        "properties": {
+                            "n": {"type": "integer", "minimum": -9, "maximum": 120},
+                            "s": {"type": ["string", "null"], "maxLength": 3},
+                            "l": {"type": "array", "items": {"enum": ["a", 1, None]}, "maxItems": 3},
+                        },
+                        "required": ["n"],
+                        "additionalProperties": False,
+                    },
+                }
+            ],
+        }
+    )
+)
+
+
+@pytest.mark.slow
+def test_of_ten_thousand_drawn_answers_none_is_invalid(tiny_model: Path) -> None:
+    """A model of random weights at a high temperature tries whatever the grammar lets it write."""
+    policy = TransformersPolicy(tiny_model, dtype="float32", batch_size=250).sampled(4.0, seed=0)
+    held = policy.constrained(answer_schema(SHORT.tools.values(), SHORT.replies.kinds))
+    prompts = [[Message(role="user", content=f"go {number}")] for number in range(10_000)]
+    answers = [answer for _, answer in held.complete(prompts, max_new_tokens=160)]
+    assert len(answers) == len(prompts) and {answer.finish_reason for answer in answers} == {"stop"}
+    assert [answer.text for answer in answers if SHORT.problems(json.loads(answer.text))] == []
+    assert len({answer.text for answer in answers}) > 2_000
