@@ -5,7 +5,10 @@ counts its children (our worker) too. A sample costs the difference between a lo
 short run. The peer (``pip install inspect-ai==0.3.285``) is asked with ``mockllm/model`` and a scorer that parses the
 same JSON; without ``--peer PYTHON`` a figure measured earlier on two shared cores stands, marked as such.
 
-    python benchmarks/evaluation.py [--samples 1000] [--rounds 3] [--peer /path/to/python]
+A second table has the memory and the CPU time of each command that reads a stored evaluation, and of ``eval`` itself,
+at ``--records`` answers, half of them wrong.
+
+    python benchmarks/evaluation.py [--samples 1000] [--rounds 3] [--peer /path/to/python] [--records 100000]
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import resource
 import statistics
 import subprocess
@@ -21,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 EARLIER = (0.42, 3.31)  # ms a sample, s a start, of inspect-ai 0.3.285
 SKILL = "---\nname: bench\ndescription: Starts a server. Use it when someone wants a server.\n---\nPorts are numbers.\n"
@@ -110,6 +115,97 @@ def write_work(folder: Path, samples: int) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+class Answers(Sequence[Any]):
+    """Records of the skill's tasks, made when they are asked for; of two seeds, other ones are wrong."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count = count
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, place: Any) -> Any:
+        if not 0 <= place < self.count:
+            raise IndexError(place)
+        from skillpm.model.evaluation import Record
+        from skillpm.model.task import Task
+        from skillpm.model.verdict import Verdict
+
+        port, right = place + 1, random.Random(place * 10 + self.seed).random() < 0.5
+        expected = {"tool": "dev", "args": {"port": port, "quiet": None}}
+        answer = {"tool": "dev", "args": {"port": port if right else port + 1, "quiet": None}}
+        task = Task.of(
+            skill="bench", system="", request=f"start it on {port}", expected=expected, split="suite", origin="suite"
+        )
+        why = () if right else (f"`port` is {port + 1} where {port} was expected",)
+        return Record(
+            task=task.key,
+            skill="bench",
+            suite="ports",
+            request=task.request,
+            expected=expected,
+            completion=json.dumps(answer),
+            argv=(("server", "--port", str(answer["args"]["port"])),),
+            verdict=Verdict(status="passed" if right else "failed", score=float(right), reasons=why),
+            rewards={"exact_match": float(right), "only_json": 1.0},
+            exact=right,
+            valid_json=True,
+            finish_reason="stop",
+            prompt_tokens=40,
+            completion_tokens=20,
+            tags=(f"template:{place % 500}",) if place % 2 else ("port", f"part {place % 7}"),
+        )
+
+
+def write_stored(path: Path, count: int, seed: int) -> None:
+    """Write an evaluation of so many answers, one at a time."""
+    from skillpm.model.evaluation import Arm, EvaluatedSkill, Evaluation, TaskSet
+    from skillpm.storage.files import write_atomic
+
+    evaluation = Evaluation(
+        skills=(EvaluatedSkill(name="bench", version="0", tree="", reward="exact_match"),),
+        task_sets=(TaskSet(skill="bench", name="ports", tasks=count, gate={"at_least": 0.4}),),
+        arms=(Arm(name="base", model="scripted", records=Answers(count, seed), seconds=0),),
+        data="",
+    )
+    write_atomic(path, evaluation.chunks())
+
+
+def memory(records: int) -> None:
+    """Print the memory and the CPU time of commands over so many answers."""
+    print(f"\n{f'{records:,} answers':<34}{'peak MB':<12}CPU s")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_work(folder, records)
+        for seed in (1, 2):
+            write_stored(folder / f"{seed}.json", records, seed)
+        skillpm = [sys.executable, "-m", "skillpm"]
+        for what, command in {
+            "report": [*skillpm, "report", "1.json"],
+            "report, page": [*skillpm, "report", "1.json", "--output", "page.html"],
+            "compare": [*skillpm, "compare", "1.json", "2.json"],
+            "gate": [*skillpm, "gate", "1.json", "--baseline", "2.json"],
+            "rescore": [*skillpm, "rescore", "1.json", "./bench"],
+            "eval": [sys.executable, __file__, "--work", name],
+        }.items():
+            environment = {**os.environ, "SKILLPM_HOME": str(folder / "home"), "SKILLPM_NO_PLUGINS": "1"}
+            peak, seconds = peak_of(command, folder, environment)
+            print(f"{what:<34}{peak:<12.0f}{seconds:.1f}", flush=True)
+
+
+def peak_of(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[float, float]:
+    """Return the peak memory of a process in MB, and the CPU seconds of it and of its children."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=null, stderr=null)
+    _, status, usage = os.wait4(process.pid, 0)
+    os.close(null)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in (0, 1, 11):
+        raise SystemExit(f"{command} exits {process.returncode}")
+    return usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
+
+
 def cost(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
     """Return CPU and wall seconds of a process and its children."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -139,6 +235,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer", help="a Python that has inspect-ai")
+    parser.add_argument("--records", type=int, default=100_000, help="0 for none")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
@@ -152,6 +249,8 @@ def main() -> None:
         shown = "-" if theirs is None else f"{theirs:.3f}"
         ratio = "-" if theirs is None else f"{own / theirs:.2f}"
         print(f"{what:<34}{shown:<32}{own:<12.3f}{ratio}")
+    if arguments.records:
+        memory(arguments.records)
 
 
 if __name__ == "__main__":

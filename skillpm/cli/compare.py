@@ -58,9 +58,11 @@ def command(first: Path, second: Path, arm: str | None, arm_of_a: str | None, fl
         echo_json({**sides, "comparisons": pairs, "flips": compared.flips, "caveats": compared.caveats})
         return
     if flips:
+        flipped = False
         for flip in compared.flips:
+            flipped = True
             click.echo(json.dumps(json_form(flip), ensure_ascii=False))
-        if not compared.flips:
+        if not flipped:
             note("no task flipped")
     else:
         print_pairs(compared.comparisons)

@@ -205,13 +205,17 @@ def _evaluate(
 
 def _refuse_unjudged(evaluated: Evaluated) -> None:
     """Fail where no answer could be judged. Raises VerifierError or, where the verifier abstained, CheckError."""
-    records = [record for arm in evaluated.evaluation.arms for record in arm.records]
-    if not records or any(record.judged for record in records):
+    from skillpm.evals.stored_records import outcomes_of
+
+    arms = [arm for arm in evaluated.evaluation.arms if arm.records]
+    profiles = [profile for arm in arms for profile in outcomes_of(arm).profiles]
+    if not arms or any(profile.judged for profile in profiles):
         return
-    reason = next(iter(records[0].verdict.reasons), "the verifier abstained")
-    problem = f"none of {len(records)} answers could be judged: {safe(reason)}"
-    skill = records[0].skill
-    if all(record.verdict.status == "errored" for record in records):
+    first = arms[0].records[0]
+    reason = next(iter(first.verdict.reasons), "the verifier abstained")
+    problem = f"none of {sum(len(arm.records) for arm in arms)} answers could be judged: {safe(reason)}"
+    skill = first.skill
+    if all(profile.status == "errored" for profile in profiles):
         raise VerifierError(problem, hint=f"run `skillpm selftest {skill}`", skill=skill)
     raise CheckError(problem, hint=f"give {skill} a contract or a verifier")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,21 +60,20 @@ def command(
         _print(rescored)
     if output is not None:
         note(f"written: {output}; `skillpm report {output}` shows the figures")
-    ctx.exit(1 if check and rescored.moved else 0)
+    ctx.exit(1 if check and rescored.moves else 0)
 
 
 def _print(rescored: Rescored) -> None:
     table(
         ("evaluation", "answers", "moved", "bytes"),
         [
-            (item.path, item.answers, len(item.moved), "the same" if item.unchanged else "different")
+            (item.path, item.answers, item.moves, "the same" if item.unchanged else "different")
             for item in rescored.documents
         ],
     )
     for name, then, now in rescored.changed:
         note(f"{name} has changed: it was {then[:12]} and is now {now[:12]}")
-    moved = rescored.moved
-    if not moved:
+    if not rescored.moves:
         return
     click.echo()
     rows = [
@@ -84,11 +84,11 @@ def _print(rescored: Rescored) -> None:
             item.before.request[:60],
             *map(_seen, (item.before, item.after)),
         )
-        for item in moved[:SHOWN]
+        for item in islice(rescored.moved, SHOWN)
     ]
     table(("arm", "skill", "suite", "request", "was", "is"), rows)
-    if len(moved) > SHOWN:
-        note(f"and {len(moved) - SHOWN} more; `--json` lists all")
+    if rescored.moves > SHOWN:
+        note(f"and {rescored.moves - SHOWN} more; `--json` lists all")
 
 
 def _seen(record: Record) -> str:

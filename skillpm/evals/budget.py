@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 
 from skillpm.errors import UsageError
+from skillpm.evals.stored_records import outcomes_of
+from skillpm.model.evaluation import Arm
 from skillpm.model.ports import Completion
 
 _MILLION = 1_000_000
@@ -21,6 +23,25 @@ class Price:
     def of(self, prompt_tokens: int, answer_tokens: int) -> float:
         """Return what some tokens cost."""
         return (self.prompt * prompt_tokens + self.answer * answer_tokens) / _MILLION
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What answers took; ``cost`` is in the currency of the price, None without one."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float | None
+
+
+def spent(arm: Arm) -> Spent:
+    """Return the tokens of an arm's answers, and their cost at the recorded price of a million."""
+    outcomes = outcomes_of(arm)
+    prompt, answer = outcomes.prompt_tokens, outcomes.completion_tokens
+    match arm.settings.get("price"):
+        case [int() | float() as of_prompt, int() | float() as of_answer]:
+            return Spent(prompt, answer, Price(of_prompt, of_answer).of(prompt, answer))
+    return Spent(prompt, answer, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skillpm.evals.figures import arm_label, figures, task_set_label
+from skillpm.evals.outcomes import Profile
+from skillpm.evals.stored_records import outcomes_of
 from skillpm.formats.document import Json
 from skillpm.model.evaluation import Arm, Evaluation
 
@@ -40,11 +42,14 @@ def _samples(evaluation: Evaluation) -> Iterator[str]:
         if limit := arm.settings.get("limit_reached"):
             flag = f"`--{str(limit).replace('_', '-')}`"
             yield f"{arm_label(arm.name)} was ended by {flag}: it has {len(arm.records)} answers, others were not asked"
-        uncounted = sum(item.prompt_tokens == 0 and item.finish_reason != "too_long" for item in arm.records)
-        if arm.settings.get("price") and uncounted:
+        if arm.settings.get("price") and (uncounted := outcomes_of(arm).whole().count(_uncounted)):
             yield f"{arm_label(arm.name)}: the cost leaves out {uncounted} answers whose tokens the model did not count"
         if arm.repeats > 1 and not arm.drawn:
             yield f"{arm_label(arm.name)} answered greedily {arm.repeats} times: only what its server varies shows"
+
+
+def _uncounted(profile: Profile) -> bool:
+    return not profile.counted and profile.finish_reason != "too_long"
 
 
 def _endings(evaluation: Evaluation) -> Iterator[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from skillpm.evals.outcomes import Outcomes, TaskPlaces
 from skillpm.evals.statistics import CONFIDENCE, Interval, cluster_flip_test, mcnemar, mean_interval, paired_difference
-from skillpm.model.evaluation import Arm, Evaluation, Record, TaskKey
+from skillpm.evals.stored_records import outcomes_of, stored_records
+from skillpm.model.evaluation import Arm, Evaluation
 
 Finding = Literal["better", "worse", "no evidence", "too few pairs"]
 MINIMUM_PAIRS = 10
@@ -17,46 +20,53 @@ MINIMUM_PAIRS = 10
 
 @dataclass(frozen=True, slots=True)
 class TaskPair:
-    """The judged answers of two arms to one task; each arm may have several."""
+    """The places of the judged answers of two arms to one task; each arm may have several."""
 
-    first: tuple[Record, ...]
-    second: tuple[Record, ...]
+    first: Sequence[int]
+    second: Sequence[int]
 
-    @property
-    def difference(self) -> float:
-        """Of the shares of exact answers, second minus first: 1 and -1 are flips where each arm answered once."""
-        return _mean([record.exact for record in self.second]) - _mean([record.exact for record in self.first])
 
-    @property
-    def cluster(self) -> str:
-        """The template that made the task, or the task itself."""
-        return self.second[0].cluster
+class Paired:
+    """Two arms, paired by the tasks that both were judged on; of one (skill, task set) if given.
 
-    def paid(self, reward: str | None) -> float | None:
-        """Return the difference of the mean rewards; None where an arm has none."""
-        sides = [
-            [value for record in side if (value := record.rewards.get(reward or "")) is not None]
-            for side in (self.first, self.second)
+    Iterating yields the pairs in the order of the first arm.
+    """
+
+    def __init__(self, first: Outcomes, second: Outcomes, task_set: tuple[str, str] | None = None) -> None:
+        self.first = first
+        self.second = second
+        self._places = [
+            TaskPlaces(outcomes.whole().only(lambda profile: profile.judged and profile.is_of(task_set)))
+            for outcomes in (first, second)
         ]
-        return _mean(sides[1]) - _mean(sides[0]) if all(sides) else None
+
+    def __iter__(self) -> Iterator[TaskPair]:
+        before, after = self._places
+        tasks, others = self.first.tasks, self.second.tasks
+        for task in before:
+            other = task if tasks is others else others.find(tasks.digest(task))
+            if other >= 0 and (answers := after.of(other)):
+                yield TaskPair(before.of(task), answers)
+
+    def difference(self, pair: TaskPair) -> float:
+        """Return the shares of exact answers, second minus first: 1 and -1 are flips where each arm answered once."""
+        one, other = ([side.profile(place).exact for place in places] for side, places in self._sides(pair))
+        return _mean(other) - _mean(one)
+
+    def paid(self, pair: TaskPair, reward: str | None) -> float | None:
+        """Return the difference of the mean rewards; None where an arm has none."""
+        one, other = (
+            [value for place in places if (value := side.reward(place, reward)) is not None]
+            for side, places in self._sides(pair)
+        )
+        return _mean(other) - _mean(one) if one and other else None
+
+    def _sides(self, pair: TaskPair) -> Iterator[tuple[Outcomes, Sequence[int]]]:
+        return zip((self.first, self.second), (pair.first, pair.second), strict=True)
 
 
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def paired(first: Arm, second: Arm, place: tuple[str, str] | None = None) -> list[TaskPair]:
-    """Return the tasks that both arms were judged on, in the order of the first; of one (skill, task set) if given."""
-    before, after = _judged(first, place), _judged(second, place)
-    return [TaskPair(tuple(before[key]), tuple(after[key])) for key in before if key in after]
-
-
-def _judged(arm: Arm, place: tuple[str, str] | None) -> dict[TaskKey, list[Record]]:
-    judged: dict[TaskKey, list[Record]] = {}
-    for record in arm.records:
-        if record.judged and place in (None, (record.skill, record.suite)):
-            judged.setdefault(record.key, []).append(record)
-    return judged
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +112,25 @@ class Comparison:
 
 def compare(first: Arm, second: Arm, *, skill: str, suite: str, reward: str | None = None) -> Comparison:
     """Pair two arms by task key; a task that either arm could not be judged on is left out."""
-    pairs = paired(first, second, (skill, suite))
-    differences, clusters = [pair.difference for pair in pairs], [pair.cluster for pair in pairs]
-    paid = [(value, pair.cluster) for pair in pairs if (value := pair.paid(reward)) is not None]
+    before, after = outcomes_of(first), outcomes_of(second)
+    pairs = Paired(before, after, (skill, suite))
+    differences, places = array("d"), array("I")  # of the second arm's first answers, which have the clusters
+    paid, paid_places = array("d"), array("I")
+    both, units = 0, set[int]()
+    for pair in pairs:
+        difference, more = pairs.difference(pair), pairs.paid(pair, reward)
+        differences.append(difference)
+        places.append(pair.second[0])
+        if more is not None:
+            paid.append(more)
+            paid_places.append(pair.second[0])
+        units |= {len(pair.first), len(pair.second)}
+        right = sum(before.profile(place).exact for place in pair.first)
+        both += difference == 0 and 2 * right >= len(pair.first)
+    clusters = after.clusters(places)
     gained, lost = sum(value > 0 for value in differences), sum(value < 0 for value in differences)
-    equal = [pair for pair, value in zip(pairs, differences, strict=True) if value == 0]
-    both = sum(2 * sum(record.exact for record in pair.first) >= len(pair.first) for pair in equal)
-    units = {len(side) for pair in pairs for side in (pair.first, pair.second)}
-    independent = units <= {1} and len(set(clusters)) == len(clusters)
-    neither = len(equal) - both
+    independent = units <= {1} and clusters.count == len(differences)
+    neither = len(differences) - gained - lost - both
     flips = mean_interval(differences, clusters, bounds=(-1, 1))
     return Comparison(
         skill=skill,
@@ -122,7 +142,7 @@ def compare(first: Arm, second: Arm, *, skill: str, suite: str, reward: str | No
         lost=lost,
         neither=neither,
         difference=paired_difference(both, gained, lost, neither) if independent else flips,
-        reward=mean_interval([value for value, _ in paid], [cluster for _, cluster in paid], bounds=(-2, 2)),
+        reward=mean_interval(paid, after.clusters(paid_places), bounds=(-2, 2)),
         p=mcnemar(gained, lost) if independent else cluster_flip_test(differences, clusters, math.lcm(*units)),
     )
 
@@ -146,11 +166,14 @@ def merge(earlier: Evaluation, evaluation: Evaluation) -> Evaluation:
 
     An arm that both have is taken from the later one; an arm without a shared task is left out.
     """
-    asked = {record.key for arm in evaluation.arms for record in arm.records}
     known = {arm.name for arm in evaluation.arms}
+    asked = [outcomes.tasks for outcomes in map(outcomes_of, evaluation.arms)]
     arms = []
     for arm in earlier.arms:
-        records = tuple(record for record in arm.records if record.key in asked)
-        if records and arm.name not in known:
-            arms.append(arm.model_copy(update={"records": records}))
+        records = stored_records(arm)
+        tasks = records.outcomes.tasks
+        shared = bytearray(any(one.find(digest) >= 0 for one in asked) for digest in tasks.digests())
+        picked = records.picked(place for place, task in enumerate(records.outcomes.task) if shared[task])
+        if picked and arm.name not in known:
+            arms.append(arm.model_copy(update={"records": picked}))
     return evaluation.model_copy(update={"arms": (*arms, *evaluation.arms)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from skillpm.contract.native import AnswerForm, read_native
 from skillpm.errors import PluginError, UsageError
 from skillpm.evals.budget import Budget, Limits
 from skillpm.evals.figures import GRAMMAR
+from skillpm.evals.stored_records import StoredRecords
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import Arm, Record
@@ -22,6 +24,7 @@ from skillpm.model.ports import Completion, ConstrainablePolicy, Judge, Policy, 
 from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
 
+_AT_ONCE = 512  # answers that are judged together while others are written
 Remember = Callable[[Policy, Mapping[str, Any]], Policy]
 """Makes a policy keep its answers; the mapping is what decides them beside its own settings."""
 
@@ -134,7 +137,7 @@ class Examiner:
         remember: Remember = lambda policy, also: policy,
     ) -> None:
         self.interrupted = False
-        self.answered: list[int] = []
+        self.answered: Sequence[int] = ()
         self._contracts = contracts
         self._judge = judge
         self._prefetch = prefetch
@@ -153,19 +156,17 @@ class Examiner:
             UsageError: it can be held to no contract, answers greedily alone, or counts no tokens under a limit.
         """
         started = time.monotonic()
-        answers: dict[tuple[int, int], Episode] = {}  # by the position of the task, and the repeat
         repeats = self._asking.repeats
+        answers = _Answers(self._judge, tasks, repeats, ahead=self._prefetch is not None)
         self._progress.start(label.name, len(tasks) * repeats)
         for repeat in range(repeats):
             if not self.interrupted and self._budget.reached is None:
-                for index, episode in self._episodes(self._drawn(policy, tasks, label, repeat), tasks).items():
-                    answers[index, repeat] = episode
+                self._collect(self._drawn(policy, tasks, label, repeat), answers, repeat)
         self._progress.finish()
-        places = sorted(answers)
-        self.answered = [index for index, _ in places]
-        judgements = self._judge([answers[place] for place in places])
+        records = answers.in_order()
+        self.answered = answers.positions
         interruption: dict[str, Any] = {"interrupted": True} if self.interrupted else {}
-        if len(answers) < len(tasks) * repeats and not self.interrupted:
+        if len(records) < len(tasks) * repeats and not self.interrupted:
             interruption = {"limit_reached": self._budget.reached}
         return Arm(
             name=label.name,
@@ -175,10 +176,7 @@ class Examiner:
             constrained=label.constrained,
             adapter=label.adapter,
             settings={**self._asking.settings, **getattr(policy, "settings", {}), **interruption},
-            records=tuple(
-                record(tasks[place[0]].suite, answers[place], judgement, place[1])
-                for place, judgement in zip(places, judgements, strict=True)
-            ),
+            records=records,
             seconds=round(time.monotonic() - started, 3),
         )
 
@@ -198,22 +196,22 @@ class Examiner:
             also["forms"] = forms
         return self._remember(policy, also)
 
-    def _episodes(self, policy: Policy, tasks: Sequence[EvalTask]) -> dict[int, Episode]:
-        """Return the answers by the position of their task, in whichever order they end."""
-        answers: dict[int, Episode] = {}
-        surplus = 0
-        prompts = [task.prompt for task in tasks]
-        completions = policy.complete(prompts, max_new_tokens=self._asking.max_new_tokens)
+    def _collect(self, policy: Policy, answers: _Answers, repeat: int) -> None:
+        """Ask every task once, and add the answers in whichever order they end."""
+        tasks, surplus, answered = answers.tasks, 0, bytearray(len(answers.tasks))
+        completions = policy.complete([task.prompt for task in tasks], max_new_tokens=self._asking.max_new_tokens)
         try:
             for index, completion in completions:
                 self._progress.advance()
                 self._budget.take(completion)
-                if index not in range(len(tasks)) or index in answers:
+                if index not in range(len(tasks)) or answered[index]:
                     surplus += 1
                     continue
-                episode = answers[index] = _episode(tasks[index], self._in_our_form(tasks[index], completion))
+                answered[index] = True
+                episode = _episode(tasks[index], self._in_our_form(tasks[index], completion))
                 if self._prefetch is not None and episode.task.expected is not None:
                     self._prefetch([episode])
+                answers.add(index, repeat, episode)
                 if self._budget.reached is not None:
                     break
         except KeyboardInterrupt:
@@ -222,13 +220,12 @@ class Examiner:
             close = getattr(completions, "close", None)
             if close is not None:
                 close()
-        ended = self.interrupted or self._budget.reached is not None
-        if surplus or (len(answers) != len(tasks) and not ended):
+        ended, count = self.interrupted or self._budget.reached is not None, sum(answered)
+        if surplus or (count != len(tasks) and not ended):
             raise PluginError(
-                f"the policy {policy.name} answered {len(answers) + surplus} of {len(tasks)} prompts",
+                f"the policy {policy.name} answered {count + surplus} of {len(tasks)} prompts",
                 hint="the policy is at fault; nothing was written",
             )
-        return answers
 
     def _held(self, policy: Policy, tasks: Sequence[EvalTask]) -> tuple[Policy, dict[str, Any]]:
         """Return a policy that asks for each skill's tasks under the grammar of its contract, and the schemas."""
@@ -247,6 +244,51 @@ class Examiner:
         if contract is None or self._asking.answer_form == "json":
             return completion
         return replace(completion, text=read_native(self._asking.answer_form, completion.text, contract.tools))
+
+
+class _Answers:
+    """The answers of an arm: some wait for their judgement, the others are records in a file.
+
+    Args:
+        judge: judges any mix of skills, in order.
+        tasks: that are asked.
+        repeats: how often each is.
+        ahead: are answers judged while others are written?
+
+    Attributes:
+        positions: of the tasks of the answers, in the order of ``in_order``.
+    """
+
+    def __init__(self, judge: Judge, tasks: Sequence[EvalTask], repeats: int, *, ahead: bool) -> None:
+        self.tasks = tasks
+        self.positions: Sequence[int] = ()
+        self._judge = judge
+        self._repeats = repeats
+        self._kept = _AT_ONCE if ahead else 0  # of the newest answers: the workers have something to do meanwhile
+        self._waiting: dict[tuple[int, int], Episode] = {}  # by the position of the task, and the repeat
+        self._records = StoredRecords.of(())
+        self._places = array("i", [-1]) * (len(tasks) * repeats)  # of the records, in the order of tasks and repeats
+
+    def add(self, index: int, repeat: int, episode: Episode) -> None:
+        """Add an answer."""
+        self._waiting[index, repeat] = episode
+        if len(self._waiting) >= _AT_ONCE + self._kept:
+            self._record(list(self._waiting)[:_AT_ONCE])
+
+    def in_order(self) -> StoredRecords:
+        """Return the records of all answers, in the order of the tasks and repeats."""
+        self._record(sorted(self._waiting))
+        answered = array("I", (number for number, place in enumerate(self._places) if place >= 0))
+        self.positions = array("I", (number // self._repeats for number in answered))
+        return self._records.picked(map(self._places.__getitem__, answered))
+
+    def _record(self, places: Sequence[tuple[int, int]]) -> None:
+        """Have answers judged, and keep their records."""
+        judgements = self._judge([self._waiting[place] for place in places])
+        for (index, repeat), judgement in zip(places, judgements, strict=True):
+            episode = self._waiting.pop((index, repeat))
+            self._places[index * self._repeats + repeat] = len(self._records)
+            self._records.append(record(self.tasks[index].suite, episode, judgement, repeat))
 
 
 class _BySkill:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import TypeVar
 
-from skillpm.evals.failures import failures, reasons
+from skillpm.evals.failures import reasons, wrong
 from skillpm.evals.figures import shown_tags, task_set_label
-from skillpm.model.answer_kind import label_of
+from skillpm.evals.outcomes import Part, Profile
+from skillpm.evals.stored_records import StoredRecords, stored_records
 from skillpm.model.evaluation import Evaluation, Record, TaskSet
 
 T = TypeVar("T", bound=Hashable)
@@ -63,47 +65,51 @@ class FailureList:
 
 def failure_list(evaluation: Evaluation) -> FailureList:
     """Choose the wrong answers of the last arm that a page shows, and what they can be filtered by."""
-    wrong = list(failures(evaluation))
-    shown = _spread(wrong, SHOWN_FAILURES)
+    records = stored_records(evaluation.arms[-1]) if evaluation.arms else StoredRecords.of(())
+    outcomes = records.outcomes
+    all_wrong = wrong(outcomes)
+    places = _spread(all_wrong, SHOWN_FAILURES)
+    shown = [outcomes.profile(place) for place in places]
     marks = _Marks(evaluation.task_sets, shown)
     by_set: dict[tuple[str, str], list[Failure]] = {}
-    for record in shown:
-        failure = Failure(record, marks.of(record), tuple(reasons(record)[:SHOWN_REASONS]))
+    for record, profile in zip(map(records.__getitem__, places), shown, strict=True):
+        failure = Failure(record, marks.of(profile), tuple(reasons(record)[:SHOWN_REASONS]))
         by_set.setdefault((record.skill, record.suite), []).append(failure)
-    counts = _set_sizes(wrong)
-    judged = (
-        _set_sizes(record for record in evaluation.arms[-1].records if record.judged) if evaluation.arms else counts
-    )
+    counts = _set_sizes(all_wrong)
+    judged = _set_sizes(outcomes.whole().only(lambda profile: profile.judged))
     groups = tuple(
         FailureGroup(task_set, f"s{number}", counts[place], judged[place], tuple(by_set.get(place, ())))
         for number, task_set in enumerate(evaluation.task_sets)
         if counts[place := (task_set.skill, task_set.name)]
     )
-    return FailureList(groups, marks.filters(shown), len(wrong), len(shown))
+    return FailureList(groups, marks.filters(shown), len(all_wrong), len(shown))
 
 
-def _set_sizes(records: Iterable[Record]) -> Counter[tuple[str, str]]:
-    return Counter((record.skill, record.suite) for record in records)
+def _set_sizes(part: Part) -> Counter[tuple[str, str]]:
+    sizes: Counter[tuple[str, str]] = Counter()
+    for profile, count in part.counts.items():
+        sizes[profile.skill, profile.suite] += count
+    return sizes
 
 
 class _Marks:
     """Numbers the task sets, tools and tags of failures: the class of a value is a letter and its number."""
 
-    def __init__(self, task_sets: Sequence[TaskSet], records: Sequence[Record]) -> None:
-        tags = Counter(tag for record in records for tag in shown_tags(record))
+    def __init__(self, task_sets: Sequence[TaskSet], profiles: Sequence[Profile]) -> None:
+        tags = Counter(tag for profile in profiles for tag in shown_tags(profile))
         self._sets = _numbered((task_set.skill, task_set.name) for task_set in task_sets)
-        self._tools = _numbered(sorted({label_of(record.expected) for record in records} - {""}))
+        self._tools = _numbered(sorted({profile.expected for profile in profiles} - {""}))
         self._tags = _numbered(sorted(tag for tag, _ in tags.most_common(SHOWN_TAGS)))
 
-    def of(self, record: Record) -> str:
+    def of(self, profile: Profile) -> str:
         """Return the classes of a failure."""
-        tool = label_of(record.expected)
-        marks = [f"s{self._sets[record.skill, record.suite]}", *([f"t{self._tools[tool]}"] if tool else [])]
-        return " ".join([*marks, *(f"g{self._tags[tag]}" for tag in shown_tags(record) if tag in self._tags)])
+        tool = profile.expected
+        marks = [f"s{self._sets[profile.skill, profile.suite]}", *([f"t{self._tools[tool]}"] if tool else [])]
+        return " ".join([*marks, *(f"g{self._tags[tag]}" for tag in shown_tags(profile) if tag in self._tags)])
 
-    def filters(self, records: Sequence[Record]) -> tuple[Filter, ...]:
+    def filters(self, profiles: Sequence[Profile]) -> tuple[Filter, ...]:
         """Return the filters of these failures."""
-        counts = Counter(mark for record in records for mark in set(self.of(record).split()))
+        counts = Counter(mark for profile in profiles for mark in set(self.of(profile).split()))
         sets = {f"{skill}, {task_set_label(name)}": number for (skill, name), number in self._sets.items()}
         kinds = (("Task set", "s", sets), ("Tool", "t", self._tools), ("Tag", "g", self._tags))
         return tuple(Filter(name, letter, _choices(letter, numbers, counts)) for name, letter, numbers in kinds)
@@ -118,14 +124,17 @@ def _numbered(values: Iterable[T]) -> dict[T, int]:
     return {value: number for number, value in enumerate(values)}
 
 
-def _spread(records: Sequence[Record], limit: int) -> list[Record]:
-    """Return at most ``limit`` records in order, as many of each task set and tool as there is room for."""
-    if len(records) <= limit:
-        return list(records)
+def _spread(part: Part, limit: int) -> Sequence[int]:
+    """Return at most ``limit`` places in order, as many of each task set and tool as there is room for."""
+    if len(part) <= limit:
+        return part.places
     turns: Counter[tuple[str, str, str]] = Counter()
-    ranked = []
-    for place, record in enumerate(records):
-        group = (record.skill, record.suite, label_of(record.expected))
-        ranked.append((turns[group], place))
-        turns[group] += 1
-    return [records[place] for place in sorted(place for _, place in sorted(ranked)[:limit])]
+
+    def ranked() -> Iterator[tuple[int, int]]:
+        for place in part.places:
+            profile = part.outcomes.profile(place)
+            group = (profile.skill, profile.suite, profile.expected)
+            yield turns[group], place
+            turns[group] += 1
+
+    return sorted(place for _, place in nsmallest(limit, ranked()))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from skillpm.contract.answer import read_answer
+from skillpm.evals.outcomes import NO_TOOL, Outcomes, Part, called_tool
+from skillpm.evals.stored_records import stored_records
 from skillpm.model.answer_kind import is_reply, label_of
 from skillpm.model.evaluation import Evaluation, Record
-
-NO_TOOL = ""  # of an answer that calls none
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,14 @@ class Confusion:
 
 def failures(evaluation: Evaluation) -> Iterator[Record]:
     """Yield the answers of the last arm that were judged and are not right, in order."""
-    records = evaluation.arms[-1].records if evaluation.arms else ()
-    return (record for record in records if record.judged and not record.exact)
+    if evaluation.arms:
+        records = stored_records(evaluation.arms[-1])
+        yield from map(records.__getitem__, wrong(records.outcomes).places)
 
 
-def called_tool(record: Record) -> str:
-    """Return the tool that an answer calls, or what else it does; ``NO_TOOL`` if it does nothing."""
-    value = read_answer(record.completion).value
-    called = value is not None and (isinstance(value.get("tool"), str) or "tool" not in value)
-    return label_of(value) if called else NO_TOOL
+def wrong(outcomes: Outcomes) -> Part:
+    """Return the answers that were judged and are not right."""
+    return outcomes.whole().only(lambda profile: profile.judged and not profile.exact)
 
 
 def reasons(record: Record) -> list[str]:
@@ -56,13 +55,12 @@ def reasons(record: Record) -> list[str]:
     return list(record.verdict.reasons)
 
 
-def confusions(records: Sequence[Record]) -> list[Confusion]:
+def confusions(outcomes: Outcomes) -> list[Confusion]:
     """Count the called tools of judged answers by the expected tool, for each skill whose answers call tools."""
     counts: dict[str, Counter[tuple[str, str]]] = {}
-    for record in records:
-        expected = label_of(record.expected)
-        if record.judged and expected:
-            counts.setdefault(record.skill, Counter())[expected, called_tool(record)] += 1
+    for profile, count in outcomes.whole().counts.items():
+        if profile.judged and profile.expected:
+            counts.setdefault(profile.skill, Counter())[profile.expected, profile.called] += count
     return [_confusion(skill, pairs) for skill, pairs in counts.items()]
 
 

@@ -6,13 +6,14 @@ An answer that could not be judged counts neither as right nor as wrong: it is c
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from skillpm.evals.outcomes import Measured, Outcomes, Part, Profile, TaskPlaces
 from skillpm.evals.statistics import Interval, effective_trials, mean_interval, pass_at, pass_hat, wilson
-from skillpm.model.answer_kind import label_of
-from skillpm.model.evaluation import TEMPLATE, Evaluation, Record, TaskSet
+from skillpm.evals.stored_records import outcomes_of
+from skillpm.model.evaluation import TEMPLATE, Evaluation, TaskSet
 from skillpm.model.suite import Metric
 
 _LABELS = {
@@ -107,51 +108,59 @@ def task_set_label(name: str) -> str:
     return name.replace("_", " ")
 
 
-def cell(records: Sequence[Record], reward: str | None) -> Cell:
+def cell(part: Part, reward: str | None) -> Cell:
     """Return the figures of some records of one arm; ``reward`` names the one that is averaged."""
-    judged = [record for record in records if record.judged]
-    shapes = [(record.valid_json, record.cluster) for record in judged if record.valid_json is not None]
-    paid = [(value, record.cluster) for record in judged if (value := record.rewards.get(reward or "")) is not None]
+    paid = part.paid(reward)
     return Cell(
-        asked=len(records),
-        tasks=len({record.key for record in records}),
-        judged=len(judged),
-        errored=sum(record.verdict.status == "errored" for record in records),
-        exact=share([(record.exact, record.cluster) for record in judged]),
-        reward=mean_interval([value for value, _ in paid], [cluster for _, cluster in paid], bounds=(-1, 1)),
-        valid_json=share(shapes),
-        truncated=sum(record.finish_reason == "length" for record in records),
-        too_long=sum(record.finish_reason == "too_long" for record in records),
-        repeated=_repeated(judged),
+        asked=len(part),
+        tasks=part.tasks,
+        judged=part.count(lambda profile: profile.judged),
+        errored=part.count(lambda profile: profile.status == "errored"),
+        exact=share(part.measured(lambda profile: float(profile.exact) if profile.judged else None)),
+        reward=mean_interval(paid.values, paid.clusters, bounds=(-1, 1)),
+        valid_json=share(part.measured(_well_formed)),
+        truncated=part.count(lambda profile: profile.finish_reason == "length"),
+        too_long=part.count(lambda profile: profile.finish_reason == "too_long"),
+        repeated=_repeated(part),
     )
 
 
-def _repeated(judged: Sequence[Record]) -> tuple[Repeated, ...]:
+def _well_formed(profile: Profile) -> float | None:
+    return float(profile.valid_json) if profile.judged and profile.valid_json is not None else None
+
+
+def _repeated(part: Part) -> tuple[Repeated, ...]:
     """Return the figures of tasks with several judged answers, for powers of two and for all of the answers."""
-    answers: dict[str, list[Record]] = defaultdict(list)
-    for record in judged:
-        answers[record.task].append(record)
-    most = max((len(records) for records in answers.values()), default=0)
-    if most < 2 or max(record.repeat for record in judged) == 0:
+    judged = part.only(lambda profile: profile.judged)
+    if not any(profile.repeat for profile in judged.counts):
+        return ()
+    right, sizes, first = array("I"), array("I"), array("I")
+    answers = TaskPlaces(judged)
+    for task in answers:
+        places = answers.of(task)
+        right.append(sum(part.outcomes.profile(place).exact for place in places))
+        sizes.append(len(places))
+        first.append(places[0])
+    most = max(sizes)
+    if most < 2:
         return ()
     figures = []
     for k in sorted({2**power for power in range(most.bit_length())} | {most}):
-        tasks = [
-            (sum(record.exact for record in records), len(records), records[0].cluster)
-            for records in answers.values()
-            if len(records) >= k
-        ]
-        one = share([(pass_at(right, size, k), cluster) for right, size, cluster in tasks])
-        every = share([(pass_hat(right, size, k), cluster) for right, size, cluster in tasks])
-        if one is not None and every is not None:
-            figures.append(Repeated(k, len(tasks), one, every))
+        chosen = [position for position, size in enumerate(sizes) if size >= k]
+        clusters = part.outcomes.clusters(first[position] for position in chosen)
+        at, hat = (
+            share(Measured(array("d", (chance(right[one], sizes[one], k) for one in chosen)), clusters))
+            for chance in (pass_at, pass_hat)
+        )
+        if at is not None and hat is not None:
+            figures.append(Repeated(k, len(chosen), at, hat))
     return tuple(figures)
 
 
-def share(outcomes: Sequence[tuple[float, str]]) -> Interval | None:
-    """Return the mean of outcomes from 0 to 1, such as right and wrong, each with its cluster; None without any."""
-    values, clusters = [float(value) for value, _ in outcomes], [cluster for _, cluster in outcomes]
-    if len(set(clusters)) == len(clusters):
+def share(outcomes: Measured) -> Interval | None:
+    """Return the mean of outcomes from 0 to 1, such as right and wrong; None without any."""
+    values, clusters = outcomes
+    if clusters.count == len(values):
         return wilson(math.fsum(values), len(values))
     return wilson(math.fsum(values), len(values), effective_trials(values, clusters))
 
@@ -163,11 +172,7 @@ def novelty_figures(evaluation: Evaluation) -> list[Row]:
     """
     parts = []
     for name, label in NOVELTIES.items():
-        arms = [
-            arm.model_copy(update={"records": tuple(record for record in arm.records if name in record.tags)})
-            for arm in evaluation.arms
-        ]
-        for row in _rows(evaluation.model_copy(update={"arms": tuple(arms)})):
+        for row in _rows(evaluation, name):
             if row.cells:
                 tasks = max(cell.tasks for cell in row.cells.values())
                 task_set = row.task_set.model_copy(update={"name": f"{row.task_set.name}, {label}", "tasks": tasks})
@@ -177,7 +182,7 @@ def novelty_figures(evaluation: Evaluation) -> list[Row]:
 
 def tool_figures(evaluation: Evaluation) -> list[PartRow]:
     """Return the figures of each task set again by the tool of the expected answer, or by what else it does."""
-    return _part_figures(evaluation, lambda record: [tool] if (tool := label_of(record.expected)) else [])
+    return _part_figures(evaluation, lambda profile: [profile.expected] if profile.expected else [])
 
 
 def tag_figures(evaluation: Evaluation) -> list[PartRow]:
@@ -185,22 +190,22 @@ def tag_figures(evaluation: Evaluation) -> list[PartRow]:
     return _part_figures(evaluation, shown_tags)
 
 
-def shown_tags(record: Record) -> list[str]:
+def shown_tags(profile: Profile) -> list[str]:
     """Return the tags of a record without those of synthesis that have figures of their own."""
-    return [tag for tag in record.tags if not tag.startswith(TEMPLATE) and tag not in NOVELTIES]
+    return [tag for tag in profile.tags if not tag.startswith(TEMPLATE) and tag not in NOVELTIES]
 
 
-def _part_figures(evaluation: Evaluation, parts: Callable[[Record], Iterable[str]]) -> list[PartRow]:
+def _part_figures(evaluation: Evaluation, parts: Callable[[Profile], Iterable[str]]) -> list[PartRow]:
     """Return a row for each task set and part, in the order of the sets, their parts by name."""
     rewards = {skill.name: skill.reward for skill in evaluation.skills}
-    groups: dict[tuple[str, str], dict[str, dict[str, list[Record]]]] = {}
+    groups: dict[tuple[str, str], dict[str, dict[str, Cell]]] = {}
     for arm in evaluation.arms:
-        for record in arm.records:
-            group = groups.setdefault((record.skill, record.suite), {})
-            for part in parts(record):
-                group.setdefault(part, {}).setdefault(arm.name, []).append(record)
+        by_part = outcomes_of(arm).groups(lambda profile: [(profile.skill, profile.suite, p) for p in parts(profile)])
+        for (skill, suite, name), part in by_part.items():
+            group = groups.setdefault((skill, suite), {})
+            group.setdefault(name, {})[arm.name] = cell(part, rewards.get(skill))
     return [
-        PartRow(task_set, part, {arm: cell(records, rewards.get(task_set.skill)) for arm, records in by_arm.items()})
+        PartRow(task_set, part, by_arm)
         for task_set in evaluation.task_sets
         for part, by_arm in sorted(groups.get((task_set.skill, task_set.name), {}).items())
     ]
@@ -212,7 +217,7 @@ def figures(evaluation: Evaluation) -> list[Row]:
     for row in _rows(evaluation):
         cells = {}
         for arm in evaluation.arms:
-            known = row.cells.get(arm.name, cell((), None) if arm.stopped else None)
+            known = row.cells.get(arm.name, cell(Outcomes().whole(), None) if arm.stopped else None)
             if known is not None:
                 missing = row.task_set.tasks * arm.repeats - known.asked if arm.stopped else 0
                 cells[arm.name] = replace(known, not_asked=max(0, missing))
@@ -220,18 +225,15 @@ def figures(evaluation: Evaluation) -> list[Row]:
     return rows
 
 
-def _rows(evaluation: Evaluation) -> list[Row]:
+def _rows(evaluation: Evaluation, tag: str | None = None) -> list[Row]:
+    """Return the cells of each task set, of the records with a tag alone where one is named."""
+
+    def task_set_of(profile: Profile) -> list[tuple[str, str]]:
+        return [(profile.skill, profile.suite)] if tag in (None, *profile.tags) else []
+
     rewards = {skill.name: skill.reward for skill in evaluation.skills}
-    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    cells: dict[tuple[str, str], dict[str, Cell]] = {}
     for arm in evaluation.arms:
-        for record in arm.records:
-            groups[record.skill, record.suite, arm.name].append(record)
-    rows = []
-    for task_set in evaluation.task_sets:
-        cells = {
-            arm.name: cell(records, rewards.get(task_set.skill))
-            for arm in evaluation.arms
-            if (records := groups.get((task_set.skill, task_set.name, arm.name)))
-        }
-        rows.append(Row(task_set, cells))
-    return rows
+        for place, part in outcomes_of(arm).groups(task_set_of).items():
+            cells.setdefault(place, {})[arm.name] = cell(part, rewards.get(place[0]))
+    return [Row(task_set, cells.get((task_set.skill, task_set.name), {})) for task_set in evaluation.task_sets]

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from skillpm.evals.budget import spent
 from skillpm.evals.figures import cell
+from skillpm.evals.stored_records import outcomes_of
 from skillpm.model.evaluation import Arm, Evaluation, Record
 from skillpm.storage.files import storage_error
 
@@ -57,7 +59,8 @@ def _members(evaluation: Evaluation, arm: Arm, created: str) -> Iterator[tuple[s
         summaries.append({**{key: sample[key] for key in keys}, "completed": True, "retries": 0})
         yield f"samples/{sample['id']}_epoch_{sample['epoch']}.json", sample
     yield "summaries.json", summaries
-    usage = _usage(arm, arm.spent.prompt_tokens, arm.spent.completion_tokens)
+    tokens = spent(arm)
+    usage = _usage(arm, tokens.prompt_tokens, tokens.completion_tokens)
     yield (
         "header.json",
         {
@@ -93,7 +96,7 @@ def _head(evaluation: Evaluation, arm: Arm, created: str) -> dict[str, Any]:
 
 
 def _scorers(arm: Arm) -> list[str]:
-    return ["exact", *sorted({name for record in arm.records for name in record.rewards})]
+    return ["exact", *sorted({name for profile in outcomes_of(arm).profiles for name in profile.rewards})]
 
 
 def _identity(record: Record) -> str:
@@ -140,7 +143,7 @@ def _usage(arm: Arm, prompt: int, answer: int) -> dict[str, Any]:
 
 
 def _results(arm: Arm) -> dict[str, Any]:
-    figures = cell(arm.records, None)
+    figures = cell(outcomes_of(arm).whole(), None)
     metrics = {} if figures.exact is None else {"accuracy": {"name": "accuracy", "value": figures.exact.estimate}}
     score = {"name": "exact", "scorer": "exact", "params": {}, "metrics": metrics, "scored_samples": figures.judged}
     return {"total_samples": len(arm.records), "completed_samples": len(arm.records), "scores": [score]}

@@ -7,16 +7,16 @@ model called a tool where it should have refused or asked. Skills whose tasks ex
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from skillpm.contract.answer import read_answer
 from skillpm.evals.figures import share
+from skillpm.evals.outcomes import NO_KIND, Part, Profile
 from skillpm.evals.statistics import Interval
-from skillpm.model.answer_kind import KINDS, is_reply, kind_of
-from skillpm.model.evaluation import Evaluation, Record, TaskSet
+from skillpm.evals.stored_records import outcomes_of
+from skillpm.model.answer_kind import KINDS
+from skillpm.model.evaluation import Evaluation, TaskSet
 
-NO_KIND = ""  # of an answer that is none of the kinds
 _DECLINED = ("ask", "refuse")
 
 
@@ -60,31 +60,41 @@ def kind_figures(evaluation: Evaluation) -> list[KindRow]:
     An object with the keys of a refusal is none where the contract takes calls alone, or where there is no contract.
     """
     taken = {skill.name for skill in evaluation.skills if skill.kinds is None or len(skill.kinds) > 1}
-    records = (record for arm in evaluation.arms for record in arm.records)
-    skills = {record.skill for record in records if record.skill in taken and is_reply(record.expected)}
-    rows = []
-    for task_set in evaluation.task_sets:
-        for arm in evaluation.arms if task_set.skill in skills else ():
-            place = (task_set.skill, task_set.name)
-            judged = [record for record in arm.records if record.judged and (record.skill, record.suite) == place]
-            if judged:
-                rows.append(_row(task_set, arm.name, judged))
-    return rows
+    profiles = [profile for arm in evaluation.arms for profile in outcomes_of(arm).profiles]
+    skills = {
+        profile.skill
+        for profile in profiles
+        if profile.skill in taken and profile.expected_kind not in (NO_KIND, "call")
+    }
+    if not skills:
+        return []
+    judged = {
+        arm.name: outcomes_of(arm).groups(lambda profile: [(profile.skill, profile.suite)] if profile.judged else [])
+        for arm in evaluation.arms
+    }
+    return [
+        _row(task_set, arm.name, part)
+        for task_set in evaluation.task_sets
+        for arm in evaluation.arms
+        if task_set.skill in skills and (part := judged[arm.name].get((task_set.skill, task_set.name)))
+    ]
 
 
-def _row(task_set: TaskSet, arm: str, records: Sequence[Record]) -> KindRow:
-    pairs = [(kind_of(record.expected) or NO_KIND, _answered(record)) for record in records]
-    groups: dict[str, list[tuple[bool, str]]] = {}
-    for record, (expected, _) in zip(records, pairs, strict=True):
-        groups.setdefault(expected, []).append((record.exact, record.cluster))
-    exact = {kind: figure for kind, outcomes in groups.items() if (figure := share(outcomes)) is not None}
+def _row(task_set: TaskSet, arm: str, part: Part) -> KindRow:
+    answered = Counter[tuple[str, str]]()
+    for profile, count in part.counts.items():
+        answered[profile.expected_kind, profile.called_kind] += count
 
-    def mistaken(expected: Collection[str], answered: Collection[str]) -> Interval | None:
-        rated = zip(records, pairs, strict=True)
-        return share([(pair[1] in answered, record.cluster) for record, pair in rated if pair[0] in expected])
+    def expecting(*kinds: str) -> Part:
+        return part.only(lambda profile: profile.expected_kind in kinds)
 
-    return KindRow(task_set, arm, exact, Counter(pairs), mistaken(("call",), _DECLINED), mistaken(_DECLINED, ("call",)))
+    def mistaken(expected: Collection[str], answers: Collection[str]) -> Interval | None:
+        return share(expecting(*expected).measured(lambda profile: float(profile.called_kind in answers)))
+
+    shares = {kind: share(expecting(kind).measured(_exact)) for kind in dict.fromkeys(pair[0] for pair in answered)}
+    exact = {kind: figure for kind, figure in shares.items() if figure is not None}
+    return KindRow(task_set, arm, exact, answered, mistaken(("call",), _DECLINED), mistaken(_DECLINED, ("call",)))
 
 
-def _answered(record: Record) -> str:
-    return kind_of(read_answer(record.completion).value) or NO_KIND
+def _exact(profile: Profile) -> float:
+    return float(profile.exact)

@@ -29,6 +29,7 @@ from skillpm.evals.figures import (
 )
 from skillpm.evals.kinds import kind_figures
 from skillpm.evals.statistics import Interval
+from skillpm.evals.stored_records import outcomes_of
 from skillpm.formats.printable import printable
 from skillpm.model.evaluation import HELD_OUT, Evaluation
 
@@ -98,7 +99,7 @@ def render_report(run: ReportData) -> str:
         by_tag=tag_figures(evaluation),
         kinds=kind_figures(evaluation),
         shown_tags=SHOWN_TAGS,
-        confusions=[item for item in confusions(last.records) if len(item.called) > 1] if last else [],
+        confusions=[item for item in confusions(outcomes_of(last)) if len(item.called) > 1] if last else [],
         failures=failure_list(evaluation),
         open_failures=OPEN_FAILURES,
         last_arm=last.name if last else "",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from skillpm.evals.assemble import evaluated_skill
 from skillpm.evals.examiner import judged_again
+from skillpm.evals.stored_records import StoredRecords, stored_records
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import HELD_OUT, Arm, Evaluation, Record
 from skillpm.model.ports import Judge
@@ -15,6 +18,8 @@ from skillpm.model.task import Task
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
+
+_AT_ONCE = 2048  # answers that are judged together
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +44,26 @@ class Moved:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class MovedAnswers:
+    """The answers of one arm that are judged otherwise, read when they are asked for."""
+
+    arm: str
+    before: StoredRecords
+    after: StoredRecords
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[Moved]:
+        return (Moved(self.arm, self.before[place], self.after[place]) for place in self.places)
+
+
 def judge_again(
     evaluation: Evaluation, judge: Judge, tasks: Mapping[str, Task], contributions: Mapping[str, Contributions]
-) -> tuple[Evaluation, list[Moved]]:
-    """Return the evaluation with every answer judged now, all else as it was, and what moved.
+) -> tuple[Evaluation, list[MovedAnswers]]:
+    """Return the evaluation with every answer judged now, all else as it was, and what moved in each arm.
 
     Args:
         evaluation: as it was written.
@@ -51,14 +72,19 @@ def judge_again(
         contributions: of the skills as they are now, by name.
     """
     arms: list[Arm] = []
-    moved: list[Moved] = []
+    moved: list[MovedAnswers] = []
     for arm in evaluation.arms:
-        judgements = judge([_episode(record, tasks, contributions) for record in arm.records])
-        records = tuple(
-            judged_again(record, judgement) for record, judgement in zip(arm.records, judgements, strict=True)
-        )
-        moved += [Moved(arm.name, a, b) for a, b in zip(arm.records, records, strict=True) if a != b]
-        arms.append(arm.model_copy(update={"records": records}))
+        before, after, places = stored_records(arm), StoredRecords.of(()), array("I")
+        rest = iter(before)
+        while records := list(islice(rest, _AT_ONCE)):
+            judgements = judge([_episode(record, tasks, contributions) for record in records])
+            for record, judgement in zip(records, judgements, strict=True):
+                again = judged_again(record, judgement)
+                if again != record:
+                    places.append(len(after))
+                after.append(again)
+        moved.append(MovedAnswers(arm.name, before, after, places))
+        arms.append(arm.model_copy(update={"records": after}))
     skills = tuple(
         evaluated_skill(contributions[skill.name]) if skill.name in contributions else skill
         for skill in evaluation.skills

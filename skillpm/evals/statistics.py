@@ -13,7 +13,8 @@ from __future__ import annotations
 import functools
 import math
 import statistics
-from collections.abc import Sequence
+from array import array
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
@@ -29,6 +30,40 @@ class Interval:
     estimate: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """The cluster of each value, numbered from 0 in the order in which they first appear: 4 bytes a value."""
+
+    numbers: array[int]
+    count: int
+
+    @classmethod
+    def of(cls, names: Iterable[Hashable]) -> Clusters:
+        """Return the clusters of these names."""
+        numbers: dict[Hashable, int] = {}
+        found = array("I", (numbers.setdefault(name, len(numbers)) for name in names))
+        return cls(found, len(numbers))
+
+    @classmethod
+    def numbered(cls, numbers: Iterable[int], bound: int) -> Clusters:
+        """Return the same for names that are numbers below ``bound``, without a dict of all of them."""
+        new, count = array("i", [-1]) * bound, 0
+        renumbered = array("I")
+        for number in numbers:
+            if new[number] < 0:
+                new[number], count = count, count + 1
+            renumbered.append(new[number])
+        return cls(renumbered, count)
+
+
+Clustering = Clusters | Sequence[Hashable]
+"""Clusters, or the name of the cluster of each value."""
+
+
+def _clusters(clustering: Clustering) -> Clusters:
+    return clustering if isinstance(clustering, Clusters) else Clusters.of(clustering)
 
 
 def wilson(successes: float, trials: int, effective: float | None = None) -> Interval | None:
@@ -131,7 +166,7 @@ def _correlation(both: int, gained: int, lost: int, neither: int) -> float:
 
 
 def mean_interval(
-    values: Sequence[float], clusters: Sequence[str] | None = None, *, bounds: tuple[float, float] | None = None
+    values: Sequence[float], clusters: Clustering | None = None, *, bounds: tuple[float, float] | None = None
 ) -> Interval | None:
     """Return the mean with Student's t interval; None without values.
 
@@ -146,7 +181,7 @@ def mean_interval(
     if not values:
         return None
     mean = math.fsum(values) / len(values)
-    residuals = _cluster_sums([value - mean for value in values], clusters)
+    residuals = _cluster_sums((value - mean for value in values), clusters)
     low, high = bounds or (-math.inf, math.inf)
     if len(residuals) == 1:
         return Interval(mean, low, high) if bounds else Interval(mean, mean, mean)
@@ -156,13 +191,14 @@ def mean_interval(
     return Interval(mean, max(low, mean - half), min(high, mean + half))
 
 
-def _cluster_sums(values: Sequence[float], clusters: Sequence[str] | None) -> list[float]:
-    if clusters is None:
-        return list(values)
-    sums: dict[str, float] = {}
-    for value, cluster in zip(values, clusters, strict=True):
-        sums[cluster] = sums.get(cluster, 0.0) + value
-    return list(sums.values())
+def _cluster_sums(values: Iterable[float], clustering: Clustering | None) -> array[float]:
+    if clustering is None:
+        return array("d", values)
+    clusters = _clusters(clustering)
+    sums = array("d", [0.0]) * clusters.count
+    for value, cluster in zip(values, clusters.numbers, strict=True):
+        sums[cluster] += value
+    return sums
 
 
 def _variance_of_mean(residuals: Sequence[float], size: int) -> float:
@@ -171,27 +207,28 @@ def _variance_of_mean(residuals: Sequence[float], size: int) -> float:
     return groups / (groups - 1) * math.fsum(residual * residual for residual in residuals) / (size * size)
 
 
-def effective_trials(values: Sequence[float], clusters: Sequence[str]) -> float:
+def effective_trials(values: Sequence[float], clustering: Clustering) -> float:
     """Return how many independent trials tell as much as these clustered ones; as many where each is its own cluster.
 
     Source: E. L. Korn and B. I. Graubard, Confidence intervals for proportions with small expected number of positive
     counts estimated from survey data, Survey Methodology 24 (1998) 193-201: the number over the design effect, for the
     degrees of freedom of the clusters. The design effect is at least 1 here, and is 1 where all values are equal.
     """
-    size, groups = len(values), len(set(clusters))
+    clusters = _clusters(clustering)
+    size, groups = len(values), clusters.count
     if groups == size:
         return size
     if groups == 1:
         return 1.0
     mean = math.fsum(values) / size
-    residuals = [value - mean for value in values]
+    residuals = array("d", (value - mean for value in values))
     independent = _variance_of_mean(residuals, size)
     clustered = _variance_of_mean(_cluster_sums(residuals, clusters), size)
     design_effect = max(1.0, clustered / independent) if independent else 1.0
     return max(1.0, size / design_effect * (_Z / student_quantile(groups - 1)) ** 2)
 
 
-def cluster_flip_test(differences: Sequence[float], clusters: Sequence[str], unit: int = 1) -> float:
+def cluster_flip_test(differences: Sequence[float], clusters: Clustering, unit: int = 1) -> float:
     """Return the p value that the difference of paired arms is zero, where clusters change sides as a whole.
 
     Each difference times ``unit`` is a whole number, such as the number of answers to a task.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from skillpm.evals.budget import spent
 from skillpm.evals.caveats import caveats
 from skillpm.evals.compare import Comparison, comparisons
 from skillpm.evals.figures import (
@@ -49,7 +50,7 @@ def evaluation_document(evaluation: Evaluation, gates: Sequence[GateResult]) -> 
 
 def spent_document(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Return the tokens, seconds and, where a price is known, the money of each arm."""
-    return [{"arm": arm.name, **as_json(arm.spent), "seconds": arm.seconds} for arm in evaluation.arms]
+    return [{"arm": arm.name, **as_json(spent(arm)), "seconds": arm.seconds} for arm in evaluation.arms]
 
 
 def figures_document(rows: Iterable[Row]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ field of type ``Json`` gives unquoted scalars the types of the YAML 1.2 core sch
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterator
@@ -89,6 +90,12 @@ class PlacedValueError(ValueError):
         return PlacedValueError(str(self), place=(*steps, *self.place), hint=self.hint)
 
 
+@functools.cache
+def _fields_of(model: type[BaseModel]) -> set[str]:
+    """Return one set for all documents of a class: nothing changes it, and it takes as much memory as a document."""
+    return set(model.model_fields)
+
+
 class Document(BaseModel):
     """Base of everything that crosses a file, a wire or a process: frozen, and unknown keys are errors."""
 
@@ -102,7 +109,7 @@ class Document(BaseModel):
         """
         document = _new(cls)
         _set(document, "__dict__", values)
-        _set(document, "__pydantic_fields_set__", set(values))
+        _set(document, "__pydantic_fields_set__", _fields_of(cls))
         _set(document, "__pydantic_extra__", None)
         _set(document, "__pydantic_private__", None)
         return document

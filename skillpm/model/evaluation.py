@@ -7,10 +7,18 @@ after a stage. Arms are compared on the tasks that they share, so a record names
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapSerializer,
+    WrapValidator,
+)
 
 from skillpm.errors import DocumentError
 from skillpm.formats.document import Document, Json, model_errors
@@ -29,7 +37,7 @@ TaskKey = tuple[str, str, str]
 """(skill, task set, key of the task): what two arms are paired by."""
 
 Count = Annotated[int, Field(ge=0)]
-_SIDES = ("prompt", "completion")
+_EMPTY = '\n   "records": []'  # of an arm, in the text of an evaluation
 
 
 class Record(Document):
@@ -81,13 +89,14 @@ class Record(Document):
         return self.verdict.score is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What answers took; ``cost`` is in the currency of the price, None without one."""
+def _as_given(records: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Take a sequence of records that reads them only when it is asked."""
+    plain = isinstance(records, list | tuple) or not isinstance(records, Sequence)
+    return handler(records) if plain else records
 
-    prompt_tokens: int
-    completion_tokens: int
-    cost: float | None
+
+def _as_list(records: Any, handler: SerializerFunctionWrapHandler) -> Any:
+    return handler(list(records))
 
 
 class Arm(Document):
@@ -112,7 +121,7 @@ class Arm(Document):
     constrained: bool = False
     adapter: str | None = None
     settings: dict[str, Json] = Field(default_factory=dict)
-    records: tuple[Record, ...]
+    records: Annotated[Sequence[Record], WrapValidator(_as_given), WrapSerializer(_as_list)]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
     @property
@@ -120,15 +129,6 @@ class Arm(Document):
         """How often each task was asked."""
         repeats = self.settings.get("repeats", 1)
         return repeats if isinstance(repeats, int) else 1
-
-    @property
-    def spent(self) -> Spent:
-        """The tokens of its answers, and their cost at the recorded price of a million."""
-        prompt, answer = (sum(getattr(item, f"{side}_tokens") for item in self.records) for side in _SIDES)
-        match self.settings.get("price"):
-            case [int() | float() as of_prompt, int() | float() as of_answer]:
-                return Spent(prompt, answer, (of_prompt * prompt + of_answer * answer) / 1_000_000)
-        return Spent(prompt, answer, None)
 
     @property
     def drawn(self) -> bool:
@@ -203,13 +203,32 @@ class Evaluation(Document):
         del text  # it is as long as all answers, and nobody else holds it
         try:
             _read_records(root)
-            return cls.model_validate(root).model_copy(update={"evaluation": EVALUATION_VERSION})
+            return cls.model_validate(root).as_now()
         except ValidationError as error:
             raise model_errors(error, root, path=path)[0] from None
 
+    def as_now(self) -> Evaluation:
+        """Return the same in the version that is written now."""
+        return self.model_copy(update={"evaluation": EVALUATION_VERSION})
+
+    def chunks(self) -> Iterator[str]:
+        """Yield the JSON text, which ends with a newline: a piece for each record, so that it need not be in memory."""
+        without = [arm.model_copy(update={"records": ()}) for arm in self.arms]
+        frame = self.model_copy(update={"arms": tuple(without)}).model_dump_json(indent=1)
+        head, *others = frame.split(_EMPTY)  # what stands inside a setting of an arm is deeper
+        yield head
+        for arm, text in zip(self.arms, others, strict=True):
+            yield _EMPTY[:-1]
+            separator = "\n    "
+            for record in arm.records:
+                yield separator + record.model_dump_json(indent=1).replace("\n", "\n    ")
+                separator = ",\n    "
+            yield f"\n   ]{text}" if arm.records else f"]{text}"
+        yield "\n"
+
     def text(self) -> str:
         """Return the JSON text, ending with a newline."""
-        return self.model_dump_json(indent=1) + "\n"
+        return "".join(self.chunks())
 
     def arm(self, name: str) -> Arm | None:
         """Return the arm of a name."""
@@ -233,6 +252,7 @@ def _read_records(root: Any) -> None:
                 rows[place] = Record.model_validate(row)
             except ValidationError:
                 return  # the whole document says where it stands
+        arm["records"] = tuple(rows)
 
 
 class TaskRow(Document):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -87,13 +88,18 @@ def named_text(path: Path, form: str = "") -> str:
 
 
 def write_atomic(
-    path: Path, data: bytes | str, *, mode: int | None = None, scratch: Path | None = None, durable: bool = True
+    path: Path,
+    data: bytes | Iterable[str],
+    *,
+    mode: int | None = None,
+    scratch: Path | None = None,
+    durable: bool = True,
 ) -> None:
     """Write a file through a temporary one: fsync, rename, fsync of the folder. Makes missing folders.
 
     Args:
         path: the file.
-        data: its new content; text is written as UTF-8.
+        data: its new content; text, which may come in pieces, is written as UTF-8.
         mode: its permission bits; by default those of the present file, else 666 without the umask.
         scratch: the temporary file's folder, on the same file system; by default the folder of ``path``.
         durable: flush it to the disk; else the caller does so.
@@ -101,7 +107,8 @@ def write_atomic(
     Raises:
         StorageError: the disk refused; the present file is unchanged.
     """
-    content = data.encode("utf-8") if isinstance(data, str) else data
+    pieces = [data] if isinstance(data, str) else data
+    content = pieces if isinstance(pieces, bytes) else (piece.encode() for piece in pieces)
     temporary = (scratch or path.parent) / f".{path.name}.{os.urandom(8).hex()}{_DRAFT}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,13 +145,13 @@ def kept_mode(path: Path) -> int | None:
     return None
 
 
-def write_new(path: Path, data: bytes, *, mode: int | None = None, durable: bool = False) -> None:
+def write_new(path: Path, data: bytes | Iterable[bytes], *, mode: int | None = None, durable: bool = False) -> None:
     """Write a new file. Raises OSError, also if it exists."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     with os.fdopen(descriptor, "wb") as file:
         if mode is not None:
             os.fchmod(descriptor, mode)
-        file.write(data)
+        file.writelines([data] if isinstance(data, bytes) else data)
         if durable:
             file.flush()
             os.fsync(descriptor)

@@ -112,7 +112,7 @@ class RunFolder:
         """Write start.json, when everything that went in is there. Raises StorageError."""
         self.write(START, start.model_dump_json(indent=2) + "\n")
 
-    def write(self, name: str, data: bytes | str) -> None:
+    def write(self, name: str, data: bytes | Iterable[str]) -> None:
         """Write one file of the run. Raises StorageError."""
         write_atomic(self.path / name, data)
 
@@ -190,12 +190,14 @@ class RunFolder:
         return _new_folder(self.path / "evals").relative_to(self.path).as_posix()
 
     def add(
-        self, texts: Mapping[str, str], change: Callable[[RunManifest], RunManifest] = lambda manifest: manifest
+        self,
+        texts: Mapping[str, Iterable[str]],
+        change: Callable[[RunManifest], RunManifest] = lambda manifest: manifest,
     ) -> RunManifest:
         """Add files to a finished run, and their digests to its manifest.
 
         Args:
-            texts: of the files, by name.
+            texts: of the files, by name; a long one in pieces.
             change: of the manifest as it is when the files are there; other processes may have changed it.
 
         Raises:
@@ -203,7 +205,7 @@ class RunFolder:
         """
         for name, text in texts.items():
             self.write(name, text)
-        digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+        digests = {name: _sha256(self.path / name) for name in texts}
         with turns(self.path):
             manifest = change(self.manifest)
             return self._record(manifest, dict(sorted({**manifest.files, **digests}.items())))

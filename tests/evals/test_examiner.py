@@ -9,6 +9,7 @@ import pytest
 from skillpm.errors import DocumentError, PluginError
 from skillpm.evals.examiner import ArmLabel, Asking, Examiner
 from skillpm.evals.figures import cell
+from skillpm.evals.stored_records import outcomes_of
 from skillpm.evals.tasks import EvalTask, held_out_tasks, suite_tasks, with_skill_text
 from skillpm.model.episode import Episode
 from skillpm.model.evaluation import Arm
@@ -125,7 +126,7 @@ def test_what_could_not_be_judged_is_counted_apart_and_never_as_zero(server: Ser
         return [Judgement(verdict=found[index % 3], rewards={"graded": found[index % 3].score}) for index in range(12)]
 
     arm = ask(server.policy(), server.tasks(), judge, count)
-    figures = cell(arm.records, "graded")
+    figures = cell(outcomes_of(arm).whole(), "graded")
     assert (figures.asked, figures.judged, figures.errored) == (12, 4, 4)
     assert present(figures.exact).estimate == present(figures.reward).estimate == 1.0
     assert figures.valid_json is None
@@ -137,4 +138,4 @@ def test_an_answer_that_was_cut_off_is_counted_as_truncated(
     policy = server.policy([1])
     arm = ask(policy, server.tasks(), ready.scorer.judge, count, max_new_tokens=20)
     assert arm.records[0].finish_reason == "length"
-    assert cell(arm.records, "graded").truncated == 1
+    assert cell(outcomes_of(arm).whole(), "graded").truncated == 1

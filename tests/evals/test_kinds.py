@@ -9,9 +9,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skillpm.evals.failures import called_tool, confusions, reasons
+from skillpm.evals.failures import confusions, reasons
 from skillpm.evals.kinds import kind_figures
+from skillpm.evals.outcomes import called_tool
 from skillpm.evals.report import ReportData, render_report
+from skillpm.evals.stored_records import outcomes_of
 from skillpm.evals.summary import evaluation_document, kind_table
 from skillpm.model.answer_kind import KINDS
 from skillpm.model.evaluation import Arm, EvaluatedSkill, Evaluation, Record, TaskSet
@@ -95,7 +97,7 @@ def test_the_page_shows_kinds_only_where_more_than_calls_are_expected() -> None:
 
 def test_the_confusion_of_tools_knows_what_else_was_answered() -> None:
     made = evaluation([*PAIRS, ("call", "ask")])
-    (confusion,) = confusions(made.arms[0].records)
+    (confusion,) = confusions(outcomes_of(made.arms[0]))
     assert confusion.expected == ("answer", "ask serve", "refuse off_topic", "serve")
     assert confusion.counts["serve", "ask serve"] == confusion.counts["ask serve", "serve"] == 1
     assert reasons(record(0, "call", "refuse")) == ["`refuse off_topic` was answered where `serve` was expected"]

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -246,8 +247,8 @@ def _recorded(folder: RunFolder, manifest: RunManifest) -> Iterator[RecordedAnsw
         return
     template = settings.get("template_arguments")
     prompts = {task.key: task.prompt for _, task in read_json_lines(Task, read_text(rows), path=str(rows))}
-    records = [item for item in arm.records if item.suite == HELD_OUT and item.task in prompts]
-    for record in records[:_RECORDED]:
+    records = (item for item in arm.records if item.suite == HELD_OUT and item.task in prompts)
+    for record in islice(records, _RECORDED):
         yield RecordedAnswer(
             prompt=prompts[record.task],
             answer=record.completion,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from skillpm.errors import UsageError
 from skillpm.evals.caveats import different_settings
-from skillpm.evals.compare import Comparison, compare, paired
+from skillpm.evals.compare import Comparison, Paired, compare
 from skillpm.evals.decision import Decision, decide
 from skillpm.evals.gate import check_gates
-from skillpm.model.evaluation import Arm, Evaluation
+from skillpm.evals.stored_records import stored_records
+from skillpm.model.evaluation import Arm, Evaluation, Record
 from skillpm.model.name import did_you_mean
 from skillpm.ops.learning.report import stored_evaluation
 from skillpm.settings import Settings
@@ -61,7 +62,7 @@ class Compared:
     first: ChosenArm
     second: ChosenArm
     comparisons: tuple[Comparison, ...]
-    flips: tuple[Flip, ...]
+    flips: Iterable[Flip]
     caveats: tuple[str, ...]
 
 
@@ -100,21 +101,30 @@ def compare_arms(first: ChosenArm, second: ChosenArm) -> Compared:
             f"{first.file} and {second.file} share no task that both were judged on",
             hint="evaluate both on the same skills and the same `--held-out FILE`",
         )
-    return Compared(first, second, tuple(comparisons), tuple(_flips(one, other)), tuple(_caveats(first, second)))
+    return Compared(first, second, tuple(comparisons), Flips(one, other), tuple(_caveats(first, second)))
 
 
-def _flips(first: Arm, second: Arm) -> list[Flip]:
-    flips: list[Flip] = []
-    for pair in paired(first, second):
-        if pair.difference == 0:
-            continue
-        right = pair.difference > 0  # of several answers, one that shows the change
-        change: Literal["gained", "lost"] = "gained" if right else "lost"
-        then = next(record for record in pair.first if record.exact is not right)
-        now = next(record for record in pair.second if record.exact is right)
-        answers = (then.completion, now.completion)
-        flips.append(Flip(now.skill, now.suite, change, now.request, now.expected, *answers))
-    return flips
+class Flips:
+    """The tasks on which two arms differ, read when they are asked for."""
+
+    def __init__(self, first: Arm, second: Arm) -> None:
+        self._first, self._second = stored_records(first), stored_records(second)
+        self._pairs = Paired(self._first.outcomes, self._second.outcomes)
+
+    def __iter__(self) -> Iterator[Flip]:
+        pairs = self._pairs
+        for pair in pairs:
+            difference = pairs.difference(pair)
+            if difference == 0:
+                continue
+            right = difference > 0  # of several answers, one that shows the change
+            then = next(place for place in pair.first if pairs.first.profile(place).exact is not right)
+            now = next(place for place in pair.second if pairs.second.profile(place).exact is right)
+            yield _flip("gained" if right else "lost", self._first[then], self._second[now])
+
+
+def _flip(change: Literal["gained", "lost"], then: Record, now: Record) -> Flip:
+    return Flip(now.skill, now.suite, change, now.request, now.expected, then.completion, now.completion)
 
 
 def _caveats(first: ChosenArm, second: ChosenArm) -> list[str]:

@@ -201,7 +201,7 @@ def evaluate_model(
         if evaluator.command:
             evaluation = evaluation.model_copy(update={"commands": (evaluator.command,)})
         if folder is not None:
-            write_atomic(folder / EVALUATION, evaluation.text())
+            write_atomic(folder / EVALUATION, evaluation.chunks())
             write_atomic(folder / "report.html", render_report(model_report(evaluation)))
     return Evaluated(evaluation, output / "report.html" if output else None, examiner.interrupted)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from shlex import quote
@@ -208,7 +208,7 @@ def store_evaluation(folder: RunFolder, evaluation: Evaluation, *, whole: bool) 
     name = folder.new_evaluation()
     entry = RunEvaluation(path=name, whole=whole, figures=tuple(_run_figures(evaluation)))
     page = render_report(run_report(folder, evaluation))
-    texts = {f"{name}/{EVALUATION}": evaluation.text(), f"{name}/report.html": page}
+    texts: dict[str, Iterable[str]] = {f"{name}/{EVALUATION}": evaluation.chunks(), f"{name}/report.html": page}
     manifest = folder.add(texts, lambda now: now.model_copy(update={"evaluations": (*now.evaluations, entry)}))
     if manifest.shown_evaluation != entry:
         return folder.path / name / "report.html"

@@ -19,8 +19,8 @@ from skillpm.evals.assemble import assemble
 from skillpm.evals.compare import Comparison
 from skillpm.evals.decision import Decision
 from skillpm.evals.examiner import ArmLabel
-from skillpm.evals.failures import failures
-from skillpm.model.answer_kind import label_of
+from skillpm.evals.failures import wrong
+from skillpm.evals.stored_records import outcomes_of
 from skillpm.model.evaluation import Evaluation
 from skillpm.ops.context import Context
 from skillpm.ops.learning.compare import ChosenArm, compare_arms, decide_candidate
@@ -131,7 +131,10 @@ def _failures(folder: RunFolder) -> Counter[str] | None:
     if shown is None:
         return None
     evaluation = read_evaluation(folder.path / shown.path / EVALUATION)
-    return Counter(f"{item.skill} {label_of(item.expected)}".strip() for item in failures(evaluation))
+    counts = Counter[str]()
+    for profile, count in wrong(outcomes_of(evaluation.arms[-1])).counts.items() if evaluation.arms else ():
+        counts[f"{profile.skill} {profile.expected}".strip()] += count
+    return counts
 
 
 def _paired(evaluator: Evaluator, before: RunFolder, after: RunFolder) -> Evaluation:

@@ -12,6 +12,7 @@ from skillpm.errors import UsageError
 from skillpm.evals.compare import merge
 from skillpm.evals.curves import learning_curves
 from skillpm.evals.report import ReportData, Setting
+from skillpm.evals.stored_records import read_stored
 from skillpm.formats.document import read_model
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.run import RunManifest
@@ -68,7 +69,7 @@ def read_evaluation(path: Path) -> Evaluation:
     file = path / EVALUATION if path.is_dir() else path
     if not file.is_file():
         raise UsageError(f"no evaluation at {file}", hint="write one with `skillpm eval SKILL --model M --output DIR`")
-    return Evaluation.parse(read_text(file), path=str(file))
+    return read_stored(file)
 
 
 def _file_in(folder: Path) -> Path:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from skillpm.errors import UsageError
-from skillpm.evals.rescore import Moved, judge_again
+from skillpm.evals.rescore import Moved, MovedAnswers, judge_again
 from skillpm.formats.document import read_json_lines
 from skillpm.model.evaluation import Evaluation
 from skillpm.model.skill import Skill
 from skillpm.model.task import Task
 from skillpm.ops.context import Context
+from skillpm.ops.learning.report import read_evaluation
 from skillpm.ops.learning.session import JudgingSession, open_session
 from skillpm.storage.files import read_text, write_atomic
 from skillpm.storage.whole_folder import whole_folder
@@ -27,15 +29,20 @@ class RescoredEvaluation:
     """One stored evaluation: as it was and as it is judged now. ``path`` is relative to what was named."""
 
     path: str
-    before: str
-    after: str
-    answers: int
-    moved: tuple[Moved, ...]
+    before: Evaluation
+    after: Evaluation
+    moved: tuple[MovedAnswers, ...]
+    unchanged: bool
 
     @property
-    def unchanged(self) -> bool:
-        """Are the two the same bytes?"""
-        return self.before == self.after
+    def answers(self) -> int:
+        """How many answers it has."""
+        return sum(len(arm.records) for arm in self.before.arms)
+
+    @property
+    def moves(self) -> int:
+        """How many of them are judged otherwise."""
+        return sum(map(len, self.moved))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,14 @@ class Rescored:
     changed: tuple[tuple[str, str, str], ...]
 
     @property
-    def moved(self) -> list[Moved]:
+    def moves(self) -> int:
+        """How many answers are judged otherwise."""
+        return sum(document.moves for document in self.documents)
+
+    @property
+    def moved(self) -> Iterator[Moved]:
         """The answers that are judged otherwise."""
-        return [item for document in self.documents for item in document.moved]
+        return (item for document in self.documents for arm in document.moved for item in arm)
 
     @property
     def unchanged(self) -> bool:
@@ -64,7 +76,7 @@ class Rescored:
         return {
             "unchanged": self.unchanged,
             "documents": [
-                {"path": item.path, "answers": item.answers, "moved": len(item.moved), "unchanged": item.unchanged}
+                {"path": item.path, "answers": item.answers, "moved": item.moves, "unchanged": item.unchanged}
                 for item in self.documents
             ],
             "changed_skills": [{"name": name, "then": then, "now": now} for name, then, now in self.changed],
@@ -82,7 +94,7 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
         UsageError: nothing is stored there, a skill of it is not among ``skills``, or the output exists.
         DocumentError: a stored document is wrong.
     """
-    stored = [(name, _parsed(text, path)) for name, text in _stored(path)]
+    stored = _stored(path)
     tasks = _known_tasks(path)
     with open_session(context, skills) as session:
         documents = tuple(_again(name, evaluation, session, tasks) for name, evaluation in stored)
@@ -92,7 +104,7 @@ def rescore(context: Context, path: Path, skills: Sequence[Skill], *, output: Pa
     if output is not None:
         with whole_folder(output) as folder:
             for document in documents:
-                write_atomic(folder / document.path, document.after)
+                write_atomic(folder / document.path, document.after.chunks())
     return Rescored(documents, changed)
 
 
@@ -106,7 +118,7 @@ def stored_skills(context: Context, path: Path, texts: Sequence[str]) -> list[Sk
         DocumentError: a stored document is wrong.
         UnknownSkillError: a skill is not here any more.
     """
-    names = list(dict.fromkeys(skill.name for _, text in _stored(path) for skill in _parsed(text, path).skills))
+    names = list(dict.fromkeys(skill.name for _, evaluation in _stored(path) for skill in evaluation.skills))
     chosen = {skill.name: skill for skill in map(context.skill, texts)}
     for name in chosen:
         if name not in names:
@@ -114,21 +126,16 @@ def stored_skills(context: Context, path: Path, texts: Sequence[str]) -> list[Sk
     return [chosen[name] if name in chosen else context.skill(name) for name in names]
 
 
-def _stored(path: Path) -> list[tuple[str, str]]:
-    """Return (name, text) of the evaluations in a folder, or of the one file."""
+def _stored(path: Path) -> list[tuple[str, Evaluation]]:
+    """Return the evaluations in a folder, or the one of a file, with their names."""
     if path.is_file():
-        return [(path.name, read_text(path))]
+        return [(path.name, read_evaluation(path))]
     files = [file for place in _PLACES for file in sorted(path.glob(place)) if file.is_file()]
-    evaluations = [(file.relative_to(path).as_posix(), read_text(file)) for file in files]
-    if not evaluations:
+    if not files:
         raise UsageError(
             f"no stored answers in {path}", hint="`skillpm eval … --output DIR` and `skillpm eval --run RUN` store them"
         )
-    return evaluations
-
-
-def _parsed(text: str, path: Path) -> Evaluation:
-    return Evaluation.parse(text, path=str(path))
+    return [(file.relative_to(path).as_posix(), read_evaluation(file)) for file in files]
 
 
 def _known_tasks(path: Path) -> dict[str, Task]:
@@ -139,5 +146,5 @@ def _known_tasks(path: Path) -> dict[str, Task]:
 
 def _again(name: str, evaluation: Evaluation, session: JudgingSession, tasks: dict[str, Task]) -> RescoredEvaluation:
     again, moved = judge_again(evaluation, session.scorer.judge, tasks, dict(session.contributions))
-    answers = sum(len(arm.records) for arm in evaluation.arms)
-    return RescoredEvaluation(name, evaluation.text(), again.text(), answers, tuple(moved))
+    unchanged = all(then == now for then, now in zip_longest(evaluation.chunks(), again.chunks()))
+    return RescoredEvaluation(name, evaluation, again, tuple(moved), unchanged)

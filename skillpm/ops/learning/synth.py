@@ -124,7 +124,7 @@ def with_failures(
     weighted = {item.skill.name: item for item in contributions}
     failed = False
     for name, item in weighted.items():
-        mine = [record for record in records if record.skill == name]
+        mine = (record for record in records if record.skill == name)
         factors = {} if item.synthesis is None else emphases(item.synthesis, mine)
         if item.synthesis is not None and factors:
             failed, weighted[name] = True, replace(item, synthesis=emphasised(item.synthesis, factors))

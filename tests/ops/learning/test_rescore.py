@@ -57,7 +57,7 @@ def again(server: Server, stored: Path, **options: Any) -> Rescored:
 
 def test_an_unchanged_skill_gives_the_same_bytes(server: Server, stored: Path, tmp_path: Path) -> None:
     done = again(server, stored, output=tmp_path / "again")
-    assert done.unchanged and not done.moved and not done.changed
+    assert done.unchanged and not done.moves and not done.changed
     written = (tmp_path / "again" / "evaluation.json").read_bytes()
     assert written == (stored / "evaluation.json").read_bytes()
 

@@ -1,0 +1,75 @@
+"""Records in a file are the records that were written, and cost little memory."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skillpm.errors import DocumentError
+from skillpm.evals.assemble import assemble
+from skillpm.evals.outcomes import Outcomes, TaskNumbers
+from skillpm.evals.stored_records import StoredRecords, read_stored
+from skillpm.model.evaluation import Arm, Evaluation
+from skillpm.runtime.catalogue import build_catalogue
+from skillpm.runtime.host import Host
+from tests.scripted_policy import MakeArm, Server
+
+
+def assembled(server: Server, *arms: Arm) -> Evaluation:
+    return assemble(build_catalogue([server.skill], Host()), server.tasks(), arms)
+
+
+@pytest.mark.parametrize("indent", [None, 1, 4])
+def test_an_evaluation_of_any_layout_is_read_as_it_was_written(
+    server: Server, make_arm: MakeArm, tmp_path: Path, indent: int | None
+) -> None:
+    answers = {server.request(2): 'ü \u202e "records": []\n]'}
+    evaluation = assembled(server, make_arm("base", [1], **answers), make_arm("sft", []))
+    empty = evaluation.arms[0].model_copy(update={"name": "none", "records": ()})
+    evaluation = evaluation.model_copy(update={"arms": (*evaluation.arms, empty)})
+    assert json.loads(evaluation.text()) == evaluation.model_dump(mode="json")
+    assert evaluation.text() == f"{evaluation.model_dump_json(indent=1)}\n"
+    file = tmp_path / "e.json"
+    file.write_text(json.dumps(json.loads(evaluation.text()), indent=indent, ensure_ascii=indent == 4))
+    stored = read_stored(file)
+    assert isinstance(stored.arms[0].records, StoredRecords)
+    assert stored == evaluation == Evaluation.parse(evaluation.text(), path="e")
+    assert stored.text() == evaluation.text()
+
+
+def test_a_broken_evaluation_is_refused_as_if_it_were_read_at_once(
+    server: Server, make_arm: MakeArm, tmp_path: Path
+) -> None:
+    text = assembled(server, make_arm("base", [1])).text()
+    file = tmp_path / "e.json"
+    for old, new in [("true", '"perhaps"'), ('"stop"', '"ended"'), ('"task":', '"task": 1, "task":'), ("]", "")]:
+        file.write_text(text.replace(old, new))
+        with pytest.raises(DocumentError) as stored:
+            read_stored(file)
+        with pytest.raises(DocumentError) as whole:
+            Evaluation.parse(file.read_text(), path=str(file))
+        assert str(stored.value) == str(whole.value)
+
+
+@given(st.lists(st.text("ab", max_size=3), max_size=40))
+def test_tasks_are_numbered_in_the_order_in_which_they_appear(keys: list[str]) -> None:
+    numbers, names = TaskNumbers(), list(dict.fromkeys(keys))
+    assert [numbers.number(("s", key, "t")) for key in keys] == [names.index(key) for key in keys]
+    assert [numbers.find(digest) for digest in numbers.digests()] == list(range(len(names)))
+    assert numbers.find(bytes(16)) == -1
+
+
+def test_a_record_costs_less_than_a_hundred_bytes(make_arm: MakeArm) -> None:
+    (record, *_), outcomes, count = make_arm("base", [1]).records, Outcomes(), 5000
+    tracemalloc.start()
+    for number in range(count):
+        outcomes.add(record.model_copy(update={"task": f"{number:032}"}))
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert outcomes.whole().tasks == count
+    assert used < 100 * count
