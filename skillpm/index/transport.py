@@ -118,8 +118,9 @@ class Transport:
 
     def authorization(self, url: str) -> str | None:
         """Return the Authorization header for a URL, or None. Raises UsageError as ``Credentials.header``."""
-        own = (item for item in self._granted.items() if url.startswith(item[0]) and host_of(url) == host_of(item[0]))
-        return next((header for _, header in own), None) or self._credentials.header(url)
+        granted = [*self._granted.items()]  # other threads may add to it
+        own = (header for start, header in granted if url.startswith(start) and host_of(url) == host_of(start))
+        return next(own, None) or self._credentials.header(url)
 
     def get(self, url: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Answer:
         """Fetch a document of at most ``limit`` bytes, decoded, by http or https.
