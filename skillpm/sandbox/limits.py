@@ -17,7 +17,7 @@ class Limits:
     batch_characters: int = 1 << 24  # completion text of one message; one longer completion travels alone
     frame_bytes: int = 1 << 26  # largest frame that either side reads
     restarts: int = 24  # of one worker during one call
-    memo_items: int = 1 << 16  # judgements that are remembered
+    memo_items: int = 1 << 14  # judgements that are remembered, at some 2 kB
     memory_bytes: int = 4 << 30  # address space of the worker
     file_bytes: int = 64 << 20  # largest file it may write into its scratch folder
     open_files: int = 256

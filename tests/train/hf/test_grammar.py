@@ -109,6 +109,7 @@ SHORT = Contract(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_of_ten_thousand_drawn_answers_none_is_invalid(tiny_model: Path) -> None:
     """A model of random weights at a high temperature tries whatever the grammar lets it write."""
     policy = TransformersPolicy(tiny_model, dtype="float32", batch_size=250).sampled(4.0, seed=0)
