@@ -67,7 +67,7 @@ class SkillHooks:
             An object with ``verify(attempts)``, which returns one Verdict for each attempt, in order; or None.
             ``attempt.verdict`` is what the contract found. plugin.py wins over verifier.py, a skill's own over a
             distribution's, that over the contract. What raises, hangs or returns something else is an errored
-            verdict, never a zero.
+            verdict, never a zero. A skill's own verifier may have an environment: ``observe(attempt)``.
 
         Example:
             return Lenient()

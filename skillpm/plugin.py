@@ -99,6 +99,9 @@ if TYPE_CHECKING:
     # Protocol: ``verify(attempts)`` returns one Verdict for each attempt, in order.
     from skillpm.model.ports import Verifier as Verifier
 
+    # Protocol: a verifier that has ``observe(attempt)``, which returns what its environment shows, or None at the end.
+    from skillpm.model.ports import Simulator as Simulator
+
     # Protocol: ``name`` and ``tasks(seeds, seed)``, which yields Tasks; the same arguments give the same tasks.
     from skillpm.model.ports import SynthesisRule as SynthesisRule
 

@@ -92,6 +92,14 @@ _NOT_TOLD = {
     help="Ask each task N times: pass@k and pass^k.",
 )
 @click.option(
+    "--turns",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    metavar="N",
+    help="Let an episode have N answers, where a skill has an environment.",
+)
+@click.option(
     "--temperature",
     type=FiniteRange(0, 2),
     default=0.0,

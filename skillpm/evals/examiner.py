@@ -20,7 +20,16 @@ from skillpm.evals.stored_records import StoredRecords
 from skillpm.evals.tasks import EvalTask
 from skillpm.model.episode import Episode, Usage
 from skillpm.model.evaluation import Arm, Record
-from skillpm.model.ports import Completion, ConstrainablePolicy, Judge, Policy, Prefetch, Progress, SamplingPolicy
+from skillpm.model.ports import (
+    Completion,
+    ConstrainablePolicy,
+    Judge,
+    Observe,
+    Policy,
+    Prefetch,
+    Progress,
+    SamplingPolicy,
+)
 from skillpm.model.task import Message
 from skillpm.model.verdict import Judgement, Verdict
 
@@ -47,6 +56,7 @@ class Asking:
         answer_form: how the model writes a tool call; ``json`` is the form of our prompts.
         chat_template_kwargs: of the model's template; where None, those of the training, else such as end thinking.
         constrain: also ask with answers that can only be what the contract accepts.
+        turns: answers in one episode, at most, where a skill has an environment.
     """
 
     max_new_tokens: int = 128
@@ -62,6 +72,7 @@ class Asking:
     answer_form: AnswerForm = "json"
     constrain: Literal["contract"] | None = None
     chat_template_kwargs: Mapping[str, Any] | None = None
+    turns: int = 4
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -121,6 +132,7 @@ class Examiner:
         progress: counts the answers.
         contracts: of the skills that are asked about; they read answers of another form than ``json``.
         remember: makes policies keep their answers.
+        observe: says what the skills' environments show after an answer; None where no skill has one.
 
     Attributes:
         interrupted: did Ctrl-C end the last arm? It has the answers that had ended by then.
@@ -135,6 +147,7 @@ class Examiner:
         progress: Progress,
         contracts: Mapping[str, Contract | None] = MappingProxyType({}),
         remember: Remember = lambda policy, also: policy,
+        observe: Observe | None = None,
     ) -> None:
         self.interrupted = False
         self.answered: Sequence[int] = ()
@@ -144,6 +157,7 @@ class Examiner:
         self._asking = asking
         self._progress = progress
         self._remember = remember
+        self._observe = observe
         self._budget = Budget(asking.limits)
 
     def ask(self, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel) -> Arm:
@@ -161,7 +175,7 @@ class Examiner:
         self._progress.start(label.name, len(tasks) * repeats)
         for repeat in range(repeats):
             if not self.interrupted and self._budget.reached is None:
-                self._collect(self._drawn(policy, tasks, label, repeat), answers, repeat)
+                self._play(policy, label, answers, repeat)
         self._progress.finish()
         records = answers.in_order()
         self.answered = answers.positions
@@ -180,6 +194,19 @@ class Examiner:
             seconds=round(time.monotonic() - started, 3),
         )
 
+    def _play(self, policy: Policy, label: ArmLabel, answers: _Answers, repeat: int) -> None:
+        """Ask every task once, and again where its environment shows something more."""
+        tasks = answers.tasks
+        places: Sequence[int] = range(len(tasks))
+        for left in reversed(range(self._asking.turns)):
+            turn = _Turn(answers, repeat, places, self._observe if left else None)
+            self._collect(self._drawn(policy, tasks, label, repeat), tasks, turn)
+            turn.observe()
+            places = list(turn.going)
+            tasks = [replace(answers.tasks[place], before=turn.going[place]) for place in places]
+            if not tasks or self.interrupted or self._budget.reached is not None:
+                return
+
     def _drawn(self, policy: Policy, tasks: Sequence[EvalTask], label: ArmLabel, repeat: int) -> Policy:
         """Return the policy as it answers in one round."""
         asking = self._asking
@@ -196,22 +223,22 @@ class Examiner:
             also["forms"] = forms
         return self._remember(policy, also)
 
-    def _collect(self, policy: Policy, answers: _Answers, repeat: int) -> None:
+    def _collect(self, policy: Policy, tasks: Sequence[EvalTask], turn: _Turn) -> None:
         """Ask every task once, and add the answers in whichever order they end."""
-        tasks, surplus, answered = answers.tasks, 0, bytearray(len(answers.tasks))
-        completions = policy.complete([task.prompt for task in tasks], max_new_tokens=self._asking.max_new_tokens)
+        surplus, answered = 0, bytearray(len(tasks))
+        completions = policy.complete([task.reads for task in tasks], max_new_tokens=self._asking.max_new_tokens)
         try:
             for index, completion in completions:
-                self._progress.advance()
+                self._progress.advance(0 if tasks[0].before else 1)
                 self._budget.take(completion)
                 if index not in range(len(tasks)) or answered[index]:
                     surplus += 1
                     continue
                 answered[index] = True
                 episode = _episode(tasks[index], self._in_our_form(tasks[index], completion))
-                if self._prefetch is not None and episode.task.expected is not None:
+                if self._prefetch is not None and self._observe is None and episode.task.expected is not None:
                     self._prefetch([episode])
-                answers.add(index, repeat, episode)
+                turn.add(index, episode)
                 if self._budget.reached is not None:
                     break
         except KeyboardInterrupt:
@@ -291,6 +318,45 @@ class _Answers:
             self._records.append(record(self.tasks[index].suite, episode, judgement, repeat))
 
 
+class _Turn:
+    """The answers of one round: those that end their episodes are added, the others wait for the next round.
+
+    Args:
+        answers: take the episodes that have ended.
+        repeat: of the round.
+        places: of the tasks that are asked, among all.
+        observe: says what comes next; None in the last round.
+
+    Attributes:
+        going: the episodes that go on, by place.
+    """
+
+    def __init__(self, answers: _Answers, repeat: int, places: Sequence[int], observe: Observe | None) -> None:
+        self.going: dict[int, Episode] = {}
+        self._answers, self._repeat, self._places = answers, repeat, places
+        self._observe = observe
+        self._waiting: dict[int, Episode] = {}
+
+    def add(self, index: int, episode: Episode) -> None:
+        """Add an answer to the task of this index."""
+        if self._observe is None or episode.finish_reason != "stop":
+            self._answers.add(self._places[index], self._repeat, episode)
+            return
+        self._waiting[self._places[index]] = episode
+        if len(self._waiting) >= _AT_ONCE:
+            self.observe()
+
+    def observe(self) -> None:
+        """Ask the environments about the answers that wait."""
+        shown = [] if self._observe is None else self._observe(list(self._waiting.values()))
+        for place, episode in zip(self._waiting, shown, strict=True):
+            if episode.goes_on:
+                self.going[place] = episode
+            else:
+                self._answers.add(place, self._repeat, episode)
+        self._waiting.clear()
+
+
 class _BySkill:
     """A policy that holds each answer to the contract of its task's skill.
 
@@ -325,7 +391,12 @@ def _episode(task: EvalTask, completion: Completion) -> Episode:
         completion_tokens=completion.completion_tokens,
         confidence=completion.confidence,
     )
-    return Episode.answering(task.task, _well_formed(completion.text), _finish_reason(completion.finish_reason), usage)
+    text, reason = _well_formed(completion.text), _finish_reason(completion.finish_reason)
+    if task.before is None:
+        return Episode.answering(task.task, text, reason, usage)
+    if reason == "too_long":  # then what was answered before is all
+        return task.before.model_copy(update={"messages": task.before.messages[:-1]})
+    return task.before.answered(text, reason, usage)
 
 
 def record(suite: str, episode: Episode, judgement: Judgement, repeat: int = 0) -> Record:
@@ -344,6 +415,7 @@ def record(suite: str, episode: Episode, judgement: Judgement, repeat: int = 0) 
         exact=judgement.verdict.status == "passed",
         valid_json=_valid_json(judgement.verdict),
         finish_reason=_finish_reason(episode.finish_reason),
+        messages=episode.messages if len(episode.messages) > 1 else (),
         prompt_tokens=0 if usage is None else usage.prompt_tokens,
         completion_tokens=0 if usage is None else usage.completion_tokens,
         tags=task.tags,

@@ -96,7 +96,8 @@ def _episode(record: Record, tasks: Mapping[str, Task], contributions: Mapping[s
     skill = contributions.get(record.skill)
     task = tasks.get(record.task) or _task(record, "" if skill is None else skill.prompt)
     usage = Usage(prompt_tokens=record.prompt_tokens, completion_tokens=record.completion_tokens)
-    return Episode.answering(task, record.completion, record.finish_reason, usage)
+    episode = Episode.answering(task, record.completion, record.finish_reason, usage)
+    return episode.model_copy(update={"messages": record.messages}) if record.messages else episode
 
 
 def _task(record: Record, prompt: str) -> Task:

@@ -25,6 +25,7 @@ from skillpm.storage.row_files import read_rows
 
 if TYPE_CHECKING:
     from skillpm.contract.contract import Contract
+    from skillpm.model.episode import Episode
     from skillpm.runtime.catalogue import Contributions
 
 OUTSIDE = "tasks"
@@ -41,11 +42,18 @@ class EvalTask:
         suite: the name of its task set.
         task: what it is judged by; the same in every arm, so that arms can be paired.
         prompt: what the policy reads, which differs between arms.
+        before: what was answered and shown before.
     """
 
     suite: str
     task: Task
     prompt: tuple[Message, ...]
+    before: Episode | None = None
+
+    @property
+    def reads(self) -> tuple[Message, ...]:
+        """The prompt, with what was said since."""
+        return self.prompt if self.before is None else (*self.prompt, *self.before.said)
 
 
 def _tasks(suite: str, tasks: Iterable[Task]) -> list[EvalTask]:

@@ -25,7 +25,7 @@ from skillpm.formats.document import Document, Json, model_errors
 from skillpm.formats.strict import strict_json
 from skillpm.model.answer_kind import AnswerKind
 from skillpm.model.suite import Gate, Metric
-from skillpm.model.task import canonical_json
+from skillpm.model.task import Message, canonical_json
 from skillpm.model.verdict import Number, Verdict
 
 EVALUATION_VERSION = 4
@@ -53,6 +53,7 @@ class Record(Document):
         tags: of the task.
         repeat: which of the answers to its task it is, from 0.
         confidence: the probability of the least likely token of the answer; None where the model does not tell.
+        messages: all answers and what the environment showed between them, where there were several.
     """
 
     task: str
@@ -72,6 +73,7 @@ class Record(Document):
     tags: tuple[str, ...] = ()
     repeat: Count = 0
     confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    messages: tuple[Message, ...] = ()
 
     @property
     def key(self) -> TaskKey:

@@ -56,6 +56,9 @@ class ForeignLock:
 Judge = Callable[[Sequence["Episode"]], list["Judgement"]]  # episodes of any mix of skills, in order
 
 
+Observe = Callable[[Sequence["Episode"]], list["Episode"]]  # in order, each with what its environment shows, if it does
+
+
 Prefetch = Callable[[Sequence["Episode"]], None]  # begins with what a Judge will be asked for, and returns at once
 
 
@@ -321,6 +324,16 @@ class Verifier(Protocol):
 
     def verify(self, attempts: Sequence[Attempt]) -> Sequence[Verdict]:
         """Return one verdict for each attempt, in order."""
+
+
+class Simulator(Verifier, Protocol):
+    """A verifier with an environment, in which a task may take several answers."""
+
+    def observe(self, attempt: Attempt) -> str | None:
+        """Return what the environment shows after the last answer, or None where the episode ends with it.
+
+        It keeps no state: the messages of the episode say all that was answered and shown before.
+        """
 
 
 class SynthesisRule(Protocol):

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from skillpm.errors import UsageError
 from skillpm.formats.document import Document
-from skillpm.model.ports import Judge, Prefetch
+from skillpm.model.ports import Judge, Observe, Prefetch
 from skillpm.model.task import Task
 
 Positive = Annotated[int, Field(ge=1)]
@@ -121,6 +121,7 @@ class StageInput:
             left it when a run that was ended is resumed.
         report: takes the number of optimiser steps that are done, and figures, which go into metrics.jsonl.
         save_after: seconds between two checkpoints in ``work``.
+        observe: says what the skills' environments show after an answer; None where no skill has one.
         teachers: the folders or hub ids of the other models that the recipe names, by what it calls them.
     """
 
@@ -134,6 +135,7 @@ class StageInput:
     report: Callable[[int, Mapping[str, Any]], None]
     save_after: float = 60.0
     teachers: Mapping[str, Path | str] = field(default_factory=dict)
+    observe: Observe | None = None
 
 
 @dataclass(frozen=True, slots=True)

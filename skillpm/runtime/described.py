@@ -47,10 +47,12 @@ class Described(Reply):
     Attributes:
         calls: of its hooks; these are told of where loading failed, too.
         verifier: the file that judges: ``plugin.py``, ``verifier.py``, ``contract.yaml``, or empty.
+        observes: has the verifier an environment?
     """
 
     calls: Annotated[tuple[Called, ...], Field(max_length=100)] = ()
     verifier: str = ""
+    observes: bool = False
     rewards: Annotated[tuple[Named, ...], Field(max_length=MAX_CONTRIBUTIONS)] = ()
     rules: Annotated[tuple[Named, ...], Field(max_length=MAX_CONTRIBUTIONS)] = ()
     suites: Annotated[tuple[tuple[str, Suite], ...], Field(max_length=MAX_CONTRIBUTIONS)] = ()

@@ -19,12 +19,17 @@ from pydantic import ValidationError
 
 from skillpm.errors import PluginError, SkillpmError
 from skillpm.model.episode import Episode
-from skillpm.model.ports import Attempt, Verifier
+from skillpm.model.ports import Attempt, Simulator, Verifier
 from skillpm.model.task import Task
 from skillpm.model.verdict import MAX_REASON, FailureKind, RewardFailure, RewardFunction, Verdict, verdict_document
 from skillpm.runtime.collect import described
 
 RETRY_SECONDS = 60.0  # for asking a verifier that failed on a batch about each attempt alone
+
+MAX_SHOWN = 4000  # characters
+
+Shown = tuple[str | None, str | None]
+"""What an environment shows, and why it cannot be asked."""
 
 Pay = tuple[dict[str, float | None], tuple[RewardFailure, ...]]
 """What each reward pays by name, and the rewards that failed; those pay None."""
@@ -63,6 +68,19 @@ def _ask(verifier: Verifier, attempts: Sequence[Attempt], plugin: str) -> list[V
         raise
     except BaseException as error:  # noqa: BLE001 - foreign code may raise anything
         return f"the verifier of {plugin} raised {described(error)}"
+
+
+def observe(simulator: Simulator, attempt: Attempt, plugin: str) -> Shown:
+    """Return what an environment shows after an answer, or why it cannot be asked; both None where the episode ends."""
+    try:
+        text: Any = simulator.observe(attempt)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - foreign code may raise anything
+        return None, sendable(f"the environment of {plugin} raised {described(error)}")
+    if text is not None and not isinstance(text, str):
+        return None, sendable(f"the environment of {plugin} returned {text!r:.80} where a text belongs")
+    return None if text is None else str(text).encode(errors="backslashreplace").decode()[:MAX_SHOWN], None
 
 
 def _counted(count: int, noun: str) -> str:

@@ -42,21 +42,33 @@ class Rewarder:
         self._prefetch = prefetch
         self.judged = self.errored = 0
 
+    def episode(self, key: str, completion: str) -> Episode:
+        """Return the episode in which a task is answered once."""
+        return Episode.answering(self._tasks[key], completion)
+
     def expect(self, key: str, completion: str) -> None:
         """Have an answer judged that ``judgements`` will be asked for, while others are written; returns at once."""
         if self._prefetch is not None:
-            self._prefetch([self._episode(key, completion)])
+            self._prefetch([self.episode(key, completion)])
 
     def judgements(self, keys: Sequence[str], completions: Sequence[str]) -> list[Judgement]:
+        """Judge one batch of single answers.
+
+        Raises:
+            TrainingError: too large a share could not be judged.
+        """
+        return self.judge([self.episode(key, text) for key, text in zip(keys, completions, strict=True)])
+
+    def judge(self, episodes: Sequence[Episode]) -> list[Judgement]:
         """Judge one batch.
 
         Raises:
             TrainingError: too large a share could not be judged.
         """
-        judgements = self.remembered(keys, completions)
+        judgements = self.remembered(episodes)
         errored = [
-            (self._tasks[key].skill, judgement.verdict.reasons)
-            for key, judgement in zip(keys, judgements, strict=True)
+            (episode.task.skill, judgement.verdict.reasons)
+            for episode, judgement in zip(episodes, judgements, strict=True)
             if judgement.verdict.status == "errored"
         ]
         self.judged += len(judgements)
@@ -70,39 +82,36 @@ class Rewarder:
             )
         return judgements
 
-    def remembered(self, keys: Sequence[str], completions: Sequence[str]) -> list[Judgement]:
-        """Return the judgements of answers that ``judgements`` has counted."""
-        return self._judge([self._episode(key, text) for key, text in zip(keys, completions, strict=True)])
+    def remembered(self, episodes: Sequence[Episode]) -> list[Judgement]:
+        """Return the judgements of episodes that ``judge`` has counted."""
+        return self._judge(episodes)
 
-    def mean_scores(self, keys: Sequence[str], completions: Sequence[str]) -> dict[str, float]:
-        """Return the mean score by skill, of answers that could be judged, 0 where none could.
+    def mean_scores(self, episodes: Sequence[Episode]) -> dict[str, float]:
+        """Return the mean score by skill, of episodes that could be judged, 0 where none could.
 
         Raises:
             TrainingError: too large a share could not be judged.
         """
-        scores: dict[str, list[float]] = {self._tasks[key].skill: [] for key in keys}
-        for key, judgement in zip(keys, self.judgements(keys, completions), strict=True):
+        scores: dict[str, list[float]] = {episode.task.skill: [] for episode in episodes}
+        for episode, judgement in zip(episodes, self.judge(episodes), strict=True):
             if judgement.verdict.score is not None:
-                scores[self._tasks[key].skill].append(judgement.verdict.score)
+                scores[episode.task.skill].append(judgement.verdict.score)
         return {skill: sum(judged) / max(1, len(judged)) for skill, judged in scores.items()}
 
-    def pays(self, keys: Sequence[str], groups: Sequence[Sequence[str]], columns: Sequence[RewardColumn]) -> list[int]:
-        """Return how many different pays the answers of each group get, all to one task; 0 where none could be judged.
+    def pays(self, groups: Sequence[Sequence[Episode]], columns: Sequence[RewardColumn]) -> list[int]:
+        """Return how many different pays the episodes of each group get, all of one task; 0 where none could be judged.
 
         Raises:
             TrainingError: too large a share of all could not be judged.
         """
-        pairs = [(key, text) for key, group in zip(keys, groups, strict=True) for text in group]
-        judgements = iter(self.judgements([key for key, _ in pairs], [text for _, text in pairs]))
+        judgements = iter(self.judge([episode for group in groups for episode in group]))
         counts = []
-        for key, group in zip(keys, groups, strict=True):
-            weights = {column.reward: column.weight for column in columns if column.skill == self._tasks[key].skill}
+        for group in groups:
+            skill = group[0].task.skill
+            weights = {column.reward: column.weight for column in columns if column.skill == skill}
             judged = [item for item in islice(judgements, len(group)) if item.verdict.score is not None]
             counts.append(len({_pay(item, weights) for item in judged}))
         return counts
-
-    def _episode(self, key: str, completion: str) -> Episode:
-        return Episode.answering(self._tasks[key], completion)
 
 
 def _pay(judgement: Judgement, weights: Mapping[str, float]) -> float:
@@ -117,15 +126,12 @@ class _Column:
         self._column = column
         self._rewarder = rewarder
 
-    def __call__(
-        self, *, completions: Sequence[Any], task_key: Sequence[str], skill: Sequence[str], **_: Any
-    ) -> list[float | None]:
-        """Return one reward for each completion, None where this column does not apply."""
-        texts = [completion if isinstance(completion, str) else completion[-1]["content"] for completion in completions]
-        judgements = self._rewarder.remembered(task_key, texts)
+    def __call__(self, *, episode: Sequence[Episode], **_: Any) -> list[float | None]:
+        """Return one reward for each episode, None where this column does not apply."""
+        judgements = self._rewarder.remembered(episode)
         return [
-            judgement.rewards.get(self._column.reward) if name == self._column.skill else None
-            for name, judgement in zip(skill, judgements, strict=True)
+            judgement.rewards.get(self._column.reward) if item.task.skill == self._column.skill else None
+            for item, judgement in zip(episode, judgements, strict=True)
         ]
 
 

@@ -76,6 +76,7 @@ class Grpo(Sampled):
         loss: dr_grpo (arXiv 2503.20783), dapo (2503.14476), grpo (2402.03300), cispo (2506.13585) or gspo (2507.18071).
         epsilon: how far down a ratio may go; by default what the paper of the loss has.
         epsilon_high: how far up.
+        turns: answers in one episode, at most, where a skill has an environment.
     """
 
     kind: Literal["grpo"]
@@ -83,6 +84,7 @@ class Grpo(Sampled):
     loss: Literal["dr_grpo", "dapo", "grpo", "cispo", "gspo"] = "dr_grpo"
     epsilon: Clip | None = None
     epsilon_high: Clip | None = None
+    turns: Annotated[int, Field(ge=1, le=64)] = 4
 
     @property
     def clip(self) -> tuple[float, float]:

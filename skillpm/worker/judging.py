@@ -16,10 +16,10 @@ from skillpm.contract.judge import AnyGold
 from skillpm.contract.rewards import BUILTIN_FUNCTIONS
 from skillpm.errors import DocumentError
 from skillpm.model.episode import Episode, FinishReason
-from skillpm.model.ports import Attempt, Verifier
+from skillpm.model.ports import Attempt, Simulator, Verifier
 from skillpm.model.task import Message, Task
 from skillpm.model.verdict import RewardFunction, Verdict, verdict_document
-from skillpm.runtime.guarded import Pay, pay_each, verify
+from skillpm.runtime.guarded import Pay, Shown, observe, pay_each, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,14 @@ class BatchJudge:
         has_code = self._verifier is not None or self._rewards
         judge = self._judge_with_code if has_code else self._judge_by_contract
         return {"items": judge(golds, tasks, items, grades), "grades": grades.documents}
+
+    def observe(self, tasks: list[dict[str, Any]], items: list[list[Any]]) -> list[Shown]:
+        """Return what the environment shows after the last answer of each item; no item has a verdict yet."""
+        assert self._verifier is not None
+        plugin, simulator = self._verifier
+        known = [_task(document) for document in tasks]
+        episodes = [_episode(known[place], answer, reason) for place, answer, reason, _ in items]
+        return [observe(cast(Simulator, simulator), Attempt(item.task, item), plugin) for item in episodes]
 
     def _judge_by_contract(
         self, golds: list[AnyGold | Verdict], tasks: list[dict[str, Any]], items: list[list[Any]], grades: _Grades

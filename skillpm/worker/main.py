@@ -98,6 +98,7 @@ class LoadedSkill:
         """Say what the skill's code brings; what its plain files bring, the host reads itself."""
         return {
             "verifier": self.verifier_file,
+            "observes": callable(getattr(self.verifier, "observe", None)),
             "rewards": [_named(item, default=item.record.default) for item in _own(self.rewards)],
             "rules": [_named(item) for item in _own(self.rules)],
             "suites": [[item.plugin, item.record.model_dump(mode="json")] for item in _own(self.suites)],
@@ -108,6 +109,10 @@ class LoadedSkill:
     def judge(self, request: dict[str, Any]) -> dict[str, Any]:
         """Judge a batch."""
         return self._judge.judge(request["tasks"], request["items"])
+
+    def observe(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Say what the environment shows after a batch of answers."""
+        return {"shown": self._judge.observe(request["tasks"], request["items"])}
 
     def synthesise(self, request: dict[str, Any]) -> dict[str, Any]:
         """Let a rule of plugin.py make tasks."""
@@ -122,7 +127,8 @@ class LoadedSkill:
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Answer one request; what skill code raises becomes the reply's ``error``."""
-        action = {"judge": self.judge, "synthesise": self.synthesise, "describe": self.describe}[request["do"]]
+        actions = (self.judge, self.observe, self.synthesise, self.describe)
+        action = {action.__name__: action for action in actions}[request["do"]]
         try:
             return {"number": request["number"], **action(request)}
         except (Exception, SystemExit) as error:  # noqa: BLE001 - skill code may raise anything

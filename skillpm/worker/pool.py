@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
+from typing import TypeVar
 
 from skillpm.errors import PluginError, SkillpmError, VerifierError
 from skillpm.model.episode import Episode
@@ -21,6 +22,7 @@ from skillpm.model.skill import Skill
 from skillpm.model.task import Seed, Task
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime.described import Described, Named
+from skillpm.runtime.guarded import Shown
 from skillpm.runtime.skillfiles import SkillFiles
 from skillpm.sandbox.limits import Limits
 from skillpm.worker.environments import Environment
@@ -28,6 +30,8 @@ from skillpm.worker.process import WorkerProcess
 from skillpm.worker.protocol import Synthesised
 from skillpm.worker.settings import WorkerSettings
 from skillpm.worker.supervisor import Call, Supervisor
+
+T = TypeVar("T")
 
 
 class WorkerPool:
@@ -67,26 +71,41 @@ class WorkerPool:
 
         ``verdicts`` are what a host's verifier decided; the workers then only pay rewards.
         """
+
+        def judged(supervisor: Supervisor, start: int, stop: int, call: Call) -> list[Judgement]:
+            return supervisor.judge(episodes[start:stop], verdicts and verdicts[start:stop], call)
+
+        return self._shared(episodes, judged)
+
+    def observe(self, episodes: Sequence[Episode]) -> list[Shown]:
+        """Return what the skill's environment shows after the last answer of each episode; nothing is raised."""
+
+        def observed(supervisor: Supervisor, start: int, stop: int, call: Call) -> list[Shown]:
+            return supervisor.observe(episodes[start:stop], call)
+
+        return self._shared(episodes, observed)
+
+    def _shared(self, episodes: Sequence[Episode], work: Callable[[Supervisor, int, int, Call], list[T]]) -> list[T]:
+        """Share a call among the workers, and return what they made of the episodes, in order."""
         self._prepare()
         idle: SimpleQueue[Supervisor] = SimpleQueue()
         for supervisor in self._supervisors:
             idle.put(supervisor)
         with self._judging, self._call(len(episodes)) as call:  # no call's time runs while it waits for another
 
-            def judged(batch: tuple[int, int]) -> list[Judgement]:
-                start, stop = batch
+            def worked(batch: tuple[int, int]) -> list[T]:
                 supervisor = idle.get()
                 try:
-                    return supervisor.judge(episodes[start:stop], verdicts and verdicts[start:stop], call)
+                    return work(supervisor, *batch, call)
                 finally:
                     idle.put(supervisor)
 
             batches = list(self._batches(episodes))
             if min(len(batches), len(self._supervisors)) <= 1:
-                return [judgement for batch in batches for judgement in judged(batch)]
+                return [item for batch in batches for item in worked(batch)]
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(len(self._supervisors))
-            return [judgement for part in self._threads.map(judged, batches) for judgement in part]
+            return [item for part in self._threads.map(worked, batches) for item in part]
 
     def synthesise(self, rule: str, seeds: Sequence[Seed], *, seed: int, count: int) -> list[Task]:
         """Let a rule of plugin.py make tasks.

@@ -24,7 +24,7 @@ from skillpm.model.episode import Episode
 from skillpm.model.task import Task
 from skillpm.model.verdict import Judgement, Number, RewardFailure, Verdict, verdict_document
 from skillpm.runtime.described import MAX_CONTRIBUTIONS, Reply
-from skillpm.runtime.guarded import pay_declared
+from skillpm.runtime.guarded import MAX_SHOWN, pay_declared
 from skillpm.sandbox.limits import Limits
 
 Argv = tuple[tuple[str, ...], ...]
@@ -128,6 +128,12 @@ def _paid(
     if grade.verdict.score is None:  # nothing is paid where nothing was judged
         return grade.verdict, dict.fromkeys(payable), ()
     return grade.verdict, *pay_declared(payable, grade.rewards, grade.failures)
+
+
+class Observed(Reply):
+    """What the environment shows after each item of the request, or why it cannot be asked."""
+
+    shown: tuple[tuple[Annotated[str, Field(max_length=MAX_SHOWN)] | None, str | None], ...] = ()
 
 
 class Synthesised(Reply):

@@ -13,12 +13,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 
-from skillpm.errors import UsageError
+from skillpm.errors import SkillpmError, UsageError
 from skillpm.model.episode import Episode
-from skillpm.model.ports import Attempt
+from skillpm.model.ports import Attempt, Observe
 from skillpm.model.skill import Skill
 from skillpm.model.task import Seed, Task
-from skillpm.model.verdict import Judgement
+from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime.described import Described
 from skillpm.runtime.host import Host
 from skillpm.sandbox.limits import Limits
@@ -98,6 +98,9 @@ class Scorer:
         """
         keys = [_key(episode) for episode in episodes]
         known = self._memo.get_all(keys)
+        for key, episode in zip(keys, episodes, strict=True):
+            if episode.finish_reason == "error":
+                known[key] = Judgement(verdict=Verdict.errored(episode.messages[-1].content))
         for name, group in _unknown(keys, episodes, known).items():
             pool = self._pool(name)
             ahead = self._prefetches[name].take(group)
@@ -115,6 +118,29 @@ class Scorer:
             for episode, judgement in zip(episodes, result, strict=True):
                 tell(Attempt(episode.task, episode, judgement.verdict), judgement)
         return result
+
+    @property
+    def observer(self) -> Observe | None:
+        """``observe``, where one of the skills has an environment."""
+        return self.observe if any(map(_observes, self._pools.values())) else None
+
+    def observe(self, episodes: Sequence[Episode]) -> list[Episode]:
+        """Return the episodes, in order, each with what its skill's environment shows after the last answer, if any.
+
+        Raises:
+            UsageError: an episode of a skill that this scorer was not made for.
+        """
+        observed = dict(enumerate(episodes))
+        for name in dict.fromkeys(episode.task.skill for episode in episodes):
+            places = [place for place, episode in enumerate(episodes) if episode.task.skill == name]
+            if _observes(pool := self._pool(name)):
+                shown = pool.observe([episodes[place] for place in places])
+                for place, (text, failure) in zip(places, shown, strict=True):
+                    if failure is not None:
+                        observed[place] = episodes[place].shown(failure, "error")
+                    elif text is not None:
+                        observed[place] = episodes[place].shown(text)
+        return list(observed.values())
 
     def prefetch(self, episodes: Sequence[Episode]) -> None:
         """Have workers begin with episodes that ``judge`` will be asked for; returns at once and changes no result.
@@ -173,6 +199,13 @@ class _Memo:
                     self._judgements[key] = judgement
             while len(self._judgements) > self._limits.memo_items:
                 self._judgements.popitem(last=False)
+
+
+def _observes(pool: WorkerPool) -> bool:
+    try:
+        return pool.describe().observes
+    except SkillpmError:  # then nothing of the skill can be judged either
+        return False
 
 
 def _key(episode: Episode) -> Hashable:

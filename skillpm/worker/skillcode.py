@@ -80,6 +80,24 @@ class _FunctionVerifier:
         return verdicts
 
 
+class _FunctionSimulator(_FunctionVerifier):
+    """``verify`` and ``observe(attempt, contract)`` of verifier.py, as a Simulator."""
+
+    def __init__(
+        self,
+        function: Callable[[list[Attempt], Contract | None], Any],
+        observe: Callable[[Attempt, Contract | None], Any],
+        contract: Contract | None,
+    ) -> None:
+        super().__init__(function, contract)
+        self._observe = observe
+
+    def observe(self, attempt: Attempt) -> str | None:
+        """Call the function; what it returns is checked by the caller."""
+        shown: str | None = self._observe(attempt, self._contract)
+        return shown
+
+
 class VerifierFile:
     """The convention ``verifier.py``, as a plugin of the worker."""
 
@@ -93,7 +111,10 @@ class VerifierFile:
         Raises:
             PluginError: it cannot be imported, or has no function ``verify``.
         """
-        function = getattr(load_module(skill, "verifier.py"), "verify", None)
+        module = load_module(skill, "verifier.py")
+        function, observe = getattr(module, "verify", None), getattr(module, "observe", None)
         if not callable(function):
             raise PluginError(f"{skill.name}/verifier.py has no function `verify(attempts, contract)`")
+        if callable(observe):
+            return _FunctionSimulator(function, observe, self._contract)
         return _FunctionVerifier(function, self._contract)

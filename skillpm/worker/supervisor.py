@@ -16,9 +16,10 @@ from skillpm.errors import SkillpmError, VerifierError
 from skillpm.model.episode import Episode
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.runtime.described import Reply
+from skillpm.runtime.guarded import Shown
 from skillpm.sandbox.limits import Limits
 from skillpm.worker.process import WorkerProcess, new_number
-from skillpm.worker.protocol import Fault, Judged, ReplyBudget, encode, judge_request, read_reply
+from skillpm.worker.protocol import Fault, Judged, Observed, ReplyBudget, encode, judge_request, read_reply
 
 _PARTS = 8  # into how many parts a failing batch is cut; more parts, fewer deadlines waited for
 R = TypeVar("R", bound=Reply)
@@ -137,6 +138,20 @@ class Supervisor:
             decided = None if verdicts is None else verdicts[start : start + step]
             judgements += self.judge(episodes[start : start + step], decided, call, again=False)
         return judgements
+
+    def observe(self, episodes: Sequence[Episode], call: Call) -> list[Shown]:
+        """Return what the environment shows after each answer; one that ends the worker does so for itself alone."""
+        try:
+            request = {**judge_request(0, episodes, None), "do": "observe"}
+            reply = self.ask(Observed, request, len(episodes), call)
+            if reply.error is None and len(reply.shown) == len(episodes):
+                return list(reply.shown)
+            reason = reply.error or f"the worker showed {len(reply.shown)} texts for {len(episodes)} answers"
+        except VerifierError as error:
+            reason = error.message
+        if len(episodes) == 1 or call.spent:
+            return [(None, reason)] * len(episodes)
+        return [shown for episode in episodes for shown in self.observe([episode], call)]
 
     def _ask(self, episodes: Sequence[Episode], verdicts: Sequence[Verdict] | None, call: Call) -> list[Judgement]:
         reply = self.ask(Judged, judge_request(0, episodes, verdicts), len(episodes), call)

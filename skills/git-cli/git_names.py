@@ -19,8 +19,8 @@ _VALUED = {  # options whose next word is their value and no name
 }  # fmt: skip
 _NEW = {"-c", "--create", "-C", "--force-create", "-b", "-B", "--orphan"}
 _OLD = {"--onto", "-u", "--set-upstream-to", "--source", "-s"}
-_LISTS = {"-a", "--all", "-r", "--remotes", "-l", "--list", "-v", "--verbose", "-vv", "--merged", "--no-merged",
-          "--contains", "--show-current"}  # fmt: skip
+LISTS = {"-a", "--all", "-r", "--remotes", "-l", "--list", "-v", "--verbose", "-vv", "--merged", "--no-merged",
+         "--contains", "--show-current"}  # fmt: skip
 _SUFFIX = re.compile(r"[~^].*|@\{.*")
 _FILE = re.compile(r"\.[A-Za-z0-9]{1,5}$|/$|^\.|(^|/)(README|LICENSE|Makefile|Dockerfile|src|docs|tests?)$")
 
@@ -110,7 +110,7 @@ def _read_branch(names: Names, operands: list[str], options: set[str]) -> None:
     if options & {"-m", "--move", "-M", "-c", "--copy", "-C"}:
         names.new += operands[-1:]
         operands = operands[:-1]
-    elif not options & {"-d", "--delete", "-D", "-u", "--set-upstream-to", "--unset-upstream", *_LISTS}:
+    elif not options & {"-d", "--delete", "-D", "-u", "--set-upstream-to", "--unset-upstream", *LISTS}:
         names.new += operands[:1]
         operands = operands[1:]
     _read_revisions(names, operands, options)

@@ -8,11 +8,12 @@ decides, and what is printed has to be the same too.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from functools import lru_cache
 from typing import Any
 
-from git_names import names_of
+from git_names import LISTS, names_of
 from git_states import KEEP_TEXT, NO_EDITOR, Runner, State, state_of
 from git_worlds import KINDS, World, WorldBuilder
 
@@ -22,7 +23,11 @@ Commands = tuple[tuple[str, ...], ...]
 # What no state shows must be there in both or in neither: hooks that do not run here, and what is only tried or asked.
 _UNSEEN = {"--no-verify", "--dry-run", "--patch", "--interactive"}
 _WRONG = 0.2
-
+# What else is in a repository that is looked at.
+_OTHERS = tuple(
+    tuple(shlex.split(line))
+    for line in ("git add docs/guide.md web/theme.css", "git merge feature/dark-mode", "git merge fix/slow-import")
+)
 
 _RUNNER = Runner()
 
@@ -89,6 +94,29 @@ def _unseen_in(command: str, word: str) -> set[str]:
     letters = {"n": "--no-verify" if command == "commit" else "--dry-run", "p": "--patch", "i": "--interactive"}
     bundle = word[1:].partition("m")[0]  # `-m` takes the rest of the word as its value
     return {letters[letter] for letter in bundle if letter in letters and (command, letter) != ("pull", "p")}
+
+
+def _looks(words: tuple[str, ...]) -> bool:
+    """Does a command only print?"""
+    command, rest = words[1], words[2:]
+    if command == "stash":
+        return rest[:1] in {("list",), ("show",)}
+    return command in {"status", "log"} or (command == "branch" and set(rest) <= LISTS)
+
+
+@lru_cache(maxsize=1024)
+def _printed(gold: Commands, look: Commands) -> str:
+    """Return what commands print in a repository with the names of the expected command among others."""
+    world = WorldBuilder(names_of((*_OTHERS, *gold))).build(("dirty",))["dirty"]
+    return _RUNNER.run("desk", world, look)[0].output or "(nothing)"
+
+
+def observe(attempt: Attempt, contract: Any) -> str | None:
+    """Show what a command that only looks prints, where a task has the tag `look`: its request names nothing."""
+    answer, gold = contract.argv_of(attempt.completion), contract.gold(attempt.expected)
+    if "look" not in attempt.task.tags or answer is None or gold.argv in {None, answer} or not all(map(_looks, answer)):
+        return None
+    return _printed(gold.argv, answer)
 
 
 def verify(attempts: list[Attempt], contract: Any) -> list[Verdict]:

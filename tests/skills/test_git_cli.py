@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import ROOT
 from tests.shop import MakeProject
@@ -77,3 +78,22 @@ def test_every_expected_command_of_the_skill_changes_something_or_only_prints(
         if not verifier.Expected((tuple(shlex.split(command)),)).changes
     ]
     assert idle == []
+
+
+def test_a_look_shows_the_name_that_the_request_does_not_say(
+    project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every task of the suite can be answered after `git status` or `git branch`, and from nothing else."""
+    monkeypatch.syspath_prepend(SKILL)
+    from verifier import _looks, _printed
+
+    suite = yaml.safe_load((SKILL / "suites/looking.yaml").read_text())
+    for task in suite["tasks"]:
+        gold = tuple(shlex.split(task["expected"]["args"]["command"]))
+        name = gold[-1]
+        shown = _printed((gold,), (("git", "branch"), ("git", "status")))
+        assert name in shown and name not in task["request"] and task["tags"] == ["look"]
+        assert "feature/dark-mode" in shown and "web/theme.css" in shown and not _looks(gold)
+    assert all(_looks(("git", *words.split())) for words in ("status", "log -n 3", "branch -a", "stash list"))
+    for name in [name for name in sys.modules if name.startswith("git_") or name == "verifier"]:
+        monkeypatch.delitem(sys.modules, name)

@@ -100,7 +100,8 @@ class Evaluator:
         """Return what asks policies and has the skills of a session judge the answers."""
         contracts = {name: item.contract for name, item in session.contributions.items()}
         scorer = session.scorer
-        return Examiner(scorer.judge, scorer.prefetch, self.asking, self.progress, contracts, self.remember)
+        observe = scorer.observer
+        return Examiner(scorer.judge, scorer.prefetch, self.asking, self.progress, contracts, self.remember, observe)
 
     def base_arms(
         self,

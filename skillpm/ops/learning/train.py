@@ -218,7 +218,7 @@ def _train(ready: _Ready, plan: TrainPlan, folder: RunFolder, progress: Progress
         tracking = importlib.import_module("skillpm.train.hf.trackers").tracking
         with tracking(ready.recipe, folder.path, context.note) as track:
             judging = (rollouts.judge, session.scorer.prefetch)
-            training = stages.Training(ready.opened, *judging, folder, progress, track)
+            training = stages.Training(ready.opened, *judging, folder, progress, track, session.scorer.observer)
             records = stages.run_stages(plan, ready.runners, training)
     except (KeyboardInterrupt, SkillpmError) as error:
         command = f"`skillpm train --resume {quote(run_word(context.settings, folder.path))}`"

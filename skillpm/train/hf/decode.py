@@ -38,6 +38,7 @@ class Sampling:
         batch_size: rows that are decoded side by side.
         seed: of the sampling.
         own_chance: does each answer have its own random numbers, whatever is decoded beside it?
+        places: which sample of its group the answer to each prompt is, where it is not the first of its own.
         confidence: is the probability of each token looked at?
         grammar: what answers may be; anything where None.
     """
@@ -50,6 +51,7 @@ class Sampling:
     batch_size: int = 32
     seed: int = 0
     own_chance: bool = False
+    places: Sequence[int] = ()
     confidence: bool = False
     grammar: Grammar | None = None
 
@@ -159,7 +161,8 @@ def decode(model: Any, prompts: Sequence[Sequence[int]], sampling: Sampling) -> 
             rows = [_Row(prompt, sample, begin()) for prompt in chosen for sample in range(sampling.samples)]
             if sampling.own_chance and sampling.temperature:
                 for row in rows:
-                    row.chance = random.Random(f"{sampling.seed} {row.sample} {list(prompts[row.prompt])}")
+                    place = sampling.places[row.prompt] if sampling.places else row.sample
+                    row.chance = random.Random(f"{sampling.seed} {place} {list(prompts[row.prompt])}")
             yield from _decode_batch(batch, rows, sampling, generator)
 
 

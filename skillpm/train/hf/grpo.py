@@ -59,14 +59,15 @@ def _run(stage: Sampled, given: StageInput, arguments: Any, make: Callable[..., 
     rewarder = Rewarder(
         {row.task.key: row.task for row in plan.rows}, given.judge, stage.max_error_share, given.prefetch
     )
-    validation = Validation(given, rewarder, stage.validate_on, stage.max_new_tokens)
+    turns = getattr(stage, "turns", 1)
+    validation = Validation(given, rewarder, stage.validate_on, stage.max_new_tokens, turns)
     learned = validation.learned
     trainer = make(
         Rollouts(stage, given, learned, rewarder),
         model=given.model,
         args=on_one_device(arguments),
         reward_funcs=reward_functions(plan.columns, rewarder),
-        train_dataset=Dataset.from_list([example(row) for row in learned]),
+        train_dataset=Dataset.from_list([example(row.task) for row in learned]),
         processing_class=conversation.tokenizer,
     )
     trainer.eos_token_ids = sorted(conversation.stop_tokens(given.model))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from skillpm.model.episode import Episode
 from skillpm.model.training import StageInput, TrainRow
 from skillpm.train.columns import Rewarder
 from skillpm.train.grpo import Sampled
@@ -27,33 +28,6 @@ def judging_ahead(rewarder: Rewarder, conversation: Conversation, keys: Sequence
     return ended
 
 
-def greedy_scores(
-    model: Any, conversation: Conversation, rows: Sequence[TrainRow], rewarder: Rewarder, max_new_tokens: int
-) -> dict[str, float]:
-    """Return the mean score of the greedy answers to each skill's rows: what to take a stage back by.
-
-    Raises:
-        TrainingError: too many answers could not be judged.
-    """
-    if not rows:
-        return {}
-    prompts = [conversation.prompt(row.task.prompt) for row in rows]
-    keys = [row.task.key for row in rows]
-    groups = sample_groups(
-        model,
-        conversation,
-        prompts,
-        samples=1,
-        temperature=0.0,
-        max_new_tokens=max_new_tokens,
-        batch_size=GREEDY_ROWS,
-        seed=0,
-        ended=judging_ahead(rewarder, conversation, keys),
-    )
-    texts = [conversation.text(answer) for (answer,) in groups]
-    return rewarder.mean_scores(keys, texts)
-
-
 def sample_groups(
     model: Any,
     conversation: Conversation,
@@ -65,6 +39,7 @@ def sample_groups(
     batch_size: int,
     seed: int,
     ended: Ended | None = None,
+    places: Sequence[int] = (),
 ) -> list[list[list[int]]]:
     """Return a group of answers, token ids, for each prompt; leaves the model in the mode it was in.
 
@@ -80,6 +55,7 @@ def sample_groups(
         batch_size: answers decoded side by side.
         seed: of the sampling.
         ended: told of each answer when it has ended.
+        places: which sample of its group the answer to each prompt is; its own group's where there are none.
     """
     sampling = Sampling(
         max_new_tokens,
@@ -90,6 +66,7 @@ def sample_groups(
         batch_size=batch_size,
         seed=seed,
         own_chance=True,
+        places=places,
     )
     groups: list[list[list[int]]] = [[[] for _ in range(samples)] for _ in prompts]
     training = model.training
@@ -103,20 +80,143 @@ def sample_groups(
 
 
 @dataclass(frozen=True, slots=True)
+class Playing:
+    """How episodes are sampled.
+
+    Attributes:
+        samples: episodes of each row.
+        temperature: 0 for greedy.
+        max_new_tokens: of one answer.
+        batch_size: answers decoded side by side.
+        seed: of the sampling.
+        turns: answers of one episode, at most.
+    """
+
+    samples: int
+    temperature: float
+    max_new_tokens: int
+    batch_size: int
+    seed: int
+    turns: int
+
+
+@dataclass(slots=True)
+class Played:
+    """An episode as tokens.
+
+    Where a template writes a conversation anew when it goes on, or its tokens are not those that the model chose, the
+    earlier answers are part of the prompt: what stands before an answer is always what the template writes.
+
+    Attributes:
+        prompt: the tokens before the first answer that is learned.
+        tokens: what follows.
+        own: which of those the model has written, 1, and which not, 0.
+        episode: the messages.
+    """
+
+    prompt: list[int]
+    tokens: list[int]
+    own: list[int]
+    episode: Episode
+
+    def add(self, prompt: list[int], answer: list[int], episode: Episode) -> None:
+        """Take the answer to what the template has written of the conversation so far."""
+        before = [*self.prompt, *self.tokens]
+        if prompt[: len(before)] == before:
+            shown = prompt[len(before) :]
+            self.tokens, self.own = [*self.tokens, *shown], [*self.own, *[0] * len(shown)]
+        else:
+            self.prompt, self.tokens, self.own = prompt, [], []
+        self.tokens, self.own = [*self.tokens, *answer], [*self.own, *[1] * len(answer)]
+        self.episode = episode
+
+
+def play(
+    given: StageInput, model: Any, rows: Sequence[TrainRow], how: Playing, rewarder: Rewarder
+) -> list[list[Played]]:
+    """Return a group of episodes for each row; the environments of the skills are asked after each answer.
+
+    An episode ends where its environment shows nothing more, with an answer that was cut off, after ``turns`` answers,
+    or where the conversation leaves no room for one more.
+    """
+    conversation, keys = given.conversation, [row.task.key for row in rows]
+    prompts = [conversation.prompt(row.task.prompt) for row in rows]
+    several = given.observe is not None and how.turns > 1
+
+    def sampled(prompts: Sequence[list[int]], samples: int, places: Sequence[int], ended: Ended | None) -> Any:
+        return sample_groups(
+            model,
+            conversation,
+            prompts,
+            samples=samples,
+            temperature=how.temperature,
+            max_new_tokens=how.max_new_tokens,
+            batch_size=how.batch_size,
+            seed=how.seed,
+            ended=ended,
+            places=places,
+        )
+
+    ahead = None if several else judging_ahead(rewarder, conversation, keys)  # an answer may not be the last
+    groups = [
+        [
+            Played(prompt, answer, [1] * len(answer), rewarder.episode(key, conversation.text(answer)))
+            for answer in group
+        ]
+        for key, prompt, group in zip(keys, prompts, sampled(prompts, how.samples, (), ahead), strict=True)
+    ]
+    going = [(place, played) for group in groups for place, played in enumerate(group)] if several else []
+    ends, window = conversation.stop_tokens(model), getattr(model.config, "max_position_embeddings", None)
+    for _ in range(1, how.turns):
+        going = [(place, played) for place, played in going if played.tokens[-1] in ends]
+        if not going or given.observe is None:
+            break
+        shown = given.observe([played.episode for _, played in going])
+        asked = []
+        for (place, played), episode in zip(going, shown, strict=True):
+            if episode.finish_reason == "error":
+                played.episode = episode
+            elif episode.goes_on:
+                prompt = conversation.prompt((*episode.task.prompt, *episode.said))
+                if window is None or len(prompt) + how.max_new_tokens <= window:
+                    asked.append((place, played, prompt, episode))
+        answers = (
+            sampled([prompt for _, _, prompt, _ in asked], 1, [place for place, *_ in asked], None) if asked else []
+        )
+        for (_, played, prompt, episode), (answer,) in zip(asked, answers, strict=True):
+            played.add(prompt, answer, episode.answered(conversation.text(answer)))
+        going = [(place, played) for place, played, *_ in asked]
+    return groups
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """Answers to one row, sampled together.
+    """Episodes of one row, sampled together.
 
     Attributes:
         row: that is asked.
-        prompt: its tokens.
-        answers: their tokens.
+        played: the episodes.
         live: is something learned from them? They are paid differently, and not all of them were cut off.
     """
 
     row: TrainRow
-    prompt: list[int]
-    answers: list[list[int]]
+    played: list[Played]
     live: bool
+
+
+def greedy_scores(
+    given: StageInput, rows: Sequence[TrainRow], rewarder: Rewarder, max_new_tokens: int, turns: int
+) -> dict[str, float]:
+    """Return the mean score of the greedy answers to each skill's rows: what to take a stage back by.
+
+    Raises:
+        TrainingError: too many answers could not be judged.
+    """
+    if not rows:
+        return {}
+    how = Playing(1, 0.0, max_new_tokens, GREEDY_ROWS, 0, turns)
+    groups = play(given, given.model, rows, how, rewarder)
+    return rewarder.mean_scores([played.episode for (played,) in groups])
 
 
 class Rollouts:
@@ -158,25 +258,15 @@ class Rollouts:
         return [*live, *dead][:wanted], {**figures, "groups/live": shares[-1]}
 
     def _asked(self, model: Any, keys: Sequence[str], step: int) -> list[Group]:
-        given, stage, conversation = self._given, self._stage, self._given.conversation
-        rows = [self._rows[key] for key in keys]
-        prompts = [conversation.prompt(row.task.prompt) for row in rows]
-        answers = sample_groups(
-            model,
-            conversation,
-            prompts,
-            samples=stage.generations,
-            temperature=stage.temperature,
-            max_new_tokens=stage.max_new_tokens,
-            batch_size=stage.prompts * stage.generations,
-            seed=given.seed + step,
-            ended=judging_ahead(self._rewarder, conversation, keys),
-        )
-        texts = [[conversation.text(answer) for answer in group] for group in answers]
-        pays = self._rewarder.pays(keys, texts, given.plan.columns)
-        ends, groups = conversation.stop_tokens(model), []
-        for row, prompt, group, count in zip(rows, prompts, answers, pays, strict=True):
-            ended = any(answer[-1] in ends for answer in group)  # what was cut off is left out of the update
+        given, stage = self._given, self._stage
+        rows, turns = [self._rows[key] for key in keys], getattr(stage, "turns", 1)
+        size, seed = stage.prompts * stage.generations, given.seed + step
+        how = Playing(stage.generations, stage.temperature, stage.max_new_tokens, size, seed, turns)
+        groups = play(given, model, rows, how, self._rewarder)
+        pays = self._rewarder.pays([[played.episode for played in group] for group in groups], given.plan.columns)
+        ends, found = given.conversation.stop_tokens(model), []
+        for row, group, count in zip(rows, groups, pays, strict=True):
+            ended = any(played.tokens[-1] in ends for played in group)  # what was cut off is left out of the update
             self.draws.learn(row.task.key, count if ended else min(count, 1))
-            groups.append(Group(row, prompt, group, count > 1 and ended))
-        return groups
+            found.append(Group(row, group, count > 1 and ended))
+        return found

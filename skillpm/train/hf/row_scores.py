@@ -14,7 +14,7 @@ import torch
 from trl import GRPOTrainer, RLOOTrainer
 from trl.trainer import grpo_trainer, rloo_trainer, utils
 
-from skillpm.model.training import TrainRow
+from skillpm.model.task import Task
 from skillpm.train.hf.capability import FAILURES, evaluating, same_scores
 from skillpm.train.hf.checkpoint import Resumable
 from skillpm.train.hf.memory import lacks_memory
@@ -137,18 +137,20 @@ class StepTrainer(ScoredRows):
         assert self._rollouts is not None
         model = self.accelerator.unwrap_model(self.model)  # type: ignore[attr-defined]
         wanted = len(inputs) // self.num_generations  # type: ignore[attr-defined]
-        self._groups, figures = self._rollouts.groups(model, self.state.global_step, wanted)  # type: ignore[attr-defined]
+        groups, figures = self._rollouts.groups(model, self.state.global_step, wanted)  # type: ignore[attr-defined]
         for name, figure in figures.items():
             self._metrics["train"][name].append(figure)  # type: ignore[attr-defined]
-        rows = [example(group.row) for group in self._groups for _ in group.answers]
+        played = self._played = [played for group in groups for played in group.played]
+        rows = [{**example(item.episode.task), "episode": item.episode} for item in played]
         found: dict[str, Any] = super()._generate_and_score_completions(rows)  # type: ignore[misc]
         return found
 
     def _answers(self) -> dict[str, Any]:
-        """Return the answers of a step as TRL takes them: a row for each, with its prompt."""
-        pairs = [(group.prompt, answer) for group in self._groups for answer in group.answers]
-        prompts, answers = zip(*pairs, strict=True)
-        return {"prompt_ids": list(prompts), "completion_ids": list(answers), "logprobs": None}
+        """Return the episodes of a step as TRL takes them; what no model wrote is masked where there is such."""
+        played = self._played
+        answers = {"prompt_ids": [item.prompt for item in played], "completion_ids": [item.tokens for item in played]}
+        several = any(0 in item.own for item in played)
+        return {**answers, "logprobs": None, **({"env_mask": [item.own for item in played]} if several else {})}
 
 
 class GroupTrainer(StepTrainer, GRPOTrainer):
@@ -169,10 +171,9 @@ class LeaveOneOutTrainer(StepTrainer, RLOOTrainer):
         return answers
 
 
-def example(row: TrainRow) -> dict[str, Any]:
-    """Return a row as an example of TRL's, with what the reward columns read."""
-    prompt = [{"role": message.role, "content": message.content} for message in row.task.prompt]
-    return {"prompt": prompt, "task_key": row.task.key, "skill": row.task.skill}
+def example(task: Task) -> dict[str, Any]:
+    """Return a task as an example of TRL's."""
+    return {"prompt": [{"role": message.role, "content": message.content} for message in task.prompt]}
 
 
 @contextmanager

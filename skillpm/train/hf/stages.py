@@ -16,7 +16,7 @@ import transformers
 from transformers import AutoConfig
 
 from skillpm.errors import StorageError, TrainingError
-from skillpm.model.ports import Judge, Prefetch, Progress
+from skillpm.model.ports import Judge, Observe, Prefetch, Progress
 from skillpm.model.run import RunStage
 from skillpm.model.training import Stage, StageInput, StageOutput
 from skillpm.train.hf.conversation import Conversation
@@ -127,6 +127,7 @@ class Training:
         folder: takes adapters, checkpoints and metrics.
         progress: shows the steps.
         track: takes each row of metrics.jsonl beside the file.
+        observe: says what the skills' environments show after an answer; None where no skill has one.
     """
 
     opened: Opened
@@ -135,6 +136,7 @@ class Training:
     folder: RunFolder
     progress: Progress
     track: Track = lambda row: None
+    observe: Observe | None = None
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Write a row of metrics.jsonl, and show it. Raises StorageError."""
@@ -191,6 +193,7 @@ def _run_stage(planned: PlannedStage, run: Run, recipe: Recipe, training: Traini
             StageReport(stage.name, training.log, progress, peak_memory, folder.logged(stage.name)),
             recipe.checkpoint_seconds,
             opened.teachers,
+            training.observe,
         )
 
     try:

@@ -20,6 +20,7 @@ class Validation:
         rewarder: judges the answers.
         validate_on: how many rows are wanted; at most a third is kept out.
         max_new_tokens: of an answer.
+        turns: answers of one episode, at most, where a skill has an environment.
 
     Attributes:
         learned: the other rows, mixed.
@@ -28,12 +29,14 @@ class Validation:
         TrainingError: too many answers could not be judged.
     """
 
-    def __init__(self, given: StageInput, rewarder: Rewarder, validate_on: int, max_new_tokens: int) -> None:
+    def __init__(
+        self, given: StageInput, rewarder: Rewarder, validate_on: int, max_new_tokens: int, turns: int = 1
+    ) -> None:
         rows = list(given.plan.rows)
         mixed = random.Random(given.seed).sample(rows, k=len(rows))
         held = held_for_validation(validate_on, len(mixed))
         self.learned: list[TrainRow] = mixed[held:]
-        self._given, self._rewarder, self._tokens = given, rewarder, max_new_tokens
+        self._given, self._rewarder, self._tokens, self._turns = given, rewarder, max_new_tokens, turns
         self._rows = mixed[:held]
         self._before: dict[str, float] = remembered(given.work, "validation", self._scores)
 
@@ -53,5 +56,4 @@ class Validation:
         return StageOutput(steps, note=note)
 
     def _scores(self) -> dict[str, float]:
-        given = self._given
-        return greedy_scores(given.model, given.conversation, self._rows, self._rewarder, self._tokens)
+        return greedy_scores(self._given, self._rows, self._rewarder, self._tokens, self._turns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,14 @@ from tests.random_models import TINY, save_random_model
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a saved model and tokenizer."""
     return save_random_model(tmp_path_factory.mktemp("tiny") / "model", TINY, gain=4)
+
+
+@pytest.fixture
+def ending_model(tiny_model: Path, tmp_path: Path) -> Path:
+    """Return the tiny model, any of whose letters ends an answer."""
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "ending"))
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": list(range(40, 140))}))
+    return folder
 
 
 @pytest.fixture

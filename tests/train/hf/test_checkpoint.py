@@ -67,16 +67,22 @@ def test_sft_that_is_killed_anywhere_goes_on_to_the_same_bytes(tiny_model: Path,
 
 
 @pytest.mark.slow
-def test_grpo_that_is_killed_goes_on_to_the_same_bytes(tiny_model: Path, tmp_path: Path) -> None:
-    """It goes on with the rows that it chose at its start, also between two updates on one rollout."""
-    first = Sft(kind="sft", batch_size=6, learning_rate=1e-3)
-    plan = each_step(first, Grpo(kind="grpo", **{**SMALL, "steps": 4, "updates": 2, "refill": 2, "validate_on": 2}))
-    go(plan, tiny_model, tmp_path / "straight")
+def test_grpo_that_is_killed_goes_on_to_the_same_bytes(ending_model: Path, tmp_path: Path) -> None:
+    """It goes on between two updates on one rollout, and then draws the rows that are due."""
+    small = {**SMALL, "prompts": 6, "generations": 3, "max_new_tokens": 8, "temperature": 1.0}
+    plan = each_step(Grpo(kind="grpo", **{**small, "steps": 6, "updates": 2, "refill": 2}))
+    go(plan, ending_model, tmp_path / "straight")
     target = tmp_path / "killed"
     with pytest.raises(Killed):
-        go(plan, tiny_model, target, Killing("grpo", 4))
-    go(plan, tiny_model, target)
+        go(plan, ending_model, target, Killing("grpo", 4))
+    go(plan, ending_model, target)
     assert same(target, tmp_path / "straight", "grpo")
+    assert asked(target) == asked(tmp_path / "straight") and max(asked(target)) > 6
+
+
+def asked(folder: Path) -> list[float]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row["groups/asked"] for row in rows if "groups/asked" in row]
 
 
 def same(one: Path, other: Path, stage: str) -> bool:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
+from trl.trainer.utils import add_fused_lm_head
+
+from skillpm.cli.output import PlainProgress
 from skillpm.model.episode import Episode
 from skillpm.model.training import StageInput
 from skillpm.model.verdict import Judgement, Verdict
 from skillpm.train.columns import Rewarder
 from skillpm.train.grpo import Grpo
-from skillpm.train.hf.model import load_conversation
-from skillpm.train.hf.rollout import Rollouts, sample_groups
+from skillpm.train.hf.model import load_conversation, load_model
+from skillpm.train.hf.rollout import Playing, Rollouts, play, sample_groups
+from skillpm.train.hf.row_scores import GroupTrainer, packed
+from skillpm.train.hf.stages import Training, open_model, run_stages
+from skillpm.train.run_folder import RunFolder
 from tests.train.hf.test_stages import plan_of, tell_nobody
 from tests.train.hf.test_stages_kinds import pay_by_text
 
@@ -50,6 +59,103 @@ def test_a_step_asks_on_where_answers_are_paid_alike(tiny_model: Path, tmp_path:
 
     last = groups[-1]
     alone = sample_groups(
-        loaded, conversation, [last.prompt], samples=3, temperature=2.0, max_new_tokens=16, batch_size=3, seed=2
+        loaded,
+        conversation,
+        [last.played[0].prompt],
+        samples=3,
+        temperature=2.0,
+        max_new_tokens=16,
+        batch_size=3,
+        seed=2,
     )
-    assert alone == [last.answers], "an answer does not depend on those beside it"
+    assert alone == [[played.tokens for played in last.played]], "an answer does not depend on those beside it"
+
+
+def look_once(episodes: Sequence[Episode]) -> list[Episode]:
+    """Show something after the first answer, and end with the second."""
+    return [episode if len(episode.messages) > 1 else episode.shown("port 8001") for episode in episodes]
+
+
+@torch.no_grad()
+def test_an_episode_is_what_the_template_writes_and_has_the_probabilities_of_a_plain_pass(
+    ending_model: Path, tmp_path: Path
+) -> None:
+    """Before each answer stand the tokens of the template, and in the tree of all rows each token scores as alone."""
+    model, conversation = load_model(ending_model, "float32").eval(), load_conversation(ending_model)
+    plan = plan_of(Grpo(kind="grpo"), rows=6).stages[0].plan
+    rewarder = Rewarder({row.task.key: row.task for row in plan.rows}, pay_even, 0.2)
+    report = (2, tmp_path, lambda step, figures: None)
+    given = StageInput(model, conversation, plan, pay_even, tell_nobody, *report, observe=look_once)
+
+    groups = play(given, model, plan.rows, Playing(3, 2.0, 16, 18, 0, 4), rewarder)
+
+    played = [item for group in groups for item in group]
+    assert len(played) == 18
+    assert {len(item.episode.messages) for item in played} >= {3}
+    assert any(len({item.episode.said for item in group}) == 3 for group in groups), "samples of a group differ"
+    whole = 0
+    for item in played:
+        said, messages = item.episode.said, item.episode.task.prompt
+        turns, own, tokens = [(), said[:2]][-(1 + (0 in item.own)) :], [*item.own, 0], [*item.prompt, *item.tokens]
+        if len(said) == 1:
+            continue
+        starts = [place for place in range(len(item.own)) if own[place] > (own[place - 1] if place else 0)]
+        assert len(starts) == len(turns)
+        for turn, start in zip(turns, starts, strict=True):
+            assert tokens[: len(item.prompt) + start] == conversation.prompt((*messages, *turn))
+        whole += len(turns) == 2
+    assert whole > 0
+    width = max(len(item.prompt) for item in played), max(len(item.tokens) for item in played)
+    pads = [(width[0] - len(item.prompt), width[1] - len(item.tokens)) for item in played]
+    rows = [[2] * a + item.prompt + item.tokens + [2] * b for item, (a, b) in zip(played, pads, strict=True)]
+    ids = torch.tensor(rows)
+    seen = [[0] * a + [1] * (len(row) - a - b) + [0] * b for row, (a, b) in zip(rows, pads, strict=True)]
+    mask = torch.tensor(seen)
+    add_fused_lm_head(model, outputs=("log_probs", "entropy"), temperature=1.0)
+    scores, _ = packed(additive=False)(model, ids, mask, width[1])
+    for item, row in zip(played, scores, strict=True):
+        logs = model(torch.tensor([[*item.prompt, *item.tokens]])).logits[0].log_softmax(dim=-1)
+        plain = [float(logs[len(item.prompt) + place - 1, token]) for place, token in enumerate(item.tokens)]
+        assert row[: len(plain)].tolist() == pytest.approx(plain, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_grpo_learns_from_all_answers_of_an_episode_and_not_from_what_was_shown(
+    ending_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verifier sees the whole episode; what the environment showed is masked in the loss."""
+    taken: list[dict[str, Any]] = []
+    seen: list[Episode] = []
+    loss = GroupTrainer._compute_loss
+
+    def spied(self: GroupTrainer, model: Any, inputs: dict[str, Any]) -> Any:
+        taken.append(inputs)
+        return loss(self, model, inputs)
+
+    def pay(episodes: Sequence[Episode]) -> list[Judgement]:
+        seen.extend(episodes)
+        return pay_by_text(episodes)
+
+    monkeypatch.setattr(GroupTrainer, "_compute_loss", spied)
+    stage = Grpo(kind="grpo", steps=1, prompts=4, generations=3, refill=0, validate_on=2, max_new_tokens=16)
+    plan = plan_of(stage.model_copy(update={"temperature": 2.0, "micro_batch": 12, "learning_rate": 1e-2}), rows=6)
+    folder = RunFolder(tmp_path)
+    training = Training(
+        open_model(plan.recipe, ending_model), pay, tell_nobody, folder, PlainProgress(), observe=look_once
+    )
+    run_stages(plan, [item.trainer.load() for item in plan.stages], training)
+
+    (inputs,) = taken
+    text = load_conversation(ending_model).text
+    own, ids = inputs["tool_mask"].bool(), inputs["completion_ids"]
+    shown = [
+        text(row[~mine & live.bool()].tolist())
+        for row, mine, live in zip(ids, own, inputs["completion_mask"], strict=True)
+    ]
+    assert any("port 8001" in part for part in shown)
+    assert not any("8001" in text(row[mine].tolist()) for row, mine in zip(ids, own, strict=True))
+    assert {len(episode.messages) for episode in seen} >= {3}
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    (step,) = [row for row in rows if "loss" in row]
+    live = inputs["completion_mask"] * inputs["tool_mask"]
+    assert step["grad_norm"] > 0 and step["completions/mean_length"] >= float(live.sum() / 12)
