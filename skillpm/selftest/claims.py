@@ -93,6 +93,12 @@ CLAIMS: Mapping[str, RuleText] = {
             "A model would call a tool for everything, or refuse everything.",
         ),
         _claim(
+            "SK729",
+            "a longer wrong answer is paid more",
+            "The expected answer with a long text in place of a value is worth no more than with a short one.",
+            "A policy writes long answers, and no better ones.",
+        ),
+        _claim(
             "SK731",
             "the same answer gets another verdict",
             "The same batch again gives the same verdicts and rewards, bit by bit.",

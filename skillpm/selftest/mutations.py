@@ -28,6 +28,7 @@ Mutation = tuple[str, str, Any]
 MAX_FIELDS = 24  # of one answer that are changed
 MAX_DEPTH = 8
 _MISSING = object()
+_NOTHINGS = ("", "null", "None", "none", "n/a", "-", ".")  # texts that a lenient reader takes for null
 
 
 class Mutations:
@@ -72,6 +73,16 @@ class Mutations:
             for code, how, changed in self._changed(value, path, item, request):
                 yield code, f"{label} {how}", _with(value, path, changed)
         yield from _swapped(value, fields[:MAX_FIELDS])
+        for path, item in _objects(value):
+            if self._contract is None:
+                yield (
+                    "SK723",
+                    f"`{_name(path)}` with other keys",
+                    _with(value, path, {f"{key}_x": item[key] for key in item}),
+                )
+            elif len(path) > 1:  # of the answer itself, the contract says what is surplus
+                label = f"`{_name(path[1:])}`"
+                yield "SK723", f"{label} with a surplus key", _with(value, path, {**item, "surplus_key": 1})
 
     def _other_kinds(self, value: dict[str, Any]) -> Iterator[Mutation]:
         """Yield answers that the contract takes and that are of another kind than the right one."""
@@ -130,6 +141,10 @@ class Mutations:
             yield "SK726", "several tools", {**value, "tool": f"{name},{same}"}
         yield "SK722", "surplus argument", {**value, "args": {**arguments, "surplus_argument": 1}}
         yield "SK722", "surplus key", {**value, "surplus_key": 1}
+        yield "SK722", "keys of another form", {"name": name, "arguments": arguments}
+        yield "SK722", "under the name of its tool", {name: arguments}
+        yield "SK722", "inside another object", {"answer": value}
+        yield "SK722", "keys in another case", {"Tool": name, "Args": arguments}
         yield "SK722", "arguments as text", {**value, "args": json.dumps(arguments, ensure_ascii=False)}
         yield "SK722", "arguments in a list", {**value, "args": [arguments]}
 
@@ -156,6 +171,8 @@ class Mutations:
         elif isinstance(item, list):
             yield from _changed_lists(item, others, strict=self._contract is not None)
         else:
+            if item is None and "string" in _types(schema):
+                yield from (("SK723", f"as the text `{text}`", text) for text in _NOTHINGS)
             yield from _changed_scalars(schema, item, others, strict=self._contract is not None)
             for other in self._sampled_values(value, path) if item is None else ():
                 if not same_value(other, default):
@@ -179,12 +196,16 @@ class Mutations:
         return [other for other in values if type(other) is kind and not same_value(other, item)][:30]
 
 
-def with_text(value: Any, text: str) -> Iterator[tuple[str, Any]]:
-    """Yield (place, answer) of an answer with a text in its first field that holds one."""
-    paths = [path for path, item in _fields(value) if isinstance(item, str) and path[:1] != ("tool",)]
-    if isinstance(value, dict) and paths:
-        yield "in a field", _with(value, paths[0], text)
-        yield "beside another in a field", _with(value, paths[0], f"x {text} x")
+def with_text(value: Any, text: str, *, beside: bool = False) -> Iterator[tuple[str, Any]]:
+    """Yield (place, answer) with a text in the first field that holds one, and ``beside`` what is right there."""
+    fields = [(path, item) for path, item in _fields(value) if isinstance(item, str) and path[:1] != ("tool",)]
+    if isinstance(value, dict) and fields:
+        path, item = fields[0]
+        yield "in a field", _with(value, path, text)
+        yield "beside another in a field", _with(value, path, f"x {text} x")
+        for blank in (" ", "") if beside else ():
+            yield f"and {blank!r} in front of the right value", _with(value, path, f"{text}{blank}{item}")
+            yield f"and {blank!r} behind the right value", _with(value, path, f"{item}{blank}{text}")
 
 
 def _tool_of(value: Any) -> str:
@@ -208,6 +229,17 @@ def _fields(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     elif isinstance(value, list):
         for place, item in enumerate(value[:4]):
             yield from _fields(item, (*path, place))
+
+
+def _objects(value: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the objects that stand in an answer, with their paths."""
+    if len(path) >= MAX_DEPTH:
+        return
+    if isinstance(value, dict):
+        yield path, value
+    items = value.items() if isinstance(value, dict) else enumerate(value[:4]) if isinstance(value, list) else ()
+    for step, item in items:
+        yield from _objects(item, (*path, step))
 
 
 def _changed_lists(value: list[Any], others: Sequence[Any], *, strict: bool) -> Iterator[Mutation]:
@@ -237,6 +269,8 @@ def _changed_scalars(
         yield "SK723", "changed", not value
     else:
         near = [value + 1, value - 1, 0, value * 10] if strict else []
+        if strict and not ("integer" in _types(schema) and isinstance(value, int)):
+            near += [value + 0.25, value * 1.00001]
         for number in (*near, -value, value * 2 + 1000):
             if not same_value(number, value):
                 yield "SK723", "changed", number
@@ -263,7 +297,8 @@ def _swapped(value: dict[str, Any], fields: Sequence[tuple[Path, Any]]) -> Itera
     for place, (path, item) in enumerate(fields):
         for other_path, other in fields[place + 1 :]:
             apart = path != other_path[: len(path)]
-            if apart and type(item) is type(other) and item is not None and not same_value(item, other):
+            alike = type(item) is type(other) or {type(item), type(other)} == {int, float}
+            if apart and alike and item is not None and not same_value(item, other):
                 swapped = _with(_with(value, path, other), other_path, item)
                 yield "SK723", f"`{_name(path[-1:])}` and `{_name(other_path[-1:])}` swapped", swapped
                 break

@@ -33,8 +33,10 @@ PROBED = 24  # written tasks that are tried with all kinds of answers, spread ev
 PROBED_DRAWN = 16  # and tasks drawn from synthesis
 HUGE_TASKS = 4  # tasks that are tried with answers of a megabyte, and deep ones
 CODE_TASKS = 6  # tasks that are tried with the texts of the skill's code
-MAX_CHANGES = 1_500  # answers with one change to those tasks
+MAX_CHANGES = 2_000  # answers with one change to those tasks
 MEGABYTE = 1 << 20
+FILLER = "zq"  # stands in no answer
+PADDING = (200, 90, 40, 20)  # how often it is repeated, as far as a schema allows
 DEEP = 50_000  # levels; a recursive parser gives up long before
 
 
@@ -120,10 +122,12 @@ class Probes:
         kinds: dict[tuple[str, str], list[Change]] = {}
         for change in changes:
             kinds.setdefault(change[1:3], []).append(change)
-        for items in kinds.values():
+        order = list(kinds.values())
+        self._chance.shuffle(order)  # not all of them may have a turn
+        for items in order:
             self._chance.shuffle(items)
-        for turn in range(max(map(len, kinds.values()), default=0)):
-            yield from (items[turn] for items in kinds.values() if turn < len(items))
+        for turn in range(max(map(len, order), default=0)):
+            yield from (items[turn] for items in order if turn < len(items))
 
     def _whole_answers(self, task: GateTask, number: int, *, huge: bool) -> Iterator[Probe]:
         """Yield answers that are not one answer and nothing else, and those to other questions."""
@@ -141,6 +145,19 @@ class Probes:
         wrong += [("SK726", how, text) for how, text in beside]
         yield from filter(None, (self._wrong(code, how, task, text) for code, how, text in wrong))
         yield from self._fuzz(task, number)
+        yield from self._padding(task)
+
+    def _padding(self, task: GateTask) -> Iterator[Probe]:
+        """Yield two wrong answers that differ in nothing but their length; a schema may not allow the longest one."""
+        probes = []
+        for times in (1, *PADDING):
+            text = FILLER * times
+            value = next((value for _, value in with_text(task.value, text)), text)
+            how = f"`{FILLER}` {times} times in place of a value"
+            probe = self._wrong("SK729", how, task, value if isinstance(value, str) else _text(value))
+            if probe is not None and probe.runs:
+                probes.append(replace(probe, want="verdict"))
+        yield from probes[:2] if len(probes) > 1 and probes[0].how.startswith(f"`{FILLER}` 1 ") else ()
 
     def _mutation(self, task: GateTask, code: str, how: str, value: Any) -> Iterator[Probe]:
         """Yield the probe of a changed answer, unless it is right; of some also as an answer that was cut off."""
@@ -166,7 +183,7 @@ class Probes:
                 ("SK721", how, text, f"alone {text}"),
                 *(
                     ("SK723", f"{how} {where}", _text(value), f"{where} {text}")
-                    for where, value in with_text(task.value, text)
+                    for where, value in with_text(task.value, text, beside=self._contract is not None)
                 ),
             ]
             for code, name, answer, group in tried:
@@ -241,6 +258,11 @@ def _broken(gold: str, *, huge: bool) -> Iterator[tuple[str, str, str, str]]:
     yield "fenced", "```json\n", gold, "\n```"
     yield "two answers", f"{gold}\n", gold, ""
     yield "duplicate key", '{"tool": "other", ', gold[1:], ""
+    yield "duplicate key inside", *_duplicated(gold)
+    yield "a comma too many", "", f"{gold[:-1]},}}", ""
+    yield "a comment behind", gold, " // done", ""
+    yield "Python's spelling", "", repr(json.loads(gold)), ""
+    yield "between tags", "<answer>", gold, "</answer>"
     yield "cut short", "", gold[:-1], ""
     yield "array", "[", gold, "]"
     yield "quoted", "", json.dumps(gold), ""
@@ -257,6 +279,13 @@ def _broken(gold: str, *, huge: bool) -> Iterator[tuple[str, str, str, str]]:
         yield "huge", f'{gold[:-1]}, "surplus_key": "', "x" * MEGABYTE, '"}'
         yield "huge white space", f"{gold}{' ' * (MAX_ANSWER + 1)}", " " * MEGABYTE, ""
         yield "a thousand answers", "", f"{gold}\n" * max(2, min(1000, MEGABYTE // (len(gold) + 1))), ""
+
+
+def _duplicated(gold: str) -> tuple[str, str, str]:
+    """Return an answer in which the innermost object begins with a key that it has twice, in three parts."""
+    before, brace, inner = gold.rpartition("{")
+    key = inner.partition(":")[0]
+    return (f"{before}{brace}{key}: 0, ", inner, "") if key.startswith('"') else ("", f"{gold}{gold}", "")
 
 
 def _beside(gold: str, others: Sequence[str], *, is_text: bool) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from skillpm.selftest.checks import CHECKS, Check, check_verdict, judgement_text
 from skillpm.selftest.claims import TaskRef
 from skillpm.selftest.judge import ProbeJudge
 from skillpm.selftest.literals import code_texts
+from skillpm.selftest.padding import check_padding
 from skillpm.selftest.payment import check_payment, whole_groups
 from skillpm.selftest.probes import Probe, Probes
 from skillpm.selftest.repeatability import Repeatability
@@ -70,6 +71,7 @@ class SelftestRun:
         judgements = self._judge.judge(probes)
         self._check_each(probes, judgements)
         check_payment(self._contributions.rewards, probes, judgements, self.results)
+        check_padding(probes, judgements, self.results)
         steady = [n for n, judgement in enumerate(judgements) if judgement.verdict.status != "errored"]
         repeatability = Repeatability(self._judge, self.results, self._promises.seconds)
         repeatability.check([probes[n] for n in steady], [judgements[n] for n in steady])

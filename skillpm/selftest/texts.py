@@ -32,6 +32,7 @@ def changed_texts(text: str, others: Sequence[str], request: str, *, strict: boo
     others = [other for other in others if not loosely_same(other, text)] or [f"{text[::-1]}x"]
     yield from (_respelled(text) if strict else ())
     yield from (piece for piece in _pieces(text, strict=strict) if strict or not _same_digits(piece[2], text))
+    yield "SK723", "with its letters in another order", text[::-1]
     yield from _hedges(text, others, strict=strict)
     yield from _patterns(text, strict=strict)
     yield "SK723", "holds the request", request
@@ -84,7 +85,6 @@ def _respelled(text: str) -> Iterator[Change]:
         letter = "q" if text[middle] != "q" else "w"
         yield "SK723", "with a letter replaced", f"{text[:middle]}{letter}{text[middle + 1 :]}"
         yield "SK723", "with a letter removed", text[:middle] + text[middle + 1 :]
-        yield "SK723", "with its letters in another order", text[::-1]
         yield "SK723", "with a letter twice", text[: middle + 1] + text[middle:]
     yield "SK723", "with a letter added", f"{text}x"
     digits = [place for place, letter in enumerate(text) if "0" <= letter <= "9"]
@@ -93,6 +93,37 @@ def _respelled(text: str) -> Iterator[Change]:
             yield "SK723", f"with its {how} digit changed", f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}"
     yield "SK723", "with its words in another order", " ".join(reversed(text.split()))
     yield "SK723", "negated", f"not {text}"
+    yield from _decorated(text)
+
+
+def _decorated(text: str) -> Iterator[Change]:
+    """Yield the text with what a reader that cleans texts takes away again."""
+    middle = len(text) // 2
+    for name, mark in (("a full stop", "."), ("a comma", ","), ("an exclamation mark", "!"), ("an s", "s")):
+        yield "SK723", f"with {name} behind", f"{text}{mark}"
+    yield "SK723", "with a full stop inside", f"{text[:middle]}.{text[middle:]}"
+    yield "SK723", "with an article in front", f"the {text}"
+    yield "SK723", "with a slash in front", f"/{text}"
+    yield "SK723", "with a slash behind", f"{text}/"
+    yield "SK723", "with a dot and a slash in front", f"./{text}"
+    yield "SK723", "with a zero in front", f"0{text}"
+    for name, blank in (("tab", "\t"), ("no-break space", "\u00a0")):
+        yield "SK723", f"with a {name} for each blank", text.replace(" ", blank)
+    if text:
+        letter, rest = text[middle], text[middle + 1 :]
+        yield "SK723", "with a letter behind a backslash", f"{text[:middle]}\\{letter}{rest}"
+        if letter.isascii():
+            yield "SK723", "with a letter percent-encoded", f"{text[:middle]}%{ord(letter):02X}{rest}"
+        yield "SK723", "with a letter as an HTML entity", f"{text[:middle]}&#{ord(letter)};{rest}"
+    # an expected text that is read as a pattern matches other texts
+    first = re.search(r"[^\w\s/\\-]", text)
+    if first:
+        yield "SK727", "with a letter for its first mark", _replaced(text, first.start(), "x")
+        yield "SK727", "with letters for its first mark", f"{text[: first.start()]}xyz{text[first.end() :]}"
+    accented = ((place, unicodedata.normalize("NFC", f"{letter}\u0301")) for place, letter in enumerate(text))
+    place, letter = next(((place, letter) for place, letter in accented if len(letter) == 1), (0, ""))
+    if letter:
+        yield "SK725", "with an accent on a letter", _replaced(text, place, letter)
 
 
 def _pieces(text: str, *, strict: bool) -> Iterator[Change]:
@@ -115,6 +146,7 @@ def _pieces(text: str, *, strict: bool) -> Iterator[Change]:
     except ValueError:
         return
     yield "SK723", "another number", f"{2 * number + 1000:g}"
+    yield "SK723", "half as much again", f"{1.5 * number:g}"
 
 
 def _hedges(text: str, others: Sequence[str], *, strict: bool) -> Iterator[Change]:
