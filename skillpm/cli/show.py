@@ -51,6 +51,8 @@ def _rows(overview: Overview) -> list[tuple[str, str]]:
         ("suites", suites or "-"),
         ("cases", str(overview.cases)),
         ("code", ", ".join(overview.code) or "none"),
+        ("network", "yes" if overview.network else "no"),
+        ("programs", ", ".join(overview.programs) or "-"),
         ("releases", ", ".join(map(shown, overview.releases)) or "-"),
         ("keywords", ", ".join(overview.keywords) or "-"),
         ("authors", ", ".join(overview.authors) or "-"),

@@ -33,6 +33,8 @@ class Overview:
         publisher: the repository whose CI job published it; None if its registry names none.
         tools: each tool's ``confirm``, by name.
         code: files that run in the skill's own process, after consent.
+        network: may its code and its tools use the network?
+        programs: what its code and its tools may start.
         releases: the versions in an index, newest first.
     """
 
@@ -55,6 +57,8 @@ class Overview:
     suites: dict[str, int]
     cases: int
     code: tuple[str, ...]
+    network: bool
+    programs: tuple[str, ...]
     releases: tuple[str, ...]
     keywords: tuple[str, ...]
     authors: tuple[str, ...]
@@ -129,6 +133,8 @@ def _overview(context: Context, tree: Tree, source: str) -> Overview:
         suites={suite.read.value.name: len(suite.tasks.value or ()) for suite in package.suites if suite.read.value},
         cases=len(package.cases.value or ()),
         code=tuple(path for path in CODE if path in package.paths),
+        network=manifest.permissions.network if manifest else False,
+        programs=manifest.permissions.run if manifest else (),
         releases=tuple(release.version for release in page.newest_first()) if page else (),
         keywords=manifest.keywords if manifest else (),
         authors=manifest.authors if manifest else (),
