@@ -99,4 +99,4 @@ class CachedPolicy:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"{self._file}: {error}", hint="remove this file; it is made again") from None
+            raise StorageError(f"{self._file}: {error}", hint="remove this file; skillpm writes it again") from None

@@ -244,9 +244,7 @@ class EndpointPolicy:
                 release(response)
 
     def _failed(self, what: str, hint: str | None) -> EndpointError:
-        return EndpointError(
-            f"{self._url} {what}", hint=hint or "the server is at fault; ask its keeper", url=self._url
-        )
+        return EndpointError(f"{self._url} {what}", hint=hint or "ask the administrator of the server", url=self._url)
 
 
 _SIDES = ("prompt", "completion")

@@ -95,7 +95,7 @@ class Episode:
 
     def __init__(self, around: Surroundings, request: str) -> None:
         if not request.strip():
-            raise UsageError("the request is empty", hint="such as `skillpm run SKILL 'what the skill shall do'`")
+            raise UsageError("the request is empty", hint="such as `skillpm run SKILL 'what the skill should do'`")
         self._around = around
         self._proposals: list[Proposal] = []
         now = datetime.now(UTC)

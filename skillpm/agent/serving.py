@@ -87,7 +87,7 @@ class VerifiedModel:
                     role="user", content=f"That is refused: {reasons[-1]}. Answer again with one JSON object only."
                 ),
             ]
-        raise RefusedError(422, f"none of {self.tries} answers keeps the contract", code="contract", reasons=reasons)
+        raise RefusedError(422, f"no answer in {self.tries} tries keeps the contract", code="contract", reasons=reasons)
 
     def _decided(self, completion: Completion, evaluated: bool) -> Word | None:
         """Return what an answer may do; only first answers to the own prompt were evaluated, so no other one acts."""

@@ -22,8 +22,10 @@ def command() -> None:
 @command.command("pack", epilog="Example: skillpm adapter pack latest --output my-adapter")
 @click.argument("run", type=TypedPath(), shell_complete=run_names, metavar="RUN")
 @click.option("--output", "-o", type=TypedPath(), required=True, metavar="DIR", help="A new folder.")
-@click.option("--name", metavar="NAME", default="", help="Of the package.  [default: SKILL-MODEL]")
-@click.option("--release", "version", metavar="VERSION", default="1.0.0", show_default=True, help="Of the package.")
+@click.option("--name", metavar="NAME", default="", help="The package's name.  [default: SKILL-MODEL]")
+@click.option(
+    "--release", "version", metavar="VERSION", default="1.0.0", show_default=True, help="The package's version."
+)
 @json_option
 def pack(run: Path, output: Path, name: str, version: str, as_json: bool) -> None:
     """Write the adapter of a run as a package.

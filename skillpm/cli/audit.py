@@ -58,7 +58,7 @@ def show(number: int, as_json: bool) -> None:
 
 
 @command.command("verify", epilog="Example: skillpm audit verify")
-@click.option("--head", metavar="DIGEST", help="A digest that you kept: it must be in the log.")
+@click.option("--head", metavar="DIGEST", help="Check that the log has this digest.")
 @json_option
 def verify(head: str | None, as_json: bool) -> None:
     """Check that no entry was changed, moved, added or removed. Exits 4 if one was."""

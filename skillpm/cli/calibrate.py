@@ -21,7 +21,7 @@ from skillpm.cli.paths import TypedPath
     default=0.95,
     show_default=True,
     metavar="SHARE",
-    help="Of answers that act, at least this share is right.",
+    help="The least share of right answers among those that act.",
 )
 @json_option
 def command(run: Path, target: float, as_json: bool) -> None:

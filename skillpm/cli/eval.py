@@ -108,7 +108,7 @@ _NOT_TOLD = {
     help="Draw answers by chance; 0 is greedy.",
 )
 @click.option(
-    "--resume", is_flag=True, help="Take the answers that an earlier command has kept, and ask for the others."
+    "--resume", is_flag=True, help="Reuse the answers that an earlier command stored, and ask for the others."
 )
 @click.option("--max-tokens-total", type=click.IntRange(min=1), metavar="N", help="Stop after N tokens.")
 @click.option("--max-minutes", type=FiniteRange(min=0, min_open=True), metavar="N", help="Stop after N minutes.")
@@ -125,7 +125,7 @@ _NOT_TOLD = {
     default=128,
     show_default=True,
     metavar="N",
-    help="Of one answer.",
+    help="The most tokens of one answer.",
 )
 @click.option(
     "--batch-size",
@@ -184,7 +184,7 @@ def command(context: click.Context, /, **options: Any) -> None:
     except RegistryError as error:
         if error.name != "endpoint":
             raise
-        note("the answers so far are kept: the same command with `--resume` goes on")
+        note("the answers so far are stored: the same command with `--resume` continues")
         raise
     if interrupted:
         context.exit(INTERRUPTED)
@@ -198,7 +198,7 @@ def _evaluate(
         return _answer_rows(evaluator, skills, options)
     evaluated = (_evaluate_model if kind == MODEL else _evaluate_run)(evaluator, skills, options)
     if evaluated.interrupted:
-        note("interrupted: the same command with `--resume` goes on")
+        note("interrupted: the same command with `--resume` continues")
         return True
     _refuse_unjudged(evaluated)
     missed = [gate.sentence for gate in evaluated.gates if not gate.passed] if options["gate"] else []

@@ -26,7 +26,7 @@ def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
     name = str(folder)
     if not folder.exists() and isinstance(root.command, click.Group) and name in root.command.list_commands(root):
         hint = f"for one command type `skillpm {name} --help`; for a folder of that name, `skillpm man ./{name}/man`"
-        raise UsageError(f"`{name}` is a command, and no folder", hint=hint)
+        raise UsageError(f"`{name}` is a command, not a folder", hint=hint)
     pages = {f"man1/{name.replace(' ', '-')}.1": page(context) for name, context in _contexts(root)}
     for path, text in pages.items():
         write_atomic(folder / path, text)

@@ -57,7 +57,7 @@ def command(
         raise UsageError(f"other machines reach {safe(host)[:80]}, and there is no token", hint=f"set {TOKEN}")
     if token and (len(token) < _SHORTEST or not token.isascii() or not token.isprintable() or " " in token):
         hint = f"use {_SHORTEST} or more letters and digits, such as `openssl rand -hex 32` prints"
-        raise UsageError(f"{TOKEN} does not hold a token", hint=hint)
+        raise UsageError(f"{TOKEN} is not a token", hint=hint)
     from skillpm.ops.learning.serve_mcp import skill_server
 
     context = command_context(workers=workers, sandbox=sandbox)

@@ -58,7 +58,7 @@ def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing:
 
         registry = FolderRegistry(folder, name)
         if registry.config.signed is not None:
-            raise UsageError(f"{folder} is signed already", hint="`skillpm registry sign FOLDER` signs it anew")
+            raise UsageError(f"{folder} is signed already", hint="`skillpm registry sign FOLDER` signs it again")
         stem = re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:40] or "registry"
         root_keys = signing["root_keys"]
         roots = tuple(f"{stem}-root{f'-{number}' if root_keys > 1 else ''}" for number in range(1, root_keys + 1))
@@ -68,7 +68,7 @@ def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing:
         echo_json({"path": str(folder), "made": is_new, "root": fingerprint})
         return
     click.echo(folder)
-    note(f"made a registry in {safe(folder)}" if is_new else f"{safe(folder)} is already a registry")
+    note(f"created a registry in {safe(folder)}" if is_new else f"{safe(folder)} is already a registry")
     if fingerprint:
         note(f"signed by the root {fingerprint}; tell it to your users")
         note(f"move the root keys {', '.join(roots)} from {safe(keys.root)} to another place: only new keys need them")
@@ -77,7 +77,7 @@ def init(folder: Path, name: str | None, signed: bool, as_json: bool, **signing:
 
 @command.command("sign", epilog="Example: skillpm registry sign /srv/skills")
 @click.argument("folder", type=TypedPath(file_okay=False))
-@click.option("--new-key", metavar="NAME", help="Make an online key of this name in place of the present one.")
+@click.option("--new-key", metavar="NAME", help="Replace the present online key by a new one of this name.")
 def sign(folder: Path, new_key: str | None) -> None:
     """Renew the signatures of the registry in FOLDER. Removes old metadata.
 
@@ -160,7 +160,7 @@ def quarantine(release: str, registry: str, reason: str | None, undo: bool, as_j
 @command.command("answer", epilog='Example: skillpm registry answer 3 accepted --reason "it is in quarantine"')
 @click.argument("number", type=click.IntRange(1))
 @click.argument("state", type=click.Choice(["accepted", "dismissed", "appealed"]))
-@click.option("--reason", required=True, help="What was done, or why nothing; or why the report is wrong.")
+@click.option("--reason", required=True, help="What you did, why you did nothing, or why the report is wrong.")
 @server_option
 @json_option
 def answer(number: int, state: str, reason: str, registry: str, as_json: bool) -> None:
@@ -189,7 +189,7 @@ def approvals(registry: str, as_json: bool) -> None:
 
 @command.command("approve", epilog="Example: skillpm registry approve 0f3c")
 @click.argument("number", metavar="ID")
-@click.option("--refuse", "refusal", metavar="REASON", help="End it, for this reason.")
+@click.option("--refuse", "refusal", metavar="REASON", help="Refuse it, for this reason.")
 @server_option
 @json_option
 def approve(number: str, refusal: str | None, registry: str, as_json: bool) -> None:

@@ -46,7 +46,7 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
     default=256,
     show_default=True,
     metavar="N",
-    help="Of one answer.",
+    help="The most tokens of one answer.",
 )
 @click.option(
     "--steps", type=click.IntRange(1, 20), default=1, show_default=True, metavar="N", help="Answers to one REQUEST."
@@ -58,14 +58,16 @@ _COMMAND = 200  # characters of a command in the line that says how it ended
     show_default=True,
     help="When the model reads SKILL.md.",
 )
-@click.option("--read", multiple=True, metavar="FILE", help="Give the model fitting passages; references: the skill's.")
+@click.option(
+    "--read", multiple=True, metavar="FILE", help="Add matching passages to the prompt; references: those of the skill."
+)
 @click.option(
     "--context-tokens",
     type=click.IntRange(1),
     default=3000,
     show_default=True,
     metavar="N",
-    help="Tokens of SKILL.md at most, and of passages.",
+    help="The most tokens of SKILL.md, and of the passages.",
 )
 @click.option(
     "--timeout",
@@ -129,10 +131,10 @@ def _check(options: dict[str, Any]) -> None:
     if options["run"] is not None and options["model"] is not None:
         raise UsageError("`--run` and `--model` exclude each other", hint="remove one of them")
     if options["dry_run"] and options["approve"] is not None:
-        raise UsageError("`--dry-run` runs nothing, so `--approve` says nothing", hint="remove one of them")
+        raise UsageError("`--dry-run` runs nothing, so `--approve` has no effect", hint="remove one of them")
     if options["request"] is None and (options["key_stdin"] or not _is_terminal()):
         raise UsageError(
-            "there is no REQUEST, and no terminal to ask for one", hint="such as `skillpm run SKILL 'do it'`"
+            "REQUEST is missing, and there is no terminal to ask for one", hint="such as `skillpm run SKILL 'do it'`"
         )
 
 
@@ -168,7 +170,7 @@ def _episode(episode: Episode, *, as_json: bool) -> int:
         return CheckError.exit_code if failed or trace.outcome in ("invalid", *_NOTHING_DONE) else 0
     if trace.outcome == "invalid" and proposal is not None:
         raise CheckError(
-            f"the answer means no command: {'; '.join(map(safe, proposal.problems))}",
+            f"the answer is not a valid command: {'; '.join(map(safe, proposal.problems))}",
             hint=f"the model wrote: {safe(clipped(proposal.answer, 300)) or 'nothing'}",
         )
     if trace.report is not None:
@@ -183,7 +185,7 @@ def _episode(episode: Episode, *, as_json: bool) -> int:
     if trace.outcome in ("not-run", "refused"):
         note("nothing was executed: check the command before you run it" if trace.outcome == "not-run" else "not run")
     if trace.outcome in _NOTHING_DONE:
-        note("nothing was executed: say it in the request" if trace.outcome == "asked" else "nothing was executed")
+        note("nothing was executed: add it to the request" if trace.outcome == "asked" else "nothing was executed")
     return CheckError.exit_code if failed or trace.outcome in _NOTHING_DONE else 0
 
 

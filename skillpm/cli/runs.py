@@ -99,7 +99,7 @@ def compare(first: Path, second: Path, as_json: bool) -> None:
     if compared.differences:
         table(columns, [(name, *map(_cell, pair)) for name, pair in compared.differences.items()])
     else:
-        note("both runs are made of the same")
+        note("both runs have the same inputs")
     if compared.exact:
         click.echo()
         rows = [(place, *map(_share, pair)) for place, pair in compared.exact.items()]

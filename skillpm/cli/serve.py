@@ -34,7 +34,7 @@ _OF_A_MODEL = {"run", "model", "tries", "max_new_tokens", "key_stdin"}
     default=256,
     show_default=True,
     metavar="N",
-    help="Of one answer.",
+    help="The most tokens of one answer.",
 )
 @key_option
 @yes_option

@@ -107,7 +107,9 @@ def export(skill: str | None, form: str) -> None:
 
 @command.command("import", epilog="Example: skillpm traces import ~/.claude/projects --skill incident-triage")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=TypedPath())
-@click.option("--skill", "skills", metavar="NAME", multiple=True, help="Of these skills.  [default: all installed]")
+@click.option(
+    "--skill", "skills", metavar="NAME", multiple=True, help="Import for these skills.  [default: all installed]"
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be stored; store nothing.")
 @json_option
 def import_(files: tuple[Path, ...], skills: tuple[str, ...], dry_run: bool, as_json: bool) -> None:

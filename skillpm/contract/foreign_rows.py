@@ -60,9 +60,9 @@ def _row(number: int, value: Any, path: str) -> ForeignRow:
     try:
         request, expected = _pair(value)
     except (TypeError, ValueError, LookupError, AttributeError, RecursionError, StopIteration):
-        raise DocumentError("a row of no known form", path=path, line=number, hint=_HINT) from None
+        raise DocumentError("the row has an unknown form", path=path, line=number, hint=_HINT) from None
     if not isinstance(request, str) or not request.strip():
-        raise DocumentError("a row without a request", path=path, line=number, hint=_HINT)
+        raise DocumentError("the row has no request", path=path, line=number, hint=_HINT)
     return ForeignRow(number, request, expected, value)
 
 

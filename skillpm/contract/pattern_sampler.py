@@ -99,7 +99,7 @@ class _Maker:
             return self.text(self._chance.choice(argument[1]) if code == "BRANCH" else argument)
         if code in ("GROUPREF", "AT"):
             return self._groups.get(argument, "") if code == "GROUPREF" else ""
-        raise PatternError(f"{code.lower()} is not made")
+        raise PatternError(f"{code.lower()} is not supported")
 
 
 def _letters(items: Sequence[Any]) -> list[str]:

@@ -92,7 +92,7 @@ class SchemaSampler:
             for piece in pieces:
                 rest = _merged(rest, piece) if isinstance(piece, Mapping) else rest
             schema = rest
-        raise UnsampledError("its references go round")
+        raise UnsampledError("its references form a loop")
 
     def _alternative(self, schemas: list[Any]) -> Any:
         null = [schema for schema in schemas if isinstance(schema, Mapping) and schema.get("type") == "null"]
@@ -164,7 +164,7 @@ class SchemaSampler:
                 text += "".join(self._chance.choices("abcdefghij", k=max(0, least - len(text))))
             if least <= len(text) <= most:
                 return text
-        raise UnsampledError("no text has the length that it asks for")
+        raise UnsampledError("no text has the required length")
 
     def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
         fixed = [self.value(item, depth + 1) for item in schema.get("prefixItems", ())]

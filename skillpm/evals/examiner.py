@@ -251,7 +251,7 @@ class Examiner:
         if surplus or (count != len(tasks) and not ended):
             raise PluginError(
                 f"the policy {policy.name} answered {count + surplus} of {len(tasks)} prompts",
-                hint="the policy is at fault; nothing was written",
+                hint="fix the policy; nothing was written",
             )
 
     def _held(self, policy: Policy, tasks: Sequence[EvalTask]) -> tuple[Policy, dict[str, Any]]:

@@ -164,7 +164,8 @@ class GitRepository:
         regular = {path: (mode, name) for path, (mode, name, _) in entries.items() if mode not in _KINDS}
         if sum(size for _, _, size in entries.values()) > MAX_ARCHIVE:
             raise IntegrityError(
-                f"{self.url}: `{folder or '.'}` has more than {MAX_ARCHIVE} bytes", hint="no skill has"
+                f"{self.url}: `{folder or '.'}` has more than {MAX_ARCHIVE} bytes",
+                hint="name a smaller folder after `#subdirectory=`",
             )
         contents = self._blobs({name for _, name in regular.values()})
         return MappingTree(

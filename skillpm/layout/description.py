@@ -133,7 +133,7 @@ def _skill(tree: Tree, place: object) -> tuple[str, str, dict[str, Any], str]:
     frontmatter = read_frontmatter(parts)
     fields = frontmatter.value
     if not frontmatter.readable or not isinstance(fields, dict):
-        reason = frontmatter.error.rule if frontmatter.error else "no frontmatter that is a mapping"
+        reason = frontmatter.error.rule if frontmatter.error else "the frontmatter is missing, or is not a mapping"
         raise _unreadable(path, reason)
     name, description = _field(fields, "name", path), " ".join(_field(fields, "description", path).split())
     if not is_name(name) or "/" in name:

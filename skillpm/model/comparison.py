@@ -51,10 +51,10 @@ class Comparison(Document):
     @model_validator(mode="after")
     def _is_consistent(self) -> Comparison:
         if not self.by and self.number is None and not self.same:
-            raise ValueError("say how: `exact`, `free`, `set`, `casefold`, `{number: 0.5}`, …")
+            raise ValueError("name a comparison: `exact`, `free`, `set`, `casefold`, `{number: 0.5}`, …")
         alone = _ALONE & set(self.by)
         if alone and (len(self.by) > 1 or self.number is not None or self.same):
-            raise ValueError(f"`{min(alone)}` stands alone")
+            raise ValueError(f"`{min(alone)}` excludes every other comparison")
         return self
 
     @classmethod

@@ -134,7 +134,9 @@ class Recipe(Document):
         names = [stage.name for stage in self.stages]
         odd = [name for name in names if not re.fullmatch(STAGE_NAME, name)]
         if odd:
-            raise ValueError(f"`{odd[0][:80]}` is no name of a stage: small letters, digits, hyphens; at most 32")
+            raise ValueError(
+                f"`{odd[0][:80]}` is not a stage name: use at most 32 lower-case letters, digits and hyphens"
+            )
         if len(set(names)) != len(names):
             raise ValueError(f"two stages have one name: {', '.join(names)}; give each a `name`")
         if self.adapter and self.tune == "full":

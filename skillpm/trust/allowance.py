@@ -44,7 +44,7 @@ class Allowance:
                 is_code = code[:2] == "SK" and code[2:].isdigit()  # a number is not a slip for another
                 near = "" if is_code else did_you_mean(code, [*sorted(ALLOWABLE), QUARANTINED])
                 rest = "`skillpm scan --rules` lists them; an error of another rule must be mended"
-                raise UsageError(f"`{code[:80]}` is no rule that can be allowed", hint=f"{near} {rest}".lstrip())
+                raise UsageError(f"`{code[:80]}` is not a rule that can be allowed", hint=f"{near} {rest}".lstrip())
         return cls(frozenset(pairs))
 
     def codes(self, name: str) -> frozenset[str]:

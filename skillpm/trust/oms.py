@@ -96,7 +96,7 @@ def _refuse_other_chain(chain: Sequence[Certificate], root: Certificate, now: da
     from cryptography.exceptions import InvalidSignature
 
     if not chain[0].extensions.get_extension_for_class(x509.KeyUsage).value.digital_signature:
-        raise ValueError("the first one may not sign")
+        raise ValueError("the first certificate may not sign")
     above = [item for item in chain[1:] if item != root]
     for certificate, issuer in zip([chain[0], *above], [*above, root], strict=True):
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:

@@ -122,7 +122,7 @@ class LoadedSkill:
         seeds = [Seed.model_validate(seed) for seed in request["seeds"]]
         tasks = list(itertools.islice(rule.tasks(seeds, request["seed"]), request["count"]))
         if not all(isinstance(task, Task) for task in tasks):
-            raise PluginError(f"{self.skill.name}: rule `{request['rule']}` yields something that is no Task")
+            raise PluginError(f"{self.skill.name}: rule `{request['rule']}` yields something that is not a Task")
         return {"tasks": [task.model_dump(mode="json") for task in tasks]}
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -66,5 +66,5 @@ class WorkerSettings:
             raise PluginError(f"{skill} needs Python packages, and there is no place for an environment of them")
         wheels = self.wheels(skill)
         if wheels is None:
-            raise PluginError(f"{skill} needs Python packages, and nobody has agreed to any wheels of them")
+            raise PluginError(f"{skill} needs Python packages, and you have not agreed to any wheels of them")
         return manifest, self.environments.of(skill, wheels)

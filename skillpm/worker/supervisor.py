@@ -175,7 +175,7 @@ class Supervisor:
             try:
                 payload = encode({**request, "number": number})
             except (TypeError, ValueError, RecursionError) as error:
-                raise VerifierError(f"cannot be told to the worker: {error}", kind=Fault.REQUEST) from None
+                raise VerifierError(f"cannot be sent to the worker: {error}", kind=Fault.REQUEST) from None
             if len(payload) > self._limits.frame_bytes:
                 raise VerifierError(f"more than {self._limits.frame_bytes} bytes", kind=Fault.REQUEST)
             try:

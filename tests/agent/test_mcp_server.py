@@ -287,7 +287,7 @@ def test_a_tool_whose_program_is_missing_is_an_answer(place: Project) -> None:
 
 def test_a_token_is_long_and_an_address_is_of_this_machine(place: Project) -> None:
     words = ("mcp", "./demo", "--http", "--host", "192.0.2.1")
-    place.call(*words, SKILLPM_MCP_TOKEN="short").fails(2, "SKILLPM_MCP_TOKEN does not hold a token")
+    place.call(*words, SKILLPM_MCP_TOKEN="short").fails(2, "SKILLPM_MCP_TOKEN is not a token")
     place.call(*words, SKILLPM_MCP_TOKEN="a" * 20).fails(2, "of 192.0.2.1 cannot be used")
 
 

@@ -93,7 +93,7 @@ def test_a_request_gives_command_lines_and_without_a_terminal_nothing_runs(
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        ((MODEL, "./skills/server", "call nobody"), 1, "the answer means no command: unknown tool 'rm'"),
+        ((MODEL, "./skills/server", "call nobody"), 1, "the answer is not a valid command: unknown tool 'rm'"),
         ((MODEL, "./skills/server", "talk"), 1, "the model wrote: Sure! I will do it."),
         ((MODEL, "./skills/server", ""), 2, "the request is empty"),
         ((MODEL, "./skills/server"), 2, "there is no REQUEST"),
@@ -193,7 +193,7 @@ def test_a_conversation_goes_on_until_ctrl_d_and_always_holds_for_a_tool_that_re
 ) -> None:
     code, shown = type_at(place, server, "show", "a", "show", "talk", "", "make a file", "n", "^D")
     assert code == 0 and shown.count("Run it?") == 2 and shown.count("a note\\x1b[31m in red") == 2
-    assert "the answer means no command" in shown and not (place.root / "made here").exists()
+    assert "the answer is not a valid command" in shown and not (place.root / "made here").exists()
     rows = place.call("traces", "list", "--json").ok().document
     assert [row["outcome"] for row in rows] == ["done", "done", "invalid", "refused"]
 

@@ -117,7 +117,7 @@ BAD = [
     ("{port.a: exact}", "string", "input_schema has no `a` there"),
     ("{'port[]': exact}", "string", "input_schema has no `[]` there"),
     ("{'.a': exact}", "string", "write `argument`"),
-    ("{port: [free, set]}", "string", "`free` stands alone"),
+    ("{port: [free, set]}", "string", "`free` excludes every other comparison"),
     ("{port: {number: -1}}", "integer", "must be at least 0"),
     ("{port: fuzzy}", "string", "compare"),
     ("{port: []}", "string", "say how"),

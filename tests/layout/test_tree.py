@@ -102,7 +102,7 @@ def test_a_description_holds_what_an_index_needs() -> None:
     ("files", "error", "text"),
     [
         ({}, LayoutError, "no SKILL.md"),
-        ({"SKILL.md": b"# A"}, LayoutError, "no frontmatter"),
+        ({"SKILL.md": b"# A"}, LayoutError, "frontmatter is missing"),
         ({"SKILL.md": b"---\nname: a\n---\n"}, LayoutError, "no `description`"),
         ({"SKILL.md": b"\xff"}, LayoutError, "not UTF-8"),
         ({"SKILL.md": SKILL.replace(b": a", b": ../../a")}, LayoutError, "cannot|not a name"),

@@ -117,7 +117,7 @@ WRONG: dict[str, tuple[Callable[[], MappingTree], str]] = {
         lambda: tree(Signed(chain=[certificate(3, 2, ca=False), LEAF, MIDDLE], key=3).bundle()),
         "CN=key 2 may not issue certificates",
     ),
-    "an issuer as leaf": (lambda: tree(Signed(chain=[MIDDLE], key=1).bundle()), "the first one may not sign"),
+    "an issuer as leaf": (lambda: tree(Signed(chain=[MIDDLE], key=1).bundle()), "the first certificate may not sign"),
     "an old certificate": (
         lambda: tree(Signed(chain=[certificate(2, 1, ca=False, days=0), MIDDLE]).bundle()),
         "is not valid today",

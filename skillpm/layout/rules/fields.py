@@ -87,7 +87,9 @@ def angle_brackets(subject: Subject) -> Iterator[Problem]:
     fields = fields_of(subject)
     description = text_of(fields, "description") or ""
     if "<" in description or ">" in description:
-        yield Problem("the description holds `<` or `>`", fields.lines["description"], hint="say it without brackets")
+        yield Problem(
+            "the description holds `<` or `>`", fields.lines["description"], hint="describe it without brackets"
+        )
 
 
 @RULES.strict_error("SK213", "compatibility is not up to 500 characters of text", why="The specification says so.")

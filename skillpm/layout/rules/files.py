@@ -89,7 +89,7 @@ def name_twins(subject: Subject) -> Iterator[Problem]:
         first, *others = sorted(names)
         if others and key != "skill.md":
             yield Problem(
-                f"is the same name as `{first}` where case or composition is not told apart",
+                f"has the name of `{first}` on file systems that ignore case or composition",
                 path=others[0],
                 hint=RENAME,
             )

@@ -24,7 +24,9 @@ RULES = RuleSet()
 def no_readme(subject: Subject) -> Iterator[Problem]:
     """A package without README.md."""
     if subject.is_package and "README.md" not in subject.files:
-        yield Problem("the package has no README.md", path="README.md", hint="say what it is, and how it was tested")
+        yield Problem(
+            "the package has no README.md", path="README.md", hint="describe the skill, and how you tested it"
+        )
 
 
 @RULES.install_error("SK507", "unchanged template", why="Its text speaks of the template's example, not of this skill.")

@@ -192,7 +192,7 @@ def _rows(contract: Contract, shown: Iterable[Shown]) -> tuple[list[tuple[str, s
         request = _request(item, groups)
         reason = "" if request else "nothing is said about it"
         if request and rows.get(request, item.text) != item.text:
-            reason = f"`{request}` is said of another command too"
+            reason = f"`{request}` is a request of another command too"
         if not reason:
             reason = _problem(contract, item.text)
         if reason:

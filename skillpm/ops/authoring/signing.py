@@ -78,6 +78,6 @@ def signing_key(context: Context, name: str = "") -> PrivateKey:
     if name or not variable:
         key, made = keys.default()
         if made:
-            context.note(f"made your signing key {key.public} in {keys.root}; keep a copy: it is needed for updates")
+            context.note(f"created your signing key {key.public} in {keys.root}; keep a copy: it is needed for updates")
         return key
     return read_private(variable if "-----BEGIN" in variable else read_text(Path(variable)), KEY_VARIABLE)

@@ -171,7 +171,7 @@ def _of_turn(turn: Turn, form: str, targets: Sequence[_Target], left: Counter[st
     elif not set(_NUMBER.findall(turn.request)) <= set(_NUMBER.findall(canonical_json(call))):
         reason = "says a number that its call does not"
     elif turn.number and not says_values(turn.request, call):
-        reason = "leans on what was said before"
+        reason = "depends on earlier messages"
     if reason is not None:
         left[reason] += 1
         return

@@ -94,7 +94,7 @@ def export_model(settings: Settings, source: str, output: Path, file_type: str) 
 
     Raises:
         UsageError: there is no such run or model, it cannot be written as GGUF, or the output exists.
-        TrainingError: torch and its companions are not installed, or the file answers otherwise than the model.
+        TrainingError: torch and its companions are not installed, or the file answers differently from the model.
     """
     run = _run(settings, source)
     model, adapter = (source, None) if run is None else (run.manifest.model, run.saved_adapter())

@@ -67,4 +67,6 @@ def _server(name: str) -> Any:
     try:
         return importlib.import_module(f"skillpm.agent.{name}")
     except ImportError as error:
-        raise UsageError(f"there is no server here: {error}", hint="pip install 'skillpm-core[serve]'") from None
+        raise UsageError(
+            f"the server needs packages that are not installed: {error}", hint="pip install 'skillpm-core[serve]'"
+        ) from None

@@ -26,7 +26,9 @@ def skill_server(context: Context, skills: Sequence[Skill], *, read_only: bool) 
     try:
         module = importlib.import_module("skillpm.agent.mcp_server")
     except ImportError as error:
-        raise UsageError(f"there is no MCP here: {error}", hint="pip install 'skillpm-core[mcp]'") from None
+        raise UsageError(
+            f"MCP needs packages that are not installed: {error}", hint="pip install 'skillpm-core[mcp]'"
+        ) from None
     served = []
     for skill in skills:
         place, description = tool_place(context.settings, skill), describe(skill_tree(skill)).description

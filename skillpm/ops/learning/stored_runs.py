@@ -113,11 +113,11 @@ def prune_runs(
     ``unfinished`` adds all that were ended, and ``keep`` all finished ones but so many of the newest.
 
     Raises:
-        UsageError: no run is meant, there is no such run, or it is being trained.
+        UsageError: no run is named, there is no such run, or it is being trained.
         StorageError: a folder cannot be removed.
     """
     if not runs and not unfinished and keep is None:
-        raise UsageError("no run is meant", hint="name runs, or use `--unfinished` or `--keep N`")
+        raise UsageError("no run is named", hint="name runs, or use `--unfinished` or `--keep N`")
     chosen = [_existing(settings, run) for run in runs]
     busy = [path.name for path in chosen if _stored(path).state == "training"]
     if busy:

@@ -272,7 +272,9 @@ def check_output(output: Path, *, force: bool) -> None:
     if not output.exists() and not output.is_symlink():
         above = next(folder for folder in output.absolute().parents if folder.exists())
         if not above.is_dir():
-            raise UsageError(f"`{above}` is no folder, so `{output}` cannot be made", hint="choose another `--output`")
+            raise UsageError(
+                f"`{above}` is not a folder, so `{output}` cannot be created", hint="choose another `--output`"
+            )
         with DiskErrors("make", output):
             Path(tempfile.mkdtemp(prefix=".skillpm-", dir=above)).rmdir()
         return

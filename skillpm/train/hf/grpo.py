@@ -106,7 +106,7 @@ def _check_steps(stage: Sampled, steps: int, history: Sequence[Mapping[str, Any]
     """
     if steps < stage.steps:
         raise TrainingError(
-            f"stage {stage.name}: {steps} of {stage.steps} steps were made",
+            f"stage {stage.name}: {steps} of {stage.steps} steps ran",
             hint=f"take fewer prompts a step: --set stages.{stage.name}.prompts={max(1, stage.prompts // 2)}",
         )
     logged = [entry for entry in history if "grad_norm" in entry]

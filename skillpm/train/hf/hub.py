@@ -30,7 +30,7 @@ def find_on_hub(model: str, *, offline: bool) -> Path | str:
         HfApi().model_info(model, timeout=TIMEOUT)
     except GatedRepoError:
         raise UsageError(
-            f"the hub does not give {model} to everybody", hint="accept its terms there, and run `hf auth login`"
+            f"the hub restricts access to {model}", hint="accept its terms there, and run `hf auth login`"
         ) from None
     except RepositoryNotFoundError:
         raise UsageError(f"the hub has no public model {model}", hint=f"check the id, or {_PREPARED}") from None

@@ -42,7 +42,7 @@ def merge_adapter(model: Path | str, adapter: Path, folder: Path, dtype: str) ->
     merged.save_pretrained(folder)
     conversation.tokenizer.save_pretrained(folder)
     if not _same(load_model(folder, dtype), conversation, expected, exact=dtype == "float32"):
-        raise TrainingError("the merged model answers otherwise than the adapter", hint="use `--dtype float32`")
+        raise TrainingError("the merged model answers differently from the adapter", hint="use `--dtype float32`")
 
 
 def export_gguf(model: Path | str, adapter: Path | None, file: Path, name: str, file_type: str) -> None:
@@ -73,7 +73,7 @@ def export_gguf(model: Path | str, adapter: Path | None, file: Path, name: str, 
     if tokenizer(_WORDS)["input_ids"] != conversation.tokenizer(_WORDS, add_special_tokens=False)["input_ids"]:
         raise TrainingError("the tokenizer of the GGUF file writes other tokens", hint=_ANOTHER)
     if not _same(again.to(expected.device), conversation, expected, exact=file_type == "f32"):
-        raise TrainingError("the GGUF file answers otherwise than the model", hint="use `--type f16`")
+        raise TrainingError("the GGUF file answers differently from the model", hint="use `--type f16`")
 
 
 _ANOTHER = "`skillpm model merge` writes safetensors, which llama.cpp's own converter may read"

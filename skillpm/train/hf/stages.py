@@ -257,7 +257,7 @@ def _checked(stage: Stage, run: Run, begin: Callable[[], StageInput], finish: Ca
         )
     if output.steps and output.kept and all(value.equal(after[name]) for name, value in before.items()):
         raise TrainingError(
-            f"stage {stage.name}: {output.steps} steps left the adapter as it was",
+            f"stage {stage.name}: {output.steps} steps did not change the adapter",
             hint=f"raise the learning rate: --set stages.{stage.name}.learning_rate=1e-3",
         )
     if not output.kept:

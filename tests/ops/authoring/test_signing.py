@@ -35,7 +35,7 @@ def test_the_first_publication_makes_a_key_and_says_so(place: Project, project: 
     assert json.loads(place.call("key", "list", "--json").ok().out)["keys"] == []
     done = place.call(*publish(place, "1.0")).ok()
     key = place.call("key", "export").ok().out.strip()
-    assert f"made your signing key {key}" in done.err and f"signed by {key}" in done.err
+    assert f"created your signing key {key}" in done.err and f"signed by {key}" in done.err
     assert key not in place.call(*publish(place, "1.0")).ok().err, "the same content again is not signed again"
     assert place.call(*publish(place, "1.0", "--json")).ok().document["signer"] == key
     other = project()

@@ -636,7 +636,7 @@ def test_a_run_answers_with_its_last_adapter(server: Server, run_folder: RunFold
     [
         ('{"request": "x"}\n{"request": }\n', r"rows.jsonl:2: not JSON"),
         ('{"request": ""}\n', r"rows.jsonl:1: `request`"),
-        ('{"expected": {}}\n', r"rows.jsonl:1: a row without a request"),
+        ('{"expected": {}}\n', r"rows.jsonl:1: the row has no request"),
         ('{"request": "x", "answer": "\\ud800"}\n', r"rows.jsonl:1: a lone surrogate"),
         (
             '{"request": "x"}\n\n{"request": "x", "expected": {"tool": "rm"}}\n',

@@ -121,7 +121,7 @@ NO_CALL = "calls no tool of the skills"
         (claude(said("serve"), bash(ONE)), "does not say whether its call worked"),
         (claude(said("serve"), used("Read", {"path": "a"}, "r"), bash(ONE), returned()), "calls other tools before"),
         (claude(said("serve"), bash(ONE), returned(), bash(BASH, "b"), returned("ok", "b")), "needs several calls"),
-        (claude(said("hello"), said("again"), bash(ONE), returned()), "leans on what was said before"),
+        (claude(said("hello"), said("again"), bash(ONE), returned()), "depends on earlier messages"),
         (claude(said("serve"), bash({"command": "server --port 1 | tee log"}), returned()), NO_CALL),
         (claude(said("serve"), bash({"command": "server --prt 1"}), returned()), NO_CALL),
         (claude(said("serve on 2"), bash(ONE), returned()), "says a number that its call does not"),

@@ -105,5 +105,5 @@ def test_a_file_that_answers_otherwise_is_an_error(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gguf_file, "_interleaved", lambda value, heads: value)
-    with pytest.raises(TrainingError, match="the GGUF file answers otherwise than the model"):
+    with pytest.raises(TrainingError, match="the GGUF file answers differently from the model"):
         export_gguf(tiny_model, None, tmp_path / "file.gguf", "m", "f32")
