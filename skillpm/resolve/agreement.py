@@ -38,7 +38,9 @@ def refuse_incoherent(lock: Lock) -> None:
 def _of_requirements(roots: tuple[Requirement, ...], lock: Lock) -> Iterator[str]:
     asked, had = {str(root) for root in roots}, set(lock.requirements)
     yield from (f"the lock does not have the requirement `{text}`" for text in sorted(asked - had))
-    yield from (f"the lock has the requirement `{text}`, which the project does not have" for text in sorted(had - asked))
+    yield from (
+        f"the lock has the requirement `{text}`, which the project does not have" for text in sorted(had - asked)
+    )
 
 
 def _of_root(root: Requirement, entries: dict[str, LockedSkill]) -> Iterator[str]:
