@@ -273,7 +273,7 @@ def test_the_command_asks_the_servers_search_and_offline_the_listing(address: st
     assert hits("log") == [("log", "exact"), ("log-reader", "prefix"), ("catalogue", "text")]
     assert hits("log", "--has", "signed") == []
     assert [name for name, _ in hits("log", "--has", "no-network", "--has", "no-programs")] == ["log", "catalogue"]
-    project().call("search", "log", "--has", "signed", "--registry", address, "--offline").fails(5, "cannot tell")
+    project().call("search", "log", "--has", "signed", "--registry", address, "--offline").fails(5, "cannot search by")
     assert [name for name, _ in hits("log", "--offline")] == ["log", "log-reader", "blog-writer", "catalogue"]
 
 

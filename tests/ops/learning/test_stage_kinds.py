@@ -167,7 +167,7 @@ class Loose(Stage):
 
 @pytest.mark.parametrize("text", ["{kind: acme}", "{kind: acme, name: a/b}", "{kind: acme, name: ''}"])
 def test_a_stage_s_name_can_be_that_of_a_folder(kinds_of: Callable[..., Kinds], text: str) -> None:
-    with pytest.raises(DocumentError, match="no name of a stage"):
+    with pytest.raises(DocumentError, match="is not a stage name"):
         load_recipe(None, f"stages: [{text}]", (), kinds_of(acme(settings=Loose)))
 
 
