@@ -122,17 +122,26 @@ def look_alike(name: str, names: Iterable[str]) -> str | None:
     the Python package index for new names, and the distance of Damerau.
     """
     owner, _, last = name.rpartition("/")
-    for other in sorted(names):
+    mine = owner or last
+    others: dict[str, str] = {}  # what is compared, of each name that is
+    for other in names:
         its_owner, _, its_last = other.rpartition("/")
-        if not owner and not its_owner and last != its_last and _confusable(last, its_last):
-            return other
-        if owner and its_owner and owner != its_owner and last == its_last and _confusable(owner, its_owner):
-            return other
-    return None
+        if bool(owner) == bool(its_owner) and (not owner or last == its_last):
+            others[its_owner or its_last] = other
+    others.pop(mine, None)
+    seen = _seen("/".join(others)).split("/")  # together: a registry has many names
+    mine_seen, middle = _seen(mine), len(mine) // 2
+    head, tail = mine[: max(middle - 1, 0)], mine[middle:]  # one slip leaves one of them as it is
+    alike = (
+        others[text]
+        for text, shape in zip(others, seen, strict=False)
+        if shape == mine_seen or ((text.startswith(head) or text.endswith(tail)) and _is_slip(mine, text))
+    )
+    return min(alike, default=None)
 
 
-def _confusable(one: str, other: str) -> bool:
-    return _seen(one) == _seen(other) or (min(len(one), len(other)) >= _TYPED and _one_slip(one, other))
+def _is_slip(one: str, other: str) -> bool:
+    return abs(len(one) - len(other)) <= 1 and min(len(one), len(other)) >= _TYPED and _one_slip(one, other)
 
 
 def _seen(name: str) -> str:
