@@ -118,4 +118,4 @@ def test_of_ten_thousand_drawn_answers_none_is_invalid(tiny_model: Path) -> None
     answers = [answer for _, answer in held.complete(prompts, max_new_tokens=160)]
     assert len(answers) == len(prompts) and {answer.finish_reason for answer in answers} == {"stop"}
     assert [answer.text for answer in answers if SHORT.problems(json.loads(answer.text))] == []
-    assert len({answer.text for answer in answers}) > 2_000
+    assert len({answer.text for answer in answers}) > 1_000
