@@ -120,8 +120,8 @@ BAD = [
     ("{port: [free, set]}", "string", "`free` excludes every other comparison"),
     ("{port: {number: -1}}", "integer", "must be at least 0"),
     ("{port: fuzzy}", "string", "compare"),
-    ("{port: []}", "string", "say how"),
-    ("{port: {}}", "string", "say how"),
+    ("{port: []}", "string", "name a comparison"),
+    ("{port: {}}", "string", "name a comparison"),
 ]
 
 
