@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections import ChainMap
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +20,7 @@ from skillpm.model.ports import Judge, Progress
 from skillpm.model.rule_fit import disagreements
 from skillpm.model.suite import Suite
 from skillpm.model.task import TRACE, Seed, Split, Task
+from skillpm.storage.temporary_database import DigestSet
 from skillpm.synth.checker import refuse
 from skillpm.synth.contamination import RUN, SuiteIndex
 from skillpm.synth.dedupe import digest_of, normal_form
@@ -32,7 +32,7 @@ from skillpm.synth.rows import Answers, Offer, Row, RowCollector
 from skillpm.synth.rule_language import RuleLanguage
 from skillpm.synth.sample import Sampler
 from skillpm.synth.split import Division, HeldOut, divide
-from skillpm.synth.spool import StoredRow, TaskLines
+from skillpm.synth.spool import RowStore, StoredRow, TaskLines
 
 if TYPE_CHECKING:
     from skillpm.runtime.catalogue import Contributions
@@ -83,7 +83,7 @@ class _Maker:
         self.asked: dict[Split, int] = {}
         self.notes: list[str] = []
         self._measured: dict[Split, SplitProfile] = {}
-        self._values: dict[Split, set[str]] = {"train": set(), "held_out": set()}
+        self._values: dict[Split, DigestSet] = {"train": DigestSet(), "held_out": DigestSet()}
         # What people approved in use is no part of the skill. If it moved the split, a later round would measure on
         # what an earlier one has learned.
         own = [seed for seed in contributions.seeds if TRACE not in seed.tags]
@@ -125,7 +125,7 @@ class _Maker:
                 self.notes.append(f"a seed is left out: {seed.request[:80]!r} shares {RUN} words with {place_of_seed}")
 
     def make(
-        self, split: Split, asked: int, elsewhere: Container[bytes], run: RuleRunner | None, progress: Progress | None
+        self, split: Split, asked: int, elsewhere: Sequence[RowStore], run: RuleRunner | None, progress: Progress | None
     ) -> None:
         """Fill the rows of one side."""
         rows = RowCollector(self.name, self.contributions.prompt, self._answers, split, self._suites, elsewhere)
@@ -274,7 +274,7 @@ class _Maker:
         for row in rows:
             for slot, value in (row.values or {}).items():
                 if split == "train" or str(sources[row.family][slot].source) in split_pools:
-                    shown.add(value_text(value))
+                    shown.add(digest_of(value_text(value)))
             yield row
 
     def profile(self) -> SkillProfile:
@@ -299,7 +299,7 @@ class _Maker:
 
     def leaked_values(self) -> int:
         """Count the values of split pools that both sides show: zero."""
-        return len(self._values["train"] & self._values["held_out"])
+        return sum(value in self._values["train"] for value in self._values["held_out"])
 
 
 class _End:
@@ -393,7 +393,7 @@ def synthesise(
     makers = [_Maker(item, judge, suites, seed, rephrasing) for item in contributions]
     for maker in makers:
         maker.make("train", rows, (), run_rule, progress)
-    shown = ChainMap(*(maker.collectors["train"].kept.places for maker in makers))
+    shown = [maker.collectors["train"].kept for maker in makers]
     for maker in makers:
         maker.make("held_out", held_out, shown, run_rule, progress)
     return _finished(makers, suites, seed)
@@ -404,12 +404,12 @@ def _finished(makers: Sequence[_Maker], suites: SuiteIndex, seed: int) -> Synthe
     for split, side in lines.items():
         for maker in makers:
             maker.write(split, side)
-    places = {split: [maker.collectors[split].kept.places for maker in makers] for split in lines}
+    stores = {split: [maker.collectors[split].kept for maker in makers] for split in lines}
     forms = [digest_of(form) for form in suites]
-    in_suites = {split: sum(any(form in side for side in sides) for form in forms) for split, sides in places.items()}
-    trained = ChainMap(*places["train"])
+    in_suites = {split: sum(any(form in side for side in sides) for form in forms) for split, sides in stores.items()}
+    held_out = (key for side in stores["held_out"] for key in side)
     overlap = OverlapCheck(
-        train_requests_in_held_out=len({key for side in places["held_out"] for key in side if key in trained}),
+        train_requests_in_held_out=len({key for key in held_out if any(key in side for side in stores["train"])}),
         train_requests_in_suites=in_suites["train"],
         held_out_requests_in_suites=in_suites["held_out"],
         held_out_values_in_train=sum(maker.leaked_values() for maker in makers),

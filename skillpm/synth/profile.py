@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from skillpm.formats.document import Document
 from skillpm.model.answer_kind import AnswerKind, label_of
 from skillpm.model.contract import Tool
 from skillpm.model.task import Split
+from skillpm.storage.temporary_database import DigestSet
 from skillpm.synth.coverage import Coverage, described, measure_coverage
 from skillpm.synth.spool import StoredRow
 
@@ -29,14 +31,15 @@ class Lengths(Document):
     max: int = 0
 
     @classmethod
-    def of(cls, values: Sequence[int]) -> Lengths:
-        """Measure; percentiles are members (nearest rank)."""
-        if not values:
+    def of(cls, counts: Counter[int]) -> Lengths:
+        """Measure lengths that were counted; percentiles are members (nearest rank)."""
+        if not counts:
             return cls()
-        ranked = sorted(values)
-        at = {share: ranked[max(0, -(-share * len(ranked) // 100) - 1)] for share in (50, 95)}
-        mean = round(sum(ranked) / len(ranked), 1)
-        return cls(min=ranked[0], mean=mean, p50=at[50], p95=at[95], max=ranked[-1])
+        lengths = sorted(counts)
+        ends = list(accumulate(counts[length] for length in lengths))
+        at = {share: lengths[bisect_left(ends, -(-share * ends[-1] // 100))] for share in (50, 95)}
+        mean = round(sum(length * count for length, count in counts.items()) / ends[-1], 1)
+        return cls(min=lengths[0], mean=mean, p50=at[50], p95=at[95], max=lengths[-1])
 
 
 class SplitProfile(Document):
@@ -145,22 +148,23 @@ def measure(
     """Profile rows in one pass."""
     families: Counter[str] = Counter()
     called: Counter[str] = Counter()
-    targets: set[bytes] = set()
-    requests, answers = array("q"), array("q")
+    targets = DigestSet()
+    requests: Counter[int] = Counter()
+    answers: Counter[int] = Counter()
 
     def expected_answers() -> Iterator[Any]:
         for row in rows:
             families[row.family] += 1
             called[label_of(row.expected)] += 1
             targets.add(row.target)
-            requests.append(row.request)
-            answers.append(row.answer)
+            requests[row.request] += 1
+            answers[row.answer] += 1
             yield row.expected
 
     coverage = measure_coverage(expected_answers(), tools, kinds)
     return SplitProfile(
         asked=asked,
-        rows=len(requests),
+        rows=requests.total(),
         families=dict(sorted(families.items())),
         tools=dict(sorted(called.items())),
         distinct_targets=len(targets),

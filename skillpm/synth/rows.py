@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -105,7 +105,7 @@ class RowCollector:
         answers: of the skill.
         split: which side.
         suites: requests that are never taken.
-        elsewhere: requests, by the digest of their normal form, that the other side shows.
+        elsewhere: the rows of the other side.
 
     Attributes:
         kept: the rows that were verified.
@@ -114,7 +114,7 @@ class RowCollector:
     """
 
     def __init__(
-        self, skill: str, system: str, answers: Answers, split: Split, suites: SuiteIndex, elsewhere: Container[bytes]
+        self, skill: str, system: str, answers: Answers, split: Split, suites: SuiteIndex, elsewhere: Sequence[RowStore]
     ) -> None:
         self.kept = RowStore()
         self._pending: dict[str, Row] = {}  # taken, by normal form, and not verified yet
@@ -131,7 +131,7 @@ class RowCollector:
     @property
     def count(self) -> int:
         """The number of rows."""
-        return len(self.kept.places) + len(self._pending)
+        return len(self.kept) + len(self._pending)
 
     def avoid(self, tasks: Sequence[Seed]) -> None:
         """Remember tasks of this skill's suites, so that their near duplicates are not taken either."""
@@ -186,7 +186,8 @@ class RowCollector:
             return "stands in a suite"
         if self._suites.shared_run(form) is not None:
             return f"shares {RUN} words in a row with a suite"
-        if digest_of(form) in self._elsewhere:
+        key = digest_of(form)
+        if any(key in side for side in self._elsewhere):
             return "stands on the other side of the split"
         finding = self._duplicates.add(form, answer)
         if finding is Finding.AMBIGUOUS:
@@ -209,12 +210,8 @@ class RowCollector:
 
     def _drop(self, form: str, reason: str) -> None:
         """Drop the row of a form, if there is one."""
-        key = digest_of(form)
-        if form in self._pending:
-            family = self._pending.pop(form).offer.family
-        elif key in self.kept.places:
-            family = self.kept.drop(key)
-        else:
-            return
-        self.families[family] -= 1
-        self._reject(reason)
+        pending = self._pending.pop(form, None)
+        family = self.kept.drop(digest_of(form)) if pending is None else pending.offer.family
+        if family is not None:
+            self.families[family] -= 1
+            self._reject(reason)

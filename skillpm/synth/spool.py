@@ -1,7 +1,6 @@
-"""Rows on disk while a synthesis runs, so that its memory does not grow with the length of its texts.
+"""Rows on disk while a synthesis runs, so that its memory does not grow with the number of rows.
 
-The files have no name and are gone with the objects that hold them. They lie in the folder for temporary files
-(``TMPDIR``).
+A number for each row, of its place, is all that is kept of it: eight bytes.
 """
 
 from __future__ import annotations
@@ -10,19 +9,14 @@ import hashlib
 import json
 import marshal
 import os
-import tempfile
-import weakref
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from skillpm.model.task import Message, Origin, Task
 from skillpm.storage.files import DiskErrors
-
-_AT_ONCE = 2048  # bytes that are read for a row; most are shorter
-_LENGTH = 4  # bytes in front of a row
-_FAMILIES = 1 << 20  # a place holds an offset and, below it, the number of a family
+from skillpm.storage.temporary_database import TemporaryDatabase
 
 
 class StoredRow(NamedTuple):
@@ -46,55 +40,49 @@ class StoredRow(NamedTuple):
 
 
 class RowStore:
-    """Rows on disk, with the digest of the form and the place of each in memory.
-
-    Attributes:
-        places: by digest, in the order in which the rows came.
-    """
+    """Rows on disk, found again by the digest of their form."""
 
     def __init__(self) -> None:
-        self.places: dict[bytes, int] = {}
-        self._folder = Path(tempfile.gettempdir())
-        self._families: dict[tuple[str, Origin], int] = {}
-        self._origins: list[tuple[str, Origin]] = []
-        self._end = 0
-        with DiskErrors("write rows to", self._folder):
-            self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed by the finaliser
-        weakref.finalize(self, self._file.close)
+        self._database = TemporaryDatabase(
+            "CREATE TABLE kept (place INTEGER PRIMARY KEY, form BLOB UNIQUE, family TEXT, origin TEXT, row BLOB)"
+        )
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._count
+
+    def __contains__(self, key: bytes) -> bool:
+        """Is there a row of this form?"""
+        return self._database.run("SELECT 1 FROM kept WHERE form = ?", (key,)).fetchone() is not None
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the digests of the forms, in the order of the rows."""
+        return (key for (key,) in self._database.run("SELECT form FROM kept ORDER BY place"))
 
     def add(self, key: bytes, row: StoredRow, origin: Origin) -> None:
         """Keep a row. Raises StorageError."""
-        family = (row.family, origin)
-        number = self._families.setdefault(family, len(self._origins))
-        if number == len(self._origins):
-            self._origins.append(family)
-        data = marshal.dumps(tuple(row))
-        with DiskErrors("write rows to", self._folder):
-            self._file.write(len(data).to_bytes(_LENGTH) + data)
-        self.places[key] = self._end * _FAMILIES + number
-        self._end += _LENGTH + len(data)
+        values = (key, row.family, origin, marshal.dumps(tuple(row)))
+        self._database.run("INSERT INTO kept (form, family, origin, row) VALUES (?, ?, ?, ?)", values)
+        self._count += 1
 
-    def drop(self, key: bytes) -> str:
-        """Forget a row, and return its family."""
-        return self._origins[self.places.pop(key) % _FAMILIES][0]
+    def drop(self, key: bytes) -> str | None:
+        """Forget a row, and return its family; None where there is none."""
+        dropped = self._database.run("DELETE FROM kept WHERE form = ? RETURNING family", (key,)).fetchall()
+        self._count -= len(dropped)
+        return dropped[0][0] if dropped else None
 
     def split_by_origin(self) -> tuple[array[int], array[int]]:
-        """Return the offsets of the seeds and those of the other rows, each in order. Raises StorageError."""
-        with DiskErrors("write rows to", self._folder):
-            self._file.flush()
+        """Return the places of the seeds and those of the other rows, each in order. Raises StorageError."""
         seeds, others = array("q"), array("q")
-        for place in self.places.values():
-            offset, number = divmod(place, _FAMILIES)
-            (seeds if self._origins[number][1] == "seed" else others).append(offset)
+        for place, origin in self._database.run("SELECT place, origin FROM kept ORDER BY place"):
+            (seeds if origin == "seed" else others).append(place)
         return seeds, others
 
-    def at(self, offset: int) -> StoredRow:
-        """Return the row at an offset of ``split_by_origin``."""
-        data = os.pread(self._file.fileno(), _AT_ONCE, offset)
-        end = _LENGTH + int.from_bytes(data[:_LENGTH])
-        if end > len(data):
-            data += os.pread(self._file.fileno(), end - len(data), offset + len(data))
-        return StoredRow(*marshal.loads(data[_LENGTH:end]))  # noqa: S302  only this process can write the file
+    def at(self, place: int) -> StoredRow:
+        """Return the row at a place of ``split_by_origin``."""
+        (data,) = self._database.run("SELECT row FROM kept WHERE place = ?", (place,)).fetchone()
+        return StoredRow(*marshal.loads(data))  # noqa: S302  only this process can write the file
 
 
 class TaskLines:
@@ -109,11 +97,11 @@ class TaskLines:
         self._parts: list[tuple[RowStore, array[int]]] = []
         self._digest = hashlib.sha256()
 
-    def rows(self, store: RowStore, offsets: array[int]) -> Iterator[StoredRow]:
+    def rows(self, store: RowStore, places: array[int]) -> Iterator[StoredRow]:
         """Take rows over, and yield them."""
-        self._parts.append((store, offsets))
-        for offset in offsets:
-            row = store.at(offset)
+        self._parts.append((store, places))
+        for place in places:
+            row = store.at(place)
             self._digest.update(row.line)
             self.count += 1
             yield row
@@ -125,12 +113,14 @@ class TaskLines:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the lines."""
-        return (store.at(offset).line for store, offsets in self._parts for offset in offsets)
+        return (store.at(place).line for store, places in self._parts for place in places)
 
     def write(self, path: Path) -> None:
         """Write the lines to a new file. Raises StorageError."""
         with DiskErrors("write", path), path.open("xb") as file:
             file.writelines(self)
+            file.flush()
+            os.fsync(file.fileno())
 
     def tasks(self) -> Iterator[Task]:
         """Yield the tasks."""

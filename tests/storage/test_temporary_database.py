@@ -1,0 +1,40 @@
+"""A temporary database leaves no file behind, and a full disk is a StorageError with a hint."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from skillpm.errors import StorageError
+from skillpm.storage.temporary_database import DigestSet, TemporaryDatabase
+
+
+def test_its_file_has_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    database = TemporaryDatabase("CREATE TABLE t (x)")
+    database.run_many("INSERT INTO t VALUES (?)", [(number,) for number in range(9)])
+    assert not list(tmp_path.iterdir())
+    assert database.run("SELECT sum(x) FROM t").fetchone() == (36,)
+
+
+def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
+    database = TemporaryDatabase("CREATE TABLE t (x)", "PRAGMA max_page_count=4")
+    with pytest.raises(StorageError, match="cannot write rows to") as caught:
+        for _ in range(20):
+            database.run("INSERT INTO t VALUES (?)", (bytes(4000),))
+    assert caught.value.hint is not None and "the disk is full" in caught.value.hint
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(StorageError, match=r"cannot write rows to .*missing"):
+        DigestSet()
+
+
+def test_digests_are_members_once() -> None:
+    digests = DigestSet()
+    for digest in (b"b", b"a", b"b"):
+        digests.add(digest)
+    assert (len(digests), list(digests), b"a" in digests, b"c" in digests) == (2, [b"a", b"b"], True, False)
